@@ -1,0 +1,30 @@
+"""Where things are: results, data and cache, each from a flag, an environment variable or a default."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def _choose(flag: Path | None, variable: str, default: Path) -> Path:
+    if flag is not None:
+        return flag.expanduser()
+    value = os.environ.get(variable)
+    return Path(value).expanduser() if value else default
+
+
+def home_folder(flag: Path | None = None) -> Path:
+    """Results: ``leaderboard.sqlite``, ``runs/<id>/``, ``studies/`` (``BENCH_HOME``, default ``./results``)."""
+    return _choose(flag, "BENCH_HOME", Path("results"))
+
+
+def data_folder(flag: Path | None = None) -> Path:
+    """The ICBHI files, nested anywhere below it (``BENCH_DATA``, default ``./data/icbhi``)."""
+    return _choose(flag, "BENCH_DATA", Path("data") / "icbhi")
+
+
+def cache_folder(flag: Path | None = None) -> Path:
+    """Features, weights and the simulated set (``BENCH_CACHE``, default the user's cache folder)."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    default = (Path(base) if base else Path.home() / ".cache") / "lungbench"
+    return _choose(flag, "BENCH_CACHE", default)

@@ -1,0 +1,101 @@
+"""One registry class for models, methods and front-ends: entries are named by text, so that listing imports no torch."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from bench.errors import RegistryError
+
+CardT = TypeVar("CardT")
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Say which known name was probably meant.
+
+    Args:
+        name: What the user typed.
+        known: The names that exist.
+
+    Returns:
+        ``did you mean 'x'?`` where one is close, otherwise the list of what there is.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"known: {', '.join(names)}" if names else "there is none"
+
+
+@dataclass(frozen=True)
+class Entry(Generic[CardT]):
+    """A registered thing: its card, and where its builder is (``module:attribute``)."""
+
+    id: str
+    card: CardT
+    target: str
+
+    @property
+    def origin(self) -> str:
+        """The module that the builder comes from."""
+        return self.target.partition(":")[0]
+
+    def load(self) -> Any:
+        """Import the builder's module and return the builder."""
+        module, _, attribute = self.target.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+class Registry(Generic[CardT]):
+    """Maps ids to cards and lazily imported builders.
+
+    Args:
+        kind: What is registered, as a word for messages (``model``).
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, Entry[CardT]] = {}
+
+    def add(self, id: str, card: CardT, target: str) -> None:  # noqa: A002
+        """Register an entry.
+
+        Args:
+            id: Its name on the command line.
+            card: Its card.
+            target: Its builder as ``module:attribute``; imported only when it is used.
+
+        Raises:
+            RegistryError: If the id is taken; both origins are named.
+        """
+        if id in self._entries:
+            first = self._entries[id].origin
+            raise RegistryError(f"The {self.kind} id '{id}' is claimed by {first} and by {target.partition(':')[0]}.")
+        self._entries[id] = Entry(id, card, target)
+
+    def get(self, id: str) -> Entry[CardT]:  # noqa: A002
+        """Find an entry.
+
+        Raises:
+            RegistryError: If there is none; the nearest id is suggested.
+        """
+        try:
+            return self._entries[id]
+        except KeyError:
+            raise RegistryError(f"Unknown {self.kind} '{id}': {suggestion(id, self._entries)}") from None
+
+    def card(self, id: str) -> CardT:  # noqa: A002
+        """The card of an id; raises as :meth:`get` does."""
+        return self.get(id).card
+
+    def __iter__(self) -> Iterator[Entry[CardT]]:
+        return iter(self._entries.values())
+
+    def __contains__(self, id: object) -> bool:  # noqa: A002
+        return id in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
