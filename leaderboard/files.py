@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from bench.errors import StoreError
+from leaderboard.errors import StoreError
 
 
 @contextlib.contextmanager

@@ -1,0 +1,86 @@
+"""The ``bench`` command: parses, calls one function, turns errors into one sentence and an exit code.
+
+Heavy imports (torch, sqlalchemy) stay inside the commands, so that ``bench --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from bench.cli import board, data, doctor, later, registries, report, run
+from bench.cli.output import stderr
+from bench.errors import BenchError
+from bench.version import __version__
+
+EPILOG = "Examples:  bench run --model ast --method patchmix-cl  |  bench data verify  |  bench report leaderboard"
+
+app = typer.Typer(
+    name="bench",
+    help="Benchmark and leaderboard of respiratory sound classification (ICBHI 2017).",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lungbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Options that come before the command."""
+
+
+for module in (run, report, board, data, registries, doctor, later):
+    module.register(app)
+
+
+def _show(error: BenchError) -> None:
+    console = stderr()
+    console.print(f"[bold red]error:[/] {_plain(error.message)}")
+    if error.hint:
+        console.print(f"[bold]hint:[/] {_plain(error.hint)}")
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the contract's code.
+
+    Args:
+        arguments: Words after ``bench``; the process's own by default.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        result = app(args=words, prog_name="bench", standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+    except BenchError as error:
+        if "--debug" in words:
+            raise
+        _show(error)
+        code = error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        typer.echo(error.format_message())
+        code = 2
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        stderr().print("interrupted", style="bold red")
+        code = 130
+    except BrokenPipeError:
+        code = 0
+    sys.exit(code)

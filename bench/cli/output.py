@@ -1,0 +1,34 @@
+"""What every command prints with: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+
+
+def stdout() -> Console:
+    """The console for results (made anew, so that tests may redirect the stream)."""
+    return Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
+
+
+def stderr() -> Console:
+    """The console for notices, progress and errors."""
+    return Console(file=sys.stderr, stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False)
+
+
+def notice(text: str) -> None:
+    """Print one line of plain text on stderr."""
+    stderr().print(text, markup=False)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on stdout, without colour or wrapping."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Print text on stdout as it is."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")

@@ -1,0 +1,52 @@
+"""Fixtures that every part of the suite shares: golden sets and real recordings, each from the folder that is named."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class GoldenSet:
+    """Numbers of the authors' code in one folder, and the rules by which their inputs are generated."""
+
+    folder: Path
+
+    def json(self, name: str) -> Any:
+        """The document ``name`` (``losses.json``); skips the test, with the reason, where the set leaves it out."""
+        return json.loads(self._present(name).read_text(encoding="utf-8"))
+
+    def arrays(self, name: str) -> Any:
+        """The arrays ``name`` (``losses.npz``); skips the test, with the reason, where the set leaves it out."""
+        return np.load(self._present(name))
+
+    def _present(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.is_file():
+            pytest.skip(f"the golden set {self.folder} does not hold {name}")
+        return path
+
+
+@pytest.fixture(scope="session")
+def golden() -> GoldenSet:
+    """The golden set that ``BENCH_GOLDEN`` names (default ``tests/golden``)."""
+    folder = Path(os.environ.get("BENCH_GOLDEN", HERE / "golden"))
+    assert folder.is_dir(), f"BENCH_GOLDEN names {folder}, which is no folder"
+    return GoldenSet(folder)
+
+
+@pytest.fixture(scope="session")
+def icbhi_folder() -> Path:
+    """Real recordings in the official layout."""
+    value = os.environ.get("BENCH_TEST_ICBHI")
+    if not value:
+        pytest.skip("needs real recordings: BENCH_TEST_ICBHI names no folder")
+    return Path(value)
