@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_data import write_small_data
 
 HERE = Path(__file__).resolve().parent
 
@@ -50,3 +51,15 @@ def icbhi_folder() -> Path:
     if not value:
         pytest.skip("needs real recordings: BENCH_TEST_ICBHI names no folder")
     return Path(value)
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny simulated set; do not write into it."""
+    return write_small_data(tmp_path_factory.mktemp("small") / "data")
+
+
+@pytest.fixture(scope="session")
+def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder that the tests of one session share."""
+    return tmp_path_factory.mktemp("cache")

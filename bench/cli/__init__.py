@@ -5,9 +5,9 @@ Heavy imports (torch, sqlalchemy) stay inside the commands, so that ``bench --he
 
 from __future__ import annotations
 
+import os
 import sys
 
-import click
 import typer
 
 from bench.cli import board, data, doctor, later, registries, report, run
@@ -65,22 +65,21 @@ def main(arguments: list[str] | None = None) -> None:
     """
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        result = app(args=words, prog_name="bench", standalone_mode=False)
-        code = result if isinstance(result, int) else 0
+        app(args=words, prog_name="bench")
     except BenchError as error:
         if "--debug" in words:
             raise
         _show(error)
-        code = error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        typer.echo(error.format_message())
-        code = 2
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (KeyboardInterrupt, click.exceptions.Abort):
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
         stderr().print("interrupted", style="bold red")
-        code = 130
+        sys.exit(130)
     except BrokenPipeError:
-        code = 0
-    sys.exit(code)
+        # Whoever read the output has gone; nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # noqa: BLE001 - a process border: a defect is still one sentence, unless asked for more
+        if "--debug" in words:
+            raise
+        stderr().print(f"internal error: {type(error).__name__}: {error}", style="bold red", markup=False)
+        stderr().print("hint: run it again as `bench --debug …` and report the traceback", markup=False)
+        sys.exit(1)

@@ -9,9 +9,14 @@ from typing import Any
 from rich.console import Console
 
 
+WIDTH_OF_A_FILE = 160
+"""Columns for tables that go into a file or a pipe."""
+
+
 def stdout() -> Console:
     """The console for results (made anew, so that tests may redirect the stream)."""
-    return Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
+    terminal = sys.stdout.isatty()
+    return Console(file=sys.stdout, soft_wrap=not terminal, width=None if terminal else WIDTH_OF_A_FILE)
 
 
 def stderr() -> Console:

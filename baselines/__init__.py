@@ -1,0 +1,71 @@
+"""What is trained: families of architectures, their pretrained-weight loaders, and a registry of cards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from baselines.cards import CARDS
+from bench.cards import ModelCard
+from bench.errors import SpecError
+from bench.options import build_options
+from bench.paths import cache_folder
+from bench.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["MODELS", "create"]
+
+MODELS: Registry[ModelCard] = Registry("model")
+
+_TARGETS = {
+    "ast": "baselines.ast:AST",
+    "ast-small": "baselines.ast:AST",
+    "ast-tiny": "baselines.ast:AST",
+    "resnet18": "baselines.timm_cnn:resnet18",
+    "efficientnet-b0": "baselines.timm_cnn:efficientnet_b0",
+    "cnn6": "baselines.cnn6:CNN6",
+}
+
+for _card in CARDS:
+    MODELS.add(_card.id, _card, _TARGETS[_card.id])
+
+
+def create(
+    id: str,  # noqa: A002
+    num_classes: int = 4,
+    pretrain: str | None = None,
+    *,
+    cache: Path | None = None,
+    **options: Any,
+) -> nn.Module:
+    """Build a model; untrained weights are drawn from torch's global generator.
+
+    Args:
+        id: A name in :data:`MODELS`.
+        num_classes: Outputs of the classifier.
+        pretrain: ``None`` or ``none`` for untrained weights, a name on the model's card, a file, or a URL.
+        cache: Where downloaded weights are kept (default: the user's cache folder).
+        **options: Fields of the card's options dataclass.
+
+    Returns:
+        A module that maps (batch, 1, frames, mels) to logits (batch, num_classes), with ``features``,
+        ``classifier`` and ``feature_dim``; the AST family also has ``embed_patches``, ``encode``, ``patch_grid``.
+
+    Raises:
+        RegistryError: If there is no such model.
+        SpecError: For an unknown or impossible option.
+        WeightsError: If the weights cannot be found, read, or matched with the model.
+    """
+    from baselines import state_dicts, weights
+
+    entry = MODELS.get(id)
+    chosen: Any = build_options(entry.card.options, options, f"model {id}")
+    if num_classes < 1:
+        raise SpecError(f"num_classes is {num_classes}, but must be at least 1.")
+    located = weights.locate(entry.card, pretrain or "none", cache_folder(cache))
+    model: nn.Module = entry.load()(chosen, num_classes)
+    if located is not None:
+        state_dicts.load_into(model, weights.read_tensors(located.path), f"model {id}", located.path)
+    return model

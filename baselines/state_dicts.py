@@ -1,0 +1,176 @@
+"""Layouts of checkpoints: under which names a model's tensors stand in the files of different code bases.
+
+A layout is asked the other way round: for each tensor of ours it names its sources in the file. Whatever is then
+missing, left over or of another shape is known by the file's own names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from bench.errors import WeightsError
+
+# A batch norm's counter of batches: older files do without, and nothing but a cumulative average reads it.
+_OPTIONAL = "num_batches_tracked"
+_SHOWN = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How the tensors of one model are named in a kind of file.
+
+    Attributes:
+        title: Whose files these are, for messages.
+        sources: For a name in our state dict, the names in the file whose tensors make it up, joined along the
+            first axis; empty where the file has nothing for it and our fresh tensor stays.
+        unused: Beginnings of names that such files hold and that have no use here (heads of other tasks).
+        fitted: Whether the tensors already have this model's geometry and are taken as they are.
+        grid_rows: Rows (frequency) of the file's position grid; ``None`` for a square one.
+    """
+
+    title: str
+    sources: Callable[[str], tuple[str, ...]]
+    unused: tuple[str, ...] = ()
+    fitted: bool = False
+    grid_rows: int | None = None
+
+
+@runtime_checkable
+class Pretrainable(Protocol):
+    """A model that can be filled from files.
+
+    Attributes:
+        layouts: The layouts that it knows; the first one wins where two fit equally well.
+    """
+
+    layouts: tuple[Layout, ...]
+
+    def adapt(self, name: str, tensor: Tensor, layout: Layout) -> Tensor:
+        """Bring a file's tensor to the form of ours, or return our own where the file's is not to be used.
+
+        Args:
+            name: Its name in our state dict.
+            tensor: The file's tensor.
+            layout: The layout that it was read under.
+
+        Raises:
+            WeightsError: If it cannot be brought to that form.
+        """
+        ...
+
+
+def renamed(ours: str, theirs: str) -> Callable[[str], tuple[str, ...]]:
+    """A layout's ``sources`` that exchanges the beginning of each name; names that begin otherwise have none."""
+
+    def sources(name: str) -> tuple[str, ...]:
+        return (theirs + name.removeprefix(ours),) if name.startswith(ours) else ()
+
+    return sources
+
+
+def with_classifier(sources: Callable[[str], tuple[str, ...]]) -> Callable[[str], tuple[str, ...]]:
+    """The same ``sources`` for files that hold this task's classifier as well."""
+    return lambda name: (name,) if name.startswith("classifier.") else sources(name)
+
+
+def own(title: str = "LungBench") -> Layout:
+    """The layout of files that hold a state dict of ours."""
+    return Layout(title=title, sources=lambda name: (name,), fitted=True)
+
+
+def load_into(model: torch.nn.Module, tensors: Mapping[str, Tensor], owner: str, path: Path) -> Layout:
+    """Fill a model from a file's tensors; either all fit, or nothing is changed.
+
+    Args:
+        model: A :class:`Pretrainable` module.
+        tensors: The file's tensors by name, flat.
+        owner: What is filled, for messages.
+        path: The file, for messages.
+
+    Returns:
+        The layout that was recognised.
+
+    Raises:
+        WeightsError: If the layout is unknown, or a tensor is missing, left over, of another shape or not finite;
+            the tensor is named as it is in the file.
+    """
+    if not isinstance(model, Pretrainable):
+        raise WeightsError(f"{owner} takes no pretrained weights.", "Use --pretrain none.")
+    target = model.state_dict()
+    layout = _recognise(model.layouts, list(target), tensors, owner, path)
+    faults = [*_missing(layout, target, tensors), *_left_over(layout, target, tensors)]
+    state: dict[str, Tensor] = {}
+    for name, ours in target.items():
+        parts = [tensors[source] for source in layout.sources(name) if source in tensors]
+        if not parts or len(parts) != len(layout.sources(name)):
+            continue
+        fault, state[name] = _fit(model, layout, name, parts, ours)
+        faults += fault
+    if faults:
+        more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        raise WeightsError(
+            f"{path} ({layout.title} layout) does not fit {owner}: {'; '.join(faults[:_SHOWN])}{more}.",
+            "Give weights of the same architecture and geometry, or use --pretrain none.",
+        )
+    model.load_state_dict({**target, **state})
+    return layout
+
+
+def _recognise(
+    layouts: Sequence[Layout], names: Sequence[str], tensors: Mapping[str, Tensor], owner: str, path: Path
+) -> Layout:
+    def found(layout: Layout) -> int:
+        return sum(source in tensors for name in names for source in layout.sources(name))
+
+    best = max(layouts, key=found)
+    needed = sum(len(best.sources(name)) for name in names if not name.endswith(_OPTIONAL))
+    if 2 * found(best) < needed:
+        first = ", ".join(f"'{name}'" for name in list(tensors)[:3])
+        known = ", ".join(layout.title for layout in layouts)
+        raise WeightsError(
+            f"{path} holds no weights for {owner}: its {len(tensors)} tensors ({first}, ...) follow no known layout.",
+            f"Known layouts: {known}.",
+        )
+    return best
+
+
+def _missing(layout: Layout, target: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
+    wanted = (source for name in target if not name.endswith(_OPTIONAL) for source in layout.sources(name))
+    return [f"'{source}' is missing" for source in wanted if source not in tensors]
+
+
+def _left_over(layout: Layout, target: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
+    used = {source for name in target for source in layout.sources(name)}
+    return [f"'{name}' is extra" for name in tensors if name not in used and not name.startswith(layout.unused)]
+
+
+def _fit(
+    model: Pretrainable, layout: Layout, name: str, parts: Sequence[Tensor], ours: Tensor
+) -> tuple[list[str], Tensor]:
+    """Join, adapt and check the sources of one tensor; returns what is wrong with them, and the result."""
+    sources = layout.sources(name)
+    if len(parts) > 1:
+        needed = (ours.shape[0] // len(parts), *ours.shape[1:])
+        wrong = [_mis_shaped(s, part, needed) for s, part in zip(sources, parts, strict=True) if part.shape != needed]
+        if wrong:
+            return wrong, ours
+    joined = torch.cat(list(parts)) if len(parts) > 1 else parts[0]
+    try:
+        adapted = joined if layout.fitted else model.adapt(name, joined, layout)
+    except WeightsError as error:
+        return [f"'{sources[0]}': {error.message.rstrip('.')}"], ours
+    if adapted.shape != ours.shape:
+        return [_mis_shaped(sources[0], parts[0], tuple(ours.shape))], ours
+    if not torch.isfinite(adapted).all():
+        return [f"'{sources[0]}' holds values that are not finite"], ours
+    return [], adapted
+
+
+def _mis_shaped(source: str, tensor: Tensor, needed: tuple[int, ...]) -> str:
+    return f"'{source}' has the shape {tuple(tensor.shape)}, but {needed} is needed"

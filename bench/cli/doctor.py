@@ -1,0 +1,66 @@
+"""``bench doctor``: what this machine has, and what of it a run would use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.cli.output import print_json, stdout
+from bench.errors import SpecError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    output: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    home: Annotated[Path | None, typer.Option(help="Results folder.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the ICBHI data.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Cache folder.")] = None,
+) -> None:
+    """Print versions, hardware, folders, and what `auto` chooses here.
+
+    Example: bench doctor --format json
+    """
+    if output not in ("table", "json"):
+        raise SpecError(f"Unknown format '{output}': use table or json.")
+    document = examine(home, data, cache)
+    if output == "json":
+        print_json(document)
+        return
+    console = stdout()
+    for section, values in document.items():
+        console.print(f"{section}", markup=False, style="bold")
+        for name, value in values.items():
+            console.print(f"  {name}: {value}", markup=False, highlight=False)
+
+
+def examine(home: Path | None, data: Path | None, cache: Path | None) -> dict[str, dict[str, Any]]:
+    """Collect what :func:`doctor` prints."""
+    from bench.data.icbhi import find_dataset
+    from bench.paths import cache_folder, data_folder, home_folder
+    from bench.provenance import code_version, hardware, package_versions
+    from bench.recipes import choose_device, choose_precision
+
+    device = choose_device("auto")
+    found = bool(find_dataset(data_folder(data)))
+    return {
+        "code": code_version(),
+        "packages": package_versions(),
+        "hardware": hardware(),
+        "folders": {
+            "results": str(home_folder(home)),
+            "data": str(data_folder(data)),
+            "data found": found,
+            "cache": str(cache_folder(cache)),
+        },
+        "auto": {
+            "profile": "paper" if found else "demo",
+            "device": device,
+            "precision": choose_precision("auto", device),
+        },
+    }

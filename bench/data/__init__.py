@@ -1,0 +1,1 @@
+"""Data: ICBHI's files as recordings and cycles, their checks, their download, front-ends and the simulated set."""

@@ -1,0 +1,352 @@
+"""The feature bank: all spectrograms of a data set, computed once, then opened from a memory-mapped file.
+
+A bank lies in ``<cache>/features/<key>/``: ``features.npy`` (cycles, frames, mels) float32, and ``bank.json``, which
+is written last and says what the file holds. The key is a hash of the data's fingerprint and of the front-end's id,
+version and options, so a bank never goes stale.
+
+This process and helper processes compute recordings side by side and write them straight to their place in a
+temporary file. One process prepares a bank at a time (the lock dies with it); a second one waits and opens the result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.frontends import FRONTENDS, FrontEnd
+from bench.errors import DataError, RunError, StoreError
+from bench.options import build_options
+from leaderboard.files import atomic_path, exclusive_lock, write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.data.icbhi import Cycle, Dataset, Recording
+
+FORMAT = 1
+"""Raised when the layout of a bank's folder changes."""
+
+CYCLES_PER_HELPER = 1500
+"""A helper process spends about as long importing torch as this process needs for this many cycles."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class FeatureBank:
+    """Spectrograms and labels of a data set's cycles, in the data set's order.
+
+    Attributes:
+        features: (cycles, frames, mels) float32, memory-mapped and read-only.
+        cycles: What each row is.
+        labels: (cycles,) int64, 0 normal, 1 crackle, 2 wheeze, 3 both.
+        path: The file behind ``features``.
+    """
+
+    features: NDArray[np.float32]
+    cycles: tuple[Cycle, ...]
+    labels: NDArray[np.int64]
+    path: Path
+
+
+@dataclass(frozen=True)
+class Source:
+    """A front-end and its options, small enough to be sent to another process.
+
+    Attributes:
+        frontend: Id in the registry.
+        options: The options object of its card.
+        version: The card's version.
+    """
+
+    frontend: str
+    options: Any
+    version: int
+
+    def build(self) -> FrontEnd:
+        """Make the front-end; imports torch."""
+        built: FrontEnd = FRONTENDS.get(self.frontend).load()(self.options)
+        return built
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recording to compute.
+
+    Attributes:
+        recording: The recording.
+        offset: Byte of the file at which its spectrograms begin.
+    """
+
+    recording: Recording
+    offset: int
+
+
+def _source(frontend: str, options: Mapping[str, Any]) -> Source:
+    card = FRONTENDS.card(frontend)
+    return Source(frontend, build_options(card.options, options, f"front-end {frontend}"), card.version)
+
+
+def recording_features(recording: Recording, frontend: str, options: Mapping[str, Any]) -> Tensor:
+    """Compute the spectrograms of one recording, without any cache.
+
+    Args:
+        recording: A recording with audio.
+        frontend: Id of a front-end.
+        options: Its options, texts or values.
+
+    Returns:
+        (cycles, frames, mels) float32.
+
+    Raises:
+        DataError: If the audio cannot be read, or a cycle holds no sample of it.
+        SpecError: For an unknown front-end or option.
+    """
+    return _compute(recording, _source(frontend, options).build())
+
+
+def _compute(recording: Recording, frontend: FrontEnd) -> Tensor:
+    import torch
+
+    from bench.data.samples import read_samples
+
+    if recording.audio is None:
+        raise DataError(f"The recording {recording.name} has no audio file.", "Run `bench data fetch`.")
+    wave, rate = read_samples(recording.audio)
+    spans = [(cycle.start, cycle.end) for cycle in recording.cycles]
+    return frontend.features(torch.from_numpy(wave), rate, spans, name=recording.name)
+
+
+def prepare_bank(
+    dataset: Dataset,
+    frontend: str,
+    options: Mapping[str, Any],
+    cache: Path,
+    *,
+    workers: int | None = None,
+    on_progress: Progress | None = None,
+) -> FeatureBank:
+    """Open the feature bank of a data set; compute it first where the cache does not hold it.
+
+    Args:
+        dataset: The recordings and cycles.
+        frontend: Id of a front-end.
+        options: Its options, texts or values; those left out keep their defaults.
+        cache: Cache folder.
+        workers: Processes that compute, this one included; all usable cores by default. Fewer are used where a
+            helper's start-up would take longer than its share of the work.
+        on_progress: Called with the recordings that are done and their total.
+
+    Returns:
+        The bank.
+
+    Raises:
+        DataError: If audio cannot be read, there is no cycle, or one holds no sample of its recording.
+        RunError: If a helper process died.
+        SpecError: For an unknown front-end or option.
+        StoreError: If the cache cannot be written or the disk is full; nothing is left behind.
+    """
+    if not dataset.cycles:
+        raise DataError(f"The data below {dataset.root} holds no annotated cycle.", "Run `bench data verify`.")
+    source = _source(frontend, options)
+    identity = _identity(dataset, source)
+    folder = cache / "features" / _key(identity)
+    bank = _open(folder, identity, dataset)
+    if bank is None:
+        with exclusive_lock(folder / "lock"):
+            # Whoever held the lock before may have made it.
+            if _open(folder, identity, dataset) is None:
+                _make(folder, identity, dataset, source, workers, on_progress)
+        bank = _open(folder, identity, dataset)
+    if bank is None:
+        raise StoreError(f"The feature bank {folder} changed while it was opened.", "Run the command again.")
+    return bank
+
+
+def _identity(dataset: Dataset, source: Source) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "data": dataset.fingerprint,
+        "frontend": source.frontend,
+        "version": source.version,
+        "options": dataclasses.asdict(source.options),
+        "shape": [len(dataset.cycles), *source.options.shape],
+        "recordings": [[recording.name, len(recording.cycles)] for recording in dataset.recordings],
+    }
+
+
+def _key(identity: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _open(folder: Path, identity: Mapping[str, Any], dataset: Dataset) -> FeatureBank | None:
+    """Open a finished bank; None where there is none, or a file is foreign or was cut short (it is then remade)."""
+    path = folder / "features.npy"
+    try:
+        written = json.loads((folder / "bank.json").read_text(encoding="utf-8"))
+        features = np.lib.format.open_memmap(path, mode="r")
+        size = path.stat().st_size
+    except (OSError, ValueError):
+        return None
+    rightly_formed = features.shape == tuple(identity["shape"]) and features.dtype == np.dtype("<f4")
+    complete = features.flags.c_contiguous and features.offset + features.nbytes == size
+    if written != identity or not (rightly_formed and complete):
+        return None
+    labels = np.array([cycle.label for cycle in dataset.cycles], dtype=np.int64)
+    return FeatureBank(features, dataset.cycles, labels, path)
+
+
+def _make(
+    folder: Path,
+    identity: Mapping[str, Any],
+    dataset: Dataset,
+    source: Source,
+    workers: int | None,
+    on_progress: Progress | None,
+) -> None:
+    """Compute a bank; the caller holds its lock, so temporary files that lie there belong to no living process."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+    (folder / "bank.json").unlink(missing_ok=True)
+    with atomic_path(folder / "features.npy") as path:
+        jobs = _lay_out(path, tuple(identity["shape"]), dataset.recordings)
+        helpers = min(_processes(workers) - 1, len(dataset.cycles) // CYCLES_PER_HELPER)
+        with closing(_run(jobs, source, path, helpers)) as steps:
+            for done, _ in enumerate(steps, start=1):
+                if on_progress is not None:
+                    on_progress(done, len(jobs))
+    write_json(folder / "bank.json", identity)
+
+
+def _processes(workers: int | None) -> int:
+    return len(os.sched_getaffinity(0)) if workers is None else max(1, workers)
+
+
+def _lay_out(path: Path, shape: tuple[int, ...], recordings: Sequence[Recording]) -> list[Job]:
+    """Write the file's header, reserve its space, so that a full disk shows at once, and say what goes where."""
+    row = shape[1] * shape[2] * 4
+    with path.open("wb") as stream:
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, header)
+        offset = stream.tell()
+        stream.flush()
+        os.posix_fallocate(stream.fileno(), offset, shape[0] * row)
+    jobs = []
+    for recording in recordings:
+        jobs.append(Job(recording, offset))
+        offset += len(recording.cycles) * row
+    return jobs
+
+
+def _fill(job: Job, frontend: FrontEnd, path: Path) -> None:
+    """Compute a recording and write it to its place."""
+    features = _compute(job.recording, frontend)
+    with path.open("r+b") as stream:
+        stream.seek(job.offset)
+        stream.write(features.numpy().data)
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Let torch use one thread: recordings are what runs side by side."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _run(jobs: Sequence[Job], source: Source, path: Path, helpers: int) -> Generator[None]:
+    """Compute jobs in this process and in helpers; yields once per finished job."""
+    if helpers < 1:
+        with _one_torch_thread():
+            frontend = source.build()
+            for job in jobs:
+                _fill(job, frontend, path)
+                yield
+        return
+    # Spawned, not forked: a fork would copy torch's threads half-alive, and keep the bank's lock open.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(helpers, mp_context=context, initializer=_start_helper, initargs=(source, path))
+    try:
+        yield from _share(jobs, source, path, pool, helpers)
+    except BrokenProcessPool as error:
+        raise RunError(
+            "A helper process died while features were computed (killed, or out of memory).",
+            "Free memory and run the command again, or use one process (--workers 1).",
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _share(jobs: Sequence[Job], source: Source, path: Path, pool: ProcessPoolExecutor, helpers: int) -> Generator[None]:
+    """Keep a short queue before the helpers and compute here meanwhile, so that nobody waits for their start-up."""
+    waiting = list(reversed(jobs))
+    running: set[Future[None]] = set()
+
+    def refill() -> None:
+        while waiting and len(running) < 3 * helpers:
+            running.add(pool.submit(_help, waiting.pop()))
+
+    refill()
+    with _one_torch_thread():
+        frontend = source.build()
+        while waiting or running:
+            if waiting:
+                _fill(waiting.pop(), frontend, path)
+                yield
+            else:
+                wait(running, return_when=FIRST_COMPLETED)
+            finished = {future for future in running if future.done()}
+            running -= finished
+            refill()
+            for future in finished:
+                future.result()
+                yield
+
+
+_helper: tuple[FrontEnd, Path] | None = None
+"""What a helper process works with; None everywhere else."""
+
+
+def _start_helper(source: Source, path: Path) -> None:
+    global _helper
+    import torch
+
+    # Ctrl-C reaches the whole process group; the main process ends the helpers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    _helper = (source.build(), path)
+
+
+def _end_with_parent() -> None:
+    """End a helper whose main process was killed; it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _help(job: Job) -> None:
+    assert _helper is not None
+    frontend, path = _helper
+    _fill(job, frontend, path)

@@ -1,0 +1,91 @@
+"""Features of a single recording, for comparing front-ends: any WAV file with its annotation beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.data.annotation import parse
+from bench.data.faults import Problem
+from bench.data.files import RECORDING
+from bench.data.icbhi import UNLISTED, Recording
+from bench.data.wav import inspect
+from bench.errors import DataError, StoreError
+from leaderboard.files import atomic_path
+
+
+def _refuse(path: Path, problem: Problem) -> DataError:
+    place = f"{path}:{problem.line}" if problem.line else str(path)
+    return DataError(f"{place}: {problem.message}.", "Mend the file or name another recording.")
+
+
+def read_annotated(audio: Path) -> tuple[Recording, list[str]]:
+    """Read a WAV file's header and the annotation beside it.
+
+    Any sampling rate will do. A cycle that ends after the recording is kept, as the official code keeps it
+    (836b09f, ``util/icbhi_util.py`` lines 183-192), and noted.
+
+    Args:
+        audio: The WAV file; its name need not be as ICBHI's are.
+
+    Returns:
+        The recording, in no split and with what its name says of it, and notes on cycles that end after it.
+
+    Raises:
+        DataError: If a file is missing or broken, or a cycle lies wholly beyond the recording.
+    """
+    annotation = audio.with_suffix(".txt")
+    for path, what in ((audio, "WAV file"), (annotation, "annotation file")):
+        if not path.is_file():
+            hint = "A recording is a WAV file with its annotation (.txt, same name) beside it."
+            raise DataError(f"There is no {what} {path}.", hint)
+    header, problems = inspect(audio)
+    if header is None or problems:
+        raise _refuse(audio, problems[0])
+    cycles, problems = parse(audio.stem, _read(annotation), header.seconds)
+    late = [problem for problem in problems if problem.kind == "annotation-beyond"]
+    wrong = [problem for problem in problems if problem not in late]
+    if wrong:
+        raise _refuse(annotation, wrong[0])
+    for cycle in cycles:
+        if cycle.start >= header.seconds:
+            raise _refuse(annotation, late[0])
+    notes = [f"{annotation}:{problem.line}: {problem.message}; it is cut there" for problem in late]
+    named = audio.stem.split("_") if RECORDING.fullmatch(audio.stem) else [""] * 5
+    patient, index, location, mode, device = named
+    return (
+        Recording(audio.stem, patient, index, location, mode, device, UNLISTED, audio, annotation, cycles, header),
+        notes,
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def write_features(out: Path, recording: Recording, features: npt.NDArray[np.float32]) -> None:
+    """Write features with labels and times as a compressed NumPy archive, atomically.
+
+    Args:
+        out: The file, ``.npz``.
+        recording: The recording.
+        features: (cycles, frames, mels).
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    if out.is_dir():
+        raise StoreError(f"{out} is a folder.", "Name a file, for example features.npz.")
+    with atomic_path(out) as path, path.open("wb") as stream:
+        np.savez_compressed(
+            stream,
+            features=features,
+            labels=np.array([cycle.label for cycle in recording.cycles], dtype=np.int64),
+            start=np.array([cycle.start for cycle in recording.cycles]),
+            end=np.array([cycle.end for cycle in recording.cycles]),
+        )

@@ -1,0 +1,68 @@
+"""The samples of a WAV file as float32, without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.wav import WavHeader, problems_of, read_header
+from bench.errors import DataError
+
+HINT = "Run `bench data verify` to see everything that is wrong with the data."
+# Pieces that stay in the processor's cache while they are converted.
+PIECE = 1 << 16
+
+
+def read_samples(path: Path) -> tuple[NDArray[np.float32], int]:
+    """Read a recording as the official code does: int16 / 2^15, int24 / 2^23.
+
+    Both sizes of ICBHI's files are decoded here, to the bit as soundfile does but several times faster at 24 bits;
+    soundfile reads any other. Files of more than one channel are refused: ICBHI has none, and the official code
+    would use the first alone without saying so.
+
+    Args:
+        path: A PCM WAV file of one channel.
+
+    Returns:
+        Samples (samples,) float32 in −1..1, and the rate in Hz.
+
+    Raises:
+        DataError: If the file cannot be read, is no WAV file, ends too early, is not PCM or has several channels.
+    """
+    try:
+        header = read_header(path)
+        problems = problems_of(header, (header.rate,))
+        if problems:
+            raise DataError(f"The recording {path} {problems[0].message}.", HINT)
+        return _decode(path, header), header.rate
+    except OSError as error:
+        raise DataError(f"The recording {path} cannot be read: {error.strerror or error}.", HINT) from error
+    except ValueError as error:
+        raise DataError(f"The recording {path} {error}.", HINT) from error
+
+
+def _decode(path: Path, header: WavHeader) -> NDArray[np.float32]:
+    if header.bits == 16:
+        return np.fromfile(path, "<i2", header.frames, offset=header.offset) * np.float32(2**-15)
+    if header.bits == 24:
+        return _decode_24_bits(path, header)
+    import soundfile
+
+    try:
+        wave: NDArray[np.float32] = soundfile.read(path, dtype="float32")[0]
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"cannot be read: {error.error_string}") from error
+    return wave
+
+
+def _decode_24_bits(path: Path, header: WavHeader) -> NDArray[np.float32]:
+    """Read each sample as the upper three bytes of a four-byte integer that starts one byte before it."""
+    raw = np.fromfile(path, np.uint8, 3 * header.frames + 1, offset=header.offset - 1)
+    wide: NDArray[np.int32] = np.ndarray((header.frames,), "<i4", raw.data, strides=(3,))
+    wave = np.empty(header.frames, np.float32)
+    for start in range(0, header.frames, PIECE):
+        piece = slice(start, start + PIECE)
+        np.multiply(wide[piece] >> 8, np.float32(2**-23), out=wave[piece], dtype=np.float32, casting="unsafe")
+    return wave

@@ -1,0 +1,1 @@
+"""The training engine: augmentation, optimisation and the loop."""

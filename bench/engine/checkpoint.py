@@ -1,0 +1,118 @@
+"""The state of a run on disk: written beside the old one, made the current one by one rename, then the old one goes.
+
+Random states need no place in it: every draw is made from (seed, epoch, step), so the position is the state.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError
+
+from bench.engine.selection import Choice, Selection
+from bench.errors import StoreError
+from leaderboard.files import atomic_path, write_json
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+@dataclass
+class Position:
+    """How far a run has come.
+
+    Attributes:
+        epoch: Epochs that are done.
+        step: Steps done of the next epoch.
+        loss_sum: Sum of the losses of those steps.
+        seconds: Seconds spent training so far, over all starts.
+        epoch_seconds: Seconds spent in the epoch under way.
+        epochs: The entries of the epochs that are done.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Checkpoint:
+    """Saves and restores one run's state in its folder.
+
+    Args:
+        folder: The run's ``checkpoint`` folder.
+        accelerator: Holds the prepared model, optimiser and scaler.
+    """
+
+    def __init__(self, folder: Path, accelerator: Accelerator) -> None:
+        self.folder = folder
+        self.accelerator = accelerator
+        self.current = folder / "current.json"
+
+    def save(self, position: Position, selection: Selection) -> None:
+        """Write the state; called by every process.
+
+        Raises:
+            StoreError: If it cannot be written; the state before it stays the current one.
+        """
+        state = self.folder / f"epoch{position.epoch:04d}-step{position.step:06d}"
+        try:
+            if self.accelerator.is_main_process:
+                shutil.rmtree(state, ignore_errors=True)
+            self.accelerator.wait_for_everyone()
+            self.accelerator.save_state(str(state), safe_serialization=True)
+            if self.accelerator.is_main_process:
+                self._write_position(state, position, selection)
+                write_json(self.current, {"state": state.name})
+                self._remove_others(state)
+        except (OSError, RuntimeError) as error:
+            raise StoreError(
+                f"Cannot save the run's state in {state}: {error}.",
+                "Free space there; the run goes on from the last one.",
+            ) from error
+        self.accelerator.wait_for_everyone()
+
+    def _write_position(self, state: Path, position: Position, selection: Selection) -> None:
+        choices = {
+            rule: {"epoch": choice.epoch, "score": choice.score, "eligible": choice.eligible}
+            for rule, choice in selection.choices.items()
+        }
+        write_json(state / "position.json", {"position": vars(position), "choices": choices})
+        with atomic_path(state / "choices.npz") as path, path.open("wb") as stream:
+            np.savez(stream, **{rule: choice.scores for rule, choice in selection.choices.items()})  # type: ignore[arg-type]
+
+    def _remove_others(self, state: Path) -> None:
+        for other in self.folder.iterdir():
+            if other.is_dir() and other != state:
+                shutil.rmtree(other, ignore_errors=True)
+
+    def restore(self, selection: Selection) -> Position | None:
+        """Load the current state into the prepared objects and the selection.
+
+        Returns:
+            The position, or None where there is no state.
+
+        Raises:
+            StoreError: If there is a state but it cannot be read.
+        """
+        if not self.current.is_file():
+            return None
+        try:
+            state = self.folder / json.loads(self.current.read_text(encoding="utf-8"))["state"]
+            document = json.loads((state / "position.json").read_text(encoding="utf-8"))
+            with np.load(state / "choices.npz") as arrays:
+                for rule, values in document["choices"].items():
+                    selection.choices[rule] = Choice(scores=arrays[rule], **values)
+            self.accelerator.load_state(str(state))
+            return Position(**document["position"])
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, SafetensorError) as error:
+            raise StoreError(
+                f"The saved state in {self.folder} cannot be read: {error}.", "Start the run anew with --rerun."
+            ) from error

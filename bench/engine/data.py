@@ -1,0 +1,124 @@
+"""A run's data: which rows of the feature bank are trained on, held out, and tested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.data.bank import FeatureBank, prepare_bank
+from bench.data.icbhi import Dataset, Recording, load_dataset
+from bench.errors import DataError, SpecError
+from bench.spec import RunSpec
+
+CLASSES = 4
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Rows of the bank by part.
+
+    Attributes:
+        bank: The feature bank, (cycles, frames, mels).
+        train: Rows that are trained on.
+        val: Rows of held-out training patients; empty without ``val_fraction``.
+        test: Rows of the official test part, every one of its cycles once.
+        recordings: The recordings by name.
+    """
+
+    bank: FeatureBank
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+    recordings: Mapping[str, Recording]
+
+    def keys(self, rows: np.ndarray) -> list[tuple[str, int]]:
+        """Recording name and cycle index of some rows."""
+        return [(self.bank.cycles[row].recording, self.bank.cycles[row].index) for row in rows]
+
+    def class_counts(self) -> list[int]:
+        """Training cycles per class: normal, crackle, wheeze, both."""
+        return np.bincount(self.bank.labels[self.train], minlength=CLASSES).tolist()  # type: ignore[no-any-return]
+
+
+def hold_out_patients(patients: Sequence[str], labels: np.ndarray, fraction: float, draws: int = 500) -> frozenset[str]:
+    """Choose training patients to hold out, so that size and class shares come near the whole part's.
+
+    The best of ``draws`` random choices is taken; the choice depends on the data and the fraction alone, so that all
+    seeds of a system share it.
+
+    Args:
+        patients: (cycles,) patient of each training cycle.
+        labels: (cycles,) class of each training cycle.
+        fraction: Share of each class to hold out.
+        draws: How many random choices are compared.
+
+    Returns:
+        The patients that are held out.
+
+    Raises:
+        SpecError: If the part holds fewer than two patients.
+    """
+    names = sorted(set(patients))
+    if len(names) < 2:
+        raise SpecError(f"val_fraction is {fraction}, but the training part holds {len(names)} patient(s), not 2.")
+    counts = np.zeros((len(names), CLASSES))
+    np.add.at(counts, (np.searchsorted(names, np.asarray(patients)), labels), 1)
+    target = fraction * counts.sum(0)
+    rng, best, best_distance = np.random.default_rng(0), np.array([0]), np.inf
+    for _ in range(draws):
+        order = rng.permutation(len(names))
+        held = counts[order].cumsum(0)
+        distances = (np.abs(held - target) / np.maximum(target, 1)).sum(1)[:-1]
+        size = int(distances.argmin()) + 1
+        if distances[size - 1] < best_distance:
+            best, best_distance = order[:size], distances[size - 1]
+    return frozenset(names[i] for i in best)
+
+
+def open_run_data(spec: RunSpec) -> RunData:
+    """Load the data set and its features as a spec names them.
+
+    Raises:
+        DataError: If the data are missing, broken, or not those of the spec.
+        SpecError: If the training part is smaller than a batch.
+    """
+    dataset = load_dataset(Path(spec.data), allow_partial=spec.partial is not None, cache=Path(spec.cache))
+    if dataset.fingerprint != spec.data_fingerprint:
+        raise DataError(
+            f"The data in {spec.data} have the fingerprint {dataset.fingerprint[:12]}, "
+            f"but the run is for {spec.data_fingerprint[:12]}.",
+            "Use the data of the run, or start a new run with these.",
+        )
+    bank = prepare_bank(dataset, spec.frontend, spec.frontend_options, Path(spec.cache))
+    return split_rows(dataset, bank, spec)
+
+
+def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:
+    """Divide the bank's rows into train, held-out and test; raises as :func:`open_run_data` does."""
+    recordings = {recording.name: recording for recording in dataset.recordings}
+    parts = np.array([recordings[cycle.recording].split for cycle in bank.cycles])
+    patients = np.array([recordings[cycle.recording].patient for cycle in bank.cycles])
+    train, test = np.flatnonzero(parts == "train"), np.flatnonzero(parts == "test")
+    val = np.array([], dtype=train.dtype)
+    if spec.val_fraction > 0:
+        held = hold_out_patients(patients[train].tolist(), bank.labels[train], spec.val_fraction)
+        is_held = np.isin(patients[train], sorted(held))
+        train, val = train[~is_held], train[is_held]
+    data = RunData(bank=bank, train=train, val=val, test=test, recordings=recordings)
+    _check(data, spec)
+    return data
+
+
+def _check(data: RunData, spec: RunSpec) -> None:
+    if len(data.train) < spec.batch:
+        raise SpecError(
+            f"batch is {spec.batch}, but the training part holds {len(data.train)} cycles.",
+            f"Use --set batch={max(1, len(data.train) // 4)} or more data.",
+        )
+    if len(data.test) == 0:
+        raise DataError(
+            f"The test part of {spec.data} holds no cycle.", "Add the recordings of the official test part."
+        )

@@ -1,0 +1,55 @@
+"""Scores for every cycle of a part exactly once, whatever the number of processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from bench.engine.data import CLASSES
+from bench.engine.distributed import sum_over_processes
+from bench.errors import RunError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+def class_probabilities(
+    model: nn.Module, features: np.ndarray, rows: np.ndarray, accelerator: Accelerator, batch: int
+) -> np.ndarray:
+    """Evaluate a model on some rows of the feature bank, divided among the processes.
+
+    Args:
+        model: The bare model, x (batch, 1, frames, mels) → logits (batch, 4).
+        features: (cycles, frames, mels), the bank.
+        rows: (n,) rows to evaluate.
+        accelerator: Gives device, precision and this process's place.
+        batch: Cycles per forward pass.
+
+    Returns:
+        (n, 4) probabilities in float64, in the order of ``rows``; the same in every process.
+
+    Raises:
+        RunError: If a probability is not finite.
+    """
+    scores = torch.zeros(len(rows), CLASSES + 1, dtype=torch.float64)
+    mine = np.array_split(np.arange(len(rows)), accelerator.num_processes)[accelerator.process_index]
+    model.eval()
+    with torch.inference_mode(), accelerator.autocast():
+        for start in range(0, len(mine), batch):
+            part = mine[start : start + batch]
+            x = torch.from_numpy(np.ascontiguousarray(features[rows[part]]))[:, None].to(accelerator.device)
+            scores[part, :CLASSES] = model(x).double().softmax(-1).cpu()
+            scores[part, CLASSES] += 1
+    scores = sum_over_processes(scores.to(_exchange_device(accelerator))).cpu()
+    if not bool((scores[:, CLASSES] == 1).all()):
+        raise RunError("A test cycle was evaluated more than once or not at all.", "Report this: it is a defect.")
+    if not bool(scores.isfinite().all()):
+        raise RunError("The model's outputs are not finite.", "Use a smaller learning rate or --precision fp32.")
+    return scores[:, :CLASSES].numpy()
+
+
+def _exchange_device(accelerator: Accelerator) -> torch.device:
+    return accelerator.device if accelerator.device.type == "cuda" else torch.device("cpu")

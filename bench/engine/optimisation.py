@@ -1,0 +1,119 @@
+"""Learning rate, optimiser and the paper's step average."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import SpecError
+
+FLOOR = 1e-3
+"""The cosine's last value, as a share of the learning rate (official code @ 836b09f: 0.1 ** 3)."""
+
+
+def learning_rate(epoch: int, epochs: int, lr: float, warmup_epochs: int = 0) -> float:
+    """Learning rate of an epoch: a cosine that is already below ``lr`` in epoch 1 and ends at ``lr`` / 1000.
+
+    Args:
+        epoch: 1..epochs.
+        epochs: Number of epochs.
+        lr: Base learning rate.
+        warmup_epochs: W; epochs 1..W are scaled by epoch / (W + 1). The paper has none.
+
+    Raises:
+        SpecError: If the epoch or the warm-up lies outside the run.
+
+    Source: official code @ 836b09f, ``util/misc.py`` (``adjust_learning_rate``).
+    """
+    if not 1 <= epoch <= epochs:
+        raise SpecError(f"Epoch {epoch} lies outside 1..{epochs}.")
+    if not 0 <= warmup_epochs < epochs:
+        raise SpecError(f"warmup_epochs is {warmup_epochs}, but must be at least 0 and below epochs ({epochs}).")
+    floor = lr * FLOOR
+    cosine = floor + (lr - floor) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+    return cosine * min(1.0, epoch / (warmup_epochs + 1))
+
+
+def build_optimizer(parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> torch.optim.Adam:
+    """Adam with coupled (L2) weight decay on everything, fused into one kernel.
+
+    Args:
+        parameters: What is trained.
+        lr: Learning rate; with step averaging, :meth:`StepAverage.effective_lr` of it.
+        weight_decay: Added to the gradient as weight_decay * parameter, biases and norms included.
+
+    Source: official code @ 836b09f, ``util/misc.py`` (``set_optimizer``).
+    """
+    return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+
+
+def average_state(before: Mapping[str, Tensor], after: Mapping[str, Tensor], beta: float) -> dict[str, Tensor]:
+    """Average the states before and after a step, entry by entry: beta * before + (1 - beta) * after.
+
+    Counters (``num_batches_tracked``) are averaged as the authors do, rounded towards zero.
+
+    Args:
+        before: State of a module before the step.
+        after: Its state after the step.
+        beta: Share of the state before, 0..1.
+
+    Source: official code @ 836b09f, ``util/misc.py`` (``update_moving_average``).
+    """
+    return {name: (beta * before[name] + (1 - beta) * value).to(value.dtype) for name, value in after.items()}
+
+
+class StepAverage:
+    """The paper's average of each step's state with the state before it, without copies of the parameters.
+
+    For parameters the average is the step with a learning rate (1 - beta) times as large, because the optimiser's own
+    state is not averaged: :meth:`effective_lr`. Buffers (running statistics, counters; possibly updated more than once
+    a step) are averaged literally, by :meth:`before_step` and :meth:`after_step` around each optimiser step's
+    forward passes. Together these equal :func:`average_state` on the whole state.
+
+    Args:
+        module: The module that is trained: the model together with what the method adds.
+        beta: Share of the state before the step, at least 0 and below 1; 0 averages nothing.
+
+    Raises:
+        SpecError: If beta lies outside its range.
+    """
+
+    def __init__(self, module: nn.Module, beta: float) -> None:
+        if not 0 <= beta < 1:
+            raise SpecError(f"step_average is {beta}, but must be at least 0 and below 1.")
+        self.beta = beta
+        # Owners and names, not tensors: moving a module to a device replaces its buffers.
+        self._places = [(part, name) for part in module.modules() for name in part._buffers] if beta > 0 else []
+        self._before: list[Tensor] = []
+
+    def effective_lr(self, lr: float) -> float:
+        """The learning rate whose plain step is the averaged step with ``lr``."""
+        return lr * (1 - self.beta)
+
+    def before_step(self) -> None:
+        """Remember the buffers; call it before the first forward pass of an optimiser step."""
+        self._before = [buffer.clone() for buffer in self._buffers()]
+
+    def after_step(self) -> None:
+        """Average the buffers with what :meth:`before_step` remembered; call it after the optimiser's step."""
+        buffers = self._buffers()
+        for dtype in {buffer.dtype for buffer in buffers}:
+            pairs = [(old, new) for old, new in zip(self._before, buffers, strict=True) if new.dtype == dtype]
+            _average_into([old for old, _ in pairs], [new for _, new in pairs], self.beta)
+
+    def _buffers(self) -> list[Tensor]:
+        found = (part._buffers[name] for part, name in self._places)
+        return [buffer for buffer in found if buffer is not None]
+
+
+@torch.no_grad()
+def _average_into(before: list[Tensor], buffers: list[Tensor], beta: float) -> None:
+    """Write beta * before + (1 - beta) * buffers into the buffers, which have one type, rounding counters to zero."""
+    if buffers[0].is_floating_point():
+        torch._foreach_lerp_(buffers, before, beta)
+        return
+    for old, new in zip(before, buffers, strict=True):
+        new.copy_(beta * old + (1 - beta) * new)

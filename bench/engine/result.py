@@ -1,0 +1,127 @@
+"""A run's result: per-cycle outputs, metrics for each selection rule, epochs and provenance, spooled in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError
+from bench.provenance import code_version, hardware, package_versions, peak_memory_mib
+from bench.spec import RunSpec
+from leaderboard.metrics import score_cycles
+from leaderboard.predictions import CycleSet, write_cycles, write_predictions
+from leaderboard.results import CYCLES_FILE, RULES, SCHEMA, write_result
+
+if TYPE_CHECKING:
+    from bench.engine.data import RunData
+    from bench.engine.trainer import Outcome
+
+
+def write_run_result(spec: RunSpec, data: RunData, outcome: Outcome, folder: Path, processes: int) -> None:
+    """Write predictions, judged cycles and, as the last act, ``result.json``.
+
+    Args:
+        spec: What was run.
+        data: What it was run on.
+        outcome: What training left.
+        folder: The run's folder.
+        processes: How many processes shared it.
+    """
+    cycles = test_cycles(data)
+    write_cycles(folder / CYCLES_FILE, cycles)
+    metrics: dict[str, Any] = dict.fromkeys(RULES)
+    files: dict[str, str | None] = dict.fromkeys(RULES)
+    for rule, choice in outcome.selection.choices.items():
+        files[rule] = f"predictions-{rule}.csv"
+        write_predictions(folder / str(files[rule]), cycles.keys, choice.scores)
+        judged = score_cycles(cycles.labels, choice.scores)
+        metrics[rule] = {name: {**values, "epoch": choice.epoch} for name, values in judged.items()}
+    position = outcome.position
+    trained = sum(entry["seconds"] for entry in position.epochs)
+    steps = len(data.train) // spec.batch
+    document = {
+        **_common(spec, processes),
+        "status": "finished",
+        "error": None,
+        "metrics": metrics,
+        # An epoch that never reached the official Se threshold can be "best" only for want of another.
+        "best_above_min_se": {rule: choice.eligible for rule, choice in outcome.selection.choices.items()},
+        "epochs": position.epochs,
+        "predictions": files,
+        "seconds": position.seconds,
+        "cycles_per_second": len(position.epochs) * steps * spec.batch / max(trained, 1e-9),
+    }
+    write_result(folder, document)
+
+
+def write_failed_result(spec: RunSpec, folder: Path, error: BenchError) -> dict[str, Any]:
+    """Store a run that started and failed: it is shown as failed and never counts as done.
+
+    Args:
+        spec: What was run.
+        folder: The run's folder.
+        error: What ended it.
+
+    Returns:
+        The document.
+    """
+    epochs = _epochs_so_far(folder)
+    document = {
+        **_common(spec, spec.processes),
+        "status": "failed",
+        "error": error.message,
+        "metrics": dict.fromkeys(RULES),
+        "epochs": epochs,
+        "predictions": dict.fromkeys(RULES),
+        "seconds": sum(entry["seconds"] for entry in epochs),
+        "cycles_per_second": None,
+    }
+    write_result(folder, document)
+    return document
+
+
+def test_cycles(data: RunData) -> CycleSet:
+    """The cycles of the test part, with class, patient and device."""
+    keys = data.keys(data.test)
+    recordings = [data.recordings[name] for name, _ in keys]
+    return CycleSet(
+        keys=tuple(keys),
+        labels=tuple(int(label) for label in data.bank.labels[data.test]),
+        patients=tuple(recording.patient for recording in recordings),
+        devices=tuple(recording.device for recording in recordings),
+    )
+
+
+def _common(spec: RunSpec, processes: int) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "run_id": spec.run_id,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "spec": spec.identity(),
+        "execution": spec.execution(),
+        "profile": spec.profile,
+        "partial": spec.partial,
+        "provenance": {
+            "code": code_version(),
+            "packages": package_versions(),
+            "hardware": hardware(),
+            "processes": processes,
+            "device": spec.device,
+            "precision": spec.precision,
+            "peak_memory_mib": peak_memory_mib(),
+        },
+    }
+
+
+def _epochs_so_far(folder: Path) -> list[Mapping[str, Any]]:
+    """The epochs of the last saved state, for a failed run's learning curve; none where nothing was saved."""
+    current = folder / "checkpoint" / "current.json"
+    if not current.is_file():
+        return []
+    state = folder / "checkpoint" / json.loads(current.read_text(encoding="utf-8"))["state"]
+    document = json.loads((state / "position.json").read_text(encoding="utf-8"))
+    epochs: list[Mapping[str, Any]] = document["position"]["epochs"]
+    return epochs

@@ -1,0 +1,67 @@
+"""Which epoch a number is taken from: ``last``, ``best-test`` (the field's habit) or ``best-val`` (PROTOCOL)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass
+class Choice:
+    """The epoch that a rule holds at the moment, and its outputs on the test part.
+
+    Attributes:
+        epoch: 1-based.
+        score: What the rule compared: the 4-class Score of the part it looks at, percent.
+        eligible: Whether Se was above the spec's ``best_min_se`` (SYSTEMS D2).
+        scores: (test cycles, 4) class probabilities.
+    """
+
+    epoch: int
+    score: float
+    eligible: bool
+    scores: np.ndarray
+
+
+@dataclass
+class Selection:
+    """Keeps, for each rule, the epoch it would report.
+
+    An epoch whose Se is not above ``min_se`` is kept only while no epoch is.
+
+    Attributes:
+        min_se: Percent; 5 in the official code.
+        choices: By rule.
+    """
+
+    min_se: float
+    choices: dict[str, Choice] = field(default_factory=dict)
+
+    def update(
+        self, epoch: int, scores: np.ndarray, test: Mapping[str, Any], val: Mapping[str, Any] | None
+    ) -> list[str]:
+        """Take in an epoch.
+
+        Args:
+            epoch: 1-based.
+            scores: (test cycles, 4) class probabilities after this epoch.
+            test: 4-class metrics of the test part.
+            val: 4-class metrics of the held-out part, where there is one.
+
+        Returns:
+            The rules that now hold this epoch.
+        """
+        changed = ["last"]
+        self.choices["last"] = Choice(epoch, test["score"], True, scores)
+        for rule, metrics in (("best-test", test), ("best-val", val)):
+            if metrics is None:
+                continue
+            candidate = Choice(epoch, metrics["score"], metrics["se"] > self.min_se, scores)
+            held = self.choices.get(rule)
+            if held is None or (candidate.eligible, candidate.score) > (held.eligible, held.score):
+                self.choices[rule] = candidate
+                changed.append(rule)
+        return changed

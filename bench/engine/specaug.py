@@ -1,0 +1,154 @@
+"""SpecAugment and time shift: drawn on the host for the global batch, applied to all of its clips at once.
+
+Drawing and applying are apart so that every process draws the same for the global batch and applies its own rows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.errors import SpecError
+
+OFFICIAL_PROBABILITY = 0.5 * (1 + math.erf(1 / math.sqrt(2)))
+"""Phi(1) = 0.8413: the authors compare their p = 1.0 with a NORMAL draw (@ 836b09f, ``util/augmentation.py``)."""
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Frequency and time masks of a batch; width 0 masks nothing.
+
+    Attributes:
+        freq: (batch, masks, 2) int64, first bin and width in bins.
+        time: (batch, masks, 2) int64, first frame and width in frames.
+    """
+
+    freq: np.ndarray
+    time: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.freq)
+
+    def __getitem__(self, rows: slice) -> Masks:
+        return Masks(self.freq[rows], self.time[rows])
+
+
+def _draw_axis(batch: int, size: int, count: int, width: int, axis: str, rng: np.random.Generator) -> np.ndarray:
+    """(batch, count, 2): widths floor(U(0, width)), starts uniform in 0..size - width, both ends included."""
+    if width - 1 > size:
+        raise SpecError(
+            f"SpecAugment masks up to {width - 1} {axis}, but the spectrogram has {size}.",
+            "Make the masks narrower or the spectrogram larger.",
+        )
+    widths = np.floor(rng.uniform(0, width, (batch, count))).astype(np.int64)
+    return np.stack([rng.integers(0, size - widths + 1), widths], axis=-1)
+
+
+def draw_masks(
+    batch: int,
+    frames: int,
+    mels: int,
+    *,
+    probability: float,
+    freq_masks: int,
+    freq_width: int,
+    time_masks: int,
+    time_width: int,
+    rng: np.random.Generator,
+) -> Masks:
+    """Draw the masks of a global batch, each clip for itself.
+
+    The paper's values: probability :data:`OFFICIAL_PROBABILITY`, 2 masks of ``freq_width`` 48 and 2 of ``time_width``
+    160, so at most 47 bins and 159 frames each.
+
+    Args:
+        batch: Rows of the global batch.
+        frames: Time frames of a spectrogram.
+        mels: Mel bins of a spectrogram.
+        probability: How likely a clip is masked at all, 0..1.
+        freq_masks: Frequency masks per clip.
+        freq_width: Their widths are floor(U(0, freq_width)) bins.
+        time_masks: Time masks per clip.
+        time_width: Their widths are floor(U(0, time_width)) frames.
+        rng: Generator; draws as many numbers whatever comes out.
+
+    Raises:
+        SpecError: If a mask can be wider than the spectrogram.
+    """
+    applied = rng.random(batch) < probability
+    freq = _draw_axis(batch, mels, freq_masks, freq_width, "mel bins", rng)
+    time = _draw_axis(batch, frames, time_masks, time_width, "frames", rng)
+    freq[~applied] = 0
+    time[~applied] = 0
+    return Masks(freq, time)
+
+
+def _covered(masks: np.ndarray, size: int) -> np.ndarray:
+    """(batch, size) bool: which positions some mask of the clip covers."""
+    start, width = masks[..., :1], masks[..., 1:]
+    position = np.arange(size)
+    covered: np.ndarray = ((position >= start) & (position < start + width)).any(axis=1)
+    return covered
+
+
+def _on(array: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(array).to(device, non_blocking=True)
+
+
+def apply_masks(x: Tensor, masks: Masks) -> Tensor:
+    """Mask spectrograms, out of place: ``x`` may be a view of cached features.
+
+    Frequency masks take the mean of the spectrogram as it came in, time masks the mean after the frequency masks
+    (official code @ 836b09f, ``util/augmentation.py``, which writes into its input). The second mean follows from
+    the bins' means of the first, so that no masked copy has to be read for it.
+
+    Args:
+        x: (batch, 1, frames, mels), finite, any device.
+        masks: Of these rows.
+
+    Returns:
+        (batch, 1, frames, mels), new.
+    """
+    frames, mels = x.shape[2:]
+    hidden = _on(_covered(masks.freq, mels), x.device)[:, None, None, :]
+    rows = _on(np.flatnonzero(_covered(masks.time, frames)), x.device)
+    bins = x.mean(dim=2, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
+    before = bins.mean(dim=3, keepdim=True)
+    after = torch.where(hidden, before, bins).mean(dim=3).to(x.dtype)
+    # x * 1 + 0 or x * 0 + mean, exact either way and twice as fast as torch.where on a CPU.
+    masked = torch.addcmul((hidden * before).to(x.dtype), x, (~hidden).to(x.dtype)).contiguous()
+    masked.view(-1, mels)[rows] = after.view(-1, 1)[rows // frames]
+    return masked
+
+
+def draw_shift(batch: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw a circular shift in time for each clip of a global batch.
+
+    Args:
+        batch: Rows of the global batch.
+        frames: Time frames of a spectrogram.
+        rng: Generator.
+
+    Returns:
+        (batch,) int64, uniform in 0..frames - 1.
+    """
+    return rng.integers(0, frames, batch)
+
+
+def apply_shift(x: Tensor, shift: np.ndarray) -> Tensor:
+    """Shift spectrograms circularly in time, out of place: frame t moves to frame (t + shift) mod frames.
+
+    Args:
+        x: (batch, 1, frames, mels), any device.
+        shift: (batch,) of these rows, frames.
+
+    Returns:
+        (batch, 1, frames, mels), new.
+    """
+    batch, _, frames, _ = x.shape
+    source = (np.arange(frames)[None, :] - shift[:, None]) % frames + np.arange(batch)[:, None] * frames
+    return x.flatten(0, 2).index_select(0, _on(source.reshape(-1), x.device)).view(x.shape)

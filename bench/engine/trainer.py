@@ -1,0 +1,290 @@
+"""The one training loop.
+
+What a batch means never depends on the number of processes: order, masks, λ and permutation are drawn from
+(seed, epoch, step) for the global batch, and every process takes its own rows of it.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import baselines
+import methods
+from bench.engine.checkpoint import Checkpoint, Position
+from bench.engine.data import RunData
+from bench.engine.distributed import any_process, gather_rows, share_batch_statistics
+from bench.engine.evaluate import class_probabilities
+from bench.engine.optimisation import StepAverage, build_optimizer, learning_rate
+from bench.engine.progress import TrainingProgress
+from bench.engine.selection import Selection
+from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift
+from bench.errors import InterruptedRunError, RunError
+from bench.spec import RunSpec
+from leaderboard.files import atomic_path
+from leaderboard.metrics import score_cycles
+from methods.base import Batch, Draw
+
+CHECK_EVERY_ON_GPU = 16
+"""Steps between two looks at the losses on a GPU: each look waits for the device."""
+
+
+class TrainingGraph(nn.Module):
+    """Model and method as one module, so that whatever wraps it (precision, distribution) covers both."""
+
+    def __init__(self, model: nn.Module, method: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.method = method
+
+    def forward(self, batch: Batch, draw: Draw | None) -> dict[str, Tensor]:
+        """Named scalar losses of a global batch."""
+        losses: dict[str, Tensor] = self.method(self.model, batch, draw)
+        return losses
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training leaves: the position at the end and the epochs that the selection rules hold."""
+
+    position: Position
+    selection: Selection
+
+
+class StopRequest:
+    """Remembers Ctrl-C and SIGTERM, so that a run stops between two steps; a second Ctrl-C stops it at once."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._remember)
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        if self.wanted and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.wanted = True
+
+
+def stream(*key: int) -> np.random.Generator:
+    """The random generator of a place in a run, (seed, epoch) or (seed, epoch, step)."""
+    return np.random.default_rng(np.random.SeedSequence(key))
+
+
+def build_graph(spec: RunSpec, data: RunData) -> TrainingGraph:
+    """Build model and method from a spec, initialised from its seed."""
+    torch.manual_seed(spec.seed)
+    model: Any = baselines.create(
+        spec.model, num_classes=4, pretrain=spec.weights, cache=Path(spec.cache), **spec.model_options
+    )
+    method: Any = methods.create(
+        spec.method,
+        feature_dim=model.feature_dim,
+        class_counts=data.class_counts(),
+        patch_grid=getattr(model, "patch_grid", None),
+        **spec.method_options,
+    )
+    return TrainingGraph(model, method)
+
+
+def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
+    """Build the Accelerator of a spec and make sure that it is what was asked for.
+
+    Raises:
+        RunError: If it runs with another number of processes.
+    """
+    accelerator = Accelerator(
+        cpu=spec.device == "cpu",
+        mixed_precision={"fp32": "no"}.get(spec.precision, spec.precision),
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
+    if accelerator.num_processes != processes:
+        raise RunError(
+            f"Accelerate runs {accelerator.num_processes} process(es) where {processes} were started.",
+            "Unset the ACCELERATE_ variables of the environment.",
+        )
+    return accelerator
+
+
+class Trainer:
+    """Trains one spec in one process of its group.
+
+    Args:
+        spec: What to train.
+        data: Its data.
+        folder: The run's folder: checkpoints and weights go there.
+        processes: How many processes share the run.
+    """
+
+    def __init__(self, spec: RunSpec, data: RunData, folder: Path, processes: int = 1) -> None:
+        self.spec, self.data, self.folder = spec, data, folder
+        self.accelerator = build_accelerator(spec, processes)
+        graph = build_graph(spec, data)
+        if processes > 1:
+            graph.model = share_batch_statistics(graph.model, spec.device)
+        self.average = StepAverage(graph, spec.step_average)
+        optimizer = build_optimizer(graph.parameters(), spec.lr, spec.weight_decay)
+        self.graph, self.optimizer = self.accelerator.prepare(graph, optimizer)
+        self.bare: TrainingGraph = self.accelerator.unwrap_model(self.graph)
+        self.selection = Selection(spec.best_min_se)
+        self.checkpoint = Checkpoint(folder / "checkpoint", self.accelerator)
+        self.steps = len(data.train) // spec.batch
+        share = spec.batch // processes
+        self.local = slice(self.accelerator.process_index * share, (self.accelerator.process_index + 1) * share)
+        self.check_every = 1 if self.accelerator.device.type == "cpu" else CHECK_EVERY_ON_GPU
+
+    def fit(self) -> Outcome:
+        """Train to the last epoch, from the saved state where there is one.
+
+        Raises:
+            RunError: If a loss is not finite; step and learning rate are named.
+            InterruptedRunError: After Ctrl-C or SIGTERM, when the state is saved.
+            StoreError: If a state cannot be saved or read.
+        """
+        spec = self.spec
+        position = self.checkpoint.restore(self.selection) or Position()
+        label = f"{spec.model} · {spec.method} · seed {spec.seed}"
+        shown = self.accelerator.is_main_process
+        with StopRequest() as stop, TrainingProgress(label, spec.epochs, self.steps, shown) as progress:
+            if position.epoch or position.step:
+                progress.say(f"going on after epoch {position.epoch}, step {position.step}")
+            while position.epoch < spec.epochs:
+                self._train_epoch(position, stop, progress)
+                progress.epoch(self._finish_epoch(position))
+                self.checkpoint.save(position, self.selection)
+        return Outcome(position, self.selection)
+
+    def _train_epoch(self, position: Position, stop: StopRequest, progress: TrainingProgress) -> None:
+        epoch, spec = position.epoch + 1, self.spec
+        rate = learning_rate(epoch, spec.epochs, spec.lr, spec.warmup_epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.average.effective_lr(rate)
+        order = stream(spec.seed, epoch).permutation(self.data.train)
+        self.bare.train()
+        began, pending = time.perf_counter(), list[Tensor]()
+        before = position.epoch_seconds
+        while position.step < self.steps:
+            rows = order[position.step * spec.batch : (position.step + 1) * spec.batch]
+            pending.append(self._train_step(rows, epoch, position.step))
+            position.step += 1
+            if position.step % self.check_every == 0 or position.step == self.steps:
+                loss = self._settle(pending, position, epoch, rate)
+                position.epoch_seconds = before + time.perf_counter() - began
+                progress.step(epoch, position.step, loss)
+                if any_process(stop.wanted, self.accelerator.device):
+                    self._interrupt(position)
+
+    def _train_step(self, rows: np.ndarray, epoch: int, step: int) -> Tensor:
+        rng = stream(self.spec.seed, epoch, step)
+        # For models with random layers of their own; the draws of the global batch come from ``rng`` alone.
+        torch.manual_seed(int(rng.integers(2**63)) + self.accelerator.process_index)
+        x = self._features(rows, rng)
+        labels = torch.from_numpy(self.data.bank.labels[rows]).to(self.accelerator.device)
+        draw = self.bare.method.draw(len(rows), rng)  # type: ignore[operator]
+        batch = Batch(features=x, labels=labels, local=self.local, gather=gather_rows)
+        self.average.before_step()
+        losses: dict[str, Tensor] = self.graph(batch, draw)
+        self.accelerator.backward(losses["loss"])
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.after_step()
+        return losses["loss"].detach()
+
+    def _features(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """Load this process's rows of the global batch, (local, 1, frames, mels), and augment them on the device."""
+        spec = self.spec
+        features = self.data.bank.features
+        x = torch.from_numpy(np.ascontiguousarray(features[rows[self.local]]))[:, None].to(self.accelerator.device)
+        frames, mels = features.shape[1:]
+        if spec.time_shift:
+            x = apply_shift(x, draw_shift(len(rows), frames, rng)[self.local])
+        if spec.specaug_probability > 0:
+            masks = draw_masks(
+                len(rows),
+                frames,
+                mels,
+                probability=spec.specaug_probability,
+                freq_masks=spec.specaug_freq_masks,
+                freq_width=spec.specaug_freq_width,
+                time_masks=spec.specaug_time_masks,
+                time_width=spec.specaug_time_width,
+                rng=rng,
+            )
+            x = apply_masks(x, masks[self.local])
+        return x
+
+    def _settle(self, pending: list[Tensor], position: Position, epoch: int, rate: float) -> float:
+        """Add the losses of the last steps to the epoch's sum and stop the run at the first that is not finite."""
+        losses = torch.stack(pending).double().tolist()
+        for i, loss in enumerate(losses):
+            if not np.isfinite(loss):
+                step = position.step - len(losses) + i + 1
+                raise RunError(
+                    f"The loss is {loss} in epoch {epoch}, step {step} of {self.steps}, at learning rate {rate:.3g}.",
+                    "Use a smaller learning rate (--set lr=…) or --precision fp32.",
+                )
+            position.loss_sum += loss
+        pending.clear()
+        return float(losses[-1])
+
+    def _interrupt(self, position: Position) -> None:
+        self.checkpoint.save(position, self.selection)
+        raise InterruptedRunError(
+            f"Stopped in epoch {position.epoch + 1}, step {position.step} of {self.steps}; the state is saved."
+        )
+
+    def _finish_epoch(self, position: Position) -> dict[str, Any]:
+        began, epoch = time.perf_counter(), position.epoch + 1
+        scores, test = self._evaluate(self.data.test)
+        val = self._evaluate(self.data.val)[1] if len(self.data.val) else None
+        changed = self.selection.update(epoch, scores, test["4class"], val["4class"] if val else None)
+        for rule in changed:
+            # The last epoch's weights are wanted once: the state of every epoch is in the checkpoint already.
+            if rule != "last" or epoch == self.spec.epochs:
+                self._save_weights(rule)
+        seconds = position.epoch_seconds + time.perf_counter() - began
+        entry = {
+            "epoch": epoch,
+            "loss": position.loss_sum / self.steps,
+            "lr": learning_rate(epoch, self.spec.epochs, self.spec.lr, self.spec.warmup_epochs),
+            "seconds": seconds,
+            "cycles_per_second": self.steps * self.spec.batch / max(position.epoch_seconds, 1e-9),
+            "test": test,
+            "val": val,
+        }
+        position.epochs.append(entry)
+        position.epoch, position.step, position.loss_sum, position.epoch_seconds = epoch, 0, 0.0, 0.0
+        position.seconds += seconds
+        return entry
+
+    def _evaluate(self, rows: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        scores = class_probabilities(
+            self.bare.model, self.data.bank.features, rows, self.accelerator, self.spec.eval_batch
+        )
+        return scores, score_cycles(self.data.bank.labels[rows], scores)
+
+    def _save_weights(self, rule: str) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        with atomic_path(self.folder / "weights" / f"{rule}.safetensors") as path:
+            tensors = {name: value.detach().cpu().contiguous() for name, value in self.bare.model.state_dict().items()}
+            save_file(tensors, path, metadata={"model": self.spec.model, "rule": rule, "run_id": self.spec.run_id})

@@ -1,0 +1,96 @@
+"""One process of a run: builds the data and the trainer, trains, and (in the main process) writes the result.
+
+``python -m bench.engine.worker RUN_FOLDER`` is what the launcher starts several times; a run of one process calls
+:func:`execute` directly.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from bench.errors import BenchError, RunError
+from bench.spec import RunSpec, read_spec
+from leaderboard.files import write_json
+
+SPEC_FILE = "spec.json"
+OUT_OF_MEMORY_HINT = "Use a smaller --set batch=… or eval_batch, fewer processes, or a smaller model."
+
+
+def execute(spec: RunSpec, folder: Path) -> None:
+    """Train one spec in this process of its group; the main process writes the result.
+
+    Args:
+        spec: What to run.
+        folder: The run's folder.
+
+    Raises:
+        BenchError: As data, trainer and result do.
+    """
+    import torch
+
+    from bench.engine.data import open_run_data
+    from bench.engine.distributed import join_group, leave_group
+    from bench.engine.result import write_run_result
+    from bench.engine.trainer import Trainer
+
+    _, processes = join_group(spec.device)
+    try:
+        data = open_run_data(spec)
+        trainer = Trainer(spec, data, folder, processes)
+        outcome = trainer.fit()
+        if trainer.accelerator.is_main_process:
+            write_run_result(spec, data, outcome, folder, processes)
+    except torch.OutOfMemoryError as error:
+        raise RunError(f"The device ran out of memory: {str(error).splitlines()[0]}", OUT_OF_MEMORY_HINT) from error
+    except MemoryError as error:
+        raise RunError("The machine ran out of memory.", OUT_OF_MEMORY_HINT) from error
+    finally:
+        leave_group()
+
+
+def error_file(folder: Path, rank: int) -> Path:
+    """Where a process of a group leaves the error that ended it."""
+    return folder / f"error-{rank}.json"
+
+
+def main() -> None:
+    """Run one rank of a group and report an error through a file: exit codes of a group cannot be trusted."""
+    from bench.engine.processes import die_with_parent
+
+    die_with_parent()
+    folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
+    code = 0
+    try:
+        execute(read_spec(folder / SPEC_FILE), folder)
+    except BenchError as error:
+        code = error.exit_code
+        write_json(
+            error_file(folder, rank),
+            {"type": type(error).__name__, "message": error.message, "hint": error.hint, "exit_code": code},
+        )
+    except Exception as error:  # noqa: BLE001 - a process border: whatever it is, the launcher must hear of it
+        code = 1
+        traceback.print_exc()
+        write_json(error_file(folder, rank), {"type": "RunError", "message": f"{error}", "hint": None, "exit_code": 1})
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Destructors of the process group may abort a process that has done its work; there is nothing left to tidy up.
+    os._exit(code)
+
+
+def read_error(path: Path) -> BenchError:
+    """Read what :func:`main` left behind."""
+    import bench.errors
+
+    document = json.loads(path.read_text(encoding="utf-8"))
+    kind = getattr(bench.errors, document["type"], RunError)
+    error: BenchError = kind(document["message"], document["hint"])
+    return error
+
+
+if __name__ == "__main__":
+    main()

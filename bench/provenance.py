@@ -1,0 +1,99 @@
+"""Where a result comes from: the code as it is on disk, the packages, the machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import resource
+import subprocess
+import sys
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from bench.version import __version__
+
+PACKAGES = ("torch", "torchaudio", "torchvision", "timm", "accelerate", "numpy", "soundfile", "sqlalchemy", "optuna")
+OWN_PACKAGES = ("bench", "baselines", "methods", "leaderboard")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _source_hash(root: Path) -> str:
+    digest = hashlib.sha256()
+    for package in OWN_PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def code_version() -> dict[str, Any]:
+    """The package's version, its own checkout's commit, whether that is modified, and a hash of its sources.
+
+    ``commit`` and ``dirty`` are ``None`` where the package does not stand in its own git checkout; ``source_sha256``
+    tells modified files apart everywhere.
+    """
+    root = Path(__file__).resolve().parent.parent
+    commit, dirty = None, None
+    top = _git(root, "rev-parse", "--show-toplevel")
+    if top is not None and Path(top).resolve() == root:
+        commit = _git(root, "rev-parse", "HEAD")
+        status = _git(root, "status", "--porcelain", "--", *OWN_PACKAGES)
+        dirty = None if status is None else bool(status)
+    return {"version": __version__, "commit": commit, "dirty": dirty, "source_sha256": _source_hash(root)}
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def package_versions() -> dict[str, str | None]:
+    """Versions of Python and of the packages that numbers depend on."""
+    return {"python": platform.python_version(), **{name: _version_of(name) for name in PACKAGES}}
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def hardware() -> dict[str, Any]:
+    """CPU, usable cores, memory in GiB and the GPUs that torch sees."""
+    import psutil
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "gpus": gpus,
+    }
+
+
+def peak_memory_mib() -> dict[str, float | None]:
+    """The largest resident memory of this process and the largest GPU allocation, in MiB (None without a GPU)."""
+    import torch
+
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    on_gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
+    return {"host": round(resident, 1), "gpu": None if on_gpu is None else round(on_gpu, 1)}

@@ -1,0 +1,320 @@
+"""From what a user asked for to a complete spec: recipes of model and method, then flags, then everything derived."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.cards import FrontEndCard, MethodCard, ModelCard
+from bench.data.icbhi import Dataset, find_dataset, load_dataset
+from bench.errors import DataError, SpecError
+from bench.options import build_options
+from bench.paths import data_folder
+from bench.registry import suggestion
+from bench.spec import DEVICES, PRECISIONS, RunSpec, check_field, settable_fields
+
+DEMO = "demo"
+PROFILES = ("auto", "paper", "demo")
+OWNERS = ("model", "method", "frontend")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a user asked for, before anything is looked up.
+
+    Attributes:
+        model: Model id.
+        method: Method id.
+        pretrain: Weights by name, file or URL; None for the card's default.
+        profile: auto, paper or demo.
+        data: Folder, ``demo``, or None for the default place.
+        cache: Cache folder.
+        settings: ``key=value`` pairs of ``--set``.
+        fields: Fields that have a flag of their own (``epochs``, ``method.alpha``), None where not given.
+        allow_partial: Whether a set with recordings missing may be used.
+        processes: Number of processes.
+        device: auto, cpu or cuda.
+        precision: auto, fp32, bf16 or fp16.
+    """
+
+    model: str
+    method: str
+    cache: Path
+    pretrain: str | None = None
+    profile: str = "auto"
+    data: str | None = None
+    settings: Sequence[str] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    allow_partial: bool = False
+    processes: int = 1
+    device: str = "auto"
+    precision: str = "auto"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The data set that a request comes down to, and the profile that goes with it."""
+
+    folder: Path
+    profile: str
+    reason: str
+
+
+def choose_source(request: Request) -> Source:
+    """Decide on data and profile; a simulated set is made on the spot only where no folder was named.
+
+    Raises:
+        DataError: If the folder that the user named holds no data set.
+        SpecError: If the profile does not exist.
+    """
+    if request.profile not in PROFILES:
+        raise SpecError(f"Unknown profile '{request.profile}': {suggestion(request.profile, PROFILES)}")
+    if request.data == DEMO:
+        return Source(_simulated(request.cache), _profile(request, DEMO), "the simulated set was asked for")
+    folder = data_folder(Path(request.data) if request.data is not None else None)
+    if find_dataset(folder):
+        simulated = (folder / "SIMULATED.json").is_file() or any(folder.rglob("SIMULATED.json"))
+        return Source(folder, _profile(request, DEMO if simulated else "paper"), f"data found in {folder}")
+    if request.data is not None:
+        raise DataError(
+            f"No ICBHI data below {folder}.",
+            "Fetch them with `bench data fetch`, name another folder with --data, or use --data demo.",
+        )
+    if request.profile == "paper":
+        raise DataError(
+            f"The paper profile needs the ICBHI data, but there are none below {folder}.",
+            "Fetch them with `bench data fetch`, name their folder with --data, or use --profile demo.",
+        )
+    return Source(_simulated(request.cache), DEMO, f"no ICBHI data below {folder}")
+
+
+def _profile(request: Request, automatic: str) -> str:
+    return automatic if request.profile == "auto" else request.profile
+
+
+def _simulated(cache: Path) -> Path:
+    from bench.data.demo import demo_folder
+
+    return demo_folder(cache)
+
+
+def resolve(request: Request, source: Source, seeds: Sequence[int]) -> list[RunSpec]:
+    """Turn a request into one complete spec per seed.
+
+    Args:
+        request: What the user asked for.
+        source: Data and profile, from :func:`choose_source`.
+        seeds: One run each.
+
+    Raises:
+        SpecError: For an unknown id, option or value, or a combination that cannot be run.
+        WeightsError: If the pretrained weights cannot be had.
+        DataError: If the data are missing or broken.
+    """
+    import baselines
+    import methods
+    from baselines.weights import locate
+    from bench.data.frontends import FRONTENDS
+
+    model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
+    _check_pair(model, method)
+    named = request.pretrain is not None
+    pretrain = request.pretrain if named else _default_pretrain(model, source.profile)
+    frontend = FRONTENDS.card(model.frontend)
+    device = choose_device(request.device)
+    values = _merge(request, model, method, frontend, source.profile, str(pretrain))
+    options = _build_options(values, model, method, frontend)
+    dataset = load_dataset(source.folder, allow_partial=request.allow_partial, cache=request.cache)
+    weights = locate(model, str(pretrain), request.cache)
+    is_named = weights is None or pretrain in model.weights
+    common = dict(
+        model=model.id,
+        model_options=options["model"],
+        pretrain=pretrain if is_named else "file",
+        weights_sha256=None if weights is None else weights.sha256,
+        weights=None if weights is None else str(weights.path),
+        method=method.id,
+        method_options=options["method"],
+        frontend=frontend.id,
+        frontend_version=frontend.version,
+        frontend_options=options["frontend"],
+        precision=choose_precision(request.precision, device),
+        profile=source.profile,
+        device=device,
+        processes=request.processes,
+        cache=str(request.cache.resolve()),
+        **_data_fields(dataset),
+        **{name: value for name, value in values.items() if "." not in name and name != "seed"},
+    )
+    specs = [RunSpec(**common, seed=seed) for seed in seeds]
+    for spec in specs:
+        check_spec(spec)
+    return specs
+
+
+def _default_pretrain(model: ModelCard, profile: str) -> str:
+    return model.default_pretrain if profile == "paper" else "none"
+
+
+def _data_fields(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "dataset": dataset.name,
+        "data_fingerprint": dataset.fingerprint,
+        "partial": dataset.partial,
+        "data": str(Path(dataset.root).resolve()),
+    }
+
+
+def _check_pair(model: ModelCard, method: MethodCard) -> None:
+    if method.needs_patches and not model.patches:
+        import baselines
+
+        able = ", ".join(entry.id for entry in baselines.MODELS if entry.card.patches)
+        raise SpecError(
+            f"The method '{method.id}' mixes patches, but the model '{model.id}' has none.",
+            f"Models that have: {able}.",
+        )
+
+
+def _merge(
+    request: Request, model: ModelCard, method: MethodCard, frontend: FrontEndCard, profile: str, pretrain: str
+) -> dict[str, Any]:
+    """Recipes first, flags of their own next, ``--set`` last; every value is checked."""
+    values = {**model.recipe(profile, pretrain), **method.recipe(profile, pretrain)}
+    cards: dict[str, Any] = {"model": model, "method": method, "frontend": frontend}
+    given = {name: value for name, value in request.fields.items() if value is not None}
+    for pair in request.settings:
+        name, separator, value = pair.partition("=")
+        if not separator or not name:
+            raise SpecError(f"--set takes key=value, not '{pair}'.", "For example --set lr=1e-4.")
+        given[name.strip()] = value.strip()
+    for name, value in given.items():
+        values[_full_name(name, cards)] = value
+    checked = {name: value if "." in name else check_field(name, value) for name, value in values.items()}
+    if "epochs" in given and "warmup_epochs" not in given and "warmup_epochs" in checked:
+        # A recipe's warm-up belongs to its own number of epochs.
+        checked["warmup_epochs"] = min(checked["warmup_epochs"], checked["epochs"] - 1)
+    return checked
+
+
+def _option_names(card: Any) -> set[str]:
+    return set(card.options.__dataclass_fields__)
+
+
+def _full_name(name: str, cards: Mapping[str, Any]) -> str:
+    """The spec's name of a setting: a field, ``owner.option``, or an option that only one owner has."""
+    if name in settable_fields():
+        return name
+    owner, dot, option = name.partition(".")
+    if dot and owner in cards and option in _option_names(cards[owner]):
+        return name
+    owners = [owner for owner in OWNERS if name in _option_names(cards[owner])]
+    if len(owners) == 1:
+        return f"{owners[0]}.{name}"
+    if len(owners) > 1:
+        raise SpecError(f"'{name}' is an option of {' and of '.join(owners)}.", f"Write {owners[0]}.{name}.")
+    known = [*settable_fields(), *(f"{o}.{n}" for o in OWNERS for n in _option_names(cards[o]))]
+    short = [*known, *(n for o in OWNERS for n in _option_names(cards[o]))]
+    place = f"method {cards['method'].id}, model {cards['model'].id}"
+    raise SpecError(f"Unknown setting '{name}' for {place}: {suggestion(name, short)}")
+
+
+def _build_options(
+    values: Mapping[str, Any], model: ModelCard, method: MethodCard, frontend: FrontEndCard
+) -> dict[str, dict[str, Any]]:
+    """Options of the three owners, complete with defaults; the model's input size follows the front-end."""
+    chosen: dict[str, dict[str, Any]] = {owner: {} for owner in OWNERS}
+    for name, value in values.items():
+        owner, dot, option = name.partition(".")
+        if dot:
+            chosen[owner][option] = value
+    frontend_options: Any = build_options(frontend.options, chosen["frontend"], f"front-end {frontend.id}")
+    frames, mels = frontend_options.shape
+    for name, size in (("frames", frames), ("mels", mels)):
+        if name in _option_names(model):
+            chosen["model"].setdefault(name, size)
+    return {
+        "model": asdict(build_options(model.options, chosen["model"], f"model {model.id}")),
+        "method": asdict(build_options(method.options, chosen["method"], f"method {method.id}")),
+        "frontend": asdict(frontend_options),
+    }
+
+
+def check_spec(spec: RunSpec) -> None:
+    """Check what depends on several fields.
+
+    Raises:
+        SpecError: If the batch does not divide among the processes, or the warm-up is longer than the run.
+    """
+    if spec.processes < 1:
+        raise SpecError(f"--processes is {spec.processes}, but must be at least 1.")
+    if spec.batch % spec.processes:
+        nearest = max(spec.batch // spec.processes, 1) * spec.processes
+        raise SpecError(
+            f"The global batch of {spec.batch} does not divide among {spec.processes} processes.",
+            f"Use --set batch={nearest} or another --processes.",
+        )
+    if spec.warmup_epochs >= spec.epochs:
+        raise SpecError(f"warmup_epochs is {spec.warmup_epochs}, but must be below epochs ({spec.epochs}).")
+
+
+def choose_device(wanted: str) -> str:
+    """``cpu`` or ``cuda``; ``auto`` takes a GPU where torch sees one.
+
+    Raises:
+        SpecError: If a GPU is asked for and there is none.
+    """
+    if wanted not in DEVICES:
+        raise SpecError(f"Unknown device '{wanted}': {suggestion(wanted, DEVICES)}")
+    if wanted == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        raise SpecError("The device cuda was asked for, but torch sees no GPU.", "Use --device cpu or auto.")
+    return "cpu"
+
+
+def choose_precision(wanted: str, device: str) -> str:
+    """fp32 on a CPU; on a GPU bf16 where it has it, otherwise fp16 (the authors' choice).
+
+    Raises:
+        SpecError: For fp16 on a CPU, which would silently be fp32.
+    """
+    if wanted not in PRECISIONS:
+        raise SpecError(f"Unknown precision '{wanted}': {suggestion(wanted, PRECISIONS)}")
+    if wanted == "fp16" and device == "cpu":
+        raise SpecError("The precision fp16 has no arithmetic on a CPU.", "Use fp32 or bf16.")
+    if wanted != "auto":
+        return wanted
+    if device == "cpu":
+        return "fp32"
+    import torch
+
+    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+
+def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:
+    """Read ``--seed N`` or ``--seeds 1-5`` (also ``1,3,7``).
+
+    Raises:
+        SpecError: If both are given or the text is no list of seeds.
+    """
+    if seeds is None:
+        return [check_field("seed", 1 if seed is None else seed)]
+    if seed is not None:
+        raise SpecError("Give --seed or --seeds, not both.")
+    found: list[int] = []
+    for part in seeds.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise SpecError(f"--seeds is '{seeds}', but must look like 1-5 or 1,3,7.")
+        low, high = int(first), int(last or first)
+        if high < low or high - low > 999:
+            raise SpecError(f"--seeds is '{seeds}': '{part}' is no range of up to 1,000 seeds.")
+        found.extend(range(low, high + 1))
+    return [check_field("seed", number) for number in dict.fromkeys(found)]

@@ -1,0 +1,165 @@
+"""The spec of one run: frozen, typed, each field marked as *identity* (it changes the result) or *execution*.
+
+The run id is a hash of the identity fields alone, so that the same run has the same id on every machine, whatever
+the device, the number of processes or the folders are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+from bench.errors import SpecError
+from bench.options import check_value
+from bench.registry import suggestion
+
+NUMERICS = 1
+"""Raised when a change of the code moves results: runs before and after it must not share an id."""
+
+SPECAUG_PROBABILITY = 0.8413447460685429
+"""Φ(1): the official code compares a normal draw with 1 (SYSTEMS D5)."""
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+DEVICES = ("auto", "cpu", "cuda")
+
+Role = Literal["identity", "execution"]
+
+
+def _field(role: Role, doc: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"role": role, "doc": doc, **limits})
+
+
+def _identity(doc: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
+    return _field("identity", doc, default, **limits)
+
+
+def _execution(doc: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
+    return _field("execution", doc, default, **limits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """Everything that one run is. Each field's doc is the CLI's help."""
+
+    model: str = _identity("model id", settable=False)
+    model_options: Mapping[str, Any] = _identity("options of the model", settable=False)
+    pretrain: str = _identity("pretrained weights by name, `none`, or `file`", settable=False)
+    weights_sha256: str | None = _identity("hash of the weights file", None, settable=False)
+    method: str = _identity("method id", settable=False)
+    method_options: Mapping[str, Any] = _identity("options of the method", settable=False)
+    frontend: str = _identity("front-end id", settable=False)
+    frontend_version: int = _identity("version of the front-end", settable=False)
+    frontend_options: Mapping[str, Any] = _identity("options of the front-end", settable=False)
+    dataset: str = _identity("`icbhi` or `demo` (simulated)", settable=False)
+    data_fingerprint: str = _identity("hash of recordings, annotations and split", settable=False)
+    partial: str | None = _identity("how much of the set is there, where not all is", None, settable=False)
+    split: str = _identity("which split", "official", choices=("official",))
+    val_fraction: float = _identity(
+        "share of training patients' cycles held out for `best-val`", 0.0, low=0.0, high=0.5
+    )
+    optimiser: str = _identity("optimiser", "adam", choices=("adam",))
+    lr: float = _identity("base learning rate", 5e-5, low=1e-12)
+    weight_decay: float = _identity("coupled L2 weight decay", 1e-6, low=0.0)
+    schedule: str = _identity("learning-rate schedule, by epoch", "cosine", choices=("cosine",))
+    warmup_epochs: int = _identity("epochs of linear warm-up", 0, low=0)
+    step_average: float = _identity("share of the old state kept after each step", 0.5, low=0.0, high=0.999)
+    batch: int = _identity("global batch, over all processes", 8, low=1)
+    epochs: int = _identity("number of epochs", 50, low=1)
+    specaug_probability: float = _identity("chance that a sample is masked", SPECAUG_PROBABILITY, low=0.0, high=1.0)
+    specaug_freq_masks: int = _identity("frequency masks per sample", 2, low=0)
+    specaug_freq_width: int = _identity("bins: widths are drawn below this", 48, low=0)
+    specaug_time_masks: int = _identity("time masks per sample", 2, low=0)
+    specaug_time_width: int = _identity("frames: widths are drawn below this", 160, low=0)
+    time_shift: bool = _identity("circular shift in time by a random number of frames", False)
+    best_min_se: float = _identity(
+        "an epoch can be best only where Se is above this, percent", 5.0, low=0.0, high=100.0
+    )
+    seed: int = _identity("seed", 1, low=0, high=2**32 - 1)
+    precision: str = _identity("fp32, bf16 or fp16", "fp32", choices=("fp32", "bf16", "fp16"))
+    numerics: int = _identity("raised when a change of the code moves results", NUMERICS, settable=False)
+
+    profile: str = _execution("which recipes the spec began with", "paper", settable=False)
+    device: str = _execution("cpu or cuda", "cpu", settable=False)
+    processes: int = _execution("number of processes", 1, settable=False)
+    eval_batch: int = _execution("cycles per evaluation batch and process", 32, low=1)
+    workers: int = _execution("processes that prepare features; 0: one per core", 0, low=0)
+    weights: str | None = _execution("where the weights file is", None, settable=False)
+    data: str = _execution("folder of the data", "", settable=False)
+    cache: str = _execution("folder of features and weights", "", settable=False)
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that change the result."""
+        return self._fields("identity")
+
+    def execution(self) -> dict[str, Any]:
+        """The fields that say how and where it runs."""
+        return self._fields("execution")
+
+    def _fields(self, role: Role) -> dict[str, Any]:
+        return {
+            field.name: _plain(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if field.metadata["role"] == role
+        }
+
+    @property
+    def run_id(self) -> str:
+        """16 hexadecimal characters: a hash of the identity fields in canonical JSON."""
+        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, as :meth:`from_json` reads them."""
+        return {"identity": self.identity(), "execution": self.execution()}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> RunSpec:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            SpecError: If a field is unknown or missing.
+        """
+        values = {**document.get("identity", {}), **document.get("execution", {})}
+        names = {field.name for field in dataclasses.fields(cls)}
+        for name in values:
+            if name not in names:
+                raise SpecError(f"Unknown field '{name}' in the spec: {suggestion(name, names)}")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise SpecError(f"The spec is incomplete: {error}.", "Use the spec.json of a run folder.") from None
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def settable_fields() -> dict[str, dataclasses.Field[Any]]:
+    """The spec's fields that ``--set key=value`` may change, by name."""
+    return {field.name: field for field in dataclasses.fields(RunSpec) if field.metadata.get("settable", True)}
+
+
+def check_field(name: str, value: Any) -> Any:
+    """Convert and check the value of a settable field; raises SpecError as ``bench.options.check_value`` does."""
+    kind = get_type_hints(RunSpec)[name]
+    return check_value(value, kind, name, settable_fields()[name].metadata)
+
+
+def read_spec(path: Path) -> RunSpec:
+    """Read a spec from a JSON file (``spec.json`` of a run folder).
+
+    Raises:
+        SpecError: If the file cannot be read or holds something else.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SpecError(f"Cannot read the spec {path}: {error}.", "Name the spec.json of a run folder.") from None
+    if not isinstance(document, dict) or "identity" not in document:
+        raise SpecError(f"{path} holds no run spec.", "Name the spec.json of a run folder.")
+    return RunSpec.from_json(document)

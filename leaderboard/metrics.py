@@ -1,0 +1,145 @@
+"""The metric of the board: specificity, sensitivity and their mean, in percent, from a confusion matrix.
+
+Source: PROTOCOL "The metric"; ICBHI 2017 challenge; ``validate()`` of the Patch-Mix code @ 836b09f.
+Classes: 0 normal, 1 crackle, 2 wheeze, 3 both. Shapes: n cycles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypedDict, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from leaderboard.errors import ResultError
+
+CLASSES = ("normal", "crackle", "wheeze", "both")
+Judged = Literal["4class", "2class"]
+JUDGED: tuple[Judged, ...] = get_args(Judged)
+
+OFFICIAL_DIVISOR = 1e-10
+"""What the official code adds to each divisor: 100 % on 12 cycles becomes 99.999999999167 % there."""
+
+SMALLEST_SE = 5.0
+"""An epoch of the official code is kept as best only where Se, in percent, is above this (quirk D2)."""
+
+
+class Metrics(TypedDict):
+    """Sp, Se and Score in percent, the confusion matrix (rows are true classes) and the number of cycles."""
+
+    sp: float
+    se: float
+    score: float
+    confusion: list[list[int]]
+    n: int
+
+
+def confusion_matrix(labels: ArrayLike, predicted: ArrayLike) -> list[list[int]]:
+    """Count cycles by true class (rows) and predicted class (columns).
+
+    Args:
+        labels: (n,) true classes 0..3.
+        predicted: (n,) predicted classes 0..3.
+
+    Returns:
+        4 x 4 counts.
+
+    Raises:
+        ResultError: If the lengths differ or a class lies outside 0..3.
+    """
+    true, guess = _classes(labels, "labels"), _classes(predicted, "predicted classes")
+    if true.shape != guess.shape:
+        raise ResultError(f"There are {true.size} labels but {guess.size} predicted classes.")
+    counts = np.bincount(true * len(CLASSES) + guess, minlength=len(CLASSES) ** 2)
+    return [[int(count) for count in row] for row in counts.reshape(len(CLASSES), len(CLASSES))]
+
+
+def _classes(values: ArrayLike, what: str) -> NDArray[np.int64]:
+    array = np.asarray(values)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ResultError(f"The {what} must be one row of whole numbers, not {array.dtype} of shape {array.shape}.")
+    wrong = array[(array < 0) | (array >= len(CLASSES))]
+    if wrong.size:
+        raise ResultError(f"The {what} hold the class {int(wrong[0])}, but classes are 0 to {len(CLASSES) - 1}.")
+    return array.astype(np.int64)
+
+
+def metrics_of(confusion: Sequence[Sequence[int]], judged: Judged = "4class", *, divisor: float = 0.0) -> Metrics:
+    """Compute Sp, Se and Score from counts, in float64.
+
+    Args:
+        confusion: k x k counts, rows are true classes, class 0 is normal.
+        judged: ``4class`` asks for the exact abnormal class, ``2class`` for any abnormal class. Sp is the same.
+        divisor: Added to each divisor. The metric's definition has 0; :data:`OFFICIAL_DIVISOR` repeats the
+            official code to the last digit (it gives 0 % where there is no cycle to divide by).
+
+    Raises:
+        ResultError: If a rate is undefined because there is no normal or no abnormal cycle.
+    """
+    counts = np.asarray(confusion, dtype=np.int64)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.shape[0] < 2 or counts.min() < 0:
+        raise ResultError(f"A confusion matrix must be square and hold counts, not {counts.tolist()}.")
+    hits = counts[1:, 1:].sum() if judged == "2class" else np.trace(counts[1:, 1:])
+    sp = _percent(int(counts[0, 0]), int(counts[0].sum()), divisor, "normal", "Sp")
+    se = _percent(int(hits), int(counts[1:].sum()), divisor, "abnormal", "Se")
+    return Metrics(sp=sp, se=se, score=(sp + se) / 2.0, confusion=counts.tolist(), n=int(counts.sum()))
+
+
+def _percent(hits: int, cycles: int, divisor: float, kind: str, name: str) -> float:
+    if cycles == 0 and divisor == 0.0:
+        raise ResultError(
+            f"{name} is undefined: the judged cycles hold no {kind} one.",
+            "Use a set whose test part has normal and abnormal cycles.",
+        )
+    return hits / (cycles + divisor) * 100.0
+
+
+def predicted_classes(scores: ArrayLike) -> NDArray[np.int64]:
+    """Choose the class of the largest score; of equal ones the first (normal before crackle, wheeze, both).
+
+    Args:
+        scores: (n, 4) finite scores or probabilities.
+
+    Returns:
+        (n,) classes.
+
+    Raises:
+        ResultError: If the shape is another or a score is not finite.
+    """
+    array = np.asarray(scores, dtype=np.float64)
+    if array.ndim != 2 or array.shape[1] != len(CLASSES):
+        raise ResultError(f"Scores must have the shape (cycles, {len(CLASSES)}), not {array.shape}.")
+    broken = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    if broken.size:
+        raise ResultError(f"The scores of {broken.size} of {len(array)} cycles are not finite, first row {broken[0]}.")
+    chosen: NDArray[np.int64] = array.argmax(axis=1).astype(np.int64)
+    return chosen
+
+
+def score_cycles(labels: ArrayLike, scores: ArrayLike) -> dict[str, Metrics]:
+    """Judge scored cycles in both ways.
+
+    Args:
+        labels: (n,) true classes.
+        scores: (n, 4) scores.
+
+    Returns:
+        Metrics under ``4class`` and ``2class``.
+
+    Raises:
+        ResultError: As :func:`confusion_matrix`, :func:`predicted_classes` and :func:`metrics_of`.
+    """
+    confusion = confusion_matrix(labels, predicted_classes(scores))
+    return {judged: metrics_of(confusion, judged) for judged in JUDGED}
+
+
+def taken_as_best(candidate: Metrics, best_score: float = 0.0, smallest_se: float = SMALLEST_SE) -> bool:
+    """Whether the official code would keep an epoch: a higher Score than before, and Se above 5 %.
+
+    Args:
+        candidate: 4-class metrics of the epoch.
+        best_score: The best Score so far, 0 before the first.
+        smallest_se: What Se, in percent, must be above.
+    """
+    return candidate["score"] > best_score and candidate["se"] > smallest_se

@@ -1,0 +1,14 @@
+"""Run by Alembic: applies the migrations on the connection, and in the transaction, that the store gives it."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from leaderboard.schema import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    render_as_batch=True,
+)
+context.run_migrations()

@@ -1,0 +1,155 @@
+"""Making the board anew from the run folders, while other processes go on reading and writing it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from leaderboard import database, schema
+from leaderboard.database import DATABASE_FILE, DamagedBoardError, absent
+from leaderboard.errors import ResultError, StoreError
+from leaderboard.files import exclusive_lock
+from leaderboard.results import RESULT_FILE
+from leaderboard.store import Store
+
+RUNS_FOLDER = "runs"
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What a rebuild did.
+
+    Attributes:
+        imported: Ids of the runs that the board holds now.
+        broken: By name of run folder, why it could not be read.
+        unfinished: Run folders without a result: still running, or interrupted.
+        dropped: Ids that the old board held and no run folder brought back.
+        moved: Where a damaged database was moved to.
+    """
+
+    imported: tuple[str, ...]
+    broken: dict[str, str]
+    unfinished: tuple[str, ...]
+    dropped: tuple[str, ...]
+    moved: Path | None = None
+
+
+def rebuild(home: Path, on_progress: Progress | None = None) -> Rebuilt:
+    """Make the board of a results folder anew.
+
+    The new board is made beside the old one; its content then takes the old one's place in one transaction. A run
+    that ended in between is imported afterwards, so that none is lost.
+
+    Args:
+        home: The results folder.
+        on_progress: Called with the number of folders done and of all.
+
+    Returns:
+        What was imported, broken, unfinished and dropped; a broken folder does not stop it.
+
+    Raises:
+        StoreError: If the folder cannot be written, the old board is of a newer version, or no run folder holds
+            a result (the old board is kept then).
+    """
+    store = Store.open(home)
+    before, damaged = _old_runs(store)
+    if not _run_folders(home)[0]:
+        kept = f"; the {len(before)} runs of the board were kept" if before else ""
+        raise StoreError(f"There is no run folder with a result below {home / RUNS_FOLDER}{kept}.", "Check --home.")
+    work, broken = home / ".rebuild", dict[str, str]()
+    with exclusive_lock(home / f".{DATABASE_FILE}.rebuild.lock"):
+        try:
+            shutil.rmtree(work, ignore_errors=True)
+            seen = _import_all(work, home, {}, broken, on_progress)
+            moved = _take_place(work / DATABASE_FILE, store, damaged)
+            _import_all(home, home, seen, broken, None)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    now = [run.run_id for run in store.runs()]
+    return Rebuilt(tuple(now), broken, tuple(_run_folders(home)[1]), tuple(sorted(before - set(now))), moved)
+
+
+def _old_runs(store: Store) -> tuple[set[str], bool]:
+    """Ids of the runs on the old board (those of an older version are not read), and whether it is damaged."""
+    try:
+        found = store.database.version()
+        if found is not None and found < schema.VERSION:
+            return set(), False
+        return {run.run_id for run in store.runs()}, False
+    except DamagedBoardError:
+        return set(), True
+
+
+def _run_folders(home: Path) -> tuple[dict[Path, int], list[str]]:
+    """Run folders with a result and when that was written, and the names of those without one."""
+    done, unfinished = dict[Path, int](), list[str]()
+    try:
+        folders = sorted(path for path in (home / RUNS_FOLDER).iterdir() if path.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return done, unfinished
+    for folder in folders:
+        try:
+            done[folder] = (folder / RESULT_FILE).stat().st_mtime_ns
+        except FileNotFoundError:
+            unfinished.append(folder.name)
+    return done, unfinished
+
+
+def _import_all(
+    target: Path, home: Path, seen: dict[Path, int], broken: dict[str, str], on_progress: Progress | None
+) -> dict[Path, int]:
+    """Import into the board below ``target`` every run folder that is not ``seen`` with its time of change."""
+    store = Store.open(target)
+    store.database.create()
+    times = _run_folders(home)[0]
+    fresh = [folder for folder, changed in times.items() if seen.get(folder) != changed]
+    for number, folder in enumerate(fresh, start=1):
+        broken.pop(folder.name, None)
+        try:
+            store.import_run(folder)
+        except ResultError as error:
+            broken[folder.name] = error.message
+        if on_progress is not None:
+            on_progress(number, len(fresh))
+    return times
+
+
+def _take_place(fresh: Path, store: Store, damaged: bool) -> Path | None:
+    """Put ``fresh`` in the place of the store's database; a damaged one is moved aside, and where to is returned."""
+    live = store.database.path
+    assert live is not None
+    with store.database.creation_lock(), store.database.translated():
+        moved = _move_aside(live) if damaged else None
+        if absent(live):
+            fresh.replace(live)
+        else:
+            _copy_content(fresh, live)
+    return moved
+
+
+def _move_aside(live: Path) -> Path:
+    """Move a database and what belongs to it: its log must never be applied to another file."""
+    aside = live.with_name(f"{live.name}.damaged")
+    for ending in ("-wal", "-shm", ""):
+        part = live.with_name(live.name + ending)
+        if part.exists():
+            part.replace(aside.with_name(aside.name + ending))
+    return aside
+
+
+def _copy_content(fresh: Path, live: Path) -> None:
+    """Copy all pages in one transaction, by SQLite's own backup: readers see the old content or the new."""
+    deadline = time.monotonic() + database.TIMEOUT
+
+    def check_time(status: int, _remaining: int, _total: int) -> None:
+        if status != sqlite3.SQLITE_DONE and time.monotonic() > deadline:
+            raise StoreError(f"The board {live} is locked by another process.", "Stop it and rebuild again.")
+
+    with contextlib.closing(sqlite3.connect(fresh)) as source, contextlib.closing(sqlite3.connect(live)) as target:
+        source.backup(target, progress=check_time, sleep=0.05)

@@ -1,0 +1,371 @@
+"""Tables as text: for the terminal, Markdown, CSV and JSON. Names are shown as they are, never read as markup."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from leaderboard.errors import ResultError
+from leaderboard.metrics import CLASSES, JUDGED
+from leaderboard.results import EpochRow, ResultDocument
+from leaderboard.tables import Row, Section, Table, flat
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+FORMATS = ("table", "markdown", "csv", "json")
+LATER_FORMATS = ("latex", "html")
+WIDE = 108
+"""Columns of a terminal from which mean and deviation share a line."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a section: its head, the lines of a cell, and whether it is a number, takes spare room, may wrap."""
+
+    head: str
+    lines: Callable[[Row], Sequence[str]]
+    number: bool = True
+    share: int | None = None
+    wrap: bool = False
+
+
+def render(table: Table, format: str = "table", *, width: int | None = None, colour: bool = False) -> str:  # noqa: A002
+    """Write a table as text.
+
+    Args:
+        table: The table.
+        format: One of :data:`FORMATS`.
+        width: Columns of the terminal (``table`` only); its own by default.
+        colour: Whether to write colour codes (``table`` only).
+
+    Raises:
+        ResultError: If the format is unknown, or comes with a later version.
+    """
+    check_format(format)
+    if format == "json":
+        return json.dumps(table.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if format == "csv":
+        return _csv(table)
+    return _markdown(table) if format == "markdown" else _terminal(table, width, colour)
+
+
+def check_format(format: str, known: Sequence[str] = FORMATS) -> None:  # noqa: A002
+    """Refuse a format that cannot be written; raises ResultError, which names those that can."""
+    if format in LATER_FORMATS and tuple(known) == FORMATS:
+        raise ResultError(f"The format '{format}' comes with a later version.", f"Use {', '.join(known)}.")
+    if format not in known:
+        raise ResultError(f"Unknown format '{format}'.", f"Use {', '.join(known)}.")
+
+
+# --- cells ------------------------------------------------------------------------------------------------------
+
+
+def plain(text: object) -> str:
+    """Text on one line, without control characters."""
+    return "".join(character if character.isprintable() else "?" for character in str(text))
+
+
+def number(value: float | None, sign: str = "") -> str:
+    """A number in print: two decimals, a dash where there is none."""
+    return "–" if value is None else f"{value:{sign}.2f}"
+
+
+def seeds(values: Sequence[int]) -> str:
+    """Seeds in print: ``1-3, 5``."""
+    parts: list[list[int]] = []
+    for value in sorted(values):
+        if parts and value == parts[-1][-1] + 1:
+            parts[-1].append(value)
+        else:
+            parts.append([value])
+    return ", ".join(f"{part[0]}-{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)
+
+
+def _system(row: Row) -> list[str]:
+    lines = [f"{row['model']} + {row['method']}"]
+    if row["pretrain"] != "none":
+        lines.append(f"from {row['pretrain']}")
+    differs = ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in row.get("differs", {}).items())
+    return [*lines, differs] if differs else lines
+
+
+def _mean(name: str, part: str | None = None) -> Callable[[Row], list[str]]:
+    def lines(row: Row) -> list[str]:
+        values = row[part] if part else row
+        spread = values[f"{name}_std"]
+        return [number(values[name])] + ([f"± {number(spread)}"] if spread is not None else [])
+
+    return lines
+
+
+def _one(name: str, form: Callable[[Any], str] = str) -> Callable[[Row], list[str]]:
+    return lambda row: ["–" if row[name] is None else form(row[name])]
+
+
+COLUMNS: Mapping[str, Sequence[Column]] = {
+    "systems": (
+        Column("#", _one("rank")),
+        Column("system", _system, number=False, share=1, wrap=True),
+        Column("seeds", _one("seeds", seeds)),
+        Column("Sp", _mean("sp")),
+        Column("Se", _mean("se")),
+        Column("Score", _mean("score")),
+        Column("2-class", _mean("score", "two_class")),
+        Column("optimism", lambda row: [number(row["optimism"], "+")]),
+    ),
+    "failed": (
+        Column("run", lambda row: [row["run_ids"][0]], number=False),
+        Column("system", _system, number=False, wrap=True),
+        Column("seed", _one("seeds", seeds)),
+        Column("error", _one("error"), number=False, share=1, wrap=True),
+    ),
+    "runs": (
+        Column("run", _one("run_id"), number=False),
+        Column("system", lambda row: [f"{row['model']} + {row['method']}"], number=False, share=1, wrap=True),
+        Column("seed", _one("seed")),
+        Column("data", lambda row: [row["partial"] or row["dataset"]], number=False, wrap=True),
+        Column("status", _one("status"), number=False),
+        Column("Score", _one("score", number)),
+        Column("created", lambda row: [row["created"][:10]], number=False),
+    ),
+}
+
+
+def _columns(section: Section) -> list[Column]:
+    return [column for column in COLUMNS[section.kind] if column.head != "#" or section.ranked]
+
+
+def _cells(column: Column, row: Row, gap: str) -> str:
+    return gap.join(plain(line) for line in column.lines(row))
+
+
+def _caption(table: Table) -> str:
+    if table.name == "runs":
+        return "Score: 4-class, last epoch, percent."
+    return (
+        f"Selection rule: {table.protocol}. Percent; mean ± sample standard deviation over seeds. "
+        "Score = (Sp + Se)/2; 2-class: its Score where any abnormal class is a hit; "
+        "optimism: Score of best-test minus last."
+    )
+
+
+# --- terminal ---------------------------------------------------------------------------------------------------
+
+
+def _console(width: int | None, colour: bool) -> Console:
+    from rich.console import Console
+
+    columns = width or shutil.get_terminal_size((100, 24)).columns
+    return Console(
+        file=io.StringIO(), width=columns, force_terminal=colour, no_color=not colour, highlight=False, emoji=False
+    )
+
+
+def _print(console: Console, parts: Sequence[RenderableType]) -> str:
+    for part in parts:
+        console.print(part)
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().rstrip("\n").split("\n")) + "\n"
+
+
+def _terminal(table: Table, width: int | None, colour: bool) -> str:
+    from rich.text import Text
+
+    console = _console(width, colour)
+    if not table.sections:
+        return _print(console, [Text("The board is empty.")])
+    parts: list[RenderableType] = [_rich_section(section, console.width) for section in table.sections]
+    return _print(console, [*parts, Text(_caption(table), style="dim"), *[Text(plain(note)) for note in table.notes]])
+
+
+def _rich_section(section: Section, width: int) -> RenderableType:
+    columns = _columns(section)
+    gap = "\u00a0" if width >= WIDE else "\n"
+    rows = [[_cells(column, row, gap if column.number else "\n") for column in columns] for row in section.rows]
+    return _grid(section.title, columns, rows)
+
+
+def _grid(
+    title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], *, heads: bool = True
+) -> RenderableType:
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    grid = RichTable(
+        title=Text(plain(title), style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        show_header=heads,
+    )
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column.number else "left"
+        text = Text(column.head)
+        grid.add_column(text, justify=justify, no_wrap=not column.wrap, overflow="fold", ratio=column.share)
+    for row in rows:
+        grid.add_row(*[Text(cell) for cell in row])
+    return grid
+
+
+# --- Markdown and CSV -------------------------------------------------------------------------------------------
+
+
+def _escaped(text: str) -> str:
+    return plain(text).translate(_MARKDOWN)
+
+
+_MARKDOWN = str.maketrans(
+    {**{mark: f"\\{mark}" for mark in "\\`*_[]#"}, **{mark: f"&#{ord(mark)};" for mark in "&<>|"}}
+)
+
+
+def _markdown(table: Table) -> str:
+    lines: list[str] = [] if table.sections else ["The board is empty.", ""]
+    for section in table.sections:
+        columns = _columns(section)
+        lines += [f"## {_escaped(section.title)}", ""]
+        lines.append(_bar(_escaped(column.head) for column in columns))
+        lines.append(_bar("---:" if column.number else "---" for column in columns))
+        lines += [
+            _bar(_escaped(_cells(column, row, " " if column.number else "; ")) for column in columns)
+            for row in section.rows
+        ]
+        lines.append("")
+    return "\n".join([*lines, _caption(table), *map(_escaped, table.notes)]) + "\n"
+
+
+def _bar(cells: Any) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _csv(table: Table) -> str:
+    """One line for each row, all numbers in full precision; nested values as dotted columns or JSON."""
+    rows = [_flat_row(table, section, row) for section in table.sections for row in section.rows]
+    names = list(dict.fromkeys(name for row in rows for name in row)) or ["table", "protocol", "section", "ranked"]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _flat_row(table: Table, section: Section, row: Row) -> Row:
+    place = {"table": table.name, "protocol": table.protocol, "section": section.title, "ranked": section.ranked}
+    values = {name: value for name, value in row.items() if name not in ("spec", "differs")}
+    told = {"differs": row["differs"], "spec": row["spec"]} if "spec" in row else {}
+    return {**place, **{name: _csv_cell(value) for name, value in {**flat(values), **told}.items()}}
+
+
+def _csv_cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict | bool) else value
+
+
+# --- one run ----------------------------------------------------------------------------------------------------
+
+
+def run_table(document: ResultDocument, *, width: int | None = None, colour: bool = False) -> str:
+    """One run for the terminal: how it ended, numbers and confusion matrices, epochs, spec, provenance.
+
+    Args:
+        document: Its result document.
+        width: Columns of the terminal; its own by default.
+        colour: Whether to write colour codes.
+    """
+    from rich.text import Text
+
+    spec, console = document["spec"], _console(width, colour)
+    title = f"{spec['model']} + {spec['method']}, seed {spec['seed']}"
+    parts: list[RenderableType] = [Text(plain(f"run {document['run_id']}: {title}"), style="bold"), _facts(document)]
+    if any(document["metrics"].values()):
+        parts += [_metrics_grid(document), _confusions(document)]
+    if document["epochs"]:
+        parts.append(_epochs_grid(document))
+    parts += [_pairs("spec", flat(spec)), _pairs("provenance", flat(document["provenance"]))]
+    return _print(console, parts)
+
+
+def _facts(document: ResultDocument) -> RenderableType:
+    speed = document["cycles_per_second"]
+    facts = {
+        "status": document["status"],
+        "error": document["error"],
+        "data": f"{document['spec']['dataset']}{', ' + document['partial'] if document['partial'] else ''}",
+        "profile": document["profile"],
+        "created": document["created"],
+        "duration": f"{document['seconds']:.1f} s" + (f", {speed:.1f} cycles/s" if speed else ""),
+    }
+    return _pairs("", {name: value for name, value in facts.items() if value is not None})
+
+
+def _pairs(title: str, values: Mapping[str, Any]) -> RenderableType:
+    rows = [[plain(name), plain(_listed(value))] for name, value in values.items()]
+    columns = [_words("name"), Column("value", _nothing, number=False, share=1, wrap=True)]
+    return _grid(title, columns, rows, heads=False)
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "–"
+    return "–" if value is None else value
+
+
+def _nothing(_row: Row) -> list[str]:
+    return []
+
+
+def _words(head: str) -> Column:
+    return Column(head, _nothing, number=False)
+
+
+def _numbers(*heads: str) -> list[Column]:
+    return [Column(head, _nothing) for head in heads]
+
+
+def _metrics_grid(document: ResultDocument) -> RenderableType:
+    columns = [_words("rule"), _words("judged"), *_numbers("epoch", "Sp", "Se", "Score", "cycles")]
+    rows = []
+    for rule, by_judged in document["metrics"].items():
+        if by_judged is None:
+            rows.append([rule, *"––––––"])
+            continue
+        for judged in JUDGED:
+            m = by_judged[judged]
+            rates = [number(m["sp"]), number(m["se"]), number(m["score"])]
+            rows.append([rule, judged, str(m["epoch"]), *rates, str(m["n"])])
+    return _grid("metrics, percent", columns, rows)
+
+
+def _confusions(document: ResultDocument) -> RenderableType:
+    columns = [_words("rule"), _words("true"), *_numbers(*(f"as {name}" for name in CLASSES))]
+    rows = []
+    for rule, by_judged in document["metrics"].items():
+        if by_judged is None:
+            continue
+        for name, counts in zip(CLASSES, by_judged["4class"]["confusion"], strict=True):
+            rows.append([rule if name == CLASSES[0] else "", name, *map(str, counts)])
+    return _grid("confusion matrices, cycles", columns, rows)
+
+
+def _epochs_grid(document: ResultDocument) -> RenderableType:
+    columns = _numbers("epoch", "loss", "lr", "test Score", "Sp", "Se", "val Score", "s")
+    return _grid("epochs", columns, [_epoch_cells(row) for row in document["epochs"]])
+
+
+def _epoch_cells(row: EpochRow) -> list[str]:
+    test, val = (row["test"] or {}).get("4class"), (row["val"] or {}).get("4class")
+    loss = "–" if row["loss"] is None else f"{row['loss']:.4f}"
+    rates = [test["score"], test["sp"], test["se"]] if test else [None] * 3
+    shown = [number(value) for value in [*rates, val["score"] if val else None]]
+    return [str(row["epoch"]), loss, f"{row['lr']:.3g}", *shown, f"{row['seconds']:.1f}"]

@@ -1,0 +1,178 @@
+"""From a run's result to rows of the database, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Literal, cast
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from leaderboard import schema
+from leaderboard.errors import ResultError
+from leaderboard.metrics import score_cycles
+from leaderboard.predictions import CycleSet, Key
+from leaderboard.results import RULES, SCHEMA, ResultDocument, RunResult
+
+Imported = Literal["new", "same", "changed"]
+
+_SPEC_COLUMNS = ("model", "method", "pretrain", "dataset", "seed", "split", "data_fingerprint", "precision")
+_DOCUMENT_COLUMNS = (
+    "run_id",
+    "status",
+    "error",
+    "created",
+    "profile",
+    "partial",
+    "seconds",
+    "cycles_per_second",
+    "spec",
+    "execution",
+    "provenance",
+)
+_KNOWN = frozenset({"schema", *_DOCUMENT_COLUMNS, "metrics", "epochs", "predictions"})
+"""Fields that have columns or tables; others are kept together."""
+
+_EPOCH_COLUMNS = ("epoch", "loss", "lr", "seconds", "cycles_per_second", "test", "val")
+METRIC_COLUMNS = ("sp", "se", "score", "confusion", "n", "epoch")
+
+
+def system_hash(spec: Mapping[str, Any]) -> str:
+    """Hex SHA-256 of a spec without its seed: runs that differ in nothing but the seed are one system."""
+    rest = {name: value for name, value in spec.items() if name != "seed"}
+    return sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def put(session: Session, result: RunResult) -> Imported:
+    """Store a result: a run that is there with the same content stays, one with other content is replaced."""
+    run_id = result.document["run_id"]
+    known = session.scalar(sa.select(schema.Run.digest).where(schema.Run.run_id == run_id))
+    if known == result.digest:
+        return "same"
+    if known is not None:
+        session.execute(sa.delete(schema.Run).where(schema.Run.run_id == run_id))
+    run = _run_row(result)
+    if result.cycles is not None:
+        order = sorted(range(len(result.cycles)), key=result.cycles.keys.__getitem__)
+        _put_cycles(session, result.cycles, order)
+        run.predictions = [_prediction_row(result, result.cycles, rule, order) for rule in result.scores]
+    session.add(run)
+    return "new" if known is None else "changed"
+
+
+def _put_cycles(session: Session, cycles: CycleSet, order: Sequence[int]) -> None:
+    if session.get(schema.CycleSetRow, cycles.hash) is not None:
+        return
+    row = schema.CycleSetRow(
+        hash=cycles.hash,
+        n=len(cycles),
+        recordings=[cycles.keys[i][0] for i in order],
+        cycles=[cycles.keys[i][1] for i in order],
+        labels=[cycles.labels[i] for i in order],
+        patients=[cycles.patients[i] for i in order],
+        devices=[cycles.devices[i] for i in order],
+    )
+    session.add(row)
+    session.flush()
+
+
+def _prediction_row(result: RunResult, cycles: CycleSet, rule: str, order: Sequence[int]) -> schema.PredictionRow:
+    """Scores in the cycle set's order; as float32 where that loses nothing."""
+    scores = result.scores[rule][list(order)]
+    small = scores.astype("<f4")
+    packed = small if np.array_equal(small.astype("<f8"), scores) else scores.astype("<f8")
+    return schema.PredictionRow(
+        rule=rule,
+        file=str(result.document["predictions"][rule]),
+        cycle_set=cycles.hash,
+        dtype=packed.dtype.str,
+        scores=packed.tobytes(),
+    )
+
+
+def _run_row(result: RunResult) -> schema.Run:
+    document = cast("dict[str, Any]", result.document)
+    spec = document["spec"]
+    return schema.Run(
+        digest=result.digest,
+        system=system_hash(spec),
+        **{name: document[name] for name in _DOCUMENT_COLUMNS},
+        **{name: spec[name] for name in _SPEC_COLUMNS},
+        **_provenance_columns(document["provenance"]),
+        extra={name: value for name, value in document.items() if name not in _KNOWN},
+        metrics=_metric_rows(document),
+        epochs=[schema.EpochRow(**{name: row[name] for name in _EPOCH_COLUMNS}) for row in document["epochs"]],
+        predictions=[],
+    )
+
+
+def _provenance_columns(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    code, hardware = _part(provenance, "code"), _part(provenance, "hardware")
+    gpus, dirty, processes = hardware.get("gpus"), code.get("dirty"), provenance.get("processes")
+    return {
+        "code_version": _text(code.get("version")),
+        "code_commit": _text(code.get("commit")),
+        "code_dirty": dirty if isinstance(dirty, bool) else None,
+        "processes": processes if isinstance(processes, int) else None,
+        "device": _text(provenance.get("device")),
+        "cpu": _text(hardware.get("cpu")),
+        "gpu": ", ".join(map(str, gpus)) if isinstance(gpus, list) else None,
+    }
+
+
+def _part(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = mapping.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _metric_rows(document: Mapping[str, Any]) -> list[schema.MetricRow]:
+    return [
+        schema.MetricRow(rule=rule, judged=judged, **{name: metrics[name] for name in METRIC_COLUMNS})
+        for rule, by_judged in document["metrics"].items()
+        if by_judged is not None
+        for judged, metrics in by_judged.items()
+    ]
+
+
+def read_predictions_of(session: Session, run_id: str, rule: str) -> tuple[CycleSet, NDArray[np.float64]]:
+    """The judged cycles of a run and its scores (n, 4) in their order.
+
+    Raises:
+        ResultError: If the run has none under the rule.
+    """
+    row = session.get(schema.PredictionRow, (run_id, rule))
+    if row is None:
+        raise ResultError(f"The run {run_id} has no predictions under the rule '{rule}'.")
+    cycles = session.get_one(schema.CycleSetRow, row.cycle_set)
+    keys: tuple[Key, ...] = tuple(zip(cycles.recordings, cycles.cycles, strict=True))
+    found = CycleSet(keys, tuple(cycles.labels), tuple(cycles.patients), tuple(cycles.devices))
+    scores = np.frombuffer(row.scores, dtype=row.dtype).reshape(cycles.n, -1)
+    return found, scores.astype(np.float64)
+
+
+def document_of(session: Session, run: schema.Run) -> ResultDocument:
+    """The result document of a stored run, its metrics recomputed from its stored predictions."""
+    metrics = {row.rule: _recompute(session, run.run_id, row.rule, row.epoch) for row in run.metrics}
+    files = {row.rule: row.file for row in run.predictions}
+    document = {
+        "schema": SCHEMA,
+        **{name: getattr(run, name) for name in _DOCUMENT_COLUMNS},
+        "metrics": {rule: metrics.get(rule) for rule in RULES},
+        "epochs": [{name: getattr(row, name) for name in _EPOCH_COLUMNS} for row in run.epochs],
+        "predictions": {rule: files.get(rule) for rule in RULES},
+        **run.extra,
+    }
+    return cast(ResultDocument, document)
+
+
+def _recompute(session: Session, run_id: str, rule: str, epoch: int) -> dict[str, Any]:
+    cycles, scores = read_predictions_of(session, run_id, rule)
+    return {judged: {**metrics, "epoch": epoch} for judged, metrics in score_cycles(cycles.labels, scores).items()}

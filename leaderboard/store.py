@@ -1,0 +1,171 @@
+"""The board: runs go in by their folders and come out as plain values. One interface, SQLite or PostgreSQL below."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from leaderboard import schema
+from leaderboard.database import Database
+from leaderboard.errors import ResultError
+from leaderboard.metrics import Metrics, score_cycles
+from leaderboard.predictions import CycleSet
+from leaderboard.results import ResultDocument, read_result
+from leaderboard.rows import METRIC_COLUMNS, Imported, document_of, put, read_predictions_of
+
+
+@dataclass(frozen=True)
+class BoardRun:
+    """One run as tables need it.
+
+    Attributes:
+        run_id: Its id.
+        system: Hash of its spec without the seed: runs that differ only in the seed share it.
+        status: ``finished`` or ``failed``.
+        error: What stopped a failed one.
+        created: When, UTC, ISO 8601.
+        profile: Which recipes its spec began with.
+        partial: How much of the data set there was, where not all of it.
+        seconds: Duration.
+        cycles_per_second: Training speed.
+        spec: The identity fields of its spec.
+        extra: Fields of its result without a column of their own.
+        metrics: By selection rule, then by judged.
+    """
+
+    run_id: str
+    system: str
+    status: str
+    error: str | None
+    created: str
+    profile: str
+    partial: str | None
+    seconds: float
+    cycles_per_second: float | None
+    spec: dict[str, Any]
+    extra: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+
+
+class Store:
+    """The board in one database; see :meth:`open`."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @classmethod
+    def open(cls, location: Path | str) -> Store:
+        """Name a board; nothing is read or made yet.
+
+        Args:
+            location: The results folder, or a URL (``postgresql+psycopg://user:password@host/name``).
+
+        Raises:
+            StoreError: If the URL cannot be read.
+        """
+        return cls(Database.at(location))
+
+    def __str__(self) -> str:
+        return str(self.database)
+
+    @contextlib.contextmanager
+    def session(self, *, write: bool = False) -> Iterator[Session]:
+        """One transaction: committed when the block ends well, rolled back otherwise.
+
+        A board that is not there reads as an empty one; the first writing session makes it.
+
+        Args:
+            write: Whether the block writes.
+
+        Raises:
+            StoreError: If the database is of another version, locked, damaged, read-only or out of space.
+        """
+        with self.database.engine(write=write) as engine, Session(engine) as session, session.begin():
+            session.connection()  # a lock that cannot be had is worth knowing of before the block, not after it
+            yield session
+
+    def import_run(self, folder: Path) -> Imported:
+        """Store a run folder's result in one transaction; doing it twice changes nothing.
+
+        Returns:
+            ``new``, ``same``, or ``changed`` where the run had another result, which is replaced.
+
+        Raises:
+            ResultError: If the folder is broken or its metrics do not follow from its predictions.
+            StoreError: If the database cannot be written.
+        """
+        result = read_result(folder)
+        with self.session(write=True) as session:
+            return put(session, result)
+
+    def runs(self) -> list[BoardRun]:
+        """All runs with their metrics, oldest first."""
+        names = [attribute.name for attribute in fields(BoardRun) if attribute.name != "metrics"]
+        columns = [getattr(schema.Run, name) for name in names]
+        with self.session() as session:
+            rows = session.execute(sa.select(*columns).order_by(schema.Run.created, schema.Run.run_id)).all()
+            found = {row.run_id: BoardRun(**dict(zip(names, row, strict=True))) for row in rows}
+            for row in session.execute(sa.select(*schema.MetricRow.__table__.columns)):
+                by_judged = found[row.run_id].metrics.setdefault(row.rule, {})
+                by_judged[row.judged] = {name: getattr(row, name) for name in METRIC_COLUMNS}
+        return list(found.values())
+
+    def find(self, text: str) -> str:
+        """The id of the run that a text means: its id, or the beginning of just one.
+
+        Raises:
+            ResultError: If no run or several begin with it; near or matching ids are named.
+        """
+        with self.session() as session:
+            ids = list(session.scalars(sa.select(schema.Run.run_id).order_by(schema.Run.created.desc())))
+        matches = [run_id for run_id in ids if text and run_id.startswith(text.lower())]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            shown = ", ".join(sorted(matches)[:5]) + (", ..." if len(matches) > 5 else "")
+            raise ResultError(f"'{text}' is the beginning of {len(matches)} runs: {shown}.", "Write more characters.")
+        raise ResultError(f"There is no run '{text}' on the board {self}.", _suggest(text, ids))
+
+    def run(self, text: str) -> ResultDocument:
+        """The result document of a run, its metrics recomputed from its stored predictions.
+
+        Args:
+            text: Its id, or the beginning of it.
+
+        Raises:
+            ResultError: As :meth:`find`.
+        """
+        run_id = self.find(text)
+        with self.session() as session:
+            return document_of(session, session.get_one(schema.Run, run_id))
+
+    def predictions(self, text: str, rule: str) -> tuple[CycleSet, NDArray[np.float64]]:
+        """The judged cycles of a run and its scores (n, 4) in their order.
+
+        Raises:
+            ResultError: As :meth:`find`, or if the run has no predictions under the rule.
+        """
+        run_id = self.find(text)
+        with self.session() as session:
+            return read_predictions_of(session, run_id, rule)
+
+    def recompute(self, text: str, rule: str) -> dict[str, Metrics]:
+        """Metrics of a run under a rule, by judged, computed from its stored predictions; raises as those do."""
+        cycles, scores = self.predictions(text, rule)
+        return score_cycles(cycles.labels, scores)
+
+
+def _suggest(text: str, ids: Sequence[str]) -> str:
+    close = difflib.get_close_matches(text, ids, n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean '{close[0]}'?"
+    return f"The newest is {ids[0]}; `bench board list` shows all." if ids else "The board holds no run yet."

@@ -1,0 +1,233 @@
+"""Tables of the board as plain values: which runs make a row, what its numbers are, who is ranked.
+
+A row is a *system*: the runs whose specs differ in nothing but the seed. Its numbers are means over those runs under
+one selection rule; each seed is listed, and ± is the sample standard deviation (none for a single seed). Ranks are
+given by the mean 4-class Score within one rule, to finished runs on the whole of ICBHI 2017 alone; runs on a part of
+it, on simulated data, and failed ones stand in sections of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
+from typing import Any
+
+from leaderboard.results import RULES, Rule
+from leaderboard.store import BoardRun, Store
+
+OFFICIAL = "ICBHI 2017, official split"
+SIMULATED = "simulated"
+FAILED = "failed runs"
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows that may be compared with each other.
+
+    Attributes:
+        title: What they have in common.
+        kind: Which columns the renderers show: ``systems``, ``runs`` or ``failed``.
+        rows: Plain values by name.
+        ranked: Whether the rows carry ranks.
+    """
+
+    title: str
+    kind: str
+    rows: Sequence[Row]
+    ranked: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as data; renderers choose the form.
+
+    Attributes:
+        name: ``leaderboard`` or ``runs``.
+        protocol: The selection rule of its numbers.
+        sections: In the order shown; none is empty.
+        notes: Sentences that belong below it.
+    """
+
+    name: str
+    protocol: str
+    sections: Sequence[Section]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def to_json(self) -> dict[str, Any]:
+        """The table as a JSON document."""
+        return {
+            "table": self.name,
+            "protocol": self.protocol,
+            "sections": [{"title": s.title, "ranked": s.ranked, "rows": list(s.rows)} for s in self.sections],
+            "notes": list(self.notes),
+        }
+
+
+def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = True) -> Table:
+    """The board under one selection rule.
+
+    Args:
+        store: The board.
+        protocol: The rule that numbers and ranks are of.
+        failed: Whether failed runs are listed too.
+    """
+    runs = store.runs()
+    shown = [run for run in runs if protocol in run.metrics]
+    sections = [_systems_section(title, part, protocol) for title, part in _split(shown, _section_title)]
+    sections.sort(key=lambda section: (not section.ranked, section.title == SIMULATED, section.title))
+    broken = [_failed_row(run) for run in runs if run.status == "failed"]
+    if failed and broken:
+        sections.append(Section(FAILED, "failed", broken))
+    return Table("leaderboard", protocol, sections, _notes(runs, protocol))
+
+
+def runs_table(store: Store) -> Table:
+    """Every run on the board, the newest first, with its numbers under ``last``."""
+    rows = [_run_row(run) for run in reversed(store.runs())]
+    return Table("runs", "last", [Section("runs", "runs", rows)] if rows else [])
+
+
+def _notes(runs: Sequence[BoardRun], protocol: Rule) -> list[str]:
+    finished = [run for run in runs if run.status == "finished"]
+    without = sum(protocol not in run.metrics for run in finished)
+    simulated = any(_section_title(run) == SIMULATED for run in finished)
+    below = [run.run_id for run in finished if _below_min_se(run, protocol)]
+    notes = ["Simulated data prove the pipeline, never a method."] if simulated else []
+    if without:
+        reason = " (no held-out patients: --val-fraction)" if protocol == "best-val" else ""
+        notes.append(f"Finished runs without numbers under {protocol}{reason}: {without}.")
+    if below:
+        notes.append(f"Runs without an epoch above the least Se, shown with their best Score: {', '.join(below)}.")
+    return notes
+
+
+def _split(runs: Iterable[BoardRun], key: Callable[[BoardRun], str]) -> list[tuple[str, list[BoardRun]]]:
+    parts: dict[str, list[BoardRun]] = {}
+    for run in runs:
+        parts.setdefault(key(run), []).append(run)
+    return list(parts.items())
+
+
+def _section_title(run: BoardRun) -> str:
+    dataset, split = run.spec["dataset"], run.spec["split"]
+    if dataset == "demo":
+        return SIMULATED
+    if dataset != "icbhi":
+        return str(dataset)
+    if run.partial:
+        return run.partial
+    return OFFICIAL if split == "official" else f"ICBHI 2017, split {split}"
+
+
+def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Section:
+    ranked = title == OFFICIAL
+    rows = [_system_row(seeds, protocol) for _, seeds in _split(runs, lambda run: run.system)]
+    rows.sort(key=lambda row: (-row["score"], row["model"], row["method"]))
+    _name_differences(rows)
+    if ranked:
+        _give_ranks(rows)
+    return Section(title, "systems", rows, ranked)
+
+
+def _give_ranks(rows: Sequence[Row]) -> None:
+    """Number rows that are sorted by Score; equal Scores share a rank."""
+    first: dict[float, int] = {}
+    for place, row in enumerate(rows, start=1):
+        row["rank"] = first.setdefault(row["score"], place)
+
+
+def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
+    runs = sorted(runs, key=lambda run: (run.spec["seed"], run.run_id))
+    spec = runs[0].spec
+    gaps = [_score(run, "best-test") - _score(run, "last") for run in runs if {"best-test", "last"} <= set(run.metrics)]
+    return {
+        "rank": None,
+        **{name: spec[name] for name in ("model", "method", "pretrain")},
+        "differs": {},
+        "seeds": [run.spec["seed"] for run in runs],
+        "run_ids": [run.run_id for run in runs],
+        **_means(runs, protocol, "4class"),
+        "two_class": _means(runs, protocol, "2class"),
+        "optimism": fmean(gaps) if gaps else None,
+        "epochs": spec.get("epochs"),
+        "selected_epochs": [run.metrics[protocol]["4class"]["epoch"] for run in runs],
+        "below_min_se": [run.spec["seed"] for run in runs if _below_min_se(run, protocol)],
+        "cycles": runs[0].metrics[protocol]["4class"]["n"],
+        "partial": runs[0].partial,
+        "profile": runs[0].profile,
+        "spec": {name: value for name, value in spec.items() if name != "seed"},
+    }
+
+
+def _below_min_se(run: BoardRun, rule: str) -> bool:
+    """Whether the run's epoch under the rule never reached the least Se: best only for want of another."""
+    above = run.extra.get("best_above_min_se", {}).get(rule, True)
+    return rule != "last" and not above
+
+
+def _score(run: BoardRun, rule: str) -> float:
+    return float(run.metrics[rule]["4class"]["score"])
+
+
+def _means(runs: Sequence[BoardRun], rule: str, judged: str) -> Row:
+    found: Row = {}
+    for name in ("sp", "se", "score"):
+        values = [run.metrics[rule][judged][name] for run in runs]
+        found[name] = fmean(values)
+        found[f"{name}_std"] = stdev(values) if len(values) > 1 else None
+    return found
+
+
+def _name_differences(rows: Sequence[Row]) -> None:
+    """Say, in rows of one model, method and pretraining, which other fields of their specs tell them apart."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["model"], row["method"], row["pretrain"]), []).append(row)
+    for group in groups.values():
+        specs = [flat(row["spec"]) for row in group]
+        names = sorted({name for spec in specs for name in spec})
+        telling = [name for name in names if len({repr(spec.get(name)) for spec in specs}) > 1]
+        for row, spec in zip(group, specs, strict=True):
+            row["differs"] = {name: spec.get(name) for name in telling}
+
+
+def flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A spec with the options inside it under dotted names (``method_options.alpha``)."""
+    found: dict[str, Any] = {}
+    for name, value in spec.items():
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{prefix}{name}."))
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def _failed_row(run: BoardRun) -> Row:
+    return {
+        "rank": None,
+        **{name: run.spec[name] for name in ("model", "method", "pretrain")},
+        "seeds": [run.spec["seed"]],
+        "run_ids": [run.run_id],
+        "created": run.created,
+        "error": run.error,
+    }
+
+
+def _run_row(run: BoardRun) -> Row:
+    last = run.metrics.get("last", {}).get("4class", {})
+    return {
+        "run_id": run.run_id,
+        **{name: run.spec[name] for name in ("model", "method", "pretrain", "dataset", "seed")},
+        "status": run.status,
+        "partial": run.partial,
+        "profile": run.profile,
+        "created": run.created,
+        "seconds": run.seconds,
+        "cycles_per_second": run.cycles_per_second,
+        **{name: last.get(name) for name in ("sp", "se", "score")},
+        "rules": [rule for rule in RULES if rule in run.metrics],
+        "error": run.error,
+    }

@@ -1,0 +1,64 @@
+"""Training methods: one file each, a registry of cards, and the loss of the paper for use anywhere.
+
+Importing this package imports no torch; building a method does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from bench.cards import MethodCard
+from bench.options import build_options
+from bench.registry import Registry
+from methods import cards
+from methods.base import Batch, Draw, Method, Task, no_patches
+
+if TYPE_CHECKING:
+    from methods.losses import patch_mix_contrastive_loss
+
+__all__ = ["METHODS", "Batch", "Draw", "Method", "Task", "create", "patch_mix_contrastive_loss"]
+
+METHODS: Registry[MethodCard] = Registry("method")
+METHODS.add("ce", cards.CE, "methods.ce:CrossEntropy")
+METHODS.add("patchmix-ce", cards.PATCHMIX_CE, "methods.patchmix_ce:patch_mix_ce")
+METHODS.add("tpatchmix-ce", cards.TPATCHMIX_CE, "methods.patchmix_ce:time_patch_mix_ce")
+METHODS.add("patchmix-cl", cards.PATCHMIX_CL, "methods.patchmix_cl:PatchMixCL")
+
+
+def create(
+    id: str,  # noqa: A002
+    *,
+    feature_dim: int,
+    class_counts: Sequence[int],
+    patch_grid: tuple[int, int] | None = None,
+    **options: Any,
+) -> Method:
+    """Build a training method.
+
+    Args:
+        id: Its id, e.g. ``patchmix-cl``.
+        feature_dim: Width of the model's features.
+        class_counts: Training cycles per class.
+        patch_grid: Rows (frequency) and columns (time) of the model's patch tokens; None where it has none.
+        **options: The method's own options, by name; see its card.
+
+    Raises:
+        RegistryError: If there is no such method.
+        SpecError: For an unknown option, a bad value, or a patch method without a patch grid.
+    """
+    entry = METHODS.get(id)
+    chosen: Any = build_options(entry.card.options, options, f"method {id}")
+    if entry.card.needs_patches and patch_grid is None:
+        raise no_patches(id, "the model")
+    task = Task(feature_dim=feature_dim, class_counts=tuple(class_counts), patch_grid=patch_grid)
+    return cast(Method, entry.load()(chosen, task))
+
+
+def __getattr__(name: str) -> Any:
+    """Import the loss when it is asked for: it needs torch, and listing methods must not."""
+    if name == "patch_mix_contrastive_loss":
+        from methods.losses import patch_mix_contrastive_loss
+
+        return patch_mix_contrastive_loss
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,41 @@
+"""Cross-entropy, weighted by inverse class counts or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from methods.base import Batch, Task
+from methods.cards import CEOptions
+from methods.losses import class_weights, cross_entropy
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class CrossEntropy(nn.Module):
+    """Fine-tuning with cross-entropy (Bae et al. 2023, section 3.3).
+
+    Args:
+        options: The method's options.
+        task: What it is built for.
+
+    Raises:
+        SpecError: If a class that is to be weighted has no training cycle.
+    """
+
+    weights: Tensor | None
+
+    def __init__(self, options: CEOptions, task: Task) -> None:
+        super().__init__()
+        self.register_buffer(
+            "weights", class_weights(task.class_counts) if options.weighted else None, persistent=False
+        )
+
+    def draw(self, batch_size: int, rng: np.random.Generator) -> None:
+        """Nothing in it is random."""
+
+    def forward(self, model: nn.Module, batch: Batch, draw: None) -> dict[str, Tensor]:
+        """Return ``loss``; see :meth:`methods.base.Method.__call__`."""
+        return {"loss": cross_entropy(batch.gather(model(batch.features)), batch.labels, self.weights)}

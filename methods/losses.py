@@ -1,0 +1,211 @@
+"""Losses as pure functions. B: rows of the global batch, D: width of features, C: classes.
+
+All of them compute in float32 at least, also under autocast: the authors multiply in float16 under autocast and then
+divide by the temperature, which leaves similarities of up to 1/0.06 = 17 with an error of about 0.01.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bench.errors import SpecError
+from methods.cards import NEGATIVES
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """Return ``x`` in float32 if it is in half precision, else as it is."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def class_weights(counts: Sequence[int]) -> Tensor:
+    """Class weights that are inversely proportional to the number of training cycles and sum to 1.
+
+    Args:
+        counts: Training cycles per class.
+
+    Returns:
+        (C,) float32.
+
+    Raises:
+        SpecError: If a class has no cycle.
+
+    Source: Bae et al. 2023, section 3.3; official code @ 836b09f, ``main.py`` (``--weighted_loss``).
+    """
+    if min(counts) < 1:
+        raise SpecError(
+            f"Class {counts.index(min(counts))} has {min(counts)} training cycles, so it has no class weight.",
+            "Train on data with all classes, or without class weights (--set method.weighted=false).",
+        )
+    inverse = 1 / torch.tensor(counts, dtype=torch.float64)
+    return (inverse / inverse.sum()).float()
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy; with class weights, the weighted mean (divided by the sum of the rows' weights).
+
+    Args:
+        logits: (B, C).
+        labels: (B,) int64.
+        weights: (C,) class weights.
+
+    Returns:
+        Scalar.
+    """
+    logits = full_precision(logits)
+    return functional.cross_entropy(logits, labels, weight=None if weights is None else weights.to(logits.dtype))
+
+
+def label_mixing_loss(
+    logits: Tensor, labels: Tensor, permutation: Tensor, lam: float, weights: Tensor | None = None
+) -> Tensor:
+    """Cross-entropy of mixed inputs with the labels of both sources, weighted by their shares.
+
+    Args:
+        logits: (B, C) of the mixed inputs.
+        labels: (B,) int64, of the clips that were mixed into.
+        permutation: (B,) int64; row i took patches from row ``permutation[i]``.
+        lam: Share of row i that is its own, 0..1.
+        weights: (C,) class weights.
+
+    Returns:
+        Scalar.
+
+    Source: Bae et al. 2023, Table 2 (Patch-Mix, CE); official code @ 836b09f, ``method/patchmix.py``.
+    """
+    own = cross_entropy(logits, labels, weights)
+    return lam * own + (1 - lam) * cross_entropy(logits, labels[permutation], weights)
+
+
+def cosine_logits(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+    """Cosine similarities divided by the temperature, in float32 at least.
+
+    Args:
+        a: (B, D).
+        b: (B', D).
+        temperature: Divisor.
+
+    Returns:
+        (B, B').
+    """
+    with torch.autocast(a.device.type, enabled=False):
+        a = functional.normalize(full_precision(a), dim=1)
+        b = functional.normalize(full_precision(b), dim=1)
+        return a @ b.T / temperature
+
+
+def _different_label_or_positive(labels: Tensor, permutation: Tensor) -> Tensor:
+    """(B, B) bool: row i may be compared with clips of another class, with itself and with its partner."""
+    rows = torch.arange(len(labels), device=labels.device)
+    compared = labels[:, None] != labels[None, :]
+    compared |= rows[:, None] == rows[None, :]
+    compared |= permutation[:, None] == rows[None, :]
+    return compared
+
+
+def patch_mix_contrastive_loss(
+    projected: Tensor,
+    targets: Tensor,
+    permutation: Tensor,
+    lam: float,
+    temperature: float,
+    labels: Tensor | None = None,
+    negatives: str = "all",
+) -> Tensor:
+    """Patch-Mix contrastive loss: a mixed clip lies near both of its sources, by their shares.
+
+    With s_ij = cos(projected_i, targets_j) / temperature:
+    L = -(1/B) sum_i [lam s_ii + (1 - lam) s_i,permutation(i) - log sum_{j in N(i)} exp s_ij].
+
+    Args:
+        projected: (B, D), projected features h(z~) of the mixed clips; normalised here.
+        targets: (B, D), features t of the clean clips; normalised here.
+        permutation: (B,) int64; row i took patches from row ``permutation[i]``.
+        lam: Share of row i that is its own, 0..1.
+        temperature: Divisor of the cosine similarities, above 0.
+        labels: (B,), the clean clips' classes; needed for ``different-label``.
+        negatives: N(i): ``all`` clean clips, or those of a ``different-label`` together with the two positives.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        SpecError: If ``negatives`` is unknown, or ``different-label`` without labels.
+
+    Source: Bae et al. 2023, Eq. 2; official code @ 836b09f, ``method/patchmix_cl.py``. There, the backward pass of
+    ``different-label`` raises; here it is the gradient of the official forward value.
+    """
+    if negatives not in NEGATIVES:
+        raise SpecError(f"negatives is '{negatives}', but must be one of {', '.join(NEGATIVES)}.")
+    similarity = cosine_logits(projected, targets, temperature)
+    permutation = torch.as_tensor(permutation, device=similarity.device)
+    own = similarity.diagonal()
+    partner = similarity.gather(1, permutation[:, None]).squeeze(1)
+    if negatives == "different-label":
+        if labels is None:
+            raise SpecError("Negatives of a different label need labels, but there are none.", "Pass labels.")
+        compared = _different_label_or_positive(labels.to(similarity.device), permutation)
+        similarity = similarity.masked_fill(~compared, -torch.inf)
+    return (similarity.logsumexp(dim=1) - lam * own - (1 - lam) * partner).mean()
+
+
+def supervised_contrastive_loss(
+    first: Tensor, second: Tensor, labels: Tensor | None = None, temperature: float = 0.06
+) -> Tensor:
+    """Supervised contrastive loss over two views of a batch; without labels, the self-supervised one.
+
+    The mean over all 2B views of -log softmax, averaged over the view's positives: the other views of its class (or
+    of its clip, without labels); the view itself is left out of the softmax.
+
+    Args:
+        first: (B, D), projected features of the first views; normalised here.
+        second: (B, D), of the second views.
+        labels: (B,), classes.
+        temperature: Divisor of the cosine similarities.
+
+    Returns:
+        Scalar.
+
+    Source: Moummad & Farrugia 2023; ilyassmoummad/scl_icbhi2017 @ 76c4c99.
+    """
+    views = torch.cat([first, second])
+    groups = torch.arange(len(first), device=views.device) if labels is None else labels
+    groups = torch.cat([groups, groups])
+    same = torch.eye(len(views), dtype=torch.bool, device=views.device)
+    positive = (groups[:, None] == groups[None, :]) & ~same
+    similarity = cosine_logits(views, views, temperature).masked_fill(same, -torch.inf)
+    log_probability = similarity - similarity.logsumexp(dim=1, keepdim=True)
+    return -(log_probability.masked_fill(~positive, 0).sum(1) / positive.sum(1)).mean()
+
+
+def hybrid_contrastive_loss(
+    first: Tensor,
+    second: Tensor,
+    logits: tuple[Tensor, Tensor],
+    labels: Tensor,
+    alpha: float = 0.5,
+    temperature: float = 0.06,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """Weighted sum of the supervised contrastive loss and the cross-entropy of both views.
+
+    Args:
+        first: (B, D), projected features of the first views.
+        second: (B, D), of the second views.
+        logits: (B, C) of the first and of the second views.
+        labels: (B,) int64.
+        alpha: Share of the contrastive loss, 0..1.
+        temperature: Divisor of the cosine similarities.
+        weights: (C,) class weights of the cross-entropy.
+
+    Returns:
+        Scalar.
+
+    Source: Moummad & Farrugia 2023; ilyassmoummad/scl_icbhi2017 @ 76c4c99.
+    """
+    contrastive = supervised_contrastive_loss(first, second, labels, temperature)
+    supervised = cross_entropy(torch.cat(logits), torch.cat([labels, labels]), weights)
+    return alpha * contrastive + (1 - alpha) * supervised

@@ -1,0 +1,121 @@
+"""Patch mixing: what is drawn for a global batch, and the mixing of tokens itself.
+
+Source: Bae et al. 2023, section 2.2; official code @ 836b09f, ``models/ast.py``: one lambda, one permutation and one
+set of patches for the whole batch, mixed before positions and class tokens are added. A clip may be its own partner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.errors import SpecError
+from methods.base import Batch
+from methods.cards import MIX_MODES
+
+
+@dataclass(frozen=True)
+class PatchMix:
+    """What is random in one step of a patch-mixing method, for the global batch.
+
+    Attributes:
+        lam: Share of a clip's patches that stay its own, 0..1.
+        permutation: (batch,) int64; row i takes patches from row ``permutation[i]``.
+        mask: (masked,) int64, indices of the tokens that are taken from the partner.
+    """
+
+    lam: float
+    permutation: np.ndarray
+    mask: np.ndarray
+
+
+def masked_units(drawn: float, units: int) -> tuple[int, float]:
+    """How many patches (or columns) a drawn lambda masks, and the lambda that this number stands for.
+
+    Args:
+        drawn: Lambda as drawn, 0..1.
+        units: Number of patches, or of time columns.
+
+    Returns:
+        The number of masked units, and the share of units that stay.
+    """
+    masked = int(units * (1 - drawn))
+    return masked, 1 - masked / units
+
+
+def column_tokens(columns: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Token indices of whole time columns.
+
+    Args:
+        columns: (chosen,) column indices.
+        grid: Rows (frequency) and columns (time); tokens are frequency-major.
+
+    Returns:
+        (rows * chosen,) token indices.
+    """
+    rows, per_row = grid
+    tokens: np.ndarray = np.arange(rows)[:, None] * per_row + columns[None, :]
+    return tokens.reshape(-1)
+
+
+def draw_patch_mix(batch: int, grid: tuple[int, int], beta: float, mode: str, rng: np.random.Generator) -> PatchMix:
+    """Draw lambda, permutation and mask for a global batch.
+
+    Args:
+        batch: Rows of the global batch.
+        grid: Rows (frequency) and columns (time) of the patch tokens.
+        beta: Lambda is drawn from Beta(beta, beta); 0 means 1, so that nothing is mixed.
+        mode: ``patch`` (any patches) or ``t-patch`` (time columns over all rows).
+        rng: Generator; lambda, permutation and mask are drawn in this order.
+
+    Raises:
+        SpecError: If the mode is unknown.
+    """
+    if mode not in MIX_MODES:
+        raise SpecError(f"mix is '{mode}', but must be one of {', '.join(MIX_MODES)}.")
+    drawn = float(rng.beta(beta, beta)) if beta > 0 else 1.0
+    permutation = rng.permutation(batch)
+    units = grid[1] if mode == "t-patch" else grid[0] * grid[1]
+    masked, lam = masked_units(drawn, units)
+    chosen = rng.permutation(units)[:masked]
+    return PatchMix(lam, permutation, column_tokens(chosen, grid) if mode == "t-patch" else chosen)
+
+
+def mix_tokens(tokens: Tensor, partners: Tensor, mask: np.ndarray | Tensor) -> Tensor:
+    """Replace the masked tokens by the partners' tokens, out of place.
+
+    Args:
+        tokens: (batch, tokens, dim).
+        partners: (batch, tokens, dim), row i being the tokens of row i's partner.
+        mask: (masked,) indices of the tokens to replace.
+
+    Returns:
+        (batch, tokens, dim), new.
+    """
+    # A mask over all tokens has one shape whatever lambda is: no recompilation, and no wait for the device.
+    taken = torch.zeros(tokens.shape[1], dtype=torch.bool)
+    taken[torch.as_tensor(mask, device="cpu")] = True
+    return torch.where(taken.to(tokens.device, non_blocking=True)[:, None], partners, tokens)
+
+
+def mix_batch(tokens: Tensor, batch: Batch, mix: PatchMix) -> Tensor:
+    """Mix this process's tokens with those of their partners, wherever in the global batch these are.
+
+    Args:
+        tokens: (local, tokens, dim).
+        batch: The global batch.
+        mix: What was drawn for it.
+
+    Returns:
+        (local, tokens, dim), new.
+    """
+    partners = index_on(mix.permutation[batch.local], tokens.device)
+    return mix_tokens(tokens, batch.gather(tokens)[partners], mix.mask)
+
+
+def index_on(index: np.ndarray, device: torch.device) -> Tensor:
+    """An index array as int64 tensor on a device."""
+    return torch.as_tensor(index, dtype=torch.int64).to(device, non_blocking=True)

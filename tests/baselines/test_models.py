@@ -1,0 +1,209 @@
+"""Every model of the registry: cards, shapes, initialisation, options, and what sets the families apart."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import baselines
+from baselines import MODELS
+from baselines.ast import fit_positions
+from bench.errors import RegistryError, SpecError
+
+DEMO = {"embed_dim": 64, "depth": 2, "heads": 2, "stride": 16, "frames": 398, "initialisation": "xavier"}
+IDS = [entry.id for entry in MODELS]
+AST_IDS = [entry.id for entry in MODELS if entry.card.patches]
+CNN_IDS = [entry.id for entry in MODELS if not entry.card.patches]
+
+
+def test_the_registry_holds_the_models_of_this_version():
+    assert IDS == ["ast", "ast-small", "ast-tiny", "resnet18", "efficientnet-b0", "cnn6"]
+    assert len(AST_IDS) == 3
+
+
+@pytest.mark.parametrize("model_id", IDS)
+def test_cards_say_what_is_true(model_id):
+    card = MODELS.card(model_id)
+    with torch.device("meta"):
+        model = baselines.create(model_id)
+    assert sum(p.numel() for p in model.parameters()) == card.parameters
+    assert card.id == model_id
+    assert card.citation.startswith("@")
+    assert card.frontend == "ast"
+    assert card.weights
+    assert all(each.licence and each.source and each.location for each in card.weights.values())
+    assert {"lr", "batch", "epochs", "weight_decay", "step_average"} <= set(card.recipe("paper", "none"))
+    assert card.recipe("demo", "none")["time_shift"] is True
+    assert hasattr(model, "embed_patches") == card.patches
+
+
+def test_the_paper_trains_ast_longer_from_scratch():
+    card = MODELS.card("ast")
+    assert card.recipe("paper", "none")["epochs"] == 200
+    assert card.recipe("paper", "imagenet")["epochs"] == 50
+    assert card.default_pretrain == "imagenet+audioset"
+
+
+@pytest.mark.parametrize("model_id", IDS)
+def test_a_model_maps_spectrograms_to_features_and_logits(model_id):
+    options = DEMO if model_id in AST_IDS else {}
+    model = baselines.create(model_id, num_classes=3, **options).eval()
+    x = torch.randn(2, 1, 398, 128) if model_id in AST_IDS else torch.randn(2, 1, 128, 64)
+    features = model.features(x)
+    assert features.shape == (2, model.feature_dim)
+    assert torch.equal(model.classifier(features), model(x))
+    assert model(x).shape == (2, 3)
+    model.train()(x).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize("model_id", IDS)
+def test_torchs_generator_decides_the_weights(model_id):
+    options = {"depth": 2} if model_id in AST_IDS else {}
+    states = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        states.append(baselines.create(model_id, pretrain="none", **options).state_dict())
+    first, same, other = states
+    assert all(torch.equal(tensor, same[name]) for name, tensor in first.items())
+    drawn = "classifier.weight" if model_id in CNN_IDS else "classifier.1.weight"
+    assert not torch.equal(first[drawn], other[drawn])
+    assert all(tensor.isfinite().all() for tensor in first.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "grid"),
+    [({}, (12, 79)), ({"frames": 398}, (12, 39)), ({"stride": 16, "frames": 398}, (8, 24)), ({"mels": 64}, (5, 79))],
+)
+def test_patch_grid(options, grid):
+    model = baselines.create("ast-tiny", depth=1, **options)
+    x = torch.randn(1, 1, model.options.frames, model.options.mels)
+    assert model.patch_grid == grid
+    assert model.embed_patches(x).shape == (1, grid[0] * grid[1], 192)
+
+
+def test_tokens_are_frequency_major():
+    model = baselines.create("ast-tiny", **DEMO)
+    x = torch.zeros(1, 1, 398, 128)
+    x[:, :, 5 * 16 : 6 * 16, 2 * 16 : 3 * 16] = 1.0  # the patch in frequency row 2, time column 5
+    moved = (model.embed_patches(x) - model.embed_patches(torch.zeros_like(x))).abs().sum(-1)[0]
+    assert moved.nonzero().flatten().tolist() == [2 * 24 + 5]
+
+
+def test_the_short_last_block_equals_the_whole_one():
+    torch.manual_seed(0)
+    model = baselines.create("ast-tiny", **DEMO).double()
+    tokens = model.embed_patches(torch.randn(2, 1, 398, 128, dtype=torch.float64)).detach()
+    trunk = model.trunk
+    x = torch.cat((trunk.cls_token.expand(2, -1, -1), trunk.dist_token.expand(2, -1, -1), tokens), dim=1)
+    x = trunk.norm(trunk.blocks(x + trunk.pos_embed))
+    whole, short = (x[:, 0] + x[:, 1]) / 2, model.encode(tokens)
+    torch.testing.assert_close(short, whole, rtol=0, atol=1e-12)
+    parameters = [
+        p for p in trunk.parameters() if p is not trunk.patch_embed.proj.weight and p is not trunk.patch_embed.proj.bias
+    ]
+    for a, b in zip(
+        torch.autograd.grad(short.square().sum(), parameters),
+        torch.autograd.grad(whole.square().sum(), parameters),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
+
+
+def test_ast_is_initialised_as_timm_does_unless_told_otherwise():
+    torch.manual_seed(0)
+    trunk = baselines.create("ast-tiny", depth=1).trunk
+    for tensor in (trunk.blocks[0].attn.qkv.weight, trunk.blocks[0].mlp.fc1.weight, trunk.pos_embed):
+        assert tensor.std().item() == pytest.approx(0.02, rel=0.03)
+    assert not trunk.blocks[0].attn.qkv.bias.any()
+    xavier = baselines.create("ast-tiny", depth=1, initialisation="xavier").trunk
+    assert xavier.blocks[0].mlp.fc1.weight.std().item() == pytest.approx((2 / (192 + 768)) ** 0.5, rel=0.03)
+    assert xavier.patch_embed.proj.weight.std().item() == pytest.approx((2 / (192 + 256)) ** 0.5, rel=0.03)
+
+
+def tagged_table(rows, columns):
+    """A position table whose two numbers are the row (frequency) and the column (time) that it stands for."""
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    places = torch.stack((row.flatten(), column.flatten()), dim=1).float()
+    return torch.cat((torch.full((2, 2), -1.0), places))[None]
+
+
+def test_corrected_positions_keep_order_and_official_ones_scramble_time():
+    table = tagged_table(12, 101)
+    corrected = fit_positions(table, 12, (12, 79), "corrected")[0, 2:]
+    assert corrected[:, 0].reshape(12, 79)[:, 0].tolist() == list(range(12))
+    assert corrected[:, 1].reshape(12, 79)[3].tolist() == list(range(11, 90))
+    official = fit_positions(table, 12, (12, 79), "official")[0, 2:]
+    assert official[:13, 1].tolist() == [*range(44, 56), 44]
+    assert official[78, 1] == 50
+    assert (fit_positions(table, 12, (12, 79), "official")[0, :2] == -1).all()
+    assert torch.equal(fit_positions(table, 12, (12, 101), "corrected"), table)
+
+
+def test_positions_of_a_square_grid_fit_any_geometry():
+    assert fit_positions(tagged_table(24, 24), None, (8, 24), "corrected").shape == (1, 2 + 8 * 24, 2)
+    assert fit_positions(tagged_table(14, 14), None, (12, 79), "official").shape == (1, 950, 2)
+
+
+@pytest.mark.parametrize("model_id", AST_IDS)
+def test_another_input_size_is_refused_with_both_sizes(model_id):
+    model = baselines.create(model_id, depth=1, frames=398)
+    with pytest.raises(SpecError, match=r"398 frames, 128 mels.*\(2, 1, 798, 128\)"):
+        model(torch.zeros(2, 1, 798, 128))
+
+
+@pytest.mark.parametrize(
+    ("model_id", "options", "message"),
+    [
+        ("ast", {"embed_dim": 100}, "embed_dim is 100, which is not a multiple of heads, 12"),
+        ("ast", {"frames": 10}, "patch_size is 16, but the spectrogram is 10 frames by 128 mels"),
+        ("ast", {"pos_embed": "right"}, "pos_embed is 'right', but must be one of official, corrected"),
+        ("ast", {"dept": 3}, "did you mean 'depth'"),
+        ("cnn6", {"depth": 3}, "Unknown option 'depth' for model cnn6"),
+        ("resnet18", {"stem": "mean"}, "must be one of reinit, sum"),
+        ("efficientnet-b0", {"drop_path": 2.0}, "at most 0.9"),
+        ("cnn6", {"num_classes": 0}, "num_classes is 0"),
+    ],
+)
+def test_impossible_options_are_refused(model_id, options, message):
+    with pytest.raises(SpecError, match=message):
+        baselines.create(model_id, **options)
+
+
+def test_an_unknown_model_is_refused_with_a_suggestion():
+    with pytest.raises(RegistryError, match="did you mean 'ast-tiny'"):
+        baselines.create("ast-tinny")
+
+
+def test_cnn6_turns_the_picture_for_scl():
+    torch.manual_seed(0)
+    model = baselines.create("cnn6").eval()
+    turned = baselines.create("cnn6", orientation="mel-time").eval()
+    turned.load_state_dict(model.state_dict())
+    x = torch.randn(2, 1, 96, 64)
+    torch.testing.assert_close(turned.features(x), model.features(x.transpose(2, 3)))
+    assert not torch.allclose(turned.features(x), model.features(x))
+
+
+def test_stochastic_depth_is_torchvisions():
+    from timm.layers import DropPath
+    from torchvision.models import efficientnet_b0
+    from torchvision.ops import StochasticDepth
+
+    blocks = [block for block in baselines.create("efficientnet-b0").modules() if getattr(block, "has_skip", False)]
+    ours = [m.drop_prob for block in blocks for m in block.modules() if isinstance(m, DropPath)]
+    skips = [block for block in efficientnet_b0().features.modules() if getattr(block, "use_res_connect", False)]
+    theirs = [m.p for block in skips for m in block.modules() if isinstance(m, StochasticDepth)]
+    assert len(skips) == 9
+    assert ours == pytest.approx(theirs)
+
+
+def test_listing_models_imports_no_torch():
+    code = (
+        "import sys, baselines; assert len(list(baselines.MODELS)) == 6; "
+        "assert not {'torch', 'timm', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,0 +1,429 @@
+"""The feature bank: right rows, one computation, and nothing half-written however it ends."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from bench.data import bank as bank_module
+from bench.data.bank import prepare_bank, recording_features
+from bench.data.frontends import FRONTENDS
+from bench.data.frontends.ast import ASTFrontEnd
+from bench.data.icbhi import Cycle, Dataset, Recording
+from bench.data.samples import read_samples
+from bench.errors import DataError, RunError, SpecError, StoreError
+
+ROOT = Path(__file__).resolve().parents[3]
+OPTIONS = {"seconds": 1.0}
+
+
+def make_recording(folder, name, rate, subtype, seconds, cycles):
+    noise = 0.1 * np.random.default_rng(len(name) + rate).standard_normal(int(seconds * rate))
+    soundfile.write(folder / f"{name}.wav", noise, rate, subtype=subtype)
+    step = seconds / cycles
+    found = tuple(Cycle(name, k, k * step, (k + 1) * step, k % 4) for k in range(cycles))
+    annotation = folder / f"{name}.txt"
+    return Recording(name, name[:3], "1b1", "Al", "sc", "Meditron", "train", folder / f"{name}.wav", annotation, found)
+
+
+def make_dataset(folder):
+    """Four short recordings of three rates with 4, 3, 2 and 5 cycles."""
+    folder.mkdir(parents=True, exist_ok=True)
+    recordings = (
+        make_recording(folder, "101_1b1_Al_sc_Meditron", 4000, "PCM_16", 3.0, 4),
+        make_recording(folder, "102_1b1_Al_sc_Meditron", 10000, "PCM_16", 2.0, 3),
+        make_recording(folder, "103_1b1_Al_sc_Meditron", 44100, "PCM_24", 1.5, 2),
+        make_recording(folder, "104_1b1_Al_sc_Meditron", 4000, "PCM_16", 2.5, 5),
+    )
+    return Dataset("icbhi", folder, recordings, 4, "f" * 64)
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return make_dataset(tmp_path / "data")
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"
+
+
+def files_below(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def forbid_computation(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("features were computed again")
+
+    monkeypatch.setattr(bank_module, "_compute", refuse)
+
+
+def test_rows_are_the_features_of_the_cycles_in_order(dataset, cache):
+    bank = prepare_bank(dataset, "ast", OPTIONS, cache)
+    assert bank.features.shape == (14, 98, 128)
+    assert bank.features.dtype == np.float32
+    assert isinstance(bank.features, np.memmap)
+    assert not bank.features.flags.writeable
+    assert bank.cycles == dataset.cycles
+    assert bank.labels.tolist() == [0, 1, 2, 3, 0, 1, 2, 0, 1, 0, 1, 2, 3, 0]
+    assert bank.labels.dtype == np.int64
+    expected = torch.cat([recording_features(recording, "ast", OPTIONS) for recording in dataset.recordings])
+    np.testing.assert_array_equal(bank.features, expected)
+
+
+def test_features_of_a_recording_read_the_file_as_soundfile_does(dataset):
+    recording = dataset.recordings[2]
+    wave, rate = soundfile.read(recording.audio, dtype="float32")
+    spans = [(cycle.start, cycle.end) for cycle in recording.cycles]
+    expected = ASTFrontEnd().features(torch.from_numpy(wave), rate, spans)
+    assert torch.equal(recording_features(recording, "ast", {}), expected)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32"])
+def test_samples_equal_soundfile(tmp_path, subtype):
+    path = tmp_path / "x.wav"
+    values = np.concatenate([[-1.0, 1.0, 0.0], np.random.default_rng(0).uniform(-1, 1, 70_000)])
+    soundfile.write(path, values, 10000, subtype=subtype)
+    got, rate = read_samples(path)
+    assert rate == 10000
+    assert got.dtype == np.float32
+    np.testing.assert_array_equal(got, soundfile.read(path, dtype="float32")[0])
+
+
+def test_the_second_time_nothing_is_computed(dataset, cache, monkeypatch):
+    first = np.array(prepare_bank(dataset, "ast", OPTIONS, cache).features)
+    forbid_computation(monkeypatch)
+    steps = []
+    again = prepare_bank(dataset, "ast", OPTIONS, cache, on_progress=lambda *step: steps.append(step))
+    np.testing.assert_array_equal(again.features, first)
+    assert steps == []
+
+
+def test_progress_counts_recordings(dataset, cache):
+    steps = []
+    prepare_bank(dataset, "ast", OPTIONS, cache, on_progress=lambda *step: steps.append(step))
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_defaults_spelled_out_are_the_same_bank(dataset, cache, monkeypatch):
+    bank = prepare_bank(dataset, "ast", {"seconds": 1.0}, cache)
+    forbid_computation(monkeypatch)
+    again = prepare_bank(dataset, "ast", {"seconds": "1", "fade": "recording", "normalise": "2std"}, cache)
+    assert again.path == bank.path
+
+
+def test_data_options_and_version_each_make_a_new_bank(dataset, cache, monkeypatch):
+    paths = {prepare_bank(dataset, "ast", OPTIONS, cache).path}
+    paths.add(prepare_bank(replace(dataset, fingerprint="e" * 64), "ast", OPTIONS, cache).path)
+    paths.add(prepare_bank(dataset, "ast", {**OPTIONS, "fade": "cycle"}, cache).path)
+    paths.add(prepare_bank(dataset, "ast", {**OPTIONS, "normalise": "std"}, cache).path)
+    newer = replace(FRONTENDS.card("ast"), version=FRONTENDS.card("ast").version + 1)
+    monkeypatch.setattr(FRONTENDS, "card", lambda _: newer)
+    paths.add(prepare_bank(dataset, "ast", OPTIONS, cache).path)
+    assert len(paths) == 5
+
+
+def cut_short(path):
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def other_shape(path):
+    np.save(path, np.zeros((13, 98, 128), np.float32))
+
+
+def other_type(path):
+    np.save(path, np.zeros((14, 98, 128), np.float64))
+
+
+def archive(path):
+    with path.open("wb") as stream:
+        np.savez(stream, a=np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut_short,
+        other_shape,
+        other_type,
+        archive,
+        lambda path: path.write_bytes(b"no array"),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes() + b"more"),
+        lambda path: path.unlink(),
+        lambda path: path.with_name("bank.json").unlink(),
+        lambda path: path.with_name("bank.json").write_text("{"),
+        lambda path: path.with_name("bank.json").write_text('{"format": 0}'),
+    ],
+)
+def test_a_damaged_bank_is_made_again(dataset, cache, damage):
+    bank = prepare_bank(dataset, "ast", OPTIONS, cache)
+    expected, path = np.array(bank.features), bank.path
+    del bank
+    damage(path)
+    np.testing.assert_array_equal(prepare_bank(dataset, "ast", OPTIONS, cache).features, expected)
+    assert files_below(cache) == ["bank.json", "features.npy", "lock"]
+
+
+def test_what_a_killed_process_left_is_cleaned(dataset, cache):
+    path = prepare_bank(dataset, "ast", OPTIONS, cache).path
+    path.unlink()
+    path.with_name(".features.npy.abc123.tmp").write_bytes(b"half")
+    prepare_bank(dataset, "ast", OPTIONS, cache)
+    assert files_below(cache) == ["bank.json", "features.npy", "lock"]
+
+
+PROGRAM = """
+import multiprocessing, os, signal, sys, time
+from pathlib import Path
+
+from bench.data import bank
+from test_bank import OPTIONS, make_dataset
+
+
+def step(done, total):
+    print("step", done, *(child.pid for child in multiprocessing.active_children()), flush=True)
+    if end == "killed" and done == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if end == "waits":
+        time.sleep(600)
+
+
+if __name__ == "__main__":
+    data, cache, end, workers = sys.argv[1:]
+    bank.CYCLES_PER_HELPER = 1
+    bank.prepare_bank(
+        make_dataset(Path(data)), "ast", OPTIONS, Path(cache), workers=int(workers), on_progress=step
+    )
+    print("ready", flush=True)
+"""
+
+
+def start_process(tmp_path, cache, *, data="data", end="finishes", workers=1):
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM)
+    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+    return subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / data), str(cache), end, str(workers)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
+    )
+
+
+@pytest.mark.slow
+def test_after_a_kill_in_the_middle_the_bank_is_made_anew(dataset, tmp_path, cache):
+    process = start_process(tmp_path, cache, end="killed")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    assert output.split() == ["step", "1", "step", "2"]
+    left = files_below(cache)
+    assert len(left) == 2
+    assert left[0].endswith(".tmp")
+    bank = prepare_bank(dataset, "ast", OPTIONS, cache)
+    np.testing.assert_array_equal(bank.features[:4], recording_features(dataset.recordings[0], "ast", OPTIONS))
+    assert files_below(cache) == ["bank.json", "features.npy", "lock"]
+
+
+@pytest.mark.slow
+def test_of_two_processes_at_once_one_computes(dataset, tmp_path, cache):
+    processes = [start_process(tmp_path, cache, data=name) for name in ("one", "two")]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sorted(output.count("step") for output in outputs) == [0, 4]
+    assert all("ready" in output for output in outputs)
+    assert files_below(cache) == ["bank.json", "features.npy", "lock"]
+
+
+@pytest.fixture
+def helpers(monkeypatch):
+    """Make even a small set worth a helper process."""
+    monkeypatch.setattr(bank_module, "CYCLES_PER_HELPER", 1)
+
+
+@pytest.mark.slow
+def test_helpers_give_the_same_bank(dataset, cache, tmp_path, helpers):
+    steps = []
+
+    def watch(done, total):
+        steps.append((done, total))
+        if done == 1:
+            assert len(multiprocessing.active_children()) == 1
+
+    shared = prepare_bank(dataset, "ast", OPTIONS, cache, workers=2, on_progress=watch)
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    alone = prepare_bank(dataset, "ast", OPTIONS, tmp_path / "other", workers=1)
+    np.testing.assert_array_equal(shared.features, alone.features)
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.slow
+def test_a_dead_helper_is_an_error_and_leaves_nothing(dataset, cache, helpers):
+    def kill_helpers(done, total):
+        for child in multiprocessing.active_children():
+            os.kill(child.pid, signal.SIGKILL)
+
+    with pytest.raises(RunError, match="helper process died"):
+        prepare_bank(dataset, "ast", OPTIONS, cache, workers=2, on_progress=kill_helpers)
+    assert files_below(cache) == ["lock"]
+    assert multiprocessing.active_children() == []
+
+
+def runs(process):
+    """Whether a process lives; one that has ended but was not collected (state Z) does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.slow
+def test_a_helper_ends_when_its_main_process_is_killed(tmp_path, cache):
+    with start_process(tmp_path, cache, end="waits", workers=2) as process:
+        word, done, helper = process.stdout.readline().split()
+        assert (word, done) == ("step", "1")
+        process.kill()
+    deadline = time.monotonic() + 60
+    while runs(helper) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not runs(helper)
+
+
+@pytest.mark.parametrize("reserved", [True, False], ids=["when space is reserved", "while features are written"])
+def test_a_full_disk_is_a_store_error_and_leaves_nothing(dataset, cache, monkeypatch, reserved):
+    if not reserved:
+        monkeypatch.setattr(os, "posix_fallocate", lambda *_: None)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, before[1]))
+    try:
+        with pytest.raises(StoreError, match=r"Cannot write .*features\.npy"):
+            prepare_bank(dataset, "ast", OPTIONS, cache, workers=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert files_below(cache) == ["lock"]
+    assert prepare_bank(dataset, "ast", OPTIONS, cache).features.shape == (14, 98, 128)
+
+
+def test_no_space_names_the_reason(dataset, cache, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StoreError, match="No space left"):
+        prepare_bank(dataset, "ast", OPTIONS, cache)
+
+
+def test_a_cache_that_is_a_file_is_a_store_error(dataset, cache):
+    cache.write_text("in the way")
+    with pytest.raises(StoreError, match="Cannot write"):
+        prepare_bank(dataset, "ast", OPTIONS, cache)
+
+
+def stereo(path):
+    soundfile.write(path, np.zeros((4000, 2)), 4000)
+
+
+def floating(path):
+    soundfile.write(path, np.zeros(4000), 4000, subtype="FLOAT")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.unlink(), "cannot be read: No such file"),
+        (lambda path: path.write_bytes(b"RIFF"), "is no RIFF WAVE file"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: os.truncate(path, path.stat().st_size // 2), "of the .* bytes"),
+        (stereo, "2 channels"),
+        (floating, "PCM"),
+    ],
+)
+def test_bad_audio_names_the_file(dataset, cache, damage, message):
+    broken = dataset.recordings[1].audio
+    damage(broken)
+    with pytest.raises(DataError, match=f"{broken.name}.*{message}"):
+        prepare_bank(dataset, "ast", OPTIONS, cache)
+    assert files_below(cache) == ["lock"]
+
+
+def test_an_empty_cycle_names_recording_and_cycle(dataset, cache):
+    first = dataset.recordings[0]
+    beyond = replace(first.cycles[2], start=7.0, end=8.0)
+    broken = replace(first, cycles=(*first.cycles[:2], beyond, first.cycles[3]))
+    with pytest.raises(DataError, match=r"Cycle 2 of 101_1b1_Al_sc_Meditron \(7\.0 s to 8\.0 s\)"):
+        prepare_bank(replace(dataset, recordings=(broken, *dataset.recordings[1:])), "ast", OPTIONS, cache)
+
+
+@pytest.mark.slow
+def test_an_error_in_a_helper_keeps_its_words(dataset, cache, helpers):
+    # The helpers get the first recordings, so it is one of them that finds this.
+    dataset.recordings[0].audio.write_bytes(b"RIFF")
+    with pytest.raises(DataError, match=r"101_1b1_Al_sc_Meditron\.wav is no RIFF") as caught:
+        prepare_bank(dataset, "ast", OPTIONS, cache, workers=2)
+    assert "bench data verify" in caught.value.hint
+    assert files_below(cache) == ["lock"]
+
+
+def test_a_recording_without_audio_is_refused(dataset):
+    with pytest.raises(DataError, match=r"101_.* has no audio"):
+        recording_features(replace(dataset.recordings[0], audio=None), "ast", {})
+
+
+def test_a_set_without_cycles_is_refused(dataset, cache):
+    empty = tuple(replace(recording, cycles=()) for recording in dataset.recordings)
+    with pytest.raises(DataError, match="no annotated cycle"):
+        prepare_bank(replace(dataset, recordings=empty), "ast", OPTIONS, cache)
+
+
+def test_recordings_without_cycles_are_passed_over(dataset, cache):
+    recordings = (replace(dataset.recordings[0], cycles=()), *dataset.recordings[1:])
+    bank = prepare_bank(replace(dataset, recordings=recordings), "ast", OPTIONS, cache)
+    assert len(bank.features) == 10
+
+
+@pytest.mark.parametrize(("frontend", "options"), [("asst", {}), ("ast", {"second": 8})])
+def test_unknown_front_end_or_option_makes_no_folder(dataset, cache, frontend, options):
+    with pytest.raises(SpecError, match="did you mean"):
+        prepare_bank(dataset, frontend, options, cache)
+    assert not cache.exists()
+
+
+@pytest.mark.perf
+def test_a_bank_of_the_full_set_opens_at_once(tmp_path, cache, monkeypatch):
+    """6,898 cycles of 798 x 128 in a sparse file: nothing may read it through."""
+    names = [f"{number:03d}_1b1_Al_sc_Meditron" for number in range(920)]
+    sizes = [8] * 458 + [7] * 462
+    recordings = tuple(
+        Recording(
+            name, name[:3], "1b1", "Al", "sc", "Meditron", "train", tmp_path / "x.wav", tmp_path / "x.txt",
+            tuple(Cycle(name, k, float(k), k + 1.0, k % 4) for k in range(size)),
+        )
+        for name, size in zip(names, sizes, strict=True)
+    )  # fmt: skip
+    dataset = Dataset("icbhi", tmp_path, recordings, 920, "a" * 64)
+    assert len(dataset.cycles) == 6898
+    monkeypatch.setattr(bank_module, "_run", lambda *_: (None for _ in names))
+    monkeypatch.setattr(os, "posix_fallocate", lambda stream, offset, size: os.truncate(stream, offset + size))
+    prepare_bank(dataset, "ast", {}, cache)
+    begin = time.perf_counter()
+    bank = prepare_bank(dataset, "ast", {}, cache)
+    seconds = time.perf_counter() - begin
+    assert bank.features.shape == (6898, 798, 128)
+    assert len(bank.labels) == 6898
+    assert seconds < 0.5
+    assert json.loads(bank.path.with_name("bank.json").read_text())["shape"] == [6898, 798, 128]

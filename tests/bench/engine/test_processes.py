@@ -1,0 +1,97 @@
+"""What a batch means does not depend on the number of processes."""
+
+import csv
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from cli_runs import SMALL_AST, bench, bench_json, environment, start
+
+pytestmark = pytest.mark.slow
+
+
+def scores(document):
+    with Path(document["predictions"]).open() as stream:
+        rows = list(csv.DictReader(stream))
+    return [[float(row[name]) for name in ("normal", "crackle", "wheeze", "both")] for row in rows]
+
+
+def largest_difference(one, two):
+    return max(abs(a - b) for x, y in zip(scores(one), scores(two), strict=True) for a, b in zip(x, y, strict=True))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [*SMALL_AST],
+        [*SMALL_AST, "--set", "target=hz"],
+        [*SMALL_AST, "--set", "target=z", "--set", "negatives=different-label", "--set", "mix=t-patch"],
+        "--model cnn6 --method ce --set seconds=1.0 --set batch=8 --set specaug_probability=0".split(),
+    ],
+    ids=["stop-z", "hz", "z-different-label", "batch-norm"],
+)
+def test_two_processes_give_the_scores_of_one(small_data, small_cache, tmp_path, words):
+    common = ["run", *words, "--epochs", "2", "--set", "lr=1e-3", "--data", str(small_data)]
+    one = bench_json(*common, env=environment(tmp_path / "one", small_cache))
+    two = bench_json(*common, "--processes", "2", env=environment(tmp_path / "two", small_cache))
+    assert one["run_id"] == two["run_id"]
+    assert len(scores(two)) == 12
+    assert largest_difference(one, two) < 1e-4
+    assert one["epochs"][1]["loss"] == pytest.approx(two["epochs"][1]["loss"], abs=1e-4)
+    assert one["epochs"][0]["loss"] != one["epochs"][1]["loss"]
+
+
+def test_a_stopped_group_saves_its_state_and_goes_on(small_data, small_cache, tmp_path):
+    env = environment(tmp_path, small_cache)
+    words = ["run", *SMALL_AST, "--epochs", "40", "--processes", "2", "--data", str(small_data)]
+    with start(*words, env=env) as process:
+        wait_for_checkpoint(process, tmp_path)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=90)
+    assert process.returncode == 130, err
+    document = bench_json(*words, env=env)
+    assert document["status"] == "finished"
+    assert [entry["epoch"] for entry in document["epochs"]] == list(range(1, 41))
+
+
+def test_no_process_outlives_a_killed_launcher(small_data, small_cache, tmp_path):
+    env = environment(tmp_path, small_cache)
+    words = ["run", *SMALL_AST, "--epochs", "500", "--processes", "2", "--data", str(small_data)]
+    with start(*words, env=env) as process:
+        wait_for_checkpoint(process, tmp_path)
+        ranks = psutil.Process(process.pid).children(recursive=True)
+        assert len(ranks) >= 2
+        os.kill(process.pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(ranks, timeout=20)
+    assert not alive
+
+
+def test_a_lost_process_ends_the_run_with_a_sentence(small_data, small_cache, tmp_path):
+    env = environment(tmp_path, small_cache)
+    words = ["run", *SMALL_AST, "--epochs", "500", "--processes", "2", "--data", str(small_data)]
+    with start(*words, env=env) as process:
+        wait_for_checkpoint(process, tmp_path)
+        workers = [p for p in psutil.Process(process.pid).children() if "bench.engine.worker" in " ".join(p.cmdline())]
+        workers[1].kill()
+        _, err = process.communicate(timeout=90)
+    assert process.returncode == 1, err
+    assert "run" in err
+    assert not list(tmp_path.glob("runs/*/error-*.json"))
+
+
+def test_a_batch_that_does_not_divide_is_refused(small_data, small_cache, tmp_path):
+    env = environment(tmp_path, small_cache)
+    done = bench("run", *SMALL_AST, "--processes", "3", "--data", str(small_data), env=env, code=2)
+    assert "global batch of 8 does not divide among 3 processes" in done.stderr
+    assert "--set batch=6" in done.stderr
+
+
+def wait_for_checkpoint(process, home):
+    deadline = time.monotonic() + 120
+    while not list(home.glob("runs/*/checkpoint/current.json")):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, "no state was saved"
+        time.sleep(0.01)

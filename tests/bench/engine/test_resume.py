@@ -1,0 +1,111 @@
+"""A run that was killed or stopped ends with the numbers of an uninterrupted one."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from cli_runs import SMALL_AST, bench, bench_json, environment, start
+
+pytestmark = pytest.mark.slow
+
+EPOCHS = 30
+RUN = [*SMALL_AST, "--epochs", str(EPOCHS), "--set", "warmup_epochs=2"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(small_data, small_cache, tmp_path_factory):
+    env = environment(tmp_path_factory.mktemp("plain"), small_cache)
+    return bench_json("run", *RUN, "--data", str(small_data), env=env)
+
+
+def current_state(home: Path) -> str:
+    """The state that a run would go on from, as the text of its ``current.json``."""
+    found = list(home.glob("runs/*/checkpoint/current.json"))
+    return found[0].read_text() if found else ""
+
+
+def wait_for_state(process, home: Path, epoch: int) -> None:
+    """Wait until the state of some epoch is the current one, while the run goes on."""
+    deadline = time.monotonic() + 120
+    while f"epoch{epoch:04d}" not in current_state(home):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, "no state was saved"
+        time.sleep(0.005)
+
+
+def same_numbers(document, reference) -> None:
+    for rule in ("last", "best-test"):
+        ours = Path(document["predictions_by_rule"][rule]).read_text()
+        assert ours == Path(reference["predictions_by_rule"][rule]).read_text(), rule
+        assert document["metrics"][rule] == reference["metrics"][rule]
+    assert [e["loss"] for e in document["epochs"]] == [e["loss"] for e in reference["epochs"]]
+
+
+def test_kill_9_in_the_middle_of_an_epoch(small_data, small_cache, tmp_path, uninterrupted):
+    env = environment(tmp_path, small_cache)
+    words = ["run", *RUN, "--data", str(small_data)]
+    with start(*words, env=env) as process:
+        wait_for_state(process, tmp_path, 3)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert current_state(tmp_path)
+    assert not list(tmp_path.glob("runs/*/result.json"))
+    document = bench_json(*words, env=env)
+    assert document["run_id"] == uninterrupted["run_id"]
+    same_numbers(document, uninterrupted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_the_state_between_two_steps(small_data, small_cache, tmp_path, uninterrupted, number):
+    env = environment(tmp_path, small_cache)
+    words = ["run", *RUN, "--data", str(small_data)]
+    with start(*words, env=env) as process:
+        wait_for_state(process, tmp_path, 2)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "the state is saved" in err
+    assert "Go on with: " in err
+    assert "bench run --model ast" in err
+    assert "Traceback" not in err
+    same_numbers(bench_json(*words, env=env), uninterrupted)
+
+
+def test_a_finished_run_is_not_run_again(small_data, small_cache, tmp_path):
+    env = environment(tmp_path, small_cache)
+    words = ["run", *SMALL_AST, "--epochs", "2", "--data", str(small_data)]
+    first = bench_json(*words, env=env)
+    second = bench(*words, env=env)
+    assert "finished already" in second.stderr
+    assert "epoch 1/2" not in second.stderr
+    third = bench(*words, "--rerun", env=env)
+    assert "epoch 1/2" in third.stderr
+    assert first["run_id"] in third.stdout
+
+
+def test_two_equal_commands_at_once_train_once(small_data, small_cache, tmp_path):
+    env = environment(tmp_path, small_cache)
+    words = ["run", *SMALL_AST, "--epochs", "8", "--data", str(small_data)]
+    with start(*words, env=env) as one, start(*words, env=env) as two:
+        errors = [process.communicate(timeout=240)[1] for process in (one, two)]
+    assert [one.returncode, two.returncode] == [0, 0], errors
+    assert sum("epoch 8/8" in text for text in errors) == 1
+    assert sum("finished already" in text for text in errors) == 1
+
+
+def test_a_broken_state_is_named_and_rerun_starts_anew(small_data, small_cache, tmp_path):
+    env = environment(tmp_path, small_cache)
+    words = ["run", *RUN, "--data", str(small_data)]
+    with start(*words, env=env) as process:
+        wait_for_state(process, tmp_path, 1)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    state = next(tmp_path.glob("runs/*/checkpoint/epoch*"))
+    for path in state.glob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:100])
+    done = bench(*words, env=env, code=4)
+    assert "cannot be read" in done.stderr
+    assert "--rerun" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert bench_json(*words, "--rerun", env=env)["status"] == "finished"

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from board_runs import write_run
+
+from bench.cli import main
+from leaderboard.store import Store
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    store = Store.open(tmp_path)
+    for run in (
+        {"seed": 1},
+        {"seed": 2},
+        {"method": "ce"},
+        {"dataset": "demo"},
+        {"seed": 3, "failed": "The loss is nan."},
+    ):
+        store.import_run(write_run(tmp_path, **run))
+    return tmp_path
+
+
+@pytest.fixture
+def bench(capsys):
+    """Runs a command line in this process; gives what it printed, after checking the exit code."""
+
+    def run(*words, code=0):
+        with pytest.raises(SystemExit) as caught:
+            main([str(word) for word in words])
+        captured = capsys.readouterr()
+        assert caught.value.code == code, captured.err
+        assert "Traceback" not in captured.err
+        return captured
+
+    return run
+
+
+@pytest.mark.parametrize("words", [["report"], ["report", "leaderboard"], ["report", "--protocol", "best-test"]])
+def test_the_board_is_printed(home, bench, words):
+    text = bench(*words, "--home", home).out
+    rule = "best-test" if "best-test" in words else "last"
+    for word in ("ICBHI 2017, official split", "patchmix-cl", "simulated", "failed runs", f"Selection rule: {rule}."):
+        assert word in text
+
+
+def test_json_and_csv_are_for_scripts(home, bench):
+    document = json.loads(bench("report", "--format", "json", "--home", home).out)
+    assert document["table"] == "leaderboard"
+    assert document["protocol"] == "last"
+    assert [section["ranked"] for section in document["sections"]] == [True, False, False]
+    row = next(row for row in document["sections"][0]["rows"] if row["method"] == "patchmix-cl")
+    assert row["seeds"] == [1, 2]
+    rows = list(csv.DictReader(io.StringIO(bench("report", "--format", "csv", "--home", home).out)))
+    assert len(rows) == 4
+
+
+def test_the_home_may_come_from_the_environment(home, bench, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(home))
+    assert "patchmix-cl" in bench("report").out
+
+
+def test_out_writes_a_file_and_says_so(home, bench, tmp_path):
+    target = tmp_path / "new" / "board.md"
+    captured = bench("report", "--format", "markdown", "--out", target, "--home", home)
+    assert captured.out == ""
+    assert "wrote" in captured.err
+    assert target.read_text().startswith("## ICBHI 2017, official split")
+
+
+def test_an_empty_board_is_no_error_and_makes_nothing(bench, tmp_path):
+    captured = bench("report", "--home", tmp_path / "none")
+    assert "The board is empty." in captured.out
+    assert "bench run --model ast" in captured.err
+    assert json.loads(bench("report", "--format", "json", "--home", tmp_path / "none").out)["sections"] == []
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("what", ["table1", "table2", "table3", "figure2"])
+def test_tables_of_the_paper_come_later(bench, what):
+    assert f"`bench report {what}` comes with a later version" in bench("report", what, code=2).err
+
+
+@pytest.mark.parametrize("form", ["latex", "html"])
+def test_formats_that_come_later_say_so(bench, form):
+    assert "comes with a later version" in bench("report", "--format", form, code=2).err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["leaderbord"], "did you mean 'leaderboard'?"),
+        (["--protocol", "best_test"], "did you mean 'best-test'?"),
+        (["--format", "xml"], "Unknown format 'xml'"),
+        (["--formt", "csv"], "No such option"),
+    ],
+)
+def test_wrong_words_are_refused_with_a_suggestion(bench, words, said):
+    assert said in bench("report", *words, code=2).err
+
+
+def test_a_place_that_cannot_be_written_is_a_store_problem(home, bench, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "Cannot write" in bench("report", "--out", tmp_path / "file" / "x.md", "--home", home, code=4).err
+
+
+def test_a_damaged_board_says_how_to_make_it_anew(home, bench):
+    (home / "leaderboard.sqlite").write_bytes(b"x" * 4096)
+    assert "bench board rebuild" in " ".join(bench("report", "--home", home, code=4).err.split())

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from board_runs import document, spec, write_run
+
+from leaderboard.errors import ResultError
+from leaderboard.render import FORMATS, plain, render, run_table, seeds
+from leaderboard.store import Store
+from leaderboard.tables import Section, Table, leaderboard_table, runs_table
+
+NASTY = "[bold red]x[/] :smile: | `y` <b>z</b>\x1b[31m\n*w*"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    home = tmp_path_factory.mktemp("board")
+    board = Store.open(home)
+    runs = [{"seed": seed, "model": "efficientnet-b0"} for seed in (1, 2, 3, 5)]
+    runs += [{"method": "ce", "pretrain": "none"}, {"seed": 9, "failed": "The loss is nan at step 12."}]
+    runs += [{"dataset": "demo"}, {"partial": "partial (198 of 920)"}]
+    for run in runs:
+        board.import_run(write_run(home, **run))
+    return board
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize("name", ["leaderboard", "runs"])
+def test_a_terminal_of_any_usual_width_is_kept_to_and_shows_the_numbers_whole(store, width, name):
+    table = leaderboard_table(store) if name == "leaderboard" else runs_table(store)
+    text = render(table, "table", width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert "\x1b" not in text
+    if name == "leaderboard":
+        row = table.sections[0].rows[0]
+        assert f"{row['score']:.2f}" in text
+        assert f"± {table.sections[0].rows[-1]['score_std'] or row['score_std']:.2f}" in text.replace("\u00a0", " ")
+        for word in (
+            "efficientnet-b0",
+            "1-3, 5",
+            "optimism",
+            "partial (198 of 920)",
+            "simulated",
+            "failed runs",
+            "step",
+        ):
+            assert word in text
+    else:
+        assert all(row["run_id"] in text for row in table.sections[0].rows)
+
+
+def test_colour_is_written_only_when_asked_for(store):
+    assert "\x1b[" in render(leaderboard_table(store), "table", width=80, colour=True)
+
+
+def test_json_is_the_table(store):
+    table = leaderboard_table(store)
+    assert json.loads(render(table, "json")) == table.to_json()
+
+
+def test_csv_keeps_full_precision(store):
+    table = leaderboard_table(store)
+    rows = list(csv.DictReader(io.StringIO(render(table, "csv"))))
+    plain_rows = [(section, row) for section in table.sections for row in section.rows]
+    assert len(rows) == len(plain_rows)
+    for read, (section, row) in zip(rows, plain_rows, strict=True):
+        assert read["section"] == section.title
+        assert json.loads(read["run_ids"]) == row["run_ids"]
+        if "score" in row:
+            assert float(read["score"]) == row["score"]
+            assert float(read["two_class.score"]) == row["two_class"]["score"]
+            assert json.loads(read["spec"]) == row["spec"]
+
+
+def test_markdown_has_a_table_for_each_section(store):
+    table = leaderboard_table(store)
+    text = render(table, "markdown")
+    for section in table.sections:
+        assert f"## {section.title}\n" in text
+    bars = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(bars) == sum(len(section.rows) + 2 for section in table.sections)
+
+
+def test_an_empty_board_says_so():
+    table = Table("leaderboard", "last", [])
+    assert render(table, "table", width=80) == "The board is empty.\n"
+    assert "The board is empty." in render(table, "markdown")
+    assert json.loads(render(table, "json"))["sections"] == []
+    assert render(table, "csv") == "table,protocol,section,ranked\n"
+
+
+def nasty_table():
+    row = {"rank": None, "model": NASTY, "method": NASTY, "pretrain": NASTY, "seeds": [1], "run_ids": ["a"]}
+    return Table("leaderboard", "last", [Section(NASTY, "failed", [{**row, "error": NASTY}])], [NASTY])
+
+
+@pytest.mark.parametrize("form", ["table", "markdown"])
+def test_names_are_never_markup(form):
+    text = render(nasty_table(), form, width=400)
+    assert "\x1b" not in text
+    if form == "table":
+        assert "[bold red]x[/] :smile: | `y` <b>z</b>?[31m?*w*" in text
+    else:
+        assert "<b>" not in text
+        row = next(line for line in text.splitlines() if line.startswith("| a "))
+        assert row.count("|") == 5
+
+
+def test_markup_in_a_run_is_shown_as_it_is():
+    text = run_table(document(spec(model=NASTY), failed=NASTY), width=400)
+    assert "[bold red]x[/]" in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_run_is_shown_whole(store, width):
+    run = next(run for run in store.runs() if run.status == "finished")
+    text = run_table(store.run(run.run_id), width=width)
+    assert max(map(len, text.splitlines())) <= width
+    for rule in ("last", "best-test"):
+        for judged in ("4class", "2class"):
+            metrics = run.metrics[rule][judged]
+            numbers = [f"{metrics[name]:.2f}" for name in ("sp", "se", "score")]
+            line = next(line for line in text.splitlines() if line.split()[:2] == [rule, judged])
+            assert line.split()[3:6] == numbers
+    for word in ("confusion matrices", "as wheeze", "epochs", "method_options.alpha", "code.commit", "a GPU, a GPU"):
+        assert word in text
+
+
+@pytest.mark.parametrize("form", ["latex", "html"])
+def test_formats_that_come_later_say_so(form):
+    with pytest.raises(ResultError, match="comes with a later version") as caught:
+        render(nasty_table(), form)
+    assert caught.value.exit_code == 2
+
+
+def test_an_unknown_format_is_refused_with_those_there_are():
+    with pytest.raises(ResultError, match="Unknown format 'xml'") as caught:
+        render(nasty_table(), "xml")
+    assert all(name in caught.value.hint for name in FORMATS)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"), [([1], "1"), ([1, 2, 3], "1-3"), ([5, 1, 2, 3, 9, 8], "1-3, 5, 8-9"), ([1, 3], "1, 3")]
+)
+def test_seeds_in_print(values, text):
+    assert seeds(values) == text
+
+
+def test_control_characters_are_shown_as_question_marks():
+    assert plain("a\x00b\nc\u202e") == "a?b?c?"

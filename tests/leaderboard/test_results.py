@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from board_runs import document, spec, write_run
+
+from leaderboard.errors import ResultError
+from leaderboard.results import read_result, validate, write_result
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_run(tmp_path)
+
+
+def edit(folder, change):
+    path = folder / "result.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_a_result_comes_back(folder):
+    result = read_result(folder)
+    assert result.document["status"] == "finished"
+    assert set(result.scores) == {"last", "best-test"}
+    assert len(result.cycles) == 60
+    assert read_result(folder).digest == result.digest
+
+
+def test_a_failed_run_needs_no_predictions(tmp_path):
+    result = read_result(write_run(tmp_path, failed="The loss is nan at step 3."))
+    assert result.document["error"].startswith("The loss")
+    assert result.cycles is None
+
+
+@pytest.mark.parametrize("rule", ["last", "best-test"])
+def test_predictions_that_were_edited_are_refused(folder, rule):
+    path = folder / f"predictions-{rule}.csv"
+    head, *lines = path.read_text().splitlines()
+    all_normal = [",".join([*line.split(",")[:2], "1", "0", "0", "0"]) for line in lines]
+    path.write_text("\n".join([head, *all_normal]) + "\n")
+    with pytest.raises(ResultError, match=f"{rule} 4class stores confusion .* but its predictions give") as caught:
+        read_result(folder)
+    assert "--rerun" in caught.value.hint
+
+
+def test_metrics_that_do_not_follow_from_their_matrix_are_refused(folder):
+    edit(folder, lambda d: d["metrics"]["last"]["2class"].update(score=99.0))
+    with pytest.raises(ResultError, match=r"last 2class stores score 99\.0, but its confusion matrix gives"):
+        read_result(folder)
+
+
+def test_a_difference_within_rounding_is_accepted(folder):
+    def change(d):
+        d["metrics"]["last"]["4class"]["score"] += 5e-10
+
+    edit(folder, change)
+    read_result(folder)
+
+
+def test_an_epoch_that_does_not_add_up_is_named(folder):
+    edit(folder, lambda d: d["epochs"][1]["test"]["4class"].update(se=1.0))
+    with pytest.raises(ResultError, match=r"entry 2 of epochs: test 4class stores se 1\.0"):
+        read_result(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda d: d.update(schema=2), "schema 2, but this lungbench reads up to 1"),
+        (lambda d: d.update(schema="1"), "schema is '1'"),
+        (lambda d: d.pop("run_id"), "lacks 'run_id'"),
+        (lambda d: d.update(run_id="../../etc"), "16 hexadecimal"),
+        (lambda d: d.update(status="done"), "status is 'done'"),
+        (lambda d: d.update(status="failed"), "status is 'failed', but error is None"),
+        (lambda d: d.update(error="x"), "status is 'finished', but error is 'x'"),
+        (lambda d: d.update(status="failed", error="x"), "'failed', but there are metrics for last"),
+        (lambda d: d["metrics"].update(last=None), "no metrics for last"),
+        (lambda d: d["metrics"].update(first=None), "names the rule 'first'"),
+        (lambda d: d["metrics"]["last"].pop("2class"), "last lacks '2class'"),
+        (lambda d: d["metrics"]["last"]["4class"].pop("epoch"), "last 4class lacks 'epoch'"),
+        (lambda d: d["metrics"]["last"]["4class"].update(sp=float("nan")), "sp is nan"),
+        (lambda d: d["metrics"]["last"]["4class"].update(sp=True), "sp is True"),
+        (lambda d: d["metrics"]["last"]["4class"].update(confusion=[["a"]]), "4 x 4 counts"),
+        (lambda d: d["metrics"]["last"]["4class"].update(confusion=[[1, 2], [3]]), "4 x 4 counts"),
+        (lambda d: d["metrics"]["last"]["4class"].update(n=61), "stores n 61"),
+        (lambda d: d["predictions"].update(last=None), "predictions of last is None"),
+        (lambda d: d["predictions"].update(last="../x.csv"), "predictions of last is '../x.csv'"),
+        (lambda d: d["predictions"].update(last="gone.csv"), "Cannot read .*gone.csv"),
+        (lambda d: d["spec"].pop("seed"), "spec lacks 'seed'"),
+        (lambda d: d["spec"].update(seed=True), "seed is True"),
+        (lambda d: d.update(created="yesterday"), "created is 'yesterday'"),
+        (lambda d: d.update(created="2026-01-01T00:00:00"), "must be a UTC time"),
+        (lambda d: d.update(epochs={}), "epochs is {}, but must be list"),
+        (lambda d: d["epochs"].append(3), "entry 3 of epochs is 3"),
+        (lambda d: d.update(best_above_min_se=[1]), "best_above_min_se is"),
+        (lambda d: d.update(seconds=float("inf")), "seconds is inf"),
+    ],
+)
+def test_a_wrong_document_is_refused(folder, change, word):
+    edit(folder, change)
+    with pytest.raises(ResultError, match=word):
+        read_result(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null"])
+def test_what_is_no_document_is_refused(folder, text):
+    (folder / "result.json").write_text(text)
+    with pytest.raises(ResultError, match=r"result\.json"):
+        read_result(folder)
+
+
+def test_a_missing_result_is_named(tmp_path):
+    with pytest.raises(ResultError, match=r"Cannot read .*result\.json"):
+        read_result(tmp_path)
+
+
+def test_a_document_that_would_be_refused_is_not_written(tmp_path):
+    folder = write_run(tmp_path)
+    good = json.loads((folder / "result.json").read_text())
+    bad = copy.deepcopy(good)
+    bad["metrics"]["last"]["4class"]["epoch"] = None
+    with pytest.raises(ResultError):
+        write_result(folder, bad)
+    (folder / "predictions-last.csv").unlink()
+    with pytest.raises(ResultError):
+        write_result(folder, good)
+    assert json.loads((folder / "result.json").read_text()) == good
+
+
+def test_a_failed_run_may_have_lost_its_loss(tmp_path):
+    result = document(spec(), failed="The loss is nan.")
+    row = {"epoch": 1, "loss": None, "lr": 0.1, "seconds": 1.0, "cycles_per_second": 1.0, "test": None, "val": None}
+    result["epochs"] = [row]
+    assert validate(result, "here")["epochs"][0]["loss"] is None
