@@ -139,20 +139,19 @@ AST_RECIPES: Mapping[str, Mapping[str, Any]] = {
 CNN_RECIPES: Mapping[str, Mapping[str, Any]] = {
     "paper": {"lr": 1e-3, "batch": 128, "epochs": 200, "weight_decay": 1e-6, "step_average": 0.5},
     "demo": {
-        "frontend.seconds": 4.0,
-        "epochs": 4,
+        "frontend.seconds": 2.0,
+        "epochs": 5,
         "batch": 16,
         "lr": 1e-3,
         "weight_decay": 1e-6,
         "step_average": 0.0,
-        "warmup_epochs": 1,
         "time_shift": True,
         "specaug_probability": 0.0,
     },
 }
 
 # An epoch of CNN6 on the simulated set costs four of ResNet18.
-CNN6_RECIPES: Mapping[str, Mapping[str, Any]] = {**CNN_RECIPES, "demo": {**CNN_RECIPES["demo"], "epochs": 2}}
+CNN6_RECIPES: Mapping[str, Mapping[str, Any]] = {**CNN_RECIPES, "demo": {**CNN_RECIPES["demo"], "epochs": 3}}
 
 
 def _timm_weights(title: str, name: str, licence: str) -> WeightsCard:

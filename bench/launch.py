@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, RunError
-from bench.spec import RunSpec
+from bench.errors import BenchError, InterruptedRunError, RunError
+from bench.spec import SPEC_FILE, RunSpec
 from leaderboard.files import exclusive_lock, write_json
 
 Notice = Callable[[str], None]
@@ -70,7 +70,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice) -> Launche
             notice(f"run {spec.run_id} is finished already; --rerun runs it again")
             launched = Launched(folder, finished)
         else:
-            launched = _start(spec, folder, rerun, notice)
+            launched = _start_or_leave_nothing(spec, folder, rerun, notice)
         store.import_run(folder)
     return launched
 
@@ -85,9 +85,20 @@ def finished_result(folder: Path) -> dict[str, Any] | None:
     return document if document["status"] == "finished" else None
 
 
-def _start(spec: RunSpec, folder: Path, rerun: bool, notice: Notice) -> Launched:
-    from bench.engine.worker import SPEC_FILE
+def _start_or_leave_nothing(spec: RunSpec, folder: Path, rerun: bool, notice: Notice) -> Launched:
+    """Start a run; one that was refused before its first step leaves no folder behind."""
+    known = (folder / SPEC_FILE).is_file()
+    try:
+        return _start(spec, folder, rerun, notice)
+    except InterruptedRunError:
+        raise
+    except BenchError:
+        if not known and not (folder / "checkpoint" / "current.json").is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
+
+def _start(spec: RunSpec, folder: Path, rerun: bool, notice: Notice) -> Launched:
     if rerun:
         for name in ("checkpoint", "weights"):
             shutil.rmtree(folder / name, ignore_errors=True)

@@ -18,6 +18,9 @@ from bench.errors import SpecError
 from bench.options import check_value
 from bench.registry import suggestion
 
+SPEC_FILE = "spec.json"
+"""Name of a run's spec in its folder."""
+
 NUMERICS = 1
 """Raised when a change of the code moves results: runs before and after it must not share an id."""
 

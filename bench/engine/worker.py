@@ -13,10 +13,9 @@ import traceback
 from pathlib import Path
 
 from bench.errors import BenchError, RunError
-from bench.spec import RunSpec, read_spec
+from bench.spec import SPEC_FILE, RunSpec, read_spec
 from leaderboard.files import write_json
 
-SPEC_FILE = "spec.json"
 OUT_OF_MEMORY_HINT = "Use a smaller --set batch=… or eval_batch, fewer processes, or a smaller model."
 
 

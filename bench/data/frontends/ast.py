@@ -10,7 +10,7 @@ up to rounding; what differs is where time goes:
 * Per frame, mean removal and pre-emphasis are linear: ``(x[j] - m) - 0.97 (x[j-1] - m) = d[j] - 0.03 m``. So the
   differences d are taken once on the waveform and the frames are written once; the first sample of a frame, where
   Kaldi repeats the sample itself, does not count because the symmetric Hann window starts with zero.
-* Mel filters are a band too: eight products over the bins that eight groups of filters see replace one dense product.
+* Mel filters are a band too: four products over the bins that four groups of filters see replace one dense product.
   They read squared real and imaginary parts side by side, so the power spectrum is never formed.
 * In a repeated cycle of L samples, frames that lie L / gcd(L, 160) apart hold the same samples: each is computed once.
 """
@@ -43,7 +43,7 @@ SINC_ZEROS = 6
 ROLL_OFF = 0.99
 # Outputs of one matrix product in resampling: more waste the band's zeros, fewer waste the matrix unit.
 PHASES_PER_BAND = 32
-MEL_GROUP = 16
+MEL_GROUP = 32
 HOP_BLOCK = math.gcd(FRAME_LENGTH, FRAME_SHIFT)
 
 
@@ -142,8 +142,10 @@ def resample_recording(wave: Tensor, rate: int) -> Tensor:
 
 
 @functools.lru_cache(maxsize=4)
-def _ramp(size: int) -> Tensor:
-    return torch.linspace(0, 1, size)
+def _ramps(size: int) -> tuple[Tensor, Tensor]:
+    """Factors of a fade in and of a fade out."""
+    rising = torch.linspace(0, 1, size)
+    return rising, 1 - rising
 
 
 def fade_(wave: Tensor, *, begin: bool = True, end: bool = True) -> Tensor:
@@ -160,11 +162,11 @@ def fade_(wave: Tensor, *, begin: bool = True, end: bool = True) -> Tensor:
         ``wave`` itself.
     """
     size = min(FADE, wave.numel())
-    ramp = _ramp(size)
+    rising, falling = _ramps(size)
     if begin:
-        wave[:size] *= ramp
+        wave[:size].mul_(rising)
     if end:
-        wave[wave.numel() - size :] *= 1 - ramp
+        wave[wave.numel() - size :].mul_(falling)
     return wave
 
 
@@ -192,6 +194,14 @@ def cycle_samples(spans: Sequence[tuple[float, float]], length: int, name: str =
     return found
 
 
+def _repeat_(rows: Tensor, given: int) -> None:
+    """Repeat the first ``given`` rows until the end, in place, twice as many at a time."""
+    while given < len(rows):
+        step = min(given, len(rows) - given)
+        rows[given : given + step] = rows[:step]
+        given += step
+
+
 def fit_cycle(cycle: Tensor, out: Tensor) -> None:
     """Bring a cycle to a fixed length: cut it (no fade), or repeat it and fade out the end (official code, D3).
 
@@ -199,13 +209,10 @@ def fit_cycle(cycle: Tensor, out: Tensor) -> None:
         cycle: (n,) at 16 kHz, n > 0.
         out: (samples,), written.
     """
-    size, filled = out.numel(), min(cycle.numel(), out.numel())
-    out[:filled] = cycle[:filled]
-    while filled < size:
-        step = min(filled, size - filled)
-        out[filled : filled + step] = out[:step]
-        filled += step
-    if cycle.numel() <= size:
+    given = min(cycle.numel(), out.numel())
+    out[:given] = cycle[:given]
+    _repeat_(out, given)
+    if cycle.numel() <= out.numel():
         fade_(out, begin=False)
 
 
@@ -262,50 +269,64 @@ def _window() -> Tensor:
     return torch.hann_window(FRAME_LENGTH, periodic=False)
 
 
-def _windowed_frames(wave: Tensor, frames: Tensor) -> None:
-    """Write a waveform's frames, without their means, pre-emphasised and windowed, into (frames, 512) zero-padded."""
-    count, window = len(frames), _window()
-    differences = torch.empty_like(wave)
-    differences[0] = 0.0  # meets the window's zero
-    torch.add(wave[1:], wave[:-1], alpha=-PRE_EMPHASIS, out=differences[1:])
-    blocks = wave.view(-1, HOP_BLOCK).sum(dim=1)
-    sums = blocks.unfold(0, FRAME_LENGTH // HOP_BLOCK, FRAME_SHIFT // HOP_BLOCK).sum(dim=1)
-    filled = frames[:, :FRAME_LENGTH]
-    torch.mul(differences.as_strided((count, FRAME_LENGTH), (FRAME_SHIFT, 1)), window, out=filled)
-    filled.addcmul_(sums[:, None], window, value=(PRE_EMPHASIS - 1) / FRAME_LENGTH)
-
-
-def _log_mel(wave: Tensor, frames: Tensor, out: Tensor) -> None:
-    """Kaldi log-mel values of the frames of one waveform.
+class Workspace:
+    """Memory that is filled anew for every cycle; fresh memory for each would cost more than the arithmetic.
 
     Args:
-        wave: (samples,); frame t holds samples 160 t to 160 t + 399.
-        frames: (frames or more, 512) scratch whose columns from 400 on are zero.
+        samples: Length of a fitted cycle.
+
+    Attributes:
+        cycle: (samples,), the fitted cycle.
+        differences: (samples,), pre-emphasised; the first is zero and stays so.
+        frames: (frames, 512), windowed; the columns from 400 on are zero and stay so.
+    """
+
+    def __init__(self, samples: int) -> None:
+        self.cycle = torch.empty(samples)
+        self.differences = torch.zeros(samples)
+        self.frames = torch.zeros(1 + (samples - FRAME_LENGTH) // FRAME_SHIFT, FFT_SIZE)
+
+
+def _windowed_frames(wave: Tensor, count: int, work: Workspace) -> Tensor:
+    """Frames of a waveform without their means, pre-emphasised, windowed and padded: (count, 512) of the workspace."""
+    used, window = (count - 1) * FRAME_SHIFT + FRAME_LENGTH, _window()
+    wave = wave[:used]
+    torch.add(wave[1:], wave[:-1], alpha=-PRE_EMPHASIS, out=work.differences[1:used])
+    blocks = wave.view(-1, HOP_BLOCK).sum(dim=1)
+    sums = blocks.unfold(0, FRAME_LENGTH // HOP_BLOCK, FRAME_SHIFT // HOP_BLOCK).sum(dim=1, keepdim=True)
+    frames = work.frames[:count]
+    filled = frames[:, :FRAME_LENGTH]
+    torch.mul(work.differences.as_strided((count, FRAME_LENGTH), (FRAME_SHIFT, 1)), window, out=filled)
+    filled.addcmul_(sums, window, value=(PRE_EMPHASIS - 1) / FRAME_LENGTH)
+    return frames
+
+
+def _log_mel(wave: Tensor, work: Workspace, out: Tensor) -> None:
+    """Kaldi log-mel values of the first frames of a waveform.
+
+    Args:
+        wave: (samples,), contiguous; frame t holds samples 160 t to 160 t + 399.
+        work: Memory for as many samples at least.
         out: (frames, 128), written.
     """
-    count = len(out)
-    frames = frames[:count]
-    _windowed_frames(wave[: (count - 1) * FRAME_SHIFT + FRAME_LENGTH].contiguous(), frames)
-    squares = torch.view_as_real(torch.fft.rfft(frames)).view(count, FFT_SIZE + 2).square_()
+    spectra = torch.fft.rfft(_windowed_frames(wave, len(out), work))
+    squares = torch.view_as_real(spectra).view(len(out), FFT_SIZE + 2).square_()
     for band in _mel_bands():
         seen = squares[:, band.first : band.first + len(band.kernel)]
         torch.mm(seen, band.kernel, out=out[:, band.outputs])
     out.clamp_min_(ENERGY_FLOOR).log_()
 
 
-def _log_mel_repeated(wave: Tensor, length: int, frames: Tensor, out: Tensor) -> None:
-    """As :func:`_log_mel` for a cycle of ``length`` samples that :func:`fit_cycle` repeated: equal frames once."""
+def _log_mel_repeated(length: int, work: Workspace, out: Tensor) -> None:
+    """As :func:`_log_mel` for the workspace's cycle, of whose samples ``length`` repeat: equal frames once."""
     repeat = length // math.gcd(length, FRAME_SHIFT)
-    unfaded = max(0, 1 + (wave.numel() - FADE - FRAME_LENGTH) // FRAME_SHIFT)
+    unfaded = max(0, 1 + (work.cycle.numel() - FADE - FRAME_LENGTH) // FRAME_SHIFT)
     if repeat >= unfaded:
-        _log_mel(wave, frames, out)
+        _log_mel(work.cycle, work, out)
         return
-    _log_mel(wave, frames, out[:repeat])
-    _log_mel(wave[unfaded * FRAME_SHIFT :], frames, out[unfaded:])
-    while repeat < unfaded:
-        step = min(repeat, unfaded - repeat)
-        out[repeat : repeat + step] = out[:step]
-        repeat += step
+    _log_mel(work.cycle, work, out[:repeat])
+    _log_mel(work.cycle[unfaded * FRAME_SHIFT :], work, out[unfaded:])
+    _repeat_(out[:unfaded], repeat)
 
 
 def log_mel(waves: Tensor) -> Tensor:
@@ -317,11 +338,10 @@ def log_mel(waves: Tensor) -> Tensor:
     Returns:
         (batch, 1 + (samples - 400) // 160, 128) float32: natural log of the energies, not below log(2^-23).
     """
-    count = 1 + (waves.shape[1] - FRAME_LENGTH) // FRAME_SHIFT
-    frames = torch.zeros(count, FFT_SIZE)
-    result = torch.empty(len(waves), count, MEL_BINS)
-    for wave, out in zip(waves, result, strict=True):
-        _log_mel(wave, frames, out)
+    work = Workspace(waves.shape[1])
+    result = torch.empty(len(waves), len(work.frames), MEL_BINS)
+    for wave, out in zip(waves.contiguous(), result, strict=True):
+        _log_mel(wave, work, out)
     return result
 
 
@@ -372,11 +392,11 @@ class ASTFrontEnd:
         recording = self.recording(wave, rate)
         places = cycle_samples(spans, recording.numel(), name)
         result = torch.empty(len(places), *self.shape)
-        frames, fitted = torch.zeros(self.shape[0], FFT_SIZE), torch.empty(self.options.samples)
+        work = Workspace(self.options.samples)
         deviation = STD * (2 if self.options.normalise == "2std" else 1)
         for place, out in zip(places, result, strict=True):
             cycle = recording[place]
-            _fit_faded(cycle, self.options, fitted)
-            _log_mel_repeated(fitted, cycle.numel(), frames, out)
+            _fit_faded(cycle, self.options, work.cycle)
+            _log_mel_repeated(cycle.numel(), work, out)
             out.sub_(MEAN).div_(deviation)
         return result
