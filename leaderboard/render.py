@@ -129,12 +129,17 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         Column("run", _one("run_id"), number=False),
         Column("system", lambda row: [f"{row['model']} + {row['method']}"], number=False, share=1, wrap=True),
         Column("seed", _one("seed")),
-        Column("data", lambda row: [row["partial"] or row["dataset"]], number=False, wrap=True),
+        Column("data", lambda row: [_data_words(row["dataset"], row["partial"])], number=False, wrap=True),
         Column("status", _one("status"), number=False),
         Column("Score", _one("score", number)),
         Column("created", lambda row: [row["created"][:10]], number=False),
     ),
 }
+
+
+def _data_words(dataset: str, partial: str | None) -> str:
+    """What a run was made on, in the words that the board uses for it."""
+    return "simulated" if dataset == "demo" else partial or dataset
 
 
 def _columns(section: Section) -> list[Column]:
@@ -301,7 +306,7 @@ def _facts(document: ResultDocument) -> RenderableType:
     facts = {
         "status": document["status"],
         "error": document["error"],
-        "data": f"{document['spec']['dataset']}{', ' + document['partial'] if document['partial'] else ''}",
+        "data": _data_words(document["spec"]["dataset"], document["partial"]),
         "profile": document["profile"],
         "created": document["created"],
         "duration": f"{document['seconds']:.1f} s" + (f", {speed:.1f} cycles/s" if speed else ""),
