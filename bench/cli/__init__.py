@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         # Whoever read the output has gone; nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception as error:  # noqa: BLE001 - a process border: a defect is still one sentence, unless asked for more
+    except Exception as error:
         if "--debug" in words:
             raise
         stderr().print(f"internal error: {type(error).__name__}: {error}", style="bold red", markup=False)

@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 
-
 WIDTH_OF_A_FILE = 160
 """Columns for tables that go into a file or a pipe."""
 

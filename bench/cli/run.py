@@ -188,7 +188,11 @@ def _same_command() -> str:
     import sys
 
     words = [word for word in sys.argv[1:] if word != "--rerun"]
-    kept = [f"{name}={shlex.quote(os.environ[name])}" for name in ("BENCH_HOME", "BENCH_DATA") if name in os.environ]
+    kept = [
+        f"{name}={shlex.quote(os.environ[name])}"
+        for name in ("BENCH_HOME", "BENCH_DATA", "BENCH_CACHE")
+        if name in os.environ
+    ]
     return " ".join([*kept, "bench", *map(shlex.quote, words)])
 
 
@@ -229,7 +233,9 @@ def _print_results(done: Sequence[Launched], output: str) -> None:
     _add_summary(table, [item.document for item in done])
     console = stdout()
     console.print(table)
-    console.print("Percent. Score 2: any abnormal class counts as a hit. All rows: bench report leaderboard", highlight=False)
+    console.print(
+        "Percent. Score 2: any abnormal class counts as a hit. All rows: bench report leaderboard", highlight=False
+    )
 
 
 def _title(document: Mapping[str, Any]) -> str:

@@ -29,7 +29,9 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["models", "list"], ["methods", "show", "patchmix-cl"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["run", "--help"], ["models", "list"], ["methods", "show", "patchmix-cl"]]
+)
 def test_help_and_lists_import_nothing_heavy(words):
     code = (
         "import sys\nfrom bench.cli import main\n"

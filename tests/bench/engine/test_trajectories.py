@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +28,6 @@ RUNS = (
     "patchmixcl_project_block",
     "patchmixcl_project_flow",
 )
-# One of each kind of method: in float64 the others take minutes, and differ from these in what float32 shows as well.
-FLOAT64_ALWAYS = ("ce", "patchmix_time", "patchmixcl_project_flow")
 TARGETS = {"grad_block": "stop-z", "grad_flow": "z", "project_block": "stop-hz", "project_flow": "hz"}
 NEGATIVES = {"all": "all", "diff_label": "different-label"}
 LOSSES = {"loss_ce": "ce", "loss_cl": "contrastive", "loss_total": "loss", "loss_patchmix": "loss"}
@@ -145,8 +142,6 @@ def test_trajectory_in_float32(golden, name):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_trajectory_in_float64(golden, name):
-    if name not in FLOAT64_ALWAYS and "BENCH_GOLDEN" not in os.environ:
-        pytest.skip("for time; BENCH_GOLDEN=tests/golden repeats every run in float64")
     check(golden.json(f"train_{name}.json"), torch.float64, "_f64", "", FLOAT64)
 
 
@@ -176,6 +171,8 @@ def check_parameters(run: dict, ours: Trajectory, suffix: str, tolerance: Tolera
     for value in run["values"]:
         tensor = ours.after[value["param"]].detach().flatten()
         assert ours.before[value["param"]].flatten()[value["flat_index"]].item() == value["initial"]
+        if suffix == "_f32" and value["param"] in run["rounding_dominated"]:
+            continue  # README of the sets: Adam turns rounding noise into full-size steps there
         moved = tensor[value["flat_index"]].item()
         assert moved == pytest.approx(value[f"after{suffix}"], rel=0, abs=tolerance.value), value
     for name, entry in expected.items():
