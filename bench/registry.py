@@ -1,4 +1,4 @@
-"""One registry class for models, methods and front-ends; entries are named by text, so that listing imports no torch."""
+"""One registry class for models, methods and front-ends; entries are text, so that listing imports no torch."""
 
 from __future__ import annotations
 

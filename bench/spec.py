@@ -68,7 +68,9 @@ class RunSpec:
     optimiser: str = _identity("optimiser", "adam", choices=("adam",))
     lr: float = _identity("base learning rate", 5e-5, low=1e-12)
     weight_decay: float = _identity("coupled L2 weight decay", 1e-6, low=0.0)
-    schedule: str = _identity("learning-rate schedule, by epoch", "cosine", choices=("cosine",))
+    schedule: str = _identity("learning-rate schedule, by epoch", "cosine", choices=("cosine", "steps"))
+    milestones: str = _identity("epochs after which the schedule `steps` lowers the rate, as in 120,160", "")
+    lr_decay: float = _identity("what the schedule `steps` multiplies the rate by", 0.1, low=0.0, high=1.0)
     warmup_epochs: int = _identity("epochs of linear warm-up", 0, low=0)
     step_average: float = _identity("share of the old state kept after each step", 0.5, low=0.0, high=0.999)
     batch: int = _identity("global batch, over all processes", 8, low=1)
@@ -94,6 +96,20 @@ class RunSpec:
     weights: str | None = _execution("where the weights file is", None, settable=False)
     data: str = _execution("folder of the data", "", settable=False)
     cache: str = _execution("folder of features and weights", "", settable=False)
+
+    @property
+    def milestone_epochs(self) -> tuple[int, ...]:
+        """The epochs of ``milestones``; none where the schedule is a cosine.
+
+        Raises:
+            SpecError: If the schedule is ``steps`` and the text is no list of epochs.
+        """
+        if self.schedule == "cosine":
+            return ()
+        words = self.milestones.split(",")
+        if not all(word.strip().isdigit() for word in words):
+            raise SpecError(f"milestones is '{self.milestones}', but schedule=steps needs epochs, as in 120,160.")
+        return tuple(int(word) for word in words)
 
     def identity(self) -> dict[str, Any]:
         """The fields that change the result."""

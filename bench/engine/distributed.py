@@ -129,8 +129,8 @@ class GlobalBatchNorm(nn.Module):
 
     def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         axes = (0, 2, 3)
-        # The global mean first and the squares of the deviations after it: E[x²] − E[x]² loses digits. Sums are float64,
-        # as torch accumulates them on a CPU.
+        # The global mean first and the squares of the deviations after it: E[x²] − E[x]² loses digits.
+        # Sums are float64, as torch accumulates them on a CPU.
         sums = gather_rows(x.sum(axes, dtype=torch.float64)[None])
         count = x.numel() // x.shape[1] * sums.shape[0]
         mean = (sums.sum(0) / count).to(self.running_mean.dtype)

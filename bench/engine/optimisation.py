@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +14,18 @@ FLOOR = 1e-3
 """The cosine's last value, as a share of the learning rate (official code @ 836b09f: 0.1 ** 3)."""
 
 
-def learning_rate(epoch: int, epochs: int, lr: float, warmup_epochs: int = 0) -> float:
-    """Learning rate of an epoch: a cosine that is already below ``lr`` in epoch 1 and ends at ``lr`` / 1000.
+def learning_rate(
+    epoch: int, epochs: int, lr: float, warmup_epochs: int = 0, milestones: Sequence[int] = (), decay: float = 0.1
+) -> float:
+    """Learning rate of an epoch: a cosine that is already below ``lr`` in epoch 1 and ends at ``lr`` / 1000, or steps.
 
     Args:
         epoch: 1..epochs.
         epochs: Number of epochs.
         lr: Base learning rate.
         warmup_epochs: W; epochs 1..W are scaled by epoch / (W + 1). The paper has none.
+        milestones: Epochs after which the rate is multiplied by ``decay``; with any, there is no cosine.
+        decay: See ``milestones``.
 
     Raises:
         SpecError: If the epoch or the warm-up lies outside the run.
@@ -32,9 +36,12 @@ def learning_rate(epoch: int, epochs: int, lr: float, warmup_epochs: int = 0) ->
         raise SpecError(f"Epoch {epoch} lies outside 1..{epochs}.")
     if not 0 <= warmup_epochs < epochs:
         raise SpecError(f"warmup_epochs is {warmup_epochs}, but must be at least 0 and below epochs ({epochs}).")
-    floor = lr * FLOOR
-    cosine = floor + (lr - floor) * (1 + math.cos(math.pi * epoch / epochs)) / 2
-    return cosine * min(1.0, epoch / (warmup_epochs + 1))
+    if milestones:
+        rate = lr * decay ** sum(epoch > milestone for milestone in milestones)
+    else:
+        floor = lr * FLOOR
+        rate = floor + (lr - floor) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+    return rate * min(1.0, epoch / (warmup_epochs + 1))
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> torch.optim.Adam:

@@ -174,7 +174,7 @@ class Trainer:
 
     def _train_epoch(self, position: Position, stop: StopRequest, progress: TrainingProgress) -> None:
         epoch, spec = position.epoch + 1, self.spec
-        rate = learning_rate(epoch, spec.epochs, spec.lr, spec.warmup_epochs)
+        rate = self._rate(epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = self.average.effective_lr(rate)
         order = stream(spec.seed, epoch).permutation(self.data.train)
@@ -191,6 +191,12 @@ class Trainer:
                 progress.step(epoch, position.step, loss)
                 if any_process(stop.wanted, self.accelerator.device):
                     self._interrupt(position)
+
+    def _rate(self, epoch: int) -> float:
+        spec = self.spec
+        return learning_rate(
+            epoch, spec.epochs, spec.lr, spec.warmup_epochs, milestones=spec.milestone_epochs, decay=spec.lr_decay
+        )
 
     def _train_step(self, rows: np.ndarray, epoch: int, step: int) -> Tensor:
         rng = stream(self.spec.seed, epoch, step)
@@ -264,7 +270,7 @@ class Trainer:
         entry = {
             "epoch": epoch,
             "loss": position.loss_sum / self.steps,
-            "lr": learning_rate(epoch, self.spec.epochs, self.spec.lr, self.spec.warmup_epochs),
+            "lr": self._rate(epoch),
             "seconds": seconds,
             "cycles_per_second": self.steps * self.spec.batch / max(position.epoch_seconds, 1e-9),
             "test": test,

@@ -1,4 +1,4 @@
-"""A tour of bad inputs: each gives one sentence that says what to do, the right exit code, and leaves nothing behind."""
+"""A tour of bad inputs: each gives one sentence with what to do, the right exit code, and leaves nothing behind."""
 
 import json
 import resource
@@ -76,6 +76,7 @@ USAGE = [
     (["--set", "specaug_time_width=5000"], "masks up to 4999 frames, but the spectrogram has 98"),
     (["--set", "batch=500"], "batch is 500, but the training part holds 24 cycles."),
     (["--set", "seconds=0.001"], "seconds"),
+    (["--set", "schedule=steps"], "schedule=steps needs epochs, as in 120,160."),
     (["--alpha", "-1"], "alpha is -1.0, but must be at least 0"),
     (["--tau", "0"], "tau is 0"),
     (["--val-fraction", "0.9"], "val_fraction is 0.9, but must be at most 0.5."),

@@ -33,6 +33,13 @@ def test_learning_rate_of_a_generated_run(golden):
     check_rates(case["values"], case["lr"], case["epochs"])
 
 
+@pytest.mark.golden
+def test_learning_rate_in_steps(golden):
+    expected = golden.json("schedule.json")["steps_lr1e-3_200_epochs_decay_120_160"]
+    ours = [learning_rate(epoch, 200, 1e-3, milestones=(120, 160)) for epoch in range(1, 201)]
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-15)
+
+
 def check_rates(expected: list[float], lr: float, epochs: int) -> None:
     ours = [learning_rate(epoch, epochs, lr) for epoch in range(1, epochs + 1)]
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-15)
