@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from bench.spec import DEVICES, PRECISIONS, RunSpec, check_field, settable_field
 DEMO = "demo"
 PROFILES = ("auto", "paper", "demo")
 OWNERS = ("model", "method", "frontend")
+
+Notice = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +57,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Source:
-    """The data set that a request comes down to, and the profile that goes with it."""
+    """The data that a request comes down to, and the profile that goes with it.
 
-    folder: Path
+    Attributes:
+        folder: Where the data are; None for the simulated set, which is made when it is needed.
+        profile: paper or demo.
+        reason: Why, for people.
+    """
+
+    folder: Path | None
     profile: str
     reason: str
 
@@ -72,7 +80,7 @@ def choose_source(request: Request) -> Source:
     if request.profile not in PROFILES:
         raise SpecError(f"Unknown profile '{request.profile}': {suggestion(request.profile, PROFILES)}")
     if request.data == DEMO:
-        return Source(_simulated(request.cache), _profile(request, DEMO), "the simulated set was asked for")
+        return Source(None, _profile(request, DEMO), "the simulated set was asked for")
     folder = data_folder(Path(request.data) if request.data is not None else None)
     if find_dataset(folder):
         simulated = (folder / "SIMULATED.json").is_file() or any(folder.rglob("SIMULATED.json"))
@@ -87,26 +95,21 @@ def choose_source(request: Request) -> Source:
             f"The paper profile needs the ICBHI data, but there are none below {folder}.",
             "Fetch them with `bench data fetch`, name their folder with --data, or use --profile demo.",
         )
-    return Source(_simulated(request.cache), DEMO, f"no ICBHI data below {folder}")
+    return Source(None, DEMO, f"no ICBHI data below {folder}, so the simulated set is used")
 
 
 def _profile(request: Request, automatic: str) -> str:
     return automatic if request.profile == "auto" else request.profile
 
 
-def _simulated(cache: Path) -> Path:
-    from bench.data.demo import demo_folder
-
-    return demo_folder(cache)
-
-
-def resolve(request: Request, source: Source, seeds: Sequence[int]) -> list[RunSpec]:
+def resolve(request: Request, source: Source, seeds: Sequence[int], notice: Notice) -> list[RunSpec]:
     """Turn a request into one complete spec per seed.
 
     Args:
         request: What the user asked for.
         source: Data and profile, from :func:`choose_source`.
         seeds: One run each.
+        notice: Takes lines for the user.
 
     Raises:
         SpecError: For an unknown id, option or value, or a combination that cannot be run.
@@ -126,7 +129,8 @@ def resolve(request: Request, source: Source, seeds: Sequence[int]) -> list[RunS
     device = choose_device(request.device)
     values = _merge(request, model, method, frontend, source.profile, str(pretrain))
     options = _build_options(values, model, method, frontend)
-    dataset = load_dataset(source.folder, allow_partial=request.allow_partial, cache=request.cache)
+    folder = source.folder or _simulated(request.cache, notice)
+    dataset = load_dataset(folder, allow_partial=request.allow_partial, cache=request.cache)
     weights = locate(model, str(pretrain), request.cache)
     is_named = weights is None or pretrain in model.weights
     common = dict(
@@ -152,6 +156,16 @@ def resolve(request: Request, source: Source, seeds: Sequence[int]) -> list[RunS
     for spec in specs:
         check_spec(spec)
     return specs
+
+
+def _simulated(cache: Path, notice: Notice) -> Path:
+    from bench.data.demo import demo_folder
+
+    def on_progress(done: int, total: int) -> None:
+        if done == 1:
+            notice(f"making the simulated set: {total} recordings, a few seconds")
+
+    return demo_folder(cache, on_progress=on_progress)
 
 
 def _default_pretrain(model: ModelCard, profile: str) -> str:

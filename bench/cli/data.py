@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import notice, print_json, stderr, stdout
+from bench.cli.output import check_format, notice, print_json, stderr, stdout
 from bench.errors import DataError, SpecError
 from bench.paths import cache_folder, data_folder
 
@@ -49,11 +49,6 @@ Settings = Annotated[
 def register(parent: typer.Typer) -> None:
     """Add the commands to the application."""
     parent.add_typer(app, name="data")
-
-
-def _check_format(output: str) -> None:
-    if output not in ("table", "json"):
-        raise SpecError(f"Unknown format '{output}': use table or json.")
 
 
 def _folder(data: str | None, cache: Path) -> Path:
@@ -117,7 +112,7 @@ def fetch(
     from bench.data.download import Patience
     from bench.data.fetch import fetch as fetch_files
 
-    _check_format(output)
+    check_format(output)
     folder = data_folder(data)
     with _progress("bytes") as update:
         fetch_files(
@@ -139,7 +134,7 @@ def verify(data: Data = None, cache: Cache = None, output: Format = "table") -> 
 
     Example: bench data verify --data ~/icbhi --format json
     """
-    _check_format(output)
+    check_format(output)
     folder = cache_folder(cache)
     _report(_folder(data, folder), folder, output)
 
@@ -238,7 +233,7 @@ def info(data: Data = None, cache: Cache = None, output: Format = "table") -> No
     from bench.data.icbhi import load_dataset
     from bench.data.verify import count
 
-    _check_format(output)
+    check_format(output)
     store = cache_folder(cache)
     dataset = load_dataset(_folder(data, store), allow_partial=True, cache=store)
     counts = count(dataset.recordings)
@@ -317,7 +312,7 @@ def prepare(
     from bench.data.bank import prepare_bank
     from bench.data.icbhi import load_dataset
 
-    _check_format(output)
+    check_format(output)
     options = _frontend_options(frontend, settings or ())
     store = cache_folder(cache)
     dataset = load_dataset(_folder(data, store), allow_partial=allow_partial, cache=store)
@@ -370,7 +365,7 @@ def features(
     from bench.data.bank import recording_features
     from bench.data.features import read_annotated, write_features
 
-    _check_format(output)
+    check_format(output)
     options = _frontend_options(frontend, settings or ())
     path = Path(recording)
     if path.suffix.lower() != ".wav":
@@ -409,7 +404,7 @@ def demo(
     """
     from bench.data.demo import write_demo
 
-    _check_format(output)
+    check_format(output)
     with _progress("recordings") as update:
         write_demo(folder, seed=seed, on_progress=lambda done, total: update("simulated recordings", done, total))
     number = sum(1 for _ in folder.rglob("*.wav"))

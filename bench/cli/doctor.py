@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.output import print_json, stdout
-from bench.errors import SpecError
+from bench.cli.output import check_format, print_json, stdout
 
 
 def register(app: typer.Typer) -> None:
@@ -26,8 +25,7 @@ def doctor(
 
     Example: bench doctor --format json
     """
-    if output not in ("table", "json"):
-        raise SpecError(f"Unknown format '{output}': use table or json.")
+    check_format(output)
     document = examine(home, data, cache)
     if output == "json":
         print_json(document)

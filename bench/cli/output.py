@@ -8,6 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.errors import SpecError
+
 WIDTH_OF_A_FILE = 160
 """Columns for tables that go into a file or a pipe."""
 
@@ -21,6 +23,16 @@ def stdout() -> Console:
 def stderr() -> Console:
     """The console for notices, progress and errors."""
     return Console(file=sys.stderr, stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False)
+
+
+def check_format(output: str) -> None:
+    """Refuse a ``--format`` that is neither ``table`` nor ``json``.
+
+    Raises:
+        SpecError: If it is another word.
+    """
+    if output not in ("table", "json"):
+        raise SpecError(f"Unknown format '{output}': use table or json.")
 
 
 def notice(text: str) -> None:

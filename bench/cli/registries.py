@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.cards import MethodCard, ModelCard
-from bench.cli.output import print_json, stdout
-from bench.errors import SpecError
+from bench.cli.output import check_format, print_json, stdout
 from bench.registry import Registry
 
 Format = Annotated[str, typer.Option("--format", help="table or json.")]
@@ -81,13 +80,8 @@ def describe(card: ModelCard | MethodCard) -> dict[str, Any]:
     return document
 
 
-def _check_format(output: str) -> None:
-    if output not in ("table", "json"):
-        raise SpecError(f"Unknown format '{output}': use table or json.")
-
-
 def _list(registry: Registry[Any], output: str, columns: tuple[str, ...]) -> None:
-    _check_format(output)
+    check_format(output)
     rows = [{name: getattr(entry.card, name) for name in columns} for entry in registry]
     if output == "json":
         print_json(rows)
@@ -105,7 +99,7 @@ def _list(registry: Registry[Any], output: str, columns: tuple[str, ...]) -> Non
 
 
 def _show(card: ModelCard | MethodCard, output: str) -> None:
-    _check_format(output)
+    check_format(output)
     document = describe(card)
     if output == "json":
         print_json(document)

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import notice, print_json, stdout
+from bench.cli.output import check_format, notice, print_json, stdout
 from bench.errors import InterruptedRunError, RunError, SpecError
 
 if TYPE_CHECKING:
     from bench.launch import Launched
     from bench.spec import RunSpec
-
-FORMATS = ("table", "json")
 
 Choice = Annotated[str | None, typer.Option()]
 
@@ -76,8 +74,7 @@ def run(
     from bench.paths import cache_folder, home_folder
     from bench.recipes import Request
 
-    if output not in FORMATS:
-        raise SpecError(f"Unknown format '{output}': use table or json.")
+    check_format(output)
     if spec is not None:
         if model or method or settings or seed is not None or seeds:
             raise SpecError("--spec replays a run as it was: give it without --model, --method, --set or --seed.")
@@ -121,7 +118,7 @@ def _resolved(request: Any, seed: int | None, seeds: str | None) -> list[RunSpec
     notice(f"profile {source.profile}: {source.reason}")
     if source.profile == "demo":
         notice("simulated data prove that the pipeline works, never that a method does; the run is marked `simulated`")
-    specs = resolve(request, source, chosen)
+    specs = resolve(request, source, chosen, notice)
     for item in specs:
         notice(_headline(item))
     return specs
