@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.data.bank import Progress
 from bench.errors import BenchError, InterruptedRunError, RunError
 from bench.spec import SPEC_FILE, RunSpec
 from leaderboard.files import exclusive_lock, write_json
@@ -104,9 +105,8 @@ def _start(spec: RunSpec, folder: Path, rerun: bool, notice: Notice) -> Launched
             shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "result.json").unlink(missing_ok=True)
     write_json(folder / SPEC_FILE, spec.to_json())
-    prepare_features(spec, notice)
     try:
-        _execute(spec, folder)
+        _execute(spec, folder, _said_now_and_then(spec.frontend, notice))
     except RunError as error:
         from bench.engine.result import write_failed_result
 
@@ -118,35 +118,28 @@ def _start(spec: RunSpec, folder: Path, rerun: bool, notice: Notice) -> Launched
     return Launched(folder, document)
 
 
-def _execute(spec: RunSpec, folder: Path) -> None:
+def _execute(spec: RunSpec, folder: Path, on_progress: Progress) -> None:
     if spec.processes == 1:
         from bench.engine.worker import execute
 
-        execute(spec, folder)
+        execute(spec, folder, on_progress)
     else:
+        from bench.engine.data import open_run_data
         from bench.engine.processes import run_group
 
+        # The features are made here, with all cores; the processes of the group find them in the cache.
+        open_run_data(spec, on_progress)
         run_group(folder, spec.processes, usable_cores())
 
 
-def prepare_features(spec: RunSpec, notice: Notice) -> None:
-    """Make sure that the features of a spec are in the cache, before any process of the run starts."""
-    from bench.data.bank import prepare_bank
-    from bench.data.icbhi import load_dataset
-
-    dataset = load_dataset(Path(spec.data), allow_partial=spec.partial is not None, cache=Path(spec.cache))
+def _said_now_and_then(frontend: str, notice: Notice) -> Progress:
+    """Report the preparation of features, a line for every tenth of it."""
     said: list[int] = []
 
     def on_progress(done: int, total: int) -> None:
-        if not said or done == total or done * 10 // total > said[-1]:
-            said.append(done * 10 // total)
-            notice(f"features ({spec.frontend}): {done} of {total} recordings")
+        tenths = done * 10 // total
+        if not said or tenths > said[-1]:
+            said.append(tenths)
+            notice(f"features ({frontend}): {done} of {total} recordings")
 
-    prepare_bank(
-        dataset,
-        spec.frontend,
-        spec.frontend_options,
-        Path(spec.cache),
-        workers=spec.workers or usable_cores(),
-        on_progress=on_progress,
-    )
+    return on_progress

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.bank import FeatureBank, prepare_bank
+from bench.data.bank import FeatureBank, Progress, prepare_bank
 from bench.data.icbhi import Dataset, Recording, load_dataset
 from bench.errors import DataError, SpecError
 from bench.spec import RunSpec
@@ -78,8 +78,12 @@ def hold_out_patients(patients: Sequence[str], labels: np.ndarray, fraction: flo
     return frozenset(names[i] for i in best)
 
 
-def open_run_data(spec: RunSpec) -> RunData:
-    """Load the data set and its features as a spec names them.
+def open_run_data(spec: RunSpec, on_progress: Progress | None = None) -> RunData:
+    """Load the data set and its features as a spec names them; features that the cache lacks are made.
+
+    Args:
+        spec: The spec.
+        on_progress: Called while features are made, with the recordings that are done and their total.
 
     Raises:
         DataError: If the data are missing, broken, or not those of the spec.
@@ -92,7 +96,14 @@ def open_run_data(spec: RunSpec) -> RunData:
             f"but the run is for {spec.data_fingerprint[:12]}.",
             "Use the data of the run, or start a new run with these.",
         )
-    bank = prepare_bank(dataset, spec.frontend, spec.frontend_options, Path(spec.cache))
+    bank = prepare_bank(
+        dataset,
+        spec.frontend,
+        spec.frontend_options,
+        Path(spec.cache),
+        workers=spec.workers or None,
+        on_progress=on_progress,
+    )
     return split_rows(dataset, bank, spec)
 
 

@@ -12,6 +12,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from bench.data.bank import Progress
 from bench.errors import BenchError, RunError
 from bench.spec import SPEC_FILE, RunSpec, read_spec
 from leaderboard.files import write_json
@@ -19,12 +20,13 @@ from leaderboard.files import write_json
 OUT_OF_MEMORY_HINT = "Use a smaller --set batch=… or eval_batch, fewer processes, or a smaller model."
 
 
-def execute(spec: RunSpec, folder: Path) -> None:
+def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None) -> None:
     """Train one spec in this process of its group; the main process writes the result.
 
     Args:
         spec: What to run.
         folder: The run's folder.
+        on_progress: Called while features are made, with the recordings that are done and their total.
 
     Raises:
         BenchError: As data, trainer and result do.
@@ -38,7 +40,7 @@ def execute(spec: RunSpec, folder: Path) -> None:
 
     _, processes = join_group(spec.device)
     try:
-        data = open_run_data(spec)
+        data = open_run_data(spec, on_progress)
         trainer = Trainer(spec, data, folder, processes)
         outcome = trainer.fit()
         if trainer.accelerator.is_main_process:
