@@ -27,7 +27,7 @@ from leaderboard.errors import ResultError, StoreError
 from leaderboard.results import read_result
 from leaderboard.store import Store
 
-TESTS = Path(__file__).resolve().parent.parent
+SUPPORT = Path(__file__).resolve().parent.parent / "support"
 
 
 def board(home):
@@ -251,7 +251,7 @@ def test_the_migrations_are_part_of_the_package():
     assert package.joinpath("versions", "v0001_first_board.py").is_file()
     from setuptools import find_packages
 
-    root = TESTS.parent
+    root = SUPPORT.parents[1]
     found = find_packages(str(root), include=["leaderboard*"])
     assert {"leaderboard.migrations", "leaderboard.migrations.versions"} <= set(found)
 
@@ -475,7 +475,7 @@ def test_passwords_never_show(tmp_path, monkeypatch):
 
 
 def import_all(home, folders):
-    sys.path.insert(0, str(TESTS))
+    sys.path.insert(0, str(SUPPORT))
     store = Store.open(home)
     return [store.import_run(folder) for folder in folders]
 
@@ -524,7 +524,7 @@ def test_a_kill_in_the_middle_leaves_a_consistent_board(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(tmp_path)],
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(TESTS.parent)},
+            env={**os.environ, "PYTHONPATH": str(SUPPORT.parents[1])},
         )
         for _ in range(lines):
             assert process.stdout.readline()
