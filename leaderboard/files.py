@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import json
 import os
 import tempfile
@@ -38,7 +39,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
         ) from error
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            # A database under the temporary name has files of its own beside it.
+            for leftover in temporary.parent.glob(f"{glob.escape(temporary.name)}*"):
+                leftover.unlink(missing_ok=True)
 
 
 def write_json(target: Path, document: Any) -> None:

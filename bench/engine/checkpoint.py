@@ -72,7 +72,8 @@ class Checkpoint:
                 self._write_position(state, position, selection)
                 write_json(self.current, {"state": state.name})
                 self._remove_others(state)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, SafetensorError) as error:
+            shutil.rmtree(state, ignore_errors=True)
             raise StoreError(
                 f"Cannot save the run's state in {state}: {error}.",
                 "Free space there; the run goes on from the last one.",

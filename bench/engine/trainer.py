@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -292,4 +293,9 @@ class Trainer:
             return
         with atomic_path(self.folder / "weights" / f"{rule}.safetensors") as path:
             tensors = {name: value.detach().cpu().contiguous() for name, value in self.bare.model.state_dict().items()}
-            save_file(tensors, path, metadata={"model": self.spec.model, "rule": rule, "run_id": self.spec.run_id})
+            metadata = {"model": self.spec.model, "rule": rule, "run_id": self.spec.run_id}
+            try:
+                save_file(tensors, path, metadata=metadata)
+            except SafetensorError as error:
+                # Its own error hides the system's: a full disk is to be told as one.
+                raise OSError(str(error)) from error
