@@ -222,7 +222,9 @@ def _print_results(done: Sequence[Launched], output: str) -> None:
     from rich import box
     from rich.table import Table
 
-    table = Table(title=_title(done[0].document), title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=_title(done[0].document), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
     for heading in ("seed", "run", "rule", "epoch", "Sp", "Se", "Score", "Score 2"):
         table.add_column(heading, justify="left" if heading in ("run", "rule") else "right", no_wrap=True)
     for item in done:
@@ -230,9 +232,7 @@ def _print_results(done: Sequence[Launched], output: str) -> None:
     _add_summary(table, [item.document for item in done])
     console = stdout()
     console.print(table)
-    console.print(
-        "Percent. Score 2: any abnormal class counts as a hit. All rows: bench report leaderboard", highlight=False
-    )
+    console.print("Percent; Score 2: any abnormal class is a hit. Board: bench report leaderboard", highlight=False)
 
 
 def _title(document: Mapping[str, Any]) -> str:

@@ -19,9 +19,9 @@ def epoch_line(entry: Mapping[str, Any], epochs: int) -> str:
     test = entry["test"]["4class"]
     held_out = f"  val {entry['val']['4class']['score']:.2f}" if entry["val"] else ""
     return (
-        f"epoch {entry['epoch']}/{epochs}  loss {entry['loss']:.4f}  lr {entry['lr']:.3g}  "
+        f"epoch {entry['epoch']}/{epochs}  loss {entry['loss']:.4f}  "
         f"Sp {test['sp']:.2f}  Se {test['se']:.2f}  Score {test['score']:.2f}{held_out}  "
-        f"{entry['seconds']:.1f} s  {entry['cycles_per_second']:.1f} cycles/s"
+        f"{entry['seconds']:.1f} s  {entry['cycles_per_second']:.0f} cycles/s"
     )
 
 
