@@ -29,7 +29,7 @@ def largest_difference(one, two):
         [*SMALL_AST],
         [*SMALL_AST, "--set", "target=hz"],
         [*SMALL_AST, "--set", "target=z", "--set", "negatives=different-label", "--set", "mix=t-patch"],
-        "--model cnn6 --method ce --set seconds=1.0 --set batch=8 --set specaug_probability=0 --set lr=1e-4".split(),
+        "--model resnet18 --method ce --set seconds=1.0 --set batch=8 --set lr=1e-4".split(),
     ],
     ids=["stop-z", "hz", "z-different-label", "batch-norm"],
 )

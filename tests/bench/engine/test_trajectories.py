@@ -164,6 +164,15 @@ def check_steps(run: dict, ours: Trajectory, steps: list[dict], tolerance: Toler
         assert norm == pytest.approx(step["param_norm_after"], rel=0, abs=tolerance.norm)
 
 
+def is_rounding(run: dict, name: str, index: int, size: int) -> bool:
+    """Whether the true gradient of an entry is zero, so that Adam turns float32's rounding noise into full-size steps.
+
+    README of the sets, section 2: tensors listed as such, and the key part of every qkv.bias.
+    """
+    is_key = name.endswith("attn.qkv.bias") and size // 3 <= index < 2 * size // 3
+    return is_key or name in run["rounding_dominated"]
+
+
 def check_parameters(run: dict, ours: Trajectory, suffix: str, tolerance: Tolerance) -> None:
     still = set(run["parameters_without_gradient"])
     expected = {name: entry for name, entry in run["parameters"].items() if name not in still}
@@ -171,8 +180,8 @@ def check_parameters(run: dict, ours: Trajectory, suffix: str, tolerance: Tolera
     for value in run["values"]:
         tensor = ours.after[value["param"]].detach().flatten()
         assert ours.before[value["param"]].flatten()[value["flat_index"]].item() == value["initial"]
-        if suffix == "_f32" and value["param"] in run["rounding_dominated"]:
-            continue  # README of the sets: Adam turns rounding noise into full-size steps there
+        if suffix == "_f32" and is_rounding(run, value["param"], value["flat_index"], tensor.numel()):
+            continue
         moved = tensor[value["flat_index"]].item()
         assert moved == pytest.approx(value[f"after{suffix}"], rel=0, abs=tolerance.value), value
     for name, entry in expected.items():
