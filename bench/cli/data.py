@@ -107,6 +107,10 @@ def fetch(
 ) -> None:
     """Download ICBHI 2017 from its owners (2 GB) and unpack it; a stopped download goes on where it ended.
 
+    Without internet, put these into the folder by hand and run the command again, which unpacks and checks them:
+    ICBHI_final_database.zip (or its unpacked folder), ICBHI_challenge_train_test.txt, ICBHI_challenge_diagnosis.txt and
+    ICBHI_challenge_demographic_information.txt.
+
     Example: bench data fetch --data ~/icbhi
     """
     from bench.data.download import Patience
