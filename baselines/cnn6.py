@@ -45,7 +45,8 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, rows, columns) to (B, outputs, rows // 2, columns // 2)."""
-        return avg_pool2d(relu(self.bn1(self.conv1(x))), kernel_size=2)
+        # In place: the gradients of ReLU and batch norm need no second copy of these maps, the largest of all.
+        return avg_pool2d(relu(self.bn1(self.conv1(x)), inplace=True), kernel_size=2)
 
 
 class CNN6(nn.Module):
