@@ -5,7 +5,6 @@ A run is done if and only if its result exists and says ``finished``.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 from bench.data.bank import Progress
 from bench.errors import BenchError, InterruptedRunError, RunError
+from bench.provenance import usable_cores
 from bench.spec import SPEC_FILE, RunSpec
 from leaderboard.files import exclusive_lock, write_json
 
@@ -33,11 +33,6 @@ class Launched:
     folder: Path
     document: dict[str, Any]
     error: BenchError | None = None
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_folder(home: Path, spec: RunSpec) -> Path:

@@ -75,6 +75,11 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def hardware() -> dict[str, Any]:
     """CPU, usable cores, memory in GiB and the GPUs that torch sees."""
     import psutil
@@ -84,7 +89,7 @@ def hardware() -> dict[str, Any]:
     return {
         "system": f"{platform.system()} {platform.release()}",
         "cpu": _cpu_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": gpus,
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cards import FrontEndCard, MethodCard, ModelCard
+from bench.data.files import scan
 from bench.data.icbhi import Dataset, find_dataset, load_dataset
 from bench.errors import DataError, SpecError
 from bench.options import build_options
@@ -83,7 +84,7 @@ def choose_source(request: Request) -> Source:
         return Source(None, _profile(request, DEMO), "the simulated set was asked for")
     folder = data_folder(Path(request.data) if request.data is not None else None)
     if find_dataset(folder):
-        simulated = (folder / "SIMULATED.json").is_file() or any(folder.rglob("SIMULATED.json"))
+        simulated = bool(scan(folder).markers)
         return Source(folder, _profile(request, DEMO if simulated else "paper"), f"data found in {folder}")
     if request.data is not None:
         raise DataError(

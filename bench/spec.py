@@ -25,7 +25,7 @@ NUMERICS = 1
 """Raised when a change of the code moves results: runs before and after it must not share an id."""
 
 SPECAUG_PROBABILITY = 0.8413447460685429
-"""Φ(1): the official code compares a normal draw with 1 (SYSTEMS D5)."""
+"""Φ(1): the official code compares p = 1.0 with a normal draw (@ 836b09f, ``util/augmentation.py``; SYSTEMS D5)."""
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")

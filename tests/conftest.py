@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,3 +68,19 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder that the tests of one session share."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def bench(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Runs a command line in this process; gives what it printed, after checking the exit code."""
+    from bench.cli import main
+
+    def run(*words: object, code: int = 0) -> Any:
+        with pytest.raises(SystemExit) as caught:
+            main([str(word) for word in words])
+        captured = capsys.readouterr()
+        assert caught.value.code == code, captured.err
+        assert "Traceback" not in captured.err
+        return captured
+
+    return run

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from bench.data.frontends import FRONTENDS, FrontEnd
 from bench.errors import DataError, RunError, StoreError
 from bench.options import build_options
+from bench.provenance import usable_cores
 from leaderboard.files import atomic_path, exclusive_lock, write_json
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ def _make(
 
 
 def _processes(workers: int | None) -> int:
-    return len(os.sched_getaffinity(0)) if workers is None else max(1, workers)
+    return usable_cores() if workers is None else max(1, workers)
 
 
 def _lay_out(path: Path, shape: tuple[int, ...], recordings: Sequence[Recording]) -> list[Job]:

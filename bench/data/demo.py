@@ -18,15 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.data.files import MARKER
 from bench.data.simulate import Breath, Chest, Device, band_limited, draw_chest, lung_sound, quantised
 from bench.errors import SpecError, StoreError
 from leaderboard.files import exclusive_lock
 
 VERSION = 1
 """Raised whenever a change moves a sample, a label or a name."""
-
-MARKER = "SIMULATED.json"
-"""The file, beside the split file, by which a simulated set is known."""
 
 CLASS_SHARES = (0.50, 0.27, 0.14, 0.09)
 """Share of the cycles per class (normal, crackle, wheeze, both), in each part; near to ICBHI's."""

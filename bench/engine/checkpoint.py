@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
+POINTER = "current.json"
+"""Names the current state; replacing it is what makes a new state the current one."""
+
+
 @dataclass
 class Position:
     """How far a run has come.
@@ -43,6 +47,20 @@ class Position:
     epochs: list[dict[str, Any]] = field(default_factory=list)
 
 
+def current_state(folder: Path) -> Path | None:
+    """The state that a run would go on from, below its ``checkpoint`` folder; None where there is none."""
+    pointer = folder / POINTER
+    if not pointer.is_file():
+        return None
+    return folder / str(json.loads(pointer.read_text(encoding="utf-8"))["state"])
+
+
+def saved_position(state: Path) -> dict[str, Any]:
+    """What a state says of itself: the fields of its position, and the choices of the selection rules."""
+    document: dict[str, Any] = json.loads((state / "position.json").read_text(encoding="utf-8"))
+    return document
+
+
 class Checkpoint:
     """Saves and restores one run's state in its folder.
 
@@ -54,7 +72,6 @@ class Checkpoint:
     def __init__(self, folder: Path, accelerator: Accelerator) -> None:
         self.folder = folder
         self.accelerator = accelerator
-        self.current = folder / "current.json"
 
     def save(self, position: Position, selection: Selection) -> None:
         """Write the state; called by every process.
@@ -70,7 +87,7 @@ class Checkpoint:
             self.accelerator.save_state(str(state), safe_serialization=True)
             if self.accelerator.is_main_process:
                 self._write_position(state, position, selection)
-                write_json(self.current, {"state": state.name})
+                write_json(self.folder / POINTER, {"state": state.name})
                 self._remove_others(state)
         except (OSError, RuntimeError, SafetensorError) as error:
             shutil.rmtree(state, ignore_errors=True)
@@ -103,11 +120,11 @@ class Checkpoint:
         Raises:
             StoreError: If there is a state but it cannot be read.
         """
-        if not self.current.is_file():
-            return None
         try:
-            state = self.folder / json.loads(self.current.read_text(encoding="utf-8"))["state"]
-            document = json.loads((state / "position.json").read_text(encoding="utf-8"))
+            state = current_state(self.folder)
+            if state is None:
+                return None
+            document = saved_position(state)
             with np.load(state / "choices.npz") as arrays:
                 for rule, values in document["choices"].items():
                     selection.choices[rule] = Choice(scores=arrays[rule], **values)

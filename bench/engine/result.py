@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.engine.checkpoint import current_state, saved_position
 from bench.errors import BenchError
 from bench.provenance import code_version, hardware, package_versions, peak_memory_mib
 from bench.spec import RunSpec
@@ -118,10 +118,8 @@ def _common(spec: RunSpec, processes: int) -> dict[str, Any]:
 
 def _epochs_so_far(folder: Path) -> list[Mapping[str, Any]]:
     """The epochs of the last saved state, for a failed run's learning curve; none where nothing was saved."""
-    current = folder / "checkpoint" / "current.json"
-    if not current.is_file():
+    state = current_state(folder / "checkpoint")
+    if state is None:
         return []
-    state = folder / "checkpoint" / json.loads(current.read_text(encoding="utf-8"))["state"]
-    document = json.loads((state / "position.json").read_text(encoding="utf-8"))
-    epochs: list[Mapping[str, Any]] = document["position"]["epochs"]
+    epochs: list[Mapping[str, Any]] = saved_position(state)["position"]["epochs"]
     return epochs

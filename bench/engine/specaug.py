@@ -5,7 +5,6 @@ Drawing and applying are apart so that every process draws the same for the glob
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +12,6 @@ import torch
 from torch import Tensor
 
 from bench.errors import SpecError
-
-OFFICIAL_PROBABILITY = 0.5 * (1 + math.erf(1 / math.sqrt(2)))
-"""Phi(1) = 0.8413: the authors compare their p = 1.0 with a NORMAL draw (@ 836b09f, ``util/augmentation.py``)."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +58,8 @@ def draw_masks(
 ) -> Masks:
     """Draw the masks of a global batch, each clip for itself.
 
-    The paper's values: probability :data:`OFFICIAL_PROBABILITY`, 2 masks of ``freq_width`` 48 and 2 of ``time_width``
-    160, so at most 47 bins and 159 frames each.
+    The paper's values: probability :data:`bench.spec.SPECAUG_PROBABILITY`, 2 masks of ``freq_width`` 48 and 2 of
+    ``time_width`` 160, so at most 47 bins and 159 frames each.
 
     Args:
         batch: Rows of the global batch.

@@ -6,24 +6,12 @@ import sqlite3
 import pytest
 from board_runs import write_run
 
-from bench.cli import main
 from leaderboard.store import Store
 
 
-@pytest.fixture
-def bench(capsys, monkeypatch):
-    """Runs a command line in this process; gives what it printed, after checking the exit code."""
+@pytest.fixture(autouse=True)
+def columns(monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
-
-    def run(*words, code=0):
-        with pytest.raises(SystemExit) as caught:
-            main([str(word) for word in words])
-        captured = capsys.readouterr()
-        assert caught.value.code == code, captured.err
-        assert "Traceback" not in captured.err
-        return captured
-
-    return run
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 import pytest
 from board_runs import write_run
 
-from bench.cli import main
 from leaderboard.store import Store
 
 
@@ -24,21 +23,6 @@ def home(tmp_path, monkeypatch):
     ):
         store.import_run(write_run(tmp_path, **run))
     return tmp_path
-
-
-@pytest.fixture
-def bench(capsys):
-    """Runs a command line in this process; gives what it printed, after checking the exit code."""
-
-    def run(*words, code=0):
-        with pytest.raises(SystemExit) as caught:
-            main([str(word) for word in words])
-        captured = capsys.readouterr()
-        assert caught.value.code == code, captured.err
-        assert "Traceback" not in captured.err
-        return captured
-
-    return run
 
 
 @pytest.mark.parametrize("words", [["report"], ["report", "leaderboard"], ["report", "--protocol", "best-test"]])

@@ -57,8 +57,9 @@ def test_a_difference_within_rounding_is_accepted(folder):
     def change(d):
         d["metrics"]["last"]["4class"]["score"] += 5e-10
 
+    before = read_result(folder).document["metrics"]["last"]["4class"]["score"]
     edit(folder, change)
-    read_result(folder)
+    assert read_result(folder).document["metrics"]["last"]["4class"]["score"] == before + 5e-10
 
 
 def test_an_epoch_that_does_not_add_up_is_named(folder):

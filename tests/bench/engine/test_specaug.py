@@ -10,8 +10,9 @@ import pytest
 import torch
 from golden_rules import spectrograms
 
-from bench.engine.specaug import OFFICIAL_PROBABILITY, Masks, apply_masks, apply_shift, draw_masks, draw_shift
+from bench.engine.specaug import Masks, apply_masks, apply_shift, draw_masks, draw_shift
 from bench.errors import SpecError
+from bench.spec import SPECAUG_PROBABILITY
 
 FRAMES, MELS = 798, 128
 
@@ -19,7 +20,7 @@ FRAMES, MELS = 798, 128
 def official(batch: int, seed: int = 0, parameters: dict | None = None, **changes) -> Masks:
     p = parameters or {"F": 48, "m_F": 2, "T": 160, "m_T": 2}
     values = {
-        "probability": OFFICIAL_PROBABILITY,
+        "probability": SPECAUG_PROBABILITY,
         "freq_masks": p["m_F"],
         "freq_width": p["F"],
         "time_masks": p["m_T"],
@@ -135,7 +136,7 @@ def test_a_slice_of_the_masks_masks_these_rows():
 def test_probability_decides_how_many_clips_are_masked():
     assert not official(50, probability=0.0).freq.any()
     assert official(500, probability=1.0)[:].freq[..., 1].any(1).mean() > 0.98
-    assert pytest.approx(0.841345, abs=1e-6) == OFFICIAL_PROBABILITY
+    assert pytest.approx(0.841345, abs=1e-6) == SPECAUG_PROBABILITY
 
 
 def test_the_generator_moves_on_equally_whatever_is_drawn():
