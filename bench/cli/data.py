@@ -303,7 +303,7 @@ def _frontend_options(frontend: str, settings: Iterable[str]) -> dict[str, str]:
 def prepare(
     frontend: FrontEndId = "ast",
     settings: Settings = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: one per core).")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Recordings at a time (default: one per core).")] = None,
     allow_partial: Partial = False,
     data: Data = None,
     cache: Cache = None,

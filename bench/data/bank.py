@@ -4,8 +4,8 @@ A bank lies in ``<cache>/features/<key>/``: ``features.npy`` (cycles, frames, me
 is written last and says what the file holds. The key is a hash of the data's fingerprint and of the front-end's id,
 version and options, so a bank never goes stale.
 
-This process and helper processes compute recordings side by side and write them straight to their place in a
-temporary file. One process prepares a bank at a time (the lock dies with it); a second one waits and opens the result.
+Threads compute recordings side by side and write them straight to their place in a temporary file. One process
+prepares a bank at a time (the lock dies with it); a second one waits and opens the result.
 """
 
 from __future__ import annotations
@@ -13,13 +13,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.frontends import FRONTENDS, FrontEnd
-from bench.errors import DataError, RunError, StoreError
+from bench.errors import DataError, StoreError
 from bench.options import build_options
 from bench.provenance import usable_cores
 from leaderboard.files import atomic_path, exclusive_lock, write_json
@@ -41,9 +37,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Raised when the layout of a bank's folder changes."""
-
-CYCLES_PER_HELPER = 1500
-"""A helper process spends about as long importing torch as this process needs for this many cycles."""
 
 Progress = Callable[[int, int], None]
 
@@ -67,7 +60,7 @@ class FeatureBank:
 
 @dataclass(frozen=True)
 class Source:
-    """A front-end and its options, small enough to be sent to another process.
+    """A front-end and its options, by name.
 
     Attributes:
         frontend: Id in the registry.
@@ -149,8 +142,7 @@ def prepare_bank(
         frontend: Id of a front-end.
         options: Its options, texts or values; those left out keep their defaults.
         cache: Cache folder.
-        workers: Processes that compute, this one included; all usable cores by default. Fewer are used where a
-            helper's start-up would take longer than its share of the work.
+        workers: Recordings that are computed side by side; as many as there are usable cores by default.
         on_progress: Called with the recordings that are done and their total.
 
     Returns:
@@ -158,7 +150,6 @@ def prepare_bank(
 
     Raises:
         DataError: If audio cannot be read, there is no cycle, or one holds no sample of its recording.
-        RunError: If a helper process died.
         SpecError: For an unknown front-end or option.
         StoreError: If the cache cannot be written or the disk is full; nothing is left behind.
     """
@@ -226,16 +217,11 @@ def _make(
     (folder / "bank.json").unlink(missing_ok=True)
     with atomic_path(folder / "features.npy") as path:
         jobs = _lay_out(path, tuple(identity["shape"]), dataset.recordings)
-        helpers = min(_processes(workers) - 1, len(dataset.cycles) // CYCLES_PER_HELPER)
-        with closing(_run(jobs, source, path, helpers)) as steps:
+        with closing(_run(jobs, source, path, usable_cores() if workers is None else max(1, workers))) as steps:
             for done, _ in enumerate(steps, start=1):
                 if on_progress is not None:
                     on_progress(done, len(jobs))
     write_json(folder / "bank.json", identity)
-
-
-def _processes(workers: int | None) -> int:
-    return usable_cores() if workers is None else max(1, workers)
 
 
 def _lay_out(path: Path, shape: tuple[int, ...], recordings: Sequence[Recording]) -> list[Job]:
@@ -267,7 +253,7 @@ def _fill(job: Job, frontend: FrontEnd, path: Path) -> None:
 
 @contextmanager
 def _one_torch_thread() -> Iterator[None]:
-    """Let torch use one thread: recordings are what runs side by side."""
+    """Let each operation of torch use one thread: recordings are what runs side by side."""
     import torch
 
     before = torch.get_num_threads()
@@ -278,79 +264,19 @@ def _one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _run(jobs: Sequence[Job], source: Source, path: Path, helpers: int) -> Generator[None]:
-    """Compute jobs in this process and in helpers; yields once per finished job."""
-    if helpers < 1:
-        with _one_torch_thread():
-            frontend = source.build()
-            for job in jobs:
-                _fill(job, frontend, path)
-                yield
-        return
-    # Spawned, not forked: a fork would copy torch's threads half-alive, and keep the bank's lock open.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(helpers, mp_context=context, initializer=_start_helper, initargs=(source, path))
-    try:
-        yield from _share(jobs, source, path, pool, helpers)
-    except BrokenProcessPool as error:
-        raise RunError(
-            "A helper process died while features were computed (killed, or out of memory).",
-            "Free memory and run the command again, or use one process (--workers 1).",
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _run(jobs: Sequence[Job], source: Source, path: Path, workers: int) -> Generator[None]:
+    """Compute jobs side by side; yields once per finished job.
 
-
-def _share(jobs: Sequence[Job], source: Source, path: Path, pool: ProcessPoolExecutor, helpers: int) -> Generator[None]:
-    """Keep a short queue before the helpers and compute here meanwhile, so that nobody waits for their start-up."""
-    waiting = list(reversed(jobs))
-    running: set[Future[None]] = set()
-
-    def refill() -> None:
-        while waiting and len(running) < 3 * helpers:
-            running.add(pool.submit(_help, waiting.pop()))
-
-    refill()
-    with _one_torch_thread():
+    Threads do as well as processes here, because torch and NumPy let go of the interpreter while they compute, and
+    they start at once, where a process would import torch for longer than its share of the work takes.
+    """
+    with _one_torch_thread(), ThreadPoolExecutor(workers, thread_name_prefix="features") as pool:
         frontend = source.build()
-        while waiting or running:
-            if waiting:
-                _fill(waiting.pop(), frontend, path)
+        running = [pool.submit(_fill, job, frontend, path) for job in jobs]
+        try:
+            for finished in as_completed(running):
+                finished.result()
                 yield
-            else:
-                wait(running, return_when=FIRST_COMPLETED)
-            finished = {future for future in running if future.done()}
-            running -= finished
-            refill()
-            for future in finished:
-                future.result()
-                yield
-
-
-_helper: tuple[FrontEnd, Path] | None = None
-"""What a helper process works with; None everywhere else."""
-
-
-def _start_helper(source: Source, path: Path) -> None:
-    global _helper
-    import torch
-
-    # Ctrl-C reaches the whole process group; the main process ends the helpers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
-    _helper = (source.build(), path)
-
-
-def _end_with_parent() -> None:
-    """End a helper whose main process was killed; it would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _help(job: Job) -> None:
-    assert _helper is not None
-    frontend, path = _helper
-    _fill(job, frontend, path)
+        finally:
+            # After an error or Ctrl-C, recordings that nobody has begun are left alone.
+            pool.shutdown(cancel_futures=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
-import multiprocessing
 import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from bench.data.frontends import FRONTENDS
 from bench.data.frontends.ast import ASTFrontEnd
 from bench.data.icbhi import Cycle, Dataset, Recording
 from bench.data.samples import read_samples
-from bench.errors import DataError, RunError, SpecError, StoreError
+from bench.errors import DataError, SpecError, StoreError
 
 ROOT = Path(__file__).resolve().parents[3]
 OPTIONS = {"seconds": 1.0}
@@ -189,7 +189,7 @@ def test_what_a_killed_process_left_is_cleaned(dataset, cache):
 
 
 PROGRAM = """
-import multiprocessing, os, signal, sys, time
+import os, signal, sys
 from pathlib import Path
 
 from bench.data import bank
@@ -197,16 +197,13 @@ from test_bank import OPTIONS, make_dataset
 
 
 def step(done, total):
-    print("step", done, *(child.pid for child in multiprocessing.active_children()), flush=True)
+    print("step", done, flush=True)
     if end == "killed" and done == 2:
         os.kill(os.getpid(), signal.SIGKILL)
-    if end == "waits":
-        time.sleep(600)
 
 
 if __name__ == "__main__":
     data, cache, end, workers = sys.argv[1:]
-    bank.CYCLES_PER_HELPER = 1
     bank.prepare_bank(
         make_dataset(Path(data)), "ast", OPTIONS, Path(cache), workers=int(workers), on_progress=step
     )
@@ -250,58 +247,41 @@ def test_of_two_processes_at_once_one_computes(dataset, tmp_path, cache):
     assert files_below(cache) == ["bank.json", "features.npy", "lock"]
 
 
-@pytest.fixture
-def helpers(monkeypatch):
-    """Make even a small set worth a helper process."""
-    monkeypatch.setattr(bank_module, "CYCLES_PER_HELPER", 1)
+def feature_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("features")]
 
 
-@pytest.mark.slow
-def test_helpers_give_the_same_bank(dataset, cache, tmp_path, helpers):
+@pytest.mark.parametrize("workers", [2, 3, 9])
+def test_workers_side_by_side_give_the_same_bank(dataset, cache, tmp_path, workers):
     steps = []
-
-    def watch(done, total):
-        steps.append((done, total))
-        if done == 1:
-            assert len(multiprocessing.active_children()) == 1
-
-    shared = prepare_bank(dataset, "ast", OPTIONS, cache, workers=2, on_progress=watch)
+    shared = prepare_bank(
+        dataset, "ast", OPTIONS, cache, workers=workers, on_progress=lambda *step: steps.append(step)
+    )
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
     alone = prepare_bank(dataset, "ast", OPTIONS, tmp_path / "other", workers=1)
     np.testing.assert_array_equal(shared.features, alone.features)
-    assert multiprocessing.active_children() == []
+    assert feature_threads() == []
 
 
-@pytest.mark.slow
-def test_a_dead_helper_is_an_error_and_leaves_nothing(dataset, cache, helpers):
-    def kill_helpers(done, total):
-        for child in multiprocessing.active_children():
-            os.kill(child.pid, signal.SIGKILL)
+def test_recordings_are_computed_at_the_same_time(dataset, cache, monkeypatch):
+    meeting, fill = threading.Barrier(2, timeout=60), bank_module._fill
 
-    with pytest.raises(RunError, match="helper process died"):
-        prepare_bank(dataset, "ast", OPTIONS, cache, workers=2, on_progress=kill_helpers)
+    def meet_and_fill(*job):
+        meeting.wait()
+        fill(*job)
+
+    monkeypatch.setattr(bank_module, "_fill", meet_and_fill)
+    assert len(prepare_bank(dataset, "ast", OPTIONS, cache, workers=2).features) == 14
+
+
+def test_an_interruption_ends_the_workers_and_leaves_nothing(dataset, cache):
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_bank(dataset, "ast", OPTIONS, cache, workers=2, on_progress=interrupt)
+    assert feature_threads() == []
     assert files_below(cache) == ["lock"]
-    assert multiprocessing.active_children() == []
-
-
-def runs(process):
-    """Whether a process lives; one that has ended but was not collected (state Z) does not."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.slow
-def test_a_helper_ends_when_its_main_process_is_killed(tmp_path, cache):
-    with start_process(tmp_path, cache, end="waits", workers=2) as process:
-        word, done, helper = process.stdout.readline().split()
-        assert (word, done) == ("step", "1")
-        process.kill()
-    deadline = time.monotonic() + 60
-    while runs(helper) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not runs(helper)
 
 
 @pytest.mark.parametrize("reserved", [True, False], ids=["when space is reserved", "while features are written"])
@@ -369,11 +349,10 @@ def test_an_empty_cycle_names_recording_and_cycle(dataset, cache):
         prepare_bank(replace(dataset, recordings=(broken, *dataset.recordings[1:])), "ast", OPTIONS, cache)
 
 
-@pytest.mark.slow
-def test_an_error_in_a_helper_keeps_its_words(dataset, cache, helpers):
-    # The helpers get the first recordings, so it is one of them that finds this.
-    dataset.recordings[0].audio.write_bytes(b"RIFF")
-    with pytest.raises(DataError, match=r"101_1b1_Al_sc_Meditron\.wav is no RIFF") as caught:
+@pytest.mark.parametrize("broken", [0, 3])
+def test_an_error_beside_other_work_keeps_its_words(dataset, cache, broken):
+    dataset.recordings[broken].audio.write_bytes(b"RIFF")
+    with pytest.raises(DataError, match=rf"{dataset.recordings[broken].name}\.wav is no RIFF") as caught:
         prepare_bank(dataset, "ast", OPTIONS, cache, workers=2)
     assert "bench data verify" in caught.value.hint
     assert files_below(cache) == ["lock"]
