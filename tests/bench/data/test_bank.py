@@ -254,9 +254,7 @@ def feature_threads():
 @pytest.mark.parametrize("workers", [2, 3, 9])
 def test_workers_side_by_side_give_the_same_bank(dataset, cache, tmp_path, workers):
     steps = []
-    shared = prepare_bank(
-        dataset, "ast", OPTIONS, cache, workers=workers, on_progress=lambda *step: steps.append(step)
-    )
+    shared = prepare_bank(dataset, "ast", OPTIONS, cache, workers=workers, on_progress=lambda *step: steps.append(step))
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
     alone = prepare_bank(dataset, "ast", OPTIONS, tmp_path / "other", workers=1)
     np.testing.assert_array_equal(shared.features, alone.features)
