@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Fidelity = Literal["authors' code", "third-party code", "reconstruction"]
+Fidelity = Literal["authors' code", "third-party code", "reconstruction", "original"]
+"""What an implementation rests on; ``original`` is a system of one's own, with nothing published to match."""
+
 Profile = Literal["paper", "demo"]
 
 
@@ -95,10 +97,12 @@ class MethodCard(TrainableCard):
     Attributes:
         formula: The loss, in plain text.
         needs_patches: Whether the model must give access to its patch tokens.
+        views: How many independently augmented views of each clip a step takes, 1 or 2.
     """
 
     formula: str
     needs_patches: bool = False
+    views: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ NUMERICS = 1
 SPECAUG_PROBABILITY = 0.8413447460685429
 """Φ(1): the official code compares p = 1.0 with a normal draw (@ 836b09f, ``util/augmentation.py``; SYSTEMS D5)."""
 
+SCHEDULES = ("cosine", "steps", "wave", "constant")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -34,7 +35,10 @@ Role = Literal["identity", "execution"]
 
 
 def _field(role: Role, doc: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
-    return dataclasses.field(default=default, metadata={"role": role, "doc": doc, **limits})
+    metadata = {"role": role, "doc": doc, **limits}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def _identity(doc: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
@@ -68,9 +72,11 @@ class RunSpec:
     optimiser: str = _identity("optimiser", "adam", choices=("adam",))
     lr: float = _identity("base learning rate", 5e-5, low=1e-12)
     weight_decay: float = _identity("coupled L2 weight decay", 1e-6, low=0.0)
-    schedule: str = _identity("learning-rate schedule, by epoch", "cosine", choices=("cosine", "steps"))
+    schedule: str = _identity("learning-rate schedule, by epoch", "cosine", choices=SCHEDULES)
     milestones: str = _identity("epochs after which the schedule `steps` lowers the rate, as in 120,160", "")
     lr_decay: float = _identity("what the schedule `steps` multiplies the rate by", 0.1, low=0.0, high=1.0)
+    lr_period: int = _identity("epochs from the top to the bottom of the schedule `wave`", 40, low=1)
+    lr_floor: float = _identity("smallest rate of the schedule `wave`", 1e-6, low=0.0)
     warmup_epochs: int = _identity("epochs of linear warm-up", 0, low=0)
     step_average: float = _identity("share of the old state kept after each step", 0.5, low=0.0, high=0.999)
     batch: int = _identity("global batch, over all processes", 8, low=1)
@@ -86,6 +92,9 @@ class RunSpec:
     )
     seed: int = _identity("seed", 1, low=0, high=2**32 - 1)
     precision: str = _identity("fp32, bf16 or fp16", "fp32", choices=("fp32", "bf16", "fp16"))
+    extensions: Mapping[str, str] = _identity(
+        "versions of what comes from a plug-in, by owner (model, method, frontend)", {}, settable=False
+    )
     numerics: int = _identity("raised when a change of the code moves results", NUMERICS, settable=False)
 
     profile: str = _execution("which recipes the spec began with", "paper", settable=False)
@@ -93,6 +102,7 @@ class RunSpec:
     processes: int = _execution("number of processes", 1, settable=False)
     eval_batch: int = _execution("cycles per evaluation batch and process", 32, low=1)
     workers: int = _execution("processes that prepare features; 0: one per core", 0, low=0)
+    plugins: tuple[str, ...] = _execution("plug-in files that ids are looked up in", (), settable=False)
     weights: str | None = _execution("where the weights file is", None, settable=False)
     data: str = _execution("folder of the data", "", settable=False)
     cache: str = _execution("folder of features and weights", "", settable=False)
@@ -149,13 +159,15 @@ class RunSpec:
             if name not in names:
                 raise SpecError(f"Unknown field '{name}' in the spec: {suggestion(name, names)}")
         try:
-            return cls(**values)
+            return cls(**{**values, "plugins": tuple(values.get("plugins", ()))})
         except TypeError as error:
             raise SpecError(f"The spec is incomplete: {error}.", "Use the spec.json of a run folder.") from None
 
 
 def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def settable_fields() -> dict[str, dataclasses.Field[Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from bench.errors import SpecError
 
@@ -46,8 +46,11 @@ class Batch:
 
     Attributes:
         features: (local, 1, frames, mels), the spectrograms of this process's rows.
+        second: The same rows, augmented a second time by draws of their own; None unless the method's card asks for
+            two views.
         labels: (global,), the classes of all rows, int64, on the device of ``features``.
         local: The rows of the global batch that this process holds.
+        stage: Which of the method's stages is trained, counted from 0.
         gather: (local, ...) -> (global, ...), rows in global order. Its gradient is exact: the adjoint sums the
             gradients of all processes. The identity where there is one process.
     """
@@ -56,6 +59,51 @@ class Batch:
     labels: Tensor
     local: slice
     gather: Callable[[Tensor], Tensor] = _alone
+    second: Tensor | None = None
+    stage: int = 0
+
+
+Part: TypeAlias = Literal["encoder", "classifier", "method"]
+PARTS: tuple[Part, ...] = ("encoder", "classifier", "method")
+"""What can be trained or frozen: the model without its classifier, the classifier, and what the method adds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stretch of training with an optimiser and a learning-rate schedule of its own.
+
+    Attributes:
+        name: What people are shown, e.g. ``linear probe``.
+        epochs: Its epochs; they are counted on from those of the stage before.
+        lr: Base learning rate.
+        weight_decay: Coupled L2 weight decay.
+        schedule: A law of ``RunSpec.schedule``, or ``constant``.
+        milestones: Epochs of this stage after which the law ``steps`` lowers the rate.
+        lr_decay: What ``steps`` multiplies the rate by.
+        lr_period: Epochs from the top to the bottom of the law ``wave``.
+        lr_floor: Smallest rate of the law ``wave``.
+        warmup_epochs: Epochs of linear warm-up.
+        step_average: Share of the old state kept after each step.
+        augment: Whether clips are augmented (SpecAugment, shifts).
+        trains: The parts that are trained; the others are frozen, in evaluation mode.
+        evaluated: Whether its epochs are evaluated and may be chosen by a selection rule. A stage that leaves the
+            classifier untrained says no.
+    """
+
+    name: str
+    epochs: int
+    lr: float
+    weight_decay: float
+    schedule: str
+    milestones: tuple[int, ...] = ()
+    lr_decay: float = 0.1
+    lr_period: int = 0
+    lr_floor: float = 0.0
+    warmup_epochs: int = 0
+    step_average: float = 0.0
+    augment: bool = True
+    trains: tuple[Part, ...] = PARTS
+    evaluated: bool = True
 
 
 class PatchModel(Protocol):
@@ -95,6 +143,22 @@ class Method(Protocol):
         Returns:
             Named scalars; ``loss`` is the one to minimise. Equal in all processes: each computes them from gathered
             features, so that the mean of the processes' gradients is the gradient of the global loss.
+        """
+        ...
+
+
+@runtime_checkable
+class StagedMethod(Protocol):
+    """A method that is trained in stages of its own; one without :meth:`stages` has the spec's single stage."""
+
+    def stages(self, first: Stage) -> tuple[Stage, ...]:
+        """Plan the stages.
+
+        Args:
+            first: The stage that the spec describes, with all parts trained.
+
+        Returns:
+            The stages in their order; the last one is evaluated.
         """
         ...
 
