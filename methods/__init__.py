@@ -24,6 +24,10 @@ METHODS.add("ce", cards.CE, "methods.ce:CrossEntropy")
 METHODS.add("patchmix-ce", cards.PATCHMIX_CE, "methods.patchmix_ce:patch_mix_ce")
 METHODS.add("tpatchmix-ce", cards.TPATCHMIX_CE, "methods.patchmix_ce:time_patch_mix_ce")
 METHODS.add("patchmix-cl", cards.PATCHMIX_CL, "methods.patchmix_cl:PatchMixCL")
+METHODS.add("mixup", cards.MIXUP, "methods.mixup:MixupCE")
+METHODS.add("cutmix", cards.CUTMIX, "methods.cutmix:CutMixCE")
+METHODS.add("scl", cards.SCL, "methods.scl:SCL")
+METHODS.add("scl-hybrid", cards.SCL_HYBRID, "methods.scl_hybrid:SCLHybrid")
 
 
 def create(

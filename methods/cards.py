@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bench.cards import MethodCard
 from bench.options import option
@@ -17,6 +19,32 @@ BAE_2023 = """@inproceedings{bae23b_interspeech,
   pages     = {5436--5440},
   year      = {2023},
   doi       = {10.21437/Interspeech.2023-1426},
+}"""
+
+SCL_CODE = "ilyassmoummad/scl_icbhi2017 @ 76c4c99"
+
+MOUMMAD_2023 = """@inproceedings{moummad2023pretraining,
+  title         = {Pretraining Respiratory Sound Representations using Metadata and Contrastive Learning},
+  author        = {Ilyass Moummad and Nicolas Farrugia},
+  booktitle     = {IEEE Workshop on Applications of Signal Processing to Audio and Acoustics (WASPAA)},
+  year          = {2023},
+  eprint        = {2210.16192},
+  archivePrefix = {arXiv},
+}"""
+
+ZHANG_2018 = """@inproceedings{zhang2018mixup,
+  title     = {mixup: Beyond Empirical Risk Minimization},
+  author    = {Hongyi Zhang and Moustapha Cisse and Yann N. Dauphin and David Lopez-Paz},
+  booktitle = {International Conference on Learning Representations (ICLR)},
+  year      = {2018},
+}"""
+
+YUN_2019 = """@inproceedings{yun2019cutmix,
+  title     = {{CutMix}: Regularization Strategy to Train Strong Classifiers with Localizable Features},
+  author    = {Sangdoo Yun and Dongyoon Han and Seong Joon Oh and Sanghyuk Chun and Junsuk Choe and Youngjoon Yoo},
+  booktitle = {IEEE/CVF International Conference on Computer Vision (ICCV)},
+  pages     = {6023--6032},
+  year      = {2019},
 }"""
 
 MIX_MODES = ("patch", "t-patch")
@@ -53,6 +81,35 @@ class PatchMixCLOptions:
         "stop-z", "clean side: features z or projected h(z), without (stop-) or with gradient", choices=TARGETS
     )
     projector_dim: int = option(0, "width of the projector's output; 0 is the model's feature width", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrogramMixOptions:
+    """Options of Mixup and CutMix."""
+
+    beta: float = option(1.0, "both parameters of the Beta distribution of lambda; 0 mixes nothing", low=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SCLOptions:
+    """Options of supervised contrastive learning; the run's epochs and learning rate are those of its first stage."""
+
+    tau: float = option(0.06, "temperature of the contrastive loss", low=1e-4)
+    projector_dim: int = option(128, "width of the projector's output", low=1)
+    probe_epochs: int = option(50, "epochs of the linear probe, after those of the contrastive stage", low=1)
+    probe_lr: float = option(0.1, "learning rate of the linear probe", low=1e-12)
+    probe_weight_decay: float = option(1e-4, "coupled L2 weight decay of the linear probe", low=0.0)
+    weighted: bool = option(True, "weight each class of the probe by the inverse of its number of training cycles")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SCLHybridOptions:
+    """Options of supervised contrastive learning together with cross-entropy."""
+
+    alpha: float = option(0.5, "share of the contrastive loss; the cross-entropy has the rest", low=0.0, high=1.0)
+    tau: float = option(0.06, "temperature of the contrastive loss", low=1e-4)
+    projector_dim: int = option(128, "width of the projector's output", low=1)
+    weighted: bool = option(True, "weight each class by the inverse of its number of training cycles")
 
 
 CE = MethodCard(
@@ -108,4 +165,84 @@ PATCHMIX_CL = MethodCard(
     citation=BAE_2023,
     options=PatchMixCLOptions,
     needs_patches=True,
+)
+
+MIXUP = MethodCard(
+    id="mixup",
+    title="Mixup",
+    summary=(
+        "Spectrograms of two clips are blended after normalisation and augmentation; unweighted cross-entropy with "
+        "both labels, weighted by their shares. A reconstruction: Bae et al. give neither code nor numbers; here one "
+        "lambda and one permutation serve the whole batch, and the other settings are those of the model's recipe."
+    ),
+    formula="L = lambda CE(p(x~), y) + (1 - lambda) CE(p(x~), y_perm),  x~ = lambda x + (1 - lambda) x_perm",
+    source="Zhang et al. 2018, section 2; named by Bae et al. 2023, section 2.2",
+    fidelity="reconstruction",
+    citation=ZHANG_2018,
+    options=SpectrogramMixOptions,
+)
+
+CUTMIX = MethodCard(
+    id="cutmix",
+    title="CutMix",
+    summary=(
+        "A rectangle of the spectrogram, its sides both sqrt(1 - lambda) of the picture's, its centre uniform and its "
+        "edges clipped, is taken from another clip; unweighted cross-entropy with both labels, weighted by the areas. "
+        "A reconstruction: Bae et al. give neither code nor numbers; here one rectangle and one permutation serve the "
+        "whole batch, and the other settings are those of the model's recipe."
+    ),
+    formula="L = lambda CE(p(x~), y) + (1 - lambda) CE(p(x~), y_perm),  lambda = 1 - rectangle / (frames mels)",
+    source="Yun et al. 2019, section 3.1; named by Bae et al. 2023, section 2.2",
+    fidelity="reconstruction",
+    citation=YUN_2019,
+    options=SpectrogramMixOptions,
+)
+
+SCL_RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "paper": {
+        "batch": 128,
+        "epochs": 400,
+        "weight_decay": 1e-4,
+        "step_average": 0.0,
+        "schedule": "wave",
+        "lr_period": 40,
+        "lr_floor": 1e-6,
+    },
+    "paper:scratch": {"lr": 1e-3},
+    "paper:pretrained": {"lr": 1e-4},
+}
+"""What both methods share; the widths of the SpecAugment masks belong to the front-end, so to the model's recipe."""
+
+SCL_FORMULA = (
+    "L_SCL = -(1/2B) sum_i (1/|P(i)|) sum_{j in P(i)} log [exp s_ij / sum_{k != i} exp s_ik],  "
+    "s_ij = cos(h(z_i), h(z_j)) / tau"
+)
+
+SCL = MethodCard(
+    id="scl",
+    title="SCL",
+    summary=(
+        "Supervised contrastive learning in two stages: encoder and projector learn to draw views of one class "
+        "together, then a linear probe is trained on the frozen encoder with weighted cross-entropy."
+    ),
+    formula=f"{SCL_FORMULA};  then L = weighted CE(p(x), y) of the classifier alone",
+    source=f"Moummad & Farrugia 2023; {SCL_CODE}, scl.py and main.py (--method scl)",
+    fidelity="authors' code",
+    citation=MOUMMAD_2023,
+    options=SCLOptions,
+    recipes={**SCL_RECIPES, "demo": {"method.probe_epochs": 6, "method.probe_lr": 0.01, "method.weighted": False}},
+    views=2,
+)
+
+SCL_HYBRID = MethodCard(
+    id="scl-hybrid",
+    title="SCL and CE (hybrid)",
+    summary="Supervised contrastive loss and weighted cross-entropy of both views, in one stage.",
+    formula=f"L = alpha L_SCL + (1 - alpha) weighted CE(p(x), y) over both views,  {SCL_FORMULA}",
+    source=f"Moummad & Farrugia 2023; {SCL_CODE}, hybrid.py and losses.py (--method hybrid)",
+    fidelity="authors' code",
+    citation=MOUMMAD_2023,
+    options=SCLHybridOptions,
+    recipes={**SCL_RECIPES, "demo": {"method.weighted": False}},
+    views=2,
 )

@@ -1,4 +1,4 @@
-"""Patch mixing: what is drawn for a global batch, and the mixing of tokens itself.
+"""Patch mixing: what is drawn for a global batch, and the mixing of tokens itself; and what all mixing methods share.
 
 Source: Bae et al. 2023, section 2.2; official code @ 836b09f, ``models/ast.py``: one lambda, one permutation and one
 set of patches for the whole batch, mixed before positions and class tokens are added. A clip may be its own partner.
@@ -15,6 +15,7 @@ from torch import Tensor
 from bench.errors import SpecError
 from methods.base import Batch
 from methods.cards import MIX_MODES
+from methods.losses import label_mixing_loss
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class PatchMix:
     lam: float
     permutation: np.ndarray
     mask: np.ndarray
+
+
+def draw_lambda(beta: float, rng: np.random.Generator) -> float:
+    """Draw the share that stays a clip's own from Beta(beta, beta); 1 where beta is 0, and then nothing is drawn."""
+    return float(rng.beta(beta, beta)) if beta > 0 else 1.0
 
 
 def masked_units(drawn: float, units: int) -> tuple[int, float]:
@@ -76,7 +82,7 @@ def draw_patch_mix(batch: int, grid: tuple[int, int], beta: float, mode: str, rn
     """
     if mode not in MIX_MODES:
         raise SpecError(f"mix is '{mode}', but must be one of {', '.join(MIX_MODES)}.")
-    drawn = float(rng.beta(beta, beta)) if beta > 0 else 1.0
+    drawn = draw_lambda(beta, rng)
     permutation = rng.permutation(batch)
     units = grid[1] if mode == "t-patch" else grid[0] * grid[1]
     masked, lam = masked_units(drawn, units)
@@ -112,8 +118,37 @@ def mix_batch(tokens: Tensor, batch: Batch, mix: PatchMix) -> Tensor:
     Returns:
         (local, tokens, dim), new.
     """
-    partners = index_on(mix.permutation[batch.local], tokens.device)
-    return mix_tokens(tokens, batch.gather(tokens)[partners], mix.mask)
+    return mix_tokens(tokens, partner_rows(tokens, batch, mix.permutation), mix.mask)
+
+
+def partner_rows(rows: Tensor, batch: Batch, permutation: np.ndarray) -> Tensor:
+    """The rows that this process's rows are mixed with, wherever in the global batch these are.
+
+    Args:
+        rows: (local, ...).
+        batch: The global batch.
+        permutation: (global,) int64, the partner of each row of the global batch.
+
+    Returns:
+        (local, ...).
+    """
+    return batch.gather(rows)[index_on(permutation[batch.local], rows.device)]
+
+
+def both_labels_loss(logits: Tensor, batch: Batch, permutation: np.ndarray, lam: float) -> Tensor:
+    """Unweighted label-mixing cross-entropy of the global batch.
+
+    Args:
+        logits: (local, classes) of this process's mixed rows.
+        batch: The global batch.
+        permutation: (global,) int64, the partner of each row of the global batch.
+        lam: Share of a row that is its own, 0..1.
+
+    Returns:
+        Scalar.
+    """
+    logits = batch.gather(logits)
+    return label_mixing_loss(logits, batch.labels, index_on(permutation, logits.device), lam)
 
 
 def index_on(index: np.ndarray, device: torch.device) -> Tensor:

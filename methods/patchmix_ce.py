@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from methods.base import Batch, Task, no_patches, patch_access
 from methods.cards import PatchMixCEOptions
-from methods.losses import label_mixing_loss
-from methods.mixing import PatchMix, draw_patch_mix, index_on, mix_batch
+from methods.mixing import PatchMix, both_labels_loss, draw_patch_mix, mix_batch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,9 +41,8 @@ class PatchMixCE(nn.Module):
         """Return ``loss``; see :meth:`methods.base.Method.__call__`."""
         patches = patch_access(model, self.id)
         mixed = mix_batch(patches.embed_patches(batch.features), batch, draw)
-        logits = batch.gather(patches.classifier(patches.encode(mixed)))
-        permutation = index_on(draw.permutation, logits.device)
-        return {"loss": label_mixing_loss(logits, batch.labels, permutation, draw.lam)}
+        logits = patches.classifier(patches.encode(mixed))
+        return {"loss": both_labels_loss(logits, batch, draw.permutation, draw.lam)}
 
 
 def patch_mix_ce(options: PatchMixCEOptions, task: Task) -> PatchMixCE:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 from bench.errors import SpecError
-from methods.base import Batch, PatchModel, Task, no_patches, patch_access
+from methods.base import Batch, Task, no_patches, patch_access
 from methods.cards import PatchMixCLOptions
 from methods.losses import cross_entropy, patch_mix_contrastive_loss
 from methods.mixing import PatchMix, draw_patch_mix, index_on, mix_batch
+from methods.views import encode_both, gather_both
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,15 +38,6 @@ class Projector(nn.Module):
         hidden: Tensor = self.norm(self.linear1(features)).relu()
         projected: Tensor = self.linear2(hidden)
         return projected
-
-
-def _encode_both(patches: PatchModel, model: nn.Module, clean: Tensor, mixed: Tensor) -> tuple[Tensor, Tensor]:
-    """Features of clean and mixed tokens, each (local, dim), in one pass where that gives the same."""
-    # Batch statistics of both halves together would differ from those of each.
-    if any(name.endswith("running_mean") for name, _ in model.named_buffers()):
-        return patches.encode(clean), patches.encode(mixed)
-    first, second = patches.encode(torch.cat([clean, mixed])).chunk(2)
-    return first, second
 
 
 class PatchMixCL(nn.Module):
@@ -89,8 +80,8 @@ class PatchMixCL(nn.Module):
         """Return ``loss``, ``ce`` and ``contrastive``; see :meth:`methods.base.Method.__call__`."""
         patches = patch_access(model, ID)
         tokens = patches.embed_patches(batch.features)
-        pair = _encode_both(patches, model, tokens, mix_batch(tokens, batch, draw))
-        clean, mixed = batch.gather(torch.stack(pair, dim=1)).unbind(1)
+        pair = encode_both(model, patches.encode, tokens, mix_batch(tokens, batch, draw))
+        clean, mixed = gather_both(batch, pair)
         ce = cross_entropy(patches.classifier(clean), batch.labels)
         # Clean before mixed: the projector's running statistics depend on the order.
         targets, projected = self.targets(clean), self.projector(mixed)

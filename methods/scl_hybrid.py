@@ -1,0 +1,57 @@
+"""Supervised contrastive learning and cross-entropy in one stage (Moummad & Farrugia 2023, hybrid)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from torch import Tensor, nn
+
+from methods.base import Batch, Task
+from methods.cards import SCLHybridOptions
+from methods.losses import class_weights, hybrid_contrastive_loss
+from methods.views import Encoder, plain_projector, view_features
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ID = "scl-hybrid"
+
+
+class SCLHybrid(nn.Module):
+    """Supervised contrastive loss and cross-entropy of both views (scl_icbhi2017 @ 76c4c99, ``hybrid.py``).
+
+    Args:
+        options: The method's options.
+        task: What it is built for.
+
+    Raises:
+        SpecError: If a class that is to be weighted has no training cycle.
+    """
+
+    weights: Tensor | None
+
+    def __init__(self, options: SCLHybridOptions, task: Task) -> None:
+        super().__init__()
+        self.options = options
+        self.projector = plain_projector(task.feature_dim, options.projector_dim)
+        self.register_buffer(
+            "weights", class_weights(task.class_counts) if options.weighted else None, persistent=False
+        )
+
+    def draw(self, batch_size: int, rng: np.random.Generator) -> None:
+        """Nothing in it is random but the views."""
+
+    def forward(self, model: nn.Module, batch: Batch, draw: None) -> dict[str, Tensor]:
+        """Return ``loss``; see :meth:`methods.base.Method.__call__`."""
+        first, second = view_features(model, batch, ID)
+        classifier = cast(Encoder, model).classifier
+        loss = hybrid_contrastive_loss(
+            self.projector(first),
+            self.projector(second),
+            (classifier(first), classifier(second)),
+            batch.labels,
+            self.options.alpha,
+            self.options.tau,
+            self.weights,
+        )
+        return {"loss": loss}

@@ -1,0 +1,85 @@
+"""Pairs of a batch that one model encodes: clean and mixed clips, or two augmented views of the same clips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import SpecError
+from methods.base import Batch
+
+Pair = tuple[Tensor, Tensor]
+
+
+class Encoder(Protocol):
+    """What contrastive methods need of a model; every model has it."""
+
+    classifier: nn.Module
+
+    def features(self, x: Tensor) -> Tensor:
+        """(batch, 1, frames, mels) -> (batch, dim)."""
+        ...
+
+
+def encode_both(model: nn.Module, encode: Callable[[Tensor], Tensor], first: Tensor, second: Tensor) -> Pair:
+    """Encode two inputs, in one pass where that gives the same.
+
+    Args:
+        model: Whose parameters ``encode`` uses.
+        encode: A call of the model that maps (local, ...) to (local, dim).
+        first: (local, ...).
+        second: (local, ...).
+
+    Returns:
+        Features of both, each (local, dim).
+    """
+    # Batch statistics of both halves together would differ from those of each.
+    if any(name.endswith("running_mean") for name, _ in model.named_buffers()):
+        return encode(first), encode(second)
+    one, two = encode(torch.cat([first, second])).chunk(2)
+    return one, two
+
+
+def gather_both(batch: Batch, pair: Pair) -> Pair:
+    """Gather a pair over the global batch in one call: (local, dim) each -> (global, dim) each."""
+    first, second = batch.gather(torch.stack(pair, dim=1)).unbind(1)
+    return first, second
+
+
+def view_features(model: nn.Module, batch: Batch, method: str) -> Pair:
+    """Features of both views of the global batch.
+
+    The views go through a model with batch statistics one after the other, as in the code of Moummad & Farrugia
+    (ilyassmoummad/scl_icbhi2017 @ 76c4c99, ``scl.py``, ``hybrid.py``).
+
+    Args:
+        model: Any model.
+        batch: The global batch as this process sees it, with its second view.
+        method: Id of the method that asks, for the message.
+
+    Returns:
+        Features of the first and of the second views, each (global, dim).
+
+    Raises:
+        SpecError: If the batch has no second view.
+    """
+    if batch.second is None:
+        raise SpecError(
+            f"Method {method} compares two views of each clip, but the batch has one.",
+            "Its card must say views=2; in code, pass Batch(second=…).",
+        )
+    encoder = cast(Encoder, model)
+    return gather_both(batch, encode_both(model, encoder.features, batch.features, batch.second))
+
+
+def plain_projector(feature_dim: int, out_dim: int) -> nn.Sequential:
+    """Projector without batch norm: linear, ReLU, linear (scl_icbhi2017 @ 76c4c99, ``models.py``).
+
+    Args:
+        feature_dim: Width of its input and of its hidden layer.
+        out_dim: Width of its output.
+    """
+    return nn.Sequential(nn.Linear(feature_dim, feature_dim), nn.ReLU(), nn.Linear(feature_dim, out_dim))
