@@ -230,7 +230,7 @@ SCL = MethodCard(
     fidelity="authors' code",
     citation=MOUMMAD_2023,
     options=SCLOptions,
-    recipes={**SCL_RECIPES, "demo": {"method.probe_epochs": 6, "method.probe_lr": 0.01, "method.weighted": False}},
+    recipes={**SCL_RECIPES, "demo": {"method.probe_epochs": 4, "method.probe_lr": 0.01, "method.weighted": False}},
     views=2,
 )
 

@@ -171,7 +171,7 @@ def supervised_contrastive_loss(
 
     Source: Moummad & Farrugia 2023; ilyassmoummad/scl_icbhi2017 @ 76c4c99.
     """
-    views = torch.cat([first, second])
+    views = torch.cat([full_precision(first), full_precision(second)])
     groups = torch.arange(len(first), device=views.device) if labels is None else labels
     groups = torch.cat([groups, groups])
     same = torch.eye(len(views), dtype=torch.bool, device=views.device)

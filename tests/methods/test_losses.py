@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import math
+
 import numpy as np
 import pytest
 import torch
 from golden_rules import rng
 
 import methods
+import methods.losses
 from bench.errors import SpecError
 from methods.losses import (
     class_weights,
@@ -148,14 +152,66 @@ def test_contrastive_loss_is_equation_2():
     assert loss.item() == pytest.approx(expected / 6, rel=1e-12)
 
 
-@pytest.mark.parametrize("negatives", ["all", "different-label"])
-def test_contrastive_gradients_agree_with_finite_differences(negatives):
-    case, labels = example(), torch.tensor([0, 0, 1, 2, 1, 0])
+LABELS = torch.tensor([0, 0, 1, 2, 1, 0])
+PERMUTATION = torch.tensor([2, 0, 1, 3, 5, 4])
+WEIGHTS = class_weights([30, 20, 10])
 
-    def loss(projected, targets):
-        return patch_mix_contrastive_loss(projected, targets, case["permutation"], 0.3, 0.06, labels, negatives)
+LOSSES = {
+    "cross_entropy": lambda x: cross_entropy(x, LABELS),
+    "cross_entropy, weighted": lambda x: cross_entropy(x, LABELS, WEIGHTS),
+    "label_mixing_loss": lambda x: label_mixing_loss(x, LABELS, PERMUTATION, 0.3),
+    "label_mixing_loss, weighted": lambda x: label_mixing_loss(x, LABELS, PERMUTATION, 0.3, WEIGHTS),
+    "patch_mix_contrastive_loss, all": lambda x, y: patch_mix_contrastive_loss(x, y, PERMUTATION, 0.3, 0.06),
+    "patch_mix_contrastive_loss, different-label": lambda x, y: patch_mix_contrastive_loss(
+        x, y, PERMUTATION, 0.3, 0.06, LABELS, "different-label"
+    ),
+    "supervised_contrastive_loss": lambda x, y: supervised_contrastive_loss(x, y, LABELS),
+    "supervised_contrastive_loss, without labels": lambda x, y: supervised_contrastive_loss(x, y),
+    "supervised_contrastive_loss, one class": lambda x, y: supervised_contrastive_loss(x, y, torch.zeros_like(LABELS)),
+    "hybrid_contrastive_loss": lambda x, y, u, v: hybrid_contrastive_loss(x, y, (u, v), LABELS, 0.4),
+    "hybrid_contrastive_loss, weighted": lambda x, y, u, v: hybrid_contrastive_loss(
+        x, y, (u, v), LABELS, 0.4, 0.06, WEIGHTS
+    ),
+}
 
-    assert torch.autograd.gradcheck(loss, (case["projected"], case["targets"]))
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients_agree_with_finite_differences(name):
+    torch.manual_seed(0)
+    loss = LOSSES[name]
+    inputs = torch.randn(loss.__code__.co_argcount, 6, 3, dtype=torch.float64).unbind()
+    assert torch.autograd.gradcheck(loss, [x.requires_grad_() for x in inputs])
+
+
+def test_the_gradient_of_every_loss_is_checked():
+    functions = inspect.getmembers(methods.losses, inspect.isfunction)
+    losses = {name for name, _ in functions if name.endswith(("_loss", "cross_entropy"))}
+    assert losses == {name.partition(",")[0] for name in LOSSES}
+
+
+def test_supervised_contrastive_loss_is_its_definition():
+    torch.manual_seed(0)
+    first, second = torch.randn(2, 6, 5, dtype=torch.float64)
+    views, labels = torch.cat([first, second]), [*LABELS.tolist()] * 2
+    cosine = torch.nn.functional.cosine_similarity(views[:, None], views[None], dim=2) / 0.2
+    expected = 0.0
+    for i in range(12):
+        others = [j for j in range(12) if j != i]
+        total = sum(math.exp(cosine[i, j]) for j in others)
+        positives = [j for j in others if labels[j] == labels[i]]
+        expected -= sum(math.log(math.exp(cosine[i, j]) / total) for j in positives) / len(positives) / 12
+    assert supervised_contrastive_loss(first, second, LABELS, 0.2).item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_supervised_contrastive_loss_computes_half_precision_in_float32(dtype):
+    torch.manual_seed(0)
+    first, second = torch.randn(2, 6, 5).to(dtype)
+    expected = supervised_contrastive_loss(first.double(), second.double(), LABELS)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = supervised_contrastive_loss(first, second, LABELS)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_different_label_with_all_labels_different_is_all():

@@ -1,9 +1,15 @@
-"""Every method on a small AST: losses, gradients, draws, and what is refused."""
+"""Every method on a small AST, in each of its stages: losses, gradients, processes, recipes, and what is refused."""
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,14 +19,17 @@ from torch import Tensor, nn
 import baselines
 import methods
 from bench.errors import RegistryError, SpecError
+from bench.options import build_options
+from bench.spec import check_field
 from methods import METHODS
-from methods.base import Batch
+from methods.base import Batch, Stage, StagedMethod
 from methods.losses import class_weights, patch_mix_contrastive_loss
-from methods.mixing import PatchMix
 
 TASK = {"feature_dim": 64, "class_counts": [30, 20, 10, 5], "patch_grid": (3, 4)}
 ALL = [entry.id for entry in METHODS]
 PATCH_METHODS = [entry.id for entry in METHODS if entry.card.needs_patches]
+TWO_VIEWS = [entry.id for entry in METHODS if entry.card.views == 2]
+FIRST = Stage(name="training", epochs=7, lr=3e-4, weight_decay=1e-5, schedule="wave", lr_period=5, lr_floor=1e-6)
 
 
 def small_ast() -> nn.Module:
@@ -30,10 +39,11 @@ def small_ast() -> nn.Module:
     return model
 
 
-def small_batch(rows: int = 4) -> Batch:
-    generator = torch.Generator().manual_seed(1)
-    x = torch.randn(rows, 1, 64, 48, generator=generator)
-    return Batch(features=x, labels=torch.tensor([0, 1, 2, 3, 1, 0])[:rows], local=slice(0, rows))
+def small_batch(rows: int = 4, stage: int = 0) -> Batch:
+    """A whole batch of noise with both views; methods with one view do not look at the second."""
+    x, second = torch.randn(2, rows, 1, 64, 48, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([0, 1, 2, 3, 1, 0])[:rows]
+    return Batch(features=x, second=second, labels=labels, local=slice(0, rows), stage=stage)
 
 
 def build(id_: str, **options) -> nn.Module:
@@ -41,13 +51,85 @@ def build(id_: str, **options) -> nn.Module:
     return methods.create(id_, **{**TASK, **options})
 
 
+def stages_of(method: nn.Module) -> tuple[Stage, ...]:
+    return method.stages(FIRST) if isinstance(method, StagedMethod) else (FIRST,)
+
+
+def in_stage(id_: str, stage: int) -> tuple[nn.Module, nn.Module]:
+    """The small AST and a method, with the parameters of the stage's parts to be trained and all others frozen."""
+    model, method = small_ast(), build(id_)
+    trains = stages_of(method)[stage].trains
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(("classifier" if name.startswith("classifier.") else "encoder") in trains)
+    method.requires_grad_("method" in trains)
+    return model, method
+
+
+EVERY_STAGE = [
+    pytest.param(id_, stage, id=f"{id_}-{stage}") for id_ in ALL for stage in range(len(stages_of(build(id_))))
+]
+
+
 @pytest.mark.parametrize("id_", ALL)
 def test_cards_are_complete(id_):
     card = METHODS.card(id_)
     assert card.id == id_
-    assert card.citation.startswith("@")
     for text in (card.title, card.summary, card.source, card.formula):
         assert text.strip()
+    assert card.views in (1, 2)
+    assert card.fidelity == ("reconstruction" if "reconstruction" in card.summary else "authors' code")
+
+
+@pytest.mark.parametrize("id_", ALL)
+def test_citations_are_bibtex(id_):
+    citation = METHODS.card(id_).citation
+    entry = re.fullmatch(r"@(inproceedings|article)\{(\w+),\n(.+)\n\}", citation, re.DOTALL)
+    assert entry, citation
+    assert citation.count("{") == citation.count("}")
+    fields = dict(re.findall(r"^  (\w+) *= \{(.+?)\},$", entry[3], re.DOTALL | re.MULTILINE))
+    assert {"title", "author", "year"} <= set(fields)
+    assert {"booktitle", "journal"} & set(fields)
+    assert " and " in fields["author"]
+    assert re.fullmatch(r"\d{4}", fields["year"])
+
+
+PROFILES = {f"{profile}{start}" for profile in ("paper", "demo") for start in ("", ":scratch", ":pretrained")}
+
+
+@pytest.mark.parametrize("id_", ALL)
+def test_recipes_can_be_set(id_):
+    card = METHODS.card(id_)
+    assert set(card.recipes) <= PROFILES
+    for recipe in card.recipes.values():
+        options = {name: value for name, value in recipe.items() if name.startswith("method.")}
+        build_options(card.options, {name.partition(".")[2]: value for name, value in options.items()}, id_)
+        for name in recipe.keys() - options.keys():
+            check_field(name, recipe[name])
+
+
+@pytest.mark.parametrize("id_", ["scl", "scl-hybrid"])
+@pytest.mark.parametrize(("pretrain", "lr"), [("none", 1e-3), ("audioset", 1e-4)])
+def test_the_recipe_of_moummad_and_farrugia(id_, pretrain, lr):
+    assert METHODS.card(id_).recipe("paper", pretrain) == {
+        "lr": lr,
+        "batch": 128,
+        "epochs": 400,
+        "weight_decay": 1e-4,
+        "step_average": 0.0,
+        "schedule": "wave",
+        "lr_period": 40,
+        "lr_floor": 1e-6,
+    }
+
+
+@pytest.mark.parametrize("id_", ["scl", "scl-hybrid"])
+def test_the_recipe_of_a_method_wins_over_that_of_the_model(bench, small_data, small_cache, tmp_path, id_):
+    words = ["run", "--model", "cnn6", "--method", id_, "--data", small_data, "--profile", "paper", "--dry-run"]
+    folders = ["--home", tmp_path, "--cache", small_cache]
+    document = json.loads(bench(*words, *folders, "--set", "tau=0.1", "--format", "json").out)
+    chosen = document["identity"]
+    assert (chosen["schedule"], chosen["lr"], chosen["epochs"]) == ("wave", 1e-3, 400)
+    assert (chosen["batch"], chosen["step_average"], chosen["method_options"]["tau"]) == (128, 0.0, 0.1)
 
 
 def test_importing_the_package_imports_no_torch():
@@ -55,56 +137,112 @@ def test_importing_the_package_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("id_", ALL)
-def test_every_parameter_learns(id_):
-    model, method = small_ast(), build(id_)
+@pytest.mark.parametrize(("id_", "stage"), EVERY_STAGE)
+def test_every_trained_parameter_learns_and_no_other(id_, stage):
+    model, method = in_stage(id_, stage)
     assert isinstance(method, nn.Module)
-    # Half of the patches and another partner for each: whatever is trained must then get a gradient.
-    draw = method.draw(4, np.random.default_rng(0)) and PatchMix(0.5, np.array([1, 0, 3, 2]), np.arange(6))
-    losses = method(model, small_batch(), draw)
+    draw = method.draw(4, np.random.default_rng(0))
+    losses = method(model, small_batch(stage=stage), draw)
     losses["loss"].backward()
     assert all(loss.ndim == 0 and torch.isfinite(loss) for loss in losses.values())
     for name, parameter in [*model.named_parameters(), *method.named_parameters()]:
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
+        if parameter.requires_grad:
+            assert parameter.grad is not None, name
+            assert parameter.grad.abs().sum() > 0, name
+        else:
+            assert parameter.grad is None, name
 
 
-@pytest.mark.parametrize("id_", ALL)
-def test_losses_under_bfloat16_are_near_those_in_float32(id_):
-    model, method = small_ast(), build(id_)
+@pytest.mark.parametrize(("id_", "stage"), EVERY_STAGE)
+def test_losses_under_bfloat16_are_near_those_in_float32(id_, stage):
+    model, method = in_stage(id_, stage)
     draw = method.draw(4, np.random.default_rng(4))
-    exact = method(model, small_batch(), draw)["loss"].item()
+    exact = method(model, small_batch(stage=stage), draw)["loss"].item()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = method(model, small_batch(), draw)["loss"]
+        loss = method(model, small_batch(stage=stage), draw)["loss"]
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(exact, rel=0.05)
 
 
-@pytest.mark.parametrize("id_", ALL)
-def test_a_part_of_the_global_batch_gives_the_loss_of_the_whole(id_):
-    """Each of two processes, given what the other gathers, must compute the loss of one process."""
-    model, method = small_ast(), build(id_)
-    whole, gathered = small_batch(6), list[Tensor]()
+class Gathering:
+    """What processes gather, played by threads: the sum of their losses has the gradient of the real exchange."""
+
+    def __init__(self, processes: int) -> None:
+        self.rows: list[Tensor] = [torch.empty(0)] * processes
+        self.barrier = threading.Barrier(processes, timeout=30)
+
+    def __call__(self, rank: int, rows: Tensor) -> Tensor:
+        self.rows[rank] = rows
+        self.barrier.wait()
+        whole = torch.cat(self.rows)
+        self.barrier.wait()
+        return whole
+
+
+def split(batch: Batch, rank: int, rows: int, gathering: Gathering) -> Batch:
+    local = slice(rank * rows, (rank + 1) * rows)
+    return replace(
+        batch,
+        features=batch.features[local],
+        second=batch.second[local],
+        local=local,
+        gather=lambda tensor: gathering(rank, tensor),
+    )
+
+
+@pytest.mark.parametrize(("id_", "stage"), EVERY_STAGE)
+def test_a_part_of_the_global_batch_gives_loss_and_gradient_of_the_whole(id_, stage):
+    """Each of two processes must compute the loss of one; the mean of their gradients must be the gradient of one."""
+    whole = small_batch(6, stage)
+    model, method = in_stage(id_, stage)
     draw = method.draw(6, np.random.default_rng(0))
+    copies, gathering = [deepcopy((model, method)) for _ in range(2)], Gathering(2)
+    alone = method(model, whole, draw)
+    alone["loss"].backward()
 
-    def record(rows: Tensor) -> Tensor:
-        gathered.append(rows.detach())
-        return rows
+    def process(rank: int) -> dict[str, Tensor]:
+        own_model, own_method = copies[rank]
+        return own_method(own_model, split(whole, rank, 3, gathering), draw)
 
-    one = Batch(features=whole.features, labels=whole.labels, local=whole.local, gather=record)
-    alone = method(model, one, draw)
-    for local in (slice(0, 3), slice(3, 6)):
-        calls = iter(gathered)
-
-        def gather(rows: Tensor, local: slice = local, calls=calls) -> Tensor:
-            known = next(calls).clone()
-            torch.testing.assert_close(rows.detach(), known[local], rtol=0, atol=1e-5)
-            known[local] = rows.detach()
-            return known
-
-        part = Batch(features=whole.features[local], labels=whole.labels, local=local, gather=gather)
-        for name, loss in method(model, part, draw).items():
+    with ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(process, range(2)))
+    for losses in parts:
+        for name, loss in losses.items():
             assert loss.item() == pytest.approx(alone[name].item(), abs=1e-5), name
+    sum(losses["loss"] for losses in parts).backward()
+    for kind, module in enumerate((model, method)):
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad:
+                mean = sum(copy[kind].get_parameter(name).grad for copy in copies) / 2
+                torch.testing.assert_close(mean, parameter.grad, rtol=1e-3, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("id_", [id_ for id_ in ALL if id_ not in PATCH_METHODS])
+def test_methods_without_patches_train_a_cnn(id_):
+    torch.manual_seed(0)
+    model = baselines.create("cnn6")
+    method = build(id_, feature_dim=model.feature_dim, patch_grid=None)
+    for stage in range(len(stages_of(method))):
+        losses = method(model, small_batch(stage=stage), method.draw(4, np.random.default_rng(0)))
+        losses["loss"].backward()
+    assert all(parameter.grad is not None for parameter in [*model.parameters(), *method.parameters()])
+
+
+WEIGHTED = {("ce", 0), ("scl", 1), ("scl-hybrid", 0)}
+
+
+@pytest.mark.parametrize(("id_", "stage"), EVERY_STAGE)
+def test_classes_are_weighted_where_paper_and_code_weight_them(id_, stage):
+    """Mixing methods, Patch-Mix CL's clean cross-entropy and the contrastive stage know no class weights."""
+
+    def loss(**options) -> float:
+        method = build(id_, **options)
+        return method(small_ast(), small_batch(stage=stage), method.draw(4, np.random.default_rng(0)))["loss"].item()
+
+    weighted = (id_, stage) in WEIGHTED
+    assert (loss() != loss(class_counts=[1, 1, 1, 1])) is weighted
+    if weighted:
+        assert loss(weighted=False) == pytest.approx(loss(class_counts=[1, 1, 1, 1]), rel=1e-6)
 
 
 def test_weighted_cross_entropy_uses_the_class_counts():
@@ -116,8 +254,9 @@ def test_weighted_cross_entropy_uses_the_class_counts():
     assert torch.equal(build("ce", weighted=False)(model, batch, None)["loss"], plain)
 
 
-def test_class_weights_are_no_state():
-    assert build("ce").state_dict() == {}
+@pytest.mark.parametrize("id_", ["ce", "scl", "scl-hybrid"])
+def test_class_weights_are_no_state(id_):
+    assert not [name for name in build(id_).state_dict() if "weights" in name]
 
 
 @pytest.mark.parametrize("target", ["stop-z", "stop-hz", "z", "hz"])
@@ -208,6 +347,12 @@ def test_an_ast_encodes_clean_and_mixed_clips_in_one_pass(monkeypatch):
     method = build("patchmix-cl")
     method(model, small_batch(), method.draw(4, np.random.default_rng(0)))
     assert sizes == [8]
+
+
+@pytest.mark.parametrize("id_", TWO_VIEWS)
+def test_a_method_of_two_views_refuses_one(id_):
+    with pytest.raises(SpecError, match=f"Method {id_} compares two views of each clip, but the batch has one"):
+        build(id_)(small_ast(), replace(small_batch(), second=None), None)
 
 
 @pytest.mark.parametrize("id_", PATCH_METHODS)
