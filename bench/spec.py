@@ -109,12 +109,12 @@ class RunSpec:
 
     @property
     def milestone_epochs(self) -> tuple[int, ...]:
-        """The epochs of ``milestones``; none where the schedule is a cosine.
+        """The epochs of ``milestones``; none where the schedule is not ``steps``.
 
         Raises:
             SpecError: If the schedule is ``steps`` and the text is no list of epochs.
         """
-        if self.schedule == "cosine":
+        if self.schedule != "steps":
             return ()
         words = self.milestones.split(",")
         if not all(word.strip().isdigit() for word in words):
