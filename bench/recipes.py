@@ -31,6 +31,7 @@ class Request:
         model: Model id.
         method: Method id.
         pretrain: Weights by name, file or URL; None for the card's default.
+        frontend: Front-end id; None for the one on the model's card.
         profile: auto, paper or demo.
         data: Folder, ``demo``, or None for the default place.
         cache: Cache folder.
@@ -46,6 +47,7 @@ class Request:
     method: str
     cache: Path
     pretrain: str | None = None
+    frontend: str | None = None
     profile: str = "auto"
     data: str | None = None
     settings: Sequence[str] = ()
@@ -126,7 +128,7 @@ def resolve(request: Request, source: Source, seeds: Sequence[int], notice: Noti
     _check_pair(model, method)
     named = request.pretrain is not None
     pretrain = request.pretrain if named else _default_pretrain(model, source.profile)
-    frontend = FRONTENDS.card(model.frontend)
+    frontend = FRONTENDS.card(request.frontend or model.frontend)
     device = choose_device(request.device)
     values = _merge(request, model, method, frontend, source.profile, str(pretrain))
     options = _build_options(values, model, method, frontend)

@@ -30,7 +30,7 @@ from bench.engine.evaluate import class_probabilities
 from bench.engine.optimisation import StepAverage, build_optimizer, learning_rate
 from bench.engine.progress import TrainingProgress
 from bench.engine.selection import Selection
-from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift
+from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift, mask_value
 from bench.engine.stages import Place, freeze_others, plan_stages, set_training_mode
 from bench.errors import InterruptedRunError, RunError
 from bench.spec import RunSpec
@@ -146,6 +146,7 @@ class Trainer:
         self.model: Any = built.model
         self.method: Any = built.method
         self.plan = plan_stages(spec, self.method)
+        self.fill = mask_value(spec)
         self.views = METHODS.card(spec.method).views
         self.selection = Selection(spec.best_min_se)
         self.checkpoint = Checkpoint(folder / "checkpoint", self.accelerator)
@@ -248,8 +249,9 @@ class Trainer:
         Returns:
             Each view (local, 1, frames, mels).
         """
-        features = self.data.bank.features
-        x = torch.from_numpy(np.ascontiguousarray(features[rows[self.local]]))[:, None].to(self.accelerator.device)
+        x = self.data.pictures(rows[self.local]).to(self.accelerator.device)
+        if self.data.extremes is not None:
+            x = self.data.extremes.in_training(x, rows)
         if not self.place.stage.augment:
             return x, None
         first = self._augment(x, len(rows), rng)
@@ -271,9 +273,10 @@ class Trainer:
                 freq_width=spec.specaug_freq_width,
                 time_masks=spec.specaug_time_masks,
                 time_width=spec.specaug_time_width,
+                together=spec.specaug_together,
                 rng=rng,
             )
-            x = apply_masks(x, masks[self.local])
+            x = apply_masks(x, masks[self.local], self.fill)
         return x
 
     def _settle(self, pending: list[Tensor], position: Position, epoch: int, rate: float) -> float:
@@ -326,7 +329,7 @@ class Trainer:
         return test, val
 
     def _evaluate(self, rows: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-        scores = class_probabilities(self.model, self.data.bank.features, rows, self.accelerator, self.spec.eval_batch)
+        scores = class_probabilities(self.model, self.data, rows, self.accelerator, self.spec.eval_batch)
         return scores, score_cycles(self.data.bank.labels[rows], scores)
 
     def _save_weights(self, rule: str) -> None:

@@ -21,7 +21,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bench.data.frontends.options import FRAME_LENGTH, FRAME_SHIFT, MEL_BINS, SAMPLE_RATE, ASTFrontEndOptions
+from bench.data.frontends.options import (
+    AUDIOSET_MEAN,
+    AUDIOSET_STD,
+    ENERGY_FLOOR,
+    FRAME_LENGTH,
+    FRAME_SHIFT,
+    MEL_BINS,
+    SAMPLE_RATE,
+    ASTFrontEndOptions,
+)
 from bench.data.frontends.waveform import (
     FADE,
     Band,
@@ -32,13 +41,8 @@ from bench.data.frontends.waveform import (
     resample_recording,
 )
 
-MEAN, STD = -4.2677393, 4.5689974
-"""AudioSet's mean and deviation of the log-mel values, as in the official code."""
-
 PRE_EMPHASIS = 0.97
 FFT_SIZE = 512
-ENERGY_FLOOR = torch.finfo(torch.float32).eps
-
 MEL_GROUP = 32
 HOP_BLOCK = math.gcd(FRAME_LENGTH, FRAME_SHIFT)
 
@@ -220,10 +224,10 @@ class ASTFrontEnd:
         places = cycle_samples(spans, recording.numel(), name)
         result = torch.empty(len(places), *self.shape)
         work = Workspace(self.options.samples)
-        deviation = STD * (2 if self.options.normalise == "2std" else 1)
+        deviation = AUDIOSET_STD * (2 if self.options.normalise == "2std" else 1)
         for place, out in zip(places, result, strict=True):
             cycle = recording[place]
             _fit_faded(cycle, self.options, work.cycle)
             _log_mel_repeated(cycle.numel(), work, out)
-            out.sub_(MEAN).div_(deviation)
+            out.sub_(AUDIOSET_MEAN).div_(deviation)
         return result

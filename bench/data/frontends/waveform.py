@@ -152,24 +152,27 @@ def fade_(wave: Tensor, *, begin: bool = True, end: bool = True) -> Tensor:
     return wave
 
 
-def cycle_samples(spans: Sequence[tuple[float, float]], length: int, name: str = "the recording") -> list[slice]:
-    """Where the cycles lie in a 16 kHz recording: times are truncated to samples and clamped to the recording.
+def cycle_samples(
+    spans: Sequence[tuple[float, float]], length: int, name: str = "the recording", *, rate: int = SAMPLE_RATE
+) -> list[slice]:
+    """Where the cycles lie in a recording: times are truncated to samples and clamped to the recording.
 
     Args:
         spans: Start and end of each cycle, seconds.
         length: Samples of the recording.
         name: What messages call the recording.
+        rate: Sampling rate of the recording, Hz.
 
     Raises:
         DataError: If a cycle holds no sample.
     """
     found = []
     for index, (start, end) in enumerate(spans):
-        first, last = (min(int(time * SAMPLE_RATE), length) for time in (start, end))
+        first, last = (min(int(time * rate), length) for time in (start, end))
         if first >= last:
             raise DataError(
                 f"Cycle {index} of {name} ({start} s to {end} s) holds no sample of a recording of "
-                f"{length / SAMPLE_RATE:.3f} s.",
+                f"{length / rate:.3f} s.",
                 "Run 'bench data verify': the annotation or the audio file is not the official one.",
             )
         found.append(slice(first, last))
