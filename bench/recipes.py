@@ -125,7 +125,7 @@ def resolve(request: Request, source: Source, seeds: Sequence[int], notice: Noti
     from bench.data.frontends import FRONTENDS
 
     model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
-    _check_pair(model, method)
+    check_pair(model, method)
     named = request.pretrain is not None
     pretrain = request.pretrain if named else _default_pretrain(model, source.profile)
     frontend = FRONTENDS.card(request.frontend or model.frontend)
@@ -184,7 +184,8 @@ def _data_fields(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _check_pair(model: ModelCard, method: MethodCard) -> None:
+def check_pair(model: ModelCard, method: MethodCard) -> None:
+    """Refuse a method on a model that it cannot train; raises SpecError, which names the models that it can."""
     if method.needs_patches and not model.patches:
         import baselines
 
