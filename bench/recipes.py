@@ -31,6 +31,7 @@ class Request:
         model: Model id.
         method: Method id.
         pretrain: Weights by name, file or URL; None for the card's default.
+        frontend: Front-end id; None for the one on the model's card.
         profile: auto, paper or demo.
         data: Folder, ``demo``, or None for the default place.
         cache: Cache folder.
@@ -46,6 +47,7 @@ class Request:
     method: str
     cache: Path
     pretrain: str | None = None
+    frontend: str | None = None
     profile: str = "auto"
     data: str | None = None
     settings: Sequence[str] = ()
@@ -123,10 +125,10 @@ def resolve(request: Request, source: Source, seeds: Sequence[int], notice: Noti
     from bench.data.frontends import FRONTENDS
 
     model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
-    _check_pair(model, method)
+    check_pair(model, method)
     named = request.pretrain is not None
     pretrain = request.pretrain if named else _default_pretrain(model, source.profile)
-    frontend = FRONTENDS.card(model.frontend)
+    frontend = FRONTENDS.card(request.frontend or model.frontend)
     device = choose_device(request.device)
     values = _merge(request, model, method, frontend, source.profile, str(pretrain))
     options = _build_options(values, model, method, frontend)
@@ -182,7 +184,8 @@ def _data_fields(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _check_pair(model: ModelCard, method: MethodCard) -> None:
+def check_pair(model: ModelCard, method: MethodCard) -> None:
+    """Refuse a method on a model that it cannot train; raises SpecError, which names the models that it can."""
     if method.needs_patches and not model.patches:
         import baselines
 

@@ -86,6 +86,10 @@ class RunSpec:
     specaug_freq_width: int = _identity("bins: widths are drawn below this", 48, low=0)
     specaug_time_masks: int = _identity("time masks per sample", 2, low=0)
     specaug_time_width: int = _identity("frames: widths are drawn below this", 160, low=0)
+    specaug_together: bool = _identity("whether one chance decides for all samples of a batch", False)
+    specaug_fill: str = _identity(
+        "value under the masks: the spectrogram's mean, or the front-end's lowest", "mean", choices=("mean", "lowest")
+    )
     time_shift: bool = _identity("circular shift in time by a random number of frames", False)
     best_min_se: float = _identity(
         "an epoch can be best only where Se is above this, percent", 5.0, low=0.0, high=100.0
@@ -109,7 +113,7 @@ class RunSpec:
 
     @property
     def milestone_epochs(self) -> tuple[int, ...]:
-        """The epochs of ``milestones``; none where the schedule is another than ``steps``.
+        """The epochs of ``milestones``; none where the schedule is not ``steps``.
 
         Raises:
             SpecError: If the schedule is ``steps`` and the text is no list of epochs.

@@ -34,6 +34,7 @@ def run(
         str | None,
         typer.Option(help="none, imagenet, imagenet+audioset, audioset, a file or a URL (default: the model's own)."),
     ] = None,
+    frontend: Annotated[str | None, typer.Option(help="Front-end id: ast or scl (default: the model's own).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed (default 1).")] = None,
     seeds: Annotated[str | None, typer.Option(help="Several seeds, one run each: 1-5 or 1,3,7.")] = None,
     data: Annotated[
@@ -86,6 +87,7 @@ def run(
             model=model,
             method=method,
             pretrain=pretrain,
+            frontend=frontend,
             profile=profile,
             data=data,
             cache=cache_folder(cache),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -226,7 +227,7 @@ def _make(
 
 def _lay_out(path: Path, shape: tuple[int, ...], recordings: Sequence[Recording]) -> list[Job]:
     """Write the file's header, reserve its space, so that a full disk shows at once, and say what goes where."""
-    row = shape[1] * shape[2] * 4
+    row = math.prod(shape[1:]) * 4
     with path.open("wb") as stream:
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)

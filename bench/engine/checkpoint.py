@@ -111,6 +111,23 @@ class Checkpoint:
             if other.is_dir() and other != state:
                 shutil.rmtree(other, ignore_errors=True)
 
+    def epochs_done(self) -> int:
+        """How many epochs the current state has behind it; 0 where there is none.
+
+        Raises:
+            StoreError: If there is a state but it cannot be read.
+        """
+        try:
+            state = current_state(self.folder)
+            return 0 if state is None else int(saved_position(state)["position"]["epoch"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"The saved state in {self.folder} cannot be read: {error}.", "Start the run anew with --rerun."
+        )
+
     def restore(self, selection: Selection) -> Position | None:
         """Load the current state into the prepared objects and the selection.
 
@@ -131,6 +148,4 @@ class Checkpoint:
             self.accelerator.load_state(str(state))
             return Position(**document["position"])
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, SafetensorError) as error:
-            raise StoreError(
-                f"The saved state in {self.folder} cannot be read: {error}.", "Start the run anew with --rerun."
-            ) from error
+            raise self._unreadable(error) from error

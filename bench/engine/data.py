@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from bench.data.bank import FeatureBank, Progress, prepare_bank
+from bench.data.frontends import FRONTENDS, BatchFrontEnd
 from bench.data.icbhi import Dataset, Recording, load_dataset
+from bench.engine.normalisation import BatchExtremes
 from bench.errors import DataError, SpecError
+from bench.options import build_options
 from bench.spec import RunSpec
 
 CLASSES = 4
@@ -26,6 +31,7 @@ class RunData:
         val: Rows of held-out training patients; empty without ``val_fraction``.
         test: Rows of the official test part, every one of its cycles once.
         recordings: The recordings by name.
+        extremes: Normalises batches where the front-end leaves that to the batch.
     """
 
     bank: FeatureBank
@@ -33,6 +39,12 @@ class RunData:
     val: np.ndarray
     test: np.ndarray
     recordings: Mapping[str, Recording]
+    extremes: BatchExtremes | None = None
+
+    def pictures(self, rows: np.ndarray) -> Tensor:
+        """Features of some rows as pictures with channels: (rows, channels, frames, mels), in memory of their own."""
+        features = torch.from_numpy(np.ascontiguousarray(self.bank.features[rows]))
+        return features[:, None] if features.ndim == 3 else features
 
     def keys(self, rows: np.ndarray) -> list[tuple[str, int]]:
         """Recording name and cycle index of some rows."""
@@ -104,7 +116,13 @@ def open_run_data(spec: RunSpec, on_progress: Progress | None = None) -> RunData
         workers=spec.workers or None,
         on_progress=on_progress,
     )
-    return split_rows(dataset, bank, spec)
+    return replace(split_rows(dataset, bank, spec), extremes=_extremes(spec, bank))
+
+
+def _extremes(spec: RunSpec, bank: FeatureBank) -> BatchExtremes | None:
+    entry = FRONTENDS.get(spec.frontend)
+    frontend = entry.load()(build_options(entry.card.options, spec.frontend_options, f"front-end {spec.frontend}"))
+    return BatchExtremes.of(frontend, bank.features) if isinstance(frontend, BatchFrontEnd) else None
 
 
 def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:

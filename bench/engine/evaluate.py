@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.engine.data import CLASSES
+from bench.engine.data import CLASSES, RunData
 from bench.engine.distributed import sum_over_processes
 from bench.errors import RunError
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def class_probabilities(
-    model: nn.Module, features: np.ndarray, rows: np.ndarray, accelerator: Accelerator, batch: int
+    model: nn.Module, data: RunData, rows: np.ndarray, accelerator: Accelerator, batch: int
 ) -> np.ndarray:
     """Evaluate a model on some rows of the feature bank, divided among the processes.
 
     Args:
         model: The bare model, x (batch, 1, frames, mels) → logits (batch, 4).
-        features: (cycles, frames, mels), the bank.
+        data: The bank, and how its batches are normalised where the front-end leaves that to the batch.
         rows: (n,) rows to evaluate.
         accelerator: Gives device, precision and this process's place.
         batch: Cycles per forward pass.
@@ -40,7 +40,9 @@ def class_probabilities(
     with torch.inference_mode(), accelerator.autocast():
         for start in range(0, len(mine), batch):
             part = mine[start : start + batch]
-            x = torch.from_numpy(np.ascontiguousarray(features[rows[part]]))[:, None].to(accelerator.device)
+            x = data.pictures(rows[part]).to(accelerator.device)
+            if data.extremes is not None:
+                x = data.extremes.in_evaluation(x, rows, part)
             scores[part, :CLASSES] = model(x).double().softmax(-1).cpu()
             scores[part, CLASSES] += 1
     scores = sum_over_processes(scores.to(_exchange_device(accelerator))).cpu()

@@ -3,45 +3,63 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from bench.errors import SpecError
+from methods.base import Stage
 
 FLOOR = 1e-3
 """The cosine's last value, as a share of the learning rate (official code @ 836b09f: 0.1 ** 3)."""
 
 
-def learning_rate(
-    epoch: int, epochs: int, lr: float, warmup_epochs: int = 0, milestones: Sequence[int] = (), decay: float = 0.1
-) -> float:
-    """Learning rate of an epoch: a cosine that is already below ``lr`` in epoch 1 and ends at ``lr`` / 1000, or steps.
+def learning_rate(stage: Stage, epoch: int) -> float:
+    """Learning rate of an epoch.
+
+    * ``cosine`` (Bae et al.): already below the base rate in epoch 1, and lr / 1000 in the last.
+    * ``steps``: multiplied by ``lr_decay`` after each milestone.
+    * ``wave`` (Moummad & Farrugia): a cosine that starts at the base rate, is at ``lr_floor`` after ``lr_period``
+      epochs, and goes up and down again until the end, as torch's CosineAnnealingLR does beyond its T_max.
+    * ``constant``.
+
+    The first W = ``warmup_epochs`` are scaled by epoch / (W + 1); the papers have none.
 
     Args:
-        epoch: 1..epochs.
-        epochs: Number of epochs.
-        lr: Base learning rate.
-        warmup_epochs: W; epochs 1..W are scaled by epoch / (W + 1). The paper has none.
-        milestones: Epochs after which the rate is multiplied by ``decay``; with any, there is no cosine.
-        decay: See ``milestones``.
+        stage: The stage: base rate, law and length.
+        epoch: 1..stage.epochs, counted within the stage.
 
     Raises:
-        SpecError: If the epoch or the warm-up lies outside the run.
+        SpecError: If the epoch or the warm-up lies outside the stage.
 
-    Source: official code @ 836b09f, ``util/misc.py`` (``adjust_learning_rate``).
+    Source: raymin0223/patch-mix_contrastive_learning @ 836b09f, ``util/misc.py`` (``adjust_learning_rate``);
+    ilyassmoummad/scl_icbhi2017 @ 76c4c99 (``wave``).
     """
-    if not 1 <= epoch <= epochs:
-        raise SpecError(f"Epoch {epoch} lies outside 1..{epochs}.")
-    if not 0 <= warmup_epochs < epochs:
-        raise SpecError(f"warmup_epochs is {warmup_epochs}, but must be at least 0 and below epochs ({epochs}).")
-    if milestones:
-        rate = lr * decay ** sum(epoch > milestone for milestone in milestones)
-    else:
-        floor = lr * FLOOR
-        rate = floor + (lr - floor) * (1 + math.cos(math.pi * epoch / epochs)) / 2
-    return rate * min(1.0, epoch / (warmup_epochs + 1))
+    if not 1 <= epoch <= stage.epochs:
+        raise SpecError(f"Epoch {epoch} lies outside 1..{stage.epochs}.")
+    if not 0 <= stage.warmup_epochs < stage.epochs:
+        raise SpecError(
+            f"warmup_epochs is {stage.warmup_epochs}, but must be at least 0 and below epochs ({stage.epochs})."
+        )
+    return _law(stage, epoch) * min(1.0, epoch / (stage.warmup_epochs + 1))
+
+
+def _law(stage: Stage, epoch: int) -> float:
+    if stage.schedule == "cosine":
+        return _cosine(stage.lr, stage.lr * FLOOR, epoch / stage.epochs)
+    if stage.schedule == "wave":
+        return _cosine(stage.lr, stage.lr_floor, (epoch - 1) / stage.lr_period)
+    if stage.schedule == "steps":
+        return stage.lr * stage.lr_decay ** sum(epoch > milestone for milestone in stage.milestones)
+    if stage.schedule == "constant":
+        return stage.lr
+    raise SpecError(f"Unknown schedule '{stage.schedule}'.")
+
+
+def _cosine(top: float, bottom: float, phase: float) -> float:
+    """From ``top`` at phase 0 to ``bottom`` at phase 1."""
+    return bottom + (top - bottom) * (1 + math.cos(math.pi * phase)) / 2
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> torch.optim.Adam:

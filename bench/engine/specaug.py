@@ -6,12 +6,16 @@ Drawing and applying are apart so that every process draws the same for the glob
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bench.data.frontends import FRONTENDS
 from bench.errors import SpecError
+from bench.options import build_options
+from bench.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ def draw_masks(
     freq_width: int,
     time_masks: int,
     time_width: int,
+    together: bool = False,
     rng: np.random.Generator,
 ) -> Masks:
     """Draw the masks of a global batch, each clip for itself.
@@ -70,12 +75,13 @@ def draw_masks(
         freq_width: Their widths are floor(U(0, freq_width)) bins.
         time_masks: Time masks per clip.
         time_width: Their widths are floor(U(0, time_width)) frames.
+        together: Whether all clips of the batch are masked, each by masks of its own, or none is (the SCL authors').
         rng: Generator; draws as many numbers whatever comes out.
 
     Raises:
         SpecError: If a mask can be wider than the spectrogram.
     """
-    applied = rng.random(batch) < probability
+    applied = np.broadcast_to(rng.random(1 if together else batch) < probability, batch)
     freq = _draw_axis(batch, mels, freq_masks, freq_width, "mel bins", rng)
     time = _draw_axis(batch, frames, time_masks, time_width, "frames", rng)
     freq[~applied] = 0
@@ -95,20 +101,41 @@ def _on(array: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(array).to(device, non_blocking=True)
 
 
-def apply_masks(x: Tensor, masks: Masks) -> Tensor:
+def mask_value(spec: RunSpec) -> float | None:
+    """The value that masks take, or None for the mean of the spectrogram.
+
+    Raises:
+        SpecError: If it is to be the front-end's lowest value, but the front-end does not say which that is.
+    """
+    if spec.specaug_fill == "mean":
+        return None
+    options: Any = build_options(FRONTENDS.card(spec.frontend).options, spec.frontend_options, spec.frontend)
+    if not hasattr(options, "lowest"):
+        raise SpecError(
+            f"specaug_fill is 'lowest', but the options of front-end {spec.frontend} have no `lowest` value.",
+            "Use --set specaug_fill=mean.",
+        )
+    return float(options.lowest)
+
+
+def apply_masks(x: Tensor, masks: Masks, value: float | None = None) -> Tensor:
     """Mask spectrograms, out of place: ``x`` may be a view of cached features.
 
-    Frequency masks take the mean of the spectrogram as it came in, time masks the mean after the frequency masks
+    Without a value, frequency masks take the mean of the spectrogram as it came in, time masks the mean after the
+    frequency masks
     (official code @ 836b09f, ``util/augmentation.py``, which writes into its input). The second mean follows from
     the bins' means of the first, so that no masked copy has to be read for it.
 
     Args:
         x: (batch, 1, frames, mels), finite, any device.
         masks: Of these rows.
+        value: What is written where a mask lies; None for the means.
 
     Returns:
         (batch, 1, frames, mels), new.
     """
+    if value is not None:
+        return _masked_by(x, masks, value)
     frames, mels = x.shape[2:]
     hidden = _on(_covered(masks.freq, mels), x.device)[:, None, None, :]
     rows = _on(np.flatnonzero(_covered(masks.time, frames)), x.device)
@@ -119,6 +146,12 @@ def apply_masks(x: Tensor, masks: Masks) -> Tensor:
     masked = torch.addcmul((hidden * before).to(x.dtype), x, (~hidden).to(x.dtype)).contiguous()
     masked.view(-1, mels)[rows] = after.view(-1, 1)[rows // frames]
     return masked
+
+
+def _masked_by(x: Tensor, masks: Masks, value: float) -> Tensor:
+    frames, mels = x.shape[2:]
+    covered = _covered(masks.time, frames)[:, None, :, None] | _covered(masks.freq, mels)[:, None, None, :]
+    return x.masked_fill(_on(covered, x.device), value)
 
 
 def draw_shift(batch: int, frames: int, rng: np.random.Generator) -> np.ndarray:

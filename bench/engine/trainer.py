@@ -30,11 +30,13 @@ from bench.engine.evaluate import class_probabilities
 from bench.engine.optimisation import StepAverage, build_optimizer, learning_rate
 from bench.engine.progress import TrainingProgress
 from bench.engine.selection import Selection
-from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift
+from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift, mask_value
+from bench.engine.stages import Place, freeze_others, plan_stages, set_training_mode
 from bench.errors import InterruptedRunError, RunError
 from bench.spec import RunSpec
 from leaderboard.files import atomic_path
 from leaderboard.metrics import score_cycles
+from methods import METHODS
 from methods.base import Batch, Draw
 
 CHECK_EVERY_ON_GPU = 16
@@ -138,13 +140,14 @@ class Trainer:
     def __init__(self, spec: RunSpec, data: RunData, folder: Path, processes: int = 1) -> None:
         self.spec, self.data, self.folder = spec, data, folder
         self.accelerator = build_accelerator(spec, processes)
-        graph = build_graph(spec, data)
+        built = build_graph(spec, data)
         if processes > 1:
-            graph.model = share_batch_statistics(graph.model, spec.device)
-        self.average = StepAverage(graph, spec.step_average)
-        optimizer = build_optimizer(graph.parameters(), spec.lr, spec.weight_decay)
-        self.graph, self.optimizer = self.accelerator.prepare(graph, optimizer)
-        self.bare: TrainingGraph = self.accelerator.unwrap_model(self.graph)
+            built.model = share_batch_statistics(built.model, spec.device)
+        self.model: Any = built.model
+        self.method: Any = built.method
+        self.plan = plan_stages(spec, self.method)
+        self.fill = mask_value(spec)
+        self.views = METHODS.card(spec.method).views
         self.selection = Selection(spec.best_min_se)
         self.checkpoint = Checkpoint(folder / "checkpoint", self.accelerator)
         self.steps = len(data.train) // spec.batch
@@ -161,17 +164,38 @@ class Trainer:
             StoreError: If a state cannot be saved or read.
         """
         spec = self.spec
+        self._enter(self.plan.at(self.checkpoint.epochs_done()))
         position = self.checkpoint.restore(self.selection) or Position()
         label = f"{spec.model} · {spec.method} · seed {spec.seed}"
         shown = self.accelerator.is_main_process
-        with StopRequest() as stop, TrainingProgress(label, spec.epochs, self.steps, shown) as progress:
+        with StopRequest() as stop, TrainingProgress(label, self.plan.epochs, self.steps, shown) as progress:
             if position.epoch or position.step:
                 progress.say(f"going on after epoch {position.epoch}, step {position.step}")
-            while position.epoch < spec.epochs:
+            while position.epoch < self.plan.epochs:
                 self._train_epoch(position, stop, progress)
                 progress.epoch(self._finish_epoch(position))
+                self._next_stage(position, progress)
                 self.checkpoint.save(position, self.selection)
         return Outcome(position, self.selection)
+
+    def _enter(self, place: Place) -> None:
+        """Prepare a stage: what it trains, and an optimiser of its own."""
+        self.place, stage = place, place.stage
+        # A fresh pair: the one before may be wrapped for precision or distribution.
+        self.bare = TrainingGraph(self.model, self.method)
+        freeze_others(self.bare, stage.trains)
+        self.average = StepAverage(self.bare, stage.step_average)
+        trained = [parameter for parameter in self.bare.parameters() if parameter.requires_grad]
+        self.accelerator.free_memory()
+        self.graph, self.optimizer = self.accelerator.prepare(
+            self.bare, build_optimizer(trained, stage.lr, stage.weight_decay)
+        )
+
+    def _next_stage(self, position: Position, progress: TrainingProgress) -> None:
+        """Enter the next stage at the end of one, before the state is saved: a state goes on with what it holds."""
+        if position.epoch == self.place.end and position.epoch < self.plan.epochs:
+            self._enter(self.plan.at(position.epoch))
+            progress.say(f"stage {self.place.index + 1} of {len(self.plan.stages)}: {self.place.stage.name}")
 
     def _train_epoch(self, position: Position, stop: StopRequest, progress: TrainingProgress) -> None:
         epoch, spec = position.epoch + 1, self.spec
@@ -179,7 +203,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.average.effective_lr(rate)
         order = stream(spec.seed, epoch).permutation(self.data.train)
-        self.bare.train()
+        set_training_mode(self.bare, self.place.stage.trains)
         began, pending = time.perf_counter(), list[Tensor]()
         before = position.epoch_seconds
         while position.step < self.steps:
@@ -194,19 +218,23 @@ class Trainer:
                     self._interrupt(position)
 
     def _rate(self, epoch: int) -> float:
-        spec = self.spec
-        return learning_rate(
-            epoch, spec.epochs, spec.lr, spec.warmup_epochs, milestones=spec.milestone_epochs, decay=spec.lr_decay
-        )
+        return learning_rate(self.place.stage, epoch - self.place.before)
 
     def _train_step(self, rows: np.ndarray, epoch: int, step: int) -> Tensor:
         rng = stream(self.spec.seed, epoch, step)
         # For models with random layers of their own; the draws of the global batch come from ``rng`` alone.
         torch.manual_seed(int(rng.integers(2**63)) + self.accelerator.process_index)
-        x = self._features(rows, rng)
+        first, second = self._views(rows, rng)
         labels = torch.from_numpy(self.data.bank.labels[rows]).to(self.accelerator.device)
-        draw = self.bare.method.draw(len(rows), rng)  # type: ignore[operator]
-        batch = Batch(features=x, labels=labels, local=self.local, gather=gather_rows)
+        draw = self.method.draw(len(rows), rng)
+        batch = Batch(
+            features=first,
+            second=second,
+            labels=labels,
+            local=self.local,
+            gather=gather_rows,
+            stage=self.place.index,
+        )
         self.average.before_step()
         losses: dict[str, Tensor] = self.graph(batch, draw)
         self.accelerator.backward(losses["loss"])
@@ -215,17 +243,29 @@ class Trainer:
         self.average.after_step()
         return losses["loss"].detach()
 
-    def _features(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
-        """Load this process's rows of the global batch, (local, 1, frames, mels), and augment them on the device."""
+    def _views(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
+        """Load this process's rows of the global batch and augment them on the device, twice if the method asks.
+
+        Returns:
+            Each view (local, 1, frames, mels).
+        """
+        x = self.data.pictures(rows[self.local]).to(self.accelerator.device)
+        if self.data.extremes is not None:
+            x = self.data.extremes.in_training(x, rows)
+        if not self.place.stage.augment:
+            return x, None
+        first = self._augment(x, len(rows), rng)
+        return first, self._augment(x, len(rows), rng) if self.views == 2 else None
+
+    def _augment(self, x: Tensor, rows: int, rng: np.random.Generator) -> Tensor:
+        """Augment this process's part of a global batch of ``rows``; drawn for all of it."""
         spec = self.spec
-        features = self.data.bank.features
-        x = torch.from_numpy(np.ascontiguousarray(features[rows[self.local]]))[:, None].to(self.accelerator.device)
-        frames, mels = features.shape[1:]
+        frames, mels = x.shape[2:]
         if spec.time_shift:
-            x = apply_shift(x, draw_shift(len(rows), frames, rng)[self.local])
+            x = apply_shift(x, draw_shift(rows, frames, rng)[self.local])
         if spec.specaug_probability > 0:
             masks = draw_masks(
-                len(rows),
+                rows,
                 frames,
                 mels,
                 probability=spec.specaug_probability,
@@ -233,9 +273,10 @@ class Trainer:
                 freq_width=spec.specaug_freq_width,
                 time_masks=spec.specaug_time_masks,
                 time_width=spec.specaug_time_width,
+                together=spec.specaug_together,
                 rng=rng,
             )
-            x = apply_masks(x, masks[self.local])
+            x = apply_masks(x, masks[self.local], self.fill)
         return x
 
     def _settle(self, pending: list[Tensor], position: Position, epoch: int, rate: float) -> float:
@@ -260,13 +301,7 @@ class Trainer:
 
     def _finish_epoch(self, position: Position) -> dict[str, Any]:
         began, epoch = time.perf_counter(), position.epoch + 1
-        scores, test = self._evaluate(self.data.test)
-        val = self._evaluate(self.data.val)[1] if len(self.data.val) else None
-        changed = self.selection.update(epoch, scores, test["4class"], val["4class"] if val else None)
-        for rule in changed:
-            # The last epoch's weights are wanted once: the state of every epoch is in the checkpoint already.
-            if rule != "last" or epoch == self.spec.epochs:
-                self._save_weights(rule)
+        test, val = self._judge(epoch) if self.place.stage.evaluated else (None, None)
         seconds = position.epoch_seconds + time.perf_counter() - began
         entry = {
             "epoch": epoch,
@@ -282,17 +317,26 @@ class Trainer:
         position.seconds += seconds
         return entry
 
+    def _judge(self, epoch: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """Evaluate test and held-out cycles; the weights of an epoch that a selection rule now holds are saved."""
+        scores, test = self._evaluate(self.data.test)
+        val = self._evaluate(self.data.val)[1] if len(self.data.val) else None
+        changed = self.selection.update(epoch, scores, test["4class"], val["4class"] if val else None)
+        for rule in changed:
+            # The last epoch's weights are wanted once: the state of every epoch is in the checkpoint already.
+            if rule != "last" or epoch == self.plan.epochs:
+                self._save_weights(rule)
+        return test, val
+
     def _evaluate(self, rows: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-        scores = class_probabilities(
-            self.bare.model, self.data.bank.features, rows, self.accelerator, self.spec.eval_batch
-        )
+        scores = class_probabilities(self.model, self.data, rows, self.accelerator, self.spec.eval_batch)
         return scores, score_cycles(self.data.bank.labels[rows], scores)
 
     def _save_weights(self, rule: str) -> None:
         if not self.accelerator.is_main_process:
             return
         with atomic_path(self.folder / "weights" / f"{rule}.safetensors") as path:
-            tensors = {name: value.detach().cpu().contiguous() for name, value in self.bare.model.state_dict().items()}
+            tensors = {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
             metadata = {"model": self.spec.model, "rule": rule, "run_id": self.spec.run_id}
             try:
                 save_file(tensors, path, metadata=metadata)

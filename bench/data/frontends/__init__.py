@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from bench.cards import FrontEndCard
-from bench.data.frontends.options import ASTFrontEndOptions
+from bench.data.frontends import cards
+from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
 from bench.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FRONTENDS", "ASTFrontEndOptions", "FrontEnd"]
+__all__ = ["FRONTENDS", "ASTFrontEndOptions", "BatchFrontEnd", "FrontEnd", "SCLFrontEndOptions"]
 
 
 class FrontEnd(Protocol):
     """What a registered front-end's builder returns when it is called with the options of its card."""
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """(frames, mels) of one cycle."""
+    def shape(self) -> tuple[int, ...]:
+        """What one cycle becomes: (frames, mels), or (channels, frames, mels)."""
         ...
 
     def features(
@@ -35,7 +36,7 @@ class FrontEnd(Protocol):
             name: What messages call the recording.
 
         Returns:
-            (cycles, frames, mels) float32.
+            (cycles, *shape) float32.
 
         Raises:
             DataError: If a cycle holds no sample of the recording.
@@ -43,27 +44,26 @@ class FrontEnd(Protocol):
         ...
 
 
-FRONTENDS: Registry[FrontEndCard] = Registry("front-end")
+@runtime_checkable
+class BatchFrontEnd(FrontEnd, Protocol):
+    """A front-end whose features are normalised only in the batch that they come in."""
 
-FRONTENDS.add(
-    "ast",
-    FrontEndCard(
-        id="ast",
-        title="AST log-mel filter bank",
-        summary=(
-            "Whole recording to 16 kHz, fades, cycle repeated to 8 s, Kaldi filter bank of 128 mels every 10 ms, "
-            "normalised with AudioSet's statistics: 798 x 128 per cycle."
-        ),
-        source="raymin0223/patch-mix_contrastive_learning @ 836b09f, util/icbhi_util.py lines 183-238 and 397-398",
-        fidelity="authors' code",
-        citation=(
-            "@inproceedings{bae2023patchmix, title={Patch-Mix Contrastive Learning with Audio Spectrogram Transformer "
-            "on Respiratory Sound Classification}, author={Bae, Sangmin and Kim, June-Woo and Cho, Won-Yang and "
-            "Baek, Hyerim and Son, Soyoun and Lee, Byungjo and Ha, Changwan and Tae, Kyongpil and Kim, Sungnyun and "
-            "Yun, Se-Young}, booktitle={Proc. INTERSPEECH}, year={2023}}"
-        ),
-        options=ASTFrontEndOptions,
-        version=1,
-    ),
-    "bench.data.frontends.ast:ASTFrontEnd",
-)
+    @property
+    def evaluation_batch(self) -> int:
+        """Cycles that share their extremes in an evaluation, in the data set's order."""
+        ...
+
+    def normalise(self, features: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """Normalise features (batch, 1, frames, mels) by the smallest and largest value of each row's group.
+
+        Args:
+            features: As the bank holds them.
+            low: (batch,) smallest value of the group that the row belongs to.
+            high: (batch,) largest value.
+        """
+        ...
+
+
+FRONTENDS: Registry[FrontEndCard] = Registry("front-end")
+FRONTENDS.add("ast", cards.AST, "bench.data.frontends.ast:ASTFrontEnd")
+FRONTENDS.add("scl", cards.SCL, "bench.data.frontends.scl:build")

@@ -18,7 +18,8 @@ from golden_rules import rng
 from torchaudio.compliance import kaldi
 
 from bench.data.frontends import FRONTENDS, ASTFrontEndOptions
-from bench.data.frontends.ast import ASTFrontEnd, cut_cycles, fade_, log_mel, resample_recording
+from bench.data.frontends.ast import ASTFrontEnd, cut_cycles, log_mel
+from bench.data.frontends.waveform import fade_, resample_recording
 from bench.data.samples import read_samples
 from bench.errors import DataError, SpecError
 from bench.options import build_options

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bench.engine.optimisation import StepAverage, average_state, build_optimizer, learning_rate
 from bench.errors import SpecError
+from methods.base import Stage
 
 
 @pytest.mark.golden
@@ -36,36 +37,60 @@ def test_learning_rate_of_a_generated_run(golden):
 @pytest.mark.golden
 def test_learning_rate_in_steps(golden):
     expected = golden.json("schedule.json")["steps_lr1e-3_200_epochs_decay_120_160"]
-    ours = [learning_rate(epoch, 200, 1e-3, milestones=(120, 160)) for epoch in range(1, 201)]
-    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-15)
+    steps = stage(200, 1e-3, schedule="steps", milestones=(120, 160))
+    np.testing.assert_allclose(rates(steps), expected, rtol=0, atol=1e-15)
+
+
+def stage(epochs: int, lr: float, schedule: str = "cosine", **fields) -> Stage:
+    return Stage(name="training", epochs=epochs, lr=lr, weight_decay=0.0, schedule=schedule, **fields)
+
+
+def rates(plan: Stage) -> list[float]:
+    return [learning_rate(plan, epoch) for epoch in range(1, plan.epochs + 1)]
 
 
 def check_rates(expected: list[float], lr: float, epochs: int) -> None:
-    ours = [learning_rate(epoch, epochs, lr) for epoch in range(1, epochs + 1)]
-    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(rates(stage(epochs, lr)), expected, rtol=0, atol=1e-15)
 
 
 def test_learning_rate_ends_at_a_thousandth():
-    assert learning_rate(50, 50, 5e-5) == pytest.approx(5e-8, rel=1e-12)
-    assert learning_rate(1, 50, 5e-5) < 5e-5
+    found = rates(stage(50, 5e-5))
+    assert found[-1] == pytest.approx(5e-8, rel=1e-12)
+    assert found[0] < 5e-5
+
+
+def test_a_wave_is_the_cosine_of_torch_beyond_its_period():
+    wave = stage(100, 1e-3, schedule="wave", lr_period=40, lr_floor=1e-6)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1e-3)
+    law = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=40, eta_min=1e-6)
+    expected = []
+    for _ in range(100):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        law.step()
+    np.testing.assert_allclose(rates(wave), expected, rtol=1e-9)
+    assert rates(wave)[80] == pytest.approx(1e-3)
+
+
+def test_a_constant_rate_is_constant():
+    assert set(rates(stage(5, 0.1, schedule="constant"))) == {0.1}
 
 
 def test_warm_up_rises_to_the_cosine():
-    plain = [learning_rate(epoch, 10, 1.0) for epoch in range(1, 11)]
-    warm = [learning_rate(epoch, 10, 1.0, warmup_epochs=3) for epoch in range(1, 11)]
-    np.testing.assert_allclose(warm, np.array([0.25, 0.5, 0.75, *[1.0] * 7]) * plain)
+    warm = np.array([0.25, 0.5, 0.75, *[1.0] * 7])
+    np.testing.assert_allclose(rates(stage(10, 1.0, warmup_epochs=3)), warm * rates(stage(10, 1.0)))
 
 
 @pytest.mark.parametrize("epoch", [0, 11])
-def test_an_epoch_outside_the_run_is_refused(epoch):
+def test_an_epoch_outside_the_stage_is_refused(epoch):
     with pytest.raises(SpecError, match=f"Epoch {epoch} lies outside 1..10"):
-        learning_rate(epoch, 10, 1.0)
+        learning_rate(stage(10, 1.0), epoch)
 
 
 @pytest.mark.parametrize("warmup", [-1, 10])
 def test_a_warm_up_longer_than_the_run_is_refused(warmup):
     with pytest.raises(SpecError, match=rf"warmup_epochs is {warmup}, but must be at least 0 and below epochs \(10\)"):
-        learning_rate(1, 10, 1.0, warmup_epochs=warmup)
+        learning_rate(stage(10, 1.0, warmup_epochs=warmup), 1)
 
 
 def small_network() -> nn.Sequential:

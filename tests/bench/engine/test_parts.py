@@ -11,9 +11,13 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from bench.engine.data import hold_out_patients
+from bench.data.bank import FeatureBank
+from bench.data.frontends import SCLFrontEndOptions
+from bench.data.frontends.scl import build, normalise
+from bench.engine.data import RunData, hold_out_patients
 from bench.engine.distributed import STORE_VARIABLE, GlobalBatchNorm, gather_rows, join_group, leave_group
 from bench.engine.evaluate import class_probabilities
+from bench.engine.normalisation import BatchExtremes
 from bench.engine.selection import Selection
 from bench.errors import RunError, SpecError
 
@@ -170,11 +174,17 @@ class Sum(nn.Module):
         return torch.stack([total, -total, torch.zeros_like(total), torch.ones_like(total)], 1)
 
 
+def run_data(features, extremes=None):
+    rows = np.arange(len(features))
+    bank = FeatureBank(features, (), np.zeros(len(features), dtype=np.int64), Path("features.npy"))
+    return RunData(bank=bank, train=rows, val=rows[:0], test=rows, recordings={}, extremes=extremes)
+
+
 @pytest.mark.parametrize("batch", [1, 3, 7, 100])
 def test_every_row_is_evaluated_once_and_in_order(batch):
     features = np.random.default_rng(0).standard_normal((10, 3, 2)).astype(np.float32)
     rows = np.array([9, 2, 4, 0, 7, 1, 3])
-    scores = class_probabilities(Sum(), features, rows, Accelerator(cpu=True), batch)
+    scores = class_probabilities(Sum(), run_data(features), rows, Accelerator(cpu=True), batch)
     expected = Sum()(torch.from_numpy(features[rows])[:, None]).double().softmax(-1).numpy()
     assert scores.shape == (7, 4)
     np.testing.assert_allclose(scores, expected, atol=1e-12)
@@ -183,7 +193,7 @@ def test_every_row_is_evaluated_once_and_in_order(batch):
 def test_outputs_that_are_not_finite_stop_the_run():
     features = np.full((2, 3, 2), np.nan, dtype=np.float32)
     with pytest.raises(RunError, match="not finite"):
-        class_probabilities(Sum(), features, np.arange(2), Accelerator(cpu=True), 2)
+        class_probabilities(Sum(), run_data(features), np.arange(2), Accelerator(cpu=True), 2)
 
 
 def test_the_cached_features_cannot_be_written(small_data, small_cache):
@@ -195,3 +205,33 @@ def test_the_cached_features_cannot_be_written(small_data, small_cache):
     bank = prepare_bank(dataset, "ast", {"seconds": 1.0}, small_cache)
     with pytest.raises(ValueError, match="read-only"):
         bank.features[0, 0, 0] = 1.0
+
+
+class TestBatchExtremes:
+    """The SCL authors' quirk: features depend on the clips beside them, yet never on processes or batch sizes."""
+
+    features = np.random.default_rng(1).uniform(-90, 10, (7, 5, 3)).astype(np.float32)
+    frontend = build(SCLFrontEndOptions(normalise="batch", evaluation_batch=3))
+
+    def extremes(self):
+        return BatchExtremes.of(self.frontend, self.features)
+
+    def test_a_training_batch_is_normalised_by_all_of_its_rows(self):
+        rows, local = np.array([4, 0, 6, 2]), slice(1, 3)
+        whole = torch.from_numpy(self.features[rows])
+        expected = normalise(whole, whole.min().repeat(4), whole.max().repeat(4))
+        found = self.extremes().in_training(whole[local, None], rows)
+        torch.testing.assert_close(found[:, 0], expected[local])
+        assert expected.max().item() == pytest.approx((1 - 0.3690) / 0.0255)
+
+    @pytest.mark.parametrize("batch", [1, 2, 7])
+    def test_an_evaluation_has_groups_of_its_own(self, batch):
+        rows = np.array([1, 2, 3, 4, 5, 6, 0])
+        expected = []
+        for start in (0, 3, 6):
+            group = torch.from_numpy(self.features[rows[start : start + 3]])
+            expected.append(normalise(group, group.min().repeat(len(group)), group.max().repeat(len(group))))
+        data = run_data(self.features, self.extremes())
+        found = class_probabilities(Sum(), data, rows, Accelerator(cpu=True), batch)
+        logits = Sum()(torch.cat(expected)[:, None]).double().softmax(-1).numpy()
+        np.testing.assert_allclose(found, logits, atol=1e-6)

@@ -1,0 +1,201 @@
+"""Waveforms before any spectrogram: resampling to 16 kHz, fades, cycles of one length; shared by the front-ends.
+
+The reference is torchaudio: ``transforms.Resample`` (windowed sinc, Hann, half-width 6, roll-off 0.99) and
+``transforms.Fade`` (linear). Resampling kernels are made once, not once per file; a kernel is a band (at 44.1 kHz each
+of its 160 phases has about 34 taps in a row of 475), so neighbouring phases form small dense matrix products over the
+few samples that they share.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bench.data.frontends.options import SAMPLE_RATE
+from bench.errors import DataError
+
+FADE = SAMPLE_RATE // 16
+"""Samples of a fade (62.5 ms)."""
+
+SINC_ZEROS = 6
+ROLL_OFF = 0.99
+# Outputs of one matrix product in resampling: more waste the band's zeros, fewer waste the matrix unit.
+PHASES_PER_BAND = 32
+
+
+@dataclass(frozen=True)
+class Band:
+    """The filters of neighbouring outputs over the inputs that they share.
+
+    Attributes:
+        first: First input that the product reads, counted from the start of its row.
+        outputs: Which outputs of a row it makes.
+        kernel: (inputs, outputs) float32.
+    """
+
+    first: int
+    outputs: slice
+    kernel: Tensor
+
+
+@dataclass(frozen=True)
+class Resampler:
+    """Bands that turn every ``inputs`` samples into ``outputs`` samples.
+
+    Attributes:
+        inputs: Samples from one row to the next.
+        outputs: Samples that a row makes.
+        margin: Samples that a row reads beyond both of its ends, at most.
+        bands: The filters.
+    """
+
+    inputs: int
+    outputs: int
+    margin: int
+    bands: tuple[Band, ...]
+
+
+def _sinc_kernel(positions: Tensor, phases: Tensor, old: int, new: int) -> Tensor:
+    """Weights of inputs (inputs, 1) for output phases (1, outputs); phases in float32, as torchaudio has them."""
+    base = min(old, new) * ROLL_OFF
+    t = (positions.double() / old - (phases / new).double()) * base
+    t = t.clamp(-SINC_ZEROS, SINC_ZEROS)
+    window = torch.cos(t * math.pi / SINC_ZEROS / 2) ** 2
+    return (torch.sinc(t) * window * (base / old)).float()
+
+
+def _band(start: int, stop: int, old: int, new: int, margin: int) -> Band:
+    outputs = torch.arange(start, stop)
+    first = start * old // new - margin
+    last = (stop - 1) * old // new + margin + 1
+    period, phase = outputs // new, outputs % new
+    positions = torch.arange(first, last + 1)[:, None] - period * old
+    return Band(first, slice(start, stop), _sinc_kernel(positions, phase[None], old, new))
+
+
+@functools.lru_cache(maxsize=16)
+def resampler(rate: int) -> Resampler:
+    """The filters from ``rate`` to 16 kHz, made once per process and rate.
+
+    Args:
+        rate: Hz.
+    """
+    common = math.gcd(rate, SAMPLE_RATE)
+    old, new = rate // common, SAMPLE_RATE // common
+    margin = math.ceil(SINC_ZEROS * old / (min(old, new) * ROLL_OFF))
+    periods = math.ceil(PHASES_PER_BAND / new)
+    outputs = periods * new
+    bands = tuple(
+        _band(start, min(start + PHASES_PER_BAND, outputs), old, new, margin)
+        for start in range(0, outputs, PHASES_PER_BAND)
+    )
+    return Resampler(periods * old, outputs, margin + 1, bands)
+
+
+def resample_recording(wave: Tensor, rate: int) -> Tensor:
+    """Resample a whole recording to 16 kHz; equals ``torchaudio.transforms.Resample(rate, 16000)``.
+
+    Args:
+        wave: (samples,) float32 at ``rate``.
+        rate: Hz.
+
+    Returns:
+        (ceil(samples * 16000 / rate),) float32. The length is exact, as in the torchaudio that the authors used
+        (torchaudio 2.11 computes it in float32, which differs for recordings of many hours only).
+    """
+    if rate == SAMPLE_RATE:
+        return wave
+    filters = resampler(rate)
+    length = -(-wave.numel() * SAMPLE_RATE // rate)
+    rows = -(-length // filters.outputs)
+    padding = rows * filters.inputs + filters.margin - wave.numel()
+    padded = functional.pad(wave, (filters.margin, padding))
+    result = torch.empty(rows, filters.outputs)
+    for band in filters.bands:
+        seen = padded.as_strided((rows, len(band.kernel)), (filters.inputs, 1), filters.margin + band.first)
+        torch.mm(seen, band.kernel, out=result[:, band.outputs])
+    return result.view(-1)[:length]
+
+
+@functools.lru_cache(maxsize=4)
+def _ramps(size: int) -> tuple[Tensor, Tensor]:
+    """Factors of a fade in and of a fade out."""
+    rising = torch.linspace(0, 1, size)
+    return rising, 1 - rising
+
+
+def fade_(wave: Tensor, *, begin: bool = True, end: bool = True) -> Tensor:
+    """Fade a waveform in and out in place, linearly over 62.5 ms (``torchaudio.transforms.Fade``).
+
+    A waveform shorter than a fade is faded over its whole length; torchaudio refuses it.
+
+    Args:
+        wave: (samples,) at 16 kHz.
+        begin: Whether to fade in.
+        end: Whether to fade out.
+
+    Returns:
+        ``wave`` itself.
+    """
+    size = min(FADE, wave.numel())
+    rising, falling = _ramps(size)
+    if begin:
+        wave[:size].mul_(rising)
+    if end:
+        wave[wave.numel() - size :].mul_(falling)
+    return wave
+
+
+def cycle_samples(
+    spans: Sequence[tuple[float, float]], length: int, name: str = "the recording", *, rate: int = SAMPLE_RATE
+) -> list[slice]:
+    """Where the cycles lie in a recording: times are truncated to samples and clamped to the recording.
+
+    Args:
+        spans: Start and end of each cycle, seconds.
+        length: Samples of the recording.
+        name: What messages call the recording.
+        rate: Sampling rate of the recording, Hz.
+
+    Raises:
+        DataError: If a cycle holds no sample.
+    """
+    found = []
+    for index, (start, end) in enumerate(spans):
+        first, last = (min(int(time * rate), length) for time in (start, end))
+        if first >= last:
+            raise DataError(
+                f"Cycle {index} of {name} ({start} s to {end} s) holds no sample of a recording of "
+                f"{length / rate:.3f} s.",
+                "Run 'bench data verify': the annotation or the audio file is not the official one.",
+            )
+        found.append(slice(first, last))
+    return found
+
+
+def repeat_(rows: Tensor, given: int) -> None:
+    """Repeat the first ``given`` rows until the end, in place, twice as many at a time."""
+    while given < len(rows):
+        step = min(given, len(rows) - given)
+        rows[given : given + step] = rows[:step]
+        given += step
+
+
+def fit_cycle(cycle: Tensor, out: Tensor) -> None:
+    """Bring a cycle to a fixed length: cut it (no fade), or repeat it and fade out the end (official code, D3).
+
+    Args:
+        cycle: (n,) at 16 kHz, n > 0.
+        out: (samples,), written.
+    """
+    given = min(cycle.numel(), out.numel())
+    out[:given] = cycle[:given]
+    repeat_(out, given)
+    if cycle.numel() <= out.numel():
+        fade_(out, begin=False)

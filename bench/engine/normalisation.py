@@ -1,0 +1,68 @@
+"""Normalisation by the extremes of a batch, for front-ends whose features depend on the clips beside them.
+
+The extremes of every cycle are known from the bank, so those of a batch follow without looking at other processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.data.frontends import BatchFrontEnd
+
+
+@dataclass(frozen=True)
+class BatchExtremes:
+    """Smallest and largest value of each row of a bank, and the front-end that normalises by them.
+
+    Attributes:
+        frontend: Normalises features by the extremes of a group.
+        low: (cycles,) float32.
+        high: (cycles,) float32.
+    """
+
+    frontend: BatchFrontEnd
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, frontend: BatchFrontEnd, features: np.ndarray) -> BatchExtremes:
+        """Look through a bank once.
+
+        Args:
+            frontend: What made it.
+            features: (cycles, frames, mels).
+        """
+        # One cycle at a time: the bank is a file that need not fit into memory.
+        pairs = np.array([(row.min(), row.max()) for row in features], dtype=np.float32).reshape(-1, 2)
+        return cls(frontend, pairs[:, 0], pairs[:, 1])
+
+    def in_training(self, x: Tensor, rows: np.ndarray) -> Tensor:
+        """Normalise a process's part of a global batch.
+
+        Args:
+            x: (local, 1, frames, mels).
+            rows: (global,) rows of the bank, of the whole batch.
+        """
+        low, high = (np.full(len(x), value, np.float32) for value in (self.low[rows].min(), self.high[rows].max()))
+        return self._normalise(x, low, high)
+
+    def in_evaluation(self, x: Tensor, rows: np.ndarray, part: np.ndarray) -> Tensor:
+        """Normalise some cycles of an evaluation, in groups that do not depend on processes or batches.
+
+        Args:
+            x: (batch, 1, frames, mels), the cycles ``rows[part]``.
+            rows: (n,) rows of the bank that are evaluated, in the data set's order.
+            part: (batch,) positions in ``rows``.
+        """
+        size = self.frontend.evaluation_batch
+        starts = np.arange(0, len(rows), size)
+        low = np.minimum.reduceat(self.low[rows], starts)[part // size]
+        high = np.maximum.reduceat(self.high[rows], starts)[part // size]
+        return self._normalise(x, low, high)
+
+    def _normalise(self, x: Tensor, low: np.ndarray, high: np.ndarray) -> Tensor:
+        return self.frontend.normalise(x, torch.from_numpy(low).to(x.device), torch.from_numpy(high).to(x.device))

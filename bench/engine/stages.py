@@ -1,0 +1,135 @@
+"""The stages of a run: which one an epoch belongs to, and which parts of the model it trains.
+
+Most methods have one stage, the one that the spec describes. Epochs are counted through all stages, so that an
+epoch's number alone says where a run stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import SpecError
+from bench.spec import SCHEDULES, RunSpec
+from methods.base import PARTS, Stage, StagedMethod
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Place:
+    """A stage among others.
+
+    Attributes:
+        index: Its number, from 0.
+        stage: The stage.
+        before: Epochs of the stages before it.
+    """
+
+    index: int
+    stage: Stage
+    before: int
+
+    @property
+    def end(self) -> int:
+        """Epochs of a run that are done when this stage is."""
+        return self.before + self.stage.epochs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The stages of a run in their order."""
+
+    stages: tuple[Stage, ...]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages."""
+        return sum(stage.epochs for stage in self.stages)
+
+    def at(self, done: int) -> Place:
+        """The stage that comes next.
+
+        Args:
+            done: Epochs that are done; after the last one the last stage is given.
+        """
+        before = 0
+        for index, stage in enumerate(self.stages):
+            last = index == len(self.stages) - 1
+            if done < before + stage.epochs or last:
+                return Place(index, stage, before)
+            before += stage.epochs
+        raise AssertionError("a plan has at least one stage")
+
+
+def plan_stages(spec: RunSpec, method: object) -> Plan:
+    """Plan a run: the spec's stage, or those that the method makes of it.
+
+    Args:
+        spec: What to run.
+        method: The built method.
+
+    Raises:
+        SpecError: If the method's stages cannot be run.
+    """
+    first = Stage(
+        name="training",
+        epochs=spec.epochs,
+        lr=spec.lr,
+        weight_decay=spec.weight_decay,
+        schedule=spec.schedule,
+        milestones=spec.milestone_epochs,
+        lr_decay=spec.lr_decay,
+        lr_period=spec.lr_period,
+        lr_floor=spec.lr_floor,
+        warmup_epochs=spec.warmup_epochs,
+        step_average=spec.step_average,
+    )
+    stages = method.stages(first) if isinstance(method, StagedMethod) else (first,)
+    _check(stages, spec.method)
+    return Plan(tuple(stages))
+
+
+def _check(stages: tuple[Stage, ...], method: str) -> None:
+    if not stages or not stages[-1].evaluated:
+        raise SpecError(f"The last stage of method {method} is not evaluated, so a run of it would have no result.")
+    for stage in stages:
+        unknown = set(stage.trains) - set(PARTS)
+        if not stage.trains or unknown:
+            raise SpecError(f"Stage '{stage.name}' of method {method} trains {stage.trains}, but parts are {PARTS}.")
+        if stage.schedule not in SCHEDULES:
+            raise SpecError(
+                f"Stage '{stage.name}' of method {method} has the schedule '{stage.schedule}', "
+                f"but must have one of {', '.join(SCHEDULES)}."
+            )
+        if stage.epochs < 1:
+            raise SpecError(f"Stage '{stage.name}' of method {method} has {stage.epochs} epochs, but needs at least 1.")
+
+
+def freeze_others(graph: Any, trains: Collection[str]) -> None:
+    """Let gradients reach the trained parts alone.
+
+    Args:
+        graph: Model and method; see ``bench.engine.trainer.TrainingGraph``.
+        trains: Parts (:data:`methods.base.PARTS`) that are trained.
+    """
+    for part, parameters in _parameters(graph).items():
+        for parameter in parameters:
+            parameter.requires_grad_(part in trains)
+
+
+def set_training_mode(graph: Any, trains: Collection[str]) -> None:
+    """Put the trained parts into training mode and the frozen ones into evaluation mode."""
+    graph.train()
+    graph.model.train("encoder" in trains)
+    graph.model.classifier.train("classifier" in trains)
+    graph.method.train("method" in trains)
+
+
+def _parameters(graph: Any) -> dict[str, list[nn.Parameter]]:
+    classifier = list(graph.model.classifier.parameters())
+    known = {id(parameter) for parameter in classifier}
+    encoder = [parameter for parameter in graph.model.parameters() if id(parameter) not in known]
+    return {"encoder": encoder, "classifier": classifier, "method": list(graph.method.parameters())}

@@ -1,0 +1,65 @@
+"""One, two and three processes give the same parameters after five steps, for every method (fp32, 1e-5)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from baselines import MODELS
+from methods import METHODS
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[3]
+SMALL_AST = {"embed_dim": 16, "depth": 1, "heads": 2, "stride": 8, "frames": 32, "mels": 24}
+BATCH_NORM = ("resnet18", {})
+CL_OPTIONS = [
+    {"target": "stop-hz"},
+    {"target": "z"},
+    {"target": "hz"},
+    {"negatives": "different-label"},
+    {"mix": "t-patch", "target": "hz", "negatives": "different-label"},
+]
+
+
+def case(model: str, model_options: dict, method: str, **method_options: object) -> dict:
+    if "probe_epochs" in METHODS.card(method).options.__dataclass_fields__:
+        method_options["probe_epochs"] = 1
+    return {"model": model, "model_options": model_options, "method": method, "method_options": method_options}
+
+
+CASES = {f"ast-{entry.id}": case("ast", SMALL_AST, entry.id) for entry in METHODS}
+CASES |= {f"ast-cl-{k}": case("ast", SMALL_AST, "patchmix-cl", **options) for k, options in enumerate(CL_OPTIONS)}
+CASES |= {f"norm-{e.id}": case(*BATCH_NORM, e.id) for e in METHODS if not e.card.needs_patches}
+CASES["efficientnet"] = case("efficientnet-b0", {"drop_path": 0.0}, "ce")
+assert all(model in MODELS for model in (c["model"] for c in CASES.values()))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("five-steps")
+    (folder / "cases.json").write_text(json.dumps(CASES))
+    script = ROOT / "tests" / "support" / "five_steps.py"
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    for processes in (1, 2, 3):
+        subprocess.run([sys.executable, str(script), str(folder), str(processes)], check=True, env=env, timeout=390)
+    return folder
+
+
+def parameters(folder: Path, processes: int, name: str) -> dict:
+    return load_file(folder / str(processes) / f"{name}.safetensors")
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("name", CASES)
+def test_processes_share_a_batch_without_changing_it(trained, name, processes):
+    one, several = parameters(trained, 1, name), parameters(trained, processes, name)
+    assert one.keys() == several.keys()
+    worst = max((one[key].double() - several[key].double()).abs().max().item() for key in one)
+    assert worst < 1e-5

@@ -1,0 +1,103 @@
+"""Trains five steps of a stage in one of several processes and keeps the parameters: what a batch means is compared.
+
+``python five_steps.py FOLDER PROCESSES`` starts that many processes; each trains every case of ``FOLDER/cases.json``
+on the same pretend features, and the first one writes ``FOLDER/PROCESSES/NAME.safetensors``.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+STEPS, BATCH, TEST = 5, 6, 4
+SHAPE = (32, 24)
+
+
+def spec_of(case: dict[str, Any]) -> Any:
+    from bench.spec import RunSpec
+
+    fields = {"lr": 5e-5, "epochs": 1, "batch": BATCH, "specaug_time_width": 8, "specaug_freq_width": 6, "seed": 3}
+    names = ("model", "model_options", "method", "method_options")
+    return RunSpec(
+        **{name: case[name] for name in names},
+        **{**fields, **case.get("fields", {})},
+        pretrain="none",
+        frontend="ast",
+        frontend_version=1,
+        frontend_options={},
+        dataset="demo",
+        data_fingerprint="0" * 64,
+    )
+
+
+def run_data() -> Any:
+    import numpy as np
+
+    from bench.data.bank import FeatureBank
+    from bench.engine.data import RunData
+
+    rng = np.random.default_rng(0)
+    rows = STEPS * BATCH + TEST
+    labels = np.arange(rows) % 4
+    features = (rng.standard_normal((rows, *SHAPE)) + labels[:, None, None] / 4).astype(np.float32)
+    bank = FeatureBank(features, (), labels, Path("features.npy"))
+    train, test = np.arange(STEPS * BATCH), np.arange(STEPS * BATCH, rows)
+    return RunData(bank=bank, train=train, val=train[:0], test=test, recordings={})
+
+
+def train(folder: Path, processes: int) -> None:
+    """Train every case; the process group, if there is one, has been joined."""
+    from safetensors.torch import save_file
+
+    from bench.engine.trainer import Trainer
+
+    cases = json.loads((folder / "cases.json").read_text())
+    for name, case in cases.items():
+        trainer = Trainer(spec_of(case), run_data(), folder / f"{processes}" / f"run-{name}", processes)
+        trainer.fit()
+        if trainer.accelerator.is_main_process:
+            state = {key: value.contiguous() for key, value in trainer.bare.state_dict().items()}
+            save_file(state, folder / f"{processes}" / f"{name}.safetensors")
+        trainer.accelerator.free_memory()
+
+
+def one_rank(rank: int, processes: int, store: str, folder: Path) -> None:
+    from bench.engine.distributed import STORE_VARIABLE, join_group, leave_group
+
+    ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    sizes = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+    os.environ.update({**ranks, **sizes, "GLOO_SOCKET_IFNAME": "lo", STORE_VARIABLE: store})
+    import torch
+
+    torch.set_num_threads(1)
+    join_group("cpu")
+    train(folder, processes)
+    leave_group()
+
+
+def main() -> None:
+    folder, processes = Path(sys.argv[1]), int(sys.argv[2])
+    (folder / str(processes)).mkdir()
+    if processes == 1:
+        train(folder, 1)
+        return
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as meeting:
+        ranks = [
+            context.Process(target=one_rank, args=(rank, processes, f"{meeting}/store", folder))
+            for rank in range(processes)
+        ]
+        for rank in ranks:
+            rank.start()
+        for rank in ranks:
+            rank.join()
+    sys.exit(max(abs(rank.exitcode or 0) for rank in ranks))
+
+
+if __name__ == "__main__":
+    main()
