@@ -13,6 +13,7 @@ from bench.data.icbhi import Dataset, find_dataset, load_dataset
 from bench.errors import DataError, SpecError
 from bench.options import build_options
 from bench.paths import data_folder
+from bench.plugins import extensions, load_plugins
 from bench.registry import suggestion
 from bench.spec import DEVICES, PRECISIONS, RunSpec, check_field, settable_fields
 
@@ -40,6 +41,7 @@ class Request:
         processes: Number of processes.
         device: auto, cpu or cuda.
         precision: auto, fp32, bf16 or fp16.
+        plugins: Plug-in files that ids are looked up in.
     """
 
     model: str
@@ -54,6 +56,7 @@ class Request:
     processes: int = 1
     device: str = "auto"
     precision: str = "auto"
+    plugins: Sequence[str | Path] = ()
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ def resolve(request: Request, source: Source, seeds: Sequence[int], notice: Noti
     from baselines.weights import locate
     from bench.data.frontends import FRONTENDS
 
+    plugins = load_plugins(request.plugins)
     model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
     _check_pair(model, method)
     named = request.pretrain is not None
@@ -146,6 +150,8 @@ def resolve(request: Request, source: Source, seeds: Sequence[int], notice: Noti
         frontend_version=frontend.version,
         frontend_options=options["frontend"],
         precision=choose_precision(request.precision, device),
+        extensions=extensions(model.id, method.id, frontend.id),
+        plugins=plugins,
         profile=source.profile,
         device=device,
         processes=request.processes,

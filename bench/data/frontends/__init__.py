@@ -43,7 +43,7 @@ class FrontEnd(Protocol):
         ...
 
 
-FRONTENDS: Registry[FrontEndCard] = Registry("front-end")
+FRONTENDS: Registry[FrontEndCard] = Registry("front-end", FrontEndCard, "lungbench.frontends")
 
 FRONTENDS.add(
     "ast",
