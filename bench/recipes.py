@@ -127,7 +127,7 @@ def resolve(request: Request, source: Source, seeds: Sequence[int], notice: Noti
 
     plugins = load_plugins(request.plugins)
     model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
-    _check_pair(model, method)
+    check_pair(model, method)
     named = request.pretrain is not None
     pretrain = request.pretrain if named else _default_pretrain(model, source.profile)
     frontend = FRONTENDS.card(model.frontend)
@@ -188,7 +188,12 @@ def _data_fields(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _check_pair(model: ModelCard, method: MethodCard) -> None:
+def check_pair(model: ModelCard, method: MethodCard) -> None:
+    """Check that a method can train a model.
+
+    Raises:
+        SpecError: If it needs patches and the model has none.
+    """
     if method.needs_patches and not model.patches:
         import baselines
 

@@ -145,7 +145,9 @@ def _print_card(console: Console, document: Mapping[str, Any]) -> None:
     for name in FACTS:
         if document.get(name) not in (None, ""):
             label = name.replace("_", " ")
-            console.print(f"{label:<{LABEL_WIDTH}}  {_plain(_fact(name, document[name]))}", markup=False, highlight=False)
+            console.print(
+                f"{label:<{LABEL_WIDTH}}  {_plain(_fact(name, document[name]))}", markup=False, highlight=False
+            )
     _section(console, "options (--set NAME=VALUE)", _option_table(document["options"]))
     _section(console, "recipes", _recipe_table(document["recipes"]))
     if "weights" in document:
