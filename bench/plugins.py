@@ -2,7 +2,8 @@
 
 A file is imported under a private module name, so that two files of one name do not meet; every
 :class:`bench.registry.Registration` that it holds goes to the registry that its card belongs to. Packages declare
-theirs as entry points, which the registries look up themselves.
+theirs as entry points, which the registries look up themselves. What a plug-in needs to describe itself can be imported
+from here (``MethodCard``, ``option``, ``Registration``, ...).
 """
 
 from __future__ import annotations
@@ -16,10 +17,26 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.cards import Card, FrontEndCard, MethodCard, ModelCard
+from bench.cards import Card, FrontEndCard, MethodCard, ModelCard, WeightsCard
 from bench.errors import BenchError, RegistryError, RunError, SpecError
+from bench.options import option
 from bench.registry import GUIDE, Problem, Registration, Registry
 from bench.spec import RunSpec
+
+__all__ = [
+    "FrontEndCard",
+    "MethodCard",
+    "ModelCard",
+    "Registration",
+    "WeightsCard",
+    "extensions",
+    "load_entry_points",
+    "load_for",
+    "load_plugins",
+    "option",
+    "plugin_failure",
+    "registries",
+]
 
 OWNER_OF: Mapping[type[Card], str] = {ModelCard: "model", MethodCard: "method", FrontEndCard: "frontend"}
 """What a card describes, as the spec calls it."""

@@ -234,7 +234,7 @@ class Registry(Generic[CardT]):
             self.add(point.name, found.card, found.build, origin, version)
         except RegistryError as error:
             problems[point.name] = Problem(self.kind, point.name, origin, error.message)
-        except Exception as error:  # noqa: BLE001 - code of others: whatever it raises concerns its own id alone
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - code of others: it concerns its own id alone
             reason = (
                 f"The {self.kind} '{point.name}' of {origin} cannot be imported ({point.value}): "
                 f"{type(error).__name__}: {error}."

@@ -76,11 +76,12 @@ def _check_build(trial: Trial) -> str:
         if lacking or not isinstance(part, nn.Module):
             raise CheckFailedError(f"{type(part).__name__} must be a torch.nn.Module with {', '.join(names)}")
     clips = trial.clips(trial.data.test)
-    with torch.no_grad():
-        features, logits = model.eval().features(clips), model(clips)
-    for what, found, width in (("features", features, model.feature_dim), ("logits", logits, CLASSES)):
-        if tuple(found.shape) != (len(clips), width):
-            raise CheckFailedError(f"{what} of {len(clips)} clips are {tuple(found.shape)}, not {(len(clips), width)}")
+    model.eval()
+    for what, of, width in (("features", model.features, model.feature_dim), ("logits", model, CLASSES)):
+        with torch.no_grad():
+            found = tuple(of(clips).shape)
+        if found != (len(clips), width):
+            raise CheckFailedError(f"{what} of {len(clips)} clips are {found}, not {(len(clips), width)}")
     return f"{model.feature_dim} features, {CLASSES} logits"
 
 
@@ -91,9 +92,8 @@ def _check_parameters(trial: Trial) -> str:
     as_on_card = trial.spec.model_options == dataclasses.asdict(card.options())
     if as_on_card and card.parameters not in (None, model):
         raise CheckFailedError(f"the model has {model:,} parameters, but its card says {card.parameters:,}")
-    return (
-        f"{model:,} in the model{' with the options of its demo recipe' * (not as_on_card)}, {method:,} in the method"
-    )
+    options = "its own options" if as_on_card else "the options of its demo recipe"
+    return f"{model:,} in the model with {options}, {method:,} in the method"
 
 
 def _check_forward(trial: Trial) -> str:
