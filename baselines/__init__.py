@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MODELS", "create"]
 
-MODELS: Registry[ModelCard] = Registry("model")
+MODELS: Registry[ModelCard] = Registry("model", ModelCard, "lungbench.models")
 
 _TARGETS = {
     "ast": "baselines.ast:AST",

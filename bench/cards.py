@@ -32,8 +32,13 @@ class WeightsCard:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoOptions:
+    """The options of what has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
-    """What every registered thing says of itself.
+    """What every registered thing says of itself. What has a default here may be left out by a plug-in alone.
 
     Attributes:
         id: Name on the command line.
@@ -48,10 +53,10 @@ class Card:
     id: str
     title: str
     summary: str
-    source: str
-    fidelity: Fidelity
-    citation: str
-    options: type
+    source: str = ""
+    fidelity: Fidelity = "original"
+    citation: str = ""
+    options: type = NoOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +81,15 @@ class ModelCard(TrainableCard):
     """A card of a model.
 
     Attributes:
-        parameters: Trainable numbers in use, 4 classes, default options.
+        parameters: Trainable numbers in use, 4 classes, default options; None where nobody has counted them.
         frontend: Id of the front-end it was published with.
         patches: Whether it gives access to its patch tokens (``embed_patches``, ``encode``).
         weights: Pretrained weights by name (``imagenet``, ``imagenet+audioset``).
         default_pretrain: What ``--pretrain`` is when it is not given, in the paper profile.
     """
 
-    parameters: int
-    frontend: str
+    parameters: int | None = None
+    frontend: str = "ast"
     patches: bool = False
     weights: Mapping[str, WeightsCard] = field(default_factory=dict)
     default_pretrain: str = "none"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import check_format, notice, print_json, stderr, stdout
+from bench.cli.output import Plugins, check_format, notice, print_json, stderr, stdout
 from bench.errors import DataError, SpecError
 from bench.paths import cache_folder, data_folder
 
@@ -284,11 +284,13 @@ def _pairs(numbers: Mapping[Any, int], unit: str = "") -> str:
     return ", ".join(f"{name}{unit}: {number}" for name, number in numbers.items())
 
 
-def _frontend_options(frontend: str, settings: Iterable[str]) -> dict[str, str]:
+def _frontend_options(frontend: str, settings: Iterable[str], plugins: Iterable[Path]) -> dict[str, str]:
     """``frontend.KEY=VALUE`` settings as options; unknown ids, keys and values are refused here."""
     from bench.data.frontends import FRONTENDS
     from bench.options import build_options
+    from bench.plugins import load_plugins
 
+    load_plugins(plugins)
     values: dict[str, str] = {}
     for setting in settings:
         name, separator, value = setting.partition("=")
@@ -303,6 +305,7 @@ def _frontend_options(frontend: str, settings: Iterable[str]) -> dict[str, str]:
 def prepare(
     frontend: FrontEndId = "ast",
     settings: Settings = None,
+    plugin: Plugins = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Recordings at a time (default: one per core).")] = None,
     allow_partial: Partial = False,
     data: Data = None,
@@ -317,7 +320,7 @@ def prepare(
     from bench.data.icbhi import load_dataset
 
     check_format(output)
-    options = _frontend_options(frontend, settings or ())
+    options = _frontend_options(frontend, settings or (), plugin or ())
     store = cache_folder(cache)
     dataset = load_dataset(_folder(data, store), allow_partial=allow_partial, cache=store)
     began = time.monotonic()
@@ -356,6 +359,7 @@ def features(
     out: Annotated[Path, typer.Option("--out", help="The .npz file to write.")],
     frontend: FrontEndId = "ast",
     settings: Settings = None,
+    plugin: Plugins = None,
     data: Data = None,
     cache: Cache = None,
     output: Format = "table",
@@ -370,7 +374,7 @@ def features(
     from bench.data.features import read_annotated, write_features
 
     check_format(output)
-    options = _frontend_options(frontend, settings or ())
+    options = _frontend_options(frontend, settings or (), plugin or ())
     path = Path(recording)
     if path.suffix.lower() != ".wav":
         path = _audio_of(recording, _folder(data, cache_folder(cache)))

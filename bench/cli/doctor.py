@@ -41,11 +41,14 @@ def examine(home: Path | None, data: Path | None, cache: Path | None) -> dict[st
     """Collect what :func:`doctor` prints."""
     from bench.data.icbhi import find_dataset
     from bench.paths import cache_folder, data_folder, home_folder
+    from bench.plugins import load_entry_points, registries
     from bench.provenance import code_version, hardware, package_versions
     from bench.recipes import choose_device, choose_precision
 
     device = choose_device("auto")
     found = bool(find_dataset(data_folder(data)))
+    problems = load_entry_points()
+    installed = [entry for registry in registries().values() for entry in registry if entry.version is not None]
     return {
         "code": code_version(),
         "packages": package_versions(),
@@ -55,6 +58,10 @@ def examine(home: Path | None, data: Path | None, cache: Path | None) -> dict[st
             "data": str(data_folder(data)),
             "data found": found,
             "cache": str(cache_folder(cache)),
+        },
+        "plug-ins": {
+            "installed": [f"{entry.id} ({entry.origin})" for entry in installed],
+            "not usable": [problem.reason for problem in problems],
         },
         "auto": {
             "profile": "paper" if found else "demo",

@@ -18,10 +18,10 @@ HEAVY = ("torch", "accelerate", "timm", "torchaudio", "sqlalchemy", "optuna", "s
 
 RUN_FLAGS = (
     "--model --method --pretrain --seed --seeds --data --profile --set --epochs --alpha --tau --beta --processes "
-    "--device --precision --dry-run --rerun --format --val-fraction --allow-partial --spec --home --cache"
+    "--device --precision --dry-run --rerun --format --val-fraction --allow-partial --spec --home --cache --plugin"
 ).split()
 COMMANDS = {
-    "": "run search reproduce report board data models methods predict doctor",
+    "": "run search reproduce report board data models methods mock-run predict doctor",
     "board": "list show compare submit export import rebuild upgrade",
     "data": "fetch verify prepare info features demo",
     "models": "list show",
