@@ -15,7 +15,6 @@ class TimmOptions:
     """Options of any backbone of timm."""
 
     stem: str = option("sum", STEM_DOC, choices=STEMS)
-    drop_path: float = option(0.0, "stochastic depth at the last block, where the architecture has it", low=0, high=0.9)
     frames: int = option(798, "frames of a spectrogram, for architectures of a fixed input size", low=1)
     mels: int = option(128, "mel bins of a spectrogram, for architectures of a fixed input size", low=1)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
-from bench.cards import MethodCard, ModelCard
-from bench.cli.output import check_format, print_json, stdout
+from bench.cards import MethodCard, ModelCard, WeightsCard
+from bench.cli.measure import bench_models
+from bench.cli.output import check_format, notice, print_json, stdout
 from bench.registry import Registry
 
 Format = Annotated[str, typer.Option("--format", help="table or json.")]
@@ -17,10 +19,11 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="An id from the list.")]
 
 def register(app: typer.Typer) -> None:
     """Add the two groups of commands to the application."""
-    models = typer.Typer(help="The models: list them, show a card.", no_args_is_help=True)
+    models = typer.Typer(help="The models: list them, show a card, measure them.", no_args_is_help=True)
     methods = typer.Typer(help="The training methods: list them, show a card.", no_args_is_help=True)
     models.command("list")(list_models)
     models.command("show")(show_model)
+    models.command("bench")(bench_models)
     methods.command("list")(list_methods)
     methods.command("show")(show_method)
     app.add_typer(models, name="models")
@@ -38,9 +41,10 @@ def list_models(output: Format = "table") -> None:
 
 
 def show_model(id: Id, output: Format = "table") -> None:  # noqa: A002
-    """Show a model's card: source, parameters, options, weights with licence, recipes, citation.
+    """Show a model's card: source, parameters, options, weights with licence, recipes, gaps, citation.
 
     Example: bench models show ast
+    Example: bench models show timm:convnext_tiny
     """
     from baselines import MODELS
 
@@ -75,9 +79,17 @@ def describe(card: ModelCard | MethodCard) -> dict[str, Any]:
         for field in dataclasses.fields(card.options)
     }
     if isinstance(card, ModelCard):
-        document["weights"] = {name: dataclasses.asdict(weights) for name, weights in card.weights.items()}
+        document["weights"] = {name: _describe_weights(weights) for name, weights in card.weights.items()}
     document["recipes"] = {profile: dict(recipe) for profile, recipe in card.recipes.items()}
     return document
+
+
+def _describe_weights(weights: WeightsCard) -> dict[str, str]:
+    """Weights as plain data; a hash that nobody published is recorded at the first download."""
+    document = dataclasses.asdict(weights)
+    md5, sha256 = document.pop("md5"), document.pop("sha256")
+    known = f"SHA-256 {sha256}" if sha256 else f"MD5 {md5}" if md5 else None
+    return {**document, "hash": known or "recorded at the first download, compared at every other"}
 
 
 def _list(registry: Registry[Any], output: str, columns: tuple[str, ...]) -> None:
@@ -96,6 +108,8 @@ def _list(registry: Registry[Any], output: str, columns: tuple[str, ...]) -> Non
         cells = (f"{value:,}" if isinstance(value, int) else str(value) for value in row.values())
         table.add_row(*(escape(cell) for cell in cells))
     stdout().print(table)
+    for family in registry.families:
+        notice(f"{family.prefix}:NAME  {family.doc}")
 
 
 def _show(card: ModelCard | MethodCard, output: str) -> None:
@@ -104,19 +118,18 @@ def _show(card: ModelCard | MethodCard, output: str) -> None:
     if output == "json":
         print_json(document)
         return
-    console = stdout()
+    for line in _lines(document):
+        stdout().print(line, markup=False, highlight=False)
+
+
+def _lines(document: dict[str, Any], indent: str = "") -> Iterator[str]:
     for name, value in document.items():
-        if isinstance(value, dict):
-            console.print(f"{name}:", markup=False, highlight=False)
-            for key, item in value.items():
-                console.print(f"  {key}: {_line(item)}", markup=False, highlight=False)
+        if isinstance(value, dict) and set(value) == {"default", "help"}:
+            yield f"{indent}{name}: {value['default']}  ({value['help']})"
+        elif isinstance(value, dict) and not value:
+            yield f"{indent}{name}: none"
+        elif isinstance(value, dict):
+            yield f"{indent}{name}:"
+            yield from _lines(value, indent + "  ")
         else:
-            console.print(f"{name}: {value}", markup=False, highlight=False)
-
-
-def _line(item: Any) -> str:
-    if isinstance(item, dict) and set(item) == {"default", "help"}:
-        return f"{item['default']}  ({item['help']})"
-    if isinstance(item, dict):
-        return ", ".join(f"{key}={value}" for key, value in item.items())
-    return str(item)
+            yield f"{indent}{name}: {value}"
