@@ -74,16 +74,6 @@ def test_patchmix_checkpoint(ast_state, tmp_path):
     assert all(torch.equal(tensor, ast_state[name]) for name, tensor in model.state_dict().items())
 
 
-@pytest.mark.parametrize("model_id", [entry.id for entry in MODELS])
-def test_own_checkpoint(model_id, tmp_path):
-    options = SMALL if MODELS.card(model_id).patches else {}
-    state = filled(baselines.create(model_id, **options))
-    path = tmp_path / "last.safetensors"
-    save_file(state, path)
-    model = baselines.create(model_id, pretrain=str(path), **options)
-    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
-
-
 def test_imagenet_layout_of_the_trunk(ast_state, tmp_path):
     state = prefixed(ast_state, "trunk.", "")
     state["patch_embed.proj.weight"] = torch.rand(32, 3, 16, 16)
