@@ -306,7 +306,8 @@ def test_checkpoints_of_scl_and_panns_give_their_features(golden, model_id):
     """Each file's tensors by name, as the official classes have them; the PANNs file is told by its heads."""
     keys, numbers, seed = golden.json("keys.json"), golden.arrays("cnn6.npz"), golden.json("cnn6.json")["seed"]
     name = model_id.upper()
-    scl = {key: torch.from_numpy(np.asarray(weight(seed, key, tuple(shape)))) for key, shape, _ in scl_keys(keys, name)}
+    listed = keys["scl_backbones"][f"_{name}"]
+    scl = {key: torch.from_numpy(np.asarray(weight(seed, key, tuple(shape)))) for key, shape, _ in listed}
     model = baselines.create(model_id)
     assert load_into(model, scl, "model", Path("scl.pth")).title == "SCL"
     assert torch.equal(model.classifier.weight, scl["linear.weight"])
@@ -318,7 +319,3 @@ def test_checkpoints_of_scl_and_panns_give_their_features(golden, model_id):
     panns = {key: scl[key] if key in scl else torch.zeros(()).expand(shape) for key, shape, *_ in entries}
     assert load_into(model, panns, "model", Path("panns.pth")).title == "PANNs"
     near(model.eval().features(x), numbers[f"scl_{name}/eval/features_f32"], CNN32)
-
-
-def scl_keys(keys, name):
-    return keys["scl_backbones"][f"_{name}"]
