@@ -22,6 +22,7 @@ class WeightsCard:
         licence: Their licence, or ``not stated``.
         location: What the loader fetches: ``timm:NAME``, ``hf:REPO/FILE`` or a URL.
         sha256: The file's hash where it is known.
+        md5: The same where the publisher gives no better hash.
     """
 
     title: str
@@ -29,6 +30,7 @@ class WeightsCard:
     licence: str
     location: str
     sha256: str | None = None
+    md5: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,7 @@ class ModelCard(TrainableCard):
         patches: Whether it gives access to its patch tokens (``embed_patches``, ``encode``).
         weights: Pretrained weights by name (``imagenet``, ``imagenet+audioset``).
         default_pretrain: What ``--pretrain`` is when it is not given, in the paper profile.
+        gaps: What the publication leaves open, and what stands here instead.
     """
 
     parameters: int | None = None
@@ -93,6 +96,7 @@ class ModelCard(TrainableCard):
     patches: bool = False
     weights: Mapping[str, WeightsCard] = field(default_factory=dict)
     default_pretrain: str = "none"
+    gaps: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -163,7 +163,7 @@ def _load(path: Path) -> None:
         raise SpecError(f"The plug-in {path} holds no Registration at its top level.", GUIDE)
     for item in dict.fromkeys(found):
         registry = _registry_of(item, path)
-        registry.add(item.card.id, item.card, item.build, str(path), version)
+        registry.add(item.card.id, item.card, item.build, origin=str(path), version=version)
     _loaded[path] = version
 
 

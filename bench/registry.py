@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -84,6 +85,12 @@ def _check_options(name: str, options: Any) -> None:
             raise RegistryError(f"The option '{field.name}' of '{name}' has no default.", GUIDE)
 
 
+def _load(target: str) -> Any:
+    """Import ``module:attribute``."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
 @dataclass(frozen=True)
 class Entry(Generic[CardT]):
     """A registered thing.
@@ -92,6 +99,7 @@ class Entry(Generic[CardT]):
         id: Its name on the command line.
         card: Its card.
         target: Its builder, or where it is.
+        arguments: What the builder is given before anything else.
         origin: Where it comes from, for messages: a module, a file, or a package with its version.
         version: Identity of a plug-in's code: the hash of a file, the name and version of a package. None for what
             is built in: its code is the project's.
@@ -102,6 +110,7 @@ class Entry(Generic[CardT]):
     target: Target
     origin: str
     version: str | None = None
+    arguments: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """Return the builder; imports its module where the entry names it.
@@ -109,11 +118,9 @@ class Entry(Generic[CardT]):
         Raises:
             RegistryError: If a plug-in's module cannot be imported or lacks the builder.
         """
-        if not isinstance(self.target, str):
-            return self.target
-        module, _, attribute = self.target.partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)
+            builder = _load(self.target) if isinstance(self.target, str) else self.target
+            return functools.partial(builder, *self.arguments) if self.arguments else builder
         except (ImportError, AttributeError) as error:
             if self.version is None:
                 raise
@@ -137,6 +144,28 @@ class Problem:
     reason: str
 
 
+@dataclass(frozen=True)
+class Family(Generic[CardT]):
+    """Ids of the form ``prefix:NAME``, too many to list: their cards are made when they are asked for.
+
+    Attributes:
+        prefix: What comes before the colon.
+        doc: One line on what NAME may be.
+        card: Where the function is that makes the card of a NAME, and refuses unknown ones (``module:attribute``).
+        target: Where the builder is; it is given the NAME first.
+    """
+
+    prefix: str
+    doc: str
+    card: str
+    target: str
+
+    def entry(self, name: str) -> Entry[CardT]:
+        """Make the entry of a NAME."""
+        origin = self.target.partition(":")[0]
+        return Entry(f"{self.prefix}:{name}", _load(self.card)(name), self.target, origin, arguments=(name,))
+
+
 class Registry(Generic[CardT]):
     """Maps ids to cards and lazily imported builders.
 
@@ -151,6 +180,7 @@ class Registry(Generic[CardT]):
 
     def __init__(self, kind: str, card: type[CardT], group: str) -> None:
         self.kind, self.card_type, self.group = kind, card, group
+        self.families: list[Family[CardT]] = []
         self._entries: dict[str, Entry[CardT]] = {}
         self._problems: dict[str, Problem] | None = None
 
@@ -159,6 +189,7 @@ class Registry(Generic[CardT]):
         id: str,  # noqa: A002
         card: CardT,
         target: Target,
+        *arguments: str,
         origin: str | None = None,
         version: str | None = None,
     ) -> None:
@@ -168,6 +199,7 @@ class Registry(Generic[CardT]):
             id: Its name on the command line.
             card: Its card.
             target: Its builder as ``module:attribute``, imported only when it is used, or the builder itself.
+            *arguments: What the builder is given before anything else.
             origin: Where it comes from, for messages; the builder's module by default.
             version: Identity of a plug-in's code; None for what is built in.
 
@@ -180,14 +212,18 @@ class Registry(Generic[CardT]):
             raise RegistryError(
                 f"The {self.kind} id '{id}' is claimed by {first} and by {origin}.", "Give one of them another id."
             )
-        self._entries[id] = Entry(id, card, target, origin, version)
+        self._entries[id] = Entry(id, card, target, origin, version, arguments)
 
     def get(self, id: str) -> Entry[CardT]:  # noqa: A002
-        """Find an entry.
+        """Find an entry, or make it where the id belongs to a family.
 
         Raises:
             RegistryError: If there is none (the nearest id is suggested), or its plug-in cannot be used.
         """
+        prefix, colon, name = id.partition(":")
+        for family in self.families:
+            if colon and prefix == family.prefix:
+                return family.entry(name)
         problem = self._look_up().get(id)
         if problem is not None:
             raise RegistryError(problem.reason, f"Mend or uninstall {problem.origin}.")
@@ -231,7 +267,7 @@ class Registry(Generic[CardT]):
         try:
             found = point.load()
             self._check(point, found)
-            self.add(point.name, found.card, found.build, origin, version)
+            self.add(point.name, found.card, found.build, origin=origin, version=version)
         except RegistryError as error:
             problems[point.name] = Problem(self.kind, point.name, origin, error.message)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - code of others: it concerns its own id alone

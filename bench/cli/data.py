@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import Plugins, check_format, notice, print_json, stderr, stdout
+from bench.cli.output import Plugins, check_format, notice, print_json, stdout
 from bench.errors import DataError, SpecError
 from bench.paths import cache_folder, data_folder
+from bench.progress import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 BROKEN = 3
 """Exit code of a data folder that is broken."""
-
-PLAIN_SECONDS = 5.0
-"""A progress line at most this often where there is no terminal."""
 
 app = typer.Typer(
     help="Get the ICBHI data, check it, prepare features, make the simulated set.",
@@ -59,40 +56,6 @@ def _folder(data: str | None, cache: Path) -> Path:
     return demo_folder(cache)
 
 
-@contextlib.contextmanager
-def _progress(unit: str) -> Iterator[Callable[[str, int, int | None], None]]:
-    """A bar on a terminal, otherwise a line every few seconds; always on stderr."""
-    console = stderr()
-    if not console.is_terminal:
-        yield _plain_progress(unit)
-        return
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def update(name: str, done: int, total: int | None) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=total)
-            bars.update(tasks[name], completed=done, total=total)
-
-        yield update
-
-
-def _plain_progress(unit: str) -> Callable[[str, int, int | None], None]:
-    last: dict[str, float] = {}
-
-    def update(name: str, done: int, total: int | None) -> None:
-        now = time.monotonic()
-        if done == total or now - last.get(name, 0.0) >= PLAIN_SECONDS:
-            last[name] = now
-            notice(f"{name}: {done:,} of {total:,} {unit}" if total is not None else f"{name}: {done:,} {unit}")
-
-    return update
-
-
 @app.command()
 def fetch(
     data: Annotated[Path | None, typer.Option("--data", help="Where to (default: BENCH_DATA or ./data/icbhi).")] = None,
@@ -113,12 +76,12 @@ def fetch(
 
     Example: bench data fetch --data ~/icbhi
     """
-    from bench.data.download import Patience
     from bench.data.fetch import fetch as fetch_files
+    from bench.download import Patience
 
     check_format(output)
     folder = data_folder(data)
-    with _progress("bytes") as update:
+    with counted("bytes") as update:
         fetch_files(
             folder,
             base_url=base_url,
@@ -324,7 +287,7 @@ def prepare(
     store = cache_folder(cache)
     dataset = load_dataset(_folder(data, store), allow_partial=allow_partial, cache=store)
     began = time.monotonic()
-    with _progress("recordings") as update:
+    with counted("recordings") as update:
         bank = prepare_bank(
             dataset,
             frontend,
@@ -413,7 +376,7 @@ def demo(
     from bench.data.demo import write_demo
 
     check_format(output)
-    with _progress("recordings") as update:
+    with counted("recordings") as update:
         write_demo(folder, seed=seed, on_progress=lambda done, total: update("simulated recordings", done, total))
     number = sum(1 for _ in folder.rglob("*.wav"))
     document = {"folder": str(folder), "seed": seed, "recordings": number, "simulated": True}

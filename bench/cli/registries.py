@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from bench.cli.measure import bench_models
 from bench.cli.output import Plugins, check_format, notice, print_json, stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from bench.cards import WeightsCard
     from bench.registry import Entry, Registry
 
 Format = Annotated[str, typer.Option("--format", help="table or json.")]
@@ -28,10 +30,11 @@ FACTS = (
 
 def register(app: typer.Typer) -> None:
     """Add the two groups of commands to the application."""
-    models = typer.Typer(help="The models: list them, show a card.", no_args_is_help=True)
+    models = typer.Typer(help="The models: list them, show a card, measure them.", no_args_is_help=True)
     methods = typer.Typer(help="The training methods: list them, show a card.", no_args_is_help=True)
     models.command("list")(list_models)
     models.command("show")(show_model)
+    models.command("bench")(bench_models)
     methods.command("list")(list_methods)
     methods.command("show")(show_method)
     app.add_typer(models, name="models")
@@ -50,6 +53,7 @@ def show_model(id: Id, plugin: Plugins = None, output: Format = "table") -> None
     """Show a model's card: architecture, parameters, options, recipes, weights with licence, citation.
 
     Example: bench models show ast
+    Example: bench models show timm:convnext_tiny
     """
     _show("model", id, plugin, output)
 
@@ -79,9 +83,17 @@ def describe(entry: Entry[Any]) -> dict[str, Any]:
         field.name: _describe_option(field, hints[field.name]) for field in dataclasses.fields(card.options)
     }
     if "weights" in document:
-        document["weights"] = {name: dataclasses.asdict(weights) for name, weights in card.weights.items()}
+        document["weights"] = {name: _describe_weights(weights) for name, weights in card.weights.items()}
     document["recipes"] = {profile: dict(recipe) for profile, recipe in card.recipes.items()}
     return {**document, "origin": entry.origin, "version": entry.version}
+
+
+def _describe_weights(weights: WeightsCard) -> dict[str, str]:
+    """Weights as plain data; a hash that nobody published is recorded at the first download."""
+    document = dataclasses.asdict(weights)
+    md5, sha256 = document.pop("md5"), document.pop("sha256")
+    known = f"SHA-256 {sha256}" if sha256 else f"MD5 {md5}" if md5 else None
+    return {**document, "hash": known or "recorded at the first download, compared at every other"}
 
 
 def _describe_option(field: dataclasses.Field[Any], kind: type) -> dict[str, Any]:
@@ -109,7 +121,8 @@ def _open(kind: str, plugins: Any) -> Registry[Any]:
 
 def _list(kind: str, plugins: Any, output: str, columns: tuple[str, ...]) -> None:
     check_format(output)
-    entries = list(_open(kind, plugins))
+    registry = _open(kind, plugins)
+    entries = list(registry)
     rows = [
         {**{name: getattr(entry.card, name) for name in columns}, "origin": entry.origin, "version": entry.version}
         for entry in entries
@@ -127,6 +140,8 @@ def _list(kind: str, plugins: Any, output: str, columns: tuple[str, ...]) -> Non
     for row in rows:
         table.add_row(*(_cell(_fact(name, row[name])) for name in shown))
     stdout().print(table)
+    for family in registry.families:
+        notice(f"{family.prefix}:NAME  {family.doc}")
 
 
 def _show(kind: str, name: str, plugins: Any, output: str) -> None:
@@ -198,9 +213,9 @@ def _recipe_table(recipes: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _weights_table(weights: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = _table("weights", "title", "licence", "source")
+    table = _table("weights", "title", "licence", "source", "hash")
     for name, card in weights.items():
-        table.add_row(name, *(_cell(card[key]) for key in ("title", "licence", "source")))
+        table.add_row(name, *(_cell(card[key]) for key in ("title", "licence", "source", "hash")))
     return table
 
 
