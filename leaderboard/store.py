@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,40 @@ class BoardRun:
     spec: dict[str, Any]
     extra: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BoardSystem:
+    """Finished runs whose specs differ in nothing but the seed.
+
+    Attributes:
+        system: Hash of their spec without the seed.
+        runs: How many.
+        newest: When the last of them was made, UTC, ISO 8601.
+        spec: The identity fields of one of them.
+    """
+
+    system: str
+    runs: int
+    newest: str
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BoardScore:
+    """What one run reached under one rule, judged in one way; percent."""
+
+    system: str
+    run_id: str
+    seed: int
+    rule: str
+    judged: str
+    sp: float
+    se: float
+    score: float
+
+
+_SCORE_COLUMNS = tuple(attribute.name for attribute in fields(BoardScore))
 
 
 class Store:
@@ -118,6 +152,34 @@ class Store:
                 by_judged = found[row.run_id].metrics.setdefault(row.rule, {})
                 by_judged[row.judged] = {name: getattr(row, name) for name in METRIC_COLUMNS}
         return list(found.values())
+
+    def systems(self, pairs: Collection[tuple[str, str]], rule: str) -> list[BoardSystem]:
+        """Systems of some pairs of model and method that have numbers under a rule; one spec is read for each."""
+        runs, metrics = schema.Run, schema.MetricRow
+        groups = (
+            sa.select(sa.func.min(runs.run_id), sa.func.count(), sa.func.max(runs.created))
+            .join(metrics, metrics.run_id == runs.run_id)
+            .where(runs.status == "finished", metrics.rule == rule, metrics.judged == "4class")
+            .where(sa.or_(sa.false(), *[(runs.model == model) & (runs.method == method) for model, method in pairs]))
+            .group_by(runs.system)
+        ).subquery()
+        first, count, newest = groups.columns
+        specs = sa.select(runs.system, count, newest, runs.spec).join(groups, first == runs.run_id)
+        with self.session() as session:
+            return [BoardSystem(*row) for row in session.execute(specs)]
+
+    def scores(self, systems: Collection[str], rules: Collection[str]) -> list[BoardScore]:
+        """What the finished runs of some systems reached under some rules, by seed."""
+        runs, metrics = schema.Run, schema.MetricRow
+        columns = [getattr(runs if name in ("system", "run_id", "seed") else metrics, name) for name in _SCORE_COLUMNS]
+        query = (
+            sa.select(*columns)
+            .join(metrics, metrics.run_id == runs.run_id)
+            .where(runs.status == "finished", runs.system.in_(systems), metrics.rule.in_(rules))
+            .order_by(runs.seed, runs.run_id)
+        )
+        with self.session() as session:
+            return [BoardScore(*row) for row in session.execute(query)]
 
     def find(self, text: str) -> str:
         """The id of the run that a text means: its id, or the beginning of just one.
