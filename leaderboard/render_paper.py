@@ -181,7 +181,8 @@ def _terminal(table: PaperTable, width: int | None, colour: bool) -> str:
     for title, rows in sections.items():
         cells = [[_cell(column, row, places, "\n" if narrow else "\u00a0") for column in columns] for row in rows]
         parts.append(grid(title, columns, cells))
-    return printed(screen, [*parts, Text(_caption(table), style="dim"), *[Text(plain(note)) for note in table.notes]])
+    notes = [Text(f"- {plain(note)}") for note in table.notes]
+    return printed(screen, [*parts, Text(_caption(table), style="dim"), *notes])
 
 
 def _cell(column: Column, row: Row, places: Places, gap: str) -> Text:

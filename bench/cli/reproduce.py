@@ -182,13 +182,13 @@ def _print_grid(title: str, runs: Sequence[Mapping[str, Any]]) -> None:
     from leaderboard.forms import Column, console, grid, printed
 
     heads = ("rows", "run", "model", "pretrain", "method", "options", "seed", "status")
-    columns = [Column(head, lambda row: [], number=head == "seed", wrap=head in ("rows", "options")) for head in heads]
+    columns = [Column(head, lambda row: [], number=head == "seed", wrap=head == "options") for head in heads]
     names = ("run_id", "model", "pretrain", "method")
     cells = [
         [
-            ", ".join(run["rows"]),
+            "\n".join(run["rows"]),
             *(str(run[name]) for name in names),
-            ", ".join(f"{name} {value}" for name, value in run["options"].items()),
+            "\n".join(f"{name} {value}" for name, value in run["options"].items()),
             str(run["seed"]),
             run["status"],
         ]
