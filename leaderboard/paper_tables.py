@@ -8,7 +8,7 @@ one with the row's recipe; then the one with most seeds; then the newest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from typing import Any, Literal
 from leaderboard.published import PrintedRow, PrintedTable, RunAs
 from leaderboard.results import Rule
 from leaderboard.store import BoardScore, BoardSystem, Store
-from leaderboard.tables import SIMULATED, flat
+from leaderboard.tables import SIMULATED
 
 Row = dict[str, Any]
 
@@ -65,16 +65,14 @@ class PaperTable:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A system that belongs to a row, and where it deviates from the row's recipe."""
+    """A system that belongs to a row, and where its spec deviates from the row's recipe."""
 
     system: BoardSystem
-    data: str
     differs: Mapping[str, Any]
 
     @property
-    def preference(self) -> tuple[int, bool, int, str]:
-        place = 0 if self.data == SIMULATED else 2 if self.data == FULL else 1
-        return place, not self.differs, self.system.runs, self.system.newest
+    def data(self) -> str:
+        return _data(self.system)
 
 
 def paper_table(printed: PrintedTable, store: Store, protocol: Rule, expected: Expected) -> PaperTable:
@@ -88,7 +86,8 @@ def paper_table(printed: PrintedTable, store: Store, protocol: Rule, expected: E
     """
     other: Rule = "last" if protocol != "last" else "best-test"
     systems = store.systems({(row.run.model, row.run.method) for row in printed.rows if row.run}, protocol)
-    chosen = {row.id: _choose(row, systems, expected.get(row.id, {})) for row in printed.rows}
+    specs = _Specs(store)
+    chosen = {row.id: _choose(row, systems, specs, expected.get(row.id, {})) for row in printed.rows}
     shown = {candidate.system.system for candidate in chosen.values() if candidate}
     board = _Board(store, protocol, other, _by_system(store.scores(shown, (protocol, other)) if shown else []))
     rows = [_row(printed, row, chosen[row.id], board) for row in printed.rows]
@@ -99,37 +98,79 @@ def paper_table(printed: PrintedTable, store: Store, protocol: Rule, expected: E
 # --- which runs belong to a row ---------------------------------------------------------------------------------
 
 
+class _Specs:
+    """Specs of systems, read in portions and only as far as they are asked for."""
+
+    PORTION = 100
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, dict[str, Any]] = {}
+
+    def of(self, systems: Sequence[BoardSystem]) -> Iterator[tuple[BoardSystem, dict[str, Any]]]:
+        for start in range(0, len(systems), self.PORTION):
+            portion = systems[start : start + self.PORTION]
+            unread = [system.first for system in portion if system.first not in self._known]
+            if unread:
+                self._known.update(self._store.specs(unread))
+            for system in portion:
+                yield system, self._known[system.first]
+
+
 def _choose(
-    row: PrintedRow, systems: Sequence[BoardSystem], expected: Mapping[Kind, Mapping[str, Any]]
+    row: PrintedRow, systems: Sequence[BoardSystem], specs: _Specs, expected: Mapping[Kind, Mapping[str, Any]]
 ) -> _Candidate | None:
-    candidates = [_candidate(system, expected) for system in systems if row.run and _belongs(system.spec, row.run)]
-    return max(candidates, key=lambda candidate: candidate.preference, default=None)
+    if row.run is None:
+        return None
+    mine = [system for system in systems if _may_belong(system, row.run)]
+    for place in sorted({_place(system) for system in mine}):
+        equal = sorted((s for s in mine if _place(s) == place), key=lambda s: (s.runs, s.newest), reverse=True)
+        found = _first_of(equal, row.run, specs, expected)
+        if found:
+            return found
+    return None
 
 
-def _belongs(spec: Mapping[str, Any], run: RunAs) -> bool:
-    if (spec["model"], spec["method"]) != (run.model, run.method):
+def _may_belong(system: BoardSystem, run: RunAs) -> bool:
+    """Whether all but the method's options is the row's."""
+    if (system.model, system.method, system.split) != (run.model, run.method, "official"):
         return False
-    if not _official(spec) or (spec["dataset"] == "icbhi" and spec["pretrain"] != run.pretrain):
-        return False
-    options = spec.get("method_options", {})
-    return all(options.get(name) == value for name, value in run.method_options.items())
+    return system.dataset == "demo" or (system.dataset == "icbhi" and system.pretrain == run.pretrain)
 
 
-def _official(spec: Mapping[str, Any]) -> bool:
-    return spec["dataset"] in ("icbhi", "demo") and spec["split"] == "official"
+def _data(system: BoardSystem) -> str:
+    return SIMULATED if system.dataset == "demo" else system.partial or FULL
 
 
-def _candidate(system: BoardSystem, expected: Mapping[Kind, Mapping[str, Any]]) -> _Candidate:
-    spec = system.spec
-    data = SIMULATED if spec["dataset"] == "demo" else str(spec.get("partial") or FULL)
-    recipe = expected.get(spec["dataset"], {})
-    values = flat(spec)
-    differs = {
-        name: {"here": values[name], "recipe": wanted}
-        for name, wanted in recipe.items()
-        if name in values and values[name] != wanted
-    }
-    return _Candidate(system, data, differs)
+def _place(system: BoardSystem) -> int:
+    """The whole of ICBHI first, then a part of it, then simulated data."""
+    return 2 if system.dataset == "demo" else 1 if system.partial else 0
+
+
+def _first_of(
+    systems: Sequence[BoardSystem], run: RunAs, specs: _Specs, expected: Mapping[Kind, Mapping[str, Any]]
+) -> _Candidate | None:
+    """The first one with the row's options and recipe; without any, the first one with its options."""
+    first = None
+    for system, spec in specs.of(systems):
+        options = spec.get("method_options", {})
+        if any(options.get(name) != value for name, value in run.method_options.items()):
+            continue
+        deviations = _deviations(spec, expected.get(spec["dataset"], {}))
+        deviation = next(deviations, None)
+        if deviation is None:
+            return _Candidate(system, {})
+        first = first or _Candidate(system, dict([deviation, *deviations]))
+    return first
+
+
+def _deviations(spec: Mapping[str, Any], recipe: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Fields of a spec that the recipe sets otherwise; one that the spec does not know deviates nowhere."""
+    for name, wanted in recipe.items():
+        owner, dot, option = name.partition(".")
+        here = spec.get(owner, {}).get(option, wanted) if dot else spec.get(name, wanted)
+        if here != wanted:
+            yield name, {"here": here, "recipe": wanted}
 
 
 # --- what a row says --------------------------------------------------------------------------------------------
@@ -186,7 +227,7 @@ def _reproduced(row: PrintedRow, chosen: _Candidate, board: _Board) -> Row:
         **_means("score", [run.score for run in runs]),
         "ci95": _interval(board.store, run_ids, board.protocol, row.judged),
         "run_ids": run_ids,
-        "pretrain": chosen.system.spec["pretrain"],
+        "pretrain": chosen.system.pretrain,
         "other": {"protocol": board.other, **_means("score", [run.score for run in beside])} if beside else None,
     }
 
@@ -210,7 +251,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     if any(row["data"] == SIMULATED for row in rows):
         start = " and start from scratch, whatever the row's pretraining" if scratch else ""
         notes.append(f"Simulated runs prove the pipeline, never a method{start}; they are not compared with print.")
-    notes += _grouped(rows, lambda row: _deviations(row["differs"]))
+    notes += _grouped(rows, lambda row: _deviation_words(row["differs"]))
     notes += _grouped(rows, lambda row: row["note"])
     notes += _grouped(rows, lambda row: row["not_runnable"] and f"not run here. {row['not_runnable']}")
     return notes
@@ -230,7 +271,7 @@ def _listed(ids: Sequence[str]) -> str:
     return ", ".join(ids)
 
 
-def _deviations(differs: Mapping[str, Mapping[str, Any]]) -> str | None:
+def _deviation_words(differs: Mapping[str, Mapping[str, Any]]) -> str | None:
     """Where the runs shown deviate from the row's recipe, in words."""
     said = [
         f"{name.rpartition('.')[2]} {values['here']} instead of {values['recipe']}" for name, values in differs.items()

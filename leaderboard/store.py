@@ -62,15 +62,27 @@ class BoardSystem:
 
     Attributes:
         system: Hash of their spec without the seed.
+        model: Field of their spec, as the following ones.
+        method: See above.
+        pretrain: See above.
+        dataset: See above.
+        split: See above.
+        partial: How much of the data set there was, where not all of it.
         runs: How many.
         newest: When the last of them was made, UTC, ISO 8601.
-        spec: The identity fields of one of them.
+        first: Id of one of them, whose spec stands for all.
     """
 
     system: str
+    model: str
+    method: str
+    pretrain: str
+    dataset: str
+    split: str
+    partial: str | None
     runs: int
     newest: str
-    spec: dict[str, Any]
+    first: str
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,7 @@ class BoardScore:
     score: float
 
 
+_SYSTEM_COLUMNS = ("system", "model", "method", "pretrain", "dataset", "split", "partial")
 _SCORE_COLUMNS = tuple(attribute.name for attribute in fields(BoardScore))
 
 
@@ -154,19 +167,25 @@ class Store:
         return list(found.values())
 
     def systems(self, pairs: Collection[tuple[str, str]], rule: str) -> list[BoardSystem]:
-        """Systems of some pairs of model and method that have numbers under a rule; one spec is read for each."""
+        """Systems of some pairs of model and method that have numbers under a rule; no spec is read."""
         runs, metrics = schema.Run, schema.MetricRow
-        groups = (
-            sa.select(sa.func.min(runs.run_id), sa.func.count(), sa.func.max(runs.created))
+        common = [getattr(runs, name) for name in _SYSTEM_COLUMNS]
+        found: list[Any] = [sa.func.count(), sa.func.max(runs.created), sa.func.min(runs.run_id)]
+        query = (
+            sa.select(*common, *found)
             .join(metrics, metrics.run_id == runs.run_id)
             .where(runs.status == "finished", metrics.rule == rule, metrics.judged == "4class")
             .where(sa.or_(sa.false(), *[(runs.model == model) & (runs.method == method) for model, method in pairs]))
-            .group_by(runs.system)
-        ).subquery()
-        first, count, newest = groups.columns
-        specs = sa.select(runs.system, count, newest, runs.spec).join(groups, first == runs.run_id)
+            .group_by(*common)
+        )
         with self.session() as session:
-            return [BoardSystem(*row) for row in session.execute(specs)]
+            return [BoardSystem(*row) for row in session.execute(query)]
+
+    def specs(self, run_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        """The identity fields of the specs of some runs, by run id."""
+        query = sa.select(schema.Run.run_id, schema.Run.spec).where(schema.Run.run_id.in_(run_ids))
+        with self.session() as session:
+            return {row.run_id: row.spec for row in session.execute(query)}
 
     def scores(self, systems: Collection[str], rules: Collection[str]) -> list[BoardScore]:
         """What the finished runs of some systems reached under some rules, by seed."""
