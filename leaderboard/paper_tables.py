@@ -249,8 +249,8 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     scratch = any(row["data"] == SIMULATED and row["pretrain"] != "-" for row in rows)
     notes = [f"{_listed(wrong)}: the printed Score is not (Sp + Se)/2."] if wrong else []
     if any(row["data"] == SIMULATED for row in rows):
-        start = " and start from scratch, whatever the row's pretraining" if scratch else ""
-        notes.append(f"Simulated runs prove the pipeline, never a method{start}; they are not compared with print.")
+        start = "start from scratch, whatever the row's pretraining, and " if scratch else ""
+        notes.append(f"Simulated runs prove the pipeline, never a method; they {start}are not compared with print.")
     notes += _grouped(rows, lambda row: _deviation_words(row["differs"]))
     notes += _grouped(rows, lambda row: row["note"])
     notes += _grouped(rows, lambda row: row["not_runnable"] and f"not run here. {row['not_runnable']}")

@@ -34,6 +34,9 @@ NARROW_UNDER = {"venue": "method", "pretrain": "architecture"}
 WIDE = 170
 """Columns of a terminal from which every value has a column of its own, and mean and deviation share a line."""
 
+USUAL = 100
+"""Columns of a terminal from which the paper's own columns are kept whole, but for the first."""
+
 Places = Mapping[tuple[str, str], str]
 """``best`` or ``second`` by row id and name of a printed number."""
 
@@ -70,10 +73,10 @@ def _marks_own_runs(table: PaperTable) -> bool:
     return len({row["authors_run"] for row in table.rows}) > 1
 
 
-def _left(table: PaperTable, narrow: bool) -> list[Column]:
+def _left(table: PaperTable, width: int) -> list[Column]:
     """The paper's own columns; the first one carries †."""
     heads = list(table.columns)
-    below = {under: head for head, under in NARROW_UNDER.items() if narrow and {"venue", head} <= set(heads)}
+    below = {under: head for head, under in NARROW_UNDER.items() if width < WIDE and {"venue", head} <= set(heads)}
     dagger = _marks_own_runs(table)
 
     def column(head: str, first: bool) -> Column:
@@ -83,7 +86,7 @@ def _left(table: PaperTable, narrow: bool) -> list[Column]:
             values = [str(_value(row, name)) for name in names]
             return [values[0] + ("†" if first and dagger and row["authors_run"] else ""), *values[1:]]
 
-        return Column(head, lines, number=False, wrap=True)
+        return Column(head, lines, number=False, wrap=first or width < USUAL)
 
     return [column(head, head == heads[0]) for head in heads if head not in below.values()]
 
@@ -105,27 +108,31 @@ def _other(row: Row) -> list[str]:
     return [number(beside["score"] if beside else None)]
 
 
-def _runs(row: Row) -> list[str]:
+def _delta(row: Row) -> list[str]:
+    return [number(row["delta"], "+")]
+
+
+def _seeds(row: Row) -> list[str]:
     """Seeds, the data where they are not the whole set, the interval where there is one."""
     reproduced = row["reproduced"]
     if reproduced is None:
         return ["–"]
     interval = reproduced["ci95"]
-    return [
-        f"seed{'s' if len(reproduced['seeds']) > 1 else ''} {seeds(reproduced['seeds'])}",
-        *([row["data"]] if row["data"] != FULL else []),
-        *([f"{number(interval[0])}–{number(interval[1])}"] if interval else []),
-    ]
+    data = [row["data"]] if row["data"] != FULL else []
+    return [seeds(reproduced["seeds"]), *data, *([f"{interval[0]:.1f}–{interval[1]:.1f}"] if interval else [])]
 
 
-def _columns(table: PaperTable, narrow: bool = False) -> list[Column]:
+def _columns(table: PaperTable, width: int = WIDE) -> list[Column]:
+    other = f"{table.other}\nScore"
+    beside = [Column(other, _other), Column("Δ", _delta)]
+    if width < WIDE:
+        beside = [Column(f"Δ,\n{table.other}", lambda row: _delta(row) + _other(row) if row["reproduced"] else ["–"])]
     return [
-        *_left(table, narrow),
+        *_left(table, width),
         *(Column(f"paper\n{head}", _mean("published", name)) for head, name in NUMBERS.items()),
         *(Column(f"here\n{head}", _mean("reproduced", name)) for head, name in NUMBERS.items()),
-        Column(f"{table.other}\nScore", _other),
-        Column("Δ", lambda row: [number(row["delta"], "+")]),
-        Column("runs", _runs, number=False, wrap=True),
+        *beside,
+        Column("seeds", _seeds, number=False, wrap=True),
     ]
 
 
@@ -161,10 +168,10 @@ def _caption(table: PaperTable) -> str:
     star = "* the best before the paper" if any(row["published"]["previous_best"] for row in table.rows) else ""
     marks = ", ".join(filter(None, (dagger.rstrip(", "), star)))
     return (
-        f"Percent; ± over runs. paper: as printed, {marks}. here: runs of this board, selection rule "
-        f"{table.protocol}; beside it their Score under {table.other}. Δ: Score here minus printed, whole of ICBHI "
-        "alone. runs: seeds, the data where they are not the whole of ICBHI, 95 % interval of the Score over patients. "
-        "Notes begin with row ids (bench reproduce --only)."
+        f"Percent; ± over seeds. paper: as printed, {marks}. here: runs of this board, selection rule "
+        f"{table.protocol}; {table.other}: their Score under that rule. Δ: Score here minus printed, for the whole of "
+        "ICBHI alone. Below seeds: the data where they are not the whole of ICBHI; 95 % interval of the Score over "
+        "patients. Notes begin with row ids (bench reproduce --only)."
     )
 
 
@@ -176,7 +183,7 @@ def _terminal(table: PaperTable, width: int | None, colour: bool) -> str:
 
     screen, places = console(width, colour), _places(table)
     narrow = screen.width < WIDE
-    columns, sections = _columns(table, narrow), _sections(table)
+    columns, sections = _columns(table, screen.width), _sections(table)
     parts: list[RenderableType] = [Text(plain(_title(table)), style="bold")]
     for title, rows in sections.items():
         cells = [[_cell(column, row, places, "\n" if narrow else "\u00a0") for column in columns] for row in rows]
@@ -190,6 +197,8 @@ def _cell(column: Column, row: Row, places: Places, gap: str) -> Text:
 
     style = {"best": "bold", "second": "underline", "": ""}[_place(column, row, places)]
     first, *rest = map(plain, column.lines(row))
+    if gap == "\n":
+        rest = [line.replace("± ", "±") for line in rest]
     return Text.assemble((first, style), *(f"{gap}{line}" for line in rest))
 
 
@@ -233,8 +242,10 @@ def _csv(table: PaperTable) -> str:
 
 
 REPRODUCED = (
-    "seeds sp sp_std se se_std score score_std ci95 run_ids pretrain other.protocol other.score other.score_std"
+    *("seeds", "sp", "sp_std", "se", "se_std", "score", "score_std", "ci95", "run_ids", "pretrain"),
+    *("other.protocol", "other.score", "other.score_std"),
 )
+"""Columns of what was run here: the same for a row with runs and for one without."""
 
 
 def _flat_row(table: PaperTable, row: Row) -> Row:
