@@ -22,7 +22,7 @@ _ESCAPES = {
     "[": "{[}",
     "]": "{]}",
     "*": "{*}",
-    "–": "--",
+    "–": "\\textendash{}",
     "±": "$\\pm$",
     "†": "$^\\dagger$",
     "Δ": "$\\Delta$",
@@ -56,7 +56,8 @@ class Block:
 
 def escaped(text: str) -> str:
     """Text as LaTeX shows it as it is; other characters beyond ASCII are left to the document's engine."""
-    return "".join(_ESCAPES.get(character, character) for character in plain(text))
+    found = "".join(_ESCAPES.get(character, character) for character in plain(text))
+    return re.sub("-(?=-)", "-{}", found)  # two hyphens would become a dash
 
 
 def table(
@@ -74,12 +75,12 @@ def table(
         blocks: Its rows.
         notes: Sentences below it.
         groups: Headings above the columns with the number of columns that each spans, all columns in order; a
-            heading may be empty.
+            heading may be empty, and replaces what stands before a line break in the columns' own.
     """
     lines = [
         PACKAGES,
         "\\begin{table*}",
-        "\\centering",
+        "\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}",
         f"\\caption{{{escaped(caption)}}}",
         f"\\begin{{tabular}}{{{''.join('r' if column.number else 'l' for column in columns)}}}",
         "\\toprule",
@@ -93,7 +94,7 @@ def table(
         lines += [_line(map(str, row)) for row in block.rows]
     lines += ["\\bottomrule", "\\end{tabular}"]
     if notes:
-        lines += ["", "\\smallskip", "\\begin{minipage}{\\linewidth}\\footnotesize"]
+        lines += ["", "\\smallskip", "\\begin{minipage}{\\linewidth}"]
         lines += [f"{escaped(note)}\\par" for note in notes]
         lines.append("\\end{minipage}")
     return "\n".join([*lines, "\\end{table*}"]) + "\n"
@@ -103,7 +104,7 @@ def _group_lines(groups: Sequence[tuple[str, int]]) -> list[str]:
     heads, rules, first = [], [], 1
     for title, width in groups:
         heads.append(f"\\multicolumn{{{width}}}{{c}}{{{escaped(title)}}}")
-        if title:
+        if title and width > 1:
             rules.append(f"\\cmidrule(lr){{{first}-{first + width - 1}}}")
         first += width
     return [_line(heads), " ".join(rules)] if groups else []

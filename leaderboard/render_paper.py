@@ -170,7 +170,7 @@ def _caption(table: PaperTable) -> str:
     return (
         f"Percent; ± over seeds. paper: as printed, {marks}. here: runs of this board, selection rule "
         f"{table.protocol}; {table.other}: their Score under that rule. Δ: Score here minus printed, for the whole of "
-        "ICBHI alone. Below seeds: the data where they are not the whole of ICBHI; 95 % interval of the Score over "
+        "ICBHI alone. With seeds: the data where they are not the whole of ICBHI; 95 % interval of the Score over "
         "patients. Notes begin with row ids (bench reproduce --only)."
     )
 
@@ -220,8 +220,8 @@ def _latex(table: PaperTable) -> str:
         latex.Block(title if len(sections) > 1 else "", [_latex_cells(columns, row, places) for row in rows])
         for title, rows in sections.items()
     ]
-    groups = [("", len(table.columns)), ("printed", 3), ("run here", 4), ("", 2)]
-    return latex.table(_title(table), columns, blocks, [_caption(table), *table.notes], groups)
+    groups = [("", len(table.columns)), ("paper", 3), ("here", 3), (table.other, 1), ("", 2)]
+    return latex.table(table.title, columns, blocks, [_caption(table), *table.notes], groups)
 
 
 def _latex_cells(columns: Sequence[Column], row: Row, places: Places) -> list[latex.Cell]:

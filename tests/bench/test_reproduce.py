@@ -190,13 +190,16 @@ def test_a_run_that_diverges_is_stored_as_failed(bench, place, tmp_path):
     assert json.loads(result.read_text())["status"] == "failed"
 
 
+EPOCHS = 60
+
+
 def wait_for_state(process, home: Path, epoch: int) -> None:
     """Wait until the state of some epoch, or of a later one, has been saved."""
     deadline = time.monotonic() + 200
     while True:
         found = list(home.glob("runs/*/checkpoint/current.json"))
         text = found[0].read_text() if found else ""
-        if any(f"epoch{number:04d}" in text for number in range(epoch, 300)):
+        if any(f"epoch{number:04d}" in text for number in range(epoch, EPOCHS + 1)):
             return
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline, "no state was saved"
@@ -207,7 +210,7 @@ def wait_for_state(process, home: Path, epoch: int) -> None:
 def test_a_stop_and_a_kill_lose_nothing(small_data, small_cache, tmp_path):
     """Ctrl-C, then kill -9 of the parent alone; the same command ends the run."""
     env = environment(tmp_path, small_cache)
-    words = ["reproduce", "table2", "--only", "ce", "--epochs", "300", *SMALL, "--data", str(small_data)]
+    words = ["reproduce", "table2", "--only", "ce", "--epochs", str(EPOCHS), *SMALL, "--data", str(small_data)]
     words += ["--device", "cpu"]
     with start(*words, env=env) as process:
         wait_for_state(process, tmp_path, 3)
@@ -220,7 +223,7 @@ def test_a_stop_and_a_kill_lose_nothing(small_data, small_cache, tmp_path):
     assert "Traceback" not in err
 
     saved = next(tmp_path.glob("runs/*/checkpoint/current.json")).read_text()
-    reached = next(number for number in range(300) if f"epoch{number:04d}" in saved)
+    reached = next(number for number in range(EPOCHS + 1) if f"epoch{number:04d}" in saved)
     with start(*words, env=env) as process:
         wait_for_state(process, tmp_path, reached + 2)
         os.kill(process.pid, signal.SIGKILL)
@@ -228,7 +231,7 @@ def test_a_stop_and_a_kill_lose_nothing(small_data, small_cache, tmp_path):
     (document,) = bench_json(*words, env=env)["runs"]
     assert document["status"] == "finished"
     result = json.loads(next(tmp_path.glob("runs/*/result.json")).read_text())
-    assert [entry["epoch"] for entry in result["epochs"]] == list(range(1, 301))
+    assert [entry["epoch"] for entry in result["epochs"]] == list(range(1, EPOCHS + 1))
 
 
 # --- a run in a process of its own --------------------------------------------------------------------------------
