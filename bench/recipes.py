@@ -167,6 +167,34 @@ def resolve(request: Request, source: Source, seeds: Sequence[int], notice: Noti
     return specs
 
 
+def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
+    """What the recipes make of a request, from the cards alone: needs no data, no weights and no torch.
+
+    Returns:
+        The identity fields of the spec that a user can change, without seed and precision, and the options of model,
+        method and front-end.
+
+    Raises:
+        SpecError: As :func:`resolve`.
+    """
+    import baselines
+    import methods
+    from bench.data.frontends import FRONTENDS
+
+    model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
+    _check_pair(model, method)
+    frontend = FRONTENDS.card(model.frontend)
+    values = _merge(request, model, method, frontend, profile, request.pretrain or _default_pretrain(model, profile))
+    options = _build_options(values, model, method, frontend)
+    settable = {name: item.default for name, item in settable_fields().items() if item.metadata["role"] == "identity"}
+    fields = {name: values.get(name, default) for name, default in settable.items()}
+    return {
+        **{name: value for name, value in fields.items() if name not in ("seed", "precision")},
+        "frontend": frontend.id,
+        **{f"{owner}_options": chosen for owner, chosen in options.items()},
+    }
+
+
 def _simulated(cache: Path, notice: Notice) -> Path:
     from bench.data.demo import demo_folder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,53 @@ class BoardRun:
     spec: dict[str, Any]
     extra: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BoardSystem:
+    """Finished runs whose specs differ in nothing but the seed.
+
+    Attributes:
+        system: Hash of their spec without the seed.
+        model: Field of their spec, as the following ones.
+        method: See above.
+        pretrain: See above.
+        dataset: See above.
+        split: See above.
+        partial: How much of the data set there was, where not all of it.
+        runs: How many.
+        newest: When the last of them was made, UTC, ISO 8601.
+        first: Id of one of them, whose spec stands for all.
+    """
+
+    system: str
+    model: str
+    method: str
+    pretrain: str
+    dataset: str
+    split: str
+    partial: str | None
+    runs: int
+    newest: str
+    first: str
+
+
+@dataclass(frozen=True)
+class BoardScore:
+    """What one run reached under one rule, judged in one way; percent."""
+
+    system: str
+    run_id: str
+    seed: int
+    rule: str
+    judged: str
+    sp: float
+    se: float
+    score: float
+
+
+_SYSTEM_COLUMNS = ("system", "model", "method", "pretrain", "dataset", "split", "partial")
+_SCORE_COLUMNS = tuple(attribute.name for attribute in fields(BoardScore))
 
 
 class Store:
@@ -118,6 +165,40 @@ class Store:
                 by_judged = found[row.run_id].metrics.setdefault(row.rule, {})
                 by_judged[row.judged] = {name: getattr(row, name) for name in METRIC_COLUMNS}
         return list(found.values())
+
+    def systems(self, pairs: Collection[tuple[str, str]], rule: str) -> list[BoardSystem]:
+        """Systems of some pairs of model and method that have numbers under a rule; no spec is read."""
+        runs, metrics = schema.Run, schema.MetricRow
+        common = [getattr(runs, name) for name in _SYSTEM_COLUMNS]
+        found: list[Any] = [sa.func.count(), sa.func.max(runs.created), sa.func.min(runs.run_id)]
+        query = (
+            sa.select(*common, *found)
+            .join(metrics, metrics.run_id == runs.run_id)
+            .where(runs.status == "finished", metrics.rule == rule, metrics.judged == "4class")
+            .where(sa.or_(sa.false(), *[(runs.model == model) & (runs.method == method) for model, method in pairs]))
+            .group_by(*common)
+        )
+        with self.session() as session:
+            return [BoardSystem(*row) for row in session.execute(query)]
+
+    def specs(self, run_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        """The identity fields of the specs of some runs, by run id."""
+        query = sa.select(schema.Run.run_id, schema.Run.spec).where(schema.Run.run_id.in_(run_ids))
+        with self.session() as session:
+            return {row.run_id: row.spec for row in session.execute(query)}
+
+    def scores(self, systems: Collection[str], rules: Collection[str]) -> list[BoardScore]:
+        """What the finished runs of some systems reached under some rules, by seed."""
+        runs, metrics = schema.Run, schema.MetricRow
+        columns = [getattr(runs if name in ("system", "run_id", "seed") else metrics, name) for name in _SCORE_COLUMNS]
+        query = (
+            sa.select(*columns)
+            .join(metrics, metrics.run_id == runs.run_id)
+            .where(runs.status == "finished", runs.system.in_(systems), metrics.rule.in_(rules))
+            .order_by(runs.seed, runs.run_id)
+        )
+        with self.session() as session:
+            return [BoardScore(*row) for row in session.execute(query)]
 
     def find(self, text: str) -> str:
         """The id of the run that a text means: its id, or the beginning of just one.

@@ -182,7 +182,7 @@ def _run_all(specs: Sequence[RunSpec], home: Path, rerun: bool, output: str, lau
             launched = launch(spec, home, rerun=rerun, notice=notice)
         except (InterruptedRunError, KeyboardInterrupt) as error:
             message = error.message if isinstance(error, InterruptedRunError) else "Stopped at once."
-            raise InterruptedRunError(message, f"Go on with: {_same_command()}") from error
+            raise InterruptedRunError(message, f"Go on with: {same_command()}") from error
         if launched.error is not None:
             notice(f"run {spec.run_id} failed: {launched.error.message} {launched.error.hint or ''}")
         done.append(launched)
@@ -190,7 +190,8 @@ def _run_all(specs: Sequence[RunSpec], home: Path, rerun: bool, output: str, lau
     return all(item.error is None for item in done)
 
 
-def _same_command() -> str:
+def same_command() -> str:
+    """The command that was given, as one line that goes on with it: without --rerun, with the folders it found."""
     import sys
 
     words = [word for word in sys.argv[1:] if word != "--rerun"]
