@@ -60,6 +60,16 @@ class CycleSet:
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def order(self) -> list[int]:
+        """Places of the cycles in sorted order."""
+        return sorted(range(len(self)), key=self.keys.__getitem__)
+
+    def subset(self, places: Sequence[int]) -> CycleSet:
+        """The cycles at some places, in that order."""
+        columns = (self.keys, self.labels, self.patients, self.devices)
+        return CycleSet(*(tuple(column[i] for i in places) for column in columns))  # type: ignore[arg-type]
+
     @cached_property
     def hash(self) -> str:
         """Hex SHA-256 over the cycles in sorted order: the same for the same cycles, however they are listed."""
