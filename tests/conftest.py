@@ -73,13 +73,13 @@ def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_socket() -> Iterator[str]:
     """The socket of a PostgreSQL server of this session's own; skips, with the reason, where none can start."""
     import postgres
 
     with contextlib.ExitStack() as stack:
         try:
-            socket = stack.enter_context(postgres.server(tmp_path_factory.mktemp("postgres")))
+            socket = stack.enter_context(postgres.server())
         except RuntimeError as error:
             pytest.skip(f"no PostgreSQL server starts here: {error}")
         yield socket
