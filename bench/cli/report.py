@@ -11,7 +11,7 @@ import typer
 from bench.cli.later import later
 from bench.cli.output import notice, print_text
 from bench.errors import SpecError
-from bench.paths import home_folder
+from bench.paths import board_location, home_folder
 from bench.registry import suggestion
 
 LATER = ("table1", "table2", "table3", "figure2")
@@ -65,7 +65,7 @@ def report(
     check_word("protocol", protocol, RULES)
     check_format(output)
     folder = home_folder(home)
-    table = leaderboard_table(Store.open(folder), next(rule for rule in RULES if rule == protocol))
+    table = leaderboard_table(Store.open(board_location(folder)), next(rule for rule in RULES if rule == protocol))
     if not table.sections:
         notice(f"The board in {folder} holds no run yet; `bench run --model ast --method patchmix-cl` makes one.")
     emit(render(table, output, colour=out is None and sys.stdout.isatty()), out)
