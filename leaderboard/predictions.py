@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -92,28 +93,40 @@ def write_predictions(path: Path, keys: Sequence[Key], scores: ArrayLike) -> Non
         ResultError: If the scores do not fit the keys or are not finite.
         StoreError: If the file cannot be written.
     """
+    _write_text(path, predictions_text(keys, scores))
+
+
+def predictions_text(keys: Sequence[Key], scores: ArrayLike) -> str:
+    """Scores as the text of a CSV file; arguments and ResultError as for :func:`write_predictions`."""
     predicted_classes(scores)
     rows = np.asarray(scores, dtype=np.float64).tolist()
     if len(rows) != len(keys):
-        raise ResultError(f"There are {len(keys)} cycles but {len(rows)} rows of scores for {path}.")
-    lines = ((*key, *map(repr, row)) for key, row in zip(keys, rows, strict=True))
-    _write_rows(path, SCORED, lines)
+        raise ResultError(f"There are {len(keys)} cycles but {len(rows)} rows of scores.")
+    return _csv_text(SCORED, ((*key, *map(repr, row)) for key, row in zip(keys, rows, strict=True)))
 
 
 def write_cycles(path: Path, cycles: CycleSet) -> None:
     """Write the judged cycles as CSV, atomically; raises StoreError if the file cannot be written."""
-    lines = (
-        (*key, label, patient, device)
-        for key, label, patient, device in zip(cycles.keys, cycles.labels, cycles.patients, cycles.devices, strict=True)
-    )
-    _write_rows(path, CYCLES, lines)
+    _write_text(path, cycles_text(cycles))
 
 
-def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+def cycles_text(cycles: CycleSet) -> str:
+    """The judged cycles as the text of a CSV file."""
+    facts = zip(cycles.keys, cycles.labels, cycles.patients, cycles.devices, strict=True)
+    return _csv_text(CYCLES, ((*key, label, patient, device) for key, label, patient, device in facts))
+
+
+def _csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(text.encode())
 
 
 def read_predictions(path: Path) -> Predictions:

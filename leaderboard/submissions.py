@@ -144,7 +144,7 @@ class Answers:
         keys: (n) cycles; one may stand twice.
         scores: (n, 4) scores, finite or not; None where the file holds classes.
         words: (n) texts that name classes; None where the file holds scores.
-        stripped: How many recordings were written with the ending ``.wav``.
+        stripped: How many lines name the recording with the ending ``.wav``.
     """
 
     keys: tuple[Key, ...]
@@ -176,7 +176,7 @@ class Submitted:
         folder: Its folder.
         metrics: By part (``official``, ``patient-disjoint``), then by judged; None where a part cannot be judged.
         twins: Ids of other submissions of the same system, selection rule and seed.
-        stripped: How many recordings were written with the ending ``.wav``.
+        stripped: How many lines name the recording with the ending ``.wav``.
     """
 
     state: Imported
@@ -288,7 +288,7 @@ def _sentence(found: Difference, answers: Answers, part: OfficialPart, path: Pat
     wrong = [f"'{word}' for {_name(key)}" for key, word in found.wrong_classes]
     parts = [
         ("lacks {}", _counted(found.missing, "test cycle")),
-        ("holds {} of other recordings or numbers", _counted(found.extra, "cycle")),
+        ("holds {}", _counted(found.extra, "other cycle")),
         ("answers {} more than once", _counted(found.twice, "cycle")),
         ("has scores that are not finite for {}", _counted(found.not_finite, "cycle")),
         (f"names classes other than 0 to 3 or {', '.join(CLASSES)} for {{}}", _listed(wrong, "cycle")),

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import check_format, notice, print_json, stdout
-from bench.errors import SpecError
+from bench.cli.output import check_format, notice, print_json, print_text, stdout
+from bench.errors import SpecError, StoreError
 from bench.paths import board_location, cache_folder, data_folder, home_folder
 
 if TYPE_CHECKING:
+    from leaderboard.bundles import Merged
     from leaderboard.store import Store
     from leaderboard.submissions import OfficialPart, Submitted
 
 Home = Annotated[Path | None, typer.Option("--home", help="Results folder (BENCH_HOME).", metavar="DIR")]
 Format = Annotated[str, typer.Option("--format", help="table or json.", metavar="FORMAT")]
-Text = Annotated[str | None, typer.Option(metavar="TEXT")]
 
 
 def submit(
@@ -114,7 +114,7 @@ def _official_part(data: str | None, cache: Path, store: Store, allow_partial: b
 def _remarks(done: Submitted, part: OfficialPart) -> list[str]:
     remarks = [f"checked against {part.source}: {len(part.cycles):,} test cycles"]
     if done.stripped:
-        remarks.append(f"{done.stripped:,} recordings were written with .wav; the ending was left out")
+        remarks.append(f"{done.stripped:,} lines name the recording with .wav; the ending was left out")
     if done.state == "same":
         remarks.append("the board holds this submission already; nothing changed")
     if done.twins:
@@ -172,6 +172,104 @@ def _print_submission(done: Submitted, part: OfficialPart) -> None:
     console.print("Percent; patient-disjoint: without the patients that have training recordings too.", highlight=False)
 
 
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The bundle to write.")],
+    runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Ids of runs; all by default.")] = None,
+    home: Home = None,
+    output: Format = "table",
+) -> None:
+    """Write runs as one file that another machine can import: results, predictions, provenance, hashes.
+
+    Example:  bench board export ward-3.zip
+    """
+    from bench.version import __version__
+    from leaderboard.bundles import export_bundle
+    from leaderboard.store import Store
+
+    check_format(output)
+    done = export_bundle(Store.open(board_location(home_folder(home))), file, runs or (), written_by=__version__)
+    if output == "json":
+        print_json(
+            {
+                "file": str(done.path),
+                "runs": list(done.run_ids),
+                "cycle_sets": done.cycle_sets,
+                "bytes": done.size,
+                "sha256": done.sha256,
+            }
+        )
+        return
+    size = f"{done.size / 2**20:.1f} MiB"
+    print_text(f"{done.path}: {_runs(len(done.run_ids))}, {size}, sha256 {done.sha256}")
+
+
+def import_(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Bundles of `bench board export`.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the bundle's result where the board holds another.")
+    ] = False,
+    home: Home = None,
+    output: Format = "table",
+) -> None:
+    """Merge bundles from other machines into the board; doing it twice changes nothing.
+
+    A run that the board holds with another result is a conflict: it is kept, named, and the exit code is 4.
+
+    Example:  bench board import ward-3.zip ward-7.zip
+    """
+    from leaderboard.bundles import import_bundle, open_bundle
+    from leaderboard.store import Store
+
+    check_format(output)
+    folder = home_folder(home)
+    store = Store.open(board_location(folder))
+    for file in files:
+        with open_bundle(file):
+            pass  # No bundle is merged while another one is damaged.
+    merged = [import_bundle(file, folder, store, replace=replace) for file in files]
+    if output == "json":
+        print_json({"bundles": [_merged_document(item) for item in merged]})
+    else:
+        for item in merged:
+            _print_merged(item)
+    conflicts = sum(len(item.conflicts) for item in merged)
+    if conflicts:
+        raise StoreError(
+            f"{_runs(conflicts)} in conflict: the board's results were kept.",
+            "--replace takes the bundle's; the folders of replaced runs are kept in replaced/.",
+        )
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} run{'' if count == 1 else 's'}"
+
+
+def _merged_document(item: Merged) -> dict[str, Any]:
+    return {
+        "file": str(item.path),
+        "new": list(item.new),
+        "same": list(item.same),
+        "conflict": [{"run_id": conflict.run_id, "reason": conflict.reason} for conflict in item.conflicts],
+        "replaced": list(item.replaced),
+    }
+
+
+def _print_merged(item: Merged) -> None:
+    counts = {
+        "new": len(item.new),
+        "same": len(item.same),
+        "in conflict": len(item.conflicts),
+        "replaced": len(item.replaced),
+    }
+    words = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count or word in ("new", "same"))
+    lines = [
+        *(f"  new       {run_id}" for run_id in item.new),
+        *(f"  replaced  {run_id}" for run_id in item.replaced),
+        *(f"  conflict  {conflict.run_id}: {conflict.reason}" for conflict in item.conflicts),
+    ]
+    print_text("\n".join([f"{item.path}: {words}", *lines]))
+
+
 def upgrade(home: Home = None) -> None:
     """Bring the board's database to this version of lungbench; nothing in it is lost.
 
@@ -192,4 +290,6 @@ def upgrade(home: Home = None) -> None:
 def register(group: typer.Typer) -> None:
     """Add the commands to the group ``board``."""
     group.command()(submit)
+    group.command()(export)
+    group.command("import")(import_)
     group.command()(upgrade)
