@@ -284,6 +284,8 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
         raise _damaged(path, f"{MANIFEST} lacks runs or files")
     if not all(isinstance(run, dict) and {"run_id", "digest", "cycles"} <= set(run) for run in runs):
         raise _damaged(path, f"{MANIFEST} has a run without id or hash")
+    if len({run["run_id"] for run in runs}) != len(runs):
+        raise _damaged(path, f"{MANIFEST} names a run twice")
     return manifest
 
 

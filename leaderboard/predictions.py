@@ -256,7 +256,7 @@ def _parquet_rows(path: Path, headers: Sequence[Sequence[str]]) -> Iterator[tupl
 def _check_header(path: Path, header: Sequence[str], headers: Sequence[Sequence[str]]) -> None:
     if sorted(header) in [sorted(names) for names in headers]:
         return
-    near = max(headers, key=lambda names: len(set(names) & set(header)))
+    near = min(headers, key=lambda names: len(set(names) ^ set(header)))
     faults = [
         *[f"{name} is missing" for name in near if name not in header],
         *[f"'{name}' is no column" for name in dict.fromkeys(header) if name and name not in near],
