@@ -132,6 +132,8 @@ class Store:
             ResultError: If no run or several begin with it; near or matching ids are named.
         """
         with self.session() as session:
+            if session.scalar(sa.select(schema.Run.run_id).where(schema.Run.run_id == text)) is not None:
+                return text
             ids = list(session.scalars(sa.select(schema.Run.run_id).order_by(schema.Run.created.desc())))
         matches = [run_id for run_id in ids if text and run_id.startswith(text.lower())]
         if len(matches) == 1:
