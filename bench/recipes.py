@@ -182,8 +182,8 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
     from bench.data.frontends import FRONTENDS
 
     model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
-    _check_pair(model, method)
-    frontend = FRONTENDS.card(model.frontend)
+    check_pair(model, method)
+    frontend = FRONTENDS.card(request.frontend or model.frontend)
     values = _merge(request, model, method, frontend, profile, request.pretrain or _default_pretrain(model, profile))
     options = _build_options(values, model, method, frontend)
     settable = {name: item.default for name, item in settable_fields().items() if item.metadata["role"] == "identity"}

@@ -16,6 +16,7 @@ from bench.errors import BenchError, InterruptedRunError, RegistryError, SpecErr
 from bench.isolated import Interruption, run_isolated
 from bench.launch import finished_result, run_folder
 from bench.paper import request_of
+from bench.paths import board_location
 from bench.recipes import Notice, Request, Source, resolve
 from bench.registry import suggestion
 from bench.spec import RunSpec
@@ -148,7 +149,7 @@ def carry_out(plan: Plan, home: Path, *, rerun: bool, notice: Notice) -> list[En
         InterruptedRunError: If Ctrl-C or SIGTERM stopped it; the run under way has saved its state.
         StoreError: If the board cannot take results.
     """
-    store = Store.open(home)
+    store = Store.open(board_location(home))
     with store.session(write=True):
         pass
     ended = []

@@ -21,7 +21,7 @@ from leaderboard.forms import (
     seeds,
 )
 from leaderboard.metrics import CLASSES, JUDGED
-from leaderboard.results import EpochRow, ResultDocument
+from leaderboard.results import EpochRow, ResultDocument, kind_of
 from leaderboard.tables import Row, Section, Table, flat
 
 if TYPE_CHECKING:
@@ -64,9 +64,13 @@ def check_format(format: str, known: Sequence[str] = FORMATS) -> None:  # noqa: 
 # --- cells ------------------------------------------------------------------------------------------------------
 
 
+def _names(row: Mapping[str, Any]) -> str:
+    return f"{row['model']} + {row['method']}"
+
+
 def _system(row: Row) -> list[str]:
-    lines = [f"{row['model']} + {row['method']}"]
-    if row["pretrain"] != "none":
+    lines = [f"{row['name']} (submitted)"] if row.get("name") else [_names(row)]
+    if not row.get("name") and row["pretrain"] != "none":
         lines.append(f"from {row['pretrain']}")
     differs = ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in row.get("differs", {}).items())
     return [*lines, differs] if differs else lines
@@ -104,7 +108,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     ),
     "runs": (
         Column("run", _one("run_id"), number=False),
-        Column("system", lambda row: [f"{row['model']} + {row['method']}"], number=False, share=1, wrap=True),
+        Column("system", lambda row: [row.get("name") or _names(row)], number=False, share=1, wrap=True),
         Column("seed", _one("seed")),
         Column("data", lambda row: [_data_words(row["dataset"], row["partial"])], number=False, wrap=True),
         Column("status", _one("status"), number=False),
@@ -210,25 +214,27 @@ def run_table(document: ResultDocument, *, width: int | None = None, colour: boo
     from rich.text import Text
 
     spec, screen = document["spec"], console(width, colour)
-    title = f"{spec['model']} + {spec['method']}, seed {spec['seed']}"
-    parts: list[RenderableType] = [Text(plain(f"run {document['run_id']}: {title}"), style="bold"), _facts(document)]
+    kind, title = kind_of(document), f"{spec.get('system') or _names(spec)}, seed {spec['seed']}"
+    parts: list[RenderableType] = [Text(plain(f"{kind} {document['run_id']}: {title}"), style="bold"), _facts(document)]
     if any(document["metrics"].values()):
         parts += [_metrics_grid(document), _confusions(document)]
     if document["epochs"]:
         parts.append(_epochs_grid(document))
+    if kind == "submission":
+        parts.append(_pairs("submission", flat(document["submission"])))
     parts += [_pairs("spec", flat(spec)), _pairs("provenance", flat(document["provenance"]))]
     return printed(screen, parts)
 
 
 def _facts(document: ResultDocument) -> RenderableType:
-    speed = document["cycles_per_second"]
+    speed, seconds = document["cycles_per_second"], document["seconds"]
     facts = {
         "status": document["status"],
         "error": document["error"],
         "data": _data_words(document["spec"]["dataset"], document["partial"]),
         "profile": document["profile"],
         "created": document["created"],
-        "duration": f"{document['seconds']:.1f} s" + (f", {speed:.1f} cycles/s" if speed else ""),
+        "duration": None if seconds is None else f"{seconds:.1f} s" + (f", {speed:.1f} cycles/s" if speed else ""),
     }
     return _pairs("", {name: value for name, value in facts.items() if value is not None})
 
@@ -267,7 +273,7 @@ def _metrics_grid(document: ResultDocument) -> RenderableType:
         for judged in JUDGED:
             m = by_judged[judged]
             rates = [number(m["sp"]), number(m["se"]), number(m["score"])]
-            rows.append([rule, judged, str(m["epoch"]), *rates, str(m["n"])])
+            rows.append([rule, judged, str(m["epoch"] or "–"), *rates, str(m["n"])])
     return grid("metrics, percent", columns, rows)
 
 

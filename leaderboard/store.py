@@ -19,8 +19,8 @@ from leaderboard.database import Database
 from leaderboard.errors import ResultError
 from leaderboard.metrics import Metrics, score_cycles
 from leaderboard.predictions import CycleSet
-from leaderboard.results import ResultDocument, read_result
-from leaderboard.rows import METRIC_COLUMNS, Imported, document_of, put, read_predictions_of
+from leaderboard.results import ResultDocument, RunResult, read_result
+from leaderboard.rows import METRIC_COLUMNS, Imported, document_of, put, read_predictions_of, result_of
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,10 @@ class BoardRun:
         created: When, UTC, ISO 8601.
         profile: Which recipes its spec began with.
         partial: How much of the data set there was, where not all of it.
-        seconds: Duration.
+        seconds: Duration; None for a submission.
         cycles_per_second: Training speed.
         spec: The identity fields of its spec.
+        kind: ``run``, or ``submission`` for a system from outside.
         extra: Fields of its result without a column of their own.
         metrics: By selection rule, then by judged.
     """
@@ -49,9 +50,10 @@ class BoardRun:
     created: str
     profile: str
     partial: str | None
-    seconds: float
+    seconds: float | None
     cycles_per_second: float | None
     spec: dict[str, Any]
+    kind: str = "run"
     extra: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
@@ -140,8 +142,12 @@ class Store:
             session.connection()  # a lock that cannot be had is worth knowing of before the block, not after it
             yield session
 
-    def import_run(self, folder: Path) -> Imported:
+    def import_run(self, folder: Path, *, anew: bool = False) -> Imported:
         """Store a run folder's result in one transaction; doing it twice changes nothing.
+
+        Args:
+            folder: A run's folder, or a submission's.
+            anew: Make its rows anew even if they are the same.
 
         Returns:
             ``new``, ``same``, or ``changed`` where the run had another result, which is replaced.
@@ -152,7 +158,7 @@ class Store:
         """
         result = read_result(folder)
         with self.session(write=True) as session:
-            return put(session, result)
+            return put(session, result, anew=anew)
 
     def runs(self) -> list[BoardRun]:
         """All runs with their metrics, oldest first."""
@@ -207,6 +213,8 @@ class Store:
             ResultError: If no run or several begin with it; near or matching ids are named.
         """
         with self.session() as session:
+            if session.scalar(sa.select(schema.Run.run_id).where(schema.Run.run_id == text)) is not None:
+                return text
             ids = list(session.scalars(sa.select(schema.Run.run_id).order_by(schema.Run.created.desc())))
         matches = [run_id for run_id in ids if text and run_id.startswith(text.lower())]
         if len(matches) == 1:
@@ -228,6 +236,17 @@ class Store:
         run_id = self.find(text)
         with self.session() as session:
             return document_of(session, session.get_one(schema.Run, run_id))
+
+    def result(self, text: str) -> RunResult:
+        """A run with its judged cycles and scores, as its folder holds them; raises ResultError as :meth:`find`."""
+        run_id = self.find(text)
+        with self.session() as session:
+            return result_of(session, session.get_one(schema.Run, run_id))
+
+    def digests(self) -> dict[str, str]:
+        """By run id, the hash of everything that the board holds of the run."""
+        with self.session() as session:
+            return {row.run_id: row.digest for row in session.execute(sa.select(schema.Run.run_id, schema.Run.digest))}
 
     def predictions(self, text: str, rule: str) -> tuple[CycleSet, NDArray[np.float64]]:
         """The judged cycles of a run and its scores (n, 4) in their order.

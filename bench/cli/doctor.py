@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli.output import check_format, print_json, stdout
+from bench.errors import StoreError
 
 
 def register(app: typer.Typer) -> None:
@@ -55,6 +56,7 @@ def examine(home: Path | None, data: Path | None, cache: Path | None) -> dict[st
         "hardware": hardware(),
         "folders": {
             "results": str(home_folder(home)),
+            "board": _board(home_folder(home)),
             "data": str(data_folder(data)),
             "data found": found,
             "cache": str(cache_folder(cache)),
@@ -69,3 +71,14 @@ def examine(home: Path | None, data: Path | None, cache: Path | None) -> dict[st
             "precision": choose_precision("auto", device),
         },
     }
+
+
+def _board(home: Path) -> str:
+    """Where the board is, without its password."""
+    from bench.paths import board_location
+    from leaderboard.store import Store
+
+    try:
+        return str(Store.open(board_location(home)))
+    except StoreError as error:
+        return error.message

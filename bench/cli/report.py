@@ -11,7 +11,7 @@ import typer
 from bench.cli.later import later
 from bench.cli.output import notice, print_text
 from bench.errors import SpecError
-from bench.paths import home_folder
+from bench.paths import board_location, home_folder
 from bench.registry import suggestion
 
 if TYPE_CHECKING:
@@ -80,7 +80,10 @@ def report(
     check_format(output)
     rule = next(rule for rule in RULES if rule == word)
     show = _paper if what in PAPER else _board
-    emit(show(what, Store.open(home_folder(home)), rule, output, out is None and sys.stdout.isatty()), out)
+    emit(
+        show(what, Store.open(board_location(home_folder(home))), rule, output, out is None and sys.stdout.isatty()),
+        out,
+    )
 
 
 def _board(_what: str, store: Store, rule: Rule, output: str, colour: bool) -> str:

@@ -12,6 +12,7 @@ import typer
 from bench.cli.later import later
 from bench.cli.output import check_format, notice, print_json, print_text
 from bench.errors import InterruptedRunError, ResultError, RunError
+from bench.paths import board_location
 
 if TYPE_CHECKING:
     from bench.recipes import Request
@@ -228,4 +229,4 @@ def _table(plan: Plan, home: Path) -> PaperTable:
     from bench.paper import table_of_board
     from leaderboard.store import Store
 
-    return table_of_board(plan.table.name, Store.open(home), PROTOCOL)
+    return table_of_board(plan.table.name, Store.open(board_location(home)), PROTOCOL)

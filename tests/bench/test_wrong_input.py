@@ -120,9 +120,6 @@ def test_no_model_named(place, capsys):
         "predict 0123 file.wav",
         "report figure2",
         "board compare a b",
-        "board submit file.csv",
-        "board export file",
-        "board import file",
     ],
 )
 def test_what_a_later_version_brings_says_so(place, capsys, words):
