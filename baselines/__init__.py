@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baselines.cards import CARDS
+from baselines.cards import ast, panns, timm_cnn, timm_named
 from bench.cards import ModelCard
 from bench.errors import SpecError
 from bench.options import build_options
@@ -17,19 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MODELS", "create"]
 
-MODELS: Registry[ModelCard] = Registry("model")
+MODELS: Registry[ModelCard] = Registry("model", ModelCard, "lungbench.models")
 
-_TARGETS = {
-    "ast": "baselines.ast:AST",
-    "ast-small": "baselines.ast:AST",
-    "ast-tiny": "baselines.ast:AST",
-    "resnet18": "baselines.timm_cnn:resnet18",
-    "efficientnet-b0": "baselines.timm_cnn:efficientnet_b0",
-    "cnn6": "baselines.cnn6:CNN6",
-}
-
-for _card in CARDS:
-    MODELS.add(_card.id, _card, _TARGETS[_card.id])
+for _family in (ast, timm_cnn, panns, timm_named):
+    _family.register(MODELS)
 
 
 def create(

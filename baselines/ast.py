@@ -15,51 +15,20 @@ from timm.models.deit import VisionTransformerDistilled
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, linear, scaled_dot_product_attention
 
-from baselines.cards import ASTOptions
+from baselines import hugging_face
+from baselines.cards.ast import ASTOptions
+from baselines.hugging_face import AUDIOSET_ROWS
 from baselines.state_dicts import Layout, own, renamed, with_classifier
 from bench.errors import SpecError, WeightsError
 
 CLASS_TOKENS = 2
-AUDIOSET_ROWS = 12
-
-_HF = "audio_spectrogram_transformer."
-_HF_TRUNK = {
-    "cls_token": "embeddings.cls_token",
-    "dist_token": "embeddings.distillation_token",
-    "pos_embed": "embeddings.position_embeddings",
-    "patch_embed.proj": "embeddings.patch_embeddings.projection",
-    "norm": "layernorm",
-}
-_HF_BLOCK = {
-    "norm1": "layernorm_before",
-    "norm2": "layernorm_after",
-    "attn.proj": "attention.output.dense",
-    "mlp.fc1": "intermediate.dense",
-    "mlp.fc2": "output.dense",
-}
-
-
-def _hugging_face_names(name: str) -> tuple[str, ...]:
-    """Names of transformers' ``ASTForAudioClassification``: one projection each for query, key and value."""
-    if not name.startswith("trunk."):
-        return ()
-    stem, _, kind = name.removeprefix("trunk.").rpartition(".")
-    if not stem.startswith("blocks."):
-        return (_HF + _HF_TRUNK[stem] + "." + kind,) if stem else (_HF + _HF_TRUNK[kind],)
-    _, index, part = stem.split(".", 2)
-    layer = f"{_HF}encoder.layer.{index}."
-    if part == "attn.qkv":
-        return tuple(f"{layer}attention.attention.{each}.{kind}" for each in ("query", "key", "value"))
-    return (f"{layer}{_HF_BLOCK[part]}.{kind}",)
-
-
 _OFFICIAL_HEADS = ("v.head.", "v.head_dist.", "mlp_head.")
 
 LAYOUTS = (
     own(),
     Layout(title="timm DeiT", sources=renamed("trunk.", ""), unused=("head.", "head_dist.")),
     Layout(title="official AST", sources=renamed("trunk.", "v."), unused=_OFFICIAL_HEADS, grid_rows=AUDIOSET_ROWS),
-    Layout(title="Hugging Face AST", sources=_hugging_face_names, unused=("classifier.",), grid_rows=AUDIOSET_ROWS),
+    *hugging_face.LAYOUTS,
     Layout(title="Patch-Mix", sources=with_classifier(renamed("trunk.", "v.")), unused=_OFFICIAL_HEADS, fitted=True),
 )
 

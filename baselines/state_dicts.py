@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -32,6 +32,9 @@ class Layout:
         unused: Beginnings of names that such files hold and that have no use here (heads of other tasks).
         fitted: Whether the tensors already have this model's geometry and are taken as they are.
         grid_rows: Rows (frequency) of the file's position grid; ``None`` for a square one.
+        prepare: Called with the layout, the model, the file's tensors and its path before they are used; gives layout
+            and tensors, changed where more is known of them (a ``config.json`` beside the file).
+        catch_all: Whether files that follow no known layout are tried under this one, because ``prepare`` knows more.
     """
 
     title: str
@@ -39,6 +42,11 @@ class Layout:
     unused: tuple[str, ...] = ()
     fitted: bool = False
     grid_rows: int | None = None
+    prepare: Prepare | None = None
+    catch_all: bool = False
+
+
+Prepare: TypeAlias = Callable[[Layout, Any, Mapping[str, Tensor], Path], tuple[Layout, Mapping[str, Tensor]]]
 
 
 @runtime_checkable
@@ -104,6 +112,8 @@ def load_into(model: torch.nn.Module, tensors: Mapping[str, Tensor], owner: str,
         raise WeightsError(f"{owner} takes no pretrained weights.", "Use --pretrain none.")
     target = model.state_dict()
     layout = _recognise(model.layouts, list(target), tensors, owner, path)
+    if layout.prepare is not None:
+        layout, tensors = layout.prepare(layout, model, tensors, path)
     faults = [*_missing(layout, target, tensors), *_left_over(layout, target, tensors)]
     state: dict[str, Tensor] = {}
     for name, ours in target.items():
@@ -131,6 +141,9 @@ def _recognise(
     best = max(layouts, key=found)
     needed = sum(len(best.sources(name)) for name in names if not name.endswith(_OPTIONAL))
     if 2 * found(best) < needed:
+        unknown = next((layout for layout in layouts if layout.catch_all), None)
+        if unknown is not None:
+            return unknown
         first = ", ".join(f"'{name}'" for name in list(tensors)[:3])
         known = ", ".join(layout.title for layout in layouts)
         raise WeightsError(

@@ -10,7 +10,7 @@ from typing import Any
 import timm
 from torch import Tensor, nn
 
-from baselines.cards import EfficientNetOptions, ResNetOptions
+from baselines.cards.timm_cnn import EfficientNetOptions, ResNetOptions
 from baselines.state_dicts import Layout, own, renamed, with_classifier
 
 
@@ -70,9 +70,9 @@ def _initialise_as_torchvision(trunk: nn.Module, stem: str) -> None:
     first.reset_parameters()
 
 
-def resnet18(options: ResNetOptions, num_classes: int = 4) -> TimmCNN:
-    """Build ResNet18 (He et al. 2016); timm's names and torchvision's are the same."""
-    trunk = timm.create_model("resnet18", in_chans=1, num_classes=0, zero_init_last=False)
+def resnet(name: str, options: ResNetOptions, num_classes: int = 4) -> TimmCNN:
+    """Build a ResNet (He et al. 2016) by timm's name; timm's names of tensors and torchvision's are the same."""
+    trunk = timm.create_model(name, in_chans=1, num_classes=0, zero_init_last=False)
     names = renamed("trunk.", "")
     layouts = (
         own(),
@@ -82,9 +82,16 @@ def resnet18(options: ResNetOptions, num_classes: int = 4) -> TimmCNN:
     return TimmCNN(trunk, "conv1", options.stem, layouts, num_classes)
 
 
-def efficientnet_b0(options: EfficientNetOptions, num_classes: int = 4) -> TimmCNN:
-    """Build EfficientNet-B0 (Tan and Le 2019) with torchvision's stochastic depth and without dropout."""
-    trunk = timm.create_model("efficientnet_b0", in_chans=1, num_classes=0, drop_path_rate=options.drop_path)
+def resnest(name: str, options: ResNetOptions, num_classes: int = 4) -> TimmCNN:
+    """Build a ResNeSt (Zhang et al. 2022) by timm's name."""
+    trunk = timm.create_model(name, in_chans=1, num_classes=0)
+    layouts = (own(), Layout(title="timm", sources=renamed("trunk.", ""), unused=("fc.",)))
+    return TimmCNN(trunk, "conv1.0", options.stem, layouts, num_classes)
+
+
+def efficientnet(name: str, options: EfficientNetOptions, num_classes: int = 4) -> TimmCNN:
+    """Build an EfficientNet (Tan and Le 2019) with torchvision's stochastic depth and without dropout."""
+    trunk = timm.create_model(name, in_chans=1, num_classes=0, drop_path_rate=options.drop_path)
     layouts = (
         own(),
         Layout(title="timm", sources=renamed("trunk.", ""), unused=("classifier.",)),

@@ -1,46 +1,29 @@
-"""Pretrained weights as files: finding them by name, file or URL, fetching them into the cache, reading them safely."""
+"""Pretrained weights as files: finding them by name, file, folder or URL, and reading them safely."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import pickle
-import re
 import struct
-import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
-from bench.cards import ModelCard
+from baselines.downloads import SCHEMES, LocatedWeights, fetch, one_line, sha256
+from bench.cards import ModelCard, WeightsCard
 from bench.errors import WeightsError
 from bench.registry import suggestion
-from leaderboard.files import atomic_path, exclusive_lock
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_OFFLINE_HINT = "Fetch the file elsewhere and give it as --pretrain FILE, or use --pretrain none."
 _NOT_WEIGHTS_HINT = (
     "Give a .safetensors file, or a file that torch.save wrote from tensors alone; fetch it again if it was cut short."
 )
 _FILE_ENDINGS = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".tar")
-
-
-@dataclass(frozen=True)
-class LocatedWeights:
-    """A file of weights.
-
-    Attributes:
-        path: Where it is.
-        sha256: Its hash, part of a run's identity.
-    """
-
-    path: Path
-    sha256: str
+_NAMES_IN_A_FOLDER = ("model.safetensors", "pytorch_model.bin")
+"""What a folder of the Hugging Face hub's libraries calls its weights; the first that is there is read."""
 
 
 def locate(card: ModelCard, pretrain: str, cache: Path) -> LocatedWeights | None:
@@ -48,7 +31,8 @@ def locate(card: ModelCard, pretrain: str, cache: Path) -> LocatedWeights | None
 
     Args:
         card: The model's card.
-        pretrain: ``none``, a name on the card, a file, or a URL.
+        pretrain: ``none``, a name on the card, a file, a folder that a Hugging Face library saved, a URL, or a name
+            on the hub or of torchvision (see :func:`baselines.downloads.remote`).
         cache: The cache folder; downloads are kept in ``weights`` below it.
 
     Returns:
@@ -61,99 +45,39 @@ def locate(card: ModelCard, pretrain: str, cache: Path) -> LocatedWeights | None
         return None
     if pretrain in card.weights:
         known = card.weights[pretrain]
-        return _fetch(known.location, known.sha256, cache / "weights")
-    if pretrain.startswith(("http://", "https://", "hf:")):
-        return _fetch(pretrain, None, cache / "weights")
+        return fetch(known.location, _checksum(known), cache / "weights")
+    if pretrain.startswith(SCHEMES):
+        return fetch(pretrain, "", cache / "weights")
     path = Path(pretrain).expanduser()
+    if path.is_dir():
+        path = _file_in(path)
     if path.is_file():
-        return LocatedWeights(path, _sha256(path))
+        return LocatedWeights(path, sha256(path))
     raise _not_found(card, pretrain, path)
+
+
+def _checksum(known: WeightsCard) -> str:
+    if known.sha256:
+        return f"sha256:{known.sha256}"
+    return f"md5:{known.md5}" if known.md5 else ""
+
+
+def _file_in(folder: Path) -> Path:
+    found = next((folder / name for name in _NAMES_IN_A_FOLDER if (folder / name).is_file()), None)
+    if found is None:
+        names = " or ".join(_NAMES_IN_A_FOLDER)
+        raise WeightsError(f"The folder {folder} holds no {names}.", "Name the file of weights inside it.")
+    return found
 
 
 def _not_found(card: ModelCard, pretrain: str, path: Path) -> WeightsError:
     names = ("none", *card.weights)
-    if path.is_dir():
-        return WeightsError(f"{path} is a folder, not a file of weights.", "Name the file inside it.")
     if "/" in pretrain or pretrain.endswith(_FILE_ENDINGS):
         return WeightsError(f"There is no file of weights {path}.", "Check the path.")
     return WeightsError(
         f"Model '{card.id}' has no pretrained weights '{pretrain}': {suggestion(pretrain, names)}",
         f"Use one of {', '.join(names)}, or a file or URL of weights.",
     )
-
-
-def _fetch(location: str, sha256: str | None, folder: Path) -> LocatedWeights:
-    """Fetch a location once; its hash is the card's, or the one that was recorded at the first use.
-
-    Raises:
-        WeightsError: If it cannot be fetched or is not the file that it was.
-    """
-    stem = hashlib.sha256(location.encode()).hexdigest()[:12]
-    record = folder / f"{stem}.sha256"
-    with exclusive_lock(folder / f"{stem}.lock", _say_waiting):
-        known = sha256 or (record.read_text(encoding="ascii").strip() if record.is_file() else None)
-        if location.startswith(("http://", "https://")):
-            path = _from_url(location, known, folder, stem)
-        else:
-            path = _from_hub(location, folder)
-        found = _sha256(path)
-        if known is not None and found != known:
-            raise WeightsError(
-                f"{path} has the SHA-256 {found}, but {known} was expected of {location}.",
-                f"Delete it to fetch it again; if it was replaced on purpose, delete {record} as well.",
-            )
-        if not record.is_file():
-            with atomic_path(record) as temporary:
-                temporary.write_text(found + "\n", encoding="ascii")
-    return LocatedWeights(path, found)
-
-
-def _say_waiting(holder: str) -> None:
-    sys.stderr.write(f"Waiting for {holder}, which is fetching the same weights.\n")
-
-
-def _from_url(url: str, known: str | None, folder: Path, stem: str) -> Path:
-    import pooch
-
-    name = re.sub(r"[^\w.=+-]", "_", unquote(urlsplit(url).path).rpartition("/")[2]) or "weights"
-    expected = f"sha256:{known}" if known else None
-    try:
-        return Path(pooch.retrieve(url, expected, f"{stem}-{name}", folder, progressbar=sys.stderr.isatty()))
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"Cannot fetch the weights {url}: {_one_line(error)}.", _OFFLINE_HINT) from error
-
-
-def _from_hub(location: str, folder: Path) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of the client that this version uses
-
-    kind, _, name = location.partition(":")
-    repository, file = (f"timm/{name}", "model.safetensors") if kind == "timm" else _split_hub(name)
-    try:
-        return Path(hf_hub_download(repository, file, cache_dir=folder / "hub"))
-    except (OSError, ValueError, HTTPError) as error:
-        raise WeightsError(
-            f"Cannot fetch the weights {repository}/{file} from the hub: {_one_line(error)}.", _OFFLINE_HINT
-        ) from error
-
-
-def _split_hub(name: str) -> tuple[str, str]:
-    owner, repository, file = [*name.split("/", 2), "", ""][:3]
-    if not file:
-        raise WeightsError(f"'hf:{name}' names no file on the hub.", "Write hf:OWNER/REPOSITORY/FILE.")
-    return f"{owner}/{repository}", file
-
-
-def _one_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"Cannot read {path}: {error.strerror}.", "Check its permissions.") from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -188,7 +112,7 @@ def _read_safetensors(path: Path) -> Any:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{path} is no readable safetensors file: {_one_line(error)}.", _NOT_WEIGHTS_HINT) from error
+        raise WeightsError(f"{path} is no readable safetensors file: {one_line(error)}.", _NOT_WEIGHTS_HINT) from error
 
 
 # What torch.load raises on files that are not its own or are cut short; it promises no single class.
@@ -218,7 +142,7 @@ def _read_torch(path: Path) -> Any:
         # The unpickler's own words advise to run the file's code.
         refused = isinstance(error, pickle.UnpicklingError)
         reason = (
-            "it holds code or objects other than tensors, or was not written by torch" if refused else _one_line(error)
+            "it holds code or objects other than tensors, or was not written by torch" if refused else one_line(error)
         )
         raise WeightsError(f"{path} is no readable file of weights: {reason}.", _NOT_WEIGHTS_HINT) from error
 

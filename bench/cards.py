@@ -22,6 +22,7 @@ class WeightsCard:
         licence: Their licence, or ``not stated``.
         location: What the loader fetches: ``timm:NAME``, ``hf:REPO/FILE`` or a URL.
         sha256: The file's hash where it is known.
+        md5: The same where the publisher gives no better hash.
     """
 
     title: str
@@ -29,11 +30,17 @@ class WeightsCard:
     licence: str
     location: str
     sha256: str | None = None
+    md5: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOptions:
+    """The options of what has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What every registered thing says of itself.
+    """What every registered thing says of itself. What has a default here may be left out by a plug-in alone.
 
     Attributes:
         id: Name on the command line.
@@ -48,10 +55,10 @@ class Card:
     id: str
     title: str
     summary: str
-    source: str
-    fidelity: Fidelity
-    citation: str
-    options: type
+    source: str = ""
+    fidelity: Fidelity = "original"
+    citation: str = ""
+    options: type = NoOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,18 +83,20 @@ class ModelCard(TrainableCard):
     """A card of a model.
 
     Attributes:
-        parameters: Trainable numbers in use, 4 classes, default options.
+        parameters: Trainable numbers in use, 4 classes, default options; None where nobody has counted them.
         frontend: Id of the front-end it was published with.
         patches: Whether it gives access to its patch tokens (``embed_patches``, ``encode``).
         weights: Pretrained weights by name (``imagenet``, ``imagenet+audioset``).
         default_pretrain: What ``--pretrain`` is when it is not given, in the paper profile.
+        gaps: What the publication leaves open, and what stands here instead.
     """
 
-    parameters: int
-    frontend: str
+    parameters: int | None = None
+    frontend: str = "ast"
     patches: bool = False
     weights: Mapping[str, WeightsCard] = field(default_factory=dict)
     default_pretrain: str = "none"
+    gaps: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.data.bank import Progress
 from bench.errors import BenchError, InterruptedRunError, RunError
+from bench.paths import board_location
 from bench.provenance import usable_cores
 from bench.spec import SPEC_FILE, RunSpec
 from leaderboard.files import exclusive_lock, write_json
@@ -56,7 +57,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice) -> Launche
     from leaderboard.store import Store
 
     folder = run_folder(home, spec)
-    store = Store.open(home)
+    store = Store.open(board_location(home))
     # A board that cannot take the result is worth knowing of before the training, not after it.
     with store.session(write=True):
         pass

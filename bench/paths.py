@@ -18,6 +18,14 @@ def home_folder(flag: Path | None = None) -> Path:
     return _choose(flag, "BENCH_HOME", Path("results"))
 
 
+def board_location(home: Path) -> Path | str:
+    """Where the board is: the database whose URL ``BENCH_STORE`` holds, otherwise the one in the results folder.
+
+    There is no flag for it, because a command line shows a password to everybody on the machine.
+    """
+    return os.environ.get("BENCH_STORE") or home
+
+
 def data_folder(flag: Path | None = None) -> Path:
     """The ICBHI files, nested anywhere below it (``BENCH_DATA``, default ``./data/icbhi``)."""
     return _choose(flag, "BENCH_DATA", Path("data") / "icbhi")

@@ -99,6 +99,15 @@ def peak_memory_mib() -> dict[str, float | None]:
     """The largest resident memory of this process and the largest GPU allocation, in MiB (None without a GPU)."""
     import torch
 
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     on_gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
-    return {"host": round(resident, 1), "gpu": None if on_gpu is None else round(on_gpu, 1)}
+    return {"host": round(_peak_resident_mib(), 1), "gpu": None if on_gpu is None else round(on_gpu, 1)}
+
+
+def _peak_resident_mib() -> float:
+    """Linux's own count of this program; what ``getrusage`` gives includes the process that started it."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        lines = dict(line.split(":", 1) for line in status.read_text(encoding="ascii").splitlines())
+        if "VmHWM" in lines:
+            return int(lines["VmHWM"].split()[0]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

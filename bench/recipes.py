@@ -13,6 +13,7 @@ from bench.data.icbhi import Dataset, find_dataset, load_dataset
 from bench.errors import DataError, SpecError
 from bench.options import build_options
 from bench.paths import data_folder
+from bench.plugins import extensions, load_plugins
 from bench.registry import suggestion
 from bench.spec import DEVICES, PRECISIONS, RunSpec, check_field, settable_fields
 
@@ -41,6 +42,7 @@ class Request:
         processes: Number of processes.
         device: auto, cpu or cuda.
         precision: auto, fp32, bf16 or fp16.
+        plugins: Plug-in files that ids are looked up in.
     """
 
     model: str
@@ -56,6 +58,7 @@ class Request:
     processes: int = 1
     device: str = "auto"
     precision: str = "auto"
+    plugins: Sequence[str | Path] = ()
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def resolve(request: Request, source: Source, seeds: Sequence[int], notice: Noti
     from baselines.weights import locate
     from bench.data.frontends import FRONTENDS
 
+    plugins = load_plugins(request.plugins)
     model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
     check_pair(model, method)
     named = request.pretrain is not None
@@ -148,6 +152,8 @@ def resolve(request: Request, source: Source, seeds: Sequence[int], notice: Noti
         frontend_version=frontend.version,
         frontend_options=options["frontend"],
         precision=choose_precision(request.precision, device),
+        extensions=extensions(model.id, method.id, frontend.id),
+        plugins=plugins,
         profile=source.profile,
         device=device,
         processes=request.processes,
@@ -159,6 +165,34 @@ def resolve(request: Request, source: Source, seeds: Sequence[int], notice: Noti
     for spec in specs:
         check_spec(spec)
     return specs
+
+
+def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
+    """What the recipes make of a request, from the cards alone: needs no data, no weights and no torch.
+
+    Returns:
+        The identity fields of the spec that a user can change, without seed and precision, and the options of model,
+        method and front-end.
+
+    Raises:
+        SpecError: As :func:`resolve`.
+    """
+    import baselines
+    import methods
+    from bench.data.frontends import FRONTENDS
+
+    model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
+    check_pair(model, method)
+    frontend = FRONTENDS.card(request.frontend or model.frontend)
+    values = _merge(request, model, method, frontend, profile, request.pretrain or _default_pretrain(model, profile))
+    options = _build_options(values, model, method, frontend)
+    settable = {name: item.default for name, item in settable_fields().items() if item.metadata["role"] == "identity"}
+    fields = {name: values.get(name, default) for name, default in settable.items()}
+    return {
+        **{name: value for name, value in fields.items() if name not in ("seed", "precision")},
+        "frontend": frontend.id,
+        **{f"{owner}_options": chosen for owner, chosen in options.items()},
+    }
 
 
 def _simulated(cache: Path, notice: Notice) -> Path:
@@ -185,7 +219,11 @@ def _data_fields(dataset: Dataset) -> dict[str, Any]:
 
 
 def check_pair(model: ModelCard, method: MethodCard) -> None:
-    """Refuse a method on a model that it cannot train; raises SpecError, which names the models that it can."""
+    """Check that a method can train a model.
+
+    Raises:
+        SpecError: If it needs patches and the model has none; the models that can be trained are named.
+    """
     if method.needs_patches and not model.patches:
         import baselines
 

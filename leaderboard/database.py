@@ -3,6 +3,9 @@
 Set-up of SQLite (measured with eight writing processes): write-ahead log, 30 s timeout, ``synchronous=NORMAL``,
 ``BEGIN IMMEDIATE`` for every writing transaction. A reader opens the file so that it can neither make nor change it.
 A database is made under a temporary name, schema included, and renamed: nobody ever sees half of one.
+
+PostgreSQL behaves the same: writers take turns by a lock that belongs to their transaction, readers see one moment
+and can change nothing, the schema comes into being in one transaction.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
@@ -27,8 +30,15 @@ DATABASE_FILE = "leaderboard.sqlite"
 TIMEOUT = 30.0
 """Seconds that a transaction waits for another process's."""
 
+WRITERS_LOCK = 0x6C756E67
+"""Key of the lock that PostgreSQL's writing transactions take in turn."""
+
+_DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
+"""What the short names of PostgreSQL in a URL stand for."""
+
 _WAIT = "Wait for it to end, or stop it, and try again."
 _REBUILD = "Run `bench board rebuild` to make it anew from the run folders."
+_URL_FORM = "Write it as postgresql://user@host/name, or sqlite:///folder/leaderboard.sqlite."
 _FAULTS = (
     ("SQLITE_BUSY", "is locked by another process", _WAIT),
     ("SQLITE_LOCKED", "is locked by another process", _WAIT),
@@ -38,7 +48,12 @@ _FAULTS = (
     ("SQLITE_CORRUPT", "is damaged", _REBUILD),
     ("SQLITE_NOTADB", "is damaged, or is no database", _REBUILD),
     ("SQLITE_IOERR", "cannot be used: the disk reports an error", "Check the disk; SQLite needs a local one."),
+    ("55P03", "is locked by another process", _WAIT),
+    ("53100", "cannot be written: the disk is full", "Free space on its server and try again."),
+    ("25006", "cannot be written: it is read-only", "Use a server or a transaction that can be written."),
+    ("42501", "lets this user do less than is needed", "Grant the user all rights on the database's schema."),
 )
+"""Error names of SQLite and codes of PostgreSQL, by their beginning; what they mean, and what to do."""
 
 
 class DamagedBoardError(StoreError):
@@ -73,16 +88,24 @@ class Database:
             return cls(sa.URL.create("sqlite", database=str(path)), path)
         try:
             url = sa.make_url(location)
-        except ArgumentError:
-            raise StoreError("The store's URL cannot be read.", "Write it as dialect://user@host/name.") from None
-        if url.get_backend_name() != "sqlite":
+        except (ArgumentError, ValueError):
+            raise StoreError("The store's URL cannot be read.", _URL_FORM) from None
+        url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+        if url.get_backend_name() == "postgresql":
             return cls(url, None)
+        if url.get_backend_name() != "sqlite":
+            raise StoreError(f"The store's URL names '{url.drivername}', which is no known database.", _URL_FORM)
         if not url.database or url.database == ":memory:":
             raise StoreError("The store's URL names no file.", "Write it as sqlite:///folder/leaderboard.sqlite.")
         return cls(url, Path(url.database))
 
     def __str__(self) -> str:
-        return str(self.path) if self.path is not None else self._url.render_as_string(hide_password=True)
+        if self.path is not None:
+            return str(self.path)
+        return self._url.difference_update_query(self._secret_options()).render_as_string(hide_password=True)
+
+    def _secret_options(self) -> list[str]:
+        return [name for name in self._url.query if "password" in name.lower()]
 
     @contextlib.contextmanager
     def engine(self, *, write: bool) -> Iterator[sa.Engine]:
@@ -110,10 +133,11 @@ class Database:
         if self.path is not None:
             return _sqlite_engine(self.path, write=write, frozen=frozen)
         try:
-            return sa.create_engine(self._url, pool_pre_ping=True)
-        except (NoSuchModuleError, ModuleNotFoundError) as error:
+            return _postgresql_engine(self._url, write=write)
+        except (NoSuchModuleError, ImportError) as error:
             raise StoreError(
-                f"The board {self} needs a driver that is not installed: {error}.", "pip install 'psycopg[binary]'"
+                f"The board {self} needs a driver that is not installed: {error}.",
+                "Install it: pip install 'lungbench[postgres]'",
             ) from error
 
     @contextlib.contextmanager
@@ -127,15 +151,22 @@ class Database:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> NoReturn:
-        name = getattr(error, "sqlite_errorname", None) or ""
+        name = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None) or ""
         kind = DamagedBoardError if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) else StoreError
         for prefix, what, hint in _FAULTS:
             if name.startswith(prefix):
                 raise kind(f"The board {self} {what}.", hint) from error
-        text = " ".join(str(error).split())
-        if self._url.password:
-            text = text.replace(str(self._url.password), "***")
-        raise StoreError(f"The board {self} cannot be used: {text}.", _REBUILD if self.path else None) from error
+        text = self._without_secrets(" ".join(str(error).split()).rstrip("."))
+        hint = _REBUILD if self.path else "Check the URL in BENCH_STORE, and that its server runs and lets you in."
+        raise StoreError(f"The board {self} cannot be used: {text}.", hint) from error
+
+    def _without_secrets(self, text: str) -> str:
+        """A driver's words with every password of the URL masked, plain or as the URL writes it."""
+        values = [self._url.password, *(self._url.query[name] for name in self._secret_options())]
+        secrets = [str(value) for value in values if value]
+        for secret in (form for plain in secrets for form in (plain, quote(plain, safe=""), quote_plus(plain))):
+            text = text.replace(secret, "***")
+        return text
 
     # --- versions -----------------------------------------------------------------------------------------------
 
@@ -152,12 +183,13 @@ class Database:
 
     def _version_in(self, connection: sa.Connection) -> str | None:
         tables = set(sa.inspect(connection).get_table_names())
-        if "alembic_version" in tables:
+        if {"alembic_version", "cycle_sets"} <= tables:
             found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
             if found is not None:
                 return str(found)
-        if self.path is not None or "runs" in tables:
-            raise StoreError(f"{self} is a database, but not a LungBench board.", "Move it away, or choose --home.")
+        if self.path is not None or tables & {"alembic_version", "runs"}:
+            advice = "Move it away, or choose --home." if self.path else "Name a database of its own in BENCH_STORE."
+            raise StoreError(f"{self} is a database, but not a LungBench board.", advice)
         return None
 
     def check(self, found: str | None) -> None:
@@ -176,12 +208,12 @@ class Database:
     def create(self) -> None:
         """Make an empty board where there is none; two processes may do so at once."""
         if self.path is None:
-            self._migrate(self._connect(write=True))
+            self._migrate(self._migration_engine())
             return
         with self.creation_lock():
             if absent(self.path):
                 with atomic_path(self.path) as temporary:
-                    self._migrate(_sqlite_engine(temporary, write=True))
+                    self._migrate(_sqlite_engine(temporary, write=True, foreign_keys=False))
 
     @contextlib.contextmanager
     def creation_lock(self) -> Iterator[None]:
@@ -201,10 +233,18 @@ class Database:
         """
         found = self.version()
         if found is not None and found < schema.VERSION:
-            self._migrate(self._connect(write=True))
+            self._migrate(self._migration_engine())
         else:
             self.check(found)
         return found, schema.VERSION
+
+    def _migration_engine(self) -> sa.Engine:
+        """SQLite changes a table by making it anew; the rows that refer to it must not go with the old one."""
+        return (
+            self._connect(write=True)
+            if self.path is None
+            else _sqlite_engine(self.path, write=True, foreign_keys=False)
+        )
 
     def _migrate(self, engine: sa.Engine) -> None:
         from alembic import command
@@ -237,18 +277,20 @@ def absent(path: Path) -> bool:
         ) from error
 
 
-def _sqlite_engine(path: Path, *, write: bool, frozen: bool = False) -> sa.Engine:
+def _sqlite_engine(path: Path, *, write: bool, frozen: bool = False, foreign_keys: bool = True) -> sa.Engine:
     """An engine that never makes a file and keeps no connection; a reader's cannot change a file.
 
     Args:
         path: The file.
         write: Whether it may write.
         frozen: Whether nobody can write there: SQLite then does without the files that it puts beside a database.
+        foreign_keys: Whether a writer's rows must refer to rows that are there.
     """
     query = {"mode": "ro", "immutable": "1", "uri": "true"} if frozen else {"mode": "rw", "uri": "true"}
     url = sa.URL.create("sqlite", database=f"file:{quote(str(path.absolute()))}", query=query)
     engine = sa.create_engine(url, connect_args={"timeout": TIMEOUT}, poolclass=NullPool)
-    pragmas = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON") if write else ("query_only=ON",)
+    guard = f"foreign_keys={'ON' if foreign_keys else 'OFF'}"
+    pragmas = ("journal_mode=WAL", "synchronous=NORMAL", guard) if write else ("query_only=ON",)
 
     @sa.event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
@@ -259,6 +301,31 @@ def _sqlite_engine(path: Path, *, write: bool, frozen: bool = False) -> sa.Engin
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(url: sa.URL, *, write: bool) -> sa.Engine:
+    """An engine that keeps no connection: a training of hours does not hold one of the server's few.
+
+    Args:
+        url: The database.
+        write: Whether it may write; writers then take turns, as SQLite's do.
+    """
+    engine = sa.create_engine(
+        url,
+        poolclass=NullPool,
+        isolation_level="READ COMMITTED" if write else "REPEATABLE READ",
+        connect_args={} if "connect_timeout" in url.query else {"connect_timeout": 10},
+    )
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        if write:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{TIMEOUT:g}s'")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")
+        else:
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
 
     return engine
 

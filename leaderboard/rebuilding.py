@@ -1,4 +1,8 @@
-"""Making the board anew from the run folders, while other processes go on reading and writing it."""
+"""Making the board anew from the run folders, while other processes go on reading and writing it.
+
+Submissions have folders of the same form. A server's board may hold the runs of several machines: there, the runs
+whose folders are here are made anew, and the others stay.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ from leaderboard.results import RESULT_FILE
 from leaderboard.store import Store
 
 RUNS_FOLDER = "runs"
+SUBMISSIONS_FOLDER = "submissions"
 Progress = Callable[[int, int], None]
 
 
@@ -31,6 +36,7 @@ class Rebuilt:
         unfinished: Run folders without a result: still running, or interrupted.
         dropped: Ids that the old board held and no run folder brought back.
         moved: Where a damaged database was moved to.
+        kept: Ids that a server's board holds and that have no run folder here.
     """
 
     imported: tuple[str, ...]
@@ -38,9 +44,10 @@ class Rebuilt:
     unfinished: tuple[str, ...]
     dropped: tuple[str, ...]
     moved: Path | None = None
+    kept: tuple[str, ...] = ()
 
 
-def rebuild(home: Path, on_progress: Progress | None = None) -> Rebuilt:
+def rebuild(home: Path, on_progress: Progress | None = None, store: Store | None = None) -> Rebuilt:
     """Make the board of a results folder anew.
 
     The new board is made beside the old one; its content then takes the old one's place in one transaction. A run
@@ -49,6 +56,7 @@ def rebuild(home: Path, on_progress: Progress | None = None) -> Rebuilt:
     Args:
         home: The results folder.
         on_progress: Called with the number of folders done and of all.
+        store: The board; the one in the results folder by default.
 
     Returns:
         What was imported, broken, unfinished and dropped; a broken folder does not stop it.
@@ -57,22 +65,33 @@ def rebuild(home: Path, on_progress: Progress | None = None) -> Rebuilt:
         StoreError: If the folder cannot be written, the old board is of a newer version, or no run folder holds
             a result (the old board is kept then).
     """
-    store = Store.open(home)
+    store = store or Store.open(home)
     before, damaged = _old_runs(store)
     if not _run_folders(home)[0]:
         kept = f"; the {len(before)} runs of the board were kept" if before else ""
         raise StoreError(f"There is no run folder with a result below {home / RUNS_FOLDER}{kept}.", "Check --home.")
-    work, broken = home / ".rebuild", dict[str, str]()
-    with exclusive_lock(home / f".{DATABASE_FILE}.rebuild.lock"):
+    broken = dict[str, str]()
+    if store.database.path is None:
+        return _renew(store, home, broken, on_progress)
+    place = store.database.path.parent
+    work = place / ".rebuild"
+    with exclusive_lock(place / f".{DATABASE_FILE}.rebuild.lock"):
         try:
             shutil.rmtree(work, ignore_errors=True)
-            seen = _import_all(work, home, {}, broken, on_progress)
+            seen = _import_all(Store.open(work), home, {}, broken, on_progress)
             moved = _take_place(work / DATABASE_FILE, store, damaged)
-            _import_all(home, home, seen, broken, None)
+            _import_all(store, home, seen, broken, None)
         finally:
             shutil.rmtree(work, ignore_errors=True)
     now = [run.run_id for run in store.runs()]
     return Rebuilt(tuple(now), broken, tuple(_run_folders(home)[1]), tuple(sorted(before - set(now))), moved)
+
+
+def _renew(store: Store, home: Path, broken: dict[str, str], on_progress: Progress | None) -> Rebuilt:
+    """Make the rows of a server's board anew, run by run, for the runs whose folders are here."""
+    done = [folder.name for folder in _import_all(store, home, {}, broken, on_progress) if folder.name not in broken]
+    kept = {run.run_id for run in store.runs()} - set(done)
+    return Rebuilt(tuple(done), broken, tuple(_run_folders(home)[1]), (), kept=tuple(sorted(kept)))
 
 
 def _old_runs(store: Store) -> tuple[set[str], bool]:
@@ -87,13 +106,9 @@ def _old_runs(store: Store) -> tuple[set[str], bool]:
 
 
 def _run_folders(home: Path) -> tuple[dict[Path, int], list[str]]:
-    """Run folders with a result and when that was written, and the names of those without one."""
+    """Folders of runs and submissions with a result and when that was written, and the names of those without one."""
     done, unfinished = dict[Path, int](), list[str]()
-    try:
-        folders = sorted(path for path in (home / RUNS_FOLDER).iterdir() if path.is_dir())
-    except (FileNotFoundError, NotADirectoryError):
-        return done, unfinished
-    for folder in folders:
+    for folder in [*_folders(home / RUNS_FOLDER), *_folders(home / SUBMISSIONS_FOLDER)]:
         try:
             done[folder] = (folder / RESULT_FILE).stat().st_mtime_ns
         except FileNotFoundError:
@@ -101,18 +116,25 @@ def _run_folders(home: Path) -> tuple[dict[Path, int], list[str]]:
     return done, unfinished
 
 
+def _folders(place: Path) -> list[Path]:
+    try:
+        return sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def _import_all(
-    target: Path, home: Path, seen: dict[Path, int], broken: dict[str, str], on_progress: Progress | None
+    store: Store, home: Path, seen: dict[Path, int], broken: dict[str, str], on_progress: Progress | None
 ) -> dict[Path, int]:
-    """Import into the board below ``target`` every run folder that is not ``seen`` with its time of change."""
-    store = Store.open(target)
-    store.database.create()
+    """Import every run folder that is not ``seen`` with its time of change."""
+    if store.database.path is not None:
+        store.database.create()
     times = _run_folders(home)[0]
     fresh = [folder for folder, changed in times.items() if seen.get(folder) != changed]
     for number, folder in enumerate(fresh, start=1):
         broken.pop(folder.name, None)
         try:
-            store.import_run(folder)
+            store.import_run(folder, anew=True)
         except ResultError as error:
             broken[folder.name] = error.message
         if on_progress is not None:

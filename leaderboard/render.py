@@ -1,38 +1,36 @@
-"""Tables as text: for the terminal, Markdown, CSV and JSON. Names are shown as they are, never read as markup."""
+"""The board's tables and single runs as text; the forms themselves are in :mod:`leaderboard.forms`."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from leaderboard import latex
 from leaderboard.errors import ResultError
+from leaderboard.forms import (
+    Column,
+    console,
+    csv_text,
+    escaped,
+    grid,
+    markdown_grid,
+    number,
+    plain,
+    printed,
+    seeds,
+)
 from leaderboard.metrics import CLASSES, JUDGED
-from leaderboard.results import EpochRow, ResultDocument
+from leaderboard.results import EpochRow, ResultDocument, kind_of
 from leaderboard.tables import Row, Section, Table, flat
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
-FORMATS = ("table", "markdown", "csv", "json")
-LATER_FORMATS = ("latex", "html")
+FORMATS = ("table", "markdown", "latex", "csv", "json")
+LATER_FORMATS = ("html",)
 WIDE = 108
 """Columns of a terminal from which mean and deviation share a line."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a section: its head, the lines of a cell, and whether it is a number, takes spare room, may wrap."""
-
-    head: str
-    lines: Callable[[Row], Sequence[str]]
-    number: bool = True
-    share: int | None = None
-    wrap: bool = False
 
 
 def render(table: Table, format: str = "table", *, width: int | None = None, colour: bool = False) -> str:  # noqa: A002
@@ -50,9 +48,9 @@ def render(table: Table, format: str = "table", *, width: int | None = None, col
     check_format(format)
     if format == "json":
         return json.dumps(table.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    if format == "csv":
-        return _csv(table)
-    return _markdown(table) if format == "markdown" else _terminal(table, width, colour)
+    if format == "table":
+        return _terminal(table, width, colour)
+    return {"csv": _csv, "markdown": _markdown, "latex": _latex}[format](table)
 
 
 def check_format(format: str, known: Sequence[str] = FORMATS) -> None:  # noqa: A002
@@ -66,30 +64,13 @@ def check_format(format: str, known: Sequence[str] = FORMATS) -> None:  # noqa: 
 # --- cells ------------------------------------------------------------------------------------------------------
 
 
-def plain(text: object) -> str:
-    """Text on one line, without control characters."""
-    return "".join(character if character.isprintable() else "?" for character in str(text))
-
-
-def number(value: float | None, sign: str = "") -> str:
-    """A number in print: two decimals, a dash where there is none."""
-    return "–" if value is None else f"{value:{sign}.2f}"
-
-
-def seeds(values: Sequence[int]) -> str:
-    """Seeds in print: ``1-3, 5``."""
-    parts: list[list[int]] = []
-    for value in sorted(values):
-        if parts and value == parts[-1][-1] + 1:
-            parts[-1].append(value)
-        else:
-            parts.append([value])
-    return ", ".join(f"{part[0]}-{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)
+def _names(row: Mapping[str, Any]) -> str:
+    return f"{row['model']} + {row['method']}"
 
 
 def _system(row: Row) -> list[str]:
-    lines = [f"{row['model']} + {row['method']}"]
-    if row["pretrain"] != "none":
+    lines = [f"{row['name']} (submitted)"] if row.get("name") else [_names(row)]
+    if not row.get("name") and row["pretrain"] != "none":
         lines.append(f"from {row['pretrain']}")
     differs = ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in row.get("differs", {}).items())
     return [*lines, differs] if differs else lines
@@ -127,7 +108,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     ),
     "runs": (
         Column("run", _one("run_id"), number=False),
-        Column("system", lambda row: [f"{row['model']} + {row['method']}"], number=False, share=1, wrap=True),
+        Column("system", lambda row: [row.get("name") or _names(row)], number=False, share=1, wrap=True),
         Column("seed", _one("seed")),
         Column("data", lambda row: [_data_words(row["dataset"], row["partial"])], number=False, wrap=True),
         Column("status", _one("status"), number=False),
@@ -163,118 +144,60 @@ def _caption(table: Table) -> str:
 # --- terminal ---------------------------------------------------------------------------------------------------
 
 
-def _console(width: int | None, colour: bool) -> Console:
-    from rich.console import Console
-
-    columns = width or shutil.get_terminal_size((100, 24)).columns
-    return Console(
-        file=io.StringIO(), width=columns, force_terminal=colour, no_color=not colour, highlight=False, emoji=False
-    )
-
-
-def _print(console: Console, parts: Sequence[RenderableType]) -> str:
-    for part in parts:
-        console.print(part)
-    assert isinstance(console.file, io.StringIO)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().rstrip("\n").split("\n")) + "\n"
-
-
 def _terminal(table: Table, width: int | None, colour: bool) -> str:
     from rich.text import Text
 
-    console = _console(width, colour)
+    screen = console(width, colour)
     if not table.sections:
-        return _print(console, [Text("The board is empty.")])
-    parts: list[RenderableType] = [_rich_section(section, console.width) for section in table.sections]
-    return _print(console, [*parts, Text(_caption(table), style="dim"), *[Text(plain(note)) for note in table.notes]])
+        return printed(screen, [Text("The board is empty.")])
+    parts: list[RenderableType] = [_rich_section(section, screen.width) for section in table.sections]
+    return printed(screen, [*parts, Text(_caption(table), style="dim"), *[Text(plain(note)) for note in table.notes]])
 
 
 def _rich_section(section: Section, width: int) -> RenderableType:
     columns = _columns(section)
     gap = "\u00a0" if width >= WIDE else "\n"
     rows = [[_cells(column, row, gap if column.number else "\n") for column in columns] for row in section.rows]
-    return _grid(section.title, columns, rows)
+    return grid(section.title, columns, rows)
 
 
-def _grid(
-    title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], *, heads: bool = True
-) -> RenderableType:
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    grid = RichTable(
-        title=Text(plain(title), style="bold"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        show_header=heads,
-    )
-    for column in columns:
-        justify: Literal["left", "right"] = "right" if column.number else "left"
-        text = Text(column.head)
-        grid.add_column(text, justify=justify, no_wrap=not column.wrap, overflow="fold", ratio=column.share)
-    for row in rows:
-        grid.add_row(*[Text(cell) for cell in row])
-    return grid
+# --- Markdown, LaTeX and CSV ------------------------------------------------------------------------------------
 
 
-# --- Markdown and CSV -------------------------------------------------------------------------------------------
-
-
-def _escaped(text: str) -> str:
-    return plain(text).translate(_MARKDOWN)
-
-
-_MARKDOWN = str.maketrans(
-    {**{mark: f"\\{mark}" for mark in "\\`*_[]#"}, **{mark: f"&#{ord(mark)};" for mark in "&<>|"}}
-)
+def _lines(section: Section, columns: Sequence[Column]) -> list[list[str]]:
+    """The cells of a section, each on one line."""
+    return [[_cells(column, row, " " if column.number else "; ") for column in columns] for row in section.rows]
 
 
 def _markdown(table: Table) -> str:
     lines: list[str] = [] if table.sections else ["The board is empty.", ""]
     for section in table.sections:
         columns = _columns(section)
-        lines += [f"## {_escaped(section.title)}", ""]
-        lines.append(_bar(_escaped(column.head) for column in columns))
-        lines.append(_bar("---:" if column.number else "---" for column in columns))
-        lines += [
-            _bar(_escaped(_cells(column, row, " " if column.number else "; ")) for column in columns)
-            for row in section.rows
-        ]
-        lines.append("")
-    return "\n".join([*lines, _caption(table), *map(_escaped, table.notes)]) + "\n"
+        lines += markdown_grid(section.title, columns, _lines(section, columns))
+    return "\n".join([*lines, _caption(table), *map(escaped, table.notes)]) + "\n"
 
 
-def _bar(cells: Any) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _latex(table: Table) -> str:
+    parts = [] if table.sections else ["% The board is empty.\n"]
+    for section in table.sections:
+        columns = _columns(section)
+        rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
+        parts.append(latex.table(section.title, columns, [latex.Block("", rows)], [_caption(table), *table.notes]))
+    return "\n".join(parts)
 
 
 def _csv(table: Table) -> str:
     """One line for each row, all numbers in full precision; nested values as dotted columns or JSON."""
     rows = [_flat_row(table, section, row) for section in table.sections for row in section.rows]
     names = list(dict.fromkeys(name for row in rows for name in row)) or ["table", "protocol", "section", "ranked"]
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
+    return csv_text(names, rows)
 
 
 def _flat_row(table: Table, section: Section, row: Row) -> Row:
     place = {"table": table.name, "protocol": table.protocol, "section": section.title, "ranked": section.ranked}
     values = {name: value for name, value in row.items() if name not in ("spec", "differs")}
     told = {"differs": row["differs"], "spec": row["spec"]} if "spec" in row else {}
-    return {**place, **{name: _csv_cell(value) for name, value in {**flat(values), **told}.items()}}
-
-
-def _csv_cell(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return repr(value)
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict | bool) else value
+    return {**place, **flat(values), **told}
 
 
 # --- one run ----------------------------------------------------------------------------------------------------
@@ -290,26 +213,28 @@ def run_table(document: ResultDocument, *, width: int | None = None, colour: boo
     """
     from rich.text import Text
 
-    spec, console = document["spec"], _console(width, colour)
-    title = f"{spec['model']} + {spec['method']}, seed {spec['seed']}"
-    parts: list[RenderableType] = [Text(plain(f"run {document['run_id']}: {title}"), style="bold"), _facts(document)]
+    spec, screen = document["spec"], console(width, colour)
+    kind, title = kind_of(document), f"{spec.get('system') or _names(spec)}, seed {spec['seed']}"
+    parts: list[RenderableType] = [Text(plain(f"{kind} {document['run_id']}: {title}"), style="bold"), _facts(document)]
     if any(document["metrics"].values()):
         parts += [_metrics_grid(document), _confusions(document)]
     if document["epochs"]:
         parts.append(_epochs_grid(document))
+    if kind == "submission":
+        parts.append(_pairs("submission", flat(document["submission"])))
     parts += [_pairs("spec", flat(spec)), _pairs("provenance", flat(document["provenance"]))]
-    return _print(console, parts)
+    return printed(screen, parts)
 
 
 def _facts(document: ResultDocument) -> RenderableType:
-    speed = document["cycles_per_second"]
+    speed, seconds = document["cycles_per_second"], document["seconds"]
     facts = {
         "status": document["status"],
         "error": document["error"],
         "data": _data_words(document["spec"]["dataset"], document["partial"]),
         "profile": document["profile"],
         "created": document["created"],
-        "duration": f"{document['seconds']:.1f} s" + (f", {speed:.1f} cycles/s" if speed else ""),
+        "duration": None if seconds is None else f"{seconds:.1f} s" + (f", {speed:.1f} cycles/s" if speed else ""),
     }
     return _pairs("", {name: value for name, value in facts.items() if value is not None})
 
@@ -317,7 +242,7 @@ def _facts(document: ResultDocument) -> RenderableType:
 def _pairs(title: str, values: Mapping[str, Any]) -> RenderableType:
     rows = [[plain(name), plain(_listed(value))] for name, value in values.items()]
     columns = [_words("name"), Column("value", _nothing, number=False, share=1, wrap=True)]
-    return _grid(title, columns, rows, heads=False)
+    return grid(title, columns, rows, heads=False)
 
 
 def _listed(value: Any) -> Any:
@@ -348,8 +273,8 @@ def _metrics_grid(document: ResultDocument) -> RenderableType:
         for judged in JUDGED:
             m = by_judged[judged]
             rates = [number(m["sp"]), number(m["se"]), number(m["score"])]
-            rows.append([rule, judged, str(m["epoch"]), *rates, str(m["n"])])
-    return _grid("metrics, percent", columns, rows)
+            rows.append([rule, judged, str(m["epoch"] or "–"), *rates, str(m["n"])])
+    return grid("metrics, percent", columns, rows)
 
 
 def _confusions(document: ResultDocument) -> RenderableType:
@@ -360,12 +285,12 @@ def _confusions(document: ResultDocument) -> RenderableType:
             continue
         for name, counts in zip(CLASSES, by_judged["4class"]["confusion"], strict=True):
             rows.append([rule if name == CLASSES[0] else "", name, *map(str, counts)])
-    return _grid("confusion matrices, cycles", columns, rows)
+    return grid("confusion matrices, cycles", columns, rows)
 
 
 def _epochs_grid(document: ResultDocument) -> RenderableType:
     columns = _numbers("epoch", "loss", "lr", "test Score", "Sp", "Se", "val Score", "s")
-    return _grid("epochs", columns, [_epoch_cells(row) for row in document["epochs"]])
+    return grid("epochs", columns, [_epoch_cells(row) for row in document["epochs"]])
 
 
 def _epoch_cells(row: EpochRow) -> list[str]:

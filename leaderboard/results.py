@@ -31,15 +31,18 @@ CYCLES_FILE = "test-cycles.csv"
 TOLERANCE = 1e-9
 """Percent points by which a stored metric may differ from the recomputed one."""
 
+Kind = Literal["run", "submission"]
+"""Where a result comes from: trained here, or the predictions of a system from outside."""
+
 Rule = Literal["last", "best-test", "best-val"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 """Selection rules: the last epoch, the best on test (the field's habit), the best on held-out training patients."""
 
 
 class RuleMetrics(Metrics):
-    """Metrics and the epoch that they belong to."""
+    """Metrics and the epoch that they belong to; None where a submission does not say."""
 
-    epoch: int
+    epoch: int | None
 
 
 class EpochRow(TypedDict):
@@ -70,8 +73,12 @@ class ResultDocument(TypedDict):
     epochs: list[EpochRow]
     predictions: dict[str, str | None]
     provenance: dict[str, Any]
-    seconds: float
+    seconds: float | None
     cycles_per_second: float | None
+    kind: NotRequired[Kind]
+    """``run`` where it is not named."""
+    submission: NotRequired[dict[str, Any]]
+    """Of a submission: its file and hash, the stated selection rule, paper and notes."""
     best_above_min_se: NotRequired[dict[str, bool]]
     """By rule, whether the chosen epoch reached the least Se; a best epoch without it is best for want of another."""
 
@@ -81,27 +88,32 @@ class RunResult:
     """A run's result as read and checked.
 
     Attributes:
-        folder: The run folder.
         document: Its ``result.json``.
         cycles: The judged cycles; None for a failed run without predictions.
         scores: By rule, (n, 4) float64 in the order of ``cycles``.
     """
 
-    folder: Path
     document: ResultDocument
     cycles: CycleSet | None = None
     scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
-        """Hex SHA-256 over everything that the board stores of it."""
-        digest = hashlib.sha256(json.dumps(self.document, sort_keys=True).encode())
+        """Hex SHA-256 over everything that the board stores of it, in whatever order its files list the cycles."""
+        by_rule = {name: {rule: self.document[name].get(rule) for rule in RULES} for name in ("metrics", "predictions")}
+        digest = hashlib.sha256(json.dumps({**self.document, **by_rule}, sort_keys=True).encode())
         if self.cycles is not None:
-            cycles = self.cycles
+            order = self.cycles.order
+            cycles = self.cycles.subset(order)
             digest.update(repr((cycles.keys, cycles.labels, cycles.patients, cycles.devices)).encode())
-        for rule in sorted(self.scores):
-            digest.update(rule.encode() + np.ascontiguousarray(self.scores[rule], dtype="<f8").tobytes())
+            for rule in sorted(self.scores):
+                digest.update(rule.encode() + np.ascontiguousarray(self.scores[rule][order], dtype="<f8").tobytes())
         return digest.hexdigest()
+
+
+def kind_of(document: Mapping[str, Any] | ResultDocument) -> Kind:
+    """Where a result comes from."""
+    return cast(Kind, document.get("kind", "run"))
 
 
 def write_result(folder: Path, document: ResultDocument | Mapping[str, Any]) -> Path:
@@ -144,12 +156,12 @@ def read_result(folder: Path) -> RunResult:
 def _load(folder: Path, document: ResultDocument) -> RunResult:
     stored = {rule: metrics for rule, metrics in document["metrics"].items() if metrics is not None}
     if not stored:
-        return RunResult(folder, document)
+        return RunResult(document)
     cycles = read_cycles(folder / CYCLES_FILE)
     scores = {rule: _scores(folder, document, rule, cycles) for rule in stored}
     for rule, metrics in stored.items():
         _compare(metrics, score_cycles(cycles.labels, scores[rule]), f"{folder / RESULT_FILE}: {rule}")
-    return RunResult(folder, document, cycles, scores)
+    return RunResult(document, cycles, scores)
 
 
 def _scores(folder: Path, document: ResultDocument, rule: str, cycles: CycleSet) -> NDArray[np.float64]:
@@ -199,7 +211,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     "epochs": _LIST,
     "predictions": _WORDS,
     "provenance": _WORDS,
-    "seconds": _NUMBER,
+    "seconds": _MAYBE_NUMBER,
     "cycles_per_second": _MAYBE_NUMBER,
 }
 _SPEC_FIELDS: dict[str, tuple[type, ...]] = {
@@ -249,6 +261,7 @@ def validate(document: Mapping[str, Any] | Any, where: str) -> ResultDocument:
     _check_fields(document, _FIELDS, where)
     _check_fields(document["spec"], _SPEC_FIELDS, f"{where}: spec")
     _check_identity(document, where)
+    _check_kind(document, where)
     for rule, metrics in document["metrics"].items():
         _check_rule(document, rule, metrics, where)
     _check_fields(document.get("best_above_min_se", {}), {}, f"{where}: best_above_min_se")
@@ -288,14 +301,28 @@ def _check_identity(document: Mapping[str, Any], where: str) -> None:
         raise ResultError(f"{where}: status is '{status}', but must be finished or failed.")
     if (status == "failed") != (document["error"] is not None):
         raise ResultError(f"{where}: status is '{status}', but error is {_short(document['error'])}.")
-    if status == "finished" and document["metrics"].get("last") is None:
-        raise ResultError(f"{where}: status is 'finished', but there are no metrics for last.")
     try:
         moment = datetime.fromisoformat(document["created"])
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise ResultError(f"{where}: created is '{document['created']}', but must be a UTC time in ISO 8601.")
+
+
+def _check_kind(document: Mapping[str, Any], where: str) -> None:
+    """Check what a run must have and a submission need not, and the other way round."""
+    kind = document.get("kind", "run")
+    if kind not in get_args(Kind):
+        raise ResultError(f"{where}: kind is {_short(kind)}, but must be {' or '.join(get_args(Kind))}.")
+    if kind == "submission":
+        _check_fields(document.get("submission"), {"selection": _TEXT, "sha256": _TEXT}, f"{where}: submission")
+        _check_fields(document["spec"], {"system": _TEXT}, f"{where}: spec")
+        rule = document["submission"]["selection"]
+    else:
+        _check_fields(document, {"seconds": _NUMBER}, where)
+        rule = "last"
+    if document["status"] == "finished" and document["metrics"].get(rule) is None:
+        raise ResultError(f"{where}: status is 'finished', but there are no metrics for {rule}.")
 
 
 def _check_rule(document: Mapping[str, Any], rule: str, metrics: Any, where: str) -> None:
@@ -305,7 +332,8 @@ def _check_rule(document: Mapping[str, Any], rule: str, metrics: Any, where: str
         return
     if document["status"] == "failed":
         raise ResultError(f"{where}: status is 'failed', but there are metrics for {rule}.")
-    check_judged(metrics, f"{where}: {rule}", {**_METRIC_FIELDS, "epoch": (int,)})
+    epoch = (int,) if kind_of(document) == "run" else (int, type(None))
+    check_judged(metrics, f"{where}: {rule}", {**_METRIC_FIELDS, "epoch": epoch})
     name = document["predictions"].get(rule)
     if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
         raise ResultError(f"{where}: predictions of {rule} is {_short(name)}, but must name a file of the run folder.")

@@ -16,7 +16,7 @@ from leaderboard import schema
 from leaderboard.errors import ResultError
 from leaderboard.metrics import score_cycles
 from leaderboard.predictions import CycleSet, Key
-from leaderboard.results import RULES, SCHEMA, ResultDocument, RunResult
+from leaderboard.results import RULES, SCHEMA, ResultDocument, RunResult, kind_of
 
 Imported = Literal["new", "same", "changed"]
 
@@ -34,7 +34,7 @@ _DOCUMENT_COLUMNS = (
     "execution",
     "provenance",
 )
-_KNOWN = frozenset({"schema", *_DOCUMENT_COLUMNS, "metrics", "epochs", "predictions"})
+_KNOWN = frozenset({"schema", "kind", *_DOCUMENT_COLUMNS, "metrics", "epochs", "predictions"})
 """Fields that have columns or tables; others are kept together."""
 
 _EPOCH_COLUMNS = ("epoch", "loss", "lr", "seconds", "cycles_per_second", "test", "val")
@@ -47,21 +47,29 @@ def system_hash(spec: Mapping[str, Any]) -> str:
     return sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def put(session: Session, result: RunResult) -> Imported:
-    """Store a result: a run that is there with the same content stays, one with other content is replaced."""
+def put(session: Session, result: RunResult, *, anew: bool = False) -> Imported:
+    """Store a result: a run that is there with the same content stays, one with other content is replaced.
+
+    Args:
+        session: A writing one.
+        result: The result.
+        anew: Replace one with the same content too.
+    """
     run_id = result.document["run_id"]
     known = session.scalar(sa.select(schema.Run.digest).where(schema.Run.run_id == run_id))
-    if known == result.digest:
+    if known == result.digest and not anew:
         return "same"
     if known is not None:
         session.execute(sa.delete(schema.Run).where(schema.Run.run_id == run_id))
     run = _run_row(result)
     if result.cycles is not None:
-        order = sorted(range(len(result.cycles)), key=result.cycles.keys.__getitem__)
+        order = result.cycles.order
         _put_cycles(session, result.cycles, order)
         run.predictions = [_prediction_row(result, result.cycles, rule, order) for rule in result.scores]
     session.add(run)
-    return "new" if known is None else "changed"
+    if known is None:
+        return "new"
+    return "same" if known == result.digest else "changed"
 
 
 def _put_cycles(session: Session, cycles: CycleSet, order: Sequence[int]) -> None:
@@ -97,11 +105,13 @@ def _prediction_row(result: RunResult, cycles: CycleSet, rule: str, order: Seque
 def _run_row(result: RunResult) -> schema.Run:
     document = cast("dict[str, Any]", result.document)
     spec = document["spec"]
+    columns = {name: document[name] for name in _DOCUMENT_COLUMNS} | {name: spec[name] for name in _SPEC_COLUMNS}
+    _check_widths(columns, f"run {document['run_id']}")
     return schema.Run(
+        kind=kind_of(result.document),
         digest=result.digest,
         system=system_hash(spec),
-        **{name: document[name] for name in _DOCUMENT_COLUMNS},
-        **{name: spec[name] for name in _SPEC_COLUMNS},
+        **columns,
         **_provenance_columns(document["provenance"]),
         extra={name: value for name, value in document.items() if name not in _KNOWN},
         metrics=_metric_rows(document),
@@ -113,14 +123,18 @@ def _run_row(result: RunResult) -> schema.Run:
 def _provenance_columns(provenance: Mapping[str, Any]) -> dict[str, Any]:
     code, hardware = _part(provenance, "code"), _part(provenance, "hardware")
     gpus, dirty, processes = hardware.get("gpus"), code.get("dirty"), provenance.get("processes")
+    words = {
+        "code_version": code.get("version"),
+        "code_commit": code.get("commit"),
+        "device": provenance.get("device"),
+        "cpu": hardware.get("cpu"),
+        "gpu": ", ".join(map(str, gpus)) if isinstance(gpus, list) else None,
+    }
     return {
-        "code_version": _text(code.get("version")),
-        "code_commit": _text(code.get("commit")),
+        # The whole text is in the provenance; PostgreSQL takes no more than a column's width.
+        **{name: None if text is None else str(text)[: _width(name)] for name, text in words.items()},
         "code_dirty": dirty if isinstance(dirty, bool) else None,
         "processes": processes if isinstance(processes, int) else None,
-        "device": _text(provenance.get("device")),
-        "cpu": _text(hardware.get("cpu")),
-        "gpu": ", ".join(map(str, gpus)) if isinstance(gpus, list) else None,
     }
 
 
@@ -129,8 +143,17 @@ def _part(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+def _width(column: str) -> int | None:
+    """Characters that a column of the runs takes; None where there is no bound."""
+    return getattr(schema.Run.__table__.c[column].type, "length", None)
+
+
+def _check_widths(values: Mapping[str, Any], where: str) -> None:
+    """Refuse a text that one database would take and the other would not."""
+    for name, value in values.items():
+        width = _width(name)
+        if width is not None and isinstance(value, str) and len(value) > width:
+            raise ResultError(f"{where}: {name} has {len(value)} characters, but the board takes {width}.")
 
 
 def _metric_rows(document: Mapping[str, Any]) -> list[schema.MetricRow]:
@@ -170,9 +193,18 @@ def document_of(session: Session, run: schema.Run) -> ResultDocument:
         "predictions": {rule: files.get(rule) for rule in RULES},
         **run.extra,
     }
+    if run.kind != "run":
+        document["kind"] = run.kind
     return cast(ResultDocument, document)
 
 
-def _recompute(session: Session, run_id: str, rule: str, epoch: int) -> dict[str, Any]:
+def result_of(session: Session, run: schema.Run) -> RunResult:
+    """A stored run as its folder gave it, cycles in sorted order."""
+    found = {row.rule: read_predictions_of(session, run.run_id, row.rule) for row in run.predictions}
+    cycles = next((cycles for cycles, _ in found.values()), None)
+    return RunResult(document_of(session, run), cycles, {rule: scores for rule, (_, scores) in found.items()})
+
+
+def _recompute(session: Session, run_id: str, rule: str, epoch: int | None) -> dict[str, Any]:
     cycles, scores = read_predictions_of(session, run_id, rule)
     return {judged: {**metrics, "epoch": epoch} for judged, metrics in score_cycles(cycles.labels, scores).items()}

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Double, ForeignKey, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, relationship
 
-VERSION = "0001"
+VERSION = "0002"
 """Revision of the newest migration: what this code reads and writes."""
 
 _RUN = "runs.run_id"
@@ -30,7 +30,7 @@ class MetricRow(Base):
     run_id: Mapped[str] = mapped_column(ForeignKey(_RUN, ondelete="CASCADE"), primary_key=True, init=False)
     rule: Mapped[str] = mapped_column(String(16), primary_key=True)
     judged: Mapped[str] = mapped_column(String(8), primary_key=True)
-    epoch: Mapped[int]
+    epoch: Mapped[int | None]
     n: Mapped[int]
     sp: Mapped[float]
     se: Mapped[float]
@@ -83,6 +83,7 @@ class PredictionRow(Base):
 class Run(Base):
     """One run: what it was, how it ended and where it was run.
 
+    ``kind`` is ``run``, or ``submission`` for the predictions of a system from outside, whose duration is not known;
     ``digest`` covers everything stored of it; ``system`` is a hash of the spec without its seed, so that runs which
     differ only in the seed share it; ``extra`` holds the fields of the result that have no column.
     """
@@ -90,6 +91,7 @@ class Run(Base):
     __tablename__ = "runs"
 
     run_id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), server_default="run")
     digest: Mapped[str] = mapped_column(String(64))
     system: Mapped[str] = mapped_column(String(64), index=True)
     status: Mapped[str] = mapped_column(String(16))
@@ -105,7 +107,7 @@ class Run(Base):
     split: Mapped[str] = mapped_column(String(80))
     data_fingerprint: Mapped[str] = mapped_column(String(64))
     precision: Mapped[str] = mapped_column(String(8))
-    seconds: Mapped[float]
+    seconds: Mapped[float | None]
     cycles_per_second: Mapped[float | None]
     code_version: Mapped[str | None] = mapped_column(String(80))
     code_commit: Mapped[str | None] = mapped_column(String(64))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from leaderboard.database import Database
 from leaderboard.errors import ResultError
 from leaderboard.metrics import Metrics, score_cycles
 from leaderboard.predictions import CycleSet
-from leaderboard.results import ResultDocument, read_result
-from leaderboard.rows import METRIC_COLUMNS, Imported, document_of, put, read_predictions_of
+from leaderboard.results import ResultDocument, RunResult, read_result
+from leaderboard.rows import METRIC_COLUMNS, Imported, document_of, put, read_predictions_of, result_of
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,10 @@ class BoardRun:
         created: When, UTC, ISO 8601.
         profile: Which recipes its spec began with.
         partial: How much of the data set there was, where not all of it.
-        seconds: Duration.
+        seconds: Duration; None for a submission.
         cycles_per_second: Training speed.
         spec: The identity fields of its spec.
+        kind: ``run``, or ``submission`` for a system from outside.
         extra: Fields of its result without a column of their own.
         metrics: By selection rule, then by judged.
     """
@@ -49,11 +50,59 @@ class BoardRun:
     created: str
     profile: str
     partial: str | None
-    seconds: float
+    seconds: float | None
     cycles_per_second: float | None
     spec: dict[str, Any]
+    kind: str = "run"
     extra: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BoardSystem:
+    """Finished runs whose specs differ in nothing but the seed.
+
+    Attributes:
+        system: Hash of their spec without the seed.
+        model: Field of their spec, as the following ones.
+        method: See above.
+        pretrain: See above.
+        dataset: See above.
+        split: See above.
+        partial: How much of the data set there was, where not all of it.
+        runs: How many.
+        newest: When the last of them was made, UTC, ISO 8601.
+        first: Id of one of them, whose spec stands for all.
+    """
+
+    system: str
+    model: str
+    method: str
+    pretrain: str
+    dataset: str
+    split: str
+    partial: str | None
+    runs: int
+    newest: str
+    first: str
+
+
+@dataclass(frozen=True)
+class BoardScore:
+    """What one run reached under one rule, judged in one way; percent."""
+
+    system: str
+    run_id: str
+    seed: int
+    rule: str
+    judged: str
+    sp: float
+    se: float
+    score: float
+
+
+_SYSTEM_COLUMNS = ("system", "model", "method", "pretrain", "dataset", "split", "partial")
+_SCORE_COLUMNS = tuple(attribute.name for attribute in fields(BoardScore))
 
 
 class Store:
@@ -93,8 +142,12 @@ class Store:
             session.connection()  # a lock that cannot be had is worth knowing of before the block, not after it
             yield session
 
-    def import_run(self, folder: Path) -> Imported:
+    def import_run(self, folder: Path, *, anew: bool = False) -> Imported:
         """Store a run folder's result in one transaction; doing it twice changes nothing.
+
+        Args:
+            folder: A run's folder, or a submission's.
+            anew: Make its rows anew even if they are the same.
 
         Returns:
             ``new``, ``same``, or ``changed`` where the run had another result, which is replaced.
@@ -105,7 +158,7 @@ class Store:
         """
         result = read_result(folder)
         with self.session(write=True) as session:
-            return put(session, result)
+            return put(session, result, anew=anew)
 
     def runs(self) -> list[BoardRun]:
         """All runs with their metrics, oldest first."""
@@ -119,6 +172,40 @@ class Store:
                 by_judged[row.judged] = {name: getattr(row, name) for name in METRIC_COLUMNS}
         return list(found.values())
 
+    def systems(self, pairs: Collection[tuple[str, str]], rule: str) -> list[BoardSystem]:
+        """Systems of some pairs of model and method that have numbers under a rule; no spec is read."""
+        runs, metrics = schema.Run, schema.MetricRow
+        common = [getattr(runs, name) for name in _SYSTEM_COLUMNS]
+        found: list[Any] = [sa.func.count(), sa.func.max(runs.created), sa.func.min(runs.run_id)]
+        query = (
+            sa.select(*common, *found)
+            .join(metrics, metrics.run_id == runs.run_id)
+            .where(runs.status == "finished", metrics.rule == rule, metrics.judged == "4class")
+            .where(sa.or_(sa.false(), *[(runs.model == model) & (runs.method == method) for model, method in pairs]))
+            .group_by(*common)
+        )
+        with self.session() as session:
+            return [BoardSystem(*row) for row in session.execute(query)]
+
+    def specs(self, run_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        """The identity fields of the specs of some runs, by run id."""
+        query = sa.select(schema.Run.run_id, schema.Run.spec).where(schema.Run.run_id.in_(run_ids))
+        with self.session() as session:
+            return {row.run_id: row.spec for row in session.execute(query)}
+
+    def scores(self, systems: Collection[str], rules: Collection[str]) -> list[BoardScore]:
+        """What the finished runs of some systems reached under some rules, by seed."""
+        runs, metrics = schema.Run, schema.MetricRow
+        columns = [getattr(runs if name in ("system", "run_id", "seed") else metrics, name) for name in _SCORE_COLUMNS]
+        query = (
+            sa.select(*columns)
+            .join(metrics, metrics.run_id == runs.run_id)
+            .where(runs.status == "finished", runs.system.in_(systems), metrics.rule.in_(rules))
+            .order_by(runs.seed, runs.run_id)
+        )
+        with self.session() as session:
+            return [BoardScore(*row) for row in session.execute(query)]
+
     def find(self, text: str) -> str:
         """The id of the run that a text means: its id, or the beginning of just one.
 
@@ -126,6 +213,8 @@ class Store:
             ResultError: If no run or several begin with it; near or matching ids are named.
         """
         with self.session() as session:
+            if session.scalar(sa.select(schema.Run.run_id).where(schema.Run.run_id == text)) is not None:
+                return text
             ids = list(session.scalars(sa.select(schema.Run.run_id).order_by(schema.Run.created.desc())))
         matches = [run_id for run_id in ids if text and run_id.startswith(text.lower())]
         if len(matches) == 1:
@@ -147,6 +236,17 @@ class Store:
         run_id = self.find(text)
         with self.session() as session:
             return document_of(session, session.get_one(schema.Run, run_id))
+
+    def result(self, text: str) -> RunResult:
+        """A run with its judged cycles and scores, as its folder holds them; raises ResultError as :meth:`find`."""
+        run_id = self.find(text)
+        with self.session() as session:
+            return result_of(session, session.get_one(schema.Run, run_id))
+
+    def digests(self) -> dict[str, str]:
+        """By run id, the hash of everything that the board holds of the run."""
+        with self.session() as session:
+            return {row.run_id: row.digest for row in session.execute(sa.select(schema.Run.run_id, schema.Run.digest))}
 
     def predictions(self, text: str, rule: str) -> tuple[CycleSet, NDArray[np.float64]]:
         """The judged cycles of a run and its scores (n, 4) in their order.

@@ -125,7 +125,7 @@ def _section_title(run: BoardRun) -> str:
 def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Section:
     ranked = title == OFFICIAL
     rows = [_system_row(seeds, protocol) for _, seeds in _split(runs, lambda run: run.system)]
-    rows.sort(key=lambda row: (-row["score"], row["model"], row["method"]))
+    rows.sort(key=lambda row: (-row["score"], row["name"] or "", row["model"], row["method"]))
     _name_differences(rows)
     if ranked:
         _give_ranks(rows)
@@ -145,6 +145,8 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
     gaps = [_score(run, "best-test") - _score(run, "last") for run in runs if {"best-test", "last"} <= set(run.metrics)]
     return {
         "rank": None,
+        "kind": runs[0].kind,
+        "name": spec.get("system"),
         **{name: spec[name] for name in ("model", "method", "pretrain")},
         "differs": {},
         "seeds": [run.spec["seed"] for run in runs],
@@ -183,9 +185,9 @@ def _means(runs: Sequence[BoardRun], rule: str, judged: str) -> Row:
 
 def _name_differences(rows: Sequence[Row]) -> None:
     """Say, in rows of one model, method and pretraining, which other fields of their specs tell them apart."""
-    groups: dict[tuple[str, ...], list[Row]] = {}
+    groups: dict[tuple[str | None, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row["model"], row["method"], row["pretrain"]), []).append(row)
+        groups.setdefault((row["name"], row["model"], row["method"], row["pretrain"]), []).append(row)
     for group in groups.values():
         specs = [flat(row["spec"]) for row in group]
         names = sorted({name for spec in specs for name in spec})
@@ -220,6 +222,8 @@ def _run_row(run: BoardRun) -> Row:
     last = run.metrics.get("last", {}).get("4class", {})
     return {
         "run_id": run.run_id,
+        "kind": run.kind,
+        "name": run.spec.get("system"),
         **{name: run.spec[name] for name in ("model", "method", "pretrain", "dataset", "seed")},
         "status": run.status,
         "partial": run.partial,

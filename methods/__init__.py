@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "Batch", "Draw", "Method", "Task", "create", "patch_mix_contrastive_loss"]
 
-METHODS: Registry[MethodCard] = Registry("method")
+METHODS: Registry[MethodCard] = Registry("method", MethodCard, "lungbench.methods")
 METHODS.add("ce", cards.CE, "methods.ce:CrossEntropy")
 METHODS.add("patchmix-ce", cards.PATCHMIX_CE, "methods.patchmix_ce:patch_mix_ce")
 METHODS.add("tpatchmix-ce", cards.TPATCHMIX_CE, "methods.patchmix_ce:time_patch_mix_ce")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Before torch is imported: workers that each use all cores slow one another down.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("BENCH_STORE", None)  # No test may write to the board of whoever runs it.
 
 import numpy as np
 import pytest
@@ -68,6 +70,28 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder that the tests of one session share."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def postgres_socket() -> Iterator[str]:
+    """The socket of a PostgreSQL server of this session's own; skips, with the reason, where none can start."""
+    import postgres
+
+    with contextlib.ExitStack() as stack:
+        try:
+            socket = stack.enter_context(postgres.server())
+        except RuntimeError as error:
+            pytest.skip(f"no PostgreSQL server starts here: {error}")
+        yield socket
+
+
+@pytest.fixture
+def postgres_url(postgres_socket: str) -> Iterator[str]:
+    """The URL, password included, of an empty PostgreSQL database."""
+    import postgres
+
+    with postgres.database(postgres_socket) as url:
+        yield url
 
 
 @pytest.fixture

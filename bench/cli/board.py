@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.cli import board_exchange
 from bench.cli.later import later
 from bench.cli.output import notice, print_json, print_text, stderr
 from bench.errors import StoreError
-from bench.paths import home_folder
+from bench.paths import board_location, home_folder
 
 Home = Annotated[Path | None, typer.Option("--home", help="Results folder (BENCH_HOME).", metavar="DIR")]
 Format = Annotated[str, typer.Option("--format", help="table or json.", metavar="FORMAT")]
@@ -32,10 +33,10 @@ def list_runs(
     from leaderboard.tables import runs_table
 
     check_format(output)
-    folder = home_folder(home)
-    table = runs_table(Store.open(folder))
+    store = Store.open(board_location(home_folder(home)))
+    table = runs_table(store)
     if not table.sections:
-        notice(f"The board in {folder} holds no run yet.")
+        notice(f"The board {store} holds no run yet.")
     print_text(render(table, output, colour=sys.stdout.isatty()))
 
 
@@ -52,7 +53,7 @@ def show(
     from leaderboard.store import Store
 
     check_format(output, SHOW_FORMATS)
-    document = Store.open(home_folder(home)).run(run)
+    document = Store.open(board_location(home_folder(home))).run(run)
     if output == "json":
         print_json(document)
     else:
@@ -69,13 +70,19 @@ def rebuild(home: Home = None) -> None:
     from rich.progress import Progress
 
     from leaderboard.rebuilding import rebuild as rebuild_board
+    from leaderboard.store import Store
 
     folder = home_folder(home)
+    store = Store.open(board_location(folder))
     with Progress(console=stderr(), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("run folders")
-        done = rebuild_board(folder, lambda n, total: progress.update(task, completed=n, total=total))
-    notice(f"The board in {folder} holds {len(done.imported)} runs.")
-    for names, what in ((done.unfinished, "without a result"), (done.dropped, "no longer on the board: no run folder")):
+        done = rebuild_board(folder, lambda n, total: progress.update(task, completed=n, total=total), store)
+    notice(f"The board {store} holds {len(done.imported) + len(done.kept)} runs.")
+    for names, what in (
+        (done.unfinished, "without a result"),
+        (done.dropped, "no longer on the board: no run folder"),
+        (done.kept, "kept without a run folder here"),
+    ):
         if names:
             notice(f"{len(names)} {what}: {', '.join(names)}")
     if done.moved is not None:
@@ -89,28 +96,8 @@ def rebuild(home: Home = None) -> None:
         )
 
 
-def upgrade(home: Home = None) -> None:
-    """Bring the board's database to this version of lungbench.
-
-    Example:  bench board upgrade --home results
-    """
-    from leaderboard.store import Store
-
-    store = Store.open(home_folder(home))
-    before, after = store.database.upgrade()
-    if before is None:
-        notice(f"There is no board at {store}; the first run makes it.")
-    elif before == after:
-        notice(f"The board {store} has the newest version, {after}.")
-    else:
-        notice(f"The board {store} went from version {before} to {after}.")
-
-
 LATER = {
     "compare": "Compare two systems on the same cycles, with an interval over patients.",
-    "submit": "Enter the predictions of a system from outside, checked against the official test cycles.",
-    "export": "Write runs as a bundle that another machine can import.",
-    "import": "Merge bundles from other machines into the board.",
 }
 
 
@@ -130,7 +117,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_runs)
     group.command()(show)
     group.command()(rebuild)
-    group.command()(upgrade)
     for name, purpose in LATER.items():
         _add_later(group, name, purpose)
+    board_exchange.register(group)
     app.add_typer(group, name="board")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import check_format, notice, print_json, stderr, stdout
+from bench.cli.output import Plugins, check_format, notice, print_json, stdout
 from bench.errors import DataError, SpecError
 from bench.paths import cache_folder, data_folder
+from bench.progress import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 BROKEN = 3
 """Exit code of a data folder that is broken."""
-
-PLAIN_SECONDS = 5.0
-"""A progress line at most this often where there is no terminal."""
 
 app = typer.Typer(
     help="Get the ICBHI data, check it, prepare features, make the simulated set.",
@@ -59,40 +56,6 @@ def _folder(data: str | None, cache: Path) -> Path:
     return demo_folder(cache)
 
 
-@contextlib.contextmanager
-def _progress(unit: str) -> Iterator[Callable[[str, int, int | None], None]]:
-    """A bar on a terminal, otherwise a line every few seconds; always on stderr."""
-    console = stderr()
-    if not console.is_terminal:
-        yield _plain_progress(unit)
-        return
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def update(name: str, done: int, total: int | None) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=total)
-            bars.update(tasks[name], completed=done, total=total)
-
-        yield update
-
-
-def _plain_progress(unit: str) -> Callable[[str, int, int | None], None]:
-    last: dict[str, float] = {}
-
-    def update(name: str, done: int, total: int | None) -> None:
-        now = time.monotonic()
-        if done == total or now - last.get(name, 0.0) >= PLAIN_SECONDS:
-            last[name] = now
-            notice(f"{name}: {done:,} of {total:,} {unit}" if total is not None else f"{name}: {done:,} {unit}")
-
-    return update
-
-
 @app.command()
 def fetch(
     data: Annotated[Path | None, typer.Option("--data", help="Where to (default: BENCH_DATA or ./data/icbhi).")] = None,
@@ -113,12 +76,12 @@ def fetch(
 
     Example: bench data fetch --data ~/icbhi
     """
-    from bench.data.download import Patience
     from bench.data.fetch import fetch as fetch_files
+    from bench.download import Patience
 
     check_format(output)
     folder = data_folder(data)
-    with _progress("bytes") as update:
+    with counted("bytes") as update:
         fetch_files(
             folder,
             base_url=base_url,
@@ -284,11 +247,13 @@ def _pairs(numbers: Mapping[Any, int], unit: str = "") -> str:
     return ", ".join(f"{name}{unit}: {number}" for name, number in numbers.items())
 
 
-def _frontend_options(frontend: str, settings: Iterable[str]) -> dict[str, str]:
+def _frontend_options(frontend: str, settings: Iterable[str], plugins: Iterable[Path]) -> dict[str, str]:
     """``frontend.KEY=VALUE`` settings as options; unknown ids, keys and values are refused here."""
     from bench.data.frontends import FRONTENDS
     from bench.options import build_options
+    from bench.plugins import load_plugins
 
+    load_plugins(plugins)
     values: dict[str, str] = {}
     for setting in settings:
         name, separator, value = setting.partition("=")
@@ -303,6 +268,7 @@ def _frontend_options(frontend: str, settings: Iterable[str]) -> dict[str, str]:
 def prepare(
     frontend: FrontEndId = "ast",
     settings: Settings = None,
+    plugin: Plugins = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Recordings at a time (default: one per core).")] = None,
     allow_partial: Partial = False,
     data: Data = None,
@@ -317,11 +283,11 @@ def prepare(
     from bench.data.icbhi import load_dataset
 
     check_format(output)
-    options = _frontend_options(frontend, settings or ())
+    options = _frontend_options(frontend, settings or (), plugin or ())
     store = cache_folder(cache)
     dataset = load_dataset(_folder(data, store), allow_partial=allow_partial, cache=store)
     began = time.monotonic()
-    with _progress("recordings") as update:
+    with counted("recordings") as update:
         bank = prepare_bank(
             dataset,
             frontend,
@@ -356,6 +322,7 @@ def features(
     out: Annotated[Path, typer.Option("--out", help="The .npz file to write.")],
     frontend: FrontEndId = "ast",
     settings: Settings = None,
+    plugin: Plugins = None,
     data: Data = None,
     cache: Cache = None,
     output: Format = "table",
@@ -370,7 +337,7 @@ def features(
     from bench.data.features import read_annotated, write_features
 
     check_format(output)
-    options = _frontend_options(frontend, settings or ())
+    options = _frontend_options(frontend, settings or (), plugin or ())
     path = Path(recording)
     if path.suffix.lower() != ".wav":
         path = _audio_of(recording, _folder(data, cache_folder(cache)))
@@ -409,7 +376,7 @@ def demo(
     from bench.data.demo import write_demo
 
     check_format(output)
-    with _progress("recordings") as update:
+    with counted("recordings") as update:
         write_demo(folder, seed=seed, on_progress=lambda done, total: update("simulated recordings", done, total))
     number = sum(1 for _ in folder.rglob("*.wav"))
     document = {"folder": str(folder), "seed": seed, "recordings": number, "simulated": True}

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli.output import check_format, print_json, stdout
+from bench.errors import StoreError
 
 
 def register(app: typer.Typer) -> None:
@@ -41,20 +42,28 @@ def examine(home: Path | None, data: Path | None, cache: Path | None) -> dict[st
     """Collect what :func:`doctor` prints."""
     from bench.data.icbhi import find_dataset
     from bench.paths import cache_folder, data_folder, home_folder
+    from bench.plugins import load_entry_points, registries
     from bench.provenance import code_version, hardware, package_versions
     from bench.recipes import choose_device, choose_precision
 
     device = choose_device("auto")
     found = bool(find_dataset(data_folder(data)))
+    problems = load_entry_points()
+    installed = [entry for registry in registries().values() for entry in registry if entry.version is not None]
     return {
         "code": code_version(),
         "packages": package_versions(),
         "hardware": hardware(),
         "folders": {
             "results": str(home_folder(home)),
+            "board": _board(home_folder(home)),
             "data": str(data_folder(data)),
             "data found": found,
             "cache": str(cache_folder(cache)),
+        },
+        "plug-ins": {
+            "installed": [f"{entry.id} ({entry.origin})" for entry in installed],
+            "not usable": [problem.reason for problem in problems],
         },
         "auto": {
             "profile": "paper" if found else "demo",
@@ -62,3 +71,14 @@ def examine(home: Path | None, data: Path | None, cache: Path | None) -> dict[st
             "precision": choose_precision("auto", device),
         },
     }
+
+
+def _board(home: Path) -> str:
+    """Where the board is, without its password."""
+    from bench.paths import board_location
+    from leaderboard.store import Store
+
+    try:
+        return str(Store.open(board_location(home)))
+    except StoreError as error:
+        return error.message

@@ -12,7 +12,6 @@ ANY_WORDS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 COMMANDS = {
     "search": "Search α, τ, β or any recipe field with Optuna.",
-    "reproduce": "Run all rows of table1, table2, table3 or figure2.",
     "predict": "Classify the respiratory cycles of recordings with a trained run.",
 }
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 
 from bench.errors import SpecError
+
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE.py", help="A file with models, methods or front-ends; may be repeated."),
+]
+"""The option of every command that looks up ids."""
 
 WIDTH_OF_A_FILE = 160
 """Columns for tables that go into a file or a pipe."""

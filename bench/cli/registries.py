@@ -3,120 +3,232 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from bench.cards import MethodCard, ModelCard
-from bench.cli.output import check_format, print_json, stdout
-from bench.registry import Registry
+from bench.cli.measure import bench_models
+from bench.cli.output import Plugins, check_format, notice, print_json, stdout
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench.cards import WeightsCard
+    from bench.registry import Entry, Registry
 
 Format = Annotated[str, typer.Option("--format", help="table or json.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="An id from the list.")]
 
+LABEL_WIDTH = 16
+FACTS = (
+    "formula parameters frontend patches needs_patches views default_pretrain source fidelity origin version"
+).split()
+"""What is shown in one line each, in this order; which of them a card has depends on its kind."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the two groups of commands to the application."""
-    models = typer.Typer(help="The models: list them, show a card.", no_args_is_help=True)
+    models = typer.Typer(help="The models: list them, show a card, measure them.", no_args_is_help=True)
     methods = typer.Typer(help="The training methods: list them, show a card.", no_args_is_help=True)
     models.command("list")(list_models)
     models.command("show")(show_model)
+    models.command("bench")(bench_models)
     methods.command("list")(list_methods)
     methods.command("show")(show_method)
     app.add_typer(models, name="models")
     app.add_typer(methods, name="methods")
 
 
-def list_models(output: Format = "table") -> None:
+def list_models(plugin: Plugins = None, output: Format = "table") -> None:
     """List the models.
 
     Example: bench models list --format json
     """
-    from baselines import MODELS
-
-    _list(MODELS, output, ("id", "title", "parameters", "frontend", "fidelity"))
+    _list("model", plugin, output, ("id", "title", "parameters", "frontend", "fidelity"))
 
 
-def show_model(id: Id, output: Format = "table") -> None:  # noqa: A002
-    """Show a model's card: source, parameters, options, weights with licence, recipes, citation.
+def show_model(id: Id, plugin: Plugins = None, output: Format = "table") -> None:  # noqa: A002
+    """Show a model's card: architecture, parameters, options, recipes, weights with licence, citation.
 
     Example: bench models show ast
+    Example: bench models show timm:convnext_tiny
     """
-    from baselines import MODELS
-
-    _show(MODELS.card(id), output)
+    _show("model", id, plugin, output)
 
 
-def list_methods(output: Format = "table") -> None:
+def list_methods(plugin: Plugins = None, output: Format = "table") -> None:
     """List the training methods.
 
-    Example: bench methods list
+    Example: bench methods list --plugin my_method.py
     """
-    from methods import METHODS
-
-    _list(METHODS, output, ("id", "title", "formula", "fidelity"))
+    _list("method", plugin, output, ("id", "title", "formula", "fidelity"))
 
 
-def show_method(id: Id, output: Format = "table") -> None:  # noqa: A002
-    """Show a method's card: source, formula, options, recipes, citation.
+def show_method(id: Id, plugin: Plugins = None, output: Format = "table") -> None:  # noqa: A002
+    """Show a method's card: formula, options, recipes, source, citation.
 
     Example: bench methods show patchmix-cl
     """
-    from methods import METHODS
-
-    _show(METHODS.card(id), output)
+    _show("method", id, plugin, output)
 
 
-def describe(card: ModelCard | MethodCard) -> dict[str, Any]:
-    """A card as plain data; its options with defaults and docs."""
+def describe(entry: Entry[Any]) -> dict[str, Any]:
+    """An entry as plain data: its card, its options with defaults, limits and docs, and where it comes from."""
+    card = entry.card
     document = {field.name: getattr(card, field.name) for field in dataclasses.fields(card)}
+    hints = get_type_hints(card.options)
     document["options"] = {
-        field.name: {"default": field.default, "help": field.metadata.get("doc", "")}
-        for field in dataclasses.fields(card.options)
+        field.name: _describe_option(field, hints[field.name]) for field in dataclasses.fields(card.options)
     }
-    if isinstance(card, ModelCard):
-        document["weights"] = {name: dataclasses.asdict(weights) for name, weights in card.weights.items()}
+    if "weights" in document:
+        document["weights"] = {name: _describe_weights(weights) for name, weights in card.weights.items()}
     document["recipes"] = {profile: dict(recipe) for profile, recipe in card.recipes.items()}
-    return document
+    return {**document, "origin": entry.origin, "version": entry.version}
 
 
-def _list(registry: Registry[Any], output: str, columns: tuple[str, ...]) -> None:
+def _describe_weights(weights: WeightsCard) -> dict[str, str]:
+    """Weights as plain data; a hash that nobody published is recorded at the first download."""
+    document = dataclasses.asdict(weights)
+    md5, sha256 = document.pop("md5"), document.pop("sha256")
+    known = f"SHA-256 {sha256}" if sha256 else f"MD5 {md5}" if md5 else None
+    return {**document, "hash": known or "recorded at the first download, compared at every other"}
+
+
+def _describe_option(field: dataclasses.Field[Any], kind: type) -> dict[str, Any]:
+    limits = {name: field.metadata.get(name) for name in ("low", "high")}
+    choices = field.metadata.get("choices")
+    return {
+        "type": kind.__name__,
+        "default": field.default,
+        **limits,
+        "choices": list(choices) if choices else None,
+        "help": field.metadata.get("doc", ""),
+    }
+
+
+def _open(kind: str, plugins: Any) -> Registry[Any]:
+    """A registry with the plug-ins of the command line; a broken package is named on stderr."""
+    from bench.plugins import load_plugins, registries
+
+    load_plugins(plugins or ())
+    registry = registries()[kind]
+    for problem in registry.problems():
+        notice(f"not usable: {problem.reason}")
+    return registry
+
+
+def _list(kind: str, plugins: Any, output: str, columns: tuple[str, ...]) -> None:
     check_format(output)
-    rows = [{name: getattr(entry.card, name) for name in columns} for entry in registry]
+    registry = _open(kind, plugins)
+    entries = list(registry)
+    rows = [
+        {**{name: getattr(entry.card, name) for name in columns}, "origin": entry.origin, "version": entry.version}
+        for entry in entries
+    ]
     if output == "json":
         print_json(rows)
         return
-    from rich.markup import escape
     from rich.table import Table
 
+    # Where everything is built in, its modules are no news.
+    shown = (*columns, "origin") if any(entry.version for entry in entries) else columns
     table = Table()
-    for name in columns:
+    for name in shown:
         table.add_column(name, justify="right" if name == "parameters" else "left", no_wrap=name == "id")
     for row in rows:
-        cells = (f"{value:,}" if isinstance(value, int) else str(value) for value in row.values())
-        table.add_row(*(escape(cell) for cell in cells))
+        table.add_row(*(_cell(_fact(name, row[name])) for name in shown))
     stdout().print(table)
+    for family in registry.families:
+        notice(f"{family.prefix}:NAME  {family.doc}")
 
 
-def _show(card: ModelCard | MethodCard, output: str) -> None:
+def _show(kind: str, name: str, plugins: Any, output: str) -> None:
     check_format(output)
-    document = describe(card)
+    document = describe(_open(kind, plugins).get(name))
     if output == "json":
         print_json(document)
         return
-    console = stdout()
-    for name, value in document.items():
-        if isinstance(value, dict):
-            console.print(f"{name}:", markup=False, highlight=False)
-            for key, item in value.items():
-                console.print(f"  {key}: {_line(item)}", markup=False, highlight=False)
-        else:
-            console.print(f"{name}: {value}", markup=False, highlight=False)
+    _print_card(stdout(), document)
 
 
-def _line(item: Any) -> str:
-    if isinstance(item, dict) and set(item) == {"default", "help"}:
-        return f"{item['default']}  ({item['help']})"
-    if isinstance(item, dict):
-        return ", ".join(f"{key}={value}" for key, value in item.items())
-    return str(item)
+def _print_card(console: Console, document: Mapping[str, Any]) -> None:
+    console.print(f"{document['id']} · {document['title']}", markup=False, highlight=False, style="bold")
+    console.print(document["summary"], markup=False, highlight=False)
+    console.print()
+    for name in FACTS:
+        if document.get(name) not in (None, ""):
+            label = name.replace("_", " ")
+            console.print(
+                f"{label:<{LABEL_WIDTH}}  {_plain(_fact(name, document[name]))}", markup=False, highlight=False
+            )
+    _section(console, "options (--set NAME=VALUE)", _option_table(document["options"]))
+    _section(console, "recipes", _recipe_table(document["recipes"]))
+    if "weights" in document:
+        _section(console, "weights (--pretrain NAME)", _weights_table(document["weights"]))
+    if document["citation"]:
+        console.print("\ncitation", style="bold")
+        console.print(document["citation"], markup=False, highlight=False)
+
+
+def _section(console: Console, title: str, table: Table) -> None:
+    console.print(f"\n{title}", style="bold")
+    console.print(table if table.row_count else "none")
+
+
+def _table(*columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(name, no_wrap=name in ("option", "default", "recipe", "weights"))
+    return table
+
+
+def _option_table(options: Mapping[str, Any]) -> Table:
+    table = _table("option", "default", "values", "help")
+    for name, option in options.items():
+        table.add_row(name, _cell(option["default"]), _cell(_allowed(option)), _cell(option["help"]))
+    return table
+
+
+def _allowed(option: Mapping[str, Any]) -> str:
+    """The values that an option may have: ``one of a, b``, ``int, 1 or more``, ``float, 0 to 1``."""
+    low, high = option["low"], option["high"]
+    if option["choices"]:
+        return f"one of {', '.join(option['choices'])}"
+    if low is not None and high is not None:
+        return f"{option['type']}, {low:g} to {high:g}"
+    if low is not None:
+        return f"{option['type']}, {low:g} or more"
+    return str(option["type"]) if high is None else f"{option['type']}, {high:g} or less"
+
+
+def _recipe_table(recipes: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = _table("recipe", "settings")
+    for name, recipe in recipes.items():
+        table.add_row(name, _cell(" ".join(f"{key}={_plain(value)}" for key, value in recipe.items())))
+    return table
+
+
+def _weights_table(weights: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = _table("weights", "title", "licence", "source", "hash")
+    for name, card in weights.items():
+        table.add_row(name, *(_cell(card[key]) for key in ("title", "licence", "source", "hash")))
+    return table
+
+
+def _fact(name: str, value: Any) -> Any:
+    return f"{value:,}" if name == "parameters" and value is not None else value
+
+
+def _plain(value: Any) -> str:
+    """A value as ``--set`` takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _cell(value: Any) -> str:
+    from rich.markup import escape
+
+    return escape("–" if value is None else _plain(value))

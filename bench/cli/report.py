@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.later import later
 from bench.cli.output import notice, print_text
 from bench.errors import SpecError
-from bench.paths import home_folder
+from bench.paths import board_location, home_folder
 from bench.registry import suggestion
 
-LATER = ("table1", "table2", "table3", "figure2")
+if TYPE_CHECKING:
+    from leaderboard.results import Rule
+    from leaderboard.store import Store
+
+PAPER = ("table1", "table2", "table3")
+LATER = ("figure2",)
 
 
 def check_word(what: str, word: str, known: tuple[str, ...]) -> None:
@@ -40,9 +45,16 @@ def report(
         str, typer.Argument(metavar="[leaderboard|table1|table2|table3|figure2]", help="Which table.")
     ] = "leaderboard",
     protocol: Annotated[
-        str, typer.Option(help="Selection rule of the numbers: last, best-test or best-val.", metavar="RULE")
-    ] = "last",
-    output: Annotated[str, typer.Option("--format", help="table, markdown, csv or json.", metavar="FORMAT")] = "table",
+        str | None,
+        typer.Option(
+            help="Selection rule of the numbers: last, best-test or best-val (default: last; best-test, the paper's, "
+            "for its tables).",
+            metavar="RULE",
+        ),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--format", help="table, markdown, latex, csv or json.", metavar="FORMAT")
+    ] = "table",
     out: Annotated[
         Path | None, typer.Option(help="Write to this file instead of the terminal.", metavar="PATH")
     ] = None,
@@ -52,23 +64,46 @@ def report(
 
     Systems are ranked within one selection rule, on the whole of ICBHI alone.
 
-    Example:  bench report leaderboard --protocol best-test --format markdown --out board.md
+    Examples:
+      bench report leaderboard --protocol best-test --format markdown --out board.md
+      bench report table3 --format latex
     """
-    from leaderboard.render import check_format, render
+    from leaderboard.render import check_format
     from leaderboard.results import RULES
     from leaderboard.store import Store
-    from leaderboard.tables import leaderboard_table
 
-    check_word("report", what, ("leaderboard", *LATER))
+    check_word("report", what, ("leaderboard", *PAPER, *LATER))
     if what in LATER:
         raise later(f"bench report {what}")
-    check_word("protocol", protocol, RULES)
+    word = protocol or ("best-test" if what in PAPER else "last")
+    check_word("protocol", word, RULES)
     check_format(output)
-    folder = home_folder(home)
-    table = leaderboard_table(Store.open(folder), next(rule for rule in RULES if rule == protocol))
+    rule = next(rule for rule in RULES if rule == word)
+    show = _paper if what in PAPER else _board
+    emit(
+        show(what, Store.open(board_location(home_folder(home))), rule, output, out is None and sys.stdout.isatty()),
+        out,
+    )
+
+
+def _board(_what: str, store: Store, rule: Rule, output: str, colour: bool) -> str:
+    from leaderboard.render import render
+    from leaderboard.tables import leaderboard_table
+
+    table = leaderboard_table(store, rule)
     if not table.sections:
-        notice(f"The board in {folder} holds no run yet; `bench run --model ast --method patchmix-cl` makes one.")
-    emit(render(table, output, colour=out is None and sys.stdout.isatty()), out)
+        notice(f"The board {store} holds no run yet; `bench run --model ast --method patchmix-cl` makes one.")
+    return render(table, output, colour=colour)
+
+
+def _paper(what: str, store: Store, rule: Rule, output: str, colour: bool) -> str:
+    from bench.paper import table_of_board
+    from leaderboard.render_paper import render_paper
+
+    table = table_of_board(what, store, rule)
+    if not any(row["reproduced"] for row in table.rows):
+        notice(f"The board {store} holds no run of {what} yet; `bench reproduce {what}` makes them.")
+    return render_paper(table, output, colour=colour)
 
 
 def register(app: typer.Typer) -> None:

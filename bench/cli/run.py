@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import check_format, notice, print_json, stdout
+from bench.cli.output import Plugins, check_format, notice, print_json, stdout
 from bench.errors import InterruptedRunError, RunError, SpecError
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def run(
         bool, typer.Option(help="Run although recordings are missing; marked as partial.")
     ] = False,
     spec: Annotated[Path | None, typer.Option(help="Replay the spec.json of a run.")] = None,
+    plugin: Plugins = None,
     dry_run: Annotated[bool, typer.Option(help="Print the resolved spec and stop.")] = False,
     rerun: Annotated[bool, typer.Option(help="Run again although the result exists.")] = False,
     output: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
@@ -79,7 +80,7 @@ def run(
     if spec is not None:
         if model or method or settings or seed is not None or seeds:
             raise SpecError("--spec replays a run as it was: give it without --model, --method, --set or --seed.")
-        specs = [_replayed(spec, data, cache_folder(cache), processes, device)]
+        specs = [_replayed(spec, data, cache_folder(cache), processes, device, plugin)]
     else:
         if model is None or method is None:
             raise SpecError("Name a model and a method.", "For example: bench run --model ast --method patchmix-cl")
@@ -103,6 +104,7 @@ def run(
             processes=1 if processes is None else processes,
             device=device,
             precision=precision,
+            plugins=plugin or (),
         )
         specs = _resolved(request, seed, seeds)
     if dry_run:
@@ -135,9 +137,12 @@ def _headline(spec: RunSpec) -> str:
     )
 
 
-def _replayed(path: Path, data: str | None, cache: Path, processes: int | None, device: str) -> RunSpec:
+def _replayed(
+    path: Path, data: str | None, cache: Path, processes: int | None, device: str, plugins: Sequence[Path] | None
+) -> RunSpec:
     from bench.data.icbhi import find_dataset
     from bench.paths import data_folder
+    from bench.plugins import load_for
     from bench.recipes import check_spec, choose_device
     from bench.spec import read_spec
 
@@ -151,7 +156,9 @@ def _replayed(path: Path, data: str | None, cache: Path, processes: int | None, 
         cache=str(cache.resolve()),
         device=choose_device(device),
         processes=spec.processes if processes is None else processes,
+        plugins=tuple(str(path.resolve()) for path in plugins) if plugins else spec.plugins,
     )
+    load_for(replayed)
     check_spec(replayed)
     return replayed
 
@@ -175,7 +182,7 @@ def _run_all(specs: Sequence[RunSpec], home: Path, rerun: bool, output: str, lau
             launched = launch(spec, home, rerun=rerun, notice=notice)
         except (InterruptedRunError, KeyboardInterrupt) as error:
             message = error.message if isinstance(error, InterruptedRunError) else "Stopped at once."
-            raise InterruptedRunError(message, f"Go on with: {_same_command()}") from error
+            raise InterruptedRunError(message, f"Go on with: {same_command()}") from error
         if launched.error is not None:
             notice(f"run {spec.run_id} failed: {launched.error.message} {launched.error.hint or ''}")
         done.append(launched)
@@ -183,7 +190,8 @@ def _run_all(specs: Sequence[RunSpec], home: Path, rerun: bool, output: str, lau
     return all(item.error is None for item in done)
 
 
-def _same_command() -> str:
+def same_command() -> str:
+    """The command that was given, as one line that goes on with it: without --rerun, with the folders it found."""
     import sys
 
     words = [word for word in sys.argv[1:] if word != "--rerun"]

@@ -67,11 +67,13 @@ class Source:
         frontend: Id in the registry.
         options: The options object of its card.
         version: The card's version.
+        plugin: Version of the plug-in that it comes from; None where it is built in.
     """
 
     frontend: str
     options: Any
     version: int
+    plugin: str | None = None
 
     def build(self) -> FrontEnd:
         """Make the front-end; imports torch."""
@@ -93,8 +95,8 @@ class Job:
 
 
 def _source(frontend: str, options: Mapping[str, Any]) -> Source:
-    card = FRONTENDS.card(frontend)
-    return Source(frontend, build_options(card.options, options, f"front-end {frontend}"), card.version)
+    card, plugin = FRONTENDS.card(frontend), FRONTENDS.get(frontend).version
+    return Source(frontend, build_options(card.options, options, f"front-end {frontend}"), card.version, plugin)
 
 
 def recording_features(recording: Recording, frontend: str, options: Mapping[str, Any]) -> Tensor:
@@ -172,7 +174,10 @@ def prepare_bank(
 
 
 def _identity(dataset: Dataset, source: Source) -> dict[str, Any]:
+    # A plug-in's code may change while its card keeps the version.
+    plugin = {} if source.plugin is None else {"plugin": source.plugin}
     return {
+        **plugin,
         "format": FORMAT,
         "data": dataset.fingerprint,
         "frontend": source.frontend,

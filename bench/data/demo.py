@@ -41,6 +41,9 @@ MEDITRON = Device(name="Meditron", mode="sc", rate=10000, bits=16, low=20.0, hig
 DEVICES = (AKGC417L, MEDITRON, LITT3200, AKGC417L, MEDITRON, LITT3200, LITTC2SE, MEDITRON)
 """The devices of consecutive patients, repeated: each device records patients of both parts."""
 
+TINY_CYCLE = 0.8
+"""Length of every cycle of the tiny set, s."""
+
 PATIENTS = {"train": 23, "test": 14}
 FIRST_PATIENT = 501
 """Above ICBHI's numbers, 101 to 226, so that no simulated recording can be taken for a real one."""
@@ -174,10 +177,26 @@ def _write_tables(folder: Path, plans: list[Plan], seed: int) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _write_set(folder: Path, seed: int, on_progress: Progress | None) -> None:
+def _tiny_plans() -> list[Plan]:
+    """One recording of 0.8 s cycles, each class once, for four training and two test patients."""
+    rng = np.random.default_rng([VERSION])
+    plans = []
+    for index, split in enumerate(("train",) * 4 + ("test",) * 2):
+        device = (MEDITRON, LITT3200)[index % 2]
+        patient = Patient(FIRST_PATIENT + index, split, device, draw_chest(rng), TINY_CYCLE, LOCATIONS[:1])
+        times = [round(TINY_CYCLE * number, 1) for number in range(5)]
+        breaths = tuple(
+            Breath(times[label], times[label + 1], crackle=label in (1, 3), wheeze=label in (2, 3))
+            for label in range(4)
+        )
+        name = f"{patient.number}_1b1_{LOCATIONS[0]}_{device.mode}_{device.name}"
+        plans.append(Plan(name, patient, breaths, 3.5, (VERSION, index)))
+    return plans
+
+
+def _write_set(folder: Path, plans: list[Plan], seed: int, on_progress: Progress | None) -> None:
     database = folder / "ICBHI_final_database"
-    database.mkdir()
-    plans = _plans(seed)
+    database.mkdir(parents=True)
     # Fourier transforms and random numbers leave the interpreter's lock, so threads are enough.
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         for done, _ in enumerate(pool.map(partial(_write_recording, database), plans), start=1):
@@ -218,7 +237,7 @@ def write_demo(folder: Path, *, seed: int = 0, on_progress: Progress | None = No
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
         temporary.chmod(0o755)
-        _write_set(temporary, seed, on_progress)
+        _write_set(temporary, _plans(seed), seed, on_progress)
         temporary.rename(folder)
     except (OSError, soundfile.LibsndfileError) as error:
         raise StoreError(
@@ -227,6 +246,15 @@ def write_demo(folder: Path, *, seed: int = 0, on_progress: Progress | None = No
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_tiny(folder: Path) -> None:
+    """Write a simulated set of 16 training and 8 test cycles: enough to try code, too little to learn anything.
+
+    Args:
+        folder: Where to; it must not exist or be empty.
+    """
+    _write_set(folder, _tiny_plans(), 0, None)
 
 
 def demo_folder(cache: Path, seed: int = 0, *, on_progress: Progress | None = None) -> Path:

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin
 
-from bench.data.download import NotOnServerError, Patience, Progress, UnreachableError, download
 from bench.data.faults import Problem
 from bench.data.files import DEMOGRAPHIC_NAMES, DIAGNOSIS_NAMES, SPLIT_NAMES, Found, scan
 from bench.data.pinned import RECORDINGS
 from bench.data.tables import parse_demographics, parse_diagnoses, parse_split
 from bench.data.unpack import BadArchiveError, unpack
+from bench.download import NotOnServerError, Patience, Progress, UnreachableError, download
 from bench.errors import DataError, SpecError
 from leaderboard.files import exclusive_lock, write_json
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.data.bank import Progress
 from bench.errors import BenchError, RunError
+from bench.plugins import load_for, plugin_failure
 from bench.spec import SPEC_FILE, RunSpec, read_spec
 from leaderboard.files import write_json
 
@@ -38,6 +39,7 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None) ->
     from bench.engine.result import write_run_result
     from bench.engine.trainer import Trainer
 
+    load_for(spec)
     _, processes = join_group(spec.device)
     try:
         data = open_run_data(spec, on_progress)
@@ -49,6 +51,11 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None) ->
         raise RunError(f"The device ran out of memory: {str(error).splitlines()[0]}", OUT_OF_MEMORY_HINT) from error
     except MemoryError as error:
         raise RunError("The machine ran out of memory.", OUT_OF_MEMORY_HINT) from error
+    except Exception as error:
+        failure = None if isinstance(error, BenchError) else plugin_failure(error, spec.plugins)
+        if failure is None:
+            raise
+        raise failure from error
     finally:
         leave_group()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from golden_rules import spectrograms, weight
 
 import baselines
 from baselines.ast import LAYOUTS, fit_positions
+from baselines.state_dicts import load_into
 
 pytestmark = pytest.mark.golden
 
@@ -243,14 +245,29 @@ def test_our_names_cover_the_official_cnn6(golden):
     }
 
 
-def test_panns_file(golden, tmp_path):
-    entries = golden.json("keys.json")["panns_files"]["files"]["Cnn6_mAP=0.343.pth"]
+@pytest.mark.parametrize("model_id", ["cnn6", "cnn10", "cnn14"])
+def test_our_names_cover_those_of_scl(golden, model_id):
+    official = golden.json("keys.json")["scl_backbones"][f"_{model_id.upper()}"]
+    with torch.device("meta"):
+        model = baselines.create(model_id)
+    layout = next(each for each in model.layouts if each.title == "SCL")
+    ours = {layout.sources(name)[0]: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    assert ours == {name: shape for name, shape, _ in official}
+
+
+def test_panns_files_are_listed(golden):
+    assert len(golden.json("keys.json")["panns_files"]["files"]) == 3
+
+
+@pytest.mark.parametrize(("file", "count"), [("Cnn6_mAP=0.343.pth", 24), ("Cnn10_mAP=0.380.pth", 48)])
+def test_panns_file(golden, file, count, tmp_path):
+    entries = golden.json("keys.json")["panns_files"]["files"][file]
     state = {entry[0]: torch.from_numpy(np.asarray(weight(7, entry[0], tuple(entry[1])))) for entry in entries}
-    path = tmp_path / "Cnn6_mAP=0.343.pth"
-    torch.save({"iteration": 600000, "model": state}, path)
-    model = baselines.create("cnn6", pretrain=str(path))
+    path = tmp_path / file
+    torch.save({"iteration": 600000, "model": state, "sampler": {}}, path)
+    model = baselines.create(file.partition("_")[0].lower(), pretrain=str(path))
     loaded = {name: t for name, t in model.state_dict().items() if not name.startswith("classifier.")}
-    assert len(loaded) == 24
+    assert len(loaded) == count
     assert all(torch.equal(state[name], tensor) for name, tensor in loaded.items())
 
 
@@ -281,3 +298,24 @@ def test_cnn6_equals_the_one_of_scl(golden, orientation):
     x = x if orientation == "time-mel" else x.transpose(2, 3)
     near(model.features(x), numbers["scl_CNN6/eval/features_f32"], CNN32)
     near(model.train().features(x), numbers["scl_CNN6/train/features_f32"], CNN32)
+
+
+@pytest.mark.parametrize("model_id", ["cnn10", pytest.param("cnn14", marks=pytest.mark.slow)])
+@torch.no_grad()
+def test_checkpoints_of_scl_and_panns_give_their_features(golden, model_id):
+    """Each file's tensors by name, as the official classes have them; the PANNs file is told by its heads."""
+    keys, numbers, seed = golden.json("keys.json"), golden.arrays("cnn6.npz"), golden.json("cnn6.json")["seed"]
+    name = model_id.upper()
+    listed = keys["scl_backbones"][f"_{name}"]
+    scl = {key: torch.from_numpy(np.asarray(weight(seed, key, tuple(shape)))) for key, shape, _ in listed}
+    model = baselines.create(model_id)
+    assert load_into(model, scl, "model", Path("scl.pth")).title == "SCL"
+    assert torch.equal(model.classifier.weight, scl["linear.weight"])
+    x = torch.from_numpy(spectrograms(seed, "input:scl", 2))[:, :, :256, :64]
+    near(model.eval().features(x), numbers[f"scl_{name}/eval/features_f32"], CNN32)
+    near(model.train().features(x), numbers[f"scl_{name}/train/features_f32"], CNN32)
+    files = keys["panns_files"]["files"]
+    entries = next(entries for file, entries in files.items() if file.lower().startswith(model_id))
+    panns = {key: scl[key] if key in scl else torch.zeros(()).expand(shape) for key, shape, *_ in entries}
+    assert load_into(model, panns, "model", Path("panns.pth")).title == "PANNs"
+    near(model.eval().features(x), numbers[f"scl_{name}/eval/features_f32"], CNN32)

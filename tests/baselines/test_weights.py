@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import http.server
+import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -19,8 +21,10 @@ import torch
 from safetensors.torch import save_file
 
 import baselines
-from baselines import MODELS, weights
+from baselines import MODELS, downloads, hugging_face, weights
+from baselines.downloads import LocatedWeights
 from bench.cards import WeightsCard
+from bench.download import Patience
 from bench.errors import WeightsError
 
 SMALL = {"embed_dim": 32, "depth": 2, "heads": 2, "stride": 16, "frames": 398}
@@ -74,16 +78,6 @@ def test_patchmix_checkpoint(ast_state, tmp_path):
     assert all(torch.equal(tensor, ast_state[name]) for name, tensor in model.state_dict().items())
 
 
-@pytest.mark.parametrize("model_id", [entry.id for entry in MODELS])
-def test_own_checkpoint(model_id, tmp_path):
-    options = SMALL if MODELS.card(model_id).patches else {}
-    state = filled(baselines.create(model_id, **options))
-    path = tmp_path / "last.safetensors"
-    save_file(state, path)
-    model = baselines.create(model_id, pretrain=str(path), **options)
-    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
-
-
 def test_imagenet_layout_of_the_trunk(ast_state, tmp_path):
     state = prefixed(ast_state, "trunk.", "")
     state["patch_embed.proj.weight"] = torch.rand(32, 3, 16, 16)
@@ -102,18 +96,17 @@ def test_imagenet_layout_of_the_trunk(ast_state, tmp_path):
 def torchvision_model(model_id):
     import torchvision
 
-    if model_id == "resnet18":
-        model = torchvision.models.resnet18()
+    model = getattr(torchvision.models, model_id.replace("-", "_"))()
+    if model_id.startswith("resnet"):
         model.conv1 = torch.nn.Conv2d(1, 64, 7, 2, 3, bias=False)
         model.fc = torch.nn.Identity()
     else:
-        model = torchvision.models.efficientnet_b0()
         model.features[0][0] = torch.nn.Conv2d(1, 32, 3, 2, 1, bias=False)
         model.classifier = torch.nn.Identity()
     return model
 
 
-@pytest.mark.parametrize("model_id", ["resnet18", "efficientnet-b0"])
+@pytest.mark.parametrize("model_id", ["resnet18", "resnet34", "resnet50", "efficientnet-b0", "efficientnet-b1"])
 @torch.no_grad()
 def test_torchvision_files_give_torchvisions_features(model_id, tmp_path):
     torch.manual_seed(3)
@@ -130,9 +123,10 @@ def test_torchvision_files_give_torchvisions_features(model_id, tmp_path):
     assert torch.equal(tuned.classifier.weight, head["weight"])
 
 
-@pytest.mark.parametrize("model_id", ["resnet18", "efficientnet-b0"])
+@pytest.mark.parametrize("model_id", ["resnet18", "efficientnet-b0", "resnest14"])
 def test_rgb_stem_is_drawn_anew_or_summed(model_id, tmp_path):
     fresh = baselines.create(model_id)
+    norm = "layer1.0.bn1" if model_id == "resnest14" else "bn1"
     state = prefixed(filled(fresh), "trunk.", "")
     stem = fresh.stem.removeprefix("trunk.")
     state[stem] = torch.rand(*state[stem].shape[:1], 3, *state[stem].shape[2:])
@@ -141,9 +135,9 @@ def test_rgb_stem_is_drawn_anew_or_summed(model_id, tmp_path):
     torch.manual_seed(11)
     scratch = baselines.create(model_id).state_dict()[fresh.stem]
     torch.manual_seed(11)
-    again = baselines.create(model_id, pretrain=path).state_dict()
+    again = baselines.create(model_id, pretrain=path, stem="reinit").state_dict()
     assert torch.equal(again[fresh.stem], scratch)
-    assert torch.equal(again["trunk.bn1.running_var"], state["bn1.running_var"])
+    assert torch.equal(again[f"trunk.{norm}.running_var"], state[f"{norm}.running_var"])
     odd = saved(state | {stem: torch.zeros(8, 3, 1, 1)}, tmp_path / "odd.pth")
     with pytest.raises(WeightsError, match=rf"'{stem}' has the shape \(8, 3, 1, 1\)"):
         baselines.create(model_id, pretrain=odd)
@@ -203,29 +197,6 @@ def test_the_option_decides_how_positions_are_laid(law, ast_state, tmp_path):
     else:  # cut to 8 columns and stretched to 24 rows, whose first and last keep the ends' values
         laid = table[:, 2:].reshape(1, 24, 8, 32)
         assert torch.equal(laid[:, [0, -1]], picture[:, [0, -1], 46:54])
-
-
-def test_a_hugging_face_part_of_another_shape_is_named(ast_state, tmp_path):
-    from baselines.ast import LAYOUTS
-
-    layout = next(each for each in LAYOUTS if each.title == "Hugging Face AST")
-    state = {}
-    for name, tensor in ast_state.items():
-        sources = layout.sources(name)
-        state |= dict(zip(sources, tensor.chunk(max(len(sources), 1)), strict=False))
-    state["audio_spectrogram_transformer.embeddings.position_embeddings"] = torch.rand(1, 1214, 32)
-    state = {name: tensor.clone() for name, tensor in state.items()}
-    path = tmp_path / "model.safetensors"
-    save_file(state, path)
-    model = baselines.create("ast-tiny", pretrain=str(path), **SMALL)
-    assert torch.equal(model.trunk.blocks[0].attn.qkv.weight, ast_state["trunk.blocks.0.attn.qkv.weight"])
-    key = "audio_spectrogram_transformer.encoder.layer.1.attention.attention.key.weight"
-    save_file(state | {key: torch.zeros(32, 31)}, path)
-    with pytest.raises(WeightsError, match=r"layer\.1\.attention\.attention\.key\.weight' has the shape \(32, 31\)"):
-        baselines.create("ast-tiny", pretrain=str(path), **SMALL)
-    save_file({name: tensor for name, tensor in state.items() if name != key}, path)
-    with pytest.raises(WeightsError, match=r"layer\.1\.attention\.attention\.key\.weight' is missing"):
-        baselines.create("ast-tiny", pretrain=str(path), **SMALL)
 
 
 def test_another_number_of_classes_is_named(ast_state, tmp_path):
@@ -325,11 +296,15 @@ def test_a_file_without_named_tensors_is_refused(document, tmp_path):
         ("imagent", "did you mean 'imagenet'"),
         ("weights/missing.pth", "There is no file of weights"),
         ("missing.safetensors", "There is no file of weights"),
-        (".", "is a folder, not a file"),
+        (".", r"The folder \. holds no model\.safetensors or pytorch_model\.bin"),
+        ("https://host/w.pth#sha256=12", "is no hash"),
+        ("torchvision:resnet19", "torchvision has no weights 'resnet19': did you mean 'resnet18'"),
+        ("torchvision:ResNet18_Weights.V9", "torchvision has no weights"),
         ("hf:owner/repository", "names no file on the hub"),
     ],
 )
-def test_weights_that_do_not_exist_are_refused(pretrain, message, tmp_path):
+def test_weights_that_do_not_exist_are_refused(pretrain, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(WeightsError, match=message):
         weights.locate(MODELS.card("resnet18"), pretrain, tmp_path)
 
@@ -338,16 +313,17 @@ def test_a_file_is_used_where_it_is(tmp_path):
     path = tmp_path / "weights.bin"
     path.write_bytes(b"abc")
     found = weights.locate(MODELS.card("cnn6"), str(path), tmp_path / "cache")
-    assert found == weights.LocatedWeights(path, hashlib.sha256(b"abc").hexdigest())
+    assert found == LocatedWeights(path, hashlib.sha256(b"abc").hexdigest())
     assert not (tmp_path / "cache").exists()
     assert weights.locate(MODELS.card("cnn6"), "none", tmp_path) is None
 
 
 BODY = bytes(range(256)) * 4096
+SHA256 = hashlib.sha256(BODY).hexdigest()
 
 
 class Files(http.server.BaseHTTPRequestHandler):
-    """Serves one body: whole, cut short, or not at all; and as the hub does, with its headers."""
+    """Serves one body as the hub does, with its headers and ranges; cut short or not at all where it is told to."""
 
     def do_HEAD(self):
         self.answer(send=False)
@@ -356,17 +332,23 @@ class Files(http.server.BaseHTTPRequestHandler):
         self.answer(send=True)
 
     def answer(self, send):
-        self.server.requests.append((self.command, self.path))
+        asked = self.headers.get("Range")
+        self.server.requests.append((self.command, self.path, asked))
         if "missing" in self.path:
             self.send_error(404)
             return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(BODY)))
-        self.send_header("ETag", f'"{hashlib.sha256(BODY).hexdigest()}"')
+        start = int(asked.removeprefix("bytes=").partition("-")[0]) if asked and self.server.ranges else 0
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
+        self.send_header("Content-Length", str(len(BODY) - start))
+        self.send_header("ETag", f'"{self.server.etag}"')
         self.send_header("X-Repo-Commit", "0" * 40)
         self.end_headers()
         if send:
-            self.wfile.write(BODY[: len(BODY) // 2] if self.server.cut else BODY)
+            cut = self.server.cuts > 0 and not self.path.startswith("/api/")
+            self.server.cuts -= cut
+            self.wfile.write(BODY[start : start + len(BODY) // 4] if cut else BODY[start:])
 
     def log_message(self, *arguments):
         pass
@@ -375,76 +357,131 @@ class Files(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(downloads, "PATIENCE", Patience(attempts=2, pause=0.0, timeout=10.0))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files) as running:
-        running.requests, running.cut = [], False
+        running.requests, running.cuts, running.ranges, running.etag = [], 0, True, SHA256
         running.url = f"http://127.0.0.1:{running.server_port}"
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
         running.shutdown()
 
 
+CARD = MODELS.card("cnn6")
+
+
 def leftovers(cache):
-    return [path for path in (cache / "weights").rglob("*") if path.is_file() and path.stat().st_size > 100]
+    """What lies in the cache besides locks, recorded hashes and the hub's own mark."""
+    files = [path for path in (cache / "weights").rglob("*") if path.is_file() and path.name != "CACHEDIR.TAG"]
+    return [path for path in files if path.stat().st_size > 100]
 
 
-def test_a_url_is_fetched_once(server, tmp_path):
-    card = MODELS.card("cnn6")
+def test_a_url_is_fetched_once(server, tmp_path, capsys):
     url = server.url + "/files/Cnn6_mAP%3D0.343.pth?download=1"
-    first = weights.locate(card, url, tmp_path)
+    first = weights.locate(CARD, url, tmp_path)
     assert first.path.read_bytes() == BODY
     assert first.path.name.endswith("-Cnn6_mAP=0.343.pth")
-    assert first.sha256 == hashlib.sha256(BODY).hexdigest()
-    assert weights.locate(card, url, tmp_path) == first
+    assert first.sha256 == SHA256
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert f"Fetching {url}" in shown.err
+    assert f"{len(BODY):,} of {len(BODY):,} bytes" in shown.err
+    assert weights.locate(CARD, url, tmp_path) == first
     assert len(server.requests) == 1
     assert leftovers(tmp_path) == [first.path]
 
 
 def test_a_cached_file_that_changed_is_fetched_again(server, tmp_path):
-    card, url = MODELS.card("cnn6"), server.url + "/w.pth"
-    first = weights.locate(card, url, tmp_path)
+    url = server.url + "/w.pth"
+    first = weights.locate(CARD, url, tmp_path)
     first.path.write_bytes(b"damaged")
-    assert weights.locate(card, url, tmp_path).path.read_bytes() == BODY
+    assert weights.locate(CARD, url, tmp_path).path.read_bytes() == BODY
     assert len(server.requests) == 2
 
 
-def test_a_download_that_is_cut_short_leaves_nothing(server, tmp_path):
-    server.cut = True
+def test_a_download_that_is_cut_short_goes_on_where_it_ended(server, tmp_path):
+    server.cuts = 2
+    found = weights.locate(CARD, server.url + "/w.pth", tmp_path)
+    assert found.path.read_bytes() == BODY
+    quarter = len(BODY) // 4
+    assert [asked for _, _, asked in server.requests] == [None, f"bytes={quarter}-", f"bytes={2 * quarter}-"]
+    assert leftovers(tmp_path) == [found.path]
+
+
+def test_a_download_that_keeps_being_cut_is_refused_and_gone_on_with_the_next_time(server, tmp_path):
+    server.cuts, server.ranges = 10**6, False
     url = server.url + "/w.pth"
-    with pytest.raises(WeightsError, match=f"Cannot fetch the weights {url}") as caught:
-        weights.locate(MODELS.card("cnn6"), url, tmp_path)
-    assert "--pretrain FILE" in caught.value.hint
-    assert leftovers(tmp_path) == []
-    server.cut = False
-    assert weights.locate(MODELS.card("cnn6"), url, tmp_path).path.read_bytes() == BODY
+    with pytest.raises(WeightsError, match=f"Cannot fetch the weights {url}: .*keeps dropping"):
+        weights.locate(CARD, url, tmp_path)
+    assert {path.suffix for path in leftovers(tmp_path)} <= {".part", ".json"}
+    server.cuts, server.ranges = 0, True
+    assert weights.locate(CARD, url, tmp_path).path.read_bytes() == BODY
+    assert server.requests[-1][2] == f"bytes={len(BODY) // 4}-"
 
 
-def card_with(location, sha256):
-    known = WeightsCard(title="t", source="s", licence="MIT", location=location, sha256=sha256)
-    return replace(MODELS.card("cnn6"), weights={"audioset": known})
+def card_with(location, **checksum):
+    known = WeightsCard(title="t", source="s", licence="MIT", location=location, **checksum)
+    return replace(CARD, weights={"audioset": known})
 
 
-def test_a_wrong_hash_is_refused(server, tmp_path):
+MD5 = hashlib.md5(BODY).hexdigest()
+
+
+@pytest.mark.parametrize(("kind", "right"), [("sha256", SHA256), ("md5", MD5)])
+def test_a_hash_on_the_card_is_demanded(server, tmp_path, kind, right):
+    url = server.url + "/w.pth"
     with pytest.raises(WeightsError, match=r"Cannot fetch the weights.*hash"):
-        weights.locate(card_with(server.url + "/w.pth", "0" * 64), "audioset", tmp_path)
+        weights.locate(card_with(url, **{kind: "0" * len(right)}), "audioset", tmp_path)
     assert leftovers(tmp_path) == []
-    right = hashlib.sha256(BODY).hexdigest()
-    assert weights.locate(card_with(server.url + "/w.pth", right), "audioset", tmp_path).sha256 == right
+    assert weights.locate(card_with(url, **{kind: right}), "audioset", tmp_path).sha256 == SHA256
+    assert weights.locate(card_with(url, **{kind: right}), "audioset", tmp_path).sha256 == SHA256
+    assert len(server.requests) == 2
+
+
+def test_a_hash_in_the_url_is_demanded(server, tmp_path):
+    url = server.url + "/w.pth#sha256="
+    with pytest.raises(WeightsError, match=r"Cannot fetch the weights.*hash"):
+        weights.locate(CARD, url + "0" * 64, tmp_path)
+    assert leftovers(tmp_path) == []
+    assert weights.locate(CARD, url + SHA256.upper(), tmp_path).sha256 == SHA256
+
+
+def test_the_first_digits_of_a_hash_are_demanded(server, tmp_path):
+    url = server.url + "/resnet18.pth"
+    with pytest.raises(WeightsError, match=f"have the sha256 {SHA256}, but 01234567 was expected; they are not kept"):
+        downloads.fetch(url, "sha256:01234567", tmp_path / "weights")
+    assert leftovers(tmp_path) == []
+    assert downloads.fetch(url, f"sha256:{SHA256[:8]}", tmp_path / "weights").sha256 == SHA256
+
+
+def test_weights_of_torchvision_have_the_digits_in_their_name():
+    for name in ("torchvision:resnet18", "torchvision:ResNet18_Weights.IMAGENET1K_V1"):
+        file = downloads.remote(name)
+        assert file.url == "https://download.pytorch.org/models/resnet18-f37072fd.pth"
+        assert file.checksum == "sha256:f37072fd"
+    assert downloads.remote("timm:resnet18.tv_in1k").hub == ("timm/resnet18.tv_in1k", "model.safetensors")
 
 
 def test_another_file_under_the_same_url_is_refused(server, tmp_path, monkeypatch):
     url = server.url + "/w.pth"
-    first = weights.locate(MODELS.card("cnn6"), url, tmp_path)
+    first = weights.locate(CARD, url, tmp_path)
     first.path.unlink()
     monkeypatch.setattr(sys.modules[__name__], "BODY", BODY[::-1])
     with pytest.raises(WeightsError, match=r"Cannot fetch the weights.*hash"):
-        weights.locate(MODELS.card("cnn6"), url, tmp_path)
+        weights.locate(CARD, url, tmp_path)
 
 
-def test_a_missing_url_and_a_dead_server_are_refused(server, tmp_path):
-    with pytest.raises(WeightsError, match=r"Cannot fetch.*404"):
-        weights.locate(MODELS.card("cnn6"), server.url + "/missing.pth", tmp_path)
-    with pytest.raises(WeightsError, match=r"Cannot fetch the weights http://127\.0\.0\.1:9/w\.pth"):
-        weights.locate(MODELS.card("cnn6"), "http://127.0.0.1:9/w.pth", tmp_path)
+def test_a_missing_url_is_refused(server, tmp_path):
+    with pytest.raises(WeightsError, match=r"Cannot fetch.*There is no .*404"):
+        weights.locate(CARD, server.url + "/missing.pth", tmp_path)
+
+
+def test_without_a_connection_the_file_is_put_where_the_message_says(tmp_path):
+    with pytest.raises(WeightsError, match=r"Cannot fetch the weights http://127\.0\.0\.1:9/w\.pth") as caught:
+        weights.locate(CARD, "http://127.0.0.1:9/w.pth", tmp_path)
+    place = Path(re.search(r"put it at (\S+),", caught.value.hint)[1])
+    assert place.parent == tmp_path / "weights"
+    place.write_bytes(BODY)
+    assert weights.locate(CARD, "http://127.0.0.1:9/w.pth", tmp_path).path == place
 
 
 FETCH = """
@@ -474,29 +511,151 @@ def test_two_processes_at_once_fetch_one_file(server, tmp_path):
     url = server.url + "/w.pth"
     both = [fetching(tmp_path, "cnn6", url) for _ in range(2)]
     results = [process.communicate(timeout=100) for process in both]
-    expected = hashlib.sha256(BODY).hexdigest()
-    assert [out.strip() for out, _ in results] == [expected] * 2, results
+    assert [out.strip() for out, _ in results] == [SHA256] * 2, results
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("model", "pretrain", "file"),
+    ("model", "pretrain", "file", "cuts"),
     [
-        ("resnet18", "imagenet", "/timm/resnet18.tv_in1k/resolve/main/model.safetensors"),
-        ("ast", "imagenet+audioset", "/MIT/ast-finetuned-audioset-10-10-0.4593/resolve/main/model.safetensors"),
+        ("resnet18", "imagenet", "/timm/resnet18.tv_in1k/resolve/main/model.safetensors", 1),
+        ("ast", "imagenet+audioset", "/MIT/ast-finetuned-audioset-10-10-0.4593/resolve/main/model.safetensors", 0),
+        ("timm:resnet18", "imagenet", "/timm/resnet18.a1_in1k/resolve/main/model.safetensors", 0),
     ],
 )
-def test_hub_files_are_fetched(server, tmp_path, model, pretrain, file):
+def test_hub_files_are_fetched_also_when_they_are_cut_short(server, tmp_path, model, pretrain, file, cuts):
+    server.cuts = cuts
     process = fetching(tmp_path, model, pretrain, HF_ENDPOINT=server.url)
     out, err = process.communicate(timeout=100)
-    assert out.strip() == hashlib.sha256(BODY).hexdigest(), err
-    assert ("GET", file) in server.requests
+    assert out.strip() == SHA256, err
+    assert [(command, path) for command, path, _ in server.requests].count(("GET", file)) == 1 + cuts
 
 
-def test_a_hub_that_cannot_be_reached_is_refused(tmp_path):
+def test_a_hub_file_with_another_hash_than_the_hub_says_is_refused(server, tmp_path):
+    server.etag = "0" * 64
+    process = fetching(tmp_path, "resnet18", "imagenet", HF_ENDPOINT=server.url)
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 1, out
+    assert f"have the sha256 {SHA256}, but {'0' * 64} was expected; they are not kept" in err
+    assert leftovers(tmp_path) == []
+
+
+def test_a_hub_that_cannot_be_reached_says_what_to_put_where(tmp_path):
     process = fetching(tmp_path, "ast-tiny", "imagenet", HF_HUB_OFFLINE="1")
     out, err = process.communicate(timeout=100)
     assert process.returncode == 1, out
-    assert "Cannot fetch the weights timm/deit_tiny_distilled_patch16_224.fb_in1k/model.safetensors" in err
+    page = "https://huggingface.co/timm/deit_tiny_distilled_patch16_224.fb_in1k/resolve/main/model.safetensors"
+    assert f"Cannot fetch the weights {page}" in err
     assert "--pretrain FILE" in err
     assert "Traceback" not in err
+    place = Path(re.search(r"put it at (\S+),", err)[1])
+    assert place == tmp_path / "weights" / "timm--deit_tiny_distilled_patch16_224.fb_in1k--model.safetensors"
+    place.write_bytes(BODY)
+    assert weights.locate(MODELS.card("ast-tiny"), "imagenet", tmp_path) == LocatedWeights(place, SHA256)
+
+
+def hugging_face_state(ast_state, title="Hugging Face AST", places=1212):
+    layout = next(each for each in hugging_face.LAYOUTS if each.title == title)
+    state = {}
+    for name, tensor in ast_state.items():
+        sources = layout.sources(name)
+        state |= dict(zip(sources, tensor.chunk(max(len(sources), 1)), strict=False))
+    positions = next(name for name in state if name.endswith("position_embeddings"))
+    state[positions] = torch.rand(1, 2 + places, 32)
+    return {name: tensor.clone() for name, tensor in state.items()}
+
+
+CONFIG = {
+    "architectures": ["ASTForAudioClassification"],
+    "model_type": "audio-spectrogram-transformer",
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 128,
+    "hidden_act": "gelu",
+    "patch_size": 16,
+    "qkv_bias": True,
+    "frequency_stride": 10,
+    "time_stride": 10,
+    "max_length": 1024,
+    "num_mel_bins": 128,
+}
+
+
+def checkpoint_folder(folder, state, config, binary=False):
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
+    if binary:
+        torch.save(state, folder / "pytorch_model.bin")
+    else:
+        save_file(state, folder / "model.safetensors")
+    return str(folder)
+
+
+def test_a_hugging_face_part_of_another_shape_is_named(ast_state, tmp_path):
+    state, path = hugging_face_state(ast_state), tmp_path / "model.safetensors"
+    save_file(state, path)
+    model = baselines.create("ast-tiny", pretrain=str(path), **SMALL)
+    assert torch.equal(model.trunk.blocks[0].attn.qkv.weight, ast_state["trunk.blocks.0.attn.qkv.weight"])
+    key = "audio_spectrogram_transformer.encoder.layer.1.attention.attention.key.weight"
+    save_file(state | {key: torch.zeros(32, 31)}, path)
+    with pytest.raises(WeightsError, match=r"layer\.1\.attention\.attention\.key\.weight' has the shape \(32, 31\)"):
+        baselines.create("ast-tiny", pretrain=str(path), **SMALL)
+    save_file({name: tensor for name, tensor in state.items() if name != key}, path)
+    with pytest.raises(WeightsError, match=r"layer\.1\.attention\.attention\.key\.weight' is missing"):
+        baselines.create("ast-tiny", pretrain=str(path), **SMALL)
+
+
+@pytest.mark.parametrize("title", ["Hugging Face AST", "Hugging Face AST without classifier"])
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_hugging_face_folder_brings_its_own_position_grid(ast_state, tmp_path, title, binary):
+    # 64 mel bins by 256 frames at stride 8: 7 x 31 places, which AudioSet's 12 rows would not divide.
+    config = {**CONFIG, "num_mel_bins": 64, "max_length": 256, "frequency_stride": 8, "time_stride": 8}
+    state = hugging_face_state(ast_state, title, places=7 * 31)
+    folder = checkpoint_folder(tmp_path / "checkpoint", state, config, binary)
+    model = baselines.create("ast-tiny", pretrain=folder, pos_embed="corrected", **SMALL | {"mels": 64})
+    assert model.patch_grid == (4, 24)
+    positions = next(tensor for name, tensor in state.items() if name.endswith("position_embeddings"))
+    picture = positions[:, 2:].reshape(1, 7, 31, 32)
+    assert torch.equal(model.trunk.pos_embed[:, 2:].reshape(1, 4, 24, 32), picture[:, 1:5, 3:27])
+    assert torch.equal(model.trunk.blocks[1].attn.qkv.bias, ast_state["trunk.blocks.1.attn.qkv.bias"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "hint"),
+    [
+        (
+            {"hidden_size": 48, "intermediate_size": 192, "num_hidden_layers": 6},
+            r"hidden_size 48 \(the model has 32\), num_hidden_layers 6 \(the model has 2\)",
+            "--set model.embed_dim=48 --set model.depth=6",
+        ),
+        ({"num_attention_heads": 4}, "num_attention_heads 4", "--set model.heads=4"),
+        ({"patch_size": 8}, "patch_size 8", "--set model.patch_size=8"),
+        ({"model_type": "vit"}, "model_type vit", "published form"),
+        ({"hidden_act": "relu"}, "hidden_act relu", "published form"),
+        ({"intermediate_size": 64}, "intermediate_size 64, but the model can only have 128", "published form"),
+        ({"max_length": 512}, r"12 x 50 patches .* positions for 1212", "one checkpoint"),
+        ({"time_stride": 0}, r"12 x 1009 patches", "one checkpoint"),
+        ({"hidden_size": "32"}, "hidden_size is '32'", "Fetch it again"),
+    ],
+)
+def test_a_config_that_does_not_fit_names_the_fields_and_the_options(ast_state, tmp_path, change, message, hint):
+    folder = checkpoint_folder(tmp_path / "checkpoint", hugging_face_state(ast_state), {**CONFIG, **change})
+    with pytest.raises(WeightsError, match=rf"config\.json.*{message}") as caught:
+        baselines.create("ast-tiny", pretrain=folder, **SMALL)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["{cut", "[]", b"\xff".decode("latin-1")])
+def test_a_config_that_is_none_is_refused(ast_state, tmp_path, text):
+    folder = checkpoint_folder(tmp_path / "checkpoint", hugging_face_state(ast_state), text)
+    with pytest.raises(WeightsError, match=r"config\.json"):
+        baselines.create("ast-tiny", pretrain=folder, **SMALL)
+
+
+def test_a_config_of_another_library_is_not_read(ast_state, tmp_path):
+    folder = checkpoint_folder(tmp_path / "timm", prefixed(ast_state, "trunk.", ""), {"architecture": "deit"})
+    state = prefixed(ast_state, "trunk.", "") | {"pos_embed": torch.rand(1, 2 + 14 * 14, 32)}
+    save_file(state, Path(folder) / "model.safetensors")
+    model = baselines.create("ast-tiny", pretrain=folder, **SMALL)
+    assert torch.equal(model.trunk.norm.bias, ast_state["trunk.norm.bias"])

@@ -18,10 +18,14 @@ HEAVY = ("torch", "accelerate", "timm", "torchaudio", "sqlalchemy", "optuna", "s
 
 RUN_FLAGS = (
     "--model --method --pretrain --seed --seeds --data --profile --set --epochs --alpha --tau --beta --processes "
-    "--device --precision --dry-run --rerun --format --val-fraction --allow-partial --spec --home --cache"
+    "--device --precision --dry-run --rerun --format --val-fraction --allow-partial --spec --home --cache --plugin"
+).split()
+REPRODUCE_FLAGS = (
+    "--seeds --only --launcher --dry-run --profile --data --set --epochs --allow-partial --device --precision "
+    "--processes --home --cache --rerun --format"
 ).split()
 COMMANDS = {
-    "": "run search reproduce report board data models methods predict doctor",
+    "": "run search reproduce report board data models methods mock-run predict doctor",
     "board": "list show compare submit export import rebuild upgrade",
     "data": "fetch verify prepare info features demo",
     "models": "list show",
@@ -78,6 +82,13 @@ def test_flags_of_run_are_frozen():
     for flag in RUN_FLAGS:
         assert flag in text, flag
     assert "bench run --model ast --method patchmix-cl" in text
+
+
+def test_flags_of_reproduce_are_frozen():
+    text = plain_help("reproduce")
+    for flag in REPRODUCE_FLAGS:
+        assert flag in text, flag
+    assert "bench reproduce table1 --only 'ast*'" in text
 
 
 def test_version():

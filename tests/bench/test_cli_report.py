@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 from board_runs import write_run
@@ -65,14 +67,39 @@ def test_an_empty_board_is_no_error_and_makes_nothing(bench, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("what", ["table1", "table2", "table3", "figure2"])
-def test_tables_of_the_paper_come_later(bench, what):
-    assert f"`bench report {what}` comes with a later version" in bench("report", what, code=2).err
+@pytest.mark.parametrize(("what", "rows"), [("table1", 16), ("table2", 9), ("table3", 24)])
+def test_a_table_of_the_paper_needs_no_data_and_no_run(bench, tmp_path, what, rows):
+    captured = bench("report", what, "--format", "json", "--home", tmp_path / "none")
+    document = json.loads(captured.out)
+    assert (document["table"], document["protocol"], len(document["rows"])) == (what, "best-test", rows)
+    assert all(row["reproduced"] is None for row in document["rows"])
+    assert f"`bench reproduce {what}`" in captured.err
+    assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("form", ["latex", "html"])
-def test_formats_that_come_later_say_so(bench, form):
-    assert "comes with a later version" in bench("report", "--format", form, code=2).err
+def test_a_run_stands_beside_the_printed_row_with_its_deviations(home, bench):
+    options = {"mix": "patch", "negatives": "all", "target": "stop-z"}
+    Store.open(home).import_run(write_run(home, seed=8, method_options=options, epochs=3, lr=5e-5))
+    row = json.loads(bench("report", "table2", "--format", "json", "--home", home).out)["rows"][3]
+    assert (row["id"], row["data"]) == ("cl-patch", "ICBHI 2017")
+    assert row["differs"] == {"epochs": {"here": 3, "recipe": 50}}
+    text = bench("report", "table2", "--protocol", "last", "--home", home).out
+    assert "cl-patch: not the row's recipe: epochs 3 instead of 50." in text
+    assert "selection rule last" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("words", [["figure2"], ["--format", "html"], ["table1", "--format", "html"]])
+def test_what_comes_later_says_so(bench, words):
+    assert "comes with a later version" in bench("report", *words, code=2).err
+
+
+def test_tables_of_the_paper_import_no_torch():
+    code = (
+        "import sys\nfrom bench.cli import main\n"
+        "try:\n    main(['report', 'table1', '--home', 'none'])\nexcept SystemExit as end:\n    assert not end.code\n"
+        "assert not {'torch', 'soundfile', 'scipy'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize(

@@ -116,13 +116,10 @@ def test_no_model_named(place, capsys):
     "words",
     [
         "search --model ast --method patchmix-cl --param alpha --trials 3",
-        "reproduce table1 --seeds 1-5",
+        "reproduce figure2 --seeds 1-5",
         "predict 0123 file.wav",
-        "report table2",
+        "report figure2",
         "board compare a b",
-        "board submit file.csv",
-        "board export file",
-        "board import file",
     ],
 )
 def test_what_a_later_version_brings_says_so(place, capsys, words):

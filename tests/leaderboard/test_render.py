@@ -8,7 +8,8 @@ import pytest
 from board_runs import document, spec, write_run
 
 from leaderboard.errors import ResultError
-from leaderboard.render import FORMATS, plain, render, run_table, seeds
+from leaderboard.forms import plain, seeds
+from leaderboard.render import FORMATS, render, run_table
 from leaderboard.store import Store
 from leaderboard.tables import Section, Table, leaderboard_table, runs_table
 
@@ -131,10 +132,21 @@ def test_a_run_is_shown_whole(store, width):
         assert word in text
 
 
-@pytest.mark.parametrize("form", ["latex", "html"])
-def test_formats_that_come_later_say_so(form):
+def test_latex_has_a_tabular_for_each_section(store):
+    table = leaderboard_table(store)
+    text = render(table, "latex")
+    assert text.count("\\begin{tabular}") == text.count("\\end{tabular}") == len(table.sections)
+    for section in table.sections:
+        assert f"\\caption{{{section.title}}}" in text
+    lines = [line for line in text.splitlines() if line.endswith(" \\\\")]
+    assert len(lines) == sum(len(section.rows) + 1 for section in table.sections)
+    assert "efficientnet-b0 + patchmix-cl" in text
+    assert "$\\pm$" in text
+
+
+def test_a_format_that_comes_later_says_so():
     with pytest.raises(ResultError, match="comes with a later version") as caught:
-        render(nasty_table(), form)
+        render(nasty_table(), "html")
     assert caught.value.exit_code == 2
 
 

@@ -87,6 +87,7 @@ def write_run(
     rules: tuple[str, ...] = ("last", "best-test"),
     salt: int = 0,
     failed: str | None = None,
+    cycles: CycleSet | None = None,
     **fields: Any,
 ) -> Path:
     """Write a whole run folder.
@@ -96,24 +97,25 @@ def write_run(
         rules: Selection rules that have metrics.
         salt: Changes the scores but not the spec.
         failed: What the run failed with.
+        cycles: What it was judged on; :func:`cycle_set` by default.
         **fields: Fields of the spec.
     """
     values = spec(**fields)
     result = document(values, failed=failed)
     folder = home / "runs" / str(result["run_id"])
     if not failed:
-        add_metrics(folder, result, rules, salt)
+        add_metrics(folder, result, rules, salt, cycles or cycle_set())
     folder.mkdir(parents=True, exist_ok=True)
     write_result(folder, result)
     return folder
 
 
-def add_metrics(folder: Path, result: dict[str, Any], rules: tuple[str, ...], salt: int) -> None:
+def add_metrics(folder: Path, result: dict[str, Any], rules: tuple[str, ...], salt: int, cycles: CycleSet) -> None:
     """Write cycles and predictions, and put what follows from them into the document."""
-    cycles, seed = cycle_set(), result["spec"]["seed"] + 1000 * salt
+    seed = result["spec"]["seed"] + 1000 * salt
     write_cycles(folder / "test-cycles.csv", cycles)
     for number, rule in enumerate(rules, start=1):
-        scores = scores_for(seed, rule)
+        scores = scores_for(seed, rule, len(cycles))
         judged = score_cycles(cycles.labels, scores)
         write_predictions(folder / f"predictions-{rule}.csv", cycles.keys, scores)
         result["predictions"][rule] = f"predictions-{rule}.csv"

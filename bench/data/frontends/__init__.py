@@ -64,6 +64,6 @@ class BatchFrontEnd(FrontEnd, Protocol):
         ...
 
 
-FRONTENDS: Registry[FrontEndCard] = Registry("front-end")
+FRONTENDS: Registry[FrontEndCard] = Registry("front-end", FrontEndCard, "lungbench.frontends")
 FRONTENDS.add("ast", cards.AST, "bench.data.frontends.ast:ASTFrontEnd")
 FRONTENDS.add("scl", cards.SCL, "bench.data.frontends.scl:build")

@@ -17,10 +17,10 @@ import pytest
 from icbhi_sets import write_set
 
 from bench.data import unpack as unpack_module
-from bench.data.download import Patience, UnreachableError, download
 from bench.data.fetch import fetch
 from bench.data.icbhi import load_dataset
 from bench.data.unpack import unpack
+from bench.download import Patience, UnreachableError, download
 from bench.errors import DataError, SpecError
 
 QUICK = Patience(attempts=3, pause=0.0, timeout=5.0)

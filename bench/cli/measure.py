@@ -1,0 +1,79 @@
+"""``bench models bench``: what the models cost on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bench.cli.output import check_format, notice, print_json, stdout
+
+
+def bench_models(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Models; all of the list if none.")] = None,
+    batch: Annotated[int, typer.Option(help="Clips of a training step.")] = 8,
+    frames: Annotated[int | None, typer.Option(help="Frames of a spectrogram (default: the front-end's).")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    repeats: Annotated[int, typer.Option(help="Timed steps; their median counts.")] = 3,
+    output: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+) -> None:
+    """Measure parameters, operations, time and peak memory of training and evaluation, each model in its own process.
+
+    Weights and inputs are random. On a CPU the memory is the whole process's, interpreter and libraries included; on a
+    GPU what torch allocated there. The exit code is 1 if a model could not be measured.
+
+    Example: bench models bench resnet18 cnn6 --batch 4 --frames 398
+    """
+    check_format(output)
+    from baselines import MODELS
+    from bench.measure import Plan, measure_apart
+    from bench.provenance import hardware
+    from bench.recipes import choose_device
+
+    chosen = ids or [entry.id for entry in MODELS]
+    for model in chosen:
+        MODELS.get(model)
+    found = choose_device(device)
+    plans = [Plan(model=model, batch=batch, frames=frames, device=found, repeats=repeats) for model in chosen]
+    rows = []
+    for i, plan in enumerate(plans, start=1):
+        notice(f"{plan.model} ({i} of {len(plans)})")
+        rows.append(measure_apart(plan))
+    if output == "json":
+        print_json({"hardware": hardware(), "rows": rows})
+    else:
+        _print_table(rows)
+    if any(row["error"] for row in rows):
+        raise typer.Exit(1)
+
+
+HEADINGS = ("model", "parameters", "GFLOPs", "s / step", "train MiB", "ms / cycle", "eval MiB")
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    first = rows[0]
+    table = Table(caption=f"batch {first['batch']}, {first['device']}, GFLOPs of one clip in evaluation")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
+    table.add_column("error")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in (*_cells(row), row["error"] or "")))
+    stdout().print(table)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    if row["error"]:
+        return (row["model"], *("-" for _ in HEADINGS[1:]))
+    training, evaluation = row["training"], row["evaluation"]
+    return (
+        row["model"],
+        f"{row['parameters']:,}",
+        f"{row['flops'] / 1e9:.2f}",
+        f"{training['seconds_per_step']:.3f}",
+        f"{training['peak_memory_mib']:,.0f}",
+        f"{1e3 * evaluation['seconds_per_cycle']:.1f}",
+        f"{evaluation['peak_memory_mib']:,.0f}",
+    )

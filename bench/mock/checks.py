@@ -1,0 +1,253 @@
+"""The checks of ``bench mock-run``; :data:`CHECKS` has them in the order in which a contributor meets them."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from bench.card_checks import card_problems
+from bench.data.frontends import FRONTENDS
+from bench.data.icbhi import load_dataset
+from bench.engine.data import CLASSES
+from bench.engine.trainer import Trainer, TrainingGraph
+from bench.errors import InterruptedRunError
+from bench.launch import Launched, run_folder
+from bench.mock.trial import Trial
+from leaderboard.predictions import read_predictions
+from methods.base import Stage
+
+STOP_IN_STEP = 3
+"""The interrupted run ends after this step, in the middle of its second epoch."""
+
+SAME_STATE = 1e-6
+SAME_RUN = 1e-4
+SHOWN = 3
+
+
+class CheckFailedError(Exception):
+    """A check's reason to fail, one sentence without the full stop."""
+
+
+class CheckSkippedError(Exception):
+    """A check's reason not to judge, one sentence without the full stop."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check.
+
+    Attributes:
+        name: One word.
+        title: What it makes sure of.
+        run: Does it; returns what it found, raises for anything wrong.
+        needs: Checks without which it says nothing.
+    """
+
+    name: str
+    title: str
+    run: Callable[[Trial], str]
+    needs: tuple[str, ...] = ()
+
+
+def _check_card(trial: Trial) -> str:
+    entries = (trial.model, trial.method, FRONTENDS.get(trial.model.card.frontend))
+    problems = [f"{entry.id}: {problem}" for entry in entries for problem in card_problems(entry.card)]
+    if problems:
+        raise CheckFailedError("; ".join(problems))
+    stated = ", ".join(f"{entry.id} from {entry.origin} ({entry.card.fidelity})" for entry in entries[:2])
+    return f"{stated}; run {trial.spec.run_id}"
+
+
+def _check_build(trial: Trial) -> str:
+    graph = trial.graph()
+    model: Any = graph.model
+    for part, names in ((model, ("features", "classifier", "feature_dim")), (graph.method, ("draw",))):
+        lacking = [name for name in names if not hasattr(part, name)]
+        if lacking or not isinstance(part, nn.Module):
+            raise CheckFailedError(f"{type(part).__name__} must be a torch.nn.Module with {', '.join(names)}")
+    clips = trial.clips(trial.data.test)
+    model.eval()
+    for what, of, width in (("features", model.features, model.feature_dim), ("logits", model, CLASSES)):
+        with torch.no_grad():
+            found = tuple(of(clips).shape)
+        if found != (len(clips), width):
+            raise CheckFailedError(f"{what} of {len(clips)} clips are {found}, not {(len(clips), width)}")
+    return f"{model.feature_dim} features, {CLASSES} logits"
+
+
+def _check_parameters(trial: Trial) -> str:
+    """Where the model has the options that its card counted it with, both must agree."""
+    graph, card = trial.graph(), trial.model.card
+    model, method = (sum(p.numel() for p in part.parameters()) for part in (graph.model, graph.method))
+    as_on_card = trial.spec.model_options == dataclasses.asdict(card.options())
+    if as_on_card and card.parameters not in (None, model):
+        raise CheckFailedError(f"the model has {model:,} parameters, but its card says {card.parameters:,}")
+    options = "its own options" if as_on_card else "the options of its demo recipe"
+    return f"{model:,} in the model with {options}, {method:,} in the method"
+
+
+def _check_forward(trial: Trial) -> str:
+    found = []
+    for stage, losses in trial.losses(trial.graph()):
+        _refuse_odd_losses(stage, losses)
+        found.append(f"{stage.name}: {', '.join(f'{name} {value.item():.4f}' for name, value in losses.items())}")
+    return "; ".join(found)
+
+
+def _refuse_odd_losses(stage: Stage, losses: Any) -> None:
+    if not isinstance(losses, Mapping) or "loss" not in losses:
+        raise CheckFailedError(f"stage {stage.name}: the method returns no mapping with 'loss'")
+    for name, value in losses.items():
+        if not isinstance(value, Tensor) or value.ndim:
+            raise CheckFailedError(f"stage {stage.name}: '{name}' is no scalar tensor")
+        if not bool(value.isfinite()):
+            raise CheckFailedError(f"stage {stage.name}: '{name}' is {value.item()}")
+
+
+def _check_backward(trial: Trial) -> str:
+    graph, reached = trial.graph(), set[str]()
+    for stage, losses in trial.losses(graph):
+        graph.zero_grad(set_to_none=True)
+        losses["loss"].backward()  # type: ignore[no-untyped-call]
+        trained = {name: parameter.grad for name, parameter in graph.named_parameters() if parameter.requires_grad}
+        without = [name for name, gradient in trained.items() if gradient is None]
+        if without:
+            raise CheckFailedError(f"stage {stage.name}: no gradient reaches {_some(without)}")
+        odd = [
+            name for name, gradient in trained.items() if gradient is not None and not bool(gradient.isfinite().all())
+        ]
+        if odd:
+            raise CheckFailedError(f"stage {stage.name}: the gradient is not finite for {_some(odd)}")
+        reached.update(trained)
+    return f"{len(reached)} tensors"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _check_state(trial: Trial) -> str:
+    """Save a state that a step has moved, load it into a graph of another seed, and compare what both give."""
+    first, second = trial.graph(seed=1), trial.graph(seed=2)
+    _all_losses(trial, first)
+    path = trial.folder / "state.safetensors"
+    save_file({name: value.contiguous() for name, value in first.state_dict().items()}, path)
+    second.load_state_dict(load_file(path))
+    clips = trial.clips(trial.data.test)
+    with torch.no_grad():
+        outputs = [graph.model.eval()(clips) for graph in (first, second)]
+    difference = float((outputs[0] - outputs[1]).abs().max())
+    if not difference <= SAME_STATE:
+        raise CheckFailedError(
+            f"outputs of the loaded model differ by {difference:.2g}: part of it is not in its state"
+        )
+    if _largest_difference(_all_losses(trial, first), _all_losses(trial, second)) > SAME_STATE:
+        raise CheckFailedError("losses of the loaded method differ: part of what it remembers is not in its state")
+    return f"{len(first.state_dict())} tensors"
+
+
+def _all_losses(trial: Trial, graph: TrainingGraph, seed: int = 1) -> list[float]:
+    torch.manual_seed(seed)
+    return [losses["loss"].item() for _, losses in trial.losses(graph)]
+
+
+def _check_run(trial: Trial) -> str:
+    losses = _epoch_losses(trial.finished)
+    return f"{len(losses)} epochs, loss {losses[0]:.4f} to {losses[-1]:.4f}"
+
+
+def _check_resume(trial: Trial) -> str:
+    _stop_midway(trial, run_folder(trial.folder / "resumed", trial.spec))
+    _compare(trial.finished, trial.launch("resumed"), 0.0, "the resumed run")
+    return f"stopped after step {STOP_IN_STEP}; scores and losses are the same to the last digit"
+
+
+def _stop_midway(trial: Trial, folder: Path) -> None:
+    """Train until a signal, as Ctrl-C or a scheduler sends it, comes in the middle of an epoch."""
+    trainer, steps = Trainer(trial.spec, trial.data, folder), 0
+
+    def stop_in_time(*unused: object) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == STOP_IN_STEP:
+            signal.raise_signal(signal.SIGTERM)
+
+    trainer.method.register_forward_pre_hook(stop_in_time)
+    try:
+        trainer.fit()
+    except InterruptedRunError:
+        return
+    raise CheckFailedError("the run could not be interrupted")
+
+
+def _check_processes(trial: Trial) -> str:
+    two = trial.launch("two", processes=2)
+    graph = trial.graph()
+    if _all_losses(trial, graph, seed=1) != _all_losses(trial, trial.graph(), seed=2):
+        raise CheckSkippedError(
+            "two processes finished, but cannot be compared with one: the loss depends on torch's own random numbers "
+            "(dropout, or draws outside of the method's draw)"
+        )
+    difference = _compare(trial.finished, two, SAME_RUN, "the run of two processes")
+    return f"scores and losses differ by {difference:.1g} at most"
+
+
+def _compare(reference: Launched, other: Launched, tolerance: float, what: str) -> float:
+    """The largest difference of scores and losses; above the tolerance the check has failed."""
+    differences = {
+        "scores": _largest_difference(_scores(reference), _scores(other)),
+        "losses": _largest_difference(_epoch_losses(reference), _epoch_losses(other)),
+    }
+    for name, difference in differences.items():
+        if not difference <= tolerance:
+            raise CheckFailedError(f"{name} of {what} differ by {difference:.2g}, allowed is {tolerance:g}")
+    return max(differences.values())
+
+
+def _largest_difference(one: ArrayLike, other: ArrayLike) -> float:
+    return float(np.abs(np.asarray(one) - np.asarray(other)).max())
+
+
+def _epoch_losses(run: Launched) -> list[float]:
+    return [entry["loss"] for entry in run.document["epochs"]]
+
+
+def _scores(run: Launched) -> np.ndarray:
+    """(test cycles, 4) class probabilities of the last epoch."""
+    scores = read_predictions(run.folder / run.document["predictions"]["last"]).scores
+    assert scores is not None
+    return scores
+
+
+def _check_evaluation(trial: Trial) -> str:
+    recordings = load_dataset(Path(trial.spec.data), cache=Path(trial.spec.cache)).recordings
+    expected = sorted((r.name, c.index) for r in recordings if r.split == "test" for c in r.cycles)
+    found = sorted(read_predictions(trial.finished.folder / trial.finished.document["predictions"]["last"]).keys)
+    if found != expected:
+        raise CheckFailedError(f"{len(found)} cycles were evaluated, but the test part holds {len(expected)} others")
+    return f"{len(found)} test cycles, each once"
+
+
+CHECKS = (
+    Check("card", "the card is complete and its recipe resolves", _check_card),
+    Check("build", "model and method are built and have the right shapes", _check_build, ("card",)),
+    Check("parameters", "the card's number of parameters is right", _check_parameters, ("build",)),
+    Check("forward", "the losses are finite scalars", _check_forward, ("build",)),
+    Check("backward", "every trained parameter gets a finite gradient", _check_backward, ("forward",)),
+    Check("state", "a saved state that is loaded gives the same outputs", _check_state, ("forward",)),
+    Check("run", "a run finishes", _check_run, ("forward",)),
+    Check("resume", "an interrupted run that is resumed equals it", _check_resume, ("run",)),
+    Check("processes", "two processes give the scores and losses of one", _check_processes, ("run", "backward")),
+    Check("evaluation", "every test cycle is evaluated exactly once", _check_evaluation, ("run",)),
+)

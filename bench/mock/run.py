@@ -1,0 +1,88 @@
+"""Runs the checks one after the other and says what came of each."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.errors import BenchError
+from bench.mock.checks import CHECKS, Check, CheckFailedError, CheckSkippedError
+from bench.mock.trial import Trial
+from bench.plugins import load_plugins, plugin_failure
+
+Status = Literal["passed", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one check.
+
+    Attributes:
+        check: Its name.
+        title: What it makes sure of.
+        status: How it ended.
+        reason: What was found, or why it failed or was skipped.
+        seconds: How long it took.
+    """
+
+    check: str
+    title: str
+    status: Status
+    reason: str
+    seconds: float
+
+
+def mock_run(
+    model: str,
+    method: str,
+    plugins: Sequence[str | Path] = (),
+    on_outcome: Callable[[Outcome], None] | None = None,
+    checks: Sequence[Check] = CHECKS,
+) -> list[Outcome]:
+    """Check a model with a method on tiny simulated data; nothing is left on disk.
+
+    Args:
+        model: Model id.
+        method: Method id.
+        plugins: Files that ids are looked up in.
+        on_outcome: Called with each outcome as soon as it is known.
+        checks: What to check; each comes after those that it needs.
+
+    Returns:
+        The outcomes in their order.
+
+    Raises:
+        SpecError: For a broken plug-in, an unknown id, or a method that cannot train the model.
+    """
+    files = load_plugins(plugins)
+    with tempfile.TemporaryDirectory(prefix="bench-mock-") as folder:
+        trial = Trial(model, method, files, Path(folder))
+        outcomes: dict[str, Outcome] = {}
+        for check in checks:
+            outcomes[check.name] = _try(check, trial, outcomes)
+            if on_outcome is not None:
+                on_outcome(outcomes[check.name])
+    return list(outcomes.values())
+
+
+def _try(check: Check, trial: Trial, before: dict[str, Outcome]) -> Outcome:
+    """Do one check, unless one that it builds upon did not pass."""
+    missing = [name for name in check.needs if before[name].status != "passed"]
+    if missing:
+        return Outcome(check.name, check.title, "skipped", f"needs {' and '.join(missing)}", 0.0)
+    began = time.perf_counter()
+    status: Status = "failed"
+    try:
+        status, reason = "passed", check.run(trial)
+    except CheckSkippedError as error:
+        status, reason = "skipped", str(error)
+    except (CheckFailedError, BenchError) as error:
+        status, reason = "failed", str(error).rstrip(".")
+    except Exception as error:  # noqa: BLE001 - code of others: whatever it raises is what the check found
+        told = plugin_failure(error, trial.plugins) or f"{type(error).__name__}: {error}"
+        status, reason = "failed", str(told).rstrip(".")
+    return Outcome(check.name, check.title, status, reason, time.perf_counter() - began)

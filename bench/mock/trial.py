@@ -1,0 +1,143 @@
+"""A model and a method on the tiny simulated set: what the checks look at.
+
+Runs are those of the engine and the launcher. Losses and gradients outside of a run come from a graph that the engine
+builds, so that a check sees what a run would.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines import MODELS
+from bench.data.demo import write_tiny
+from bench.data.frontends import FRONTENDS
+from bench.engine.data import RunData, open_run_data
+from bench.engine.specaug import apply_shift, draw_shift
+from bench.engine.stages import freeze_others, plan_stages, set_training_mode
+from bench.engine.trainer import TrainingGraph, build_graph, stream
+from bench.launch import Launched, launch
+from bench.options import build_options
+from bench.recipes import Request, check_pair, choose_source, resolve
+from bench.spec import RunSpec
+from methods import METHODS
+from methods.base import Batch, Stage
+
+EPOCHS = 2
+BATCH = 8
+SETTINGS = (
+    f"epochs={EPOCHS}",
+    f"batch={BATCH}",
+    "eval_batch=3",
+    "lr=1e-4",
+    "specaug_probability=0.5",
+    "time_shift=true",
+)
+"""What makes a run small and lets every random draw take part; a small rate keeps rounding from growing."""
+
+SECONDS = 1.0
+WIDEST_MASK = 20
+
+
+class Trial:
+    """A model and a method on the tiny set; what several checks look at is made once.
+
+    Args:
+        model: Model id.
+        method: Method id.
+        plugins: Absolute paths of the files that ids are looked up in; they are loaded.
+        folder: An empty folder for data, cache and runs.
+
+    Raises:
+        SpecError: For an unknown id, or a method that cannot train the model.
+    """
+
+    def __init__(self, model: str, method: str, plugins: Sequence[str], folder: Path) -> None:
+        self.model, self.method = MODELS.get(model), METHODS.get(method)
+        check_pair(self.model.card, self.method.card)
+        self.plugins, self.folder = plugins, folder
+
+    @cached_property
+    def spec(self) -> RunSpec:
+        """The spec of the runs; the tiny set is written for it."""
+        data = self.folder / "data"
+        write_tiny(data)
+        request = Request(
+            model=self.model.id,
+            method=self.method.id,
+            pretrain="none",
+            profile="demo",
+            data=str(data),
+            cache=self.folder / "cache",
+            settings=[*SETTINGS, *_frontend_settings(self.model.card.frontend)],
+            device="cpu",
+            plugins=self.plugins,
+        )
+        return resolve(request, choose_source(request), [1], _say_nothing)[0]
+
+    @cached_property
+    def data(self) -> RunData:
+        """The tiny set and its features."""
+        return open_run_data(self.spec)
+
+    @cached_property
+    def finished(self) -> Launched:
+        """The run of one process."""
+        return self.launch("one")
+
+    def launch(self, name: str, **changes: Any) -> Launched:
+        """Run the spec to its end, in a results folder of its own; raises what it fails with."""
+        launched = launch(
+            dataclasses.replace(self.spec, **changes), self.folder / name, rerun=False, notice=_say_nothing
+        )
+        if launched.error is not None:
+            raise launched.error
+        return launched
+
+    def graph(self, seed: int = 1) -> TrainingGraph:
+        """Model and method as a run of this seed begins with them."""
+        return build_graph(dataclasses.replace(self.spec, seed=seed), self.data)
+
+    def clips(self, rows: np.ndarray) -> Tensor:
+        """Spectrograms of some rows, (rows, 1, frames, mels)."""
+        return torch.from_numpy(np.ascontiguousarray(self.data.bank.features[rows]))[:, None]
+
+    def losses(self, graph: TrainingGraph) -> Iterator[tuple[Stage, dict[str, Tensor]]]:
+        """The losses of the first batch in each stage, with gradients allowed and modes set as in that stage."""
+        rows = stream(self.spec.seed, 1).permutation(self.data.train)[:BATCH]
+        first = self.clips(rows)
+        for index, stage in enumerate(plan_stages(self.spec, graph.method).stages):
+            freeze_others(graph, stage.trains)
+            set_training_mode(graph, stage.trains)
+            rng = stream(self.spec.seed, 1, index)
+            wants_second = self.method.card.views == 2 and stage.augment
+            batch = Batch(
+                features=first,
+                second=apply_shift(first, draw_shift(BATCH, first.shape[2], rng)) if wants_second else None,
+                labels=torch.from_numpy(self.data.bank.labels[rows]),
+                local=slice(0, BATCH),
+                stage=index,
+            )
+            draw = graph.method.draw(BATCH, rng)  # type: ignore[operator]
+            yield stage, graph(batch, draw)
+
+
+def _say_nothing(text: str) -> None:
+    """Take a notice of a launcher whose run is one of many."""
+
+
+def _frontend_settings(frontend: str) -> list[str]:
+    """Short clips where the front-end can make them, and masks that fit into its spectrograms."""
+    card = FRONTENDS.card(frontend)
+    can_be_short = "seconds" in {field.name for field in dataclasses.fields(card.options)}
+    options: Any = build_options(card.options, {"seconds": SECONDS} if can_be_short else {}, f"front-end {frontend}")
+    frames, mels = options.shape
+    widths = [f"specaug_time_width={min(WIDEST_MASK, frames)}", f"specaug_freq_width={min(WIDEST_MASK, mels)}"]
+    return [*widths, *([f"frontend.seconds={SECONDS}"] if can_be_short else [])]

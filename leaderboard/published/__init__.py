@@ -1,0 +1,139 @@
+"""Tables 1-3 of Bae et al. 2023 (INTERSPEECH, arXiv 2305.14032) as data: one entry per printed line, as printed.
+
+The numbers are the paper's own, also where they do not add up; nothing here was run. A row says which model,
+pretraining, method and method options it is run as, in words that only the registries of models and methods give
+a meaning, or why it cannot be run.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from leaderboard.metrics import Judged
+
+TABLES = ("table1", "table2", "table3")
+
+PROTOCOLS = ("best-test", "best-test-accuracy", "last", "best-val", "unknown")
+"""How the printed row's epoch was chosen, as far as its authors' code or text shows: the best Score on the test part,
+the best accuracy there, the last epoch, the best on held-out training patients, or not known."""
+
+FIDELITIES = ("authors' code", "third-party code", "reconstruction")
+"""What a re-implementation of the row rests on, or would."""
+
+ROUNDING = 0.015
+"""Points by which a printed Score may miss (Sp + Se)/2: three numbers rounded to two decimals."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunAs:
+    """What a row is run as: ids of the registries and method options as plain words."""
+
+    model: str
+    pretrain: str
+    method: str
+    method_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrintedRow:
+    """One printed line.
+
+    Attributes:
+        id: Short name, unique within the table (``--only``).
+        section: Block of the table.
+        judged: How its Se counts: ``4class`` or ``2class``.
+        system: What the line is about, as printed; the paper's ``[ours]`` and † are ``authors_run``.
+        architecture: As printed.
+        pretrain: As printed: ``-``, ``IN`` (ImageNet), ``AS`` (AudioSet) or ``IN + AS``.
+        method: As printed, or the table's caption.
+        venue: As printed; None where the table has no such column.
+        options: Further cells by name, as printed (Table 2).
+        ref: The citation as printed, whose numbers the line repeats.
+        authors_run: Whether the paper's authors ran it themselves.
+        previous_best: Whether the paper marks it as the best Score before it (*).
+        sp: Specificity, percent.
+        se: Sensitivity, percent.
+        score: Score, percent.
+        sp_std: Its deviation over five runs, where printed.
+        se_std: Its deviation over five runs, where printed.
+        score_std: Its deviation over five runs, where printed.
+        protocol: One of :data:`PROTOCOLS`.
+        fidelity: One of :data:`FIDELITIES`.
+        run: What it is run as; None where it cannot be run.
+        not_runnable: Why it cannot be run.
+        note: What else must be known to compare it with a run.
+    """
+
+    id: str
+    section: str
+    judged: Judged
+    system: str
+    architecture: str
+    pretrain: str
+    method: str
+    venue: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    ref: str | None = None
+    authors_run: bool
+    previous_best: bool = False
+    sp: float
+    se: float
+    score: float
+    sp_std: float | None = None
+    se_std: float | None = None
+    score_std: float | None = None
+    protocol: str
+    fidelity: str
+    run: RunAs | None = None
+    not_runnable: str | None = None
+    note: str | None = None
+
+    @property
+    def consistent(self) -> bool:
+        """Whether (Sp + Se)/2 is the printed Score, up to rounding."""
+        return abs((self.sp + self.se) / 2 - self.score) <= ROUNDING
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrintedTable:
+    """A printed table.
+
+    Attributes:
+        name: One of :data:`TABLES`.
+        title: What it shows.
+        source: Where it is printed.
+        columns: Left-hand columns in the paper's order: heading, and the row's field (``options.x`` is an option).
+        rows: In the paper's order.
+    """
+
+    name: str
+    title: str
+    source: str
+    columns: Mapping[str, str]
+    rows: Sequence[PrintedRow]
+
+
+@cache
+def printed_table(name: str) -> PrintedTable:
+    """Read a table that belongs to the package.
+
+    Args:
+        name: One of :data:`TABLES`.
+    """
+    text = resources.files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    document = tomllib.loads(text)
+    defaults = document.get("defaults", {})
+    rows = tuple(_row({**defaults, **values}) for values in document["rows"])
+    return PrintedTable(
+        name=name, title=document["title"], source=document["source"], columns=document["columns"], rows=rows
+    )
+
+
+def _row(values: Mapping[str, Any]) -> PrintedRow:
+    run = values.get("run")
+    return PrintedRow(**{**values, "run": None if run is None else RunAs(**run)})

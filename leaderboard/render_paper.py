@@ -1,0 +1,262 @@
+"""The paper's tables as text: what is printed there and what was run here, side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from leaderboard import latex
+from leaderboard.forms import (
+    Column,
+    console,
+    csv_text,
+    escaped,
+    grid,
+    markdown_grid,
+    number,
+    plain,
+    printed,
+    seeds,
+)
+from leaderboard.paper_tables import FULL, PaperTable, Row
+from leaderboard.render import check_format
+from leaderboard.tables import flat
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+NUMBERS = {"Sp": "sp", "Se": "se", "Score": "score"}
+NARROW_UNDER = {"venue": "method", "pretrain": "architecture"}
+"""Columns of the widest table that stand below another one in a narrow terminal."""
+
+WIDE = 170
+"""Columns of a terminal from which every value has a column of its own, and mean and deviation share a line."""
+
+USUAL = 100
+"""Columns of a terminal from which the paper's own columns are kept whole, but for the first."""
+
+Places = Mapping[tuple[str, str], str]
+"""``best`` or ``second`` by row id and name of a printed number."""
+
+
+def render_paper(
+    table: PaperTable,
+    format: str = "table",  # noqa: A002
+    *,
+    width: int | None = None,
+    colour: bool = False,
+) -> str:
+    """Write a table of the paper as text; arguments and errors as :func:`leaderboard.render.render`."""
+    check_format(format)
+    if format == "json":
+        return json.dumps(table.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if format == "table":
+        return _terminal(table, width, colour)
+    return {"csv": _csv, "markdown": _markdown, "latex": _latex}[format](table)
+
+
+# --- columns ----------------------------------------------------------------------------------------------------
+
+
+def _value(row: Row, name: str) -> Any:
+    """A field by its dotted name."""
+    value: Any = row
+    for part in name.split("."):
+        value = value[part]
+    return value
+
+
+def _marks_own_runs(table: PaperTable) -> bool:
+    """† tells something only where some rows have it and some have not."""
+    return len({row["authors_run"] for row in table.rows}) > 1
+
+
+def _left(table: PaperTable, width: int) -> list[Column]:
+    """The paper's own columns; the first one carries †."""
+    heads = list(table.columns)
+    below = {under: head for head, under in NARROW_UNDER.items() if width < WIDE and {"venue", head} <= set(heads)}
+    dagger = _marks_own_runs(table)
+
+    def column(head: str, first: bool) -> Column:
+        names = [table.columns[head], *([table.columns[below[head]]] if head in below else [])]
+
+        def lines(row: Row) -> list[str]:
+            values = [str(_value(row, name)) for name in names]
+            return [values[0] + ("†" if first and dagger and row["authors_run"] else ""), *values[1:]]
+
+        return Column(head, lines, number=False, wrap=first or width < USUAL)
+
+    return [column(head, head == heads[0]) for head in heads if head not in below.values()]
+
+
+def _mean(part: str, name: str) -> Callable[[Row], list[str]]:
+    def lines(row: Row) -> list[str]:
+        values = row[part]
+        if values is None:
+            return ["–"]
+        star = "*" if name == "score" and values.get("previous_best") else ""
+        spread = values[f"{name}_std"]
+        return [number(values[name]) + star, *([f"± {number(spread)}"] if spread is not None else [])]
+
+    return lines
+
+
+def _other(row: Row) -> list[str]:
+    beside = (row["reproduced"] or {}).get("other")
+    return [number(beside["score"] if beside else None)]
+
+
+def _delta(row: Row) -> list[str]:
+    return [number(row["delta"], "+")]
+
+
+def _seeds(row: Row) -> list[str]:
+    """Seeds, the data where they are not the whole set, the interval where there is one."""
+    reproduced = row["reproduced"]
+    if reproduced is None:
+        return ["–"]
+    interval = reproduced["ci95"]
+    data = [row["data"]] if row["data"] != FULL else []
+    return [seeds(reproduced["seeds"]), *data, *([f"{interval[0]:.1f}–{interval[1]:.1f}"] if interval else [])]
+
+
+def _columns(table: PaperTable, width: int = WIDE) -> list[Column]:
+    other = f"{table.other}\nScore"
+    beside = [Column(other, _other), Column("Δ", _delta)]
+    if width < WIDE:
+        beside = [Column(f"Δ,\n{table.other}", lambda row: _delta(row) + _other(row) if row["reproduced"] else ["–"])]
+    return [
+        *_left(table, width),
+        *(Column(f"paper\n{head}", _mean("published", name)) for head, name in NUMBERS.items()),
+        *(Column(f"here\n{head}", _mean("reproduced", name)) for head, name in NUMBERS.items()),
+        *beside,
+        Column("seeds", _seeds, number=False, wrap=True),
+    ]
+
+
+def _sections(table: PaperTable) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in table.rows:
+        found.setdefault(row["section"], []).append(row)
+    return found
+
+
+def _places(table: PaperTable) -> Places:
+    """The best and the second printed numbers of each column within a section."""
+    found = {}
+    for rows in _sections(table).values():
+        for name in NUMBERS.values():
+            values = sorted({row["published"][name] for row in rows}, reverse=True)
+            ranked = dict(zip(values, ("best", "second"), strict=False))
+            found.update({(row["id"], name): ranked.get(row["published"][name], "") for row in rows})
+    return found
+
+
+def _place(column: Column, row: Row, places: Places) -> str:
+    group, _, head = column.head.partition("\n")
+    return places[row["id"], NUMBERS[head]] if group == "paper" else ""
+
+
+def _title(table: PaperTable) -> str:
+    return f"{table.name.replace('table', 'Table ')}. {table.title}"
+
+
+def _caption(table: PaperTable) -> str:
+    dagger = "† the authors' own runs, " if _marks_own_runs(table) else "all rows the authors' own runs, "
+    star = "* the best before the paper" if any(row["published"]["previous_best"] for row in table.rows) else ""
+    marks = ", ".join(filter(None, (dagger.rstrip(", "), star)))
+    return (
+        f"Percent; ± over seeds. paper: as printed, {marks}. here: runs of this board, selection rule "
+        f"{table.protocol}; {table.other}: their Score under that rule. Δ: Score here minus printed, for the whole of "
+        "ICBHI alone. With seeds: the data where they are not the whole of ICBHI; 95 % interval of the Score over "
+        "patients. Notes begin with row ids (bench reproduce --only)."
+    )
+
+
+# --- forms ------------------------------------------------------------------------------------------------------
+
+
+def _terminal(table: PaperTable, width: int | None, colour: bool) -> str:
+    from rich.text import Text
+
+    screen, places = console(width, colour), _places(table)
+    narrow = screen.width < WIDE
+    columns, sections = _columns(table, screen.width), _sections(table)
+    parts: list[RenderableType] = [Text(plain(_title(table)), style="bold")]
+    for title, rows in sections.items():
+        cells = [[_cell(column, row, places, "\n" if narrow else "\u00a0") for column in columns] for row in rows]
+        parts.append(grid(title, columns, cells))
+    notes = [Text(f"- {plain(note)}") for note in table.notes]
+    return printed(screen, [*parts, Text(_caption(table), style="dim"), *notes])
+
+
+def _cell(column: Column, row: Row, places: Places, gap: str) -> Text:
+    from rich.text import Text
+
+    style = {"best": "bold", "second": "underline", "": ""}[_place(column, row, places)]
+    first, *rest = map(plain, column.lines(row))
+    if gap == "\n":
+        rest = [line.replace("± ", "±") for line in rest]
+    return Text.assemble((first, style), *(f"{gap}{line}" for line in rest))
+
+
+def _joined(column: Column, row: Row) -> str:
+    return (" " if column.number else ", ").join(column.lines(row))
+
+
+def _markdown(table: PaperTable) -> str:
+    columns = _columns(table)
+    lines = [f"# {escaped(_title(table))}", ""]
+    for title, rows in _sections(table).items():
+        lines += markdown_grid(title, columns, [[_joined(column, row) for column in columns] for row in rows])
+    return "\n".join([*lines, escaped(_caption(table)), "", *(f"- {escaped(note)}" for note in table.notes)]) + "\n"
+
+
+def _latex(table: PaperTable) -> str:
+    columns, sections, places = _columns(table), _sections(table), _places(table)
+    blocks = [
+        latex.Block(title if len(sections) > 1 else "", [_latex_cells(columns, row, places) for row in rows])
+        for title, rows in sections.items()
+    ]
+    groups = [("", len(table.columns)), ("paper", 3), ("here", 3), (table.other, 1), ("", 2)]
+    return latex.table(table.title, columns, blocks, [_caption(table), *table.notes], groups)
+
+
+def _latex_cells(columns: Sequence[Column], row: Row, places: Places) -> list[latex.Cell]:
+    cells = []
+    for column in columns:
+        if column.number:
+            first, *rest = column.lines(row)
+            cells.append(latex.Cell(first, _place(column, row, places), " ".join(rest)))
+        else:
+            cells.append(latex.Cell(_joined(column, row)))
+    return cells
+
+
+def _csv(table: PaperTable) -> str:
+    """One line for each row, all numbers in full precision; nested values as dotted columns or JSON."""
+    rows = [_flat_row(table, row) for row in table.rows]
+    return csv_text(list(rows[0]), rows)
+
+
+REPRODUCED = (
+    *("seeds", "sp", "sp_std", "se", "se_std", "score", "score_std", "ci95", "run_ids", "pretrain"),
+    *("other.protocol", "other.score", "other.score_std"),
+)
+"""Columns of what was run here: the same for a row with runs and for one without."""
+
+
+def _flat_row(table: PaperTable, row: Row) -> Row:
+    nested = ("published", "reproduced", "options", "differs")
+    reproduced = flat(row["reproduced"] or {})
+    return {
+        "table": table.name,
+        "protocol": table.protocol,
+        **{name: value for name, value in row.items() if name not in nested},
+        "options": dict(row["options"]),
+        "differs": row["differs"],
+        **flat({"published": row["published"]}),
+        **{f"reproduced.{name}": reproduced.get(name) for name in REPRODUCED},
+    }

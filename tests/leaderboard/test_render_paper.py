@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from board_runs import write_run
+
+from leaderboard import latex
+from leaderboard.errors import ResultError
+from leaderboard.paper_tables import paper_table
+from leaderboard.published import TABLES, printed_table
+from leaderboard.render_paper import render_paper
+from leaderboard.store import Store
+
+CL = {"alpha": 1.0, "mix": "patch", "negatives": "all", "target": "stop-z"}
+PART = "partial (198 of 920)"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Five seeds of the paper's method on ICBHI, fine-tuning on a part of it, and a simulated CNN."""
+    home = tmp_path_factory.mktemp("board")
+    board = Store.open(home)
+    runs = [{"seed": seed, "method_options": CL, "epochs": 3} for seed in range(1, 6)]
+    runs += [{"method": "ce", "method_options": {}, "partial": PART}]
+    runs += [{"model": "cnn6", "method": "ce", "method_options": {}, "pretrain": "none", "dataset": "demo"}]
+    for run in runs:
+        board.import_run(write_run(home, **run))
+    return board
+
+
+@pytest.fixture(params=TABLES)
+def table(store, request):
+    expected = {"patchmix-cl": {"icbhi": {"epochs": 50}}, "cl-patch": {"icbhi": {"epochs": 50}}}
+    return paper_table(printed_table(request.param), store, "best-test", expected)
+
+
+@pytest.mark.parametrize("width", [80, 100, 180])
+def test_a_terminal_shows_print_and_runs_side_by_side(table, width):
+    text = render_paper(table, "table", width=width).replace("\u00a0", " ")
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert "\x1b" not in text
+    for row in table.rows:
+        assert f"{row['published']['score']:.2f}" in text
+        if row["reproduced"]:
+            assert f"{row['reproduced']['score']:.2f}" in text
+        if row["delta"] is not None:
+            assert f"{row['delta']:+.2f}" in text
+    flat = " ".join(text.split())
+    for row in table.rows:
+        if row["not_runnable"]:
+            assert row["not_runnable"] in flat
+    if table.name != "table1":
+        assert "1-5" in text
+        assert "epochs 3 instead of 50" in flat
+    if width < 100:
+        return
+    assert "partial" in text
+    assert ("simulated" in text) == (table.name != "table2")
+    for row in table.rows if table.name == "table2" else ():
+        for word in row["options"].values():
+            assert f" {word} " in text
+
+
+def cells_of(text, form):
+    """Rows of a Markdown or LaTeX table as lists of cells, without its heads."""
+    if form == "markdown":
+        lines = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| ---")]
+        rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+        return [row for row in rows if not any("paper" in cell for cell in row)]
+    body = text.split("\\midrule", 1)[1].split("\\bottomrule")[0]
+    lines = [line for line in body.splitlines() if line.endswith("\\\\") and "multicolumn" not in line]
+    return [line.removesuffix("\\\\").strip().split(" & ") for line in lines]
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex"])
+def test_a_document_has_the_papers_columns_rows_and_sections(table, form):
+    text = render_paper(table, form)
+    rows = cells_of(text, form)
+    assert len(rows) == len(table.rows)
+    assert {len(row) for row in rows} == {len(table.columns) + 9}
+    for cells, row in zip(rows, table.rows, strict=True):
+        first = (row["options"] and row["method"]) or row["system"]
+        assert cells[0].startswith(first)
+        dagger = "†" if form == "markdown" else "\\dagger"
+        assert (dagger in cells[0]) == (row["authors_run"] and table.name != "table2")
+        dash = "–" if form == "markdown" else "\\textendash{}"
+        assert (cells[len(table.columns) + 3] == dash) == (row["reproduced"] is None)
+    assert ("2-class eval." in text) == (table.name == "table3")
+
+
+def test_latex_marks_the_best_and_the_second_printed_number_of_each_column(store):
+    text = render_paper(paper_table(printed_table("table3"), store, "best-test", {}), "latex")
+    assert re.findall(r"\\textbf\{([^}]*)\}", text) == ["51.83", "85.60", "62.37", "56.40", "81.66", "68.71"]
+    assert re.findall(r"\\underline\{([^}]*)\}", text) == ["46.38", "59.55", "81.66", "79.34", "66.77", "55.77"]
+    second = render_paper(paper_table(printed_table("table2"), store, "best-test", {}), "latex")
+    assert "\\textbf{62.37} $\\pm$ 0.61" in second
+    assert re.findall(r"\\underline\{([^}]*)\}", second) == ["81.66", "43.54", "61.52"]
+
+
+def test_latex_has_booktabs_rules_and_closes_what_it_opens(table):
+    text = render_paper(table, "latex")
+    for rule in ("\\toprule", "\\bottomrule", "\\cmidrule(lr)"):
+        assert rule in text
+    assert text.count("\\midrule") == len({row["section"] for row in table.rows})
+    assert re.findall(r"\\begin\{([a-z*]+)\}", text) == ["table*", "tabular", "minipage"]
+    assert re.findall(r"\\end\{([a-z*]+)\}", text) == ["tabular", "minipage", "table*"]
+    bare = re.sub(r"\\.", "", text)
+    assert bare.count("{") == bare.count("}")
+    assert all(ord(character) < 128 for character in text)
+    width = len(table.columns) + 9
+    assert len(re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)[1]) == width
+    spans = re.findall(r"\\multicolumn\{(\d+)\}\{c\}", text)
+    assert sum(map(int, spans)) == width
+
+
+def test_latex_escapes_what_it_would_read():
+    assert latex.escaped("a_b & 5 % {x} #1 $ ~ ^ \\") == (
+        "a\\_b \\& 5 \\% \\{x\\} \\#1 \\$ \\textasciitilde{} \\textasciicircum{} \\textbackslash{}"
+    )
+    assert latex.escaped("[a] * --only") == "{[}a{]} {*} -{}-only"
+
+
+@pytest.mark.slow
+def test_latex_compiles(table, tmp_path):
+    compiler = shutil.which("pdflatex")
+    if compiler is None:
+        pytest.skip("needs pdflatex")
+    body = render_paper(table, "latex")
+    head = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}"
+    (tmp_path / "table.tex").write_text(f"{head}\n{body}\\end{{document}}\n", encoding="utf-8")
+    words = [compiler, "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_json_is_the_table(table):
+    assert json.loads(render_paper(table, "json")) == table.to_json()
+
+
+def test_csv_keeps_full_precision_and_the_same_columns_with_and_without_runs(table, tmp_path):
+    rows = list(csv.DictReader(io.StringIO(render_paper(table, "csv"))))
+    assert [row["id"] for row in rows] == [row["id"] for row in table.rows]
+    for read, row in zip(rows, table.rows, strict=True):
+        assert float(read["published.score"]) == row["published"]["score"]
+        assert json.loads(read["published.consistent"]) is row["published"]["consistent"]
+        found = row["reproduced"]
+        assert read["reproduced.score"] == (repr(found["score"]) if found else "")
+        assert (json.loads(read["reproduced.seeds"]) == found["seeds"]) if found else not read["reproduced.seeds"]
+    empty = paper_table(printed_table(table.name), Store.open(tmp_path), "best-test", {})
+    assert render_paper(empty, "csv").splitlines()[0].split(",") == list(rows[0])
+
+
+def test_colour_makes_the_best_bold(store):
+    table = paper_table(printed_table("table2"), store, "best-test", {})
+    assert "\x1b[1m62.37" in render_paper(table, "table", width=100, colour=True)
+
+
+@pytest.mark.parametrize("form", ["html", "xml"])
+def test_other_formats_are_refused(table, form):
+    with pytest.raises(ResultError):
+        render_paper(table, form)
