@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from baselines import MODELS
+from bench.cards import FrontEndCard
 from bench.data.demo import write_tiny
 from bench.data.frontends import FRONTENDS
 from bench.engine.data import RunData, open_run_data
@@ -52,6 +53,7 @@ class Trial:
     Args:
         model: Model id.
         method: Method id.
+        frontend: Front-end id; None for the one on the model's card.
         plugins: Absolute paths of the files that ids are looked up in; they are loaded.
         folder: An empty folder for data, cache and runs.
 
@@ -59,8 +61,9 @@ class Trial:
         SpecError: For an unknown id, or a method that cannot train the model.
     """
 
-    def __init__(self, model: str, method: str, plugins: Sequence[str], folder: Path) -> None:
+    def __init__(self, model: str, method: str, frontend: str | None, plugins: Sequence[str], folder: Path) -> None:
         self.model, self.method = MODELS.get(model), METHODS.get(method)
+        self.frontend = FRONTENDS.get(frontend or self.model.card.frontend)
         check_pair(self.model.card, self.method.card)
         self.plugins, self.folder = plugins, folder
 
@@ -72,11 +75,12 @@ class Trial:
         request = Request(
             model=self.model.id,
             method=self.method.id,
+            frontend=self.frontend.id,
             pretrain="none",
             profile="demo",
             data=str(data),
             cache=self.folder / "cache",
-            settings=[*SETTINGS, *_frontend_settings(self.model.card.frontend)],
+            settings=[*SETTINGS, *_frontend_settings(self.frontend.card)],
             device="cpu",
             plugins=self.plugins,
         )
@@ -133,11 +137,10 @@ def _say_nothing(text: str) -> None:
     """Take a notice of a launcher whose run is one of many."""
 
 
-def _frontend_settings(frontend: str) -> list[str]:
+def _frontend_settings(card: FrontEndCard) -> list[str]:
     """Short clips where the front-end can make them, and masks that fit into its spectrograms."""
-    card = FRONTENDS.card(frontend)
     can_be_short = "seconds" in {field.name for field in dataclasses.fields(card.options)}
-    options: Any = build_options(card.options, {"seconds": SECONDS} if can_be_short else {}, f"front-end {frontend}")
+    options: Any = build_options(card.options, {"seconds": SECONDS} if can_be_short else {}, f"front-end {card.id}")
     frames, mels = options.shape
     widths = [f"specaug_time_width={min(WIDEST_MASK, frames)}", f"specaug_freq_width={min(WIDEST_MASK, mels)}"]
     return [*widths, *([f"frontend.seconds={SECONDS}"] if can_be_short else [])]
