@@ -22,7 +22,7 @@ from bench.data.demo import write_tiny
 from bench.data.frontends import FRONTENDS
 from bench.engine.data import RunData, open_run_data
 from bench.engine.specaug import apply_shift, draw_shift
-from bench.engine.stages import freeze_others, plan_stages, set_training_mode
+from bench.engine.stages import freeze_others, plan_stages, set_training_mode, trainable_parameters
 from bench.engine.trainer import TrainingGraph, build_graph, stream
 from bench.launch import Launched, launch
 from bench.options import build_options
@@ -111,14 +111,15 @@ class Trial:
 
     def clips(self, rows: np.ndarray) -> Tensor:
         """Spectrograms of some rows, (rows, 1, frames, mels)."""
-        return torch.from_numpy(np.ascontiguousarray(self.data.bank.features[rows]))[:, None]
+        return self.data.pictures(rows)
 
     def losses(self, graph: TrainingGraph) -> Iterator[tuple[Stage, dict[str, Tensor]]]:
         """The losses of the first batch in each stage, with gradients allowed and modes set as in that stage."""
         rows = stream(self.spec.seed, 1).permutation(self.data.train)[:BATCH]
         first = self.clips(rows)
+        trainable = trainable_parameters(graph)
         for index, stage in enumerate(plan_stages(self.spec, graph.method).stages):
-            freeze_others(graph, stage.trains)
+            freeze_others(graph, stage.trains, trainable)
             set_training_mode(graph, stage.trains)
             rng = stream(self.spec.seed, 1, index)
             wants_second = self.method.card.views == 2 and stage.augment
