@@ -32,7 +32,7 @@ def run(
     method: Annotated[str | None, typer.Option(help="Method id; see `bench methods list`.")] = None,
     pretrain: Annotated[
         str | None,
-        typer.Option(help="none, imagenet, imagenet+audioset, audioset, a file or a URL (default: the model's own)."),
+        typer.Option(help="none, imagenet, imagenet+audioset, audioset, file, folder or URL (default: the model's)."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed (default 1).")] = None,
     seeds: Annotated[str | None, typer.Option(help="Several seeds, one run each: 1-5 or 1,3,7.")] = None,
