@@ -23,7 +23,7 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="An id from the list.")]
 
 LABEL_WIDTH = 16
 FACTS = (
-    "formula parameters frontend patches needs_patches views default_pretrain source fidelity origin version"
+    "formula parameters frontend patches needs_patches views default_pretrain source fidelity gaps origin version"
 ).split()
 """What is shown in one line each, in this order; which of them a card has depends on its kind."""
 
@@ -166,7 +166,7 @@ def _print_card(console: Console, document: Mapping[str, Any]) -> None:
     _section(console, "options (--set NAME=VALUE)", _option_table(document["options"]))
     _section(console, "recipes", _recipe_table(document["recipes"]))
     if "weights" in document:
-        _section(console, "weights (--pretrain NAME)", _weights_table(document["weights"]))
+        _print_weights(console, document["weights"])
     if document["citation"]:
         console.print("\ncitation", style="bold")
         console.print(document["citation"], markup=False, highlight=False)
@@ -182,7 +182,7 @@ def _table(*columns: str) -> Table:
 
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for name in columns:
-        table.add_column(name, no_wrap=name in ("option", "default", "recipe", "weights"))
+        table.add_column(name, no_wrap=name in ("option", "default", "recipe"))
     return table
 
 
@@ -212,11 +212,15 @@ def _recipe_table(recipes: Mapping[str, Mapping[str, Any]]) -> Table:
     return table
 
 
-def _weights_table(weights: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = _table("weights", "title", "licence", "source", "hash")
+def _print_weights(console: Console, weights: Mapping[str, Mapping[str, Any]]) -> None:
+    """Each entry with a line for every field: hashes and locations are too long for a table."""
+    console.print("\nweights (--pretrain NAME)", style="bold")
     for name, card in weights.items():
-        table.add_row(name, *(_cell(card[key]) for key in ("title", "licence", "source", "hash")))
-    return table
+        console.print(f"  {name}:", markup=False, highlight=False)
+        for field, value in card.items():
+            console.print(f"    {field}: {value}", markup=False, highlight=False)
+    if not weights:
+        console.print("none")
 
 
 def _fact(name: str, value: Any) -> Any:

@@ -33,7 +33,7 @@ def test_a_card_shows_licence_source_and_hash_of_its_weights(bench, model_id):
         assert f"  {name}:\n" in text
         for field in ("licence", "source", "location", "hash"):
             assert f"    {field}: {weights[field]}\n" in text
-    assert f"gaps: {card['gaps']}\n" in text
+    assert f"{card['gaps']}\n" in text
 
 
 def test_a_hash_is_shown_where_somebody_published_it(bench):
@@ -44,7 +44,7 @@ def test_a_hash_is_shown_where_somebody_published_it(bench):
 
 def test_a_card_of_timm_is_shown(bench):
     text = bench("models", "show", "timm:resnet10t").out
-    assert "fidelity: original\n" in text
+    assert re.search(r"^fidelity +original$", text, re.MULTILINE)
     assert "licence: apache-2.0\n" in text
     assert "did you mean 'resnet10t'" in bench("models", "show", "timm:resnet10", code=2).err.replace("resnet101", "")
 
@@ -57,7 +57,8 @@ def test_the_cost_of_two_models(bench):
     for row in document["rows"]:
         assert row["error"] is None
         assert row["parameters"] == MODELS.card(row["model"]).parameters
-        assert (row["batch"], row["frames"], row["mels"]) == (2, 48, 128)
+        mels = 128 if row["model"] == "resnet18" else 64
+        assert (row["batch"], row["frames"], row["mels"]) == (2, 48, mels)
         assert row["training"]["seconds_per_step"] > 0
         assert 0 < row["evaluation"]["seconds_per_cycle"] < row["training"]["seconds_per_step"]
         assert row["start_memory_mib"] < row["evaluation"]["peak_memory_mib"] < row["training"]["peak_memory_mib"]
