@@ -23,8 +23,8 @@ from leaderboard.store import BoardRun, Store
 ICBHI_BOTH_SIDES = frozenset({"156", "218"})
 """Patients with recordings in both parts of ICBHI 2017's official split: 120 of the 2,756 test cycles (PROTOCOL)."""
 
-ALL_NORMAL: dict[str, Any] = {"system": "every cycle called normal", "sp": 100.0, "se": 0.0, "score": 50.0}
-"""The reference that needs no model: on any set, judged in either way."""
+ALL_NORMAL = {"sp": 100.0, "sp_std": None, "se": 0.0, "se_std": None, "score": 50.0, "score_std": None}
+"""What calling every cycle normal gives, without a model: on any cycles, judged in either way."""
 
 View = dict[str, Any]
 

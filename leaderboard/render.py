@@ -20,19 +20,25 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "markdown", "csv", "json")
 LATER_FORMATS = ("latex", "html")
-WIDE = 108
+MOST_ROWS = 100
+"""Systems of a section that a terminal gets: nobody reads more there, and laying out a row takes a millisecond."""
+WIDE = 124
 """Columns of a terminal from which mean and deviation share a line."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a section: its head, the lines of a cell, and whether it is a number, takes spare room, may wrap."""
+    """A column of a section: its head, the lines of a cell, and whether it is a number, takes spare room, may wrap.
+
+    In terminals of fewer columns than ``least`` it is left out.
+    """
 
     head: str
     lines: Callable[[Row], Sequence[str]]
     number: bool = True
     share: int | None = None
     wrap: bool = False
+    least: int = 0
 
 
 def render(table: Table, format: str = "table", *, width: int | None = None, colour: bool = False) -> str:  # noqa: A002
@@ -88,6 +94,8 @@ def seeds(values: Sequence[int]) -> str:
 
 
 def _system(row: Row) -> list[str]:
+    if "reference" in row:
+        return [row["reference"]]
     lines = [f"{row['model']} + {row['method']}"]
     if row["pretrain"] != "none":
         lines.append(f"from {row['pretrain']}")
@@ -108,15 +116,25 @@ def _one(name: str, form: Callable[[Any], str] = str) -> Callable[[Row], list[st
     return lambda row: ["–" if row[name] is None else form(row[name])]
 
 
+def _score(row: Row) -> list[str]:
+    ends = row["ci95"]
+    return _mean("score")(row) + ([] if ends is None else [f"({ends[0]:.1f}–{ends[1]:.1f})"])
+
+
+def _disjoint(row: Row) -> list[str]:
+    return [number(None if row["patient_disjoint"] is None else row["patient_disjoint"]["score"])]
+
+
 COLUMNS: Mapping[str, Sequence[Column]] = {
     "systems": (
-        Column("#", _one("rank")),
+        Column("#", lambda row: [str(row["rank"] or "")]),
         Column("system", _system, number=False, share=1, wrap=True),
         Column("seeds", _one("seeds", seeds)),
         Column("Sp", _mean("sp")),
         Column("Se", _mean("se")),
-        Column("Score", _mean("score")),
-        Column("2-class", _mean("score", "two_class")),
+        Column("Score", _score),
+        Column("disjoint", _disjoint),
+        Column("2-class", _mean("score", "two_class"), least=100),
         Column("optimism", lambda row: [number(row["optimism"], "+")]),
     ),
     "failed": (
@@ -142,8 +160,14 @@ def _data_words(dataset: str, partial: str | None) -> str:
     return "simulated" if dataset == "demo" else partial or dataset
 
 
-def _columns(section: Section) -> list[Column]:
-    return [column for column in COLUMNS[section.kind] if column.head != "#" or section.ranked]
+def _columns(section: Section, width: int | None = None) -> list[Column]:
+    wide = [column for column in COLUMNS[section.kind] if width is None or width >= column.least]
+    return [column for column in wide if column.head != "#" or section.ranked]
+
+
+def _shown(section: Section, most: int | None = None) -> list[Row]:
+    """The rows to print: at most the first ``most``, and the one to compare them with."""
+    return [*section.rows[:most], *([section.reference] if section.reference else [])]
 
 
 def _cells(column: Column, row: Row, gap: str) -> str:
@@ -155,8 +179,10 @@ def _caption(table: Table) -> str:
         return "Score: 4-class, last epoch, percent."
     return (
         f"Selection rule: {table.protocol}. Percent; mean ± sample standard deviation over seeds. "
-        "Score = (Sp + Se)/2; 2-class: its Score where any abnormal class is a hit; "
-        "optimism: Score of best-test minus last."
+        "Score = (Sp + Se)/2; 2-class (from 100 columns on): its Score where any abnormal class is a hit; "
+        "in brackets: 95 % interval of the mean Score over resampled test patients (not over seeds); "
+        "disjoint: Score without the patients that are trained on too; optimism: Score of best-test minus last. "
+        "Rows share a # where the interval of their paired difference from the first of them holds 0."
     )
 
 
@@ -190,10 +216,14 @@ def _terminal(table: Table, width: int | None, colour: bool) -> str:
 
 
 def _rich_section(section: Section, width: int) -> RenderableType:
-    columns = _columns(section)
+    columns = _columns(section, width)
     gap = "\u00a0" if width >= WIDE else "\n"
-    rows = [[_cells(column, row, gap if column.number else "\n") for column in columns] for row in section.rows]
-    return _grid(section.title, columns, rows)
+    shown = _shown(section, MOST_ROWS if section.kind == "systems" else None)
+    rows = [[_cells(column, row, gap if column.number else "\n") for column in columns] for row in shown]
+    title = section.title
+    if section.kind == "systems" and len(section.rows) > MOST_ROWS:
+        title += f" (the first {MOST_ROWS} of {len(section.rows)} systems; --format csv and json give all)"
+    return _grid(title, columns, rows)
 
 
 def _grid(
@@ -241,7 +271,7 @@ def _markdown(table: Table) -> str:
         lines.append(_bar("---:" if column.number else "---" for column in columns))
         lines += [
             _bar(_escaped(_cells(column, row, " " if column.number else "; ")) for column in columns)
-            for row in section.rows
+            for row in _shown(section)
         ]
         lines.append("")
     return "\n".join([*lines, _caption(table), *map(_escaped, table.notes)]) + "\n"

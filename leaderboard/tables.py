@@ -139,7 +139,12 @@ def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Se
     _name_differences(rows)
     if ranked:
         give_places(rows)
-    return Section(title, "systems", rows, ranked, dict(ALL_NORMAL) if ranked else None)
+    return Section(title, "systems", rows, ranked, _reference_row() if ranked else None)
+
+
+def _reference_row() -> Row:
+    views = {"two_class": dict(ALL_NORMAL), "patient_disjoint": dict(ALL_NORMAL)}
+    return {**EMPTY, "reference": "every cycle called normal", "seeds": [], **ALL_NORMAL, **views, "optimism": None}
 
 
 def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
@@ -187,11 +192,17 @@ def _name_differences(rows: Sequence[Row]) -> None:
     for row in rows:
         groups.setdefault((row["model"], row["method"], row["pretrain"]), []).append(row)
     for group in groups.values():
-        specs = [flat(row["spec"]) for row in group]
-        names = sorted({name for spec in specs for name in spec})
-        telling = [name for name in names if len({repr(spec.get(name)) for spec in specs}) > 1]
+        unlike = _telling([row["spec"] for row in group])
+        specs = [flat({name: row["spec"][name] for name in unlike if name in row["spec"]}) for row in group]
+        telling = _telling(specs)
         for row, spec in zip(group, specs, strict=True):
             row["differs"] = {name: spec.get(name) for name in telling}
+
+
+def _telling(specs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the fields that are not the same in all of the specs."""
+    names = sorted({name for spec in specs for name in spec})
+    return [name for name in names if len({repr(spec.get(name)) for spec in specs}) > 1]
 
 
 def flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
