@@ -6,7 +6,7 @@ Everything comes from the stored predictions of its runs. A *system* is the runs
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -52,6 +52,14 @@ class SystemCounts:
     def devices(self) -> tuple[str, ...]:
         """Names of the recording devices, sorted."""
         return tuple(sorted({device for _, device in self.groups}))
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether there are two patients to draw from, a normal and an abnormal cycle."""
+        if len(self.patients) < 2:
+            return False
+        cycles = self.counts[0].sum(axis=(0, 2))
+        return bool(cycles[0] and cycles[1:].any())
 
     @cached_property
     def by_patient(self) -> Counts:
@@ -127,33 +135,43 @@ def counts_of(store: Store, runs: Sequence[BoardRun], rule: str) -> SystemCounts
     return system_counts(cycles, [found[run.run_id][1] for run in runs])
 
 
-def patients_on_both_sides(run: BoardRun) -> frozenset[str] | None:
+def patients_on_both_sides(
+    spec: Mapping[str, Any], partial: str | None, result: Mapping[str, Any]
+) -> frozenset[str] | None:
     """Patients with recordings in both parts of the set that a run was made on; None where that is not known.
 
-    The run says so itself; for one that does not, they are known of the whole of ICBHI 2017 under the official split.
+    Args:
+        spec: The run's spec.
+        partial: How much of the set there was, where not all of it.
+        result: Its result, or those fields of it without a column: a run says itself who is on both sides. Of one
+            that does not say, it is known for the whole of ICBHI 2017 under the official split.
     """
-    if "patients_on_both_sides" in run.extra:
-        return frozenset(run.extra["patients_on_both_sides"])
-    whole = run.spec["dataset"] == "icbhi" and run.spec["split"] == "official" and not run.partial
+    if "patients_on_both_sides" in result:
+        return frozenset(result["patients_on_both_sides"])
+    whole = spec["dataset"] == "icbhi" and spec["split"] == "official" and not partial
     return ICBHI_BOTH_SIDES if whole else None
 
 
-def breakdown(runs: Sequence[BoardRun], counts: SystemCounts) -> dict[str, Any]:
+def both_sides_of(run: BoardRun) -> frozenset[str] | None:
+    """As :func:`patients_on_both_sides`, of a run on the board."""
+    return patients_on_both_sides(run.spec, run.partial, run.extra)
+
+
+def breakdown(counts: SystemCounts, both_sides: frozenset[str] | None) -> dict[str, Any]:
     """The parts of a system's Score as plain values.
 
     Args:
-        runs: The system's S runs.
-        counts: Of these runs.
+        counts: Of its S runs.
+        both_sides: Patients who were trained on too, where that is known.
 
     Returns:
-        ``views`` (``official``: all test cycles, ``patient-disjoint``: those of patients that were not trained on,
+        ``views`` (``official``: all test cycles, ``patient-disjoint``: those of patients who were not trained on,
         None where these are not known), ``devices`` and ``classes`` (recall in percent).
     """
-    shared = patients_on_both_sides(runs[0])
     return {
         "views": {
             "official": view_of(counts),
-            "patient-disjoint": None if shared is None else view_of(counts.without(shared)),
+            "patient-disjoint": None if both_sides is None else view_of(counts.without(both_sides)),
         },
         "devices": {device: view_of(counts.of_device(device)) for device in counts.devices},
         "classes": _classes(counts),

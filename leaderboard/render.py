@@ -117,8 +117,27 @@ def _one(name: str, form: Callable[[Any], str] = str) -> Callable[[Row], list[st
 
 
 def _score(row: Row) -> list[str]:
-    ends = row["ci95"]
-    return _mean("score")(row) + ([] if ends is None else [f"({ends[0]:.1f}–{ends[1]:.1f})"])
+    return _mean("score")(row) + _ends(row["ci95"])
+
+
+def _ends(ends: Sequence[float] | None, sign: str = "") -> list[str]:
+    between = " to " if sign else "–"
+    return [] if ends is None else [f"({ends[0]:{sign}.1f}{between}{ends[1]:{sign}.1f})"]
+
+
+def _rate(side: str, sign: str = "") -> Callable[[Row], list[str]]:
+    """A rate, or a difference where there is a sign, with deviation and interval as far as it has them."""
+
+    def lines(row: Row) -> list[str]:
+        values = row[side]
+        std = values.get("std")
+        return [number(values["value"], sign)] + [f"± {number(std)}"] * (std is not None) + _ends(values["ci95"], sign)
+
+    return lines
+
+
+def _by_seed(row: Row) -> list[str]:
+    return [f"{seed}: {number(score)}" for seed, score in zip(row["seeds"], row["scores"], strict=True)]
 
 
 def _disjoint(row: Row) -> list[str]:
@@ -136,6 +155,31 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         Column("disjoint", _disjoint),
         Column("2-class", _mean("score", "two_class"), least=100),
         Column("optimism", lambda row: [number(row["optimism"], "+")]),
+    ),
+    "compared": (
+        Column("", _one("side"), number=False),
+        Column("system", _system, number=False, share=1, wrap=True),
+        Column("Score of each seed", _by_seed, number=False, share=1, wrap=True),
+        Column("optimism", lambda row: [number(row["optimism"], "+")]),
+    ),
+    "comparison": (
+        Column("", _one("what"), number=False, wrap=True),
+        Column("A", _rate("a")),
+        Column("B", _rate("b")),
+        Column("A − B", _rate("difference", "+")),
+    ),
+    "parts": (
+        Column("part", _one("part"), number=False),
+        Column("cycles", _one("cycles")),
+        Column("patients", _one("patients")),
+        Column("Sp", _mean("sp")),
+        Column("Se", _mean("se")),
+        Column("Score", _mean("score")),
+    ),
+    "recall": (
+        Column("class", _one("part"), number=False),
+        Column("cycles", _one("cycles")),
+        Column("recall", _mean("recall")),
     ),
     "failed": (
         Column("run", lambda row: [row["run_ids"][0]], number=False),
@@ -177,6 +221,14 @@ def _cells(column: Column, row: Row, gap: str) -> str:
 def _caption(table: Table) -> str:
     if table.name == "runs":
         return "Score: 4-class, last epoch, percent."
+    if table.name == "comparison":
+        return (
+            f"Selection rule: {table.protocol}. Percent; mean ± sample standard deviation over seeds; in brackets: "
+            "95 % interval over resampled test patients, the same ones for A and B. "
+            "Optimism: Score of best-test minus last."
+        )
+    if table.name == "parts":
+        return "Patient-disjoint: without the patients who were trained on too. Score: 4-class."
     return (
         f"Selection rule: {table.protocol}. Percent; mean ± sample standard deviation over seeds. "
         "Score = (Sp + Se)/2; 2-class (from 100 columns on): its Score where any abnormal class is a hit; "

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.breakdown import CountingPlan, breakdown
+from leaderboard.breakdown import CountingPlan, both_sides_of, breakdown
 from leaderboard.predictions import CycleSet
 from leaderboard.statistics import Floats, groups_of_draws, interval, mean_hits, resample
 from leaderboard.store import BoardRun, Store
@@ -103,7 +103,7 @@ def _add_parts(row: Row, runs: Sequence[BoardRun], choices: Choices, sets: dict[
         sets[cycle_set] = _SameCycles(CountingPlan(found[0][0]))
     same = sets[cycle_set]
     counts = same.plan.count([chosen for _, chosen in found])
-    parts = breakdown(runs, counts)
+    parts = breakdown(counts, both_sides_of(runs[0]))
     row.update(patient_disjoint=parts["views"]["patient-disjoint"], devices=parts["devices"], classes=parts["classes"])
     same.rows.append(row)
     same.correct.append(mean_hits(counts.by_patient))
@@ -112,10 +112,9 @@ def _add_parts(row: Row, runs: Sequence[BoardRun], choices: Choices, sets: dict[
 
 def _add_intervals(same: _SameCycles) -> int:
     """Add intervals, and tie groups to the ranked rows, within the same draws; how many rows have a single patient."""
-    patients = len({patient for patient, _ in same.plan.groups})
-    if patients < 2:
-        return len(same.rows)
     any_counts = same.plan.count([np.asarray(same.plan.cycles.labels, dtype=np.int64)])
+    if not any_counts.has_interval:
+        return len(same.rows)
     draws = resample(any_counts.by_patient).rates(np.stack(same.correct))[2]
     for row, ends in zip(same.rows, interval(draws), strict=True):
         row["ci95"] = ends.tolist()

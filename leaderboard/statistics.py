@@ -328,10 +328,15 @@ def seed_spread(values: Sequence[float]) -> Spread:
     return Spread(mean, std, n)
 
 
-def what_is_covered(patients: int, seeds: int) -> str:
-    """One sentence on what an interval of the board says and what it leaves out."""
-    spread = f"± over {seeds} seeds stands beside it" if seeds > 1 else "one seed says nothing of it"
+def what_is_covered(patients: int, seeds: Sequence[int]) -> str:
+    """What an interval of the board says and what it leaves out, in one sentence.
+
+    Args:
+        patients: Number of test patients.
+        seeds: Number of seeds of each system.
+    """
+    spread = "one seed says nothing of it" if max(seeds) == 1 else "± beside it is the sample deviation over seeds"
     return (
-        f"Intervals (95 %) cover the choice of the {patients} test patients; "
-        f"not that of the training's seed ({spread}), nor that of training patients and split."
+        f"Intervals (95 %) cover the choice of the {patients} test patients, with the models as trained; "
+        f"not the training's seed ({spread}), nor other training patients or another split."
     )

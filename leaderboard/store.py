@@ -119,7 +119,7 @@ class Store:
             rows = connection.execute(sa.select(*columns).order_by(schema.Run.created, schema.Run.run_id)).all()
             found = {row.run_id: BoardRun(**dict(zip(names, row, strict=True))) for row in rows}
             place = [getattr(schema.MetricRow, name) for name in ("run_id", "rule", "judged", *_NUMBERS)]
-            for run_id, rule, judged, *numbers in connection.execute(sa.select(*place)):
+            for run_id, rule, judged, *numbers in connection.execute(sa.select(*place)).all():
                 found[run_id].metrics.setdefault(rule, {})[judged] = dict(zip(_NUMBERS, numbers, strict=True))
         return list(found.values())
 

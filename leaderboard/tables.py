@@ -136,7 +136,7 @@ def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Se
     ranked = title == OFFICIAL
     rows = [_system_row(seeds, protocol) for _, seeds in _split(runs, lambda run: run.system)]
     rows.sort(key=lambda row: (-row["score"], row["model"], row["method"]))
-    _name_differences(rows)
+    name_differences(rows)
     if ranked:
         give_places(rows)
     return Section(title, "systems", rows, ranked, _reference_row() if ranked else None)
@@ -186,7 +186,7 @@ def _means(runs: Sequence[BoardRun], rule: str, judged: str) -> Row:
     return found
 
 
-def _name_differences(rows: Sequence[Row]) -> None:
+def name_differences(rows: Sequence[Row]) -> None:
     """Say, in rows of one model, method and pretraining, which other fields of their specs tell them apart."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
