@@ -274,7 +274,7 @@ def _rich_section(section: Section, width: int) -> RenderableType:
     rows = [[_cells(column, row, gap if column.number else "\n") for column in columns] for row in shown]
     title = section.title
     if section.kind == "systems" and len(section.rows) > MOST_ROWS:
-        title += f" (the first {MOST_ROWS} of {len(section.rows)} systems; --format csv and json give all)"
+        title += f" (first {MOST_ROWS} of {len(section.rows)}; all with --format csv or json)"
     return _grid(title, columns, rows)
 
 

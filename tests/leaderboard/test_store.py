@@ -542,7 +542,8 @@ def check_whole(home):
         assert set(run.metrics) == {"last", "best-test"}
         assert len(document["epochs"]) == 2
         for rule, metrics in run.metrics.items():
-            assert document["metrics"][rule] == metrics
+            for judged, told in document["metrics"][rule].items():
+                assert {**metrics[judged], "confusion": told["confusion"]} == told
     if board(home).exists():
         assert query(home, "PRAGMA integrity_check") == [("ok",)]
         assert query(home, "PRAGMA foreign_key_check") == []
