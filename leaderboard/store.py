@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -24,6 +25,18 @@ from leaderboard.rows import METRIC_COLUMNS, Imported, document_of, put, read_ch
 
 _NUMBERS = tuple(name for name in METRIC_COLUMNS if name != "confusion")
 """What tables need of the metrics: reading thousands of confusion matrices would take longer than all the rest."""
+
+
+@contextlib.contextmanager
+def collector_paused() -> Iterator[None]:
+    """No garbage collection: of the many small values of a large board none is garbage, and looking takes as long."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,7 @@ class Store:
         with self.session(write=True) as session:
             return put(session, result)
 
+    @collector_paused()
     def runs(self) -> list[BoardRun]:
         """All runs with their metrics, oldest first."""
         names = [attribute.name for attribute in fields(BoardRun) if attribute.name != "metrics"]
@@ -117,7 +131,7 @@ class Store:
         with self.session() as session:
             connection = session.connection()  # plain rows: the ORM would take as long again
             rows = connection.execute(sa.select(*columns).order_by(schema.Run.created, schema.Run.run_id)).all()
-            found = {row.run_id: BoardRun(**dict(zip(names, row, strict=True))) for row in rows}
+            found = {row[0]: BoardRun(*row) for row in rows}
             place = [getattr(schema.MetricRow, name) for name in ("run_id", "rule", "judged", *_NUMBERS)]
             for run_id, rule, judged, *numbers in connection.execute(sa.select(*place)).all():
                 found[run_id].metrics.setdefault(rule, {})[judged] = dict(zip(_NUMBERS, numbers, strict=True))

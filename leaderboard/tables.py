@@ -17,7 +17,7 @@ from leaderboard.breakdown import ALL_NORMAL, mean_of_known, optimism
 from leaderboard.results import RULES, Rule
 from leaderboard.standing import EMPTY, add_statistics, give_places
 from leaderboard.statistics import seed_spread
-from leaderboard.store import BoardRun, Store
+from leaderboard.store import BoardRun, Store, collector_paused
 
 OFFICIAL = "ICBHI 2017, official split"
 SIMULATED = "simulated"
@@ -74,6 +74,7 @@ class Table:
         }
 
 
+@collector_paused()
 def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = True) -> Table:
     """The board under one selection rule.
 
