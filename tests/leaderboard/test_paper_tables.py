@@ -98,7 +98,7 @@ def test_two_class_rows_show_the_binary_numbers_of_the_same_runs(tmp_path):
 
 @pytest.mark.parametrize("rule", ["best-test", "last"])
 def test_intervals_are_those_of_the_leaderboard(tmp_path, rule):
-    store, documents = board(tmp_path, *(run(seed=seed) for seed in (1, 2, 3)), run(seed=1, method="ce"))
+    store, _ = board(tmp_path, *(run(seed=seed) for seed in (1, 2, 3)), run(seed=1, method="ce"))
     rows = rows_of(store, "table3", protocol=rule)
     strict, binary = (rows[name]["reproduced"] for name in ("patchmix-cl", "patchmix-cl-2class"))
     (system,) = (row for row in leaderboard_table(store, rule).sections[0].rows if row["run_ids"] == strict["run_ids"])
