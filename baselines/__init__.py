@@ -36,7 +36,8 @@ def create(
     Args:
         id: A name in :data:`MODELS`.
         num_classes: Outputs of the classifier.
-        pretrain: ``None`` or ``none`` for untrained weights, a name on the model's card, a file, or a URL.
+        pretrain: ``None`` or ``none`` for untrained weights, or what :func:`baselines.weights.locate` takes: a name
+            on the card, a file, a folder, a URL.
         cache: Where downloaded weights are kept (default: the user's cache folder).
         **options: Fields of the card's options dataclass.
 

@@ -239,6 +239,10 @@ def _merge(
 ) -> dict[str, Any]:
     """Recipes first, flags of their own next, ``--set`` last; every value is checked."""
     values = {**model.recipe(profile, pretrain), **method.recipe(profile, pretrain)}
+    if frontend.id != model.frontend:
+        # Recipes are written for the front-end of the model's card; another one may lack some of its options.
+        known = {f"frontend.{name}" for name in _option_names(frontend)}
+        values = {name: v for name, v in values.items() if name in known or not name.startswith("frontend.")}
     cards: dict[str, Any] = {"model": model, "method": method, "frontend": frontend}
     given = {name: value for name, value in request.fields.items() if value is not None}
     for pair in request.settings:

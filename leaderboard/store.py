@@ -199,14 +199,17 @@ class Store:
         return list(found.values())
 
     def systems(self, pairs: Collection[tuple[str, str]], rule: str) -> list[BoardSystem]:
-        """Systems of some pairs of model and method that have numbers under a rule; no spec is read."""
+        """Systems trained here, of some pairs of model and method, with numbers under a rule; no spec is read.
+
+        A submission is none of them, whatever model and method it states.
+        """
         runs, metrics = schema.Run, schema.MetricRow
         common = [getattr(runs, name) for name in _SYSTEM_COLUMNS]
         found: list[Any] = [sa.func.count(), sa.func.max(runs.created), sa.func.min(runs.run_id)]
         query = (
             sa.select(*common, *found)
             .join(metrics, metrics.run_id == runs.run_id)
-            .where(runs.status == "finished", metrics.rule == rule, metrics.judged == "4class")
+            .where(runs.kind == "run", runs.status == "finished", metrics.rule == rule, metrics.judged == "4class")
             .where(sa.or_(sa.false(), *[(runs.model == model) & (runs.method == method) for model, method in pairs]))
             .group_by(*common)
         )

@@ -55,7 +55,9 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     first = rows[0]
-    table = Table(caption=f"batch {first['batch']}, {first['device']}, GFLOPs of one clip in evaluation")
+    start = min((row["start_memory_mib"] for row in rows if row["start_memory_mib"]), default=0.0)
+    libraries = f", of the memory {start:,.0f} MiB before the model is built" if first["device"] == "cpu" else ""
+    table = Table(caption=f"batch {first['batch']}, {first['device']}, GFLOPs of one clip in evaluation{libraries}")
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
     table.add_column("error")

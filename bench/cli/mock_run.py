@@ -29,6 +29,7 @@ def mock_run(
     model: Annotated[
         str | None, typer.Option(help=f"Model id (default {MODEL}); built as its demo recipe says.")
     ] = None,
+    frontend: Annotated[str | None, typer.Option(help="Front-end id (default: the model's own).")] = None,
     plugin: Plugins = None,
     output: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
 ) -> None:
@@ -41,14 +42,12 @@ def mock_run(
       bench mock-run --plugin my_model.py --model my-model
     """
     check_format(output)
-    if plugin and method is None and model is None:
-        raise SpecError("Name what is to be checked: --method ID or --model ID of the plug-in.")
+    if plugin and method is None and model is None and frontend is None:
+        raise SpecError("Name what is to be checked: --method ID, --model ID or --frontend ID of the plug-in.")
     from bench.mock.run import mock_run as run_checks
 
     model, method = model or MODEL, method or METHOD
-    if output == "table":
-        stdout().print(f"{model} · {method} · tiny simulated set", markup=False, highlight=False, style="bold")
-    outcomes = run_checks(model, method, plugin or (), _print_outcome if output == "table" else None)
+    outcomes = run_checks(model, method, plugin or (), _print_outcome if output == "table" else None, frontend=frontend)
     passed = all(outcome.status != "failed" for outcome in outcomes)
     if output == "json":
         checks = [dataclasses.asdict(outcome) for outcome in outcomes]

@@ -32,7 +32,7 @@ def run(
     method: Annotated[str | None, typer.Option(help="Method id; see `bench methods list`.")] = None,
     pretrain: Annotated[
         str | None,
-        typer.Option(help="none, imagenet, imagenet+audioset, audioset, a file or a URL (default: the model's own)."),
+        typer.Option(help="none, imagenet, imagenet+audioset, audioset, file, folder or URL (default: the model's)."),
     ] = None,
     frontend: Annotated[str | None, typer.Option(help="Front-end id: ast or scl (default: the model's own).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed (default 1).")] = None,

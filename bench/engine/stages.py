@@ -108,16 +108,22 @@ def _check(stages: tuple[Stage, ...], method: str) -> None:
             raise SpecError(f"Stage '{stage.name}' of method {method} has {stage.epochs} epochs, but needs at least 1.")
 
 
-def freeze_others(graph: Any, trains: Collection[str]) -> None:
+def trainable_parameters(graph: nn.Module) -> frozenset[int]:
+    """``id`` of each parameter that model and method leave to training, before any stage freezes parts of them."""
+    return frozenset(id(parameter) for parameter in graph.parameters() if parameter.requires_grad)
+
+
+def freeze_others(graph: Any, trains: Collection[str], trainable: Collection[int]) -> None:
     """Let gradients reach the trained parts alone.
 
     Args:
         graph: Model and method; see ``bench.engine.trainer.TrainingGraph``.
         trains: Parts (:data:`methods.base.PARTS`) that are trained.
+        trainable: From :func:`trainable_parameters`; what model and method froze themselves stays frozen.
     """
     for part, parameters in _parameters(graph).items():
         for parameter in parameters:
-            parameter.requires_grad_(part in trains)
+            parameter.requires_grad_(part in trains and id(parameter) in trainable)
 
 
 def set_training_mode(graph: Any, trains: Collection[str]) -> None:

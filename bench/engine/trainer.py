@@ -31,7 +31,7 @@ from bench.engine.optimisation import StepAverage, build_optimizer, learning_rat
 from bench.engine.progress import TrainingProgress
 from bench.engine.selection import Selection
 from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift, mask_value
-from bench.engine.stages import Place, freeze_others, plan_stages, set_training_mode
+from bench.engine.stages import Place, freeze_others, plan_stages, set_training_mode, trainable_parameters
 from bench.errors import InterruptedRunError, RunError
 from bench.spec import RunSpec
 from leaderboard.files import atomic_path
@@ -145,6 +145,7 @@ class Trainer:
             built.model = share_batch_statistics(built.model, spec.device)
         self.model: Any = built.model
         self.method: Any = built.method
+        self.trainable = trainable_parameters(built)
         self.plan = plan_stages(spec, self.method)
         self.fill = mask_value(spec)
         self.views = METHODS.card(spec.method).views
@@ -183,7 +184,7 @@ class Trainer:
         self.place, stage = place, place.stage
         # A fresh pair: the one before may be wrapped for precision or distribution.
         self.bare = TrainingGraph(self.model, self.method)
-        freeze_others(self.bare, stage.trains)
+        freeze_others(self.bare, stage.trains, self.trainable)
         self.average = StepAverage(self.bare, stage.step_average)
         trained = [parameter for parameter in self.bare.parameters() if parameter.requires_grad]
         self.accelerator.free_memory()

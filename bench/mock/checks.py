@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bench.card_checks import card_problems
-from bench.data.frontends import FRONTENDS
 from bench.data.icbhi import load_dataset
 from bench.engine.data import CLASSES
 from bench.engine.trainer import Trainer, TrainingGraph
@@ -60,11 +59,11 @@ class Check:
 
 
 def _check_card(trial: Trial) -> str:
-    entries = (trial.model, trial.method, FRONTENDS.get(trial.model.card.frontend))
+    entries = (trial.model, trial.method, trial.frontend)
     problems = [f"{entry.id}: {problem}" for entry in entries for problem in card_problems(entry.card)]
     if problems:
         raise CheckFailedError("; ".join(problems))
-    stated = ", ".join(f"{entry.id} from {entry.origin} ({entry.card.fidelity})" for entry in entries[:2])
+    stated = ", ".join(f"{entry.id} from {entry.origin} ({entry.card.fidelity})" for entry in entries)
     return f"{stated}; run {trial.spec.run_id}"
 
 

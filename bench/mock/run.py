@@ -42,6 +42,7 @@ def mock_run(
     plugins: Sequence[str | Path] = (),
     on_outcome: Callable[[Outcome], None] | None = None,
     checks: Sequence[Check] = CHECKS,
+    frontend: str | None = None,
 ) -> list[Outcome]:
     """Check a model with a method on tiny simulated data; nothing is left on disk.
 
@@ -51,6 +52,7 @@ def mock_run(
         plugins: Files that ids are looked up in.
         on_outcome: Called with each outcome as soon as it is known.
         checks: What to check; each comes after those that it needs.
+        frontend: Front-end id; None for the one on the model's card.
 
     Returns:
         The outcomes in their order.
@@ -60,7 +62,7 @@ def mock_run(
     """
     files = load_plugins(plugins)
     with tempfile.TemporaryDirectory(prefix="bench-mock-") as folder:
-        trial = Trial(model, method, files, Path(folder))
+        trial = Trial(model, method, frontend, files, Path(folder))
         outcomes: dict[str, Outcome] = {}
         for check in checks:
             outcomes[check.name] = _try(check, trial, outcomes)

@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from baselines import MODELS
+from bench.cards import FrontEndCard
 from bench.data.demo import write_tiny
 from bench.data.frontends import FRONTENDS
 from bench.engine.data import RunData, open_run_data
 from bench.engine.specaug import apply_shift, draw_shift
-from bench.engine.stages import freeze_others, plan_stages, set_training_mode
+from bench.engine.stages import freeze_others, plan_stages, set_training_mode, trainable_parameters
 from bench.engine.trainer import TrainingGraph, build_graph, stream
 from bench.launch import Launched, launch
 from bench.options import build_options
@@ -52,6 +53,7 @@ class Trial:
     Args:
         model: Model id.
         method: Method id.
+        frontend: Front-end id; None for the one on the model's card.
         plugins: Absolute paths of the files that ids are looked up in; they are loaded.
         folder: An empty folder for data, cache and runs.
 
@@ -59,8 +61,9 @@ class Trial:
         SpecError: For an unknown id, or a method that cannot train the model.
     """
 
-    def __init__(self, model: str, method: str, plugins: Sequence[str], folder: Path) -> None:
+    def __init__(self, model: str, method: str, frontend: str | None, plugins: Sequence[str], folder: Path) -> None:
         self.model, self.method = MODELS.get(model), METHODS.get(method)
+        self.frontend = FRONTENDS.get(frontend or self.model.card.frontend)
         check_pair(self.model.card, self.method.card)
         self.plugins, self.folder = plugins, folder
 
@@ -72,11 +75,12 @@ class Trial:
         request = Request(
             model=self.model.id,
             method=self.method.id,
+            frontend=self.frontend.id,
             pretrain="none",
             profile="demo",
             data=str(data),
             cache=self.folder / "cache",
-            settings=[*SETTINGS, *_frontend_settings(self.model.card.frontend)],
+            settings=[*SETTINGS, *_frontend_settings(self.frontend.card)],
             device="cpu",
             plugins=self.plugins,
         )
@@ -107,14 +111,15 @@ class Trial:
 
     def clips(self, rows: np.ndarray) -> Tensor:
         """Spectrograms of some rows, (rows, 1, frames, mels)."""
-        return torch.from_numpy(np.ascontiguousarray(self.data.bank.features[rows]))[:, None]
+        return self.data.pictures(rows)
 
     def losses(self, graph: TrainingGraph) -> Iterator[tuple[Stage, dict[str, Tensor]]]:
         """The losses of the first batch in each stage, with gradients allowed and modes set as in that stage."""
         rows = stream(self.spec.seed, 1).permutation(self.data.train)[:BATCH]
         first = self.clips(rows)
+        trainable = trainable_parameters(graph)
         for index, stage in enumerate(plan_stages(self.spec, graph.method).stages):
-            freeze_others(graph, stage.trains)
+            freeze_others(graph, stage.trains, trainable)
             set_training_mode(graph, stage.trains)
             rng = stream(self.spec.seed, 1, index)
             wants_second = self.method.card.views == 2 and stage.augment
@@ -133,11 +138,10 @@ def _say_nothing(text: str) -> None:
     """Take a notice of a launcher whose run is one of many."""
 
 
-def _frontend_settings(frontend: str) -> list[str]:
+def _frontend_settings(card: FrontEndCard) -> list[str]:
     """Short clips where the front-end can make them, and masks that fit into its spectrograms."""
-    card = FRONTENDS.card(frontend)
     can_be_short = "seconds" in {field.name for field in dataclasses.fields(card.options)}
-    options: Any = build_options(card.options, {"seconds": SECONDS} if can_be_short else {}, f"front-end {frontend}")
+    options: Any = build_options(card.options, {"seconds": SECONDS} if can_be_short else {}, f"front-end {card.id}")
     frames, mels = options.shape
     widths = [f"specaug_time_width={min(WIDEST_MASK, frames)}", f"specaug_freq_width={min(WIDEST_MASK, mels)}"]
     return [*widths, *([f"frontend.seconds={SECONDS}"] if can_be_short else [])]

@@ -112,3 +112,12 @@ def test_wrong_words_are_refused_before_anything_is_measured(bench, words, messa
     captured = bench("models", "bench", *words, code=2)
     assert message in captured.err
     assert "1 of" not in captured.err
+
+
+def test_a_run_of_a_timm_backbone_follows_the_front_end(bench, small_data, small_cache, tmp_path):
+    words = "run --model timm:vit_tiny_patch16_224 --method ce --epochs 1 --set seconds=1.0 --set batch=8".split()
+    places = ["--data", small_data, "--cache", small_cache, "--home", tmp_path, "--format", "json"]
+    document = json.loads(bench(*words, *places).out)
+    assert document["spec"]["model"] == "timm:vit_tiny_patch16_224"
+    assert document["spec"]["model_options"] == {"stem": "sum", "frames": 98, "mels": 128}
+    assert document["metrics"]["last"]["4class"]["n"] == 12

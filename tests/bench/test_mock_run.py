@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from plugin_files import fresh_registries, method_text, write_plugin
+from plugin_files import FRONTEND, fresh_registries, method_text, write_plugin
 
 from bench.errors import SpecError
 from bench.mock.checks import CHECKS
@@ -180,7 +180,6 @@ WRONG_MODELS = {
     "classes": (SOUND_MODEL.replace("6, num_classes", "6, 7"), "build", "logits of 8 clips are (8, 7), not (8, 4)"),
     "count": (SOUND_MODEL.replace("=184", "=200"), "parameters", "has 184 parameters, but its card says 200"),
     "no-width": (SOUND_MODEL.replace("self.feature_dim = 6", "pass"), "build", "has no attribute 'feature_dim'"),
-    "frontend": (SOUND_MODEL.replace("parameters=", 'frontend="asd", parameters='), "card", "did you mean 'ast'?"),
     "hidden-state": (
         SOUND_MODEL.replace("self.feature_dim = 6", "self.feature_dim = 6; self.shift = torch.randn(4)").replace(
             "return self.classifier(self.features(x))", "return self.classifier(self.features(x)) + self.shift"
@@ -233,7 +232,7 @@ def test_a_failed_check_ends_with_exit_code_1(tmp_path, bench):
         (["--model", "asst"], "Unknown model 'asst': did you mean 'ast'?"),
         (["--model", "cnn6", "--method", "patchmix-cl"], "the model 'cnn6' has none"),
         (["--format", "yaml"], "Unknown format 'yaml'"),
-        (["--plugin", "mine.py"], "Name what is to be checked: --method ID or --model ID"),
+        (["--plugin", "mine.py"], "Name what is to be checked: --method ID, --model ID or --frontend ID"),
         (["--plugin", "mine.py", "--method", "mine"], "mine.py cannot be read"),
     ],
 )
@@ -245,6 +244,18 @@ def test_a_broken_plugin_is_refused_before_anything_is_checked(tmp_path):
     path = write_plugin(tmp_path / "mine.py", "import nothing_of_that_name")
     with pytest.raises(SpecError, match="line 1: ModuleNotFoundError"):
         outcomes(path)
+
+
+def test_a_model_whose_card_names_an_unknown_frontend_is_refused(tmp_path):
+    path = write_plugin(tmp_path / "small.py", SOUND_MODEL.replace("parameters=", 'frontend="asd", parameters='))
+    with pytest.raises(SpecError, match=r"Unknown front-end 'asd': did you mean 'ast'\?"):
+        outcomes(path, model="small", method="ce")
+
+
+def test_a_frontend_of_other_shape_and_options_passes(tmp_path):
+    path = write_plugin(tmp_path / "flat.py", FRONTEND.replace("LEVEL", "1.0"))
+    found = mock_run("ast", "ce", [path], checks=IN_ONE_PROCESS, frontend="flat")
+    assert [outcome.status for outcome in found] == ["passed"] * len(IN_ONE_PROCESS), found
 
 
 def test_checks_come_after_those_that_they_need():

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from cli_runs import SMALL_AST
-from plugin_files import fresh_registries, method_text, write_package, write_plugin
+from plugin_files import FRONTEND, fresh_registries, method_text, write_package, write_plugin
 
 from bench.card_checks import card_problems
 from bench.cards import FrontEndCard, MethodCard, ModelCard
@@ -301,37 +301,6 @@ def test_an_error_in_a_plugins_code_names_file_and_line(tmp_path, place, bench):
     err = one_line(bench(*place, "--plugin", path, code=1).err)
     assert f"The plug-in {path}, line {line}, failed: KeyError: 'nothing'." in err
     assert "internal error" not in err
-
-
-FRONTEND = """
-from dataclasses import dataclass
-
-import torch
-
-from bench.cards import FrontEndCard
-from bench.options import option
-from bench.registry import Registration
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    frames: int = option(12, "frames of a cycle", low=1)
-
-    @property
-    def shape(self):
-        return self.frames, 16
-
-
-class Flat:
-    def __init__(self, options):
-        self.shape = options.shape
-
-    def features(self, wave, rate, spans, *, name="the recording"):
-        return torch.full((len(spans), *self.shape), LEVEL)
-
-
-flat = Registration(FrontEndCard(id="flat", title="Flat", summary="A level.", options=Options, version=1), Flat)
-"""
 
 
 def test_features_of_a_frontend_whose_code_changed_are_made_anew(tmp_path, place, bench, small_data):

@@ -129,6 +129,18 @@ def test_a_submission_ranks_with_runs_and_does_not_touch_their_names(tmp_path, p
     assert all(row["differs"] == {} for row in section.rows)
 
 
+def test_a_submission_never_counts_as_reproduced_here(tmp_path, part):
+    home = tmp_path / "home"
+    stated = Statement(
+        system="ours", selection="best-test", model="ast", method="patchmix-cl", pretrain="imagenet+audioset"
+    )
+    enter(tmp_path, write_csv(tmp_path / "p.csv", random_rows(part)), part, stated, home)
+    store, pairs = Store.open(home), {("ast", "patchmix-cl")}
+    assert store.systems(pairs, "best-test") == []
+    store.import_run(write_run(home))
+    assert [system.runs for system in store.systems(pairs, "best-test")] == [1]
+
+
 def test_seeds_of_one_system_make_one_row(tmp_path, part):
     for seed in (1, 2, 3):
         path = write_csv(tmp_path / "p.csv", random_rows(part, seed))

@@ -124,7 +124,7 @@ def test_the_recipe_of_moummad_and_farrugia(id_, pretrain, lr):
 
 @pytest.mark.parametrize("id_", ["scl", "scl-hybrid"])
 def test_the_recipe_of_a_method_wins_over_that_of_the_model(bench, small_data, small_cache, tmp_path, id_):
-    words = ["run", "--model", "cnn6", "--method", id_, "--data", small_data, "--profile", "paper", "--dry-run"]
+    words = ["run", "--model", "resnet18", "--method", id_, "--data", small_data, "--profile", "paper", "--dry-run"]
     folders = ["--home", tmp_path, "--cache", small_cache]
     document = json.loads(bench(*words, *folders, "--set", "tau=0.1", "--format", "json").out)
     chosen = document["identity"]

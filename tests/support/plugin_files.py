@@ -51,6 +51,37 @@ GLOBAL_LOSS = (
 )
 
 
+FRONTEND = """
+from dataclasses import dataclass
+
+import torch
+
+from bench.cards import FrontEndCard
+from bench.options import option
+from bench.registry import Registration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    frames: int = option(40, "frames of a cycle", low=1)
+
+    @property
+    def shape(self):
+        return self.frames, 16
+
+
+class Flat:
+    def __init__(self, options):
+        self.shape = options.shape
+
+    def features(self, wave, rate, spans, *, name="the recording"):
+        return torch.full((len(spans), *self.shape), LEVEL)
+
+
+flat = Registration(FrontEndCard(id="flat", title="Flat", summary="A level.", options=Options, version=1), Flat)
+"""
+
+
 def method_text(
     id: str = "mine",  # noqa: A002
     *,

@@ -1,0 +1,100 @@
+"""Stages of a run: which epoch belongs to which, what is frozen, and what cannot be run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from bench.engine.stages import Plan, freeze_others, plan_stages, set_training_mode, trainable_parameters
+from bench.errors import SpecError
+from bench.spec import RunSpec
+from methods.base import Stage
+
+FIRST = Stage(name="training", epochs=3, lr=1e-3, weight_decay=0.0, schedule="cosine")
+PROBE = replace(FIRST, name="probe", epochs=2, trains=("classifier",))
+
+
+class Graph(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = nn.Module()
+        self.model.trunk = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+        self.model.classifier = nn.Linear(2, 4)
+        self.method = nn.Linear(2, 2)
+
+
+def spec(**changes) -> RunSpec:
+    fields = {"model": "ast", "method": "ce", "frontend": "ast", "dataset": "demo", "data_fingerprint": "0" * 64}
+    options = {"model_options": {}, "method_options": {}, "frontend_options": {}}
+    return RunSpec(**fields, **options, pretrain="none", frontend_version=1, **changes)
+
+
+@pytest.mark.parametrize(
+    ("done", "index", "before", "end"), [(0, 0, 0, 3), (2, 0, 0, 3), (3, 1, 3, 5), (4, 1, 3, 5), (5, 1, 3, 5)]
+)
+def test_an_epoch_belongs_to_one_stage(done, index, before, end):
+    place = Plan((FIRST, PROBE)).at(done)
+    assert (place.index, place.before, place.end) == (index, before, end)
+    assert Plan((FIRST, PROBE)).epochs == 5
+
+
+def test_a_method_without_stages_has_that_of_the_spec():
+    plan = plan_stages(spec(epochs=7, lr=0.5, schedule="steps", milestones="2,4", warmup_epochs=1), object())
+    (stage,) = plan.stages
+    assert (stage.epochs, stage.lr, stage.milestones, stage.warmup_epochs) == (7, 0.5, (2, 4), 1)
+    assert set(stage.trains) == {"encoder", "classifier", "method"}
+
+
+@pytest.mark.parametrize(
+    ("trains", "names"),
+    [
+        (("classifier",), {"model.classifier.weight", "model.classifier.bias"}),
+        (("method",), {"method.weight"}),
+        (("encoder",), {f"model.trunk.{k}.{n}" for k in (0, 1) for n in ("weight", "bias")}),
+    ],
+)
+def test_what_is_not_trained_is_frozen_and_comes_back(trains, names):
+    graph = Graph()
+    graph.method.bias.requires_grad_(False)
+    trainable = trainable_parameters(graph)
+    freeze_others(graph, trains, trainable)
+    assert {name for name, parameter in graph.named_parameters() if parameter.requires_grad} == names
+    freeze_others(graph, ("encoder", "classifier", "method"), trainable)
+    assert [n for n, parameter in graph.named_parameters() if not parameter.requires_grad] == ["method.bias"]
+
+
+def test_frozen_parts_keep_their_running_statistics():
+    graph = Graph()
+    set_training_mode(graph, ("classifier",))
+    before = graph.model.trunk[1].running_mean.clone()
+    graph.model.trunk(torch.randn(8, 2))
+    assert torch.equal(graph.model.trunk[1].running_mean, before)
+    assert graph.model.classifier.training
+    assert not graph.method.training
+
+
+class Staged:
+    def __init__(self, *stages: Stage) -> None:
+        self.planned = stages
+
+    def stages(self, first: Stage) -> tuple[Stage, ...]:
+        return self.planned
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ((), "last stage of method ce is not evaluated"),
+        ((PROBE, replace(FIRST, evaluated=False)), "last stage of method ce is not evaluated"),
+        ((replace(FIRST, trains=("head",)),), "Stage 'training' of method ce trains"),
+        ((replace(FIRST, trains=()),), "Stage 'training' of method ce trains"),
+        ((replace(FIRST, schedule="wobble"),), "has the schedule 'wobble'"),
+        ((replace(FIRST, epochs=0),), "has 0 epochs"),
+    ],
+)
+def test_stages_that_cannot_be_run_are_refused(stages, message):
+    with pytest.raises(SpecError, match=message):
+        plan_stages(spec(), Staged(*stages))
