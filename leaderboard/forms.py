@@ -19,13 +19,17 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a section: its head, the lines of a cell, and whether it is a number, takes spare room, may wrap."""
+    """A column of a section: its head, the lines of a cell, and whether it is a number, takes spare room, may wrap.
+
+    In terminals of fewer columns than ``least`` it is left out.
+    """
 
     head: str
     lines: Callable[[Row], Sequence[str]]
     number: bool = True
     share: int | None = None
     wrap: bool = False
+    least: int = 0
 
 
 def plain(text: object) -> str:

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "markdown", "latex", "csv", "json")
 LATER_FORMATS = ("html",)
-WIDE = 108
+MOST_ROWS = 100
+"""Systems of a section that a terminal gets: nobody reads more there, and laying out a row takes a millisecond."""
+WIDE = 124
 """Columns of a terminal from which mean and deviation share a line."""
 
 
@@ -69,6 +71,8 @@ def _names(row: Mapping[str, Any]) -> str:
 
 
 def _system(row: Row) -> list[str]:
+    if "reference" in row:
+        return [row["reference"]]
     lines = [f"{row['name']} (submitted)"] if row.get("name") else [_names(row)]
     if not row.get("name") and row["pretrain"] != "none":
         lines.append(f"from {row['pretrain']}")
@@ -89,16 +93,70 @@ def _one(name: str, form: Callable[[Any], str] = str) -> Callable[[Row], list[st
     return lambda row: ["–" if row[name] is None else form(row[name])]
 
 
+def _score(row: Row) -> list[str]:
+    return _mean("score")(row) + _ends(row["ci95"])
+
+
+def _ends(ends: Sequence[float] | None, sign: str = "") -> list[str]:
+    between = " to " if sign else "–"
+    return [] if ends is None else [f"({ends[0]:{sign}.1f}{between}{ends[1]:{sign}.1f})"]
+
+
+def _rate(side: str, sign: str = "") -> Callable[[Row], list[str]]:
+    """A rate, or a difference where there is a sign, with deviation and interval as far as it has them."""
+
+    def lines(row: Row) -> list[str]:
+        values = row[side]
+        std = values.get("std")
+        return [number(values["value"], sign)] + [f"± {number(std)}"] * (std is not None) + _ends(values["ci95"], sign)
+
+    return lines
+
+
+def _by_seed(row: Row) -> list[str]:
+    return [f"{seed}: {number(score)}" for seed, score in zip(row["seeds"], row["scores"], strict=True)]
+
+
+def _disjoint(row: Row) -> list[str]:
+    return [number(None if row["patient_disjoint"] is None else row["patient_disjoint"]["score"])]
+
+
 COLUMNS: Mapping[str, Sequence[Column]] = {
     "systems": (
-        Column("#", _one("rank")),
+        Column("#", lambda row: [str(row["rank"] or "")]),
         Column("system", _system, number=False, share=1, wrap=True),
         Column("seeds", _one("seeds", seeds)),
         Column("Sp", _mean("sp")),
         Column("Se", _mean("se")),
-        Column("Score", _mean("score")),
-        Column("2-class", _mean("score", "two_class")),
+        Column("Score", _score),
+        Column("disjoint", _disjoint),
+        Column("2-class", _mean("score", "two_class"), least=100),
         Column("optimism", lambda row: [number(row["optimism"], "+")]),
+    ),
+    "compared": (
+        Column("", _one("side"), number=False),
+        Column("system", _system, number=False, share=1, wrap=True),
+        Column("Score of each seed", _by_seed, number=False, share=1, wrap=True),
+        Column("optimism", lambda row: [number(row["optimism"], "+")]),
+    ),
+    "comparison": (
+        Column("", _one("what"), number=False, wrap=True),
+        Column("A", _rate("a")),
+        Column("B", _rate("b")),
+        Column("A − B", _rate("difference", "+")),
+    ),
+    "parts": (
+        Column("part", _one("part"), number=False),
+        Column("cycles", _one("cycles")),
+        Column("patients", _one("patients")),
+        Column("Sp", _mean("sp")),
+        Column("Se", _mean("se")),
+        Column("Score", _mean("score")),
+    ),
+    "recall": (
+        Column("class", _one("part"), number=False),
+        Column("cycles", _one("cycles")),
+        Column("recall", _mean("recall")),
     ),
     "failed": (
         Column("run", lambda row: [row["run_ids"][0]], number=False),
@@ -123,8 +181,14 @@ def _data_words(dataset: str, partial: str | None) -> str:
     return "simulated" if dataset == "demo" else partial or dataset
 
 
-def _columns(section: Section) -> list[Column]:
-    return [column for column in COLUMNS[section.kind] if column.head != "#" or section.ranked]
+def _columns(section: Section, width: int | None = None) -> list[Column]:
+    wide = [column for column in COLUMNS[section.kind] if width is None or width >= column.least]
+    return [column for column in wide if column.head != "#" or section.ranked]
+
+
+def _shown(section: Section, most: int | None = None) -> list[Row]:
+    """The rows to print: at most the first ``most``, and the one to compare them with."""
+    return [*section.rows[:most], *([section.reference] if section.reference else [])]
 
 
 def _cells(column: Column, row: Row, gap: str) -> str:
@@ -134,10 +198,20 @@ def _cells(column: Column, row: Row, gap: str) -> str:
 def _caption(table: Table) -> str:
     if table.name == "runs":
         return "Score: 4-class, last epoch, percent."
+    if table.name == "comparison":
+        return (
+            f"Selection rule: {table.protocol}. Percent; mean ± sample standard deviation over seeds; in brackets: "
+            "95 % interval over resampled test patients, the same ones for A and B. "
+            "Optimism: Score of best-test minus last."
+        )
+    if table.name == "parts":
+        return "Patient-disjoint: without the patients who were trained on too. Score: 4-class."
     return (
         f"Selection rule: {table.protocol}. Percent; mean ± sample standard deviation over seeds. "
-        "Score = (Sp + Se)/2; 2-class: its Score where any abnormal class is a hit; "
-        "optimism: Score of best-test minus last."
+        "Score = (Sp + Se)/2; 2-class (from 100 columns on): its Score where any abnormal class is a hit; "
+        "in brackets: 95 % interval of the mean Score over resampled test patients (not over seeds); "
+        "disjoint: Score without the patients that are trained on too; optimism: Score of best-test minus last. "
+        "Rows share a # where the interval of their paired difference from the first of them holds 0."
     )
 
 
@@ -155,10 +229,14 @@ def _terminal(table: Table, width: int | None, colour: bool) -> str:
 
 
 def _rich_section(section: Section, width: int) -> RenderableType:
-    columns = _columns(section)
+    columns = _columns(section, width)
     gap = "\u00a0" if width >= WIDE else "\n"
-    rows = [[_cells(column, row, gap if column.number else "\n") for column in columns] for row in section.rows]
-    return grid(section.title, columns, rows)
+    shown = _shown(section, MOST_ROWS if section.kind == "systems" else None)
+    rows = [[_cells(column, row, gap if column.number else "\n") for column in columns] for row in shown]
+    title = section.title
+    if section.kind == "systems" and len(section.rows) > MOST_ROWS:
+        title += f" (first {MOST_ROWS} of {len(section.rows)}; all with --format csv or json)"
+    return grid(title, columns, rows)
 
 
 # --- Markdown, LaTeX and CSV ------------------------------------------------------------------------------------
@@ -166,7 +244,7 @@ def _rich_section(section: Section, width: int) -> RenderableType:
 
 def _lines(section: Section, columns: Sequence[Column]) -> list[list[str]]:
     """The cells of a section, each on one line."""
-    return [[_cells(column, row, " " if column.number else "; ") for column in columns] for row in section.rows]
+    return [[_cells(column, row, " " if column.number else "; ") for column in columns] for row in _shown(section)]
 
 
 def _markdown(table: Table) -> str:

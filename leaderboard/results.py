@@ -81,6 +81,8 @@ class ResultDocument(TypedDict):
     """Of a submission: its file and hash, the stated selection rule, paper and notes."""
     best_above_min_se: NotRequired[dict[str, bool]]
     """By rule, whether the chosen epoch reached the least Se; a best epoch without it is best for want of another."""
+    patients_on_both_sides: NotRequired[list[str]]
+    """Patients with cycles in the training and in the test part of the set that the run was made on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,6 +267,9 @@ def validate(document: Mapping[str, Any] | Any, where: str) -> ResultDocument:
     for rule, metrics in document["metrics"].items():
         _check_rule(document, rule, metrics, where)
     _check_fields(document.get("best_above_min_se", {}), {}, f"{where}: best_above_min_se")
+    shared = document.get("patients_on_both_sides", [])
+    if not (isinstance(shared, list) and all(isinstance(patient, str) for patient in shared)):
+        raise ResultError(f"{where}: patients_on_both_sides is {_short(shared)}, but must list patients.")
     for number, row in enumerate(document["epochs"], start=1):
         _check_epoch(row, f"{where}: entry {number} of epochs")
     return cast(ResultDocument, document)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from leaderboard import schema
 from leaderboard.errors import ResultError
-from leaderboard.metrics import score_cycles
+from leaderboard.metrics import CLASSES, predicted_classes, score_cycles
 from leaderboard.predictions import CycleSet, Key
 from leaderboard.results import RULES, SCHEMA, ResultDocument, RunResult, kind_of
 
@@ -38,6 +38,8 @@ _KNOWN = frozenset({"schema", "kind", *_DOCUMENT_COLUMNS, "metrics", "epochs", "
 """Fields that have columns or tables; others are kept together."""
 
 _EPOCH_COLUMNS = ("epoch", "loss", "lr", "seconds", "cycles_per_second", "test", "val")
+_AT_ONCE = 500
+"""Runs asked for in one statement: databases limit its parameters."""
 METRIC_COLUMNS = ("sp", "se", "score", "confusion", "n", "epoch")
 
 
@@ -174,11 +176,35 @@ def read_predictions_of(session: Session, run_id: str, rule: str) -> tuple[Cycle
     row = session.get(schema.PredictionRow, (run_id, rule))
     if row is None:
         raise ResultError(f"The run {run_id} has no predictions under the rule '{rule}'.")
-    cycles = session.get_one(schema.CycleSetRow, row.cycle_set)
-    keys: tuple[Key, ...] = tuple(zip(cycles.recordings, cycles.cycles, strict=True))
-    found = CycleSet(keys, tuple(cycles.labels), tuple(cycles.patients), tuple(cycles.devices))
-    scores = np.frombuffer(row.scores, dtype=row.dtype).reshape(cycles.n, -1)
-    return found, scores.astype(np.float64)
+    cycles = _cycle_set(session, row.cycle_set)
+    return cycles, _unpacked(row.scores, row.dtype)
+
+
+def _cycle_set(session: Session, cycle_set: str) -> CycleSet:
+    row = session.get_one(schema.CycleSetRow, cycle_set)
+    keys: tuple[Key, ...] = tuple(zip(row.recordings, row.cycles, strict=True))
+    return CycleSet(keys, tuple(row.labels), tuple(row.patients), tuple(row.devices))
+
+
+def _unpacked(scores: bytes, dtype: str) -> NDArray[np.float64]:
+    return np.frombuffer(scores, dtype=dtype).reshape(-1, len(CLASSES)).astype(np.float64)
+
+
+def read_choices_of(
+    session: Session, run_ids: Sequence[str], rule: str
+) -> dict[str, tuple[CycleSet, NDArray[np.int64]]]:
+    """The judged cycles and the chosen classes of those of the runs that have predictions under the rule, by run id."""
+    row = schema.PredictionRow
+    found: dict[str, tuple[CycleSet, NDArray[np.int64]]] = {}
+    sets: dict[str, CycleSet] = {}
+    for start in range(0, len(run_ids), _AT_ONCE):
+        part = row.run_id.in_(run_ids[start : start + _AT_ONCE])
+        query = sa.select(row.run_id, row.cycle_set, row.dtype, row.scores).where(row.rule == rule, part)
+        for run_id, cycle_set, dtype, scores in session.execute(query):
+            if cycle_set not in sets:
+                sets[cycle_set] = _cycle_set(session, cycle_set)
+            found[run_id] = (sets[cycle_set], predicted_classes(_unpacked(scores, dtype)))
+    return found
 
 
 def document_of(session: Session, run: schema.Run) -> ResultDocument:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import gc
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -20,7 +21,30 @@ from leaderboard.errors import ResultError
 from leaderboard.metrics import Metrics, score_cycles
 from leaderboard.predictions import CycleSet
 from leaderboard.results import ResultDocument, RunResult, read_result
-from leaderboard.rows import METRIC_COLUMNS, Imported, document_of, put, read_predictions_of, result_of
+from leaderboard.rows import (
+    METRIC_COLUMNS,
+    Imported,
+    document_of,
+    put,
+    read_choices_of,
+    read_predictions_of,
+    result_of,
+)
+
+_NUMBERS = tuple(name for name in METRIC_COLUMNS if name != "confusion")
+"""What tables need of the metrics: reading thousands of confusion matrices would take longer than all the rest."""
+
+
+@contextlib.contextmanager
+def collector_paused() -> Iterator[None]:
+    """No garbage collection: of the many small values of a large board none is garbage, and looking takes as long."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @dataclass(frozen=True)
@@ -40,7 +64,7 @@ class BoardRun:
         spec: The identity fields of its spec.
         kind: ``run``, or ``submission`` for a system from outside.
         extra: Fields of its result without a column of their own.
-        metrics: By selection rule, then by judged.
+        metrics: By selection rule, then by judged: Sp, Se, Score, number of cycles and epoch.
     """
 
     run_id: str
@@ -160,16 +184,18 @@ class Store:
         with self.session(write=True) as session:
             return put(session, result, anew=anew)
 
+    @collector_paused()
     def runs(self) -> list[BoardRun]:
         """All runs with their metrics, oldest first."""
         names = [attribute.name for attribute in fields(BoardRun) if attribute.name != "metrics"]
         columns = [getattr(schema.Run, name) for name in names]
         with self.session() as session:
-            rows = session.execute(sa.select(*columns).order_by(schema.Run.created, schema.Run.run_id)).all()
-            found = {row.run_id: BoardRun(**dict(zip(names, row, strict=True))) for row in rows}
-            for row in session.execute(sa.select(*schema.MetricRow.__table__.columns)):
-                by_judged = found[row.run_id].metrics.setdefault(row.rule, {})
-                by_judged[row.judged] = {name: getattr(row, name) for name in METRIC_COLUMNS}
+            connection = session.connection()  # plain rows: the ORM would take as long again
+            rows = connection.execute(sa.select(*columns).order_by(schema.Run.created, schema.Run.run_id)).all()
+            found = {row[0]: BoardRun(*row) for row in rows}
+            place = [getattr(schema.MetricRow, name) for name in ("run_id", "rule", "judged", *_NUMBERS)]
+            for run_id, rule, judged, *numbers in connection.execute(sa.select(*place)).all():
+                found[run_id].metrics.setdefault(rule, {})[judged] = dict(zip(_NUMBERS, numbers, strict=True))
         return list(found.values())
 
     def systems(self, pairs: Collection[tuple[str, str]], rule: str) -> list[BoardSystem]:
@@ -208,6 +234,15 @@ class Store:
         )
         with self.session() as session:
             return [BoardScore(*row) for row in session.execute(query)]
+
+    def chosen(self, run_ids: Sequence[str], rule: str) -> dict[str, tuple[CycleSet, NDArray[np.int64]]]:
+        """The judged cycles and the chosen class of each, of those of the runs that have predictions under the rule.
+
+        Returns:
+            By run id; runs on the same cycles share one cycle set.
+        """
+        with self.session() as session:
+            return read_choices_of(session, run_ids, rule)
 
     def find(self, text: str) -> str:
         """The id of the run that a text means: its id, or the beginning of just one.

@@ -2,19 +2,22 @@
 
 A row is a *system*: the runs whose specs differ in nothing but the seed. Its numbers are means over those runs under
 one selection rule; each seed is listed, and ± is the sample standard deviation (none for a single seed). Ranks are
-given by the mean 4-class Score within one rule, to finished runs on the whole of ICBHI 2017 alone; runs on a part of
-it, on simulated data, and failed ones stand in sections of their own.
+given by the mean 4-class Score within one rule, to finished runs on the whole of ICBHI 2017 alone, and shared by the
+rows of a tie group (leaderboard.statistics); runs on a part of it, on simulated data, and failed ones stand in sections
+of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean, stdev
 from typing import Any
 
+from leaderboard.breakdown import ALL_NORMAL, mean_of_known, optimism
 from leaderboard.results import RULES, Rule
-from leaderboard.store import BoardRun, Store
+from leaderboard.standing import EMPTY, add_statistics, give_places
+from leaderboard.statistics import seed_spread
+from leaderboard.store import BoardRun, Store, collector_paused
 
 OFFICIAL = "ICBHI 2017, official split"
 SIMULATED = "simulated"
@@ -32,12 +35,14 @@ class Section:
         kind: Which columns the renderers show: ``systems``, ``runs`` or ``failed``.
         rows: Plain values by name.
         ranked: Whether the rows carry ranks.
+        reference: A row to compare with that no run stands behind; not among ``rows``.
     """
 
     title: str
     kind: str
     rows: Sequence[Row]
     ranked: bool = False
+    reference: Row | None = None
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,15 @@ class Table:
         return {
             "table": self.name,
             "protocol": self.protocol,
-            "sections": [{"title": s.title, "ranked": s.ranked, "rows": list(s.rows)} for s in self.sections],
+            "sections": [
+                {"title": s.title, "ranked": s.ranked, "rows": list(s.rows), "reference": s.reference}
+                for s in self.sections
+            ],
             "notes": list(self.notes),
         }
 
 
+@collector_paused()
 def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = True) -> Table:
     """The board under one selection rule.
 
@@ -76,12 +85,13 @@ def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = T
     """
     runs = store.runs()
     shown = [run for run in runs if protocol in run.metrics]
-    sections = [_systems_section(title, part, protocol) for title, part in _split(shown, _section_title)]
+    sections = [_systems_section(title, part, protocol) for title, part in _split(shown, section_title)]
     sections.sort(key=lambda section: (not section.ranked, section.title == SIMULATED, section.title))
+    notes = add_statistics(store, shown, [row for section in sections for row in section.rows], protocol)
     broken = [_failed_row(run) for run in runs if run.status == "failed"]
     if failed and broken:
         sections.append(Section(FAILED, "failed", broken))
-    return Table("leaderboard", protocol, sections, _notes(runs, protocol))
+    return Table("leaderboard", protocol, sections, [*_notes(runs, protocol), *notes])
 
 
 def runs_table(store: Store) -> Table:
@@ -93,7 +103,7 @@ def runs_table(store: Store) -> Table:
 def _notes(runs: Sequence[BoardRun], protocol: Rule) -> list[str]:
     finished = [run for run in runs if run.status == "finished"]
     without = sum(protocol not in run.metrics for run in finished)
-    simulated = any(_section_title(run) == SIMULATED for run in finished)
+    simulated = any(section_title(run) == SIMULATED for run in finished)
     below = [run.run_id for run in finished if _below_min_se(run, protocol)]
     notes = ["Simulated data prove the pipeline, never a method."] if simulated else []
     if without:
@@ -111,7 +121,8 @@ def _split(runs: Iterable[BoardRun], key: Callable[[BoardRun], str]) -> list[tup
     return list(parts.items())
 
 
-def _section_title(run: BoardRun) -> str:
+def section_title(run: BoardRun) -> str:
+    """What a run may be compared with: the runs whose title is the same."""
     dataset, split = run.spec["dataset"], run.spec["split"]
     if dataset == "demo":
         return SIMULATED
@@ -126,25 +137,23 @@ def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Se
     ranked = title == OFFICIAL
     rows = [_system_row(seeds, protocol) for _, seeds in _split(runs, lambda run: run.system)]
     rows.sort(key=lambda row: (-row["score"], row["name"] or "", row["model"], row["method"]))
-    _name_differences(rows)
+    name_differences(rows)
     if ranked:
-        _give_ranks(rows)
-    return Section(title, "systems", rows, ranked)
+        give_places(rows)
+    return Section(title, "systems", rows, ranked, _reference_row() if ranked else None)
 
 
-def _give_ranks(rows: Sequence[Row]) -> None:
-    """Number rows that are sorted by Score; equal Scores share a rank."""
-    first: dict[float, int] = {}
-    for place, row in enumerate(rows, start=1):
-        row["rank"] = first.setdefault(row["score"], place)
+def _reference_row() -> Row:
+    views = {"two_class": dict(ALL_NORMAL), "patient_disjoint": dict(ALL_NORMAL)}
+    return {**EMPTY, "reference": "every cycle called normal", "seeds": [], **ALL_NORMAL, **views, "optimism": None}
 
 
 def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
     runs = sorted(runs, key=lambda run: (run.spec["seed"], run.run_id))
     spec = runs[0].spec
-    gaps = [_score(run, "best-test") - _score(run, "last") for run in runs if {"best-test", "last"} <= set(run.metrics)]
+    gaps = [optimism(run) for run in runs]
     return {
-        "rank": None,
+        **EMPTY,
         "kind": runs[0].kind,
         "name": spec.get("system"),
         **{name: spec[name] for name in ("model", "method", "pretrain")},
@@ -153,7 +162,9 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
         "run_ids": [run.run_id for run in runs],
         **_means(runs, protocol, "4class"),
         "two_class": _means(runs, protocol, "2class"),
-        "optimism": fmean(gaps) if gaps else None,
+        "scores": [run.metrics[protocol]["4class"]["score"] for run in runs],
+        "optimism": mean_of_known(gaps),
+        "optimisms": gaps,
         "epochs": spec.get("epochs"),
         "selected_epochs": [run.metrics[protocol]["4class"]["epoch"] for run in runs],
         "below_min_se": [run.spec["seed"] for run in runs if _below_min_se(run, protocol)],
@@ -170,30 +181,31 @@ def _below_min_se(run: BoardRun, rule: str) -> bool:
     return rule != "last" and not above
 
 
-def _score(run: BoardRun, rule: str) -> float:
-    return float(run.metrics[rule]["4class"]["score"])
-
-
 def _means(runs: Sequence[BoardRun], rule: str, judged: str) -> Row:
     found: Row = {}
     for name in ("sp", "se", "score"):
-        values = [run.metrics[rule][judged][name] for run in runs]
-        found[name] = fmean(values)
-        found[f"{name}_std"] = stdev(values) if len(values) > 1 else None
+        spread = seed_spread([run.metrics[rule][judged][name] for run in runs])
+        found[name], found[f"{name}_std"] = spread.mean, spread.std
     return found
 
 
-def _name_differences(rows: Sequence[Row]) -> None:
+def name_differences(rows: Sequence[Row]) -> None:
     """Say, in rows of one model, method and pretraining, which other fields of their specs tell them apart."""
     groups: dict[tuple[str | None, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["name"], row["model"], row["method"], row["pretrain"]), []).append(row)
     for group in groups.values():
-        specs = [flat(row["spec"]) for row in group]
-        names = sorted({name for spec in specs for name in spec})
-        telling = [name for name in names if len({repr(spec.get(name)) for spec in specs}) > 1]
+        unlike = _telling([row["spec"] for row in group])
+        specs = [flat({name: row["spec"][name] for name in unlike if name in row["spec"]}) for row in group]
+        telling = _telling(specs)
         for row, spec in zip(group, specs, strict=True):
             row["differs"] = {name: spec.get(name) for name in telling}
+
+
+def _telling(specs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the fields that are not the same in all of the specs."""
+    names = sorted({name for spec in specs for name in spec})
+    return [name for name in names if len({repr(spec.get(name)) for spec in specs}) > 1]
 
 
 def flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from bench.cli import board_exchange
-from bench.cli.later import later
 from bench.cli.output import notice, print_json, print_text, stderr
+from bench.cli.report import check_word
 from bench.errors import StoreError
 from bench.paths import board_location, home_folder
 
@@ -49,15 +49,21 @@ def show(
 
     Example:  bench board show 3f2a --format json
     """
-    from leaderboard.render import check_format, run_table
+    from leaderboard.parts import parts_table
+    from leaderboard.render import check_format, render, run_table
     from leaderboard.store import Store
 
     check_format(output, SHOW_FORMATS)
-    document = Store.open(board_location(home_folder(home))).run(run)
+    store = Store.open(board_location(home_folder(home)))
+    document = store.run(run)
     if output == "json":
         print_json(document)
-    else:
-        print_text(run_table(document, colour=sys.stdout.isatty()))
+        return
+    colour = sys.stdout.isatty()
+    print_text(run_table(document, colour=colour))
+    parts = parts_table(store, document)
+    if parts.sections:
+        print_text("\n" + render(parts, colour=colour))
 
 
 def rebuild(home: Home = None) -> None:
@@ -96,19 +102,43 @@ def rebuild(home: Home = None) -> None:
         )
 
 
-LATER = {
-    "compare": "Compare two systems on the same cycles, with an interval over patients.",
-}
+def compare(
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="A run's id, its beginning, model/method, or a submission's name.")
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="What to compare it with.")],
+    protocol: Annotated[
+        str, typer.Option(help="Selection rule of the numbers: last, best-test or best-val.", metavar="RULE")
+    ] = "last",
+    single: Annotated[
+        bool, typer.Option("--single", help="Compare the two runs alone, not all seeds of their systems.")
+    ] = False,
+    home: Home = None,
+    output: Format = "table",
+) -> None:
+    """Compare two systems on the same cycles: the difference of their Scores with an interval over patients.
 
+    A run stands for its system: runs that differ in the seed alone are taken together.
 
-def _add_later(group: typer.Typer, name: str, purpose: str) -> None:
-    def command(
-        words: Annotated[list[str] | None, typer.Argument(metavar="...", help="Not read yet.")] = None,
-    ) -> None:
-        raise later(f"bench board {name}")
+    Example:  bench board compare 3f2a ast/ce --protocol best-test
+    """
+    from leaderboard.comparison import compare as compare_systems
+    from leaderboard.comparison import comparison_table, runs_of
+    from leaderboard.render import check_format, render
+    from leaderboard.results import RULES
+    from leaderboard.store import Store
 
-    settings: dict[str, Any] = {"ignore_unknown_options": True}
-    group.command(name, help=f"{purpose} (Not in this version.)", context_settings=settings)(command)
+    check_format(output, SHOW_FORMATS)
+    check_word("protocol", protocol, RULES)
+    rule = next(known for known in RULES if known == protocol)
+    store = Store.open(board_location(home_folder(home)))
+    board = store.runs()
+    of_a, of_b = (runs_of(store, board, text, rule, single=single) for text in (a, b))
+    found = compare_systems(store, of_a, of_b, rule)
+    if output == "json":
+        print_json(found.to_json())
+    else:
+        print_text(render(comparison_table(found), colour=sys.stdout.isatty()))
 
 
 def register(app: typer.Typer) -> None:
@@ -116,8 +146,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="What is remembered of each run.", no_args_is_help=True)
     group.command("list")(list_runs)
     group.command()(show)
+    group.command()(compare)
     group.command()(rebuild)
-    for name, purpose in LATER.items():
-        _add_later(group, name, purpose)
     board_exchange.register(group)
     app.add_typer(group, name="board")

@@ -49,6 +49,7 @@ def write_run_result(spec: RunSpec, data: RunData, outcome: Outcome, folder: Pat
         "metrics": metrics,
         # An epoch that never reached the official Se threshold can be "best" only for want of another.
         "best_above_min_se": {rule: choice.eligible for rule, choice in outcome.selection.choices.items()},
+        "patients_on_both_sides": patients_on_both_sides(data, cycles),
         "epochs": position.epochs,
         "predictions": files,
         "seconds": position.seconds,
@@ -93,6 +94,12 @@ def test_cycles(data: RunData) -> CycleSet:
         patients=tuple(recording.patient for recording in recordings),
         devices=tuple(recording.device for recording in recordings),
     )
+
+
+def patients_on_both_sides(data: RunData, cycles: CycleSet) -> list[str]:
+    """Patients of the judged cycles who have cycles in the training part too (held-out ones included)."""
+    trained = {data.recordings[name].patient for rows in (data.train, data.val) for name, _ in data.keys(rows)}
+    return sorted(trained & set(cycles.patients))
 
 
 def _common(spec: RunSpec, processes: int) -> dict[str, Any]:

@@ -111,6 +111,27 @@ def test_the_document_of_a_submission(bench, data, tmp_path):
     assert json.loads(bench("board", "show", document["run_id"], "--format", "json").out)["kind"] == "submission"
 
 
+def test_a_submission_is_compared_by_its_name_and_has_its_intervals(bench, data, tmp_path):
+    part = part_of_folder(data)
+    for seed, name in enumerate(("our [CRNN]", "theirs")):
+        path = write_predictions(tmp_path / f"{seed}.csv", part, seed)
+        document = json.loads(
+            submit(bench, path, "--system", name, "--selection", "last", "--data", data, "--format", "json").out
+        )
+    found = json.loads(bench("board", "compare", "our [CRNN]", "theirs", "--format", "json").out)
+    assert [found[side]["name"] for side in "ab"] == ["our [CRNN]", "theirs"]
+    scores = {view: judged["4class"]["score"] for view, judged in document["metrics"].items()}
+    for view, score in scores.items():
+        assert found["b"]["views"][view]["4class"]["score"]["value"] == pytest.approx(score, abs=1e-9)
+    text = one_line(bench("board", "compare", "our [CRNN]", "theirs").out)
+    assert "our [CRNN] (submitted)" in text
+    assert "A (our [CRNN])" in text
+    rows = json.loads(bench("report", "leaderboard", "--format", "json").out)["sections"][0]["rows"]
+    row = next(row for row in rows if row["name"] == "theirs")
+    assert row["ci95"][0] <= row["score"] <= row["ci95"][1]
+    assert row["patient_disjoint"]["score"] == pytest.approx(scores["patient-disjoint"], abs=1e-9)
+
+
 def test_the_table_of_a_submission_and_the_second_time(bench, data, tmp_path):
     path = write_predictions(tmp_path / "p.csv", part_of_folder(data))
     words = [path, "--system", "x", "--selection", "last", "--data", data]

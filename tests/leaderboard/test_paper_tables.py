@@ -5,11 +5,16 @@ import statistics
 import time
 
 import pytest
+import sqlalchemy as sa
 from board_runs import write_run
 
+from leaderboard.breakdown import counts_of
 from leaderboard.paper_tables import paper_table
 from leaderboard.published import TABLES, printed_table
+from leaderboard.schema import PredictionRow
+from leaderboard.statistics import cluster_bootstrap
 from leaderboard.store import Store
+from leaderboard.tables import leaderboard_table
 
 CL = {"alpha": 1.0, "tau": 0.06, "beta": 1.0, "mix": "patch", "negatives": "all", "target": "stop-z"}
 RECIPE = {"epochs": 50, "lr": 5e-5, "method_options.alpha": 1.0}
@@ -89,6 +94,29 @@ def test_two_class_rows_show_the_binary_numbers_of_the_same_runs(tmp_path):
     judged = document["metrics"]["best-test"]
     assert (strict["se"], binary["se"]) == (judged["4class"]["se"], judged["2class"]["se"])
     assert rows["patchmix-cl-2class"]["delta"] == pytest.approx(judged["2class"]["score"] - 68.71)
+
+
+@pytest.mark.parametrize("rule", ["best-test", "last"])
+def test_intervals_are_those_of_the_leaderboard(tmp_path, rule):
+    store, _ = board(tmp_path, *(run(seed=seed) for seed in (1, 2, 3)), run(seed=1, method="ce"))
+    rows = rows_of(store, "table3", protocol=rule)
+    strict, binary = (rows[name]["reproduced"] for name in ("patchmix-cl", "patchmix-cl-2class"))
+    (system,) = (row for row in leaderboard_table(store, rule).sections[0].rows if row["run_ids"] == strict["run_ids"])
+    assert strict["ci95"] == pytest.approx(system["ci95"], abs=1e-9)
+    runs = [run for run in store.runs() if run.run_id in strict["run_ids"]]
+    found = cluster_bootstrap(counts_of(store, runs, rule).by_patient, judged="2class").score
+    assert binary["ci95"] == pytest.approx([found.lo, found.hi], abs=1e-9)
+    assert binary["ci95"] != strict["ci95"]
+    for shown in (strict, binary):
+        assert shown["ci95"][0] < shown["score"] < shown["ci95"][1]
+
+
+def test_without_the_predictions_of_every_run_there_is_no_interval(tmp_path):
+    store, documents = board(tmp_path, *(run(seed=seed) for seed in (1, 2)))
+    with store.session(write=True) as session:
+        session.execute(sa.delete(PredictionRow).where(PredictionRow.run_id == documents[0]["run_id"]))
+    found = rows_of(store)["cl-patch"]["reproduced"]
+    assert (found["seeds"], found["ci95"]) == ([1, 2], None)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +204,7 @@ def test_a_table_of_a_large_board_is_quick(tmp_path, own_system):
     system = "printf('%064x', i)" if own_system else "printf('%064x', i / 5)"
     with store.session(write=True) as session:
         connection = session.connection().connection.dbapi_connection
-        for table in ("runs", "metrics"):
+        for table in ("runs", "metrics", "predictions"):
             info = connection.execute(f"PRAGMA table_info({table})")
             columns = {row[1]: {"run_id": "printf('%016x', i)", "system": system}.get(row[1], row[1]) for row in info}
             connection.execute(
@@ -186,4 +214,6 @@ def test_a_table_of_a_large_board_is_quick(tmp_path, own_system):
     start = time.process_time()
     rows = rows_of(store, "table3")
     assert time.process_time() - start < 1.0
-    assert len(rows["patchmix-cl"]["reproduced"]["run_ids"]) == (1 if own_system else 5)
+    shown = rows["patchmix-cl"]["reproduced"]
+    assert len(shown["run_ids"]) == (1 if own_system else 5)
+    assert shown["ci95"] is not None

@@ -39,6 +39,7 @@ def test_a_terminal_of_any_usual_width_is_kept_to_and_shows_the_numbers_whole(st
     if name == "leaderboard":
         row = table.sections[0].rows[0]
         assert f"{row['score']:.2f}" in text
+        assert f"({row['ci95'][0]:.1f}–{row['ci95'][1]:.1f})" in text
         assert f"± {table.sections[0].rows[-1]['score_std'] or row['score_std']:.2f}" in text.replace("\u00a0", " ")
         for word in (
             "efficientnet-b0",
@@ -48,6 +49,7 @@ def test_a_terminal_of_any_usual_width_is_kept_to_and_shows_the_numbers_whole(st
             "simulated",
             "failed runs",
             "step",
+            "disjoint",
         ):
             assert word in text
     else:
@@ -83,7 +85,10 @@ def test_markdown_has_a_table_for_each_section(store):
     for section in table.sections:
         assert f"## {section.title}\n" in text
     bars = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(bars) == sum(len(section.rows) + 2 for section in table.sections)
+    references = sum(section.reference is not None for section in table.sections)
+    assert references == 1
+    assert len(bars) == references + sum(len(section.rows) + 2 for section in table.sections)
+    assert "| every cycle called normal |" in text
 
 
 def test_an_empty_board_says_so():
@@ -139,7 +144,9 @@ def test_latex_has_a_tabular_for_each_section(store):
     for section in table.sections:
         assert f"\\caption{{{section.title}}}" in text
     lines = [line for line in text.splitlines() if line.endswith(" \\\\")]
-    assert len(lines) == sum(len(section.rows) + 1 for section in table.sections)
+    references = sum(section.reference is not None for section in table.sections)
+    assert references == 1
+    assert len(lines) == references + sum(len(section.rows) + 1 for section in table.sections)
     assert "efficientnet-b0 + patchmix-cl" in text
     assert "$\\pm$" in text
 
@@ -165,3 +172,16 @@ def test_seeds_in_print(values, text):
 
 def test_control_characters_are_shown_as_question_marks():
     assert plain("a\x00b\nc\u202e") == "a?b?c?"
+
+
+def test_a_long_board_is_cut_for_the_terminal_alone_and_says_so(store):
+    table = leaderboard_table(store)
+    section = table.sections[0]
+    rows = [{**section.rows[0], "model": f"model{number:03d}"} for number in range(130)]
+    long = Table("leaderboard", "last", [Section(section.title, "systems", rows, ranked=True)])
+    shown = render(long, "table", width=160)
+    assert "(first 100 of 130; all with --format csv or json)" in " ".join(shown.split())
+    assert "model099" in shown
+    assert "model100" not in shown
+    for form in ("csv", "json", "markdown"):
+        assert "model129" in render(long, form)

@@ -98,6 +98,8 @@ def test_an_epoch_that_does_not_add_up_is_named(folder):
         (lambda d: d.update(epochs={}), "epochs is {}, but must be list"),
         (lambda d: d["epochs"].append(3), "entry 3 of epochs is 3"),
         (lambda d: d.update(best_above_min_se=[1]), "best_above_min_se is"),
+        (lambda d: d.update(patients_on_both_sides="156"), "patients_on_both_sides is '156', but must list patients"),
+        (lambda d: d.update(patients_on_both_sides=[156]), "must list patients"),
         (lambda d: d.update(seconds=float("inf")), "seconds is inf"),
     ],
 )

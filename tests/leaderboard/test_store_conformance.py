@@ -78,7 +78,8 @@ class Place:
             assert set(run.metrics) == {"last", "best-test"}
             assert len(document["epochs"]) == 2
             for rule, metrics in run.metrics.items():
-                assert document["metrics"][rule] == metrics
+                for judged, told in document["metrics"][rule].items():
+                    assert {**metrics[judged], "confusion": told["confusion"]} == told
         if self.url.get_backend_name() == "sqlite" and (self.home / "leaderboard.sqlite").exists():
             assert self.run("PRAGMA integrity_check") == [("ok",)]
             assert self.run("PRAGMA foreign_key_check") == []

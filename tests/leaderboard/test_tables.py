@@ -43,6 +43,7 @@ def test_seeds_of_one_spec_make_one_row(tmp_path):
     assert row["two_class"]["se"] == pytest.approx(statistics.fmean(binary), abs=1e-12)
     gaps = [b - s for b, s in zip(best, scores, strict=True)]
     assert row["optimism"] == pytest.approx(statistics.fmean(gaps), abs=1e-12)
+    assert (row["scores"], row["optimisms"]) == ([scores[i] for i in (1, 2, 0)], [gaps[i] for i in (1, 2, 0)])
     assert (row["rank"], row["epochs"], row["cycles"]) == (1, 2, 60)
 
 
@@ -79,8 +80,8 @@ def test_only_full_icbhi_is_ranked(tmp_path):
     sections = by_title(leaderboard_table(store))
     assert list(sections) == ["ICBHI 2017, official split", part, "simulated", "failed runs"]
     assert [section.ranked for section in sections.values()] == [True, False, False, False]
-    ranks = [row["rank"] for row in sections["ICBHI 2017, official split"].rows]
-    assert ranks == [1, 2]
+    assert [row["place"] for row in sections["ICBHI 2017, official split"].rows] == [1, 2]
+    assert [section.reference is not None for section in sections.values()] == [True, False, False, False]
     for title in (part, "simulated", "failed runs"):
         assert [row["rank"] for row in sections[title].rows] == [None]
     assert sections["failed runs"].rows[0]["error"] == "The loss is nan."
@@ -91,7 +92,7 @@ def test_failed_runs_may_be_left_out(tmp_path):
     assert leaderboard_table(store, failed=False).sections == []
 
 
-def test_rows_are_sorted_by_score_and_equal_scores_share_a_rank(tmp_path):
+def test_rows_are_sorted_by_score_and_equal_scores_share_a_place(tmp_path):
     store, _ = board(
         tmp_path,
         {"seed": 1, "method": "ce"},
@@ -101,8 +102,8 @@ def test_rows_are_sorted_by_score_and_equal_scores_share_a_rank(tmp_path):
     rows = leaderboard_table(store).sections[0].rows
     scores = [row["score"] for row in rows]
     assert scores == sorted(scores, reverse=True)
-    assert [row["rank"] for row in rows] == [1 + sum(other > score for other in scores) for score in scores]
-    assert len({row["rank"] for row in rows}) < len(rows)
+    assert [row["place"] for row in rows] == [1 + sum(other > score for other in scores) for score in scores]
+    assert len({row["place"] for row in rows}) < len(rows)
 
 
 def test_each_protocol_shows_its_own_numbers(tmp_path):

@@ -43,10 +43,10 @@ def spec(**changes: Any) -> dict[str, Any]:
     return {**base, **changes}
 
 
-def scores_for(seed: int, rule: str, n: int = CYCLES) -> np.ndarray:
+def scores_for(seed: int, rule: str, n: int = CYCLES, skill: float = 1.5) -> np.ndarray:
     """Scores of some skill, float32 values as a model gives them."""
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{seed}:{rule}".encode()).digest()[:8], "little"))
-    scores = rng.standard_normal((n, 4)) + 1.5 * np.eye(4)[list(cycle_set(n).labels)]
+    scores = rng.standard_normal((n, 4)) + skill * np.eye(4)[list(cycle_set(n).labels)]
     return scores.astype(np.float32)
 
 
@@ -88,6 +88,8 @@ def write_run(
     salt: int = 0,
     failed: str | None = None,
     cycles: CycleSet | None = None,
+    skill: float = 1.5,
+    result: dict[str, Any] | None = None,
     **fields: Any,
 ) -> Path:
     """Write a whole run folder.
@@ -97,25 +99,29 @@ def write_run(
         rules: Selection rules that have metrics.
         salt: Changes the scores but not the spec.
         failed: What the run failed with.
-        cycles: What it was judged on; :func:`cycle_set` by default.
+        cycles: The judged cycles; :func:`cycle_set` by default.
+        skill: How often the scores are right: 0 is chance, 1.5 about two in three.
+        result: Fields of the result document.
         **fields: Fields of the spec.
     """
     values = spec(**fields)
-    result = document(values, failed=failed)
-    folder = home / "runs" / str(result["run_id"])
+    told = document(values, failed=failed, **(result or {}))
+    folder = home / "runs" / str(told["run_id"])
     if not failed:
-        add_metrics(folder, result, rules, salt, cycles or cycle_set())
+        add_metrics(folder, told, rules, salt, cycles or cycle_set(), skill)
     folder.mkdir(parents=True, exist_ok=True)
-    write_result(folder, result)
+    write_result(folder, told)
     return folder
 
 
-def add_metrics(folder: Path, result: dict[str, Any], rules: tuple[str, ...], salt: int, cycles: CycleSet) -> None:
+def add_metrics(
+    folder: Path, result: dict[str, Any], rules: tuple[str, ...], salt: int, cycles: CycleSet, skill: float
+) -> None:
     """Write cycles and predictions, and put what follows from them into the document."""
     seed = result["spec"]["seed"] + 1000 * salt
     write_cycles(folder / "test-cycles.csv", cycles)
     for number, rule in enumerate(rules, start=1):
-        scores = scores_for(seed, rule, len(cycles))
+        scores = scores_for(seed, rule, len(cycles), skill)
         judged = score_cycles(cycles.labels, scores)
         write_predictions(folder / f"predictions-{rule}.csv", cycles.keys, scores)
         result["predictions"][rule] = f"predictions-{rule}.csv"
