@@ -26,6 +26,9 @@ Row = dict[str, Any]
 
 FULL = "ICBHI 2017"
 
+SIZES = ("model_options.", "frontend_options.")
+"""Options that say how large model and spectrogram are."""
+
 Kind = Literal["icbhi", "demo"]
 Expected = Mapping[str, Mapping[Kind, Mapping[str, Any]]]
 """Fields that the recipe of a row sets, by row id and data set, under dotted names (``method_options.alpha``)."""
@@ -69,10 +72,11 @@ class PaperTable:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A system that belongs to a row, and where its spec deviates from the row's recipe."""
+    """A system that belongs to a row, where its spec deviates from the row's recipe, and where a demo is smaller."""
 
     system: BoardSystem
     differs: Mapping[str, Any]
+    reduced: Mapping[str, Any]
 
     @property
     def data(self) -> str:
@@ -165,9 +169,20 @@ def _first_of(
         deviations = _deviations(spec, expected.get(spec["dataset"], {}))
         deviation = next(deviations, None)
         if deviation is None:
-            return _Candidate(system, {})
-        first = first or _Candidate(system, dict([deviation, *deviations]))
+            return _Candidate(system, {}, _reduced(system, spec, expected))
+        first = first or _Candidate(system, dict([deviation, *deviations]), _reduced(system, spec, expected))
     return first
+
+
+def _reduced(
+    system: BoardSystem, spec: Mapping[str, Any], expected: Mapping[Kind, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Where a simulated run is smaller than the row's recipe on ICBHI: geometry, length of cycles and of training."""
+    if _data(system) != SIMULATED:
+        return {}
+    recipe = expected.get("icbhi", {})
+    sizes = {name: value for name, value in recipe.items() if name in ("epochs", "batch") or name.startswith(SIZES)}
+    return dict(_deviations(spec, sizes))
 
 
 def _deviations(spec: Mapping[str, Any], recipe: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -236,6 +251,7 @@ def _row(table: PrintedTable, row: PrintedRow, chosen: _Candidate | None, board:
         "fidelity": row.fidelity,
         "data": chosen.data if chosen else None,
         "differs": dict(chosen.differs) if chosen else {},
+        "reduced": dict(chosen.reduced) if chosen else {},
         "not_runnable": row.not_runnable,
         "note": row.note,
     }
@@ -277,7 +293,8 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     if any(row["data"] == SIMULATED for row in rows):
         start = "start from scratch, whatever the row's pretraining, and " if scratch else ""
         notes.append(f"Simulated runs prove the pipeline, never a method; they {start}are not compared with print.")
-    notes += _grouped(rows, lambda row: _deviation_words(row["differs"]))
+    notes += _grouped(rows, lambda row: _deviation_words("simulated in reduced size", row["reduced"]))
+    notes += _grouped(rows, lambda row: _deviation_words("not the row's recipe", row["differs"]))
     notes += _grouped(rows, lambda row: row["note"])
     notes += _grouped(rows, lambda row: row["not_runnable"] and f"not run here. {row['not_runnable']}")
     return notes
@@ -297,9 +314,9 @@ def _listed(ids: Sequence[str]) -> str:
     return ", ".join(ids)
 
 
-def _deviation_words(differs: Mapping[str, Mapping[str, Any]]) -> str | None:
+def _deviation_words(what: str, differs: Mapping[str, Mapping[str, Any]]) -> str | None:
     """Where the runs shown deviate from the row's recipe, in words."""
     said = [
         f"{name.rpartition('.')[2]} {values['here']} instead of {values['recipe']}" for name, values in differs.items()
     ]
-    return f"not the row's recipe: {', '.join(said)}." if said else None
+    return f"{what}: {', '.join(said)}." if said else None
