@@ -22,6 +22,11 @@ from small_data import write_small_data
 HERE = Path(__file__).resolve().parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests, so that no worker is left alone with them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @dataclass(frozen=True)
 class GoldenSet:
     """Numbers of the authors' code in one folder, and the rules by which their inputs are generated."""

@@ -23,18 +23,9 @@ def largest_difference(one, two):
     return max(abs(a - b) for x, y in zip(scores(one), scores(two), strict=True) for a, b in zip(x, y, strict=True))
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        [*SMALL_AST],
-        [*SMALL_AST, "--set", "target=hz"],
-        [*SMALL_AST, "--set", "target=z", "--set", "negatives=different-label", "--set", "mix=t-patch"],
-        "--model resnet18 --method ce --set seconds=1.0 --set batch=8 --set lr=1e-4".split(),
-    ],
-    ids=["stop-z", "hz", "z-different-label", "batch-norm"],
-)
-def test_two_processes_give_the_scores_of_one(small_data, small_cache, tmp_path, words):
-    common = ["run", *words, "--epochs", "2", "--data", str(small_data)]
+def test_two_processes_give_the_scores_of_one(small_data, small_cache, tmp_path):
+    """The whole way of a command; every method and batch norm are compared in test_global_batch.py."""
+    common = ["run", *SMALL_AST, "--epochs", "2", "--data", str(small_data)]
     one = bench_json(*common, env=environment(tmp_path / "one", small_cache))
     two = bench_json(*common, "--processes", "2", env=environment(tmp_path / "two", small_cache))
     assert one["run_id"] == two["run_id"]

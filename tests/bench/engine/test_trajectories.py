@@ -28,6 +28,9 @@ RUNS = (
     "patchmixcl_project_block",
     "patchmixcl_project_flow",
 )
+IN_FLOAT32 = ("ce", "patchmix", "patchmixcl")
+"""One run of each kind: what the variants do differently is arithmetic that float64 tells more sharply."""
+
 TARGETS = {"grad_block": "stop-z", "grad_flow": "z", "project_block": "stop-hz", "project_flow": "hz"}
 NEGATIVES = {"all": "all", "diff_label": "different-label"}
 LOSSES = {"loss_ce": "ce", "loss_cl": "contrastive", "loss_total": "loss", "loss_patchmix": "loss"}
@@ -135,7 +138,7 @@ def test_every_trajectory_of_the_set_is_checked(golden):
     assert present <= set(RUNS)
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", IN_FLOAT32)
 def test_trajectory_in_float32(golden, name):
     check(golden.json(f"train_{name}.json"), torch.float32, "_f32", "_f32", FLOAT32)
 
