@@ -63,10 +63,11 @@ def test_every_field_has_one_of_its_words():
 
 
 @pytest.mark.parametrize(
-    ("id", "score"), [("sg-scl-2024", 61.71), ("bts-2024", 63.54), ("pafa-2025", 64.84), ("table3-patchmix-cl", 62.37)]
+    ("name", "score"),
+    [("sg-scl-2024", 61.71), ("bts-2024", 63.54), ("pafa-2025", 64.84), ("table3-patchmix-cl", 62.37)],
 )
-def test_numbers_are_as_printed(id, score):
-    assert SYSTEMS[id].score == score
+def test_numbers_are_as_printed(name, score):
+    assert SYSTEMS[name].score == score
 
 
 def test_just_those_whose_numbers_do_not_add_up_are_inconsistent():
@@ -75,11 +76,11 @@ def test_just_those_whose_numbers_do_not_add_up_are_inconsistent():
     assert SYSTEMS["stah-2026"].consistent is None
 
 
-@pytest.mark.parametrize("id", ["mvst-2024", "add-rsc-ast-2025", "rep-mvst-z1l0ng", "ast-sam-2025", "stah-2026"])
-def test_another_split_or_sensitivity_is_never_ranked(id):
-    assert not SYSTEMS[id].comparable
+@pytest.mark.parametrize("name", ["mvst-2024", "add-rsc-ast-2025", "rep-mvst-z1l0ng", "ast-sam-2025", "stah-2026"])
+def test_another_split_or_sensitivity_is_never_ranked(name):
+    assert not SYSTEMS[name].comparable
     for section in published_table().sections:
-        assert not section.ranked or id not in [row["id"] for row in section.rows]
+        assert not section.ranked or name not in [row["id"] for row in section.rows]
 
 
 @pytest.mark.parametrize(
