@@ -291,8 +291,9 @@ def _build_options(
         if dot:
             chosen[owner][option] = value
     frontend_options: Any = build_options(frontend.options, chosen["frontend"], f"front-end {frontend.id}")
-    frames, mels = frontend_options.shape
-    for name, size in (("frames", frames), ("mels", mels)):
+    # (…, frames, mels); rows that are no pictures say nothing of either.
+    sizes = frontend_options.shape[-2:] if len(frontend_options.shape) > 1 else ()
+    for name, size in zip(("frames", "mels"), sizes, strict=False):
         if name in _option_names(model):
             chosen["model"].setdefault(name, size)
     return {

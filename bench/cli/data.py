@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -296,17 +296,15 @@ def prepare(
             workers=workers,
             on_progress=lambda done, total: update(f"features {frontend}", done, total),
         )
-    cycles, frames, mels = bank.features.shape
+    sizes = _sizes(len(dataset.cycles), bank.features.shape)
     document = {
         "frontend": frontend,
         "path": str(bank.path),
-        "cycles": cycles,
-        "frames": frames,
-        "mels": mels,
+        **sizes,
         "partial": dataset.partial,
         "seconds": round(time.monotonic() - began, 3),
     }
-    _print_document(document, f"{cycles} cycles of {frames} × {mels} in {bank.path}", output)
+    _print_document(document, f"{_described(sizes)} in {bank.path}", output)
 
 
 def _print_document(document: Mapping[str, Any], line: str, output: str) -> None:
@@ -329,7 +327,8 @@ def features(
 ) -> None:
     """Write the features of one recording's cycles to a file, to compare front-ends.
 
-    The file holds `features` (cycles, frames, mels) float32, `labels`, `start` and `end`.
+    The file holds `features` (cycles, frames, mels) float32, `labels`, `start` and `end`; a front-end that cuts cycles
+    into pieces has a row for each.
 
     Example: bench data features 101_1b1_Al_sc_Meditron --out features.npz
     """
@@ -344,11 +343,23 @@ def features(
     found, notes = read_annotated(path)
     for note in notes:
         notice(f"note: {note}")
-    array = recording_features(found, frontend, options).numpy()
-    write_features(out, found, array)
-    cycles, frames, mels = array.shape
-    document = {"recording": found.name, "out": str(out), "cycles": cycles, "frames": frames, "mels": mels}
-    _print_document(document, f"{cycles} cycles of {frames} × {mels} in {out}", output)
+    array, cycles = recording_features(found, frontend, options)
+    write_features(out, cycles, array.numpy())
+    sizes = _sizes(len(found.cycles), array.shape)
+    document = {"recording": found.name, "out": str(out), **sizes}
+    _print_document(document, f"{_described(sizes)} in {out}", output)
+
+
+def _sizes(cycles: int, shape: Sequence[int]) -> dict[str, Any]:
+    """How many cycles and rows there are, and what a row is; frames and mels where it is a picture."""
+    rows, *row = shape
+    frames, mels = row[-2:] if len(row) > 1 else (None, None)
+    return {"cycles": cycles, "rows": rows, "shape": row, "frames": frames, "mels": mels}
+
+
+def _described(sizes: Mapping[str, Any]) -> str:
+    pieces = "" if sizes["rows"] == sizes["cycles"] else f" in {sizes['rows']} pieces"
+    return f"{sizes['cycles']} cycles{pieces} of {' × '.join(map(str, sizes['shape']))}"
 
 
 def _audio_of(name: str, folder: Path) -> Path:

@@ -1,6 +1,6 @@
 """The feature bank: all spectrograms of a data set, computed once, then opened from a memory-mapped file.
 
-A bank lies in ``<cache>/features/<key>/``: ``features.npy`` (cycles, frames, mels) float32, and ``bank.json``, which
+A bank lies in ``<cache>/features/<key>/``: ``features.npy`` (rows, frames, mels) float32, and ``bank.json``, which
 is written last and says what the file holds. The key is a hash of the data's fingerprint and of the front-end's id,
 version and options, so a bank never goes stale.
 
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.frontends import FRONTENDS, FrontEnd
+from bench.data.frontends import FRONTENDS, FrontEnd, PieceFrontEnd
 from bench.errors import DataError, StoreError
 from bench.options import build_options
 from bench.provenance import usable_cores
@@ -47,9 +47,10 @@ class FeatureBank:
     """Spectrograms and labels of a data set's cycles, in the data set's order.
 
     Attributes:
-        features: (cycles, frames, mels) float32, memory-mapped and read-only.
-        cycles: What each row is.
-        labels: (cycles,) int64, 0 normal, 1 crackle, 2 wheeze, 3 both.
+        features: (rows, frames, mels) float32, memory-mapped and read-only; a row is a cycle, or a piece of one where
+            the front-end cuts cycles into pieces.
+        cycles: The cycle of each row; pieces of a cycle follow one another.
+        labels: (rows,) int64, 0 normal, 1 crackle, 2 wheeze, 3 both.
         path: The file behind ``features``.
     """
 
@@ -99,7 +100,9 @@ def _source(frontend: str, options: Mapping[str, Any]) -> Source:
     return Source(frontend, build_options(card.options, options, f"front-end {frontend}"), card.version, plugin)
 
 
-def recording_features(recording: Recording, frontend: str, options: Mapping[str, Any]) -> Tensor:
+def recording_features(
+    recording: Recording, frontend: str, options: Mapping[str, Any]
+) -> tuple[Tensor, tuple[Cycle, ...]]:
     """Compute the spectrograms of one recording, without any cache.
 
     Args:
@@ -108,13 +111,26 @@ def recording_features(recording: Recording, frontend: str, options: Mapping[str
         options: Its options, texts or values.
 
     Returns:
-        (cycles, frames, mels) float32.
+        (rows, frames, mels) float32, and the cycle of each row.
 
     Raises:
         DataError: If the audio cannot be read, or a cycle holds no sample of it.
         SpecError: For an unknown front-end or option.
     """
-    return _compute(recording, _source(frontend, options).build())
+    built = _source(frontend, options).build()
+    return _compute(recording, built), _rows([recording], built)[0]
+
+
+def _rows(recordings: Sequence[Recording], frontend: FrontEnd) -> list[tuple[Cycle, ...]]:
+    """The cycle of each row of some recordings: itself, or as often as the front-end makes pieces of it."""
+    if not isinstance(frontend, PieceFrontEnd):
+        return [recording.cycles for recording in recordings]
+    found = []
+    for recording in recordings:
+        counts = frontend.pieces([cycle.end - cycle.start for cycle in recording.cycles])
+        pairs = zip(recording.cycles, counts, strict=True)
+        found.append(tuple(cycle for cycle, count in pairs for _ in range(count)))
+    return found
 
 
 def _compute(recording: Recording, frontend: FrontEnd) -> Tensor:
@@ -159,21 +175,23 @@ def prepare_bank(
     if not dataset.cycles:
         raise DataError(f"The data below {dataset.root} holds no annotated cycle.", "Run `bench data verify`.")
     source = _source(frontend, options)
-    identity = _identity(dataset, source)
+    rows = _rows(dataset.recordings, source.build())
+    identity = _identity(dataset, source, rows)
+    cycles = tuple(cycle for part in rows for cycle in part)
     folder = cache / "features" / _key(identity)
-    bank = _open(folder, identity, dataset)
+    bank = _open(folder, identity, cycles)
     if bank is None:
         with exclusive_lock(folder / "lock"):
             # Whoever held the lock before may have made it.
-            if _open(folder, identity, dataset) is None:
-                _make(folder, identity, dataset, source, workers, on_progress)
-        bank = _open(folder, identity, dataset)
+            if _open(folder, identity, cycles) is None:
+                _make(folder, identity, dataset.recordings, source, workers, on_progress)
+        bank = _open(folder, identity, cycles)
     if bank is None:
         raise StoreError(f"The feature bank {folder} changed while it was opened.", "Run the command again.")
     return bank
 
 
-def _identity(dataset: Dataset, source: Source) -> dict[str, Any]:
+def _identity(dataset: Dataset, source: Source, rows: Sequence[Sequence[Cycle]]) -> dict[str, Any]:
     # A plug-in's code may change while its card keeps the version.
     plugin = {} if source.plugin is None else {"plugin": source.plugin}
     return {
@@ -183,8 +201,8 @@ def _identity(dataset: Dataset, source: Source) -> dict[str, Any]:
         "frontend": source.frontend,
         "version": source.version,
         "options": dataclasses.asdict(source.options),
-        "shape": [len(dataset.cycles), *source.options.shape],
-        "recordings": [[recording.name, len(recording.cycles)] for recording in dataset.recordings],
+        "shape": [sum(map(len, rows)), *source.options.shape],
+        "recordings": [[recording.name, len(part)] for recording, part in zip(dataset.recordings, rows, strict=True)],
     }
 
 
@@ -192,7 +210,7 @@ def _key(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _open(folder: Path, identity: Mapping[str, Any], dataset: Dataset) -> FeatureBank | None:
+def _open(folder: Path, identity: Mapping[str, Any], cycles: tuple[Cycle, ...]) -> FeatureBank | None:
     """Open a finished bank; None where there is none, or a file is foreign or was cut short (it is then remade)."""
     path = folder / "features.npy"
     try:
@@ -205,14 +223,14 @@ def _open(folder: Path, identity: Mapping[str, Any], dataset: Dataset) -> Featur
     complete = features.flags.c_contiguous and features.offset + features.nbytes == size
     if written != identity or not (rightly_formed and complete):
         return None
-    labels = np.array([cycle.label for cycle in dataset.cycles], dtype=np.int64)
-    return FeatureBank(features, dataset.cycles, labels, path)
+    labels = np.array([cycle.label for cycle in cycles], dtype=np.int64)
+    return FeatureBank(features, cycles, labels, path)
 
 
 def _make(
     folder: Path,
     identity: Mapping[str, Any],
-    dataset: Dataset,
+    recordings: Sequence[Recording],
     source: Source,
     workers: int | None,
     on_progress: Progress | None,
@@ -222,7 +240,7 @@ def _make(
         leftover.unlink(missing_ok=True)
     (folder / "bank.json").unlink(missing_ok=True)
     with atomic_path(folder / "features.npy") as path:
-        jobs = _lay_out(path, tuple(identity["shape"]), dataset.recordings)
+        jobs = _lay_out(path, tuple(identity["shape"]), recordings, [rows for _, rows in identity["recordings"]])
         with closing(_run(jobs, source, path, usable_cores() if workers is None else max(1, workers))) as steps:
             for done, _ in enumerate(steps, start=1):
                 if on_progress is not None:
@@ -230,19 +248,19 @@ def _make(
     write_json(folder / "bank.json", identity)
 
 
-def _lay_out(path: Path, shape: tuple[int, ...], recordings: Sequence[Recording]) -> list[Job]:
+def _lay_out(path: Path, shape: tuple[int, ...], recordings: Sequence[Recording], rows: Sequence[int]) -> list[Job]:
     """Write the file's header, reserve its space, so that a full disk shows at once, and say what goes where."""
-    row = math.prod(shape[1:]) * 4
+    size = math.prod(shape[1:]) * 4
     with path.open("wb") as stream:
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)
         offset = stream.tell()
         stream.flush()
-        os.posix_fallocate(stream.fileno(), offset, shape[0] * row)
+        os.posix_fallocate(stream.fileno(), offset, shape[0] * size)
     jobs = []
-    for recording in recordings:
+    for recording, count in zip(recordings, rows, strict=True):
         jobs.append(Job(recording, offset))
-        offset += len(recording.cycles) * row
+        offset += count * size
     return jobs
 
 

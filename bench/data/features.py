@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from bench.data.annotation import parse
 from bench.data.faults import Problem
 from bench.data.files import RECORDING
-from bench.data.icbhi import UNLISTED, Recording
+from bench.data.icbhi import UNLISTED, Cycle, Recording
 from bench.data.wav import inspect
 from bench.errors import DataError, StoreError
 from leaderboard.files import atomic_path
@@ -68,13 +69,13 @@ def _read(path: Path) -> bytes:
         raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
-def write_features(out: Path, recording: Recording, features: npt.NDArray[np.float32]) -> None:
+def write_features(out: Path, cycles: Sequence[Cycle], features: npt.NDArray[np.float32]) -> None:
     """Write features with labels and times as a compressed NumPy archive, atomically.
 
     Args:
         out: The file, ``.npz``.
-        recording: The recording.
-        features: (cycles, frames, mels).
+        cycles: The cycle of each row.
+        features: (rows, frames, mels).
 
     Raises:
         StoreError: If it cannot be written.
@@ -85,7 +86,7 @@ def write_features(out: Path, recording: Recording, features: npt.NDArray[np.flo
         np.savez_compressed(
             stream,
             features=features,
-            labels=np.array([cycle.label for cycle in recording.cycles], dtype=np.int64),
-            start=np.array([cycle.start for cycle in recording.cycles]),
-            end=np.array([cycle.end for cycle in recording.cycles]),
+            labels=np.array([cycle.label for cycle in cycles], dtype=np.int64),
+            start=np.array([cycle.start for cycle in cycles]),
+            end=np.array([cycle.end for cycle in cycles]),
         )

@@ -26,7 +26,7 @@ class RunData:
     """Rows of the bank by part.
 
     Attributes:
-        bank: The feature bank, (cycles, frames, mels).
+        bank: The feature bank, (rows, frames, mels); a row is a cycle, or a piece of one.
         train: Rows that are trained on.
         val: Rows of held-out training patients; empty without ``val_fraction``.
         test: Rows of the official test part, every one of its cycles once.
@@ -42,7 +42,10 @@ class RunData:
     extremes: BatchExtremes | None = None
 
     def pictures(self, rows: np.ndarray) -> Tensor:
-        """Features of some rows as pictures with channels: (rows, channels, frames, mels), in memory of their own."""
+        """Features of some rows as pictures with channels: (rows, channels, frames, mels), in memory of their own.
+
+        Rows of a front-end with two inputs stay as they are: (rows, values).
+        """
         features = torch.from_numpy(np.ascontiguousarray(self.bank.features[rows]))
         return features[:, None] if features.ndim == 3 else features
 
@@ -50,8 +53,21 @@ class RunData:
         """Recording name and cycle index of some rows."""
         return [(self.bank.cycles[row].recording, self.bank.cycles[row].index) for row in rows]
 
+    def cycles_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The cycles that some rows are pieces of; with one piece each, the rows themselves.
+
+        Args:
+            rows: (n,) rows in the bank's order.
+
+        Returns:
+            (cycles,) the first row of each cycle, and (n,) the place of each row's cycle among them.
+        """
+        keys = self.keys(rows)
+        begins = np.array([place == 0 or key != keys[place - 1] for place, key in enumerate(keys)], dtype=bool)
+        return rows[begins], np.cumsum(begins) - 1
+
     def class_counts(self) -> list[int]:
-        """Training cycles per class: normal, crackle, wheeze, both."""
+        """Training rows per class: normal, crackle, wheeze, both."""
         return np.bincount(self.bank.labels[self.train], minlength=CLASSES).tolist()  # type: ignore[no-any-return]
 
 

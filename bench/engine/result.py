@@ -86,11 +86,12 @@ def write_failed_result(spec: RunSpec, folder: Path, error: BenchError) -> dict[
 
 def test_cycles(data: RunData) -> CycleSet:
     """The cycles of the test part, with class, patient and device."""
-    keys = data.keys(data.test)
+    rows, _ = data.cycles_of(data.test)
+    keys = data.keys(rows)
     recordings = [data.recordings[name] for name, _ in keys]
     return CycleSet(
         keys=tuple(keys),
-        labels=tuple(int(label) for label in data.bank.labels[data.test]),
+        labels=tuple(int(label) for label in data.bank.labels[rows]),
         patients=tuple(recording.patient for recording in recordings),
         devices=tuple(recording.device for recording in recordings),
     )

@@ -127,15 +127,18 @@ def apply_masks(x: Tensor, masks: Masks, value: float | None = None) -> Tensor:
     the bins' means of the first, so that no masked copy has to be read for it.
 
     Args:
-        x: (batch, 1, frames, mels), finite, any device.
+        x: (batch, channels, frames, mels), finite, any device; the channels of a picture share its masks.
         masks: Of these rows.
-        value: What is written where a mask lies; None for the means.
+        value: What is written where a mask lies; None for the means, each channel's own.
 
     Returns:
-        (batch, 1, frames, mels), new.
+        (batch, channels, frames, mels), new.
     """
     if value is not None:
         return _masked_by(x, masks, value)
+    if x.shape[1] > 1:
+        every = Masks(*(np.repeat(spans, x.shape[1], axis=0) for spans in (masks.freq, masks.time)))
+        return apply_masks(x.flatten(0, 1)[:, None], every).view(x.shape)
     frames, mels = x.shape[2:]
     hidden = _on(_covered(masks.freq, mels), x.device)[:, None, None, :]
     rows = _on(np.flatnonzero(_covered(masks.time, frames)), x.device)
@@ -172,12 +175,13 @@ def apply_shift(x: Tensor, shift: np.ndarray) -> Tensor:
     """Shift spectrograms circularly in time, out of place: frame t moves to frame (t + shift) mod frames.
 
     Args:
-        x: (batch, 1, frames, mels), any device.
+        x: (batch, channels, frames, mels), any device.
         shift: (batch,) of these rows, frames.
 
     Returns:
-        (batch, 1, frames, mels), new.
+        (batch, channels, frames, mels), new.
     """
-    batch, _, frames, _ = x.shape
-    source = (np.arange(frames)[None, :] - shift[:, None]) % frames + np.arange(batch)[:, None] * frames
+    batch, channels, frames, _ = x.shape
+    each = np.repeat(shift, channels)
+    source = (np.arange(frames)[None, :] - each[:, None]) % frames + np.arange(batch * channels)[:, None] * frames
     return x.flatten(0, 2).index_select(0, _on(source.reshape(-1), x.device)).view(x.shape)

@@ -32,7 +32,7 @@ from bench.engine.progress import TrainingProgress
 from bench.engine.selection import Selection
 from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift, mask_value
 from bench.engine.stages import Place, freeze_others, plan_stages, set_training_mode, trainable_parameters
-from bench.errors import InterruptedRunError, RunError
+from bench.errors import InterruptedRunError, RunError, SpecError
 from bench.spec import RunSpec
 from leaderboard.files import atomic_path
 from leaderboard.metrics import score_cycles
@@ -261,6 +261,13 @@ class Trainer:
     def _augment(self, x: Tensor, rows: int, rng: np.random.Generator) -> Tensor:
         """Augment this process's part of a global batch of ``rows``; drawn for all of it."""
         spec = self.spec
+        if not (spec.time_shift or spec.specaug_probability > 0):
+            return x
+        if x.ndim != 4:
+            raise SpecError(
+                f"Rows of the front-end {spec.frontend} are no pictures, and cannot be shifted or masked.",
+                "Use --set time_shift=false --set specaug_probability=0.",
+            )
         frames, mels = x.shape[2:]
         if spec.time_shift:
             x = apply_shift(x, draw_shift(rows, frames, rng)[self.local])
@@ -330,8 +337,13 @@ class Trainer:
         return test, val
 
     def _evaluate(self, rows: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-        scores = class_probabilities(self.model, self.data, rows, self.accelerator, self.spec.eval_batch)
-        return scores, score_cycles(self.data.bank.labels[rows], scores)
+        """Scores of the cycles that some rows are pieces of, each the mean over its pieces, and their metrics."""
+        pieces = class_probabilities(self.model, self.data, rows, self.accelerator, self.spec.eval_batch)
+        first, place = self.data.cycles_of(rows)
+        scores = np.zeros((len(first), pieces.shape[1]))
+        np.add.at(scores, place, pieces)
+        scores /= np.bincount(place)[:, None]
+        return scores, score_cycles(self.data.bank.labels[first], scores)
 
     def _save_weights(self, rule: str) -> None:
         if not self.accelerator.is_main_process:

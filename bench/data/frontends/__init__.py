@@ -13,7 +13,7 @@ from bench.registry import Registry
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FRONTENDS", "ASTFrontEndOptions", "BatchFrontEnd", "FrontEnd", "SCLFrontEndOptions"]
+__all__ = ["FRONTENDS", "ASTFrontEndOptions", "BatchFrontEnd", "FrontEnd", "PieceFrontEnd", "SCLFrontEndOptions"]
 
 
 class FrontEnd(Protocol):
@@ -21,7 +21,10 @@ class FrontEnd(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """What one cycle becomes: (frames, mels), or (channels, frames, mels)."""
+        """What one cycle becomes: (frames, mels), or (channels, frames, mels).
+
+        Two inputs of different size for one cycle are one row (values,), which the model takes apart again.
+        """
         ...
 
     def features(
@@ -40,6 +43,22 @@ class FrontEnd(Protocol):
 
         Raises:
             DataError: If a cycle holds no sample of the recording.
+        """
+        ...
+
+
+@runtime_checkable
+class PieceFrontEnd(FrontEnd, Protocol):
+    """A front-end that cuts a cycle into pieces: each is a row in training, and a cycle's scores are their means."""
+
+    def pieces(self, seconds: Sequence[float]) -> list[int]:
+        """How many pieces cycles become; ``features`` gives those of the first cycle first.
+
+        Args:
+            seconds: Annotated duration of each cycle.
+
+        Returns:
+            A number for each cycle, 1 or more.
         """
         ...
 

@@ -205,6 +205,18 @@ def authors_way(x: torch.Tensor) -> torch.Tensor:
     return torch.stack(clips)
 
 
+@pytest.mark.parametrize("value", [None, -3.0])
+def test_the_channels_of_a_picture_share_masks_and_shift(value):
+    rng = np.random.default_rng(1)
+    x = torch.from_numpy(rng.standard_normal((4, 3, FRAMES, MELS))).float()
+    masks, shift = official(4), draw_shift(4, FRAMES, rng)
+    masked, shifted = apply_masks(x, masks, value), apply_shift(x, shift)
+    for channel in range(3):
+        alone = x[:, channel : channel + 1]
+        assert torch.equal(masked[:, channel : channel + 1], apply_masks(alone, masks, value))
+        assert torch.equal(shifted[:, channel : channel + 1], apply_shift(alone, shift))
+
+
 def seconds(call) -> float:
     """Fewest seconds of seven runs: of the processor on a CPU (others may share it), of the clock on a GPU."""
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
