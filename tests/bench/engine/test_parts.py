@@ -59,7 +59,9 @@ def one_rank(rank, store, answers):
     x = pictures()[rank * share : (rank + 1) * share].clone().requires_grad_()
     loss = global_loss(gather_rows(layer(x)))
     loss.backward()
-    answers.put((rank, loss.item(), x.grad, layer.weight.grad, layer.running_mean, layer.running_var))
+    # Arrays: a tensor is sent as a name of shared memory, which is gone where its sender has ended before it is read.
+    tensors = (x.grad, layer.weight.grad, layer.running_mean, layer.running_var)
+    answers.put((rank, loss.item(), *(tensor.numpy() for tensor in tensors)))
     answers.close()
     answers.join_thread()
     leave_group()
@@ -70,14 +72,14 @@ def test_gathering_and_batch_statistics_have_the_gradient_of_one_process():
     loss, x_grad, weight_grad, mean, variance = one_process()
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    torch.multiprocessing.set_sharing_strategy("file_system")
     with tempfile.TemporaryDirectory() as folder:
         ranks = [context.Process(target=one_rank, args=(r, f"{folder}/store", answers)) for r in range(PROCESSES)]
         for rank in ranks:
             rank.start()
-        found = sorted((answers.get(timeout=120) for _ in ranks), key=lambda answer: answer[0])
+        arrived = sorted((answers.get(timeout=120) for _ in ranks), key=lambda answer: answer[0])
         for rank in ranks:
             rank.join(30)
+    found = [(rank, loss, *map(torch.from_numpy, arrays)) for rank, loss, *arrays in arrived]
     for answer in found:
         assert answer[1] == pytest.approx(loss, abs=1e-12)
         torch.testing.assert_close(answer[4], mean, atol=1e-12, rtol=0)
