@@ -70,7 +70,8 @@ def _names(row: Mapping[str, Any]) -> str:
     return f"{row['model']} + {row['method']}"
 
 
-def _system(row: Row) -> list[str]:
+def system_lines(row: Row) -> list[str]:
+    """What a system is called: its name, what it started from, and what tells it apart, as far as there is any."""
     if "reference" in row:
         return [row["reference"]]
     lines = [f"{row['name']} (submitted)"] if row.get("name") else [_names(row)]
@@ -124,7 +125,7 @@ def _disjoint(row: Row) -> list[str]:
 COLUMNS: Mapping[str, Sequence[Column]] = {
     "systems": (
         Column("#", lambda row: [str(row["rank"] or "")]),
-        Column("system", _system, number=False, share=1, wrap=True),
+        Column("system", system_lines, number=False, share=1, wrap=True),
         Column("seeds", _one("seeds", seeds)),
         Column("Sp", _mean("sp")),
         Column("Se", _mean("se")),
@@ -135,7 +136,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     ),
     "compared": (
         Column("", _one("side"), number=False),
-        Column("system", _system, number=False, share=1, wrap=True),
+        Column("system", system_lines, number=False, share=1, wrap=True),
         Column("Score of each seed", _by_seed, number=False, share=1, wrap=True),
         Column("optimism", lambda row: [number(row["optimism"], "+")]),
     ),
@@ -160,7 +161,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     ),
     "failed": (
         Column("run", lambda row: [row["run_ids"][0]], number=False),
-        Column("system", _system, number=False, wrap=True),
+        Column("system", system_lines, number=False, wrap=True),
         Column("seed", _one("seeds", seeds)),
         Column("error", _one("error"), number=False, share=1, wrap=True),
     ),
