@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 FORMATS = ("table", "markdown", "latex", "csv", "json")
-LATER_FORMATS = ("html",)
 MOST_ROWS = 100
 """Systems of a section that a terminal gets: nobody reads more there, and laying out a row takes a millisecond."""
 WIDE = 124
@@ -45,7 +44,7 @@ def render(table: Table, format: str = "table", *, width: int | None = None, col
         colour: Whether to write colour codes (``table`` only).
 
     Raises:
-        ResultError: If the format is unknown, or comes with a later version.
+        ResultError: If the format is unknown.
     """
     check_format(format)
     if format == "json":
@@ -57,8 +56,6 @@ def render(table: Table, format: str = "table", *, width: int | None = None, col
 
 def check_format(format: str, known: Sequence[str] = FORMATS) -> None:  # noqa: A002
     """Refuse a format that cannot be written; raises ResultError, which names those that can."""
-    if format in LATER_FORMATS and tuple(known) == FORMATS:
-        raise ResultError(f"The format '{format}' comes with a later version.", f"Use {', '.join(known)}.")
     if format not in known:
         raise ResultError(f"Unknown format '{format}'.", f"Use {', '.join(known)}.")
 

@@ -20,12 +20,14 @@ from leaderboard.forms import (
     seeds,
 )
 from leaderboard.paper_tables import FULL, PaperTable, Row
-from leaderboard.render import check_format
+from leaderboard.render import FORMATS, check_format
 from leaderboard.tables import flat
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
+
+PAPER_FORMATS = (*FORMATS, "html")
 
 NUMBERS = {"Sp": "sp", "Se": "se", "Score": "score"}
 NARROW_UNDER = {"venue": "method", "pretrain": "architecture"}
@@ -49,12 +51,12 @@ def render_paper(
     colour: bool = False,
 ) -> str:
     """Write a table of the paper as text; arguments and errors as :func:`leaderboard.render.render`."""
-    check_format(format)
+    check_format(format, PAPER_FORMATS)
     if format == "json":
         return json.dumps(table.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if format == "table":
         return _terminal(table, width, colour)
-    return {"csv": _csv, "markdown": _markdown, "latex": _latex}[format](table)
+    return {"csv": _csv, "markdown": _markdown, "latex": _latex, "html": _html}[format](table)
 
 
 # --- columns ----------------------------------------------------------------------------------------------------
@@ -215,16 +217,33 @@ def _markdown(table: PaperTable) -> str:
 
 
 def _latex(table: PaperTable) -> str:
-    columns, sections, places = _columns(table), _sections(table), _places(table)
-    blocks = [
-        latex.Block(title if len(sections) > 1 else "", [_latex_cells(columns, row, places) for row in rows])
+    columns = _columns(table)
+    notes = [_caption(table), *table.notes]
+    return latex.table(table.title, columns, _blocks(table, columns), notes, _groups(table))
+
+
+def _html(table: PaperTable) -> str:
+    from leaderboard.html import table_page
+
+    columns = _columns(table)
+    blocks = _blocks(table, columns)
+    return table_page(_title(table), _caption(table), columns, blocks, table.notes, _groups(table))
+
+
+def _groups(table: PaperTable) -> list[tuple[str, int]]:
+    """Headings above the columns, and how many each spans."""
+    return [("", len(table.columns)), ("paper", 3), ("here", 3), (table.other, 1), ("", 2)]
+
+
+def _blocks(table: PaperTable, columns: Sequence[Column]) -> list[latex.Block]:
+    sections, places = _sections(table), _places(table)
+    return [
+        latex.Block(title if len(sections) > 1 else "", [_block_cells(columns, row, places) for row in rows])
         for title, rows in sections.items()
     ]
-    groups = [("", len(table.columns)), ("paper", 3), ("here", 3), (table.other, 1), ("", 2)]
-    return latex.table(table.title, columns, blocks, [_caption(table), *table.notes], groups)
 
 
-def _latex_cells(columns: Sequence[Column], row: Row, places: Places) -> list[latex.Cell]:
+def _block_cells(columns: Sequence[Column], row: Row, places: Places) -> list[latex.Cell]:
     cells = []
     for column in columns:
         if column.number:

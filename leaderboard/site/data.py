@@ -94,7 +94,7 @@ def read_board(store: Store) -> Board:
     by_id = {run.run_id: run for run in runs}
     systems: dict[str, System] = {}
     sections: dict[str, bool] = {}
-    notes = {}
+    notes: dict[str, Sequence[str]] = {}
     for rule in RULES:
         found = system_sections(runs, rule)
         sections.update({section.title: section.ranked for section in found})

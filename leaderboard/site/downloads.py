@@ -134,8 +134,9 @@ def _curves(board: Board) -> Iterator[Row]:
     for run_id, record in board.records.items():
         seed = board.runs[run_id].spec["seed"]
         for epoch in record.epochs:
-            facts = {name: epoch[name] for name in ("epoch", "loss", "lr", "seconds", "cycles_per_second")}  # type: ignore[literal-required]
-            yield {"run_id": run_id, "seed": seed, **facts, **_rates("test", epoch["test"]), **_rates("val", epoch["val"])}
+            facts = {name: value for name, value in epoch.items() if name not in ("test", "val")}
+            rates = {**_rates("test", epoch["test"]), **_rates("val", epoch["val"])}
+            yield {"run_id": run_id, "seed": seed, **facts, **rates}
 
 
 def _rates(where: str, metrics: Mapping[str, Any] | None) -> Row:

@@ -1,4 +1,4 @@
-"""HTML from templates: the site's one page, and pages of a single table. Everything a page needs stands in it.
+"""The site's one page. Everything that it needs stands in it.
 
 The page must work from a file, where a browser lets no script read another file: scripts, style and data are inlined,
 and a content security policy names the hash of each script, so that nothing else runs and nothing is fetched.
@@ -11,17 +11,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
-from functools import lru_cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
 
+from leaderboard.html import page, resource
+from leaderboard.results import Rule
 from leaderboard.site.data import Board
 from leaderboard.site.downloads import FOLDER, TABLES
 from leaderboard.site.values import inline_json, page_values
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 VENDOR = ("d3.min.js", "plot.umd.min.js")
 OWN = ("format.js", "state.js", "table.js", "figures.js", "system.js", "page.js")
@@ -30,21 +25,22 @@ OWN = ("format.js", "state.js", "table.js", "figures.js", "system.js", "page.js"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
-def site_page(board: Board, version: str, made: str) -> str:
+def site_page(board: Board, version: str, made: str, start: Rule) -> str:
     """The page of a board.
 
     Args:
         board: What it shows.
         version: Of the program that writes it.
         made: When, as text.
+        start: The selection rule that is shown first.
     """
-    scripts = [*(_read("vendor", name) for name in VENDOR), _own_script()]
+    scripts = [*(resource("vendor", name) for name in VENDOR), _own_script()]
     return page(
         "board.html.j2",
         {
             "policy": f"{POLICY}; script-src {' '.join(map(_source, scripts))}",
             "scripts": scripts,
-            "values": inline_json(page_values(board)),
+            "values": inline_json(page_values(board, start)),
             "failed": board.failed,
             "tables": {f"{FOLDER}/{name}": what for name, what in TABLES.items()},
             "version": version,
@@ -53,37 +49,11 @@ def site_page(board: Board, version: str, made: str) -> str:
     )
 
 
-def page(template: str, values: Mapping[str, Any]) -> str:
-    """Fill in a template; text in values is escaped."""
-    return _environment().get_template(template).render(style=_read("static", "page.css"), **values) + "\n"
-
-
 def _own_script() -> str:
-    parts = "\n".join(_read("static", name) for name in OWN)
+    parts = "\n".join(resource("static", name) for name in OWN)
     return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
 def _source(script: str) -> str:
     """A script as the policy names it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-
-
-def _read(folder: str, name: str) -> str:
-    return files("leaderboard.site").joinpath(folder, name).read_text(encoding="utf-8")
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    from leaderboard.forms import plain
-
-    environment = Environment(
-        loader=PackageLoader("leaderboard.site", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["plain"] = plain
-    return environment

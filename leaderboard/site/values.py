@@ -9,7 +9,7 @@ from typing import Any
 from leaderboard.forms import plain, seeds
 from leaderboard.metrics import CLASSES, JUDGED
 from leaderboard.render import system_lines
-from leaderboard.results import RULES
+from leaderboard.results import RULES, Rule
 from leaderboard.site.data import PARTS, RATES, REFERENCE, Board, Lens, Row, System
 from leaderboard.site.downloads import command, run_file
 from leaderboard.store import BoardRun
@@ -19,11 +19,17 @@ COLUMNS = ("rank", "tie_group", "cycles", "patients")
 NUMBERS = ("sp", "sp_std", "se", "se_std", "score", "score_std")
 
 
-def page_values(board: Board) -> dict[str, Any]:
-    """The document. Systems and runs are named by their places in its lists."""
+def page_values(board: Board, start: Rule = "last") -> dict[str, Any]:
+    """The document. Systems and runs are named by their places in its lists.
+
+    Args:
+        board: What is shown.
+        start: The selection rule that is shown first.
+    """
     facts = _Facts()
     places = {run_id: place for place, run_id in enumerate(board.runs)}
     return {
+        "start": start,
         "rules": list(RULES),
         "parts": list(PARTS),
         "judged": list(JUDGED),

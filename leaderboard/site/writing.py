@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from leaderboard.errors import StoreError
+from leaderboard.html import resource
+from leaderboard.results import Rule
 from leaderboard.site.data import read_board
 from leaderboard.site.downloads import data_files
 from leaderboard.site.pages import VENDOR, site_page
@@ -23,7 +25,7 @@ MANIFEST = "site.json"
 MADE_BY = "lungbench"
 
 
-def write_site(store: Store, folder: Path, version: str, made: datetime | None = None) -> Path:
+def write_site(store: Store, folder: Path, version: str, *, start: Rule = "last", made: datetime | None = None) -> Path:
     """Write the page of a board and the data behind it.
 
     The page itself is one file that holds all it shows, so that a reader sees the old board or the new one. Files of
@@ -33,6 +35,7 @@ def write_site(store: Store, folder: Path, version: str, made: datetime | None =
         store: The board.
         folder: Where; it must be new, empty, or hold a site that was written by this function.
         version: Of the program, for the footer.
+        start: The selection rule that the page shows first.
         made: When the site is made; now by default.
 
     Returns:
@@ -53,7 +56,7 @@ def write_site(store: Store, folder: Path, version: str, made: datetime | None =
             name = f"licences/{script.partition('.')[0]}.txt"
             _write(fresh / name, _licence(script))
             written.append(name)
-        _write(fresh / PAGE, site_page(board, version, f"{moment:%Y-%m-%d %H:%M} UTC"))
+        _write(fresh / PAGE, site_page(board, version, f"{moment:%Y-%m-%d %H:%M} UTC", start))
         about = {"made_by": MADE_BY, "version": version, "created": moment.isoformat(timespec="seconds")}
         _write(fresh / MANIFEST, json.dumps({**about, "files": [*written, PAGE]}, indent=1) + "\n")
         for name in (MANIFEST, *written, PAGE):
@@ -111,7 +114,8 @@ def _beside(folder: Path) -> Iterator[Path]:
 
 
 def _cannot(folder: Path, error: OSError) -> StoreError:
-    return StoreError(f"Cannot write {folder}: {error.strerror or error}.", "Free space there or choose another folder.")
+    reason = error.strerror or error
+    return StoreError(f"Cannot write {folder}: {reason}.", "Free space there or choose another folder.")
 
 
 def _write(path: Path, text: str) -> None:
@@ -120,7 +124,4 @@ def _write(path: Path, text: str) -> None:
 
 
 def _licence(script: str) -> str:
-    from importlib.resources import files
-
-    name = f"{script.partition('.')[0]}.LICENSE"
-    return files("leaderboard.site").joinpath("vendor", name).read_text(encoding="utf-8")
+    return resource("vendor", f"{script.partition('.')[0]}.LICENSE")

@@ -14,7 +14,7 @@ function draw(id, label, options) {
     return;
   }
   const width = Math.max(280, Math.floor(place.clientWidth));
-  const figure = Plot.plot({ width, style: { background: "none", fontFamily: "inherit", overflow: "hidden" }, ariaLabel: label, ...options(width) });
+  const figure = Plot.plot({ width, style: { background: "none", fontFamily: "inherit", fontSize: "12px", overflow: "hidden" }, ariaLabel: label, ...options(width) });
   figure.setAttribute("role", "img");
   place.replaceChildren(figure);
 }
@@ -65,13 +65,13 @@ function drawPlane(places) {
     const lines = isoLines([x[0], 100], [0, Math.min(100, y[1])]);
     const words = (row) => `${page.systems[row.place].title}${row.seed === undefined ? "" : `, seed ${row.seed}`}\nSp ${number(row.sp)}  Se ${number(row.se)}\nScore ${number(row.score)}`;
     return {
-      height: Math.min(460, Math.max(320, width * 0.72)), marginLeft: 44, marginBottom: 40, marginTop: 16, marginRight: 16,
+      height: Math.min(460, Math.max(320, width * 0.72)), marginLeft: 46, marginBottom: 42, marginTop: 24, marginRight: 16,
       x: { domain: x, label: "Sp (%)", labelAnchor: "center", ticks: 6, nice: false },
       y: { domain: y, label: "Se (%)", ticks: 6 },
       color: { type: "identity" }, symbol: { type: "identity" },
       marks: [
         Plot.link(lines, { x1: "x1", y1: "y1", x2: "x2", y2: "y2", stroke: "var(--line)", strokeWidth: 1 }),
-        Plot.text(lines, { x: "x1", y: "y1", text: (line) => `${line.score}`, fill: "var(--quiet)", fontSize: 10, dx: 11, dy: 2 }),
+        Plot.text(lines, { x: "x1", y: "y1", text: (line) => `${line.score}`, fill: "var(--quiet)", fontSize: 11, dx: 12, dy: 0 }),
         Plot.dot(seeds, { x: "sp", y: "se", r: 2.5, fillOpacity: 0.45, ...look }),
         Plot.dot(rows, { x: "sp", y: "se", r: 5.5, stroke: "var(--ground)", strokeWidth: 1.2, ...look }),
         Plot.dot([page.reference], { x: "sp", y: "se", symbol: "times", stroke: "currentColor", strokeWidth: 2, r: 5 }),
@@ -102,8 +102,8 @@ function drawForest(places) {
     const lift = narrow ? 5 : 0;
     const domain = [d3.min(rows, (row) => row.lo) - 1, d3.max(rows, (row) => row.hi) + 1];
     return {
-      height: rows.length * step + 56, marginLeft: narrow ? 12 : 250, marginRight: 14, marginTop: 26, marginBottom: 24,
-      x: { domain, label: "Score (%)", grid: true, axis: "both", ticks: narrow ? 5 : 7, labelAnchor: "center" },
+      height: rows.length * step + 56, marginLeft: narrow ? 12 : 250, marginRight: 14, marginTop: 44, marginBottom: 12,
+      x: { domain, label: "Score (%)", grid: true, axis: "top", ticks: narrow ? 5 : 7, labelAnchor: "right" },
       y: { type: "linear", domain: [rows.length - 0.5, -0.5], axis: null },
       marks: [
         Plot.rect(bands, { x1: domain[0], x2: domain[1], y1: "from", y2: "to", fill: "var(--band)" }),
@@ -190,6 +190,10 @@ function drawCurves(place) {
   const losses = points.filter((point) => point.what === "loss");
   byId("curves-words").textContent = points.length ?
     `One colour for each seed (${seeds.join(", ")}). Left: Score in percent on the test part${scores.some((point) => point.what === "held-out") ? " (dashed: on held-out patients)" : ""}; dots: the chosen epoch. Right: training loss.` : "No epochs are known of these runs.";
+  if (!points.length) {
+    byId("curves").replaceChildren();
+    return;
+  }
   const lines = (data, label, digits) => (width) => ({
     width, height: 240, marginLeft: 48, marginBottom: 36, marginTop: 20,
     x: { label: "epoch", labelAnchor: "center", ticks: d3.ticks(...d3.extent(data, (point) => point.epoch), Math.min(8, width / 60)).filter(Number.isInteger), tickFormat: "d" },

@@ -1,6 +1,7 @@
 // What is chosen, and what follows from it. The choice stands in the address, so that it can be kept and sent.
 
 const SWITCHES = { rule: page.rules, part: page.parts, judged: page.judged };
+const FIRST = { rule: page.start, part: page.parts[0], judged: page.judged[0] };
 const FILTERS = ["text", "model", "method", "pretrain"];
 
 const MEANING = {
@@ -13,12 +14,12 @@ const MEANING = {
   "2class": "Se counts any abnormal class as a hit",
 };
 
-const state = { rule: "last", part: "official", judged: "4class", system: "", text: "", model: "", method: "", pretrain: "", sort: "", down: false };
+const state = { ...FIRST, system: "", text: "", model: "", method: "", pretrain: "", sort: "", down: false };
 
 function readAddress() {
   const words = new URLSearchParams(location.hash.slice(1));
   for (const [name, known] of Object.entries(SWITCHES)) {
-    state[name] = known.includes(words.get(name)) ? words.get(name) : known[0];
+    state[name] = known.includes(words.get(name)) ? words.get(name) : FIRST[name];
   }
   for (const name of ["system", "sort", ...FILTERS]) state[name] = words.get(name) ?? "";
   state.down = words.get("down") === "1";
@@ -28,7 +29,7 @@ function readAddress() {
 function address(changes = {}) {
   const chosen = { ...state, ...changes };
   const words = new URLSearchParams();
-  for (const [name, known] of Object.entries(SWITCHES)) if (chosen[name] !== known[0]) words.set(name, chosen[name]);
+  for (const name of Object.keys(SWITCHES)) if (chosen[name] !== FIRST[name]) words.set(name, chosen[name]);
   for (const name of ["system", "sort", ...FILTERS]) if (chosen[name]) words.set(name, chosen[name]);
   if (chosen.down) words.set("down", "1");
   return `#${words}`;

@@ -1,7 +1,7 @@
 // One system: its numbers under every choice, its confusion matrix, its runs with provenance and commands.
 
 function pairs(list, entries) {
-  list.replaceChildren(...entries.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+  list.replaceChildren(...entries.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
 }
 
 function factsOf(places) {

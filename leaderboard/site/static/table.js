@@ -3,11 +3,11 @@
 const COLUMNS = [
   { key: "rank", head: "#", number: true, title: "Rank; shared by rows that the data do not tell apart", up: true },
   { key: "title", head: "System", up: true },
-  { key: "seeds", head: "Seeds", number: true },
-  { key: "sp", head: "Sp", number: true },
-  { key: "se", head: "Se", number: true },
   { key: "score", head: "Score", number: true },
   { key: "lo", head: "95 % interval", number: true, title: "Of the mean Score, over resampled test patients" },
+  { key: "sp", head: "Sp", number: true },
+  { key: "se", head: "Se", number: true },
+  { key: "seeds", head: "Seeds", number: true },
   { key: "optimism", head: "Optimism", number: true, title: "4-class Score of best-test minus last, all official test cycles" },
 ];
 
