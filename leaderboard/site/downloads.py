@@ -64,18 +64,19 @@ def _run_text(board: Board, run_id: str) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _who(system: System) -> Row:
-    names = ("name", "model", "method", "pretrain", "kind", "partial")
-    return {"system": system.id, "section": system.section, **{name: system.row[name] for name in names}}
-
-
 def _under(board: Board) -> Iterator[tuple[System, Lens, Row, Row]]:
-    """Each system under each lens that it has: system, lens, its numbers, and the row's first columns."""
+    """Each system under each lens that it has: system, lens, its numbers, and the first columns of its rows."""
+    who = {system.id: _who(system) for system in board.systems}
     for lens in board.lenses:
         for system in board.systems:
             values = system.lenses.get(lens)
             if values is not None:
-                yield system, lens, values, {**_who(system), **lens._asdict()}
+                yield system, lens, values, {**who[system.id], **lens._asdict()}
+
+
+def _who(system: System) -> Row:
+    name = system.row["name"] or f"{system.row['model']} + {system.row['method']}"
+    return {"system": system.id, "name": name, "section": system.section}
 
 
 def _board(board: Board) -> Iterator[Row]:
@@ -85,6 +86,7 @@ def _board(board: Board) -> Iterator[Row]:
         lo, hi = values["ci95"] or (None, None)
         yield {
             **first,
+            **{name: system.row[name] for name in ("model", "method", "pretrain", "kind", "partial")},
             "ranked": board.sections[system.section],
             **{name: values[name] for name in ("rank", "place", "tie_group")},
             **numbers,
