@@ -78,9 +78,9 @@ def _text(value: Any) -> str:
     return plain(value)
 
 
-def _printed(value: float | None) -> float | None:
-    """A number as every report prints it, so that the page shows the same one."""
-    return None if value is None else float(f"{value:.2f}")
+def _printed(value: float | None, digits: int = 2) -> float | None:
+    """A number as every report prints it, so that the page shows the same one; rounding it twice would not."""
+    return None if value is None else float(f"{value:.{digits}f}")
 
 
 def _system(board: Board, system: System, facts: _Facts) -> Row:
@@ -119,7 +119,7 @@ def _lens(board: Board, lens: Lens) -> Row:
     columns["order"] = _order(rows)
     columns |= {name: [_printed(row[name]) if row else None for row in rows] for name in NUMBERS}
     for end, name in enumerate(("lo", "hi")):
-        columns[name] = [_printed(row["ci95"][end]) if row and row["ci95"] else None for row in rows]
+        columns[name] = [_printed(row["ci95"][end], 1) if row and row["ci95"] else None for row in rows]
     columns["bySeed"] = [
         [[_printed(rates[rate]) for rate in RATES] for rates in row["by_seed"]] if row else None for row in rows
     ]
@@ -154,7 +154,7 @@ def _cells(board: Board, lens: Lens) -> Row:
 
 
 def _shares(confusion: Sequence[Sequence[int]]) -> list[list[float | None]]:
-    return [[_printed(100 * count / sum(row)) if sum(row) else None for count in row] for row in confusion]
+    return [[_printed(100 * count / sum(row), 1) if sum(row) else None for count in row] for row in confusion]
 
 
 def _recalls(views: Iterable[Row]) -> list[list[Any]]:

@@ -164,7 +164,7 @@ def test_confusion_shares_are_of_the_true_class(board):
     cells = values["cells"]["last/official"]
     for counts, shares in zip(cells["confusion"], cells["shares"], strict=True):
         for row, percent in zip(counts, shares, strict=True):
-            assert percent == [round(100 * count / sum(row), 2) for count in row]
+            assert percent == [round(100 * count / sum(row), 1) for count in row]
 
 
 # --- files ------------------------------------------------------------------------------------------------------
@@ -211,13 +211,16 @@ def test_every_figure_has_its_data(site, board, name):
     rows = list(csv.DictReader(io.StringIO((site / "data" / name).read_text())))
     lenses = [(system, lens, values) for system in board.systems for lens, values in system.lenses.items()]
     strict = [item for item in lenses if item[1].judged == "4class"]
-    assert len(rows) == {
-        "seeds.csv": sum(len(values["by_seed"]) for _, _, values in lenses),
-        "confusion.csv": 16 * len(strict),
-        "classes.csv": 4 * len(strict),
-        "devices.csv": 3 * len(lenses),
-        "curves.csv": sum(len(record.epochs) for record in board.records.values()),
-    }[name]
+    assert (
+        len(rows)
+        == {
+            "seeds.csv": sum(len(values["by_seed"]) for _, _, values in lenses),
+            "confusion.csv": 16 * len(strict),
+            "classes.csv": 4 * len(strict),
+            "devices.csv": 3 * len(lenses),
+            "curves.csv": sum(len(record.epochs) for record in board.records.values()),
+        }[name]
+    )
 
 
 def test_a_run_file_is_a_spec_with_provenance(site, board, store):
@@ -248,7 +251,9 @@ def test_a_site_is_written_again_and_files_of_others_stay(store, tmp_path):
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
 
 
-@pytest.mark.parametrize("content", [{"notes.txt": "mine"}, {"site.json": "{}"}, {"site.json": "[1]"}, {"site.json": "x"}])
+@pytest.mark.parametrize(
+    "content", [{"notes.txt": "mine"}, {"site.json": "{}"}, {"site.json": "[1]"}, {"site.json": "x"}]
+)
 def test_a_folder_of_something_else_is_refused(store, tmp_path, content):
     for name, text in content.items():
         (tmp_path / name).write_text(text)

@@ -1,4 +1,4 @@
-"""A board with everything that the page must show: several seeds, ties, parts of ICBHI, simulated, failed, submitted."""
+"""A board with all that the page must show: several seeds, ties, parts of ICBHI, simulated, failed, submitted."""
 
 from __future__ import annotations
 
@@ -24,14 +24,21 @@ def cycles_of_patients(n: int = 600) -> CycleSet:
     names = [str(150 + number) for number in range(28)] + ["200", "218"]
     patients = tuple(names[i * 7 % 30] for i in range(n))
     devices = tuple(DEVICES[names.index(patient) % 3] for patient in patients)
-    keys = tuple((f"{patient}_1b1_Al_sc_{device}", i) for i, (patient, device) in enumerate(zip(patients, devices, strict=True)))
+    keys = tuple(
+        (f"{patient}_1b1_Al_sc_{device}", i) for i, (patient, device) in enumerate(zip(patients, devices, strict=True))
+    )
     return CycleSet(keys, cycle_set(n).labels, patients, devices)
 
 
 def runs() -> list[dict[str, Any]]:
     """What :func:`write_run` makes the board's runs from."""
     found: list[dict[str, Any]] = []
-    systems = [("ast", "patchmix-cl", 1.5, 3), ("ast", "ce", 1.45, 3), ("cnn6", "ce", 1.0, 2), ("resnet18", "ce", 0.4, 1)]
+    systems = [
+        ("ast", "patchmix-cl", 1.5, 3),
+        ("ast", "ce", 1.45, 3),
+        ("cnn6", "ce", 1.0, 2),
+        ("resnet18", "ce", 0.4, 1),
+    ]
     for salt, (model, method, skill, seeds) in enumerate(systems):
         rules = EVERY if model != "cnn6" else EVERY[:2]
         found += [
