@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlparse
 
 import pytest
 from browser import chromium
-from site_boards import NASTY, make_board
+from site_boards import NASTY, make_board, make_large_board
 
 from leaderboard.paper_tables import paper_table
 from leaderboard.published import TABLES, printed_table
@@ -359,3 +359,16 @@ def test_values_are_what_the_page_reads(open_page, board):
     page = open_page()
     read = page.evaluate('JSON.parse(document.getElementById("values").textContent)')
     assert read["lenses"] == page_values(board)["lenses"]
+
+
+@pytest.mark.slow
+def test_a_page_of_500_systems_is_small_and_opens_at_once(open_page, tmp_path):
+    path = write_site(make_large_board(tmp_path, systems=500, seeds=1, epochs=50), tmp_path / "page", "1")
+    assert path.stat().st_size < 5_000_000
+    page = open_page(path=path)
+    opened = []
+    for _ in range(3):
+        page.reload()
+        opened.append(page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+    assert page.locator("#tables tbody tr").count() == 500
+    assert min(opened) < 1000, opened

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from board_runs import cycle_set, scores_for, write_run
+from board_runs import cycle_set, document, scores_for, spec, write_run
 
-from leaderboard.metrics import CLASSES
+from leaderboard.metrics import CLASSES, score_cycles
 from leaderboard.predictions import CycleSet
+from leaderboard.results import ResultDocument, RunResult
+from leaderboard.rows import put
 from leaderboard.store import Store
 from leaderboard.submissions import OfficialPart, Statement, submit
 
@@ -64,4 +67,33 @@ def make_board(home: Path) -> Store:
         scores = scores_for(77, "last", len(cycles), 1.3).tolist()
         writer.writerows([*key, *row] for key, row in zip(cycles.keys, scores, strict=True))
     submit(home / "answers.csv", part, Statement(system=NASTY, selection="last"), home, store, {"version": "0.1.0"})
+    return store
+
+
+def make_large_board(home: Path, systems: int, seeds: int, epochs: int) -> Store:
+    """A board of many runs with long learning curves, stored without run folders."""
+    store, cycles = Store.open(home), cycle_set()
+    models = ("ast", "cnn6", "cnn14", "resnet18", "efficientnet-b0")
+    with store.session(write=True) as session:
+        for system, seed in itertools.product(range(systems), range(1, seeds + 1)):
+            scores = {rule: scores_for(1000 * system + seed, rule, skill=system % 20 / 10) for rule in EVERY}
+            judged = {rule: score_cycles(cycles.labels, values) for rule, values in scores.items()}
+            values = spec(model=models[system % 5], lr=1e-5 * (1 + system), seed=seed, epochs=epochs)
+            result = document(values)
+            for rule, metrics in judged.items():
+                result["metrics"][rule] = {name: {**found, "epoch": epochs} for name, found in metrics.items()}
+                result["predictions"][rule] = f"predictions-{rule}.csv"
+            result["epochs"] = [
+                {
+                    "epoch": epoch,
+                    "loss": 1.4 / epoch,
+                    "lr": 5e-5,
+                    "seconds": 60.0,
+                    "cycles_per_second": 99.5,
+                    "test": judged["last"],
+                    "val": judged["best-val"],
+                }
+                for epoch in range(1, epochs + 1)
+            ]
+            put(session, RunResult(cast(ResultDocument, result), cycles, scores))
     return store
