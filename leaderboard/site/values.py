@@ -92,6 +92,7 @@ def _system(board: Board, system: System, facts: _Facts) -> Row:
         "section": list(board.sections).index(system.section),
         "title": title,
         "detail": "; ".join(detail),
+        "label": f"{title}, {detail[-1]}" if row["differs"] else title,
         "marks": [plain(mark) for mark in marks],
         "kind": row["kind"],
         **{name: plain(row[name]) for name in ("model", "method", "pretrain")},

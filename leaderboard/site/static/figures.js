@@ -63,7 +63,7 @@ function drawPlane(places) {
     const x = [Math.max(0, Math.floor((d3.min(seeds, (row) => row.sp) - 4) / 5) * 5), 102];
     const y = [-2, Math.min(102, Math.ceil((d3.max(seeds, (row) => row.se) + 4) / 5) * 5)];
     const lines = isoLines([x[0], 100], [0, Math.min(100, y[1])]);
-    const words = (row) => `${page.systems[row.place].title}${row.seed === undefined ? "" : `, seed ${row.seed}`}\nSp ${number(row.sp)}  Se ${number(row.se)}\nScore ${number(row.score)}`;
+    const words = (row) => `${page.systems[row.place].label}${row.seed === undefined ? "" : `, seed ${row.seed}`}\nSp ${number(row.sp)}  Se ${number(row.se)}\nScore ${number(row.score)}`;
     return {
       height: Math.min(460, Math.max(320, width * 0.72)), marginLeft: 46, marginBottom: 42, marginTop: 24, marginRight: 16,
       x: { domain: x, label: "Sp (%)", labelAnchor: "center", ticks: 6, nice: false },
@@ -92,7 +92,7 @@ function drawForest(places) {
   ].join(" ");
   draw("forest", "Score of each system with its interval over patients", rows.length && ((width) => {
     const narrow = width < 520;
-    const label = (row) => `${row.rank === null ? "" : `${row.rank}  `}${shortened(page.systems[row.place].title, narrow ? 42 : 34)}`;
+    const label = (row) => `${row.rank === null ? "" : `${row.rank}  `}${shortened(page.systems[row.place].label, narrow ? 46 : 36)}`;
     const y = rows.map((_, i) => i);
     const at = new Map(rows.map((row, i) => [row, i]));
     const place = (row) => at.get(row);
@@ -110,7 +110,7 @@ function drawForest(places) {
         Plot.link(rows, { x1: "lo", x2: "hi", y1: place, y2: place, stroke: "var(--c1)", strokeWidth: 2, dy: lift }),
         Plot.dot(rows, { x: "score", y: place, r: 4, fill: "var(--c1)", dy: lift }),
         Plot.text(rows, { frameAnchor: "left", y: place, text: label, textAnchor: narrow ? "start" : "end", dx: narrow ? 2 : -8, dy: narrow ? -9 : 0, fill: "currentColor", fontSize: 12 }),
-        Plot.tip(rows, Plot.pointerY({ x: "score", y: place, title: (row) => `${page.systems[row.place].title}\nScore ${number(row.score)} (${ends(row.lo, row.hi)})`, fill: "var(--raised)", stroke: "var(--line)" })),
+        Plot.tip(rows, Plot.pointerY({ x: "score", y: place, title: (row) => `${page.systems[row.place].label}\nScore ${number(row.score)} (${ends(row.lo, row.hi)})`, fill: "var(--raised)", stroke: "var(--line)" })),
       ],
     };
   }));
