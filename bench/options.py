@@ -12,6 +12,7 @@ and everything else (``--set``, help, checks, the run's identity) is derived fro
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_type_hints
@@ -90,6 +91,12 @@ def check_value(value: Any, kind: type, name: str, metadata: Mapping[str, Any]) 
     return converted
 
 
+@functools.cache
+def field_types(cls: type) -> Mapping[str, Any]:
+    """The types of a dataclass's fields by name; read once, since annotations are texts that have to be evaluated."""
+    return get_type_hints(cls)
+
+
 def build_options(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
     """Make an options object from texts or values.
 
@@ -101,7 +108,7 @@ def build_options(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
     Raises:
         SpecError: For an unknown name (with a suggestion) or a bad value.
     """
-    hints = get_type_hints(cls)
+    hints = field_types(cls)  # type: ignore[arg-type]
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in values:
         if name not in fields:

@@ -12,10 +12,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from bench.errors import SpecError
-from bench.options import check_value
+from bench.options import check_value, field_types
 from bench.registry import suggestion
 
 SPEC_FILE = "spec.json"
@@ -181,7 +181,7 @@ def settable_fields() -> dict[str, dataclasses.Field[Any]]:
 
 def check_field(name: str, value: Any) -> Any:
     """Convert and check the value of a settable field; raises SpecError as ``bench.options.check_value`` does."""
-    kind = get_type_hints(RunSpec)[name]
+    kind = field_types(RunSpec)[name]
     return check_value(value, kind, name, settable_fields()[name].metadata)
 
 

@@ -34,7 +34,7 @@ Expected = Mapping[str, Mapping[Kind, Mapping[str, Any]]]
 """Fields that the recipe of a row sets, by row id and data set, under dotted names (``method_options.alpha``)."""
 
 SHARED = ("id", "section", "judged", "system", "architecture", "pretrain", "method", "venue", "authors_run")
-PRINTED = ("sp", "sp_std", "se", "se_std", "score", "score_std", "protocol", "consistent", "previous_best")
+PRINTED = ("sp", "sp_std", "se", "se_std", "score", "score_std", "protocol", "split", "consistent", "previous_best")
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,13 @@ def system_lines(row: Row) -> list[str]:
     return [*lines, differs] if differs else lines
 
 
+def _published(row: Row) -> list[str]:
+    """Name and architecture of a published system; whose numbers they are, where not its authors'."""
+    name = row["system"] + (" (re-run by others)" if row["kind"] == "reproduction" else "")
+    start = "" if row["pretrain"] == "-" else f" from {row['pretrain']}"
+    return [name, f"{row['architecture']}{start}"]
+
+
 def _mean(name: str, part: str | None = None) -> Callable[[Row], list[str]]:
     def lines(row: Row) -> list[str]:
         values = row[part] if part else row
@@ -156,6 +163,22 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         Column("cycles", _one("cycles")),
         Column("recall", _mean("recall")),
     ),
+    "published": (
+        Column("#", lambda row: [str(row["rank"] or "")]),
+        Column("system", lambda row: _published(row), number=False, share=2, wrap=True),
+        Column("venue", _one("venue"), number=False, share=1, wrap=True),
+        Column("Sp", _mean("sp")),
+        Column("Se", _mean("se")),
+        Column("Score", _mean("score")),
+        Column("rule", _one("protocol"), number=False, least=124),
+        Column(
+            "doubts and notes",
+            lambda row: [*row["doubts"], *filter(None, [row["note"]])],
+            number=False,
+            share=3,
+            wrap=True,
+        ),
+    ),
     "failed": (
         Column("run", lambda row: [row["run_ids"][0]], number=False),
         Column("system", system_lines, number=False, wrap=True),
@@ -194,6 +217,11 @@ def _cells(column: Column, row: Row, gap: str) -> str:
 
 
 def _caption(table: Table) -> str:
+    if table.name == "published":
+        return (
+            "As printed; percent; mean ± standard deviation over runs where given. Ranks: on the official split, seen "
+            "in code, one rule of choosing the epoch. best-test: the epoch was chosen on the test part."
+        )
     if table.name == "runs":
         return "Score: 4-class, last epoch, percent."
     if table.name == "comparison":

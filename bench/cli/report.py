@@ -42,7 +42,7 @@ def emit(text: str, out: Path | None) -> None:
 
 def report(
     what: Annotated[
-        str, typer.Argument(metavar="[leaderboard|table1|table2|table3|figure2]", help="Which table.")
+        str, typer.Argument(metavar="[leaderboard|published|table1|table2|table3|figure2]", help="Which table.")
     ] = "leaderboard",
     protocol: Annotated[
         str | None,
@@ -64,7 +64,7 @@ def report(
     ] = None,
     home: Annotated[Path | None, typer.Option(help="Results folder (BENCH_HOME).", metavar="DIR")] = None,
 ) -> None:
-    """Print the board, or a table of the paper beside what was run here.
+    """Print the board, a table of the paper beside what was run here, or what others published.
 
     Systems are ranked within one selection rule, on the whole of ICBHI alone.
 
@@ -78,7 +78,7 @@ def report(
     from leaderboard.results import RULES
     from leaderboard.store import Store
 
-    check_word("report", what, ("leaderboard", *PAPER, *LATER))
+    check_word("report", what, ("leaderboard", "published", *PAPER, *LATER))
     if what in LATER:
         raise later(f"bench report {what}")
     word = protocol or ("best-test" if what in PAPER else "last")
@@ -86,10 +86,10 @@ def report(
     check_format(output, PAPER_FORMATS)
     rule = next(rule for rule in RULES if rule == word)
     store = Store.open(board_location(home_folder(home)))
-    if what not in PAPER and output == "html":
+    if what == "leaderboard" and output == "html":
         _page(store, rule, out)
         return
-    show = _paper if what in PAPER else _board
+    show = {"leaderboard": _board, "published": _published}.get(what, _paper)
     emit(show(what, store, rule, output, out is None and sys.stdout.isatty()), out)
 
 
@@ -110,6 +110,13 @@ def _page(store: Store, rule: Rule, out: Path | None) -> None:
     if out is None:
         raise SpecError("The page of the board is a folder of files.", "Name it: bench report --format html --out DIR")
     notice(f"wrote {write_site(store, out, __version__, start=rule)}")
+
+
+def _published(_what: str, _store: Store, _rule: Rule, output: str, colour: bool) -> str:
+    from leaderboard.published_table import published_table
+    from leaderboard.render import render
+
+    return render(published_table(), output, colour=colour)
 
 
 def _paper(what: str, store: Store, rule: Rule, output: str, colour: bool) -> str:

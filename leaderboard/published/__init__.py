@@ -94,6 +94,14 @@ class PrintedRow:
     note: str | None = None
 
     @property
+    def split(self) -> str:
+        """The split of the row, in the words of :data:`leaderboard.published.systems.SPLITS`.
+
+        Every row claims the official one; it was seen in code for the rows that the paper's authors ran.
+        """
+        return "official" if self.authors_run else "official-stated"
+
+    @property
     def consistent(self) -> bool:
         """Whether (Sp + Se)/2 is the printed Score, up to rounding."""
         return abs((self.sp + self.se) / 2 - self.score) <= ROUNDING

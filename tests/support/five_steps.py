@@ -1,7 +1,7 @@
 """Trains five steps of a stage in one of several processes and keeps the parameters: what a batch means is compared.
 
-``python five_steps.py FOLDER PROCESSES`` starts that many processes; each trains every case of ``FOLDER/cases.json``
-on the same pretend features, and the first one writes ``FOLDER/PROCESSES/NAME.safetensors``.
+``python five_steps.py FOLDER`` starts one, then two, then three processes; each trains every case of
+``FOLDER/cases.json`` on the same pretend features, and the first of n writes ``FOLDER/n/NAME.safetensors``.
 """
 
 from __future__ import annotations
@@ -70,36 +70,40 @@ def train(folder: Path, processes: int) -> None:
 
 
 def one_rank(rank: int, processes: int, store: str, folder: Path) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    if processes == 1:
+        train(folder, 1)
+        return
     from bench.engine.distributed import STORE_VARIABLE, join_group, leave_group
 
     ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
     sizes = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
     os.environ.update({**ranks, **sizes, "GLOO_SOCKET_IFNAME": "lo", STORE_VARIABLE: store})
-    import torch
-
-    torch.set_num_threads(1)
     join_group("cpu")
     train(folder, processes)
     leave_group()
 
 
 def main() -> None:
-    folder, processes = Path(sys.argv[1]), int(sys.argv[2])
-    (folder / str(processes)).mkdir()
-    if processes == 1:
-        train(folder, 1)
-        return
-    context = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory() as meeting:
-        ranks = [
-            context.Process(target=one_rank, args=(rank, processes, f"{meeting}/store", folder))
-            for rank in range(processes)
-        ]
-        for rank in ranks:
-            rank.start()
-        for rank in ranks:
-            rank.join()
-    sys.exit(max(abs(rank.exitcode or 0) for rank in ranks))
+    folder = Path(sys.argv[1])
+    # The server imports everything once; each rank is a fork of it.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["bench.engine.trainer", "bench.engine.distributed", "baselines.ast"])
+    for processes in (1, 2, 3):
+        (folder / str(processes)).mkdir()
+        with tempfile.TemporaryDirectory() as meeting:
+            ranks = [
+                context.Process(target=one_rank, args=(rank, processes, f"{meeting}/store", folder))
+                for rank in range(processes)
+            ]
+            for rank in ranks:
+                rank.start()
+            for rank in ranks:
+                rank.join()
+        if any(rank.exitcode for rank in ranks):
+            sys.exit(f"{processes} processes ended with {[rank.exitcode for rank in ranks]}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL_AST = {"embed_dim": 16, "depth": 1, "heads": 2, "stride": 8, "frames": 32, "mels": 24}
-BATCH_NORM = ("resnet18", {})
+BATCH_NORM = ("timm:test_resnet", {})
+"""A ResNet of 0.4 million parameters: what is compared is the statistics, and they do not depend on the size."""
 CL_OPTIONS = [
     {"target": "stop-hz"},
     {"target": "z"},
@@ -38,16 +39,16 @@ def case(model: str, model_options: dict, method: str, **method_options: object)
 CASES = {f"ast-{entry.id}": case("ast", SMALL_AST, entry.id) for entry in METHODS}
 CASES |= {f"ast-cl-{k}": case("ast", SMALL_AST, "patchmix-cl", **options) for k, options in enumerate(CL_OPTIONS)}
 CASES |= {f"norm-{e.id}": case(*BATCH_NORM, e.id) for e in METHODS if not e.card.needs_patches}
-CASES["efficientnet"] = case("efficientnet-b0", {"drop_path": 0.0}, "ce")
-assert all(model in MODELS for model in (c["model"] for c in CASES.values()))
+CASES["resnet18"] = case("resnet18", {}, "ce")
+CASES["efficientnet"] = case("timm:test_efficientnet", {}, "ce")
+assert all(c["model"] in MODELS or c["model"].startswith("timm:") for c in CASES.values())
 
 
-def train(folder: Path, cases: dict[str, dict]) -> None:
-    (folder / "cases.json").write_text(json.dumps(cases))
+def train(folder: Path) -> None:
+    (folder / "cases.json").write_text(json.dumps(CASES))
     script = ROOT / "tests" / "support" / "five_steps.py"
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    for processes in (1, 2, 3):
-        subprocess.run([sys.executable, str(script), str(folder), str(processes)], check=True, env=env, timeout=180)
+    subprocess.run([sys.executable, str(script), str(folder)], check=True, env=env, timeout=350)
 
 
 def largest_difference(folder: Path, name: str, processes: int) -> float:
@@ -56,9 +57,7 @@ def largest_difference(folder: Path, name: str, processes: int) -> float:
     return max((one[key].double() - several[key].double()).abs().max().item() for key in one)
 
 
-@pytest.mark.parametrize("part", ["ast", "batch-norm"])
-def test_processes_share_a_batch_without_changing_it(tmp_path, part):
-    cases = {name: case for name, case in CASES.items() if name.startswith("ast") == (part == "ast")}
-    train(tmp_path, cases)
-    found = {(name, n): largest_difference(tmp_path, name, n) for name in cases for n in (2, 3)}
+def test_processes_share_a_batch_without_changing_it(tmp_path):
+    train(tmp_path)
+    found = {(name, n): largest_difference(tmp_path, name, n) for name in CASES for n in (2, 3)}
     assert {place: worst for place, worst in found.items() if not worst < 1e-5} == {}
