@@ -17,6 +17,7 @@ from leaderboard.render_paper import render_paper
 from leaderboard.results import RULES
 from leaderboard.site import write_site
 from leaderboard.site.data import PARTS, Lens, read_board
+from leaderboard.site.pages import site_page
 from leaderboard.site.values import page_values
 from leaderboard.tables import OFFICIAL
 
@@ -362,13 +363,15 @@ def test_values_are_what_the_page_reads(open_page, board):
 
 
 @pytest.mark.slow
-def test_a_page_of_500_systems_is_small_and_opens_at_once(open_page, tmp_path):
-    path = write_site(make_large_board(tmp_path, systems=500, seeds=1, epochs=50), tmp_path / "page", "1")
+def test_a_page_of_500_runs_is_small_and_opens_at_once(open_page, tmp_path):
+    path = tmp_path / "index.html"
+    board = read_board(make_large_board(tmp_path, systems=250, seeds=2, epochs=50))
+    path.write_text(site_page(board, "1", "now", "last"), encoding="utf-8")
     assert path.stat().st_size < 5_000_000
     page = open_page(path=path)
     opened = []
     for _ in range(3):
         page.reload()
         opened.append(page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
-    assert page.locator("#tables tbody tr").count() == 500
+    assert page.locator("#tables tbody tr").count() == 250
     assert min(opened) < 1000, opened
