@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -27,18 +28,31 @@ def resource(folder: str, name: str) -> str:
     return files(HOME).joinpath(folder, name).read_text(encoding="utf-8")
 
 
-def table_page(
-    title: str,
-    caption: str,
-    columns: Sequence[Column],
-    blocks: Sequence[Block],
-    notes: Sequence[str],
-    groups: Sequence[tuple[str, int]],
-) -> str:
-    """A page of one table; arguments as for :func:`leaderboard.latex.table`."""
-    starts = [sum(width for _, width in groups[:place]) for place in range(1, len(groups))]
-    values = {"title": title, "caption": caption, "columns": columns, "blocks": blocks, "notes": notes}
-    return page("table.html.j2", {**values, "groups": groups, "starts": starts})
+@dataclass(frozen=True)
+class HtmlTable:
+    """One table of a page.
+
+    Attributes:
+        title: What stands above it; nothing where it is empty.
+        columns: Its columns; numbers are set to the right.
+        blocks: Its rows, as in LaTeX.
+        groups: Headings above the columns, as in LaTeX.
+    """
+
+    title: str
+    columns: Sequence[Column]
+    blocks: Sequence[Block]
+    groups: Sequence[tuple[str, int]] = ()
+
+    @property
+    def starts(self) -> list[int]:
+        """The columns at which groups begin, but for the first."""
+        return [sum(width for _, width in self.groups[:place]) for place in range(1, len(self.groups))]
+
+
+def tables_page(title: str, tables: Sequence[HtmlTable], caption: str, notes: Sequence[str]) -> str:
+    """A page of tables with a caption and notes below them."""
+    return page("table.html.j2", {"title": title, "tables": tables, "caption": caption, "notes": notes})
 
 
 @lru_cache(maxsize=1)

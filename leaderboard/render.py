@@ -27,7 +27,7 @@ from leaderboard.tables import Row, Section, Table, flat
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-FORMATS = ("table", "markdown", "latex", "csv", "json")
+FORMATS = ("table", "markdown", "latex", "csv", "json", "html")
 MOST_ROWS = 100
 """Systems of a section that a terminal gets: nobody reads more there, and laying out a row takes a millisecond."""
 WIDE = 124
@@ -51,7 +51,7 @@ def render(table: Table, format: str = "table", *, width: int | None = None, col
         return json.dumps(table.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if format == "table":
         return _terminal(table, width, colour)
-    return {"csv": _csv, "markdown": _markdown, "latex": _latex}[format](table)
+    return {"csv": _csv, "markdown": _markdown, "latex": _latex, "html": _html}[format](table)
 
 
 def check_format(format: str, known: Sequence[str] = FORMATS) -> None:  # noqa: A002
@@ -288,6 +288,18 @@ def _latex(table: Table) -> str:
         rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
         parts.append(latex.table(section.title, columns, [latex.Block("", rows)], [_caption(table), *table.notes]))
     return "\n".join(parts)
+
+
+def _html(table: Table) -> str:
+    from leaderboard.html import HtmlTable, tables_page
+
+    tables = []
+    for section in table.sections:
+        columns = _columns(section)
+        rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
+        tables.append(HtmlTable(section.title, columns, [latex.Block("", rows)]))
+    empty = [] if table.sections else ["The board is empty."]
+    return tables_page(f"LungBench: {table.name}", tables, _caption(table), [*empty, *table.notes])
 
 
 def _csv(table: Table) -> str:

@@ -20,14 +20,12 @@ from leaderboard.forms import (
     seeds,
 )
 from leaderboard.paper_tables import FULL, PaperTable, Row
-from leaderboard.render import FORMATS, check_format
+from leaderboard.render import check_format
 from leaderboard.tables import flat
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
-
-PAPER_FORMATS = (*FORMATS, "html")
 
 NUMBERS = {"Sp": "sp", "Se": "se", "Score": "score"}
 NARROW_UNDER = {"venue": "method", "pretrain": "architecture"}
@@ -51,7 +49,7 @@ def render_paper(
     colour: bool = False,
 ) -> str:
     """Write a table of the paper as text; arguments and errors as :func:`leaderboard.render.render`."""
-    check_format(format, PAPER_FORMATS)
+    check_format(format)
     if format == "json":
         return json.dumps(table.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if format == "table":
@@ -223,11 +221,11 @@ def _latex(table: PaperTable) -> str:
 
 
 def _html(table: PaperTable) -> str:
-    from leaderboard.html import table_page
+    from leaderboard.html import HtmlTable, tables_page
 
     columns = _columns(table)
-    blocks = _blocks(table, columns)
-    return table_page(_title(table), _caption(table), columns, blocks, table.notes, _groups(table))
+    tables = [HtmlTable("", columns, _blocks(table, columns), _groups(table))]
+    return tables_page(_title(table), tables, _caption(table), table.notes)
 
 
 def _groups(table: PaperTable) -> list[tuple[str, int]]:

@@ -74,7 +74,6 @@ def report(
       bench report --format html --out site        # a page with figures; open site/index.html
     """
     from leaderboard.render import check_format
-    from leaderboard.render_paper import PAPER_FORMATS
     from leaderboard.results import RULES
     from leaderboard.store import Store
 
@@ -83,7 +82,7 @@ def report(
         raise later(f"bench report {what}")
     word = protocol or ("best-test" if what in PAPER else "last")
     check_word("protocol", word, RULES)
-    check_format(output, PAPER_FORMATS)
+    check_format(output)
     rule = next(rule for rule in RULES if rule == word)
     store = Store.open(board_location(home_folder(home)))
     if what == "leaderboard" and output == "html":

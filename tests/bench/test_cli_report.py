@@ -104,8 +104,8 @@ def test_the_page_of_the_board_needs_a_folder(home, bench, tmp_path):
     assert "is no page of this program" in " ".join(refused.split())
 
 
-@pytest.mark.parametrize("what", ["table1", "table2", "table3"])
-def test_a_table_of_the_paper_is_one_page(home, bench, tmp_path, what):
+@pytest.mark.parametrize("what", ["table1", "table2", "table3", "published"])
+def test_a_table_is_one_page(home, bench, tmp_path, what):
     text = bench("report", what, "--format", "html", "--home", home).out
     assert text.startswith("<!DOCTYPE html>")
     assert text.endswith("</html>\n")
