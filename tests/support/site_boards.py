@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-import itertools
+import dataclasses
 from pathlib import Path
 from typing import Any, cast
 
-from board_runs import cycle_set, document, scores_for, spec, write_run
+from board_runs import cycle_set, scores_for, write_run
 
-from leaderboard.metrics import CLASSES, score_cycles
+from leaderboard.metrics import CLASSES
 from leaderboard.predictions import CycleSet
-from leaderboard.results import ResultDocument, RunResult
-from leaderboard.rows import put
+from leaderboard.results import EpochRow
+from leaderboard.site.data import Board
 from leaderboard.store import Store
 from leaderboard.submissions import OfficialPart, Statement, submit
 
@@ -70,30 +70,20 @@ def make_board(home: Path) -> Store:
     return store
 
 
-def make_large_board(home: Path, systems: int, seeds: int, epochs: int) -> Store:
-    """A board of many runs with long learning curves, stored without run folders."""
-    store, cycles = Store.open(home), cycle_set()
-    models = ("ast", "cnn6", "cnn14", "resnet18", "efficientnet-b0")
-    with store.session(write=True) as session:
-        for system, seed in itertools.product(range(systems), range(1, seeds + 1)):
-            scores = {rule: scores_for(1000 * system + seed, rule, skill=system % 20 / 10) for rule in EVERY}
-            judged = {rule: score_cycles(cycles.labels, values) for rule, values in scores.items()}
-            values = spec(model=models[system % 5], lr=1e-5 * (1 + system), seed=seed, epochs=epochs)
-            result = document(values)
-            for rule, metrics in judged.items():
-                result["metrics"][rule] = {name: {**found, "epoch": epochs} for name, found in metrics.items()}
-                result["predictions"][rule] = f"predictions-{rule}.csv"
-            result["epochs"] = [
-                {
-                    "epoch": epoch,
-                    "loss": 1.4 / epoch,
-                    "lr": 5e-5,
-                    "seconds": 60.0,
-                    "cycles_per_second": 99.5,
-                    "test": judged["last"],
-                    "val": judged["best-val"],
-                }
-                for epoch in range(1, epochs + 1)
-            ]
-            put(session, RunResult(cast(ResultDocument, result), cycles, scores))
-    return store
+def enlarged(board: Board, systems: int, epochs: int) -> Board:
+    """A board of many systems and long learning curves, made of copies of the first system of another one."""
+    copies, runs, records = [], {}, {}
+    first = board.systems[0]
+    for number in range(systems):
+        names = {run_id: f"{number:08x}{run_id[:8]}" for run_id in first.rules["last"]["run_ids"]}
+        rules = {
+            rule: {**facts, "run_ids": [names[run_id] for run_id in facts["run_ids"]]}
+            for rule, facts in first.rules.items()
+        }
+        copies.append(dataclasses.replace(first, id=f"{number:012x}", rules=rules))
+        for old, new in names.items():
+            runs[new] = dataclasses.replace(board.runs[old], run_id=new)
+            last = board.records[old].epochs[-1]
+            curve = [cast(EpochRow, {**last, "val": last["test"], "epoch": 1 + epoch}) for epoch in range(epochs)]
+            records[new] = dataclasses.replace(board.records[old], epochs=curve)
+    return dataclasses.replace(board, systems=copies, runs=runs, records=records)
