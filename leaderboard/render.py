@@ -27,8 +27,7 @@ from leaderboard.tables import Row, Section, Table, flat
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-FORMATS = ("table", "markdown", "latex", "csv", "json")
-LATER_FORMATS = ("html",)
+FORMATS = ("table", "markdown", "latex", "csv", "json", "html")
 MOST_ROWS = 100
 """Systems of a section that a terminal gets: nobody reads more there, and laying out a row takes a millisecond."""
 WIDE = 124
@@ -45,20 +44,18 @@ def render(table: Table, format: str = "table", *, width: int | None = None, col
         colour: Whether to write colour codes (``table`` only).
 
     Raises:
-        ResultError: If the format is unknown, or comes with a later version.
+        ResultError: If the format is unknown.
     """
     check_format(format)
     if format == "json":
         return json.dumps(table.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if format == "table":
         return _terminal(table, width, colour)
-    return {"csv": _csv, "markdown": _markdown, "latex": _latex}[format](table)
+    return {"csv": _csv, "markdown": _markdown, "latex": _latex, "html": _html}[format](table)
 
 
 def check_format(format: str, known: Sequence[str] = FORMATS) -> None:  # noqa: A002
     """Refuse a format that cannot be written; raises ResultError, which names those that can."""
-    if format in LATER_FORMATS and tuple(known) == FORMATS:
-        raise ResultError(f"The format '{format}' comes with a later version.", f"Use {', '.join(known)}.")
     if format not in known:
         raise ResultError(f"Unknown format '{format}'.", f"Use {', '.join(known)}.")
 
@@ -70,7 +67,8 @@ def _names(row: Mapping[str, Any]) -> str:
     return f"{row['model']} + {row['method']}"
 
 
-def _system(row: Row) -> list[str]:
+def system_lines(row: Row) -> list[str]:
+    """What a system is called: its name, what it started from, and what tells it apart, as far as there is any."""
     if "reference" in row:
         return [row["reference"]]
     lines = [f"{row['name']} (submitted)"] if row.get("name") else [_names(row)]
@@ -131,7 +129,7 @@ def _disjoint(row: Row) -> list[str]:
 COLUMNS: Mapping[str, Sequence[Column]] = {
     "systems": (
         Column("#", lambda row: [str(row["rank"] or "")]),
-        Column("system", _system, number=False, share=1, wrap=True),
+        Column("system", system_lines, number=False, share=1, wrap=True),
         Column("seeds", _one("seeds", seeds)),
         Column("Sp", _mean("sp")),
         Column("Se", _mean("se")),
@@ -142,7 +140,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     ),
     "compared": (
         Column("", _one("side"), number=False),
-        Column("system", _system, number=False, share=1, wrap=True),
+        Column("system", system_lines, number=False, share=1, wrap=True),
         Column("Score of each seed", _by_seed, number=False, share=1, wrap=True),
         Column("optimism", lambda row: [number(row["optimism"], "+")]),
     ),
@@ -183,7 +181,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     ),
     "failed": (
         Column("run", lambda row: [row["run_ids"][0]], number=False),
-        Column("system", _system, number=False, wrap=True),
+        Column("system", system_lines, number=False, wrap=True),
         Column("seed", _one("seeds", seeds)),
         Column("error", _one("error"), number=False, share=1, wrap=True),
     ),
@@ -290,6 +288,18 @@ def _latex(table: Table) -> str:
         rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
         parts.append(latex.table(section.title, columns, [latex.Block("", rows)], [_caption(table), *table.notes]))
     return "\n".join(parts)
+
+
+def _html(table: Table) -> str:
+    from leaderboard.html import HtmlTable, tables_page
+
+    tables = []
+    for section in table.sections:
+        columns = _columns(section)
+        rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
+        tables.append(HtmlTable(section.title, columns, [latex.Block("", rows)]))
+    empty = [] if table.sections else ["The board is empty."]
+    return tables_page(f"LungBench: {table.name}", tables, _caption(table), [*empty, *table.notes])
 
 
 def _csv(table: Table) -> str:

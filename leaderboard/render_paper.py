@@ -54,7 +54,7 @@ def render_paper(
         return json.dumps(table.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if format == "table":
         return _terminal(table, width, colour)
-    return {"csv": _csv, "markdown": _markdown, "latex": _latex}[format](table)
+    return {"csv": _csv, "markdown": _markdown, "latex": _latex, "html": _html}[format](table)
 
 
 # --- columns ----------------------------------------------------------------------------------------------------
@@ -215,16 +215,33 @@ def _markdown(table: PaperTable) -> str:
 
 
 def _latex(table: PaperTable) -> str:
-    columns, sections, places = _columns(table), _sections(table), _places(table)
-    blocks = [
-        latex.Block(title if len(sections) > 1 else "", [_latex_cells(columns, row, places) for row in rows])
+    columns = _columns(table)
+    notes = [_caption(table), *table.notes]
+    return latex.table(table.title, columns, _blocks(table, columns), notes, _groups(table))
+
+
+def _html(table: PaperTable) -> str:
+    from leaderboard.html import HtmlTable, tables_page
+
+    columns = _columns(table)
+    tables = [HtmlTable("", columns, _blocks(table, columns), _groups(table))]
+    return tables_page(_title(table), tables, _caption(table), table.notes)
+
+
+def _groups(table: PaperTable) -> list[tuple[str, int]]:
+    """Headings above the columns, and how many each spans."""
+    return [("", len(table.columns)), ("paper", 3), ("here", 3), (table.other, 1), ("", 2)]
+
+
+def _blocks(table: PaperTable, columns: Sequence[Column]) -> list[latex.Block]:
+    sections, places = _sections(table), _places(table)
+    return [
+        latex.Block(title if len(sections) > 1 else "", [_block_cells(columns, row, places) for row in rows])
         for title, rows in sections.items()
     ]
-    groups = [("", len(table.columns)), ("paper", 3), ("here", 3), (table.other, 1), ("", 2)]
-    return latex.table(table.title, columns, blocks, [_caption(table), *table.notes], groups)
 
 
-def _latex_cells(columns: Sequence[Column], row: Row, places: Places) -> list[latex.Cell]:
+def _block_cells(columns: Sequence[Column], row: Row, places: Places) -> list[latex.Cell]:
     cells = []
     for column in columns:
         if column.number:

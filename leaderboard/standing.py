@@ -7,19 +7,20 @@ alone (:data:`MOST_ROWS`, :data:`MOST_RUNS`); a note says for how many.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.breakdown import CountingPlan, both_sides_of, breakdown
+from leaderboard.breakdown import CountingPlan, SystemCounts, both_sides_of, breakdown
+from leaderboard.metrics import Judged
 from leaderboard.predictions import CycleSet
 from leaderboard.statistics import Floats, groups_of_draws, interval, mean_hits, resample
 from leaderboard.store import BoardRun, Store
 
 Row = dict[str, Any]
+Groups = tuple[tuple[str, str], ...]
 Choices = Mapping[str, tuple[CycleSet, NDArray[np.int64]]]
 
 MOST_ROWS = 100
@@ -30,15 +31,6 @@ EMPTY: Mapping[str, Any] = dict.fromkeys(
     ("rank", "place", "tie_group", "ci95", "patient_disjoint", "devices", "classes")
 )
 """The fields of a row that this module fills."""
-
-
-@dataclass(eq=False)
-class _SameCycles:
-    """Rows that were judged on the same cycles, and the correct cycles of each by patient."""
-
-    plan: CountingPlan
-    rows: list[Row] = field(default_factory=list)
-    correct: list[Floats] = field(default_factory=list)
 
 
 def give_places(rows: Sequence[Row]) -> None:
@@ -60,16 +52,38 @@ def add_statistics(store: Store, runs: Sequence[BoardRun], rows: Sequence[Row], 
     Returns:
         Notes on rows that were left without.
     """
-    able = _within_limits(rows)
+    able = within_limits(rows, MOST_ROWS, MOST_RUNS)
     by_id = {run.run_id: run for run in runs}
-    choices = store.chosen([run_id for row in able for run_id in row["run_ids"]], rule)
-    sets: dict[str, _SameCycles] = {}
-    done = sum(_add_parts(row, [by_id[run_id] for run_id in row["run_ids"]], choices, sets) for row in able)
-    lone = sum(_add_intervals(same) for same in sets.values())
-    return list(_notes(len(rows), len(able), len(able) - done, lone))
+    counted = [(row, counts) for row, counts in zip(able, read_counts(store, able, rule), strict=True) if counts]
+    for row, counts in counted:
+        parts = breakdown(counts, both_sides_of(by_id[row["run_ids"][0]]))
+        row.update(
+            patient_disjoint=parts["views"]["patient-disjoint"], devices=parts["devices"], classes=parts["classes"]
+        )
+    lone = add_intervals([row for row, _ in counted], [counts for _, counts in counted])
+    return list(missing_notes(len(rows), len(able), len(able) - len(counted), lone))
 
 
-def _notes(rows: int, able: int, without: int, lone: int) -> Iterator[str]:
+def read_counts(store: Store, rows: Sequence[Row], rule: str) -> list[SystemCounts | None]:
+    """What the runs of each row said under a rule; None where predictions are missing or differ in cycles."""
+    choices = store.chosen([run_id for row in rows for run_id in row["run_ids"]], rule)
+    plans: dict[str, CountingPlan] = {}
+    return [_count(row, choices, plans) for row in rows]
+
+
+def _count(row: Row, choices: Choices, plans: dict[str, CountingPlan]) -> SystemCounts | None:
+    found = [choices[run_id] for run_id in row["run_ids"] if run_id in choices]
+    hashes = {cycles.hash for cycles, _ in found}
+    if len(found) < len(row["run_ids"]) or len(hashes) != 1:
+        return None
+    cycle_set = hashes.pop()
+    if cycle_set not in plans:
+        plans[cycle_set] = CountingPlan(found[0][0])
+    return plans[cycle_set].count([chosen for _, chosen in found])
+
+
+def missing_notes(rows: int, able: int, without: int, lone: int) -> Iterator[str]:
+    """Say how many of some rows have no interval: beyond the limits, without predictions, of a single patient."""
     if able < rows:
         yield (
             f"Intervals, ties, patient-disjoint Scores, devices and classes: of the first {able} of {rows} systems; "
@@ -81,10 +95,11 @@ def _notes(rows: int, able: int, without: int, lone: int) -> Iterator[str]:
         yield f"Systems without an interval (judged on one patient alone): {lone}."
 
 
-def _within_limits(rows: Sequence[Row]) -> list[Row]:
+def within_limits(rows: Sequence[Row], most_rows: int, most_runs: int) -> list[Row]:
+    """The first rows, as far as they are few enough and so are their runs."""
     taken: list[Row] = []
-    room = MOST_RUNS
-    for row in rows[:MOST_ROWS]:
+    room = most_runs
+    for row in rows[:most_rows]:
         room -= len(row["run_ids"])
         if room < 0:
             break
@@ -92,35 +107,37 @@ def _within_limits(rows: Sequence[Row]) -> list[Row]:
     return taken
 
 
-def _add_parts(row: Row, runs: Sequence[BoardRun], choices: Choices, sets: dict[str, _SameCycles]) -> bool:
-    """Add the parts of a row and put it with those on the same cycles; False where its predictions do not allow it."""
-    found = [choices[run.run_id] for run in runs if run.run_id in choices]
-    hashes = {cycles.hash for cycles, _ in found}
-    if len(found) < len(runs) or len(hashes) != 1:
-        return False
-    cycle_set = hashes.pop()
-    if cycle_set not in sets:
-        sets[cycle_set] = _SameCycles(CountingPlan(found[0][0]))
-    same = sets[cycle_set]
-    counts = same.plan.count([chosen for _, chosen in found])
-    parts = breakdown(counts, both_sides_of(runs[0]))
-    row.update(patient_disjoint=parts["views"]["patient-disjoint"], devices=parts["devices"], classes=parts["classes"])
-    same.rows.append(row)
-    same.correct.append(mean_hits(counts.by_patient))
-    return True
+def add_intervals(rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Judged = "4class") -> int:
+    """Add intervals, and tie groups to the ranked rows; rows on the same cycles are compared within the same draws.
+
+    Args:
+        rows: Rows of systems; those that are ranked have their places and are sorted by them.
+        counts: Those of each row.
+        judged: Which sensitivity.
+
+    Returns:
+        How many of them have no interval because there are no two patients to draw from.
+    """
+    same: dict[tuple[str, Groups], list[int]] = {}
+    for number, counted in enumerate(counts):
+        same.setdefault((counted.cycles.hash, counted.groups), []).append(number)
+    return sum(
+        _add_within([rows[number] for number in numbers], [counts[number] for number in numbers], judged)
+        for numbers in same.values()
+    )
 
 
-def _add_intervals(same: _SameCycles) -> int:
-    """Add intervals, and tie groups to the ranked rows, within the same draws; how many rows have a single patient."""
-    any_counts = same.plan.count([np.asarray(same.plan.cycles.labels, dtype=np.int64)])
-    if not any_counts.has_interval:
-        return len(same.rows)
-    draws = resample(any_counts.by_patient).rates(np.stack(same.correct))[2]
-    for row, ends in zip(same.rows, interval(draws), strict=True):
+def _add_within(rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Judged) -> int:
+    """As :func:`add_intervals`, for rows on the same cycles."""
+    if not counts[0].has_interval:
+        return len(rows)
+    correct = np.stack([mean_hits(counted.by_patient, judged) for counted in counts])
+    draws = resample(counts[0].by_patient).rates(correct)[2]
+    for row, ends in zip(rows, interval(draws), strict=True):
         row["ci95"] = ends.tolist()
-    ranked = [number for number, row in enumerate(same.rows) if row["rank"] is not None]
+    ranked = [number for number, row in enumerate(rows) if row["rank"] is not None]
     if ranked:
-        _add_ties([same.rows[number] for number in ranked], draws[ranked])
+        _add_ties([rows[number] for number in ranked], draws[ranked])
     return 0
 
 

@@ -8,7 +8,7 @@ import gc
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import sqlalchemy as sa
@@ -20,7 +20,7 @@ from leaderboard.database import Database
 from leaderboard.errors import ResultError
 from leaderboard.metrics import Metrics, score_cycles
 from leaderboard.predictions import CycleSet
-from leaderboard.results import ResultDocument, RunResult, read_result
+from leaderboard.results import EpochRow, ResultDocument, RunResult, read_result
 from leaderboard.rows import (
     METRIC_COLUMNS,
     Imported,
@@ -125,6 +125,21 @@ class BoardScore:
     score: float
 
 
+@dataclass(frozen=True)
+class RunRecord:
+    """What is stored of a run beyond its identity and numbers.
+
+    Attributes:
+        execution: How and where its spec was run.
+        provenance: Code, packages, machine.
+        epochs: Its epochs as the result document holds them.
+    """
+
+    execution: dict[str, Any]
+    provenance: dict[str, Any]
+    epochs: list[EpochRow] = field(default_factory=list)
+
+
 _SYSTEM_COLUMNS = ("system", "model", "method", "pretrain", "dataset", "split", "partial")
 _SCORE_COLUMNS = tuple(attribute.name for attribute in fields(BoardScore))
 
@@ -197,6 +212,22 @@ class Store:
             for run_id, rule, judged, *numbers in connection.execute(sa.select(*place)).all():
                 found[run_id].metrics.setdefault(rule, {})[judged] = dict(zip(_NUMBERS, numbers, strict=True))
         return list(found.values())
+
+    @collector_paused()
+    def records(self) -> dict[str, RunRecord]:
+        """What is stored of all runs beyond identity and numbers, by run id."""
+        runs, epochs = schema.Run, schema.EpochRow
+        names = ("epoch", "loss", "lr", "seconds", "cycles_per_second", "test", "val")
+        columns = [getattr(epochs, name) for name in names]
+        with self.session() as session:
+            connection = session.connection()
+            rows = connection.execute(sa.select(runs.run_id, runs.execution, runs.provenance)).all()
+            found = {row[0]: RunRecord(row[1], row[2]) for row in rows}
+            for run_id, *values in connection.execute(
+                sa.select(epochs.run_id, *columns).order_by(epochs.run_id, epochs.epoch)
+            ).all():
+                found[run_id].epochs.append(cast(EpochRow, dict(zip(names, values, strict=True))))
+        return found
 
     def systems(self, pairs: Collection[tuple[str, str]], rule: str) -> list[BoardSystem]:
         """Systems trained here, of some pairs of model and method, with numbers under a rule; no spec is read.

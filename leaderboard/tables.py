@@ -84,14 +84,19 @@ def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = T
         failed: Whether failed runs are listed too.
     """
     runs = store.runs()
-    shown = [run for run in runs if protocol in run.metrics]
-    sections = [_systems_section(title, part, protocol) for title, part in _split(shown, section_title)]
-    sections.sort(key=lambda section: (not section.ranked, section.title == SIMULATED, section.title))
-    notes = add_statistics(store, shown, [row for section in sections for row in section.rows], protocol)
-    broken = [_failed_row(run) for run in runs if run.status == "failed"]
+    sections = system_sections(runs, protocol)
+    notes = add_statistics(store, runs, [row for section in sections for row in section.rows], protocol)
+    broken = failed_rows(runs)
     if failed and broken:
         sections.append(Section(FAILED, "failed", broken))
-    return Table("leaderboard", protocol, sections, [*_notes(runs, protocol), *notes])
+    return Table("leaderboard", protocol, sections, [*board_notes(runs, protocol), *notes])
+
+
+def system_sections(runs: Sequence[BoardRun], protocol: Rule) -> list[Section]:
+    """The systems among some runs that have numbers under a rule, without what follows from predictions alone."""
+    shown = [run for run in runs if protocol in run.metrics]
+    sections = [_systems_section(title, part, protocol) for title, part in _split(shown, section_title)]
+    return sorted(sections, key=lambda section: (not section.ranked, section.title == SIMULATED, section.title))
 
 
 def runs_table(store: Store) -> Table:
@@ -100,7 +105,8 @@ def runs_table(store: Store) -> Table:
     return Table("runs", "last", [Section("runs", "runs", rows)] if rows else [])
 
 
-def _notes(runs: Sequence[BoardRun], protocol: Rule) -> list[str]:
+def board_notes(runs: Sequence[BoardRun], protocol: Rule) -> list[str]:
+    """What a reader of the board must know of some runs under a rule."""
     finished = [run for run in runs if run.status == "finished"]
     without = sum(protocol not in run.metrics for run in finished)
     simulated = any(section_title(run) == SIMULATED for run in finished)
@@ -217,6 +223,11 @@ def flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[prefix + name] = value
     return found
+
+
+def failed_rows(runs: Iterable[BoardRun]) -> list[Row]:
+    """One row for each failed run."""
+    return [_failed_row(run) for run in runs if run.status == "failed"]
 
 
 def _failed_row(run: BoardRun) -> Row:

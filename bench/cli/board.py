@@ -22,7 +22,9 @@ SHOW_FORMATS = ("table", "json")
 
 def list_runs(
     home: Home = None,
-    output: Annotated[str, typer.Option("--format", help="table, markdown, csv or json.", metavar="FORMAT")] = "table",
+    output: Annotated[
+        str, typer.Option("--format", help="table, markdown, csv, json or html.", metavar="FORMAT")
+    ] = "table",
 ) -> None:
     """List every run on the board, the newest first.
 

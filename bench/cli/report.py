@@ -53,10 +53,14 @@ def report(
         ),
     ] = None,
     output: Annotated[
-        str, typer.Option("--format", help="table, markdown, latex, csv or json.", metavar="FORMAT")
+        str, typer.Option("--format", help="table, markdown, latex, csv, json or html.", metavar="FORMAT")
     ] = "table",
     out: Annotated[
-        Path | None, typer.Option(help="Write to this file instead of the terminal.", metavar="PATH")
+        Path | None,
+        typer.Option(
+            help="Write to this file instead of the terminal; of the board as html: a folder.",
+            metavar="PATH",
+        ),
     ] = None,
     home: Annotated[Path | None, typer.Option(help="Results folder (BENCH_HOME).", metavar="DIR")] = None,
 ) -> None:
@@ -67,6 +71,7 @@ def report(
     Examples:
       bench report leaderboard --protocol best-test --format markdown --out board.md
       bench report table3 --format latex
+      bench report --format html --out site        # a page with figures; open site/index.html
     """
     from leaderboard.render import check_format
     from leaderboard.results import RULES
@@ -79,11 +84,12 @@ def report(
     check_word("protocol", word, RULES)
     check_format(output)
     rule = next(rule for rule in RULES if rule == word)
+    store = Store.open(board_location(home_folder(home)))
+    if what == "leaderboard" and output == "html":
+        _page(store, rule, out)
+        return
     show = {"leaderboard": _board, "published": _published}.get(what, _paper)
-    emit(
-        show(what, Store.open(board_location(home_folder(home))), rule, output, out is None and sys.stdout.isatty()),
-        out,
-    )
+    emit(show(what, store, rule, output, out is None and sys.stdout.isatty()), out)
 
 
 def _board(_what: str, store: Store, rule: Rule, output: str, colour: bool) -> str:
@@ -94,6 +100,15 @@ def _board(_what: str, store: Store, rule: Rule, output: str, colour: bool) -> s
     if not table.sections:
         notice(f"The board {store} holds no run yet; `bench run --model ast --method patchmix-cl` makes one.")
     return render(table, output, colour=colour)
+
+
+def _page(store: Store, rule: Rule, out: Path | None) -> None:
+    from bench.version import __version__
+    from leaderboard.site import write_site
+
+    if out is None:
+        raise SpecError("The page of the board is a folder of files.", "Name it: bench report --format html --out DIR")
+    notice(f"wrote {write_site(store, out, __version__, start=rule)}")
 
 
 def _published(_what: str, _store: Store, _rule: Rule, output: str, colour: bool) -> str:

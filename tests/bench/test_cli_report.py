@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -88,9 +89,44 @@ def test_a_run_stands_beside_the_printed_row_with_its_deviations(home, bench):
     assert "selection rule last" in " ".join(text.split())
 
 
-@pytest.mark.parametrize("words", [["figure2"], ["--format", "html"], ["table1", "--format", "html"]])
-def test_what_comes_later_says_so(bench, words):
-    assert "comes with a later version" in bench("report", *words, code=2).err
+def test_what_comes_later_says_so(bench):
+    assert "comes with a later version" in bench("report", "figure2", code=2).err
+
+
+def test_the_page_of_the_board_needs_a_folder(home, bench, tmp_path):
+    error = bench("report", "--format", "html", "--home", home, code=2).err
+    assert "bench report --format html --out DIR" in error
+    folder = tmp_path / "new" / "page"
+    captured = bench("report", "--format", "html", "--out", folder, "--protocol", "best-test", "--home", home)
+    assert (captured.out, "wrote" in captured.err) == ("", True)
+    assert '"start":"best-test"' in (folder / "index.html").read_text()
+    refused = bench("report", "--format", "html", "--out", home, "--home", home, code=4).err
+    assert "is no page of this program" in " ".join(refused.split())
+
+
+@pytest.mark.parametrize("what", ["table1", "table2", "table3", "published"])
+def test_a_table_is_one_page(home, bench, tmp_path, what):
+    text = bench("report", what, "--format", "html", "--home", home).out
+    assert text.startswith("<!DOCTYPE html>")
+    assert text.endswith("</html>\n")
+    assert "<script" not in text
+    bench("report", what, "--format", "html", "--home", home, "--out", tmp_path / "table.html")
+    assert (tmp_path / "table.html").read_text() == text
+
+
+def test_the_command_of_a_page_replays_the_run(bench, tmp_path, small_data, monkeypatch):
+    words = ["--model", "ast-tiny", "--method", "patchmix-cl", "--data", small_data, "--set", "lr=3e-5", "--seed", 4]
+    resolved = json.loads(bench("run", *words, "--cache", tmp_path, "--dry-run", "--format", "json").out)
+    execution = resolved["execution"]
+    result = {"run_id": resolved["run_id"], "execution": execution, "profile": execution["profile"]}
+    folder = write_run(tmp_path / "home", result=result, **resolved["identity"])
+    Store.open(tmp_path / "home").import_run(folder)
+    bench("report", "--format", "html", "--out", tmp_path / "page", "--home", tmp_path / "home")
+    command = re.search(r'"command":"bench ([^"]*)"', (tmp_path / "page" / "index.html").read_text())[1]
+    monkeypatch.chdir(tmp_path / "page")
+    replayed = json.loads(bench(*command.split(), "--cache", tmp_path, "--dry-run", "--format", "json").out)
+    assert replayed["run_id"] == resolved["run_id"]
+    assert replayed["identity"] == resolved["identity"]
 
 
 def test_tables_of_the_paper_import_no_torch():

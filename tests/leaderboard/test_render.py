@@ -151,16 +151,28 @@ def test_latex_has_a_tabular_for_each_section(store):
     assert "$\\pm$" in text
 
 
-def test_a_format_that_comes_later_says_so():
-    with pytest.raises(ResultError, match="comes with a later version") as caught:
-        render(nasty_table(), "html")
-    assert caught.value.exit_code == 2
+@pytest.mark.parametrize("name", ["leaderboard", "runs"])
+def test_html_has_a_table_for_each_section(store, name):
+    table = leaderboard_table(store) if name == "leaderboard" else runs_table(store)
+    text = render(table, "html")
+    assert text.count("<table") == len(table.sections)
+    for section in table.sections:
+        assert f"<h2>{section.title}</h2>" in text
+    assert "<script" not in text
+    rows = sum(len(section.rows) + (section.reference is not None) for section in table.sections)
+    assert text.count("<tr>") == rows + len(table.sections)
+
+
+def test_html_shows_names_as_text():
+    assert "<b>" not in render(nasty_table(), "html")
+    assert "The board is empty." in render(Table("leaderboard", "last", []), "html")
 
 
 def test_an_unknown_format_is_refused_with_those_there_are():
     with pytest.raises(ResultError, match="Unknown format 'xml'") as caught:
         render(nasty_table(), "xml")
     assert all(name in caught.value.hint for name in FORMATS)
+    assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize(

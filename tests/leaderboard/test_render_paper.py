@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import re
 import shutil
 import subprocess
+from html import unescape
 
 import pytest
 from board_runs import write_run
@@ -162,7 +164,32 @@ def test_colour_makes_the_best_bold(store):
     assert "\x1b[1m62.37" in render_paper(table, "table", width=100, colour=True)
 
 
-@pytest.mark.parametrize("form", ["html", "xml"])
-def test_other_formats_are_refused(table, form):
-    with pytest.raises(ResultError):
-        render_paper(table, form)
+def test_other_formats_are_refused(table):
+    with pytest.raises(ResultError, match="Unknown format 'xml'"):
+        render_paper(table, "xml")
+
+
+def test_html_has_every_row_print_and_runs_side_by_side(table):
+    text = render_paper(table, "html")
+    assert text.count("<tr>") == 2 + len(table.rows) + (len({row["section"] for row in table.rows}) > 1) * len(
+        {row["section"] for row in table.rows}
+    )
+    cells = re.sub(r"<[^>]*>", "", text)
+    for row in table.rows:
+        assert f"{row['published']['score']:.2f}" in cells
+        if row["reproduced"]:
+            assert f"{row['reproduced']['score']:.2f}" in cells
+        if row["not_runnable"]:
+            assert row["not_runnable"] in unescape(cells)
+    latex_text = render_paper(table, "latex")
+    assert re.findall(r"<strong>([^<]*)</strong>", text) == re.findall(
+        r"textbf\{([^}]*)\}", latex_text.replace("{*}", "*")
+    )
+    assert re.findall(r"<u>([^<]*)</u>", text) == re.findall(r"underline\{([^}]*)\}", latex_text.replace("{*}", "*"))
+
+
+def test_html_shows_markup_in_names_as_text(table):
+    row = {**table.rows[0], "method": "<b>x</b>", "architecture": "<b>x</b>", "system": "<b>x</b>"}
+    text = render_paper(dataclasses.replace(table, rows=[row], notes=["<i>note</i>"]), "html")
+    assert "<b>" not in text
+    assert "&lt;i&gt;note" in text

@@ -1,0 +1,146 @@
+"""The data behind the page's figures as files: CSV in full precision, and each run as a spec that replays it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from leaderboard.forms import csv_text
+from leaderboard.metrics import CLASSES, JUDGED
+from leaderboard.site.data import RATES, Board, Lens, Row, System
+
+FOLDER = "data"
+
+TABLES: Mapping[str, str] = {
+    "board.csv": "every row under every rule, part and sensitivity, with places, tie groups and intervals",
+    "seeds.csv": "Sp, Se and Score of every seed",
+    "confusion.csv": "confusion matrices, cycles summed over seeds",
+    "classes.csv": "recall of each class",
+    "devices.csv": "Sp, Se and Score by recording device",
+    "curves.csv": "loss, learning rate and metrics of every epoch",
+}
+"""Files beside the page, and what each holds."""
+
+
+def data_files(board: Board) -> Iterator[tuple[str, str]]:
+    """Paths below the site's folder and their text, one after another."""
+    rows: Mapping[str, Callable[[Board], Iterator[Row]]] = {
+        "board.csv": _board,
+        "seeds.csv": _seeds,
+        "confusion.csv": _confusions,
+        "classes.csv": _classes,
+        "devices.csv": _devices,
+        "curves.csv": _curves,
+    }
+    for name in TABLES:
+        found = list(rows[name](board))
+        yield f"{FOLDER}/{name}", csv_text(list(found[0]) if found else ["system"], found)
+    for run_id, run in board.runs.items():
+        if run.kind == "run":
+            yield run_file(run_id), _run_text(board, run_id)
+
+
+def run_file(run_id: str) -> str:
+    """Where the file of a run is, below the site's folder."""
+    return f"{FOLDER}/runs/{run_id}.json"
+
+
+def command(run_id: str) -> str:
+    """What replays a run, given in the site's folder."""
+    return f"bench run --spec {run_file(run_id)}"
+
+
+def _run_text(board: Board, run_id: str) -> str:
+    """A run's spec in the form of ``spec.json``, and where its result came from."""
+    run, record = board.runs[run_id], board.records[run_id]
+    document = {
+        "run_id": run_id,
+        "created": run.created,
+        "identity": run.spec,
+        "execution": record.execution,
+        "provenance": record.provenance,
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _under(board: Board) -> Iterator[tuple[System, Lens, Row, Row]]:
+    """Each system under each lens that it has: system, lens, its numbers, and the first columns of its rows."""
+    who = {system.id: _who(system) for system in board.systems}
+    for lens in board.lenses:
+        for system in board.systems:
+            values = system.lenses.get(lens)
+            if values is not None:
+                yield system, lens, values, {**who[system.id], **lens._asdict()}
+
+
+def _who(system: System) -> Row:
+    name = system.row["name"] or f"{system.row['model']} + {system.row['method']}"
+    return {"system": system.id, "name": name, "section": system.section}
+
+
+def _board(board: Board) -> Iterator[Row]:
+    for system, lens, values, first in _under(board):
+        facts = system.rules[lens.rule]
+        numbers = {name: values[name] for rate in RATES for name in (rate, f"{rate}_std")}
+        lo, hi = values["ci95"] or (None, None)
+        yield {
+            **first,
+            **{name: system.row[name] for name in ("model", "method", "pretrain", "kind", "partial")},
+            "ranked": board.sections[system.section],
+            **{name: values[name] for name in ("rank", "place", "tie_group")},
+            **numbers,
+            "score_ci95_lo": lo,
+            "score_ci95_hi": hi,
+            "cycles": values["cycles"],
+            "patients": values["patients"],
+            "optimism": facts["optimism"],
+            **{name: facts[name] for name in ("seeds", "run_ids", "selected_epochs", "below_min_se")},
+            "differs": system.row["differs"],
+        }
+
+
+def _seeds(board: Board) -> Iterator[Row]:
+    for system, lens, values, first in _under(board):
+        facts = system.rules[lens.rule]
+        for seed, run_id, rates in zip(facts["seeds"], facts["run_ids"], values["by_seed"], strict=True):
+            yield {**first, "seed": seed, "run_id": run_id, **rates}
+
+
+def _confusions(board: Board) -> Iterator[Row]:
+    for _, lens, values, first in _under(board):
+        if lens.judged == JUDGED[0] and values["confusion"] is not None:
+            for true, counts in zip(CLASSES, values["confusion"], strict=True):
+                for predicted, cycles in zip(CLASSES, counts, strict=True):
+                    yield {**_without_judged(first), "true": true, "predicted": predicted, "cycles": cycles}
+
+
+def _classes(board: Board) -> Iterator[Row]:
+    for _, lens, values, first in _under(board):
+        if lens.judged == JUDGED[0]:
+            for name, view in values["classes"].items():
+                yield {**_without_judged(first), "class": name, **view}
+
+
+def _devices(board: Board) -> Iterator[Row]:
+    for _, _, values, first in _under(board):
+        for name, view in values["devices"].items():
+            yield {**first, "device": name, **view}
+
+
+def _without_judged(first: Row) -> Row:
+    return {name: value for name, value in first.items() if name != "judged"}
+
+
+def _curves(board: Board) -> Iterator[Row]:
+    for run_id, record in board.records.items():
+        seed = board.runs[run_id].spec["seed"]
+        for epoch in record.epochs:
+            facts = {name: value for name, value in epoch.items() if name not in ("test", "val")}
+            rates = {**_rates("test", epoch["test"]), **_rates("val", epoch["val"])}
+            yield {"run_id": run_id, "seed": seed, **facts, **rates}
+
+
+def _rates(where: str, metrics: Mapping[str, Any] | None) -> Row:
+    found = metrics or {}
+    return {f"{where}_{judged}_{rate}": found.get(judged, {}).get(rate) for judged in JUDGED for rate in RATES}

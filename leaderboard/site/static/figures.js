@@ -1,0 +1,211 @@
+// Figures, drawn by Observable Plot. Colours are the style sheet's, so that they follow light and dark.
+
+const MOST_SHOWN = 40;
+const PALETTE = ["var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c6)", "var(--c7)"];
+const OTHER = "var(--quiet)";
+const SYMBOLS = ["circle", "triangle", "square", "diamond", "star", "wye", "cross"];
+const RATES = [["Sp", "sp", PALETTE[0]], ["Se", "se", PALETTE[1]], ["Score", "score", PALETTE[2]]];
+
+/** Draw into a place as wide as it is; a figure without data says so. */
+function draw(id, label, options) {
+  const place = byId(id);
+  if (!options) {
+    place.replaceChildren(make("p", { class: "quiet" }, "Nothing to show under this choice."));
+    return;
+  }
+  const width = Math.max(280, Math.floor(place.clientWidth));
+  const figure = Plot.plot({ width, style: { background: "none", fontFamily: "inherit", fontSize: "12px", overflow: "hidden" }, ariaLabel: label, ...options(width) });
+  figure.setAttribute("role", "img");
+  place.replaceChildren(figure);
+}
+
+function legend(id, entries) {
+  byId(id).replaceChildren(...entries.map(([label, colour, symbol]) => {
+    const size = 60;
+    const shape = d3.symbol(d3[`symbol${symbol[0].toUpperCase()}${symbol.slice(1)}`], size)();
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    for (const [name, value] of Object.entries({ width: 12, height: 12, viewBox: "-6 -6 12 12", "aria-hidden": "true" })) svg.setAttribute(name, value);
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("d", shape);
+    path.style.fill = colour;
+    svg.append(path);
+    return make("span", {}, svg, label);
+  }));
+}
+
+/** A colour and a symbol for each method, the most frequent first; those beyond the palette share one. */
+function stylesOf(places) {
+  const counts = d3.rollup(places, (group) => group.length, (place) => page.systems[place].method);
+  const methods = [...counts].sort((a, b) => b[1] - a[1] || d3.ascending(a[0], b[0])).map(([method]) => method);
+  const most = methods.length > PALETTE.length ? PALETTE.length - 1 : PALETTE.length;
+  const entries = methods.slice(0, most).map((method, i) => [method, PALETTE[i], SYMBOLS[i]]);
+  const known = new Map(entries.map((entry) => [entry[0], entry]));
+  const rest = methods.length > most ? [["other methods", OTHER, "circle"]] : [];
+  return { entries: [...entries, ...rest], of: (place) => known.get(page.systems[place].method) ?? rest[0] };
+}
+
+function isoLines(x, y) {
+  return d3.range(5, 100, 5).flatMap((score) => {
+    // Sp + Se = 2 Score, cut to the frame.
+    const from = Math.max(x[0], 2 * score - y[1]);
+    const to = Math.min(x[1], 2 * score - y[0]);
+    return from < to ? [{ score, x1: from, y1: 2 * score - from, x2: to, y2: 2 * score - to }] : [];
+  });
+}
+
+function drawPlane(places) {
+  const rows = places.map((place) => rowOf(place)).filter(Boolean);
+  const styles = stylesOf(rows.map((row) => row.place));
+  legend("plane-legend", styles.entries);
+  const seeds = rows.flatMap((row) => row.bySeed.map(([sp, se, score], i) => ({ ...row, sp, se, score, seed: page.runs[underRule(row.place).runs[i]].seed })));
+  const look = { fill: (row) => styles.of(row.place)[1], symbol: (row) => styles.of(row.place)[2] };
+  draw("plane", "Specificity and sensitivity of each system and seed", rows.length && ((width) => {
+    const x = [Math.max(0, Math.floor((d3.min(seeds, (row) => row.sp) - 4) / 5) * 5), 102];
+    const y = [-2, Math.min(102, Math.ceil((d3.max(seeds, (row) => row.se) + 4) / 5) * 5)];
+    const lines = isoLines([x[0], 100], [0, Math.min(100, y[1])]);
+    const words = (row) => `${page.systems[row.place].label}${row.seed === undefined ? "" : `, seed ${row.seed}`}\nSp ${number(row.sp)}  Se ${number(row.se)}\nScore ${number(row.score)}`;
+    return {
+      height: Math.min(460, Math.max(320, width * 0.72)), marginLeft: 46, marginBottom: 42, marginTop: 24, marginRight: 16,
+      x: { domain: x, label: "Sp (%)", labelAnchor: "center", ticks: 6, nice: false },
+      y: { domain: y, label: "Se (%)", ticks: 6 },
+      color: { type: "identity" }, symbol: { type: "identity" },
+      marks: [
+        Plot.link(lines, { x1: "x1", y1: "y1", x2: "x2", y2: "y2", stroke: "var(--line)", strokeWidth: 1 }),
+        Plot.text(lines, { x: "x1", y: "y1", text: (line) => `${line.score}`, fill: "var(--quiet)", fontSize: 11, dx: 12, dy: 0 }),
+        Plot.dot(seeds, { x: "sp", y: "se", r: 2.5, fillOpacity: 0.45, ...look }),
+        Plot.dot(rows, { x: "sp", y: "se", r: 5.5, stroke: "var(--ground)", strokeWidth: 1.2, ...look }),
+        Plot.dot([page.reference], { x: "sp", y: "se", symbol: "times", stroke: "currentColor", strokeWidth: 2, r: 5 }),
+        Plot.text([page.reference], { x: "sp", y: "se", text: () => "all normal", textAnchor: "end", dx: -9, dy: -9, fill: "currentColor" }),
+        Plot.tip([...seeds, ...rows], Plot.pointer({ x: "sp", y: "se", title: words, fill: "var(--raised)", stroke: "var(--line)" })),
+      ],
+    };
+  }));
+}
+
+function drawForest(places) {
+  const known = places.map((place) => rowOf(place)).filter((row) => row && row.lo !== null);
+  const rows = known.slice(0, MOST_SHOWN);
+  const ranked = rows.some((row) => row.rank !== null);
+  byId("forest-words").textContent = [
+    ranked ? "Rows of one band share a rank: the data do not tell them from the band's first." : "These systems are not ranked.",
+    known.length > rows.length ? `The first ${rows.length} of ${known.length} systems; filter the board for others.` : "",
+  ].join(" ");
+  draw("forest", "Score of each system with its interval over patients", rows.length && ((width) => {
+    const narrow = width < 520;
+    const label = (row) => `${row.rank === null ? "" : `${row.rank}  `}${shortened(page.systems[row.place].label, narrow ? 46 : 36)}`;
+    const y = rows.map((_, i) => i);
+    const at = new Map(rows.map((row, i) => [row, i]));
+    const place = (row) => at.get(row);
+    const bands = d3.groups(rows.filter((row) => row.tie_group !== null && row.tie_group % 2), (row) => row.tie_group)
+      .map(([, group]) => ({ from: place(group[0]) - 0.5, to: place(group[group.length - 1]) + 0.5 }));
+    const step = narrow ? 34 : 22;
+    const lift = narrow ? 5 : 0;
+    const domain = [d3.min(rows, (row) => row.lo) - 1, d3.max(rows, (row) => row.hi) + 1];
+    return {
+      height: rows.length * step + 56, marginLeft: narrow ? 12 : 250, marginRight: 14, marginTop: 44, marginBottom: 12,
+      x: { domain, label: "Score (%)", grid: true, axis: "top", ticks: narrow ? 5 : 7, labelAnchor: "right" },
+      y: { type: "linear", domain: [rows.length - 0.5, -0.5], axis: null },
+      marks: [
+        Plot.rect(bands, { x1: domain[0], x2: domain[1], y1: "from", y2: "to", fill: "var(--band)" }),
+        Plot.link(rows, { x1: "lo", x2: "hi", y1: place, y2: place, stroke: "var(--c1)", strokeWidth: 2, dy: lift }),
+        Plot.dot(rows, { x: "score", y: place, r: 4, fill: "var(--c1)", dy: lift }),
+        Plot.text(rows, { frameAnchor: "left", y: place, text: label, textAnchor: narrow ? "start" : "end", dx: narrow ? 2 : -8, dy: narrow ? -9 : 0, fill: "currentColor", fontSize: 12 }),
+        Plot.tip(rows, Plot.pointerY({ x: "score", y: place, title: (row) => `${page.systems[row.place].label}\nScore ${number(row.score)} (${ends(row.lo, row.hi)})`, fill: "var(--raised)", stroke: "var(--line)" })),
+      ],
+    };
+  }));
+}
+
+function drawBoardFigures() {
+  const shown = page.sections.map((_, section) => placesOf(section));
+  const choice = byId("figure-section");
+  const select = choice.querySelector("select");
+  const possible = shown.map((_, section) => section).filter((section) => shown[section].length);
+  const wanted = possible.includes(Number(select.value)) && select.value !== "" ? Number(select.value) : possible[0];
+  select.replaceChildren(...possible.map((section) => make("option", { value: section, selected: section === wanted }, page.sections[section].title)));
+  choice.hidden = possible.length < 2;
+  byId("figures").hidden = !possible.length;
+  if (possible.length) {
+    drawPlane(shown[wanted]);
+    drawForest(shown[wanted]);
+  }
+}
+
+// --- one system ---------------------------------------------------------------------------------------------------
+
+function drawDevices(place) {
+  const devices = lens().devices[place] ?? [];
+  const bars = devices.flatMap(([device, cycles, patients, ...values]) => RATES.map(([rate, , colour], i) => ({
+    device: `${device}\n${cycles} cycles, ${patients} patient${patients === 1 ? "" : "s"}`, rate, colour, value: values[2 * i], std: values[2 * i + 1],
+  }))).filter((bar) => bar.value !== null);
+  legend("devices-legend", RATES.map(([rate, , colour]) => [rate, colour, "square"]));
+  draw("devices", "Sp, Se and Score by recording device", bars.length && ((width) => {
+    const narrow = width < 520;
+    return {
+      height: d3.groups(bars, (bar) => bar.device).length * 84 + 40, marginLeft: narrow ? 96 : 170, marginRight: 40, marginBottom: 36,
+      x: { domain: [0, 100], label: "%", grid: true, labelAnchor: "right" },
+      y: { domain: RATES.map(([rate]) => rate), axis: null, padding: 0.15 },
+      fy: { label: null, domain: devices.map(([device, cycles, patients]) => `${device}\n${cycles} cycles, ${patients} patient${patients === 1 ? "" : "s"}`), axis: null, padding: 0.12 },
+      color: { type: "identity" },
+      marks: [
+        Plot.barX(bars, { x: "value", y: "rate", fy: "device", fill: "colour" }),
+        whiskers(bars.filter((bar) => bar.std !== null), { y: "rate", fy: "device" }),
+        Plot.text(bars, { x: (bar) => Math.min(100, bar.value + (bar.std ?? 0)), y: "rate", fy: "device", text: (bar) => number(bar.value), textAnchor: "start", dx: 4, fill: "currentColor" }),
+        Plot.text(devices.map(([device, cycles, patients]) => ({ device: `${device}\n${cycles} cycles, ${patients} patient${patients === 1 ? "" : "s"}` })), { fy: "device", text: (one) => narrow ? one.device.replace(", ", ",\n") : one.device, frameAnchor: "left", textAnchor: "end", dx: -8, fill: "currentColor", fontSize: 11, lineWidth: 20 }),
+      ],
+    };
+  }));
+}
+
+function whiskers(bars, where) {
+  return Plot.ruleY(bars, { x1: (bar) => Math.max(0, bar.value - bar.std), x2: (bar) => Math.min(100, bar.value + bar.std), stroke: "currentColor", strokeWidth: 1.5, ...where });
+}
+
+function drawClasses(place) {
+  const recalls = cells().classes[place] ?? [];
+  const bars = recalls.map(([cycles, value, std], i) => ({ name: page.classes[i], cycles, value, std })).filter((bar) => bar.value !== null);
+  draw("classes", "Recall of each class", bars.length && (() => ({
+    height: bars.length * 46 + 50, marginLeft: 96, marginRight: 44, marginBottom: 36,
+    x: { domain: [0, 100], label: "recall (%)", grid: true, labelAnchor: "center" },
+    y: { domain: page.classes, label: null, axis: null, padding: 0.3 },
+    marks: [
+      Plot.barX(bars, { x: "value", y: "name", fill: "var(--c1)" }),
+      whiskers(bars.filter((bar) => bar.std !== null), { y: "name" }),
+      Plot.text(bars, { x: (bar) => Math.min(100, bar.value + (bar.std ?? 0)), y: "name", text: (bar) => number(bar.value), textAnchor: "start", dx: 4, fill: "currentColor" }),
+      Plot.text(bars, { frameAnchor: "left", y: "name", text: (bar) => `${bar.name}\n${bar.cycles} cycles`, textAnchor: "end", dx: -8, fill: "currentColor", fontSize: 11 }),
+    ],
+  })));
+}
+
+/** The Score on test, and on held-out patients where there are some, over the loss; one line for each seed. */
+function drawCurves(place) {
+  const found = underRule(place);
+  const runs = (found?.runs ?? []).map((run, i) => ({ ...page.runs[run], chosen: found.epochs[i] })).filter((run) => run.curve.epoch.length);
+  const points = runs.flatMap((run) => [["test", `test/${state.judged}`], ["held-out", `val/${state.judged}`], ["loss", "loss"]].flatMap(([what, key]) => (run.curve[key] ?? []).map((value, i) => ({
+    what, seed: run.seed, epoch: run.curve.epoch[i], value, line: `${run.id} ${what}`, chosen: run.curve.epoch[i] === run.chosen,
+  })))).filter((point) => point.value !== null);
+  const seeds = [...new Set(runs.map((run) => run.seed))];
+  const colour = (point) => PALETTE[seeds.indexOf(point.seed) % PALETTE.length];
+  const scores = points.filter((point) => point.what !== "loss");
+  const losses = points.filter((point) => point.what === "loss");
+  byId("curves-words").textContent = points.length ?
+    `One colour for each seed (${seeds.join(", ")}). Left: Score in percent on the test part${scores.some((point) => point.what === "held-out") ? " (dashed: on held-out patients)" : ""}; dots: the chosen epoch. Right: training loss.` : "No epochs are known of these runs.";
+  if (!points.length) {
+    byId("curves").replaceChildren();
+    return;
+  }
+  const lines = (data, label, digits) => (width) => ({
+    width, height: 240, marginLeft: 48, marginBottom: 36, marginTop: 20,
+    x: { label: "epoch", labelAnchor: "center", ticks: d3.ticks(...d3.extent(data, (point) => point.epoch), Math.min(8, width / 60)).filter(Number.isInteger), tickFormat: "d" },
+    y: { label, grid: true, nice: true, ticks: 5 },
+    marks: [
+      Plot.line(data.filter((point) => point.what !== "held-out"), { x: "epoch", y: "value", z: "line", stroke: colour, strokeWidth: 1.6 }),
+      Plot.line(data.filter((point) => point.what === "held-out"), { x: "epoch", y: "value", z: "line", stroke: colour, strokeWidth: 1.4, strokeDasharray: "4 3" }),
+      Plot.dot(data.filter((point) => point.what === "test" && point.chosen), { x: "epoch", y: "value", fill: colour, r: 4 }),
+      Plot.tip(data, Plot.pointer({ x: "epoch", y: "value", title: (point) => `seed ${point.seed}, epoch ${point.epoch}\n${point.what} ${number(point.value, digits)}`, fill: "var(--raised)", stroke: "var(--line)" })),
+    ],
+  });
+  byId("curves").replaceChildren(make("div", { id: "curve-scores" }), make("div", { id: "curve-losses" }));
+  draw("curve-scores", "Score by epoch", scores.length && lines(scores, "Score (%)", 2));
+  draw("curve-losses", "Training loss by epoch", losses.length && lines(losses, "loss", 4));
+}

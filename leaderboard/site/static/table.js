@@ -1,0 +1,143 @@
+// The board: one table for each section, never two sections in one.
+
+const COLUMNS = [
+  { key: "rank", head: "#", number: true, title: "Rank; shared by rows that the data do not tell apart", up: true },
+  { key: "title", head: "System", up: true },
+  { key: "score", head: "Score", number: true },
+  { key: "lo", head: "95 % interval", number: true, title: "Of the mean Score, over resampled test patients" },
+  { key: "sp", head: "Sp", number: true },
+  { key: "se", head: "Se", number: true },
+  { key: "seeds", head: "Seeds", number: true },
+  { key: "optimism", head: "Optimism", number: true, title: "4-class Score of best-test minus last, all official test cycles" },
+];
+
+/** What a column sorts by. */
+function sortValue(key, place) {
+  if (key === "title") return page.systems[place].title.toLowerCase();
+  if (key === "seeds") return underRule(place).runs.length;
+  if (key === "optimism") return underRule(place).optimism;
+  return lens()[key][place];
+}
+
+function sorted(places) {
+  if (!state.sort) return places;
+  const sign = state.down ? -1 : 1;
+  const values = new Map(places.map((place) => [place, sortValue(state.sort, place)]));
+  return [...places].sort((a, b) => {
+    const [x, y] = [values.get(a), values.get(b)];
+    if (x === null || y === null) return (x === null) - (y === null);
+    return x === y ? 0 : x < y ? -sign : sign;
+  });
+}
+
+function sortBy(key) {
+  const column = COLUMNS.find((one) => one.key === key);
+  const down = state.sort === key ? !state.down : !column.up;
+  go({ sort: key, down }, true);
+}
+
+function columnsOf(section) {
+  return COLUMNS.filter((column) => column.key !== "rank" || page.sections[section].ranked);
+}
+
+function headOf(section) {
+  return make("tr", {}, columnsOf(section).map((column) => make("th", { scope: "col", class: column.number ? "number" : null, "data-key": column.key },
+    make("button", { type: "button", title: column.title, onclick: () => sortBy(column.key) }, column.head, make("span", { class: "arrow", "aria-hidden": "true" })))));
+}
+
+/** The tables without rows; made once, so that the button that was pressed keeps the focus. */
+function makeTables() {
+  page.sections.forEach((section, place) => {
+    const title = `section-${place}`;
+    byId("tables").append(make("section", { class: "listing", "data-section": place, "aria-labelledby": title },
+      make("h2", { id: title }, section.title, section.ranked ? null : make("span", { class: "mark" }, "not ranked")),
+      section.simulated ? make("p", { class: "alert" }, "Simulated data prove that the pipeline works, never that a method does.") : null,
+      make("div", { class: "scroll", role: "region", "aria-labelledby": title, tabindex: "0" },
+        make("table", { class: "board" }, make("thead", {}, headOf(place)), make("tbody"), section.ranked ? referenceOf(place) : null))));
+  });
+}
+
+function referenceOf(section) {
+  const { name, sp, se, score } = page.reference;
+  const values = { title: name, sp: number(sp), se: number(se), score: number(score) };
+  return make("tfoot", {}, make("tr", {}, columnsOf(section).map((column) => make("td", { class: cellClass(column) }, values[column.key] ?? (column.key === "rank" ? "" : NONE)))));
+}
+
+function cellClass(column) {
+  return [column.number ? "number" : "", `c-${column.key}`].join(" ").trim();
+}
+
+function nameOf(place) {
+  const system = page.systems[place];
+  return [
+    make("a", { href: address({ system: system.id }) }, system.title),
+    system.marks.map((mark) => make("span", { class: "mark" }, mark)),
+    system.detail ? make("span", { class: "detail" }, system.detail) : null,
+  ].flat();
+}
+
+function seedsOf(place) {
+  const { seeds, below } = underRule(place);
+  if (!below) return [seeds];
+  return [seeds, make("abbr", { title: `No epoch above the least Se: seed ${below}` }, "!")];
+}
+
+/** The interval as text over a bar that has one scale for the table. */
+function intervalOf(row, scale) {
+  if (row.lo === null) return [NONE];
+  const at = (value) => `${(100 * (value - scale.lo)) / (scale.hi - scale.lo || 1)}%`;
+  const bar = make("span", { class: "bar", "aria-hidden": "true" }, make("i"), make("b"));
+  bar.style.setProperty("--lo", at(row.lo));
+  bar.style.setProperty("--hi", at(row.hi));
+  bar.style.setProperty("--at", at(row.score));
+  return [ends(row.lo, row.hi), bar];
+}
+
+function scaleOf(places) {
+  const { lo, hi } = lens();
+  const known = places.filter((place) => lo[place] !== null);
+  return { lo: Math.min(...known.map((place) => lo[place])), hi: Math.max(...known.map((place) => hi[place])) };
+}
+
+function cellsOf(place, scale) {
+  const row = rowOf(place) ?? { rank: null, sp: null, se: null, score: null, lo: null };
+  return {
+    rank: [row.rank ?? ""],
+    title: nameOf(place),
+    seeds: seedsOf(place),
+    sp: spread(row.sp, row.sp_std),
+    se: spread(row.se, row.se_std),
+    score: spread(row.score, row.score_std),
+    lo: intervalOf(row, scale),
+    optimism: [signed(underRule(place).optimism)],
+  };
+}
+
+function fillTable(section) {
+  const places = placesOf(Number(section.dataset.section));
+  section.hidden = !places.length;
+  const scale = scaleOf(places);
+  const columns = columnsOf(Number(section.dataset.section));
+  const { tie_group: ties } = lens();
+  const rows = sorted(places).map((place) => {
+    const shown = cellsOf(place, scale);
+    const group = ties[place] === null ? null : ties[place] % 2 ? "odd" : "even";
+    return make("tr", { "data-id": page.systems[place].id, "data-tie": group }, columns.map((column) => make("td", { class: cellClass(column) }, shown[column.key])));
+  });
+  section.querySelector("tbody").replaceChildren(...rows);
+  for (const head of section.querySelectorAll("th")) {
+    const direction = head.dataset.key === state.sort ? (state.down ? "descending" : "ascending") : "none";
+    head.setAttribute("aria-sort", direction);
+  }
+  return places.length;
+}
+
+function fillTables() {
+  const shown = [...document.querySelectorAll("#tables > section")].map(fillTable).reduce((sum, count) => sum + count, 0);
+  const all = page.systems.filter((_, place) => underRule(place)).length;
+  byId("count").textContent = `${shown} of ${all} systems`;
+  byId("nothing").hidden = shown > 0;
+  byId("nothing").textContent = !page.systems.length ? "The board is empty." :
+    all ? "No system matches these filters." : `No run has numbers under ${state.rule}.`;
+  byId("notes").replaceChildren(...page.notes[state.rule].map((note) => make("li", {}, note)));
+}
