@@ -142,7 +142,7 @@ function drawDevices(place) {
   draw("devices", "Sp, Se and Score by recording device", bars.length && ((width) => {
     const narrow = width < 520;
     return {
-      height: d3.groups(bars, (bar) => bar.device).length * 84 + 40, marginLeft: narrow ? 96 : 170, marginRight: 40, marginBottom: 36,
+      height: d3.groups(bars, (bar) => bar.device).length * 84 + 40, marginLeft: narrow ? 96 : 170, marginRight: 58, marginBottom: 36,
       x: { domain: [0, 100], label: "%", grid: true, labelAnchor: "right" },
       y: { domain: RATES.map(([rate]) => rate), axis: null, padding: 0.15 },
       fy: { label: null, domain: devices.map(([device, cycles, patients]) => `${device}\n${cycles} cycles, ${patients} patient${patients === 1 ? "" : "s"}`), axis: null, padding: 0.12 },
@@ -165,7 +165,7 @@ function drawClasses(place) {
   const recalls = cells().classes[place] ?? [];
   const bars = recalls.map(([cycles, value, std], i) => ({ name: page.classes[i], cycles, value, std })).filter((bar) => bar.value !== null);
   draw("classes", "Recall of each class", bars.length && (() => ({
-    height: bars.length * 46 + 50, marginLeft: 96, marginRight: 44, marginBottom: 36,
+    height: bars.length * 46 + 50, marginLeft: 96, marginRight: 58, marginBottom: 36,
     x: { domain: [0, 100], label: "recall (%)", grid: true, labelAnchor: "center" },
     y: { domain: page.classes, label: null, axis: null, padding: 0.3 },
     marks: [
