@@ -316,7 +316,7 @@ def check_spec(spec: RunSpec) -> None:
             f"The global batch of {spec.batch} does not divide among {spec.processes} processes.",
             f"Use --set batch={nearest} or another --processes.",
         )
-    _ = spec.milestone_epochs
+    _ = spec.milestone_epochs, spec.fold
     if spec.warmup_epochs >= spec.epochs:
         raise SpecError(f"warmup_epochs is {spec.warmup_epochs}, but must be below epochs ({spec.epochs}).")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ NUMERICS = 1
 
 SPECAUG_PROBABILITY = 0.8413447460685429
 """Φ(1): the official code compares p = 1.0 with a normal draw (@ 836b09f, ``util/augmentation.py``; SYSTEMS D5)."""
+
+OFFICIAL_SPLIT = "official"
+_FOLD = re.compile(r"training-fold-(\d+)-of-(\d+)")
 
 SCHEDULES = ("cosine", "steps", "wave", "constant")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -65,7 +69,9 @@ class RunSpec:
     dataset: str = _identity("`icbhi` or `demo` (simulated)", settable=False)
     data_fingerprint: str = _identity("hash of recordings, annotations and split", settable=False)
     partial: str | None = _identity("how much of the set is there, where not all is", None, settable=False)
-    split: str = _identity("which split", "official", choices=("official",))
+    split: str = _identity(
+        "what is judged: `official`, or held-out training patients, `training-fold-1-of-5`", "official", settable=False
+    )
     val_fraction: float = _identity(
         "share of training patients' cycles held out for `best-val`", 0.0, low=0.0, high=0.5
     )
@@ -110,6 +116,7 @@ class RunSpec:
     weights: str | None = _execution("where the weights file is", None, settable=False)
     data: str = _execution("folder of the data", "", settable=False)
     cache: str = _execution("folder of features and weights", "", settable=False)
+    study: Mapping[str, Any] = _execution("the study that the run belongs to, and as what", {}, settable=False)
 
     @property
     def milestone_epochs(self) -> tuple[int, ...]:
@@ -124,6 +131,21 @@ class RunSpec:
         if not all(word.strip().isdigit() for word in words):
             raise SpecError(f"milestones is '{self.milestones}', but schedule=steps needs epochs, as in 120,160.")
         return tuple(int(word) for word in words)
+
+    @property
+    def fold(self) -> tuple[int, int] | None:
+        """Which fold of the training patients is judged, counted from 1, and of how many; None for the official split.
+
+        Raises:
+            SpecError: If the split is neither.
+        """
+        if self.split == OFFICIAL_SPLIT:
+            return None
+        found = _FOLD.fullmatch(self.split)
+        fold, folds = (int(found[1]), int(found[2])) if found else (0, 0)
+        if not (folds >= 2 and 1 <= fold <= folds):
+            raise SpecError(f"split is '{self.split}', but must be official or like training-fold-1-of-5.")
+        return fold, folds
 
     def identity(self) -> dict[str, Any]:
         """The fields that change the result."""
