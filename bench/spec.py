@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from bench.errors import SpecError
-from bench.options import check_value
+from bench.options import Space, check_value
 from bench.registry import suggestion
 
 SPEC_FILE = "spec.json"
@@ -32,6 +32,8 @@ OFFICIAL_SPLIT = "official"
 _FOLD = re.compile(r"training-fold-(\d+)-of-(\d+)")
 
 SCHEDULES = ("cosine", "steps", "wave", "constant")
+LR_SPACE = Space(low=1e-6, high=1e-3, log=True, grid=(1e-5, 2e-5, 5e-5, 1e-4, 2e-4))
+DECAY_SPACE = Space(low=1e-7, high=1e-2, log=True, grid=(1e-6, 1e-5, 1e-4, 1e-3))
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -76,22 +78,38 @@ class RunSpec:
         "share of training patients' cycles held out for `best-val`", 0.0, low=0.0, high=0.5
     )
     optimiser: str = _identity("optimiser", "adam", choices=("adam",))
-    lr: float = _identity("base learning rate", 5e-5, low=1e-12)
-    weight_decay: float = _identity("coupled L2 weight decay", 1e-6, low=0.0)
+    lr: float = _identity("base learning rate", 5e-5, low=1e-12, space=LR_SPACE)
+    weight_decay: float = _identity("coupled L2 weight decay", 1e-6, low=0.0, space=DECAY_SPACE)
     schedule: str = _identity("learning-rate schedule, by epoch", "cosine", choices=SCHEDULES)
     milestones: str = _identity("epochs after which the schedule `steps` lowers the rate, as in 120,160", "")
     lr_decay: float = _identity("what the schedule `steps` multiplies the rate by", 0.1, low=0.0, high=1.0)
     lr_period: int = _identity("epochs from the top to the bottom of the schedule `wave`", 40, low=1)
     lr_floor: float = _identity("smallest rate of the schedule `wave`", 1e-6, low=0.0)
-    warmup_epochs: int = _identity("epochs of linear warm-up", 0, low=0)
-    step_average: float = _identity("share of the old state kept after each step", 0.5, low=0.0, high=0.999)
-    batch: int = _identity("global batch, over all processes", 8, low=1)
-    epochs: int = _identity("number of epochs", 50, low=1)
-    specaug_probability: float = _identity("chance that a sample is masked", SPECAUG_PROBABILITY, low=0.0, high=1.0)
+    warmup_epochs: int = _identity("epochs of linear warm-up", 0, low=0, space=Space(low=0, high=10, grid=(0, 5, 10)))
+    step_average: float = _identity(
+        "share of the old state kept after each step",
+        0.5,
+        low=0.0,
+        high=0.999,
+        space=Space(low=0.0, high=0.9, grid=(0.0, 0.5, 0.9)),
+    )
+    batch: int = _identity("global batch, over all processes", 8, low=1, space=Space(grid=(8, 16, 32, 64)))
+    epochs: int = _identity("number of epochs", 50, low=1, space=Space(low=10, high=100, grid=(25, 50, 100)))
+    specaug_probability: float = _identity(
+        "chance that a sample is masked",
+        SPECAUG_PROBABILITY,
+        low=0.0,
+        high=1.0,
+        space=Space(low=0.0, high=1.0, grid=(0.0, 0.5, 1.0)),
+    )
     specaug_freq_masks: int = _identity("frequency masks per sample", 2, low=0)
-    specaug_freq_width: int = _identity("bins: widths are drawn below this", 48, low=0)
+    specaug_freq_width: int = _identity(
+        "bins: widths are drawn below this", 48, low=0, space=Space(low=0, high=64, grid=(16, 32, 48))
+    )
     specaug_time_masks: int = _identity("time masks per sample", 2, low=0)
-    specaug_time_width: int = _identity("frames: widths are drawn below this", 160, low=0)
+    specaug_time_width: int = _identity(
+        "frames: widths are drawn below this", 160, low=0, space=Space(low=0, high=256, grid=(80, 160, 240))
+    )
     specaug_together: bool = _identity("whether one chance decides for all samples of a batch", False)
     specaug_fill: str = _identity(
         "value under the masks: the spectrogram's mean, or the front-end's lowest", "mean", choices=("mean", "lowest")

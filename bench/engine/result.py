@@ -108,7 +108,7 @@ def _common(spec: RunSpec, processes: int) -> dict[str, Any]:
         "run_id": spec.run_id,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "spec": spec.identity(),
-        "execution": spec.execution(),
+        "execution": {name: value for name, value in spec.execution().items() if name != "study"},
         "profile": spec.profile,
         "partial": spec.partial,
         **_study(spec),

@@ -310,7 +310,9 @@ class Trainer:
             judged = {entry["epoch"]: entry["test"] for entry in position.epochs if entry["test"] is not None}
             reason = self.watch({epoch: metrics["4class"]["score"] for epoch, metrics in judged.items()})
         if any_process(reason is not None, self.accelerator.device):
-            raise PrunedRunError(f"Pruned after epoch {position.epoch} of {self.plan.epochs}: {reason or 'see rank 0'}.")
+            raise PrunedRunError(
+                f"Pruned after epoch {position.epoch} of {self.plan.epochs}: {reason or 'see rank 0'}."
+            )
 
     def _interrupt(self, position: Position) -> None:
         self.checkpoint.save(position, self.selection)

@@ -22,9 +22,7 @@ from leaderboard.files import write_json
 OUT_OF_MEMORY_HINT = "Use a smaller --set batch=… or eval_batch, fewer processes, or a smaller model."
 
 
-def execute(
-    spec: RunSpec, folder: Path, on_progress: Progress | None = None, hooks: Hooks | None = None
-) -> None:
+def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, hooks: Hooks | None = None) -> None:
     """Train one spec in this process of its group; the main process writes the result.
 
     Args:
