@@ -260,6 +260,7 @@ def _merge(
 
 
 def option_names(card: Any) -> set[str]:
+    """Names of a card's options."""
     return set(card.options.__dataclass_fields__)
 
 

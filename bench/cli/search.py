@@ -256,8 +256,9 @@ class _Run:
         """Do the trials that are missing, then the final runs; print the study."""
         from bench.search.workers import Crew
 
+        done = sum(trial.state.is_finished() for trial in study.trials)
         notice(
-            f"study {study.name}: {study.target} trials in all, {sum(t.state.is_finished() for t in study.trials)} done; "
+            f"study {study.name}: {study.target} trials in all, {done} done; "
             f"objective: {_objective(study.request.objective)}; {study.place}"
         )
         try:

@@ -13,11 +13,13 @@ from torch import Tensor
 from bench.data.bank import FeatureBank, Progress, prepare_bank
 from bench.data.frontends import FRONTENDS, BatchFrontEnd
 from bench.data.icbhi import Dataset, Recording, load_dataset
-from bench.engine.folds import CLASSES, patient_folds
+from bench.engine.folds import patient_folds
 from bench.engine.normalisation import BatchExtremes
 from bench.errors import DataError, SpecError
 from bench.options import build_options
 from bench.spec import RunSpec
+
+CLASSES = 4
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class RunData:
         bank: The feature bank, (cycles, frames, mels).
         train: Rows that are trained on.
         val: Rows of held-out training patients; empty without ``val_fraction``.
-        test: Rows that the run is judged on, every one once: the official test part, or a fold of the training patients.
+        test: Rows that the run is judged on, each once: the official test part, or a fold of the training patients.
         recordings: The recordings by name.
         extremes: Normalises batches where the front-end leaves that to the batch.
     """

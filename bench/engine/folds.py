@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.errors import SpecError
+from leaderboard.metrics import CLASSES as NAMES
 
-CLASSES = 4
+CLASSES = len(NAMES)
 
 
 def patient_folds(patients: Sequence[str], labels: np.ndarray, folds: int) -> dict[str, int]:

@@ -99,7 +99,10 @@ def run_group(folder: Path, processes: int, cores: int, watch: Watch | None = No
 
 
 def _wait(group: Sequence[subprocess.Popen[bytes]], watched: WatchedGroup | None) -> None:
-    """Wait for all, answering their questions; once one has failed, the others (which wait for it) get a grace period and are ended."""
+    """Wait for all, answering their questions.
+
+    Once one has failed, the others (which wait for it) get a grace period and are ended.
+    """
     deadline = None
     while any(process.poll() is None for process in group):
         time.sleep(0.05)

@@ -1,9 +1,10 @@
-"""Who works on which trial: a worker takes one under the study's lock, says that it lives, and gives it back or ends it.
+"""Who works on which trial: a worker takes one under the study's lock, says that it lives, and ends it or gives it back.
 
-A trial belongs to the worker that its attribute ``worker`` names. A worker of this machine lives while its process does;
-one of another machine while its heartbeat is not older than :data:`GRACE` seconds (clocks must agree to a minute or
-two). The trial of a dead worker is taken over as it is, with its number and parameters, so that it is counted once and
-its run goes on from its last saved state. This is the same for every storage: Optuna's own heartbeat needs a database.
+A trial belongs to the worker that its attribute ``worker`` names. A worker of this machine lives while its process
+does; one of another machine while its heartbeat is not older than :data:`GRACE` seconds (clocks must agree to a minute
+or two). The trial of a dead worker is taken over as it is, with its number and parameters, so that it is counted once
+and its run goes on from its last saved state. This is the same for every storage: Optuna's own heartbeat needs a
+database, and a trial made anew in the place of a lost one would count twice.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ def lives(owner: Mapping[str, Any] | None) -> bool:
         return time.time() - float(owner["beat"]) < GRACE
     try:
         process = psutil.Process(owner["pid"])
-        same = abs(process.create_time() - owner["started"]) < 1.0
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        same = abs(process.create_time() - float(owner["started"])) < 1.0
+        return same and bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

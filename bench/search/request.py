@@ -1,4 +1,4 @@
-"""What a study is: its spec, space, objective and way of searching, kept with it so that its name is enough to go on."""
+"""What a study is: spec, space, objective and way of searching, kept with it so that its name is enough to go on."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 from bench.cards import Card
 from bench.errors import SpecError
@@ -69,8 +69,7 @@ class Dimension:
     def suggest(self, trial: Trial) -> Value:
         """The value that a trial has, or gets from its sampler."""
         if self.values:
-            chosen: Value = trial.suggest_categorical(self.name, self.values)
-            return chosen
+            return cast("Value", trial.suggest_categorical(self.name, self.values))
         if self.whole:
             return trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
         return trial.suggest_float(self.name, self.low, self.high, log=self.log)
@@ -86,7 +85,7 @@ def build_space(params: Sequence[str], overrides: Sequence[str], cards: Cards, *
         grid: Whether a grid is wanted, so that every dimension must be a list.
 
     Raises:
-        SpecError: For a parameter that is unknown or has no space, or a space that is empty, reversed or of a wrong type.
+        SpecError: For a parameter that is unknown or has no space, or a space that is empty, reversed or wrongly typed.
     """
     texts = _split_overrides(overrides)
     names = list(dict.fromkeys(params or texts))

@@ -176,7 +176,7 @@ def cards_of(request: StudyRequest) -> dict[str, Card]:
 def budget(search: Search) -> dict[str, Any]:
     """What a study has cost: trials by state, hours of runs, and the space that it looked through."""
     trials = search.trials
-    seconds = {kind: 0.0 for kind in ("cuda", "cpu")}
+    seconds = {"cuda": 0.0, "cpu": 0.0}
     for trial in trials:
         told = trial.user_attrs
         seconds[told.get("device", "cpu")] += told.get("seconds", 0.0) * told.get("processes", 1)

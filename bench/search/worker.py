@@ -38,6 +38,7 @@ def work(search: Any, home: Path, execution: Mapping[str, Any], tell: Tell, noti
     runner = TrialRunner(search, home, execution, notice)
     while (taken := claim(search)) is not None:
         tell({"event": "begins", "trial": taken.number, "params": taken.params})
+        notice(f"trial {taken.number}: {taken.params}")
         ended = runner.carry_out(taken)
         if ended is not None:
             found = {"state": ended.state.name, "value": ended.value, "reason": ended.reason}
