@@ -326,7 +326,7 @@ def list_studies(storage: Storage = None, output: Format = "table", home: Home =
             row["model"],
             row["method"],
             ", ".join(row["params"]),
-            _objective(row["objective"]),
+            "TEST SET" if row["objective"] == "test" else row["objective"],
             _counts(row),
             _score(row["best"]),
         ]
@@ -347,7 +347,7 @@ def show(name: Name, storage: Storage = None, output: Format = "table", home: Ho
 
 @app.command("best")
 def best(name: Name, storage: Storage = None, output: Format = "table", home: Home = None) -> None:
-    """Show the best trial of a study, and the command that runs its parameters.
+    """Show the best trial of a study and its parameters; `bench search resume` trains them on the whole training part.
 
     Example: bench search best ast-patchmix-cl-alpha-tau-beta
     """
@@ -363,9 +363,9 @@ def best(name: Name, storage: Storage = None, output: Format = "table", home: Ho
     if output == "json":
         print_json({"study": study.name, "objective": study.request.objective, **describe_trial(found)})
         return
-    params = " ".join(f"--set {key}={value}" for key, value in found.params.items())
-    print_text(f"trial {found.number}: Score {found.value:.2f} ({_objective(study.request.objective)})")
-    print_text(f"bench run --model {study.request.model} --method {study.request.method} {params}")
+    print_text(f"trial {found.number}: Score {found.value:.2f}, {_judged_on(study)}")
+    for key, value in found.params.items():
+        print_text(f"{key}: {value}")
 
 
 @app.command("resume")
@@ -574,6 +574,6 @@ def _judged_on(study: Search) -> str:
 def _print_grid(title: str, heads: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[str]) -> None:
     from leaderboard.forms import Column, console, grid, plain, printed
 
-    columns = [Column(head, lambda row: [], number=head in numbers, wrap=head in ("why", "trials")) for head in heads]
+    columns = [Column(head, lambda row: [], number=head in numbers, wrap=head in ("why", "params")) for head in heads]
     rows = [[plain(cell) for cell in row] for row in cells]
     print_text(printed(console(None, sys.stdout.isatty()), [grid(title, columns, rows)]))

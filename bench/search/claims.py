@@ -1,4 +1,4 @@
-"""Who works on which trial: a worker takes one under the study's lock, says that it lives, and ends it or gives it back.
+"""Who works on which trial: a worker takes one under the study's lock, says that it lives, and ends or returns it.
 
 A trial belongs to the worker that its attribute ``worker`` names. A worker of this machine lives while its process
 does; one of another machine while its heartbeat is not older than :data:`GRACE` seconds (clocks must agree to a minute
