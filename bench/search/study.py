@@ -187,8 +187,16 @@ def budget(search: Search) -> dict[str, Any]:
         "gpu_hours": seconds["cuda"] / 3600,
         "cpu_hours": seconds["cpu"] / 3600,
         "space": {dimension.name: str(dimension) for dimension in search.request.space},
-        "test_evaluations": len(search.study.user_attrs.get(FINALS, ())),
+        "test_evaluations": _test_evaluations(search, trials),
     }
+
+
+def _test_evaluations(search: Search, trials: Sequence[FrozenTrial]) -> int:
+    """For how many trials' parameters the test set was looked at."""
+    seen = set(search.study.user_attrs.get(FINALS, ()))
+    if search.request.objective == "test":
+        seen |= {trial.number for trial in trials if trial.user_attrs.get("run_ids")}
+    return len(seen)
 
 
 def summary(search: Search) -> dict[str, Any]:
