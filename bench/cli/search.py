@@ -180,7 +180,7 @@ def search(
     run.check(request)
     target = check_trials(request, trials)
     if dry_run:
-        _print_plan(run, request, base, target)
+        _print_plans([(run, request, base, target)], output)
         return
     _finish([run.start(request, base.execution(), target)], output)
 
@@ -297,6 +297,8 @@ class _Run:
         import shlex
 
         words = ["bench", "search", "resume", self.name, "--workers", str(self.workers), "--home", str(self.home)]
+        seeds = ",".join(map(str, self.final_seeds)) or NO_FINALS
+        words += [] if seeds == "1,2,3,4,5" else ["--final-seeds", seeds]
         if self.storage is not None and "BENCH_STUDIES" not in os.environ:
             words += ["--storage", str(self.place)]
         return shlex.join(words)
@@ -547,7 +549,7 @@ def reproduce_figure2(
     notice(f"profile {source.profile}: {source.reason}")
     chosen = parse_seeds(None, seeds or ("1" if source.profile == "demo" else "1-5"))
     (base,) = resolve(asked, source, [1], notice)
-    done = []
+    done, plans = [], []
     for name in names:
         space = build_space([name], [], _cards(asked), grid=True)
         request = build_request(
@@ -558,10 +560,12 @@ def reproduce_figure2(
         run.check(request)
         target = check_trials(request, None)
         if dry_run:
-            _print_plan(run, request, base, target)
+            plans.append((run, request, base, target))
         else:
             done.append(run.start(request, base.execution(), target))
-    if done:
+    if dry_run:
+        _print_plans(plans, output)
+    else:
         _finish(done, output)
 
 
@@ -582,11 +586,22 @@ def _counts(row: Mapping[str, Any]) -> str:
     return f"{row['trials']} of {row['target']}" + (f" ({told})" if told else "")
 
 
-def _print_plan(run: _Run, request: StudyRequest, base: RunSpec, target: int) -> None:
-    if run.output == "json":
-        document = {"study": run.name, "trials": target, "storage": str(run.place), "request": request.to_json()}
-        print_json({**document, "execution": base.execution()})
+_Plan = tuple[_Run, "StudyRequest", "RunSpec", int]
+
+
+def _print_plans(plans: Sequence[_Plan], output: str) -> None:
+    if output == "json":
+        documents = [
+            {"study": run.name, "trials": target, "storage": str(run.place), "request": request.to_json()}
+            for run, request, _, target in plans
+        ]
+        print_json(documents if len(documents) > 1 else documents[0])
         return
+    for plan in plans:
+        _print_plan(*plan)
+
+
+def _print_plan(run: _Run, request: StudyRequest, base: RunSpec, target: int) -> None:
     facts = {
         "study": run.name,
         "storage": str(run.place),

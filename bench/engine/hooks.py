@@ -34,10 +34,12 @@ class Hooks:
     Attributes:
         watch: Asked after each epoch; None where nobody wants to know.
         open_data: Opens the data of a spec; None for the usual way.
+        stopped: Whether a signal to stop came before the training could listen for it.
     """
 
     watch: Watch | None = None
     open_data: Callable[[RunSpec, Progress | None], RunData] | None = None
+    stopped: Callable[[], bool] = bool
 
 
 class WatchedGroup:

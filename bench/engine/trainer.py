@@ -27,7 +27,7 @@ from bench.engine.checkpoint import Checkpoint, Position
 from bench.engine.data import RunData
 from bench.engine.distributed import any_process, gather_rows, share_batch_statistics
 from bench.engine.evaluate import class_probabilities
-from bench.engine.hooks import Watch
+from bench.engine.hooks import Hooks
 from bench.engine.optimisation import StepAverage, build_optimizer, learning_rate
 from bench.engine.progress import TrainingProgress
 from bench.engine.selection import Selection
@@ -69,8 +69,8 @@ class Outcome:
 class StopRequest:
     """Remembers Ctrl-C and SIGTERM, so that a run stops between two steps; a second Ctrl-C stops it at once."""
 
-    def __init__(self) -> None:
-        self.wanted = False
+    def __init__(self, wanted: bool = False) -> None:
+        self.wanted = wanted
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -136,13 +136,13 @@ class Trainer:
         data: Its data.
         folder: The run's folder: checkpoints and weights go there.
         processes: How many processes share the run.
-        watch: Asked after each epoch, in the main process, whether to go on; all processes have one, or none.
+        hooks: What a search adds; its watcher is asked in the main process, but all processes have one, or none.
     """
 
     def __init__(
-        self, spec: RunSpec, data: RunData, folder: Path, processes: int = 1, watch: Watch | None = None
+        self, spec: RunSpec, data: RunData, folder: Path, processes: int = 1, hooks: Hooks | None = None
     ) -> None:
-        self.spec, self.data, self.folder, self.watch = spec, data, folder, watch
+        self.spec, self.data, self.folder, self.hooks = spec, data, folder, hooks or Hooks()
         self.accelerator = build_accelerator(spec, processes)
         built = build_graph(spec, data)
         if processes > 1:
@@ -174,7 +174,10 @@ class Trainer:
         position = self.checkpoint.restore(self.selection) or Position()
         label = f"{spec.model} · {spec.method} · seed {spec.seed}"
         shown = self.accelerator.is_main_process
-        with StopRequest() as stop, TrainingProgress(label, self.plan.epochs, self.steps, shown) as progress:
+        with (
+            StopRequest(self.hooks.stopped()) as stop,
+            TrainingProgress(label, self.plan.epochs, self.steps, shown) as progress,
+        ):
             if position.epoch or position.step:
                 progress.say(f"going on after epoch {position.epoch}, step {position.step}")
             while position.epoch < self.plan.epochs:
@@ -303,12 +306,12 @@ class Trainer:
 
     def _ask(self, position: Position) -> None:
         """Stop every process where the watcher says so; the saved state is what the run then ends with."""
-        if self.watch is None:
+        if self.hooks.watch is None:
             return
         reason = None
         if self.accelerator.is_main_process:
             judged = {entry["epoch"]: entry["test"] for entry in position.epochs if entry["test"] is not None}
-            reason = self.watch({epoch: metrics["4class"]["score"] for epoch, metrics in judged.items()})
+            reason = self.hooks.watch({epoch: metrics["4class"]["score"] for epoch, metrics in judged.items()})
         if any_process(reason is not None, self.accelerator.device):
             raise PrunedRunError(
                 f"Pruned after epoch {position.epoch} of {self.plan.epochs}: {reason or 'see rank 0'}."

@@ -46,7 +46,7 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, ho
     _, processes = join_group(spec.device)
     try:
         data = (hooks.open_data or open_run_data)(spec, on_progress)
-        trainer = Trainer(spec, data, folder, processes, hooks.watch)
+        trainer = Trainer(spec, data, folder, processes, hooks)
         outcome = trainer.fit()
         if trainer.accelerator.is_main_process:
             write_run_result(spec, data, outcome, folder, processes)

@@ -101,10 +101,18 @@ class TrialRunner:
         home: The results folder.
         execution: Execution fields of the runs.
         notice: Takes lines for a log.
+        stopped: Whether this process was asked to stop.
     """
 
-    def __init__(self, search: Search, home: Path, execution: Mapping[str, Any], notice: Notice) -> None:
-        self.search, self.home, self.notice = search, home, notice
+    def __init__(
+        self,
+        search: Search,
+        home: Path,
+        execution: Mapping[str, Any],
+        notice: Notice,
+        stopped: Callable[[], bool] = bool,
+    ) -> None:
+        self.search, self.home, self.notice, self.stopped = search, home, notice, stopped
         self.base = base_spec(search.request, execution)
         self.cards = cards_of(search.request)
         self._data = LastData()
@@ -145,6 +153,9 @@ class TrialRunner:
         except InterruptedRunError:
             raise
         except CAUSES as error:
+            if self.stopped():
+                # Processes of a run that a signal reached before they listened for it have failed for that reason.
+                raise InterruptedRunError("Stopped while a run began.") from error
             return Ended(TrialState.FAIL, None, error.message)
         except MemoryError:
             return Ended(TrialState.FAIL, None, "The machine ran out of memory.")
@@ -153,7 +164,7 @@ class TrialRunner:
     def _run(self, claim: Claim, told: _Told, index: int, spec: RunSpec) -> None:
         """Do one run; raises what it failed with."""
         by_epochs = index == 0 and self.search.request.pruner != "wilcoxon"
-        hooks = Hooks(self._watch(claim) if by_epochs else None, self._data)
+        hooks = Hooks(self._watch(claim) if by_epochs else None, self._data, self.stopped)
         try:
             launched = launch(spec, self.home, rerun=False, notice=self.notice, hooks=hooks)
         finally:

@@ -19,7 +19,29 @@ from bench.errors import BenchError, InterruptedRunError
 Tell = Callable[[Mapping[str, Any]], None]
 
 
-def work(search: Any, home: Path, execution: Mapping[str, Any], tell: Tell, notice: Callable[[str], None]) -> None:
+class Stop:
+    """Remembers SIGTERM. While a run trains its trainer listens instead, and saves the state."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        signal.signal(signal.SIGTERM, self._remember)
+
+    def _remember(self, number: int, _frame: FrameType | None) -> None:
+        self.wanted = True
+
+    def __call__(self) -> bool:
+        """Whether it came."""
+        return self.wanted
+
+
+def work(
+    search: Any,
+    home: Path,
+    execution: Mapping[str, Any],
+    tell: Tell,
+    notice: Callable[[str], None],
+    stopped: Callable[[], bool] = bool,
+) -> None:
     """Take trials and carry them out until there is nothing to do.
 
     Args:
@@ -28,6 +50,7 @@ def work(search: Any, home: Path, execution: Mapping[str, Any], tell: Tell, noti
         execution: Execution fields of its runs.
         tell: Takes what happens.
         notice: Takes lines for a log.
+        stopped: Whether this process was asked to stop.
 
     Raises:
         BenchError: What ends a worker, InterruptedRunError included.
@@ -35,19 +58,16 @@ def work(search: Any, home: Path, execution: Mapping[str, Any], tell: Tell, noti
     from bench.search.claims import claim
     from bench.search.objective import TrialRunner
 
-    runner = TrialRunner(search, home, execution, notice)
-    while (taken := claim(search)) is not None:
+    runner = TrialRunner(search, home, execution, notice, stopped)
+    while not stopped() and (taken := claim(search)) is not None:
         tell({"event": "begins", "trial": taken.number, "params": taken.params})
         notice(f"trial {taken.number}: {taken.params}")
         ended = runner.carry_out(taken)
         if ended is not None:
             found = {"state": ended.state.name, "value": ended.value, "reason": ended.reason}
             tell({"event": "ended", "trial": taken.number, **found})
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    """Between two runs; while one is under way its trainer listens, and saves its state."""
-    raise InterruptedRunError(f"Stopped by signal {number}.")
+    if stopped():
+        raise InterruptedRunError("Stopped between two runs.")
 
 
 def _tell(event: Mapping[str, Any]) -> None:
@@ -61,7 +81,7 @@ def main() -> int:
     from bench.engine.processes import die_with_parent
 
     die_with_parent()
-    signal.signal(signal.SIGTERM, _stop)
+    stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     task = json.load(sys.stdin)
     try:
@@ -73,7 +93,7 @@ def main() -> int:
         search = open_study(Place.from_json(task["place"]), task["study"])
         _tell({"event": "ready"})
         with search.place.translated():
-            work(search, Path(task["home"]), task["execution"], _tell, notice)
+            work(search, Path(task["home"]), task["execution"], _tell, notice, stop)
     except BenchError as error:
         _tell({"event": "error", "type": type(error).__name__, "message": error.message, "hint": error.hint})
         return error.exit_code

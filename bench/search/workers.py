@@ -8,6 +8,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from bench.provenance import usable_cores
 from bench.search.study import Search
 
 Notice = Callable[[str], None]
+STOP_AGAIN_SECONDS = 2.0
 MOST_STILLBORN = 3
 """Workers that may be lost one after the other before one of them has begun a trial."""
 
@@ -80,8 +82,11 @@ class Crew:
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         again = self._stopping and number == signal.SIGINT
         self._stopping = True
+        self._tell_all(signal.SIGKILL if again else signal.SIGTERM)
+
+    def _tell_all(self, number: int) -> None:
         for worker in self._at_work:
-            worker.process.send_signal(signal.SIGKILL if again else signal.SIGTERM)
+            worker.process.send_signal(number)
 
     def _start(self, number: int) -> None:
         logs = self.home / "studies"
@@ -126,7 +131,12 @@ class Crew:
     def _watch(self) -> list[BenchError]:
         """Until every worker has gone; what ended those that could not go on."""
         errors: list[BenchError] = []
+        said = time.monotonic()
         while self._at_work:
+            if self._stopping and time.monotonic() - said > STOP_AGAIN_SECONDS:
+                # A signal that comes as a run ends is spent on it, and the worker would go on with the next one.
+                said = time.monotonic()
+                self._tell_all(signal.SIGTERM)
             for key, _ in self._selector.select(timeout=0.5):
                 worker: _Worker = key.data
                 part = os.read(key.fd, 1 << 16)
