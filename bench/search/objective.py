@@ -217,5 +217,8 @@ def _tidy() -> None:
     import torch
 
     gc.collect()
+    if gc.get_freeze_count() == 0:
+        # What the first run imported is there to stay; to look through it after each run takes a third of a second.
+        gc.freeze()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

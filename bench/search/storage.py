@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from bench.errors import SpecError, StoreError
 from leaderboard.files import exclusive_lock
+from leaderboard.store import collector_paused
 
 if TYPE_CHECKING:
     import optuna
@@ -142,7 +143,8 @@ class Place:
 
                 self.journal.parent.mkdir(parents=True, exist_ok=True)
                 lock: Any = FileLock(self._beside(".write.lock"))
-                return optuna.storages.JournalStorage(JournalFileBackend(str(self.journal), lock))
+                with collector_paused():
+                    return optuna.storages.JournalStorage(JournalFileBackend(str(self.journal), lock))
             text = self._parsed.render_as_string(hide_password=False)
             options = {"connect_args": {"timeout": 30}} if self.one_writer else {"pool_pre_ping": True}
             return optuna.storages.RDBStorage(text, engine_kwargs=options)
