@@ -7,14 +7,13 @@ Optuna's SQLite storage loses trials under parallel writers: one worker at a tim
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.errors import SpecError, StoreError
 from leaderboard.files import exclusive_lock
@@ -34,29 +33,6 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise SpecError(f"'{name}' cannot name a study.", "Use letters, digits and . _ + = - (100 at most).")
     return name
-
-
-class FileLock:
-    """What a journal file is written under: a lock that the kernel frees when its process ends, even by kill -9.
-
-    Args:
-        path: The lock file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._held: IO[str] | None = None
-
-    def acquire(self) -> bool:
-        """Wait for the lock."""
-        self._held = self._path.open("a")
-        fcntl.flock(self._held, fcntl.LOCK_EX)
-        return True
-
-    def release(self) -> None:
-        """Give it back."""
-        assert self._held is not None
-        self._held.close()
 
 
 @dataclass(frozen=True)
@@ -139,12 +115,11 @@ class Place:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with self.translated():
             if self.journal is not None:
-                from optuna.storages.journal import JournalFileBackend
+                from bench.search.journal import Journal
 
                 self.journal.parent.mkdir(parents=True, exist_ok=True)
-                lock: Any = FileLock(self._beside(".write.lock"))
                 with collector_paused():
-                    return optuna.storages.JournalStorage(JournalFileBackend(str(self.journal), lock))
+                    return optuna.storages.JournalStorage(Journal(self.journal))
             text = self._parsed.render_as_string(hide_password=False)
             options = {"connect_args": {"timeout": 30}} if self.one_writer else {"pool_pre_ping": True}
             return optuna.storages.RDBStorage(text, engine_kwargs=options)
