@@ -82,8 +82,9 @@ def make_study(place: Place, name: str, request: StudyRequest, execution: Mappin
         SpecError: If there is a study of that name that is something else; the differences are named.
         StoreError: If the storage cannot be used.
     """
-    storage = place.open()
+    # Under the lock, because two that make a database's tables at once get in each other's way.
     with place.lock(name), place.translated():
+        storage = place.open()
         study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
         known = study.user_attrs.get(REQUEST)
         if known is None:

@@ -1,6 +1,7 @@
 """Studies worked on in this process: counting, going on, repeating, failing, pruning, and never a look at the test."""
 
 import json
+import os
 import shutil
 import time
 
@@ -278,6 +279,26 @@ def test_heartbeats_are_written_while_a_trial_lasts(base, home, monkeypatch):
     with taken.beating():
         time.sleep(0.2)
     assert taken.search.trials[0].user_attrs[claims.WORKER]["beat"] > first
+
+
+def test_sqlite_keeps_a_study_for_one_search_at_a_time(base, home, monkeypatch):
+    no_training(monkeypatch)
+    search = study_of(base, request_of(base), home, 3, storage=f"sqlite:///{home}/studies.sqlite")
+    assert search.place.one_writer
+    with search.place.only_user():
+        work_on(search, home)
+        other = type(search.place)(url=search.place.url)
+        with pytest.raises(StoreError, match=f"is in use by process {os.getpid()}"), other.only_user():
+            pass
+    assert states(search) == ["COMPLETE"] * 3
+
+
+@pytest.mark.parametrize("pruner", ["hyperband", "median"])
+def test_tpe_and_pruners_go_together(base, home, monkeypatch, pruner):
+    no_training(monkeypatch)
+    search = study_of(base, request_of(base, pruner=pruner), home, 15)
+    work_on(search, home)
+    assert states(search) == ["COMPLETE"] * 15
 
 
 def test_postgresql_keeps_a_study_as_a_journal_does(base, home, monkeypatch, postgres_url):
