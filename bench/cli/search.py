@@ -470,7 +470,25 @@ def _execution(
         "device": choose_device(device),
         "processes": known["processes"] if processes is None else processes,
         "plugins": [str(path.resolve()) for path in plugin] if plugin else known["plugins"],
+        "weights": _weights(study, known["weights"], cache),
     }
+
+
+def _weights(study: Search, path: str | None, cache: Path) -> str | None:
+    """The pretrained weights of a study on this machine; raises SpecError where they are other ones."""
+    if path is None or Path(path).is_file():
+        return path
+    from baselines.weights import locate
+    from bench.search.study import cards_of
+
+    identity = study.request.identity
+    found = locate(cards_of(study.request)["model"], identity["pretrain"], cache)
+    if found is None or found.sha256 != identity["weights_sha256"]:
+        raise SpecError(
+            f"The pretrained weights of the study '{study.name}' ({path}) are not on this machine.",
+            "Put the same file there.",
+        )
+    return str(found.path)
 
 
 def _check_runnable(spec: RunSpec) -> None:

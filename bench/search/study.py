@@ -10,7 +10,6 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.cards import Card
 from bench.errors import SpecError, StoreError
 from bench.registry import suggestion
 from bench.search.optuna_parts import pruner_for
@@ -164,7 +163,7 @@ def delete_study(search: Search) -> None:
             raise StoreError(f"Cannot delete {journal}: {error.strerror or error}.") from error
 
 
-def cards_of(request: StudyRequest) -> dict[str, Card]:
+def cards_of(request: StudyRequest) -> dict[str, Any]:
     """The cards of a study's model and method, by owner; its plug-ins are loaded."""
     import baselines
     import methods
