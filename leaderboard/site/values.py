@@ -87,12 +87,15 @@ def _system(board: Board, system: System, facts: _Facts) -> Row:
     row = system.row
     title, *detail = map(plain, system_lines(row))
     marks = [SIMULATED] if system.section == SIMULATED else [row["partial"]] if row["partial"] else []
+    if row["study"] and row["study"]["objective"] == "test":
+        marks.append("tuned on the test set")
+    told = [line for line in detail if not line.startswith("from ")]
     return {
         "id": system.id,
         "section": list(board.sections).index(system.section),
         "title": title,
         "detail": "; ".join(detail),
-        "label": f"{title}, {detail[-1]}" if row["differs"] else title,
+        "label": ", ".join([title, *told]),
         "marks": [plain(mark) for mark in marks],
         "kind": row["kind"],
         **{name: plain(row[name]) for name in ("model", "method", "pretrain")},
