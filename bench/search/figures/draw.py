@@ -68,8 +68,8 @@ _UNDATED: dict[str, dict[str, Any]] = {
 }
 """Metadata without the date, so that the same study gives the same bytes."""
 
-PAGE_WIDTH, ROW_HEIGHT, TITLE_HEIGHT, LINE_HEIGHT = 10.5, 2.9, 0.35, 0.17
-PANEL_SIZE = (5.4, 3.3)
+PAGE_WIDTH, ROW_HEIGHT, TITLE_HEIGHT, LINE_HEIGHT = 10.5, 2.9, 0.3, 0.17
+PANEL_SIZE = (4.6, 3.1)
 """Inches."""
 LETTERS = 140
 """Of a line across the page."""
@@ -89,7 +89,7 @@ class Panel:
 
 
 def panels(figure: FigureData) -> list[Panel]:
-    """All panels that the studies have enough trials for; :func:`words.absent` says why others are not there."""
+    """All panels that the studies have enough trials for; :func:`words.limits` says why others are not there."""
     drawn = [study for study in figure.studies if study.finished]
     limits = _score_limits(drawn)
     found = [
@@ -224,7 +224,7 @@ def importance_panel(study: StudyData, ax: Axes) -> None:
     ax.set_xlim(0, 1.3 * float((shares + spread).max()))
     ax.set_yticks(range(len(names)), [plain(study.parameters[name].title) for name in names])
     ax.set_xlabel("share of the importance")
-    _explain(ax, [words.importance_words(study).removeprefix("importance: ")])
+    _explain(ax, [f"best {importance.best} of {importance.trials} trials (PED-ANOVA); ± by bootstrap"])
 
 
 def parallel_panel(study: StudyData, ax: Axes) -> None:
@@ -245,7 +245,7 @@ def parallel_panel(study: StudyData, ax: Axes) -> None:
     for place, parameter in enumerate(parameters):
         _upright(ax, place, _ends(parameter))
         if parameter.chosen_place is not None:
-            mark = {"color": MUTED, "markersize": 16, "markeredgewidth": 4, "alpha": 0.7}
+            mark: dict[str, Any] = {"color": MUTED, "markersize": 16, "markeredgewidth": 4, "alpha": 0.7}
             ax.plot([place], [parameter.chosen_place], "_", **mark)
     _upright(ax, len(parameters), [(0.0, f"{low:.2f}"), (1.0, f"{high:.2f}")] if high > low else [(0.5, f"{low:.2f}")])
     ax.set_xticks(range(len(lines[0])), [*(plain(parameter.title) for parameter in parameters), "Score (%)"])
@@ -278,9 +278,11 @@ def contour_panel(study: StudyData, x: Parameter, y: Parameter, ax: Axes) -> Non
     bar.outline.set_visible(False)
     if x.chosen is not None and y.chosen is not None:
         ax.plot([x.chosen], [y.chosen], "P", color=CHOSEN, markeredgecolor=INK, markersize=8)
-        _explain(ax, ["plus: the paper's choice"])
     _value_axis(ax, x, "x")
     _value_axis(ax, y, "y")
+    _explain(
+        ax, ["dots: trials", *(["plus: the paper's choice"] if x.chosen is not None and y.chosen is not None else [])]
+    )
 
 
 @dataclass(frozen=True)

@@ -71,13 +71,15 @@ def study_line(study: StudyData) -> str:
     return "; ".join(plain(part) for part in parts if part)
 
 
-def absent(study: StudyData) -> list[str]:
-    """Why figures of a study are not there, a sentence each."""
+def limits(study: StudyData) -> list[str]:
+    """What must be known of a study's figures, and why some are not there, a sentence each."""
     if not study.finished:
         return ["No finished trial yet: nothing is drawn."]
     reasons = [study.importance.none_because] if study.importance.none_because else []
     if len(study.varying) < 2:
         reasons.append("No parallel coordinates and no contour: fewer than two parameters vary.")
+    if len(study.varying) > 2:
+        reasons.append("A contour is interpolated between trials in which the other parameters differ too.")
     if len(study.pairs) > MOST_CONTOURS:
         reasons.append(f"Contours of {MOST_CONTOURS} of the {len(study.pairs)} pairs.")
     return reasons
@@ -93,7 +95,7 @@ def notes(figure: FigureData) -> list[str]:
     of_study: dict[str, list[str]] = {}
     for study in figure.studies:
         runs = runs_words(study)
-        for sentence in ([f"{runs}."] if runs else []) + absent(study):
+        for sentence in ([f"{runs}."] if runs else []) + limits(study):
             of_study.setdefault(sentence, []).append(plain(study.name))
     found = [
         sentence if len(names) == len(figure.studies) else f"{', '.join(names)}: {sentence}"
