@@ -15,7 +15,7 @@ SPACE = {
 }
 
 
-def empty_study(name="made", space=SPACE, **request):
+def empty_study(name="made", space=SPACE, /, **request):
     """A study without trials; ``request`` goes beside what every search asks for."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize", study_name=name)
@@ -35,7 +35,10 @@ def add_trial(study, params, scores=(), state=TrialState.COMPLETE, space=SPACE, 
             params=params,
             distributions={name: space[name] for name in params},
             value=fmean(scores) if finished else None,
-            user_attrs={"run_ids": [f"run{len(study.trials)}-{seed}" for seed in seeds], **attributes},
+            user_attrs={
+                "run_ids": [f"run{len(study.get_trials(deepcopy=False))}-{seed}" for seed in seeds],
+                **attributes,
+            },
         )
     )
 

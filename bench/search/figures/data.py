@@ -264,16 +264,15 @@ def figure_of(studies: Sequence[optuna.Study]) -> FigureData:
 def _study(study: optuna.Study) -> StudyData:
     request: Mapping[str, Any] = study.user_attrs.get("request", {})
     frozen = sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number)
-    method = str(request.get("method", ""))
     parameters: dict[str, Parameter] = {}
     for trial in frozen:
         for name, distribution in trial.distributions.items():
-            found = _parameter(name, distribution, method)
+            found = _parameter(name, distribution, _printed(name, request))
             parameters[name] = _union([parameters[name], found]) if name in parameters else found
     return StudyData(
         name=study.study_name,
         model=str(request.get("model", "")),
-        method=method,
+        method=str(request.get("method", "")),
         objective=str(request.get("objective", "held-out")),
         data="simulated" if request.get("dataset") == "demo" else request.get("partial"),
         parameters=_in_order(parameters, request),
@@ -314,8 +313,7 @@ def _trial(trial: FrozenTrial) -> Trial:
 # --- spaces -----------------------------------------------------------------------------------------------------
 
 
-def _parameter(name: str, distribution: BaseDistribution, method: str) -> Parameter:
-    printed = _printed(name, method)
+def _parameter(name: str, distribution: BaseDistribution, printed: PrintedParameter | None) -> Parameter:
     symbol, chosen = (printed.symbol, printed.chosen) if printed else (name, None)
     if isinstance(distribution, FloatDistribution | IntDistribution):
         return Parameter(
@@ -325,9 +323,12 @@ def _parameter(name: str, distribution: BaseDistribution, method: str) -> Parame
     return _listed(name, symbol, chosen, distribution.choices)
 
 
-def _printed(name: str, method: str) -> PrintedParameter | None:
+def _printed(name: str, request: Mapping[str, Any]) -> PrintedParameter | None:
+    """What the paper says of a parameter: of its method's options alone, whatever else shares a name with them."""
     figure = printed_figure2()
-    return figure.parameters.get(name) if method == figure.method else None
+    field = request.get("space", {}).get(name, {}).get("field", f"method.{name}")
+    owner, _, option = field.rpartition(".")
+    return figure.parameters.get(option) if (request.get("method"), owner) == (figure.method, "method") else None
 
 
 def _listed(name: str, symbol: str, chosen: float | None, values: Sequence[Value]) -> Parameter:

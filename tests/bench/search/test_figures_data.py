@@ -72,6 +72,10 @@ def test_the_history_keeps_the_best_so_far():
     assert data.best.number == 2
 
 
+def test_the_best_is_the_first_of_equals():
+    assert data_of(grid_study(scores={0.02: [50.0], 0.06: [51.0], 0.2: [51.0]})).best.number == 1
+
+
 def test_an_empty_study_is_no_error():
     data = data_of(empty_study())
     assert (data.finished, data.best, data.history, data.varying) == ([], None, [], [])
@@ -95,7 +99,7 @@ def test_an_empty_study_is_no_error():
     ],
 )
 def test_an_axis_is_that_of_the_space(distribution, log, values, words):
-    study = empty_study(space={"x": distribution})
+    study = empty_study("made", {"x": distribution})
     value = distribution.choices[0] if values else distribution.low
     add_trial(study, {"x": value}, [50.0], space={"x": distribution})
     axis = data_of(study).parameters["x"]
@@ -115,7 +119,7 @@ def test_parameters_stand_as_they_were_asked_for():
 
 def test_a_choice_outside_the_space_has_no_place_on_it():
     space = {"tau": FloatDistribution(0.1, 1.0)}
-    study = empty_study(space=space)
+    study = empty_study("made", space)
     add_trial(study, {"tau": 0.5}, [50.0], space=space)
     axis = data_of(study).parameters["tau"]
     assert (axis.chosen, axis.chosen_place) == (0.06, None)
@@ -144,9 +148,16 @@ def test_the_papers_choices_are_the_defaults_of_its_method():
     assert all(getattr(defaults, name) == value for name, value in chosen.items())
 
 
-def test_the_papers_choices_say_nothing_of_another_method():
-    axis = data_of(grid_study(method="scl")).parameters["tau"]
+@pytest.mark.parametrize("request_", [{"method": "scl"}, {"space": {"tau": {"field": "model.tau"}}}])
+def test_the_papers_choices_say_nothing_of_another_method_or_option(request_):
+    axis = data_of(grid_study(**request_)).parameters["tau"]
     assert (axis.chosen, axis.symbol) == (None, "tau")
+
+
+def test_a_parameter_may_be_asked_for_by_its_full_name():
+    study = grid_study(param="method.tau", space={"method.tau": {"field": "method.tau"}})
+    axis = data_of(study).parameters["method.tau"]
+    assert (axis.chosen, axis.title) == (0.06, "τ (method.tau)")
 
 
 # --- pairs ------------------------------------------------------------------------------------------------------------
