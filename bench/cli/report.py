@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -63,7 +64,12 @@ def report(
         ),
     ] = None,
     storage: Annotated[
-        str | None, typer.Option(help="Where figure2's studies are kept, as for `bench search`.", metavar="URL")
+        str | None,
+        typer.Option(
+            help="Where figure2's studies are kept, as for `bench search` (default: the results folder).",
+            envvar="BENCH_STUDIES",
+            metavar="PLACE",
+        ),
     ] = None,
     home: Annotated[Path | None, typer.Option(help="Results folder (BENCH_HOME).", metavar="DIR")] = None,
 ) -> None:
@@ -84,7 +90,7 @@ def report(
             raise SpecError("--protocol is none of figure2's options.", "A study's Scores are those of its objective.")
         report_figure(home_folder(home), study or (), storage, output, out)
         return
-    if study or storage:
+    if study or (storage and "BENCH_STUDIES" not in os.environ):
         raise SpecError(f"--study and --storage are options of figure2, not of {what}.")
     from leaderboard.render import check_format
     from leaderboard.results import RULES

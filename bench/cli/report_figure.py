@@ -50,10 +50,14 @@ def report_figure(home: Path, names: Sequence[str], storage: str | None, output:
 
 
 def _open(home: Path, names: Sequence[str], storage: str | None) -> list[optuna.Study]:
-    from bench.search.study import open_study, study_names
+    from bench.search.storage import Place, check_name, places_in
+    from bench.search.study import open_study, studies_in
 
-    chosen = list(dict.fromkeys(names)) or default_studies(study_names(home))
-    return [open_study(home, name, storage) for name in chosen]
+    if names:
+        places = {name: Place.of(storage, home, check_name(name)) for name in names}
+        return [open_study(place, name).study for name, place in places.items()]
+    known = {search.name: search.study for search in studies_in(places_in(storage, home))}
+    return [known[name] for name in default_studies(list(known))]
 
 
 def default_studies(known: Sequence[str]) -> list[str]:

@@ -88,7 +88,7 @@ def test_a_run_stands_beside_the_printed_row_with_its_deviations(home, bench):
     assert "selection rule last" in " ".join(text.split())
 
 
-@pytest.mark.parametrize("words", [["figure2"], ["--format", "html"], ["table1", "--format", "html"]])
+@pytest.mark.parametrize("words", [["--format", "html"], ["table1", "--format", "html"]])
 def test_what_comes_later_says_so(bench, words):
     assert "comes with a later version" in bench("report", *words, code=2).err
 

@@ -132,7 +132,7 @@ class StudyData:
         data: What the runs were not made on in full: ``simulated``, or the part of ICBHI; None for all of it.
         parameters: By name, in the study's order.
         trials: By number, in every state.
-        importance: Of its parameters.
+        source: Its finished trials as Optuna has them, for the importance, which takes a while.
     """
 
     name: str
@@ -142,12 +142,17 @@ class StudyData:
     data: str | None
     parameters: Mapping[str, Parameter]
     trials: Sequence[Trial]
-    importance: Importance
+    source: Sequence[FrozenTrial] = field(repr=False)
 
     @cached_property
     def finished(self) -> list[Trial]:
         """Finished trials by number."""
         return [trial for trial in self.trials if trial.score is not None]
+
+    @cached_property
+    def importance(self) -> Importance:
+        """Of its parameters."""
+        return importance_of(self.source)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -277,7 +282,7 @@ def _study(study: optuna.Study) -> StudyData:
         data="simulated" if request.get("dataset") == "demo" else request.get("partial"),
         parameters=_in_order(parameters, request),
         trials=[_trial(trial) for trial in frozen],
-        importance=importance_of([trial for trial in frozen if _is_finished(trial)]),
+        source=[trial for trial in frozen if _is_finished(trial)],
     )
 
 

@@ -71,8 +71,8 @@ _UNDATED: dict[str, dict[str, Any]] = {
 PAGE_WIDTH, ROW_HEIGHT, TITLE_HEIGHT, LINE_HEIGHT = 10.5, 2.9, 0.3, 0.17
 PANEL_SIZE = (4.6, 3.1)
 """Inches."""
-LETTERS = 140
-"""Of a line across the page."""
+LETTERS, TITLE_LETTERS = 140, 38
+"""Of a line across the page, and of a panel's title."""
 CROWD = 30
 """Points from which they become lighter."""
 LEAST_GAP = 0.07
@@ -454,7 +454,7 @@ def panel_svg(panel: Panel) -> bytes:
 
 
 def _draw(panel: Panel, ax: Axes) -> None:
-    ax.set_title(panel.title, pad=17)
+    ax.set_title("\n".join(textwrap.wrap(panel.title, TITLE_LETTERS)), pad=17)
     panel.draw(ax)
 
 

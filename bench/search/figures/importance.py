@@ -22,7 +22,7 @@ LEAST_TRIALS = 10
 """Finished trials from which an importance is given."""
 LEAST_BEST = 5
 """Trials that should count as the best, by the advice in Optuna's documentation of the evaluator."""
-RESAMPLES = 30
+RESAMPLES = 20
 SEED = 0
 
 
