@@ -8,6 +8,7 @@ __all__ = [
     "BenchError",
     "DataError",
     "InterruptedRunError",
+    "PrunedRunError",
     "RegistryError",
     "ResultError",
     "RunError",
@@ -21,6 +22,10 @@ class RunError(BenchError):
     """A run started and failed: a loss that is not finite, a lost process, memory that ran out."""
 
     exit_code = 1
+
+
+class PrunedRunError(RunError):
+    """A run that a search gave up after an epoch, because others are better by then."""
 
 
 class SpecError(BenchError):

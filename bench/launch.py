@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.bank import Progress
-from bench.errors import BenchError, InterruptedRunError, RunError
+from bench.engine.hooks import Hooks
+from bench.errors import BenchError, InterruptedRunError, PrunedRunError, RunError
 from bench.paths import board_location
 from bench.provenance import usable_cores
 from bench.spec import SPEC_FILE, RunSpec
@@ -41,7 +42,7 @@ def run_folder(home: Path, spec: RunSpec) -> Path:
     return home / "runs" / spec.run_id
 
 
-def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice) -> Launched:
+def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice, hooks: Hooks | None = None) -> Launched:
     """Run a spec, or give back the result it has already.
 
     Args:
@@ -49,6 +50,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice) -> Launche
         home: The results folder.
         rerun: Run it again even if it is finished.
         notice: Takes lines for the user.
+        hooks: What a search adds to the run.
 
     Raises:
         BenchError: Whatever keeps it from starting, and InterruptedRunError. A run that started and failed is
@@ -67,7 +69,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice) -> Launche
             notice(f"run {spec.run_id} is finished already; --rerun runs it again")
             launched = Launched(folder, finished)
         else:
-            launched = _start_or_leave_nothing(spec, folder, rerun, notice)
+            launched = _start_or_leave_nothing(spec, folder, rerun, notice, hooks or Hooks())
         store.import_run(folder)
     return launched
 
@@ -82,11 +84,11 @@ def finished_result(folder: Path) -> dict[str, Any] | None:
     return document if document["status"] == "finished" else None
 
 
-def _start_or_leave_nothing(spec: RunSpec, folder: Path, rerun: bool, notice: Notice) -> Launched:
+def _start_or_leave_nothing(spec: RunSpec, folder: Path, rerun: bool, notice: Notice, hooks: Hooks) -> Launched:
     """Start a run; one that was refused before its first step leaves no folder behind."""
     known = (folder / SPEC_FILE).is_file()
     try:
-        return _start(spec, folder, rerun, notice)
+        return _start(spec, folder, rerun, notice, hooks)
     except InterruptedRunError:
         raise
     except BenchError:
@@ -95,37 +97,40 @@ def _start_or_leave_nothing(spec: RunSpec, folder: Path, rerun: bool, notice: No
         raise
 
 
-def _start(spec: RunSpec, folder: Path, rerun: bool, notice: Notice) -> Launched:
+def _start(spec: RunSpec, folder: Path, rerun: bool, notice: Notice, hooks: Hooks) -> Launched:
     if rerun:
         for name in ("checkpoint", "weights"):
             shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "result.json").unlink(missing_ok=True)
     write_json(folder / SPEC_FILE, spec.to_json())
     try:
-        _execute(spec, folder, _said_now_and_then(spec.frontend, notice))
+        _execute(spec, folder, _said_now_and_then(spec.frontend, notice), hooks)
     except RunError as error:
         from bench.engine.result import write_failed_result
 
-        return Launched(folder, write_failed_result(spec, folder, error), error)
-    document = finished_result(folder)
-    if document is None:
+        document = write_failed_result(spec, folder, error)
+        if isinstance(error, PrunedRunError):
+            shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+        return Launched(folder, document, error)
+    done = finished_result(folder)
+    if done is None:
         raise RunError(f"Run {spec.run_id} ended without a result.", "Run the same command again.")
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
-    return Launched(folder, document)
+    return Launched(folder, done)
 
 
-def _execute(spec: RunSpec, folder: Path, on_progress: Progress) -> None:
+def _execute(spec: RunSpec, folder: Path, on_progress: Progress, hooks: Hooks) -> None:
     if spec.processes == 1:
         from bench.engine.worker import execute
 
-        execute(spec, folder, on_progress)
+        execute(spec, folder, on_progress, hooks)
     else:
         from bench.engine.data import open_run_data
         from bench.engine.processes import run_group
 
         # The features are made here, with all cores; the processes of the group find them in the cache.
-        open_run_data(spec, on_progress)
-        run_group(folder, spec.processes, usable_cores())
+        (hooks.open_data or open_run_data)(spec, on_progress)
+        run_group(folder, spec.processes, usable_cores(), hooks.watch)
 
 
 def _said_now_and_then(frontend: str, notice: Notice) -> Progress:

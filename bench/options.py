@@ -6,7 +6,8 @@ An owner (a model, a method, a front-end) declares::
     class PatchMixCLOptions:
         alpha: float = option(1.0, "weight of the contrastive loss", low=0.0)
 
-and everything else (``--set``, help, checks, the run's identity) is derived from that.
+and everything else (``--set``, help, checks, the run's identity) is derived from that. What a search may look through
+stands beside it, as ``space=Space(low=0.1, high=10.0, log=True, grid=(0.5, 1.0, 2.0))``.
 """
 
 from __future__ import annotations
@@ -14,12 +15,30 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from bench.errors import SpecError
 from bench.registry import suggestion
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """Where a search looks for a number's best value. Words and switches need none: all their choices are looked at.
+
+    Attributes:
+        low: Smallest value; None where only the grid is meant.
+        high: Largest value; None where only the grid is meant.
+        log: Whether values are spread evenly on a logarithmic scale.
+        grid: Values of a grid search.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    grid: tuple[float, ...] = ()
 
 
 def option(
@@ -29,6 +48,7 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
+    space: Space | None = None,
 ) -> Any:
     """Declare an option as a dataclass field.
 
@@ -38,8 +58,10 @@ def option(
         low: Smallest allowed value.
         high: Largest allowed value.
         choices: Allowed words.
+        space: Where a search looks, for a number that is worth searching.
     """
-    return dataclasses.field(default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices})
+    metadata = {"doc": doc, "low": low, "high": high, "choices": choices, "space": space}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def _convert(value: Any, kind: type, name: str) -> Any:

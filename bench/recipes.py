@@ -241,7 +241,7 @@ def _merge(
     values = {**model.recipe(profile, pretrain), **method.recipe(profile, pretrain)}
     if frontend.id != model.frontend:
         # Recipes are written for the front-end of the model's card; another one may lack some of its options.
-        known = {f"frontend.{name}" for name in _option_names(frontend)}
+        known = {f"frontend.{name}" for name in option_names(frontend)}
         values = {name: v for name, v in values.items() if name in known or not name.startswith("frontend.")}
     cards: dict[str, Any] = {"model": model, "method": method, "frontend": frontend}
     given = {name: value for name, value in request.fields.items() if value is not None}
@@ -251,7 +251,7 @@ def _merge(
             raise SpecError(f"--set takes key=value, not '{pair}'.", "For example --set lr=1e-4.")
         given[name.strip()] = value.strip()
     for name, value in given.items():
-        values[_full_name(name, cards)] = value
+        values[full_name(name, cards)] = value
     checked = {name: value if "." in name else check_field(name, value) for name, value in values.items()}
     if "epochs" in given and "warmup_epochs" not in given and "warmup_epochs" in checked:
         # A recipe's warm-up belongs to its own number of epochs.
@@ -259,24 +259,25 @@ def _merge(
     return checked
 
 
-def _option_names(card: Any) -> set[str]:
+def option_names(card: Any) -> set[str]:
+    """Names of a card's options."""
     return set(card.options.__dataclass_fields__)
 
 
-def _full_name(name: str, cards: Mapping[str, Any]) -> str:
+def full_name(name: str, cards: Mapping[str, Any]) -> str:
     """The spec's name of a setting: a field, ``owner.option``, or an option that only one owner has."""
     if name in settable_fields():
         return name
     owner, dot, option = name.partition(".")
-    if dot and owner in cards and option in _option_names(cards[owner]):
+    if dot and owner in cards and option in option_names(cards[owner]):
         return name
-    owners = [owner for owner in OWNERS if name in _option_names(cards[owner])]
+    owners = [owner for owner in OWNERS if name in option_names(cards[owner])]
     if len(owners) == 1:
         return f"{owners[0]}.{name}"
     if len(owners) > 1:
         raise SpecError(f"'{name}' is an option of {' and of '.join(owners)}.", f"Write {owners[0]}.{name}.")
-    known = [*settable_fields(), *(f"{o}.{n}" for o in OWNERS for n in _option_names(cards[o]))]
-    short = [*known, *(n for o in OWNERS for n in _option_names(cards[o]))]
+    known = [*settable_fields(), *(f"{o}.{n}" for o in OWNERS for n in option_names(cards[o]))]
+    short = [*known, *(n for o in OWNERS for n in option_names(cards[o]))]
     place = f"method {cards['method'].id}, model {cards['model'].id}"
     raise SpecError(f"Unknown setting '{name}' for {place}: {suggestion(name, short)}")
 
@@ -293,7 +294,7 @@ def _build_options(
     frontend_options: Any = build_options(frontend.options, chosen["frontend"], f"front-end {frontend.id}")
     frames, mels = frontend_options.shape
     for name, size in (("frames", frames), ("mels", mels)):
-        if name in _option_names(model):
+        if name in option_names(model):
             chosen["model"].setdefault(name, size)
     return {
         "model": asdict(build_options(model.options, chosen["model"], f"model {model.id}")),
@@ -316,7 +317,7 @@ def check_spec(spec: RunSpec) -> None:
             f"The global batch of {spec.batch} does not divide among {spec.processes} processes.",
             f"Use --set batch={nearest} or another --processes.",
         )
-    _ = spec.milestone_epochs
+    _ = spec.milestone_epochs, spec.fold
     if spec.warmup_epochs >= spec.epochs:
         raise SpecError(f"warmup_epochs is {spec.warmup_epochs}, but must be below epochs ({spec.epochs}).")
 

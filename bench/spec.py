@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from bench.errors import SpecError
-from bench.options import check_value
+from bench.options import Space, check_value
 from bench.registry import suggestion
 
 SPEC_FILE = "spec.json"
@@ -27,7 +28,12 @@ NUMERICS = 1
 SPECAUG_PROBABILITY = 0.8413447460685429
 """Φ(1): the official code compares p = 1.0 with a normal draw (@ 836b09f, ``util/augmentation.py``; SYSTEMS D5)."""
 
+OFFICIAL_SPLIT = "official"
+_FOLD = re.compile(r"training-fold-(\d+)-of-(\d+)")
+
 SCHEDULES = ("cosine", "steps", "wave", "constant")
+LR_SPACE = Space(low=1e-6, high=1e-3, log=True, grid=(1e-5, 2e-5, 5e-5, 1e-4, 2e-4))
+DECAY_SPACE = Space(low=1e-7, high=1e-2, log=True, grid=(1e-6, 1e-5, 1e-4, 1e-3))
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -65,27 +71,45 @@ class RunSpec:
     dataset: str = _identity("`icbhi` or `demo` (simulated)", settable=False)
     data_fingerprint: str = _identity("hash of recordings, annotations and split", settable=False)
     partial: str | None = _identity("how much of the set is there, where not all is", None, settable=False)
-    split: str = _identity("which split", "official", choices=("official",))
+    split: str = _identity(
+        "what is judged: `official`, or held-out training patients, `training-fold-1-of-5`", "official", settable=False
+    )
     val_fraction: float = _identity(
         "share of training patients' cycles held out for `best-val`", 0.0, low=0.0, high=0.5
     )
     optimiser: str = _identity("optimiser", "adam", choices=("adam",))
-    lr: float = _identity("base learning rate", 5e-5, low=1e-12)
-    weight_decay: float = _identity("coupled L2 weight decay", 1e-6, low=0.0)
+    lr: float = _identity("base learning rate", 5e-5, low=1e-12, space=LR_SPACE)
+    weight_decay: float = _identity("coupled L2 weight decay", 1e-6, low=0.0, space=DECAY_SPACE)
     schedule: str = _identity("learning-rate schedule, by epoch", "cosine", choices=SCHEDULES)
     milestones: str = _identity("epochs after which the schedule `steps` lowers the rate, as in 120,160", "")
     lr_decay: float = _identity("what the schedule `steps` multiplies the rate by", 0.1, low=0.0, high=1.0)
     lr_period: int = _identity("epochs from the top to the bottom of the schedule `wave`", 40, low=1)
     lr_floor: float = _identity("smallest rate of the schedule `wave`", 1e-6, low=0.0)
-    warmup_epochs: int = _identity("epochs of linear warm-up", 0, low=0)
-    step_average: float = _identity("share of the old state kept after each step", 0.5, low=0.0, high=0.999)
-    batch: int = _identity("global batch, over all processes", 8, low=1)
-    epochs: int = _identity("number of epochs", 50, low=1)
-    specaug_probability: float = _identity("chance that a sample is masked", SPECAUG_PROBABILITY, low=0.0, high=1.0)
+    warmup_epochs: int = _identity("epochs of linear warm-up", 0, low=0, space=Space(low=0, high=10, grid=(0, 5, 10)))
+    step_average: float = _identity(
+        "share of the old state kept after each step",
+        0.5,
+        low=0.0,
+        high=0.999,
+        space=Space(low=0.0, high=0.9, grid=(0.0, 0.5, 0.9)),
+    )
+    batch: int = _identity("global batch, over all processes", 8, low=1, space=Space(grid=(8, 16, 32, 64)))
+    epochs: int = _identity("number of epochs", 50, low=1, space=Space(low=10, high=100, grid=(25, 50, 100)))
+    specaug_probability: float = _identity(
+        "chance that a sample is masked",
+        SPECAUG_PROBABILITY,
+        low=0.0,
+        high=1.0,
+        space=Space(low=0.0, high=1.0, grid=(0.0, 0.5, 1.0)),
+    )
     specaug_freq_masks: int = _identity("frequency masks per sample", 2, low=0)
-    specaug_freq_width: int = _identity("bins: widths are drawn below this", 48, low=0)
+    specaug_freq_width: int = _identity(
+        "bins: widths are drawn below this", 48, low=0, space=Space(low=0, high=64, grid=(16, 32, 48))
+    )
     specaug_time_masks: int = _identity("time masks per sample", 2, low=0)
-    specaug_time_width: int = _identity("frames: widths are drawn below this", 160, low=0)
+    specaug_time_width: int = _identity(
+        "frames: widths are drawn below this", 160, low=0, space=Space(low=0, high=256, grid=(80, 160, 240))
+    )
     specaug_together: bool = _identity("whether one chance decides for all samples of a batch", False)
     specaug_fill: str = _identity(
         "value under the masks: the spectrogram's mean, or the front-end's lowest", "mean", choices=("mean", "lowest")
@@ -110,6 +134,7 @@ class RunSpec:
     weights: str | None = _execution("where the weights file is", None, settable=False)
     data: str = _execution("folder of the data", "", settable=False)
     cache: str = _execution("folder of features and weights", "", settable=False)
+    study: Mapping[str, Any] = _execution("the study that the run belongs to, and as what", {}, settable=False)
 
     @property
     def milestone_epochs(self) -> tuple[int, ...]:
@@ -124,6 +149,21 @@ class RunSpec:
         if not all(word.strip().isdigit() for word in words):
             raise SpecError(f"milestones is '{self.milestones}', but schedule=steps needs epochs, as in 120,160.")
         return tuple(int(word) for word in words)
+
+    @property
+    def fold(self) -> tuple[int, int] | None:
+        """Which fold of the training patients is judged, counted from 1, and of how many; None for the official split.
+
+        Raises:
+            SpecError: If the split is neither.
+        """
+        if self.split == OFFICIAL_SPLIT:
+            return None
+        found = _FOLD.fullmatch(self.split)
+        fold, folds = (int(found[1]), int(found[2])) if found else (0, 0)
+        if not (folds >= 2 and 1 <= fold <= folds):
+            raise SpecError(f"split is '{self.split}', but must be official or like training-fold-1-of-5.")
+        return fold, folds
 
     def identity(self) -> dict[str, Any]:
         """The fields that change the result."""

@@ -77,7 +77,13 @@ def _system(row: Row) -> list[str]:
     if not row.get("name") and row["pretrain"] != "none":
         lines.append(f"from {row['pretrain']}")
     differs = ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in row.get("differs", {}).items())
-    return [*lines, differs] if differs else lines
+    study = row.get("study")
+    tuned = f"{'tuned on the TEST SET' if study['objective'] == 'test' else 'tuned'}: {study['name']}" if study else ""
+    return [*lines, *(text for text in (differs, tuned) if text)]
+
+
+def _run_names(row: Row) -> list[str]:
+    return [row.get("name") or _names(row), *([f"{row['kind']} of {row['study']}"] if row.get("study") else [])]
 
 
 def _mean(name: str, part: str | None = None) -> Callable[[Row], list[str]]:
@@ -166,7 +172,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     ),
     "runs": (
         Column("run", _one("run_id"), number=False),
-        Column("system", lambda row: [row.get("name") or _names(row)], number=False, share=1, wrap=True),
+        Column("system", _run_names, number=False, share=1, wrap=True),
         Column("seed", _one("seed")),
         Column("data", lambda row: [_data_words(row["dataset"], row["partial"])], number=False, wrap=True),
         Column("status", _one("status"), number=False),

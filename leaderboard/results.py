@@ -31,8 +31,11 @@ CYCLES_FILE = "test-cycles.csv"
 TOLERANCE = 1e-9
 """Percent points by which a stored metric may differ from the recomputed one."""
 
-Kind = Literal["run", "submission"]
-"""Where a result comes from: trained here, or the predictions of a system from outside."""
+Kind = Literal["run", "trial", "submission"]
+"""Where a result comes from: trained here, trained for a search alone, or a system from outside by its predictions."""
+
+STATUSES = ("finished", "failed", "pruned")
+"""How a result ended; a trial is pruned where its search gave it up after an epoch."""
 
 Rule = Literal["last", "best-test", "best-val"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -62,7 +65,7 @@ class ResultDocument(TypedDict):
 
     schema: int
     run_id: str
-    status: Literal["finished", "failed"]
+    status: Literal["finished", "failed", "pruned"]
     error: str | None
     created: str
     spec: dict[str, Any]
@@ -79,6 +82,8 @@ class ResultDocument(TypedDict):
     """``run`` where it is not named."""
     submission: NotRequired[dict[str, Any]]
     """Of a submission: its file and hash, the stated selection rule, paper and notes."""
+    study: NotRequired[dict[str, Any]]
+    """Of a run of a search: its name, objective and role (``trial`` or ``final``); a final one's budget too."""
     best_above_min_se: NotRequired[dict[str, bool]]
     """By rule, whether the chosen epoch reached the least Se; a best epoch without it is best for want of another."""
     patients_on_both_sides: NotRequired[list[str]]
@@ -264,6 +269,7 @@ def validate(document: Mapping[str, Any] | Any, where: str) -> ResultDocument:
     _check_fields(document["spec"], _SPEC_FIELDS, f"{where}: spec")
     _check_identity(document, where)
     _check_kind(document, where)
+    _check_study(document, where)
     for rule, metrics in document["metrics"].items():
         _check_rule(document, rule, metrics, where)
     _check_fields(document.get("best_above_min_se", {}), {}, f"{where}: best_above_min_se")
@@ -302,9 +308,9 @@ def _check_identity(document: Mapping[str, Any], where: str) -> None:
     if not re.fullmatch(r"[0-9a-f]{16}", document["run_id"]):
         raise ResultError(f"{where}: run_id is '{document['run_id']}', but must be 16 hexadecimal characters.")
     status = document["status"]
-    if status not in ("finished", "failed"):
-        raise ResultError(f"{where}: status is '{status}', but must be finished or failed.")
-    if (status == "failed") != (document["error"] is not None):
+    if status not in STATUSES:
+        raise ResultError(f"{where}: status is '{status}', but must be {', '.join(STATUSES[:-1])} or {STATUSES[-1]}.")
+    if (status != "finished") != (document["error"] is not None):
         raise ResultError(f"{where}: status is '{status}', but error is {_short(document['error'])}.")
     try:
         moment = datetime.fromisoformat(document["created"])
@@ -330,14 +336,24 @@ def _check_kind(document: Mapping[str, Any], where: str) -> None:
         raise ResultError(f"{where}: status is 'finished', but there are no metrics for {rule}.")
 
 
+def _check_study(document: Mapping[str, Any], where: str) -> None:
+    """Check that a run says which study it belongs to, and that trials and final runs are what they say."""
+    study, is_trial = document.get("study"), kind_of(document) == "trial"
+    if study is not None:
+        _check_fields(study, {"name": _TEXT, "objective": _TEXT, "role": _TEXT}, f"{where}: study")
+    role = None if study is None else study["role"]
+    if is_trial != (role == "trial") or role not in (None, "trial", "final"):
+        raise ResultError(f"{where}: kind is '{kind_of(document)}', but the role in its study is {_short(role)}.")
+
+
 def _check_rule(document: Mapping[str, Any], rule: str, metrics: Any, where: str) -> None:
     if rule not in RULES:
         raise ResultError(f"{where}: metrics names the rule '{rule}', but rules are {', '.join(RULES)}.")
     if metrics is None:
         return
-    if document["status"] == "failed":
-        raise ResultError(f"{where}: status is 'failed', but there are metrics for {rule}.")
-    epoch = (int,) if kind_of(document) == "run" else (int, type(None))
+    if document["status"] != "finished":
+        raise ResultError(f"{where}: status is '{document['status']}', but there are metrics for {rule}.")
+    epoch = (int, type(None)) if kind_of(document) == "submission" else (int,)
     check_judged(metrics, f"{where}: {rule}", {**_METRIC_FIELDS, "epoch": epoch})
     name = document["predictions"].get(rule)
     if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):

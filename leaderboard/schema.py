@@ -83,7 +83,8 @@ class PredictionRow(Base):
 class Run(Base):
     """One run: what it was, how it ended and where it was run.
 
-    ``kind`` is ``run``, or ``submission`` for the predictions of a system from outside, whose duration is not known;
+    ``kind`` is ``run``, ``trial`` for a run of a search, which is never ranked, or ``submission`` for the predictions
+    of a system from outside, whose duration is not known;
     ``digest`` covers everything stored of it; ``system`` is a hash of the spec without its seed, so that runs which
     differ only in the seed share it; ``extra`` holds the fields of the result that have no column.
     """

@@ -229,7 +229,8 @@ class Store:
         query = (
             sa.select(*columns)
             .join(metrics, metrics.run_id == runs.run_id)
-            .where(runs.status == "finished", runs.system.in_(systems), metrics.rule.in_(rules))
+            .where(runs.status == "finished", runs.kind != "trial")
+            .where(runs.system.in_(systems), metrics.rule.in_(rules))
             .order_by(runs.seed, runs.run_id)
         )
         with self.session() as session:

@@ -4,7 +4,8 @@ A row is a *system*: the runs whose specs differ in nothing but the seed. Its nu
 one selection rule; each seed is listed, and ± is the sample standard deviation (none for a single seed). Ranks are
 given by the mean 4-class Score within one rule, to finished runs on the whole of ICBHI 2017 alone, and shared by the
 rows of a tie group (leaderboard.statistics); runs on a part of it, on simulated data, and failed ones stand in sections
-of their own.
+of their own. The trials of a search make no row: they choose hyper-parameters, mostly on held-out training patients.
+The runs that end a search do, with what it cost in a note.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = T
         protocol: The rule that numbers and ranks are of.
         failed: Whether failed runs are listed too.
     """
-    runs = store.runs()
+    everything = store.runs()
+    runs = [run for run in everything if run.kind != "trial"]
     shown = [run for run in runs if protocol in run.metrics]
     sections = [_systems_section(title, part, protocol) for title, part in _split(shown, section_title)]
     sections.sort(key=lambda section: (not section.ranked, section.title == SIMULATED, section.title))
@@ -91,7 +93,8 @@ def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = T
     broken = [_failed_row(run) for run in runs if run.status == "failed"]
     if failed and broken:
         sections.append(Section(FAILED, "failed", broken))
-    return Table("leaderboard", protocol, sections, [*_notes(runs, protocol), *notes])
+    trials = [run for run in everything if run.kind == "trial"]
+    return Table("leaderboard", protocol, sections, [*_notes(runs, protocol), *search_notes(shown, trials), *notes])
 
 
 def runs_table(store: Store) -> Table:
@@ -112,6 +115,29 @@ def _notes(runs: Sequence[BoardRun], protocol: Rule) -> list[str]:
     if below:
         notes.append(f"Runs without an epoch above the least Se, shown with their best Score: {', '.join(below)}.")
     return notes
+
+
+def search_notes(shown: Sequence[BoardRun], trials: Sequence[BoardRun]) -> list[str]:
+    """What the searches behind the rows cost, and how many trials there are that make no row."""
+    studies = {study["name"]: study for run in shown if (study := run.extra.get("study"))}
+    notes = [_tuning_note(study) for _, study in sorted(studies.items())]
+    if trials:
+        names = ", ".join(sorted({run.extra["study"]["name"] for run in trials}))
+        notes.append(f"Runs of search trials, never ranked: {len(trials)} ({names}); see `bench search show NAME`.")
+    return notes
+
+
+def _tuning_note(study: Mapping[str, Any]) -> str:
+    how = "TUNED ON THE TEST SET" if study["objective"] == "test" else "tuned on held-out training patients"
+    counts = ", ".join(f"{study.get(key, 0)} {word}" for key, word in _TRIALS.items())
+    space = "; ".join(f"{name} {values}" for name, values in study.get("space", {}).items())
+    hours = f"{study.get('gpu_hours', 0.0):.2f} GPU hours, {study.get('cpu_hours', 0.0):.2f} CPU hours"
+    looks = study.get("test_evaluations", 1)
+    again = f" The test set was looked at for {looks} of its trials." if looks > 1 else ""
+    return f"Study {study['name']}: {how}; {study.get('trials', 0)} trials ({counts}), {hours}; space: {space}.{again}"
+
+
+_TRIALS = {"complete": "complete", "pruned": "pruned", "fail": "failed"}
 
 
 def _split(runs: Iterable[BoardRun], key: Callable[[BoardRun], str]) -> list[tuple[str, list[BoardRun]]]:
@@ -158,6 +184,7 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
         "name": spec.get("system"),
         **{name: spec[name] for name in ("model", "method", "pretrain")},
         "differs": {},
+        "study": next((run.extra["study"] for run in runs if "study" in run.extra), None),
         "seeds": [run.spec["seed"] for run in runs],
         "run_ids": [run.run_id for run in runs],
         **_means(runs, protocol, "4class"),
@@ -238,6 +265,7 @@ def _run_row(run: BoardRun) -> Row:
         "name": run.spec.get("system"),
         **{name: run.spec[name] for name in ("model", "method", "pretrain", "dataset", "seed")},
         "status": run.status,
+        "study": run.extra.get("study", {}).get("name"),
         "partial": run.partial,
         "profile": run.profile,
         "created": run.created,

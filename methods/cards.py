@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.cards import MethodCard
-from bench.options import option
+from bench.options import Space, option
 
 OFFICIAL = "raymin0223/patch-mix_contrastive_learning @ 836b09f"
 
@@ -51,6 +51,12 @@ MIX_MODES = ("patch", "t-patch")
 NEGATIVES = ("all", "different-label")
 TARGETS = ("stop-z", "stop-hz", "z", "hz")
 
+# [reconstruction] Figure 2 of the paper searches these three; neither its text nor the official scripts list the values
+# that were tried. Each grid holds the paper's choice (alpha 1, tau 0.06, beta 1) and two values to either side.
+ALPHA = Space(low=0.1, high=10.0, log=True, grid=(0.25, 0.5, 1.0, 2.0, 4.0))
+TAU = Space(low=0.01, high=1.0, log=True, grid=(0.02, 0.04, 0.06, 0.1, 0.2))
+BETA = Space(low=0.1, high=10.0, log=True, grid=(0.25, 0.5, 1.0, 2.0, 4.0))
+
 
 @dataclass(frozen=True, kw_only=True)
 class CEOptions:
@@ -63,16 +69,20 @@ class CEOptions:
 class PatchMixCEOptions:
     """Options of Patch-Mix and T-Patch-Mix cross-entropy."""
 
-    beta: float = option(1.0, "both parameters of the Beta distribution of lambda; 0 mixes nothing", low=0.0)
+    beta: float = option(
+        1.0, "both parameters of the Beta distribution of lambda; 0 mixes nothing", low=0.0, space=BETA
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PatchMixCLOptions:
     """Options of Patch-Mix contrastive learning (paper, Table 2 and Figure 2)."""
 
-    alpha: float = option(1.0, "weight of the contrastive loss", low=0.0)
-    tau: float = option(0.06, "temperature of the contrastive loss", low=1e-4)
-    beta: float = option(1.0, "both parameters of the Beta distribution of lambda; 0 mixes nothing", low=0.0)
+    alpha: float = option(1.0, "weight of the contrastive loss", low=0.0, space=ALPHA)
+    tau: float = option(0.06, "temperature of the contrastive loss", low=1e-4, space=TAU)
+    beta: float = option(
+        1.0, "both parameters of the Beta distribution of lambda; 0 mixes nothing", low=0.0, space=BETA
+    )
     mix: str = option("patch", "what is mixed: single patches, or whole time columns of them", choices=MIX_MODES)
     negatives: str = option(
         "all", "denominator: every clean clip, or those of another class and the two positives", choices=NEGATIVES
@@ -80,25 +90,39 @@ class PatchMixCLOptions:
     target: str = option(
         "stop-z", "clean side: features z or projected h(z), without (stop-) or with gradient", choices=TARGETS
     )
-    projector_dim: int = option(0, "width of the projector's output; 0 is the model's feature width", low=0)
+    projector_dim: int = option(
+        0, "width of the projector's output; 0 is the model's feature width", low=0, space=Space(grid=(0, 128, 256))
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpectrogramMixOptions:
     """Options of Mixup and CutMix."""
 
-    beta: float = option(1.0, "both parameters of the Beta distribution of lambda; 0 mixes nothing", low=0.0)
+    beta: float = option(
+        1.0, "both parameters of the Beta distribution of lambda; 0 mixes nothing", low=0.0, space=BETA
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SCLOptions:
     """Options of supervised contrastive learning; the run's epochs and learning rate are those of its first stage."""
 
-    tau: float = option(0.06, "temperature of the contrastive loss", low=1e-4)
-    projector_dim: int = option(128, "width of the projector's output", low=1)
+    tau: float = option(0.06, "temperature of the contrastive loss", low=1e-4, space=TAU)
+    projector_dim: int = option(128, "width of the projector's output", low=1, space=Space(grid=(64, 128, 256)))
     probe_epochs: int = option(50, "epochs of the linear probe, after those of the contrastive stage", low=1)
-    probe_lr: float = option(0.1, "learning rate of the linear probe", low=1e-12)
-    probe_weight_decay: float = option(1e-4, "coupled L2 weight decay of the linear probe", low=0.0)
+    probe_lr: float = option(
+        0.1,
+        "learning rate of the linear probe",
+        low=1e-12,
+        space=Space(low=1e-3, high=1.0, log=True, grid=(0.01, 0.1, 1)),
+    )
+    probe_weight_decay: float = option(
+        1e-4,
+        "coupled L2 weight decay of the linear probe",
+        low=0.0,
+        space=Space(low=1e-6, high=1e-2, log=True, grid=(1e-5, 1e-4, 1e-3)),
+    )
     weighted: bool = option(True, "weight each class of the probe by the inverse of its number of training cycles")
 
 
@@ -106,9 +130,15 @@ class SCLOptions:
 class SCLHybridOptions:
     """Options of supervised contrastive learning together with cross-entropy."""
 
-    alpha: float = option(0.5, "share of the contrastive loss; the cross-entropy has the rest", low=0.0, high=1.0)
-    tau: float = option(0.06, "temperature of the contrastive loss", low=1e-4)
-    projector_dim: int = option(128, "width of the projector's output", low=1)
+    alpha: float = option(
+        0.5,
+        "share of the contrastive loss; the cross-entropy has the rest",
+        low=0.0,
+        high=1.0,
+        space=Space(low=0.0, high=1.0, grid=(0.0, 0.25, 0.5, 0.75, 1.0)),
+    )
+    tau: float = option(0.06, "temperature of the contrastive loss", low=1e-4, space=TAU)
+    projector_dim: int = option(128, "width of the projector's output", low=1, space=Space(grid=(64, 128, 256)))
     weighted: bool = option(True, "weight each class by the inverse of its number of training cycles")
 
 

@@ -15,7 +15,7 @@ from baselines.cards.common import (
     timm_weights,
 )
 from bench.cards import Fidelity, ModelCard, WeightsCard
-from bench.options import option
+from bench.options import Space, option
 from bench.registry import Registry
 
 STEMS = ("reinit", "sum")
@@ -45,6 +45,7 @@ class EfficientNetOptions(ResNetOptions):
         "stochastic depth at the last block, rising linearly from 0; torchvision's and so the official",
         low=0,
         high=0.9,
+        space=Space(low=0.0, high=0.5, grid=(0.0, 0.1, 0.2, 0.3)),
     )
 
 

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from bench.cli import board, data, doctor, later, mock_run, registries, report, reproduce, run
+from bench.cli import board, data, doctor, later, mock_run, registries, report, reproduce, run, search
 from bench.cli.output import stderr
 from bench.errors import BenchError
 from bench.version import __version__
@@ -42,7 +42,7 @@ def common(
     """Options that come before the command."""
 
 
-for module in (run, reproduce, report, board, data, registries, mock_run, doctor, later):
+for module in (run, search, reproduce, report, board, data, registries, mock_run, doctor, later):
     module.register(app)
 
 

@@ -11,7 +11,6 @@ from bench.errors import SpecError
 ANY_WORDS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 COMMANDS = {
-    "search": "Search α, τ, β or any recipe field with Optuna.",
     "predict": "Classify the respiratory cycles of recordings with a trained run.",
 }
 

@@ -104,6 +104,7 @@ def _describe_option(field: dataclasses.Field[Any], kind: type) -> dict[str, Any
         "default": field.default,
         **limits,
         "choices": list(choices) if choices else None,
+        "space": dataclasses.asdict(space) if (space := field.metadata.get("space")) else None,
         "help": field.metadata.get("doc", ""),
     }
 
@@ -164,6 +165,7 @@ def _print_card(console: Console, document: Mapping[str, Any]) -> None:
                 f"{label:<{LABEL_WIDTH}}  {_plain(_fact(name, document[name]))}", markup=False, highlight=False
             )
     _section(console, "options (--set NAME=VALUE)", _option_table(document["options"]))
+    _section(console, "search space (bench search --param NAME)", _space_table(document["options"]))
     _section(console, "recipes", _recipe_table(document["recipes"]))
     if "weights" in document:
         _print_weights(console, document["weights"])
@@ -203,6 +205,21 @@ def _allowed(option: Mapping[str, Any]) -> str:
     if low is not None:
         return f"{option['type']}, {low:g} or more"
     return str(option["type"]) if high is None else f"{option['type']}, {high:g} or less"
+
+
+def _space_table(options: Mapping[str, Any]) -> Table:
+    """Where a search looks: words and switches have all their choices, numbers what is declared."""
+    table = _table("option", "space", "grid")
+    for name, option in options.items():
+        space = option["space"]
+        if space is not None:
+            ends = (
+                "" if space["low"] is None else f"{space['low']:g}..{space['high']:g}{':log' if space['log'] else ''}"
+            )
+            table.add_row(name, ends, ", ".join(f"{value:g}" for value in space["grid"]))
+        elif option["choices"] or option["type"] == "bool":
+            table.add_row(name, ", ".join(option["choices"] or ("true", "false")), "")
+    return table
 
 
 def _recipe_table(recipes: Mapping[str, Mapping[str, Any]]) -> Table:

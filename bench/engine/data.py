@@ -13,6 +13,7 @@ from torch import Tensor
 from bench.data.bank import FeatureBank, Progress, prepare_bank
 from bench.data.frontends import FRONTENDS, BatchFrontEnd
 from bench.data.icbhi import Dataset, Recording, load_dataset
+from bench.engine.folds import patient_folds
 from bench.engine.normalisation import BatchExtremes
 from bench.errors import DataError, SpecError
 from bench.options import build_options
@@ -29,7 +30,7 @@ class RunData:
         bank: The feature bank, (cycles, frames, mels).
         train: Rows that are trained on.
         val: Rows of held-out training patients; empty without ``val_fraction``.
-        test: Rows of the official test part, every one of its cycles once.
+        test: Rows that the run is judged on, each once: the official test part, or a fold of the training patients.
         recordings: The recordings by name.
         extremes: Normalises batches where the front-end leaves that to the batch.
     """
@@ -131,6 +132,12 @@ def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:
     parts = np.array([recordings[cycle.recording].split for cycle in bank.cycles])
     patients = np.array([recordings[cycle.recording].patient for cycle in bank.cycles])
     train, test = np.flatnonzero(parts == "train"), np.flatnonzero(parts == "test")
+    if spec.fold is not None:
+        # The official test part is left out altogether.
+        fold, folds = spec.fold
+        place = patient_folds(patients[train].tolist(), bank.labels[train], folds)
+        is_judged = np.array([place[patient] == fold for patient in patients[train]])
+        train, test = train[~is_judged], train[is_judged]
     val = np.array([], dtype=train.dtype)
     if spec.val_fraction > 0:
         held = hold_out_patients(patients[train].tolist(), bank.labels[train], spec.val_fraction)

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from bench.engine.distributed import STORE_VARIABLE
+from bench.engine.hooks import Watch, WatchedGroup, watched_group
 from bench.engine.worker import error_file, read_error
 from bench.errors import BenchError, InterruptedRunError, RunError
 
@@ -64,39 +65,49 @@ def _forward_signals(group: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]
             signal.signal(number, handler)
 
 
-def run_group(folder: Path, processes: int, cores: int) -> None:
+def run_group(folder: Path, processes: int, cores: int, watch: Watch | None = None) -> None:
     """Run one spec in several processes of this machine.
 
     Args:
         folder: The run's folder; its ``spec.json`` says what to run.
         processes: How many.
         cores: Cores that they share.
+        watch: Asked by the first process after each epoch.
 
     Raises:
         BenchError: The error of the first process that reported one; RunError if one was lost without a word.
     """
     for rank in range(processes):
         error_file(folder, rank).unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bench-group-") as meeting:
+    with tempfile.TemporaryDirectory(prefix="bench-group-") as meeting, watched_group(watch) as watched:
         group = [
             subprocess.Popen(
                 [sys.executable, "-m", "bench.engine.worker", str(folder)],
-                env=_environment(rank, processes, Path(meeting) / "store", max(1, cores // processes)),
+                env={
+                    **_environment(rank, processes, Path(meeting) / "store", max(1, cores // processes)),
+                    **(watched.variables if watched else {}),
+                },
+                pass_fds=(watched.there.fileno(),) if watched else (),
                 # Of its own session, so that a Ctrl-C reaches it once, through the launcher.
                 start_new_session=True,
             )
             for rank in range(processes)
         ]
         with _forward_signals(group):
-            _wait(group)
+            _wait(group, watched)
     _raise_first_error(folder, group)
 
 
-def _wait(group: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Wait for all; once one has failed, the others (which wait for it) get a grace period and are ended."""
+def _wait(group: Sequence[subprocess.Popen[bytes]], watched: WatchedGroup | None) -> None:
+    """Wait for all, answering their questions.
+
+    Once one has failed, the others (which wait for it) get a grace period and are ended.
+    """
     deadline = None
     while any(process.poll() is None for process in group):
         time.sleep(0.05)
+        if watched is not None:
+            watched.answer()
         if deadline is None and any(process.returncode not in (None, 0) for process in group):
             lost = any(process.returncode is not None and process.returncode < 0 for process in group)
             deadline = time.monotonic() + (1.0 if lost else GRACE_SECONDS)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.engine.checkpoint import current_state, saved_position
-from bench.errors import BenchError
+from bench.errors import BenchError, PrunedRunError
 from bench.provenance import code_version, hardware, package_versions, peak_memory_mib
 from bench.spec import RunSpec
 from leaderboard.metrics import score_cycles
@@ -59,7 +59,7 @@ def write_run_result(spec: RunSpec, data: RunData, outcome: Outcome, folder: Pat
 
 
 def write_failed_result(spec: RunSpec, folder: Path, error: BenchError) -> dict[str, Any]:
-    """Store a run that started and failed: it is shown as failed and never counts as done.
+    """Store a run that started and failed, or was pruned: it is shown as that and never counts as done.
 
     Args:
         spec: What was run.
@@ -72,7 +72,7 @@ def write_failed_result(spec: RunSpec, folder: Path, error: BenchError) -> dict[
     epochs = _epochs_so_far(folder)
     document = {
         **_common(spec, spec.processes),
-        "status": "failed",
+        "status": "pruned" if isinstance(error, PrunedRunError) else "failed",
         "error": error.message,
         "metrics": dict.fromkeys(RULES),
         "epochs": epochs,
@@ -108,9 +108,10 @@ def _common(spec: RunSpec, processes: int) -> dict[str, Any]:
         "run_id": spec.run_id,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "spec": spec.identity(),
-        "execution": spec.execution(),
+        "execution": {name: value for name, value in spec.execution().items() if name != "study"},
         "profile": spec.profile,
         "partial": spec.partial,
+        **_study(spec),
         "provenance": {
             "code": code_version(),
             "packages": package_versions(),
@@ -121,6 +122,13 @@ def _common(spec: RunSpec, processes: int) -> dict[str, Any]:
             "peak_memory_mib": peak_memory_mib(),
         },
     }
+
+
+def _study(spec: RunSpec) -> dict[str, Any]:
+    """What a run of a study says of it; a trial is a kind of its own, so that no table takes it for a system."""
+    if not spec.study:
+        return {}
+    return {"study": dict(spec.study), **({"kind": "trial"} if spec.study["role"] == "trial" else {})}
 
 
 def _epochs_so_far(folder: Path) -> list[Mapping[str, Any]]:

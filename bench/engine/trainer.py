@@ -27,12 +27,13 @@ from bench.engine.checkpoint import Checkpoint, Position
 from bench.engine.data import RunData
 from bench.engine.distributed import any_process, gather_rows, share_batch_statistics
 from bench.engine.evaluate import class_probabilities
+from bench.engine.hooks import Watch
 from bench.engine.optimisation import StepAverage, build_optimizer, learning_rate
 from bench.engine.progress import TrainingProgress
 from bench.engine.selection import Selection
 from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift, mask_value
 from bench.engine.stages import Place, freeze_others, plan_stages, set_training_mode, trainable_parameters
-from bench.errors import InterruptedRunError, RunError
+from bench.errors import InterruptedRunError, PrunedRunError, RunError
 from bench.spec import RunSpec
 from leaderboard.files import atomic_path
 from leaderboard.metrics import score_cycles
@@ -135,10 +136,13 @@ class Trainer:
         data: Its data.
         folder: The run's folder: checkpoints and weights go there.
         processes: How many processes share the run.
+        watch: Asked after each epoch, in the main process, whether to go on; all processes have one, or none.
     """
 
-    def __init__(self, spec: RunSpec, data: RunData, folder: Path, processes: int = 1) -> None:
-        self.spec, self.data, self.folder = spec, data, folder
+    def __init__(
+        self, spec: RunSpec, data: RunData, folder: Path, processes: int = 1, watch: Watch | None = None
+    ) -> None:
+        self.spec, self.data, self.folder, self.watch = spec, data, folder, watch
         self.accelerator = build_accelerator(spec, processes)
         built = build_graph(spec, data)
         if processes > 1:
@@ -162,6 +166,7 @@ class Trainer:
         Raises:
             RunError: If a loss is not finite; step and learning rate are named.
             InterruptedRunError: After Ctrl-C or SIGTERM, when the state is saved.
+            PrunedRunError: If the watcher said to stop.
             StoreError: If a state cannot be saved or read.
         """
         spec = self.spec
@@ -177,6 +182,8 @@ class Trainer:
                 progress.epoch(self._finish_epoch(position))
                 self._next_stage(position, progress)
                 self.checkpoint.save(position, self.selection)
+                if position.epoch < self.plan.epochs:
+                    self._ask(position)
         return Outcome(position, self.selection)
 
     def _enter(self, place: Place) -> None:
@@ -294,6 +301,19 @@ class Trainer:
         pending.clear()
         return float(losses[-1])
 
+    def _ask(self, position: Position) -> None:
+        """Stop every process where the watcher says so; the saved state is what the run then ends with."""
+        if self.watch is None:
+            return
+        reason = None
+        if self.accelerator.is_main_process:
+            judged = {entry["epoch"]: entry["test"] for entry in position.epochs if entry["test"] is not None}
+            reason = self.watch({epoch: metrics["4class"]["score"] for epoch, metrics in judged.items()})
+        if any_process(reason is not None, self.accelerator.device):
+            raise PrunedRunError(
+                f"Pruned after epoch {position.epoch} of {self.plan.epochs}: {reason or 'see rank 0'}."
+            )
+
     def _interrupt(self, position: Position) -> None:
         self.checkpoint.save(position, self.selection)
         raise InterruptedRunError(
@@ -323,6 +343,9 @@ class Trainer:
         scores, test = self._evaluate(self.data.test)
         val = self._evaluate(self.data.val)[1] if len(self.data.val) else None
         changed = self.selection.update(epoch, scores, test["4class"], val["4class"] if val else None)
+        if self.spec.fold is not None:
+            # A run on held-out training patients is for choosing, never for use.
+            return test, val
         for rule in changed:
             # The last epoch's weights are wanted once: the state of every epoch is in the checkpoint already.
             if rule != "last" or epoch == self.plan.epochs:

@@ -13,6 +13,7 @@ import traceback
 from pathlib import Path
 
 from bench.data.bank import Progress
+from bench.engine.hooks import Hooks, watch_of_rank
 from bench.errors import BenchError, RunError
 from bench.plugins import load_for, plugin_failure
 from bench.spec import SPEC_FILE, RunSpec, read_spec
@@ -21,13 +22,14 @@ from leaderboard.files import write_json
 OUT_OF_MEMORY_HINT = "Use a smaller --set batch=… or eval_batch, fewer processes, or a smaller model."
 
 
-def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None) -> None:
+def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, hooks: Hooks | None = None) -> None:
     """Train one spec in this process of its group; the main process writes the result.
 
     Args:
         spec: What to run.
         folder: The run's folder.
         on_progress: Called while features are made, with the recordings that are done and their total.
+        hooks: What a search adds to the run.
 
     Raises:
         BenchError: As data, trainer and result do.
@@ -40,10 +42,11 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None) ->
     from bench.engine.trainer import Trainer
 
     load_for(spec)
+    hooks = hooks or Hooks()
     _, processes = join_group(spec.device)
     try:
-        data = open_run_data(spec, on_progress)
-        trainer = Trainer(spec, data, folder, processes)
+        data = (hooks.open_data or open_run_data)(spec, on_progress)
+        trainer = Trainer(spec, data, folder, processes, hooks.watch)
         outcome = trainer.fit()
         if trainer.accelerator.is_main_process:
             write_run_result(spec, data, outcome, folder, processes)
@@ -73,7 +76,7 @@ def main() -> None:
     folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
     code = 0
     try:
-        execute(read_spec(folder / SPEC_FILE), folder)
+        execute(read_spec(folder / SPEC_FILE), folder, hooks=Hooks(watch_of_rank(rank)))
     except BenchError as error:
         code = error.exit_code
         write_json(

@@ -1,0 +1,210 @@
+"""What a trial does: its runs, one after the other, and the mean of their Scores.
+
+Epochs of the first run are reported to Optuna, and median and Hyperband may prune by them; with Wilcoxon the Scores of
+whole runs are reported instead, and the trial may be pruned between two of them. A run that cannot be done with these
+parameters (a loss that is not finite, too little memory, a batch that does not divide) fails the trial and nothing
+else; what would fail every trial alike (data, storage) ends the worker, and the trial waits.
+"""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from optuna.trial import TrialState
+
+from bench.data.bank import Progress
+from bench.engine.data import RunData, open_run_data
+from bench.engine.hooks import Hooks
+from bench.errors import InterruptedRunError, PrunedRunError, RunError, SpecError, WeightsError
+from bench.launch import Launched, launch, run_folder
+from bench.search.claims import Claim
+from bench.search.request import base_spec, trial_specs
+from bench.search.study import Search, cards_of
+from bench.spec import RunSpec
+
+Notice = Callable[[str], None]
+CAUSES = (RunError, SpecError, WeightsError)
+"""Errors that belong to a trial's parameters."""
+
+
+class LastData:
+    """Opens the data of a spec and keeps them, so that a worker reads them once and not for every run."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] = ()
+        self._data: RunData | None = None
+
+    def __call__(self, spec: RunSpec, on_progress: Progress | None = None) -> RunData:
+        """As :func:`bench.engine.data.open_run_data`."""
+        names = (
+            "data",
+            "cache",
+            "data_fingerprint",
+            "partial",
+            "frontend",
+            "frontend_version",
+            "split",
+            "val_fraction",
+        )
+        key = (*(getattr(spec, name) for name in names), repr(spec.frontend_options))
+        # A batch that is larger than the data must be refused whatever was read before.
+        if key != self._key or self._data is None or len(self._data.train) < spec.batch:
+            self._data = open_run_data(spec, on_progress)
+            self._key = key
+        return self._data
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a trial ended.
+
+    Attributes:
+        state: COMPLETE, PRUNED or FAIL.
+        value: Its Score, percent; None unless it is complete.
+        reason: Why it failed or was pruned.
+    """
+
+    state: TrialState
+    value: float | None = None
+    reason: str | None = None
+
+
+@dataclass
+class _Told:
+    """What a trial says of its runs."""
+
+    run_ids: list[str] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
+    folds: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, spec: RunSpec, document: Mapping[str, Any]) -> None:
+        self.run_ids.append(spec.run_id)
+        self.seeds.append(spec.seed)
+        self.folds.append(spec.fold[0] if spec.fold else 0)
+        self.seconds += document["seconds"] or 0.0
+
+
+class TrialRunner:
+    """Carries out the trials of a study in this process.
+
+    Args:
+        search: The study.
+        home: The results folder.
+        execution: Execution fields of the runs.
+        notice: Takes lines for a log.
+    """
+
+    def __init__(self, search: Search, home: Path, execution: Mapping[str, Any], notice: Notice) -> None:
+        self.search, self.home, self.notice = search, home, notice
+        self.base = base_spec(search.request, execution)
+        self.cards = cards_of(search.request)
+        self._data = LastData()
+
+    def carry_out(self, claim: Claim) -> Ended | None:
+        """Do a trial's runs and tell the study how it ended.
+
+        Returns:
+            How it ended; None where somebody else had taken it over.
+
+        Raises:
+            BenchError: What is no fault of the trial's parameters, InterruptedRunError included; the trial then waits.
+        """
+        told = _Told()
+        with claim.beating():
+            try:
+                ended = self._ended(claim, told)
+            except BaseException:
+                claim.give_back()
+                raise
+        where = {"device": self.base.device, "processes": self.base.processes}
+        reason = {TrialState.FAIL: "error", TrialState.PRUNED: "pruned"}.get(ended.state)
+        attributes = {**vars(told), **where, **({reason: ended.reason} if reason else {})}
+        return ended if claim.end(ended.state, ended.value, attributes) else None
+
+    def _ended(self, claim: Claim, told: _Told) -> Ended:
+        role = {"name": self.search.name, "objective": self.search.request.objective, "role": "trial"}
+        try:
+            study = {**role, "trial": claim.number}
+            specs = trial_specs(self.search.request, self.base, claim.params, self.cards, study)
+            for index, spec in enumerate(specs):
+                self._run(claim, told, index, spec)
+                if self._is_worse(claim, told, index, len(specs)):
+                    reason = f"after run {index + 1} of {len(specs)}: worse than the best trial (Wilcoxon)"
+                    return Ended(TrialState.PRUNED, None, reason)
+        except PrunedRunError as error:
+            return Ended(TrialState.PRUNED, None, error.message)
+        except InterruptedRunError:
+            raise
+        except CAUSES as error:
+            return Ended(TrialState.FAIL, None, error.message)
+        except MemoryError:
+            return Ended(TrialState.FAIL, None, "The machine ran out of memory.")
+        return Ended(TrialState.COMPLETE, fmean(told.scores))
+
+    def _run(self, claim: Claim, told: _Told, index: int, spec: RunSpec) -> None:
+        """Do one run; raises what it failed with."""
+        by_epochs = index == 0 and self.search.request.pruner != "wilcoxon"
+        hooks = Hooks(self._watch(claim) if by_epochs else None, self._data)
+        try:
+            launched = launch(spec, self.home, rerun=False, notice=self.notice, hooks=hooks)
+        finally:
+            _tidy()
+        told.add(spec, launched.document)
+        if launched.error is not None:
+            shutil.rmtree(run_folder(self.home, spec) / "checkpoint", ignore_errors=True)
+            raise launched.error
+        if by_epochs:
+            _report(claim, _epoch_scores(launched))
+        told.scores.append(float(launched.document["metrics"]["last"]["4class"]["score"]))
+
+    def _watch(self, claim: Claim) -> Callable[[Mapping[int, float]], str | None]:
+        """Report epochs to the study and ask its pruner."""
+
+        def watch(scores: Mapping[int, float]) -> str | None:
+            if not claim.mine:
+                return "another worker has taken this trial over"
+            _report(claim, scores)
+            return f"by the pruner {self.search.request.pruner}" if claim.trial.should_prune() else None
+
+        return watch
+
+    def _is_worse(self, claim: Claim, told: _Told, index: int, runs: int) -> bool:
+        """Whether Wilcoxon's pruner gives the trial up between two runs."""
+        if self.search.request.pruner != "wilcoxon":
+            return False
+        _report(claim, {index: told.scores[-1]})
+        return index + 1 < runs and claim.trial.should_prune()
+
+
+def _epoch_scores(launched: Launched) -> dict[int, float]:
+    """The 4-class Score of each judged epoch, percent; of a run that was finished before, too."""
+    entries = launched.document["epochs"]
+    return {entry["epoch"]: entry["test"]["4class"]["score"] for entry in entries if entry["test"] is not None}
+
+
+def _report(claim: Claim, scores: Mapping[int, float]) -> None:
+    """Report what the study does not know yet: a trial that was taken over has reported some of it before."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        known = claim.search.study._storage.get_trial(claim.trial._trial_id).intermediate_values
+        for step, score in scores.items():
+            if step not in known:
+                claim.trial.report(score, step)
+
+
+def _tidy() -> None:
+    """Give a run's memory back before the next one; one that ran out of it leaves a traceback that holds everything."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

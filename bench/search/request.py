@@ -1,0 +1,219 @@
+"""What a study is: spec, space, objective and way of searching, kept with it so that its name is enough to go on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+from bench.cards import Card
+from bench.errors import SpecError
+from bench.registry import suggestion
+from bench.search.space import Dimension, Value, apply_params, whole_grid
+from bench.spec import OFFICIAL_SPLIT, RunSpec, check_field
+
+Objective = Literal["held-out", "test"]
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+SAMPLERS = ("auto", "tpe", "gp", "cmaes", "random", "grid")
+PRUNERS = ("hyperband", "median", "wilcoxon", "none")
+
+SINGLE_FOLD_OF = 5
+"""Without cross-validation one fold of five is held out: a fifth of the training patients."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRequest:
+    """What is searched and how. Two studies with equal requests ask for the same.
+
+    Attributes:
+        identity: Identity fields of the spec that every trial shares; split and seed are the trials' own.
+        space: What is searched.
+        objective: ``held-out``: the Score on held-out training patients; ``test``: on the official test part.
+        folds: Runs of a trial for each seed, each judged on another fold; 1 is a single hold-out.
+        seeds: Seeds of a trial's runs.
+        sampler: One of :data:`SAMPLERS`, but ``auto``.
+        pruner: One of :data:`PRUNERS`.
+        sampler_seed: Seed of the sampler.
+    """
+
+    identity: Mapping[str, Any]
+    space: tuple[Dimension, ...]
+    objective: Objective
+    folds: int
+    seeds: tuple[int, ...]
+    sampler: str
+    pruner: str
+    sampler_seed: int = 1
+
+    @property
+    def model(self) -> str:
+        """Id of the model."""
+        return str(self.identity["model"])
+
+    @property
+    def method(self) -> str:
+        """Id of the method."""
+        return str(self.identity["method"])
+
+    def to_json(self) -> dict[str, Any]:
+        """The request as the study keeps it."""
+        names = ("model", "method", "pretrain", "dataset", "partial")
+        return {
+            **{name: self.identity[name] for name in names},
+            "params": [dimension.name for dimension in self.space],
+            "space": {dimension.name: dimension.to_json() for dimension in self.space},
+            **{name: getattr(self, name) for name in ("objective", "folds", "sampler", "pruner", "sampler_seed")},
+            "seeds": list(self.seeds),
+            "spec": dict(self.identity),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> StudyRequest:
+        """Read what :meth:`to_json` wrote."""
+        names = ("objective", "folds", "sampler", "pruner", "sampler_seed")
+        space = [Dimension.from_json(name, document["space"][name]) for name in document["params"]]
+        kept = {name: document[name] for name in names}
+        return cls(identity=document["spec"], space=tuple(space), seeds=tuple(document["seeds"]), **kept)
+
+    @property
+    def most_epochs(self) -> int:
+        """Epochs of the longest run that may come up."""
+        for dimension in self.space:
+            if dimension.field == "epochs":
+                return int(max(cast("Sequence[int]", dimension.values), default=int(dimension.high)))
+        return int(self.identity["epochs"])
+
+    def differences(self, other: StudyRequest) -> list[str]:
+        """What another request asks for otherwise, a line for each field."""
+        mine, theirs = _flat(self.to_json()), _flat(other.to_json())
+        names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
+        return [f"{name}: {mine.get(name)} in the study, {theirs.get(name)} asked for" for name in names]
+
+
+def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in document.items():
+        if isinstance(value, Mapping):
+            found.update(_flat(value, f"{prefix}{name}."))
+        else:
+            found[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def build_request(
+    base: RunSpec,
+    space: Sequence[Dimension],
+    *,
+    objective: str,
+    folds: int,
+    seeds: Sequence[int],
+    sampler: str,
+    pruner: str | None,
+    sampler_seed: int,
+) -> StudyRequest:
+    """Check what a study is asked to be.
+
+    Args:
+        base: The spec of its runs; seed and split do not matter.
+        space: What is searched.
+        objective: One of :data:`OBJECTIVES`.
+        folds: 1, or the number of folds of a cross-validation.
+        seeds: Seeds of a trial's runs.
+        sampler: One of :data:`SAMPLERS`.
+        pruner: One of :data:`PRUNERS`; None for the default, which is median, or none for a grid.
+        sampler_seed: Seed of the sampler.
+
+    Raises:
+        SpecError: For an unknown word, or things that do not go together.
+    """
+    for what, word, known in (("objective", objective, OBJECTIVES), ("sampler", sampler, SAMPLERS)):
+        if word not in known:
+            raise SpecError(f"Unknown {what} '{word}': {suggestion(word, known)}")
+    if pruner is not None and pruner not in PRUNERS:
+        raise SpecError(f"Unknown pruner '{pruner}': {suggestion(pruner, PRUNERS)}")
+    if not 1 <= folds <= 100:
+        raise SpecError(f"--folds is {folds}, but must be 1 (a single hold-out) to 100.")
+    if objective == "test" and folds != 1:
+        raise SpecError("--objective test judges on the official test part, which has no folds.", "Leave out --folds.")
+    sampler = "tpe" if sampler == "auto" else sampler
+    if sampler == "cmaes":
+        lists = [dimension.name for dimension in space if dimension.values]
+        if lists or len(space) < 2:
+            why = f"{lists[0]} is a list" if lists else f"{space[0].name} is the only one"
+            raise SpecError(f"The sampler cmaes searches ranges of two or more numbers, but {why}.", "Use tpe or gp.")
+    if pruner is None:
+        pruner = "none" if sampler == "grid" else "median"
+    if pruner == "wilcoxon" and folds * len(seeds) < 2:
+        raise SpecError(
+            "The pruner wilcoxon decides between the runs of a trial, but a trial has one.",
+            "Add --seeds-per-trial 5 or --folds 5, or use the pruner median.",
+        )
+    identity = {name: value for name, value in base.identity().items() if name not in ("seed", "split")}
+    return StudyRequest(
+        identity=identity,
+        space=tuple(space),
+        objective=cast("Objective", objective),
+        folds=folds,
+        seeds=tuple(check_field("seed", seed) for seed in seeds),
+        sampler=sampler,
+        pruner=pruner,
+        sampler_seed=sampler_seed,
+    )
+
+
+def check_trials(request: StudyRequest, trials: int | None) -> int:
+    """How many trials are wanted; a grid has its own number.
+
+    Raises:
+        SpecError: If the number is missing, below 1, or larger than the grid.
+    """
+    if request.sampler == "grid":
+        points = whole_grid(request.space)
+        if trials is not None and trials > points:
+            raise SpecError(f"The grid has {points} points, but --trials is {trials}.", f"Use --trials {points}.")
+        trials = points if trials is None else trials
+    if trials is None:
+        raise SpecError(
+            "--trials is missing: how many trials the study shall have in total.", "For example --trials 60"
+        )
+    if trials < 1:
+        raise SpecError(f"--trials is {trials}, but must be at least 1.")
+    return trials
+
+
+def base_spec(request: StudyRequest, execution: Mapping[str, Any]) -> RunSpec:
+    """The spec of a study's final runs but for the parameters: the official split, seed 1."""
+    plugins = tuple(execution.get("plugins", ()))
+    return RunSpec(**{**request.identity, **execution, "plugins": plugins, "split": OFFICIAL_SPLIT, "seed": 1})
+
+
+def trial_specs(
+    request: StudyRequest,
+    base: RunSpec,
+    params: Mapping[str, Value],
+    cards: Mapping[str, Card],
+    study: Mapping[str, Any],
+) -> list[RunSpec]:
+    """The runs of a trial, all folds of the first seed first.
+
+    Args:
+        request: The study's request.
+        base: Its spec, from :func:`base_spec`.
+        params: The trial's parameters.
+        cards: Cards of model and method.
+        study: What the runs say of the study that they belong to.
+
+    Raises:
+        SpecError: If the parameters cannot be run together.
+    """
+    spec = dataclasses.replace(apply_params(base, params, request.space, cards), study=study)
+    return [dataclasses.replace(spec, seed=seed, split=split) for seed in request.seeds for split in splits(request)]
+
+
+def splits(request: StudyRequest) -> list[str]:
+    """What the runs of a trial are judged on."""
+    if request.objective == "test":
+        return [OFFICIAL_SPLIT]
+    of = SINGLE_FOLD_OF if request.folds == 1 else request.folds
+    return [f"training-fold-{fold}-of-{of}" for fold in range(1, request.folds + 1)]

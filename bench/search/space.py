@@ -1,0 +1,245 @@
+"""What a study searches: spaces that stand beside their parameters, overridden from the command line.
+
+Knows nothing of Optuna but how to write a dimension as one of its distributions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
+
+from bench.cards import Card
+from bench.errors import SpecError
+from bench.options import Space, build_options, check_value
+from bench.recipes import check_spec, full_name
+from bench.registry import suggestion
+from bench.spec import RunSpec, settable_fields
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+UNSEARCHED = ("seed", "precision")
+"""Fields that a study sets by itself, or that say where it runs."""
+
+Value = float | int | str | bool
+Cards = Mapping[str, Card]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dimension:
+    """One parameter and the values that it may have: a range, or a list.
+
+    Attributes:
+        name: What the user calls it (``alpha``).
+        field: The spec's name of it (``method.alpha``, ``lr``).
+        low: Smallest value of a range.
+        high: Largest value of a range.
+        log: Whether a range is searched on a logarithmic scale.
+        whole: Whether a range holds whole numbers alone.
+        values: The list; empty for a range.
+    """
+
+    name: str
+    field: str
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    whole: bool = False
+    values: tuple[Value, ...] = ()
+
+    def __str__(self) -> str:
+        if self.values:
+            return ", ".join(str(value) for value in self.values)
+        return f"{self.low:g}..{self.high:g}{':log' if self.log else ''}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The dimension as :meth:`from_json` reads it."""
+        if self.values:
+            return {"field": self.field, "values": list(self.values)}
+        names = ("field", "low", "high", "log", "whole")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_json(cls, name: str, document: Mapping[str, Any]) -> Dimension:
+        """Read what :meth:`to_json` wrote."""
+        return cls(name=name, **{**document, "values": tuple(document.get("values", ()))})
+
+    def suggest(self, trial: Trial) -> Value:
+        """The value that a trial has, or gets from its sampler."""
+        if self.values:
+            return cast("Value", trial.suggest_categorical(self.name, self.values))
+        if self.whole:
+            return trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
+        return trial.suggest_float(self.name, self.low, self.high, log=self.log)
+
+
+def build_space(params: Sequence[str], overrides: Sequence[str], cards: Cards, *, grid: bool) -> tuple[Dimension, ...]:
+    """The space of a study.
+
+    Args:
+        params: What to search; what ``overrides`` name where it is empty.
+        overrides: Texts like ``lr=1e-5..1e-3:log`` and ``batch=8,16,32``.
+        cards: The cards of model, method and front-end, by owner.
+        grid: Whether a grid is wanted, so that every dimension must be a list.
+
+    Raises:
+        SpecError: For a parameter that is unknown or has no space, or a space that is empty, reversed or wrongly typed.
+    """
+    texts = _split_overrides(overrides)
+    names = list(dict.fromkeys(params or texts))
+    if not names:
+        raise SpecError("Nothing to search: no --param is given.", f"For example --param {_declared(cards)}.")
+    fields = {name: _field(name, cards) for name in names}
+    for name in texts:
+        if name not in names:
+            raise SpecError(f"--space names '{name}', which is not searched: {suggestion(name, names)}")
+    twice = sorted({field for field in fields.values() if list(fields.values()).count(field) > 1})
+    if twice:
+        raise SpecError(f"--param names {twice[0]} twice.")
+    return tuple(_dimension(name, fields[name], texts.get(name), cards, grid) for name in names)
+
+
+def _split_overrides(overrides: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in overrides:
+        name, separator, values = (part.strip() for part in text.partition("="))
+        if not separator or not name or not values:
+            raise SpecError(
+                f"--space takes key=low..high, key=low..high:log or key=a,b,c, not '{text}'.",
+                "For example --space lr=1e-5..1e-3:log.",
+            )
+        if name in found:
+            raise SpecError(f"--space names '{name}' twice.")
+        found[name] = values
+    return found
+
+
+def _declared(cards: Cards) -> str:
+    """The numbers that the method declares a space for; otherwise what every run has."""
+    options = dataclasses.fields(cards["method"].options)
+    return ",".join(field.name for field in options if field.metadata.get("space")) or "lr,weight_decay"
+
+
+def _field(name: str, cards: Cards) -> str:
+    if not name:
+        raise SpecError("--param names an empty parameter.", f"For example --param {_declared(cards)}.")
+    field = full_name(name, cards)
+    if field.startswith("frontend."):
+        raise SpecError(
+            f"'{name}' belongs to the front-end, and a study has one set of features.",
+            f"Give it with --set {name}=…, a study for each value.",
+        )
+    if field in UNSEARCHED or ("." not in field and settable_fields()[field].metadata["role"] != "identity"):
+        raise SpecError(f"'{name}' cannot be searched.", f"Search what the method declares: {_declared(cards)}.")
+    return field
+
+
+def _type_and_limits(field: str, cards: Cards) -> tuple[type, Mapping[str, Any]]:
+    owner, dot, option = field.partition(".")
+    if not dot:
+        return get_type_hints(RunSpec)[field], settable_fields()[field].metadata
+    options = cards[owner].options
+    return get_type_hints(options)[option], {item.name: item.metadata for item in dataclasses.fields(options)}[option]
+
+
+def _dimension(name: str, field: str, text: str | None, cards: Cards, grid: bool) -> Dimension:
+    kind, limits = _type_and_limits(field, cards)
+
+    def checked(value: Any) -> Any:
+        return check_value(value, kind, f"--space {name}", limits)
+
+    if text is None:
+        return _declared_dimension(name, field, kind, limits, grid)
+    low, dots, rest = text.partition("..")
+    if not dots:
+        words = [word.strip() for word in text.split(",")]
+        if not all(words):
+            raise SpecError(f"--space {name}={text} holds an empty value.", f"Write it as --space {name}=a,b,c.")
+        return Dimension(name=name, field=field, values=tuple(dict.fromkeys(checked(word) for word in words)))
+    high, colon, scale = rest.partition(":")
+    if kind not in (int, float):
+        raise SpecError(f"{name} is no number and has no range.", f"Write it as --space {name}=a,b,c.")
+    if colon and scale != "log":
+        raise SpecError(f"--space {name}={text}: the scale is '{scale}', but can only be log.")
+    found = Dimension(name=name, field=field, low=checked(low), high=checked(high), log=bool(colon), whole=kind is int)
+    _check_range(found, text, grid)
+    return found
+
+
+def _check_range(found: Dimension, text: str, grid: bool) -> None:
+    name = found.name
+    if found.low >= found.high:
+        word = "reversed" if found.low > found.high else "empty"
+        raise SpecError(f"--space {name}={text} is {word}.", f"Write it as --space {name}=low..high, low below high.")
+    if found.log and found.low <= 0:
+        raise SpecError(f"--space {name}={text}: a logarithmic range must begin above 0.")
+    if grid:
+        raise SpecError(f"--space {name}={text} is no grid.", f"List its values: --space {name}=a,b,c.")
+
+
+def _declared_dimension(name: str, field: str, kind: type, limits: Mapping[str, Any], grid: bool) -> Dimension:
+    if kind is bool:
+        return Dimension(name=name, field=field, values=(True, False))
+    if limits.get("choices"):
+        return Dimension(name=name, field=field, values=tuple(limits["choices"]))
+    space: Space | None = limits.get("space")
+    if space is None:
+        raise SpecError(
+            f"'{name}' declares no search space.", f"Give it one: --space {name}=low..high, or --space {name}=a,b,c."
+        )
+    if space.grid and (grid or space.low is None):
+        return Dimension(name=name, field=field, values=tuple(kind(value) for value in space.grid))
+    if grid or space.low is None or space.high is None:
+        raise SpecError(f"'{name}' declares no grid.", f"List its values: --space {name}=a,b,c.")
+    return Dimension(name=name, field=field, low=space.low, high=space.high, log=space.log, whole=kind is int)
+
+
+def apply_params(base: RunSpec, params: Mapping[str, Value], space: Sequence[Dimension], cards: Cards) -> RunSpec:
+    """The spec of a trial: a study's spec with the parameters of the trial.
+
+    Args:
+        base: The study's spec.
+        params: Values by the dimensions' names.
+        space: The study's space.
+        cards: The cards of model and method, by owner.
+
+    Raises:
+        SpecError: If the values cannot be run together.
+    """
+    changes: dict[str, Any] = {}
+    options: dict[str, dict[str, Any]] = {}
+    for dimension in space:
+        owner, dot, option = dimension.field.partition(".")
+        if dot:
+            options.setdefault(owner, {})[option] = params[dimension.name]
+        else:
+            changes[owner] = params[dimension.name]
+    for owner, values in options.items():
+        merged = {**getattr(base, f"{owner}_options"), **values}
+        built: Any = build_options(cards[owner].options, merged, f"{owner} {cards[owner].id}")
+        changes[f"{owner}_options"] = dataclasses.asdict(built)
+    if "epochs" in changes and "warmup_epochs" not in changes:
+        # As where --epochs is given: the recipe's warm-up belongs to its own number of epochs.
+        changes["warmup_epochs"] = min(base.warmup_epochs, changes["epochs"] - 1)
+    spec = dataclasses.replace(base, **changes)
+    check_spec(spec)
+    return spec
+
+
+def whole_grid(space: Sequence[Dimension]) -> int:
+    """Number of points of a grid."""
+    points = 1
+    for dimension in space:
+        points *= len(dimension.values)
+    return points
+
+
+def grid_point(space: Sequence[Dimension], number: int) -> dict[str, Value]:
+    """A point of a grid, in the order in which the last parameter changes fastest."""
+    point: dict[str, Value] = {}
+    for dimension in reversed(space):
+        number, place = divmod(number, len(dimension.values))
+        point[dimension.name] = dimension.values[place]
+    return {dimension.name: point[dimension.name] for dimension in space}

@@ -1,0 +1,221 @@
+"""Where studies are kept: a journal file (by default one for each study), or a database that Optuna knows.
+
+A journal file serves many workers, on several machines where they share a disk; PostgreSQL serves machines that do not.
+Optuna's SQLite storage loses trials under parallel writers: one worker at a time may use it, and a lock sees to that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from bench.errors import SpecError, StoreError
+from leaderboard.files import exclusive_lock
+
+if TYPE_CHECKING:
+    import optuna
+    import sqlalchemy as sa
+
+ENDING = ".journal"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
+_URL_HINT = "Write it as postgresql://user@host/name, or name a journal file."
+
+
+def check_name(name: str) -> str:
+    """Refuse a study name that cannot be the name of a file; raises SpecError."""
+    if not _NAME.fullmatch(name):
+        raise SpecError(f"'{name}' cannot name a study.", "Use letters, digits and . _ + = - (100 at most).")
+    return name
+
+
+class FileLock:
+    """What a journal file is written under: a lock that the kernel frees when its process ends, even by kill -9.
+
+    Args:
+        path: The lock file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held: IO[str] | None = None
+
+    def acquire(self) -> bool:
+        """Wait for the lock."""
+        self._held = self._path.open("a")
+        fcntl.flock(self._held, fcntl.LOCK_EX)
+        return True
+
+    def release(self) -> None:
+        """Give it back."""
+        assert self._held is not None
+        self._held.close()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where studies are kept; exactly one of the two is given.
+
+    Attributes:
+        journal: The journal file.
+        url: The database's URL, password included.
+    """
+
+    journal: Path | None = None
+    url: str | None = None
+
+    @classmethod
+    def of(cls, storage: str | None, home: Path, study: str) -> Place:
+        """What ``--storage`` means: a URL, a journal file, or by default a file of the study's own.
+
+        Raises:
+            StoreError: If the URL cannot be read.
+        """
+        if storage is None:
+            return cls(journal=home / "studies" / f"{study}{ENDING}")
+        if "://" not in storage:
+            return cls(journal=Path(storage).expanduser())
+        place = cls(url=storage)
+        _ = place._parsed
+        return place
+
+    @classmethod
+    def from_json(cls, document: dict[str, str | None]) -> Place:
+        """Read what :meth:`to_json` wrote."""
+        journal = document["journal"]
+        return cls(None if journal is None else Path(journal), document["url"])
+
+    def to_json(self) -> dict[str, str | None]:
+        """The place for a process of this machine; holds the password."""
+        return {"journal": None if self.journal is None else str(self.journal.absolute()), "url": self.url}
+
+    @cached_property
+    def _parsed(self) -> sa.URL:
+        import sqlalchemy as sa
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            url = sa.make_url(str(self.url))
+        except (ArgumentError, ValueError):
+            raise StoreError("The URL of --storage cannot be read.", _URL_HINT) from None
+        if url.drivername in ("postgres", "postgresql"):
+            url = url.set(drivername="postgresql+psycopg")
+        if url.get_backend_name() not in ("postgresql", "sqlite"):
+            raise StoreError(f"--storage names '{url.drivername}', which studies cannot be kept in.", _URL_HINT)
+        if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+            raise StoreError("The URL of --storage names no file.", "Write it as sqlite:///folder/studies.sqlite.")
+        return url
+
+    def __str__(self) -> str:
+        return str(self.journal) if self.journal is not None else self._parsed.render_as_string(hide_password=True)
+
+    @property
+    def one_writer(self) -> bool:
+        """Whether one worker alone may use it."""
+        return self.journal is None and self._parsed.get_backend_name() == "sqlite"
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to open; a server is not asked."""
+        if self.journal is not None:
+            return self.journal.is_file()
+        return not self.one_writer or Path(str(self._parsed.database)).is_file()
+
+    def open(self) -> optuna.storages.BaseStorage:
+        """Open the storage; a journal file or the tables are made where there are none.
+
+        Raises:
+            StoreError: If it cannot be reached or written.
+        """
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        with self.translated():
+            if self.journal is not None:
+                from optuna.storages.journal import JournalFileBackend
+
+                self.journal.parent.mkdir(parents=True, exist_ok=True)
+                lock: Any = FileLock(self._beside(".write.lock"))
+                return optuna.storages.JournalStorage(JournalFileBackend(str(self.journal), lock))
+            text = self._parsed.render_as_string(hide_password=False)
+            options = {"connect_args": {"timeout": 30}} if self.one_writer else {"pool_pre_ping": True}
+            return optuna.storages.RDBStorage(text, engine_kwargs=options)
+
+    def _beside(self, ending: str) -> Path:
+        """A file beside the journal or the database file."""
+        path = self.journal if self.journal is not None else Path(str(self._parsed.database))
+        return path.with_name(f".{path.name}{ending}")
+
+    @contextlib.contextmanager
+    def lock(self, study: str) -> Iterator[None]:
+        """Held while somebody decides on the trials of a study; it dies with its process."""
+        if self.journal is not None or self.one_writer:
+            with exclusive_lock(self._beside(".lock")):
+                yield
+            return
+        import sqlalchemy as sa
+        from sqlalchemy.pool import NullPool
+
+        with self.translated():
+            key = zlib.crc32(f"lungbench study {study}".encode())
+            with sa.create_engine(self._parsed, poolclass=NullPool).connect() as connection:
+                connection.execute(sa.text(f"SELECT pg_advisory_lock({key})"))
+                yield
+
+    @contextlib.contextmanager
+    def only_user(self) -> Iterator[None]:
+        """Held by the search that uses an SQLite file, so that there is no second one.
+
+        Raises:
+            StoreError: If another search holds it.
+        """
+        if not self.one_writer:
+            yield
+            return
+
+        def refuse(holder: str) -> None:
+            raise StoreError(
+                f"{self} is in use by {holder or 'another search'}, and SQLite takes one at a time.",
+                "Wait for it, or leave --storage out: the default file serves many workers.",
+            )
+
+        with exclusive_lock(self._beside(".search.lock"), refuse):
+            yield
+
+    @contextlib.contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn a storage's errors into :class:`StoreError`, without the password."""
+        from optuna.exceptions import StorageInternalError
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (SQLAlchemyError, StorageInternalError, ImportError) as error:
+            cause = getattr(error, "orig", None) or error.__cause__ or error
+            said = " ".join(str(getattr(cause, "orig", None) or cause).split())
+            password = self._parsed.password if self.url else None
+            said = said.replace(str(password), "***") if password else said
+            hint = "Check the URL, and that its server runs and lets you in."
+            if isinstance(error, ImportError):
+                hint = "Install the driver: pip install 'lungbench[postgres]'"
+            raise StoreError(f"The studies in {self} cannot be used: {said}", hint) from error
+        except OSError as error:
+            if self.journal is None:
+                raise
+            raise StoreError(
+                f"The studies in {self} cannot be used: {error}.", "Check the file and its disk."
+            ) from error
+
+
+def places_in(storage: str | None, home: Path) -> list[Place]:
+    """Where studies may be: the storage that is named, otherwise every journal file of the results folder."""
+    if storage is not None:
+        place = Place.of(storage, home, "")
+        return [place] if place.exists else []
+    return [Place(journal=path) for path in sorted((home / "studies").glob(f"*{ENDING}"))]

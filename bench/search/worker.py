@@ -1,0 +1,84 @@
+"""One worker of a search: a process that takes trials and carries them out until there is none left.
+
+``python -m bench.search.worker`` reads what to do from its standard input and says what happens in JSON lines on its
+standard output; everything else goes to its standard error. It dies with its parent.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from bench.errors import BenchError, InterruptedRunError
+
+Tell = Callable[[Mapping[str, Any]], None]
+
+
+def work(search: Any, home: Path, execution: Mapping[str, Any], tell: Tell, notice: Callable[[str], None]) -> None:
+    """Take trials and carry them out until there is nothing to do.
+
+    Args:
+        search: The study.
+        home: The results folder.
+        execution: Execution fields of its runs.
+        tell: Takes what happens.
+        notice: Takes lines for a log.
+
+    Raises:
+        BenchError: What ends a worker, InterruptedRunError included.
+    """
+    from bench.search.claims import claim
+    from bench.search.objective import TrialRunner
+
+    runner = TrialRunner(search, home, execution, notice)
+    while (taken := claim(search)) is not None:
+        tell({"event": "begins", "trial": taken.number, "params": taken.params})
+        notice(f"trial {taken.number}: {taken.params}")
+        ended = runner.carry_out(taken)
+        if ended is not None:
+            found = {"state": ended.state.name, "value": ended.value, "reason": ended.reason}
+            tell({"event": "ended", "trial": taken.number, **found})
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """Between two runs; while one is under way its trainer listens, and saves its state."""
+    raise InterruptedRunError(f"Stopped by signal {number}.")
+
+
+def _tell(event: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Work on the study that the standard input names; the exit code is that of what ended the worker."""
+    from bench.cli.output import notice
+    from bench.engine.processes import die_with_parent
+
+    die_with_parent()
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    task = json.load(sys.stdin)
+    try:
+        from bench.plugins import load_plugins
+        from bench.search.storage import Place
+        from bench.search.study import open_study
+
+        load_plugins(task["execution"]["plugins"])
+        search = open_study(Place.from_json(task["place"]), task["study"])
+        _tell({"event": "ready"})
+        with search.place.translated():
+            work(search, Path(task["home"]), task["execution"], _tell, notice)
+    except BenchError as error:
+        _tell({"event": "error", "type": type(error).__name__, "message": error.message, "hint": error.hint})
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
