@@ -1,4 +1,4 @@
-"""``bench reproduce``: the runs of a table of the paper, and the table."""
+"""``bench reproduce``: the runs of a table of the paper, and the table; or the searches of its Figure 2."""
 
 from __future__ import annotations
 
@@ -50,6 +50,10 @@ def reproduce(
         typer.Option("--set", help="key=value for every row: any field of the spec or option; may be repeated."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of every row (default: the row's recipe).")] = None,
+    workers: Annotated[int, typer.Option(help="figure2: workers side by side, each with its own device.")] = 1,
+    objective: Annotated[
+        str, typer.Option(help="figure2: held-out training patients, or `test`, as the paper's own figure.")
+    ] = "held-out",
     allow_partial: Annotated[
         bool, typer.Option(help="Run although recordings are missing; marked as partial.")
     ] = False,
@@ -70,6 +74,7 @@ def reproduce(
       bench reproduce table2
       bench reproduce table1 --only 'ast*' --seeds 1-3 --data ~/icbhi
       bench reproduce table2 --profile demo --dry-run
+      bench reproduce figure2 --workers 4
     """
     from bench.cli.report import check_word
     from bench.paths import cache_folder, home_folder
@@ -77,8 +82,6 @@ def reproduce(
 
     check_word("table", what, (*TABLES, "figure2"))
     check_word("launcher", launcher, LAUNCHERS)
-    if what not in TABLES:
-        raise later(f"bench reproduce {what}")
     if launcher != "local":
         raise later(f"bench reproduce --launcher {launcher}")
     check_format(output)
@@ -95,6 +98,11 @@ def reproduce(
         device=device,
         precision=precision,
     )
+    if what == "figure2":
+        from bench.cli.search import reproduce_figure2
+
+        reproduce_figure2(request, only, seeds, objective, workers, dry_run, output, home_folder(home))
+        return
     plan = _planned(what, only, request, seeds)
     folder = home_folder(home)
     if dry_run:

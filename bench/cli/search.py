@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +14,11 @@ import typer
 
 from bench.cli.output import Plugins, check_format, notice, print_json, print_text
 from bench.errors import InterruptedRunError, RunError, SpecError
+from bench.registry import suggestion
 
 if TYPE_CHECKING:
     from bench.cards import Card
+    from bench.recipes import Request
     from bench.search.finals import Final
     from bench.search.request import StudyRequest
     from bench.search.storage import Place
@@ -47,6 +51,7 @@ Cache = Annotated[Path | None, typer.Option(help="Cache folder (default: BENCH_C
 Format = Annotated[str, typer.Option("--format", help="table or json.")]
 
 NO_FINALS = "none"
+FIGURE2 = ("alpha", "tau", "beta")
 
 
 def register(parent: typer.Typer) -> None:
@@ -177,7 +182,7 @@ def search(
     if dry_run:
         _print_plan(run, request, base, target)
         return
-    run.start(request, base.execution(), target)
+    _finish([run.start(request, base.execution(), target)], output)
 
 
 def default_name(request: StudyRequest) -> str:
@@ -245,15 +250,15 @@ class _Run:
                 "Leave --storage out (a journal file serves many workers), or use PostgreSQL.",
             )
 
-    def start(self, request: StudyRequest, execution: Mapping[str, Any], target: int) -> None:
+    def start(self, request: StudyRequest, execution: Mapping[str, Any], target: int) -> _Done:
         """Make or open the study, and work on it."""
         from bench.search.study import make_study
 
         with self.place.only_user():
-            self.go_on(make_study(self.place, self.name, request, execution, target), execution)
+            return self.go_on(make_study(self.place, self.name, request, execution, target), execution)
 
-    def go_on(self, study: Search, execution: Mapping[str, Any]) -> None:
-        """Do the trials that are missing, then the final runs; print the study."""
+    def go_on(self, study: Search, execution: Mapping[str, Any]) -> _Done:
+        """Do the trials that are missing, then the final runs."""
         from bench.search.workers import Crew
 
         done = sum(trial.state.is_finished() for trial in study.trials)
@@ -267,9 +272,11 @@ class _Run:
             finals = self._finals(study, execution)
         except InterruptedRunError as error:
             raise InterruptedRunError(error.message, f"Go on with: {self._resume_command()}") from error
-        _print_study(study, self.output)
-        if any(final.error for final in finals) or (_is_over(study) and study.best is None):
-            raise typer.Exit(RunError.exit_code)
+        return _Done(study, well=self._is_well(study, finals))
+
+    @staticmethod
+    def _is_well(study: Search, finals: Sequence[Final]) -> bool:
+        return not any(final.error for final in finals) and (study.best is not None or not _is_over(study))
 
     def _finals(self, study: Search, execution: Mapping[str, Any]) -> list[Final]:
         from bench.search.finals import train_best
@@ -293,6 +300,28 @@ class _Run:
         if self.storage is not None and "BENCH_STUDIES" not in os.environ:
             words += ["--storage", str(self.place)]
         return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A study when its workers have gone, and whether all is well: something was completed, no final run failed."""
+
+    study: Search
+    well: bool
+
+
+def _finish(done: Sequence[_Done], output: str) -> None:
+    """Print studies; the exit code says whether all is well."""
+    if output == "json":
+        from bench.search.study import describe
+
+        documents = [describe(item.study) for item in done]
+        print_json(documents if len(documents) > 1 else documents[0])
+    else:
+        for item in done:
+            _print_study(item.study, output)
+    if not all(item.well for item in done):
+        raise typer.Exit(RunError.exit_code)
 
 
 def _is_over(study: Search) -> bool:
@@ -408,7 +437,8 @@ def resume(
     _check_runnable(base_spec(study.request, execution))
     with study.place.only_user():
         study.running_on(execution, target)
-        run.go_on(study, execution)
+        done = run.go_on(study, execution)
+    _finish([done], output)
 
 
 def _execution(
@@ -475,6 +505,64 @@ def _opened(name: str, storage: str | None, home: Path | None) -> Search:
     from bench.search.study import open_study
 
     return open_study(Place.of(storage, home_folder(home), check_name(name)), name)
+
+
+# --- Figure 2 ---------------------------------------------------------------------------------------------------
+
+
+def reproduce_figure2(
+    asked: Request,
+    only: str | None,
+    seeds: str | None,
+    objective: str,
+    workers: int,
+    dry_run: bool,
+    output: str,
+    home: Path,
+) -> None:
+    """Search each of the figure's parameters over its grid, the others at the paper's values: a study for each.
+
+    Args:
+        asked: What the user asked for; model and method are the figure's.
+        only: A pattern of parameter names.
+        seeds: Seeds of each point; 1-5 by default, 1 in the demo profile.
+        objective: ``held-out`` or ``test``.
+        workers: Workers.
+        dry_run: Print what would be searched and start nothing.
+        output: ``table`` or ``json``.
+        home: The results folder.
+
+    Raises:
+        BenchError: As `bench search`.
+    """
+    from bench.recipes import choose_source, parse_seeds, resolve
+    from bench.search.request import build_request, check_trials
+    from bench.search.space import build_space
+
+    names = [name for name in FIGURE2 if only is None or fnmatchcase(name, only)]
+    if not names:
+        raise SpecError(f"--only '{only}' matches no parameter of figure2: {suggestion(str(only), FIGURE2)}")
+    asked = dataclasses.replace(asked, model="ast", method="patchmix-cl")
+    source = choose_source(asked)
+    notice(f"profile {source.profile}: {source.reason}")
+    chosen = parse_seeds(None, seeds or ("1" if source.profile == "demo" else "1-5"))
+    (base,) = resolve(asked, source, [1], notice)
+    done = []
+    for name in names:
+        space = build_space([name], [], _cards(asked), grid=True)
+        request = build_request(
+            base, space, objective=objective, folds=1, seeds=chosen, sampler="grid", pruner=None, sampler_seed=1
+        )
+        study = f"figure2-{name}" + ("-test" if objective == "test" else "")
+        run = _Run(home=home, storage=None, name=study, workers=workers, final_seeds=[], output=output)
+        run.check(request)
+        target = check_trials(request, None)
+        if dry_run:
+            _print_plan(run, request, base, target)
+        else:
+            done.append(run.start(request, base.execution(), target))
+    if done:
+        _finish(done, output)
 
 
 # --- what is printed --------------------------------------------------------------------------------------------
@@ -574,6 +662,8 @@ def _judged_on(study: Search) -> str:
 def _print_grid(title: str, heads: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[str]) -> None:
     from leaderboard.forms import Column, console, grid, plain, printed
 
-    columns = [Column(head, lambda row: [], number=head in numbers, wrap=head in ("why", "params")) for head in heads]
+    columns = [
+        Column(head, lambda row: [], number=head in numbers, wrap=head in ("study", "why", "params")) for head in heads
+    ]
     rows = [[plain(cell) for cell in row] for row in cells]
     print_text(printed(console(None, sys.stdout.isatty()), [grid(title, columns, rows)]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -14,7 +15,7 @@ from bench.errors import SpecError, StoreError
 from bench.registry import suggestion
 from bench.search.optuna_parts import pruner_for
 from bench.search.request import StudyRequest
-from bench.search.storage import Place
+from bench.search.storage import ENDING, Place
 
 REQUEST, EXECUTION, TARGET, FINALS = "request", "execution", "trials", "finals"
 """What the study says of itself: its request, where it runs, its number of trials, and the trials it trained again."""
@@ -111,9 +112,9 @@ def open_study(place: Place, name: str) -> Search:
         StoreError: If the storage cannot be used.
     """
     if not place.exists:
-        raise SpecError(
-            f"There is no study '{name}': {place} does not exist.", "`bench search list` shows what there is."
-        )
+        folder = Path(str(place)).parent
+        known = [path.name.removesuffix(ENDING) for path in folder.glob(f"*{ENDING}")]
+        raise SpecError(f"There is no study '{name}' in {folder}: {suggestion(name, known)}")
     storage = place.open()
     with place.translated():
         try:
@@ -186,8 +187,16 @@ def budget(search: Search) -> dict[str, Any]:
         "gpu_hours": seconds["cuda"] / 3600,
         "cpu_hours": seconds["cpu"] / 3600,
         "space": {dimension.name: str(dimension) for dimension in search.request.space},
-        "test_evaluations": len(search.study.user_attrs.get(FINALS, ())),
+        "test_evaluations": _test_evaluations(search, trials),
     }
+
+
+def _test_evaluations(search: Search, trials: Sequence[FrozenTrial]) -> int:
+    """For how many trials' parameters the test set was looked at."""
+    seen = set(search.study.user_attrs.get(FINALS, ()))
+    if search.request.objective == "test":
+        seen |= {trial.number for trial in trials if trial.user_attrs.get("run_ids")}
+    return len(seen)
 
 
 def summary(search: Search) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def test_a_row_whose_weights_cannot_be_had_does_not_stop_the_others(bench, place
     ("words", "said"),
     [
         (["tabel2"], "did you mean 'table2'?"),
-        (["figure2"], "`bench reproduce figure2` comes with a later version"),
+        (["figure2", "--only", "tao"], "matches no parameter of figure2: did you mean 'tau'?"),
         (["table2", "--launcher", "slurm"], "`bench reproduce --launcher slurm` comes with a later version"),
         (["table2", "--launcher", "slrum"], "did you mean 'slurm'?"),
         (["table2", "--only", "cl-pach"], "matches no row of table2: did you mean 'cl-patch'?"),

@@ -1,0 +1,140 @@
+"""What a study searches: declared spaces, overrides, and what becomes of a trial's parameters."""
+
+import dataclasses
+
+import pytest
+from small_studies import base_spec, cards
+
+import baselines
+import methods
+from bench.errors import SpecError
+from bench.options import Space
+from bench.search.space import Dimension, apply_params, build_space, grid_point, whole_grid
+from bench.spec import settable_fields
+
+
+def space(*params, over=(), grid=False, **which):
+    return build_space(params, over, cards(**which), grid=grid)
+
+
+def test_alpha_tau_and_beta_are_declared_with_the_papers_choices_in_their_grids():
+    alpha, tau, beta = space("alpha", "tau", "beta")
+    assert [dimension.field for dimension in (alpha, tau, beta)] == ["method.alpha", "method.tau", "method.beta"]
+    assert all(dimension.low < 1.0 < dimension.high and dimension.log for dimension in (alpha, beta))
+    assert tau.low < 0.06 < tau.high
+    for dimension, chosen in zip(space("alpha", "tau", "beta", grid=True), (1.0, 0.06, 1.0), strict=True):
+        assert chosen in dimension.values
+
+
+def every_declared_space():
+    for owner in (*baselines.MODELS, *methods.METHODS):
+        for field in dataclasses.fields(owner.card.options):
+            yield f"{owner.card.id}.{field.name}", field
+    for name, field in settable_fields().items():
+        yield name, field
+
+
+@pytest.mark.parametrize(("name", "field"), [item for item in every_declared_space() if item[1].metadata.get("space")])
+def test_declared_spaces_lie_within_the_limits_of_their_option(name, field):
+    declared: Space = field.metadata["space"]
+    ends = [value for value in (declared.low, declared.high) if value is not None]
+    assert ends or declared.grid, name
+    for value in (*ends, *declared.grid):
+        assert field.metadata["low"] is None or value >= field.metadata["low"], name
+        assert field.metadata.get("high") is None or value <= field.metadata["high"], name
+    assert not ends or declared.low < declared.high
+    assert not declared.log or declared.low > 0
+
+
+@pytest.mark.parametrize(
+    ("param", "override", "expected"),
+    [
+        ("lr", "lr=1e-5..1e-2:log", {"field": "lr", "low": 1e-5, "high": 1e-2, "log": True, "whole": False}),
+        ("epochs", "epochs=2..9", {"field": "epochs", "low": 2, "high": 9, "log": False, "whole": True}),
+        ("batch", "batch=8, 16", {"field": "batch", "values": [8, 16]}),
+        ("tau", "tau=0.1,0.1,0.2", {"field": "method.tau", "values": [0.1, 0.2]}),
+        ("weighted", None, {"field": "method.weighted", "values": [True, False]}),
+        ("target", None, {"field": "method.target", "values": ["stop-z", "stop-hz", "z", "hz"]}),
+        ("schedule", "schedule=cosine,constant", {"field": "schedule", "values": ["cosine", "constant"]}),
+        ("weight_decay", None, {"field": "weight_decay", "low": 1e-7, "high": 1e-2, "log": True, "whole": False}),
+        ("model.depth", "model.depth=1..4", {"field": "model.depth", "low": 1, "high": 4, "log": False, "whole": True}),
+    ],
+)
+def test_spaces(param, override, expected):
+    method = "ce" if param == "weighted" else "patchmix-cl"
+    (found,) = space(param, over=[override] if override else [], method=method)
+    assert found.to_json() == expected
+    assert Dimension.from_json(param, found.to_json()) == found
+
+
+def test_overrides_alone_say_what_is_searched():
+    assert [dimension.name for dimension in space(over=["lr=1e-5..1e-3", "batch=8,16"])] == ["lr", "batch"]
+
+
+@pytest.mark.parametrize(
+    ("params", "over", "grid", "said"),
+    [
+        ([], [], False, "Nothing to search"),
+        (["alhpa"], [], False, "did you mean 'alpha'"),
+        ([""], [], False, "empty parameter"),
+        (["alpha", "method.alpha"], [], False, "method.alpha twice"),
+        (["alpha"], ["tau=0.1..1"], False, "which is not searched"),
+        (["alpha"], ["alpha"], False, "takes key=low..high"),
+        (["alpha"], ["alpha="], False, "takes key=low..high"),
+        (["alpha"], ["alpha=1..2", "alpha=1..3"], False, "'alpha' twice"),
+        (["alpha"], ["alpha=1,,2"], False, "holds an empty value"),
+        (["alpha"], ["alpha=1,two"], False, "must be a number"),
+        (["alpha"], ["alpha=2..1"], False, "is reversed"),
+        (["alpha"], ["alpha=1..1"], False, "is empty"),
+        (["alpha"], ["alpha=-1..1"], False, "must be at least 0"),
+        (["alpha"], ["alpha=0..1:log"], False, "must begin above 0"),
+        (["alpha"], ["alpha=1..2:lin"], False, "can only be log"),
+        (["alpha"], ["alpha=nan..2"], False, "finite"),
+        (["batch"], ["batch=1.5..8"], False, "whole number"),
+        (["target"], ["target=z..hz"], False, "is no number"),
+        (["target"], ["target=z,zz"], False, "must be one of"),
+        (["milestones"], [], False, "declares no search space"),
+        (["model.depth"], [], False, "declares no search space"),
+        (["alpha"], ["alpha=1..2"], True, "is no grid"),
+        (["seed"], ["seed=1,2"], False, "cannot be searched"),
+        (["eval_batch"], ["eval_batch=1,2"], False, "cannot be searched"),
+        (["frontend.seconds"], ["frontend.seconds=4,8"], False, "belongs to the front-end"),
+        (["split"], ["split=official"], False, "Unknown setting 'split'"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(params, over, grid, said):
+    with pytest.raises(SpecError) as caught:
+        space(*params, over=over, grid=grid)
+    assert said in caught.value.message
+
+
+def test_a_grid_has_every_point_once():
+    dimensions = space("alpha", "negatives", over=["alpha=1,2,3"], grid=True)
+    points = [grid_point(dimensions, number) for number in range(whole_grid(dimensions))]
+    assert len(points) == 6 == len({tuple(point.items()) for point in points})
+    assert points[:2] == [{"alpha": 1.0, "negatives": "all"}, {"alpha": 1.0, "negatives": "different-label"}]
+
+
+def test_parameters_change_their_fields_of_the_spec_and_nothing_else(small_data, small_cache):
+    base = base_spec(small_data, small_cache)
+    dimensions = space("alpha", "lr", "model.depth", over=["model.depth=1,2"])
+    changed = apply_params(base, {"alpha": 3.0, "lr": 1e-4, "model.depth": 2}, dimensions, cards())
+    assert changed.method_options == {**base.method_options, "alpha": 3.0}
+    assert changed.model_options == {**base.model_options, "depth": 2}
+    kept = {"method_options": base.method_options, "model_options": base.model_options, "lr": base.lr}
+    assert dataclasses.replace(changed, **kept) == base
+    assert apply_params(base, {"alpha": base.method_options["alpha"]}, space("alpha"), cards()).run_id == base.run_id
+
+
+def test_fewer_epochs_shorten_the_warm_up(small_data, small_cache):
+    base = dataclasses.replace(base_spec(small_data, small_cache), epochs=50, warmup_epochs=10)
+    assert apply_params(base, {"epochs": 5}, space("epochs"), cards()).warmup_epochs == 4
+    both = space("epochs", "warmup_epochs")
+    with pytest.raises(SpecError, match="warmup_epochs is 7"):
+        apply_params(base, {"epochs": 5, "warmup_epochs": 7}, both, cards())
+
+
+def test_a_batch_that_does_not_divide_among_the_processes_is_refused(small_data, small_cache):
+    base = dataclasses.replace(base_spec(small_data, small_cache), processes=2)
+    with pytest.raises(SpecError, match="does not divide among 2 processes"):
+        apply_params(base, {"batch": 9}, space("batch", over=["batch=8,9"]), cards())
