@@ -203,11 +203,12 @@ def importance_panel(study: StudyData, ax: Axes) -> None:
     importance = study.importance
     names = list(importance.shares)[::-1]
     shares, spread = np.array([importance.shares[name] for name in names]).T
-    # A share cannot be below 0: the bar ends there, the printed deviation does not.
+    # A share lies between 0 and 1: error bars end there, the printed deviation does not.
+    reach = np.minimum(spread, 1 - shares)
     ax.barh(
         range(len(names)),
         shares,
-        xerr=[np.minimum(spread, shares), spread],
+        xerr=[np.minimum(spread, shares), reach],
         height=0.55,
         color=SERIES[0],
         error_kw={"ecolor": INK, "elinewidth": 1.0, "capsize": 3},
@@ -215,13 +216,13 @@ def importance_panel(study: StudyData, ax: Axes) -> None:
     for place, (share, std) in enumerate(zip(shares, spread, strict=True)):
         ax.annotate(
             f"{share:.2f} ± {std:.2f}",
-            (share + std, place),
+            (min(share + std, 1.0), place),
             (6, 0),
             textcoords="offset points",
             va="center",
             fontsize=8,
         )
-    ax.set_xlim(0, 1.3 * float((shares + spread).max()))
+    ax.set_xlim(0, 1.3 * float((shares + reach).max()))
     ax.set_yticks(range(len(names)), [plain(study.parameters[name].title) for name in names])
     ax.set_xlabel("share of the importance")
     _explain(ax, [f"best {importance.best} of {importance.trials} trials (PED-ANOVA); ± by bootstrap"])
