@@ -70,6 +70,8 @@ def default_studies(known: Sequence[str]) -> list[str]:
         SpecError: If there is none, or if there are several and none of them is figure2's own.
     """
     own = sorted(name for name in known if name == OWN or name.startswith(f"{OWN}-"))
+    # Scores of the two objectives do not belong beside each other unless somebody asks for it.
+    own = [name for name in own if not name.endswith("-test")] or own
     if own or len(known) == 1:
         return own or list(known)
     if not known:

@@ -123,6 +123,8 @@ def test_without_a_study_it_says_what_makes_one(bench, tmp_path):
 def test_several_studies_have_to_be_chosen_from():
     assert default_studies(["a"]) == ["a"]
     assert default_studies(["a", "figure2-tau", "figure2", "figure20"]) == ["figure2", "figure2-tau"]
+    assert default_studies(["figure2-tau", "figure2-tau-test"]) == ["figure2-tau"]
+    assert default_studies(["figure2-tau-test"]) == ["figure2-tau-test"]
     with pytest.raises(SpecError, match="None of 2 studies is meant by itself") as caught:
         default_studies(["a", "b"])
     assert caught.value.hint == "Name one with --study: a, b."
