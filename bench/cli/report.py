@@ -1,14 +1,14 @@
-"""``bench report``: tables of the board."""
+"""``bench report``: tables of the board, and figure2 by :mod:`bench.cli.report_figure`."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.later import later
 from bench.cli.output import notice, print_text
 from bench.errors import SpecError
 from bench.paths import board_location, home_folder
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from leaderboard.store import Store
 
 PAPER = ("table1", "table2", "table3")
-LATER = ("figure2",)
+FIGURE = "figure2"
+FORMATS = "table, markdown, latex, csv, json or html; of figure2 table, svg, pdf, png, html, csv or json."
 
 
 def check_word(what: str, word: str, known: tuple[str, ...]) -> None:
@@ -42,7 +43,8 @@ def emit(text: str, out: Path | None) -> None:
 
 def report(
     what: Annotated[
-        str, typer.Argument(metavar="[leaderboard|published|table1|table2|table3|figure2]", help="Which table.")
+        str,
+        typer.Argument(metavar="[leaderboard|published|table1|table2|table3|figure2]", help="Which table or figure."),
     ] = "leaderboard",
     protocol: Annotated[
         str | None,
@@ -52,9 +54,7 @@ def report(
             metavar="RULE",
         ),
     ] = None,
-    output: Annotated[
-        str, typer.Option("--format", help="table, markdown, latex, csv, json or html.", metavar="FORMAT")
-    ] = "table",
+    output: Annotated[str, typer.Option("--format", help=FORMATS, metavar="FORMAT")] = "table",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -62,9 +62,23 @@ def report(
             metavar="PATH",
         ),
     ] = None,
+    study: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Study of figure2; may be repeated (default: figure2's own, or the only one).", metavar="NAME"
+        ),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Where figure2's studies are kept, as for `bench search` (default: the results folder).",
+            envvar="BENCH_STUDIES",
+            metavar="PLACE",
+        ),
+    ] = None,
     home: Annotated[Path | None, typer.Option(help="Results folder (BENCH_HOME).", metavar="DIR")] = None,
 ) -> None:
-    """Print the board, a table of the paper beside what was run here, or what others published.
+    """Print the board, a table of the paper beside what was run here, what others published, or the figure of a search.
 
     Systems are ranked within one selection rule, on the whole of ICBHI alone.
 
@@ -72,14 +86,22 @@ def report(
       bench report leaderboard --protocol best-test --format markdown --out board.md
       bench report table3 --format latex
       bench report --format html --out site        # a page with figures; open site/index.html
+      bench report figure2 --format pdf --out figure2.pdf
     """
+    check_word("report", what, ("leaderboard", "published", *PAPER, FIGURE))
+    if what == FIGURE:
+        from bench.cli.report_figure import report_figure
+
+        if protocol is not None:
+            raise SpecError("--protocol is none of figure2's options.", "A study's Scores are those of its objective.")
+        report_figure(home_folder(home), study or (), storage, output, out)
+        return
+    if study or (storage and "BENCH_STUDIES" not in os.environ):
+        raise SpecError(f"--study and --storage are options of figure2, not of {what}.")
     from leaderboard.render import check_format
     from leaderboard.results import RULES
     from leaderboard.store import Store
 
-    check_word("report", what, ("leaderboard", "published", *PAPER, *LATER))
-    if what in LATER:
-        raise later(f"bench report {what}")
     word = protocol or ("best-test" if what in PAPER else "last")
     check_word("protocol", word, RULES)
     check_format(output)

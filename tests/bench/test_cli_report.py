@@ -89,10 +89,6 @@ def test_a_run_stands_beside_the_printed_row_with_its_deviations(home, bench):
     assert "selection rule last" in " ".join(text.split())
 
 
-def test_what_comes_later_says_so(bench):
-    assert "comes with a later version" in bench("report", "figure2", code=2).err
-
-
 def test_the_page_of_the_board_needs_a_folder(home, bench, tmp_path):
     error = bench("report", "--format", "html", "--home", home, code=2).err
     assert "bench report --format html --out DIR" in error

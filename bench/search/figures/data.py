@@ -1,0 +1,373 @@
+"""What the figures of a search show, as plain values read from its Optuna studies.
+
+Only finished trials have a Score here; pruned and failed ones are counted, listed in the tables, and never drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import combinations
+from statistics import stdev
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from bench.errors import SpecError
+from bench.search.figures.importance import Importance, importance_of
+from leaderboard.published.figure2 import PrintedParameter, printed_figure2
+
+FINISHED = TrialState.COMPLETE.name
+LOG_RATIO = 5.0
+"""A list of positive values gets a log axis where its largest is this many times its smallest."""
+TEST = "test"
+
+Value = float | int | str | bool | None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A searched parameter.
+
+    Attributes:
+        name: Its name in the study.
+        symbol: Its sign in the paper, otherwise its name.
+        low: Smallest value of its space; for words the place of the first one, 0.
+        high: Largest value of its space; for words the place of the last one.
+        log: Whether its axis is logarithmic.
+        values: All values of its space where that is a list; empty for a range.
+        words: Whether the values are words, which have places (0, 1, …) instead of sizes.
+        chosen: The value that the paper chose, where it says.
+    """
+
+    name: str
+    symbol: str
+    low: float
+    high: float
+    log: bool = False
+    values: tuple[Value, ...] = ()
+    words: bool = False
+    chosen: float | None = None
+
+    @property
+    def title(self) -> str:
+        """Sign and name."""
+        return self.name if self.symbol == self.name else f"{self.symbol} ({self.name})"
+
+    def number(self, value: Value) -> float:
+        """A value as a number on its axis; the place of a word."""
+        if self.words:
+            return float(self.values.index(value))
+        assert isinstance(value, int | float)
+        return float(value)
+
+    def place(self, value: Value) -> float:
+        """Where a value lies between the space's ends, 0 to 1; halfway where the space is a single value."""
+        low, high, at = self.low, self.high, self.number(value)
+        if self.log:
+            low, high, at = math.log(low), math.log(high), math.log(at)
+        return 0.5 if high == low else (at - low) / (high - low)
+
+    @property
+    def chosen_place(self) -> float | None:
+        """Where the paper's choice lies between the space's ends; None outside of them and where there is none."""
+        inside = self.chosen is not None and self.low <= self.chosen <= self.high
+        return self.place(self.chosen) if inside else None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial.
+
+    Attributes:
+        number: Its number in the study.
+        state: Optuna's name of its state.
+        params: Its parameters.
+        score: What it reached, percent; None unless it is finished.
+        std: Sample standard deviation of the Score over its runs; None with fewer than two.
+        scores: Score of each run: folds times seeds.
+        seeds: Seed of each run, or the seeds.
+        folds: Fold of each run, or the folds.
+        run_ids: Its runs on the board.
+        seconds: What it took.
+        error: Why it failed.
+    """
+
+    number: int
+    state: str
+    params: Mapping[str, Value]
+    score: float | None = None
+    std: float | None = None
+    scores: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = ()
+    folds: tuple[int, ...] = ()
+    run_ids: tuple[str, ...] = ()
+    seconds: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A finished trial in the study's history, and the best Score up to it, percent."""
+
+    number: int
+    score: float
+    best: float
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """One study.
+
+    Attributes:
+        name: The study's name.
+        model: Id of the model.
+        method: Id of the method.
+        objective: ``held-out`` or ``test``.
+        data: What the runs were not made on in full: ``simulated``, or the part of ICBHI; None for all of it.
+        parameters: By name, in the study's order.
+        trials: By number, in every state.
+        source: Its finished trials as Optuna has them, for the importance, which takes a while.
+    """
+
+    name: str
+    model: str
+    method: str
+    objective: str
+    data: str | None
+    parameters: Mapping[str, Parameter]
+    trials: Sequence[Trial]
+    source: Sequence[FrozenTrial] = field(repr=False)
+
+    @cached_property
+    def finished(self) -> list[Trial]:
+        """Finished trials by number."""
+        return [trial for trial in self.trials if trial.score is not None]
+
+    @cached_property
+    def importance(self) -> Importance:
+        """Of its parameters."""
+        return importance_of(self.source)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many trials are in each state that occurs, finished ones first."""
+        found = Counter(trial.state for trial in self.trials)
+        return {state.name: found[state.name] for state in _STATES if found[state.name]}
+
+    @property
+    def best(self) -> Trial | None:
+        """The finished trial with the highest Score, the first of equals."""
+        return max(self.finished, key=_score_of, default=None)
+
+    @cached_property
+    def history(self) -> list[Step]:
+        """Finished trials by number, each with the best Score so far."""
+        steps: list[Step] = []
+        for trial in self.finished:
+            score = _score_of(trial)
+            steps.append(Step(trial.number, score, max(score, steps[-1].best) if steps else score))
+        return steps
+
+    def points(self, *names: str) -> list[Trial]:
+        """Finished trials that have all these parameters."""
+        return [trial for trial in self.finished if all(name in trial.params for name in names)]
+
+    @property
+    def varying(self) -> list[str]:
+        """Parameters with at least two values among the finished trials."""
+        return [name for name in self.parameters if len({trial.params[name] for trial in self.points(name)}) > 1]
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Pairs of varying parameters, those of the largest importance first."""
+        shares = self.importance.shares
+        weight = {pair: sum(shares[name][0] if name in shares else 0.0 for name in pair) for pair in self._pairs}
+        return sorted(self._pairs, key=lambda pair: -weight[pair])
+
+    @property
+    def _pairs(self) -> list[tuple[str, str]]:
+        return list(combinations(self.varying, 2))
+
+    @property
+    def on_a_line(self) -> bool:
+        """Whether one parameter alone varies, a trial for each value: then a line through the Scores has a meaning."""
+        if len(self.varying) != 1:
+            return False
+        values = [trial.params.get(self.varying[0]) for trial in self.finished]
+        return len(set(values)) == len(values)
+
+
+_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
+
+
+def _score_of(trial: Trial) -> float:
+    assert trial.score is not None
+    return trial.score
+
+
+@dataclass(frozen=True)
+class FigureData:
+    """The studies of one figure.
+
+    Attributes:
+        studies: In the order they were named.
+        parameters: Those of all studies by name; an axis reaches over the spaces of all of them.
+    """
+
+    studies: Sequence[StudyData]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The figure as a JSON document: every trial, and whatever is drawn of them."""
+        return {
+            "figure": "figure2",
+            "source": printed_figure2().source,
+            "parameters": [asdict(parameter) for parameter in self.parameters.values()],
+            "studies": [_study_json(study) for study in self.studies],
+        }
+
+
+def _study_json(study: StudyData) -> dict[str, Any]:
+    facts = {name: getattr(study, name) for name in ("name", "model", "method", "objective", "data", "counts")}
+    importance = study.importance
+    shares = {name: {"share": share, "std": std} for name, (share, std) in importance.shares.items()}
+    return {
+        **facts,
+        "tuned_on_test": study.objective == TEST,
+        "best": None if study.best is None else study.best.number,
+        "history": [asdict(step) for step in study.history],
+        "importance": {**asdict(importance), "shares": shares},
+        "pairs": [list(pair) for pair in study.pairs],
+        "trials": [asdict(trial) for trial in study.trials],
+    }
+
+
+# --- out of Optuna ----------------------------------------------------------------------------------------------
+
+
+def figure_of(studies: Sequence[optuna.Study]) -> FigureData:
+    """Read studies.
+
+    Args:
+        studies: Studies of :mod:`bench.search`, which maximise the Score; nothing is written to them.
+
+    Raises:
+        SpecError: If they share a parameter that has numbers in one of them and words in another.
+    """
+    read = [_study(study) for study in studies]
+    names = dict.fromkeys(name for study in read for name in study.parameters)
+    spaces = {name: [study.parameters[name] for study in read if name in study.parameters] for name in names}
+    return FigureData(read, {name: _union(parameters) for name, parameters in spaces.items()})
+
+
+def _study(study: optuna.Study) -> StudyData:
+    request: Mapping[str, Any] = study.user_attrs.get("request", {})
+    frozen = sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number)
+    parameters: dict[str, Parameter] = {}
+    for trial in frozen:
+        for name, distribution in trial.distributions.items():
+            found = _parameter(name, distribution, _printed(name, request))
+            parameters[name] = _union([parameters[name], found]) if name in parameters else found
+    return StudyData(
+        name=study.study_name,
+        model=str(request.get("model", "")),
+        method=str(request.get("method", "")),
+        objective=str(request.get("objective", "held-out")),
+        data="simulated" if request.get("dataset") == "demo" else request.get("partial"),
+        parameters=_in_order(parameters, request),
+        trials=[_trial(trial) for trial in frozen],
+        source=[trial for trial in frozen if _is_finished(trial)],
+    )
+
+
+def _in_order(parameters: Mapping[str, Parameter], request: Mapping[str, Any]) -> dict[str, Parameter]:
+    """Parameters as they were asked for; Optuna does not keep an order in every storage."""
+    asked = [name for name in request.get("params", ()) if name in parameters]
+    return {name: parameters[name] for name in [*asked, *(name for name in parameters if name not in asked)]}
+
+
+def _is_finished(trial: FrozenTrial) -> bool:
+    return trial.state is TrialState.COMPLETE
+
+
+def _trial(trial: FrozenTrial) -> Trial:
+    told = trial.user_attrs
+    scores = tuple(told.get("scores", ()))
+    finished = _is_finished(trial)
+    return Trial(
+        number=trial.number,
+        state=trial.state.name,
+        params=dict(trial.params),
+        score=trial.value if finished else None,
+        std=stdev(scores) if finished and len(scores) > 1 else None,
+        scores=scores,
+        seeds=tuple(told.get("seeds", ())),
+        folds=tuple(told.get("folds", ())),
+        run_ids=tuple(told.get("run_ids", ())),
+        seconds=told.get("seconds"),
+        error=told.get("error"),
+    )
+
+
+# --- spaces -----------------------------------------------------------------------------------------------------
+
+
+def _parameter(name: str, distribution: BaseDistribution, printed: PrintedParameter | None) -> Parameter:
+    symbol, chosen = (printed.symbol, printed.chosen) if printed else (name, None)
+    if isinstance(distribution, FloatDistribution | IntDistribution):
+        return Parameter(
+            name, symbol, float(distribution.low), float(distribution.high), log=distribution.log, chosen=chosen
+        )
+    assert isinstance(distribution, CategoricalDistribution)
+    return _listed(name, symbol, chosen, distribution.choices)
+
+
+def _printed(name: str, request: Mapping[str, Any]) -> PrintedParameter | None:
+    """What the paper says of a parameter: of its method's options alone, whatever else shares a name with them."""
+    figure = printed_figure2()
+    field = request.get("space", {}).get(name, {}).get("field", f"method.{name}")
+    owner, _, option = field.rpartition(".")
+    return figure.parameters.get(option) if (request.get("method"), owner) == (figure.method, "method") else None
+
+
+def _listed(name: str, symbol: str, chosen: float | None, values: Sequence[Value]) -> Parameter:
+    """A space that is a list: numbers keep their sizes, words get places in the list's order."""
+    numbers = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) < len(values):
+        return Parameter(name, symbol, 0.0, len(values) - 1.0, values=tuple(values), words=True)
+    low, high = min(numbers), max(numbers)
+    log = low > 0 and high / low >= LOG_RATIO
+    return Parameter(name, symbol, low, high, log=log, values=tuple(sorted(numbers)), chosen=chosen)
+
+
+def _union(parameters: Sequence[Parameter]) -> Parameter:
+    """The space that holds all of these, which share a name."""
+    first = parameters[0]
+    if all(parameter == first for parameter in parameters):
+        return first
+    if len({parameter.words for parameter in parameters}) > 1:
+        raise SpecError(
+            f"{first.name} is a number in one of the studies and a word in another: they share no axis.",
+            "Report them one by one, each with --study.",
+        )
+    if first.words:
+        words = tuple(dict.fromkeys(value for parameter in parameters for value in parameter.values))
+        return Parameter(first.name, first.symbol, 0.0, len(words) - 1.0, values=words, words=True)
+    listed = all(parameter.values for parameter in parameters)
+    values = {float(value) for parameter in parameters for value in parameter.values if isinstance(value, int | float)}
+    low, high = min(parameter.low for parameter in parameters), max(parameter.high for parameter in parameters)
+    return Parameter(
+        first.name,
+        first.symbol,
+        low,
+        high,
+        log=low > 0 and any(parameter.log for parameter in parameters),
+        values=tuple(sorted(values)) if listed else (),
+        chosen=next((parameter.chosen for parameter in parameters if parameter.chosen is not None), None),
+    )

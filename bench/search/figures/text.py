@@ -1,0 +1,210 @@
+"""Figures of studies for a terminal, and every trial as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from bench.search.figures import words
+from bench.search.figures.data import FigureData, Parameter, StudyData, Trial
+from leaderboard.forms import Column, console, csv_text, grid, number, plain, printed, seeds
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+MOST_VALUES = 12
+"""Values of a parameter that get a line each; more are put together in ranges."""
+RANGES = 8
+BAR = 24
+"""Letters of the longest bar."""
+_PARTS = " ▏▎▍▌▋▊▉█"
+"""A letter's eighths."""
+
+
+def terminal(figure: FigureData, width: int | None = None, colour: bool = False) -> str:
+    """The figure as tables: Score by the values of each parameter, history and importance.
+
+    Args:
+        figure: What to show.
+        width: Columns of the terminal; its own by default.
+        colour: Whether to write colour codes.
+    """
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(words.title(figure), style="bold")]
+    for study in figure.studies:
+        parts += [Text(words.study_line(study)), Text()]
+        for title, table in _grids(study):
+            parts += [Text(title, style="bold"), table]
+    parts += [Text(note) for note in words.notes(figure)]
+    return printed(console(width, colour), parts)
+
+
+def _grids(study: StudyData) -> Iterator[tuple[str, RenderableType]]:
+    """Titles and tables of a study."""
+    if not study.finished:
+        return
+    for parameter in study.parameters.values():
+        if study.points(parameter.name):
+            yield _score_grid(study, parameter)
+    yield "history: trials better than all before them", _history_grid(study)
+    if study.importance.shares:
+        yield words.importance_words(study), _importance_grid(study)
+
+
+def bar(value: float, low: float, high: float, most: int = BAR) -> str:
+    """A bar for a value between two ends: empty at the lower one, ``most`` letters at the upper one."""
+    eighths = round(8 * most * (value - low) / (high - low)) if high > low else 0
+    return "█" * (eighths // 8) + _PARTS[eighths % 8].strip()
+
+
+def _column(head: str, *, words_in_it: bool = False) -> Column:
+    return Column(head, lambda _row: [], number=not words_in_it)
+
+
+def _score_grid(study: StudyData, parameter: Parameter) -> tuple[str, RenderableType]:
+    trials = study.points(parameter.name)
+    values = sorted({parameter.number(trial.params[parameter.name]) for trial in trials})
+    ranges = len(values) > MOST_VALUES
+    groups = _ranges(parameter, trials) if ranges else _values(parameter, trials)
+    means = [fmean(_scores(group)) for _, group in groups]
+    low, high = min(means), max(means)
+    rows = [
+        [
+            label,
+            str(len(group)),
+            words.score_words(group[0]) if len(group) == 1 else number(mean),
+            number(max(_scores(group))),
+            bar(mean, low, high),
+        ]
+        for (label, group), mean in zip(groups, means, strict=True)
+    ]
+    mean_of = "Score" if all(len(group) == 1 for _, group in groups) else "mean Score"
+    heads = [_column(parameter.symbol), _column("trials"), _column(mean_of), _column("best")]
+    title = f"Score against {parameter.title}, percent; bars from {number(low)} to {number(high)}"
+    mark = "; * the paper's choice" if any(label.endswith(" *") for label, _ in groups) else ""
+    return f"{title}{mark}", grid("", [*heads, _column("", words_in_it=True)], rows)
+
+
+def _scores(trials: Sequence[Trial]) -> list[float]:
+    return [trial.score for trial in trials if trial.score is not None]
+
+
+def _values(parameter: Parameter, trials: Sequence[Trial]) -> list[tuple[str, list[Trial]]]:
+    """Trials by value; an asterisk marks the paper's choice."""
+    found: dict[float, list[Trial]] = {}
+    for trial in sorted(trials, key=lambda trial: parameter.number(trial.params[parameter.name])):
+        found.setdefault(parameter.number(trial.params[parameter.name]), []).append(trial)
+    return [
+        (words.value_words(group[0].params[parameter.name]) + " *" * (at == parameter.chosen), group)
+        for at, group in found.items()
+    ]
+
+
+def _ranges(parameter: Parameter, trials: Sequence[Trial]) -> list[tuple[str, list[Trial]]]:
+    """Trials by ranges of equal width on the parameter's axis, without empty ones; a range holds its lower end."""
+    edges = [_value_at(parameter, place / RANGES) for place in range(RANGES + 1)]
+    found: list[list[Trial]] = [[] for _ in range(RANGES)]
+    for trial in trials:
+        found[_range_at(parameter.place(trial.params[parameter.name]))].append(trial)
+    marked = None if parameter.chosen_place is None else _range_at(parameter.chosen_place)
+    return [
+        (f"{edges[place]:.3g} – {edges[place + 1]:.3g}" + " *" * (place == marked), group)
+        for place, group in enumerate(found)
+        if group
+    ]
+
+
+def _range_at(place: float) -> int:
+    return min(int(place * RANGES), RANGES - 1)
+
+
+def _value_at(parameter: Parameter, place: float) -> float:
+    low, high = parameter.low, parameter.high
+    return low * (high / low) ** place if parameter.log else low + (high - low) * place
+
+
+def _history_grid(study: StudyData) -> RenderableType:
+    """The trials that were the best when they finished."""
+    parameters = list(study.parameters.values())
+    trials = {trial.number: trial for trial in study.finished}
+    steps = study.history
+    bettered = [steps[0], *(step for before, step in pairwise(steps) if step.best > before.best)]
+    rows = [
+        [
+            str(step.number),
+            *(_value(trials[step.number], parameter) for parameter in parameters),
+            words.score_words(trials[step.number]),
+        ]
+        for step in bettered
+    ]
+    heads = [_column(head) for head in ("trial", *(parameter.symbol for parameter in parameters), "Score")]
+    return grid("", heads, rows)
+
+
+def _value(trial: Trial, parameter: Parameter) -> str:
+    return words.value_words(trial.params[parameter.name]) if parameter.name in trial.params else "–"
+
+
+def _importance_grid(study: StudyData) -> RenderableType:
+    importance = study.importance
+    rows = [
+        [plain(study.parameters[name].title), f"{share:.2f} ± {std:.2f}", bar(share, 0.0, 1.0)]
+        for name, (share, std) in importance.shares.items()
+    ]
+    heads = [_column("parameter", words_in_it=True), _column("share"), _column("", words_in_it=True)]
+    return grid("", heads, rows)
+
+
+# --- tables of all trials ---------------------------------------------------------------------------------------
+
+
+def trial_rows(study: StudyData) -> tuple[list[str], list[list[str]]]:
+    """Heads and cells of a table of all trials, in every state."""
+    best = {step.number: step.best for step in study.history}
+    parameters = list(study.parameters.values())
+    heads = [
+        "trial",
+        "state",
+        *(parameter.title for parameter in parameters),
+        "Score",
+        "std",
+        "best so far",
+        "seeds",
+        "note",
+    ]
+    rows = [
+        [
+            str(trial.number),
+            words.STATES[trial.state],
+            *(_value(trial, parameter) for parameter in parameters),
+            number(trial.score),
+            number(trial.std),
+            number(best.get(trial.number)),
+            seeds(sorted(set(trial.seeds))) or "–",
+            trial.error or "",
+        ]
+        for trial in study.trials
+    ]
+    return heads, rows
+
+
+def csv(figure: FigureData) -> str:
+    """One line for each trial in every state, numbers in full precision; a parameter's column is ``param.NAME``."""
+    rows = [row for study in figure.studies for row in _csv_rows(study)]
+    fixed = ["study", "objective", "data", "trial", "state"]
+    params = [f"param.{name}" for name in figure.parameters]
+    rest = ["score", "std", "best_so_far", "scores", "seeds", "folds", "run_ids", "seconds", "error"]
+    return csv_text([*fixed, *params, *rest], rows)
+
+
+def _csv_rows(study: StudyData) -> Iterator[dict[str, Any]]:
+    best = {step.number: step.best for step in study.history}
+    for trial in study.trials:
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(trial).items()}
+        params = {f"param.{name}": value for name, value in trial.params.items()}
+        del values["params"]
+        place = {"study": study.name, "objective": study.objective, "data": study.data, "trial": values.pop("number")}
+        yield {**place, **values, **params, "best_so_far": best.get(trial.number)}
