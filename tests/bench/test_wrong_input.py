@@ -115,8 +115,6 @@ def test_no_model_named(place, capsys):
 @pytest.mark.parametrize(
     "words",
     [
-        "search --model ast --method patchmix-cl --param alpha --trials 3",
-        "reproduce figure2 --seeds 1-5",
         "predict 0123 file.wav",
         "report figure2",
     ],
