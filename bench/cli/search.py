@@ -1,27 +1,27 @@
-"""``bench search``: studies of hyper-parameters, and what is known of them."""
+"""``bench search`` and ``bench search resume``: begin a study or go on with one; the grids of Figure 2."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import Plugins, check_format, notice, print_json, print_text
-from bench.errors import InterruptedRunError, RunError, SpecError
+from bench.cli import search_studies
+from bench.cli.output import Plugins, check_format, notice
+from bench.cli.search_output import print_plans
+from bench.cli.search_run import NO_FINALS, SearchRun, finish
+from bench.cli.search_studies import Format, Home, Name, Storage, opened
+from bench.errors import SpecError
 from bench.registry import suggestion
 
 if TYPE_CHECKING:
     from bench.cards import Card
     from bench.recipes import Request
-    from bench.search.finals import Final
     from bench.search.request import StudyRequest
-    from bench.search.storage import Place
     from bench.search.study import Search
     from bench.spec import RunSpec
 
@@ -32,32 +32,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Name = Annotated[str, typer.Argument(help="The study's name; see `bench search list`.")]
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        envvar="BENCH_STUDIES",
-        show_envvar=True,
-        help="postgresql://… or a journal file on a shared disk (default: HOME/studies/NAME.journal).",
-    ),
-]
 Workers = Annotated[int, typer.Option(help="Processes that work on trials side by side, each with its own device.")]
 FinalSeeds = Annotated[str, typer.Option(help="Seeds that the best is trained with in the end: 1-5, or none.")]
 Data = Annotated[
     str | None, typer.Option(help="Folder of the ICBHI data, or `demo` (default: BENCH_DATA or ./data/icbhi).")
 ]
-Home = Annotated[Path | None, typer.Option(help="Results folder (default: BENCH_HOME or ./results).")]
 Cache = Annotated[Path | None, typer.Option(help="Cache folder (default: BENCH_CACHE or the user's).")]
-Format = Annotated[str, typer.Option("--format", help="table or json.")]
 
-NO_FINALS = "none"
-MOST_ROWS = 100
-"""Trials that a terminal gets, the best ones: nobody reads more there, and laying out a row takes a millisecond."""
 FIGURE2 = ("alpha", "tau", "beta")
 
 
 def register(parent: typer.Typer) -> None:
     """Add the group."""
+    search_studies.register(app)
     parent.add_typer(app, name="search")
 
 
@@ -171,7 +158,7 @@ def search(
         pruner=pruner,
         sampler_seed=sampler_seed,
     )
-    run = _Run(
+    run = SearchRun(
         home=home_folder(home),
         storage=storage,
         name=study or default_name(request),
@@ -182,9 +169,9 @@ def search(
     run.check(request)
     target = check_trials(request, trials)
     if dry_run:
-        _print_plans([(run, request, base, target)], output)
+        print_plans([(run, request, base, target)], output)
         return
-    _finish([run.start(request, base.execution(), target)], output)
+    finish([run.start(request, base.execution(), target)], output)
 
 
 def default_name(request: StudyRequest) -> str:
@@ -220,187 +207,6 @@ def _cards(asked: Any) -> dict[str, Card]:
     return {"model": model, "method": method, "frontend": FRONTENDS.card(asked.frontend or model.frontend)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Run:
-    """How a search is run this time."""
-
-    home: Path
-    storage: str | None
-    name: str
-    workers: int
-    final_seeds: Sequence[int]
-    output: str
-
-    @property
-    def place(self) -> Place:
-        from bench.search.storage import Place
-
-        return Place.of(self.storage, self.home, self.name)
-
-    def check(self, request: StudyRequest) -> None:
-        """Refuse what could not be run, before anything is made."""
-        from bench.search.optuna_parts import check_installed
-        from bench.search.storage import check_name
-
-        check_name(self.name)
-        check_installed(request)
-        if not 1 <= self.workers <= 1024:
-            raise SpecError(f"--workers is {self.workers}, but must be at least 1.")
-        if self.workers > 1 and self.place.one_writer:
-            raise SpecError(
-                f"SQLite takes one worker at a time, but --workers is {self.workers}.",
-                "Leave --storage out (a journal file serves many workers), or use PostgreSQL.",
-            )
-
-    def start(self, request: StudyRequest, execution: Mapping[str, Any], target: int) -> _Done:
-        """Make or open the study, and work on it."""
-        from bench.search.study import make_study
-
-        with self.place.only_user():
-            return self.go_on(make_study(self.place, self.name, request, execution, target), execution)
-
-    def go_on(self, study: Search, execution: Mapping[str, Any]) -> _Done:
-        """Do the trials that are missing, then the final runs."""
-        from bench.search.workers import Crew
-
-        done = sum(trial.state.is_finished() for trial in study.trials)
-        notice(
-            f"study {study.name}: {study.target} trials in all, {done} done; "
-            f"objective: {_objective(study.request.objective)}; {study.place}"
-        )
-        try:
-            if not _is_over(study):
-                Crew(study, self.home, execution, self.workers, notice).run()
-            finals = self._finals(study, execution)
-        except InterruptedRunError as error:
-            raise InterruptedRunError(error.message, f"Go on with: {self._resume_command()}") from error
-        return _Done(study, well=self._is_well(study, finals))
-
-    @staticmethod
-    def _is_well(study: Search, finals: Sequence[Final]) -> bool:
-        return not any(final.error for final in finals) and (study.best is not None or not _is_over(study))
-
-    def _finals(self, study: Search, execution: Mapping[str, Any]) -> list[Final]:
-        from bench.search.finals import train_best
-        from bench.search.study import cards_of
-
-        if not self.final_seeds:
-            return []
-        if not _is_over(study):
-            notice(f"other workers are at trials of this study; when they are done: bench search resume {study.name}")
-            return []
-        if study.best is None:
-            notice("no trial was completed, so that there is nothing to train in the end")
-            return []
-        return train_best(study, self.home, execution, cards_of(study.request), self.final_seeds, notice)
-
-    def _resume_command(self) -> str:
-        import os
-        import shlex
-
-        words = ["bench", "search", "resume", self.name, "--workers", str(self.workers), "--home", str(self.home)]
-        seeds = ",".join(map(str, self.final_seeds)) or NO_FINALS
-        words += [] if seeds == "1,2,3,4,5" else ["--final-seeds", seeds]
-        if self.storage is not None and "BENCH_STUDIES" not in os.environ:
-            words += ["--storage", str(self.place)]
-        return shlex.join(words)
-
-
-@dataclass(frozen=True)
-class _Done:
-    """A study when its workers have gone, and whether all is well: something was completed, no final run failed."""
-
-    study: Search
-    well: bool
-
-
-def _finish(done: Sequence[_Done], output: str) -> None:
-    """Print studies; the exit code says whether all is well."""
-    if output == "json":
-        from bench.search.study import describe
-
-        documents = [describe(item.study) for item in done]
-        print_json(documents if len(documents) > 1 else documents[0])
-    else:
-        for item in done:
-            _print_study(item.study, output)
-    if not all(item.well for item in done):
-        raise typer.Exit(RunError.exit_code)
-
-
-def _is_over(study: Search) -> bool:
-    from bench.search.finals import is_over
-
-    return is_over(study)
-
-
-@app.command("list")
-def list_studies(storage: Storage = None, output: Format = "table", home: Home = None) -> None:
-    """List the studies of the results folder, or of a storage.
-
-    Example: bench search list
-    """
-    from bench.paths import home_folder
-    from bench.search.storage import places_in
-    from bench.search.study import studies_in, summary
-
-    check_format(output)
-    rows = [summary(study) for study in studies_in(places_in(storage, home_folder(home)))]
-    if output == "json":
-        print_json(rows)
-        return
-    if not rows:
-        print_text("There is no study yet.")
-        return
-    heads = ("study", "model", "method", "params", "objective", "trials", "best")
-    cells = [
-        [
-            row["study"],
-            row["model"],
-            row["method"],
-            ", ".join(row["params"]),
-            "TEST SET" if row["objective"] == "test" else row["objective"],
-            _counts(row),
-            _score(row["best"]),
-        ]
-        for row in rows
-    ]
-    _print_grid("studies", heads, cells, numbers=("best",))
-
-
-@app.command("show")
-def show(name: Name, storage: Storage = None, output: Format = "table", home: Home = None) -> None:
-    """Show a study: what was asked for, what it cost, its best and all its trials.
-
-    Example: bench search show ast-patchmix-cl-alpha-tau-beta --format json
-    """
-    check_format(output)
-    _print_study(_opened(name, storage, home), output)
-
-
-@app.command("best")
-def best(name: Name, storage: Storage = None, output: Format = "table", home: Home = None) -> None:
-    """Show the best trial of a study and its parameters; `bench search resume` trains them on the whole training part.
-
-    Example: bench search best ast-patchmix-cl-alpha-tau-beta
-    """
-    from bench.search.study import describe_trial
-
-    check_format(output)
-    study = _opened(name, storage, home)
-    found = study.best
-    if found is None:
-        raise SpecError(
-            f"The study '{name}' has no complete trial yet.", f"`bench search show {name}` shows its trials."
-        )
-    if output == "json":
-        print_json({"study": study.name, "objective": study.request.objective, **describe_trial(found)})
-        return
-    print_text(f"trial {found.number}: Score {found.value:.2f}, {_judged_on(study)}")
-    for key, value in found.params.items():
-        print_text(f"{key}: {value}")
-
-
 @app.command("resume")
 def resume(
     name: Name,
@@ -426,7 +232,7 @@ def resume(
     from bench.search.request import base_spec, check_trials
 
     check_format(output)
-    run = _Run(
+    run = SearchRun(
         home=home_folder(home),
         storage=storage,
         name=name,
@@ -434,7 +240,7 @@ def resume(
         final_seeds=_final_seeds(final_seeds),
         output=output,
     )
-    study = _opened(name, storage, home)
+    study = opened(name, storage, home)
     run.check(study.request)
     execution = _execution(study, data, cache_folder(cache), processes, device, plugin)
     target = check_trials(study.request, study.target if trials is None else trials)
@@ -442,7 +248,7 @@ def resume(
     with study.place.only_user():
         study.running_on(execution, target)
         done = run.go_on(study, execution)
-    _finish([done], output)
+    finish([done], output)
 
 
 def _execution(
@@ -499,36 +305,6 @@ def _check_runnable(spec: RunSpec) -> None:
     check_spec(spec)
 
 
-@app.command("delete")
-def delete(
-    name: Name,
-    storage: Storage = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    home: Home = None,
-) -> None:
-    """Delete a study; its runs stay, in their folders and on the board.
-
-    Example: bench search delete ast-patchmix-cl-alpha-tau-beta --yes
-    """
-    from bench.search.study import delete_study
-
-    study = _opened(name, storage, home)
-    if not yes:
-        if not sys.stdin.isatty():
-            raise SpecError(f"Deleting '{name}' with its {len(study.trials)} trials needs --yes.")
-        typer.confirm(f"Delete the study '{name}' with its {len(study.trials)} trials?", abort=True, err=True)
-    delete_study(study)
-    notice(f"deleted the study {name}; its runs stay")
-
-
-def _opened(name: str, storage: str | None, home: Path | None) -> Search:
-    from bench.paths import home_folder
-    from bench.search.storage import Place, check_name
-    from bench.search.study import open_study
-
-    return open_study(Place.of(storage, home_folder(home), check_name(name)), name)
-
-
 # --- Figure 2 ---------------------------------------------------------------------------------------------------
 
 
@@ -576,7 +352,7 @@ def reproduce_figure2(
             base, space, objective=objective, folds=1, seeds=chosen, sampler="grid", pruner=None, sampler_seed=1
         )
         study = f"figure2-{name}" + ("-test" if objective == "test" else "")
-        run = _Run(home=home, storage=None, name=study, workers=workers, final_seeds=[], output=output)
+        run = SearchRun(home=home, storage=None, name=study, workers=workers, final_seeds=[], output=output)
         run.check(request)
         target = check_trials(request, None)
         if dry_run:
@@ -584,130 +360,6 @@ def reproduce_figure2(
         else:
             done.append(run.start(request, base.execution(), target))
     if dry_run:
-        _print_plans(plans, output)
+        print_plans(plans, output)
     else:
-        _finish(done, output)
-
-
-# --- what is printed --------------------------------------------------------------------------------------------
-
-
-def _objective(objective: str) -> str:
-    return "TUNED ON THE TEST SET" if objective == "test" else "held-out training patients"
-
-
-def _score(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
-
-
-def _counts(row: Mapping[str, Any]) -> str:
-    names = {"complete": "complete", "pruned": "pruned", "fail": "failed", "running": "running", "waiting": "waiting"}
-    told = ", ".join(f"{row['counts'][key]} {word}" for key, word in names.items() if row["counts"][key])
-    return f"{row['trials']} of {row['target']}" + (f" ({told})" if told else "")
-
-
-_Plan = tuple[_Run, "StudyRequest", "RunSpec", int]
-
-
-def _print_plans(plans: Sequence[_Plan], output: str) -> None:
-    if output == "json":
-        documents = [
-            {"study": run.name, "trials": target, "storage": str(run.place), "request": request.to_json()}
-            for run, request, _, target in plans
-        ]
-        print_json(documents if len(documents) > 1 else documents[0])
-        return
-    for plan in plans:
-        _print_plan(*plan)
-
-
-def _print_plan(run: _Run, request: StudyRequest, base: RunSpec, target: int) -> None:
-    facts = {
-        "study": run.name,
-        "storage": str(run.place),
-        "objective": _objective(request.objective),
-        "trials": str(target),
-        "runs of a trial": str(len(request.seeds) * request.folds),
-        "epochs of a run": str(base.epochs),
-        "sampler, pruner": f"{request.sampler}, {request.pruner}",
-        "workers": str(run.workers),
-        **{f"space of {dimension.name}": str(dimension) for dimension in request.space},
-    }
-    for name, value in facts.items():
-        print_text(f"{name}: {value}")
-
-
-def _print_study(study: Search, output: str) -> None:
-    from bench.search.study import describe
-
-    document = describe(study)
-    if output == "json":
-        print_json(document)
-        return
-    names = list(document["request"]["params"])
-    heads = ("trial", "state", *names, "Score", "seconds", "run", "why")
-    cells = [
-        [
-            str(trial["number"]),
-            trial["state"].lower(),
-            *(_value(trial["params"].get(name)) for name in names),
-            _score(trial["value"]),
-            "–" if trial["seconds"] is None else f"{trial['seconds']:.1f}",
-            trial["run_id"] or "–",
-            trial["error"] or trial["pruned"] or "",
-        ]
-        for trial in _shown(document["trials"])
-    ]
-    title = f"study {study.name}: {_objective(study.request.objective)}"
-    if len(cells) < len(document["trials"]):
-        title += f" (the best {len(cells)} of {len(document['trials'])} trials; all with --format json)"
-    _print_grid(title, heads, cells, numbers=("Score", "seconds"))
-    for line in _summary_lines(study, document):
-        print_text(line)
-
-
-def _shown(trials: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """The trials by number; of very many the best, the best first."""
-    if len(trials) <= MOST_ROWS:
-        return trials
-    complete = [trial for trial in trials if trial["state"] == "COMPLETE"]
-    return sorted(complete, key=lambda trial: (-trial["value"], trial["number"]))[:MOST_ROWS]
-
-
-def _value(value: Any) -> str:
-    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _summary_lines(study: Search, document: Mapping[str, Any]) -> list[str]:
-    spent, found = document["budget"], document["best"]
-    counts = {"complete": spent["complete"], "pruned": spent["pruned"], "failed": spent["fail"]}
-    told = ", ".join(f"{count} {name}" for name, count in counts.items())
-    space = "; ".join(f"{name} {text}" for name, text in spent["space"].items())
-    lines = [
-        f"Budget: {spent['trials']} of {document['target']} trials ({told}), {spent['gpu_hours']:.2f} GPU hours, "
-        f"{spent['cpu_hours']:.2f} CPU hours. Space: {space}.",
-    ]
-    if found is not None:
-        params = ", ".join(f"{name} {_value(value)}" for name, value in found["params"].items())
-        lines.append(f"Best: trial {found['number']}, {params}: Score {found['value']:.2f}, {_judged_on(study)}.")
-    if document["final"]:
-        lines.append("Its final runs are on the board: bench report leaderboard")
-    return lines
-
-
-def _judged_on(study: Search) -> str:
-    request = study.request
-    if request.objective == "test":
-        return "last epoch, on the TEST SET"
-    where = f"{request.folds} folds of" if request.folds > 1 else "a fifth of"
-    return f"last epoch, on {where} the training patients"
-
-
-def _print_grid(title: str, heads: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[str]) -> None:
-    from leaderboard.forms import Column, console, grid, plain, printed
-
-    columns = [
-        Column(head, lambda row: [], number=head in numbers, wrap=head in ("study", "why", "params")) for head in heads
-    ]
-    rows = [[plain(cell) for cell in row] for row in cells]
-    print_text(printed(console(None, sys.stdout.isatty()), [grid(title, columns, rows)]))
+        finish(done, output)

@@ -1,0 +1,137 @@
+"""How a search is run by a command: its study, its workers, its final runs, and how all of that ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from bench.cli.output import notice, print_json
+from bench.cli.search_output import objective_words, print_study
+from bench.errors import InterruptedRunError, RunError, SpecError
+
+if TYPE_CHECKING:
+    from bench.search.finals import Final
+    from bench.search.request import StudyRequest
+    from bench.search.storage import Place
+    from bench.search.study import Search
+
+NO_FINALS = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRun:
+    """How a search is run this time."""
+
+    home: Path
+    storage: str | None
+    name: str
+    workers: int
+    final_seeds: Sequence[int]
+    output: str
+
+    @property
+    def place(self) -> Place:
+        """Where its study is kept."""
+        from bench.search.storage import Place
+
+        return Place.of(self.storage, self.home, self.name)
+
+    def check(self, request: StudyRequest) -> None:
+        """Refuse what could not be run, before anything is made."""
+        from bench.search.optuna_parts import check_installed
+        from bench.search.storage import check_name
+
+        check_name(self.name)
+        check_installed(request)
+        if not 1 <= self.workers <= 1024:
+            raise SpecError(f"--workers is {self.workers}, but must be at least 1.")
+        if self.workers > 1 and self.place.one_writer:
+            raise SpecError(
+                f"SQLite takes one worker at a time, but --workers is {self.workers}.",
+                "Leave --storage out (a journal file serves many workers), or use PostgreSQL.",
+            )
+
+    def start(self, request: StudyRequest, execution: Mapping[str, Any], target: int) -> Done:
+        """Make or open the study, and work on it."""
+        from bench.search.study import make_study
+
+        with self.place.only_user():
+            return self.go_on(make_study(self.place, self.name, request, execution, target), execution)
+
+    def go_on(self, study: Search, execution: Mapping[str, Any]) -> Done:
+        """Do the trials that are missing, then the final runs."""
+        from bench.search.workers import Crew
+
+        done = sum(trial.state.is_finished() for trial in study.trials)
+        notice(
+            f"study {study.name}: {study.target} trials in all, {done} done; "
+            f"objective: {objective_words(study.request.objective)}; {study.place}"
+        )
+        try:
+            if not _is_over(study):
+                Crew(study, self.home, execution, self.workers, notice).run()
+            finals = self._finals(study, execution)
+        except InterruptedRunError as error:
+            raise InterruptedRunError(error.message, f"Go on with: {self._resume_command()}") from error
+        return Done(study, well=self._is_well(study, finals))
+
+    @staticmethod
+    def _is_well(study: Search, finals: Sequence[Final]) -> bool:
+        return not any(final.error for final in finals) and (study.best is not None or not _is_over(study))
+
+    def _finals(self, study: Search, execution: Mapping[str, Any]) -> list[Final]:
+        from bench.search.finals import train_best
+        from bench.search.study import cards_of
+
+        if not self.final_seeds:
+            return []
+        if not _is_over(study):
+            notice(f"other workers are at trials of this study; when they are done: bench search resume {study.name}")
+            return []
+        if study.best is None:
+            notice("no trial was completed, so that there is nothing to train in the end")
+            return []
+        return train_best(study, self.home, execution, cards_of(study.request), self.final_seeds, notice)
+
+    def _resume_command(self) -> str:
+        import os
+        import shlex
+
+        words = ["bench", "search", "resume", self.name, "--workers", str(self.workers), "--home", str(self.home)]
+        seeds = ",".join(map(str, self.final_seeds)) or NO_FINALS
+        words += [] if seeds == "1,2,3,4,5" else ["--final-seeds", seeds]
+        if self.storage is not None and "BENCH_STUDIES" not in os.environ:
+            words += ["--storage", str(self.place)]
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A study when its workers have gone, and whether all is well: something was completed, no final run failed."""
+
+    study: Search
+    well: bool
+
+
+def finish(done: Sequence[Done], output: str) -> None:
+    """Print studies; the exit code says whether all is well."""
+    if output == "json":
+        from bench.search.study import describe
+
+        documents = [describe(item.study) for item in done]
+        print_json(documents if len(documents) > 1 else documents[0])
+    else:
+        for item in done:
+            print_study(item.study, output)
+    if not all(item.well for item in done):
+        raise typer.Exit(RunError.exit_code)
+
+
+def _is_over(study: Search) -> bool:
+    from bench.search.finals import is_over
+
+    return is_over(study)
