@@ -35,7 +35,7 @@ def count_words(row: Mapping[str, Any]) -> str:
     return f"{row['trials']} of {row['target']}" + (f" ({told})" if told else "")
 
 
-_Plan = tuple[SearchRun, "StudyRequest", "RunSpec", int]
+_Plan = tuple["SearchRun", "StudyRequest", "RunSpec", int]
 
 
 def print_plans(plans: Sequence[_Plan], output: str) -> None:
