@@ -39,13 +39,15 @@ def run_data() -> Any:
     import numpy as np
 
     from bench.data.bank import FeatureBank
+    from bench.data.icbhi import Cycle
     from bench.engine.data import RunData
 
     rng = np.random.default_rng(0)
     rows = STEPS * BATCH + TEST
     labels = np.arange(rows) % 4
     features = (rng.standard_normal((rows, *SHAPE)) + labels[:, None, None] / 4).astype(np.float32)
-    bank = FeatureBank(features, (), labels, Path("features.npy"))
+    cycles = tuple(Cycle("recording", row, row, row + 1, int(label)) for row, label in enumerate(labels))
+    bank = FeatureBank(features, cycles, labels, Path("features.npy"))
     train, test = np.arange(STEPS * BATCH), np.arange(STEPS * BATCH, rows)
     return RunData(bank=bank, train=train, val=train[:0], test=test, recordings={})
 
