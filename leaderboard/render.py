@@ -255,7 +255,7 @@ def _terminal(table: Table, width: int | None, colour: bool) -> str:
 
     screen = console(width, colour)
     if not table.sections:
-        return printed(screen, [Text("The board is empty.")])
+        return printed(screen, [Text(plain(text)) for text in ("The board is empty.", *table.notes)])
     parts: list[RenderableType] = [_rich_section(section, screen.width) for section in table.sections]
     return printed(screen, [*parts, Text(_caption(table), style="dim"), *[Text(plain(note)) for note in table.notes]])
 

@@ -119,7 +119,7 @@ def _board(_what: str, store: Store, rule: Rule, output: str, colour: bool) -> s
     from leaderboard.tables import leaderboard_table
 
     table = leaderboard_table(store, rule)
-    if not table.sections:
+    if not table.sections and not table.notes:
         notice(f"The board {store} holds no run yet; `bench run --model ast --method patchmix-cl` makes one.")
     return render(table, output, colour=colour)
 

@@ -188,7 +188,7 @@ def test_a_run_that_diverges_is_stored_as_failed(bench, place, tmp_path):
     assert json.loads(result.read_text())["status"] == "failed"
 
 
-EPOCHS = 60
+EPOCHS = 40
 
 
 def wait_for_state(process, home: Path, epoch: int) -> None:

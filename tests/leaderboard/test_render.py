@@ -97,6 +97,8 @@ def test_an_empty_board_says_so():
     assert "The board is empty." in render(table, "markdown")
     assert json.loads(render(table, "json"))["sections"] == []
     assert render(table, "csv") == "table,protocol,section,ranked\n"
+    with_trials = Table("leaderboard", "last", [], ["Runs of search trials, never ranked: 24."])
+    assert render(with_trials, "table", width=80).splitlines()[1] == "Runs of search trials, never ranked: 24."
 
 
 def nasty_table():

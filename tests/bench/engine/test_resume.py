@@ -56,19 +56,20 @@ def test_kill_9_in_the_middle_of_an_epoch(small_data, small_cache, tmp_path, uni
     same_numbers(document, uninterrupted)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_the_state_between_two_steps(small_data, small_cache, tmp_path, uninterrupted, number):
+def test_signals_save_the_state_between_two_steps(small_data, small_cache, tmp_path, uninterrupted):
+    """SIGTERM, later Ctrl-C, then the rest."""
     env = environment(tmp_path, small_cache)
     words = ["run", *RUN, "--data", str(small_data)]
-    with start(*words, env=env) as process:
-        wait_for_state(process, tmp_path, 2)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "the state is saved" in err
-    assert "Go on with: " in err
-    assert "bench run --model ast" in err
-    assert "Traceback" not in err
+    for number, epoch in ((signal.SIGTERM, 2), (signal.SIGINT, 10)):
+        with start(*words, env=env) as process:
+            wait_for_state(process, tmp_path, epoch)
+            process.send_signal(number)
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 130, err
+        assert "the state is saved" in err
+        assert "Go on with: " in err
+        assert "bench run --model ast" in err
+        assert "Traceback" not in err
     same_numbers(bench_json(*words, env=env), uninterrupted)
 
 
