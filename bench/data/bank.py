@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.frontends import FRONTENDS, FrontEnd, PieceFrontEnd
+from bench.data.frontends import FRONTENDS, FrontEnd, PieceOptions
 from bench.errors import DataError, StoreError
 from bench.options import build_options
 from bench.provenance import usable_cores
@@ -117,17 +117,17 @@ def recording_features(
         DataError: If the audio cannot be read, or a cycle holds no sample of it.
         SpecError: For an unknown front-end or option.
     """
-    built = _source(frontend, options).build()
-    return _compute(recording, built), _rows([recording], built)[0]
+    source = _source(frontend, options)
+    return _compute(recording, source.build()), _rows([recording], source.options)[0]
 
 
-def _rows(recordings: Sequence[Recording], frontend: FrontEnd) -> list[tuple[Cycle, ...]]:
+def _rows(recordings: Sequence[Recording], options: Any) -> list[tuple[Cycle, ...]]:
     """The cycle of each row of some recordings: itself, or as often as the front-end makes pieces of it."""
-    if not isinstance(frontend, PieceFrontEnd):
+    if not isinstance(options, PieceOptions):
         return [recording.cycles for recording in recordings]
     found = []
     for recording in recordings:
-        counts = frontend.pieces([cycle.end - cycle.start for cycle in recording.cycles])
+        counts = options.pieces([cycle.end - cycle.start for cycle in recording.cycles])
         pairs = zip(recording.cycles, counts, strict=True)
         found.append(tuple(cycle for cycle, count in pairs for _ in range(count)))
     return found
@@ -175,7 +175,7 @@ def prepare_bank(
     if not dataset.cycles:
         raise DataError(f"The data below {dataset.root} holds no annotated cycle.", "Run `bench data verify`.")
     source = _source(frontend, options)
-    rows = _rows(dataset.recordings, source.build())
+    rows = _rows(dataset.recordings, source.options)
     identity = _identity(dataset, source, rows)
     cycles = tuple(cycle for part in rows for cycle in part)
     folder = cache / "features" / _key(identity)

@@ -13,7 +13,7 @@ from bench.registry import Registry
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FRONTENDS", "ASTFrontEndOptions", "BatchFrontEnd", "FrontEnd", "PieceFrontEnd", "SCLFrontEndOptions"]
+__all__ = ["FRONTENDS", "ASTFrontEndOptions", "BatchFrontEnd", "FrontEnd", "PieceOptions", "SCLFrontEndOptions"]
 
 
 class FrontEnd(Protocol):
@@ -48,11 +48,14 @@ class FrontEnd(Protocol):
 
 
 @runtime_checkable
-class PieceFrontEnd(FrontEnd, Protocol):
-    """A front-end that cuts a cycle into pieces: each is a row in training, and a cycle's scores are their means."""
+class PieceOptions(Protocol):
+    """Options of a front-end that cuts cycles into pieces: each is a row in training, a cycle's scores are their means.
+
+    They say it, as they say the shape, because a bank that is there is opened without the front-end and its torch.
+    """
 
     def pieces(self, seconds: Sequence[float]) -> list[int]:
-        """How many pieces cycles become; ``features`` gives those of the first cycle first.
+        """How many pieces cycles become; the front-end's ``features`` gives those of the first cycle first.
 
         Args:
             seconds: Annotated duration of each cycle.

@@ -33,6 +33,9 @@ class Options:
     def shape(self):
         return SHAPE
 
+    def pieces(self, seconds):
+        return [max(1, round(length / PIECE + 0.25)) for length in seconds]
+
 
 class Pieces:
     """Pieces of 0.4 s, the last one what is left; each holds its mean level."""
@@ -40,10 +43,7 @@ class Pieces:
     shape = property(lambda self: SHAPE)
 
     def __init__(self, options):
-        pass
-
-    def pieces(self, seconds):
-        return [max(1, round(length / PIECE + 0.25)) for length in seconds]
+        self.pieces = options.pieces
 
     def features(self, wave, rate, spans, *, name="the recording"):
         rows = []
