@@ -107,8 +107,8 @@ def _told(said: str) -> BenchError | None:
 def main() -> int:
     """Launch the spec on the standard input; the exit code is that of its error."""
     from bench.cli.output import notice
-    from bench.engine.processes import die_with_parent
     from bench.launch import launch
+    from bench.lifetimes import die_with_parent
 
     die_with_parent()
     home, wish = Path(sys.argv[1]), sys.argv[2]

@@ -4,8 +4,8 @@ A bank lies in ``<cache>/features/<key>/``: ``features.npy`` (rows, frames, mels
 is written last and says what the file holds. The key is a hash of the data's fingerprint and of the front-end's id,
 version and options, so a bank never goes stale.
 
-Threads compute recordings side by side and write them straight to their place in a temporary file. One process
-prepares a bank at a time (the lock dies with it); a second one waits and opens the result.
+Helper processes compute recordings side by side and write them straight to their place in a temporary file. One
+process prepares a bank at a time (the lock dies with it); a second one waits and opens the result.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ import dataclasses
 import hashlib
 import json
 import math
+import multiprocessing
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing, contextmanager
+import signal
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.frontends import FRONTENDS, FrontEnd, PieceOptions
-from bench.errors import DataError, StoreError
+from bench.errors import DataError, RunError, StoreError
+from bench.lifetimes import die_with_parent
 from bench.options import build_options
 from bench.provenance import usable_cores
 from leaderboard.files import atomic_path, exclusive_lock, write_json
@@ -170,6 +174,7 @@ def prepare_bank(
     Raises:
         DataError: If audio cannot be read, there is no cycle, or one holds no sample of its recording.
         SpecError: For an unknown front-end or option.
+        RunError: If a helper process was killed.
         StoreError: If the cache cannot be written or the disk is full; nothing is left behind.
     """
     if not dataset.cycles:
@@ -275,32 +280,46 @@ def _fill(job: Job, frontend: FrontEnd, path: Path) -> None:
         os.posix_fadvise(stream.fileno(), job.offset, features.nbytes, os.POSIX_FADV_DONTNEED)
 
 
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Let each operation of torch use one thread: recordings are what runs side by side."""
+_helper: tuple[FrontEnd, Path] | None = None
+"""In a helper process: the front-end and the file that it writes to."""
+
+
+def _become_helper(frontend: FrontEnd, path: Path) -> None:
     import torch
 
-    before = torch.get_num_threads()
+    global _helper
+    _helper = frontend, path
+    die_with_parent()
+    # A Ctrl-C of the terminal reaches the helpers too: it is the parent that answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Recordings are what runs side by side. Besides, OpenMP's threads do not outlive a fork.
     torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+
+
+def _help(job: Job) -> None:
+    assert _helper is not None
+    _fill(job, *_helper)
 
 
 def _run(jobs: Sequence[Job], source: Source, path: Path, workers: int) -> Generator[None]:
     """Compute jobs side by side; yields once per finished job.
 
-    Threads do as well as processes here, because torch and NumPy let go of the interpreter while they compute, and
-    they start at once, where a process would import torch for longer than its share of the work takes.
+    Helpers are forks, as those of torch's data loader are: torch is there already, where a fresh process would import
+    it for longer than its share of the work takes. Threads would hand the interpreter to one another at each of some
+    forty short operations per cycle (measured: a third slower).
     """
-    with _one_torch_thread(), ThreadPoolExecutor(workers, thread_name_prefix="features") as pool:
-        frontend = source.build()
-        running = [pool.submit(_fill, job, frontend, path) for job in jobs]
-        try:
-            for finished in as_completed(running):
-                finished.result()
-                yield
-        finally:
-            # After an error or Ctrl-C, recordings that nobody has begun are left alone.
-            pool.shutdown(cancel_futures=True)
+    pool = ProcessPoolExecutor(
+        min(workers, len(jobs)), multiprocessing.get_context("fork"), _become_helper, (source.build(), path)
+    )
+    try:
+        for finished in as_completed([pool.submit(_help, job) for job in jobs]):
+            finished.result()
+            yield
+    except BrokenProcessPool as error:
+        raise RunError(
+            "A process that computed features was killed, perhaps for want of memory.", "Run the command again."
+        ) from error
+    finally:
+        # After an error or Ctrl-C, recordings that nobody has begun are left alone.
+        pool.shutdown(cancel_futures=True)

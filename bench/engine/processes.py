@@ -7,7 +7,6 @@ their parent, however it ends. Whether the run is done is read from its result, 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -25,14 +24,6 @@ from bench.errors import BenchError, InterruptedRunError, RunError
 
 GRACE_SECONDS = 60.0
 """How long the others may take to end after one process ended with an error."""
-
-PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """Ask the kernel (Linux) to kill this process when its parent ends, even by kill -9."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _environment(rank: int, processes: int, store: Path, threads: int) -> dict[str, str]:

@@ -70,7 +70,7 @@ def error_file(folder: Path, rank: int) -> Path:
 
 def main() -> None:
     """Run one rank of a group and report an error through a file: exit codes of a group cannot be trusted."""
-    from bench.engine.processes import die_with_parent
+    from bench.lifetimes import die_with_parent
 
     die_with_parent()
     folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])

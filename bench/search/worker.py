@@ -78,7 +78,7 @@ def _tell(event: Mapping[str, Any]) -> None:
 def main() -> int:
     """Work on the study that the standard input names; the exit code is that of what ended the worker."""
     from bench.cli.output import notice
-    from bench.engine.processes import die_with_parent
+    from bench.lifetimes import die_with_parent
 
     die_with_parent()
     stop = Stop()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
 import os
 import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from bench.data.frontends import FRONTENDS
 from bench.data.frontends.ast import ASTFrontEnd
 from bench.data.icbhi import Cycle, Dataset, Recording
 from bench.data.samples import read_samples
-from bench.errors import DataError, SpecError, StoreError
+from bench.errors import DataError, RunError, SpecError, StoreError
 
 ROOT = Path(__file__).resolve().parents[3]
 OPTIONS = {"seconds": 1.0}
@@ -247,10 +247,6 @@ def test_of_two_processes_at_once_one_computes(dataset, tmp_path, cache):
     assert files_below(cache) == ["bank.json", "features.npy", "lock"]
 
 
-def feature_threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("features")]
-
-
 @pytest.mark.parametrize("workers", [2, 3, 9])
 def test_workers_side_by_side_give_the_same_bank(dataset, cache, tmp_path, workers):
     steps = []
@@ -258,11 +254,11 @@ def test_workers_side_by_side_give_the_same_bank(dataset, cache, tmp_path, worke
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
     alone = prepare_bank(dataset, "ast", OPTIONS, tmp_path / "other", workers=1)
     np.testing.assert_array_equal(shared.features, alone.features)
-    assert feature_threads() == []
+    assert multiprocessing.active_children() == []
 
 
 def test_recordings_are_computed_at_the_same_time(dataset, cache, monkeypatch):
-    meeting, fill = threading.Barrier(2, timeout=60), bank_module._fill
+    meeting, fill = multiprocessing.get_context("fork").Barrier(2, timeout=60), bank_module._fill
 
     def meet_and_fill(*job):
         meeting.wait()
@@ -272,13 +268,41 @@ def test_recordings_are_computed_at_the_same_time(dataset, cache, monkeypatch):
     assert len(prepare_bank(dataset, "ast", OPTIONS, cache, workers=2).features) == 14
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_helper_is_a_run_error_and_leaves_nothing(dataset, cache, monkeypatch, workers):
+    parent, fill = os.getpid(), bank_module._fill
+
+    def die_at_the_third(job, *rest):
+        assert os.getpid() != parent
+        if job.recording.name.startswith("103"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        fill(job, *rest)
+
+    monkeypatch.setattr(bank_module, "_fill", die_at_the_third)
+    with pytest.raises(RunError, match="computed features was killed"):
+        prepare_bank(dataset, "ast", OPTIONS, cache, workers=workers)
+    assert multiprocessing.active_children() == []
+    assert files_below(cache) == ["lock"]
+
+
+def test_a_ctrl_c_of_the_terminal_is_the_parents_to_answer(dataset, cache, monkeypatch):
+    fill = bank_module._fill
+
+    def hear_it_and_fill(*job):
+        os.kill(os.getpid(), signal.SIGINT)
+        fill(*job)
+
+    monkeypatch.setattr(bank_module, "_fill", hear_it_and_fill)
+    assert len(prepare_bank(dataset, "ast", OPTIONS, cache, workers=2).features) == 14
+
+
 def test_an_interruption_ends_the_workers_and_leaves_nothing(dataset, cache):
     def interrupt(done, total):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         prepare_bank(dataset, "ast", OPTIONS, cache, workers=2, on_progress=interrupt)
-    assert feature_threads() == []
+    assert multiprocessing.active_children() == []
     assert files_below(cache) == ["lock"]
 
 
