@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 FORMATS = ("table", "markdown", "latex", "csv", "json", "html")
-MOST_ROWS = 100
-"""Systems of a section that a terminal gets: nobody reads more there, and laying out a row takes a millisecond."""
+MOST_ROWS: Mapping[str, int] = {"systems": 100, "runs": 1000}
+"""Rows of a section that a terminal gets, by kind: nobody reads more there, and laying out one takes a millisecond."""
 WIDE = 124
 """Columns of a terminal from which mean and deviation share a line."""
 
@@ -263,11 +263,12 @@ def _terminal(table: Table, width: int | None, colour: bool) -> str:
 def _rich_section(section: Section, width: int) -> RenderableType:
     columns = _columns(section, width)
     gap = "\u00a0" if width >= WIDE else "\n"
-    shown = _shown(section, MOST_ROWS if section.kind == "systems" else None)
+    most = MOST_ROWS.get(section.kind, len(section.rows))
+    shown = _shown(section, most)
     rows = [[_cells(column, row, gap if column.number else "\n") for column in columns] for row in shown]
     title = section.title
-    if section.kind == "systems" and len(section.rows) > MOST_ROWS:
-        title += f" (first {MOST_ROWS} of {len(section.rows)}; all with --format csv or json)"
+    if len(section.rows) > most:
+        title += f" (first {most} of {len(section.rows)}; all with --format csv or json)"
     return grid(title, columns, rows)
 
 

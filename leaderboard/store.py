@@ -202,12 +202,17 @@ class Store:
     @collector_paused()
     def runs(self) -> list[BoardRun]:
         """All runs with their metrics, oldest first."""
-        names = [attribute.name for attribute in fields(BoardRun) if attribute.name != "metrics"]
-        columns = [getattr(schema.Run, name) for name in names]
+        names = [attribute.name for attribute in fields(BoardRun) if attribute.name not in ("metrics", "spec")]
+        columns = [getattr(schema.Run, name) for name in (*names, "seed")]
         with self.session() as session:
             connection = session.connection()  # plain rows: the ORM would take as long again
-            rows = connection.execute(sa.select(*columns).order_by(schema.Run.created, schema.Run.run_id)).all()
-            found = {row[0]: BoardRun(*row) for row in rows}
+            specs = _specs_of_systems(connection)
+            found = {}
+            for *values, seed in connection.execute(
+                sa.select(*columns).order_by(schema.Run.created, schema.Run.run_id)
+            ).all():
+                row = dict(zip(names, values, strict=True))
+                found[row["run_id"]] = BoardRun(**row, spec={**specs[row["system"]], "seed": seed})
             place = [getattr(schema.MetricRow, name) for name in ("run_id", "rule", "judged", *_NUMBERS)]
             for run_id, rule, judged, *numbers in connection.execute(sa.select(*place)).all():
                 found[run_id].metrics.setdefault(rule, {})[judged] = dict(zip(_NUMBERS, numbers, strict=True))
@@ -332,6 +337,14 @@ class Store:
         """Metrics of a run under a rule, by judged, computed from its stored predictions; raises as those do."""
         cycles, scores = self.predictions(text, rule)
         return score_cycles(cycles.labels, scores)
+
+
+def _specs_of_systems(connection: sa.Connection) -> dict[str, dict[str, Any]]:
+    """The spec of one run of each system: the others differ from it in the seed alone, and reading JSON takes time."""
+    runs = schema.Run
+    firsts = sa.select(sa.func.min(runs.run_id)).group_by(runs.system)
+    rows = connection.execute(sa.select(runs.system, runs.spec).where(runs.run_id.in_(firsts)))
+    return {row.system: row.spec for row in rows}
 
 
 def _suggest(text: str, ids: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 import sqlalchemy as sa
-from board_runs import write_run
+from board_runs import multiply, write_run
 
 from leaderboard.breakdown import counts_of
 from leaderboard.paper_tables import paper_table
@@ -201,16 +201,7 @@ def test_a_part_of_the_set_is_never_compared_with_print(tmp_path):
 def test_a_table_of_a_large_board_is_quick(tmp_path, own_system):
     """10,000 runs, all of them candidates for the same two rows of Table 3."""
     store, _ = board(tmp_path, run())
-    system = "printf('%064x', i)" if own_system else "printf('%064x', i / 5)"
-    with store.session(write=True) as session:
-        connection = session.connection().connection.dbapi_connection
-        for table in ("runs", "metrics", "predictions"):
-            info = connection.execute(f"PRAGMA table_info({table})")
-            columns = {row[1]: {"run_id": "printf('%016x', i)", "system": system}.get(row[1], row[1]) for row in info}
-            connection.execute(
-                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) "
-                f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM {table}, n"
-            )
+    multiply(store, 10_000, seeds=1 if own_system else 5)
     start = time.process_time()
     rows = rows_of(store, "table3")
     assert time.process_time() - start < 1.0
