@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import resource
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from cli_runs import SMALL_AST, bench, bench_json, environment
 
+from bench.cli import main
 from bench.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +58,19 @@ def test_help_answers_in_half_a_second():
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(took) < 0.5, took
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)]
+)
+def test_threads_do_not_wait_awake_for_long_unless_the_user_says_so(monkeypatch, given, expected):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, given.get(name, ""))
+        if name not in given:
+            monkeypatch.delenv(name)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert os.environ.get("GOMP_SPINCOUNT") == expected
 
 
 def plain_help(*words):
