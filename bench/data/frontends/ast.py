@@ -115,8 +115,10 @@ class Workspace:
 
     def __init__(self, samples: int) -> None:
         self.cycle = torch.empty(samples)
-        self.differences = torch.zeros(samples)
-        self.frames = torch.zeros(1 + (samples - FRAME_LENGTH) // FRAME_SHIFT, FFT_SIZE)
+        self.differences = torch.empty(samples)
+        self.differences[0] = 0
+        self.frames = torch.empty(1 + (samples - FRAME_LENGTH) // FRAME_SHIFT, FFT_SIZE)
+        self.frames[:, FRAME_LENGTH:] = 0
 
 
 def _windowed_frames(wave: Tensor, count: int, work: Workspace) -> Tensor:
