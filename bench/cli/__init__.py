@@ -8,7 +8,9 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import signal
 import sys
+import threading
 
 import typer
 
@@ -75,6 +77,15 @@ def _share_cores() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
+def _end_well() -> None:
+    """Let SIGTERM, a scheduler's or a supervisor's, end a command as Ctrl-C does: nothing half-written stays behind.
+
+    A training that is under way answers both signals itself, and saves its state.
+    """
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the contract's code.
 
@@ -82,6 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: Words after ``bench``; the process's own by default.
     """
     _share_cores()
+    _end_well()
     words = sys.argv[1:] if arguments is None else arguments
     try:
         app(args=words, prog_name="bench")

@@ -290,9 +290,9 @@ def _become_helper(frontend: FrontEnd, path: Path) -> None:
     global _helper
     _helper = frontend, path
     die_with_parent()
-    # A Ctrl-C of the terminal reaches the helpers too: it is the parent that answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # A terminal's Ctrl-C and a scheduler's SIGTERM reach the helpers too: it is the parent that answers them.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     # Recordings are what runs side by side. Besides, OpenMP's threads do not outlive a fork.
     torch.set_num_threads(1)
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -241,3 +245,39 @@ def test_fetch_needs_the_server_for_what_is_missing(bench, data):
     code, _, err = bench("data", "fetch", "--data", data, "--base-url", "http://127.0.0.1:9/")
     assert code == 3
     assert "Cannot reach http://127.0.0.1:9/ICBHI_final_database.zip" in err
+
+
+SLOW_PREPARE = """
+import os, sys, time
+from bench.cli import main
+from bench.data import bank
+
+def fill(*_):
+    os.write(1, b"computing\\n")
+    time.sleep(2)
+
+bank._fill = fill
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_prepare_leaves_nothing_half_written(data, tmp_path, number):
+    words = ["data", "prepare", "--data", str(data), "--allow-partial", "--cache", str(tmp_path / "cache")]
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW_PREPARE, *words],
+        cwd=Path(__file__).resolve().parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "computing\n"
+        assert list((tmp_path / "cache").rglob("*.tmp"))
+        # As a terminal does, or a scheduler: to the whole group.
+        os.killpg(process.pid, number)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert "Traceback" not in told
+    assert {path.name for path in (tmp_path / "cache" / "features").rglob("*") if path.is_file()} == {"lock"}

@@ -285,11 +285,12 @@ def test_a_killed_helper_is_a_run_error_and_leaves_nothing(dataset, cache, monke
     assert files_below(cache) == ["lock"]
 
 
-def test_a_ctrl_c_of_the_terminal_is_the_parents_to_answer(dataset, cache, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_is_the_parents_to_answer(dataset, cache, monkeypatch, number):
     fill = bank_module._fill
 
     def hear_it_and_fill(*job):
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
         fill(*job)
 
     monkeypatch.setattr(bank_module, "_fill", hear_it_and_fill)
