@@ -274,7 +274,9 @@ def _fill(job: Job, frontend: FrontEnd, path: Path) -> None:
     features = _compute(job.recording, frontend)
     with path.open("r+b") as stream:
         stream.seek(job.offset)
-        stream.write(features.numpy().data)
+        # Row by row: the kernel lets one process at a time write to a file, and others wait awake for it.
+        for row in features.numpy():
+            stream.write(row.data)
         stream.flush()
         # Linux begins to write these pages to the disk now, so that the final sync finds little left to do.
         os.posix_fadvise(stream.fileno(), job.offset, features.nbytes, os.POSIX_FADV_DONTNEED)
