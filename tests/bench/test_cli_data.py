@@ -248,9 +248,12 @@ def test_fetch_needs_the_server_for_what_is_missing(bench, data):
 
 
 SLOW_PREPARE = """
-import os, sys, time
+import os, signal, sys, time
 from bench.cli import main
 from bench.data import bank
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def fill(*_):
     os.write(1, b"computing\\n")
