@@ -59,10 +59,13 @@ def _decode(path: Path, header: WavHeader) -> NDArray[np.float32]:
 
 def _decode_24_bits(path: Path, header: WavHeader) -> NDArray[np.float32]:
     """Read each sample as the upper three bytes of a four-byte integer that starts one byte before it."""
-    raw = np.fromfile(path, np.uint8, 3 * header.frames + 1, offset=header.offset - 1)
-    wide: NDArray[np.int32] = np.ndarray((header.frames,), "<i4", raw.data, strides=(3,))
     wave = np.empty(header.frames, np.float32)
-    for start in range(0, header.frames, PIECE):
-        piece = slice(start, start + PIECE)
-        np.multiply(wide[piece] >> 8, np.float32(2**-23), out=wave[piece], dtype=np.float32, casting="unsafe")
+    raw = np.empty(1 + 3 * PIECE, np.uint8)
+    wide: NDArray[np.int32] = np.ndarray((PIECE,), "<i4", raw.data, strides=(3,))
+    with path.open("rb") as stream:
+        stream.seek(header.offset)
+        for piece in np.split(wave, range(PIECE, len(wave), PIECE)):
+            if stream.readinto(raw[1 : 1 + 3 * len(piece)].data) < 3 * len(piece):
+                raise ValueError("became shorter while it was read")
+            np.multiply(wide[: len(piece)] >> 8, np.float32(2**-23), out=piece, dtype=np.float32, casting="unsafe")
     return wave

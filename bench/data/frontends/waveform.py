@@ -114,13 +114,27 @@ def resample_recording(wave: Tensor, rate: int) -> Tensor:
     filters = resampler(rate)
     length = -(-wave.numel() * SAMPLE_RATE // rate)
     rows = -(-length // filters.outputs)
-    padding = rows * filters.inputs + filters.margin - wave.numel()
-    padded = functional.pad(wave, (filters.margin, padding))
     result = torch.empty(rows, filters.outputs)
-    for band in filters.bands:
-        seen = padded.as_strided((rows, len(band.kernel)), (filters.inputs, 1), filters.margin + band.first)
-        torch.mm(seen, band.kernel, out=result[:, band.outputs])
+    # Rows that read beyond an end see a padded copy of that end; the others see the recording itself.
+    first = min(rows, -(-filters.margin // filters.inputs))
+    last = max(first, min(rows, (wave.numel() - filters.margin) // filters.inputs))
+    beyond = rows * filters.inputs + filters.margin - wave.numel()
+    begin = functional.pad(wave[: first * filters.inputs + filters.margin], (filters.margin, max(beyond, 0)))
+    end = functional.pad(wave[max(0, last * filters.inputs - filters.margin) :], (0, max(beyond, 0)))
+    _filter_rows(filters, begin, filters.margin, result[:first])
+    _filter_rows(filters, wave, first * filters.inputs, result[first:last])
+    _filter_rows(filters, end, filters.margin, result[last:])
     return result.view(-1)[:length]
+
+
+def _filter_rows(filters: Resampler, wave: Tensor, origin: int, out: Tensor) -> None:
+    """Make some rows of outputs; the first of them begins at the sample ``origin`` of a waveform."""
+    if not len(out):  # a short recording is all ends
+        return
+    start = wave.storage_offset() + origin
+    for band in filters.bands:
+        seen = wave.as_strided((len(out), len(band.kernel)), (filters.inputs, 1), start + band.first)
+        torch.mm(seen, band.kernel, out=out[:, band.outputs])
 
 
 @functools.lru_cache(maxsize=4)

@@ -191,6 +191,10 @@ def breath(seconds, rate, seed=0):
         (10000, 12345),
         (4000, 4000),
         (4000, 5),
+        (44100, 3),
+        (44100, 441),
+        (44100, 460),
+        (44100, 901),
         (48000, 50001),
         (11025, 9999),
         (16000, 99),
@@ -202,6 +206,13 @@ def test_resampling_equals_torchaudio(rate, count):
     got = resample_recording(wave, rate)
     assert got.shape == expected.shape
     torch.testing.assert_close(got, expected, atol=3e-7, rtol=0)
+
+
+@pytest.mark.parametrize("rate", [44100, 4000])
+def test_a_piece_of_a_recording_is_resampled_as_its_copy(rate):
+    wave = breath(1.0, rate)
+    for piece in (wave[7:3000], wave[1:2], wave[-30:]):
+        assert torch.equal(resample_recording(piece, rate), resample_recording(piece.clone(), rate))
 
 
 def test_resampling_works_for_a_rate_without_a_common_divisor():
