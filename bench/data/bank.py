@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.frontends import FRONTENDS, FrontEnd, PieceOptions
-from bench.errors import DataError, RunError, StoreError
+from bench.errors import DataError, RunError, SpecError, StoreError
 from bench.lifetimes import die_with_parent
 from bench.options import build_options
 from bench.provenance import usable_cores
@@ -93,10 +93,12 @@ class Job:
     Attributes:
         recording: The recording.
         offset: Byte of the file at which its spectrograms begin.
+        rows: How many it becomes.
     """
 
     recording: Recording
     offset: int
+    rows: int
 
 
 def _source(frontend: str, options: Mapping[str, Any]) -> Source:
@@ -173,7 +175,7 @@ def prepare_bank(
 
     Raises:
         DataError: If audio cannot be read, there is no cycle, or one holds no sample of its recording.
-        SpecError: For an unknown front-end or option.
+        SpecError: For an unknown front-end or option, or a front-end that does not return what it says.
         RunError: If a helper process was killed.
         StoreError: If the cache cannot be written or the disk is full; nothing is left behind.
     """
@@ -264,18 +266,25 @@ def _lay_out(path: Path, shape: tuple[int, ...], recordings: Sequence[Recording]
         os.posix_fallocate(stream.fileno(), offset, shape[0] * size)
     jobs = []
     for recording, count in zip(recordings, rows, strict=True):
-        jobs.append(Job(recording, offset))
+        jobs.append(Job(recording, offset, count))
         offset += count * size
     return jobs
 
 
 def _fill(job: Job, frontend: FrontEnd, path: Path) -> None:
     """Compute a recording and write it to its place."""
-    features = _compute(job.recording, frontend)
+    features = _compute(job.recording, frontend).numpy()
+    needed = (job.rows, *frontend.shape)
+    if features.shape != needed or features.dtype != np.float32:
+        # Written all the same, they would run into the place of another recording.
+        raise SpecError(
+            f"The front-end made {features.dtype} {features.shape} of {job.recording.name}, not float32 {needed}.",
+            "Its features() must return what its options and shape say.",
+        )
     with path.open("r+b") as stream:
         stream.seek(job.offset)
         # Row by row: the kernel lets one process at a time write to a file, and others wait awake for it.
-        for row in features.numpy():
+        for row in np.ascontiguousarray(features):
             stream.write(row.data)
         stream.flush()
         # Linux begins to write these pages to the disk now, so that the final sync finds little left to do.

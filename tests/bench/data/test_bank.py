@@ -381,6 +381,31 @@ def test_an_error_beside_other_work_keeps_its_words(dataset, cache, broken):
     assert files_below(cache) == ["lock"]
 
 
+@pytest.mark.parametrize(
+    ("change", "made"),
+    [
+        (lambda features: features[1:], r"float32 \(3, 98, 128\)"),
+        (lambda features: features.double(), r"float64 \(4, 98, 128\)"),
+        (lambda features: features.transpose(1, 2), r"float32 \(4, 128, 98\)"),
+    ],
+)
+def test_a_front_end_that_returns_something_else_is_refused(dataset, cache, monkeypatch, change, made):
+    compute = bank_module._compute
+    monkeypatch.setattr(bank_module, "_compute", lambda *job: change(compute(*job)))
+    with pytest.raises(SpecError, match=made + r" of 101_.*, not float32 \(4, 98, 128\)"):
+        prepare_bank(replace(dataset, recordings=dataset.recordings[:1]), "ast", OPTIONS, cache)
+    assert files_below(cache) == ["lock"]
+
+
+def test_features_that_do_not_lie_in_order_are_written_in_order(dataset, cache, tmp_path, monkeypatch):
+    plain = np.array(prepare_bank(dataset, "ast", OPTIONS, tmp_path / "plain").features)
+    compute = bank_module._compute
+    monkeypatch.setattr(
+        bank_module, "_compute", lambda *job: compute(*job).transpose(1, 2).contiguous().transpose(1, 2)
+    )
+    np.testing.assert_array_equal(prepare_bank(dataset, "ast", OPTIONS, cache).features, plain)
+
+
 def test_a_recording_without_audio_is_refused(dataset):
     with pytest.raises(DataError, match=r"101_.* has no audio"):
         recording_features(replace(dataset.recordings[0], audio=None), "ast", {})
