@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -48,3 +49,11 @@ def bench(*words: str, env: dict[str, str], code: int | None = 0, timeout: float
 def bench_json(*words: str, env: dict[str, str], code: int = 0, timeout: float = 300) -> Any:
     """Run ``bench … --format json`` and read its document."""
     return json.loads(bench(*words, "--format", "json", env=env, code=code, timeout=timeout).stdout)
+
+
+def cpu_seconds(*words: str) -> tuple[float, str]:
+    """Run ``bench``; what it takes on an idle machine, also when other tests run beside it, and what it printed."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = bench(*words, env=dict(os.environ))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
