@@ -1,18 +1,77 @@
-"""Files that are never half-written, and locks that die with their process."""
+"""Files that are never half-written: made beside their place, synced, renamed.
+
+New files have the permissions that the user's umask leaves (``0o666 & ~umask``), and folders with a default access
+list or a group bit pass those on: nothing is changed afterwards, so that mounts which refuse ``chmod`` serve too.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import glob
+import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterator
+import re
+import secrets
+import socket
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from leaderboard.errors import StoreError
+from leaderboard.locks import exclusive_lock
+
+__all__ = [
+    "advice",
+    "atomic_path",
+    "exclusive_lock",
+    "new_file",
+    "sweep",
+    "sync_file",
+    "sync_folder",
+    "sync_tree",
+    "temporary_name",
+    "write_json",
+]
+
+ABANDONED_SECONDS = 24 * 3600
+"""After this long a temporary file of another machine's process counts as left behind."""
+
+_TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.tmp.*", re.DOTALL)
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+def advice(error: OSError) -> str:
+    """What to do about a file that cannot be written, by the system's reason."""
+    if error.errno in _FULL:
+        return "Free space there or choose another folder."
+    if error.errno in _FORBIDDEN:
+        return "Choose a folder that this user can write, or ask its owner for the right to."
+    return "Check the disk, or choose another folder."
+
+
+def _machine() -> str:
+    """Eight characters for this machine; a container has its own, since its process ids are not this machine's."""
+    try:
+        processes = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        processes = ""
+    return hashlib.sha256(f"{socket.gethostname()} {processes}".encode()).hexdigest()[:8]
+
+
+def temporary_name(target: Path) -> Path:
+    """A new name beside ``target`` that says which process made it, so that :func:`sweep` knows when it is left."""
+    # Long names leave room for the rest: a name has 255 bytes at most.
+    stem = os.fsdecode(os.fsencode(target.name)[:180])
+    return target.with_name(f".{stem}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def new_file(path: Path) -> None:
+    """Make an empty file that must not be there yet, with the permissions that the umask leaves."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
 
 
 @contextlib.contextmanager
@@ -25,23 +84,48 @@ def atomic_path(target: Path) -> Iterator[Path]:
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
+        name = temporary_name(target)
+        new_file(name)
+        temporary = name
         yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.chmod(0o644)
+        sync_file(temporary)
         temporary.replace(target)
+        sync_folder(target.parent)
     except OSError as error:
-        raise StoreError(
-            f"Cannot write {target}: {error.strerror or error}.", "Free space there or choose another folder."
-        ) from error
+        raise StoreError(f"Cannot write {target}: {error.strerror or error}.", advice(error)) from error
     finally:
         if temporary is not None:
             # A database under the temporary name has files of its own beside it.
             for leftover in temporary.parent.glob(f"{glob.escape(temporary.name)}*"):
                 leftover.unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Have the content of a file on the disk before anything that refers to it."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Have the names in a folder on the disk; file systems that cannot do that for a folder are left alone."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Have every file below a folder, and their names, on the disk."""
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            sync_folder(path)
+        elif path.is_file():
+            sync_file(path)
+    sync_folder(folder)
 
 
 def write_json(target: Path, document: Any) -> None:
@@ -50,34 +134,39 @@ def write_json(target: Path, document: Any) -> None:
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-@contextlib.contextmanager
-def exclusive_lock(path: Path, on_wait: Callable[[str], None] | None = None) -> Iterator[IO[str]]:
-    """Hold a lock on a file; the kernel frees it when the process ends, however it ends.
+def sweep(folder: Path) -> list[Path]:
+    """Remove what killed processes left of files that they were writing in a folder (not below it).
 
-    Args:
-        path: The lock file; it is made, and stays.
-        on_wait: Called once with what the holder wrote (its process id) if somebody else holds the lock.
+    Files of processes that live stay. So do those of other machines, until they are a day old.
 
-    Raises:
-        StoreError: If the lock file cannot be made.
+    Returns:
+        What was removed.
     """
+    removed = []
+    for path in folder.glob(".*.tmp*") if folder.is_dir() else ():
+        found = _TEMPORARY.fullmatch(path.name)
+        if found is None or path.is_dir() or not _abandoned(path, found["machine"], int(found["process"])):
+            continue
+        with contextlib.suppress(OSError):
+            path.unlink()
+            removed.append(path)
+    return removed
+
+
+def _abandoned(path: Path, machine: str, process: int) -> bool:
+    if machine == _machine() and not _alive(process):
+        return True
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"Cannot write {path}: {error.strerror or error}.", "Choose a folder that can be written."
-        ) from error
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if on_wait is not None:
-                stream.seek(0)
-                on_wait(stream.read().strip())
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        stream.seek(0)
-        stream.truncate()
-        stream.write(f"process {os.getpid()}\n")
-        stream.flush()
-        yield stream
+        return time.time() - path.lstat().st_mtime > ABANDONED_SECONDS
+    except OSError:
+        return False
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

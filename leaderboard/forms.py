@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from leaderboard.text import plain
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
@@ -30,11 +32,6 @@ class Column:
     share: int | None = None
     wrap: bool = False
     least: int = 0
-
-
-def plain(text: object) -> str:
-    """Text on one line, without control characters."""
-    return "".join(character if character.isprintable() else "?" for character in str(text))
 
 
 def number(value: float | None, sign: str = "") -> str:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from leaderboard.forms import Column, plain
+from leaderboard.forms import Column
+from leaderboard.text import plain
 
 PACKAGES = "% \\usepackage{booktabs}"
 

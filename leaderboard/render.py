@@ -16,13 +16,13 @@ from leaderboard.forms import (
     grid,
     markdown_grid,
     number,
-    plain,
     printed,
     seeds,
 )
 from leaderboard.metrics import CLASSES, JUDGED
 from leaderboard.results import EpochRow, ResultDocument, kind_of
 from leaderboard.tables import Row, Section, Table, flat
+from leaderboard.text import plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

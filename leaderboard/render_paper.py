@@ -15,13 +15,13 @@ from leaderboard.forms import (
     grid,
     markdown_grid,
     number,
-    plain,
     printed,
     seeds,
 )
 from leaderboard.paper_tables import FULL, PaperTable, Row
 from leaderboard.render import check_format
 from leaderboard.tables import flat
+from leaderboard.text import plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

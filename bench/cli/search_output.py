@@ -137,7 +137,8 @@ def judged_on(study: Search) -> str:
 
 def print_grid(title: str, heads: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[str]) -> None:
     """Print cells as a table; those under ``numbers`` stand to the right."""
-    from leaderboard.forms import Column, console, grid, plain, printed
+    from leaderboard.forms import Column, console, grid, printed
+    from leaderboard.text import plain
 
     columns = [
         Column(head, lambda row: [], number=head in numbers, wrap=head in ("study", "why", "params")) for head in heads

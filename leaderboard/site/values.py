@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from leaderboard.forms import plain, seeds
+from leaderboard.forms import seeds
 from leaderboard.metrics import CLASSES, JUDGED
 from leaderboard.render import system_lines
 from leaderboard.results import RULES, Rule
@@ -14,6 +14,7 @@ from leaderboard.site.data import PARTS, RATES, REFERENCE, Board, Lens, Row, Sys
 from leaderboard.site.downloads import command, run_file
 from leaderboard.store import BoardRun
 from leaderboard.tables import SIMULATED, flat
+from leaderboard.text import plain
 
 COLUMNS = ("rank", "tie_group", "cycles", "patients")
 NUMBERS = ("sp", "sp_std", "se", "se_std", "score", "score_std")

@@ -8,10 +8,11 @@ import pytest
 from board_runs import document, spec, write_run
 
 from leaderboard.errors import ResultError
-from leaderboard.forms import plain, seeds
+from leaderboard.forms import seeds
 from leaderboard.render import FORMATS, render, run_table
 from leaderboard.store import Store
 from leaderboard.tables import Section, Table, leaderboard_table, runs_table
+from leaderboard.text import plain
 
 NASTY = "[bold red]x[/] :smile: | `y` <b>z</b>\x1b[31m\n*w*"
 

@@ -26,7 +26,7 @@ from matplotlib.tri import Triangulation
 
 from bench.search.figures import words
 from bench.search.figures.data import FigureData, Parameter, StudyData, Trial
-from leaderboard.forms import plain
+from leaderboard.text import plain
 
 Format = Literal["svg", "pdf", "png"]
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.search.figures import words
 from bench.search.figures.data import FigureData, Parameter, StudyData, Trial
-from leaderboard.forms import Column, console, csv_text, grid, number, plain, printed, seeds
+from leaderboard.forms import Column, console, csv_text, grid, number, printed, seeds
+from leaderboard.text import plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

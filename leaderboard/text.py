@@ -1,0 +1,81 @@
+"""Text from outside: how it is shown on one line, cut to a length, and read as a number.
+
+Names, file names and messages of other programs may hold control characters (which a terminal would obey), and digits
+of other scripts (which Python's ``int`` and ``float`` would take). Everything that prints such text or reads numbers
+from it goes through here.
+"""
+
+from __future__ import annotations
+
+import re
+
+ECHO_LIMIT = 80
+"""Characters of a user's word that a message repeats."""
+
+LARGEST_WHOLE = 2**63 - 1
+"""The largest whole number that a database column, a JSON reader and an array index hold alike (64 bits, signed)."""
+
+_JOINERS = frozenset("\u200c\u200d")
+"""Invisible, but part of a word: between the parts of an emoji, or between letters of a script that joins them."""
+
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+def plain(text: object) -> str:
+    """Text on one line, without control characters.
+
+    Spaces of any kind (the no-break space too) become a space. What a terminal or a page could obey (escape sequences,
+    characters that turn the direction of writing, halves of surrogate pairs) becomes a question mark.
+    """
+    return "".join(_shown(character) for character in str(text))
+
+
+def _shown(character: str) -> str:
+    if character.isprintable() or character in _JOINERS:
+        return character
+    # Zs, the separators between words: no-break space and its like are not "printable" in Python's sense.
+    return " " if character.isspace() and ord(character) >= 0xA0 and character not in "\u2028\u2029" else "?"
+
+
+def echoed(text: object, limit: int = ECHO_LIMIT) -> str:
+    """Text as a message repeats it: on one line, without control characters, cut with an ellipsis.
+
+    Args:
+        text: A user's word, a cell, a file's content.
+        limit: Characters at most.
+    """
+    line = plain(str(text)[: limit + 1])
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def whole_number(text: str) -> int:
+    """Read a whole number from text: ASCII digits with an optional sign, within 64 bits.
+
+    Raises:
+        ValueError: For anything else that ``int`` would take (``1_0``, digits of other scripts) and beyond 64 bits.
+    """
+    word = text.strip(" \t\r\n")
+    # Twenty characters hold every such number; the conversion of millions of digits would take minutes.
+    if not _WHOLE.fullmatch(word) or len(word.lstrip("+-0")) > 19:
+        raise ValueError(f"'{echoed(text)}' is no whole number")
+    value = int(word)
+    if not -LARGEST_WHOLE - 1 <= value <= LARGEST_WHOLE:
+        raise ValueError(f"'{echoed(text)}' is beyond 64 bits")
+    return value
+
+
+def decimal_number(text: str) -> float:
+    """Read a number from text: ASCII digits, a point, an exponent. The result is finite.
+
+    Raises:
+        ValueError: For anything else that ``float`` would take: ``1_0``, digits of other scripts, ``nan``, ``inf``,
+            numbers too large for 64 bits.
+    """
+    word = text.strip(" \t\r\n")
+    if not _DECIMAL.fullmatch(word):
+        raise ValueError(f"'{echoed(text)}' is no number")
+    value = float(word)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"'{echoed(text)}' is too large")
+    return value

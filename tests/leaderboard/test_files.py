@@ -1,0 +1,159 @@
+"""Files that are never half-written, their permissions, what killed processes leave, and locks without flock."""
+
+import errno
+import fcntl
+import json
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from leaderboard import files, locks
+from leaderboard.errors import StoreError
+from leaderboard.files import advice, atomic_path, exclusive_lock, sweep, temporary_name, write_json
+
+
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600), (0o027, 0o640)])
+def test_a_new_file_has_what_the_umask_leaves(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        write_json(tmp_path / "a.json", {"x": 1})
+    finally:
+        os.umask(before)
+    assert mode_of(tmp_path / "a.json") == mode
+    assert json.loads((tmp_path / "a.json").read_text()) == {"x": 1}
+
+
+def test_a_mount_that_refuses_chmod_serves(tmp_path, monkeypatch):
+    def refused(*_args, **_kwargs):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    for name in ("chmod", "fchmod", "lchmod"):
+        monkeypatch.setattr(os, name, refused, raising=False)
+    monkeypatch.setattr(Path, "chmod", refused)
+    write_json(tmp_path / "a.json", [1])
+    assert (tmp_path / "a.json").is_file()
+
+
+def test_what_cannot_be_written_leaves_nothing_and_keeps_the_old_file(tmp_path):
+    target = tmp_path / "a.json"
+    write_json(target, "old")
+
+    def fill_the_disk():
+        with atomic_path(target) as path:
+            path.write_text("half")
+            path.with_name(path.name + "-wal").write_text("beside")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(StoreError, match=r"Cannot write .*a\.json: No space left"):
+        fill_the_disk()
+    assert json.loads(target.read_text()) == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "Free space"),
+        (errno.EDQUOT, "Free space"),
+        (errno.EACCES, "can write"),
+        (errno.EROFS, "can write"),
+    ],
+)
+def test_advice_fits_the_reason(number, words):
+    assert words in advice(OSError(number, os.strerror(number)))
+    assert "Free space" not in advice(OSError(errno.EPERM, "x"))
+
+
+def test_long_names_of_any_bytes_can_be_written(tmp_path):
+    for name in ("n" * 250, os.fsdecode(b"caf\xe9-" + b"x" * 200), "ж" * 120):
+        write_json(tmp_path / name, 1)
+        assert (tmp_path / name).read_text().strip() == "1"
+
+
+def test_the_next_start_sweeps_what_killed_processes_left(tmp_path):
+    script = (
+        "import os, sys; from pathlib import Path; from leaderboard.files import atomic_path\n"
+        f"with atomic_path(Path({str(tmp_path / 'model.safetensors')!r})) as path:\n"
+        "    path.write_bytes(b'x' * 1000); os.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == -9
+    (left,) = tmp_path.iterdir()
+    with atomic_path(tmp_path / "mine") as mine:
+        mine.write_text("under way")
+        assert sweep(tmp_path) == [left], "only what the dead process left"
+        assert mine.is_file()
+
+
+def test_another_machines_temporary_stays_for_a_day(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "_machine", lambda: "00000000")
+        other = temporary_name(tmp_path / "a")
+    other.write_text("x")
+    assert sweep(tmp_path) == []
+    day = time.time() - files.ABANDONED_SECONDS - 10
+    os.utime(other, (day, day))
+    assert sweep(tmp_path) == [other]
+
+
+def test_files_of_the_user_are_never_swept(tmp_path):
+    for name in (".notes.tmp", "a.tmp", ".x.12-34.tmp", ".vimrc"):
+        (tmp_path / name).write_text("mine")
+        os.utime(tmp_path / name, (0, 0))
+    assert sweep(tmp_path) == []
+    assert sweep(tmp_path / "nowhere") == []
+
+
+def hold(path, flock_fails):
+    """A process that takes the lock, says so, and holds it until it is killed."""
+    script = (
+        "import fcntl, sys, time; from pathlib import Path; from leaderboard.locks import exclusive_lock\n"
+        f"if {flock_fails}:\n"
+        "    def refused(*a): raise OSError(38, 'Function not implemented')\n"
+        "    fcntl.flock = refused\n"
+        f"with exclusive_lock(Path({str(path)!r})):\n    print('held', flush=True); time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, 0])
+def test_a_killed_holders_lock_is_free(tmp_path, monkeypatch, number):
+    path = tmp_path / "lock"
+    holder = hold(path, bool(number))
+    if number:
+
+        def refused(*_args):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(fcntl, "flock", refused)
+    said = []
+
+    def waited(text):
+        said.append(text)
+        holder.kill()
+        holder.wait()
+
+    monkeypatch.setattr(locks, "SOFT_POLL_SECONDS", 0.02)
+    with exclusive_lock(path, waited):
+        assert said == [f"process {holder.pid}"]
+    with exclusive_lock(path, lambda _text: pytest.fail("it is free")):
+        pass
+
+
+def test_a_file_system_without_any_lock_is_a_sentence(tmp_path, monkeypatch):
+    def refused(*_args):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with pytest.raises(StoreError, match=r"The file system of .*lock has no locks"), exclusive_lock(tmp_path / "lock"):
+        pass
