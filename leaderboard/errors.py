@@ -6,6 +6,10 @@ The CLI prints both and exits with the class's ``exit_code``; only ``--debug`` s
 
 from __future__ import annotations
 
+from typing import Self
+
+from leaderboard.text import plain
+
 
 class BenchError(Exception):
     """An expected failure, shown to the user without a traceback.
@@ -25,6 +29,13 @@ class BenchError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Keep the hint when the error crosses a process border."""
         return (type(self), (self.message, self.hint))
+
+    def detached(self) -> Self:
+        """The same error for those who keep it: its words on one line, and neither traceback, cause nor context.
+
+        A traceback holds the frames that the error passed through, and so whatever they hold: a model, a batch.
+        """
+        return type(self)(plain(" ".join(self.message.split())), self.hint)
 
 
 class StoreError(BenchError):

@@ -14,7 +14,9 @@ import json
 import os
 import re
 import secrets
+import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +34,7 @@ __all__ = [
     "sync_file",
     "sync_folder",
     "sync_tree",
+    "temporary_folder",
     "temporary_name",
     "write_json",
 ]
@@ -134,23 +137,51 @@ def write_json(target: Path, document: Any) -> None:
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def sweep(folder: Path) -> list[Path]:
-    """Remove what killed processes left of files that they were writing in a folder (not below it).
+def sweep(folder: Path, *, held: bool = False) -> list[Path]:
+    """Remove what killed processes left of files and folders that they were making in a folder (not below it).
 
-    Files of processes that live stay. So do those of other machines, until they are a day old.
+    Those of processes that live stay. So do those of other machines, until they are a day old.
+
+    Args:
+        folder: Where to look.
+        held: Whether the caller holds the lock of all who write there: whatever lies there is then left behind.
 
     Returns:
         What was removed.
     """
     removed = []
     for path in folder.glob(".*.tmp*") if folder.is_dir() else ():
-        found = _TEMPORARY.fullmatch(path.name)
-        if found is None or path.is_dir() or not _abandoned(path, found["machine"], int(found["process"])):
+        if not (held or _is_left(path)):
             continue
         with contextlib.suppress(OSError):
-            path.unlink()
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
             removed.append(path)
     return removed
+
+
+def _is_left(path: Path) -> bool:
+    found = _TEMPORARY.fullmatch(path.name)
+    return found is not None and _abandoned(path, found["machine"], int(found["process"]))
+
+
+@contextlib.contextmanager
+def temporary_folder(name: str) -> Iterator[Path]:
+    """A folder of this user alone among the system's temporary ones, removed in the end; by the next one if killed.
+
+    Args:
+        name: What it is for, a word that its name holds.
+    """
+    place = Path(tempfile.gettempdir())
+    sweep(place)
+    folder = temporary_name(place / name)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _abandoned(path: Path, machine: str, process: int) -> bool:

@@ -16,11 +16,16 @@ NO_FLOCK = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSU
 """What ``flock`` answers on a file system that has no such locks: Lustre without ``-o flock``, CIFS, some NFS."""
 
 SOFT_POLL_SECONDS = 0.5
+MOST_REPLACED = 100
+"""How often in a row a lock file may turn out to have been removed by its last holder."""
 
 
 @contextlib.contextmanager
 def exclusive_lock(path: Path, on_wait: Callable[[str], None] | None = None) -> Iterator[IO[str]]:
     """Hold a lock on a file; it is free again when the process ends, however it ends.
+
+    Whoever holds it may remove the file, with its folder: those who waited then take turns at the file of that name
+    that comes after it.
 
     Where the file system has no ``flock``, a second file beside it, ``<path>.held``, is the lock. One that a killed
     process of this machine left is taken over; one of another machine that died stays until somebody removes it.
@@ -32,19 +37,43 @@ def exclusive_lock(path: Path, on_wait: Callable[[str], None] | None = None) -> 
     Raises:
         StoreError: If the lock file cannot be made, or the file system refuses both kinds of lock.
     """
-    try:
+    for _ in range(MOST_REPLACED):
+        with _opened(path) as stream, _held(stream, path, on_wait):
+            if _is_in_place(stream, path):
+                stream.seek(0)
+                stream.truncate()
+                stream.write(f"process {os.getpid()}\n")
+                stream.flush()
+                yield stream
+                return
+    raise _unwritable(path, f"it was removed {MOST_REPLACED} times while this process waited for it")
+
+
+def _opened(path: Path) -> IO[str]:
+    def opened() -> IO[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("a+", encoding="utf-8")
+        return path.open("a+", encoding="utf-8")
+
+    try:
+        try:
+            return opened()
+        except FileNotFoundError:
+            # The folder went between the two steps: its last holder has just removed it.
+            return opened()
     except OSError as error:
-        raise StoreError(
-            f"Cannot write {path}: {error.strerror or error}.", "Choose a folder that can be written."
-        ) from error
-    with stream, _held(stream, path, on_wait):
-        stream.seek(0)
-        stream.truncate()
-        stream.write(f"process {os.getpid()}\n")
-        stream.flush()
-        yield stream
+        raise _unwritable(path, error.strerror or str(error)) from error
+
+
+def _is_in_place(stream: IO[str], path: Path) -> bool:
+    """Whether the locked file is still the one of that name: its last holder may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _unwritable(path: Path, reason: str) -> StoreError:
+    return StoreError(f"Cannot write {path}: {reason}.", "Choose a folder that can be written.")
 
 
 @contextlib.contextmanager

@@ -1,64 +1,65 @@
-"""The state of a run on disk: written beside the old one, made the current one by one rename, then the old one goes.
+"""Saves and restores the state of a run: written beside the old one, synced, made the current one by one rename.
 
-Random states need no place in it: every draw is made from (seed, epoch, step), so the position is the state.
+Random states need no place in it: every draw is made from (seed, epoch, step), so the position is the state. The state
+before the newest is kept: what a run goes on from where the newest does not hold.
 """
 
 from __future__ import annotations
 
-import json
+import pickle
 import shutil
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
 
-from bench.engine.selection import Choice, Selection
+from bench.engine.position import CHOICE_FIELDS, Bounds, Position
+from bench.engine.selection import Selection
+from bench.engine.states import (
+    CHOICES,
+    POSITION,
+    UNSOUND,
+    Contents,
+    SavedState,
+    check_files,
+    named_states,
+    point_at,
+    read_contents,
+    reason_of,
+    remove_others,
+    state_name,
+    unreadable,
+    with_hashes,
+)
 from bench.errors import StoreError
-from leaderboard.files import atomic_path, write_json
+from leaderboard.files import sync_folder, sync_tree, write_json
+from leaderboard.text import plain
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+UNLOADABLE = (*UNSOUND, SafetensorError, pickle.UnpicklingError, AttributeError, IndexError, AssertionError)
+"""What loading model and optimiser from files of another content raises."""
 
-POINTER = "current.json"
-"""Names the current state; replacing it is what makes a new state the current one."""
 
-
-@dataclass
-class Position:
-    """How far a run has come.
+@dataclass(frozen=True)
+class Found:
+    """A state that a run can go on from.
 
     Attributes:
-        epoch: Epochs that are done.
-        step: Steps done of the next epoch.
-        loss_sum: Sum of the losses of those steps.
-        seconds: Seconds spent training so far, over all starts.
-        epoch_seconds: Seconds spent in the epoch under way.
-        epochs: The entries of the epochs that are done.
+        state: Its files.
+        contents: Its position and choices.
+        remarks: What the user should know: newer states that do not hold, or that nothing could be compared.
     """
 
-    epoch: int = 0
-    step: int = 0
-    loss_sum: float = 0.0
-    seconds: float = 0.0
-    epoch_seconds: float = 0.0
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-
-
-def current_state(folder: Path) -> Path | None:
-    """The state that a run would go on from, below its ``checkpoint`` folder; None where there is none."""
-    pointer = folder / POINTER
-    if not pointer.is_file():
-        return None
-    return folder / str(json.loads(pointer.read_text(encoding="utf-8"))["state"])
-
-
-def saved_position(state: Path) -> dict[str, Any]:
-    """What a state says of itself: the fields of its position, and the choices of the selection rules."""
-    document: dict[str, Any] = json.loads((state / "position.json").read_text(encoding="utf-8"))
-    return document
+    state: SavedState
+    contents: Contents
+    remarks: Sequence[str] = ()
 
 
 class Checkpoint:
@@ -72,6 +73,7 @@ class Checkpoint:
     def __init__(self, folder: Path, accelerator: Accelerator) -> None:
         self.folder = folder
         self.accelerator = accelerator
+        self._current: SavedState | None = None
 
     def save(self, position: Position, selection: Selection) -> None:
         """Write the state; called by every process.
@@ -79,73 +81,100 @@ class Checkpoint:
         Raises:
             StoreError: If it cannot be written; the state before it stays the current one.
         """
-        state = self.folder / f"epoch{position.epoch:04d}-step{position.step:06d}"
+        state = self.folder / state_name(position)
         try:
             if self.accelerator.is_main_process:
                 shutil.rmtree(state, ignore_errors=True)
             self.accelerator.wait_for_everyone()
             self.accelerator.save_state(str(state), safe_serialization=True)
+            # Every process writes a file of its own into the state.
+            self.accelerator.wait_for_everyone()
             if self.accelerator.is_main_process:
-                self._write_position(state, position, selection)
-                write_json(self.folder / POINTER, {"state": state.name})
-                self._remove_others(state)
-        except (OSError, RuntimeError, SafetensorError) as error:
+                _write_contents(state, position, selection)
+                self._make_current(state)
+        except (OSError, RuntimeError, SafetensorError, StoreError) as error:
             shutil.rmtree(state, ignore_errors=True)
+            reason = error.message if isinstance(error, StoreError) else str(error)
             raise StoreError(
-                f"Cannot save the run's state in {state}: {error}.",
+                f"Cannot save the run's state in {state}: {plain(' '.join(reason.split())).rstrip('.')}.",
                 "Free space there; the run goes on from the last one.",
             ) from error
         self.accelerator.wait_for_everyone()
 
-    def _write_position(self, state: Path, position: Position, selection: Selection) -> None:
-        choices = {
-            rule: {"epoch": choice.epoch, "score": choice.score, "eligible": choice.eligible}
-            for rule, choice in selection.choices.items()
-        }
-        write_json(state / "position.json", {"position": vars(position), "choices": choices})
-        with atomic_path(state / "choices.npz") as path, path.open("wb") as stream:
-            np.savez(stream, **{rule: choice.scores for rule, choice in selection.choices.items()})  # type: ignore[arg-type]
+    def _make_current(self, folder: Path) -> None:
+        """Let the pointer name a state, once it is on the disk, and the one before it; the others go."""
+        state = with_hashes(folder)
+        sync_tree(folder)
+        sync_folder(self.folder)
+        kept = [state, *([self._current] if self._current is not None else [])]
+        point_at(self.folder, kept)
+        remove_others(self.folder, kept)
+        self._current = state
 
-    def _remove_others(self, state: Path) -> None:
-        for other in self.folder.iterdir():
-            if other.is_dir() and other != state:
-                shutil.rmtree(other, ignore_errors=True)
+    def find(self, bounds: Bounds) -> Found | None:
+        """The newest state that holds; called by every process.
 
-    def epochs_done(self) -> int:
-        """How many epochs the current state has behind it; 0 where there is none.
-
-        Raises:
-            StoreError: If there is a state but it cannot be read.
-        """
-        try:
-            state = current_state(self.folder)
-            return 0 if state is None else int(saved_position(state)["position"]["epoch"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise self._unreadable(error) from error
-
-    def _unreadable(self, error: Exception) -> StoreError:
-        return StoreError(
-            f"The saved state in {self.folder} cannot be read: {error}.", "Start the run anew with --rerun."
-        )
-
-    def restore(self, selection: Selection) -> Position | None:
-        """Load the current state into the prepared objects and the selection.
+        Args:
+            bounds: What its position must lie within.
 
         Returns:
-            The position, or None where there is no state.
+            The state, or None where there is none.
 
         Raises:
-            StoreError: If there is a state but it cannot be read.
+            StoreError: If there are states, and none of them holds.
+        """
+        found = self._newest_sound(bounds)
+        # Processes that went on from different states would train on without a word.
+        chosen = ["" if found is None else found.state.folder.name]
+        mine = chosen[0]
+        broadcast_object_list(chosen)
+        if chosen[0] != mine:
+            raise unreadable(self.folder, "it reads differently in two processes of the run")
+        return found
+
+    def _newest_sound(self, bounds: Bounds) -> Found | None:
+        states = named_states(self.folder)
+        refused: list[str] = []
+        for state in states:
+            try:
+                check_files(state)
+                contents = read_contents(state, bounds)
+            except (ValueError, OSError) as error:
+                refused.append(f"{state.folder.name}: {reason_of(error)}")
+                continue
+            remarks = [f"the saved state {text}; the one before it is used" for text in refused]
+            if state.files is None:
+                remarks.append("the saved state has no checksums, as an earlier version wrote it; it is used as it is")
+            return Found(state, contents, remarks)
+        if refused:
+            raise unreadable(self.folder, "; ".join(refused))
+        return None
+
+    def load(self, found: Found, selection: Selection) -> Position:
+        """Load a state into the prepared objects and the selection; called by every process.
+
+        Returns:
+            The position.
+
+        Raises:
+            StoreError: If its files do not hold what this run saves.
         """
         try:
-            state = current_state(self.folder)
-            if state is None:
-                return None
-            document = saved_position(state)
-            with np.load(state / "choices.npz") as arrays:
-                for rule, values in document["choices"].items():
-                    selection.choices[rule] = Choice(scores=arrays[rule], **values)
-            self.accelerator.load_state(str(state))
-            return Position(**document["position"])
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, SafetensorError) as error:
-            raise self._unreadable(error) from error
+            with warnings.catch_warnings(action="ignore"):
+                self.accelerator.load_state(str(found.state.folder))
+        except UNLOADABLE as error:
+            # Neither warnings nor words of the library: they advise to load what may run code.
+            reason = f"its files do not hold model and optimiser of this run ({type(error).__name__})"
+            raise unreadable(found.state.folder, reason) from error
+        selection.choices.update(found.contents.choices)
+        self._current = found.state
+        return found.contents.position
+
+
+def _write_contents(state: Path, position: Position, selection: Selection) -> None:
+    choices = {
+        rule: {name: getattr(choice, name) for name in CHOICE_FIELDS} for rule, choice in selection.choices.items()
+    }
+    write_json(state / POSITION, {"position": vars(position), "choices": choices})
+    with (state / CHOICES).open("wb") as stream:
+        np.savez(stream, **{rule: choice.scores for rule, choice in selection.choices.items()})  # type: ignore[arg-type]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.engine.checkpoint import current_state, saved_position
+from bench.engine.states import epochs_so_far
 from bench.errors import BenchError, PrunedRunError
 from bench.provenance import code_version, hardware, package_versions, peak_memory_mib
 from bench.spec import RunSpec
@@ -69,7 +68,7 @@ def write_failed_result(spec: RunSpec, folder: Path, error: BenchError) -> dict[
     Returns:
         The document.
     """
-    epochs = _epochs_so_far(folder)
+    epochs = epochs_so_far(folder / "checkpoint")
     document = {
         **_common(spec, spec.processes),
         "status": "pruned" if isinstance(error, PrunedRunError) else "failed",
@@ -130,12 +129,3 @@ def _study(spec: RunSpec) -> dict[str, Any]:
     if not spec.study:
         return {}
     return {"study": dict(spec.study), **({"kind": "trial"} if spec.study["role"] == "trial" else {})}
-
-
-def _epochs_so_far(folder: Path) -> list[Mapping[str, Any]]:
-    """The epochs of the last saved state, for a failed run's learning curve; none where nothing was saved."""
-    state = current_state(folder / "checkpoint")
-    if state is None:
-        return []
-    epochs: list[Mapping[str, Any]] = saved_position(state)["position"]["epochs"]
-    return epochs

@@ -23,17 +23,19 @@ from torch import Tensor, nn
 
 import baselines
 import methods
-from bench.engine.checkpoint import Checkpoint, Position
+from bench.engine.checkpoint import Checkpoint
 from bench.engine.data import RunData
 from bench.engine.distributed import any_process, gather_rows, share_batch_statistics
 from bench.engine.evaluate import class_probabilities
 from bench.engine.hooks import Hooks
 from bench.engine.optimisation import StepAverage, build_optimizer, learning_rate
+from bench.engine.position import Bounds, Position
 from bench.engine.progress import TrainingProgress
 from bench.engine.selection import Selection
 from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift, mask_value
 from bench.engine.stages import Place, freeze_others, plan_stages, set_training_mode, trainable_parameters
 from bench.errors import InterruptedRunError, PrunedRunError, RunError, SpecError
+from bench.lifetimes import stop_signals
 from bench.spec import RunSpec
 from leaderboard.files import atomic_path
 from leaderboard.metrics import score_cycles
@@ -67,14 +69,14 @@ class Outcome:
 
 
 class StopRequest:
-    """Remembers Ctrl-C and SIGTERM, so that a run stops between two steps; a second Ctrl-C stops it at once."""
+    """Remembers Ctrl-C, SIGTERM and SIGHUP, so that a run stops between two steps; a second Ctrl-C stops it at once."""
 
     def __init__(self, wanted: bool = False) -> None:
         self.wanted = wanted
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stop_signals():
             self._before[number] = signal.signal(number, self._remember)
         return self
 
@@ -165,20 +167,24 @@ class Trainer:
 
         Raises:
             RunError: If a loss is not finite; step and learning rate are named.
-            InterruptedRunError: After Ctrl-C or SIGTERM, when the state is saved.
+            InterruptedRunError: After Ctrl-C, SIGTERM or SIGHUP, when the state is saved.
             PrunedRunError: If the watcher said to stop.
             StoreError: If a state cannot be saved or read.
         """
         spec = self.spec
-        self._enter(self.plan.at(self.checkpoint.epochs_done()))
-        position = self.checkpoint.restore(self.selection) or Position()
+        cycles = len(self.data.cycles_of(self.data.test)[0])
+        found = self.checkpoint.find(Bounds(self.plan.epochs, self.steps, cycles))
+        self._enter(self.plan.at(found.contents.position.epoch if found else 0))
+        position = self.checkpoint.load(found, self.selection) if found else Position()
         label = f"{spec.model} · {spec.method} · seed {spec.seed}"
         shown = self.accelerator.is_main_process
         with (
             StopRequest(self.hooks.stopped()) as stop,
             TrainingProgress(label, self.plan.epochs, self.steps, shown) as progress,
         ):
-            if position.epoch or position.step:
+            for remark in found.remarks if found else ():
+                progress.say(remark)
+            if found:
                 progress.say(f"going on after epoch {position.epoch}, step {position.step}")
             while position.epoch < self.plan.epochs:
                 self._train_epoch(position, stop, progress)

@@ -1,0 +1,145 @@
+"""Where a run stands, and what a position and the choices of a saved state must be to be believed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.engine.selection import Choice
+from leaderboard.results import RULES, check_epoch
+from leaderboard.text import echoed
+
+CHOICE_FIELDS = ("epoch", "score", "eligible")
+"""What ``position.json`` holds of a choice; its scores are an array of ``choices.npz``."""
+
+
+@dataclass
+class Position:
+    """How far a run has come.
+
+    Attributes:
+        epoch: Epochs that are done.
+        step: Steps done of the next epoch.
+        loss_sum: Sum of the losses of those steps.
+        seconds: Seconds spent training so far, over all starts.
+        epoch_seconds: Seconds spent in the epoch under way.
+        epochs: The entries of the epochs that are done.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the position of a run must lie within.
+
+    Attributes:
+        epochs: Epochs of the run.
+        steps: Steps of an epoch.
+        cycles: Cycles of the test part.
+    """
+
+    epochs: int
+    steps: int
+    cycles: int
+
+
+def read_position(document: Any, bounds: Bounds | None = None) -> Position:
+    """Read the position of a saved state.
+
+    Args:
+        document: The ``position`` of a state's ``position.json``.
+        bounds: What it must lie within; None where that is not known.
+
+    Raises:
+        ValueError: If it is none that a run can have; the field is named.
+        ResultError: If the entry of an epoch is wrong.
+    """
+    names = {field.name for field in dataclasses.fields(Position)}
+    _check_names(document, names, "the position")
+    epochs, steps = (bounds.epochs, bounds.steps) if bounds else (None, None)
+    epoch = _count("epoch", document["epoch"], epochs)
+    # A stop in the last step of an epoch is saved before the epoch is judged: ``step`` is then ``steps``.
+    _count("step", document["step"], 0 if epoch == epochs else steps)
+    for name in ("loss_sum", "seconds", "epoch_seconds"):
+        _number(name, document[name])
+    entries = document["epochs"]
+    if not isinstance(entries, list) or len(entries) != epoch:
+        raise ValueError(f"it holds {_size(entries)} entries of epochs after epoch {epoch}")
+    for number, entry in enumerate(entries, start=1):
+        check_epoch(entry, f"entry {number} of epochs")
+        if entry["epoch"] != number:
+            raise ValueError(f"entry {number} of epochs is of epoch {entry['epoch']}")
+    return Position(**document)
+
+
+def read_choices(
+    document: Any, scores: Mapping[str, NDArray[np.float64]], position: Position, bounds: Bounds
+) -> dict[str, Choice]:
+    """Read the epochs that the selection rules hold.
+
+    Args:
+        document: The ``choices`` of a state's ``position.json``, by rule.
+        scores: Of each rule, the scores of its epoch.
+        position: The state's position.
+        bounds: What the choices must lie within.
+
+    Raises:
+        ValueError: If they are none that a run at that position can hold.
+    """
+    judged = [entry for entry in position.epochs if entry["test"] is not None]
+    rules = {"last", "best-test"} if judged else set()
+    if any(entry["val"] is not None for entry in judged):
+        rules.add("best-val")
+    _check_names(document, rules, "the choices")
+    epochs = {entry["epoch"] for entry in judged}
+    choices = {}
+    for rule in (name for name in RULES if name in rules):
+        held = document[rule]
+        _check_names(held, set(CHOICE_FIELDS), f"the choice of {rule}")
+        if isinstance(held["epoch"], bool) or held["epoch"] not in epochs:
+            raise ValueError(f"{rule} holds epoch {echoed(held['epoch'])}, which was not judged")
+        if not isinstance(held["eligible"], bool):
+            raise ValueError(f"eligible of {rule} is {echoed(held['eligible'])}, but must be true or false")
+        _number(f"score of {rule}", held["score"])
+        _check_scores(rule, scores[rule], bounds.cycles)
+        choices[rule] = Choice(scores=scores[rule], **held)
+    return choices
+
+
+def _check_names(document: Any, names: set[str], what: str) -> None:
+    if not isinstance(document, dict) or set(document) != names:
+        wanted = ", ".join(sorted(names)) or "nothing"
+        raise ValueError(f"{what} must hold {wanted}, but is {echoed(document)}")
+
+
+def _count(name: str, value: Any, most: int | None) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (most is not None and value > most):
+        limit = "at least 0" if most is None else f"from 0 to {most}"
+        raise ValueError(f"{name} is {echoed(value)}, but must be a whole number {limit}")
+    return value
+
+
+def _number(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} is {echoed(value)}, but must be a finite number")
+
+
+def _check_scores(rule: str, scores: NDArray[np.float64], cycles: int) -> None:
+    if scores.shape != (cycles, 4) or scores.dtype.kind != "f" or not np.isfinite(scores).all():
+        raise ValueError(f"the scores of {rule} are {scores.dtype} {scores.shape}, not finite ones of {cycles} cycles")
+
+
+def _size(entries: Any) -> str:
+    return str(len(entries)) if isinstance(entries, list) else "no list of"

@@ -1,0 +1,233 @@
+"""The saved states of a run as files: which there are, what each of their files must be, which one is gone on from.
+
+``current.json`` is the pointer. It names the newest state and the one before it, each with the SHA-256 of every file, so
+that a bit that turned over on the disk is noticed before it moves a number, and there is a state to fall back to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import shutil
+import zipfile
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.engine.position import Bounds, Position, read_choices, read_position
+from bench.engine.selection import Choice
+from bench.errors import ResultError, StoreError
+from leaderboard.files import write_json
+from leaderboard.text import plain
+
+POINTER = "current.json"
+POSITION, CHOICES = "position.json", "choices.npz"
+
+_NAME = re.compile(r"epoch[0-9]{4,19}-step[0-9]{6,19}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_HEADER = 4096
+"""Bytes that the header of an array may take; NumPy's own take 128."""
+
+UNSOUND = (
+    ResultError,
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    RuntimeError,  # encrypted and nested too deep
+    MemoryError,
+    OverflowError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged or hostile JSON document or archive of arrays raises."""
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """A state that the pointer names.
+
+    Attributes:
+        folder: Its folder.
+        files: The SHA-256 of each of its files, by name; None where a version that kept none wrote it.
+    """
+
+    folder: Path
+    files: Mapping[str, str] | None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a state holds besides model and optimiser.
+
+    Attributes:
+        position: Where the run stands.
+        choices: The epochs that the selection rules hold.
+    """
+
+    position: Position
+    choices: dict[str, Choice]
+
+
+def state_name(position: Position) -> str:
+    """Name of the folder of a state."""
+    return f"epoch{position.epoch:04d}-step{position.step:06d}"
+
+
+def named_states(folder: Path) -> list[SavedState]:
+    """The states that the pointer in a run's ``checkpoint`` folder names, the newest first; none without a pointer.
+
+    Raises:
+        StoreError: If the pointer cannot be read.
+    """
+    path = folder / POINTER
+    if not path.is_file():
+        return []
+    states = []
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        while document is not None:
+            states.append(_named(folder, document))
+            document = document.get("before")
+    except UNSOUND as error:
+        raise unreadable(path, reason_of(error)) from error
+    return states
+
+
+def _named(folder: Path, document: Any) -> SavedState:
+    if not isinstance(document, dict) or not isinstance(name := document.get("state"), str):
+        raise ValueError("it names no state")
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"'{name}' is no name of a state")
+    if set(document) == {"state"}:
+        return SavedState(folder / name, None)
+    files = document.get("files")
+    if not isinstance(files, dict) or not {POSITION, CHOICES} <= set(files):
+        raise ValueError(f"it does not say what {name} holds")
+    for file, digest in files.items():
+        if Path(file).name != file or not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+            raise ValueError(f"'{file}' of {name} has no SHA-256")
+    return SavedState(folder / name, files)
+
+
+def point_at(folder: Path, states: Sequence[SavedState]) -> None:
+    """Name states, the newest first; the replacement of the pointer is what makes a new one the current one."""
+    document: dict[str, Any] | None = None
+    for state in reversed(states):
+        entry: dict[str, Any] = {"state": state.folder.name}
+        if state.files is not None:
+            entry["files"] = dict(state.files)
+        document = {**entry, **({"before": document} if document is not None else {})}
+    write_json(folder / POINTER, document)
+
+
+def remove_others(folder: Path, states: Collection[SavedState]) -> None:
+    """Remove the folders of states that are not among some: older ones, and those that were being written."""
+    kept = {state.folder.name for state in states}
+    for other in folder.iterdir() if folder.is_dir() else ():
+        if _NAME.fullmatch(other.name) and other.name not in kept:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def with_hashes(folder: Path) -> SavedState:
+    """A state that has just been written, with what its files hold."""
+    return SavedState(folder, {path.name: _sha256(path) for path in sorted(folder.iterdir())})
+
+
+def check_files(state: SavedState) -> None:
+    """Make sure that the files of a state are those that were saved.
+
+    Raises:
+        ValueError: If one is missing or holds something else; it is named.
+    """
+    for name, digest in (state.files or {}).items():
+        path = state.folder / name
+        if not path.is_file():
+            raise ValueError(f"{name} is missing")
+        if _sha256(path) != digest:
+            raise ValueError(f"{name} is not what was saved (its SHA-256 differs)")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_contents(state: SavedState, bounds: Bounds) -> Contents:
+    """Read position and choices of a state.
+
+    Raises:
+        ValueError: If it cannot be read, or holds what no state of this run can hold.
+    """
+    try:
+        document = _document(state)
+        position = read_position(document["position"], bounds)
+        scores = _scores(state.folder / CHOICES, document["choices"], bounds.cycles)
+        return Contents(position, read_choices(document["choices"], scores, position, bounds))
+    except UNSOUND as error:
+        raise ValueError(reason_of(error)) from error
+
+
+def _document(state: SavedState) -> dict[str, Any]:
+    path = state.folder / POSITION
+    if not path.is_file():
+        raise ValueError(f"{POSITION} is missing")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(document, dict) or set(document) != {"position", "choices"}:
+        raise ValueError(f"{POSITION} does not hold position and choices")
+    return document
+
+
+def _scores(path: Path, rules: Collection[str], cycles: int) -> dict[str, NDArray[np.float64]]:
+    """Read the arrays of ``choices.npz``; one that announces more than scores of all cycles is not unpacked."""
+    arrays = {}
+    if not path.is_file():
+        raise ValueError(f"{CHOICES} is missing")
+    with zipfile.ZipFile(path) as archive:
+        for rule in rules:
+            member = archive.getinfo(f"{rule}.npy")
+            if member.file_size > _HEADER + cycles * 4 * 8:
+                raise ValueError(f"{rule} in {CHOICES} is larger than the scores of {cycles} cycles")
+            content = io.BytesIO(archive.read(member))
+            arrays[rule] = np.lib.format.read_array(content, allow_pickle=False, max_header_size=_HEADER)
+    return arrays
+
+
+def epochs_so_far(folder: Path) -> list[dict[str, Any]]:
+    """The entries of the epochs behind the newest state that can be read; none where there is no such state.
+
+    Args:
+        folder: A run's ``checkpoint`` folder.
+    """
+    try:
+        states = named_states(folder)
+    except StoreError:
+        return []
+    for state in states:
+        try:
+            return read_position(_document(state)["position"]).epochs
+        except UNSOUND:
+            continue
+    return []
+
+
+def reason_of(error: BaseException) -> str:
+    """What is wrong with a state, on one line and without what a library advises its own users to do."""
+    if isinstance(error, ValueError | OSError | ResultError) and str(error):
+        return plain(" ".join(str(error).split()))[:200].rstrip(".")
+    if isinstance(error, KeyError):
+        return f"it lacks {plain(error.args[0] if error.args else '')}"[:200]
+    return f"it cannot be unpacked ({type(error).__name__})"
+
+
+def unreadable(what: Path, reason: str) -> StoreError:
+    """The error of a saved state that a run cannot go on from."""
+    return StoreError(f"The saved state {what} cannot be read: {reason}.", "Start the run anew with --rerun.")
