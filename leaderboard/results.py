@@ -277,7 +277,7 @@ def validate(document: Mapping[str, Any] | Any, where: str) -> ResultDocument:
     if not (isinstance(shared, list) and all(isinstance(patient, str) for patient in shared)):
         raise ResultError(f"{where}: patients_on_both_sides is {_short(shared)}, but must list patients.")
     for number, row in enumerate(document["epochs"], start=1):
-        check_epoch(row, f"{where}: entry {number} of epochs")
+        _check_epoch(row, f"{where}: entry {number} of epochs")
     return cast(ResultDocument, document)
 
 
@@ -386,12 +386,7 @@ def _check_numbers(metrics: Metrics, judged: Judged, where: str) -> None:
             )
 
 
-def check_epoch(row: Any, where: str) -> None:
-    """Check the entry of an epoch: its fields, and that its metrics follow from their confusion matrices.
-
-    Raises:
-        ResultError: At the first fault.
-    """
+def _check_epoch(row: Any, where: str) -> None:
     _check_fields(row, _EPOCH_FIELDS, where)
     for part in ("test", "val"):
         if row[part] is not None:

@@ -12,8 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.engine.selection import Choice
-from leaderboard.results import RULES, check_epoch
+from leaderboard.metrics import JUDGED, metrics_of
+from leaderboard.results import RULES
 from leaderboard.text import echoed
+
+ENTRY_FIELDS = ("epoch", "loss", "lr", "seconds", "cycles_per_second", "test", "val")
+"""What a state holds of each epoch that is done."""
 
 CHOICE_FIELDS = ("epoch", "score", "eligible")
 """What ``position.json`` holds of a choice; its scores are an array of ``choices.npz``."""
@@ -64,7 +68,7 @@ def read_position(document: Any, bounds: Bounds | None = None) -> Position:
 
     Raises:
         ValueError: If it is none that a run can have; the field is named.
-        ResultError: If the entry of an epoch is wrong.
+        ResultError: If the metrics of an epoch cannot be computed from its confusion matrix.
     """
     names = {field.name for field in dataclasses.fields(Position)}
     _check_names(document, names, "the position")
@@ -78,9 +82,7 @@ def read_position(document: Any, bounds: Bounds | None = None) -> Position:
     if not isinstance(entries, list) or len(entries) != epoch:
         raise ValueError(f"it holds {_size(entries)} entries of epochs after epoch {epoch}")
     for number, entry in enumerate(entries, start=1):
-        check_epoch(entry, f"entry {number} of epochs")
-        if entry["epoch"] != number:
-            raise ValueError(f"entry {number} of epochs is of epoch {entry['epoch']}")
+        _check_entry(entry, number)
     return Position(**document)
 
 
@@ -122,6 +124,24 @@ def _check_names(document: Any, names: set[str], what: str) -> None:
     if not isinstance(document, dict) or set(document) != names:
         wanted = ", ".join(sorted(names)) or "nothing"
         raise ValueError(f"{what} must hold {wanted}, but is {echoed(document)}")
+
+
+def _check_entry(entry: Any, number: int) -> None:
+    """Check what a state holds of an epoch that is done."""
+    where = f"entry {number} of epochs"
+    _check_names(entry, set(ENTRY_FIELDS), where)
+    if isinstance(entry["epoch"], bool) or entry["epoch"] != number:
+        raise ValueError(f"{where} is of epoch {echoed(entry['epoch'])}")
+    for name in ("loss", "lr", "seconds", "cycles_per_second"):
+        _number(f"{name} in {where}", entry[name])
+    for part in ("test", "val"):
+        if entry[part] is not None:
+            _check_names(entry[part], set(JUDGED), f"{part} in {where}")
+            for judged in JUDGED:
+                stored, computed = entry[part][judged], metrics_of(entry[part][judged]["confusion"], judged)
+                _check_names(stored, set(computed), f"{judged} in {where}")
+                if not all(math.isclose(stored[name], computed[name]) for name in ("sp", "se", "score", "n")):
+                    raise ValueError(f"{judged} in {where} does not follow from its confusion matrix")
 
 
 def _count(name: str, value: Any, most: int | None) -> int:

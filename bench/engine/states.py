@@ -1,7 +1,7 @@
 """The saved states of a run as files: which there are, what each of their files must be, which one is gone on from.
 
-``current.json`` is the pointer. It names the newest state and the one before it, each with the SHA-256 of every file, so
-that a bit that turned over on the disk is noticed before it moves a number, and there is a state to fall back to.
+``current.json`` is the pointer. It names the newest state and the one before it, each with the SHA-256 of every file,
+so that a bit that turned over on the disk is noticed before it moves a number, and there is a state to fall back to.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Saved states: what is not what was saved is named and not used; the state before it is; no state is trusted blindly."""
+"""Saved states: what is not what was saved is named and not used, the state before it is; none is believed blindly."""
 
 import dataclasses
 import io
