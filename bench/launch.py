@@ -61,8 +61,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice, hooks: Hoo
     folder = run_folder(home, spec)
     store = Store.open(board_location(home))
     # A board that cannot take the result is worth knowing of before the training, not after it.
-    with store.session(write=True):
-        pass
+    store.check_writable()
     with exclusive_lock(folder / "lock", lambda holder: notice(f"waiting: {holder} is at this run")):
         finished = None if rerun else finished_result(folder)
         if finished is not None:

@@ -1,17 +1,14 @@
-"""The board's database: where it is, how it is opened, which version it has, what its errors mean.
+"""The board's database: where it is, how it is opened and made, what its errors mean.
 
-Set-up of SQLite (measured with eight writing processes): write-ahead log, 30 s timeout, ``synchronous=NORMAL``,
-``BEGIN IMMEDIATE`` for every writing transaction. A reader opens the file so that it can neither make nor change it.
-A database is made under a temporary name, schema included, and renamed: nobody ever sees half of one.
-
-PostgreSQL behaves the same: writers take turns by a lock that belongs to their transaction, readers see one moment
-and can change nothing, the schema comes into being in one transaction.
+A database in a file is made under a temporary name, whole and in that one file, opened once to see that it is, and
+renamed: nobody ever sees half of one. On a server the schema comes into being in one transaction.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,44 +17,77 @@ from urllib.parse import quote, quote_plus
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
-from sqlalchemy.pool import NullPool, StaticPool
 
-from leaderboard import schema
-from leaderboard.errors import StoreError
-from leaderboard.files import atomic_path, exclusive_lock
+from leaderboard import engines, schema, versions
+from leaderboard.errors import ResultError, StoreError
+from leaderboard.files import atomic_path, exclusive_lock, sweep
+from leaderboard.text import echoed, plain
 
 DATABASE_FILE = "leaderboard.sqlite"
 TIMEOUT = 30.0
 """Seconds that a transaction waits for another process's."""
 
-WRITERS_LOCK = 0x6C756E67
-"""Key of the lock that PostgreSQL's writing transactions take in turn."""
-
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
 """What the short names of PostgreSQL in a URL stand for."""
+
+_LOG_ENDINGS = ("-wal", "-shm", "-journal")
+"""Endings of the files that SQLite keeps beside a database."""
 
 _WAIT = "Wait for it to end, or stop it, and try again."
 _REBUILD = "Run `bench board rebuild` to make it anew from the run folders."
 _URL_FORM = "Write it as postgresql://user@host/name, or sqlite:///folder/leaderboard.sqlite."
-_FAULTS = (
-    ("SQLITE_BUSY", "is locked by another process", _WAIT),
-    ("SQLITE_LOCKED", "is locked by another process", _WAIT),
-    ("SQLITE_FULL", "cannot be written: the disk is full", "Free space there and try again."),
-    ("SQLITE_READONLY", "cannot be written: it is read-only", "Choose a folder that can be written with --home."),
-    ("SQLITE_CANTOPEN", "cannot be opened", "Check that its folder and the file can be read and written."),
-    ("SQLITE_CORRUPT", "is damaged", _REBUILD),
-    ("SQLITE_NOTADB", "is damaged, or is no database", _REBUILD),
-    ("SQLITE_IOERR", "cannot be used: the disk reports an error", "Check the disk; SQLite needs a local one."),
-    ("55P03", "is locked by another process", _WAIT),
-    ("53100", "cannot be written: the disk is full", "Free space on its server and try again."),
-    ("25006", "cannot be written: it is read-only", "Use a server or a transaction that can be written."),
-    ("42501", "lets this user do less than is needed", "Grant the user all rights on the database's schema."),
-)
-"""Error names of SQLite and codes of PostgreSQL, by their beginning; what they mean, and what to do."""
 
 
 class DamagedBoardError(StoreError):
     """A database file that SQLite cannot make sense of."""
+
+
+class SpoiltBoardError(StoreError):
+    """A board that lacks a table, a column or its version, or whose rows hold what no board writes."""
+
+
+_FAULTS: tuple[tuple[str, type[StoreError], str, str], ...] = (
+    ("SQLITE_BUSY", StoreError, "is locked by another process", _WAIT),
+    ("SQLITE_LOCKED", StoreError, "is locked by another process", _WAIT),
+    ("SQLITE_FULL", StoreError, "cannot be written: the disk is full", "Free space there and try again."),
+    (
+        "SQLITE_READONLY",
+        StoreError,
+        "cannot be written: it is read-only",
+        "Choose a folder that can be written with --home.",
+    ),
+    (
+        "SQLITE_CANTOPEN",
+        StoreError,
+        "cannot be opened",
+        "Check that its folder and the file can be read and written.",
+    ),
+    ("SQLITE_CORRUPT", DamagedBoardError, "is damaged", _REBUILD),
+    ("SQLITE_NOTADB", DamagedBoardError, "is damaged, or is no database", _REBUILD),
+    (
+        "SQLITE_IOERR",
+        StoreError,
+        "cannot be used: the disk reports an error",
+        "Check the disk; SQLite needs a local one.",
+    ),
+    ("55P03", StoreError, "is locked by another process", _WAIT),
+    ("53100", StoreError, "cannot be written: the disk is full", "Free space on its server and try again."),
+    ("25006", StoreError, "cannot be written: it is read-only", "Use a server or a transaction that can be written."),
+    (
+        "42501",
+        StoreError,
+        "lets this user do less than is needed",
+        "Grant the user all rights on the database's schema.",
+    ),
+)
+"""Error names of SQLite and codes of PostgreSQL, by their beginning; their kind, what they mean, and what to do."""
+
+_MISSING = ("no such table", "no such column", "has no column named")
+_MISSING_CODES = ("42P01", "42703")
+"""How SQLite (which has no error name for it) and PostgreSQL say that a table or a column is missing."""
+
+_UNFIT = "22"
+"""Beginning of PostgreSQL's codes for values that a column, or the database's encoding, cannot hold."""
 
 
 class Database:
@@ -66,10 +96,12 @@ class Database:
     Args:
         url: Its SQLAlchemy URL.
         path: Its file, where it is SQLite.
+        secrets: What of the URL must never be shown, as somebody wrote it.
     """
 
-    def __init__(self, url: sa.URL, path: Path | None) -> None:
+    def __init__(self, url: sa.URL, path: Path | None, secrets: tuple[str, ...] = ()) -> None:
         self._url = url
+        self._secrets = secrets
         self.path = path
         self._engines: dict[tuple[bool, bool], sa.Engine] = {}
 
@@ -81,10 +113,10 @@ class Database:
             location: The results folder, or a URL (``postgresql+psycopg://user:password@host/name``).
 
         Raises:
-            StoreError: If the URL cannot be read.
+            StoreError: If the URL cannot be read. It is not repeated, since it may hold a password.
         """
-        if not (isinstance(location, str) and "://" in location):
-            path = Path(location) / DATABASE_FILE
+        if not isinstance(location, str):
+            path = location / DATABASE_FILE
             return cls(sa.URL.create("sqlite", database=str(path)), path)
         try:
             url = sa.make_url(location)
@@ -92,9 +124,11 @@ class Database:
             raise StoreError("The store's URL cannot be read.", _URL_FORM) from None
         url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
         if url.get_backend_name() == "postgresql":
-            return cls(url, None)
+            return cls(url, None, _written_secrets(location))
         if url.get_backend_name() != "sqlite":
-            raise StoreError(f"The store's URL names '{url.drivername}', which is no known database.", _URL_FORM)
+            raise StoreError(
+                f"The store's URL names '{echoed(url.drivername)}', which is no known database.", _URL_FORM
+            )
         if not url.database or url.database == ":memory:":
             raise StoreError("The store's URL names no file.", "Write it as sqlite:///folder/leaderboard.sqlite.")
         return cls(url, Path(url.database))
@@ -105,7 +139,7 @@ class Database:
         return self._url.difference_update_query(self._secret_options()).render_as_string(hide_password=True)
 
     def _secret_options(self) -> list[str]:
-        return [name for name in self._url.query if "password" in name.lower()]
+        return [name for name in self._url.query if _is_secret(name)]
 
     @contextlib.contextmanager
     def engine(self, *, write: bool) -> Iterator[sa.Engine]:
@@ -113,6 +147,7 @@ class Database:
 
         Raises:
             StoreError: If the database is of another version, locked, damaged, read-only or out of space.
+            ResultError: If the block writes a value that the database cannot hold.
         """
         version = self.version()
         if version is None and write:
@@ -120,7 +155,7 @@ class Database:
             version = self.version()
         self.check(version)
         with self.translated():
-            yield _empty_board() if version is None else self._connect(write)
+            yield engines.empty_board() if version is None else self._connect(write)
 
     def _connect(self, write: bool) -> sa.Engine:
         """The engine for reading or for writing, kept for the statements that it has compiled."""
@@ -131,18 +166,25 @@ class Database:
 
     def _make_engine(self, write: bool, frozen: bool) -> sa.Engine:
         if self.path is not None:
-            return _sqlite_engine(self.path, write=write, frozen=frozen)
+            if write:
+                return engines.sqlite_writer(self.path, TIMEOUT)
+            return engines.sqlite_reader(self.path, TIMEOUT, frozen=frozen)
         try:
-            return _postgresql_engine(self._url, write=write)
+            return engines.postgresql_engine(self._url, TIMEOUT, write=write)
         except (NoSuchModuleError, ImportError) as error:
             raise StoreError(
-                f"The board {self} needs a driver that is not installed: {error}.",
+                f"The board {self} needs a driver that is not installed: {self._without_secrets(str(error))}.",
                 "Install it: pip install 'lungbench[postgres]'",
-            ) from error
+            ) from None
+        except (ArgumentError, TypeError, ValueError) as error:
+            self._fail(error)
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
-        """Turn the database's errors into :class:`StoreError`; passwords never get into one."""
+        """Turn the database's errors into :class:`StoreError`; passwords never get into one.
+
+        A value that the database cannot hold is a :class:`ResultError`: what was to be stored is at fault.
+        """
         try:
             yield
         except DBAPIError as error:
@@ -151,21 +193,38 @@ class Database:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> NoReturn:
+        # What the driver said may hold a secret, in a traceback too: it is no cause of the error then.
+        cause = None if self._without_secrets(str(error)) != str(error) else error
+        raise self._translation(error) from cause
+
+    def _translation(self, error: BaseException) -> StoreError | ResultError:
         name = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None) or ""
-        kind = DamagedBoardError if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) else StoreError
-        for prefix, what, hint in _FAULTS:
+        for prefix, kind, what, hint in _FAULTS:
             if name.startswith(prefix):
-                raise kind(f"The board {self} {what}.", hint) from error
-        text = self._without_secrets(" ".join(str(error).split()).rstrip("."))
+                return kind(f"The board {self} {what}.", hint)
+        text = plain(self._without_secrets(" ".join(str(error).split()).rstrip(".")))
+        if name.startswith(_UNFIT):
+            return ResultError(f"The board {self} cannot hold this: {text}.", "Make its database with encoding UTF8.")
+        if name in _MISSING_CODES or any(words in text for words in _MISSING):
+            return SpoiltBoardError(f"The board {self} cannot be used: {text}.", _REBUILD)
         hint = _REBUILD if self.path else "Check the URL in BENCH_STORE, and that its server runs and lets you in."
-        raise StoreError(f"The board {self} cannot be used: {text}.", hint) from error
+        return StoreError(f"The board {self} cannot be used: {text}.", hint)
+
+    def spoilt(self, what: str) -> SpoiltBoardError:
+        """The error for a board whose rows hold what no board writes."""
+        return SpoiltBoardError(f"The board {self} is spoilt: {plain(self._without_secrets(what))}.", _REBUILD)
 
     def _without_secrets(self, text: str) -> str:
-        """A driver's words with every password of the URL masked, plain or as the URL writes it."""
-        values = [self._url.password, *(self._url.query[name] for name in self._secret_options())]
-        secrets = [str(value) for value in values if value]
-        for secret in (form for plain in secrets for form in (plain, quote(plain, safe=""), quote_plus(plain))):
-            text = text.replace(secret, "***")
+        """A driver's words with every password of the URL masked: plain, as the URL writes it, as it was written."""
+        options = [self._url.query[name] for name in self._secret_options()]
+        values = [
+            self._url.password,
+            *(value for each in options for value in ([each] if isinstance(each, str) else each)),
+        ]
+        secrets = [*self._secrets, *(str(value) for value in values if value)]
+        forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), quote_plus(secret))}
+        for form in sorted(forms, key=len, reverse=True):
+            text = text.replace(form, "***")
         return text
 
     # --- versions -----------------------------------------------------------------------------------------------
@@ -178,19 +237,14 @@ class Database:
         """
         if self.path is not None and absent(self.path):
             return None
-        with self.translated(), self._connect(write=False).connect() as connection:
-            return self._version_in(connection)
-
-    def _version_in(self, connection: sa.Connection) -> str | None:
-        tables = set(sa.inspect(connection).get_table_names())
-        if {"alembic_version", "cycle_sets"} <= tables:
-            found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-            if found is not None:
-                return str(found)
-        if self.path is not None or tables & {"alembic_version", "runs"}:
+        try:
+            with self.translated(), self._connect(write=False).connect() as connection:
+                return versions.version_of(connection)
+        except versions.ForeignDatabaseError:
             advice = "Move it away, or choose --home." if self.path else "Name a database of its own in BENCH_STORE."
-            raise StoreError(f"{self} is a database, but not a LungBench board.", advice)
-        return None
+            raise StoreError(f"{self} is a database, but not a LungBench board.", advice) from None
+        except versions.SpoiltVersionError:
+            raise self.spoilt("it does not say which version of the schema it has") from None
 
     def check(self, found: str | None) -> None:
         """Refuse a version that this code does not have.
@@ -211,9 +265,19 @@ class Database:
             self._migrate(self._migration_engine())
             return
         with self.creation_lock():
-            if absent(self.path):
+            sweep(self.path.parent)
+            if self.version() is None:
                 with atomic_path(self.path) as temporary:
-                    self._migrate(_sqlite_engine(temporary, write=True, foreign_keys=False))
+                    self._make(temporary)
+                    for ending in _LOG_ENDINGS:  # of an empty file that stood there: a log belongs to one file alone
+                        self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+
+    def _make(self, path: Path) -> None:
+        """Make an empty board in one file, and see that it can be opened and is whole."""
+        self._migrate(engines.sqlite_maker(path, TIMEOUT))
+        with self.translated(), engines.sqlite_reader(path, TIMEOUT, frozen=True).connect() as connection:
+            if not versions.tables_of(connection) >= versions.BOARD_TABLES:
+                raise StoreError(f"The board {self} was not made: the disk did not keep it.", "Check the disk.")
 
     @contextlib.contextmanager
     def creation_lock(self) -> Iterator[None]:
@@ -232,33 +296,63 @@ class Database:
             StoreError: If the database is newer than this code, or cannot be written.
         """
         found = self.version()
-        if found is not None and found < schema.VERSION:
+        if found is not None and found <= schema.VERSION:
             self._migrate(self._migration_engine())
         else:
             self.check(found)
         return found, schema.VERSION
 
+    def check_writable(self) -> None:
+        """Try to write, by really writing: the version, as it is, onto itself; an absent board is made.
+
+        A transaction that is begun and left is no such test: SQLite notices only then that a file is read-only, or a
+        disk full, when something is written.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        with self.engine(write=True) as engine, engine.begin() as connection:
+            table = versions.version_table(connection)
+            connection.execute(sa.text(f"UPDATE {table} SET version_num = version_num"))
+
+    def make_missing_tables(self) -> None:
+        """Make the tables that a board lacks, empty; its other tables stay."""
+        engine = self._migration_engine()
+        with self.translated(), engine.begin() as connection:
+            schema.Base.metadata.create_all(connection)
+
+    def holds_other_tables(self) -> bool:
+        """Whether there are tables of other programs in the database."""
+        with self.translated(), self._connect(write=False).connect() as connection:
+            known = {*versions.BOARD_TABLES, versions.VERSION_TABLE, versions.OLDER_VERSION_TABLE}
+            return bool(versions.tables_of(connection) - known)
+
     def _migration_engine(self) -> sa.Engine:
         """SQLite changes a table by making it anew; the rows that refer to it must not go with the old one."""
-        return (
-            self._connect(write=True)
-            if self.path is None
-            else _sqlite_engine(self.path, write=True, foreign_keys=False)
-        )
+        if self.path is None:
+            return self._connect(write=True)
+        return engines.sqlite_writer(self.path, TIMEOUT, foreign_keys=False)
 
     def _migrate(self, engine: sa.Engine) -> None:
-        from alembic import command
-        from alembic.config import Config
         from alembic.util import CommandError
 
-        config = Config()
-        config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
         try:
             with self.translated(), engine.begin() as connection:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                versions.migrate(connection)
         except CommandError as error:
             raise StoreError(f"The board {self} cannot be upgraded: {error}.", _REBUILD) from error
+
+
+def _is_secret(option: str) -> bool:
+    return "password" in option.lower()
+
+
+def _written_secrets(location: str) -> tuple[str, ...]:
+    """The passwords of a URL as somebody wrote them: other writings of the same characters are possible."""
+    user = location.partition("://")[2].rpartition("@")[0]
+    options = [word.partition("=") for word in re.split("[?&]", location)[1:]]
+    found = [user.partition(":")[2], *(value for name, _, value in options if _is_secret(name))]
+    return tuple(secret for secret in found if secret)
 
 
 def absent(path: Path) -> bool:
@@ -275,69 +369,3 @@ def absent(path: Path) -> bool:
         raise StoreError(
             f"Cannot read {path}: {error.strerror or error}.", "Name a results folder with --home."
         ) from error
-
-
-def _sqlite_engine(path: Path, *, write: bool, frozen: bool = False, foreign_keys: bool = True) -> sa.Engine:
-    """An engine that never makes a file and keeps no connection; a reader's cannot change a file.
-
-    Args:
-        path: The file.
-        write: Whether it may write.
-        frozen: Whether nobody can write there: SQLite then does without the files that it puts beside a database.
-        foreign_keys: Whether a writer's rows must refer to rows that are there.
-    """
-    query = {"mode": "ro", "immutable": "1", "uri": "true"} if frozen else {"mode": "rw", "uri": "true"}
-    url = sa.URL.create("sqlite", database=f"file:{quote(str(path.absolute()))}", query=query)
-    engine = sa.create_engine(url, connect_args={"timeout": TIMEOUT}, poolclass=NullPool)
-    guard = f"foreign_keys={'ON' if foreign_keys else 'OFF'}"
-    pragmas = ("journal_mode=WAL", "synchronous=NORMAL", guard) if write else ("query_only=ON",)
-
-    @sa.event.listens_for(engine, "connect")
-    def set_up(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None
-        for pragma in pragmas:
-            connection.execute(f"PRAGMA {pragma}")
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
-
-
-def _postgresql_engine(url: sa.URL, *, write: bool) -> sa.Engine:
-    """An engine that keeps no connection: a training of hours does not hold one of the server's few.
-
-    Args:
-        url: The database.
-        write: Whether it may write; writers then take turns, as SQLite's do.
-    """
-    engine = sa.create_engine(
-        url,
-        poolclass=NullPool,
-        isolation_level="READ COMMITTED" if write else "REPEATABLE READ",
-        connect_args={} if "connect_timeout" in url.query else {"connect_timeout": 10},
-    )
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        if write:
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{TIMEOUT:g}s'")
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")
-        else:
-            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-
-    return engine
-
-
-def _empty_board() -> sa.Engine:
-    engine = sa.create_engine("sqlite://", poolclass=StaticPool)
-    schema.Base.metadata.create_all(engine)
-    return engine
-
-
-def migrations_folder() -> Path:
-    """Where Alembic finds the versions of the schema."""
-    from leaderboard import migrations
-
-    return Path(str(migrations.__file__)).parent

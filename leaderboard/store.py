@@ -181,6 +181,14 @@ class Store:
             session.connection()  # a lock that cannot be had is worth knowing of before the block, not after it
             yield session
 
+    def check_writable(self) -> None:
+        """Try to write, by really writing: whoever needs the board at the end of a training asks before it.
+
+        Raises:
+            StoreError: If the board cannot be made or written.
+        """
+        self.database.check_writable()
+
     def import_run(self, folder: Path, *, anew: bool = False) -> Imported:
         """Store a run folder's result in one transaction; doing it twice changes nothing.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from alembic import context
 
 from leaderboard.schema import Base
+from leaderboard.versions import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
+    version_table=VERSION_TABLE,
     render_as_batch=True,
 )
 context.run_migrations()

@@ -90,7 +90,7 @@ def test_upgrade_says_what_it_did(bench, folders, tmp_path):
 def test_a_board_of_a_newer_version_is_refused(bench, folders, tmp_path):
     connection = sqlite3.connect(tmp_path / "leaderboard.sqlite")
     with connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0099'")
+        connection.execute("UPDATE leaderboard_version SET version_num = '0099'")
     connection.close()
     for words in (["list"], ["show", folders[0].name], ["upgrade"], ["rebuild"]):
         said = " ".join(bench("board", *words, "--home", tmp_path, code=4).err.split())

@@ -271,7 +271,7 @@ def main_ok(capsys, *words):
 def test_the_board_is_of_a_newer_version(place, capsys):
     main_ok(capsys, *run_words(place))
     with sqlite3.connect(place.home / "leaderboard.sqlite") as database:
-        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.execute("UPDATE leaderboard_version SET version_num = '9999'")
     before = (place.home / "leaderboard.sqlite").read_bytes()
     for words in (run_words(place, "--seed", "2"), ["report"], ["board", "list"]):
         message = refused(capsys, 4, *words)

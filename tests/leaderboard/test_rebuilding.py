@@ -90,7 +90,7 @@ def test_a_newer_board_is_not_overwritten(home):
     import_all(home)
     connection = sqlite3.connect(home / "leaderboard.sqlite")
     with connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0099'")
+        connection.execute("UPDATE leaderboard_version SET version_num = '0099'")
     connection.close()
     with pytest.raises(StoreError, match="version 0099"):
         rebuild(home)
@@ -101,7 +101,7 @@ def test_an_older_board_is_made_anew(home):
     before = content(store)
     connection = sqlite3.connect(home / "leaderboard.sqlite")
     with connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0000'")
+        connection.execute("UPDATE leaderboard_version SET version_num = '0000'")
         connection.execute("DROP TABLE epochs")
     connection.close()
     rebuild(home)

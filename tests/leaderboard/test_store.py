@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import sqlite3
 from importlib.resources import files
 from pathlib import Path
@@ -11,9 +13,12 @@ from alembic.script import ScriptDirectory
 from board_runs import write_run
 
 from leaderboard import database, schema
-from leaderboard.database import DamagedBoardError, migrations_folder
+from leaderboard.database import DamagedBoardError
 from leaderboard.errors import ResultError, StoreError
+from leaderboard.files import temporary_name
+from leaderboard.rebuilding import rebuild
 from leaderboard.store import Store
+from leaderboard.versions import migrations_folder
 
 SUPPORT = Path(__file__).resolve().parent.parent / "support"
 
@@ -33,7 +38,7 @@ def query(home, text):
 def set_version(home, version):
     connection = sqlite3.connect(board(home))
     with connection:
-        connection.execute("UPDATE alembic_version SET version_num = ?", (version,))
+        connection.execute("UPDATE leaderboard_version SET version_num = ?", (version,))
     connection.close()
 
 
@@ -220,3 +225,118 @@ def test_a_name_with_odd_characters_works(tmp_path):
     store.import_run(write_run(home))
     assert len(store.runs()) == 1
     assert board(home).is_file()
+
+
+# --- made whole -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pages", [1, 2, 5, 12])
+def test_a_disk_that_is_full_while_a_board_is_made_leaves_none(tmp_path, pages):
+    def no_room(connection, _record):
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    sa.event.listen(sa.Engine, "connect", no_room)
+    try:
+        with pytest.raises(StoreError, match="the disk is full"):
+            Store.open(tmp_path).import_run(write_run(tmp_path))
+    finally:
+        sa.event.remove(sa.Engine, "connect", no_room)
+    assert {path.name for path in tmp_path.iterdir()} == {".leaderboard.sqlite.lock", "runs"}
+    assert Store.open(tmp_path).import_run(write_run(tmp_path)) == "new"
+
+
+def test_a_new_board_is_one_file_that_lacks_nothing(tmp_path, monkeypatch):
+    seen = []
+    real = Path.replace
+
+    def look(path, target):
+        seen.append(sorted(child.name.rpartition("tmp")[2] for child in tmp_path.glob(f"{path.name}*")))
+        connection = sqlite3.connect(f"file:{path}?immutable=1", uri=True)
+        seen.append({row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")})
+        connection.close()
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", look)
+    Store.open(tmp_path).database.create()
+    assert seen == [[""], {"runs", "metrics", "epochs", "cycle_sets", "predictions", "leaderboard_version"}]
+
+
+def test_a_database_that_holds_nothing_is_no_board_yet(tmp_path):
+    connection = sqlite3.connect(board(tmp_path))
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("CREATE TABLE t (x)")
+    connection.execute("DROP TABLE t")
+    connection.commit()
+    connection.close()
+    board(tmp_path).with_name("leaderboard.sqlite-wal").write_bytes(b"of another file")
+    store = Store.open(tmp_path)
+    assert store.runs() == []
+    assert store.import_run(write_run(tmp_path)) == "new"
+    assert len(store.runs()) == 1
+
+
+def test_what_a_killed_process_left_beside_the_board_is_swept(tmp_path):
+    (name,) = [temporary_name(board(tmp_path)).name]
+    dead = name.replace(f"-{os.getpid()}-", "-999999999-")
+    for ending in ("", "-journal"):
+        (tmp_path / f"{dead}{ending}").write_text("half a board")
+    Store.open(tmp_path).database.create()
+    assert {path.name for path in tmp_path.iterdir()} == {"leaderboard.sqlite", ".leaderboard.sqlite.lock"}
+
+
+# --- who may write ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077, 0o027])
+def test_all_files_of_a_board_have_the_permissions_that_the_umask_leaves(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        store = Store.open(tmp_path)
+        store.import_run(write_run(tmp_path))
+        with store.session(write=True) as session:
+            session.execute(sa.text("UPDATE runs SET status = status"))
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("*leaderboard*")}
+        rebuild(tmp_path)
+    finally:
+        os.umask(before)
+    assert set(modes) >= {"leaderboard.sqlite", "leaderboard.sqlite-wal", "leaderboard.sqlite-shm"}
+    assert set(modes.values()) == {0o666 & ~mask}
+    assert board(tmp_path).stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_a_board_that_can_be_written_is_made_and_stays_as_it_is(tmp_path):
+    store = Store.open(tmp_path)
+    store.check_writable()
+    store.import_run(write_run(tmp_path))
+    before = store.runs()
+    store.check_writable()
+    assert store.runs() == before
+
+
+def test_a_read_only_board_is_noticed_by_writing(tmp_path):
+    store = Store.open(tmp_path)
+    store.import_run(write_run(tmp_path))
+
+    def hinder(connection, _record):
+        connection.execute("PRAGMA query_only = ON")
+
+    sa.event.listen(sa.Engine, "connect", hinder)
+    try:
+        with pytest.raises(StoreError, match="it is read-only"):
+            Store.open(tmp_path).check_writable()
+    finally:
+        sa.event.remove(sa.Engine, "connect", hinder)
+
+
+def test_a_full_disk_is_noticed_by_writing(tmp_path):
+    store = Store.open(tmp_path)
+    store.import_run(write_run(tmp_path))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
+    try:
+        with pytest.raises(StoreError):
+            store.check_writable()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)

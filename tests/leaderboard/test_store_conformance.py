@@ -24,13 +24,13 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from board_runs import scores_for, write_run
 
-from leaderboard import database, schema
-from leaderboard.database import migrations_folder
+from leaderboard import database, schema, versions
 from leaderboard.errors import ResultError, StoreError
 from leaderboard.predictions import read_predictions, write_predictions
 from leaderboard.rebuilding import rebuild
 from leaderboard.results import read_result
 from leaderboard.store import Store
+from leaderboard.versions import VERSION_TABLE, migrations_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 SUPPORT = ROOT / "tests" / "support"
@@ -58,7 +58,7 @@ class Place:
             return [tuple(row) for row in result] if result.returns_rows else []
 
     def set_version(self, version):
-        self.run("UPDATE alembic_version SET version_num = :version", version=version)
+        self.run("UPDATE leaderboard_version SET version_num = :version", version=version)
 
     def go_back(self, version):
         """Bring the database back to an older version of the schema."""
@@ -95,7 +95,7 @@ def next_version(tmp_path, monkeypatch):
     """A lungbench whose schema has gone on by one version; calling it makes the migration."""
     folder = tmp_path / "migrations"
     shutil.copytree(migrations_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(database, "migrations_folder", lambda: folder)
+    monkeypatch.setattr(versions, "migrations_folder", lambda: folder)
 
     def go_on(fault=""):
         (folder / "versions" / "next.py").write_text(MIGRATION.format(NEXT, schema.VERSION, fault))
@@ -296,7 +296,12 @@ class TestBoard:
 
     def test_the_migrations_make_the_schema_of_the_classes(self, place):
         with place.store.database.engine(write=True) as engine, engine.begin() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), schema.Base.metadata) == []
+            assert (
+                compare_metadata(
+                    MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}), schema.Base.metadata
+                )
+                == []
+            )
 
     def test_another_program_s_database_is_left_alone(self, place):
         place.run("CREATE TABLE alembic_version (version_num TEXT)")
