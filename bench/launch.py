@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.data.bank import Progress
 from bench.engine.hooks import Hooks
+from bench.environment import refuse_foreign_group
 from bench.errors import BenchError, InterruptedRunError, PrunedRunError, RunError
 from bench.paths import board_location
 from bench.provenance import usable_cores
@@ -58,6 +59,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice, hooks: Hoo
     """
     from leaderboard.store import Store
 
+    refuse_foreign_group()
     folder = run_folder(home, spec)
     store = Store.open(board_location(home))
     # A board that cannot take the result is worth knowing of before the training, not after it.

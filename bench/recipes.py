@@ -10,6 +10,7 @@ from typing import Any
 from bench.cards import FrontEndCard, MethodCard, ModelCard
 from bench.data.files import scan
 from bench.data.icbhi import Dataset, find_dataset, load_dataset
+from bench.environment import refuse_foreign_group
 from bench.errors import DataError, SpecError
 from bench.options import build_options
 from bench.paths import data_folder
@@ -127,6 +128,7 @@ def resolve(request: Request, source: Source, seeds: Sequence[int], notice: Noti
     from baselines.weights import locate
     from bench.data.frontends import FRONTENDS
 
+    refuse_foreign_group()
     plugins = load_plugins(request.plugins)
     model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
     check_pair(model, method)

@@ -16,6 +16,7 @@ import typer
 
 from bench.cli import board, data, doctor, later, mock_run, registries, report, reproduce, run, search
 from bench.cli.output import stderr
+from bench.environment import keep_settings_out
 from bench.errors import BenchError
 from bench.version import __version__
 
@@ -92,6 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: Words after ``bench``; the process's own by default.
     """
+    keep_settings_out()
     _share_cores()
     _end_well()
     words = sys.argv[1:] if arguments is None else arguments

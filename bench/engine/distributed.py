@@ -15,35 +15,44 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 STORE_VARIABLE = "BENCH_PROCESS_STORE"
-"""Names the file through which the processes of one machine meet; without it torch's own variables are used."""
+"""Names the file through which the processes of a run meet. Only a process that bench started for a group has it: what
+other launchers say of groups (``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``) is believed only beside it."""
 
 
 def join_group(device: str) -> tuple[int, int]:
-    """Join the process group that the launcher described in the environment.
+    """Join the process group of the run that bench started this process for.
 
     Args:
         device: ``cpu`` (gloo) or ``cuda`` (nccl).
 
     Returns:
-        This process's rank and the number of processes; (0, 1) where the environment names no group.
+        This process's rank and the number of processes; (0, 1) where bench started no group.
     """
-    size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    if size == 1:
-        return 0, 1
     store = os.environ.get(STORE_VARIABLE)
+    if store is None:
+        return 0, 1
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     dist.init_process_group(
-        backend="nccl" if device == "cuda" else "gloo",
-        init_method=f"file://{store}" if store else "env://",
-        rank=rank,
-        world_size=size,
+        backend="nccl" if device == "cuda" else "gloo", init_method=f"file://{store}", rank=rank, world_size=size
     )
     return rank, size
 
 
 def leave_group() -> None:
-    """Leave the process group, if there is one."""
+    """Leave the process group, if there is one.
+
+    All processes leave it together: one that has failed must end without this, for the others may never come.
+    """
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def own_group() -> dict[str, int]:
+    """This process's group as torch's launchers describe one, on one machine; nothing where it has none."""
+    if not dist.is_initialized():
+        return {}
+    rank, size = dist.get_rank(), dist.get_world_size()
+    return {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
 
 
 class _Gather(torch.autograd.Function):

@@ -15,14 +15,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import baselines
 import methods
+from bench.engine.accelerator import build_accelerator
 from bench.engine.checkpoint import Checkpoint
 from bench.engine.data import RunData
 from bench.engine.distributed import any_process, gather_rows, share_batch_statistics
@@ -109,25 +108,6 @@ def build_graph(spec: RunSpec, data: RunData) -> TrainingGraph:
         **spec.method_options,
     )
     return TrainingGraph(model, method)
-
-
-def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
-    """Build the Accelerator of a spec and make sure that it is what was asked for.
-
-    Raises:
-        RunError: If it runs with another number of processes.
-    """
-    accelerator = Accelerator(
-        cpu=spec.device == "cpu",
-        mixed_precision={"fp32": "no"}.get(spec.precision, spec.precision),
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-    )
-    if accelerator.num_processes != processes:
-        raise RunError(
-            f"Accelerate runs {accelerator.num_processes} process(es) where {processes} were started.",
-            "Unset the ACCELERATE_ variables of the environment.",
-        )
-    return accelerator
 
 
 class Trainer:

@@ -43,13 +43,14 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, ho
 
     load_for(spec)
     hooks = hooks or Hooks()
-    _, processes = join_group(spec.device)
+    _, processes = join_group(spec.device) if spec.processes > 1 else (0, 1)
     try:
         data = (hooks.open_data or open_run_data)(spec, on_progress)
         trainer = Trainer(spec, data, folder, processes, hooks)
         outcome = trainer.fit()
         if trainer.accelerator.is_main_process:
             write_run_result(spec, data, outcome, folder, processes)
+        leave_group()
     except torch.OutOfMemoryError as error:
         raise RunError(f"The device ran out of memory: {str(error).splitlines()[0]}", OUT_OF_MEMORY_HINT) from error
     except MemoryError as error:
@@ -59,8 +60,6 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, ho
         if failure is None:
             raise
         raise failure from error
-    finally:
-        leave_group()
 
 
 def error_file(folder: Path, rank: int) -> Path:

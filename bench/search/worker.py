@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from bench.environment import refuse_foreign_group
 from bench.errors import BenchError, InterruptedRunError
 
 Tell = Callable[[Mapping[str, Any]], None]
@@ -58,6 +59,7 @@ def work(
     from bench.search.claims import claim
     from bench.search.objective import TrialRunner
 
+    refuse_foreign_group()
     runner = TrialRunner(search, home, execution, notice, stopped)
     while not stopped() and (taken := claim(search)) is not None:
         tell({"event": "begins", "trial": taken.number, "params": taken.params})

@@ -1,0 +1,68 @@
+"""The Accelerator of a run: what the spec asks for, whatever the environment says."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import (
+    DistributedDataParallelKwargs,
+    DistributedType,
+    DynamoBackend,
+    GradientAccumulationPlugin,
+    TorchDynamoPlugin,
+)
+
+from bench.engine.distributed import own_group
+from bench.environment import keep_launchers_out
+from bench.errors import RunError
+from bench.spec import RunSpec
+
+
+def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
+    """Build the Accelerator of a spec and make sure that it is what was asked for.
+
+    Accelerate takes what it is not told from variables of the environment, and some of them overrule what it is told:
+    they are forgotten first, everything that changes numbers is told, and all of it is compared in the end.
+
+    Raises:
+        RunError: If it is something else.
+    """
+    # Both change with variables or with what ran in this process before, and with them the numbers on a GPU.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = True
+    keep_launchers_out(own_group())
+    accelerator = Accelerator(
+        cpu=spec.device == "cpu",
+        mixed_precision=_mixed_precision(spec),
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+        dynamo_plugin=TorchDynamoPlugin(backend=DynamoBackend.NO),
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
+    _check(accelerator, spec, processes)
+    return accelerator
+
+
+def _mixed_precision(spec: RunSpec) -> str:
+    return "no" if spec.precision == "fp32" else spec.precision
+
+
+def _check(accelerator: Accelerator, spec: RunSpec, processes: int) -> None:
+    """Compare an Accelerator with its spec, so that a version of Accelerate that reads more is found out."""
+    several = DistributedType.MULTI_CPU if spec.device == "cpu" else DistributedType.MULTI_GPU
+    state = accelerator.state
+    plugins = ("deepspeed_plugin", "fsdp_plugin", "megatron_lm_plugin", "parallelism_config")
+    wanted_and_found = {
+        "processes": (processes, accelerator.num_processes),
+        "device": (spec.device, accelerator.device.type),
+        "precision": (_mixed_precision(spec), accelerator.mixed_precision),
+        "gradient accumulation": (1, accelerator.gradient_accumulation_steps),
+        "compiler": (DynamoBackend.NO, state.dynamo_plugin.backend),
+        "distribution": (several if processes > 1 else DistributedType.NO, accelerator.distributed_type),
+        "plug-ins": ([], [name for name in plugins if getattr(state, name, None) is not None]),
+    }
+    for name, (wanted, found) in wanted_and_found.items():
+        if wanted != found:
+            raise RunError(
+                f"Accelerate has {name} {found} where the run has {wanted}.",
+                "Unset the ACCELERATE_ variables of the environment, and use a process that has run nothing else.",
+            )
