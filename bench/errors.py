@@ -8,6 +8,7 @@ __all__ = [
     "BenchError",
     "DataError",
     "InterruptedRunError",
+    "LostProcessError",
     "PrunedRunError",
     "RegistryError",
     "ResultError",
@@ -22,6 +23,10 @@ class RunError(BenchError):
     """A run started and failed: a loss that is not finite, a lost process, memory that ran out."""
 
     exit_code = 1
+
+
+class LostProcessError(RunError):
+    """A process of a run was killed or lost: nothing is stored, and the same command goes on."""
 
 
 class PrunedRunError(RunError):
