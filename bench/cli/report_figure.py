@@ -56,7 +56,10 @@ def _open(home: Path, names: Sequence[str], storage: str | None) -> list[optuna.
     if names:
         places = {name: Place.of(storage, home, check_name(name)) for name in names}
         return [open_study(place, name).study for name, place in places.items()]
-    known = {search.name: search.study for search in studies_in(places_in(storage, home))}
+    searches, damaged = studies_in(places_in(storage, home))
+    for error in damaged:
+        notice(f"left out: {error.message}")
+    known = {search.name: search.study for search in searches}
     return [known[name] for name in default_studies(list(known))]
 
 

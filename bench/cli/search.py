@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -32,8 +33,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Workers = Annotated[int, typer.Option(help="Processes that work on trials side by side, each with its own device.")]
-FinalSeeds = Annotated[str, typer.Option(help="Seeds that the best is trained with in the end: 1-5, or none.")]
+
+def _whole(text: str | int) -> int:
+    """Read a number of the command line as a whole number in the digits 0 to 9; click's own reader takes others too."""
+    from leaderboard.text import whole_number
+
+    try:
+        return text if isinstance(text, int) else whole_number(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _number(words: str) -> Any:
+    """An option that is a whole number."""
+    return typer.Option(help=words, parser=_whole, metavar="INTEGER")
+
+
+Workers = Annotated[int, _number("Processes that work on trials side by side, each with its own device.")]
 Data = Annotated[
     str | None, typer.Option(help="Folder of the ICBHI data, or `demo` (default: BENCH_DATA or ./data/icbhi).")
 ]
@@ -57,7 +73,7 @@ def search(
         list[str] | None, typer.Option(help="What to search: alpha,tau,beta, lr, any field; may be repeated.")
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(help="Trials of the study in total, whoever adds them (a grid: all its points).")
+        int | None, _number("Trials of the study in total, whoever adds them (a grid: all its points).")
     ] = None,
     study: Annotated[str | None, typer.Option(help="Name (default: from model, method and parameters).")] = None,
     space: Annotated[
@@ -72,15 +88,18 @@ def search(
     pruner: Annotated[
         str | None, typer.Option(help="hyperband, median, wilcoxon or none (default: median; none for a grid).")
     ] = None,
-    seeds_per_trial: Annotated[int, typer.Option(help="Runs of a trial with seeds 1 to K; their mean counts.")] = 1,
-    folds: Annotated[
-        int, typer.Option(help="1: a fifth of the training patients is held out; K: cross-validation.")
-    ] = 1,
+    seeds_per_trial: Annotated[int, _number("Runs of a trial with seeds 1 to K; their mean counts.")] = 1,
+    folds: Annotated[int, _number("1: a fifth of the training patients is held out; K: cross-validation.")] = 1,
     objective: Annotated[
         str, typer.Option(help="held-out, or test, which marks every row as tuned on the test set.")
     ] = "held-out",
-    final_seeds: FinalSeeds = "1-5",
-    sampler_seed: Annotated[int, typer.Option(help="Seed of the sampler.")] = 1,
+    final_seeds: Annotated[
+        str, typer.Option(help="Seeds that the best is trained with in the end: 1-5, or none.")
+    ] = "1-5",
+    give_up_after: Annotated[
+        int, _number("Stop after so many trials in a row that failed with the same cause; 0: never.")
+    ] = 5,
+    sampler_seed: Annotated[int, _number("Seed of the sampler.")] = 1,
     pretrain: Annotated[
         str | None, typer.Option(help="none, imagenet, imagenet+audioset, audioset, file, folder or URL.")
     ] = None,
@@ -88,10 +107,10 @@ def search(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value: any field of the spec or option; may be repeated.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of every run.")] = None,
+    epochs: Annotated[int | None, _number("Epochs of every run.")] = None,
     data: Data = None,
     profile: Annotated[str, typer.Option(help="auto, paper or demo.")] = "auto",
-    processes: Annotated[int, typer.Option(help="Processes (GPUs) that share a run.")] = 1,
+    processes: Annotated[int, _number("Processes (GPUs) that share a run.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     allow_partial: Annotated[
@@ -119,6 +138,7 @@ def search(
     from bench.recipes import Request, choose_source, resolve
     from bench.search.request import build_request, check_trials
     from bench.search.space import build_space
+    from bench.search.study import Settings
 
     check_format(output)
     if model is None or method is None:
@@ -163,11 +183,11 @@ def search(
         storage=storage,
         name=study or default_name(request),
         workers=workers,
-        final_seeds=_final_seeds(final_seeds),
+        settings=Settings(_final_seeds(final_seeds), _give_up_after(give_up_after)),
         output=output,
     )
-    run.check(request)
     target = check_trials(request, trials)
+    run.check(request, base.execution())
     if dry_run:
         print_plans([(run, request, base, target)], output)
         return
@@ -178,7 +198,8 @@ def default_name(request: StudyRequest) -> str:
     """A study's name where none is given: model, method and parameters."""
     words = [request.model, request.method, *(dimension.name for dimension in request.space)]
     words += ["test"] if request.objective == "test" else []
-    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in "-".join(words))[:100]
+    # A name is of ASCII characters, and begins with a letter or a digit.
+    return re.sub(r"[^A-Za-z0-9._-]", "-", "-".join(words)).lstrip("._-")[:100] or "study"
 
 
 def _trial_seeds(number: int) -> list[int]:
@@ -187,10 +208,16 @@ def _trial_seeds(number: int) -> list[int]:
     return list(range(1, number + 1))
 
 
-def _final_seeds(text: str) -> list[int]:
+def _final_seeds(text: str) -> tuple[int, ...]:
     from bench.recipes import parse_seeds
 
-    return [] if text == NO_FINALS else parse_seeds(None, text)
+    return () if text == NO_FINALS else tuple(parse_seeds(None, text))
+
+
+def _give_up_after(number: int) -> int:
+    if not 0 <= number <= 1_000_000:
+        raise SpecError(f"--give-up-after is {number}, but must be 0 (never) to 1,000,000.")
+    return number
 
 
 def _cards(asked: Any) -> dict[str, Card]:
@@ -210,12 +237,21 @@ def _cards(asked: Any) -> dict[str, Card]:
 @app.command("resume")
 def resume(
     name: Name,
-    trials: Annotated[int | None, typer.Option(help="Trials in total; more than before extends the study.")] = None,
+    trials: Annotated[int | None, _number("Trials in total; more than before extends the study.")] = None,
     workers: Workers = 1,
     storage: Storage = None,
-    final_seeds: FinalSeeds = "1-5",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Do the trials that failed again, with their parameters.")
+    ] = False,
+    final_seeds: Annotated[
+        str | None,
+        typer.Option(help="Seeds that the best is trained with in the end: 1-5, or none (default: as before)."),
+    ] = None,
+    give_up_after: Annotated[
+        int | None, _number("Stop after so many trials in a row that failed alike; 0: never (default: as before).")
+    ] = None,
     data: Data = None,
-    processes: Annotated[int | None, typer.Option(help="Processes that share a run (default: as before).")] = None,
+    processes: Annotated[int | None, _number("Processes that share a run (default: as before).")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     plugin: Plugins = None,
     output: Format = "table",
@@ -227,28 +263,50 @@ def resume(
     Examples:
       bench search resume ast-patchmix-cl-alpha-tau-beta
       bench search resume ast-patchmix-cl-alpha-tau-beta --trials 100 --workers 4
+      bench search resume ast-patchmix-cl-alpha-tau-beta --retry-failed
     """
-    from bench.paths import cache_folder, home_folder
+    from bench.paths import home_folder
+    from bench.search.claims import retry_failed as enqueue_failed
     from bench.search.request import base_spec, check_trials
+    from bench.search.study import Settings
 
     check_format(output)
+    study = opened(name, storage, home)
+    if not study.execution:
+        raise SpecError(
+            f"The study '{name}' was made, but never began.", "Begin it with the `bench search` command again."
+        )
+    known = study.settings
     run = SearchRun(
         home=home_folder(home),
         storage=storage,
         name=name,
         workers=workers,
-        final_seeds=_final_seeds(final_seeds),
+        settings=Settings(
+            known.final_seeds if final_seeds is None else _final_seeds(final_seeds),
+            known.give_up_after if give_up_after is None else _give_up_after(give_up_after),
+        ),
         output=output,
     )
-    study = opened(name, storage, home)
-    run.check(study.request)
-    execution = _execution(study, data, cache_folder(cache), processes, device, plugin)
+    run.check_words(study.request)
+    execution = _execution(study, data, _cache(study, cache), processes, device, plugin)
     target = check_trials(study.request, study.target if trials is None else trials)
     _check_runnable(base_spec(study.request, execution))
+    run.check(study.request, execution)
     with study.place.only_user():
-        study.running_on(execution, target)
+        study.running_on(execution, target, run.settings)
+        if retry_failed:
+            notice(f"{enqueue_failed(study)} failed trials will be done again")
         done = run.go_on(study, execution)
     finish([done], output)
+
+
+def _cache(study: Search, cache: Path | None) -> Path:
+    """The cache folder: the one that is given, that of the last time where it is here, or the usual one."""
+    from bench.paths import cache_folder
+
+    known = Path(study.execution["cache"])
+    return cache_folder(known if cache is None and known.is_dir() else cache)
 
 
 def _execution(
@@ -336,10 +394,12 @@ def reproduce_figure2(
     from bench.recipes import choose_source, parse_seeds, resolve
     from bench.search.request import build_request, check_trials
     from bench.search.space import build_space
+    from bench.search.study import Settings
+    from leaderboard.text import echoed
 
     names = [name for name in FIGURE2 if only is None or fnmatchcase(name, only)]
     if not names:
-        raise SpecError(f"--only '{only}' matches no parameter of figure2: {suggestion(str(only), FIGURE2)}")
+        raise SpecError(f"--only '{echoed(only)}' matches no parameter of figure2: {suggestion(str(only), FIGURE2)}")
     asked = dataclasses.replace(asked, model="ast", method="patchmix-cl")
     source = choose_source(asked)
     notice(f"profile {source.profile}: {source.reason}")
@@ -352,8 +412,10 @@ def reproduce_figure2(
             base, space, objective=objective, folds=1, seeds=chosen, sampler="grid", pruner=None, sampler_seed=1
         )
         study = f"figure2-{name}" + ("-test" if objective == "test" else "")
-        run = SearchRun(home=home, storage=None, name=study, workers=workers, final_seeds=[], output=output)
-        run.check(request)
+        run = SearchRun(
+            home=home, storage=None, name=study, workers=workers, settings=Settings(final_seeds=()), output=output
+        )
+        run.check(request, base.execution())
         target = check_trials(request, None)
         if dry_run:
             plans.append((run, request, base, target))

@@ -112,10 +112,13 @@ def _value(value: Any) -> str:
 def _summary_lines(study: Search, document: Mapping[str, Any]) -> list[str]:
     spent, found = document["budget"], document["best"]
     counts = {"complete": spent["complete"], "pruned": spent["pruned"], "failed": spent["fail"]}
+    if spent["tried_again"]:
+        counts["of them done again"] = spent["tried_again"]
     told = ", ".join(f"{count} {name}" for name, count in counts.items())
     space = "; ".join(f"{name} {text}" for name, text in spent["space"].items())
+    done = spent["trials"] - spent["tried_again"]
     lines = [
-        f"Budget: {spent['trials']} of {document['target']} trials ({told}), {spent['gpu_hours']:.2f} GPU hours, "
+        f"Budget: {done} of {document['target']} trials ({told}), {spent['gpu_hours']:.2f} GPU hours, "
         f"{spent['cpu_hours']:.2f} CPU hours. Space: {space}.",
     ]
     if found is not None:

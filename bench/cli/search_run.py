@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from bench.search.finals import Final
     from bench.search.request import StudyRequest
     from bench.search.storage import Place
-    from bench.search.study import Search
+    from bench.search.study import Search, Settings
 
 NO_FINALS = "none"
+MOST_WORKERS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class SearchRun:
     storage: str | None
     name: str
     workers: int
-    final_seeds: Sequence[int]
+    settings: Settings
     output: str
 
     @property
@@ -40,15 +41,34 @@ class SearchRun:
 
         return Place.of(self.storage, self.home, self.name)
 
-    def check(self, request: StudyRequest) -> None:
-        """Refuse what could not be run, before anything is made."""
+    def check(self, request: StudyRequest, execution: Mapping[str, Any]) -> None:
+        """Refuse what could not be run, before anything is made.
+
+        Args:
+            request: What the study is.
+            execution: Execution fields of its runs.
+
+        Raises:
+            BenchError: The first thing that stands in the way.
+        """
+        from bench.search.devices import shares_of
+        from bench.search.request import check_folds
+        from bench.search.study import check_study
+
+        self.check_words(request)
+        shares_of(execution, self.workers)
+        check_folds(request, execution)
+        check_study(self.place, self.name, request)
+
+    def check_words(self, request: StudyRequest) -> None:
+        """Refuse what is wrong by itself, wherever it shall run; raises SpecError."""
         from bench.search.optuna_parts import check_installed
         from bench.search.storage import check_name
 
         check_name(self.name)
         check_installed(request)
-        if not 1 <= self.workers <= 1024:
-            raise SpecError(f"--workers is {self.workers}, but must be at least 1.")
+        if not 1 <= self.workers <= MOST_WORKERS:
+            raise SpecError(f"--workers is {self.workers}, but must be 1 to {MOST_WORKERS}.")
         if self.workers > 1 and self.place.one_writer:
             raise SpecError(
                 f"SQLite takes one worker at a time, but --workers is {self.workers}.",
@@ -60,20 +80,21 @@ class SearchRun:
         from bench.search.study import make_study
 
         with self.place.only_user():
-            return self.go_on(make_study(self.place, self.name, request, execution, target), execution)
+            study = make_study(self.place, self.name, request, execution, target, self.settings)
+            return self.go_on(study, execution)
 
     def go_on(self, study: Search, execution: Mapping[str, Any]) -> Done:
         """Do the trials that are missing, then the final runs."""
+        from bench.search.study import counted
         from bench.search.workers import Crew
 
-        done = sum(trial.state.is_finished() for trial in study.trials)
         notice(
-            f"study {study.name}: {study.target} trials in all, {done} done; "
+            f"study {study.name}: {study.target} trials in all, {counted(study.trials)} done; "
             f"objective: {objective_words(study.request.objective)}; {study.place}"
         )
         try:
             if not _is_over(study):
-                Crew(study, self.home, execution, self.workers, notice).run()
+                Crew(study, self.home, execution, self.workers, notice, self.settings.give_up_after).run()
             finals = self._finals(study, execution)
         except InterruptedRunError as error:
             raise InterruptedRunError(error.message, f"Go on with: {self._resume_command()}") from error
@@ -87,7 +108,7 @@ class SearchRun:
         from bench.search.finals import train_best
         from bench.search.study import cards_of
 
-        if not self.final_seeds:
+        if not self.settings.final_seeds:
             return []
         if not _is_over(study):
             notice(f"other workers are at trials of this study; when they are done: bench search resume {study.name}")
@@ -95,15 +116,14 @@ class SearchRun:
         if study.best is None:
             notice("no trial was completed, so that there is nothing to train in the end")
             return []
-        return train_best(study, self.home, execution, cards_of(study.request), self.final_seeds, notice)
+        return train_best(study, self.home, execution, cards_of(study.request), self.settings.final_seeds, notice)
 
     def _resume_command(self) -> str:
+        """The command that goes on; how the search ends is kept with the study, a storage's password nowhere."""
         import os
         import shlex
 
         words = ["bench", "search", "resume", self.name, "--workers", str(self.workers), "--home", str(self.home)]
-        seeds = ",".join(map(str, self.final_seeds)) or NO_FINALS
-        words += [] if seeds == "1,2,3,4,5" else ["--final-seeds", seeds]
         if self.storage is not None and "BENCH_STUDIES" not in os.environ:
             words += ["--storage", str(self.place)]
         return shlex.join(words)

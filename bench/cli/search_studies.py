@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.cli.output import check_format, notice, print_json, print_text
 from bench.cli.search_output import count_words, judged_on, print_grid, print_study, score_words
-from bench.errors import SpecError
+from bench.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
     from bench.search.study import Search
@@ -48,6 +49,8 @@ def opened(name: str, storage: str | None, home: Path | None) -> Search:
 def list_studies(storage: Storage = None, output: Format = "table", home: Home = None) -> None:
     """List the studies of the results folder, or of a storage.
 
+    What cannot be read is named and does not stop it; the exit code is then 4.
+
     Example: bench search list
     """
     from bench.paths import home_folder
@@ -55,13 +58,21 @@ def list_studies(storage: Storage = None, output: Format = "table", home: Home =
     from bench.search.study import studies_in, summary
 
     check_format(output)
-    rows = [summary(study) for study in studies_in(places_in(storage, home_folder(home)))]
+    studies, damaged = studies_in(places_in(storage, home_folder(home)))
+    rows = [summary(study) for study in studies]
     if output == "json":
         print_json(rows)
-        return
-    if not rows:
+    elif rows:
+        _print_rows(rows)
+    elif not damaged:
         print_text("There is no study yet.")
-        return
+    for error in damaged:
+        notice(f"error: {error.message}")
+    if damaged:
+        raise typer.Exit(StoreError.exit_code)
+
+
+def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     heads = ("study", "model", "method", "params", "objective", "trials", "best")
     cells = [
         [

@@ -1,10 +1,14 @@
 """Who works on which trial: a worker takes one under the study's lock, says that it lives, and ends or returns it.
 
-A trial belongs to the worker that its attribute ``worker`` names. A worker of this machine lives while its process
-does; one of another machine while its heartbeat is not older than :data:`GRACE` seconds (clocks must agree to a minute
-or two). The trial of a dead worker is taken over as it is, with its number and parameters, so that it is counted once
-and its run goes on from its last saved state. This is the same for every storage: Optuna's own heartbeat needs a
+A trial belongs to the claim that its attribute ``worker`` names by a token of its own. A worker of this machine lives
+while its process does; one of another machine while its heartbeat is not older than :data:`GRACE` seconds (clocks must
+agree to a minute or two). The trial of a dead worker is taken over as it is, with its number and parameters, so that it
+is counted once and its run goes on from its last saved state. One that stood still for minutes, and goes on then, finds
+another token there: it writes nothing more. This is the same for every storage: Optuna's own heartbeat needs a
 database, and a trial made anew in the place of a lost one would count twice.
+
+Attempts that were lost are counted with the trial, over all workers and searches; after :data:`MOST_LOST` in a row
+without a further epoch it has failed.
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ import os
 import socket
 import threading
 import time
+import uuid
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -24,17 +30,24 @@ import psutil
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from bench.search.failures import Breaker
 from bench.search.optuna_parts import sampler_for
 from bench.search.space import grid_point
 from bench.search.study import Search
+from bench.search.trials import RETRY_OF, originals, tried_again
 
-WORKER, LOST = "worker", "lost_workers"
+WORKER, LOST, LOST_AT, EPOCHS = "worker", "lost_workers", "lost_at", "epochs_done"
+"""Attributes of a trial: its owner; attempts lost in a row, and the epochs done by the last of them; epochs done in all
+of its runs."""
+
 BEAT_SECONDS = 60.0
 GRACE = 300.0
 """Seconds without a heartbeat after which a worker of another machine counts as dead."""
 
 MOST_LOST = 3
-"""A trial that this many workers died of has failed: it would take every further one with it."""
+"""A trial that this many workers in a row were lost at, without a further epoch, has failed."""
+
+KILLED = "its process was killed, or ran out of memory"
 
 
 @cache
@@ -72,6 +85,20 @@ def abandoned(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return [trial for trial in running if not lives(trial.user_attrs.get(WORKER))]
 
 
+class AttemptLostError(Exception):
+    """An attempt at a trial was lost, and this process should not go on: CUDA may refuse everything else that it asks.
+
+    Args:
+        number: The trial.
+        cause: What happened.
+        failed: Why the trial has failed, where it was the last attempt.
+    """
+
+    def __init__(self, number: int, cause: str, failed: str | None) -> None:
+        super().__init__(f"trial {number}: {cause}")
+        self.number, self.cause, self.failed = number, cause, failed
+
+
 class Claim:
     """A trial in this process's hands.
 
@@ -82,18 +109,34 @@ class Claim:
 
     def __init__(self, search: Search, trial: Trial) -> None:
         self.search, self.trial = search, trial
-        self._me = this_worker()
+        self._token = uuid.uuid4().hex
         # The parameters are asked for under the lock: the next sampler then sees them.
         self.params = {dimension.name: dimension.suggest(trial) for dimension in search.request.space}
+        self._sign()
 
     @property
     def number(self) -> int:
         """The trial's number."""
         return self.trial.number
 
+    def _sign(self) -> None:
+        self.trial.set_user_attr(WORKER, {**this_worker(), "token": self._token, "beat": time.time()})
+
     def beat(self) -> None:
-        """Say that this worker lives."""
-        self.trial.set_user_attr(WORKER, {**self._me, "beat": time.time()})
+        """Say that this worker lives; nothing where another one has taken the trial over."""
+        with self._held() as mine:
+            if mine:
+                self._sign()
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[bool]:
+        """Hold the study's lock, so that nobody takes the trial over in between; gives whether it is still this one's.
+
+        Raises:
+            StoreError: If the storage cannot be used.
+        """
+        with self.search.place.lock(self.search.name), self.search.place.translated():
+            yield self.mine
 
     @contextlib.contextmanager
     def beating(self) -> Iterator[None]:
@@ -115,17 +158,63 @@ class Claim:
             thread.join()
 
     @property
+    def _frozen(self) -> FrozenTrial:
+        return self.search.study._storage.get_trial(self.trial._trial_id)
+
+    @property
     def mine(self) -> bool:
         """Whether nobody else took the trial over, as happens to a worker that stood still for minutes."""
-        frozen = self.search.study._storage.get_trial(self.trial._trial_id)
+        frozen = self._frozen
         owner = frozen.user_attrs.get(WORKER, {})
-        return frozen.state is TrialState.RUNNING and all(owner.get(key) == self._me[key] for key in ("machine", "pid"))
+        return frozen.state is TrialState.RUNNING and owner.get("token") == self._token
+
+    def report(self, scores: Mapping[int, float]) -> bool:
+        """Report Scores by step; what the study knows already, of an attempt before, is left as it is.
+
+        Returns:
+            Whether the trial is still this worker's; otherwise nothing was reported.
+        """
+        with self._held() as mine, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            known = self._frozen.intermediate_values if mine else {}
+            for step, score in scores.items():
+                if mine and step not in known:
+                    self.trial.report(score, step)
+        return mine
+
+    def note_epochs(self, epochs: int) -> bool:
+        """Remember how many epochs the trial's runs have done; fewer than before change nothing.
+
+        Returns:
+            Whether the trial is still this worker's.
+        """
+        with self._held() as mine:
+            if mine and epochs > _epochs_done(self._frozen):
+                self.trial.set_user_attr(EPOCHS, epochs)
+        return mine
 
     def give_back(self) -> None:
         """Let the trial wait for whoever asks next."""
-        with self.search.place.lock(self.search.name):
-            if self.mine:
+        with self._held() as mine:
+            if mine:
                 self.search.study._storage.set_trial_state_values(self.trial._trial_id, TrialState.WAITING)
+
+    def lose(self, cause: str) -> AttemptLostError:
+        """Count a lost attempt; the trial waits for the next one, or has failed where there were enough.
+
+        Args:
+            cause: What happened.
+
+        Returns:
+            What to raise.
+        """
+        failed = None
+        with self._held() as mine:
+            if mine:
+                failed = _count_loss(self.search, self.trial, self._frozen, cause)
+                if failed is None:
+                    self.search.study._storage.set_trial_state_values(self.trial._trial_id, TrialState.WAITING)
+        return AttemptLostError(self.number, cause, failed)
 
     def end(self, state: TrialState, value: float | None, told: Mapping[str, Any]) -> bool:
         """Tell the study how the trial ended.
@@ -138,8 +227,8 @@ class Claim:
         Returns:
             Whether it counted: not where somebody else has taken the trial over.
         """
-        with self.search.place.lock(self.search.name):
-            if not self.mine:
+        with self._held() as mine:
+            if not mine:
                 return False
             for name, item in told.items():
                 self.trial.set_user_attr(name, item)
@@ -147,42 +236,86 @@ class Claim:
         return True
 
 
-def claim(search: Search) -> Claim | None:
+def retry_failed(search: Search) -> int:
+    """Let every failed trial be done again: a trial with its parameters waits in its place.
+
+    Returns:
+        How many.
+
+    Raises:
+        StoreError: If the storage cannot be used.
+    """
+    with search.place.lock(search.name), search.place.translated():
+        trials = search.trials
+        done = tried_again(trials)
+        failed = [trial for trial in trials if trial.state is TrialState.FAIL and trial.number not in done]
+        for trial in failed:
+            search.study.enqueue_trial(dict(trial.params), user_attrs={RETRY_OF: trial.number})
+    return len(failed)
+
+
+def claim(search: Search, breaker: Breaker | None = None) -> Claim | None:
     """Take a trial: one whose worker died, one that waits, or a new one while some are missing.
+
+    Args:
+        search: The study.
+        breaker: What stops a search whose trials all fail alike.
 
     Returns:
         The trial; None where there is nothing to do.
+
+    Raises:
+        RunError: If the breaker says so.
+        StoreError: If the storage cannot be used.
     """
-    with search.place.lock(search.name):
+    with search.place.lock(search.name), search.place.translated():
         trials = search.trials
+        if breaker is not None:
+            breaker.check(search.name, trials)
         trial = _take_over(search, trials) or _ask(search, trials)
-        if trial is None:
-            return None
-        taken = Claim(search, trial)
-        taken.beat()
-        return taken
+        return None if trial is None else Claim(search, trial)
 
 
 def _take_over(search: Search, trials: Sequence[FrozenTrial]) -> Trial | None:
     for frozen in abandoned(trials):
-        lost = int(frozen.user_attrs.get(LOST, 0)) + 1
         trial = Trial(_with_sampler(search, frozen.number), frozen._trial_id)
         with contextlib.suppress(UpdateFinishedTrialError):
-            trial.set_user_attr(LOST, lost)
-            if lost < MOST_LOST:
+            if _count_loss(search, trial, frozen, KILLED) is None:
                 return trial
-            trial.set_user_attr("error", f"{lost} workers were lost at this trial (killed, or out of memory).")
-            search.study.tell(frozen.number, state=TrialState.FAIL)
     return None
+
+
+def _count_loss(search: Search, trial: Trial, frozen: FrozenTrial, cause: str) -> str | None:
+    """Count a lost attempt with its trial; one that got further than those before begins the count anew.
+
+    Returns:
+        Why the trial has failed; None where it may be tried again.
+    """
+    told, done = frozen.user_attrs, _epochs_done(frozen)
+    lost = 0 if done > int(told.get(LOST_AT, 0)) else int(told.get(LOST, 0)) + 1
+    trial.set_user_attr(LOST, lost)
+    trial.set_user_attr(LOST_AT, done)
+    if lost < MOST_LOST:
+        return None
+    error = f"{lost} workers were lost at this trial without a further epoch; the last one: {cause}"
+    trial.set_user_attr("error", error)
+    search.study.tell(frozen.number, state=TrialState.FAIL)
+    return error
+
+
+def _epochs_done(frozen: FrozenTrial) -> int:
+    """Epochs of a trial's runs, as far as they are known; those of the first are reported as Scores."""
+    return max(int(frozen.user_attrs.get(EPOCHS, 0)), max(frozen.intermediate_values, default=0))
 
 
 def _ask(search: Search, trials: Sequence[FrozenTrial]) -> Trial | None:
     waiting = any(trial.state is TrialState.WAITING for trial in trials)
-    if not waiting and len(trials) >= search.target:
+    known = len(originals(trials))
+    if not waiting and known >= search.target:
         return None
     study = _with_sampler(search, len(trials))
     if search.request.sampler == "grid" and not waiting:
-        study.enqueue_trial(grid_point(search.request.space, len(trials)))
+        study.enqueue_trial(grid_point(search.request.space, known))
     return study.ask()
 
 

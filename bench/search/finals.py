@@ -23,6 +23,7 @@ from bench.paths import board_location
 from bench.search.request import base_spec
 from bench.search.space import apply_params
 from bench.search.study import FINALS, Search, budget
+from bench.search.trials import originals
 from bench.spec import RunSpec
 from leaderboard.results import RESULT_FILE, write_result
 from leaderboard.store import Store
@@ -41,7 +42,7 @@ class Final:
 def is_over(search: Search) -> bool:
     """Whether every trial has ended, here and on other machines."""
     trials = search.trials
-    return len(trials) >= search.target and all(trial.state.is_finished() for trial in trials)
+    return len(originals(trials)) >= search.target and all(trial.state.is_finished() for trial in trials)
 
 
 def final_specs(
@@ -108,9 +109,9 @@ def train_best(
 
 def _remember(search: Search, best: FrozenTrial) -> None:
     """Count the trials whose parameters the test set was looked at for."""
-    known = list(search.study.user_attrs.get(FINALS, ()))
-    if best.number not in known:
-        search.study.set_user_attr(FINALS, [*known, best.number])
+    if best.number not in search.finals:
+        with search.place.translated():
+            search.study.set_user_attr(FINALS, [*search.finals, best.number])
 
 
 def _train(spec: RunSpec, home: Path, interruption: Interruption, notice: Notice) -> Final:

@@ -1,16 +1,14 @@
 """What a trial does: its runs, one after the other, and the mean of their Scores.
 
 Epochs of the first run are reported to Optuna, and median and Hyperband may prune by them; with Wilcoxon the Scores of
-whole runs are reported instead, and the trial may be pruned between two of them. A run that cannot be done with these
-parameters (a loss that is not finite, too little memory, a batch that does not divide) fails the trial and nothing
-else; what would fail every trial alike (data, storage) ends the worker, and the trial waits.
+whole runs are reported instead, and the trial may be pruned between two of them. What an error means for the trial and
+for the worker stands in :mod:`bench.search.failures`.
 """
 
 from __future__ import annotations
 
 import gc
 import shutil
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,16 +20,16 @@ from optuna.trial import TrialState
 from bench.data.bank import Progress
 from bench.engine.data import RunData, open_run_data
 from bench.engine.hooks import Hooks
-from bench.errors import InterruptedRunError, PrunedRunError, RunError, SpecError, WeightsError
+from bench.errors import InterruptedRunError, PrunedRunError
 from bench.launch import Launched, launch, run_folder
 from bench.search.claims import Claim
+from bench.search.failures import cause_of, forget, is_lost, is_own_fault, shared_fault
 from bench.search.request import base_spec, trial_specs
 from bench.search.study import Search, cards_of
 from bench.spec import RunSpec
 
 Notice = Callable[[str], None]
-CAUSES = (RunError, SpecError, WeightsError)
-"""Errors that belong to a trial's parameters."""
+TAKEN = "another worker has taken this trial over"
 
 
 class LastData:
@@ -125,14 +123,16 @@ class TrialRunner:
 
         Raises:
             BenchError: What is no fault of the trial's parameters, InterruptedRunError included; the trial then waits.
+            AttemptLostError: If this process should not go on; the attempt is counted.
         """
         told = _Told()
         with claim.beating():
             try:
                 ended = self._ended(claim, told)
-            except BaseException:
-                claim.give_back()
-                raise
+            except BaseException as error:  # noqa: BLE001 - a trial's border: whatever it is, the study must hear of it
+                ended = self._failed(claim, error)
+        if ended.state is not TrialState.COMPLETE:
+            _tidy()
         where = {"device": self.base.device, "processes": self.base.processes}
         reason = {TrialState.FAIL: "error", TrialState.PRUNED: "pruned"}.get(ended.state)
         attributes = {**vars(told), **where, **({reason: ended.reason} if reason else {})}
@@ -140,51 +140,67 @@ class TrialRunner:
 
     def _ended(self, claim: Claim, told: _Told) -> Ended:
         role = {"name": self.search.name, "objective": self.search.request.objective, "role": "trial"}
-        try:
-            study = {**role, "trial": claim.number}
-            specs = trial_specs(self.search.request, self.base, claim.params, self.cards, study)
-            for index, spec in enumerate(specs):
-                self._run(claim, told, index, spec)
-                if self._is_worse(claim, told, index, len(specs)):
-                    reason = f"after run {index + 1} of {len(specs)}: worse than the best trial (Wilcoxon)"
-                    return Ended(TrialState.PRUNED, None, reason)
-        except PrunedRunError as error:
-            return Ended(TrialState.PRUNED, None, error.message)
-        except InterruptedRunError:
-            raise
-        except CAUSES as error:
-            if self.stopped():
-                # Processes of a run that a signal reached before they listened for it have failed for that reason.
-                raise InterruptedRunError("Stopped while a run began.") from error
-            return Ended(TrialState.FAIL, None, error.message)
-        except MemoryError:
-            return Ended(TrialState.FAIL, None, "The machine ran out of memory.")
+        study = {**role, "trial": claim.number}
+        specs = trial_specs(self.search.request, self.base, claim.params, self.cards, study)
+        for index, spec in enumerate(specs):
+            self._run(claim, told, index, spec)
+            if self._is_worse(claim, told, index, len(specs)):
+                reason = f"after run {index + 1} of {len(specs)}: worse than the best trial (Wilcoxon)"
+                return Ended(TrialState.PRUNED, None, reason)
         return Ended(TrialState.COMPLETE, fmean(told.scores))
+
+    def _failed(self, claim: Claim, error: BaseException) -> Ended:
+        """What an error makes of the trial; raises what ends the worker."""
+        reason = cause_of(error)
+        if isinstance(error, PrunedRunError):
+            forget(error)
+            return Ended(TrialState.PRUNED, None, reason)
+        if isinstance(error, Exception) and self.stopped() and not isinstance(error, InterruptedRunError):
+            # Processes of a run that a signal reached before they listened for it have failed for that reason.
+            claim.give_back()
+            raise InterruptedRunError("Stopped while a run began.") from error
+        if is_own_fault(error):
+            forget(error)
+            return Ended(TrialState.FAIL, None, reason)
+        if is_lost(error):
+            raise claim.lose(self.search.place.masked(reason)) from error
+        claim.give_back()
+        raise shared_fault(error)
 
     def _run(self, claim: Claim, told: _Told, index: int, spec: RunSpec) -> None:
         """Do one run; raises what it failed with."""
         by_epochs = index == 0 and self.search.request.pruner != "wilcoxon"
-        hooks = Hooks(self._watch(claim) if by_epochs else None, self._data, self.stopped)
-        try:
-            launched = launch(spec, self.home, rerun=False, notice=self.notice, hooks=hooks)
-        finally:
-            _tidy()
+        watch = self._watch(claim) if by_epochs else self._watch_epochs(claim, index * spec.epochs)
+        hooks = Hooks(watch, self._data, self.stopped)
+        launched = launch(spec, self.home, rerun=False, notice=self.notice, hooks=hooks)
         told.add(spec, launched.document)
         if launched.error is not None:
-            shutil.rmtree(run_folder(self.home, spec) / "checkpoint", ignore_errors=True)
+            if not is_lost(launched.error):
+                shutil.rmtree(run_folder(self.home, spec) / "checkpoint", ignore_errors=True)
             raise launched.error
         if by_epochs:
-            _report(claim, _epoch_scores(launched))
+            claim.report(_epoch_scores(launched))
+        if index > 0 or not by_epochs:
+            claim.note_epochs((index + 1) * spec.epochs)
         told.scores.append(float(launched.document["metrics"]["last"]["4class"]["score"]))
+        _tidy(freeze=True)
 
     def _watch(self, claim: Claim) -> Callable[[Mapping[int, float]], str | None]:
         """Report epochs to the study and ask its pruner."""
 
         def watch(scores: Mapping[int, float]) -> str | None:
-            if not claim.mine:
-                return "another worker has taken this trial over"
-            _report(claim, scores)
+            if not claim.report(scores):
+                return TAKEN
             return f"by the pruner {self.search.request.pruner}" if claim.trial.should_prune() else None
+
+        return watch
+
+    @staticmethod
+    def _watch_epochs(claim: Claim, before: int) -> Callable[[Mapping[int, float]], str | None]:
+        """Remember how far the trial got, where its epochs are not what is reported."""
+
+        def watch(scores: Mapping[int, float]) -> str | None:
+            return None if claim.note_epochs(before + max(scores, default=0)) else TAKEN
 
         return watch
 
@@ -192,7 +208,7 @@ class TrialRunner:
         """Whether Wilcoxon's pruner gives the trial up between two runs."""
         if self.search.request.pruner != "wilcoxon":
             return False
-        _report(claim, {index: told.scores[-1]})
+        claim.report({index: told.scores[-1]})
         return index + 1 < runs and claim.trial.should_prune()
 
 
@@ -202,23 +218,17 @@ def _epoch_scores(launched: Launched) -> dict[int, float]:
     return {entry["epoch"]: entry["test"]["4class"]["score"] for entry in entries if entry["test"] is not None}
 
 
-def _report(claim: Claim, scores: Mapping[int, float]) -> None:
-    """Report what the study does not know yet: a trial that was taken over has reported some of it before."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        known = claim.search.study._storage.get_trial(claim.trial._trial_id).intermediate_values
-        for step, score in scores.items():
-            if step not in known:
-                claim.trial.report(score, step)
+def _tidy(*, freeze: bool = False) -> None:
+    """Give a run's memory back before the next one.
 
-
-def _tidy() -> None:
-    """Give a run's memory back before the next one; one that ran out of it leaves a traceback that holds everything."""
+    Args:
+        freeze: Whether nothing of a run can be alive any more, so that what is was imported and stays.
+    """
     import torch
 
     gc.collect()
-    if gc.get_freeze_count() == 0:
-        # What the first run imported is there to stay; to look through it after each run takes a third of a second.
+    if freeze and gc.get_freeze_count() == 0:
+        # To look through what was imported after each run takes a third of a second.
         gc.freeze()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

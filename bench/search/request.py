@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from bench.cards import Card
@@ -12,11 +13,15 @@ from bench.errors import SpecError
 from bench.registry import suggestion
 from bench.search.space import Dimension, Value, apply_params, whole_grid
 from bench.spec import OFFICIAL_SPLIT, RunSpec, check_field
+from leaderboard.text import echoed
 
 Objective = Literal["held-out", "test"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 SAMPLERS = ("auto", "tpe", "gp", "cmaes", "random", "grid")
 PRUNERS = ("hyperband", "median", "wilcoxon", "none")
+
+MOST_TRIALS = 1_000_000
+"""Trials of a study: each worker holds all of them in its memory."""
 
 SINGLE_FOLD_OF = 5
 """Without cross-validation one fold of five is held out: a fifth of the training patients."""
@@ -88,7 +93,10 @@ class StudyRequest:
         """What another request asks for otherwise, a line for each field."""
         mine, theirs = _flat(self.to_json()), _flat(other.to_json())
         names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
-        return [f"{name}: {mine.get(name)} in the study, {theirs.get(name)} asked for" for name in names]
+        return [
+            f"{echoed(name)}: {echoed(mine.get(name))} in the study, {echoed(theirs.get(name))} asked for"
+            for name in names
+        ]
 
 
 def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -129,9 +137,9 @@ def build_request(
     """
     for what, word, known in (("objective", objective, OBJECTIVES), ("sampler", sampler, SAMPLERS)):
         if word not in known:
-            raise SpecError(f"Unknown {what} '{word}': {suggestion(word, known)}")
+            raise SpecError(f"Unknown {what} '{echoed(word)}': {suggestion(word, known)}")
     if pruner is not None and pruner not in PRUNERS:
-        raise SpecError(f"Unknown pruner '{pruner}': {suggestion(pruner, PRUNERS)}")
+        raise SpecError(f"Unknown pruner '{echoed(pruner)}': {suggestion(pruner, PRUNERS)}")
     if not 1 <= folds <= 100:
         raise SpecError(f"--folds is {folds}, but must be 1 (a single hold-out) to 100.")
     if objective == "test" and folds != 1:
@@ -166,7 +174,7 @@ def check_trials(request: StudyRequest, trials: int | None) -> int:
     """How many trials are wanted; a grid has its own number.
 
     Raises:
-        SpecError: If the number is missing, below 1, or larger than the grid.
+        SpecError: If the number is missing, below 1, or larger than the grid or than a study can be.
     """
     if request.sampler == "grid":
         points = whole_grid(request.space)
@@ -177,8 +185,8 @@ def check_trials(request: StudyRequest, trials: int | None) -> int:
         raise SpecError(
             "--trials is missing: how many trials the study shall have in total.", "For example --trials 60"
         )
-    if trials < 1:
-        raise SpecError(f"--trials is {trials}, but must be at least 1.")
+    if not 1 <= trials <= MOST_TRIALS:
+        raise SpecError(f"--trials is {trials}, but must be 1 to {MOST_TRIALS:,}.")
     return trials
 
 
@@ -217,3 +225,29 @@ def splits(request: StudyRequest) -> list[str]:
         return [OFFICIAL_SPLIT]
     of = SINGLE_FOLD_OF if request.folds == 1 else request.folds
     return [f"training-fold-{fold}-of-{of}" for fold in range(1, request.folds + 1)]
+
+
+def check_folds(request: StudyRequest, execution: Mapping[str, Any]) -> None:
+    """Refuse more folds than the data have training patients, before every trial meets that.
+
+    Args:
+        request: The study's request.
+        execution: Execution fields of its runs.
+
+    Raises:
+        SpecError: If there are too few.
+        DataError: If the data are missing or broken.
+    """
+    from bench.data.icbhi import load_dataset
+
+    if request.objective == "test":
+        return
+    partial = request.identity["partial"] is not None
+    dataset = load_dataset(Path(execution["data"]), allow_partial=partial, cache=Path(execution["cache"]))
+    patients = {recording.patient for recording in dataset.recordings if recording.split == "train"}
+    of = SINGLE_FOLD_OF if request.folds == 1 else request.folds
+    if len(patients) < of:
+        raise SpecError(
+            f"{of} folds need as many training patients, but the training part holds {len(patients)}.",
+            "Use fewer --folds." if request.folds > 2 else "Use --objective test, or more data.",
+        )

@@ -6,6 +6,7 @@ Knows nothing of Optuna but how to write a dimension as one of its distributions
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
@@ -16,12 +17,16 @@ from bench.options import Space, build_options, check_value
 from bench.recipes import check_spec, full_name
 from bench.registry import suggestion
 from bench.spec import RunSpec, settable_fields
+from leaderboard.text import LARGEST_WHOLE, decimal_number, echoed, whole_number
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
 UNSEARCHED = ("seed", "precision")
 """Fields that a study sets by itself, or that say where it runs."""
+
+MOST_VALUES = 1000
+"""Values of a list: each trial is stored with all of them."""
 
 Value = float | int | str | bool
 Cards = Mapping[str, Card]
@@ -94,7 +99,7 @@ def build_space(params: Sequence[str], overrides: Sequence[str], cards: Cards, *
     fields = {name: _field(name, cards) for name in names}
     for name in texts:
         if name not in names:
-            raise SpecError(f"--space names '{name}', which is not searched: {suggestion(name, names)}")
+            raise SpecError(f"--space names '{echoed(name)}', which is not searched: {suggestion(name, names)}")
     twice = sorted({field for field in fields.values() if list(fields.values()).count(field) > 1})
     if twice:
         raise SpecError(f"--param names {twice[0]} twice.")
@@ -107,11 +112,11 @@ def _split_overrides(overrides: Sequence[str]) -> dict[str, str]:
         name, separator, values = (part.strip() for part in text.partition("="))
         if not separator or not name or not values:
             raise SpecError(
-                f"--space takes key=low..high, key=low..high:log or key=a,b,c, not '{text}'.",
+                f"--space takes key=low..high, key=low..high:log or key=a,b,c, not '{echoed(text)}'.",
                 "For example --space lr=1e-5..1e-3:log.",
             )
         if name in found:
-            raise SpecError(f"--space names '{name}' twice.")
+            raise SpecError(f"--space names '{echoed(name)}' twice.")
         found[name] = values
     return found
 
@@ -146,26 +151,66 @@ def _type_and_limits(field: str, cards: Cards) -> tuple[type, Mapping[str, Any]]
 
 def _dimension(name: str, field: str, text: str | None, cards: Cards, grid: bool) -> Dimension:
     kind, limits = _type_and_limits(field, cards)
-
-    def checked(value: Any) -> Any:
-        return check_value(value, kind, f"--space {name}", limits)
-
     if text is None:
         return _declared_dimension(name, field, kind, limits, grid)
-    low, dots, rest = text.partition("..")
-    if not dots:
-        words = [word.strip() for word in text.split(",")]
-        if not all(words):
-            raise SpecError(f"--space {name}={text} holds an empty value.", f"Write it as --space {name}=a,b,c.")
-        return Dimension(name=name, field=field, values=tuple(dict.fromkeys(checked(word) for word in words)))
-    high, colon, scale = rest.partition(":")
-    if kind not in (int, float):
+    if ".." in text and kind in (int, float):
+        return _range(name, field, text, kind, limits, grid)
+    if ".." in text and "," not in text:
         raise SpecError(f"{name} is no number and has no range.", f"Write it as --space {name}=a,b,c.")
-    if colon and scale != "log":
-        raise SpecError(f"--space {name}={text}: the scale is '{scale}', but can only be log.")
-    found = Dimension(name=name, field=field, low=checked(low), high=checked(high), log=bool(colon), whole=kind is int)
-    _check_range(found, text, grid)
+    return _list(name, field, text, kind, limits)
+
+
+def _list(name: str, field: str, text: str, kind: type, limits: Mapping[str, Any]) -> Dimension:
+    words = [word.strip() for word in text.split(",")]
+    if not all(words):
+        raise SpecError(f"--space {name}={echoed(text)} holds an empty value.", f"Write it as --space {name}=a,b,c.")
+    values = tuple(dict.fromkeys(_checked(word, kind, name, limits) for word in words))
+    if len(values) == 1 < len(words):
+        raise SpecError(
+            f"--space {name}={echoed(text)} names one value {len(words)} times.", f"Write it as --space {name}=a,b,c."
+        )
+    if len(values) > MOST_VALUES:
+        raise SpecError(f"--space {name} lists {len(values)} values, but can have {MOST_VALUES} at most.")
+    return Dimension(name=name, field=field, values=values)
+
+
+def _range(name: str, field: str, text: str, kind: type, limits: Mapping[str, Any], grid: bool) -> Dimension:
+    bounds, colon, scale = text.partition(":")
+    ends = [end.strip() for end in bounds.split("..")]
+    # Three points would leave open to which number the middle one belongs.
+    if len(ends) != 2 or not all(ends) or "..." in bounds:
+        raise SpecError(
+            f"--space {name}={echoed(text)} is no range: it has two numbers with '..' between them.",
+            f"Write it as --space {name}=low..high or low..high:log.",
+        )
+    if colon and scale.strip() != "log":
+        raise SpecError(f"--space {name}={echoed(text)}: the scale is '{echoed(scale)}', but can only be log.")
+    low, high = (_checked(end, kind, name, limits) for end in ends)
+    found = Dimension(name=name, field=field, low=low, high=high, log=bool(colon), whole=kind is int)
+    _check_range(found, echoed(text), grid)
     return found
+
+
+def _checked(word: str, kind: type, name: str, limits: Mapping[str, Any]) -> Any:
+    """A value of a space in its option's type and within its limits."""
+    return check_value(_number(word, kind, name) if kind in (int, float) else word, kind, f"--space {name}", limits)
+
+
+def _number(word: str, kind: type, name: str) -> float | int:
+    try:
+        return whole_number(word) if kind is int else decimal_number(word)
+    except ValueError:
+        pass
+    try:
+        found = decimal_number(word)
+    except ValueError:
+        raise SpecError(
+            f"--space {name} is '{echoed(word)}', but must be a number, finite and in the digits 0 to 9."
+        ) from None
+    # As in 1e2, or beyond 64 bits.
+    if not found.is_integer() or abs(found) > LARGEST_WHOLE:
+        raise SpecError(f"--space {name} is {echoed(word)}, but must be a whole number of at most 64 bits.")
+    return int(found)
 
 
 def _check_range(found: Dimension, text: str, grid: bool) -> None:
@@ -175,6 +220,8 @@ def _check_range(found: Dimension, text: str, grid: bool) -> None:
         raise SpecError(f"--space {name}={text} is {word}.", f"Write it as --space {name}=low..high, low below high.")
     if found.log and found.low <= 0:
         raise SpecError(f"--space {name}={text}: a logarithmic range must begin above 0.")
+    if not math.isfinite(found.high - found.low):
+        raise SpecError(f"--space {name}={text} is wider than the largest number.")
     if grid:
         raise SpecError(f"--space {name}={text} is no grid.", f"List its values: --space {name}=a,b,c.")
 

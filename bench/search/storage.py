@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import SpecError, StoreError
+from bench.search.files import check_journal, check_kind
 from leaderboard.files import exclusive_lock
+from leaderboard.secrets import masked, public_url
 from leaderboard.store import collector_paused
+from leaderboard.text import echoed
 
 if TYPE_CHECKING:
     import optuna
@@ -26,12 +29,14 @@ if TYPE_CHECKING:
 ENDING = ".journal"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
 _URL_HINT = "Write it as postgresql://user@host/name, or name a journal file."
+_LIKE_A_URL = re.compile(r"(postgres\w*|sqlite|mysql|mariadb|oracle|mssql|redis)[\w+]*:|[^/]*:[^@]*@", re.IGNORECASE)
+"""A URL without its ``://``; a file of such a name is written with ``./``."""
 
 
 def check_name(name: str) -> str:
     """Refuse a study name that cannot be the name of a file; raises SpecError."""
     if not _NAME.fullmatch(name):
-        raise SpecError(f"'{name}' cannot name a study.", "Use letters, digits and . _ + = - (100 at most).")
+        raise SpecError(f"'{echoed(name)}' cannot name a study.", "Use letters, digits and . _ + = - (100 at most).")
     return name
 
 
@@ -52,12 +57,12 @@ class Place:
         """What ``--storage`` means: a URL, a journal file, or by default a file of the study's own.
 
         Raises:
-            StoreError: If the URL cannot be read.
+            StoreError: If the URL cannot be read, or the text is neither a URL nor the name of a file.
         """
         if storage is None:
             return cls(journal=home / "studies" / f"{study}{ENDING}")
         if "://" not in storage:
-            return cls(journal=Path(storage).expanduser())
+            return cls(journal=_file(storage))
         place = cls(url=storage)
         _ = place._parsed
         return place
@@ -90,7 +95,7 @@ class Place:
         return url
 
     def __str__(self) -> str:
-        return str(self.journal) if self.journal is not None else self._parsed.render_as_string(hide_password=True)
+        return str(self.journal) if self.url is None else public_url(self.url)
 
     @property
     def one_writer(self) -> bool:
@@ -98,35 +103,60 @@ class Place:
         return self.journal is None and self._parsed.get_backend_name() == "sqlite"
 
     @property
-    def exists(self) -> bool:
-        """Whether there is something to open; a server is not asked."""
+    def _path(self) -> Path | None:
+        """The file that it is; None for a server."""
         if self.journal is not None:
-            return self.journal.is_file()
-        return not self.one_writer or Path(str(self._parsed.database)).is_file()
+            return self.journal
+        return Path(str(self._parsed.database)) if self.one_writer else None
+
+    def check(self) -> bool:
+        """Look whether studies are, or can be, kept here; nothing is made or changed.
+
+        Returns:
+            Whether there is something to open.
+
+        Raises:
+            StoreError: If it is something else, or cannot be reached, read or written.
+        """
+        if self.journal is not None:
+            check_journal(self.journal)
+            return self.journal.exists()
+        path = self._path
+        if path is not None and not check_kind(path):
+            return False
+        from bench.search.database import holds_studies
+
+        with self.translated():
+            return holds_studies(self._parsed, str(self))
 
     def open(self) -> optuna.storages.BaseStorage:
         """Open the storage; a journal file or the tables are made where there are none.
 
         Raises:
-            StoreError: If it cannot be reached or written.
+            StoreError: If it is something else, or cannot be reached or written.
         """
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with self.translated():
             if self.journal is not None:
-                from bench.search.journal import Journal
+                from bench.search.journal import open_journal
 
-                self.journal.parent.mkdir(parents=True, exist_ok=True)
                 with collector_paused():
-                    return optuna.storages.JournalStorage(Journal(self.journal))
+                    return open_journal(self.journal)
+            self.check()
             text = self._parsed.render_as_string(hide_password=False)
             options = {"connect_args": {"timeout": 30}} if self.one_writer else {"pool_pre_ping": True}
             return optuna.storages.RDBStorage(text, engine_kwargs=options)
 
+    def masked(self, text: str) -> str:
+        """Text without the secrets of the URL."""
+        return text if self.url is None else masked(text, self.url, self._parsed.render_as_string(hide_password=False))
+
     def _beside(self, ending: str) -> Path:
         """A file beside the journal or the database file."""
-        path = self.journal if self.journal is not None else Path(str(self._parsed.database))
+        path = self._path
+        assert path is not None
         return path.with_name(f".{path.name}{ending}")
 
     @contextlib.contextmanager
@@ -167,21 +197,22 @@ class Place:
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
-        """Turn a storage's errors into :class:`StoreError`, without the password."""
+        """Turn a storage's errors into :class:`StoreError`, without the secrets of its URL.
+
+        Raises:
+            StoreError: In the place of an error of the database, of Optuna's storage or of the journal's disk.
+        """
         from optuna.exceptions import StorageInternalError
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
             yield
         except (SQLAlchemyError, StorageInternalError, ImportError) as error:
-            cause = getattr(error, "orig", None) or error.__cause__ or error
-            said = " ".join(str(getattr(cause, "orig", None) or cause).split())
-            password = self._parsed.password if self.url else None
-            said = said.replace(str(password), "***") if password else said
             hint = "Check the URL, and that its server runs and lets you in."
             if isinstance(error, ImportError):
                 hint = "Install the driver: pip install 'lungbench[postgres]'"
-            raise StoreError(f"The studies in {self} cannot be used: {said}", hint) from error
+            # Without its cause: what a driver says of a connection may hold the password, also in a traceback.
+            raise StoreError(f"The studies in {self} cannot be used: {self._said(error)}", hint) from None
         except OSError as error:
             if self.journal is None:
                 raise
@@ -189,10 +220,26 @@ class Place:
                 f"The studies in {self} cannot be used: {error}.", "Check the file and its disk."
             ) from error
 
+    def _said(self, error: BaseException) -> str:
+        """What a database said of an error, on one line."""
+        cause = getattr(error, "orig", None) or error.__cause__ or error
+        return self.masked(" ".join(str(getattr(cause, "orig", None) or cause).split()))
+
+
+def _file(text: str) -> Path:
+    """The journal file that ``--storage`` names; a URL that is written wrongly is not taken for one."""
+    if _LIKE_A_URL.match(text):
+        # It may hold a password, so that the message repeats nothing of it.
+        raise StoreError("--storage is neither a URL nor the name of a file.", _URL_HINT)
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise StoreError(f"--storage names '{echoed(text)}', but there is no such user.", "Name a file.") from None
+
 
 def places_in(storage: str | None, home: Path) -> list[Place]:
     """Where studies may be: the storage that is named, otherwise every journal file of the results folder."""
     if storage is not None:
         place = Place.of(storage, home, "")
-        return [place] if place.exists else []
+        return [place] if place.check() else []
     return [Place(journal=path) for path in sorted((home / "studies").glob(f"*{ENDING}"))]

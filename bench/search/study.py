@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages import BaseStorage
+from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.errors import SpecError, StoreError
+from bench.errors import BenchError, SpecError, StoreError
 from bench.registry import suggestion
+from bench.search.failures import GIVE_UP_AFTER
 from bench.search.optuna_parts import pruner_for
 from bench.search.request import StudyRequest
 from bench.search.storage import ENDING, Place
+from bench.search.stored import UnsoundError, check_attributes, check_trial, read_request
+from bench.search.trials import tried_again
+from leaderboard.text import echoed, plain
 
-REQUEST, EXECUTION, TARGET, FINALS = "request", "execution", "trials", "finals"
-"""What the study says of itself: its request, where it runs, its number of trials, and the trials it trained again."""
+REQUEST, EXECUTION, TARGET, FINALS, SETTINGS = "request", "execution", "trials", "finals", "settings"
+"""What the study says of itself: its request, where it runs, its number of trials, the trials it trained again, and how
+it was asked to stop and to end."""
+
+MOST_DIFFERENCES = 3
+"""Differences that a message names."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a search stops and ends.
+
+    Attributes:
+        final_seeds: Seeds that the best parameters are trained with in the end.
+        give_up_after: Trials that fail one after the other with the same cause before it stops; 0 for never.
+    """
+
+    final_seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
+    give_up_after: int = GIVE_UP_AFTER
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Settings:
+        """Read what a study keeps; one of an earlier version keeps nothing."""
+        known = {field.name: document[field.name] for field in dataclasses.fields(cls) if field.name in document}
+        return cls(**{**known, "final_seeds": tuple(known.get("final_seeds", cls.final_seeds))})
 
 
 @dataclass(frozen=True)
@@ -42,17 +72,33 @@ class Search:
     @property
     def trials(self) -> list[FrozenTrial]:
         """Its trials by number; not to be changed."""
-        return self.study.get_trials(deepcopy=False)
+        with self.place.translated():
+            return self.study.get_trials(deepcopy=False)
+
+    @property
+    def _attributes(self) -> dict[str, Any]:
+        with self.place.translated():
+            return self.study.user_attrs
 
     @property
     def target(self) -> int:
         """How many finished trials it shall have."""
-        return int(self.study.user_attrs[TARGET])
+        return int(self._attributes.get(TARGET, 0))
 
     @property
     def execution(self) -> dict[str, Any]:
         """Where and how it ran the last time."""
-        return dict(self.study.user_attrs[EXECUTION])
+        return dict(self._attributes.get(EXECUTION, {}))
+
+    @property
+    def settings(self) -> Settings:
+        """How it stops and ends."""
+        return Settings.from_json(self._attributes.get(SETTINGS, {}))
+
+    @property
+    def finals(self) -> list[int]:
+        """Numbers of the trials whose parameters were trained again on the whole training part."""
+        return list(self._attributes.get(FINALS, ()))
 
     @property
     def best(self) -> FrozenTrial | None:
@@ -60,14 +106,24 @@ class Search:
         complete = [trial for trial in self.trials if trial.state is TrialState.COMPLETE]
         return max(complete, key=lambda trial: (float(trial.value or 0.0), -trial.number), default=None)
 
-    def running_on(self, execution: Mapping[str, Any], target: int | None) -> None:
-        """Remember where it runs now, and how many trials it shall have; without a number that stays."""
-        self.study.set_user_attr(EXECUTION, dict(execution))
-        if target is not None:
-            self.study.set_user_attr(TARGET, target)
+    def running_on(self, execution: Mapping[str, Any], target: int | None, settings: Settings | None = None) -> None:
+        """Remember where it runs now, how many trials it shall have, and how it ends; what is not given stays."""
+        with self.place.translated():
+            self.study.set_user_attr(EXECUTION, dict(execution))
+            if target is not None:
+                self.study.set_user_attr(TARGET, target)
+            if settings is not None:
+                self.study.set_user_attr(SETTINGS, dataclasses.asdict(settings))
 
 
-def make_study(place: Place, name: str, request: StudyRequest, execution: Mapping[str, Any], target: int) -> Search:
+def make_study(
+    place: Place,
+    name: str,
+    request: StudyRequest,
+    execution: Mapping[str, Any],
+    target: int,
+    settings: Settings | None = None,
+) -> Search:
     """Make a study, or open the one of that name, which must be the same.
 
     Args:
@@ -76,32 +132,61 @@ def make_study(place: Place, name: str, request: StudyRequest, execution: Mappin
         request: What it is.
         execution: Execution fields of its runs.
         target: Its number of trials in total.
+        settings: How it stops and ends.
 
     Raises:
         SpecError: If there is a study of that name that is something else; the differences are named.
-        StoreError: If the storage cannot be used.
+        StoreError: If the storage cannot be used, or the study is damaged.
     """
+    # Before the lock, whose file would stand beside what is no storage.
+    place.check()
     # Under the lock, because two that make a database's tables at once get in each other's way.
     with place.lock(name), place.translated():
         storage = place.open()
         study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
-        known = study.user_attrs.get(REQUEST)
-        if known is None:
-            if study.get_trials(deepcopy=False):
-                raise SpecError(
-                    f"The study '{name}' in {place} was not made by `bench search`.", "Choose another --study."
-                )
+        _check_same(place, study, request)
+        if REQUEST not in study.user_attrs:
             study.set_user_attr(REQUEST, request.to_json())
-        else:
-            differences = StudyRequest.from_json(known).differences(request)
-            if differences:
-                raise SpecError(
-                    f"There is a study '{name}', and it is another one: {'; '.join(differences)}.",
-                    f"Go on with it by `bench search resume {name}`, or choose another --study.",
-                )
         search = _search(place, study, request)
-        search.running_on(execution, target)
+    search.running_on(execution, target, settings)
     return search
+
+
+def check_study(place: Place, name: str, request: StudyRequest) -> None:
+    """Refuse what :func:`make_study` would refuse; nothing is made.
+
+    Raises:
+        SpecError: If there is a study of that name that is something else; the differences are named.
+        StoreError: If the storage cannot be used, or the study is damaged.
+    """
+    if not place.check():
+        return
+    storage = place.open()
+    with place.translated():
+        try:
+            study = optuna.load_study(storage=storage, study_name=name)
+        except KeyError:
+            return
+        _check_same(place, study, request)
+        _search(place, study, request)
+
+
+def _check_same(place: Place, study: optuna.Study, request: StudyRequest) -> None:
+    """Refuse a study that is another one, or somebody else's."""
+    name, known = study.study_name, study.user_attrs.get(REQUEST)
+    if known is None:
+        if study.get_trials(deepcopy=False):
+            raise SpecError(f"The study '{name}' in {place} was not made by `bench search`.", "Choose another --study.")
+        return
+    with _sound(place, name):
+        differences = read_request(known).differences(request)
+    if differences:
+        more = len(differences) - MOST_DIFFERENCES
+        named = "; ".join(differences[:MOST_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
+        raise SpecError(
+            f"There is a study '{name}', and it is another one: {named}.",
+            f"Go on with it by `bench search resume {name}`, or choose another --study.",
+        )
 
 
 def open_study(place: Place, name: str) -> Search:
@@ -109,10 +194,12 @@ def open_study(place: Place, name: str) -> Search:
 
     Raises:
         SpecError: If there is none; a near name is suggested.
-        StoreError: If the storage cannot be used.
+        StoreError: If the storage cannot be used, or the study is damaged.
     """
-    if not place.exists:
-        folder = Path(str(place)).parent
+    if not place.check():
+        if place.journal is None:
+            raise SpecError(f"There is no study '{name}' in {place}.")
+        folder = place.journal.parent
         known = [path.name.removesuffix(ENDING) for path in folder.glob(f"*{ENDING}")]
         raise SpecError(f"There is no study '{name}' in {folder}: {suggestion(name, known)}")
     storage = place.open()
@@ -120,30 +207,74 @@ def open_study(place: Place, name: str) -> Search:
         try:
             study = optuna.load_study(storage=storage, study_name=name)
         except KeyError:
-            known = [item.study_name for item in storage.get_all_studies()]
+            known = [plain(item.study_name) for item in storage.get_all_studies()]
             raise SpecError(f"There is no study '{name}' in {place}: {suggestion(name, known)}") from None
         document = study.user_attrs.get(REQUEST)
-    if document is None:
-        raise SpecError(f"The study '{name}' in {place} was not made by `bench search`.")
-    return _search(place, study, StudyRequest.from_json(document))
+        if document is None:
+            raise SpecError(f"The study '{name}' in {place} was not made by `bench search`.")
+        with _sound(place, name):
+            request = read_request(document)
+        return _search(place, study, request)
 
 
 def _search(place: Place, study: optuna.Study, request: StudyRequest) -> Search:
+    with _sound(place, study.study_name):
+        check_attributes(study.user_attrs)
+        for trial in study.get_trials(deepcopy=False):
+            check_trial(trial)
     study.pruner = pruner_for(request)
     return Search(place, study, request)
 
 
-def studies_in(places: Sequence[Place]) -> list[Search]:
-    """All studies of `bench search` in some places, by name."""
-    found = []
+@contextlib.contextmanager
+def _sound(place: Place, name: str) -> Iterator[None]:
+    """Name the study in which something is unsound.
+
+    Raises:
+        StoreError: In the place of UnsoundError.
+    """
+    try:
+        yield
+    except UnsoundError as error:
+        raise StoreError(
+            f"The study '{echoed(name)}' in {place} is damaged: {error}.",
+            "Put a copy of the storage in its place, or delete the study's file to begin anew; its runs stay.",
+        ) from None
+
+
+def studies_in(places: Sequence[Place]) -> tuple[list[Search], list[BenchError]]:
+    """All studies of `bench search` in some places, by name.
+
+    Args:
+        places: Where to look.
+
+    Returns:
+        The studies, and what is wrong with those that cannot be read.
+    """
+    found: list[Search] = []
+    errors: list[BenchError] = []
     for place in places:
-        storage = place.open()
-        with place.translated():
-            for item in storage.get_all_studies():
-                if REQUEST in item.user_attrs:
-                    study = optuna.load_study(storage=storage, study_name=item.study_name)
-                    found.append(Search(place, study, StudyRequest.from_json(item.user_attrs[REQUEST])))
-    return sorted(found, key=lambda search: search.name)
+        try:
+            storage = place.open()
+            with place.translated():
+                known = [item for item in storage.get_all_studies() if REQUEST in item.user_attrs]
+        except BenchError as error:
+            errors.append(error)
+            continue
+        for item in known:
+            try:
+                found.append(_known_study(place, storage, item))
+            except BenchError as error:
+                errors.append(error)
+    return sorted(found, key=lambda search: search.name), errors
+
+
+def _known_study(place: Place, storage: BaseStorage, item: FrozenStudy) -> Search:
+    with place.translated():
+        study = optuna.load_study(storage=storage, study_name=item.study_name)
+        with _sound(place, item.study_name):
+            request = read_request(item.user_attrs[REQUEST])
+        return _search(place, study, request)
 
 
 def delete_study(search: Search) -> None:
@@ -174,6 +305,11 @@ def cards_of(request: StudyRequest) -> dict[str, Any]:
 # --- as plain values --------------------------------------------------------------------------------------------
 
 
+def counted(trials: Sequence[FrozenTrial]) -> int:
+    """How many trials have ended; one that failed and is done again counts once, when the other one has ended."""
+    return sum(trial.state.is_finished() for trial in trials) - len(tried_again(trials))
+
+
 def budget(search: Search) -> dict[str, Any]:
     """What a study has cost: trials by state, hours of runs, and the space that it looked through."""
     trials = search.trials
@@ -183,6 +319,7 @@ def budget(search: Search) -> dict[str, Any]:
         seconds[told.get("device", "cpu")] += told.get("seconds", 0.0) * told.get("processes", 1)
     return {
         "trials": sum(trial.state.is_finished() for trial in trials),
+        "tried_again": len(tried_again(trials)),
         **{state.name.lower(): sum(trial.state is state for trial in trials) for state in TrialState},
         "gpu_hours": seconds["cuda"] / 3600,
         "cpu_hours": seconds["cpu"] / 3600,
@@ -193,7 +330,7 @@ def budget(search: Search) -> dict[str, Any]:
 
 def _test_evaluations(search: Search, trials: Sequence[FrozenTrial]) -> int:
     """For how many trials' parameters the test set was looked at."""
-    seen = set(search.study.user_attrs.get(FINALS, ()))
+    seen = set(search.finals)
     if search.request.objective == "test":
         seen |= {trial.number for trial in trials if trial.user_attrs.get("run_ids")}
     return len(seen)
@@ -208,7 +345,7 @@ def summary(search: Search) -> dict[str, Any]:
         "method": search.request.method,
         "params": [dimension.name for dimension in search.request.space],
         "objective": search.request.objective,
-        "trials": sum(trial.state.is_finished() for trial in trials),
+        "trials": counted(trials),
         "target": search.target,
         "counts": {state.name.lower(): sum(trial.state is state for trial in trials) for state in TrialState},
         "best": None if best is None else best.value,
@@ -247,6 +384,6 @@ def describe(search: Search) -> dict[str, Any]:
         "request": search.request.to_json(),
         "budget": budget(search),
         "best": None if best is None else describe_trial(best),
-        "final": list(search.study.user_attrs.get(FINALS, ())),
+        "final": search.finals,
         "trials": [describe_trial(trial) for trial in search.trials],
     }

@@ -9,15 +9,23 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.environment import refuse_foreign_group
 from bench.errors import BenchError, InterruptedRunError
 
+if TYPE_CHECKING:
+    from bench.search.failures import Breaker
+    from bench.search.storage import Place
+
 Tell = Callable[[Mapping[str, Any]], None]
+
+LOST_CODE = 75
+"""Exit code of a worker that lost an attempt at a trial and wants to be started anew (EX_TEMPFAIL)."""
 
 
 class Stop:
@@ -42,6 +50,7 @@ def work(
     tell: Tell,
     notice: Callable[[str], None],
     stopped: Callable[[], bool] = bool,
+    breaker: Breaker | None = None,
 ) -> None:
     """Take trials and carry them out until there is nothing to do.
 
@@ -52,16 +61,18 @@ def work(
         tell: Takes what happens.
         notice: Takes lines for a log.
         stopped: Whether this process was asked to stop.
+        breaker: What stops a search whose trials all fail alike.
 
     Raises:
         BenchError: What ends a worker, InterruptedRunError included.
+        AttemptLostError: What ends this process, but not the search: another one takes its place.
     """
     from bench.search.claims import claim
     from bench.search.objective import TrialRunner
 
     refuse_foreign_group()
     runner = TrialRunner(search, home, execution, notice, stopped)
-    while not stopped() and (taken := claim(search)) is not None:
+    while not stopped() and (taken := claim(search, breaker)) is not None:
         tell({"event": "begins", "trial": taken.number, "params": taken.params})
         notice(f"trial {taken.number}: {taken.params}")
         ended = runner.carry_out(taken)
@@ -79,27 +90,38 @@ def _tell(event: Mapping[str, Any]) -> None:
 
 def main() -> int:
     """Work on the study that the standard input names; the exit code is that of what ended the worker."""
-    from bench.cli.output import notice
     from bench.lifetimes import die_with_parent
 
     die_with_parent()
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     task = json.load(sys.stdin)
-    try:
-        from bench.plugins import load_plugins
-        from bench.search.storage import Place
-        from bench.search.study import open_study
+    from bench.search.claims import AttemptLostError
+    from bench.search.storage import Place
 
-        load_plugins(task["execution"]["plugins"])
-        search = open_study(Place.from_json(task["place"]), task["study"])
-        _tell({"event": "ready"})
-        with search.place.translated():
-            work(search, Path(task["home"]), task["execution"], _tell, notice, stop)
+    try:
+        place = Place.from_json(task["place"])
+        _work_on(place, task, stop)
     except BenchError as error:
         _tell({"event": "error", "type": type(error).__name__, "message": error.message, "hint": error.hint})
         return error.exit_code
+    except AttemptLostError as lost:
+        sys.stderr.write(place.masked("".join(traceback.format_exception(lost.__cause__))))
+        _tell({"event": "lost", "trial": lost.number, "reason": lost.cause, "failed": lost.failed})
+        return LOST_CODE
     return 0
+
+
+def _work_on(place: Place, task: Mapping[str, Any], stop: Stop) -> None:
+    from bench.cli.output import notice
+    from bench.plugins import load_plugins
+    from bench.search.failures import Breaker
+    from bench.search.study import open_study
+
+    load_plugins(task["execution"]["plugins"])
+    search = open_study(place, task["study"])
+    _tell({"event": "ready"})
+    work(search, Path(task["home"]), task["execution"], _tell, notice, stop, Breaker(**task["breaker"]))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
 import selectors
@@ -10,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -18,6 +20,8 @@ from typing import IO, Any
 import bench.errors
 from bench.errors import BenchError, InterruptedRunError, RunError
 from bench.provenance import usable_cores
+from bench.search.devices import VISIBLE, shares_of
+from bench.search.failures import GIVE_UP_AFTER, Breaker
 from bench.search.study import Search
 
 Notice = Callable[[str], None]
@@ -35,7 +39,8 @@ class _Worker:
     log: IO[str]
     said: bytes = b""
     trial: int | None = None
-    error: BenchError | None = field(default=None)
+    error: BenchError | None = None
+    anew: bool = False
 
 
 class Crew:
@@ -47,10 +52,24 @@ class Crew:
         execution: Execution fields of the runs.
         workers: How many.
         notice: Takes lines for the user.
+        give_up_after: Trials that fail one after the other with the same cause before the search stops; 0 for never.
+
+    Raises:
+        SpecError: If there are not GPUs enough.
     """
 
-    def __init__(self, search: Search, home: Path, execution: Mapping[str, Any], workers: int, notice: Notice) -> None:
+    def __init__(
+        self,
+        search: Search,
+        home: Path,
+        execution: Mapping[str, Any],
+        workers: int,
+        notice: Notice,
+        give_up_after: int = GIVE_UP_AFTER,
+    ) -> None:
         self.search, self.home, self.execution, self.workers, self.notice = search, home, execution, workers, notice
+        self._devices = shares_of(execution, workers)
+        self._breaker = Breaker(give_up_after, time.time())
         self._at_work: list[_Worker] = []
         self._stopping = False
         self._stillborn = 0
@@ -62,7 +81,8 @@ class Crew:
         Raises:
             InterruptedRunError: After Ctrl-C or SIGTERM, when every worker has saved its run's state and gone.
             BenchError: What ended a worker and would end the others (data missing, a storage that cannot be used).
-            RunError: If workers are lost again and again before they begin.
+            RunError: If workers are lost again and again before they begin, or trials fail one after the other with the
+                same cause.
         """
         before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -109,8 +129,10 @@ class Crew:
             "study": self.search.name,
             "home": str(self.home.absolute()),
             "execution": self.execution,
+            "breaker": dataclasses.asdict(self._breaker),
         }
-        with process.stdin:
+        # A process that ended before it read its task is heard of by its exit code.
+        with contextlib.suppress(BrokenPipeError), process.stdin:
             process.stdin.write(json.dumps(task))
         worker = _Worker(number, process, log)
         self._at_work.append(worker)
@@ -119,13 +141,10 @@ class Crew:
             process.send_signal(signal.SIGTERM)
 
     def _share(self, number: int) -> dict[str, str]:
-        """A worker's part of the machine: its cores, and the devices of its own as far as there are enough."""
+        """A worker's part of the machine: its cores, and the devices of its own."""
         share = {"OMP_NUM_THREADS": str(max(1, usable_cores() // self.workers))}
-        if self.execution["device"] == "cuda":
-            devices = _devices()
-            each = min(int(self.execution["processes"]), len(devices))
-            first = (number - 1) * each
-            share["CUDA_VISIBLE_DEVICES"] = ",".join(devices[(first + i) % len(devices)] for i in range(each))
+        if self._devices is not None:
+            share[VISIBLE] = ",".join(self._devices[number - 1])
         return share
 
     def _watch(self) -> list[BenchError]:
@@ -161,6 +180,10 @@ class Crew:
             case {"event": "ended"}:
                 worker.trial = None
                 self.notice(f"trial {event['trial']}: {_outcome(event)}")
+            case {"event": "lost"}:
+                worker.trial, worker.anew = None, True
+                told = "failed" if event["failed"] else "an attempt was lost"
+                self.notice(f"trial {event['trial']}: {told}: {event['failed'] or event['reason']}")
             case {"event": "error"}:
                 kind = getattr(bench.errors, event["type"], RunError)
                 worker.error = kind(event["message"], event["hint"])
@@ -175,6 +198,10 @@ class Crew:
         if worker.error is not None:
             self._stop(signal.SIGTERM, None)
             return [worker.error]
+        if worker.anew:
+            self.notice(f"worker {worker.number} starts anew")
+            self._start(worker.number)
+            return []
         at = "" if worker.trial is None else f" at trial {worker.trial}"
         self._stillborn += 1
         if self._stillborn > MOST_STILLBORN:
@@ -183,16 +210,6 @@ class Crew:
         self.notice(f"worker {worker.number} was lost{at} (exit code {code}); another one takes its place")
         self._start(worker.number)
         return []
-
-
-def _devices() -> list[str]:
-    """The GPUs that may be used, as ``CUDA_VISIBLE_DEVICES`` names them."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named:
-        return [name.strip() for name in named.split(",") if name.strip()]
-    import torch
-
-    return [str(number) for number in range(torch.cuda.device_count())]
 
 
 def _short(value: Any) -> str:
