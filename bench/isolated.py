@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from bench.errors import BenchError, InterruptedRunError, RunError
+from bench.errors import BenchError, InterruptedRunError, LostProcessError, RunError
+from bench.lifetimes import signal_name, stop_signals
 from bench.spec import RunSpec
 
 
 class Interruption:
-    """Ctrl-C and SIGTERM while runs are under way in processes of their own.
+    """Ctrl-C, SIGTERM and SIGHUP while runs are under way in processes of their own.
 
     The first one asks the run under way to save its state and stop; a second Ctrl-C kills it. Between two runs it is
     only remembered: ``wanted`` says so.
@@ -33,7 +34,7 @@ class Interruption:
     @contextlib.contextmanager
     def watched(self) -> Iterator[Interruption]:
         """Take the signals over for a block."""
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._stop) for number in stop_signals()}
         try:
             yield self
         finally:
@@ -67,8 +68,8 @@ def run_isolated(spec: RunSpec, home: Path, *, rerun: bool, interruption: Interr
         interruption: Where signals come from.
 
     Raises:
-        BenchError: What the run failed with or could not start for; RunError if its process was lost without a word,
-            InterruptedRunError if it was stopped.
+        BenchError: What the run failed with or could not start for; LostProcessError if its process was killed or
+            ended without a word, InterruptedRunError if it was stopped.
     """
     words = [sys.executable, "-m", "bench.isolated", str(home), "rerun" if rerun else "missing"]
     # Of its own session, so that a Ctrl-C of the terminal reaches it once, through the parent.
@@ -85,8 +86,10 @@ def run_isolated(spec: RunSpec, home: Path, *, rerun: bool, interruption: Interr
         return
     if interruption.wanted:
         raise InterruptedRunError(f"Run {spec.run_id} was stopped before it could save more of its state.")
-    raise RunError(
-        f"The process of run {spec.run_id} was lost (exit code {process.returncode}).",
+    code = process.returncode
+    killed = f": killed by {signal_name(-code)}" if code < 0 else ""
+    raise LostProcessError(
+        f"The process of run {spec.run_id} was lost (exit code {code}){killed}.",
         "Look at the lines above; the same command goes on from the last saved state.",
     )
 
@@ -95,12 +98,13 @@ def _told(said: str) -> BenchError | None:
     """The error that a process reported in its last line."""
     import bench.errors
 
-    lines = said.splitlines()
-    if not lines or not lines[-1].startswith("{"):
+    try:
+        document = json.loads(said.splitlines()[-1])
+        kind, message, hint = document["type"], document["message"], document["hint"]
+    except (IndexError, ValueError, TypeError, KeyError):
+        # A plug-in may have printed there.
         return None
-    document = json.loads(lines[-1])
-    kind = getattr(bench.errors, document["type"], RunError)
-    error: BenchError = kind(document["message"], document["hint"])
+    error: BenchError = getattr(bench.errors, kind, RunError)(message, hint)
     return error
 
 

@@ -1,11 +1,14 @@
 """Runs specs, one after the other: a lock per run, nothing done twice, a failure stored as a failure.
 
-A run is done if and only if its result exists and says ``finished``.
+A run is done if and only if its result exists and says ``finished``. A run whose process was lost, or that was stopped,
+has no result: its state stays, and the same command goes on from it.
 """
 
 from __future__ import annotations
 
+import gc
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +16,18 @@ from typing import Any
 
 from bench.data.bank import Progress
 from bench.engine.hooks import Hooks
+from bench.engine.result import write_failed_result
+from bench.engine.states import POINTER, named_states, remove_others
 from bench.environment import refuse_foreign_group
-from bench.errors import BenchError, InterruptedRunError, PrunedRunError, RunError
+from bench.errors import BenchError, InterruptedRunError, LostProcessError, PrunedRunError, RunError, StoreError
 from bench.paths import board_location
 from bench.provenance import usable_cores
 from bench.spec import SPEC_FILE, RunSpec
-from leaderboard.files import exclusive_lock, write_json
+from leaderboard.files import advice, check_writable, exclusive_lock, sweep, temporary_name, write_json
+from leaderboard.results import RESULT_FILE, read_result
+
+CHECKPOINT, WEIGHTS = "checkpoint", "weights"
+"""Folders of a run: its saved states, and the models of the epochs that the selection rules hold."""
 
 Notice = Callable[[str], None]
 
@@ -30,7 +39,7 @@ class Launched:
     Attributes:
         folder: Its folder.
         document: Its result.
-        error: What it failed with, if it did.
+        error: What it failed with, if it did; detached, since it may be kept while other runs are made.
     """
 
     folder: Path
@@ -54,8 +63,8 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice, hooks: Hoo
         hooks: What a search adds to the run.
 
     Raises:
-        BenchError: Whatever keeps it from starting, and InterruptedRunError. A run that started and failed is
-            returned with its error instead, and stored as failed.
+        BenchError: Whatever keeps it from starting, InterruptedRunError and LostProcessError. A run that started and
+            failed is returned with its error instead, and stored as failed.
     """
     from leaderboard.store import Store
 
@@ -64,10 +73,14 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice, hooks: Hoo
     store = Store.open(board_location(home))
     # A board that cannot take the result is worth knowing of before the training, not after it.
     store.check_writable()
+    for place in (home, folder.parent):
+        sweep(place)
     with exclusive_lock(folder / "lock", lambda holder: notice(f"waiting: {holder} is at this run")):
         finished = None if rerun else finished_result(folder)
         if finished is not None:
             notice(f"run {spec.run_id} is finished already; --rerun runs it again")
+            # A process that was killed between its last two acts has left the states.
+            shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
             launched = Launched(folder, finished)
         else:
             launched = _start_or_leave_nothing(spec, folder, rerun, notice, hooks or Hooks())
@@ -77,9 +90,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice, hooks: Hoo
 
 def finished_result(folder: Path) -> dict[str, Any] | None:
     """The result of a run folder, if it is finished."""
-    from leaderboard.results import read_result
-
-    if not (folder / "result.json").is_file():
+    if not (folder / RESULT_FILE).is_file():
         return None
     document = dict(read_result(folder).document)
     return document if document["status"] == "finished" else None
@@ -90,34 +101,79 @@ def _start_or_leave_nothing(spec: RunSpec, folder: Path, rerun: bool, notice: No
     known = (folder / SPEC_FILE).is_file()
     try:
         return _start(spec, folder, rerun, notice, hooks)
-    except InterruptedRunError:
+    except (InterruptedRunError, LostProcessError):
         raise
     except BenchError:
-        if not known and not (folder / "checkpoint" / "current.json").is_file():
-            shutil.rmtree(folder, ignore_errors=True)
+        if not known and not (folder / CHECKPOINT / POINTER).is_file():
+            _remove(folder)
         raise
+
+
+def _remove(folder: Path) -> None:
+    """Remove a run's folder, whose lock is held here: in one step, since others may make it anew at once."""
+    away = temporary_name(folder)
+    try:
+        folder.rename(away)
+    except OSError:
+        return
+    shutil.rmtree(away, ignore_errors=True)
 
 
 def _start(spec: RunSpec, folder: Path, rerun: bool, notice: Notice, hooks: Hooks) -> Launched:
-    if rerun:
-        for name in ("checkpoint", "weights"):
-            shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / "result.json").unlink(missing_ok=True)
+    _prepare(folder, rerun)
     write_json(folder / SPEC_FILE, spec.to_json())
-    try:
-        _execute(spec, folder, _said_now_and_then(spec.frontend, notice), hooks)
-    except RunError as error:
-        from bench.engine.result import write_failed_result
-
-        document = write_failed_result(spec, folder, error)
-        if isinstance(error, PrunedRunError):
-            shutil.rmtree(folder / "checkpoint", ignore_errors=True)
-        return Launched(folder, document, error)
+    failure = _failure(spec, folder, _said_now_and_then(spec.frontend, notice), hooks)
+    _release_memory()
+    if failure is not None:
+        document = write_failed_result(spec, folder, failure)
+        if isinstance(failure, PrunedRunError):
+            shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+        return Launched(folder, document, failure)
     done = finished_result(folder)
     if done is None:
-        raise RunError(f"Run {spec.run_id} ended without a result.", "Run the same command again.")
-    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+        raise LostProcessError(f"Run {spec.run_id} ended without a result.", "Run the same command again.")
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     return Launched(folder, done)
+
+
+def _prepare(folder: Path, rerun: bool) -> None:
+    """Make the folder ready for a start: what killed processes left goes, and so does the result of before.
+
+    Raises:
+        StoreError: If a part of it cannot be written, or the pointer to its states cannot be read.
+    """
+    for part in (folder, folder / CHECKPOINT, folder / WEIGHTS):
+        if part.is_dir():
+            check_writable(part)
+            sweep(part, held=True)
+    try:
+        (folder / RESULT_FILE).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"Cannot replace the result in {folder}: {error.strerror}.", advice(error)) from error
+    if rerun:
+        for name in (CHECKPOINT, WEIGHTS):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    remove_others(folder / CHECKPOINT, named_states(folder / CHECKPOINT))
+
+
+def _failure(spec: RunSpec, folder: Path, on_progress: Progress, hooks: Hooks) -> RunError | None:
+    """Carry the run out; gives what it failed with, without the frames that hold its model."""
+    try:
+        _execute(spec, folder, on_progress, hooks)
+    except LostProcessError:
+        raise
+    except RunError as error:
+        return error.detached()
+    return None
+
+
+def _release_memory() -> None:
+    """Give back what the model of a run took: parts of it refer to one another, and would wait for the collector."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        gc.collect()
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
 
 
 def _execute(spec: RunSpec, folder: Path, on_progress: Progress, hooks: Hooks) -> None:

@@ -8,6 +8,7 @@ import platform
 import resource
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -95,12 +96,52 @@ def hardware() -> dict[str, Any]:
     }
 
 
+@dataclass
+class _HostPeak:
+    """Whose the largest resident memory is that the system tells of this process.
+
+    Attributes:
+        begun: Whether a run has begun in this process.
+        shared: Whether an earlier run's may be in it.
+    """
+
+    begun: bool = False
+    shared: bool = False
+
+
+_host_peak = _HostPeak()
+
+
+def reset_peak_memory() -> None:
+    """Begin to count :func:`peak_memory_mib` anew, for a run that begins in this process.
+
+    Linux lets a process do so. Elsewhere the largest resident memory is that of the process's life, so that it is known
+    for the first of its runs alone.
+    """
+    import torch
+
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        # "5" resets the peak ("high water mark") of the resident memory; see Linux's proc_pid_clear_refs(5).
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        _host_peak.shared = False
+    except OSError:
+        _host_peak.shared = _host_peak.begun
+    _host_peak.begun = True
+
+
 def peak_memory_mib() -> dict[str, float | None]:
-    """The largest resident memory of this process and the largest GPU allocation, in MiB (None without a GPU)."""
+    """The largest resident memory of this process and the largest GPU allocation since the last reset, in MiB.
+
+    Returns:
+        ``host``, None where it may be that of an earlier run of this process; ``gpu``, None without a GPU.
+    """
     import torch
 
     on_gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
-    return {"host": round(_peak_resident_mib(), 1), "gpu": None if on_gpu is None else round(on_gpu, 1)}
+    on_host = None if _host_peak.shared else round(_peak_resident_mib(), 1)
+    return {"host": on_host, "gpu": None if on_gpu is None else round(on_gpu, 1)}
 
 
 def _peak_resident_mib() -> float:

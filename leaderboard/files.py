@@ -28,6 +28,7 @@ from leaderboard.locks import exclusive_lock
 __all__ = [
     "advice",
     "atomic_path",
+    "check_writable",
     "exclusive_lock",
     "new_file",
     "sweep",
@@ -70,6 +71,27 @@ def temporary_name(target: Path) -> Path:
     # Long names leave room for the rest: a name has 255 bytes at most.
     stem = os.fsdecode(os.fsencode(target.name)[:180])
     return target.with_name(f".{stem}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def check_writable(folder: Path) -> None:
+    """Try to write into a folder by really writing; whoever needs it at the end of a long work asks before it.
+
+    Args:
+        folder: It is made where it is missing.
+
+    Raises:
+        StoreError: If it cannot be written, or the disk is full.
+    """
+    probe = temporary_name(folder / "probe")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        new_file(probe)
+        try:
+            probe.write_bytes(b"probe\n")
+        finally:
+            probe.unlink()
+    except OSError as error:
+        raise StoreError(f"Cannot write into {folder}: {error.strerror or error}.", advice(error)) from error
 
 
 def new_file(path: Path) -> None:

@@ -13,6 +13,7 @@ from bench.spec import RunSpec
 from leaderboard.metrics import score_cycles
 from leaderboard.predictions import CycleSet, write_cycles, write_predictions
 from leaderboard.results import CYCLES_FILE, RULES, SCHEMA, write_result
+from leaderboard.text import plain
 
 if TYPE_CHECKING:
     from bench.engine.data import RunData
@@ -42,7 +43,7 @@ def write_run_result(spec: RunSpec, data: RunData, outcome: Outcome, folder: Pat
     trained = sum(entry["seconds"] for entry in position.epochs)
     steps = len(data.train) // spec.batch
     document = {
-        **_common(spec, processes),
+        **_common(spec, processes, peak_memory_mib()),
         "status": "finished",
         "error": None,
         "metrics": metrics,
@@ -69,10 +70,12 @@ def write_failed_result(spec: RunSpec, folder: Path, error: BenchError) -> dict[
         The document.
     """
     epochs = epochs_so_far(folder / "checkpoint")
+    # The processes of a group have taken their peaks with them; this one did not train.
+    peak = peak_memory_mib() if spec.processes == 1 else {"host": None, "gpu": None}
     document = {
-        **_common(spec, spec.processes),
+        **_common(spec, spec.processes, peak),
         "status": "pruned" if isinstance(error, PrunedRunError) else "failed",
-        "error": error.message,
+        "error": plain(" ".join(error.message.split())),
         "metrics": dict.fromkeys(RULES),
         "epochs": epochs,
         "predictions": dict.fromkeys(RULES),
@@ -102,7 +105,7 @@ def patients_on_both_sides(data: RunData, cycles: CycleSet) -> list[str]:
     return sorted(trained & set(cycles.patients))
 
 
-def _common(spec: RunSpec, processes: int) -> dict[str, Any]:
+def _common(spec: RunSpec, processes: int, peak: dict[str, float | None]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "run_id": spec.run_id,
@@ -119,7 +122,7 @@ def _common(spec: RunSpec, processes: int) -> dict[str, Any]:
             "processes": processes,
             "device": spec.device,
             "precision": spec.precision,
-            "peak_memory_mib": peak_memory_mib(),
+            "peak_memory_mib": peak,
         },
     }
 

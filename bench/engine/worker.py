@@ -14,8 +14,9 @@ from pathlib import Path
 
 from bench.data.bank import Progress
 from bench.engine.hooks import Hooks, watch_of_rank
-from bench.errors import BenchError, RunError
+from bench.errors import BenchError, RunError, StoreError
 from bench.plugins import load_for, plugin_failure
+from bench.provenance import reset_peak_memory
 from bench.spec import SPEC_FILE, RunSpec, read_spec
 from leaderboard.files import write_json
 
@@ -41,6 +42,7 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, ho
     from bench.engine.result import write_run_result
     from bench.engine.trainer import Trainer
 
+    reset_peak_memory()
     load_for(spec)
     hooks = hooks or Hooks()
     _, processes = join_group(spec.device) if spec.processes > 1 else (0, 1)
@@ -78,18 +80,24 @@ def main() -> None:
         execute(read_spec(folder / SPEC_FILE), folder, hooks=Hooks(watch_of_rank(rank)))
     except BenchError as error:
         code = error.exit_code
-        write_json(
-            error_file(folder, rank),
-            {"type": type(error).__name__, "message": error.message, "hint": error.hint, "exit_code": code},
-        )
+        _report(folder, rank, error)
     except Exception as error:  # noqa: BLE001 - a process border: whatever it is, the launcher must hear of it
         code = 1
         traceback.print_exc()
-        write_json(error_file(folder, rank), {"type": "RunError", "message": f"{error}", "hint": None, "exit_code": 1})
+        _report(folder, rank, RunError(f"{type(error).__name__}: {error}"))
     sys.stdout.flush()
     sys.stderr.flush()
     # Destructors of the process group may abort a process that has done its work; there is nothing left to tidy up.
     os._exit(code)
+
+
+def _report(folder: Path, rank: int, error: BenchError) -> None:
+    document = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+    try:
+        write_json(error_file(folder, rank), {**document, "exit_code": error.exit_code})
+    except StoreError as unwritten:
+        # The disk is full: the common stderr is what is left to say it on.
+        sys.stderr.write(f"{error.message} {unwritten.message}\n")
 
 
 def read_error(path: Path) -> BenchError:
