@@ -1,8 +1,8 @@
-"""The feature bank: all spectrograms of a data set, computed once, then opened from a memory-mapped file.
+"""The feature bank: all spectrograms of a data set, computed once, then read from a file.
 
 A bank lies in ``<cache>/features/<key>/``: ``features.npy`` (rows, frames, mels) float32, and ``bank.json``, which
-is written last and says what the file holds. The key is a hash of the data's fingerprint and of the front-end's id,
-version and options, so a bank never goes stale.
+is written last and says what the file holds, with a checksum of each row. The key is a hash of the data's fingerprint
+and of the front-end's id, version and options, so a bank never goes stale.
 
 Helper processes compute recordings side by side and write them straight to their place in a temporary file. One
 process prepares a bank at a time (the lock dies with it); a second one waits and opens the result.
@@ -11,16 +11,13 @@ process prepares a bank at a time (the lock dies with it); a second one waits an
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import math
-import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +25,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.forks import share
 from bench.data.frontends import FRONTENDS, FrontEnd, PieceOptions
-from bench.errors import DataError, RunError, SpecError, StoreError
-from bench.lifetimes import die_with_parent
+from bench.data.row_file import RowFile, checksum, header
+from bench.errors import DataError, SpecError, StoreError
 from bench.options import build_options
 from bench.provenance import usable_cores
-from leaderboard.files import atomic_path, exclusive_lock, write_json
+from leaderboard.files import atomic_path, exclusive_lock, sweep, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +41,13 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Raised when the layout of a bank's folder changes."""
 
+DESCRIPTION = "bank.json"
+CHECKSUMS = "checksums"
+"""The description's field that is no part of a bank's identity: CRC-32 of each row."""
+
+CANNOT = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, errno.ENODEV})
+"""What file systems answer that cannot reserve space: tmpfs of old kernels, NFS, FUSE, ZFS."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -51,14 +56,14 @@ class FeatureBank:
     """Spectrograms and labels of a data set's cycles, in the data set's order.
 
     Attributes:
-        features: (rows, frames, mels) float32, memory-mapped and read-only; a row is a cycle, or a piece of one where
-            the front-end cuts cycles into pieces.
+        features: (rows, frames, mels) float32, read from the file when asked for; a row is a cycle, or a piece of one
+            where the front-end cuts cycles into pieces.
         cycles: The cycle of each row; pieces of a cycle follow one another.
         labels: (rows,) int64, 0 normal, 1 crackle, 2 wheeze, 3 both.
         path: The file behind ``features``.
     """
 
-    features: NDArray[np.float32]
+    features: RowFile | NDArray[np.float32]
     cycles: tuple[Cycle, ...]
     labels: NDArray[np.int64]
     path: Path
@@ -186,6 +191,7 @@ def prepare_bank(
     identity = _identity(dataset, source, rows)
     cycles = tuple(cycle for part in rows for cycle in part)
     folder = cache / "features" / _key(identity)
+    _sweep(folder.parent)
     bank = _open(folder, identity, cycles)
     if bank is None:
         with exclusive_lock(folder / "lock"):
@@ -217,21 +223,42 @@ def _key(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left of banks, which may be gigabytes of data that nobody asks for again."""
+    with suppress(OSError):
+        for bank in folder.iterdir():
+            sweep(bank)
+
+
 def _open(folder: Path, identity: Mapping[str, Any], cycles: tuple[Cycle, ...]) -> FeatureBank | None:
     """Open a finished bank; None where there is none, or a file is foreign or was cut short (it is then remade)."""
-    path = folder / "features.npy"
+    path, shape = folder / "features.npy", tuple(identity["shape"])
     try:
-        written = json.loads((folder / "bank.json").read_text(encoding="utf-8"))
-        features = np.lib.format.open_memmap(path, mode="r")
-        size = path.stat().st_size
-    except (OSError, ValueError):
+        described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        rows = RowFile(path, shape, folder / DESCRIPTION)
+    except (OSError, ValueError, RecursionError):
         return None
-    rightly_formed = features.shape == tuple(identity["shape"]) and features.dtype == np.dtype("<f4")
-    complete = features.flags.c_contiguous and features.offset + features.nbytes == size
-    if written != identity or not (rightly_formed and complete):
+    checksums = described.pop(CHECKSUMS, None) if isinstance(described, dict) else None
+    if described != identity:
+        return None
+    try:
+        # Banks of the first version have no checksums.
+        rows.checksums = _add_checksums(rows, identity) if checksums is None else np.array(checksums, dtype=np.uint32)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if rows.checksums.shape != shape[:1]:
         return None
     labels = np.array([cycle.label for cycle in cycles], dtype=np.int64)
-    return FeatureBank(features, cycles, labels, path)
+    return FeatureBank(rows, cycles, labels, path)
+
+
+def _add_checksums(rows: RowFile, identity: Mapping[str, Any]) -> NDArray[np.uint32]:
+    """Describe a bank that has no checksums by those of its rows as they are."""
+    checksums = [checksum(row) for row in rows]
+    # In a cache that cannot be written they are computed at each start.
+    with suppress(StoreError):
+        write_json(rows.description, {**identity, CHECKSUMS: checksums})
+    return np.array(checksums, dtype=np.uint32)
 
 
 def _make(
@@ -245,34 +272,53 @@ def _make(
     """Compute a bank; the caller holds its lock, so temporary files that lie there belong to no living process."""
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
-    (folder / "bank.json").unlink(missing_ok=True)
+    (folder / DESCRIPTION).unlink(missing_ok=True)
     with atomic_path(folder / "features.npy") as path:
         jobs = _lay_out(path, tuple(identity["shape"]), recordings, [rows for _, rows in identity["recordings"]])
+        checksums: list[list[int]] = [[] for _ in jobs]
         with closing(_run(jobs, source, path, usable_cores() if workers is None else max(1, workers))) as steps:
-            for done, _ in enumerate(steps, start=1):
+            for done, (place, found) in enumerate(steps, start=1):
+                checksums[place] = found
                 if on_progress is not None:
                     on_progress(done, len(jobs))
-    write_json(folder / "bank.json", identity)
+    write_json(folder / DESCRIPTION, {**identity, CHECKSUMS: [number for part in checksums for number in part]})
 
 
 def _lay_out(path: Path, shape: tuple[int, ...], recordings: Sequence[Recording], rows: Sequence[int]) -> list[Job]:
     """Write the file's header, reserve its space, so that a full disk shows at once, and say what goes where."""
     size = math.prod(shape[1:]) * 4
+    begin = header(shape)
     with path.open("wb") as stream:
-        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(stream, header)
-        offset = stream.tell()
+        stream.write(begin)
         stream.flush()
-        os.posix_fallocate(stream.fileno(), offset, shape[0] * size)
-    jobs = []
+        _reserve(stream.fileno(), len(begin), shape[0] * size)
+    jobs, offset = [], len(begin)
     for recording, count in zip(recordings, rows, strict=True):
         jobs.append(Job(recording, offset, count))
         offset += count * size
     return jobs
 
 
-def _fill(job: Job, frontend: FrontEnd, path: Path) -> None:
-    """Compute a recording and write it to its place."""
+def _reserve(descriptor: int, offset: int, size: int) -> None:
+    """Have the disk set space aside; where the system (macOS) or the file system cannot, a full disk shows later."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(descriptor, offset, size)
+    except OSError as error:
+        if error.errno not in CANNOT:
+            raise
+
+
+def _write_out(descriptor: int, offset: int, size: int) -> None:
+    """Have Linux begin to write pages to the disk now, so that the final sync finds little left to do; only a hint."""
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError):
+            os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_DONTNEED)
+
+
+def _fill(job: Job, frontend: FrontEnd, path: Path) -> list[int]:
+    """Compute a recording and write it to its place; returns the checksum of each row."""
     features = _compute(job.recording, frontend).numpy()
     needed = (job.rows, *frontend.shape)
     if features.shape != needed or features.dtype != np.float32:
@@ -281,56 +327,31 @@ def _fill(job: Job, frontend: FrontEnd, path: Path) -> None:
             f"The front-end made {features.dtype} {features.shape} of {job.recording.name}, not float32 {needed}.",
             "Its features() must return what its options and shape say.",
         )
+    checksums = []
     with path.open("r+b") as stream:
         stream.seek(job.offset)
         # Row by row: the kernel lets one process at a time write to a file, and others wait awake for it.
         for row in np.ascontiguousarray(features):
             stream.write(row.data)
+            checksums.append(checksum(row))
         stream.flush()
-        # Linux begins to write these pages to the disk now, so that the final sync finds little left to do.
-        os.posix_fadvise(stream.fileno(), job.offset, features.nbytes, os.POSIX_FADV_DONTNEED)
+        _write_out(stream.fileno(), job.offset, features.nbytes)
+    return checksums
 
 
-_helper: tuple[FrontEnd, Path] | None = None
-"""In a helper process: the front-end and the file that it writes to."""
-
-
-def _become_helper(frontend: FrontEnd, path: Path) -> None:
+def _use_one_thread() -> None:
+    """Recordings are what runs side by side. Besides, OpenMP's threads do not outlive a fork."""
     import torch
 
-    global _helper
-    _helper = frontend, path
-    die_with_parent()
-    # A terminal's Ctrl-C and a scheduler's SIGTERM reach the helpers too: it is the parent that answers them.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    # Recordings are what runs side by side. Besides, OpenMP's threads do not outlive a fork.
     torch.set_num_threads(1)
 
 
-def _help(job: Job) -> None:
-    assert _helper is not None
-    _fill(job, *_helper)
-
-
-def _run(jobs: Sequence[Job], source: Source, path: Path, workers: int) -> Generator[None]:
-    """Compute jobs side by side; yields once per finished job.
+def _run(jobs: Sequence[Job], source: Source, path: Path, workers: int) -> Generator[tuple[int, list[int]]]:
+    """Compute jobs side by side; yields the place of each job that is done and the checksums of its rows.
 
     Helpers are forks, as those of torch's data loader are: torch is there already, where a fresh process would import
     it for longer than its share of the work takes. Threads would hand the interpreter to one another at each of some
     forty short operations per cycle (measured: a third slower).
     """
-    pool = ProcessPoolExecutor(
-        min(workers, len(jobs)), multiprocessing.get_context("fork"), _become_helper, (source.build(), path)
-    )
-    try:
-        for finished in as_completed([pool.submit(_help, job) for job in jobs]):
-            finished.result()
-            yield
-    except BrokenProcessPool as error:
-        raise RunError(
-            "A process that computed features was killed, perhaps for want of memory.", "Run the command again."
-        ) from error
-    finally:
-        # After an error or Ctrl-C, recordings that nobody has begun are left alone.
-        pool.shutdown(cancel_futures=True)
+    frontend = source.build()
+    return share(lambda job: _fill(job, frontend, path), jobs, workers, _use_one_thread)

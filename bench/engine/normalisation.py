@@ -5,6 +5,7 @@ The extremes of every cycle are known from the bank, so those of a batch follow 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,12 +30,12 @@ class BatchExtremes:
     high: np.ndarray
 
     @classmethod
-    def of(cls, frontend: BatchFrontEnd, features: np.ndarray) -> BatchExtremes:
+    def of(cls, frontend: BatchFrontEnd, features: Iterable[np.ndarray]) -> BatchExtremes:
         """Look through a bank once.
 
         Args:
             frontend: What made it.
-            features: (cycles, frames, mels).
+            features: (frames, mels) of each cycle.
         """
         # One cycle at a time: the bank is a file that need not fit into memory.
         pairs = np.array([(row.min(), row.max()) for row in features], dtype=np.float32).reshape(-1, 2)

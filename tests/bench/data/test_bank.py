@@ -26,6 +26,7 @@ from bench.data.frontends.ast import ASTFrontEnd
 from bench.data.icbhi import Cycle, Dataset, Recording
 from bench.data.samples import read_samples
 from bench.errors import DataError, RunError, SpecError, StoreError
+from leaderboard import files
 
 ROOT = Path(__file__).resolve().parents[3]
 OPTIONS = {"seconds": 1.0}
@@ -77,8 +78,6 @@ def test_rows_are_the_features_of_the_cycles_in_order(dataset, cache):
     bank = prepare_bank(dataset, "ast", OPTIONS, cache)
     assert bank.features.shape == (14, 98, 128)
     assert bank.features.dtype == np.float32
-    assert isinstance(bank.features, np.memmap)
-    assert not bank.features.flags.writeable
     assert bank.cycles == dataset.cycles
     assert bank.labels.tolist() == [0, 1, 2, 3, 0, 1, 2, 0, 1, 0, 1, 2, 3, 0]
     assert bank.labels.dtype == np.int64
@@ -262,7 +261,7 @@ def test_recordings_are_computed_at_the_same_time(dataset, cache, monkeypatch):
 
     def meet_and_fill(*job):
         meeting.wait()
-        fill(*job)
+        return fill(*job)
 
     monkeypatch.setattr(bank_module, "_fill", meet_and_fill)
     assert len(prepare_bank(dataset, "ast", OPTIONS, cache, workers=2).features) == 14
@@ -276,10 +275,10 @@ def test_a_killed_helper_is_a_run_error_and_leaves_nothing(dataset, cache, monke
         assert os.getpid() != parent
         if job.recording.name.startswith("103"):
             os.kill(os.getpid(), signal.SIGKILL)
-        fill(job, *rest)
+        return fill(job, *rest)
 
     monkeypatch.setattr(bank_module, "_fill", die_at_the_third)
-    with pytest.raises(RunError, match="computed features was killed"):
+    with pytest.raises(RunError, match=r"computed features was killed \(SIGKILL\)"):
         prepare_bank(dataset, "ast", OPTIONS, cache, workers=workers)
     assert multiprocessing.active_children() == []
     assert files_below(cache) == ["lock"]
@@ -291,7 +290,7 @@ def test_a_signal_to_the_whole_group_is_the_parents_to_answer(dataset, cache, mo
 
     def hear_it_and_fill(*job):
         os.kill(os.getpid(), number)
-        fill(*job)
+        return fill(*job)
 
     monkeypatch.setattr(bank_module, "_fill", hear_it_and_fill)
     assert len(prepare_bank(dataset, "ast", OPTIONS, cache, workers=2).features) == 14
@@ -305,6 +304,215 @@ def test_an_interruption_ends_the_workers_and_leaves_nothing(dataset, cache):
         prepare_bank(dataset, "ast", OPTIONS, cache, workers=2, on_progress=interrupt)
     assert multiprocessing.active_children() == []
     assert files_below(cache) == ["lock"]
+
+
+def overwrite(path):
+    """Other numbers in the last row, and the times of before."""
+    times = path.stat()
+    with path.open("r+b") as stream:
+        stream.seek(-8, os.SEEK_END)
+        stream.write(np.array([1.5, 2.5], "<f4").tobytes())
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def other_checksums(path):
+    description = path.with_name("bank.json")
+    document = json.loads(description.read_text())
+    description.write_text(json.dumps({**document, "checksums": [1] * 14}))
+
+
+@pytest.mark.parametrize("damage", [overwrite, other_checksums])
+def test_a_row_that_is_not_what_was_written_is_refused_and_the_bank_made_anew(dataset, cache, damage):
+    bank = prepare_bank(dataset, "ast", OPTIONS, cache)
+    expected = np.array(bank.features)
+    damage(bank.path)
+    changed = prepare_bank(dataset, "ast", OPTIONS, cache)
+    with pytest.raises(RunError, match=r"features\.npy is not what was written \(row") as caught:
+        changed.features[np.array([13])]
+    assert caught.value.hint == "Run the command again: the bank is made anew."
+    np.testing.assert_array_equal(prepare_bank(dataset, "ast", OPTIONS, cache).features, expected)
+
+
+def test_a_bank_that_is_written_to_while_it_is_used_is_compared_again(dataset, cache):
+    bank = prepare_bank(dataset, "ast", OPTIONS, cache)
+    kept = bank.features[13]
+    with bank.path.open("r+b") as stream:
+        stream.seek(-4, os.SEEK_END)
+        stream.write(b"\0\0\0\0")
+    os.utime(bank.path, ns=(7, 7))
+    np.testing.assert_array_equal(bank.features[12], bank.features[np.array([12])][0])
+    with pytest.raises(RunError, match="row 13"):
+        bank.features[13]
+    assert kept[-1, -1] != 0
+
+
+def test_a_bank_that_is_cut_short_while_it_is_used_is_a_run_error(dataset, cache):
+    bank = prepare_bank(dataset, "ast", OPTIONS, cache)
+    os.truncate(bank.path, bank.path.stat().st_size // 2)
+    with pytest.raises(RunError, match=r"features\.npy was cut short while it was used") as caught:
+        bank.features[:]
+    assert "the bank is made anew" in caught.value.hint
+    assert prepare_bank(dataset, "ast", OPTIONS, cache).features[13].shape == (98, 128)
+
+
+def test_a_damaged_bank_whose_folder_cannot_be_written_says_what_to_delete(dataset, cache, monkeypatch):
+    bank = prepare_bank(dataset, "ast", OPTIONS, cache)
+    os.truncate(bank.path, 200)
+
+    def refuse(path):
+        raise PermissionError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(RunError) as caught:
+        bank.features[0]
+    assert caught.value.hint.startswith(f"Delete the folder {bank.path.parent} and run")
+
+
+def test_a_disk_that_fails_is_a_run_error(dataset, cache, monkeypatch):
+    bank = prepare_bank(dataset, "ast", OPTIONS, cache)
+
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "preadv", fail)
+    with pytest.raises(RunError, match=r"cannot be read: Input/output error"):
+        bank.features[0]
+    assert bank.path.with_name("bank.json").exists()
+
+
+def test_an_open_bank_stays_what_it_was_when_another_takes_its_name(dataset, cache):
+    bank = prepare_bank(dataset, "ast", OPTIONS, cache)
+    expected = np.array(bank.features)
+    np.save(bank.path.with_name("other.npy"), np.zeros((14, 98, 128), np.float32))
+    bank.path.with_name("other.npy").replace(bank.path)
+    np.testing.assert_array_equal(bank.features, expected)
+
+
+def test_rows_are_given_as_an_array_would_give_them(dataset, cache):
+    rows = prepare_bank(dataset, "ast", OPTIONS, cache).features
+    whole = np.array(rows)
+    for key in (3, -1, slice(2, 9, 3), [4, 4, 0], np.array([True] * 7 + [False] * 7), np.array([], dtype=int)):
+        np.testing.assert_array_equal(rows[key], whole[key])
+    np.testing.assert_array_equal(np.stack(list(rows)), whole)
+    with pytest.raises(IndexError):
+        rows[14]
+
+
+def forget_checksums(path):
+    """As the first version left a bank."""
+    description = path.with_name("bank.json")
+    document = json.loads(description.read_text())
+    del document["checksums"]
+    description.write_text(json.dumps(document))
+
+
+def test_a_bank_of_the_first_version_gets_checksums_and_keeps_its_features(dataset, cache, monkeypatch):
+    first = prepare_bank(dataset, "ast", OPTIONS, cache)
+    expected, description = np.array(first.features), first.path.with_name("bank.json")
+    written = json.loads(description.read_text())
+    forget_checksums(first.path)
+    forbid_computation(monkeypatch)
+    np.testing.assert_array_equal(prepare_bank(dataset, "ast", OPTIONS, cache).features, expected)
+    assert json.loads(description.read_text()) == written
+    assert len(written["checksums"]) == 14
+
+
+def test_a_bank_of_the_first_version_in_a_cache_that_cannot_be_written_is_used(dataset, cache, monkeypatch):
+    first = prepare_bank(dataset, "ast", OPTIONS, cache)
+    expected = np.array(first.features)
+    forget_checksums(first.path)
+
+    def refuse(*_):
+        raise StoreError("Read-only file system")
+
+    monkeypatch.setattr(bank_module, "write_json", refuse)
+    bank = prepare_bank(dataset, "ast", OPTIONS, cache)
+    np.testing.assert_array_equal(bank.features, expected)
+    assert bank.features.checksums.shape == (14,)
+
+
+@pytest.mark.parametrize("checksums", [[1] * 13, "x", {"a": 1}, [None] * 14, [-1] * 14, [2**40] * 14, [[1]] * 14])
+def test_checksums_that_are_none_mean_a_bank_that_is_made_anew(dataset, cache, checksums):
+    bank = prepare_bank(dataset, "ast", OPTIONS, cache)
+    expected, description = np.array(bank.features), bank.path.with_name("bank.json")
+    document = json.loads(description.read_text())
+    description.write_text(json.dumps({**document, "checksums": checksums}))
+    np.testing.assert_array_equal(prepare_bank(dataset, "ast", OPTIONS, cache).features, expected)
+    assert json.loads(description.read_text()) == document
+
+
+def test_a_finished_bank_is_opened_without_writing_anything(dataset, cache, monkeypatch):
+    prepare_bank(dataset, "ast", OPTIONS, cache)
+    for lock in cache.rglob("lock"):
+        lock.unlink()
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
+    forbid_computation(monkeypatch)
+    prepare_bank(dataset, "ast", OPTIONS, cache).features[:]
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == before
+
+
+def test_what_a_killed_process_left_of_another_bank_is_swept_away(dataset, cache):
+    left = files.temporary_name(cache / "features" / "another" / "features.npy")
+    left.parent.mkdir(parents=True)
+    process = subprocess.Popen(["true"])
+    process.wait()
+    left = left.with_name(left.name.replace(f"-{os.getpid()}-", f"-{process.pid}-"))
+    left.write_bytes(b"half")
+    prepare_bank(dataset, "ast", OPTIONS, cache)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("lacking", ["the functions", errno.EOPNOTSUPP, errno.EINVAL])
+def test_systems_that_cannot_reserve_space_make_the_same_bank(dataset, cache, tmp_path, monkeypatch, lacking):
+    expected = np.array(prepare_bank(dataset, "ast", OPTIONS, tmp_path / "other").features)
+
+    def refuse(*_):
+        raise OSError(lacking, os.strerror(lacking))
+
+    for name in ("posix_fallocate", "posix_fadvise"):
+        if lacking == "the functions":  # macOS
+            monkeypatch.delattr(os, name)
+        else:
+            monkeypatch.setattr(os, name, refuse)
+    np.testing.assert_array_equal(prepare_bank(dataset, "ast", OPTIONS, cache).features, expected)
+
+
+def test_no_semaphores_are_needed(dataset, cache, monkeypatch):
+    """A machine without /dev/shm has none: neither locks nor queues of the standard library's processes."""
+    import _multiprocessing
+
+    def none(*_):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(_multiprocessing, "SemLock", none)
+    assert len(prepare_bank(dataset, "ast", OPTIONS, cache, workers=2).features) == 14
+
+
+def test_a_machine_that_starts_no_process_is_named_as_the_cause(dataset, cache, monkeypatch):
+    def refuse():
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", refuse)
+    with pytest.raises(RunError, match="No helper process can be started: Resource temporarily unavailable"):
+        prepare_bank(dataset, "ast", OPTIONS, cache, workers=2)
+    assert files_below(cache) == ["lock"]
+
+
+class OddError(Exception):
+    """An error that pickle cannot make again: it takes two arguments and keeps none."""
+
+    def __init__(self, what, where):
+        super().__init__()
+        self.what = what
+
+
+def test_an_error_that_cannot_be_pickled_is_told_in_words(dataset, cache, monkeypatch):
+    def fail(*_):
+        raise OddError("a", "b")
+
+    monkeypatch.setattr(bank_module, "_compute", fail)
+    with pytest.raises(RuntimeError, match="OddError"):
+        prepare_bank(dataset, "ast", OPTIONS, cache, workers=2)
 
 
 @pytest.mark.parametrize("reserved", [True, False], ids=["when space is reserved", "while features are written"])
@@ -444,7 +652,12 @@ def test_a_bank_of_the_full_set_opens_at_once(tmp_path, cache, monkeypatch):
     )  # fmt: skip
     dataset = Dataset("icbhi", tmp_path, recordings, 920, "a" * 64)
     assert len(dataset.cycles) == 6898
-    monkeypatch.setattr(bank_module, "_run", lambda *_: (None for _ in names))
+    parts = [[zero] * size for zero, size in zip([0] * 920, sizes, strict=True)]
+
+    def run(*_):
+        yield from enumerate(parts)
+
+    monkeypatch.setattr(bank_module, "_run", run)
     monkeypatch.setattr(os, "posix_fallocate", lambda stream, offset, size: os.truncate(stream, offset + size))
     prepare_bank(dataset, "ast", {}, cache)
     begin = time.perf_counter()

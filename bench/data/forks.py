@@ -1,0 +1,170 @@
+"""Work shared among forks of this process.
+
+They talk over pipes alone. A pool of the standard library needs semaphores, and those need ``/dev/shm``, which
+containers and hardened machines do not always have.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import pickle
+import signal
+import traceback
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
+from typing import Any, TypeVar
+
+from bench.errors import RunError
+from bench.lifetimes import die_with_parent
+
+STOPS = frozenset({signal.SIGINT, signal.SIGTERM})
+
+JobT = TypeVar("JobT")
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class _Fork:
+    """A helper process and the pipe to it."""
+
+    process: ForkProcess
+    pipe: Connection
+
+
+def share(
+    work: Callable[[JobT], ResultT], jobs: Sequence[JobT], forks: int, prepare: Callable[[], None]
+) -> Generator[tuple[int, ResultT]]:
+    """Do jobs in forks of this process, each taking the next job when it has done one.
+
+    Args:
+        work: What is done with a job; it sees this process's memory as it is now.
+        jobs: The jobs.
+        forks: How many processes, at most one for each job.
+        prepare: Called once in each fork.
+
+    Yields:
+        Place of a job and what ``work`` returned for it, as jobs are done.
+
+    Raises:
+        RunError: If a fork was killed, or none can be started.
+        Exception: What ``work`` raised.
+    """
+    helpers: dict[Connection, _Fork] = {}
+    places = iter(range(len(jobs)))
+    try:
+        with _signals_held():
+            for _ in range(min(forks, len(jobs))):
+                fork = _start(work, jobs, prepare, list(helpers))
+                helpers[fork.pipe] = fork
+        for pipe in helpers:
+            pipe.send(next(places))
+        busy = set(helpers)
+        while busy:
+            for pipe in wait(list(busy)):
+                assert isinstance(pipe, Connection)
+                place, result, error = _answer(helpers[pipe])
+                if error is not None:
+                    raise error
+                # The next job first, so that the fork is at work while the caller looks at the result.
+                following = next(places, None)
+                if following is None:
+                    busy.remove(pipe)
+                else:
+                    pipe.send(following)
+                yield place, result
+    finally:
+        # A fork ends when its pipe does; the job that it is at is finished first.
+        for pipe in helpers:
+            pipe.close()
+        for fork in helpers.values():
+            fork.process.join()
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait: Python ignores what they raise in the hooks of a fork, and they would be lost."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start(
+    work: Callable[[Any], Any], jobs: Sequence[Any], prepare: Callable[[], None], others: list[Connection]
+) -> _Fork:
+    try:
+        here, there = multiprocessing.Pipe()
+        process = multiprocessing.get_context("fork").Process(
+            target=_serve, args=(work, jobs, prepare, there, [here, *others]), daemon=True
+        )
+        process.start()
+    except OSError as error:
+        raise RunError(
+            f"No helper process can be started: {error.strerror or error}.",
+            "Raise the limit of processes or open files (`ulimit -a`), or use fewer --workers.",
+        ) from error
+    there.close()
+    return _Fork(process, here)
+
+
+def _answer(fork: _Fork) -> tuple[int, Any, Exception | None]:
+    try:
+        answer: tuple[int, Any, Exception | None] = fork.pipe.recv()
+    except (EOFError, ConnectionError):
+        fork.process.join()
+        raise RunError(
+            f"A process that computed features was killed ({_end(fork.process.exitcode)}), perhaps for want of memory.",
+            "Run the command again.",
+        ) from None
+    return answer
+
+
+def _end(code: int | None) -> str:
+    """How a process ended: by which signal, or with which code."""
+    if code is not None and code < 0:
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-code).name
+    return f"exit code {code}"
+
+
+def _serve(
+    work: Callable[[Any], Any],
+    jobs: Sequence[Any],
+    prepare: Callable[[], None],
+    pipe: Connection,
+    inherited: list[Connection],
+) -> None:
+    """In a fork: do the jobs whose places come through the pipe, until it ends."""
+    # A pipe ends when its last holder closes it: not before this copy is gone.
+    for other in inherited:
+        other.close()
+    die_with_parent()
+    # A terminal's Ctrl-C and a scheduler's SIGTERM reach the forks too: it is the parent that answers them.
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    prepare()
+    with contextlib.suppress(EOFError, ConnectionError):
+        while True:
+            place = pipe.recv()
+            pipe.send(_outcome(work, jobs, place))
+
+
+def _outcome(work: Callable[[Any], Any], jobs: Sequence[Any], place: int) -> tuple[int, Any, Exception | None]:
+    try:
+        return place, work(jobs[place]), None
+    except Exception as error:  # noqa: BLE001 - a process border: the parent must hear of it
+        return place, None, _portable(error)
+
+
+def _portable(error: Exception) -> Exception:
+    """An error that crosses the pipe, with its traceback as a note; one that cannot be pickled is told in words."""
+    error.add_note("".join(traceback.format_exception(error)))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 - code of others: whatever the error's own class raises
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
