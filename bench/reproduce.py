@@ -146,12 +146,11 @@ def carry_out(plan: Plan, home: Path, *, rerun: bool, notice: Notice) -> list[En
         notice: Takes lines for the user.
 
     Raises:
-        InterruptedRunError: If Ctrl-C or SIGTERM stopped it; the run under way has saved its state.
+        InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped it; the run under way has saved its state.
         StoreError: If the board cannot take results.
     """
     store = Store.open(board_location(home))
-    with store.session(write=True):
-        pass
+    store.check_writable()
     ended = []
     with Interruption().watched() as interruption:
         for place, run in enumerate(plan.runs, start=1):

@@ -17,10 +17,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from typing import Any, TypeVar
 
-from bench.errors import RunError
-from bench.lifetimes import die_with_parent
+from bench.errors import LostProcessError, RunError
+from bench.lifetimes import die_with_parent, signal_name
 
-STOPS = frozenset({signal.SIGINT, signal.SIGTERM})
+STOPS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
@@ -49,7 +49,8 @@ def share(
         Place of a job and what ``work`` returned for it, as jobs are done.
 
     Raises:
-        RunError: If a fork was killed, or none can be started.
+        LostProcessError: If a fork was killed.
+        RunError: If none can be started.
         Exception: What ``work`` raised.
     """
     helpers: dict[Connection, _Fork] = {}
@@ -85,7 +86,7 @@ def share(
 
 @contextlib.contextmanager
 def _signals_held() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait: Python ignores what they raise in the hooks of a fork, and they would be lost."""
+    """Let signals to stop wait: Python ignores what they raise in the hooks of a fork, and they would be lost."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
         yield
@@ -116,7 +117,7 @@ def _answer(fork: _Fork) -> tuple[int, Any, Exception | None]:
         answer: tuple[int, Any, Exception | None] = fork.pipe.recv()
     except (EOFError, ConnectionError):
         fork.process.join()
-        raise RunError(
+        raise LostProcessError(
             f"A process that computed features was killed ({_end(fork.process.exitcode)}), perhaps for want of memory.",
             "Run the command again.",
         ) from None
@@ -125,10 +126,7 @@ def _answer(fork: _Fork) -> tuple[int, Any, Exception | None]:
 
 def _end(code: int | None) -> str:
     """How a process ended: by which signal, or with which code."""
-    if code is not None and code < 0:
-        with contextlib.suppress(ValueError):
-            return signal.Signals(-code).name
-    return f"exit code {code}"
+    return signal_name(-code) if code is not None and code < 0 else f"exit code {code}"
 
 
 def _serve(
@@ -143,7 +141,7 @@ def _serve(
     for other in inherited:
         other.close()
     die_with_parent()
-    # A terminal's Ctrl-C and a scheduler's SIGTERM reach the forks too: it is the parent that answers them.
+    # A terminal's Ctrl-C and SIGHUP and a scheduler's SIGTERM reach the forks too: it is the parent that answers them.
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
     prepare()

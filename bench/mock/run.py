@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from bench.errors import BenchError
 from bench.mock.checks import CHECKS, Check, CheckFailedError, CheckSkippedError
 from bench.mock.trial import Trial
 from bench.plugins import load_plugins, plugin_failure
+from leaderboard.files import temporary_folder
 
 Status = Literal["passed", "failed", "skipped"]
 
@@ -61,8 +61,8 @@ def mock_run(
         SpecError: For a broken plug-in, an unknown id, or a method that cannot train the model.
     """
     files = load_plugins(plugins)
-    with tempfile.TemporaryDirectory(prefix="bench-mock-") as folder:
-        trial = Trial(model, method, frontend, files, Path(folder))
+    with temporary_folder("bench-mock") as folder:
+        trial = Trial(model, method, frontend, files, folder)
         outcomes: dict[str, Outcome] = {}
         for check in checks:
             outcomes[check.name] = _try(check, trial, outcomes)

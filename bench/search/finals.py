@@ -92,7 +92,7 @@ def train_best(
         The runs, with the error of each that failed.
 
     Raises:
-        InterruptedRunError: If Ctrl-C or SIGTERM stopped it; the run under way has saved its state.
+        InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped it; the run under way has saved its state.
     """
     best = search.best
     assert best is not None

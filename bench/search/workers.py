@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import bench.errors
 from bench.errors import BenchError, InterruptedRunError, RunError
+from bench.lifetimes import stop_signals
 from bench.provenance import usable_cores
 from bench.search.devices import VISIBLE, shares_of
 from bench.search.failures import GIVE_UP_AFTER, Breaker
@@ -79,12 +80,12 @@ class Crew:
         """Work until there is no trial left to take.
 
         Raises:
-            InterruptedRunError: After Ctrl-C or SIGTERM, when every worker has saved its run's state and gone.
+            InterruptedRunError: After Ctrl-C, SIGTERM or SIGHUP, when every worker has saved its run's state and gone.
             BenchError: What ended a worker and would end the others (data missing, a storage that cannot be used).
             RunError: If workers are lost again and again before they begin, or trials fail one after the other with the
                 same cause.
         """
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._stop) for number in stop_signals()}
         try:
             for number in range(1, self.workers + 1):
                 self._start(number)
