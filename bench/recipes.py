@@ -10,6 +10,7 @@ from typing import Any
 from bench.cards import FrontEndCard, MethodCard, ModelCard
 from bench.data.files import scan
 from bench.data.icbhi import Dataset, find_dataset, load_dataset
+from bench.devices import check_enough_gpus, visible_gpus
 from bench.environment import refuse_foreign_group
 from bench.errors import DataError, SpecError
 from bench.options import build_options
@@ -314,6 +315,8 @@ def check_spec(spec: RunSpec) -> None:
     """
     if spec.processes < 1:
         raise SpecError(f"--processes is {spec.processes}, but must be at least 1.")
+    if spec.device == "cuda":
+        check_enough_gpus(spec.processes, len(visible_gpus()))
     if spec.batch % spec.processes:
         nearest = max(spec.batch // spec.processes, 1) * spec.processes
         raise SpecError(
@@ -348,19 +351,24 @@ def choose_precision(wanted: str, device: str) -> str:
     """fp32 on a CPU; on a GPU bf16 where it has it, otherwise fp16 (the authors' choice).
 
     Raises:
-        SpecError: For fp16 on a CPU, which would silently be fp32.
+        SpecError: For fp16 on a CPU, which would silently be fp32, and for bf16 on a GPU that only emulates it.
     """
     if wanted not in PRECISIONS:
         raise SpecError(f"Unknown precision '{wanted}': {suggestion(wanted, PRECISIONS)}")
     if wanted == "fp16" and device == "cpu":
         raise SpecError("The precision fp16 has no arithmetic on a CPU.", "Use fp32 or bf16.")
-    if wanted != "auto":
-        return wanted
     if device == "cpu":
-        return "fp32"
+        return "fp32" if wanted == "auto" else wanted
+    if wanted in ("fp32", "fp16"):
+        return wanted
     import torch
 
-    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    # Emulated bf16 is slower than fp32 and no more exact.
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16"
+    if wanted == "bf16":
+        raise SpecError("This GPU has no arithmetic in bf16, and only emulates it.", "Use --precision fp16 or fp32.")
+    return "fp16"
 
 
 def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:

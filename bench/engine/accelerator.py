@@ -17,6 +17,8 @@ from bench.environment import keep_launchers_out
 from bench.errors import RunError
 from bench.spec import RunSpec
 
+HINT = "Unset the ACCELERATE_ variables of the environment, and use a process that has run nothing else."
+
 
 def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
     """Build the Accelerator of a spec and make sure that it is what was asked for.
@@ -31,13 +33,16 @@ def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = True
     keep_launchers_out(own_group())
-    accelerator = Accelerator(
-        cpu=spec.device == "cpu",
-        mixed_precision=_mixed_precision(spec),
-        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
-        dynamo_plugin=TorchDynamoPlugin(backend=DynamoBackend.NO),
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-    )
+    try:
+        accelerator = Accelerator(
+            cpu=spec.device == "cpu",
+            mixed_precision=_mixed_precision(spec),
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+            dynamo_plugin=TorchDynamoPlugin(backend=DynamoBackend.NO),
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        )
+    except ValueError as error:
+        raise RunError(f"Accelerate cannot be set up for {spec.device} in {spec.precision}: {error}", HINT) from error
     _check(accelerator, spec, processes)
     return accelerator
 
@@ -62,7 +67,4 @@ def _check(accelerator: Accelerator, spec: RunSpec, processes: int) -> None:
     }
     for name, (wanted, found) in wanted_and_found.items():
         if wanted != found:
-            raise RunError(
-                f"Accelerate has {name} {found} where the run has {wanted}.",
-                "Unset the ACCELERATE_ variables of the environment, and use a process that has run nothing else.",
-            )
+            raise RunError(f"Accelerate has {name} {found} where the run has {wanted}.", HINT)

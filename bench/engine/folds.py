@@ -25,7 +25,7 @@ def patient_folds(patients: Sequence[str], labels: np.ndarray, folds: int) -> di
         folds: How many, 2 or more.
 
     Returns:
-        The fold of each patient, counted from 1.
+        The fold of each patient, counted from 1; no fold is empty.
 
     Raises:
         SpecError: If there are fewer patients than folds.
@@ -42,6 +42,7 @@ def patient_folds(patients: Sequence[str], labels: np.ndarray, folds: int) -> di
     shares = counts / np.maximum(counts.sum(0), 1)
     place = _dealt(shares, folds)
     _improve(shares, place, folds)
+    _fill_empty(shares, place, folds)
     # The first fold, which alone is judged without cross-validation, is the one nearest to an equal part.
     distance = [np.abs(shares[place == fold].sum(0) - shares.sum(0) / folds).sum() for fold in range(folds)]
     rank = {int(fold): number for number, fold in enumerate(np.argsort(distance, kind="stable"), start=1)}
@@ -74,3 +75,17 @@ def _improve(shares: np.ndarray, place: np.ndarray, folds: int) -> None:
                 held[at] -= share
                 held[best] += share
                 place[row], moved = best, True
+
+
+def _fill_empty(shares: np.ndarray, place: np.ndarray, folds: int) -> None:
+    """Give each empty fold, in place, the smallest patient of the fold that has the most.
+
+    Equal parts of every class can be had with an empty fold where classes have fewer patients than there are folds.
+    """
+    size = shares.sum(1)
+    for fold in range(folds):
+        if (place == fold).any():
+            continue
+        most = int(np.bincount(place, minlength=folds).argmax())
+        rows = np.flatnonzero(place == most)
+        place[rows[size[rows].argmin()]] = fold

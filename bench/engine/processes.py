@@ -13,20 +13,28 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
 from bench.engine.distributed import STORE_VARIABLE
 from bench.engine.hooks import Hooks, WatchedGroup, watched_group
 from bench.engine.worker import error_file, read_error
-from bench.errors import BenchError, InterruptedRunError, RunError
+from bench.errors import BenchError, InterruptedRunError, LostProcessError
+from bench.lifetimes import signal_name, stop_signals
+from leaderboard.results import RESULT_FILE
 
 GRACE_SECONDS = 60.0
-"""How long the others may take to end after one process ended with an error."""
+"""How long the others may take to end after one process ended with an error, and all of them after the result."""
+
+GRACE_SECONDS_AFTER_LOSS = 1.0
+"""How long the others may take to end after one was killed: what they wait for never comes."""
+
+GOES_ON = "The state is kept: the same command goes on from the last one that was saved."
 
 
 def _environment(rank: int, processes: int, store: Path, threads: int) -> dict[str, str]:
+    loopback = "lo" if sys.platform == "linux" else "lo0"
     return {
         **os.environ,
         "RANK": str(rank),
@@ -34,28 +42,162 @@ def _environment(rank: int, processes: int, store: Path, threads: int) -> dict[s
         "WORLD_SIZE": str(processes),
         "LOCAL_WORLD_SIZE": str(processes),
         "OMP_NUM_THREADS": str(threads),
-        "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME", "lo" if sys.platform == "linux" else "lo0"),
+        # Also where the environment names another one: a cluster's interface is no business of one machine.
+        "GLOO_SOCKET_IFNAME": loopback,
+        "NCCL_SOCKET_IFNAME": loopback,
         STORE_VARIABLE: str(store),
     }
 
 
-@contextlib.contextmanager
-def _forward_signals(
-    group: Sequence[subprocess.Popen[bytes]],
-) -> Iterator[Callable[[int, FrameType | None], None]]:
-    """Pass SIGTERM on, and outlive Ctrl-C (which the terminal sends to the whole group) until the state is saved."""
+def _command(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "bench.engine.worker", str(folder)]
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        for process in group:
+
+class Group:
+    """The processes of one run, from their start to the end of the last one.
+
+    Args:
+        folder: The run's folder.
+        size: How many processes.
+    """
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.folder, self.size = folder, size
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.asked = False
+        self._ended_here: set[int] = set()
+        self._first_to_end: list[int] = []
+
+    def start(self, store: Path, cores: int, watched: WatchedGroup | None) -> None:
+        """Start the processes; none any more once they were asked to stop."""
+        for rank in range(self.size):
+            if self.asked:
+                return
+            process = subprocess.Popen(
+                _command(self.folder),
+                env={
+                    **_environment(rank, self.size, store, max(1, cores // self.size)),
+                    **(watched.variables if watched else {}),
+                },
+                pass_fds=(watched.there.fileno(),) if watched else (),
+                # Of its own session, so that a Ctrl-C reaches it once, through the launcher.
+                start_new_session=True,
+            )
+            self.processes.append(process)
+        if self.asked:
+            # The signal may have come while the last one was being made.
+            self.ask_to_stop()
+
+    @contextlib.contextmanager
+    def hearing_signals(self) -> Iterator[None]:
+        """Pass signals on, and outlive them until the state is saved; a second Ctrl-C ends the processes at once."""
+
+        def pass_on(number: int, frame: FrameType | None) -> None:
+            if self.asked and number == signal.SIGINT:
+                self.end()
+            else:
+                self.ask_to_stop()
+
+        before = {number: signal.signal(number, pass_on) for number in stop_signals()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def ask_to_stop(self) -> None:
+        """Ask every process to save its state and end."""
+        self.asked = True
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+
+    def end(self) -> None:
+        """End what is left of the group."""
+        for rank, process in enumerate(self.processes):
             if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
+                self._ended_here.add(rank)
+                process.kill()
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield pass_on
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def wait(self, watched: WatchedGroup | None) -> None:
+        """Wait for all, answering their questions.
+
+        Once one has failed, the others (which wait for it) get a grace period and are ended. So are those that stay
+        after the result was written: a process can hang as it leaves the group.
+        """
+        deadline: float | None = None
+        while any(process.poll() is None for process in self.processes):
+            time.sleep(0.05)
+            if watched is not None:
+                watched.answer()
+            if deadline is None:
+                grace = self._grace()
+                deadline = None if grace is None else time.monotonic() + grace
+            elif time.monotonic() > deadline:
+                self.end()
+        self._grace()
+
+    def _grace(self) -> float | None:
+        """How long the others may still take; None while there is no reason for them to end."""
+        failed = [rank for rank, process in enumerate(self.processes) if process.poll() not in (None, 0)]
+        self._first_to_end = self._first_to_end or failed
+        if any(self._lost(rank) for rank in failed):
+            return GRACE_SECONDS_AFTER_LOSS
+        reported = any(error_file(self.folder, rank).is_file() for rank in range(self.size))
+        return GRACE_SECONDS if failed or reported or (self.folder / RESULT_FILE).is_file() else None
+
+    def _lost(self, rank: int) -> bool:
+        """Whether a process was ended by a signal that did not come from here."""
+        code = self.processes[rank].returncode
+        return code is not None and code < 0 and rank not in self._ended_here
+
+    def raise_error(self) -> None:
+        """Say how the group ended; nothing where it left a result.
+
+        Raises:
+            InterruptedRunError: If it was stopped, also before it could listen.
+            LostProcessError: If a process was killed, or ended without a word and without a result.
+            BenchError: The error of the first process that reported one.
+        """
+        errors = self._reported()
+        if (self.folder / RESULT_FILE).is_file():
+            return
+        for error in errors:
+            if isinstance(error, InterruptedRunError):
+                raise error
+        codes = [process.returncode for process in self.processes]
+        if self.asked and (not errors or any(code < 0 for code in codes)):
+            raise InterruptedRunError("Stopped before more of the state could be saved.")
+        killed = self._killed(bool(errors))
+        if killed is not None:
+            raise LostProcessError(
+                f"Process {killed + 1} of the run's {self.size} was killed by {signal_name(-codes[killed])}.",
+                f"{GOES_ON} SIGKILL out of nowhere is what a machine does that runs out of memory.",
+            )
+        if errors:
+            raise errors[0]
+        told = ", ".join(str(code) for code in codes)
+        raise LostProcessError(f"The processes of the run ended with {told} and left no result.", GOES_ON)
+
+    def _killed(self, reported: bool) -> int | None:
+        """The process whose end by a signal ended the group, if one did.
+
+        Partners that complain of the connection then end after it. NCCL aborts a process whose partner has failed, so
+        that an abort says nothing where there is a report.
+        """
+        for rank in self._first_to_end:
+            if self._lost(rank) and not (reported and self.processes[rank].returncode == -signal.SIGABRT):
+                return rank
+        return None
+
+    def _reported(self) -> list[BenchError]:
+        """The errors that processes left behind, in their order; their files are removed."""
+        errors = []
+        for rank in range(self.size):
+            path = error_file(self.folder, rank)
+            if path.is_file():
+                errors.append(read_error(path))
+                path.unlink()
+        return errors
 
 
 def run_group(folder: Path, processes: int, cores: int, hooks: Hooks | None = None) -> None:
@@ -68,64 +210,24 @@ def run_group(folder: Path, processes: int, cores: int, hooks: Hooks | None = No
         hooks: What a search adds to the run; its watcher is asked by the first process.
 
     Raises:
-        BenchError: The error of the first process that reported one; RunError if one was lost without a word.
+        InterruptedRunError: If the group was stopped.
+        LostProcessError: If a process was killed, or lost without a word.
+        BenchError: The error of the first process that reported one.
     """
     hooks = hooks or Hooks()
     for rank in range(processes):
         error_file(folder, rank).unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bench-group-") as meeting, watched_group(hooks.watch) as watched:
-        group = [
-            subprocess.Popen(
-                [sys.executable, "-m", "bench.engine.worker", str(folder)],
-                env={
-                    **_environment(rank, processes, Path(meeting) / "store", max(1, cores // processes)),
-                    **(watched.variables if watched else {}),
-                },
-                pass_fds=(watched.there.fileno(),) if watched else (),
-                # Of its own session, so that a Ctrl-C reaches it once, through the launcher.
-                start_new_session=True,
-            )
-            for rank in range(processes)
-        ]
-        with _forward_signals(group) as pass_on:
-            if hooks.stopped():
-                pass_on(signal.SIGTERM, None)
-            _wait(group, watched)
-    _raise_first_error(folder, group)
-
-
-def _wait(group: Sequence[subprocess.Popen[bytes]], watched: WatchedGroup | None) -> None:
-    """Wait for all, answering their questions.
-
-    Once one has failed, the others (which wait for it) get a grace period and are ended.
-    """
-    deadline = None
-    while any(process.poll() is None for process in group):
-        time.sleep(0.05)
-        if watched is not None:
-            watched.answer()
-        if deadline is None and any(process.returncode not in (None, 0) for process in group):
-            lost = any(process.returncode is not None and process.returncode < 0 for process in group)
-            deadline = time.monotonic() + (1.0 if lost else GRACE_SECONDS)
-        if deadline is not None and time.monotonic() > deadline:
-            for process in group:
-                process.kill()
-
-
-def _raise_first_error(folder: Path, group: Sequence[subprocess.Popen[bytes]]) -> None:
-    errors: list[BenchError] = []
-    for rank in range(len(group)):
-        path = error_file(folder, rank)
-        if path.is_file():
-            errors.append(read_error(path))
-            path.unlink()
-    # A process that lost its partner complains of the connection: what the partner said comes first.
-    errors.sort(key=lambda error: not isinstance(error, InterruptedRunError))
-    if errors:
-        raise errors[0]
-    if not (folder / "result.json").is_file():
-        codes = ", ".join(str(process.returncode) for process in group)
-        raise RunError(
-            f"The processes of the run ended with {codes} and left no result.",
-            "Look at the lines above; the same command goes on from the last saved state.",
-        )
+    group = Group(folder, processes)
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-group-") as meeting,
+        watched_group(hooks.watch) as watched,
+        group.hearing_signals(),
+    ):
+        if hooks.stopped():
+            group.ask_to_stop()
+        try:
+            group.start(Path(meeting) / "store", cores, watched)
+            group.wait(watched)
+        finally:
+            group.end()
+    group.raise_error()

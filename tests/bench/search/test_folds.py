@@ -86,3 +86,20 @@ def test_other_splits_are_refused(small_data, small_cache, split):
     spec = dataclasses.replace(base_spec(small_data, small_cache), split=split)
     with pytest.raises(SpecError, match="must be official or like training-fold-1-of-5"):
         _ = spec.fold
+
+
+@pytest.mark.parametrize("folds", [2, 3, 4, 5, 7])
+@pytest.mark.parametrize("seed", range(8))
+def test_no_fold_is_empty_where_there_are_enough_patients(folds, seed):
+    rng = np.random.default_rng(seed)
+    # A class or two in each patient: a rare class has fewer patients than there are folds.
+    patients = [f"p{i}" for i in range(folds + seed % 3)]
+    cycles = [(patient, int(rng.choice(4, p=[0.7, 0.1, 0.1, 0.1]))) for patient in patients for _ in range(1 + seed % 2)]
+    place = patient_folds([patient for patient, _ in cycles], np.array([label for _, label in cycles]), folds)
+    assert set(place) == set(patients)
+    assert set(place.values()) == set(range(1, folds + 1))
+
+
+def test_a_class_of_one_patient_leaves_no_fold_empty():
+    place = patient_folds(["a", "b", "c"], np.array([0, 0, 1]), 3)
+    assert sorted(place.values()) == [1, 2, 3]
