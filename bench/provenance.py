@@ -120,7 +120,7 @@ def reset_peak_memory() -> None:
     """
     import torch
 
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.reset_peak_memory_stats()
     try:
         # "5" resets the peak ("high water mark") of the resident memory; see Linux's proc_pid_clear_refs(5).

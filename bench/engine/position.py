@@ -106,7 +106,7 @@ def read_choices(
         rules.add("best-val")
     _check_names(document, rules, "the choices")
     epochs = {entry["epoch"] for entry in judged}
-    choices = {}
+    choices: dict[str, Choice] = {}
     for rule in (name for name in RULES if name in rules):
         held = document[rule]
         _check_names(held, set(CHOICE_FIELDS), f"the choice of {rule}")

@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from bench.engine.hooks import Hooks, WatchedGroup, watched_group
 from bench.engine.worker import error_file, read_error
 from bench.errors import BenchError, InterruptedRunError, LostProcessError
 from bench.lifetimes import signal_name, stop_signals
+from leaderboard.files import temporary_folder
 from leaderboard.results import RESULT_FILE
 
 GRACE_SECONDS = 60.0
@@ -219,14 +219,14 @@ def run_group(folder: Path, processes: int, cores: int, hooks: Hooks | None = No
         error_file(folder, rank).unlink(missing_ok=True)
     group = Group(folder, processes)
     with (
-        tempfile.TemporaryDirectory(prefix="bench-group-") as meeting,
+        temporary_folder("bench-group") as meeting,
         watched_group(hooks.watch) as watched,
         group.hearing_signals(),
     ):
         if hooks.stopped():
             group.ask_to_stop()
         try:
-            group.start(Path(meeting) / "store", cores, watched)
+            group.start(meeting / "store", cores, watched)
             group.wait(watched)
         finally:
             group.end()

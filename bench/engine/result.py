@@ -71,7 +71,7 @@ def write_failed_result(spec: RunSpec, folder: Path, error: BenchError) -> dict[
     """
     epochs = epochs_so_far(folder / "checkpoint")
     # The processes of a group have taken their peaks with them; this one did not train.
-    peak = peak_memory_mib() if spec.processes == 1 else {"host": None, "gpu": None}
+    peak: dict[str, float | None] = peak_memory_mib() if spec.processes == 1 else {"host": None, "gpu": None}
     document = {
         **_common(spec, spec.processes, peak),
         "status": "pruned" if isinstance(error, PrunedRunError) else "failed",

@@ -13,7 +13,7 @@ from cli_runs import SMALL_AST, bench_json, environment, start
 
 import baselines
 import methods
-from bench.errors import InterruptedRunError, RunError, WeightsError
+from bench.errors import InterruptedRunError, LostProcessError, WeightsError
 from bench.isolated import Interruption, run_isolated
 from bench.paper import expected_fields
 from bench.recipes import Request, choose_source, resolve
@@ -249,9 +249,18 @@ def child(monkeypatch, tmp_path, code):
     monkeypatch.setattr("sys.executable", str(program))
 
 
-def test_a_lost_process_is_a_failed_run(spec, monkeypatch, tmp_path):
-    child(monkeypatch, tmp_path, "kill -9 $$")
-    with pytest.raises(RunError, match=r"was lost \(exit code -9\)"):
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("kill -9 $$", r"was lost \(exit code -9\): killed by SIGKILL\."),
+        ("kill -SEGV $$", r"was lost \(exit code -11\): killed by SIGSEGV\."),
+        ("echo '{broken'; exit 3", r"was lost \(exit code 3\)\."),
+        ("echo '{\"type\": 3}'; exit 1", r"was lost \(exit code 1\)\."),
+    ],
+)
+def test_a_lost_process_is_told_with_what_ended_it(spec, monkeypatch, tmp_path, code, words):
+    child(monkeypatch, tmp_path, code)
+    with pytest.raises(LostProcessError, match=words):
         run_isolated(spec, tmp_path, rerun=False, interruption=Interruption())
 
 
@@ -262,10 +271,20 @@ def test_the_error_of_a_run_arrives_with_its_hint(spec, monkeypatch, tmp_path):
     assert (caught.value.message, caught.value.hint) == ("No.", "Fetch.")
 
 
-def test_a_signal_before_the_run_can_save_is_an_interruption(spec, monkeypatch, tmp_path):
-    child(monkeypatch, tmp_path, "kill -TERM $PPID; exec sleep 60")
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.fixture
+def terminal():
+    """A closing terminal is heard also where the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+@pytest.mark.usefixtures("terminal")
+def test_a_signal_before_the_run_can_save_is_an_interruption(spec, monkeypatch, tmp_path, name):
+    child(monkeypatch, tmp_path, f"kill -{name.removeprefix('SIG')} $PPID; exec sleep 60")
+    before = signal.getsignal(signal.Signals[name])
     with Interruption().watched() as interruption, pytest.raises(InterruptedRunError):
         run_isolated(spec, tmp_path, rerun=False, interruption=interruption)
     assert interruption.wanted
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(signal.Signals[name]) is before

@@ -157,3 +157,43 @@ def test_a_file_system_without_any_lock_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", refused)
     with pytest.raises(StoreError, match=r"The file system of .*lock has no locks"), exclusive_lock(tmp_path / "lock"):
         pass
+
+
+def test_folders_of_killed_processes_are_swept_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    script = (
+        "import os; from leaderboard.files import temporary_folder\n"
+        "with temporary_folder('bench-group') as folder:\n"
+        "    (folder / 'store').write_text('x'); print(folder, flush=True); os.kill(os.getpid(), 9)\n"
+    )
+    left = Path(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip())
+    assert left.parent == tmp_path
+    assert (left / "store").is_file()
+    monkeypatch.setattr(files.tempfile, "tempdir", None)
+    with files.temporary_folder("bench-group") as mine:
+        assert list(tmp_path.iterdir()) == [mine]
+        assert mode_of(mine) == 0o700
+        assert sweep(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whoever_holds_the_lock_sweeps_everything_that_was_being_made(tmp_path):
+    for name in (".a.json.00000000-1-00000000.tmp", ".a.json.abcd1234.tmp"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "a.json").write_text("x")
+    assert len(sweep(tmp_path, held=True)) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_folder_is_tried_by_writing(tmp_path, monkeypatch):
+    files.check_writable(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+
+    def full(self, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StoreError, match=r"Cannot write into .*: No space left on device") as caught:
+        files.check_writable(tmp_path / "new")
+    assert "Free space" in caught.value.hint
+    assert list((tmp_path / "new").iterdir()) == []

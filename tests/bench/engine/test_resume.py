@@ -57,10 +57,10 @@ def test_kill_9_in_the_middle_of_an_epoch(small_data, small_cache, tmp_path, uni
 
 
 def test_signals_save_the_state_between_two_steps(small_data, small_cache, tmp_path, uninterrupted):
-    """SIGTERM, later Ctrl-C, then the rest."""
+    """SIGTERM, later Ctrl-C, later a closed terminal, then the rest."""
     env = environment(tmp_path, small_cache)
     words = ["run", *RUN, "--data", str(small_data)]
-    for number, epoch in ((signal.SIGTERM, 2), (signal.SIGINT, 10)):
+    for number, epoch in ((signal.SIGTERM, 2), (signal.SIGINT, 8), (signal.SIGHUP, 14)):
         with start(*words, env=env) as process:
             wait_for_state(process, tmp_path, epoch)
             process.send_signal(number)
@@ -71,6 +71,17 @@ def test_signals_save_the_state_between_two_steps(small_data, small_cache, tmp_p
         assert "bench run --model ast" in err
         assert "Traceback" not in err
     same_numbers(bench_json(*words, env=env), uninterrupted)
+
+
+def test_a_run_that_ignores_a_closed_terminal_goes_on_ignoring_it(small_data, small_cache, tmp_path):
+    """As under nohup."""
+    env = environment(tmp_path, small_cache)
+    words = ["run", *RUN, "--data", str(small_data)]
+    with start(*words, env=env, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
+        wait_for_state(process, tmp_path, 2)
+        process.send_signal(signal.SIGHUP)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
 
 
 def test_a_finished_run_is_not_run_again(small_data, small_cache, tmp_path):
