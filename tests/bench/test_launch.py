@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from bench import launch as launching
 from bench import provenance
@@ -65,6 +66,14 @@ def models(monkeypatch):
     return built
 
 
+@pytest.fixture
+def fresh_accelerate():
+    """Runs of another precision than those before them; Accelerate keeps the first one of a process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
 def out_of_memory(self, rows, epoch, step):
     raise torch.OutOfMemoryError("simulated: tried to allocate 20 GiB\nof a device")
 
@@ -74,6 +83,7 @@ def not_finite(self, rows, epoch, step):
 
 
 @pytest.mark.parametrize(("step", "precision"), [(out_of_memory, "fp32"), (not_finite, "fp32"), (not_finite, "bf16")])
+@pytest.mark.usefixtures("fresh_accelerate")
 def test_a_failed_run_leaves_no_model_behind(small_data, small_cache, tmp_path, monkeypatch, models, step, precision):
     """With bf16 model and wrapper refer to one another."""
     (spec,) = specs_of(small_data, small_cache, 1, precision=precision)
