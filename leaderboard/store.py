@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import gc
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
@@ -206,6 +206,21 @@ class Store:
         result = read_result(folder)
         with self.session(write=True) as session:
             return put(session, result, anew=anew)
+
+    def rehearse(self, results: Iterable[RunResult]) -> None:
+        """Store results and take them back, to see that the board can hold them before their folders are written.
+
+        Raises:
+            ResultError: If it cannot hold one of them.
+            StoreError: If the database cannot be written.
+        """
+        with self.database.engine(write=True) as engine, Session(engine) as session:
+            session.connection()
+            for result in results:
+                put(session, result)
+                session.flush()
+                session.expunge_all()
+            session.rollback()
 
     @collector_paused()
     def runs(self) -> list[BoardRun]:

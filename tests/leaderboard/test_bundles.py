@@ -279,7 +279,7 @@ FORGED = {
     "large member": (lambda m: with_hashes({**m, f"cycles/{'0' * 64}.csv": b"0" * (65 * 2**20)}), "would have 65 MiB"),
     "better predictions": (cheat, "but its predictions give"),
     "other labels": (relabel, "but its predictions give"),
-    "other run": (rename_run, "is not what the manifest says"),
+    "other run": (rename_run, "but that of its spec is"),
 }
 
 

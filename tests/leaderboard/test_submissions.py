@@ -409,7 +409,7 @@ def test_without_a_parquet_reader_the_command_that_installs_one_is_named(tmp_pat
 def test_a_file_far_too_large_is_not_read(tmp_path, part):
     with (tmp_path / "features.bin").open("wb") as stream:
         stream.truncate(100 * 2**20)
-    with pytest.raises(ResultError, match="has 100 MiB, which predictions of a test part never have"):
+    with pytest.raises(ResultError, match="has 100 MiB, which the file of predictions of a test part never has"):
         enter(tmp_path, tmp_path / "features.bin", part)
 
 
