@@ -42,10 +42,10 @@ def read_bytes(path: Path, limit: int = LARGEST_DOCUMENT, what: str = "such a fi
     """
     try:
         # Opening a pipe would wait for a writer, and opening some devices does something.
-        _check_regular(path, path.stat())
+        check_regular(path, path.stat())
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
             found = os.fstat(stream.fileno())
-            _check_regular(path, found)
+            check_regular(path, found)
             content = stream.read(limit + 1)
     except (OSError, ValueError) as error:
         raise ResultError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
@@ -55,7 +55,8 @@ def read_bytes(path: Path, limit: int = LARGEST_DOCUMENT, what: str = "such a fi
     return content
 
 
-def _check_regular(path: Path, found: os.stat_result) -> None:
+def check_regular(path: Path, found: os.stat_result) -> None:
+    """Refuse a folder, a pipe and a device, given what the system says of it; raises ResultError."""
     if stat.S_ISREG(found.st_mode):
         return
     kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"

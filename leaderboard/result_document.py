@@ -14,7 +14,6 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict, cast, get_args
 
 from leaderboard.errors import BenchError, ResultError
@@ -203,6 +202,9 @@ LONGEST: dict[str, int] = {
     "precision": 8,
 }
 """Characters that the board's columns take, of a document or its spec; a test compares them with the schema."""
+
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""Names of files in a run folder."""
 
 _EPOCH_FIELDS: dict[str, Kinds] = {
     "epoch": _COUNT,
@@ -399,7 +401,7 @@ def _check_rule(document: Mapping[str, Any], rule: str, metrics: Any, where: str
         if metrics[judged]["epoch"] is not None:
             _check_count(metrics[judged]["epoch"], "epoch", f"{where}: {rule} {judged}")
     name = document["predictions"].get(rule)
-    if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
+    if not (isinstance(name, str) and _FILE.fullmatch(name)):
         raise ResultError(f"{where}: predictions of {rule} is {_short(name)}, but must name a file of the run folder.")
 
 

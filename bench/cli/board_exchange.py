@@ -217,15 +217,15 @@ def import_(
 
     Example:  bench board import ward-3.zip ward-7.zip
     """
-    from leaderboard.bundles import import_bundle, open_bundle
+    from leaderboard.bundles import check_bundle, import_bundle
     from leaderboard.store import Store
 
     check_format(output)
     folder = home_folder(home)
     store = Store.open(board_location(folder))
-    for file in files:
-        with open_bundle(file):
-            pass  # No bundle is merged while another one is damaged.
+    if len(files) > 1:
+        for file in files:
+            check_bundle(file)  # No bundle is merged while another one is damaged.
     merged = [import_bundle(file, folder, store, replace=replace) for file in files]
     if output == "json":
         print_json({"bundles": [_merged_document(item) for item in merged]})

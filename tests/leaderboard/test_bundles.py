@@ -9,7 +9,8 @@ import zipfile
 import pytest
 from board_runs import cycle_set, write_run
 
-from leaderboard.bundles import MANIFEST, export_bundle, import_bundle, open_bundle
+from leaderboard.bundle_reading import MANIFEST, open_bundle
+from leaderboard.bundles import export_bundle, import_bundle
 from leaderboard.errors import ResultError, StoreError
 from leaderboard.rebuilding import rebuild
 from leaderboard.store import Store
@@ -265,13 +266,13 @@ FORGED = {
     "absolute path": (lambda m: with_hashes({**m, "/etc/evil": b"x"}), "holds '/etc/evil'"),
     "other file": (lambda m: with_hashes({**m, "runs/0123456789abcdef/code.py": b"x"}), "which no bundle holds"),
     "no manifest": (lambda m: {n: d for n, d in m.items() if n != MANIFEST}, "holds no manifest.json"),
-    "broken manifest": (lambda m: {**m, MANIFEST: b"{"}, "JSONDecodeError"),
+    "broken manifest": (lambda m: {**m, MANIFEST: b"{"}, "is not a JSON document"),
     "other manifest": (edit_manifest(format="something else"), "manifest.json is no bundle's"),
     "no runs": (edit_manifest(runs=None), "lacks runs or files"),
     "odd runs": (edit_manifest(runs=[{"run_id": "../x"}]), "a run without id or hash"),
     "run outside": (
         edit_manifest(runs=[{"run_id": "../x", "digest": "0", "cycles": None}]),
-        "There is no item named 'runs/../x/result.json'",
+        "names the run '../x', but ids have 16 hexadecimal characters",
     ),
     "run twice": (double_run, "names a run twice"),
     "newer": (edit_manifest(version=99), "has the form 99, but this lungbench reads up to 1"),
