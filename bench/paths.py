@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bench.errors import StoreError
+
 
 def _choose(flag: Path | None, variable: str, default: Path) -> Path:
     if flag is not None:
@@ -22,8 +24,18 @@ def board_location(home: Path) -> Path | str:
     """Where the board is: the database whose URL ``BENCH_STORE`` holds, otherwise the one in the results folder.
 
     There is no flag for it, because a command line shows a password to everybody on the machine.
+
+    Raises:
+        StoreError: If it holds no URL; it is not repeated, since it may hold a password.
     """
-    return os.environ.get("BENCH_STORE") or home
+    url = os.environ.get("BENCH_STORE")
+    if url and "://" not in url:
+        raise StoreError(
+            "BENCH_STORE holds no URL.",
+            "Write it as postgresql://user@host/name, or sqlite:///folder/leaderboard.sqlite; a folder is named with "
+            "BENCH_HOME or --home.",
+        )
+    return url or home
 
 
 def data_folder(flag: Path | None = None) -> Path:

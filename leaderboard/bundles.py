@@ -2,50 +2,39 @@
 
 A bundle is a ZIP archive: ``manifest.json`` (which runs, and the SHA-256 of every other member), ``runs/<id>/`` with
 ``result.json`` and a file of predictions for each selection rule, ``cycles/<hash>.csv`` once for all runs that were
-judged on the same cycles. Reading one trusts nothing: names, sizes and hashes are checked before anything is written,
-and every metric is recomputed from its predictions.
+judged on the same cycles. This module writes them and merges them into a board; ``leaderboard.bundle_reading`` reads
+them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import re
 import shutil
-import tempfile
 import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from leaderboard.bundle_reading import FORMAT, MANIFEST, VERSION, Bundle, Entry, cycles_name, open_bundle
+from leaderboard.documents import check_regular
 from leaderboard.errors import ResultError, StoreError
-from leaderboard.files import atomic_path, exclusive_lock
+from leaderboard.files import advice, atomic_path, exclusive_lock, sweep, sync_folder, sync_tree
 from leaderboard.predictions import cycles_text, predictions_text
 from leaderboard.rebuilding import RUNS_FOLDER, SUBMISSIONS_FOLDER
-from leaderboard.results import CYCLES_FILE, RESULT_FILE, RunResult, kind_of, read_result, validate
+from leaderboard.results import RESULT_FILE, RunResult, kind_of, read_result
 from leaderboard.store import Store
 
-FORMAT = "lungbench bundle"
-VERSION = 1
-"""Raised when a bundle's form changes so that older code cannot read it."""
-
-MANIFEST = "manifest.json"
 REPLACED_FOLDER = "replaced"
 """Where, below the results folder, the folders of replaced runs go."""
 
-LARGEST_MEMBER = 64 * 2**20
-LARGEST_RATIO = 200
-"""Bytes of content for each byte of the archive; predictions reach 30, an archive made to fill a disk 1,000."""
-
-_MEMBER = re.compile(
-    r"cycles/[0-9a-f]{64}\.csv|runs/[0-9a-f]{16}/(result\.json|predictions-(last|best-test|best-val)\.csv)"
-)
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, TypeError, ValueError, RuntimeError)
-"""What reading a damaged or odd archive raises."""
+_STAGED = re.compile(r"\.[0-9a-f]{16}\.import")
+"""Names of folders of runs that are being written."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +96,9 @@ def export_bundle(store: Store, path: Path, runs: Sequence[str] = (), *, written
         raise StoreError(f"The board {store} holds no run to export.", "Name another board with --home.")
     if path.exists() and not _is_bundle(path):
         raise StoreError(f"{path} is there already and is no bundle.", "Name a new file.")
-    with atomic_path(path) as temporary:
+    target = Path(os.path.realpath(path))  # A link stays a link, and what it leads to is written.
+    sweep(target.parent)
+    with atomic_path(target) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             sets = _write_members(archive, (store.result(run_id) for run_id in ids), written_by)
         digest, size = _sha256(temporary), temporary.stat().st_size
@@ -115,10 +106,12 @@ def export_bundle(store: Store, path: Path, runs: Sequence[str] = (), *, written
 
 
 def _is_bundle(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
+    try:
+        check_regular(path, path.stat())
+        with zipfile.ZipFile(path) as archive:
+            return MANIFEST in archive.namelist()
+    except (ResultError, OSError, ValueError, zipfile.BadZipFile):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return MANIFEST in archive.namelist()
 
 
 def _sha256(path: Path) -> str:
@@ -143,8 +136,8 @@ def _write_members(archive: zipfile.ZipFile, results: Iterable[RunResult], writt
             cycles, entry["cycles"] = result.cycles, result.cycles.hash
             for rule, scores in result.scores.items():
                 add(f"runs/{run_id}/predictions-{rule}.csv", predictions_text(cycles.keys, scores))
-            if _cycles_name(cycles.hash) not in files:
-                add(_cycles_name(cycles.hash), cycles_text(cycles))
+            if cycles_name(cycles.hash) not in files:
+                add(cycles_name(cycles.hash), cycles_text(cycles))
         entries.append(entry)
     manifest = {
         "format": FORMAT,
@@ -160,143 +153,6 @@ def _write_members(archive: zipfile.ZipFile, results: Iterable[RunResult], writt
 
 def _json(document: Any) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _cycles_name(digest: str) -> str:
-    return f"cycles/{digest}.csv"
-
-
-# --- reading ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A run of a bundle, checked: its id, the hash of its content, and its document."""
-
-    run_id: str
-    digest: str
-    document: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """An opened bundle whose names, sizes and hashes were checked.
-
-    Attributes:
-        path: Its file.
-        archive: The open archive.
-        runs: The manifest's entries: ``run_id``, ``digest``, ``cycles``.
-    """
-
-    path: Path
-    archive: zipfile.ZipFile
-    runs: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
-
-    def stage(self, run: Mapping[str, Any], folder: Path) -> RunResult:
-        """Write a run as its folder and read it back, which recomputes its metrics; ``result.json`` comes last.
-
-        Raises:
-            StoreError: If it is not the run that the manifest names.
-        """
-        run_id = run["run_id"]
-        with _damage(self.path):
-            content = self.archive.read(f"runs/{run_id}/{RESULT_FILE}")
-            document = validate(json.loads(content), f"{self.path}: {run_id}")
-            folder.mkdir(parents=True, exist_ok=True)
-            if run["cycles"] is not None:
-                (folder / CYCLES_FILE).write_bytes(self.archive.read(_cycles_name(run["cycles"])))
-            for rule, name in document["predictions"].items():
-                if name is not None and document["metrics"].get(rule) is not None:
-                    (folder / name).write_bytes(self.archive.read(f"runs/{run_id}/predictions-{rule}.csv"))
-            (folder / RESULT_FILE).write_bytes(content)
-            result = read_result(folder)
-        if (result.document["run_id"], result.digest) != (run_id, run["digest"]):
-            raise _damaged(self.path, f"the content of run {run_id} is not what the manifest says")
-        return result
-
-
-@contextmanager
-def open_bundle(path: Path) -> Iterator[Bundle]:
-    """Open a bundle and check every member's name, size and hash; nothing is written.
-
-    Raises:
-        StoreError: If it is no bundle, damaged, of a newer form, or not made as bundles are.
-    """
-    try:
-        archive = zipfile.ZipFile(path)
-    except OSError as error:
-        raise StoreError(f"Cannot read {path}: {error.strerror or error}.", "Name a bundle.") from error
-    except zipfile.BadZipFile as error:
-        raise StoreError(f"{path} is no bundle: {error}.", "`bench board export FILE` writes one.") from error
-    with archive:
-        with _damage(path):
-            _check_members(path, archive)
-            manifest = _read_manifest(path, archive)
-            _check_hashes(path, archive, manifest["files"])
-        yield Bundle(path, archive, manifest["runs"])
-
-
-@contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    """Turn what a damaged archive raises into one sentence."""
-    try:
-        yield
-    except (*_BROKEN, ResultError) as error:
-        said = error.message.rstrip(".") if isinstance(error, ResultError) else f"{type(error).__name__}: {error}"
-        raise _damaged(path, said) from error
-
-
-def _damaged(path: Path, what: str) -> StoreError:
-    return StoreError(
-        f"The bundle {path} is damaged, or was not made by `bench board export`: {what}. Nothing of it was imported.",
-        "Copy or export it again.",
-    )
-
-
-def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
-    members = archive.infolist()
-    names = [member.filename for member in members]
-    if len(set(names)) != len(names):
-        raise _damaged(path, "a name stands twice")
-    for member in members:
-        if member.filename != MANIFEST and not _MEMBER.fullmatch(member.filename):
-            raise _damaged(path, f"it holds {member.filename[:80]!r}, which no bundle holds")
-        if member.file_size > LARGEST_MEMBER:
-            raise _damaged(path, f"{member.filename} would have {member.file_size / 2**20:,.0f} MiB")
-    total, size = sum(member.file_size for member in members), path.stat().st_size
-    if total > LARGEST_RATIO * size:
-        raise _damaged(path, f"{size:,} bytes would become {total:,}")
-
-
-def _read_manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
-    if MANIFEST not in archive.namelist():
-        raise _damaged(path, f"it holds no {MANIFEST}")
-    manifest = json.loads(archive.read(MANIFEST))
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise _damaged(path, f"{MANIFEST} is no bundle's")
-    if isinstance(manifest.get("version"), int) and manifest["version"] > VERSION:
-        raise StoreError(
-            f"The bundle {path} has the form {manifest['version']}, but this lungbench reads up to {VERSION}.",
-            "Update this one: pip install --upgrade lungbench",
-        )
-    runs, files = manifest.get("runs"), manifest.get("files")
-    if not isinstance(runs, list) or not isinstance(files, dict):
-        raise _damaged(path, f"{MANIFEST} lacks runs or files")
-    if not all(isinstance(run, dict) and {"run_id", "digest", "cycles"} <= set(run) for run in runs):
-        raise _damaged(path, f"{MANIFEST} has a run without id or hash")
-    if len({run["run_id"] for run in runs}) != len(runs):
-        raise _damaged(path, f"{MANIFEST} names a run twice")
-    return manifest
-
-
-def _check_hashes(path: Path, archive: zipfile.ZipFile, files: Mapping[str, Any]) -> None:
-    names = set(archive.namelist()) - {MANIFEST}
-    if names != set(files):
-        odd = sorted(names ^ set(files))
-        raise _damaged(path, f"{MANIFEST} and the members differ in {len(odd)} names, first {odd[0]}")
-    for name in sorted(names):
-        if hashlib.sha256(archive.read(name)).hexdigest() != files[name]["sha256"]:
-            raise _damaged(path, f"{name} has not the hash that {MANIFEST} gives")
 
 
 # --- merging ----------------------------------------------------------------------------------------------------
@@ -316,58 +172,77 @@ def import_bundle(path: Path, home: Path, store: Store, *, replace: bool = False
 
     Raises:
         StoreError: If the bundle is damaged, or board or folder cannot be written.
+        ResultError: If the board's database cannot hold a run of it.
     """
     with open_bundle(path) as bundle:
-        entries = [_checked(bundle, run) for run in bundle.runs]
+        checked = [_checked(bundle, run) for run in bundle.runs]
         with exclusive_lock(home / ".import.lock"):
-            return _merge(bundle, entries, home, store, replace)
+            _sweep_staged(home)
+            return _merge(bundle, checked, home, store, replace)
 
 
-def _checked(bundle: Bundle, run: Mapping[str, Any]) -> Entry:
-    with tempfile.TemporaryDirectory(prefix="lungbench-") as folder:
-        result = bundle.stage(run, Path(folder))
-    return Entry(run["run_id"], result.digest, {**result.document})
+def check_bundle(path: Path) -> None:
+    """Judge a bundle and every run in it, and write nothing; raises StoreError as :func:`import_bundle` does."""
+    with open_bundle(path) as bundle:
+        for run in bundle.runs:
+            bundle.result(run)
 
 
-def _merge(bundle: Bundle, entries: Sequence[Entry], home: Path, store: Store, replace: bool) -> Merged:
+@dataclass(frozen=True)
+class _Checked:
+    """A run of a bundle whose files were judged: its entry, and its document."""
+
+    entry: Entry
+    document: Mapping[str, Any]
+
+
+def _checked(bundle: Bundle, run: Entry) -> _Checked:
+    return _Checked(run, {**bundle.result(run).document})
+
+
+def _merge(bundle: Bundle, runs: Sequence[_Checked], home: Path, store: Store, replace: bool) -> Merged:
     known = store.digests()
-    new, same, conflicts, replaced = list[str](), list[str](), list[Conflict](), list[str]()
-    for run, entry in zip(bundle.runs, entries, strict=True):
-        folder = _folder(home, entry)
-        if known.get(entry.run_id) == entry.digest:
-            same.append(entry.run_id)
-            continue
-        reason = _conflict(store, entry, folder, entry.run_id in known)
-        if reason is not None and not replace:
-            conflicts.append(Conflict(entry.run_id, reason))
-            continue
-        if reason is not None or not folder.exists():
-            _place(bundle, run, folder, home)
+    fresh = [run for run in runs if known.get(run.entry.run_id) != run.entry.digest]
+    reasons = {run.entry.run_id: _conflict(store, run, _folder(home, run), run.entry.run_id in known) for run in fresh}
+    taken = [run for run in fresh if replace or reasons[run.entry.run_id] is None]
+    if taken:
+        store.rehearse(bundle.result(run.entry) for run in taken)
+    for run in taken:
+        folder = _folder(home, run)
+        if reasons[run.entry.run_id] is not None or not folder.exists():
+            _place(bundle, run.entry, folder, home)
         store.import_run(folder)
-        (new if reason is None else replaced).append(entry.run_id)
-    return Merged(bundle.path, tuple(new), tuple(same), tuple(conflicts), tuple(replaced))
+    fresh_ids, taken_ids = [[run.entry.run_id for run in part] for part in (fresh, taken)]
+    return Merged(
+        bundle.path,
+        new=tuple(run_id for run_id in taken_ids if reasons[run_id] is None),
+        same=tuple(run.entry.run_id for run in runs if run.entry.run_id not in reasons),
+        conflicts=tuple(Conflict(run_id, str(reasons[run_id])) for run_id in fresh_ids if run_id not in taken_ids),
+        replaced=tuple(run_id for run_id in taken_ids if reasons[run_id] is not None),
+    )
 
 
-def _folder(home: Path, entry: Entry) -> Path:
-    part = SUBMISSIONS_FOLDER if kind_of(entry.document) == "submission" else RUNS_FOLDER
-    return home / part / entry.run_id
+def _folder(home: Path, run: _Checked) -> Path:
+    part = SUBMISSIONS_FOLDER if kind_of(run.document) == "submission" else RUNS_FOLDER
+    return home / part / run.entry.run_id
 
 
-def _conflict(store: Store, entry: Entry, folder: Path, known: bool) -> str | None:
+def _conflict(store: Store, run: _Checked, folder: Path, known: bool) -> str | None:
     """Why a run cannot simply be added; None where it can."""
     if known:
-        return (
-            f"the board holds another result, {_told(store.run(entry.run_id))}; the bundle's is {_told(entry.document)}"
-        )
-    if not folder.exists():
-        return None
-    if not (folder / RESULT_FILE).is_file():
-        return f"{folder} holds the same run without a result: it is running here, or was interrupted"
+        told = _told(store.run(run.entry.run_id))
+        return f"the board holds another result, {told}; the bundle's is {_told(run.document)}"
     try:
+        if not folder.exists():
+            return None
+        if not (folder / RESULT_FILE).exists():
+            return f"{folder} holds the same run without a result: it is running here, or was interrupted"
         here = read_result(folder)
     except ResultError as error:
         return f"{folder} holds a broken result: {error.message}"
-    return None if here.digest == entry.digest else f"{folder} holds another result, {_told(here.document)}"
+    except OSError as error:
+        return f"{folder} cannot be read: {error.strerror or error}"
+    return None if here.digest == run.entry.digest else f"{folder} holds another result, {_told(here.document)}"
 
 
 def _told(document: Mapping[str, Any] | Any) -> str:
@@ -376,20 +251,28 @@ def _told(document: Mapping[str, Any] | Any) -> str:
     return f"{document['status']}, {document['created'][:16].replace('T', ' ')}" + (f", {scores[0]}" if scores else "")
 
 
-def _place(bundle: Bundle, run: Mapping[str, Any], folder: Path, home: Path) -> None:
+def _place(bundle: Bundle, run: Entry, folder: Path, home: Path) -> None:
     """Put a run's folder in its place in one step; a folder that is there is moved aside."""
     staged = folder.with_name(f".{folder.name}.import")
     try:
-        shutil.rmtree(staged, ignore_errors=True)
-        bundle.stage(run, staged)
+        bundle.write(run, staged)
+        sync_tree(staged)
         if folder.exists():
             aside = home / REPLACED_FOLDER / f"{folder.name}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
             aside.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(aside)
         staged.rename(folder)
+        sync_folder(folder.parent)
     except OSError as error:
-        raise StoreError(
-            f"Cannot write {folder}: {error.strerror or error}.", "Free space there or choose another folder."
-        ) from error
+        raise StoreError(f"Cannot write {folder}: {error.strerror or error}.", advice(error)) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _sweep_staged(home: Path) -> None:
+    """Remove what a killed import left; the import's lock is held."""
+    for part in (RUNS_FOLDER, SUBMISSIONS_FOLDER):
+        with contextlib.suppress(OSError):
+            for path in (home / part).iterdir():
+                if _STAGED.fullmatch(path.name):
+                    shutil.rmtree(path, ignore_errors=True)

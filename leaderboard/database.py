@@ -30,7 +30,7 @@ TIMEOUT = 30.0
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
 """What the short names of PostgreSQL in a URL stand for."""
 
-_LOG_ENDINGS = ("-wal", "-shm", "-journal")
+LOG_ENDINGS = ("-wal", "-shm", "-journal")
 """Endings of the files that SQLite keeps beside a database."""
 
 _WAIT = "Wait for it to end, or stop it, and try again."
@@ -269,8 +269,16 @@ class Database:
             if self.version() is None:
                 with atomic_path(self.path) as temporary:
                     self._make(temporary)
-                    for ending in _LOG_ENDINGS:  # of an empty file that stood there: a log belongs to one file alone
-                        self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+                    self.remove_logs()
+
+    def remove_logs(self) -> None:
+        """Remove what SQLite kept beside a file that holds nothing, before another takes its place.
+
+        A log must never be applied to another file than its own.
+        """
+        assert self.path is not None
+        for ending in LOG_ENDINGS:
+            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
 
     def _make(self, path: Path) -> None:
         """Make an empty board in one file, and see that it can be opened and is whole."""
@@ -315,14 +323,27 @@ class Database:
             table = versions.version_table(connection)
             connection.execute(sa.text(f"UPDATE {table} SET version_num = version_num"))
 
-    def make_missing_tables(self) -> None:
-        """Make the tables that a board lacks, empty; its other tables stay."""
+    def mend(self) -> None:
+        """Make the tables that a board lacks, empty, and say its version where that is missing; the others stay."""
         engine = self._migration_engine()
         with self.translated(), engine.begin() as connection:
             schema.Base.metadata.create_all(connection)
+            versions.restate(connection)
+
+    def settle(self) -> None:
+        """Have all of a database in its one file, before that is moved: its log must not be needed any more.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        assert self.path is not None
+        with self.translated(), contextlib.closing(sqlite3.connect(self.path, timeout=TIMEOUT)) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE")
 
     def holds_other_tables(self) -> bool:
-        """Whether there are tables of other programs in the database."""
+        """Whether there are tables of other programs in the database, which must be there."""
+        if self.path is not None and absent(self.path):
+            return False
         with self.translated(), self._connect(write=False).connect() as connection:
             known = {*versions.BOARD_TABLES, versions.VERSION_TABLE, versions.OLDER_VERSION_TABLE}
             return bool(versions.tables_of(connection) - known)

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,9 +19,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from leaderboard.documents import read_bytes
 from leaderboard.errors import ResultError
 from leaderboard.files import atomic_path
 from leaderboard.metrics import CLASSES, predicted_classes
+from leaderboard.parquet import PARQUET_INDEX, is_parquet, parquet_rows
+from leaderboard.text import echoed
 
 Key = tuple[str, int]
 """A cycle's name: the recording's file name without ending, and the 0-based index in its annotation file."""
@@ -28,6 +32,18 @@ Key = tuple[str, int]
 SCORED = ("recording", "cycle", *CLASSES)
 CHOSEN = ("recording", "cycle", "predicted")
 CYCLES = ("recording", "cycle", "label", "patient", "device")
+
+MOST_ROWS = 200_000
+"""Lines of a table; ICBHI has 6,898 cycles, the largest public sets of breath sounds some ten thousands."""
+
+_INDEX = re.compile(r"|Unnamed: [0-9]+|index", re.IGNORECASE)
+"""Names of the column of row numbers that pandas writes before the others."""
+
+_CYCLE = re.compile(r"[0-9]{1,9}")
+_CLASS = re.compile(r"[0-3](?:\.0*)?")
+"""A class, also as programs write one that they keep as a decimal number: 3.0."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,20 +146,29 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def read_predictions(path: Path) -> Predictions:
+    """Read a file of predictions; raises ResultError as :func:`parse_predictions` does, or if it cannot be read."""
+    return parse_predictions(read_bytes(path), str(path))
+
+
+def parse_predictions(content: bytes, where: str) -> Predictions:
     """Read predictions: scores in four columns, or a class (0-3 or its name) in one.
 
+    Args:
+        content: Of a CSV or Parquet file.
+        where: Its name, for messages.
+
     Raises:
-        ResultError: If the file cannot be read or a line is wrong; file and line are named.
+        ResultError: If it is neither, or a line is wrong; file and line are named.
     """
     keys: dict[Key, int] = {}
     values: list[list[float]] = []
     chosen: list[int] = []
-    for line, row in read_rows(path, (SCORED, CHOSEN)):
-        _add_key(keys, row, path, line)
+    for line, row in parse_rows(content, where, (SCORED, CHOSEN)):
+        _add_key(keys, row, where, line)
         if "predicted" in row:
-            chosen.append(read_class(row["predicted"], path, line))
+            chosen.append(read_class(row["predicted"], where, line))
         else:
-            values.append([_score(row[name], name, path, line) for name in CLASSES])
+            values.append([_score(row[name], name, where, line) for name in CLASSES])
     if not values:
         return Predictions(tuple(keys), None, np.asarray(chosen, dtype=np.int64))
     scores = np.asarray(values, dtype=np.float64)
@@ -151,23 +176,29 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def read_cycles(path: Path) -> CycleSet:
-    """Read the judged cycles; raises ResultError as :func:`read_predictions` does."""
+    """Read a file of judged cycles; raises ResultError as :func:`read_predictions` does."""
+    return parse_cycles(read_bytes(path), str(path))
+
+
+def parse_cycles(content: bytes, where: str) -> CycleSet:
+    """Read the judged cycles; arguments and ResultError as for :func:`parse_predictions`."""
     keys: dict[Key, int] = {}
     facts: list[tuple[int, str, str]] = []
-    for line, row in read_rows(path, (CYCLES,)):
-        _add_key(keys, row, path, line)
-        facts.append((read_class(row["label"], path, line), row["patient"], row["device"]))
+    for line, row in parse_rows(content, where, (CYCLES,)):
+        _add_key(keys, row, where, line)
+        patient, device = (_name(row[column], column, where, line) for column in ("patient", "device"))
+        facts.append((read_class(row["label"], where, line), patient, device))
     labels, patients, devices = zip(*facts, strict=True)
     return CycleSet(tuple(keys), labels, patients, devices)
 
 
-def align(predictions: Predictions, cycles: CycleSet, path: Path) -> Predictions:
+def align(predictions: Predictions, cycles: CycleSet, where: str) -> Predictions:
     """Put predictions into the order of the cycles that they must answer exactly.
 
     Args:
         predictions: In any order.
         cycles: What they must answer.
-        path: Their file, for the message.
+        where: Their file, for the message.
 
     Raises:
         ResultError: If cycles are missing or there are others; counts and examples are named.
@@ -177,7 +208,7 @@ def align(predictions: Predictions, cycles: CycleSet, path: Path) -> Predictions
     extra = sorted(place.keys() - set(cycles.keys))
     if missing or extra:
         parts = [_some("lacks", missing)] * bool(missing) + [_some("holds other", extra)] * bool(extra)
-        raise ResultError(f"{path} {' and '.join(parts)}: it must hold the {len(cycles)} test cycles exactly once.")
+        raise ResultError(f"{where} {' and '.join(parts)}: it must hold the {len(cycles)} test cycles exactly once.")
     order = np.asarray([place[key] for key in cycles.keys], dtype=np.int64)
     scores = None if predictions.scores is None else predictions.scores[order]
     return Predictions(cycles.keys, scores, predictions.predicted[order])
@@ -188,99 +219,97 @@ def _some(verb: str, keys: Sequence[Key]) -> str:
     return f"{verb} {len(keys)} cycles ({shown}{', ...' if len(keys) > 3 else ''})"
 
 
-def read_rows(path: Path, headers: Sequence[Sequence[str]]) -> Iterator[tuple[int, dict[str, str]]]:
+def parse_rows(content: bytes, where: str, headers: Sequence[Sequence[str]]) -> Iterator[tuple[int, dict[str, str]]]:
     """Read a table, CSV or Parquet by its first bytes.
 
+    Lines without content and a column of row numbers, as spreadsheets and pandas leave them, are left out.
+
     Args:
-        path: The file.
+        content: Of the file.
+        where: Its name, for messages.
         headers: The names of columns that it may have, in any order.
 
     Yields:
         The line (the header is 1; a Parquet file's first row counts as 2) and the row's texts by column.
 
     Raises:
-        ResultError: If the file cannot be read, is empty, or has other columns.
+        ResultError: If the file is neither, is empty, is longer than predictions are, or has other columns.
     """
-    empty = True
-    for line, row in _parquet_rows(path, headers) if is_parquet(path) else _csv_rows(path, headers):
-        empty = False
-        yield line, row
-    if empty:
-        raise ResultError(f"{path} holds a header but no cycle.")
+    lines = parquet_rows(content, where, MOST_ROWS) if is_parquet(content) else _csv_rows(content, where)
+    header = next(lines, (1, []))[1]
+    taken = _columns(header)
+    names = [header[place] for place in taken]
+    _check_header(where, names, headers)
+    count = 0
+    for line, row in lines:
+        if not any(cell.strip() for cell in row):
+            continue
+        count += 1
+        if count > MOST_ROWS:
+            raise ResultError(f"{where} has more than {MOST_ROWS:,} lines, which no predictions have.")
+        if len(row) != len(header):
+            raise ResultError(f"{where}:{line}: {len(row)} columns instead of {len(header)}.")
+        yield line, dict(zip(names, (row[place] for place in taken), strict=True))
+    if not count:
+        raise ResultError(f"{where} holds a header but no cycle.")
 
 
-def is_parquet(path: Path) -> bool:
-    """Whether a file begins as Parquet files do; raises ResultError if it cannot be read."""
+def _columns(header: Sequence[str]) -> list[int]:
+    """Places of the columns that count: all but one of row numbers, which pandas writes first, or last in Parquet."""
+    kept = list(range(len(header)))
+    if len(header) > 1 and _INDEX.fullmatch(header[0]):
+        return kept[1:]
+    if len(header) > 1 and header[-1] == PARQUET_INDEX:
+        return kept[:-1]
+    return kept
+
+
+def _csv_rows(content: bytes, where: str) -> Iterator[tuple[int, list[str]]]:
+    """The header, then the other lines."""
     try:
-        with path.open("rb") as stream:
-            return stream.read(4) == b"PAR1"
-    except OSError as error:
-        raise ResultError(f"Cannot read {path}: {error.strerror or error}.") from error
-
-
-def _csv_rows(path: Path, headers: Sequence[Sequence[str]]) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            header = [name.strip() for name in next(reader, [])]
-            _check_header(path, header, headers)
-            for row in reader:
-                if len(row) != len(header):
-                    raise ResultError(f"{path}:{reader.line_num}: {len(row)} columns instead of {len(header)}.")
-                yield reader.line_num, dict(zip(header, row, strict=True))
-    except OSError as error:
-        raise ResultError(f"Cannot read {path}: {error.strerror or error}.") from error
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        for number, row in enumerate(reader):
+            yield reader.line_num, row if number else [name.strip() for name in row]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ResultError(f"{path} is not a CSV file in UTF-8: {error}.") from error
+        raise ResultError(f"{where} is not a CSV file in UTF-8: {echoed(error)}.") from error
 
 
-def _parquet_rows(path: Path, headers: Sequence[Sequence[str]]) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise ResultError(
-            f"{path} is a Parquet file, and no reader is installed: {error}.",
-            "Install one (pip install 'lungbench[parquet]'), or write CSV.",
-        ) from error
-    try:
-        table = parquet.read_table(path)
-        columns = [["" if value is None else str(value) for value in column.to_pylist()] for column in table.columns]
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ResultError(f"{path} is no Parquet file that can be read: {' '.join(str(error).split())}.") from error
-    _check_header(path, table.column_names, headers)
-    for line, row in enumerate(zip(*columns, strict=True), start=2):
-        yield line, dict(zip(table.column_names, row, strict=True))
-
-
-def _check_header(path: Path, header: Sequence[str], headers: Sequence[Sequence[str]]) -> None:
+def _check_header(where: str, header: Sequence[str], headers: Sequence[Sequence[str]]) -> None:
     if sorted(header) in [sorted(names) for names in headers]:
         return
     near = min(headers, key=lambda names: len(set(names) ^ set(header)))
     faults = [
         *[f"{name} is missing" for name in near if name not in header],
-        *[f"'{name}' is no column" for name in dict.fromkeys(header) if name and name not in near],
+        *[f"'{echoed(name, 40)}' is no column" for name in dict.fromkeys(header) if name and name not in near],
+        *[f"column {place} has no name" for place, name in enumerate(header, start=1) if not name],
         *[f"{name} stands twice" for name in near if list(header).count(name) > 1],
     ]
     wanted = " or ".join(",".join(names) for names in headers)
     said = f" ({', '.join(faults[:6])})" if header and faults else ""
-    raise ResultError(f"{path}:1: the header is '{','.join(header)[:200]}', but must be {wanted}{said}.")
+    raise ResultError(f"{where}:1: the header is '{echoed(','.join(header), 200)}', but must be {wanted}{said}.")
 
 
-def read_key(row: dict[str, str], path: Path, line: int) -> Key:
+def read_key(row: dict[str, str], where: str, line: int) -> Key:
     """The cycle that a row names; raises ResultError if it names none."""
-    recording, text = row["recording"].strip(), row["cycle"].strip()
+    recording, text = _name(row["recording"].strip(), "recording", where, line), row["cycle"].strip()
     if not recording:
-        raise ResultError(f"{path}:{line}: the recording is empty.")
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ResultError(f"{path}:{line}: cycle is '{text}', but must be a whole number from 0.")
+        raise ResultError(f"{where}:{line}: the recording is empty.")
+    if not _CYCLE.fullmatch(text):
+        raise ResultError(f"{where}:{line}: cycle is '{echoed(text)}', but must be a whole number from 0.")
     return recording, int(text)
 
 
-def _add_key(keys: dict[Key, int], row: dict[str, str], path: Path, line: int) -> None:
-    key = read_key(row, path, line)
+def _name(text: str, column: str, where: str, line: int) -> str:
+    """A name as it stands; raises ResultError for one with control characters, which no file has."""
+    if _CONTROL.search(text):
+        raise ResultError(f"{where}:{line}: {column} is '{echoed(text)}', which holds a control character.")
+    return text
+
+
+def _add_key(keys: dict[Key, int], row: dict[str, str], where: str, line: int) -> None:
+    key = read_key(row, where, line)
     if key in keys:
-        raise ResultError(f"{path}:{line}: {key[0]} cycle {key[1]} stands twice, first in line {keys[key]}.")
+        raise ResultError(f"{where}:{line}: {key[0]} cycle {key[1]} stands twice, first in line {keys[key]}.")
     keys[key] = line
 
 
@@ -289,27 +318,30 @@ def class_of(text: str) -> int | None:
     word = text.strip().lower()
     if word in CLASSES:
         return CLASSES.index(word)
-    return int(word) if word in {"0", "1", "2", "3"} else None
+    return int(word[0]) if _CLASS.fullmatch(word) else None
 
 
-def read_class(text: str, path: Path, line: int) -> int:
+def read_class(text: str, where: str, line: int) -> int:
     """The class that a text names; raises ResultError if it names none."""
     found = class_of(text)
     if found is None:
-        raise ResultError(f"{path}:{line}: the class is '{text}', but must be 0 to 3 or one of {', '.join(CLASSES)}.")
+        raise ResultError(
+            f"{where}:{line}: the class is '{echoed(text)}', but must be 0 to 3 or one of {', '.join(CLASSES)}."
+        )
     return found
 
 
-def read_number(text: str, name: str, path: Path, line: int) -> float:
+def read_number(text: str, name: str, where: str, line: int) -> float:
     """The number in a column, finite or not; raises ResultError if the text is none."""
     try:
-        return float(text)
+        # Python would take 1_0 and the digits of other scripts too.
+        return float(text if text.isascii() and "_" not in text else "")
     except ValueError:
-        raise ResultError(f"{path}:{line}: {name} is '{text}', but must be a number.") from None
+        raise ResultError(f"{where}:{line}: {name} is '{echoed(text)}', but must be a number.") from None
 
 
-def _score(text: str, name: str, path: Path, line: int) -> float:
-    value = read_number(text, name, path, line)
+def _score(text: str, name: str, where: str, line: int) -> float:
+    value = read_number(text, name, where, line)
     if not math.isfinite(value):
-        raise ResultError(f"{path}:{line}: {name} is {value}, but must be a finite number.")
+        raise ResultError(f"{where}:{line}: {name} is {value}, but must be a finite number.")
     return value

@@ -7,6 +7,8 @@ whose folders are here are made anew, and the others stay.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import re
 import shutil
 import sqlite3
 import time
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leaderboard import database, schema
-from leaderboard.database import DATABASE_FILE, DamagedBoardError, absent
+from leaderboard.database import DATABASE_FILE, LOG_ENDINGS, DamagedBoardError, SpoiltBoardError, absent
 from leaderboard.errors import ResultError, StoreError
 from leaderboard.files import exclusive_lock
 from leaderboard.results import RESULT_FILE
@@ -24,6 +26,8 @@ from leaderboard.store import Store
 RUNS_FOLDER = "runs"
 SUBMISSIONS_FOLDER = "submissions"
 Progress = Callable[[int, int], None]
+
+_RUN_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -63,22 +67,28 @@ def rebuild(home: Path, on_progress: Progress | None = None, store: Store | None
 
     Raises:
         StoreError: If the folder cannot be written, the old board is of a newer version, or no run folder holds
-            a result (the old board is kept then).
+            a result (the old board is kept then, unless it is damaged).
     """
     store = store or Store.open(home)
-    before, damaged = _old_runs(store)
-    if not _run_folders(home)[0]:
+    before, fault = _old_runs(store)
+    damaged = isinstance(fault, DamagedBoardError)
+    if not _run_folders(home)[0] and not damaged:
         kept = f"; the {len(before)} runs of the board were kept" if before else ""
-        raise StoreError(f"There is no run folder with a result below {home / RUNS_FOLDER}{kept}.", "Check --home.")
+        advice = "Check --home, or move the spoilt database away." if fault else "Check --home."
+        raise StoreError(f"There is no run folder with a result below {home / RUNS_FOLDER}{kept}.", advice)
     broken = dict[str, str]()
-    if store.database.path is None:
+    if store.database.path is None or (not damaged and store.database.holds_other_tables()):
+        if fault or store.database.version() == schema.VERSION:
+            store.database.mend()
         return _renew(store, home, broken, on_progress)
     place = store.database.path.parent
     work = place / ".rebuild"
     with exclusive_lock(place / f".{DATABASE_FILE}.rebuild.lock"):
         try:
             shutil.rmtree(work, ignore_errors=True)
-            seen = _import_all(Store.open(work), home, {}, broken, on_progress)
+            fresh = Store.open(work)
+            seen = _import_all(fresh, home, {}, broken, on_progress)
+            fresh.database.settle()
             moved = _take_place(work / DATABASE_FILE, store, damaged)
             _import_all(store, home, seen, broken, None)
         finally:
@@ -94,33 +104,44 @@ def _renew(store: Store, home: Path, broken: dict[str, str], on_progress: Progre
     return Rebuilt(tuple(done), broken, tuple(_run_folders(home)[1]), (), kept=tuple(sorted(kept)))
 
 
-def _old_runs(store: Store) -> tuple[set[str], bool]:
-    """Ids of the runs on the old board (those of an older version are not read), and whether it is damaged."""
+def _old_runs(store: Store) -> tuple[set[str], StoreError | None]:
+    """Ids of the runs on the old board (those of an older version are not read), and what is wrong with it."""
     try:
         found = store.database.version()
         if found is not None and found < schema.VERSION:
-            return set(), False
-        return {run.run_id for run in store.runs()}, False
-    except DamagedBoardError:
-        return set(), True
+            return set(), None
+        return set(store.digests()), None
+    except (DamagedBoardError, SpoiltBoardError) as error:
+        return set(), error
 
 
 def _run_folders(home: Path) -> tuple[dict[Path, int], list[str]]:
-    """Folders of runs and submissions with a result and when that was written, and the names of those without one."""
+    """Folders of runs and submissions with a result and when that was written, and the names of those without one.
+
+    A result that cannot even be looked at counts as one: reading it says what is wrong.
+    """
     done, unfinished = dict[Path, int](), list[str]()
     for folder in [*_folders(home / RUNS_FOLDER), *_folders(home / SUBMISSIONS_FOLDER)]:
         try:
-            done[folder] = (folder / RESULT_FILE).stat().st_mtime_ns
+            done[folder] = (folder / RESULT_FILE).lstat().st_mtime_ns
         except FileNotFoundError:
             unfinished.append(folder.name)
+        except OSError:
+            done[folder] = 0
     return done, unfinished
 
 
 def _folders(place: Path) -> list[Path]:
+    """Folders in a place; those that are named as a run comes last, so that a copy of one never takes its place."""
     try:
-        return sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+        found = [path for path in place.iterdir() if not path.name.startswith(".") and path.is_dir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise StoreError(
+            f"Cannot read {place}: {error.strerror or error}.", "Ask its owner for the right to read it."
+        ) from error
+    return sorted(found, key=lambda path: (_RUN_ID.fullmatch(path.name) is not None, path.name))
 
 
 def _import_all(
@@ -147,18 +168,21 @@ def _take_place(fresh: Path, store: Store, damaged: bool) -> Path | None:
     live = store.database.path
     assert live is not None
     with store.database.creation_lock(), store.database.translated():
-        moved = _move_aside(live) if damaged else None
-        if absent(live):
-            fresh.replace(live)
-        else:
-            _copy_content(fresh, live)
+        if not damaged and not absent(live):
+            with contextlib.suppress(DamagedBoardError), store.database.translated():
+                _copy_content(fresh, live)
+                return None
+        moved = None if absent(live) else _move_aside(live)
+        store.database.remove_logs()
+        fresh.replace(live)
     return moved
 
 
 def _move_aside(live: Path) -> Path:
     """Move a database and what belongs to it: its log must never be applied to another file."""
-    aside = live.with_name(f"{live.name}.damaged")
-    for ending in ("-wal", "-shm", ""):
+    names = itertools.chain(("damaged",), (f"damaged-{number}" for number in itertools.count(2)))
+    aside = next(path for name in names if not (path := live.with_name(f"{live.name}.{name}")).exists())
+    for ending in (*LOG_ENDINGS, ""):
         part = live.with_name(live.name + ending)
         if part.exists():
             part.replace(aside.with_name(aside.name + ending))

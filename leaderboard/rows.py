@@ -16,7 +16,7 @@ from leaderboard import schema
 from leaderboard.errors import ResultError
 from leaderboard.metrics import CLASSES, predicted_classes, score_cycles
 from leaderboard.predictions import CycleSet, Key
-from leaderboard.results import RULES, SCHEMA, ResultDocument, RunResult, kind_of
+from leaderboard.results import LARGEST_COUNT, RULES, SCHEMA, ResultDocument, RunResult, kind_of
 
 Imported = Literal["new", "same", "changed"]
 
@@ -93,7 +93,8 @@ def _put_cycles(session: Session, cycles: CycleSet, order: Sequence[int]) -> Non
 def _prediction_row(result: RunResult, cycles: CycleSet, rule: str, order: Sequence[int]) -> schema.PredictionRow:
     """Scores in the cycle set's order; as float32 where that loses nothing."""
     scores = result.scores[rule][list(order)]
-    small = scores.astype("<f4")
+    with np.errstate(over="ignore"):
+        small = scores.astype("<f4")
     packed = small if np.array_equal(small.astype("<f8"), scores) else scores.astype("<f8")
     return schema.PredictionRow(
         rule=rule,
@@ -108,7 +109,6 @@ def _run_row(result: RunResult) -> schema.Run:
     document = cast("dict[str, Any]", result.document)
     spec = document["spec"]
     columns = {name: document[name] for name in _DOCUMENT_COLUMNS} | {name: spec[name] for name in _SPEC_COLUMNS}
-    _check_widths(columns, f"run {document['run_id']}")
     return schema.Run(
         kind=kind_of(result.document),
         digest=result.digest,
@@ -136,7 +136,7 @@ def _provenance_columns(provenance: Mapping[str, Any]) -> dict[str, Any]:
         # The whole text is in the provenance; PostgreSQL takes no more than a column's width.
         **{name: None if text is None else str(text)[: _width(name)] for name, text in words.items()},
         "code_dirty": dirty if isinstance(dirty, bool) else None,
-        "processes": processes if isinstance(processes, int) else None,
+        "processes": processes if type(processes) is int and 0 <= processes <= LARGEST_COUNT else None,
     }
 
 
@@ -148,14 +148,6 @@ def _part(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _width(column: str) -> int | None:
     """Characters that a column of the runs takes; None where there is no bound."""
     return getattr(schema.Run.__table__.c[column].type, "length", None)
-
-
-def _check_widths(values: Mapping[str, Any], where: str) -> None:
-    """Refuse a text that one database would take and the other would not."""
-    for name, value in values.items():
-        width = _width(name)
-        if width is not None and isinstance(value, str) and len(value) > width:
-            raise ResultError(f"{where}: {name} has {len(value)} characters, but the board takes {width}.")
 
 
 def _metric_rows(document: Mapping[str, Any]) -> list[schema.MetricRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import gc
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
@@ -30,9 +30,16 @@ from leaderboard.rows import (
     read_predictions_of,
     result_of,
 )
+from leaderboard.text import echoed
+
+_SPOILT = (ValueError, TypeError, LookupError, AttributeError, sa.exc.NoResultFound)
+"""What reading rows raises that hold no JSON, refer to nothing, or are of other types."""
 
 _NUMBERS = tuple(name for name in METRIC_COLUMNS if name != "confusion")
 """What tables need of the metrics: reading thousands of confusion matrices would take longer than all the rest."""
+
+
+_SPEC_NAMES = frozenset({"model", "method", "pretrain", "dataset", "split"})
 
 
 @contextlib.contextmanager
@@ -175,11 +182,17 @@ class Store:
             write: Whether the block writes.
 
         Raises:
-            StoreError: If the database is of another version, locked, damaged, read-only or out of space.
+            StoreError: If the database is of another version, locked, damaged, read-only or out of space, or a
+                reading block meets rows that no board writes.
         """
         with self.database.engine(write=write) as engine, Session(engine) as session, session.begin():
             session.connection()  # a lock that cannot be had is worth knowing of before the block, not after it
-            yield session
+            try:
+                yield session
+            except _SPOILT as error:
+                if write:
+                    raise
+                raise self.database.spoilt(f"it holds what no board writes ({echoed(error)})") from error
 
     def check_writable(self) -> None:
         """Try to write, by really writing: whoever needs the board at the end of a training asks before it.
@@ -207,6 +220,21 @@ class Store:
         with self.session(write=True) as session:
             return put(session, result, anew=anew)
 
+    def rehearse(self, results: Iterable[RunResult]) -> None:
+        """Store results and take them back, to see that the board can hold them before their folders are written.
+
+        Raises:
+            ResultError: If it cannot hold one of them.
+            StoreError: If the database cannot be written.
+        """
+        with self.database.engine(write=True) as engine, Session(engine) as session:
+            session.connection()
+            for result in results:
+                put(session, result)
+                session.flush()
+                session.expunge_all()
+            session.rollback()
+
     @collector_paused()
     def runs(self) -> list[BoardRun]:
         """All runs with their metrics, oldest first."""
@@ -221,8 +249,10 @@ class Store:
             ).all():
                 row = dict(zip(names, values, strict=True))
                 found[row["run_id"]] = BoardRun(**row, spec={**specs[row["system"]], "seed": seed})
+                _check_run(found[row["run_id"]])
             place = [getattr(schema.MetricRow, name) for name in ("run_id", "rule", "judged", *_NUMBERS)]
             for run_id, rule, judged, *numbers in connection.execute(sa.select(*place)).all():
+                _check_numbers(run_id, numbers)
                 found[run_id].metrics.setdefault(rule, {})[judged] = dict(zip(_NUMBERS, numbers, strict=True))
         return list(found.values())
 
@@ -345,6 +375,21 @@ class Store:
         """Metrics of a run under a rule, by judged, computed from its stored predictions; raises as those do."""
         cycles, scores = self.predictions(text, rule)
         return score_cycles(cycles.labels, scores)
+
+
+def _check_run(run: BoardRun) -> None:
+    """Check what tables take for granted of a run: SQLite holds anything in any column."""
+    texts = (run.run_id, run.status, run.created, run.profile, run.kind)
+    numbers = (run.spec["seed"], run.seconds or 0.0, run.cycles_per_second or 0.0)
+    if not (all(isinstance(text, str) for text in texts) and isinstance(run.extra, dict)):
+        raise TypeError(f"of the run {run.run_id}")
+    if not (run.spec.keys() >= _SPEC_NAMES and all(type(number) in (int, float) for number in numbers)):
+        raise TypeError(f"of the run {run.run_id}")
+
+
+def _check_numbers(run_id: str, numbers: Sequence[Any]) -> None:
+    if not all(number is None or type(number) in (int, float) for number in numbers):
+        raise TypeError(f"metrics of the run {run_id}")
 
 
 def _specs_of_systems(connection: sa.Connection) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,6 @@ and is kept as stated.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -18,32 +17,49 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leaderboard.documents import read_bytes
 from leaderboard.errors import ResultError
 from leaderboard.files import atomic_path, exclusive_lock
 from leaderboard.metrics import CLASSES, Metrics, score_cycles
+from leaderboard.parquet import is_parquet
 from leaderboard.predictions import (
     CHOSEN,
     SCORED,
     CycleSet,
     Key,
     class_of,
-    is_parquet,
+    parse_rows,
     read_key,
     read_number,
-    read_rows,
     write_cycles,
     write_predictions,
 )
 from leaderboard.rebuilding import SUBMISSIONS_FOLDER
-from leaderboard.results import CYCLES_FILE, RESULT_FILE, RULES, SCHEMA, Rule, read_result, write_result
+from leaderboard.results import (
+    CYCLES_FILE,
+    LARGEST_COUNT,
+    RESULT_FILE,
+    RULES,
+    SCHEMA,
+    Rule,
+    RunResult,
+    read_result,
+    submission_id,
+    validate,
+    write_result,
+)
 from leaderboard.rows import Imported
 from leaderboard.store import Store
+from leaderboard.text import LARGEST_WHOLE, echoed, plain
 
 UNSTATED = "unstated"
 """What stands in the fields of a spec that a submitter leaves open."""
 
 LARGEST_FILE = 64 * 2**20
 """Bytes; 2,756 cycles take less than one of 64 parts of it, so that a larger file is another one."""
+
+LONGEST_LINE = 200
+"""Characters of a stated text: as many as the board's columns take."""
 
 SHOWN = 3
 """Cycles that a refusal names; its ``difference`` holds all."""
@@ -141,12 +157,14 @@ class Answers:
     """A submitted file as read, sound or not, in its own order.
 
     Attributes:
+        content: The file itself.
         keys: (n) cycles; one may stand twice.
         scores: (n, 4) scores, finite or not; None where the file holds classes.
         words: (n) texts that name classes; None where the file holds scores.
         stripped: How many lines name the recording with the ending ``.wav``.
     """
 
+    content: bytes
     keys: tuple[Key, ...]
     scores: NDArray[np.float64] | None
     words: tuple[str, ...] | None
@@ -198,34 +216,22 @@ def read_answers(path: Path) -> Answers:
     Raises:
         ResultError: If it cannot be read, has other columns, or a line that names no cycle or number.
     """
-    _check_size(path)
+    content = read_bytes(path, LARGEST_FILE, "the file of predictions of a test part")
     keys: list[Key] = []
     values: list[list[float]] = []
     words: list[str] = []
     stripped = 0
-    for line, row in read_rows(path, (SCORED, CHOSEN)):
-        recording, cycle = read_key(row, path, line)
+    for line, row in parse_rows(content, str(path), (SCORED, CHOSEN)):
+        recording, cycle = read_key(row, str(path), line)
         bare = recording[:-4] if recording.lower().endswith(".wav") else recording
         stripped += bare != recording
         keys.append((bare, cycle))
         if "predicted" in row:
             words.append(row["predicted"])
         else:
-            values.append([read_number(row[name], name, path, line) for name in CLASSES])
+            values.append([read_number(row[name], name, str(path), line) for name in CLASSES])
     scores = np.asarray(values, dtype=np.float64) if values else None
-    return Answers(tuple(keys), scores, None if values else tuple(words), stripped)
-
-
-def _check_size(path: Path) -> None:
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise ResultError(f"Cannot read {path}: {error.strerror or error}.") from error
-    if size > LARGEST_FILE:
-        raise ResultError(
-            f"{path} has {size / 2**20:,.0f} MiB, which predictions of a test part never have.",
-            "Name the file of predictions: one line for each test cycle.",
-        )
+    return Answers(content, tuple(keys), scores, None if values else tuple(words), stripped)
 
 
 def difference(answers: Answers, part: OfficialPart) -> Difference:
@@ -285,7 +291,7 @@ def check(answers: Answers, part: OfficialPart, path: Path) -> Checked:
 
 
 def _sentence(found: Difference, answers: Answers, part: OfficialPart, path: Path) -> str:
-    wrong = [f"'{word}' for {_name(key)}" for key, word in found.wrong_classes]
+    wrong = [f"'{echoed(word)}' for {_name(key)}" for key, word in found.wrong_classes]
     parts = [
         ("lacks {}", _counted(found.missing, "test cycle")),
         ("holds {}", _counted(found.extra, "other cycle")),
@@ -334,7 +340,7 @@ def _listed(names: Sequence[str], noun: str) -> str:
 
 
 def _name(key: Key) -> str:
-    return f"{key[0]} cycle {key[1]}"
+    return f"{echoed(key[0])} cycle {key[1]}"
 
 
 # --- judging ----------------------------------------------------------------------------------------------------
@@ -364,17 +370,6 @@ def judge(part: OfficialPart, scores: NDArray[np.float64]) -> dict[str, dict[str
 # --- storing ----------------------------------------------------------------------------------------------------
 
 
-def submission_id(part: OfficialPart, statement: Statement, checked: Checked) -> str:
-    """16 hexadecimal characters: a hash of cycles, answers, system, selection rule and seed.
-
-    The same answers have the same id, whatever their file's format and order.
-    """
-    stated = [part.cycles.hash, statement.system, statement.selection, statement.seed, checked.scored]
-    digest = hashlib.sha256(json.dumps(stated).encode())
-    digest.update(np.ascontiguousarray(checked.scores[part.cycles.order], dtype="<f8").tobytes())
-    return digest.hexdigest()[:16]
-
-
 def submit(
     path: Path, part: OfficialPart, statement: Statement, home: Path, store: Store, checked_by: Mapping[str, Any]
 ) -> Submitted:
@@ -400,14 +395,16 @@ def submit(
     answers = read_answers(path)
     checked = check(answers, part, path)
     metrics = judge(part, checked.scores)
-    run_id = submission_id(part, statement, checked)
+    spec = _spec(part, statement)
+    run_id = submission_id(spec, statement.selection, part.cycles, checked.scores, checked.scored)
     folder = home / SUBMISSIONS_FOLDER / run_id
-    document = _document(run_id, path, part, statement, checked, metrics["official"] or {}, checked_by)
-    with store.session(write=True):
-        pass  # A board that cannot be written is worth knowing of before the folder is.
+    document = _document(run_id, path, part, statement, answers.content, checked, metrics["official"] or {}, checked_by)
+    # Whether the board can take it is worth knowing of before the folder is written.
+    scores = {statement.selection: checked.scores}
+    store.rehearse([RunResult(validate(document, "The submission"), part.cycles, scores)])
     with exclusive_lock(folder.parent / ".lock"):
         if not _is_there(folder, document):
-            _write(folder, path, part, checked, document)
+            _write(folder, answers.content, part, checked, document)
         state = store.import_run(folder)
     stored = read_result(folder).document
     judged = {name: _at_epoch(values, statement) if values else None for name, values in metrics.items()}
@@ -415,14 +412,25 @@ def submit(
 
 
 def check_statement(statement: Statement) -> None:
-    """Refuse a statement that the board cannot show; raises ResultError."""
+    """Refuse a statement that the board cannot hold or show; raises ResultError."""
     for name, value in asdict(statement).items():
-        if isinstance(value, str) and not (value.strip() and value.isprintable() and len(value) <= 200):
-            raise ResultError(f"--{name} must be one line of 1 to 200 characters, not {value[:40]!r}.")
+        if isinstance(value, str) and not _is_line(value):
+            raise ResultError(
+                f"--{name} must be one line of 1 to {LONGEST_LINE} characters, not '{echoed(value, 40)}'."
+            )
+    if not 0 <= statement.seed <= LARGEST_WHOLE:
+        raise ResultError(f"--seed is {echoed(statement.seed)}, but must be from 0 to {LARGEST_WHOLE}.")
+    if statement.epoch is not None and not 1 <= statement.epoch <= LARGEST_COUNT:
+        raise ResultError(f"--epoch is {echoed(statement.epoch)}, but must be from 1 to {LARGEST_COUNT}.")
     if statement.selection not in RULES:
         raise ResultError(f"--selection is '{statement.selection}', but must be {', '.join(RULES)}.")
     if statement.url is not None and "@" in statement.url.partition("://")[2].partition("/")[0]:
         raise ResultError("--url holds a user name or password.", "Give an address that everybody may see.")
+
+
+def _is_line(text: str) -> bool:
+    """Whether a text is one line that can be shown as it is: spaces of any kind and joined emoji are part of names."""
+    return bool(text.strip()) and len(text) <= LONGEST_LINE and "?" not in plain(text.replace("?", ""))
 
 
 def _document(
@@ -430,6 +438,7 @@ def _document(
     path: Path,
     part: OfficialPart,
     statement: Statement,
+    content: bytes,
     checked: Checked,
     official: Mapping[str, Metrics],
     checked_by: Mapping[str, Any],
@@ -457,9 +466,9 @@ def _document(
         "submission": {
             "selection": rule,
             "scores": checked.scored,
-            "file": "submitted.parquet" if is_parquet(path) else "submitted.csv",
-            "name": path.name,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "file": "submitted.parquet" if is_parquet(content) else "submitted.csv",
+            "name": plain(path.name),
+            "sha256": hashlib.sha256(content).hexdigest(),
             **said,
         },
     }
@@ -498,11 +507,8 @@ def _content(document: Mapping[str, Any]) -> dict[str, Any]:
     return {**rest, "submission": said}
 
 
-def _write(folder: Path, path: Path, part: OfficialPart, checked: Checked, document: Mapping[str, Any]) -> None:
+def _write(folder: Path, content: bytes, part: OfficialPart, checked: Checked, document: Mapping[str, Any]) -> None:
     submission = document["submission"]
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != submission["sha256"]:
-        raise ResultError(f"{path} changed while it was read.", "Submit it again when it is complete.")
     with atomic_path(folder / submission["file"]) as copy:
         copy.write_bytes(content)
     write_cycles(folder / CYCLES_FILE, part.cycles)

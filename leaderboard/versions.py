@@ -99,6 +99,25 @@ def migrate(connection: sa.Connection) -> None:
     command.upgrade(config, "head")
 
 
+def restate(connection: sa.Connection) -> None:
+    """Say this code's version in a board that says none."""
+    tables = tables_of(connection)
+    if _stated(connection, tables) is None:
+        if VERSION_TABLE not in tables:
+            _make_version_table(connection)
+        connection.execute(sa.text(f"DELETE FROM {VERSION_TABLE}"))
+        connection.execute(sa.text(f"INSERT INTO {VERSION_TABLE} VALUES (:version)"), {"version": schema.VERSION})
+
+
+def _make_version_table(connection: sa.Connection) -> None:
+    connection.execute(
+        sa.text(
+            f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
+            f"CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
+        )
+    )
+
+
 def _adopt(connection: sa.Connection) -> None:
     """Move a board's version from Alembic's usual table to the board's own."""
     tables = tables_of(connection)
@@ -106,12 +125,7 @@ def _adopt(connection: sa.Connection) -> None:
     if found is None:
         return
     row = {"version": found}
-    connection.execute(
-        sa.text(
-            f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
-            f"CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
-        )
-    )
+    _make_version_table(connection)
     connection.execute(sa.text(f"INSERT INTO {VERSION_TABLE} VALUES (:version)"), row)
     connection.execute(sa.text(f"DELETE FROM {OLDER_VERSION_TABLE} WHERE version_num = :version"), row)
     if connection.execute(sa.text(f"SELECT count(*) FROM {OLDER_VERSION_TABLE}")).scalar() == 0:

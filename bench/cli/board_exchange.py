@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli.numbers import whole
 from bench.cli.output import check_format, notice, print_json, print_text, stdout
 from bench.errors import SpecError, StoreError
 from bench.paths import board_location, cache_folder, data_folder, home_folder
+from leaderboard.text import LARGEST_WHOLE
 
 if TYPE_CHECKING:
     from leaderboard.bundles import Merged
     from leaderboard.store import Store
     from leaderboard.submissions import OfficialPart, Submitted
+
+LARGEST_EPOCH = 2**31 - 1
+"""As the board holds them (``leaderboard.result_document.LARGEST_COUNT``, which would bring NumPy with it)."""
 
 Home = Annotated[Path | None, typer.Option("--home", help="Results folder (BENCH_HOME).", metavar="DIR")]
 Format = Annotated[str, typer.Option("--format", help="table or json.", metavar="FORMAT")]
@@ -26,8 +31,16 @@ def submit(
     selection: Annotated[
         str, typer.Option(help="How the epoch was chosen: last, best-test or best-val.", metavar="RULE")
     ],
-    seed: Annotated[int, typer.Option(help="Seed of the training; seeds of one system make one row.", min=0)] = 1,
-    epoch: Annotated[int | None, typer.Option(help="The epoch, from 1, where it is known.", min=1)] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Seed of the training; seeds of one system make one row.", parser=whole(0, LARGEST_WHOLE), metavar="N"
+        ),
+    ] = 1,
+    epoch: Annotated[
+        int | None,
+        typer.Option(help="The epoch, from 1, where it is known.", parser=whole(1, LARGEST_EPOCH), metavar="N"),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Architecture.", metavar="TEXT")] = None,
     method: Annotated[str | None, typer.Option(help="Training method.", metavar="TEXT")] = None,
     pretrain: Annotated[str | None, typer.Option(help="Pretraining.", metavar="TEXT")] = None,
@@ -217,15 +230,15 @@ def import_(
 
     Example:  bench board import ward-3.zip ward-7.zip
     """
-    from leaderboard.bundles import import_bundle, open_bundle
+    from leaderboard.bundles import check_bundle, import_bundle
     from leaderboard.store import Store
 
     check_format(output)
     folder = home_folder(home)
     store = Store.open(board_location(folder))
-    for file in files:
-        with open_bundle(file):
-            pass  # No bundle is merged while another one is damaged.
+    if len(files) > 1:
+        for file in files:
+            check_bundle(file)  # No bundle is merged while another one is damaged.
     merged = [import_bundle(file, folder, store, replace=replace) for file in files]
     if output == "json":
         print_json({"bundles": [_merged_document(item) for item in merged]})

@@ -356,3 +356,62 @@ def test_a_database_of_another_kind_is_refused(bench, monkeypatch):
     assert "names 'mysql'" in said
     assert "postgresql://" in said
     assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql:anna:s3cret@host/board", "anna:s3cret@host", "/folder/s3cret", "s3cret", "sqlite:s3cret"]
+)
+def test_what_is_no_url_is_no_folder_either(bench, monkeypatch, tmp_path, url):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_STORE", url)
+    for words in (["board", "list"], ["board", "rebuild"], ["report"], ["board", "import", "b.zip"]):
+        done = bench(*words, code=4)
+        assert "BENCH_STORE holds no URL" in done.err
+        assert "s3cret" not in done.out + done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seed", "9223372036854775808"], "beyond 64 bits"),
+        (["--seed", "1_0"], "'1_0' is no whole number"),
+        (["--seed", "١"], "is no whole number"),
+        (["--seed", "9" * 5000], "no whole"),
+        (["--epoch", "2147483648"], "is not in the range"),
+        (["--epoch", "0"], "is not in the range"),
+        (["--notes", "x" * 201], "--notes must be one line of 1 to 200 characters"),
+        (["--paper", "a\x1b[2Jb"], "--paper must be one line"),
+        (["--notes", "a\ud800"], "--notes must be one line"),
+    ],
+)
+def test_numbers_and_texts_that_no_column_holds_are_refused_before_anything_is_written(
+    bench, data, tmp_path, words, message
+):
+    path = write_predictions(tmp_path / "p.csv", part_of_folder(data))
+    done = submit(bench, path, "--system", "x", "--selection", "last", "--data", data, *words, code=2)
+    assert message in one_line(done.err)
+    assert len(done.err) < 600
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("words", [["--seed", "9223372036854775807"], ["--epoch", "2147483647"]])
+def test_the_largest_numbers_come_back_from_every_board(bench, data, tmp_path, words, request, monkeypatch):
+    path = write_predictions(tmp_path / "p.csv", part_of_folder(data))
+    submitted = [path, "--system", "x", "--selection", "last", "--data", data, *words, "--format", "json"]
+    for url in ("", request.getfixturevalue("postgres_url")):
+        monkeypatch.setenv("BENCH_STORE", url)
+        run_id = json.loads(submit(bench, *submitted).out)["run_id"]
+        assert f'": {words[1]}' in bench("board", "show", run_id, "--format", "json").out
+        assert "holds 1 runs" in bench("board", "rebuild").err
+
+
+@pytest.mark.parametrize("name", ["a\u00a0b", "👩\u200d🔬 net", "Ünïcode 网络", "[bold]x[/]", "a ? b"])
+def test_names_of_systems_are_kept_as_they_are(bench, data, tmp_path, name):
+    path = write_predictions(tmp_path / "p.csv", part_of_folder(data))
+    document = json.loads(
+        submit(bench, path, "--system", name, "--selection", "last", "--data", data, "--format", "json").out
+    )
+    assert document["system"] == name
+    bench("report", "leaderboard")
+    bench("board", "list")

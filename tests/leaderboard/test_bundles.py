@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import struct
 import zipfile
@@ -9,9 +10,12 @@ import zipfile
 import pytest
 from board_runs import cycle_set, write_run
 
-from leaderboard.bundles import MANIFEST, export_bundle, import_bundle, open_bundle
-from leaderboard.errors import ResultError, StoreError
+from leaderboard.bundle_reading import MANIFEST, open_bundle
+from leaderboard.bundles import export_bundle, import_bundle
+from leaderboard.errors import BenchError, ResultError, StoreError
+from leaderboard.files import temporary_name
 from leaderboard.rebuilding import rebuild
+from leaderboard.result_document import specs_judged_by
 from leaderboard.store import Store
 from leaderboard.submissions import OfficialPart, Statement, submit
 
@@ -265,13 +269,13 @@ FORGED = {
     "absolute path": (lambda m: with_hashes({**m, "/etc/evil": b"x"}), "holds '/etc/evil'"),
     "other file": (lambda m: with_hashes({**m, "runs/0123456789abcdef/code.py": b"x"}), "which no bundle holds"),
     "no manifest": (lambda m: {n: d for n, d in m.items() if n != MANIFEST}, "holds no manifest.json"),
-    "broken manifest": (lambda m: {**m, MANIFEST: b"{"}, "JSONDecodeError"),
+    "broken manifest": (lambda m: {**m, MANIFEST: b"{"}, "is not a JSON document"),
     "other manifest": (edit_manifest(format="something else"), "manifest.json is no bundle's"),
     "no runs": (edit_manifest(runs=None), "lacks runs or files"),
     "odd runs": (edit_manifest(runs=[{"run_id": "../x"}]), "a run without id or hash"),
     "run outside": (
         edit_manifest(runs=[{"run_id": "../x", "digest": "0", "cycles": None}]),
-        "There is no item named 'runs/../x/result.json'",
+        "names the run '../x', but ids have 16 hexadecimal characters",
     ),
     "run twice": (double_run, "names a run twice"),
     "newer": (edit_manifest(version=99), "has the form 99, but this lungbench reads up to 1"),
@@ -279,7 +283,7 @@ FORGED = {
     "large member": (lambda m: with_hashes({**m, f"cycles/{'0' * 64}.csv": b"0" * (65 * 2**20)}), "would have 65 MiB"),
     "better predictions": (cheat, "but its predictions give"),
     "other labels": (relabel, "but its predictions give"),
-    "other run": (rename_run, "is not what the manifest says"),
+    "other run": (rename_run, "but that of its spec is"),
 }
 
 
@@ -293,6 +297,247 @@ def test_a_bundle_that_cannot_be_trusted_is_refused_before_anything_is_written(b
     assert caught.value.exit_code == 4
     assert not (tmp_path / "here").exists()
     assert not (tmp_path / "evil").exists()
+
+
+def edited(change, ending="result.json"):
+    """A forger's change of a document, with hashes that fit, the digest of its run included."""
+
+    def rewrite(members):
+        name = first(members, ending)
+        content = change(members[name])
+        return with_hashes({**members, name: content})
+
+    return rewrite
+
+
+def edited_document(change):
+    def rewrite(content):
+        document = json.loads(content)
+        change(document)
+        return json.dumps(document).encode()
+
+    return edited(rewrite)
+
+
+def replaced(old, new):
+    return edited(lambda content: content.replace(old, new))
+
+
+def unreferenced(members):
+    manifest = json.loads(members[MANIFEST])
+    return {**members, MANIFEST: json.dumps({**manifest, "runs": manifest["runs"][1:]}).encode()}
+
+
+HOSTILE = {
+    **{
+        f"form {version!r}": (edit_manifest(version=version), "its form is")
+        for version in ("1", None, -1, 0, True, 1.0, [1], {})
+    },
+    "no form": (
+        lambda m: {
+            **m,
+            MANIFEST: json.dumps({k: v for k, v in json.loads(m[MANIFEST]).items() if k != "version"}).encode(),
+        },
+        "its form is None",
+    ),
+    **{
+        f"schema {schema!r}": (edited_document(lambda d, schema=schema: d.update(schema=schema)), "schema is")
+        for schema in ("1", None, -1, True, 1.0)
+    },
+    "id of another spec": (edited_document(lambda d: d["spec"].update(lr=0.1)), "but that of its spec is"),
+    "seed of another run": (edited_document(lambda d: d["spec"].update(seed=77)), "but that of its spec is"),
+    "id in the manifest no text": (
+        edit_manifest(runs=[{"run_id": 5, "digest": "0" * 64, "cycles": None}]),
+        "names the run 5",
+    ),
+    "id in the manifest a list": (
+        edit_manifest(runs=[{"run_id": [], "digest": "0" * 64, "cycles": None}]),
+        "names the run []",
+    ),
+    "digest no hash": (edit_manifest(runs=[{"run_id": "0" * 16, "digest": 7, "cycles": None}]), "gives run"),
+    "members of no run": (unreferenced, "is of no run"),
+    "hash of a member no object": (
+        lambda m: {
+            **m,
+            MANIFEST: json.dumps({**json.loads(m[MANIFEST]), "files": {n: 5 for n in m if n != MANIFEST}}).encode(),
+        },
+        "has not the hash",
+    ),
+    "NaN in the spec": (replaced(b"5e-05", b"NaN"), "lr is nan"),
+    "infinity in provenance": (replaced(b'"a CPU"', b"Infinity"), "cpu is inf"),
+    "large float": (replaced(b'"a CPU"', b"1e400"), "cpu is inf"),
+    "NaN in an extra field": (
+        edited(lambda c: c.replace(b'"schema": 1', b'"extra": [NaN], "schema": 1')),
+        "extra is nan",
+    ),
+    "half a pair": (replaced(b'"a CPU"', b'"\\ud800"'), "half a surrogate pair"),
+    "half a pair in a name": (replaced(b'"cpu"', b'"\\ud800"'), "half a surrogate pair"),
+    "NUL": (replaced(b'"a CPU"', b'"a\\u0000b"'), "NUL"),
+    "name twice": (replaced(b'"cpu"', b'"gpus"'), "names 'gpus' twice"),
+    "5,000 digits": (replaced(b'"a CPU"', b"1" * 5000), "is not a JSON document"),
+    "beyond 64 bits": (replaced(b'"a CPU"', b"1" * 30), "beyond 64 bits"),
+    "nested": (replaced(b'"a CPU"', b"[" * 200 + b"]" * 200), "nested too deeply"),
+    "nested far": (edited(lambda _: b"[" * 200_000), "nested too deeply"),
+    "nested manifest": (lambda m: {**m, MANIFEST: b"[" * 200_000}, "nested too deeply"),
+    "many values": (lambda m: {**m, MANIFEST: b"[" + b"0," * 5_000_000 + b"0]"}, "bytes would become"),
+    "space a list": (
+        edited_document(lambda d: d.update(study={"name": "s", "objective": "val", "role": "final", "space": [1]})),
+        "space is [1]",
+    ),
+    "trials a text": (
+        edited_document(lambda d: d.update(study={"name": "s", "objective": "val", "role": "final", "gpu_hours": "x"})),
+        "gpu_hours is 'x'",
+    ),
+    "study null": (edited_document(lambda d: d.update(study=None)), "study is None"),
+    "system a number": (edited_document(lambda d: d["spec"].update(system=5)), "system is 5"),
+    "options a list": (edited_document(lambda d: d["spec"].update(method_options=[])), "method_options is []"),
+    "partial hidden": (edited_document(lambda d: d["spec"].update(partial="partial (1 of 920)")), "partial is None"),
+    "epoch twice": (edited_document(lambda d: d["epochs"].append(d["epochs"][0])), "stands twice"),
+    "epoch beyond 32 bits": (edited_document(lambda d: d["epochs"][0].update(epoch=2**31)), "must be from 1"),
+    "epoch negative": (edited_document(lambda d: d["epochs"][0].update(epoch=-1)), "must be from 1"),
+    "long model": (edited_document(lambda d: d["spec"].update(model="x" * 300)), "300 characters"),
+    "file elsewhere": (edited_document(lambda d: d["predictions"].update(last="result.json")), "the header is"),
+    "hidden file": (edited_document(lambda d: d["predictions"].update(last=".profile")), "must name a file"),
+    "simulated as ICBHI": (
+        lambda m: with_hashes({**m, first(m, ".csv"): m[first(m, ".csv")].replace(b",101,", b",501,")}),
+        "are not of ICBHI, first '501'",
+    ),
+    "no scores": (edited(lambda content: content.replace(b"recording", b"who"), "last.csv"), "the header is"),
+    "control characters": (
+        edited(lambda content: content.replace(b"_Meditron,", b"_\x1b[2J,", 1), "last.csv"),
+        "control character",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_bundle_is_refused_before_anything_is_written(bundle, tmp_path, kind):
+    change, word = HOSTILE[kind]
+    with pytest.raises(StoreError) as caught:
+        merge(rewritten(bundle, change), tmp_path / "here")
+    assert word in caught.value.message
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 700
+    assert not (tmp_path / "here").exists()
+
+
+def test_what_submissions_say_of_themselves_is_their_id(there, tmp_path):
+    (folder,) = (path for path in (there / "submissions").iterdir() if path.is_dir())
+    for change in ({"system": "theirs"}, {"seed": 2}):
+        document = json.loads((folder / "result.json").read_text())
+        document["spec"].update(change)
+        (folder / "result.json").write_text(json.dumps(document))
+        assert "that of the submitted predictions is" in rebuild(there).broken[folder.name]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_are_stored_or_deflated(bundle, tmp_path, method):
+    with zipfile.ZipFile(bundle) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(bundle, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data, method if name.endswith("last.csv") else None)
+    with pytest.raises(StoreError, match="is compressed in a way that no bundle is"):
+        merge(bundle, tmp_path / "here")
+
+
+def patch_sizes(bundle, name, announced):
+    """Let the list of members announce another size than the member has."""
+    content = bytearray(bundle.read_bytes())
+    at = content.index(b"PK\x01\x02")
+    while content[at + 46 : at + 46 + len(name)] != name.encode():
+        at = content.index(b"PK\x01\x02", at + 4)
+    content[at + 24 : at + 28] = struct.pack("<I", announced)
+    bundle.write_bytes(content)
+
+
+@pytest.mark.parametrize(("announced", "word"), [(10, "is damaged"), (2**32 - 2, "would have 4,096 MiB")])
+def test_a_member_that_announces_another_size_is_refused(bundle, tmp_path, announced, word):
+    with zipfile.ZipFile(bundle) as archive:
+        name = first(archive.namelist(), "last.csv")
+    patch_sizes(bundle, name, announced)
+    with pytest.raises(StoreError, match=word):
+        merge(bundle, tmp_path / "here")
+    assert not (tmp_path / "here").exists()
+
+
+def test_members_that_lie_over_one_another_are_refused(bundle, tmp_path):
+    content = bytearray(bundle.read_bytes())
+    at = content.index(b"PK\x01\x02")
+    following = content.index(b"PK\x01\x02", at + 4)
+    content[following + 42 : following + 46] = content[at + 42 : at + 46]
+    bundle.write_bytes(content)
+    with pytest.raises(StoreError, match="lie one over another"):
+        merge(bundle, tmp_path / "here")
+
+
+def test_a_list_of_very_many_members_is_not_read(bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr("leaderboard.bundle_reading.LARGEST_DIRECTORY", 70_000)
+    with zipfile.ZipFile(bundle, "a") as archive:
+        for number in range(2000):
+            archive.writestr(f"cycles/{number:064x}.csv", b"")
+    with pytest.raises(StoreError, match="list of members is longer"):
+        merge(bundle, tmp_path / "here")
+
+
+@pytest.mark.parametrize("how", ["pipe", "device"])
+def test_a_bundle_that_is_no_file_is_named(tmp_path, how):
+    path = tmp_path / "b.zip"
+    os.mkfifo(path) if how == "pipe" else path.symlink_to("/dev/zero")
+    with pytest.raises(StoreError, match="a pipe or a device"):
+        merge(path, tmp_path / "here")
+    home = tmp_path / "there"
+    Store.open(home).import_run(write_run(home))
+    with pytest.raises(StoreError, match="is there already and is no bundle"):
+        export_bundle(Store.open(home), path)
+
+
+def test_a_link_to_a_bundle_stays_a_link(there, bundle, tmp_path):
+    (tmp_path / "link.zip").symlink_to(bundle)
+    bundle.unlink()
+    export_bundle(Store.open(there), tmp_path / "link.zip")
+    assert (tmp_path / "link.zip").is_symlink()
+    assert bundle.is_file()
+
+
+def test_what_killed_processes_left_is_swept(there, bundle, tmp_path):
+    here = tmp_path / "here"
+    left = here / "runs" / ".0123456789abcdef.import"
+    left.mkdir(parents=True)
+    (left / "result.json").write_text("{")
+    merge(bundle, here)
+    assert not left.exists()
+    dead = temporary_name(bundle).name.replace(f"-{os.getpid()}-", "-999999999-")
+    bundle.with_name(dead).write_bytes(b"half a bundle")
+    export_bundle(Store.open(there), bundle)
+    assert not bundle.with_name(dead).exists()
+
+
+def test_nothing_is_placed_where_the_board_cannot_hold_a_run(bundle, tmp_path, monkeypatch):
+    def refuse(_store, _results):
+        raise ResultError("cannot hold this")
+
+    monkeypatch.setattr(Store, "rehearse", refuse)
+    with pytest.raises(ResultError):
+        merge(bundle, tmp_path / "here")
+    assert folders(tmp_path / "here") == set()
+
+
+def test_the_judge_of_specs_is_asked_of_every_run_and_of_no_submission(bundle, there, tmp_path):
+    asked = []
+
+    def judge(identity):
+        asked.append(identity)
+        if identity["seed"] == 2:
+            raise BenchError("batch is -8, but must be at least 1.")
+
+    with specs_judged_by(judge), pytest.raises(StoreError, match="batch is -8"):
+        merge(bundle, tmp_path / "here")
+    assert not (tmp_path / "here").exists()
+    with specs_judged_by(judge):
+        assert len(rebuild(there).broken) == 1
+    assert all("system" not in identity for identity in asked)
+    assert len(merge(bundle, tmp_path / "here").new) == 4
 
 
 def test_a_name_that_stands_twice_is_refused(bundle, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from board_runs import document, spec, write_run
 
 from leaderboard.errors import ResultError
+from leaderboard.result_document import run_id_of, specs_judged_by
 from leaderboard.results import read_result, validate, write_result
 
 
@@ -101,6 +102,26 @@ def test_an_epoch_that_does_not_add_up_is_named(folder):
         (lambda d: d.update(patients_on_both_sides="156"), "patients_on_both_sides is '156', but must list patients"),
         (lambda d: d.update(patients_on_both_sides=[156]), "must list patients"),
         (lambda d: d.update(seconds=float("inf")), "seconds is inf"),
+        (lambda d: d.update(schema=True), "schema is True"),
+        (lambda d: d.update(schema=1.0), r"schema is 1\.0"),
+        (lambda d: d.update(schema=-1), "schema is -1"),
+        (lambda d: d.update(schema=None), "schema is None"),
+        (lambda d: d.update(run_id="0" * 16), "run_id is '0000000000000000', but that of its spec is"),
+        (lambda d: d["spec"].update(lr=1.0), "but that of its spec is"),
+        (lambda d: d["spec"].update(partial="partial (1 of 920)"), "partial is None, but that of its spec is 'partial"),
+        (lambda d: d["spec"].update(system=7), "system is 7"),
+        (lambda d: d["spec"].update(epochs="many"), "epochs is 'many'"),
+        (lambda d: d.update(study={"name": "s", "objective": "val", "role": "final", "space": []}), r"space is \[\]"),
+        (lambda d: d.update(study=[]), r"study is \[\], but must be an object"),
+        (lambda d: d.update(submission=5), "submission is 5"),
+        (lambda d: d.update(best_above_min_se={"last": "yes"}), "last is 'yes'"),
+        (lambda d: d["epochs"][0].update(epoch=2), "epoch 2 stands twice"),
+        (lambda d: d["metrics"]["last"]["4class"].update(epoch=2**31), "epoch is 2147483648, but must be from 1"),
+        (lambda d: d["metrics"]["last"]["4class"].update(confusion=[[2**62] * 4] * 4), "4 x 4 counts"),
+        (lambda d: d["metrics"]["last"]["4class"].update(confusion=[[1.5] * 4] * 4), "4 x 4 counts"),
+        (lambda d: d["metrics"]["last"]["4class"].update(confusion=[[-1] * 4] * 4), "4 x 4 counts"),
+        (lambda d: d.update(profile="x" * 41), "profile has 41 characters, but the board takes 40"),
+        (lambda d: d.update(extra={"a": float("nan")}), "a is nan"),
     ],
 )
 def test_a_wrong_document_is_refused(folder, change, word):
@@ -139,3 +160,39 @@ def test_a_failed_run_may_have_lost_its_loss(tmp_path):
     row = {"epoch": 1, "loss": None, "lr": 0.1, "seconds": 1.0, "cycles_per_second": 1.0, "test": None, "val": None}
     result["epochs"] = [row]
     assert validate(result, "here")["epochs"][0]["loss"] is None
+
+
+def test_fields_that_this_version_does_not_know_are_kept(folder):
+    edit(folder, lambda d: d.update(later={"a": [1, 2.5, "é", None]}))
+    assert read_result(folder).document["later"] == {"a": [1, 2.5, "é", None]}
+
+
+def test_a_result_that_says_icbhi_is_judged_on_its_patients(folder):
+    path = folder / "test-cycles.csv"
+    path.write_text(path.read_text().replace(",101,", ",501,"))
+    with pytest.raises(ResultError, match="dataset is 'icbhi', but 1 of the judged patients are not of ICBHI"):
+        read_result(folder)
+
+
+def test_simulated_patients_are_those_of_the_simulated_set(tmp_path):
+    folder = write_run(tmp_path, dataset="demo")
+    path = folder / "test-cycles.csv"
+    path.write_text(path.read_text().replace(",101,", ",501,"))
+    assert read_result(folder).cycles.patients[0] == "501"
+
+
+def test_the_judge_of_specs_is_asked_within_its_block_alone(folder):
+    asked = []
+    with specs_judged_by(asked.append):
+        read_result(folder)
+    read_result(folder)
+    assert [identity["model"] for identity in asked] == ["ast"]
+
+
+def test_the_id_of_a_run_is_that_which_specs_have():
+    from bench.spec import RunSpec
+
+    names = ("model", "pretrain", "method", "frontend", "dataset", "data_fingerprint")
+    options = {f"{owner}_options": {"é": 1e-5} for owner in ("model", "method", "frontend")}
+    made = RunSpec(**dict.fromkeys(names, "x"), **options, frontend_version=1)
+    assert run_id_of(json.loads(json.dumps(made.identity()))) == made.run_id

@@ -28,6 +28,7 @@ from leaderboard import database, schema, versions
 from leaderboard.errors import ResultError, StoreError
 from leaderboard.predictions import read_predictions, write_predictions
 from leaderboard.rebuilding import rebuild
+from leaderboard.result_document import LONGEST
 from leaderboard.results import read_result
 from leaderboard.store import Store
 from leaderboard.versions import VERSION_TABLE, migrations_folder
@@ -59,6 +60,12 @@ class Place:
 
     def set_version(self, version):
         self.run("UPDATE leaderboard_version SET version_num = :version", version=version)
+
+    def name_version_as_before(self):
+        """Have the version in Alembic's usual table, where the first boards had it."""
+        self.run("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)")
+        self.run(f"INSERT INTO alembic_version SELECT version_num FROM {VERSION_TABLE}")
+        self.run(f"DROP TABLE {VERSION_TABLE}")
 
     def go_back(self, version):
         """Bring the database back to an older version of the schema."""
@@ -310,6 +317,63 @@ class TestBoard:
             place.store.import_run(write_run(place.home))
         assert place.columns("alembic_version") == {"version_num"}
 
+    def test_a_board_has_a_version_table_of_its_own(self, place):
+        place.store.import_run(write_run(place.home))
+        assert place.run(f"SELECT version_num FROM {VERSION_TABLE}") == [(schema.VERSION,)]
+        assert "alembic_version" not in sa.inspect(sa.create_engine(place.url)).get_table_names()
+
+    def test_a_board_with_alembic_s_table_is_used_as_it_is_until_an_upgrade_gives_it_its_own(self, place):
+        store, folder = place.store, write_run(place.home)
+        store.import_run(folder)
+        place.name_version_as_before()
+        assert store.database.version() == schema.VERSION
+        store.check_writable()
+        store.import_run(write_run(place.home, seed=2))
+        before = store.runs()
+        assert store.database.upgrade() == (schema.VERSION, schema.VERSION)
+        assert place.run(f"SELECT version_num FROM {VERSION_TABLE}") == [(schema.VERSION,)]
+        assert "alembic_version" not in sa.inspect(sa.create_engine(place.url)).get_table_names()
+        assert store.runs() == before
+
+    def test_an_older_board_with_alembic_s_table_is_refused_until_it_is_upgraded(self, place):
+        store = place.store
+        store.import_run(write_run(place.home))
+        before = store.runs()
+        place.go_back("0001")
+        place.name_version_as_before()
+        with pytest.raises(StoreError, match="version 0001"):
+            store.runs()
+        assert store.database.upgrade() == ("0001", schema.VERSION)
+        assert store.runs() == before
+
+    def test_a_rebuild_mends_a_board_that_lacks_a_table(self, place):
+        folders = [write_run(place.home, seed=seed) for seed in (1, 2)]
+        for folder in folders:
+            place.store.import_run(folder)
+        before = place.store.runs()
+        for table in ("metrics", VERSION_TABLE):
+            place.run(f"DROP TABLE {table}")
+            with pytest.raises(StoreError) as caught:
+                place.store.runs()
+            assert "bench board rebuild" in caught.value.hint
+            rebuild(place.home, store=place.store)
+            assert place.store.runs() == before
+
+    def test_the_board_holds_texts_as_long_as_the_judge_of_results_lets_them_be(self, place):
+        widths = {name: column.type.length for name, column in schema.Run.__table__.c.items() if name in LONGEST}
+        assert widths == LONGEST
+        longest = {name: "é" * LONGEST[name] for name in ("model", "method", "pretrain", "split")}
+        folder = write_run(place.home, seed=2**63 - 1, **longest)
+        place.store.import_run(folder)
+        assert place.store.run(folder.name)["spec"]["model"] == longest["model"]
+        assert place.store.runs()[0].spec["seed"] == 2**63 - 1
+
+    def test_a_rehearsal_leaves_nothing(self, place):
+        result = read_result(write_run(place.home))
+        place.store.rehearse([result, result])
+        assert place.store.runs() == []
+        assert place.run("SELECT count(*) FROM cycle_sets") == [(0,)]
+
     def test_a_newer_board_is_refused_by_both_versions(self, place):
         store, folder = place.store, write_run(place.home)
         store.import_run(folder)
@@ -474,6 +538,75 @@ class TestPostgreSQL:
         done = rebuild(tmp_path / "mine", store=place.store)
         assert (done.imported, done.kept, done.dropped) == ((mine.name,), (theirs.name,), ())
         assert len(place.store.runs()) == 2
+
+    @pytest.mark.parametrize("order", ["board first", "studies first"])
+    def test_board_and_studies_share_a_database(self, place, order):
+        import optuna
+
+        def search():
+            storage = optuna.storages.RDBStorage(place.url.render_as_string(hide_password=False))
+            optuna.create_study(storage=storage, study_name=f"study {len(storage.get_all_studies())}")
+            names = sorted(study.study_name for study in storage.get_all_studies())
+            storage.engine.dispose()
+            return names
+
+        steps = [lambda: place.store.import_run(write_run(place.home)), search]
+        for step in steps if order == "board first" else steps[::-1]:
+            step()
+        assert len(search()) == 2
+        assert len(place.store.runs()) == 1
+        rebuild(place.home, store=place.store)
+        place.store.database.upgrade()
+        assert len(search()) == 3
+
+    def test_studies_work_beside_a_board_of_before_once_it_is_upgraded(self, place):
+        import optuna
+
+        place.store.import_run(write_run(place.home))
+        place.name_version_as_before()
+        place.store.database.upgrade()
+        storage = optuna.storages.RDBStorage(place.url.render_as_string(hide_password=False))
+        optuna.create_study(storage=storage)
+        storage.engine.dispose()
+        assert len(place.store.runs()) == 1
+
+    @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+    def test_databases_that_are_not_in_utf8_work_or_say_what_they_cannot_hold(
+        self, tmp_path, postgres_socket, encoding
+    ):
+        with postgres.database(postgres_socket, encoding) as url:
+            place = Place(tmp_path, url)
+            folder = write_run(place.home, model="Modèle")
+            assert place.store.import_run(folder) == "new"
+            assert place.store.run(folder.name)["spec"]["model"] == "Modèle"
+            assert place.store.predictions(folder.name, "last")[0].keys[0][0].startswith("101")
+            long = write_run(place.home, model="网" * 200)
+            with pytest.raises(ResultError, match="cannot hold this") as caught:
+                place.store.import_run(long)
+            assert "UTF8" in caught.value.hint
+            done = rebuild(place.home, store=place.store)
+            assert list(done.broken) == [long.name]
+            assert done.imported == (folder.name,)
+
+    @pytest.mark.parametrize(
+        "options",
+        ["connect_timeout=abc", "sslmode=nonsense", "port=99999999", "nonsense=1", "options=-c%20nonsense%3D1"],
+    )
+    def test_options_that_mean_nothing_are_a_sentence_without_the_password(self, place, options):
+        store = Store.open(f"{place.location}&{options}&sslpassword={postgres.PASSWORD[:6]}")
+        with pytest.raises(StoreError) as caught:
+            store.runs()
+        said = " ".join([str(store), caught.value.message, *traceback.format_exception(caught.value)])
+        assert postgres.PASSWORD not in said
+        assert postgres.PASSWORD[:6] not in said
+
+    def test_a_password_is_masked_in_every_way_of_writing_it(self):
+        database = Store.open("postgresql://anna:p%40ss%2fw@host/name?password=tw0&password=thr33").database
+        with pytest.raises(StoreError) as caught, database.translated():
+            raise sa.exc.OperationalError("", {}, Exception("p@ss/w p%40ss%2Fw p%40ss%2fw tw0 thr33"))
+        assert caught.value.message.endswith("*** *** *** *** ***.")
+        assert caught.value.__cause__ is None
+        assert "p@ss" not in "".join(traceback.format_exception(caught.value))
 
     def test_no_connection_stays_open(self, place):
         store = place.store

@@ -192,6 +192,178 @@ def test_a_part_that_cannot_be_judged_is_none(part):
     assert judge(part, np.eye(4)[[0] * 60])["patient-disjoint"] is None
 
 
+def lines_of(part):
+    return [
+        "recording,cycle,predicted",
+        *(f"{name},{cycle},{i % 4}" for i, (name, cycle) in enumerate(part.cycles.keys)),
+    ]
+
+
+def numbered(name):
+    return lambda lines: [f"{name},{lines[0]}", *(f"{i},{line}" for i, line in enumerate(lines[1:]))]
+
+
+AS_PROGRAMS_WRITE_IT = {
+    "blank last line": lambda lines: [*lines, ""],
+    "blank last lines": lambda lines: [*lines, "", "", ""],
+    "spaces in the last line": lambda lines: [*lines, "   "],
+    "a no-break space in the last line": lambda lines: [*lines, "\u00a0"],
+    "a tab in the last line": lambda lines: [*lines, "\t"],
+    "empty cells in the last lines": lambda lines: [*lines, ",,", ",,"],
+    "blank lines within": lambda lines: [lines[0], "", *lines[1:5], "", *lines[5:]],
+    "index without a name": numbered(""),
+    "index of a second reading": numbered("Unnamed: 0"),
+    "index that was reset": numbered("index"),
+    "two of them": lambda lines: [*numbered("")(lines), ""],
+    "quoted": lambda lines: [",".join(f'"{cell}"' for cell in line.split(",")) for line in lines],
+    "CRLF": lambda lines: [f"{line}\r" for line in lines],
+    "mark of the byte order": lambda lines: ["\ufeff" + lines[0], *lines[1:]],
+    "spaces around": lambda lines: [", ".join(f"{cell} " for cell in line.split(",")) for line in lines],
+    "no-break spaces around": lambda lines: [lines[0], *("\u00a0" + line for line in lines[1:])],
+    "decimals": lambda lines: [lines[0], *(f"{line}.0" for line in lines[1:])],
+    "longer decimals": lambda lines: [lines[0], *(f"{line}.000" for line in lines[1:])],
+    "names of classes in capitals": lambda lines: [
+        lines[0],
+        *(f"{line[:-1]}{CLASSES[int(line[-1])].upper()}" for line in lines[1:]),
+    ],
+}
+
+
+@pytest.mark.parametrize("how", AS_PROGRAMS_WRITE_IT)
+def test_files_as_programs_write_them_are_read(tmp_path, part, how):
+    plain, odd = tmp_path / "plain.csv", tmp_path / "odd.csv"
+    plain.write_text("\n".join(lines_of(part)))
+    odd.write_bytes("\n".join(AS_PROGRAMS_WRITE_IT[how](lines_of(part))).encode())
+    assert [enter(tmp_path, path, part).state for path in (plain, odd)] == ["new", "same"]
+
+
+def renamed(old, new):
+    return lambda lines: [lines[0].replace(old, new), *lines[1:]]
+
+
+def in_line(number, old, new):
+    return lambda lines: [*lines[:number], lines[number].replace(old, new), *lines[number + 1 :]]
+
+
+NOT_READ = {
+    "underscore in a class": (in_line(2, ",1", ",1_0"), "'1_0' for"),
+    "class in other digits": (in_line(2, ",1", ",\u0661"), "names classes other than"),
+    "half a class": (in_line(2, ",1", ",1.5"), "'1.5' for"),
+    "cycle in other digits": (in_line(1, ",0,", ",\u0660,"), ":2: cycle is"),
+    "cycle with an underscore": (in_line(1, ",0,", ",0_0,"), ":2: cycle is '0_0'"),
+    "column twice": (lambda lines: [f"{line},{line.split(',')[2]}" for line in lines], "predicted stands twice"),
+    "other column": (lambda lines: [f"{line},x" for line in lines], "'x' is no column"),
+    "column without a name": (lambda lines: [f"{line}," for line in lines], "column 4 has no name"),
+    "two columns of row numbers": (lambda lines: numbered("")(numbered("")(lines)), "column 1 has no name"),
+    "half a line": (lambda lines: [*lines[:-1], lines[-1][:5]], "1 columns instead of 3"),
+    "escape sequence": (in_line(1, "_1b0", "_\x1b[2J"), "control character"),
+    "NUL": (in_line(1, "_1b0", "_\0"), "control character"),
+    "long cell": (in_line(1, ",0,", f",{'9' * 5000},"), ":2: cycle is '999"),
+    "header in UTF-16": (lambda lines: [lines[0].encode("utf-16").decode("latin-1"), *lines[1:]], "the header is"),
+}
+
+
+@pytest.mark.parametrize("how", NOT_READ)
+def test_what_cannot_be_read_is_a_short_sentence(tmp_path, part, how):
+    change, word = NOT_READ[how]
+    (tmp_path / "p.csv").write_bytes("\n".join(change(lines_of(part))).encode())
+    with pytest.raises(ResultError) as caught:
+        enter(tmp_path, tmp_path / "p.csv", part)
+    assert word in caught.value.message
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 600
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "word"), [("1_0", "'1_0'"), ("\u0661", "must be a number"), ("", "''"), ("0x1", "'0x1'")]
+)
+def test_scores_are_numbers_in_ascii_digits(tmp_path, part, text, word):
+    rows = random_rows(part)
+    rows[3][2] = text
+    with pytest.raises(ResultError, match=":5: normal is") as caught:
+        enter(tmp_path, write_csv(tmp_path / "p.csv", rows), part)
+    assert word in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "values", [["-1e300", "0", "1e300", "5"], ["-3.5", "-2", "-1", "-7"], ["1e-320", "0", "0", "0"]]
+)
+def test_scores_of_any_finite_size_come_back(tmp_path, part, values, recwarn):
+    rows = [[*row[:2], *values] for row in random_rows(part)]
+    done = enter(tmp_path, write_csv(tmp_path / "p.csv", rows), part)
+    scores = Store.open(tmp_path / "home").predictions(done.document["run_id"], "last")[1]
+    assert scores[0].tolist() == [float(value) for value in values]
+    assert not [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
+
+
+def test_parquet_as_pandas_writes_it_is_read(tmp_path, part):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    names, cycles = zip(*part.cycles.keys, strict=True)
+    columns = {"recording": names, "cycle": cycles, "predicted": [float(i % 4) for i in range(len(names))]}
+    parquet.write_table(pyarrow.table({**columns, "__index_level_0__": range(len(names))}), tmp_path / "p.parquet")
+    (tmp_path / "p.csv").write_text("\n".join(lines_of(part)))
+    assert [enter(tmp_path, tmp_path / name, part).state for name in ("p.csv", "p.parquet")] == ["new", "same"]
+
+
+@pytest.mark.parametrize("keep", [4, 12, 100, -1, -8, -100])
+def test_a_cut_parquet_file_is_named(tmp_path, part, keep):
+    path = write_parquet(tmp_path / "p.parquet", random_rows(part))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ResultError, match="is no Parquet file that can be read"):
+        enter(tmp_path, path, part)
+
+
+def test_a_spoilt_parquet_file_is_read_or_refused(tmp_path, part):
+    path = write_parquet(tmp_path / "p.parquet", random_rows(part))
+    content, refused = path.read_bytes(), 0
+    for start in range(4, len(content) - 8, len(content) // 20):
+        path.write_bytes(content[:start] + b"\xff" * 8 + content[start + 8 :])
+        try:
+            enter(tmp_path, path, part)
+        except ResultError:
+            refused += 1
+    assert refused
+
+
+def test_a_parquet_file_of_very_many_lines_is_not_unpacked(tmp_path, part):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    column = pyarrow.array(["a"] * 300_000)
+    parquet.write_table(
+        pyarrow.table({"recording": column, "cycle": column, "predicted": column}), tmp_path / "p.parquet"
+    )
+    with pytest.raises(ResultError, match="has 300,000 lines of 3 columns"):
+        enter(tmp_path, tmp_path / "p.parquet", part)
+
+
+def test_a_table_of_very_many_lines_is_not_read(tmp_path, part):
+    (tmp_path / "p.csv").write_text("recording,cycle,predicted\n" + "a,0,0\n" * 200_001)
+    with pytest.raises(ResultError, match="more than 200,000 lines"):
+        enter(tmp_path, tmp_path / "p.csv", part)
+
+
+@pytest.mark.parametrize("change", [{"seed": 2**63}, {"seed": -1}, {"epoch": 2**31}, {"epoch": 0}, {"system": "a\0b"}])
+def test_what_no_board_holds_is_refused_before_anything_is_written(tmp_path, part, change):
+    path = write_csv(tmp_path / "p.csv", random_rows(part))
+    with pytest.raises(ResultError):
+        enter(tmp_path, path, part, dataclasses.replace(STATED, **change))
+    assert not (tmp_path / "home").exists()
+
+
+def test_what_the_board_cannot_hold_leaves_no_folder(tmp_path, part, monkeypatch):
+    def refuse(_store, _results):
+        raise ResultError("The board cannot hold this.")
+
+    monkeypatch.setattr(Store, "rehearse", refuse)
+    with pytest.raises(ResultError):
+        enter(tmp_path, write_csv(tmp_path / "p.csv", random_rows(part)), part)
+    assert not (tmp_path / "home" / "submissions").exists()
+
+
 # --- twice, changed, rebuilt ------------------------------------------------------------------------------------
 
 
@@ -409,7 +581,7 @@ def test_without_a_parquet_reader_the_command_that_installs_one_is_named(tmp_pat
 def test_a_file_far_too_large_is_not_read(tmp_path, part):
     with (tmp_path / "features.bin").open("wb") as stream:
         stream.truncate(100 * 2**20)
-    with pytest.raises(ResultError, match="has 100 MiB, which predictions of a test part never have"):
+    with pytest.raises(ResultError, match="has 100 MiB, which the file of predictions of a test part never has"):
         enter(tmp_path, tmp_path / "features.bin", part)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from leaderboard.metrics import score_cycles
 from leaderboard.predictions import CycleSet, write_cycles, write_predictions
-from leaderboard.results import RULES, write_result
+from leaderboard.result_document import RULES, run_id_of
+from leaderboard.results import write_result
 from leaderboard.store import Store
 
 CYCLES = 60
@@ -57,7 +58,7 @@ def document(
     """A result document without metrics."""
     return {
         "schema": 1,
-        "run_id": run_id or hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:16],
+        "run_id": run_id or run_id_of(values),
         "status": "failed" if failed else "finished",
         "error": failed,
         "created": f"2026-01-{1 + values['seed'] % 28:02d}T10:00:00+00:00",

@@ -70,13 +70,13 @@ def url(socket: str, database: str) -> str:
 
 
 @contextlib.contextmanager
-def database(socket: str) -> Iterator[str]:
+def database(socket: str, encoding: str = "UTF8") -> Iterator[str]:
     """An empty database; gives its URL."""
     import psycopg
 
     name = f"board{next(_numbers)}"
     with psycopg.connect(host=socket, user="postgres", dbname="postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
         try:
             yield url(socket, name)
         finally:
