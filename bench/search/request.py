@@ -191,9 +191,16 @@ def check_trials(request: StudyRequest, trials: int | None) -> int:
 
 
 def base_spec(request: StudyRequest, execution: Mapping[str, Any]) -> RunSpec:
-    """The spec of a study's final runs but for the parameters: the official split, seed 1."""
+    """The spec of a study's final runs but for the parameters: the official split, seed 1.
+
+    Raises:
+        SpecError: If the study lacks a field, as one that no search made.
+    """
     plugins = tuple(execution.get("plugins", ()))
-    return RunSpec(**{**request.identity, **execution, "plugins": plugins, "split": OFFICIAL_SPLIT, "seed": 1})
+    try:
+        return RunSpec(**{**request.identity, **execution, "plugins": plugins, "split": OFFICIAL_SPLIT, "seed": 1})
+    except TypeError as error:
+        raise SpecError(f"The study's spec is incomplete: {echoed(error, 200)}.", "Begin another one.") from None
 
 
 def trial_specs(
