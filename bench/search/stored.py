@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bench.errors import SpecError
 from bench.search.request import OBJECTIVES, PRUNERS, SAMPLERS, StudyRequest
+from bench.search.storage import NAME
 from bench.spec import RunSpec, check_field, settable_fields
 from leaderboard.text import echoed
 
@@ -120,6 +121,16 @@ def _checked(what: str, document: Any, checks: Mapping[str, Check], needed: Iter
         if name in document and not check(document[name]):
             raise UnsoundError(f"{what}: {name} is '{echoed(document[name])}'")
     return document
+
+
+def check_study_name(name: Any) -> None:
+    """Check that a study has a name that a search could have given it.
+
+    Raises:
+        UnsoundError: If it has another one.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise UnsoundError("its name is none that a search gives")
 
 
 def read_request(document: Any) -> StudyRequest:

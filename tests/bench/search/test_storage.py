@@ -222,6 +222,19 @@ def test_names_that_cannot_name_a_study(name):
     assert len(caught.value.message) < 120
 
 
+@pytest.mark.parametrize("name", ["[/]x", "a\x1b[2Jb", "\ud800", "x" * 1000])
+def test_a_study_of_an_odd_name_is_left_out_of_the_list_and_said(bench, base, home, name):
+    search = study_of(base, request_of(base), home, 1, name="sound")
+    journal = home / "studies" / "sound.journal"
+    shared = home / "studies" / "odd.journal"
+    shared.write_text(journal.read_text().replace('"sound"', json.dumps(name)))
+    listed = bench("search", "list", "--home", home, "--format", "json", code=4)
+    assert [row["study"] for row in json.loads(listed.out)] == [search.name]
+    assert "is damaged: its name" in " ".join(listed.err.split())
+    assert "\x1b[2J" not in listed.err
+    assert len(listed.err) < 700
+
+
 # --- databases --------------------------------------------------------------------------------------------------
 
 
