@@ -52,12 +52,12 @@ class SearchRun:
             BenchError: The first thing that stands in the way.
         """
         from bench.search.devices import shares_of
-        from bench.search.request import check_folds
+        from bench.search.request import check_data
         from bench.search.study import check_study
 
         self.check_words(request)
         shares_of(execution, self.workers)
-        check_folds(request, execution)
+        check_data(request, execution)
         check_study(self.place, self.name, request)
 
     def check_words(self, request: StudyRequest) -> None:

@@ -61,8 +61,9 @@ def holds_studies(url: sa.URL, shown: str) -> bool:
 
 
 def _foreign_versions(connection: sa.Connection) -> list[str]:
-    versions = connection.execute(sa.select(sa.column("version_num")).select_from(sa.table(VERSIONS))).scalars()
-    return [version for version in versions if not _OPTUNA_REVISION.fullmatch(str(version))]
+    asked = sa.select(sa.column("version_num", sa.String)).select_from(sa.table(VERSIONS))
+    versions = [str(version) for version in connection.execute(asked).scalars()]
+    return [version for version in versions if not _OPTUNA_REVISION.fullmatch(version)]
 
 
 def _way_out(url: sa.URL) -> str:

@@ -191,9 +191,16 @@ def check_trials(request: StudyRequest, trials: int | None) -> int:
 
 
 def base_spec(request: StudyRequest, execution: Mapping[str, Any]) -> RunSpec:
-    """The spec of a study's final runs but for the parameters: the official split, seed 1."""
+    """The spec of a study's final runs but for the parameters: the official split, seed 1.
+
+    Raises:
+        SpecError: If the study lacks a field, as one that no search made.
+    """
     plugins = tuple(execution.get("plugins", ()))
-    return RunSpec(**{**request.identity, **execution, "plugins": plugins, "split": OFFICIAL_SPLIT, "seed": 1})
+    try:
+        return RunSpec(**{**request.identity, **execution, "plugins": plugins, "split": OFFICIAL_SPLIT, "seed": 1})
+    except TypeError as error:
+        raise SpecError(f"The study's spec is incomplete: {echoed(error, 200)}.", "Begin another one.") from None
 
 
 def trial_specs(
@@ -227,26 +234,31 @@ def splits(request: StudyRequest) -> list[str]:
     return [f"training-fold-{fold}-of-{of}" for fold in range(1, request.folds + 1)]
 
 
-def check_folds(request: StudyRequest, execution: Mapping[str, Any]) -> None:
-    """Refuse more folds than the data have training patients, before every trial meets that.
+def check_data(request: StudyRequest, execution: Mapping[str, Any]) -> None:
+    """Refuse more folds than the data have training patients and a batch that they do not fill, before each trial does.
 
     Args:
         request: The study's request.
         execution: Execution fields of its runs.
 
     Raises:
-        SpecError: If there are too few.
+        SpecError: If there are too few patients or cycles.
         DataError: If the data are missing or broken.
     """
     from bench.data.icbhi import load_dataset
 
-    if request.objective == "test":
-        return
     partial = request.identity["partial"] is not None
     dataset = load_dataset(Path(execution["data"]), allow_partial=partial, cache=Path(execution["cache"]))
-    patients = {recording.patient for recording in dataset.recordings if recording.split == "train"}
+    training = [recording for recording in dataset.recordings if recording.split == "train"]
+    cycles, batch = sum(len(recording.cycles) for recording in training), int(request.identity["batch"])
+    if batch > cycles and all(dimension.field != "batch" for dimension in request.space):
+        raise SpecError(
+            f"batch is {batch}, but the training part holds {cycles} cycles.",
+            f"Use --set batch={max(1, cycles // 4)} or more data.",
+        )
+    patients = {recording.patient for recording in training}
     of = SINGLE_FOLD_OF if request.folds == 1 else request.folds
-    if len(patients) < of:
+    if request.objective != "test" and len(patients) < of:
         raise SpecError(
             f"{of} folds need as many training patients, but the training part holds {len(patients)}.",
             "Use fewer --folds." if request.folds > 2 else "Use --objective test, or more data.",

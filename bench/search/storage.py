@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 ENDING = ".journal"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
 _URL_HINT = "Write it as postgresql://user@host/name, or name a journal file."
 _LIKE_A_URL = re.compile(r"(postgres\w*|sqlite|mysql|mariadb|oracle|mssql|redis)[\w+]*:|[^/]*:[^@]*@", re.IGNORECASE)
 """A URL without its ``://``; a file of such a name is written with ``./``."""
@@ -35,7 +35,7 @@ _LIKE_A_URL = re.compile(r"(postgres\w*|sqlite|mysql|mariadb|oracle|mssql|redis)
 
 def check_name(name: str) -> str:
     """Refuse a study name that cannot be the name of a file; raises SpecError."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise SpecError(f"'{echoed(name)}' cannot name a study.", "Use letters, digits and . _ + = - (100 at most).")
     return name
 

@@ -19,8 +19,8 @@ from bench.search.failures import GIVE_UP_AFTER
 from bench.search.optuna_parts import pruner_for
 from bench.search.request import StudyRequest
 from bench.search.storage import ENDING, Place
-from bench.search.stored import UnsoundError, check_attributes, check_trial, read_request
-from bench.search.trials import tried_again
+from bench.search.stored import UnsoundError, check_attributes, check_study_name, check_trial, read_request
+from bench.search.trials import RETRY_OF, tried_again
 from leaderboard.text import echoed, plain
 
 REQUEST, EXECUTION, TARGET, FINALS, SETTINGS = "request", "execution", "trials", "finals", "settings"
@@ -273,6 +273,7 @@ def _known_study(place: Place, storage: BaseStorage, item: FrozenStudy) -> Searc
     with place.translated():
         study = optuna.load_study(storage=storage, study_name=item.study_name)
         with _sound(place, item.study_name):
+            check_study_name(item.study_name)
             request = read_request(item.user_attrs[REQUEST])
         return _search(place, study, request)
 
@@ -368,6 +369,7 @@ def describe_trial(trial: FrozenTrial) -> dict[str, Any]:
         "seconds": told.get("seconds"),
         "error": told.get("error"),
         "pruned": told.get("pruned"),
+        "retry_of": told.get(RETRY_OF),
         "epochs": {str(step): value for step, value in sorted(trial.intermediate_values.items())},
     }
 

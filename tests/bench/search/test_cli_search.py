@@ -13,6 +13,7 @@ import optuna
 import psutil
 import pytest
 from cli_runs import environment
+from plugin_files import GLOBAL_LOSS, method_text, write_plugin
 from small_studies import SETTINGS, base_spec, request_of, study_of
 
 from bench.search import claims
@@ -223,6 +224,31 @@ def test_a_worker_killed_in_the_middle_changes_nothing_but_time(place, small_cac
         assert run.spec["split"] == "official"
         assert (study["role"], study["trials"], study["complete"], study["test_evaluations"]) == ("final", 3, 3, 1)
         assert run.spec["method_options"]["alpha"] == document["best"]["params"]["alpha"]
+
+
+DEADLY = """if self.smoothing > 0.5:
+            import os
+            os._exit(9)
+        """
+
+
+@pytest.mark.slow
+def test_a_trial_that_every_process_dies_of_fails_and_the_others_go_on(place, small_cache, tmp_path):
+    plugin = write_plugin(tmp_path / "deadly.py", method_text(forward=DEADLY + GLOBAL_LOSS))
+    words = "search --model ast --method mine --param smoothing --space smoothing=0.9,0.1 --sampler grid".split()
+    words += [*SMALL, "--epochs", "1", "--final-seeds", "none", "--format", "json", "--plugin", plugin, *place]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *map(str, words)],
+        env=environment(tmp_path / "results", small_cache),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    died, lived = json.loads(done.stdout)["trials"]
+    assert (died["state"], lived["state"]) == ("FAIL", "COMPLETE")
+    assert "3 workers were lost" in died["error"]
+    assert done.stderr.count("trial 0 (worker 1)") == 3
 
 
 @pytest.mark.slow

@@ -50,6 +50,8 @@ def test_declared_spaces_lie_within_the_limits_of_their_option(name, field):
     ("param", "override", "expected"),
     [
         ("lr", "lr=1e-5..1e-2:log", {"field": "lr", "low": 1e-5, "high": 1e-2, "log": True, "whole": False}),
+        ("lr", "lr= .5e-3 .. 1.e-2 :log", {"field": "lr", "low": 5e-4, "high": 1e-2, "log": True, "whole": False}),
+        ("epochs", "epochs=2..1e1", {"field": "epochs", "low": 2, "high": 10, "log": False, "whole": True}),
         ("epochs", "epochs=2..9", {"field": "epochs", "low": 2, "high": 9, "log": False, "whole": True}),
         ("batch", "batch=8, 16", {"field": "batch", "values": [8, 16]}),
         ("tau", "tau=0.1,0.1,0.2", {"field": "method.tau", "values": [0.1, 0.2]}),
@@ -89,6 +91,32 @@ def test_overrides_alone_say_what_is_searched():
         (["alpha"], ["alpha=-1..1"], False, "must be at least 0"),
         (["alpha"], ["alpha=0..1:log"], False, "must begin above 0"),
         (["alpha"], ["alpha=1..2:lin"], False, "can only be log"),
+        (["alpha"], ["alpha=1..2:log:log"], False, "can only be log"),
+        (["alpha"], ["alpha=1..2:"], False, "can only be log"),
+        (["lr"], ["lr=1e-5...1e-3"], False, "is no range"),
+        (["lr"], ["lr=1e-5....1e-3"], False, "is no range"),
+        (["lr"], ["lr=1e-5..1e-4..1e-3"], False, "is no range"),
+        (["lr"], ["lr=..1e-3"], False, "is no range"),
+        (["lr"], ["lr=1e-5.."], False, "is no range"),
+        (["lr"], ["lr=.."], False, "is no range"),
+        (["lr"], ["lr=1e-5.. .1e-3,2"], False, "must be a number"),
+        (["lr"], ["lr=1e-5.1e-3"], False, "must be a number"),
+        (["lr"], ["lr=1_0e-5..1e-3"], False, "must be a number"),
+        (["lr"], ["lr=1e-5..١"], False, "must be a number"),
+        (["lr"], ["lr=1e-5..inf"], False, "must be a number"),
+        (["lr"], ["lr=1e-5,Infinity"], False, "must be a number"),
+        (["lr"], ["lr=0x1,0x2"], False, "must be a number"),
+        (["lr"], ["lr=1e-5..1e999"], False, "must be a number"),
+        (["lr"], ["lr=0..1e-3"], False, "must be at least"),
+        (["batch"], ["batch=1_6,3_2"], False, "must be a number"),
+        (["batch"], ["batch=8,٣٢"], False, "must be a number"),
+        (["batch"], ["batch=8,1e20"], False, "64 bits"),
+        (["batch"], ["batch=8,99999999999999999999"], False, "64 bits"),
+        (["batch"], ["batch=0..8"], False, "must be at least 1"),
+        (["alpha"], ["alpha=1,1.0,1e0"], False, "names one value 3 times"),
+        (["target"], ["target=z,z"], False, "names one value 2 times"),
+        (["alpha"], ["alpha=" + ",".join(map(str, range(1, 1002)))], False, "1000 at most"),
+        (["alpha"], ["alpha=1,\x1b[2J" + "x" * 1000], False, "…"),
         (["alpha"], ["alpha=nan..2"], False, "finite"),
         (["batch"], ["batch=1.5..8"], False, "whole number"),
         (["target"], ["target=z..hz"], False, "is no number"),
@@ -106,6 +134,7 @@ def test_what_cannot_be_searched_is_refused(params, over, grid, said):
     with pytest.raises(SpecError) as caught:
         space(*params, over=over, grid=grid)
     assert said in caught.value.message
+    assert caught.value.message.isprintable()
 
 
 def test_a_grid_has_every_point_once():
