@@ -91,4 +91,5 @@ class SimulatedTestPart:
         level = np.array(truth.skill)[self.kind] + effect[:, self.patient, self.kind] - difficulty
         shift = truth.shift * rng.standard_normal((systems, seeds, 2))
         noise = truth.noise * rng.standard_normal((systems, seeds, cycles))
-        return (level[:, None] + shift[:, :, self.kind] + noise > 0).astype(np.int64)
+        right: NDArray[np.int64] = (level[:, None] + shift[:, :, self.kind] + noise > 0).astype(np.int64)
+        return right
