@@ -55,11 +55,9 @@ class SystemCounts:
 
     @property
     def has_interval(self) -> bool:
-        """Whether there are two patients to draw from, a normal and an abnormal cycle."""
-        if len(self.patients) < 2:
-            return False
-        cycles = self.counts[0].sum(axis=(0, 2))
-        return bool(cycles[0] and cycles[1:].any())
+        """Whether two patients have normal and two have abnormal cycles: each can then be left out in turn."""
+        cycles = self.by_patient[0].sum(axis=-1)
+        return int((cycles[:, 0] > 0).sum()) > 1 and int((cycles[:, 1:].sum(axis=-1) > 0).sum()) > 1
 
     @cached_property
     def by_patient(self) -> Counts:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from leaderboard.breakdown import (
@@ -16,21 +16,24 @@ from leaderboard.breakdown import (
     view_of,
 )
 from leaderboard.errors import ResultError
-from leaderboard.metrics import JUDGED
+from leaderboard.metrics import JUDGED, Judged
 from leaderboard.results import Rule
+from leaderboard.standing import BOARD_SPREAD
 from leaderboard.statistics import (
-    DRAWS,
-    BootstrapResult,
+    PAPER_SPREAD,
+    RATES,
     Estimate,
-    PairedResult,
-    cluster_bootstrap,
+    PairedEstimate,
+    SeedSpread,
+    SystemEstimate,
     paired_difference,
+    pooled_rates,
+    system_estimate,
     what_is_covered,
 )
 from leaderboard.store import BoardRun, Store
-from leaderboard.tables import SIMULATED, Row, Section, Table, name_differences, section_title
+from leaderboard.tables import OFFICIAL, SIMULATED, Row, Section, Table, name_differences, section_title
 
-RATES = ("sp", "se", "score")
 VIEWS = ("official", "patient-disjoint")
 SIDES = ("a", "b")
 
@@ -66,7 +69,6 @@ class Comparison:
         return {
             "protocol": self.protocol,
             "data": self.data,
-            "draws": DRAWS,
             **self.systems,
             "difference": self.differences,
             "tied": self.tied,
@@ -128,21 +130,49 @@ def compare(store: Store, a: Sequence[BoardRun], b: Sequence[BoardRun], protocol
     views = {side: _views(of_side, counts_of(store, of_side, protocol)) for side, of_side in runs.items()}
     whole = [views[side]["official"] for side in SIDES]
     _check_same_cycles(*whole)
-    differences = {view: _differences(*(views[side].get(view) for side in SIDES)) for view in VIEWS}
-    score = paired_difference(whole[0].by_patient, whole[1].by_patient).score
     data = section_title(a[0])
-    systems = {side: _system(of_side, views[side], protocol) for side, of_side in runs.items()}
+    pooled = seed_spreads([run for run in store.runs() if section_title(run) == data], protocol, data == OFFICIAL)
+    differences = {view: _differences(views["a"].get(view), views["b"].get(view), pooled) for view in VIEWS}
+    found = paired_difference(whole[0].by_patient, whole[1].by_patient, pooled=pooled["4class"])
+    systems = {side: _system(of_side, views[side], protocol, pooled) for side, of_side in runs.items()}
     name_differences(list(systems.values()))
     return Comparison(
         protocol=protocol,
         data=data,
         systems=systems,
         differences=differences,
-        tied=score.holds_zero,
-        sentence=sentence(score, *(_name(side, systems[side]) for side in SIDES)),
-        covers=what_is_covered(len(whole[0].patients), [len(a), len(b)]),
+        tied=found.score.holds_zero,
+        sentence=sentence(found, *(_name(side, systems[side]) for side in SIDES)),
+        covers=what_is_covered(len(whole[0].patients), [len(a), len(b)], pooled["4class"]),
         notes=_notes(data, differences),
     )
+
+
+def seed_spreads(runs: Sequence[BoardRun], protocol: Rule, official: bool) -> dict[Judged, SeedSpread | None]:
+    """The seed spread that a system of one seed is given, by judged: that of the others in its section.
+
+    Args:
+        runs: The runs of the section.
+        protocol: The selection rule of the numbers.
+        official: Whether they were judged on the official test part, for which the paper's spread stands in.
+    """
+    by_system: dict[str, list[BoardRun]] = {}
+    for run in runs:
+        if run.kind != "trial" and protocol in run.metrics:
+            by_system.setdefault(run.system, []).append(run)
+    found: dict[Judged, SeedSpread | None] = {
+        judged: pooled_rates(
+            (
+                [[run.metrics[protocol][judged][name] for name in RATES] for run in seeds]
+                for seeds in by_system.values()
+            ),
+            BOARD_SPREAD,
+        )
+        for judged in JUDGED
+    }
+    if official and found["4class"] is None:
+        found["4class"] = PAPER_SPREAD
+    return found
 
 
 def _check_comparable(a: Sequence[BoardRun], b: Sequence[BoardRun]) -> None:
@@ -176,19 +206,32 @@ def _notes(data: str, differences: dict[str, dict[str, Any] | None]) -> tuple[st
     return tuple(notes)
 
 
-def _differences(a: SystemCounts | None, b: SystemCounts | None) -> dict[str, Any] | None:
+def _differences(
+    a: SystemCounts | None, b: SystemCounts | None, pooled: Mapping[Judged, SeedSpread | None]
+) -> dict[str, Any] | None:
     if a is None or b is None:
         return None
-    found = {judged: paired_difference(a.by_patient, b.by_patient, judged=judged) for judged in JUDGED}
+    found = {
+        judged: paired_difference(a.by_patient, b.by_patient, judged=judged, pooled=pooled[judged]) for judged in JUDGED
+    }
     return {judged: {**_rates(result), "favours_a": result.favours_a} for judged, result in found.items()}
 
 
-def _rates(result: BootstrapResult | PairedResult) -> dict[str, Any]:
+def _rates(result: SystemEstimate | PairedEstimate) -> dict[str, Any]:
+    """Each rate with its interval; none where nothing varies over patients or seeds."""
     estimates: dict[str, Estimate] = {name: getattr(result, name) for name in RATES}
-    return {name: {"value": found.value, "ci95": [found.lo, found.hi]} for name, found in estimates.items()}
+    return {
+        name: {"value": found.value, "ci95": None if found.is_degenerate else [found.lo, found.hi]}
+        for name, found in estimates.items()
+    }
 
 
-def _system(runs: Sequence[BoardRun], views: dict[str, SystemCounts], protocol: str) -> Row:
+def _system(
+    runs: Sequence[BoardRun],
+    views: dict[str, SystemCounts],
+    protocol: str,
+    pooled: Mapping[Judged, SeedSpread | None],
+) -> Row:
     spec, gaps = runs[0].spec, [optimism(run) for run in runs]
     parts = breakdown(views["official"], both_sides_of(runs[0]))
     return {
@@ -201,19 +244,19 @@ def _system(runs: Sequence[BoardRun], views: dict[str, SystemCounts], protocol: 
         "scores": [run.metrics[protocol]["4class"]["score"] for run in runs],
         "optimism": mean_of_known(gaps),
         "optimisms": gaps,
-        "views": {view: _view(views[view]) if view in views else None for view in VIEWS},
+        "views": {view: _view(views[view], pooled) if view in views else None for view in VIEWS},
         "devices": parts["devices"],
         "classes": parts["classes"],
         "spec": {name: value for name, value in spec.items() if name != "seed"},
     }
 
 
-def _view(counts: SystemCounts) -> Row:
+def _view(counts: SystemCounts, pooled: Mapping[Judged, SeedSpread | None]) -> Row:
     """Cycles, patients, and by judged each rate with its deviation over seeds and its interval over patients."""
     plain = view_of(counts)
     found: Row = {"cycles": plain["cycles"], "patients": plain["patients"]}
     for judged in JUDGED:
-        rates = _rates(cluster_bootstrap(counts.by_patient, judged=judged))
+        rates = _rates(system_estimate(counts.by_patient, judged=judged, pooled=pooled[judged]))
         spread = plain if judged == "4class" else plain["two_class"]
         found[judged] = {name: {**rates[name], "std": spread[f"{name}_std"]} for name in RATES}
     return found
@@ -223,21 +266,35 @@ def _name(side: str, system: Row) -> str:
     return f"{side.upper()} ({system['name'] or system['model'] + ' + ' + system['method']})"
 
 
-def sentence(score: Estimate, a: str, b: str) -> str:
-    """The answer in plain words.
+def sentence(found: PairedEstimate, a: str, b: str) -> str:
+    """The answer in plain words; of the runs alone where nothing is known of other seeds.
 
     Args:
-        score: A's Score minus B's.
+        found: A minus B.
         a: How A is called.
         b: How B is called.
     """
+    score = found.score
+    if score.is_degenerate:
+        return (
+            f"{a} and {b} differ by {score.value:.2f} points of Score, for every patient alike: there is no interval."
+        )
+    ends = f"95 % interval {score.lo:.2f} to {score.hi:.2f} over patients" + " and seeds" * found.covers_seeds
+    of_runs = "" if found.covers_seeds else " This is said of these runs, not of the methods: other seeds may differ."
     if score.holds_zero:
-        ends = f"95 % interval {score.lo:.2f} to {score.hi:.2f} over resampled patients"
-        return f"The data do not tell {a} from {b}: the difference of {score.value:.2f} points ({ends}) may be none."
+        told = f"The data do not tell {a} from {b}: the difference of {score.value:.2f} points ({ends}) may be none."
+        return told + of_runs
     if score.value < 0:
-        return sentence(Estimate(-score.value, -score.hi, -score.lo, -score.draws), b, a)
-    ends = f"95 % interval {score.lo:.2f} to {score.hi:.2f} over resampled patients"
-    return f"{a} is better than {b} by {score.value:.2f} points of Score ({ends})."
+        return sentence(_turned(found), b, a)
+    return f"{a} is better than {b} by {score.value:.2f} points of Score ({ends}).{of_runs}"
+
+
+def _turned(found: PairedEstimate) -> PairedEstimate:
+    """B minus A."""
+    sp, se, score = (
+        replace(rate, value=-rate.value, lo=-rate.hi, hi=-rate.lo) for rate in (found.sp, found.se, found.score)
+    )
+    return replace(found, sp=sp, se=se, score=score, favours_a=1.0 - found.favours_a)
 
 
 def comparison_table(found: Comparison) -> Table:

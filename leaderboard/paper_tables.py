@@ -18,7 +18,7 @@ from leaderboard.metrics import Judged
 from leaderboard.published import PrintedRow, PrintedTable, RunAs
 from leaderboard.results import Rule
 from leaderboard.standing import Choices
-from leaderboard.statistics import Resamples, mean_hits, resample
+from leaderboard.statistics import PAPER_SPREAD, system_estimate
 from leaderboard.store import BoardScore, BoardSystem, Store
 from leaderboard.tables import SIMULATED
 
@@ -99,7 +99,7 @@ def paper_table(printed: PrintedTable, store: Store, protocol: Rule, expected: E
     shown = {candidate.system.system for candidate in chosen.values() if candidate}
     scores = store.scores(shown, (protocol, other)) if shown else []
     run_ids = sorted({score.run_id for score in scores if score.rule == protocol})
-    board = _Board(protocol, other, _by_system(scores), _Intervals(store.chosen(run_ids, protocol)))
+    board = _Board(protocol, other, _by_system(scores), store.chosen(run_ids, protocol))
     rows = [_row(printed, row, chosen[row.id], board) for row in printed.rows]
     title = f"{printed.title} ({printed.source})"
     return PaperTable(printed.name, protocol, other, title, printed.columns, rows, _notes(rows))
@@ -197,39 +197,31 @@ def _deviations(spec: Mapping[str, Any], recipe: Mapping[str, Any]) -> Iterator[
 # --- what a row says --------------------------------------------------------------------------------------------
 
 
-@dataclass(eq=False)
-class _Intervals:
-    """Intervals over patients from the predictions of the runs shown; the draws of a cycle set are made once."""
+def _interval(choices: Choices, run_ids: Sequence[str], judged: Judged, data: str) -> list[float] | None:
+    """The 95 % interval of the mean Score over some runs, over patients and seeds.
 
-    choices: Choices
-    drawn: dict[str, Resamples] = field(default_factory=dict)
-
-    def of(self, run_ids: Sequence[str], judged: Judged) -> list[float] | None:
-        """The 95 % interval of the mean Score over some runs.
-
-        None where their predictions are missing or differ in cycles, or there are no two patients to draw from.
-        """
-        found = [self.choices[run_id] for run_id in run_ids if run_id in self.choices]
-        if len(found) < len(run_ids) or len({cycles.hash for cycles, _ in found}) != 1:
-            return None
-        cycles = found[0][0]
-        counts = system_counts(cycles, [chosen for _, chosen in found])
-        if not counts.has_interval:
-            return None
-        if cycles.hash not in self.drawn:
-            self.drawn[cycles.hash] = resample(counts.by_patient)
-        score = self.drawn[cycles.hash].estimates(mean_hits(counts.by_patient, judged))[2]
-        return [score.lo, score.hi]
+    None where their predictions are missing or differ in cycles, too few patients are there, or nothing varies. A
+    single seed on the whole of ICBHI is given the paper's spread.
+    """
+    found = [choices[run_id] for run_id in run_ids if run_id in choices]
+    if len(found) < len(run_ids) or len({cycles.hash for cycles, _ in found}) != 1:
+        return None
+    counts = system_counts(found[0][0], [chosen for _, chosen in found])
+    if not counts.has_interval:
+        return None
+    pooled = PAPER_SPREAD if data == FULL and judged == "4class" else None
+    score = system_estimate(counts.by_patient, judged=judged, pooled=pooled).score
+    return None if score.is_degenerate else [score.lo, score.hi]
 
 
 @dataclass(frozen=True)
 class _Board:
-    """What the rows are filled from: the two rules, scores by system, rule and judged, and intervals."""
+    """What the rows are filled from: the two rules, scores by system, rule and judged, and what the runs chose."""
 
     protocol: Rule
     other: Rule
     scores: Mapping[tuple[str, str, str], Sequence[BoardScore]]
-    intervals: _Intervals
+    choices: Choices
 
 
 def _by_system(scores: Sequence[BoardScore]) -> dict[tuple[str, str, str], list[BoardScore]]:
@@ -272,7 +264,7 @@ def _reproduced(row: PrintedRow, chosen: _Candidate, board: _Board) -> Row:
         **_means("sp", [run.sp for run in runs]),
         **_means("se", [run.se for run in runs]),
         **_means("score", [run.score for run in runs]),
-        "ci95": board.intervals.of(run_ids, row.judged),
+        "ci95": _interval(board.choices, run_ids, row.judged, chosen.data),
         "run_ids": run_ids,
         "pretrain": chosen.system.pretrain,
         "other": {"protocol": board.other, **_means("score", [run.score for run in beside])} if beside else None,

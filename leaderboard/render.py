@@ -91,6 +91,19 @@ def _published(row: Row) -> list[str]:
     return [name, f"{row['architecture']}{start}"]
 
 
+def heading(section: Section) -> str:
+    """A section's title, and the smallest difference that its test part can show, where that is known."""
+    if section.floor is None:
+        return section.title
+    return f"{section.title} (five seeds show differences of {section.floor:.1f} points and more)"
+
+
+def ranks(row: Row) -> str:
+    """The ranks that the data leave open: ``2–7``, or one; nothing where a row is not ranked."""
+    best, worst = row["ranks"] or (row["rank"], row["rank"])
+    return "" if best is None else f"{best}" if best == worst else f"{best}–{worst}"
+
+
 def _mean(name: str, part: str | None = None) -> Callable[[Row], list[str]]:
     def lines(row: Row) -> list[str]:
         values = row[part] if part else row
@@ -105,7 +118,7 @@ def _one(name: str, form: Callable[[Any], str] = str) -> Callable[[Row], list[st
 
 
 def _score(row: Row) -> list[str]:
-    return _mean("score")(row) + _ends(row["ci95"])
+    return _mean("score")(row) + (["(–)"] if row["degenerate"] else _ends(row["ci95"]))
 
 
 def _ends(ends: Sequence[float] | None, sign: str = "") -> list[str]:
@@ -134,7 +147,7 @@ def _disjoint(row: Row) -> list[str]:
 
 COLUMNS: Mapping[str, Sequence[Column]] = {
     "systems": (
-        Column("#", lambda row: [str(row["rank"] or "")]),
+        Column("#", lambda row: [ranks(row)]),
         Column("system", system_lines, number=False, share=1, wrap=True),
         Column("seeds", _one("seeds", seeds)),
         Column("Sp", _mean("sp")),
@@ -233,7 +246,7 @@ def _caption(table: Table) -> str:
     if table.name == "comparison":
         return (
             f"Selection rule: {table.protocol}. Percent; mean ± sample standard deviation over seeds; in brackets: "
-            "95 % interval over resampled test patients, the same ones for A and B. "
+            "95 % interval over test patients, the same ones for A and B, and over seeds. "
             "Optimism: Score of best-test minus last."
         )
     if table.name == "parts":
@@ -241,9 +254,9 @@ def _caption(table: Table) -> str:
     return (
         f"Selection rule: {table.protocol}. Percent; mean ± sample standard deviation over seeds. "
         "Score = (Sp + Se)/2; 2-class (from 100 columns on): its Score where any abnormal class is a hit; "
-        "in brackets: 95 % interval of the mean Score over resampled test patients (not over seeds); "
+        "in brackets: 95 % interval of the mean Score over test patients and seeds; "
         "disjoint: Score without the patients that are trained on too; optimism: Score of best-test minus last. "
-        "Rows share a # where the interval of their paired difference from the first of them holds 0."
+        "#: the ranks that the data leave open, for all rows at once with 95 % probability."
     )
 
 
@@ -266,7 +279,7 @@ def _rich_section(section: Section, width: int) -> RenderableType:
     most = MOST_ROWS.get(section.kind, len(section.rows))
     shown = _shown(section, most)
     rows = [[_cells(column, row, gap if column.number else "\n") for column in columns] for row in shown]
-    title = section.title
+    title = heading(section)
     if len(section.rows) > most:
         title += f" (first {most} of {len(section.rows)}; all with --format csv or json)"
     return grid(title, columns, rows)
@@ -284,7 +297,7 @@ def _markdown(table: Table) -> str:
     lines: list[str] = [] if table.sections else ["The board is empty.", ""]
     for section in table.sections:
         columns = _columns(section)
-        lines += markdown_grid(section.title, columns, _lines(section, columns))
+        lines += markdown_grid(heading(section), columns, _lines(section, columns))
     return "\n".join([*lines, _caption(table), *map(escaped, table.notes)]) + "\n"
 
 
@@ -293,7 +306,7 @@ def _latex(table: Table) -> str:
     for section in table.sections:
         columns = _columns(section)
         rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
-        parts.append(latex.table(section.title, columns, [latex.Block("", rows)], [_caption(table), *table.notes]))
+        parts.append(latex.table(heading(section), columns, [latex.Block("", rows)], [_caption(table), *table.notes]))
     return "\n".join(parts)
 
 
@@ -304,7 +317,7 @@ def _html(table: Table) -> str:
     for section in table.sections:
         columns = _columns(section)
         rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
-        tables.append(HtmlTable(section.title, columns, [latex.Block("", rows)]))
+        tables.append(HtmlTable(heading(section), columns, [latex.Block("", rows)]))
     empty = [] if table.sections else ["The board is empty."]
     return tables_page(f"LungBench: {table.name}", tables, _caption(table), [*empty, *table.notes])
 

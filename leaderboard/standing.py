@@ -1,4 +1,4 @@
-"""Where rows of the board stand: places by Score, intervals over patients, tie groups, and the parts of each Score.
+"""Where rows of the board stand: places by Score, intervals, ranks that the data leave open, the parts of each Score.
 
 Intervals need the predictions of every run of a row, so that a board of thousands of runs has them for its first rows
 alone (:data:`MOST_ROWS`, :data:`MOST_RUNS`); a note says for how many.
@@ -7,7 +7,7 @@ alone (:data:`MOST_ROWS`, :data:`MOST_RUNS`); a note says for how many.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from leaderboard.breakdown import CountingPlan, SystemCounts, both_sides_of, breakdown
 from leaderboard.metrics import Judged
 from leaderboard.predictions import CycleSet
-from leaderboard.statistics import Floats, groups_of_draws, interval, mean_hits, resample
+from leaderboard.rank_intervals import rank_intervals, resolution_floor
+from leaderboard.statistics import PAPER_SPREAD, Judgement, estimate_of, pooled_spread, what_is_covered
 from leaderboard.store import BoardRun, Store
 
 Row = dict[str, Any]
@@ -27,9 +28,15 @@ MOST_ROWS = 100
 MOST_RUNS = 500
 """Rows, and runs behind them, that intervals are computed for: a third of a second."""
 
-EMPTY: Mapping[str, Any] = dict.fromkeys(
-    ("rank", "place", "tie_group", "ci95", "patient_disjoint", "devices", "classes")
-)
+BOARD_SPREAD = "the rows of several seeds"
+"""Whose seed spread a row of one seed is given, where the board has such rows."""
+
+PLACES = ("rank", "ranks", "place", "ci95", "degenerate", "covers_seeds")
+"""Fields of a row that say where it stands: ``rank`` and ``ranks`` are the best, and the best and the worst rank that
+the data leave open; ``degenerate`` says that nothing varies, so that there is no interval; ``covers_seeds`` whether the
+interval is of the method (other seeds) or of the run alone."""
+
+EMPTY: Mapping[str, Any] = dict.fromkeys((*PLACES, "patient_disjoint", "devices", "classes"))
 """The fields of a row that this module fills."""
 
 
@@ -40,28 +47,43 @@ def give_places(rows: Sequence[Row]) -> None:
         row["place"] = row["rank"] = first.setdefault(row["score"], number)
 
 
-def add_statistics(store: Store, runs: Sequence[BoardRun], rows: Sequence[Row], rule: str) -> list[str]:
-    """Fill in intervals, tie groups and parts, as far as the limits allow.
+def add_statistics(
+    store: Store, runs: Sequence[BoardRun], sections: Sequence[Sequence[Row]], rule: str
+) -> tuple[list[Uncertainty], list[str]]:
+    """Fill in intervals, ranks and parts, as far as the limits allow.
 
     Args:
         store: The board, for the predictions.
         runs: At least the runs of the rows.
-        rows: Rows of systems, section by section, those that are ranked first and by Score.
+        sections: Rows of systems of each section, those that are ranked first and by Score.
         rule: The selection rule of their numbers.
 
     Returns:
-        Notes on rows that were left without.
+        What was found of each section beside its rows' fields, and notes on rows that were left without.
     """
+    rows = [row for section in sections for row in section]
     able = within_limits(rows, MOST_ROWS, MOST_RUNS)
     by_id = {run.run_id: run for run in runs}
-    counted = [(row, counts) for row, counts in zip(able, read_counts(store, able, rule), strict=True) if counts]
-    for row, counts in counted:
-        parts = breakdown(counts, both_sides_of(by_id[row["run_ids"][0]]))
-        row.update(
-            patient_disjoint=parts["views"]["patient-disjoint"], devices=parts["devices"], classes=parts["classes"]
-        )
-    lone = add_intervals([row for row, _ in counted], [counts for _, counts in counted])
-    return list(missing_notes(len(rows), len(able), len(able) - len(counted), lone))
+    counts = {row["run_ids"][0]: counted for row, counted in zip(able, read_counts(store, able, rule), strict=True)}
+    known = {run_id: counted for run_id, counted in counts.items() if counted is not None}
+    for row in able:
+        run_id = row["run_ids"][0]
+        if run_id in known:
+            parts = breakdown(known[run_id], both_sides_of(by_id[run_id]))
+            row.update(
+                patient_disjoint=parts["views"]["patient-disjoint"], devices=parts["devices"], classes=parts["classes"]
+            )
+    found = []
+    for section in sections:
+        counted = [row for row in section if row["run_ids"][0] in known]
+        found.append(add_intervals(counted, [known[row["run_ids"][0]] for row in counted]))
+    lone = sum(one.lone for one in found)
+    return found, [*covered_notes(found), *missing_notes(len(rows), len(able), len(able) - len(known), lone)]
+
+
+def covered_notes(found: Sequence[Uncertainty]) -> list[str]:
+    """What the intervals of the first section that has some cover."""
+    return [one.covered for one in found if one.covered][:1]
 
 
 def read_counts(store: Store, rows: Sequence[Row], rule: str) -> list[SystemCounts | None]:
@@ -83,16 +105,16 @@ def _count(row: Row, choices: Choices, plans: dict[str, CountingPlan]) -> System
 
 
 def missing_notes(rows: int, able: int, without: int, lone: int) -> Iterator[str]:
-    """Say how many of some rows have no interval: beyond the limits, without predictions, of a single patient."""
+    """Say how many of some rows have no interval: beyond the limits, without predictions, of too few patients."""
     if able < rows:
         yield (
-            f"Intervals, ties, patient-disjoint Scores, devices and classes: of the first {able} of {rows} systems; "
+            f"Intervals, ranks, patient-disjoint Scores, devices and classes: of the first {able} of {rows} systems; "
             "`bench board compare A B` gives them for any two."
         )
     if without:
         yield f"Systems without an interval (their stored predictions are missing or differ in cycles): {without}."
     if lone:
-        yield f"Systems without an interval (judged on one patient alone): {lone}."
+        yield f"Systems without an interval (fewer than two patients with normal or with abnormal cycles): {lone}."
 
 
 def within_limits(rows: Sequence[Row], most_rows: int, most_runs: int) -> list[Row]:
@@ -107,43 +129,58 @@ def within_limits(rows: Sequence[Row], most_rows: int, most_runs: int) -> list[R
     return taken
 
 
-def add_intervals(rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Judged = "4class") -> int:
-    """Add intervals, and tie groups to the ranked rows; rows on the same cycles are compared within the same draws.
+@dataclass(frozen=True)
+class Uncertainty:
+    """What was found beside the fields of the rows.
+
+    Attributes:
+        lone: Rows without an interval, because too few patients have normal or abnormal cycles.
+        floor: The smallest difference of Score that the ranked rows' test part can show at five seeds, points; None
+            where that is not known.
+        covered: What the intervals cover, in plain sentences; None without any.
+    """
+
+    lone: int = 0
+    floor: float | None = None
+    covered: str | None = None
+
+
+def add_intervals(rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Judged = "4class") -> Uncertainty:
+    """Add intervals, and intervals of ranks to the ranked rows; rows on the same patients are compared as pairs.
 
     Args:
-        rows: Rows of systems; those that are ranked have their places and are sorted by them.
+        rows: Rows of systems; those that are ranked have their places.
         counts: Those of each row.
         judged: Which sensitivity.
-
-    Returns:
-        How many of them have no interval because there are no two patients to draw from.
     """
     same: dict[tuple[str, Groups], list[int]] = {}
     for number, counted in enumerate(counts):
         same.setdefault((counted.cycles.hash, counted.groups), []).append(number)
-    return sum(
+    found = [
         _add_within([rows[number] for number in numbers], [counts[number] for number in numbers], judged)
         for numbers in same.values()
-    )
+    ]
+    told = next((one for one in found if one.covered), Uncertainty())
+    return Uncertainty(sum(one.lone for one in found), told.floor, told.covered)
 
 
-def _add_within(rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Judged) -> int:
+def _add_within(rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Judged) -> Uncertainty:
     """As :func:`add_intervals`, for rows on the same cycles."""
     if not counts[0].has_interval:
-        return len(rows)
-    correct = np.stack([mean_hits(counted.by_patient, judged) for counted in counts])
-    draws = resample(counts[0].by_patient).rates(correct)[2]
-    for row, ends in zip(rows, interval(draws), strict=True):
-        row["ci95"] = ends.tolist()
+        return Uncertainty(lone=len(rows))
+    systems = [Judgement.of(counted.by_patient, judged) for counted in counts]
     ranked = [number for number, row in enumerate(rows) if row["rank"] is not None]
-    if ranked:
-        _add_ties([rows[number] for number in ranked], draws[ranked])
-    return 0
-
-
-def _add_ties(rows: Sequence[Row], draws: Floats) -> None:
-    """Number the tie groups; the rows of one share the rank of its first."""
-    for group, members in groupby(zip(groups_of_draws(draws), rows, strict=True), key=lambda pair: pair[0]):
-        tied = [row for _, row in members]
-        for row in tied:
-            row["tie_group"], row["rank"] = group, tied[0]["place"]
+    pooled = pooled_spread(systems, BOARD_SPREAD)
+    if pooled is None and ranked and judged == "4class":
+        pooled = PAPER_SPREAD
+    for row, system in zip(rows, systems, strict=True):
+        found = estimate_of(system, pooled)
+        row["ci95"] = None if found.score.is_degenerate else [found.score.lo, found.score.hi]
+        row["degenerate"] = found.score.is_degenerate
+        row["covers_seeds"] = found.covers_seeds
+    standing = [systems[number] for number in ranked]
+    for number, (best, worst) in zip(ranked, rank_intervals(standing, pooled), strict=True):
+        rows[number]["rank"], rows[number]["ranks"] = best, [best, worst]
+    seeds = [len(system.by_seed) for system in (standing or systems)]
+    covered = what_is_covered(len(systems[0].normal), seeds, pooled)
+    return Uncertainty(0, resolution_floor(standing, pooled), covered)

@@ -2,8 +2,8 @@
 
 A row is a *system*: the runs whose specs differ in nothing but the seed. Its numbers are means over those runs under
 one selection rule; each seed is listed, and ± is the sample standard deviation (none for a single seed). Ranks are
-given by the mean 4-class Score within one rule, to finished runs on the whole of ICBHI 2017 alone, and shared by the
-rows of a tie group (leaderboard.statistics); runs on a part of it, on simulated data, and failed ones stand in sections
+given by the mean 4-class Score within one rule, to finished runs on the whole of ICBHI 2017 alone, as far as the data
+tell rows apart (leaderboard.rank_intervals); runs on a part of it, on simulated data, and failed ones stand in sections
 of their own. The trials of a search make no row: they choose hyper-parameters, mostly on held-out training patients.
 The runs that end a search do, with what it cost in a note.
 """
@@ -11,7 +11,7 @@ The runs that end a search do, with what it cost in a note.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from leaderboard.breakdown import ALL_NORMAL, mean_of_known, optimism
@@ -37,6 +37,7 @@ class Section:
         rows: Plain values by name.
         ranked: Whether the rows carry ranks.
         reference: A row to compare with that no run stands behind; not among ``rows``.
+        floor: The smallest difference of Score that its test part can show between two methods at five seeds, points.
     """
 
     title: str
@@ -44,6 +45,7 @@ class Section:
     rows: Sequence[Row]
     ranked: bool = False
     reference: Row | None = None
+    floor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,13 @@ class Table:
             "table": self.name,
             "protocol": self.protocol,
             "sections": [
-                {"title": s.title, "ranked": s.ranked, "rows": list(s.rows), "reference": s.reference}
+                {
+                    "title": s.title,
+                    "ranked": s.ranked,
+                    "rows": list(s.rows),
+                    "reference": s.reference,
+                    "resolution_floor": s.floor,
+                }
                 for s in self.sections
             ],
             "notes": list(self.notes),
@@ -86,7 +94,8 @@ def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = T
     """
     runs = store.runs()
     sections = system_sections(runs, protocol)
-    notes = add_statistics(store, runs, [row for section in sections for row in section.rows], protocol)
+    found, notes = add_statistics(store, runs, [section.rows for section in sections], protocol)
+    sections = [replace(section, floor=one.floor) for section, one in zip(sections, found, strict=True)]
     broken = failed_rows(runs)
     if failed and broken:
         sections.append(Section(FAILED, "failed", broken))

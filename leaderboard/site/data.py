@@ -1,21 +1,30 @@
 """What the page shows, as plain values: every system under every rule, on every part, judged in every way.
 
 A *lens* is one choice of the page's switches: selection rule, part of the test cycles, and which sensitivity. Every
-number, place, interval and tie group of a lens comes from the same functions as those of the other reports
+number, place, interval and rank of a lens comes from the same functions as those of the other reports
 (:mod:`leaderboard.tables`, :mod:`leaderboard.standing`, :mod:`leaderboard.breakdown`), so that the page never says
 anything else; its script formats, sorts and filters, and computes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
 from leaderboard.breakdown import ALL_NORMAL, SystemCounts, both_sides_of, breakdown
 from leaderboard.metrics import JUDGED, Judged, metrics_of
 from leaderboard.results import RULES, Rule
-from leaderboard.standing import add_intervals, give_places, missing_notes, read_counts, within_limits
+from leaderboard.standing import (
+    PLACES,
+    Uncertainty,
+    add_intervals,
+    covered_notes,
+    give_places,
+    missing_notes,
+    read_counts,
+    within_limits,
+)
 from leaderboard.store import BoardRun, RunRecord, Store, collector_paused
 from leaderboard.tables import SIMULATED, Section, board_notes, failed_rows, name_differences, system_sections
 
@@ -50,7 +59,7 @@ class System:
         section: The section that they are compared in.
         row: Who they are: a row of the board, with ``differs`` told over all selection rules.
         rules: By rule with numbers: seeds, runs, chosen epochs, optimism.
-        lenses: By lens with numbers: rates with deviation, place, rank, tie group, interval, devices, classes,
+        lenses: By lens with numbers: rates with deviation, place, ranks, interval, devices, classes,
             confusion, and the rates of each seed.
     """
 
@@ -151,22 +160,24 @@ class _Judged:
 
 def _add_lenses(
     store: Store, sections: Sequence[Section], systems: Mapping[str, System], runs: Mapping[str, BoardRun], rule: Rule
-) -> Iterator[str]:
+) -> list[str]:
     """Add the lenses of one rule to its systems; gives notes on those that were left without an interval."""
     rows = [row for section in sections for row in section.rows]
     able = within_limits(rows, MOST_SYSTEMS, MOST_RUNS)
     counts = dict(zip((row["run_ids"][0] for row in able), read_counts(store, able, rule), strict=True))
-    lone = 0
+    shown: list[Uncertainty] = []
     for section in sections:
         judged = [_judged(row, systems, runs, counts.get(row["run_ids"][0])) for row in section.rows]
         for item in judged:
             item.system.rules[rule] = _rule_facts(item.row)
         for part in PARTS:
             for which in JUDGED:
-                without = _add_lens(judged, Lens(rule, part, which), section.ranked)
-                lone += without if (part, which) == (PARTS[0], JUDGED[0]) else 0
+                found = _add_lens(judged, Lens(rule, part, which), section.ranked)
+                if (part, which) == (PARTS[0], JUDGED[0]):
+                    shown.append(found)
     known = sum(counted is not None for counted in counts.values())
-    return missing_notes(len(rows), len(able), len(able) - known, lone)
+    lone = sum(found.lone for found in shown)
+    return [*covered_notes(shown), *missing_notes(len(rows), len(able), len(able) - known, lone)]
 
 
 def _judged(
@@ -188,8 +199,8 @@ def _rule_facts(row: Row) -> Row:
     return {name: row[name] for name in names}
 
 
-def _add_lens(judged: Sequence[_Judged], lens: Lens, ranked: bool) -> int:
-    """Add one lens to the systems of a section; gives how many have no interval for want of a second patient."""
+def _add_lens(judged: Sequence[_Judged], lens: Lens, ranked: bool) -> Uncertainty:
+    """Add one lens to the systems of a section; gives what was found beside the numbers."""
     known = [(item, values) for item in judged if (values := _values(item, lens)) is not None]
     known.sort(key=lambda pair: -pair[1]["score"])
     rows = [values for _, values in known]
@@ -224,7 +235,7 @@ def _values(item: _Judged, lens: Lens) -> Row | None:
 
 
 def _place() -> Row:
-    return dict.fromkeys(("rank", "place", "tie_group", "ci95"))
+    return dict.fromkeys(PLACES)
 
 
 def _rates(view: Row, judged: Judged) -> Row:

@@ -13,7 +13,7 @@ from leaderboard.site.data import RATES, Board, Lens, Row, System
 FOLDER = "data"
 
 TABLES: Mapping[str, str] = {
-    "board.csv": "every row under every rule, part and sensitivity, with places, tie groups and intervals",
+    "board.csv": "every row under every rule, part and sensitivity, with places, ranks and intervals",
     "seeds.csv": "Sp, Se and Score of every seed",
     "confusion.csv": "confusion matrices, cycles summed over seeds",
     "classes.csv": "recall of each class",
@@ -88,7 +88,7 @@ def _board(board: Board) -> Iterator[Row]:
             **first,
             **{name: system.row[name] for name in ("model", "method", "pretrain", "kind", "partial")},
             "ranked": board.sections[system.section],
-            **{name: values[name] for name in ("rank", "place", "tie_group")},
+            **{name: values[name] for name in ("rank", "ranks", "place")},
             **numbers,
             "score_ci95_lo": lo,
             "score_ci95_hi": hi,

@@ -16,7 +16,7 @@ from leaderboard.store import BoardRun
 from leaderboard.tables import SIMULATED, flat
 from leaderboard.text import plain
 
-COLUMNS = ("rank", "tie_group", "cycles", "patients")
+COLUMNS = ("rank", "ranks", "cycles", "patients")
 NUMBERS = ("sp", "sp_std", "se", "se_std", "score", "score_std")
 
 

@@ -6,8 +6,9 @@ import pytest
 from board_runs import cycle_set, write_run
 
 from leaderboard.breakdown import counts_of
+from leaderboard.comparison import seed_spreads
 from leaderboard.predictions import CycleSet
-from leaderboard.statistics import cluster_bootstrap, paired_difference
+from leaderboard.statistics import paired_difference, system_estimate
 from leaderboard.store import Store
 
 
@@ -55,14 +56,16 @@ def test_the_numbers_are_those_of_the_stored_predictions(home, compared, rule):
     store = Store.open(home)
     found = compared("ast/patchmix-cl", "ast/ce", "--protocol", rule)
     counts = [counts_of(store, runs(home, method), rule).by_patient for method in ("patchmix-cl", "ce")]
+    official = [run for run in store.runs() if run.spec["dataset"] == "icbhi" and not run.partial]
+    spreads = seed_spreads(official, rule, official=True)
     for judged in ("4class", "2class"):
-        difference = paired_difference(*counts, judged=judged)
+        difference = paired_difference(*counts, judged=judged, pooled=spreads[judged])
         for name in ("sp", "se", "score"):
             told = found["difference"]["official"][judged][name]
             wanted = getattr(difference, name)
             assert (told["value"], *told["ci95"]) == pytest.approx((wanted.value, wanted.lo, wanted.hi))
             for side, system in zip("ab", counts, strict=True):
-                alone = getattr(cluster_bootstrap(system, judged=judged), name)
+                alone = getattr(system_estimate(system, judged=judged, pooled=spreads[judged]), name)
                 told = found[side]["views"]["official"][judged][name]
                 assert (told["value"], *told["ci95"]) == pytest.approx((alone.value, alone.lo, alone.hi))
         assert found["difference"]["official"][judged]["favours_a"] == difference.favours_a
@@ -80,7 +83,7 @@ def test_a_clear_difference_is_put_in_a_sentence_whatever_the_order(compared):
     assert score["ci95"][0] > 0
     assert not found["tied"]
     lo, hi = score["ci95"]
-    size = f"by {score['value']:.2f} points of Score (95 % interval {lo:.2f} to {hi:.2f} over resampled patients)."
+    size = f"by {score['value']:.2f} points of Score (95 % interval {lo:.2f} to {hi:.2f} over patients and seeds)."
     assert found["sentence"] == f"A (ast + patchmix-cl) is better than B (ast + ce) {size}"
     assert turned["sentence"] == f"B (ast + patchmix-cl) is better than A (ast + ce) {size}"
 
@@ -92,7 +95,7 @@ def test_what_the_data_do_not_tell_apart_is_said_too(home, compared):
     assert found["sentence"].startswith("The data do not tell A (ast + scl) from B (ast + scl)")
     assert found["a"]["differs"] != found["b"]["differs"]
     assert found["b" if found["b"]["differs"]["lr"] == 1.0 else "a"]["optimism"] is None
-    assert "one seed says nothing" in found["covers"]
+    assert "a single seed is given the spread of the rows of several seeds" in found["covers"]
 
 
 @pytest.mark.parametrize("columns", [80, 100, 160])
@@ -101,7 +104,7 @@ def test_the_terminal_shows_both_systems_and_the_difference(home, bench, monkeyp
     text = bench("board", "compare", "ast/patchmix-cl", "ast/ce", "--home", home).out
     assert max(map(len, text.splitlines())) <= columns
     words = ["A − B", "ast + patchmix-cl", "patient-disjoint", "Meditron (60 cycles, 4 patients)", "wheeze (12 cycles)"]
-    words += ["Selection rule: last.", "is better than", "4 test patients", "1:"]
+    words += ["Selection rule: last.", "is better than", "test patients than these 4", "1:"]
     assert [word for word in words if word not in " ".join(text.split())] == []
 
 

@@ -12,7 +12,7 @@ from leaderboard.breakdown import counts_of
 from leaderboard.paper_tables import paper_table
 from leaderboard.published import TABLES, printed_table
 from leaderboard.schema import PredictionRow
-from leaderboard.statistics import cluster_bootstrap
+from leaderboard.statistics import system_estimate
 from leaderboard.store import Store
 from leaderboard.tables import leaderboard_table
 
@@ -104,7 +104,7 @@ def test_intervals_are_those_of_the_leaderboard(tmp_path, rule):
     (system,) = (row for row in leaderboard_table(store, rule).sections[0].rows if row["run_ids"] == strict["run_ids"])
     assert strict["ci95"] == pytest.approx(system["ci95"], abs=1e-9)
     runs = [run for run in store.runs() if run.run_id in strict["run_ids"]]
-    found = cluster_bootstrap(counts_of(store, runs, rule).by_patient, judged="2class").score
+    found = system_estimate(counts_of(store, runs, rule).by_patient, judged="2class").score
     assert binary["ci95"] == pytest.approx([found.lo, found.hi], abs=1e-9)
     assert binary["ci95"] != strict["ci95"]
     for shown in (strict, binary):

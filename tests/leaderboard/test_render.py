@@ -9,7 +9,7 @@ from board_runs import document, spec, write_run
 
 from leaderboard.errors import ResultError
 from leaderboard.forms import seeds
-from leaderboard.render import FORMATS, render, run_table
+from leaderboard.render import FORMATS, heading, render, run_table
 from leaderboard.store import Store
 from leaderboard.tables import Section, Table, leaderboard_table, runs_table
 from leaderboard.text import plain
@@ -84,7 +84,7 @@ def test_markdown_has_a_table_for_each_section(store):
     table = leaderboard_table(store)
     text = render(table, "markdown")
     for section in table.sections:
-        assert f"## {section.title}\n" in text
+        assert f"## {heading(section)}\n" in text
     bars = [line for line in text.splitlines() if line.startswith("|")]
     references = sum(section.reference is not None for section in table.sections)
     assert references == 1
@@ -145,7 +145,7 @@ def test_latex_has_a_tabular_for_each_section(store):
     text = render(table, "latex")
     assert text.count("\\begin{tabular}") == text.count("\\end{tabular}") == len(table.sections)
     for section in table.sections:
-        assert f"\\caption{{{section.title}}}" in text
+        assert f"\\caption{{{heading(section)}}}" in text
     lines = [line for line in text.splitlines() if line.endswith(" \\\\")]
     references = sum(section.reference is not None for section in table.sections)
     assert references == 1
@@ -160,7 +160,7 @@ def test_html_has_a_table_for_each_section(store, name):
     text = render(table, "html")
     assert text.count("<table") == len(table.sections)
     for section in table.sections:
-        assert f"<h2>{section.title}</h2>" in text
+        assert f"<h2>{heading(section)}</h2>" in text
     assert "<script" not in text
     rows = sum(len(section.rows) + (section.reference is not None) for section in table.sections)
     assert text.count("<tr>") == rows + len(table.sections)

@@ -12,13 +12,15 @@ from site_boards import NASTY, PARTIAL, make_board
 from leaderboard.breakdown import counts_of
 from leaderboard.errors import StoreError
 from leaderboard.html import resource
+from leaderboard.rank_intervals import rank_intervals
 from leaderboard.results import RULES
 from leaderboard.site import data, write_site
 from leaderboard.site.data import Lens, read_board
 from leaderboard.site.downloads import TABLES, command, run_file
 from leaderboard.site.pages import OWN, VENDOR
 from leaderboard.site.values import inline_json, page_values
-from leaderboard.statistics import cluster_bootstrap, paired_difference
+from leaderboard.standing import BOARD_SPREAD
+from leaderboard.statistics import PAPER_SPREAD, Judgement, estimate_of, pooled_spread
 from leaderboard.store import Store
 from leaderboard.tables import FAILED, OFFICIAL, SIMULATED, leaderboard_table
 
@@ -61,7 +63,7 @@ def test_the_page_says_what_the_other_reports_say(store, board, rule):
         official = system.lenses[Lens(rule, "official", "4class")]
         for name in ("sp", "sp_std", "se", "se_std", "score", "score_std", "ci95", "cycles"):
             assert official[name] == pytest.approx(row[name], abs=1e-9), name
-        for name in ("rank", "place", "tie_group"):
+        for name in ("rank", "ranks", "place", "covers_seeds"):
             assert official[name] == row[name]
         binary = system.lenses[Lens(rule, "official", "2class")]
         assert binary["score"] == pytest.approx(row["two_class"]["score"], abs=1e-9)
@@ -82,7 +84,7 @@ def _titles(table):
 
 @pytest.mark.parametrize("part", data.PARTS)
 @pytest.mark.parametrize("judged", ["4class", "2class"])
-def test_intervals_and_ties_of_every_lens_are_those_of_its_cycles(store, board, part, judged):
+def test_intervals_and_ranks_of_every_lens_are_those_of_its_cycles(store, board, part, judged):
     runs = {run.run_id: run for run in store.runs()}
     systems = lensed(board, OFFICIAL, Lens("last", part, judged))
     assert len(systems) == 6
@@ -90,16 +92,18 @@ def test_intervals_and_ties_of_every_lens_are_those_of_its_cycles(store, board, 
     for system in systems:
         found = counts_of(store, [runs[run_id] for run_id in system.rules["last"]["run_ids"]], "last")
         counts.append((found.without({"156", "218"}) if part != "official" else found).by_patient)
-    leader = 0
+    judgements = [Judgement.of(of_system, judged) for of_system in counts]
+    pooled = pooled_spread(judgements, BOARD_SPREAD)
+    assert pooled != PAPER_SPREAD, "the board has systems of several seeds"
+    ranks = rank_intervals(judgements, pooled)
     for number, system in enumerate(systems):
         values = system.lenses[Lens("last", part, judged)]
-        score = cluster_bootstrap(counts[number], judged=judged).score
+        score = estimate_of(judgements[number], pooled).score
         assert values["score"] == pytest.approx(score.value, abs=1e-9)
         assert values["ci95"] == pytest.approx([score.lo, score.hi], abs=1e-9)
         assert values["place"] == number + 1
-        if number and not paired_difference(counts[leader], counts[number], judged=judged).score.holds_zero:
-            leader = number
-        assert values["rank"] == leader + 1
+        assert values["ranks"] == list(ranks[number])
+        assert values["rank"] == ranks[number][0]
         assert sum(rates["score"] for rates in values["by_seed"]) / len(values["by_seed"]) == pytest.approx(score.value)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 
+import board_runs
 import numpy as np
 import pytest
 from board_runs import cycle_set, write_run
@@ -9,7 +10,8 @@ from board_runs import cycle_set, write_run
 from leaderboard import standing
 from leaderboard.breakdown import counts_of
 from leaderboard.predictions import CycleSet
-from leaderboard.statistics import cluster_bootstrap, paired_difference
+from leaderboard.render import render
+from leaderboard.statistics import PAPER_SPREAD, paired_difference, system_estimate
 from leaderboard.store import Store
 from leaderboard.tables import leaderboard_table
 
@@ -44,7 +46,7 @@ def test_a_rows_interval_is_that_of_its_runs_under_the_rule(store, rule):
     runs = {run.run_id: run for run in store.runs()}
     for row in leaderboard_table(store, rule).sections[0].rows:
         counts = counts_of(store, [runs[run_id] for run_id in row["run_ids"]], rule)
-        score = cluster_bootstrap(counts.by_patient).score
+        score = system_estimate(counts.by_patient).score
         assert row["ci95"] == pytest.approx([score.lo, score.hi], abs=1e-9)
         assert row["score"] == pytest.approx(score.value, abs=1e-9)
         assert row["patient_disjoint"]["score"] == pytest.approx(row["score"], abs=1e-9)  # nobody is on both sides here
@@ -56,7 +58,7 @@ def test_rows_that_the_data_do_not_tell_apart_share_a_rank(store):
     rows = leaderboard_table(store).sections[0].rows
     assert [row["place"] for row in rows] == [1, 2, 3, 4]
     assert [row["rank"] for row in rows] == [1, 1, 1, 4]
-    assert [row["tie_group"] for row in rows] == [1, 1, 1, 2]
+    assert [row["ranks"] for row in rows] == [[1, 3]] * 3 + [[4, 4]]
     runs = {run.run_id: run for run in store.runs()}
     counts = [counts_of(store, [runs[run_id] for run_id in row["run_ids"]], "last").by_patient for row in rows]
     assert [paired_difference(counts[0], other).score.holds_zero for other in counts] == [True, True, True, False]
@@ -67,7 +69,7 @@ def test_rows_of_other_sections_have_intervals_but_no_rank(tmp_path):
     for section in rows.sections:
         row = section.rows[0]
         assert row["ci95"][0] < row["score"] < row["ci95"][1]
-        assert (row["rank"], row["place"], row["tie_group"]) == (None, None, None)
+        assert (row["rank"], row["ranks"], row["place"]) == (None, None, None)
         assert row["patient_disjoint"] is None
 
 
@@ -95,7 +97,48 @@ def test_a_row_without_predictions_is_named(tmp_path):
     connection.close()
     table = leaderboard_table(store)
     assert {row["method"]: row["ci95"] is None for row in table.sections[0].rows} == {"patchmix-cl": False, "ce": True}
-    assert table.notes == ["Systems without an interval (their stored predictions are missing or differ in cycles): 1."]
+    assert (
+        table.notes[-1] == "Systems without an interval (their stored predictions are missing or differ in cycles): 1."
+    )
+
+
+def test_a_section_says_what_its_test_part_can_show(store):
+    table = leaderboard_table(store)
+    section = table.sections[0]
+    assert 0.5 < section.floor < 10.0
+    assert table.to_json()["sections"][0]["resolution_floor"] == section.floor
+    heading = f"ICBHI 2017, official split (five seeds show differences of {section.floor:.1f} points and more)"
+    assert heading in " ".join(render(table, width=140).split())
+
+
+def test_a_row_of_one_seed_says_whose_spread_it_was_given(tmp_path, store):
+    alone = board(tmp_path, {"method": "a", "cycles": many_patients()})
+    row, notes = leaderboard_table(alone).sections[0].rows[0], leaderboard_table(alone).notes
+    assert row["covers_seeds"]
+    assert "a single seed is given the spread of the paper's own rows" in notes[-1]
+    counts = counts_of(alone, alone.runs(), "last").by_patient
+    score = system_estimate(counts, pooled=PAPER_SPREAD).score
+    assert row["ci95"] == pytest.approx([score.lo, score.hi])
+    assert "cover other test patients than these 40 and other seeds" in leaderboard_table(store).notes[-1]
+
+
+def test_a_simulated_row_of_one_seed_is_of_this_run(tmp_path):
+    table = leaderboard_table(board(tmp_path, {"dataset": "demo", "cycles": many_patients()}))
+    assert not table.sections[0].rows[0]["covers_seeds"]
+    assert "of this run, not of the method" in table.notes[-1]
+
+
+def test_a_system_that_never_varies_has_a_dash_for_an_interval(tmp_path, monkeypatch):
+    cycles = many_patients()
+    normal = np.tile([0.9, 0.05, 0.03, 0.02], (len(cycles), 1))
+    monkeypatch.setattr(board_runs, "scores_for", lambda *_: normal)
+    store = board(tmp_path, *({"method": "normal", "seed": seed, "cycles": cycles} for seed in (1, 2)))
+    monkeypatch.undo()
+    store.import_run(write_run(tmp_path, method="other", cycles=cycles))
+    table = leaderboard_table(store)
+    row = next(row for row in table.sections[0].rows if row["method"] == "normal")
+    assert (row["ci95"], row["degenerate"], row["score"]) == (None, True, 50.0)
+    assert "(–)" in render(table, width=140)
 
 
 def test_a_single_patient_gives_no_interval(tmp_path):
@@ -103,15 +146,5 @@ def test_a_single_patient_gives_no_interval(tmp_path):
     lone = CycleSet(whole.keys, whole.labels, ("101",) * 60, whole.devices)
     table = leaderboard_table(board(tmp_path, {"cycles": lone}))
     assert table.sections[0].rows[0]["ci95"] is None
-    assert table.notes == ["Systems without an interval (judged on one patient alone): 1."]
-
-
-def test_rows_on_other_cycles_are_not_tied_with_one_another(tmp_path):
-    runs = [{"method": "a"}, {"method": "b", "seed": 2}]
-    runs += [{"method": "c", "seed": 3, "cycles": cycle_set(48)}]
-    table = leaderboard_table(board(tmp_path, *runs))
-    for row in table.sections[0].rows:
-        assert row["ci95"] is not None
-        assert np.isfinite(row["ci95"]).all()
-    by_method = {row["method"]: row for row in table.sections[0].rows}
-    assert by_method["c"]["rank"] == by_method["c"]["place"]
+    few = "Systems without an interval (fewer than two patients with normal or with abnormal cycles): 1."
+    assert table.notes == [few]

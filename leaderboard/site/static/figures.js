@@ -87,17 +87,15 @@ function drawForest(places) {
   const rows = known.slice(0, MOST_SHOWN);
   const ranked = rows.some((row) => row.rank !== null);
   byId("forest-words").textContent = [
-    ranked ? "Rows of one band share a rank: the data do not tell them from the band's first." : "These systems are not ranked.",
+    ranked ? "Before each name: the ranks that the data leave open." : "These systems are not ranked.",
     known.length > rows.length ? `The first ${rows.length} of ${known.length} systems; filter the board for others.` : "",
   ].join(" ");
   draw("forest", "Score of each system with its interval over patients", rows.length && ((width) => {
     const narrow = width < 520;
-    const label = (row) => `${row.rank === null ? "" : `${row.rank}  `}${shortened(page.systems[row.place].label, narrow ? 46 : 36)}`;
+    const label = (row) => `${row.rank === null ? "" : `${ranks(row)}  `}${shortened(page.systems[row.place].label, narrow ? 46 : 36)}`;
     const y = rows.map((_, i) => i);
     const at = new Map(rows.map((row, i) => [row, i]));
     const place = (row) => at.get(row);
-    const bands = d3.groups(rows.filter((row) => row.tie_group !== null && row.tie_group % 2), (row) => row.tie_group)
-      .map(([, group]) => ({ from: place(group[0]) - 0.5, to: place(group[group.length - 1]) + 0.5 }));
     const step = narrow ? 34 : 22;
     const lift = narrow ? 5 : 0;
     const domain = [d3.min(rows, (row) => row.lo) - 1, d3.max(rows, (row) => row.hi) + 1];
@@ -106,7 +104,6 @@ function drawForest(places) {
       x: { domain, label: "Score (%)", grid: true, axis: "top", ticks: narrow ? 5 : 7, labelAnchor: "right" },
       y: { type: "linear", domain: [rows.length - 0.5, -0.5], axis: null },
       marks: [
-        Plot.rect(bands, { x1: domain[0], x2: domain[1], y1: "from", y2: "to", fill: "var(--band)" }),
         Plot.link(rows, { x1: "lo", x2: "hi", y1: place, y2: place, stroke: "var(--c1)", strokeWidth: 2, dy: lift }),
         Plot.dot(rows, { x: "score", y: place, r: 4, fill: "var(--c1)", dy: lift }),
         Plot.text(rows, { frameAnchor: "left", y: place, text: label, textAnchor: narrow ? "start" : "end", dx: narrow ? 2 : -8, dy: narrow ? -9 : 0, fill: "currentColor", fontSize: 12 }),

@@ -1,10 +1,10 @@
 // The board: one table for each section, never two sections in one.
 
 const COLUMNS = [
-  { key: "rank", head: "#", number: true, title: "Rank; shared by rows that the data do not tell apart", up: true },
+  { key: "rank", head: "#", number: true, title: "Ranks that the data leave open, best to worst", up: true },
   { key: "title", head: "System", up: true },
   { key: "score", head: "Score", number: true },
-  { key: "lo", head: "95 % interval", number: true, title: "Of the mean Score, over resampled test patients" },
+  { key: "lo", head: "95 % interval", number: true, title: "Of the mean Score, over test patients and seeds" },
   { key: "sp", head: "Sp", number: true },
   { key: "se", head: "Se", number: true },
   { key: "seeds", head: "Seeds", number: true },
@@ -93,6 +93,13 @@ function intervalOf(row, scale) {
   return [ends(row.lo, row.hi), bar];
 }
 
+/** The ranks that the data leave open: "2–7", or one. */
+function ranks(row) {
+  if (!row.ranks) return row.rank ?? "";
+  const [best, worst] = row.ranks;
+  return best === worst ? `${best}` : `${best}–${worst}`;
+}
+
 function scaleOf(places) {
   const { lo, hi } = lens();
   const known = places.filter((place) => lo[place] !== null);
@@ -102,7 +109,7 @@ function scaleOf(places) {
 function cellsOf(place, scale) {
   const row = rowOf(place) ?? { rank: null, sp: null, se: null, score: null, lo: null };
   return {
-    rank: [row.rank ?? ""],
+    rank: [ranks(row)],
     title: nameOf(place),
     seeds: seedsOf(place),
     sp: spread(row.sp, row.sp_std),
@@ -118,11 +125,9 @@ function fillTable(section) {
   section.hidden = !places.length;
   const scale = scaleOf(places);
   const columns = columnsOf(Number(section.dataset.section));
-  const { tie_group: ties } = lens();
   const rows = sorted(places).map((place) => {
     const shown = cellsOf(place, scale);
-    const group = ties[place] === null ? null : ties[place] % 2 ? "odd" : "even";
-    return make("tr", { "data-id": page.systems[place].id, "data-tie": group }, columns.map((column) => make("td", { class: cellClass(column) }, shown[column.key])));
+    return make("tr", { "data-id": page.systems[place].id }, columns.map((column) => make("td", { class: cellClass(column) }, shown[column.key])));
   });
   section.querySelector("tbody").replaceChildren(...rows);
   for (const head of section.querySelectorAll("th")) {
