@@ -12,6 +12,7 @@ from bench.data.annotation import parse
 from bench.data.faults import Problem
 from bench.data.files import RECORDING
 from bench.data.icbhi import UNLISTED, Cycle, Recording
+from bench.data.regular_files import read_text_bytes
 from bench.data.wav import inspect
 from bench.errors import DataError, StoreError
 from leaderboard.files import atomic_path
@@ -45,7 +46,7 @@ def read_annotated(audio: Path) -> tuple[Recording, list[str]]:
     header, problems = inspect(audio)
     if header is None or problems:
         raise _refuse(audio, problems[0])
-    cycles, problems = parse(audio.stem, _read(annotation), header.seconds)
+    cycles, problems = parse(audio.stem, _read(annotation), header)
     late = [problem for problem in problems if problem.kind == "annotation-beyond"]
     wrong = [problem for problem in problems if problem not in late]
     if wrong:
@@ -64,7 +65,7 @@ def read_annotated(audio: Path) -> tuple[Recording, list[str]]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_text_bytes(path)
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
 
