@@ -15,6 +15,7 @@ from bench.data.icbhi import UNLISTED, Cycle, Recording
 from bench.data.regular_files import read_text_bytes
 from bench.data.wav import inspect
 from bench.errors import DataError, StoreError
+from bench.paths import expanded
 from leaderboard.files import atomic_path
 
 
@@ -38,7 +39,7 @@ def read_annotated(audio: Path) -> tuple[Recording, list[str]]:
     Raises:
         DataError: If a file is missing or broken, or a cycle lies wholly beyond the recording.
     """
-    annotation = audio.with_suffix(".txt")
+    annotation = expanded(audio.with_suffix(".txt"))
     for path, what in ((audio, "WAV file"), (annotation, "annotation file")):
         if not path.is_file():
             hint = "A recording is a WAV file with its annotation (.txt, same name) beside it."

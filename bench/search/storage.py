@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import SpecError, StoreError
+from bench.paths import expanded
 from leaderboard.files import exclusive_lock
 from leaderboard.store import collector_paused
 
@@ -57,7 +58,7 @@ class Place:
         if storage is None:
             return cls(journal=home / "studies" / f"{study}{ENDING}")
         if "://" not in storage:
-            return cls(journal=Path(storage).expanduser())
+            return cls(journal=expanded(storage))
         place = cls(url=storage)
         _ = place._parsed
         return place
