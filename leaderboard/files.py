@@ -14,6 +14,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -135,9 +136,9 @@ def write_json(target: Path, document: Any) -> None:
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove what killed processes left of files that they were writing in a folder (not below it).
+    """Remove what killed processes left of files and folders that they were writing in a folder (not below it).
 
-    Files of processes that live stay. So do those of other machines, until they are a day old.
+    Those of processes that live stay. So do those of other machines, until they are a day old.
 
     Returns:
         What was removed.
@@ -145,12 +146,19 @@ def sweep(folder: Path) -> list[Path]:
     removed = []
     for path in folder.glob(".*.tmp*") if folder.is_dir() else ():
         found = _TEMPORARY.fullmatch(path.name)
-        if found is None or path.is_dir() or not _abandoned(path, found["machine"], int(found["process"])):
+        if found is None or not _abandoned(path, found["machine"], int(found["process"])):
             continue
         with contextlib.suppress(OSError):
-            path.unlink()
+            _remove(path)
             removed.append(path)
     return removed
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _abandoned(path: Path, machine: str, process: int) -> bool:
