@@ -3,21 +3,80 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
-from bench.errors import StoreError
+from bench.errors import SpecError, StoreError
+from leaderboard.text import plain
 
 
-def _choose(flag: Path | None, variable: str, default: Path) -> Path:
-    if flag is not None:
-        return flag.expanduser()
-    value = os.environ.get(variable)
-    return Path(value).expanduser() if value else default
+def expanded(path: Path | str) -> Path:
+    """A path that the user wrote: with the home folder for ``~``, and names spelled as the disk spells them.
+
+    Every option and variable that takes a path goes through here.
+
+    Args:
+        path: What was written.
+
+    Raises:
+        SpecError: If a home folder is not known, a name is no UTF-8 (documents of runs hold their paths, and documents
+            are UTF-8), or several names on the disk are meant by one.
+    """
+    try:
+        whole = Path(path).expanduser()
+    except RuntimeError:
+        raise SpecError(
+            f"The home folder in {plain(path)} is not known on this machine.", "Write the whole path without ~."
+        ) from None
+    _check_utf8(whole)
+    return _as_spelled(whole)
+
+
+def _check_utf8(path: Path) -> None:
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise SpecError(
+            f"The path {plain(path.absolute())} is not UTF-8.",
+            "Rename it, or reach it by a link with a plain name.",
+        ) from None
+    except OSError as error:  # only where the path is relative
+        raise SpecError(f"The current folder is gone: {error.strerror or error}.", "Change to another.") from error
+
+
+def _as_spelled(path: Path) -> Path:
+    """The path with accents as the disk has them: in one character, or in two as in archives made on macOS."""
+    if path == path.parent or os.path.lexists(path):
+        return path
+    folder = _as_spelled(path.parent)
+    if path.name.isascii():
+        return folder / path.name
+    alike = _alike(folder, path.name)
+    if len(alike) > 1:
+        raise SpecError(
+            f"{folder} holds {len(alike)} names that all read {path.name}.",
+            "Rename all but one, or write one as it is.",
+        )
+    return folder / (alike[0] if alike else path.name)
+
+
+def _alike(folder: Path, name: str) -> list[str]:
+    """Names in a folder that differ from this one in how accents are encoded alone."""
+    wanted = unicodedata.normalize("NFC", name)
+    try:
+        return [other.name for other in folder.iterdir() if unicodedata.normalize("NFC", other.name) == wanted]
+    except OSError:
+        return []
+
+
+def _chosen(flag: Path | None, variable: str) -> Path | None:
+    written = flag if flag is not None else os.environ.get(variable)
+    return expanded(written) if written else None
 
 
 def home_folder(flag: Path | None = None) -> Path:
     """Results: ``leaderboard.sqlite``, ``runs/<id>/``, ``studies/`` (``BENCH_HOME``, default ``./results``)."""
-    return _choose(flag, "BENCH_HOME", Path("results"))
+    return _chosen(flag, "BENCH_HOME") or expanded("results")
 
 
 def board_location(home: Path) -> Path | str:
@@ -40,11 +99,26 @@ def board_location(home: Path) -> Path | str:
 
 def data_folder(flag: Path | None = None) -> Path:
     """The ICBHI files, nested anywhere below it (``BENCH_DATA``, default ``./data/icbhi``)."""
-    return _choose(flag, "BENCH_DATA", Path("data") / "icbhi")
+    return _chosen(flag, "BENCH_DATA") or expanded(Path("data") / "icbhi")
 
 
 def cache_folder(flag: Path | None = None) -> Path:
-    """Features, weights and the simulated set (``BENCH_CACHE``, default the user's cache folder)."""
+    """Features, weights and the simulated set (``BENCH_CACHE``, default the user's cache folder).
+
+    Raises:
+        SpecError: As :func:`expanded` does, and if none is named and the user has no home folder.
+    """
+    return _chosen(flag, "BENCH_CACHE") or _user_cache() / "lungbench"
+
+
+def _user_cache() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
-    default = (Path(base) if base else Path.home() / ".cache") / "lungbench"
-    return _choose(flag, "BENCH_CACHE", default)
+    if base:
+        return expanded(base)
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:
+        raise SpecError(
+            f"There is no place for the cache: HOME is not set, and user {os.getuid()} has no home folder.",
+            "Name a folder with --cache or BENCH_CACHE.",
+        ) from None

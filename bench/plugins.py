@@ -20,6 +20,7 @@ from typing import Any
 from bench.cards import Card, FrontEndCard, MethodCard, ModelCard, WeightsCard
 from bench.errors import BenchError, RegistryError, RunError, SpecError
 from bench.options import option
+from bench.paths import expanded
 from bench.registry import GUIDE, Problem, Registration, Registry
 from bench.spec import RunSpec
 
@@ -66,7 +67,7 @@ def load_plugins(files: Iterable[str | Path]) -> tuple[str, ...]:
         SpecError: If a file is missing, cannot be imported, or offers nothing; file and line are named.
         RegistryError: If an id is taken; both origins are named.
     """
-    paths = tuple(dict.fromkeys(Path(file).expanduser().resolve() for file in files))
+    paths = tuple(dict.fromkeys(expanded(file).resolve() for file in files))
     for path in paths:
         _load(path)
     return tuple(str(path) for path in paths)

@@ -12,7 +12,7 @@ import typer
 
 from bench.cli.output import Plugins, check_format, notice, print_json, stdout
 from bench.errors import DataError, SpecError
-from bench.paths import cache_folder, data_folder
+from bench.paths import cache_folder, data_folder, expanded
 from bench.progress import counted
 
 if TYPE_CHECKING:
@@ -337,13 +337,14 @@ def features(
 
     check_format(output)
     options = _frontend_options(frontend, settings or (), plugin or ())
-    path = Path(recording)
+    path = expanded(recording)
     if path.suffix.lower() != ".wav":
         path = _audio_of(recording, _folder(data, cache_folder(cache)))
     found, notes = read_annotated(path)
     for note in notes:
         notice(f"note: {note}")
     array, cycles = recording_features(found, frontend, options)
+    out = expanded(out)
     write_features(out, cycles, array.numpy())
     sizes = _sizes(len(found.cycles), array.shape)
     document = {"recording": found.name, "out": str(out), **sizes}
@@ -387,6 +388,7 @@ def demo(
     from bench.data.demo import write_demo
 
     check_format(output)
+    folder = expanded(folder)
     with counted("recordings") as update:
         write_demo(folder, seed=seed, on_progress=lambda done, total: update("simulated recordings", done, total))
     number = sum(1 for _ in folder.rglob("*.wav"))

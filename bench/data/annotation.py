@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import re
 from dataclasses import dataclass
 
 from bench.data.faults import Problem
+from bench.data.spans import holds_samples
+from bench.data.wav import WavHeader
+from leaderboard.text import decimal_number, echoed
 
 END_TOLERANCE = 0.05
 """Seconds by which a cycle may end after its recording.
@@ -14,6 +17,9 @@ Ends are written in milliseconds, so that an end at the last sample may lie up t
 recordings that were measured none ends later than its recording (largest excess 0.0 ms), and no cycle of the others
 ends after their nominal 20 s; the rest is room for copies that were re-encoded.
 """
+
+LINE_END = re.compile(r"\r\n|\n|\r")
+"""What ends a line in an editor; ``str.splitlines`` would also break at characters inside one."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +43,10 @@ class Cycle:
 
 def _times(fields: list[str]) -> tuple[float, float] | Problem:
     try:
-        start, end = float(fields[0]), float(fields[1])
+        start, end = decimal_number(fields[0]), decimal_number(fields[1])
     except ValueError:
-        return Problem("annotation-format", f"times are '{fields[0]}' and '{fields[1]}', but must be numbers (seconds)")
-    if not (math.isfinite(start) and math.isfinite(end)):
-        return Problem("annotation-format", f"times are {start} and {end}, but must be finite")
+        words = f"times are '{echoed(fields[0])}' and '{echoed(fields[1])}', but must be numbers (seconds)"
+        return Problem("annotation-format", words)
     if start < 0:
         return Problem("annotation-order", f"the cycle starts at {start} s, before the recording")
     if end <= start:
@@ -57,45 +62,58 @@ def _cycle(recording: str, index: int, line: str) -> Cycle | Problem:
     if isinstance(times, Problem):
         return times
     if not set(fields[2:]) <= {"0", "1"}:
-        return Problem("annotation-flag", f"crackle and wheeze are '{fields[2]}' and '{fields[3]}', but must be 0 or 1")
+        words = f"crackle and wheeze are '{echoed(fields[2])}' and '{echoed(fields[3])}', but must be 0 or 1"
+        return Problem("annotation-flag", words)
     return Cycle(recording, index, *times, label=int(fields[2]) + 2 * int(fields[3]))
 
 
-def _beyond(cycle: Cycle, seconds: float) -> str | None:
+def _misfit(cycle: Cycle, header: WavHeader) -> Problem | None:
+    """What is wrong with a cycle of this recording."""
+    seconds = header.seconds
     if cycle.start >= seconds:
-        return f"the cycle starts at {cycle.start} s, but the recording ends at {seconds:.3f} s"
+        words = f"the cycle starts at {cycle.start} s, but the recording ends at {seconds:.3f} s"
+        return Problem("annotation-beyond", words)
     if cycle.end > seconds + END_TOLERANCE:
-        return f"the cycle ends at {cycle.end} s, but the recording ends at {seconds:.3f} s"
+        words = f"the cycle ends at {cycle.end} s, but the recording ends at {seconds:.3f} s"
+        return Problem("annotation-beyond", words)
+    if not holds_samples(cycle.start, cycle.end, header.rate, header.frames):
+        words = f"the cycle from {cycle.start} s to {cycle.end} s holds no sample of the recording ({header.rate} Hz)"
+        return Problem("annotation-short", words)
     return None
 
 
-def parse(recording: str, content: bytes, seconds: float | None = None) -> tuple[tuple[Cycle, ...], list[Problem]]:
+def _decoded(content: bytes) -> str | Problem:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return Problem("annotation-format", f"is no text: byte {error.start} is {content[error.start]:#04x}", line)
+
+
+def parse(recording: str, content: bytes, header: WavHeader | None = None) -> tuple[tuple[Cycle, ...], list[Problem]]:
     """Read an annotation file's content.
 
     Args:
         recording: Name of its recording.
         content: The file's bytes.
-        seconds: Length of the recording, s, where it is known.
+        header: Header of the recording, where it is sound.
 
     Returns:
-        The cycles of all lines that can be read, and a problem for each line that is not sound; a cycle beyond the
-        end of the recording is in both. Empty lines do not count.
+        The cycles of all lines that can be read, and a problem for each line that is not sound; a cycle that does not
+        lie in the recording, or holds no sample of it, is in both. Empty lines do not count.
     """
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        return (), [Problem("annotation-format", f"is no text: byte {error.start} is {content[error.start]:#04x}")]
-    numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    text = _decoded(content)
+    if isinstance(text, Problem):
+        return (), [text]
+    numbered = [(number, line) for number, line in enumerate(LINE_END.split(text), start=1) if line.strip()]
     if not numbered:
         return (), [Problem("annotation-empty", "holds no cycle")]
     cycles, problems = [], []
     for index, (number, line) in enumerate(numbered):
-        found = _cycle(recording, index, line)
-        if isinstance(found, Problem):
+        found: Cycle | Problem | None = _cycle(recording, index, line)
+        if isinstance(found, Cycle):
+            cycles.append(found)
+            found = None if header is None else _misfit(found, header)
+        if found is not None:
             problems.append(Problem(found.kind, found.message, number))
-            continue
-        cycles.append(found)
-        excess = None if seconds is None else _beyond(found, seconds)
-        if excess is not None:
-            problems.append(Problem("annotation-beyond", excess, number))
     return tuple(cycles), problems

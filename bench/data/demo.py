@@ -20,7 +20,7 @@ import numpy as np
 from bench.data.files import MARKER
 from bench.data.simulate import Breath, Chest, Device, band_limited, draw_chest, lung_sound, quantised
 from bench.errors import SpecError, StoreError
-from leaderboard.files import exclusive_lock, sweep, temporary_name
+from leaderboard.files import advice, exclusive_lock, sweep, temporary_name
 
 VERSION = 1
 """Raised whenever a change moves a sample, a label or a name."""
@@ -235,11 +235,14 @@ def write_demo(folder: Path, *, seed: int = 0, on_progress: Progress | None = No
             raise SpecError(f"{folder} is not empty.", "Name a new folder for the simulated set.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         sweep(folder.parent)
-        temporary = temporary_name(folder)
-        temporary.mkdir()
+        name = temporary_name(folder)
+        name.mkdir()
+        temporary = name
         _write_set(temporary, _plans(seed), seed, on_progress)
         temporary.rename(folder)
-    except (OSError, soundfile.LibsndfileError) as error:
+    except OSError as error:
+        raise StoreError(f"Cannot write the simulated set to {folder}: {error}.", advice(error)) from error
+    except soundfile.LibsndfileError as error:
         raise StoreError(
             f"Cannot write the simulated set to {folder}: {error}.", "Free space there or choose another folder."
         ) from error
@@ -275,6 +278,7 @@ def demo_folder(cache: Path, seed: int = 0, *, on_progress: Progress | None = No
         StoreError: As :func:`write_demo` does.
     """
     folder = cache / f"demo-v{VERSION}-{seed}"
+    sweep(cache)
     if (folder / MARKER).exists():
         return folder
     with exclusive_lock(cache / f"{folder.name}.lock"):

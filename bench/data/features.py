@@ -12,8 +12,10 @@ from bench.data.annotation import parse
 from bench.data.faults import Problem
 from bench.data.files import RECORDING
 from bench.data.icbhi import UNLISTED, Cycle, Recording
+from bench.data.regular_files import read_text_bytes
 from bench.data.wav import inspect
 from bench.errors import DataError, StoreError
+from bench.paths import expanded
 from leaderboard.files import atomic_path
 
 
@@ -37,7 +39,7 @@ def read_annotated(audio: Path) -> tuple[Recording, list[str]]:
     Raises:
         DataError: If a file is missing or broken, or a cycle lies wholly beyond the recording.
     """
-    annotation = audio.with_suffix(".txt")
+    annotation = expanded(audio.with_suffix(".txt"))
     for path, what in ((audio, "WAV file"), (annotation, "annotation file")):
         if not path.is_file():
             hint = "A recording is a WAV file with its annotation (.txt, same name) beside it."
@@ -45,7 +47,7 @@ def read_annotated(audio: Path) -> tuple[Recording, list[str]]:
     header, problems = inspect(audio)
     if header is None or problems:
         raise _refuse(audio, problems[0])
-    cycles, problems = parse(audio.stem, _read(annotation), header.seconds)
+    cycles, problems = parse(audio.stem, _read(annotation), header)
     late = [problem for problem in problems if problem.kind == "annotation-beyond"]
     wrong = [problem for problem in problems if problem not in late]
     if wrong:
@@ -64,7 +66,7 @@ def read_annotated(audio: Path) -> tuple[Recording, list[str]]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_text_bytes(path)
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from bench.data.regular_files import irregular
+from bench.errors import DataError
+from leaderboard.text import plain
 
 SPLIT_NAMES = ("ICBHI_challenge_train_test.txt", "official_split.txt")
 """Names of the official split file: the challenge's own and the one of the Patch-Mix code."""
@@ -18,8 +22,14 @@ DEMOGRAPHIC_NAMES = ("ICBHI_challenge_demographic_information.txt", "demographic
 MARKER = "SIMULATED.json"
 """The file by which a simulated set is known."""
 
-RECORDING = re.compile(r"(\d{3})_([0-9A-Za-z]+)_([A-Z][a-z])_(sc|mc)_([0-9A-Za-z]+)")
+RECORDING = re.compile(r"([0-9]{3})_([0-9A-Za-z]+)_([A-Z][a-z])_(sc|mc)_([0-9A-Za-z]+)")
 """A recording's name: patient, recording index, chest location, acquisition mode, device."""
+
+
+MOST_ENTRIES = 200_000
+DEEPEST = 32
+"""Names that are looked at below a data folder, and how deep. ICBHI's archive holds about 1,850 files, its Kaggle copy
+twice as many: a folder beyond these bounds is a disk or a home, whose reading would take hours."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ class Found:
         demographics: Demographic files.
         markers: Marks of a simulated set.
         strays: WAV files whose names are no recording's.
+        unusable: What is named as data but is no regular file, and folders that cannot be looked into; with the reason.
     """
 
     audio: dict[str, list[Path]] = field(default_factory=dict)
@@ -43,6 +54,7 @@ class Found:
     demographics: list[Path] = field(default_factory=list)
     markers: list[Path] = field(default_factory=list)
     strays: list[Path] = field(default_factory=list)
+    unusable: dict[Path, str] = field(default_factory=dict)
 
 
 def join_key(name: str) -> str | None:
@@ -57,30 +69,75 @@ def join_key(name: str) -> str | None:
     return name.rpartition("_")[0] if RECORDING.fullmatch(name) else None
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, links to folders followed once; hidden files and macOS' ``__MACOSX`` are not data."""
-    seen: set[tuple[int, int]] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        status = Path(place).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+def walk(folder: Path, on_refusal: Callable[[Path, str], None] | None = None) -> Iterator[Path]:
+    """Every name below a folder, links to folders followed once; hidden files and macOS' ``__MACOSX`` are not data.
+
+    Args:
+        folder: Where to look; it need not exist.
+        on_refusal: Called with each folder that cannot be looked into and the reason.
+
+    Raises:
+        DataError: If there is too much below the folder; the message says how far was looked.
+    """
+
+    def refuse(error: OSError) -> None:
+        if on_refusal is not None:
+            on_refusal(Path(error.filename), f"cannot be read: {error.strerror or error}")
+
+    seen = {_identity(folder)}
+    entries = 0
+    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        entries += len(folders) + len(names)
+        _check_bounds(folder, Path(place), entries)
+        folders[:] = [name for name in folders if _may_hold_data(name) and _is_new(_identity(Path(place, name)), seen)]
         yield from (Path(place, name) for name in names if not name.startswith("."))
 
 
-def _sort_in(path: Path, lists: dict[str, list[Path]], found: Found) -> None:
-    special = lists.get(path.name.lower())
-    ending = path.suffix.lower()
-    if special is not None:
+def _may_hold_data(folder: str) -> bool:
+    return not folder.startswith(".") and folder != "__MACOSX"
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """By what a folder is known again, whatever leads to it; None where nobody can tell."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _is_new(identity: tuple[int, int] | None, seen: set[tuple[int, int] | None]) -> bool:
+    if identity is not None and identity in seen:
+        return False
+    seen.add(identity)
+    return True
+
+
+def _check_bounds(folder: Path, place: Path, entries: int) -> None:
+    depth = len(place.parts) - len(folder.parts)
+    if entries <= MOST_ENTRIES and depth <= DEEPEST:
+        return
+    looked = f"more than {MOST_ENTRIES:,} names" if entries > MOST_ENTRIES else f"folders more than {DEEPEST} deep"
+    raise DataError(
+        f"The data folder {plain(folder)} holds {looked}; looking for recordings stopped at {plain(place)}.",
+        "Name the folder that holds ICBHI's files with --data or BENCH_DATA, not the disk or home that it lies on.",
+    )
+
+
+def _sort_in(path: Path, lists: Mapping[str, list[Path]], found: Found) -> None:
+    special, ending = lists.get(path.name.lower()), path.suffix.lower()
+    key = join_key(path.stem) if ending in (".wav", ".txt") else None
+    if special is None and key is None and ending != ".wav":
+        return
+    reason = irregular(path)
+    if reason is not None:
+        found.unusable[path] = reason
+    elif special is not None:
         special.append(path)
-    elif ending in (".wav", ".txt"):
-        key = join_key(path.stem)
-        if key is not None:
-            (found.audio if ending == ".wav" else found.annotations).setdefault(key, []).append(path)
-        elif ending == ".wav":
-            found.strays.append(path)
+    elif key is None:
+        found.strays.append(path)
+    else:
+        (found.audio if ending == ".wav" else found.annotations).setdefault(key, []).append(path)
 
 
 def scan(folder: Path) -> Found:
@@ -88,6 +145,9 @@ def scan(folder: Path) -> Found:
 
     Args:
         folder: Where to look; it need not exist.
+
+    Raises:
+        DataError: As :func:`walk` does.
     """
     found = Found()
     groups = (
@@ -97,7 +157,8 @@ def scan(folder: Path) -> Found:
         ((MARKER,), found.markers),
     )
     lists = {name.lower(): group for names, group in groups for name in names}
-    for path in sorted(walk(folder), key=lambda path: (str(path).count("/"), str(path))):
+    paths = walk(folder, found.unusable.__setitem__)
+    for path in sorted(paths, key=lambda path: (str(path).count("/"), str(path))):
         _sort_in(path, lists, found)
     return found
 
@@ -107,5 +168,9 @@ def find_dataset(folder: Path) -> bool:
 
     Args:
         folder: Where to look; it need not exist.
+
+    Raises:
+        DataError: As :func:`walk` does.
     """
-    return any(path.suffix.lower() in (".wav", ".txt") and join_key(path.stem) is not None for path in walk(folder))
+    named = (p for p in walk(folder) if p.suffix.lower() in (".wav", ".txt") and join_key(p.stem) is not None)
+    return any(irregular(path) is None for path in named)

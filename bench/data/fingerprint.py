@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -42,7 +43,7 @@ def _known(cache: Path | None) -> dict[str, list[Any]]:
         return {}
     try:
         document = json.loads((cache / CACHE_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(document, dict) or document.get("version") != CACHE_VERSION:
         return {}
@@ -50,8 +51,8 @@ def _known(cache: Path | None) -> dict[str, list[Any]]:
     return files if isinstance(files, dict) else {}
 
 
-def _remember(cache: Path, hashes: Mapping[str, list[Any]]) -> None:
-    kept = {path: entry for path, entry in hashes.items() if Path(path).exists()}
+def _remember(cache: Path, hashes: Mapping[str, list[Any]], fresh: Collection[str]) -> None:
+    kept = {path: entry for path, entry in hashes.items() if os.path.lexists(path) or path in fresh}
     # A cache that cannot be written costs time at the next start and nothing else.
     with contextlib.suppress(StoreError):
         write_json(cache / CACHE_FILE, {"version": CACHE_VERSION, "files": kept})
@@ -76,7 +77,9 @@ class _Stamp(NamedTuple):
 
 def _stamp(path: Path) -> _Stamp:
     status = path.stat()
-    return _Stamp(str(path.absolute()), status.st_size, status.st_mtime_ns)
+    # A name that is not UTF-8 is written with escapes: the memory of hashes is a document like any other.
+    name = str(path.absolute()).encode("utf-8", "backslashreplace").decode()
+    return _Stamp(name, status.st_size, status.st_mtime_ns)
 
 
 def hash_audio(files: Mapping[Path, WavHeader], cache: Path | None = None) -> dict[Path, str]:
@@ -100,7 +103,7 @@ def hash_audio(files: Mapping[Path, WavHeader], cache: Path | None = None) -> di
         hashes.update(zip(fresh, pool.map(lambda path: _hash_samples(path, files[path]), fresh), strict=True))
     if fresh and cache is not None:
         new = {stamps[path].path: [stamps[path].size, stamps[path].changed, hashes[path]] for path in fresh}
-        _remember(cache, {**known, **new})
+        _remember(cache, {**known, **new}, new)
     return hashes
 
 

@@ -11,7 +11,7 @@ import multiprocessing
 import pickle
 import signal
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
@@ -32,6 +32,16 @@ class _Fork:
 
     process: ForkProcess
     pipe: Connection
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a fork says of a job: the result, or the error and its traceback in words."""
+
+    place: int
+    result: Any = None
+    error: Exception | None = None
+    trace: str = ""
 
 
 def share(
@@ -60,28 +70,39 @@ def share(
             for _ in range(min(forks, len(jobs))):
                 fork = _start(work, jobs, prepare, list(helpers))
                 helpers[fork.pipe] = fork
-        for pipe in helpers:
-            pipe.send(next(places))
-        busy = set(helpers)
+        busy = {pipe for pipe in helpers if _hand_out(places, pipe)}
         while busy:
-            for pipe in wait(list(busy)):
-                assert isinstance(pipe, Connection)
-                place, result, error = _answer(helpers[pipe])
-                if error is not None:
-                    raise error
+            for pipe in _ready(busy):
+                answer = _answer(helpers[pipe])
+                if answer.error is not None:
+                    answer.error.add_note(answer.trace)
+                    raise answer.error
                 # The next job first, so that the fork is at work while the caller looks at the result.
-                following = next(places, None)
-                if following is None:
+                if not _hand_out(places, pipe):
                     busy.remove(pipe)
-                else:
-                    pipe.send(following)
-                yield place, result
+                yield answer.place, answer.result
     finally:
         # A fork ends when its pipe does; the job that it is at is finished first.
         for pipe in helpers:
             pipe.close()
         for fork in helpers.values():
             fork.process.join()
+
+
+def _hand_out(places: Iterator[int], pipe: Connection) -> bool:
+    """Give a fork the next job; False where none is left."""
+    place = next(places, None)
+    if place is None:
+        return False
+    # A fork that was killed meanwhile is noticed when its answer is waited for.
+    with contextlib.suppress(ConnectionError):
+        pipe.send(place)
+    return True
+
+
+def _ready(pipes: Iterable[Connection]) -> list[Connection]:
+    """The pipes that hold an answer, or whose fork has ended; waits for the first."""
+    return [pipe for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
 
 
 @contextlib.contextmanager
@@ -112,9 +133,9 @@ def _start(
     return _Fork(process, here)
 
 
-def _answer(fork: _Fork) -> tuple[int, Any, Exception | None]:
+def _answer(fork: _Fork) -> _Answer:
     try:
-        answer: tuple[int, Any, Exception | None] = fork.pipe.recv()
+        answer: _Answer = fork.pipe.recv()
     except (EOFError, ConnectionError):
         fork.process.join()
         raise LostProcessError(
@@ -151,16 +172,15 @@ def _serve(
             pipe.send(_outcome(work, jobs, place))
 
 
-def _outcome(work: Callable[[Any], Any], jobs: Sequence[Any], place: int) -> tuple[int, Any, Exception | None]:
+def _outcome(work: Callable[[Any], Any], jobs: Sequence[Any], place: int) -> _Answer:
     try:
-        return place, work(jobs[place]), None
+        return _Answer(place, work(jobs[place]))
     except Exception as error:  # noqa: BLE001 - a process border: the parent must hear of it
-        return place, None, _portable(error)
+        return _Answer(place, None, _portable(error), "".join(traceback.format_exception(error)))
 
 
 def _portable(error: Exception) -> Exception:
-    """An error that crosses the pipe, with its traceback as a note; one that cannot be pickled is told in words."""
-    error.add_note("".join(traceback.format_exception(error)))
+    """An error that crosses the pipe; one that cannot be pickled is told in words."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # noqa: BLE001 - code of others: whatever the error's own class raises

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,12 +20,14 @@ from typing import TypeVar
 
 from bench.data.annotation import Cycle, parse
 from bench.data.faults import Fault, Problem
-from bench.data.files import SPLIT_NAMES, Found, find_dataset, scan
+from bench.data.files import MOST_ENTRIES, SPLIT_NAMES, Found, find_dataset, scan
 from bench.data.fingerprint import fingerprint, hash_audio
 from bench.data.pinned import ALIASES, RATES, RECORDINGS, SPLIT_SHA256
+from bench.data.regular_files import read_text_bytes
 from bench.data.tables import Demographics, Split, parse_demographics, parse_diagnoses, parse_split
 from bench.data.wav import WavHeader, inspect
 from bench.errors import DataError
+from leaderboard.text import plain
 
 __all__ = ["Cycle", "Dataset", "Layout", "Recording", "find_dataset", "load_dataset", "read_layout"]
 
@@ -181,16 +184,15 @@ class _Reader:
 
     def shown(self, path: Path) -> str:
         """A file as messages name it: relative to the data folder."""
-        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+        return plain(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
     def content(self, path: Path) -> bytes | None:
         """A text file's bytes, or None and a fault."""
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            problem = Problem("unreadable", f"cannot be read: {error.strerror or error}")
-            self.faults.append(self.fault(path, problem))
+        content = _text(path)
+        if isinstance(content, Problem):
+            self.faults.append(self.fault(path, content))
             return None
+        return content
 
     def expected(self) -> tuple[str, int]:
         """Name of the set and the number of its recordings."""
@@ -199,9 +201,9 @@ class _Reader:
         marker = self.found.markers[0]
         try:
             count = json.loads(self.content(marker) or b"")["recordings"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             count = None
-        if not isinstance(count, int) or count < 1:
+        if type(count) is not int or not 1 <= count <= MOST_ENTRIES:
             problem = Problem("marker", "does not say how many recordings the simulated set has")
             self.faults.append(self.fault(marker, problem))
             return "demo", 0
@@ -252,8 +254,11 @@ class _Reader:
             problem = Problem("annotation-missing", "the annotation file is missing")
             return None, [*faults, self.fault(f"{name}.txt", problem, blocking=bool(audio))]
         content, wrong = self._same_text(annotations)
-        cycles, problems = parse(name, content, header.seconds if header else None)
-        faults += [self.fault(annotations[0], problem, blocking=bool(audio)) for problem in [*wrong, *problems]]
+        cycles: tuple[Cycle, ...] = ()
+        if content is not None:
+            cycles, problems = parse(name, content, header if header and header.frames else None)
+            wrong += problems
+        faults += [self.fault(annotations[0], problem, blocking=bool(audio)) for problem in wrong]
         if self.found.splits and key not in split.sides:
             problem = Problem("split-unlisted", "the split file does not list the recording")
             faults.append(self.fault(audio[0] if audio else annotations[0], problem, blocking=bool(audio)))
@@ -263,12 +268,14 @@ class _Reader:
         found = Recording(name, patient, index, location, mode, device, side, path, annotations[0], cycles, header)
         return found, faults
 
-    def _same_text(self, paths: list[Path]) -> tuple[bytes, list[Problem]]:
+    def _same_text(self, paths: list[Path]) -> tuple[bytes | None, list[Problem]]:
         """Content of an annotation file; copies of it must hold the same words."""
-        try:
-            contents = [path.read_bytes() for path in paths]
-        except OSError as error:
-            return b"", [Problem("unreadable", f"cannot be read: {error.strerror or error}")]
+        contents = []
+        for path in paths:
+            content = _text(path)
+            if isinstance(content, Problem):
+                return None, [content]
+            contents.append(content)
         for path, content in zip(paths[1:], contents[1:], strict=True):
             if content.split() != contents[0].split():
                 return contents[0], [Problem("duplicate", f"differs from its second copy {self.shown(path)}")]
@@ -297,6 +304,14 @@ class _Reader:
         self.faults.append(self.fault(file, problem, blocking=listed >= RECORDINGS))
 
 
+def _text(path: Path) -> bytes | Problem:
+    """A text file's bytes, or why it cannot be read."""
+    try:
+        return read_text_bytes(path)
+    except OSError as error:
+        return Problem("unreadable", f"cannot be read: {error.strerror or error}")
+
+
 def _best_name(paths: Iterable[Path]) -> str:
     """The name of a recording's files; the archive's own name where copies go by two."""
     return min((path.stem for path in paths), key=lambda name: (name in ALIASES, name))
@@ -314,8 +329,7 @@ def read_layout(folder: Path, cache: Path | None = None) -> Layout:
     """
     found = scan(folder)
     if not (found.audio or found.annotations):
-        what = "does not exist" if not folder.exists() else "holds no ICBHI recordings or annotations"
-        raise DataError(f"The data folder {folder} {what}.", PLACE_HINT)
+        raise DataError(f"The data folder {plain(folder)} {_lack(folder, found)}.", PLACE_HINT)
     reader = _Reader(folder, found)
     name, expected = reader.expected()
     split, file = reader.split()
@@ -328,6 +342,7 @@ def read_layout(folder: Path, cache: Path | None = None) -> Layout:
     diagnosis = reader.table(found.diagnoses, parse_diagnoses)
     demographics = reader.table(found.demographics, parse_demographics)
     reader.notes += [f"{reader.shown(path)} is not named as a recording and is not used." for path in found.strays]
+    reader.notes += [f"{reader.shown(path)} {why} and is not used." for path, why in found.unusable.items()]
     faults = [*reader.faults, *(fault for _, faults in read for fault in faults)]
     return Layout(
         name=name,
@@ -341,6 +356,13 @@ def read_layout(folder: Path, cache: Path | None = None) -> Layout:
         diagnosis=diagnosis,
         demographics=demographics,
     )
+
+
+def _lack(folder: Path, found: Found) -> str:
+    """Why a folder is no data folder."""
+    if not os.path.lexists(folder):
+        return "does not exist"
+    return found.unusable.get(folder, "holds no ICBHI recordings or annotations")
 
 
 def _refuse_faults(layout: Layout) -> None:

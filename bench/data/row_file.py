@@ -39,7 +39,7 @@ def header(shape: tuple[int, ...]) -> bytes:
 
 def checksum(row: NDArray[np.float32]) -> int:
     """CRC-32 of a row's bytes: 4 GB/s on one core, and enough against accidents."""
-    return zlib.crc32(np.ascontiguousarray(row))
+    return zlib.crc32(np.ascontiguousarray(row).data)
 
 
 class RowFile:
@@ -131,7 +131,7 @@ class RowFile:
             self._compared[:] = False
 
     def _fill(self, row: NDArray[np.float32], number: int) -> None:
-        place, left = self._begin + number * self._row_bytes, memoryview(row).cast("B")
+        place, left = self._begin + number * self._row_bytes, row.data.cast("B")
         while left:
             count = os.preadv(self._descriptor, [left], place)
             if count == 0:

@@ -7,9 +7,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from bench.data.annotation import LINE_END
 from bench.data.faults import Problem
 from bench.data.files import join_key
 from bench.data.pinned import SPLITS
+from leaderboard.text import decimal_number, echoed
+
+PATIENT = re.compile(r"[0-9]{3}")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Demographics:
 def _rows(content: bytes, separator: str = r"\s+") -> Iterator[tuple[int, list[str]]]:
     # Latin-1 reads any byte: a strange one then is a strange field, which its reader names with the line.
     text = content.decode("latin-1").removeprefix("\u00ef\u00bb\u00bf")
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(LINE_END.split(text), start=1):
         if line.strip():
             yield number, re.split(separator, line.strip())
 
@@ -74,7 +78,7 @@ def parse_split(content: bytes) -> Split:
     for number, fields in _rows(content):
         key = join_key(fields[0])
         if key is None or len(fields) != 2 or fields[1] not in SPLITS:
-            shown = " ".join(fields)[:60]
+            shown = echoed(" ".join(fields))
             problems.append(Problem("split-format", f"'{shown}' is no recording with 'train' or 'test'", number))
         elif sides.setdefault(key, fields[1]) != fields[1]:
             clash = f"{fields[0]} is put into {fields[1]}, but an earlier line puts it into {sides[key]}"
@@ -93,9 +97,9 @@ def parse_diagnoses(content: bytes) -> tuple[dict[str, str], list[Problem]]:
     found: dict[str, str] = {}
     problems = []
     for number, fields in _rows(content, r"[,\s]+"):
-        if len(fields) != 2 or not re.fullmatch(r"\d{3}", fields[0]):
+        if len(fields) != 2 or not PATIENT.fullmatch(fields[0]):
             problems.append(
-                Problem("diagnosis-format", f"'{' '.join(fields)[:60]}' is no patient and diagnosis", number)
+                Problem("diagnosis-format", f"'{echoed(' '.join(fields))}' is no patient and diagnosis", number)
             )
         else:
             found[fields[0]] = fields[1]
@@ -103,7 +107,7 @@ def parse_diagnoses(content: bytes) -> tuple[dict[str, str], list[Problem]]:
 
 
 def _number(text: str) -> float | None:
-    return None if text == "NA" else float(text)
+    return None if text == "NA" else decimal_number(text)
 
 
 def parse_demographics(content: bytes) -> tuple[dict[str, Demographics], list[Problem]]:
@@ -118,9 +122,11 @@ def parse_demographics(content: bytes) -> tuple[dict[str, Demographics], list[Pr
         try:
             patient, age, sex, *body = fields
             bmi, weight, height = map(_number, body)
+            if not PATIENT.fullmatch(patient):
+                raise ValueError(patient)
             found[patient] = Demographics(_number(age), None if sex == "NA" else sex, bmi, weight, height)
         except ValueError:
-            shown = " ".join(fields)[:60]
+            shown = echoed(" ".join(fields))
             expected = "patient, age, sex, BMI, weight and height"
             problems.append(Problem("demographics-format", f"'{shown}' is not {expected}", number))
     return found, problems

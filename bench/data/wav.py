@@ -10,10 +10,50 @@ from pathlib import Path
 from typing import IO
 
 from bench.data.faults import Problem
+from bench.data.regular_files import open_regular
 
 PCM = 1
 EXTENSIBLE = 0xFFFE
 """Format codes; for the extensible one the true code stands at the start of the sub-format's identifier."""
+
+BITS = (8, 16, 24, 32)
+"""Bits of a PCM sample that are read."""
+
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
+"""Sampling rates that sound cards have, Hz."""
+
+LONGEST = 3_600
+MOST_FRAMES = 1 << 28
+"""Seconds and samples of one recording at most (ICBHI's longest has 86 s): what is more would not fit into memory."""
+
+UNKNOWN_SIZE = 0xFFFFFFFF
+"""What programs that write to a pipe declare, since they do not know how much will come."""
+
+MOST_CHUNKS = 1_000
+"""Chunks that are looked through for the samples; files of the wild have a dozen."""
+
+CHUNKS = frozenset(
+    {
+        b"fmt ",
+        b"data",
+        b"LIST",
+        b"fact",
+        b"bext",
+        b"JUNK",
+        b"junk",
+        b"PAD ",
+        b"FLLR",
+        b"cue ",
+        b"smpl",
+        b"inst",
+        b"PEAK",
+    }
+    | {b"id3 ", b"ID3 ", b"iXML", b"_PMX", b"cart", b"acid", b"plst", b"DISP", b"umid", b"axml", b"chna", b"wavl"}
+)
+"""Names of chunks that are in use: by them a chunk is found whose padding byte was left out."""
+
+OTHER_CONTAINERS = {b"RF64": "RF64", b"BW64": "BW64", b"riff": "Wave64", b"RIFX": "big-endian RIFF", b"fLaC": "FLAC"}
+"""What else files are named ``.wav`` for, by their first four bytes."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +65,7 @@ class WavHeader:
         channels: Number of channels.
         rate: Samples per second.
         bits: Bits per sample.
+        block: Bytes of one sample of all channels by the header.
         offset: Byte at which the samples begin.
         declared: Bytes of samples by the header.
         present: Bytes of samples in the file, at most ``declared``.
@@ -34,19 +75,15 @@ class WavHeader:
     channels: int
     rate: int
     bits: int
+    block: int
     offset: int
     declared: int
     present: int
 
     @property
-    def frame_bytes(self) -> int:
-        """Bytes of one sample of all channels."""
-        return self.channels * ((self.bits + 7) // 8)
-
-    @property
     def frames(self) -> int:
         """Samples per channel that the file holds."""
-        return self.present // self.frame_bytes if self.frame_bytes else 0
+        return self.present // self.block if self.block else 0
 
     @property
     def seconds(self) -> float:
@@ -57,21 +94,33 @@ class WavHeader:
 def _chunks(stream: IO[bytes], size: int) -> Iterator[tuple[bytes, int, int]]:
     """Name, offset and declared size of each chunk."""
     position = 12
-    while position + 8 <= size:
+    for _ in range(MOST_CHUNKS):
+        if position + 8 > size:
+            return
         stream.seek(position)
         name, length = struct.unpack("<4sI", stream.read(8))
         yield name, position + 8, length
-        # A chunk of odd length is followed by one byte of padding.
-        position += 8 + length + length % 2
+        position = _following(stream, position + 8 + length, padded=length % 2 == 1)
+    raise ValueError(f"has more than {MOST_CHUNKS:,} chunks before its samples")
 
 
-def _format(stream: IO[bytes], offset: int, length: int) -> tuple[int, int, int, int]:
+def _following(stream: IO[bytes], end: int, *, padded: bool) -> int:
+    """Where the next chunk begins: a chunk of odd length is followed by a byte of padding, which some programs omit."""
+    if not padded:
+        return end
+    stream.seek(end)
+    bare, shifted = stream.read(4), stream.read(1)
+    return end if bare in CHUNKS and bare[1:] + shifted not in CHUNKS else end + 1
+
+
+def _format(stream: IO[bytes], offset: int, length: int) -> tuple[int, int, int, int, int]:
+    """Format code, channels, rate, bits per sample and bytes per sample of all channels."""
     stream.seek(offset)
     body = stream.read(min(length, 40))
-    code, channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
+    code, channels, rate, _, block, bits = struct.unpack("<HHIIHH", body[:16])
     if code == EXTENSIBLE and len(body) >= 26:
         code = struct.unpack("<H", body[24:26])[0]
-    return code, channels, rate, bits
+    return code, channels, rate, bits, block
 
 
 def read_header(path: Path) -> WavHeader:
@@ -84,12 +133,12 @@ def read_header(path: Path) -> WavHeader:
         ValueError: If it is no RIFF WAVE file with a format and samples; the text says what is missing.
         OSError: If it cannot be read.
     """
-    with path.open("rb", buffering=4096) as stream:
+    with open_regular(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         start = stream.read(12)
         if len(start) < 12 or start[:4] != b"RIFF" or start[8:] != b"WAVE":
-            raise ValueError("is no RIFF WAVE file" if size else "is empty (0 bytes)")
-        form: tuple[int, int, int, int] | None = None
+            raise ValueError(_is_not_wave(start))
+        form: tuple[int, int, int, int, int] | None = None
         for name, offset, length in _chunks(stream, size):
             if name == b"fmt " and length >= 16 and offset + 16 <= size:
                 form = _format(stream, offset, length)
@@ -98,27 +147,62 @@ def read_header(path: Path) -> WavHeader:
     raise ValueError("ends before its samples begin" if form else "has no format chunk before its samples")
 
 
-def problems_of(header: WavHeader, rates: tuple[int, ...] = ()) -> list[Problem]:
-    """Say what in a header does not fit the official set.
+def _is_not_wave(start: bytes) -> str:
+    if not start:
+        return "is empty (0 bytes)"
+    other = OTHER_CONTAINERS.get(start[:4])
+    return "is no RIFF WAVE file" + (f", but {other}: write it again as WAV" if other else "")
 
-    Args:
-        header: What :func:`read_header` gave.
-        rates: Sampling rates that are right, Hz; any where none is given.
-    """
+
+def _form_problems(header: WavHeader) -> list[Problem]:
     found = []
     if header.code != PCM:
         found.append(Problem("audio-format", f"holds samples of format {header.code}, but PCM (format 1) is needed"))
+    elif header.bits not in BITS:
+        needed = ", ".join(map(str, BITS))
+        found.append(Problem("audio-format", f"has {header.bits} bits per sample, but one of {needed} is needed"))
+    elif header.block != header.channels * header.bits // 8:
+        words = f"{header.block} bytes for {header.channels} channels of {header.bits} bits"
+        found.append(Problem("audio-format", f"has a header that contradicts itself: {words}"))
     if header.channels != 1:
         found.append(Problem("audio-channels", f"has {header.channels} channels, but 1 is needed"))
-    if header.rate == 0 or (rates and header.rate not in rates):
-        known = ", ".join(map(str, rates))
-        found.append(Problem("audio-rate", f"has a rate of {header.rate} Hz, but ICBHI's are {known or 'above 0'} Hz"))
-    if header.declared - header.present >= max(header.frame_bytes, 1):
+    return found
+
+
+def _rate_problems(header: WavHeader, rates: tuple[int, ...]) -> list[Problem]:
+    if rates and header.rate not in rates:
+        needed = f"but ICBHI's are {', '.join(map(str, rates))} Hz"
+    elif not LOWEST_RATE <= header.rate <= HIGHEST_RATE:
+        needed = f"but {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz can be read"
+    else:
+        return []
+    return [Problem("audio-rate", f"has a rate of {header.rate} Hz, {needed}")]
+
+
+def _length_problems(header: WavHeader) -> list[Problem]:
+    if header.declared == UNKNOWN_SIZE:
+        words = "was written to a pipe: its header does not say how many samples it holds; write it again as a file"
+        return [Problem("audio-streamed", words)]
+    found = []
+    if header.declared - header.present >= max(header.block, 1):
         missing = f"holds {header.present:,} of the {header.declared:,} bytes of samples that its header declares"
         found.append(Problem("audio-truncated", missing))
     if header.frames == 0:
         found.append(Problem("audio-empty", "holds no samples"))
+    if header.seconds > LONGEST or header.frames > MOST_FRAMES:
+        words = f"lasts {header.seconds:,.0f} s ({header.frames:,} samples)"
+        found.append(Problem("audio-long", f"{words}, but at most {LONGEST:,} s ({MOST_FRAMES:,}) can be read"))
     return found
+
+
+def problems_of(header: WavHeader, rates: tuple[int, ...] = ()) -> list[Problem]:
+    """Say what in a header does not fit the official set, or cannot be read at all.
+
+    Args:
+        header: What :func:`read_header` gave.
+        rates: Sampling rates that are right, Hz; any that can be read where none is given.
+    """
+    return [*_form_problems(header), *_rate_problems(header, rates), *_length_problems(header)]
 
 
 def inspect(path: Path, rates: tuple[int, ...] = ()) -> tuple[WavHeader | None, list[Problem]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import SpecError, StoreError
+from bench.paths import expanded
 from bench.search.files import check_journal, check_kind
 from leaderboard.files import exclusive_lock
 from leaderboard.secrets import masked, public_url
@@ -231,10 +232,7 @@ def _file(text: str) -> Path:
     if _LIKE_A_URL.match(text):
         # It may hold a password, so that the message repeats nothing of it.
         raise StoreError("--storage is neither a URL nor the name of a file.", _URL_HINT)
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise StoreError(f"--storage names '{echoed(text)}', but there is no such user.", "Name a file.") from None
+    return expanded(text)
 
 
 def places_in(storage: str | None, home: Path) -> list[Place]:

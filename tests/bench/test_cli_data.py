@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -170,6 +171,61 @@ def test_wrong_front_end_options(bench, data, tmp_path, words, message):
         code, _, err = bench("data", *command, "--data", data, *words)
         assert code == 2
         assert message in err
+
+
+@pytest.mark.parametrize("command", ["verify", "info", "prepare"])
+def test_pipes_and_devices_in_the_data_folder_stop_no_command(bench, data, command):
+    """Each of them used to be waited for or read without end."""
+    os.mkfifo(data / "ICBHI_final_database" / "505_1b1_Al_sc_Meditron.wav")
+    os.mkfifo(data / "ICBHI_final_database" / "stray.wav")
+    (data / "official_split.txt").symlink_to("/dev/zero")
+    os.mkfifo(data / "patient_diagnosis.csv")
+    code, out, err = bench("data", command, "--data", data)
+    assert code == 0, err
+    if command == "verify":
+        assert "note: official_split.txt is no regular file, but a device and is not used." in out
+        assert out.count("is no regular file, but a pipe and is not used.") == 3
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a device"])
+@pytest.mark.parametrize("ending", [".wav", ".txt"])
+def test_features_of_a_pipe_or_device_are_refused(bench, data, tmp_path, what, ending):
+    path = (data / "ICBHI_final_database" / FIRST).with_suffix(ending)
+    path.unlink()
+    if what == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    code, _, err = bench("data", "features", path.with_suffix(".wav"), "--out", tmp_path / "f.npz")
+    assert code == 3
+    assert f"There is no {'WAV' if ending == '.wav' else 'annotation'} file" in err
+
+
+@pytest.mark.parametrize("command", ["verify", "info", "prepare"])
+def test_a_data_folder_that_is_a_whole_disk_is_a_sentence(bench, tmp_path, monkeypatch, command):
+    monkeypatch.setattr("bench.data.files.MOST_ENTRIES", 100)
+    for number in range(200):
+        (tmp_path / f"{number}.txt").write_text("", encoding="utf-8")
+    code, out, err = bench("data", command, "--data", tmp_path)
+    assert (code, out) == (3, "")
+    assert "holds more than 100 names; looking for recordings stopped at" in err
+    assert "--data or BENCH_DATA" in err
+
+
+@pytest.mark.parametrize("command", ["verify", "info", "prepare"])
+@pytest.mark.parametrize("folder", ["x" * 300, "~nosuchuser/x", os.fsdecode(b"caf\xe9")])
+def test_data_folders_that_cannot_be(bench, command, folder):
+    code, out, err = bench("data", command, "--data", folder)
+    assert (code, out) == (3 if folder[0] == "x" else 2, "")
+    assert "internal error" not in err
+
+
+def test_features_finds_an_annotation_whose_accents_are_encoded_otherwise(bench, tmp_path):
+    audio = tmp_path / unicodedata.normalize("NFC", "Poumon gauche, été.wav")
+    write_wav(audio, rate=4000, subtype="PCM_16")
+    write_annotation(tmp_path / unicodedata.normalize("NFD", audio.with_suffix(".txt").name))
+    code, _, err = bench("data", "features", audio, "--out", tmp_path / "f.npz")
+    assert code == 0, err
 
 
 def test_features_into_a_folder_is_refused(bench, data, tmp_path):

@@ -93,6 +93,23 @@ def test_the_next_start_sweeps_what_killed_processes_left(tmp_path):
         assert mine.is_file()
 
 
+def test_a_folder_that_a_killed_process_left_is_swept_with_all_that_is_in_it(tmp_path):
+    script = (
+        "import os, sys; from pathlib import Path; from leaderboard.files import temporary_name\n"
+        f"path = temporary_name(Path({str(tmp_path / 'set')!r})); (path / 'in it').mkdir(parents=True)\n"
+        "(path / 'in it' / 'file').write_text('x'); os.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == -9
+    (left,) = tmp_path.iterdir()
+    mine, user = temporary_name(tmp_path / "set"), tmp_path / "of the user"
+    mine.mkdir()
+    user.mkdir()
+    link = tmp_path / left.name.replace(".set.", ".link.")
+    link.symlink_to(user)
+    assert sorted(sweep(tmp_path)) == sorted([left, link])
+    assert sorted(tmp_path.iterdir()) == sorted([mine, user])
+
+
 def test_another_machines_temporary_stays_for_a_day(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(files, "_machine", lambda: "00000000")

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.data.frontends.options import SAMPLE_RATE
+from bench.data.spans import resampled_length, samples_between
 from bench.errors import DataError
 
 FADE = SAMPLE_RATE // 16
@@ -112,7 +113,7 @@ def resample_recording(wave: Tensor, rate: int) -> Tensor:
     if rate == SAMPLE_RATE:
         return wave
     filters = resampler(rate)
-    length = -(-wave.numel() * SAMPLE_RATE // rate)
+    length = resampled_length(wave.numel(), rate)
     rows = -(-length // filters.outputs)
     result = torch.empty(rows, filters.outputs)
     # Rows that read beyond an end see a padded copy of that end; the others see the recording itself.
@@ -182,14 +183,14 @@ def cycle_samples(
     """
     found = []
     for index, (start, end) in enumerate(spans):
-        first, last = (min(int(time * rate), length) for time in (start, end))
-        if first >= last:
+        span = samples_between(start, end, rate, length)
+        if span.start >= span.stop:
             raise DataError(
                 f"Cycle {index} of {name} ({start} s to {end} s) holds no sample of a recording of "
                 f"{length / rate:.3f} s.",
                 "Run 'bench data verify': the annotation or the audio file is not the official one.",
             )
-        found.append(slice(first, last))
+        found.append(span)
     return found
 
 

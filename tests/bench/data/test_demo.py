@@ -257,6 +257,42 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path):
 
 
 @pytest.mark.usefixtures("small")
+def test_what_a_killed_process_left_of_another_set_is_swept_away_too(tmp_path):
+    demo.demo_folder(tmp_path, 3)
+    before = sorted(tmp_path.iterdir())
+    assert process(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)").wait(timeout=60) == -9
+    assert len(list(tmp_path.glob(".demo-*.tmp"))) == 1
+    demo.demo_folder(tmp_path, 3)
+    assert [path for path in sorted(tmp_path.iterdir()) if path.suffix != ".lock"] == [
+        path for path in before if path.suffix != ".lock"
+    ]
+
+
+@pytest.mark.usefixtures("small")
+def test_the_set_has_the_permissions_that_the_umask_leaves(tmp_path):
+    before = os.umask(0o027)
+    try:
+        demo.write_demo(tmp_path / "set")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "set").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "set" / "SIMULATED.json").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.usefixtures("small")
+def test_a_cached_set_is_used_without_writing_anything(tmp_path, monkeypatch):
+    folder = demo.demo_folder(tmp_path)
+    (tmp_path / f"{folder.name}.lock").unlink()
+
+    def refuse(*_):
+        raise AssertionError("a cache that holds the set was locked or written to")
+
+    monkeypatch.setattr(demo, "exclusive_lock", refuse)
+    assert demo.demo_folder(tmp_path) == folder
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.usefixtures("small")
 def test_two_processes_at_once_get_one_whole_set(tmp_path):
     pair = [process(tmp_path / "cache", "time.sleep(0.5)") for _ in range(2)]
     answers = {each.communicate(timeout=60)[0].decode().strip() for each in pair}

@@ -15,6 +15,8 @@ from icbhi_sets import CYCLES, NAMES, mark_simulated, write_annotation, write_se
 from bench.data.annotation import END_TOLERANCE, parse
 from bench.data.icbhi import Layout, Recording, find_dataset, load_dataset, read_layout
 from bench.data.pinned import BY_DEVICE, BY_LOCATION, BY_MODE, BY_PATIENT, BY_SPLIT, CLASSES, SPLIT_SHA256, Count
+from bench.data.regular_files import read_text_bytes
+from bench.data.wav import inspect
 from bench.errors import DataError
 
 FIRST = "501_1b1_Al_sc_Meditron"
@@ -246,8 +248,18 @@ BAD_LINES = {
     "0.1\t0.6\t0": ("annotation-format", "3 fields, but 4 are needed"),
     "a\t0.6\t0\t0": ("annotation-format", "times are 'a' and '0.6', but must be numbers"),
     "0,1\t0,6\t0\t0": ("annotation-format", "must be numbers"),
-    "nan\t0.6\t0\t0": ("annotation-format", "must be finite"),
-    "0.1\tinf\t0\t0": ("annotation-format", "must be finite"),
+    "nan\t0.6\t0\t0": ("annotation-format", "must be numbers"),
+    "0.1\tinf\t0\t0": ("annotation-format", "must be numbers"),
+    "0.1\t1e999\t0\t0": ("annotation-format", "must be numbers"),
+    "0.1\t1_0\t0\t0": ("annotation-format", "times are '0.1' and '1_0', but must be numbers"),
+    "0.1\t\u0661\t0\t0": ("annotation-format", "must be numbers"),
+    "0.1\t\uff11\t0\t0": ("annotation-format", "must be numbers"),
+    "0.1\t0x1\t0\t0": ("annotation-format", "must be numbers"),
+    "0.1\t0.6\x00\t0\t0": ("annotation-format", "times are '0.1' and '0.6?'"),
+    "0.1\t\x1b[2J\t0\t0": ("annotation-format", "times are '0.1' and '?[2J'"),
+    "0.1\t0.6\t0\t\u0661": ("annotation-flag", "must be 0 or 1"),
+    f"{'9' * 500}x\t0.6\t0\t0": ("annotation-format", f"times are '{'9' * 79}…'"),
+    "0.5\t0.50001\t0\t0": ("annotation-short", "from 0.5 s to 0.50001 s holds no sample of the recording (10000 Hz)"),
     "-0.1\t0.6\t0\t0": ("annotation-order", "starts at -0.1 s, before the recording"),
     "0.6\t0.1\t0\t0": ("annotation-order", "ends at 0.1 s, not after its start at 0.6 s"),
     "0.6\t0.6\t0\t0": ("annotation-order", "not after its start"),
@@ -272,7 +284,14 @@ def test_bad_annotation_lines_are_named_by_file_and_line(tmp_path, line):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"", "holds no cycle"), (b" \n\n", "no cycle"), (b"\xff\xfe0", "no text")]
+    ("content", "message"),
+    [
+        (b"", "holds no cycle"),
+        (b" \n\n", "no cycle"),
+        (b"\xff\xfe0", "no text"),
+        (b"0.1 0.6 0 0\n\xe9", "is no text: byte 12 is 0xe9"),
+        (b"0.1 0.6 0 0\n" * 100_000, "it has more than 1,048,576 bytes"),
+    ],
 )
 def test_annotation_files_that_are_empty_or_no_text_are_faults(tmp_path, content, message):
     database = write_set(tmp_path)
@@ -281,6 +300,114 @@ def test_annotation_files_that_are_empty_or_no_text_are_faults(tmp_path, content
     assert message in fault.message
     with pytest.raises(DataError, match=message):
         load_dataset(tmp_path)
+
+
+def test_a_byte_that_is_no_text_is_named_with_its_line():
+    assert [problem.line for problem in parse("x", b"0.1 0.6 0 0\r\n0.6 \xe9 0 0\n")[1]] == [2]
+
+
+def test_lines_are_counted_as_editors_count_them():
+    content = "0.1 0.6 0 0\x0b\n0.6\x851 0 0\n\u2028broken\n".encode()
+    cycles, problems = parse("x", content)
+    assert [cycle.index for cycle in cycles] == [0, 1]
+    assert [problem.line for problem in problems] == [3]
+
+
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_socket(path: Path) -> None:
+    import socket
+
+    # The name of a socket has 107 bytes at most.
+    folder = os.open(path.parent, os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"/proc/self/fd/{folder}/{path.name}")
+    os.close(folder)
+
+
+def make_endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("make", [make_pipe, make_socket, make_endless])
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"ICBHI_final_database/{FIRST}.wav",
+        f"ICBHI_final_database/{FIRST}.txt",
+        "ICBHI_challenge_train_test.txt",
+        "ICBHI_challenge_diagnosis.txt",
+        "SIMULATED.json",
+    ],
+)
+def test_what_is_no_regular_file_is_passed_over_and_named(tmp_path, make, name):
+    write_set(tmp_path)
+    (tmp_path / name).unlink()
+    make(tmp_path / name)
+    layout = read_layout(tmp_path)
+    (note,) = layout.notes
+    assert note.startswith(f"{name} is no regular file, but a ")
+    assert find_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("make", [make_pipe, make_endless])
+def test_texts_and_headers_are_read_of_regular_files_alone(tmp_path, make):
+    make(tmp_path / "x")
+    with pytest.raises(OSError, match="it is no regular file, but a"):
+        read_text_bytes(tmp_path / "x")
+    header, (problem,) = inspect(tmp_path / "x")
+    assert header is None
+    assert problem.kind == "audio-unreadable"
+
+
+def test_a_pipe_alone_is_no_data_set(tmp_path):
+    make_pipe(tmp_path / f"{FIRST}.wav")
+    assert not find_dataset(tmp_path)
+    with pytest.raises(DataError, match="holds no ICBHI"):
+        load_dataset(tmp_path)
+
+
+def test_a_folder_of_too_many_names_says_where_looking_stopped(tmp_path, monkeypatch):
+    write_set(tmp_path / "set")
+    monkeypatch.setattr("bench.data.files.MOST_ENTRIES", 12)
+    with pytest.raises(
+        DataError, match=r"holds more than 12 names; looking .* stopped at .*ICBHI_final_database"
+    ) as caught:
+        read_layout(tmp_path)
+    assert "--data" in caught.value.hint
+
+
+def test_a_folder_that_is_nested_too_deep_says_where_looking_stopped(tmp_path):
+    deep = tmp_path.joinpath(*["x"] * 40)
+    deep.mkdir(parents=True)
+    with pytest.raises(DataError, match=r"holds folders more than 32 deep; looking .* stopped at .*/x/x"):
+        find_dataset(tmp_path)
+
+
+def test_links_that_lead_in_circles_are_no_reason_to_look_twice(tmp_path):
+    database = write_set(tmp_path)
+    for number in range(5):
+        (database / f"loop{number}").symlink_to(tmp_path)
+        (tmp_path / f"loop{number}").symlink_to(database)
+    (tmp_path / "round").symlink_to("round")
+    layout = read_layout(tmp_path)
+    assert (layout.faults, layout.notes) == ((), ())
+    assert len(layout.present) == len(NAMES)
+
+
+@pytest.mark.parametrize("content", ["{}", "[" * 100_000, '{"recordings": true}', '{"recordings": 1e3}', "\0"])
+def test_a_mark_that_says_no_number_is_a_fault(tmp_path, content):
+    write_set(tmp_path)
+    (tmp_path / "SIMULATED.json").write_text(content, encoding="utf-8")
+    assert kinds(read_layout(tmp_path))[0] == "marker"
+
+
+def test_digits_of_other_scripts_name_no_recording(tmp_path):
+    write_set(tmp_path)
+    write_annotation(tmp_path / "\u0665\u0660\u0661_1b1_Al_sc_Meditron.txt")
+    assert len(read_layout(tmp_path).recordings) == len(NAMES)
 
 
 def test_ends_within_the_tolerance_are_sound(tmp_path):

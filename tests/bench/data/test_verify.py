@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import pytest
 import soundfile
 from icbhi_sets import CYCLES, NAMES, write_annotation, write_set, write_split, write_wav
 
-from bench.data.icbhi import load_dataset
+from bench.data.bank import recording_features
+from bench.data.features import read_annotated
+from bench.data.icbhi import load_dataset, read_layout
 from bench.data.pinned import Count
+from bench.data.samples import read_samples
 from bench.data.verify import verify
 from bench.data.wav import inspect, read_header
 from bench.errors import DataError
@@ -67,6 +71,59 @@ def make_silent(path: Path) -> None:
     soundfile.write(path, np.zeros(0), 10000)
 
 
+def patch(path: Path, form: str, place: int, *values: int) -> None:
+    """Change numbers of a header that soundfile wrote: 44 bytes, the format from byte 20."""
+    content = bytearray(path.read_bytes())
+    struct.pack_into(form, content, place, *values)
+    path.write_bytes(content)
+
+
+def make_7_bits(path: Path) -> None:
+    patch(path, "<H", 34, 7)
+
+
+def make_block_0(path: Path) -> None:
+    patch(path, "<H", 32, 0)
+
+
+def make_block_of_two(path: Path) -> None:
+    patch(path, "<H", 32, 4)
+
+
+def make_no_channels(path: Path) -> None:
+    patch(path, "<H", 22, 0)
+
+
+def make_0_hz(path: Path) -> None:
+    patch(path, "<I", 24, 0)
+
+
+def make_fast(path: Path) -> None:
+    patch(path, "<I", 24, 2**31)
+
+
+def make_streamed(path: Path) -> None:
+    patch(path, "<I", 40, 0xFFFFFFFF)
+
+
+def make_size_0(path: Path) -> None:
+    patch(path, "<I", 40, 0)
+
+
+def make_rf64(path: Path) -> None:
+    write_wav(path)
+    path.write_bytes(b"RF64" + path.read_bytes()[4:])
+
+
+def make_wave64(path: Path) -> None:
+    soundfile.write(path, np.zeros(100), 4000, format="W64")
+
+
+def make_chunks(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:36] + b"JUNK\0\0\0\0" * 2000 + content[36:])
+
+
 def make_folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
@@ -83,6 +140,17 @@ AUDIO_FAULTS = {
     make_stereo: ("audio-channels", "has 2 channels, but 1 is needed"),
     make_16_khz: ("audio-rate", "rate of 16000 Hz, but ICBHI's are 4000, 10000, 44100 Hz"),
     make_silent: ("audio-empty", "holds no samples"),
+    make_7_bits: ("audio-format", "has 7 bits per sample, but one of 8, 16, 24, 32 is needed"),
+    make_block_0: ("audio-format", "contradicts itself: 0 bytes for 1 channels of 16 bits"),
+    make_block_of_two: ("audio-format", "contradicts itself: 4 bytes for 1 channels"),
+    make_no_channels: ("audio-channels", "has 0 channels"),
+    make_0_hz: ("audio-rate", "rate of 0 Hz"),
+    make_fast: ("audio-rate", "rate of 2147483648 Hz"),
+    make_streamed: ("audio-streamed", "was written to a pipe"),
+    make_size_0: ("audio-empty", "holds no samples"),
+    make_rf64: ("audio-format", "is no RIFF WAVE file, but RF64"),
+    make_wave64: ("audio-format", "is no RIFF WAVE file, but Wave64"),
+    make_chunks: ("audio-format", "more than 1,000 chunks"),
     make_folder: ("audio-missing", "the recording is missing"),
 }
 
@@ -119,6 +187,88 @@ def test_extensible_format_and_other_chunks_are_understood(tmp_path):
     assert inspect(path, (44100,)) == (header, [])
 
 
+@pytest.mark.parametrize("name", [b"JUNK", b"LIST", b"bext"])
+@pytest.mark.parametrize("before", ["the format", "the samples"])
+@pytest.mark.parametrize("padding", [b"\0", b"", b"x"], ids=["padded", "not padded", "padded with a letter"])
+def test_chunks_of_odd_length_are_stepped_over(tmp_path, name, before, padding):
+    path = tmp_path / "x.wav"
+    values = np.random.default_rng(0).uniform(-1, 1, 999)
+    soundfile.write(path, values, 44100, subtype="PCM_24")
+    expected = soundfile.read(path, dtype="float32")[0]
+    whole, place = path.read_bytes(), 12 if before == "the format" else 36
+    path.write_bytes(whole[:place] + name + struct.pack("<I", 3) + b"abc" + padding + whole[place:])
+    assert inspect(path)[1] == []
+    np.testing.assert_array_equal(read_samples(path)[0], expected)
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(1, 40_000), (999, 1), (768_001, 1), (1000, 3601)])
+def test_recordings_that_no_memory_holds_are_refused(tmp_path, rate, seconds):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.zeros(rate * seconds, np.int16), rate, subtype="PCM_U8")
+    write_annotation(path.with_suffix(".txt"), [(0.0, 1.0, 0, 0)])
+    with pytest.raises(DataError, match=r"x\.wav: (has a rate of \d+ Hz, but 1,000 to|lasts 3,601 s)"):
+        read_annotated(path)
+    with pytest.raises(DataError, match=r"x\.wav (has a rate|lasts)"):
+        read_samples(path)
+
+
+def test_a_file_of_samples_without_end_is_refused(tmp_path):
+    """Sparse: four gigabytes that take no place on the disk."""
+    path = tmp_path / "x.wav"
+    write_wav(path, rate=768_000, subtype="PCM_U8", seconds=0.1)
+    patch(path, "<I", 40, 0xFFFFFF00)
+    os.truncate(path, 44 + 0xFFFFFF00)
+    with pytest.raises(DataError, match=r"lasts 5,592 s \(4,294,967,040 samples\), but at most"):
+        read_samples(path)
+
+
+def test_a_recording_that_becomes_shorter_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "x.wav"
+    write_wav(path, rate=4000, subtype="PCM_16")
+    header = read_header(path)
+    os.truncate(path, 1000)
+    monkeypatch.setattr("bench.data.samples.read_header", lambda _: header)
+    with pytest.raises(DataError, match="became shorter while it was read"):
+        read_samples(path)
+
+
+# From a cycle without a sample to one that just holds one, at each rate of the set and at 16 kHz.
+SHORT = [(0.5, 0.5 + length) for length in (1e-6, 1e-5, 2e-5, 3e-5, 5e-5, 6.2e-5, 6.3e-5, 1e-4, 2e-4, 2.6e-4, 1e-3)]
+SHORT += [(0.50001, end) for _, end in SHORT if end > 0.50001]
+
+
+def computes(recording, frontend):
+    try:
+        recording_features(recording, frontend, {})
+    except DataError as error:
+        if "holds no sample" in error.message:
+            return False
+        raise
+    return True
+
+
+@pytest.mark.parametrize("frontend", ["ast", "scl"])
+@pytest.mark.parametrize("name", [FIRST, "502_2b1_Pr_mc_AKGC417L", "503_1b1_Ar_sc_Litt3200"])
+def test_what_verify_calls_sound_can_be_computed(tmp_path, name, frontend):
+    """And what no front-end can compute, verify refuses."""
+    database = write_set(tmp_path)
+    verdicts = set()
+    for start, end in SHORT:
+        write_annotation(database / f"{name}.txt", [(0.1, 0.3, 0, 0), (start, end, 0, 0)])
+        report = verify(tmp_path)
+        (recording,) = (one for one in read_layout(tmp_path).recordings if one.name == name)
+        verdicts.add(report.ok)
+        if report.ok:
+            assert computes(recording, frontend)
+            continue
+        assert [(fault.kind, fault.line) for fault in report.faults] == [("annotation-short", 2)]
+        with pytest.raises(DataError, match=r"\.txt:2: the cycle from 0\.5.* s to .* s holds no sample"):
+            load_dataset(tmp_path)
+        # One front-end cuts at 16 kHz, the other as it was recorded.
+        assert not (computes(recording, "ast") and computes(recording, "scl"))
+    assert verdicts == {True, False}
+
+
 def test_all_faults_stand_in_one_report(tmp_path):
     database = write_set(tmp_path)
     cut_short(database / f"{FIRST}.wav")
@@ -151,6 +301,35 @@ def test_bad_companion_files_and_missing_audio_leave_a_set_runnable(tmp_path):
     assert report.runnable
     assert report.partial == "partial (4 of 5)"
     assert load_dataset(tmp_path, allow_partial=True).partial == report.partial
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "501 1_0 F NA NA NA",
+        "501 nan F NA NA NA",
+        "501 70 F inf NA NA",
+        "501 \u0667\u0660 F NA NA NA",
+        "5O1 70 F NA NA NA",
+        "\u0665\u0660\u0661 70 F NA NA NA",
+        "501 70 F 0x10 NA NA",
+        "501 70 F",
+    ],
+)
+def test_numbers_of_the_demographic_table_are_plain_ones(tmp_path, line):
+    write_set(tmp_path)
+    (tmp_path / "ICBHI_challenge_demographic_information.txt").write_text(
+        f"502 3 F NA 19 99\n{line}\n", encoding="utf-8"
+    )
+    faults = verify(tmp_path).faults
+    assert [(fault.kind, fault.line) for fault in faults] == [("demographics-format", 2)]
+
+
+def test_patients_of_the_diagnosis_table_have_plain_digits(tmp_path):
+    write_set(tmp_path)
+    (tmp_path / "ICBHI_challenge_diagnosis.txt").write_text("501\tCOPD\n\u0665\u0660\u0662\tURTI\n", encoding="utf-8")
+    faults = verify(tmp_path).faults
+    assert [(fault.kind, fault.line) for fault in faults] == [("diagnosis-format", 2)]
 
 
 def test_bad_split_lines_are_named(tmp_path):
