@@ -17,7 +17,7 @@ from bench.options import build_options
 from bench.paths import data_folder
 from bench.plugins import extensions, load_plugins
 from bench.registry import suggestion
-from bench.spec import DEVICES, PRECISIONS, RunSpec, check_field, settable_fields
+from bench.spec import DEVICES, PRECISIONS, RunSpec, check_field, settable_fields, without_defaults
 
 DEMO = "demo"
 PROFILES = ("auto", "paper", "demo")
@@ -192,7 +192,7 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
     settable = {name: item.default for name, item in settable_fields().items() if item.metadata["role"] == "identity"}
     fields = {name: values.get(name, default) for name, default in settable.items()}
     return {
-        **{name: value for name, value in fields.items() if name not in ("seed", "precision")},
+        **without_defaults({name: value for name, value in fields.items() if name not in ("seed", "precision")}),
         "frontend": frontend.id,
         **{f"{owner}_options": chosen for owner, chosen in options.items()},
     }
@@ -243,9 +243,12 @@ def _merge(
     """Recipes first, flags of their own next, ``--set`` last; every value is checked."""
     values = {**model.recipe(profile, pretrain), **method.recipe(profile, pretrain)}
     if frontend.id != model.frontend:
-        # Recipes are written for the front-end of the model's card; another one may lack some of its options.
-        known = {f"frontend.{name}" for name in option_names(frontend)}
-        values = {name: v for name, v in values.items() if name in known or not name.startswith("frontend.")}
+        # Recipes are written for the front-end of the model's card; another one may lack some of its options or values.
+        values = {
+            name: value
+            for name, value in values.items()
+            if not name.startswith("frontend.") or _suits(frontend, name.removeprefix("frontend."), value)
+        }
     cards: dict[str, Any] = {"model": model, "method": method, "frontend": frontend}
     given = {name: value for name, value in request.fields.items() if value is not None}
     for pair in request.settings:
@@ -260,6 +263,11 @@ def _merge(
         # A recipe's warm-up belongs to its own number of epochs.
         checked["warmup_epochs"] = min(checked["warmup_epochs"], checked["epochs"] - 1)
     return checked
+
+
+def _suits(frontend: FrontEndCard, name: str, value: Any) -> bool:
+    fields: Mapping[str, Any] = frontend.options.__dataclass_fields__
+    return name in fields and value in fields[name].metadata.get("choices", (value,))
 
 
 def option_names(card: Any) -> set[str]:
@@ -311,7 +319,8 @@ def check_spec(spec: RunSpec) -> None:
     """Check what depends on several fields.
 
     Raises:
-        SpecError: If the batch does not divide among the processes, or the warm-up is longer than the run.
+        SpecError: If the batch does not divide among the processes or is too small for model and method, if there
+            are fewer GPUs than processes, or the warm-up is longer than the run.
     """
     if spec.processes < 1:
         raise SpecError(f"--processes is {spec.processes}, but must be at least 1.")
@@ -324,6 +333,10 @@ def check_spec(spec: RunSpec) -> None:
             f"Use --set batch={nearest} or another --processes.",
         )
     _ = spec.milestone_epochs, spec.fold
+    if spec.batch == 1:
+        from bench.engine.batch_of_one import check_batch_of_one
+
+        check_batch_of_one(spec, "A batch", "Use --set batch=2 or more.")
     if spec.warmup_epochs >= spec.epochs:
         raise SpecError(f"warmup_epochs is {spec.warmup_epochs}, but must be below epochs ({spec.epochs}).")
 

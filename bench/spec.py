@@ -1,7 +1,8 @@
 """The spec of one run: frozen, typed, each field marked as *identity* (it changes the result) or *execution*.
 
 The run id is a hash of the identity fields alone, so that the same run has the same id on every machine, whatever
-the device, the number of processes or the folders are.
+the device, the number of processes or the folders are. An identity field that is added later says in which version of
+the spec (``since``; the first is 1), and stays out of the hash while it has its default.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ class RunSpec:
         space=Space(low=0.0, high=0.9, grid=(0.0, 0.5, 0.9)),
     )
     batch: int = _identity("global batch, over all processes", 8, low=1, space=Space(grid=(8, 16, 32, 64)))
+    drop_last: bool = _identity("whether an epoch leaves out its last, smaller batch", True, since=2)
     epochs: int = _identity("number of epochs", 50, low=1, space=Space(low=10, high=100, grid=(25, 50, 100)))
     specaug_probability: float = _identity(
         "chance that a sample is masked",
@@ -166,8 +168,8 @@ class RunSpec:
         return fold, folds
 
     def identity(self) -> dict[str, Any]:
-        """The fields that change the result."""
-        return self._fields("identity")
+        """The fields that change the result, but for later ones that have their default (:func:`without_defaults`)."""
+        return without_defaults(self._fields("identity"))
 
     def execution(self) -> dict[str, Any]:
         """The fields that say how and where it runs."""
@@ -206,6 +208,19 @@ class RunSpec:
             return cls(**{**values, "plugins": tuple(values.get("plugins", ()))})
         except TypeError as error:
             raise SpecError(f"The spec is incomplete: {error}.", "Use the spec.json of a run folder.") from None
+
+
+def without_defaults(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the fields of later versions (``since``) where they have their default.
+
+    A run of before such a field was run with what is now its default: it keeps its id, and its place among the rows of
+    a board.
+
+    Args:
+        identity: Identity fields by name.
+    """
+    later = {field.name: field.default for field in dataclasses.fields(RunSpec) if "since" in field.metadata}
+    return {name: value for name, value in identity.items() if name not in later or value != later[name]}
 
 
 def _plain(value: Any) -> Any:

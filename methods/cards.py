@@ -237,6 +237,7 @@ SCL_RECIPES: Mapping[str, Mapping[str, Any]] = {
         "schedule": "wave",
         "lr_period": 40,
         "lr_floor": 1e-6,
+        "drop_last": False,
     },
     "paper:scratch": {"lr": 1e-3},
     "paper:pretrained": {"lr": 1e-4},

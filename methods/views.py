@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol, cast
 
 import torch
@@ -13,6 +15,9 @@ from methods.base import Batch
 
 Pair = tuple[Tensor, Tensor]
 
+VIEWS_IN_A_ROW: ContextVar[int] = ContextVar("VIEWS_IN_A_ROW", default=1)
+"""How many views of a batch stand one after the other in the rows that a model is given; see :func:`views_in_a_row`."""
+
 
 class Encoder(Protocol):
     """What contrastive methods need of a model; every model has it."""
@@ -22,6 +27,22 @@ class Encoder(Protocol):
     def features(self, x: Tensor) -> Tensor:
         """(batch, 1, frames, mels) -> (batch, dim)."""
         ...
+
+
+@contextmanager
+def views_in_a_row(views: int) -> Iterator[None]:
+    """Say that the rows of a pass are several views of a batch, one after the other.
+
+    Random layers of several processes need it, to take their rows of each view; see ``bench.engine.random_layers``.
+
+    Args:
+        views: How many.
+    """
+    before = VIEWS_IN_A_ROW.set(views)
+    try:
+        yield
+    finally:
+        VIEWS_IN_A_ROW.reset(before)
 
 
 def encode_both(model: nn.Module, encode: Callable[[Tensor], Tensor], first: Tensor, second: Tensor) -> Pair:
@@ -39,7 +60,8 @@ def encode_both(model: nn.Module, encode: Callable[[Tensor], Tensor], first: Ten
     # Batch statistics of both halves together would differ from those of each.
     if any(name.endswith("running_mean") for name, _ in model.named_buffers()):
         return encode(first), encode(second)
-    one, two = encode(torch.cat([first, second])).chunk(2)
+    with views_in_a_row(2):
+        one, two = encode(torch.cat([first, second])).chunk(2)
     return one, two
 
 

@@ -34,8 +34,8 @@ CITATION = """@article{kong2020panns,
 
 SCL_CODE = "ilyassmoummad/scl_icbhi2017 at 76c4c99"
 SCL_RECIPE_GAP = (
-    "The authors normalise each batch by its own extremes, also in the test: --set frontend.normalise=batch does so; "
-    "the default takes the extremes of each cycle. They report 10 runs."
+    "As the authors do, each batch is normalised by its own extremes, also in the test, so that a cycle's features depend "
+    "on the clips beside it; --set frontend.normalise=cycle takes the extremes of each cycle. They report 10 runs."
 )
 
 # Moummad and Farrugia 2023 (SYSTEMS 3.6): all of it is stated in their code.
@@ -53,6 +53,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "specaug_time_width": 40,
         "specaug_fill": "lowest",
         "specaug_together": True,
+        "drop_last": False,
+        "frontend.normalise": "batch",
     },
     "paper:scratch": {"lr": 1e-3},
     "paper:pretrained": {"lr": 1e-4},

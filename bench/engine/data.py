@@ -107,6 +107,16 @@ def hold_out_patients(patients: Sequence[str], labels: np.ndarray, fraction: flo
     return frozenset(names[i] for i in best)
 
 
+def steps_of_epoch(rows: int, spec: RunSpec) -> int:
+    """Steps of an epoch over so many training rows; a last, smaller batch counts unless the spec leaves it out."""
+    return rows // spec.batch if spec.drop_last else -(-rows // spec.batch)
+
+
+def rows_of_epoch(rows: int, spec: RunSpec) -> int:
+    """How many of so many training rows an epoch sees."""
+    return rows - rows % spec.batch if spec.drop_last else rows
+
+
 def open_run_data(spec: RunSpec, on_progress: Progress | None = None) -> RunData:
     """Load the data set and its features as a spec names them; features that the cache lacks are made.
 
@@ -170,7 +180,21 @@ def _check(data: RunData, spec: RunSpec) -> None:
             f"batch is {spec.batch}, but the training part holds {len(data.train)} cycles.",
             f"Use --set batch={max(1, len(data.train) // 4)} or more data.",
         )
+    _check_last_batch(len(data.train) % spec.batch, spec)
     if len(data.test) == 0:
         raise DataError(
             f"The test part of {spec.data} holds no cycle.", "Add the recordings of the official test part."
         )
+
+
+def _check_last_batch(rows: int, spec: RunSpec) -> None:
+    """Refuse an epoch whose last batch is too small for the processes, or for batch normalisation."""
+    if spec.drop_last or rows == 0:
+        return
+    hint = "Use another --set batch=…, or leave the last batch out with --set drop_last=true."
+    if rows < spec.processes:
+        raise SpecError(f"The last batch of an epoch has {rows} clip(s) for {spec.processes} processes.", hint)
+    if rows == 1:
+        from bench.engine.batch_of_one import check_batch_of_one
+
+        check_batch_of_one(spec, "The last batch of an epoch", hint)

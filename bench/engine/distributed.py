@@ -8,11 +8,15 @@ one process with the global batch: sum over N processes of the same loss, divide
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bench.errors import SpecError
 
 STORE_VARIABLE = "BENCH_PROCESS_STORE"
 """Names the file through which the processes of a run meet. Only a process that bench started for a group has it: what
@@ -55,36 +59,58 @@ def own_group() -> dict[str, int]:
     return {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
 
 
+def shares(rows: int, processes: int) -> list[int]:
+    """How many rows of a global batch each process holds: as equal as can be, the first ones one more."""
+    each, more = divmod(rows, processes)
+    return [each + (rank < more) for rank in range(processes)]
+
+
+def own_rows(rows: int, rank: int, processes: int) -> slice:
+    """The rows of a global batch that a process holds, by :func:`shares`."""
+    sizes = shares(rows, processes)
+    return slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
+
+
 class _Gather(torch.autograd.Function):
     """All rows of the global batch; the backward pass sums the gradients of all processes and keeps the own rows."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> Tensor:
-        parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, rows.contiguous())
-        ctx.rows = rows.shape[0]
-        return torch.cat(parts)
+    def forward(ctx: Any, rows: Tensor, sizes: Sequence[int]) -> Tensor:
+        rank = dist.get_rank()
+        ctx.own = slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
+        # Every process sends equally many rows; those that fill up are cut off again.
+        sent = rows.new_zeros(max(sizes), *rows.shape[1:])
+        sent[: len(rows)] = rows
+        parts = [torch.empty_like(sent) for _ in sizes]
+        dist.all_gather(parts, sent)
+        return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         total = gradients[0].contiguous().clone()
         dist.all_reduce(total)
-        start = dist.get_rank() * ctx.rows
-        return total[start : start + ctx.rows]
+        return total[ctx.own], None
 
 
-def gather_rows(rows: Tensor) -> Tensor:
+def gather_rows(rows: Tensor, batch: int | None = None) -> Tensor:
     """Gather the global batch with its exact gradient.
 
     Args:
-        rows: (local, …), this process's rows; every process holds equally many.
+        rows: (local, …), this process's rows.
+        batch: Rows of the global batch, which are divided as :func:`shares` says; None where every process has as many
+            as this one. Several values of a row (two views) may stand in rows of their own.
 
     Returns:
         (global, …), in the order of the processes; ``rows`` itself in a single process.
     """
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return rows
-    gathered: Tensor = _Gather.apply(rows)
+    processes = dist.get_world_size()
+    sizes = [len(rows)] * processes
+    if batch is not None:
+        each = shares(batch, processes)
+        sizes = [size * len(rows) // each[dist.get_rank()] for size in each]
+    gathered: Tensor = _Gather.apply(rows, sizes)
     return gathered
 
 
@@ -112,49 +138,63 @@ class GlobalBatchNorm(nn.Module):
     batch, as one process would.
 
     Args:
-        norm: The layer to stand for; what timm's BatchNormAct2d does after normalising is kept.
+        norm: The layer to stand for, of any number of dimensions; what timm's BatchNormAct2d does after normalising is
+            kept.
     """
 
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(self, norm: nn.BatchNorm2d) -> None:
+    def __init__(self, norm: _BatchNorm) -> None:
         super().__init__()
-        self.eps, self.momentum = norm.eps, 0.1 if norm.momentum is None else norm.momentum
+        self.eps, self.momentum = norm.eps, norm.momentum
         self.weight, self.bias = norm.weight, norm.bias
         self.register_buffer("running_mean", norm.running_mean)
         self.register_buffer("running_var", norm.running_var)
         self.register_buffer("num_batches_tracked", norm.num_batches_tracked)
-        self.after = nn.Sequential(*(getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)))
+        self.drop, self.act = (getattr(norm, name, nn.Identity()) for name in ("drop", "act"))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise x: (local, channels, height, width), with the global batch's statistics while training."""
+        """Normalise x: (local, channels, …), with the global batch's statistics while training."""
         mean, variance = self._batch_statistics(x) if self.training else (self.running_mean, self.running_var)
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        normalised = (x.to(mean.dtype) - mean[:, None, None]) * scale[:, None, None] + self.bias[:, None, None]
-        result: Tensor = self.after(normalised.to(x.dtype))
+        scale = torch.rsqrt(variance + self.eps)
+        if self.weight is not None:
+            scale = self.weight * scale
+        normalised = (x.to(mean.dtype) - _along_channels(mean, x)) * _along_channels(scale, x)
+        if self.bias is not None:
+            normalised = normalised + _along_channels(self.bias, x)
+        result: Tensor = self.act(self.drop(normalised.to(x.dtype)))
         return result
 
     def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        axes = (0, 2, 3)
+        axes = (0, *range(2, x.ndim))
         # The global mean first and the squares of the deviations after it: E[x²] − E[x]² loses digits.
-        # Sums are float64, as torch accumulates them on a CPU.
-        sums = gather_rows(x.sum(axes, dtype=torch.float64)[None])
-        count = x.numel() // x.shape[1] * sums.shape[0]
-        mean = (sums.sum(0) / count).to(self.running_mean.dtype)
-        deviation = x.to(mean.dtype) - mean[:, None, None]
+        # Sums are float64, as torch accumulates them on a CPU. Each process's count stands beside its sums: those of
+        # an epoch's last batch may differ.
+        sums = x.sum(axes, dtype=torch.float64)
+        sums = gather_rows(torch.cat([sums, sums.new_tensor([x.numel() // x.shape[1]])])[None]).sum(0)
+        count = int(sums[-1])
+        mean = (sums[:-1] / count).to(self.running_mean.dtype)
+        deviation = x.to(mean.dtype) - _along_channels(mean, x)
         squares = gather_rows(deviation.square().sum(axes, dtype=torch.float64)[None])
         variance = (squares.sum(0) / count).to(mean.dtype)
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * (count / max(count - 1, 1)), self.momentum)
+            # Without a momentum torch takes the mean over all batches so far.
+            share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+            self.running_mean.lerp_(mean, share)
+            self.running_var.lerp_(variance * (count / max(count - 1, 1)), share)
         return mean, variance
 
 
+def _along_channels(values: Tensor, x: Tensor) -> Tensor:
+    """(channels,) → (channels, 1, …), to stand beside x: (local, channels, …)."""
+    return values.view(-1, *[1] * (x.ndim - 2))
+
+
 def share_batch_statistics(model: nn.Module, device: str) -> nn.Module:
-    """Make every 2-d batch normalisation of a model use the statistics of the global batch.
+    """Make every batch normalisation of a model use the statistics of the global batch.
 
     Args:
         model: The model, before it is wrapped; parameters, buffers and their names are kept.
@@ -162,15 +202,27 @@ def share_batch_statistics(model: nn.Module, device: str) -> nn.Module:
 
     Returns:
         The model with its normalisation layers replaced.
-    """
-    if device == "cuda":
-        from timm.layers.norm_act import convert_sync_batchnorm
 
+    Raises:
+        SpecError: If a layer of the model cannot be replaced by one that gives the same.
+    """
+    from timm.layers.norm_act import BatchNormAct2d, convert_sync_batchnorm
+
+    known = (_BatchNorm.forward, BatchNormAct2d.forward)
+    # Every name of a layer that stands in several places, so that it is replaced in all of them.
+    named = model.named_modules(remove_duplicate=False)
+    norms = {name: part for name, part in named if isinstance(part, _BatchNorm)}
+    for name, norm in norms.items():
+        if type(norm).forward not in known or norm.running_mean is None:
+            raise SpecError(
+                f"The batch normalisation {name} ({type(norm).__name__}) cannot be shared by several processes: "
+                "it has a forward pass of its own, or no running statistics.",
+                "Use --processes 1.",
+            )
+    if device == "cuda":
         converted: nn.Module = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         return converted
-    for name, child in model.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            setattr(model, name, GlobalBatchNorm(child))
-        else:
-            share_batch_statistics(child, device)
+    shared = {norm: GlobalBatchNorm(norm) for norm in norms.values()}
+    for name, norm in norms.items():
+        model.set_submodule(name, shared[norm])
     return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import nn
 
 from bench.engine.data import CLASSES, RunData
 from bench.engine.distributed import sum_over_processes
+from bench.engine.random_layers import NoDraws
 from bench.errors import RunError
 
 if TYPE_CHECKING:
@@ -32,12 +34,13 @@ def class_probabilities(
         (n, 4) probabilities in float64, in the order of ``rows``; the same in every process.
 
     Raises:
-        RunError: If a probability is not finite.
+        RunError: If a probability is not finite, or if the model draws random numbers in one of several processes.
     """
     scores = torch.zeros(len(rows), CLASSES + 1, dtype=torch.float64)
     mine = np.array_split(np.arange(len(rows)), accelerator.num_processes)[accelerator.process_index]
     model.eval()
-    with torch.inference_mode(), accelerator.autocast():
+    draws = NoDraws() if accelerator.num_processes > 1 else contextlib.nullcontext()
+    with torch.inference_mode(), accelerator.autocast(), draws:
         for start in range(0, len(mine), batch):
             part = mine[start : start + batch]
             x = data.pictures(rows[part]).to(accelerator.device)

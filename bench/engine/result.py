@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.engine.data import rows_of_epoch
 from bench.engine.states import epochs_so_far
 from bench.errors import BenchError, PrunedRunError
 from bench.provenance import code_version, hardware, package_versions, peak_memory_mib
@@ -41,7 +42,6 @@ def write_run_result(spec: RunSpec, data: RunData, outcome: Outcome, folder: Pat
         metrics[rule] = {name: {**values, "epoch": choice.epoch} for name, values in judged.items()}
     position = outcome.position
     trained = sum(entry["seconds"] for entry in position.epochs)
-    steps = len(data.train) // spec.batch
     document = {
         **_common(spec, processes, peak_memory_mib()),
         "status": "finished",
@@ -53,7 +53,7 @@ def write_run_result(spec: RunSpec, data: RunData, outcome: Outcome, folder: Pat
         "epochs": position.epochs,
         "predictions": files,
         "seconds": position.seconds,
-        "cycles_per_second": len(position.epochs) * steps * spec.batch / max(trained, 1e-9),
+        "cycles_per_second": len(position.epochs) * rows_of_epoch(len(data.train), spec) / max(trained, 1e-9),
     }
     write_result(folder, document)
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,13 +26,14 @@ import baselines
 import methods
 from bench.engine.accelerator import build_accelerator
 from bench.engine.checkpoint import Checkpoint
-from bench.engine.data import RunData
-from bench.engine.distributed import any_process, gather_rows, share_batch_statistics
+from bench.engine.data import RunData, rows_of_epoch, steps_of_epoch
+from bench.engine.distributed import any_process, gather_rows, own_rows, share_batch_statistics
 from bench.engine.evaluate import class_probabilities
 from bench.engine.hooks import Hooks
 from bench.engine.optimisation import StepAverage, build_optimizer, learning_rate
 from bench.engine.position import Bounds, Position
 from bench.engine.progress import TrainingProgress
+from bench.engine.random_layers import Division, GlobalDraws, learn_divisions
 from bench.engine.selection import Selection
 from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift, mask_value
 from bench.engine.stages import Place, freeze_others, plan_stages, set_training_mode, trainable_parameters
@@ -43,6 +47,9 @@ from methods.base import Batch, Draw
 
 CHECK_EVERY_ON_GPU = 16
 """Steps between two looks at the losses on a GPU: each look waits for the device."""
+
+ROWS_TO_LEARN_FROM = 3
+"""Rows of each process in the passes that show how random draws are divided."""
 
 
 class TrainingGraph(nn.Module):
@@ -96,6 +103,11 @@ def stream(*key: int) -> np.random.Generator:
 
 def build_graph(spec: RunSpec, data: RunData) -> TrainingGraph:
     """Build model and method from a spec, initialised from its seed."""
+    return graph_of(spec, data.class_counts())
+
+
+def graph_of(spec: RunSpec, class_counts: Sequence[int]) -> TrainingGraph:
+    """As :func:`build_graph`, from the training rows of each class alone."""
     torch.manual_seed(spec.seed)
     model: Any = baselines.create(
         spec.model, num_classes=4, pretrain=spec.weights, cache=Path(spec.cache), **spec.model_options
@@ -103,7 +115,7 @@ def build_graph(spec: RunSpec, data: RunData) -> TrainingGraph:
     method: Any = methods.create(
         spec.method,
         feature_dim=model.feature_dim,
-        class_counts=data.class_counts(),
+        class_counts=class_counts,
         patch_grid=getattr(model, "patch_grid", None),
         **spec.method_options,
     )
@@ -137,9 +149,8 @@ class Trainer:
         self.views = METHODS.card(spec.method).views
         self.selection = Selection(spec.best_min_se)
         self.checkpoint = Checkpoint(folder / "checkpoint", self.accelerator)
-        self.steps = len(data.train) // spec.batch
-        share = spec.batch // processes
-        self.local = slice(self.accelerator.process_index * share, (self.accelerator.process_index + 1) * share)
+        self.steps = steps_of_epoch(len(data.train), spec)
+        self.draws: GlobalDraws | None = None
         self.check_every = 1 if self.accelerator.device.type == "cpu" else CHECK_EVERY_ON_GPU
 
     def fit(self) -> Outcome:
@@ -187,6 +198,30 @@ class Trainer:
         self.graph, self.optimizer = self.accelerator.prepare(
             self.bare, build_optimizer(trained, stage.lr, stage.weight_decay)
         )
+        if self.accelerator.num_processes > 1:
+            self.draws = GlobalDraws(self._learn_draws())
+
+    def _learn_draws(self) -> tuple[Division, ...]:
+        """How the random draws of a step of this stage are divided among the processes; see ``random_layers``.
+
+        Raises:
+            SpecError: If they cannot be.
+        """
+        processes, rng = self.accelerator.num_processes, stream(self.spec.seed)
+        rows = np.resize(self.data.train, ROWS_TO_LEARN_FROM * processes)
+        everything = slice(0, len(rows))
+        whole = self._batch(rows, everything, rng, lambda tensor: tensor)
+        part = self._batch(rows, self._own(len(rows)), rng, partial(gather_rows, batch=len(rows)))
+        draw = self.method.draw(len(rows), rng)
+        set_training_mode(self.bare, self.place.stage.trains)
+        buffers = [(buffer, buffer.clone()) for buffer in self.bare.buffers()]
+        try:
+            return learn_divisions(
+                lambda: self.bare(whole, draw), lambda: self.bare(part, draw), ROWS_TO_LEARN_FROM, processes
+            )
+        finally:
+            for buffer, before in buffers:
+                buffer.copy_(before)
 
     def _next_stage(self, position: Position, progress: TrainingProgress) -> None:
         """Enter the next stage at the end of one, before the state is saved: a state goes on with what it holds."""
@@ -219,43 +254,62 @@ class Trainer:
 
     def _train_step(self, rows: np.ndarray, epoch: int, step: int) -> Tensor:
         rng = stream(self.spec.seed, epoch, step)
-        # For models with random layers of their own; the draws of the global batch come from ``rng`` alone.
-        torch.manual_seed(int(rng.integers(2**63)) + self.accelerator.process_index)
-        first, second = self._views(rows, rng)
-        labels = torch.from_numpy(self.data.bank.labels[rows]).to(self.accelerator.device)
+        # For models with random layers of their own, the same in all processes: each takes its rows of what is drawn.
+        torch.manual_seed(int(rng.integers(2**63)))
+        local = self._own(len(rows))
+        batch = self._batch(rows, local, rng, partial(gather_rows, batch=len(rows)))
         draw = self.method.draw(len(rows), rng)
-        batch = Batch(
-            features=first,
-            second=second,
-            labels=labels,
-            local=self.local,
-            gather=gather_rows,
-            stage=self.place.index,
-        )
         self.average.before_step()
-        losses: dict[str, Tensor] = self.graph(batch, draw)
+        with self._drawing(local, len(rows)):
+            losses: dict[str, Tensor] = self.graph(batch, draw)
         self.accelerator.backward(losses["loss"])
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.average.after_step()
         return losses["loss"].detach()
 
-    def _views(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
-        """Load this process's rows of the global batch and augment them on the device, twice if the method asks.
+    def _own(self, rows: int) -> slice:
+        """The rows of a global batch that this process holds."""
+        return own_rows(rows, self.accelerator.process_index, self.accelerator.num_processes)
+
+    def _drawing(self, local: slice, rows: int) -> AbstractContextManager[object]:
+        """A forward pass with random draws as a single process would make them for the global batch."""
+        if self.draws is None:
+            return nullcontext()
+        self.draws.begin(local, rows)
+        return self.draws
+
+    def _batch(
+        self, rows: np.ndarray, local: slice, rng: np.random.Generator, gather: Callable[[Tensor], Tensor]
+    ) -> Batch:
+        """A global batch as a process sees it.
+
+        Args:
+            rows: (global,) rows of the bank.
+            local: Those that the process holds.
+            rng: For the augmentation.
+            gather: From the process's rows to all rows.
+        """
+        first, second = self._views(rows, local, rng)
+        labels = torch.from_numpy(self.data.bank.labels[rows]).to(self.accelerator.device)
+        return Batch(features=first, second=second, labels=labels, local=local, gather=gather, stage=self.place.index)
+
+    def _views(self, rows: np.ndarray, local: slice, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
+        """Load a process's rows of the global batch and augment them on the device, twice if the method asks.
 
         Returns:
             Each view (local, 1, frames, mels).
         """
-        x = self.data.pictures(rows[self.local]).to(self.accelerator.device)
+        x = self.data.pictures(rows[local]).to(self.accelerator.device)
         if self.data.extremes is not None:
             x = self.data.extremes.in_training(x, rows)
         if not self.place.stage.augment:
             return x, None
-        first = self._augment(x, len(rows), rng)
-        return first, self._augment(x, len(rows), rng) if self.views == 2 else None
+        first = self._augment(x, local, len(rows), rng)
+        return first, self._augment(x, local, len(rows), rng) if self.views == 2 else None
 
-    def _augment(self, x: Tensor, rows: int, rng: np.random.Generator) -> Tensor:
-        """Augment this process's part of a global batch of ``rows``; drawn for all of it."""
+    def _augment(self, x: Tensor, local: slice, rows: int, rng: np.random.Generator) -> Tensor:
+        """Augment a process's part of a global batch of ``rows``; drawn for all of it."""
         spec = self.spec
         if not (spec.time_shift or spec.specaug_probability > 0):
             return x
@@ -266,7 +320,7 @@ class Trainer:
             )
         frames, mels = x.shape[2:]
         if spec.time_shift:
-            x = apply_shift(x, draw_shift(rows, frames, rng)[self.local])
+            x = apply_shift(x, draw_shift(rows, frames, rng)[local])
         if spec.specaug_probability > 0:
             masks = draw_masks(
                 rows,
@@ -280,7 +334,7 @@ class Trainer:
                 together=spec.specaug_together,
                 rng=rng,
             )
-            x = apply_masks(x, masks[self.local], self.fill)
+            x = apply_masks(x, masks[local], self.fill)
         return x
 
     def _settle(self, pending: list[Tensor], position: Position, epoch: int, rate: float) -> float:
@@ -325,7 +379,7 @@ class Trainer:
             "loss": position.loss_sum / self.steps,
             "lr": self._rate(epoch),
             "seconds": seconds,
-            "cycles_per_second": self.steps * self.spec.batch / max(position.epoch_seconds, 1e-9),
+            "cycles_per_second": rows_of_epoch(len(self.data.train), self.spec) / max(position.epoch_seconds, 1e-9),
             "test": test,
             "val": val,
         }

@@ -5,7 +5,8 @@ fade-out, and turned into 64 mels of 50-2000 Hz every 32 ms in decibels, by torc
 brought to 0..1 by their smallest and largest value and standardised with the authors' constants.
 
 The authors take these two values over the whole batch, so that a cycle's features depend on the clips beside it, in
-training and in the test. That is kept as the named quirk ``normalise=batch``; the default takes them over the cycle.
+training and in the test. That is the named quirk ``normalise=batch``, which the recipes of the paper profile ask for;
+the default takes them over the cycle.
 """
 
 from __future__ import annotations

@@ -94,7 +94,9 @@ def test_no_fold_is_empty_where_there_are_enough_patients(folds, seed):
     rng = np.random.default_rng(seed)
     # A class or two in each patient: a rare class has fewer patients than there are folds.
     patients = [f"p{i}" for i in range(folds + seed % 3)]
-    cycles = [(patient, int(rng.choice(4, p=[0.7, 0.1, 0.1, 0.1]))) for patient in patients for _ in range(1 + seed % 2)]
+    cycles = [
+        (patient, int(rng.choice(4, p=[0.7, 0.1, 0.1, 0.1]))) for patient in patients for _ in range(1 + seed % 2)
+    ]
     place = patient_folds([patient for patient, _ in cycles], np.array([label for _, label in cycles]), folds)
     assert set(place) == set(patients)
     assert set(place.values()) == set(range(1, folds + 1))

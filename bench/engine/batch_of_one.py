@@ -1,0 +1,62 @@
+"""A batch of one clip: refused before anything starts where a batch normalisation would see one value per channel."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.data.frontends import FRONTENDS
+from bench.engine.stages import plan_stages, set_training_mode
+from bench.engine.trainer import TrainingGraph, graph_of
+from bench.errors import SpecError
+from bench.options import build_options
+from bench.spec import RunSpec
+from methods import METHODS
+from methods.base import Batch
+
+ONE_VALUE = "more than 1 value per channel"
+"""What torch says where it would normalise a single value."""
+
+
+def check_batch_of_one(spec: RunSpec, what: str, hint: str) -> None:
+    """Train model and method on one clip, in memory, and see whether they can.
+
+    Args:
+        spec: The spec; its weights are not needed.
+        what: What has one clip, for the message.
+        hint: What to do about it.
+
+    Raises:
+        SpecError: If a batch normalisation would see one value per channel.
+    """
+    random = torch.get_rng_state()
+    try:
+        graph = graph_of(dataclasses.replace(spec, weights=None), class_counts=[1, 1, 1, 1])
+        for index, stage in enumerate(plan_stages(spec, graph.method).stages):
+            set_training_mode(graph, stage.trains)
+            _train(graph, spec, index, stage.augment)
+    except ValueError as error:
+        if ONE_VALUE not in str(error):
+            raise
+        raise SpecError(
+            f"{what} has one clip, but {spec.model} with {spec.method} normalises over the batch: "
+            "a single value per channel has no deviation.",
+            hint,
+        ) from error
+    finally:
+        torch.set_rng_state(random)
+
+
+@torch.no_grad()
+def _train(graph: TrainingGraph, spec: RunSpec, stage: int, augment: bool) -> None:
+    frontend: Any = build_options(FRONTENDS.card(spec.frontend).options, spec.frontend_options, spec.frontend)
+    shape = frontend.shape
+    clip = torch.randn(1, *((1, *shape) if len(shape) == 2 else shape))
+    second = clip if augment and METHODS.card(spec.method).views == 2 else None
+    batch = Batch(
+        features=clip, second=second, labels=torch.zeros(1, dtype=torch.int64), local=slice(0, 1), stage=stage
+    )
+    graph(batch, graph.method.draw(1, np.random.default_rng(0)))  # type: ignore[operator]

@@ -1,0 +1,317 @@
+"""Random layers (dropout, stochastic depth) drawn for the global batch, whatever the number of processes.
+
+In several processes every one of them has the seed of a single process. Where a forward pass draws random numbers, each
+process makes the draw that a single process would make for the global batch, and takes the rows of its own clips. What
+is drawn how is learnt at the start of a stage from two small forward passes, one with the rows of a whole batch, one with
+those of this process; a draw that cannot be divided by rows is refused there, before anything is trained.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bench.errors import RunError, SpecError
+from methods.views import VIEWS_IN_A_ROW
+
+IN_PLACE = frozenset(
+    {"bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_", "random_", "uniform_"}
+)
+"""Fill a tensor with numbers, each drawn by itself."""
+
+DIVISIBLE = IN_PLACE | {"native_dropout", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like"}
+"""What can be drawn for all rows and then divided: its only tensor argument, if any, has the shape of the draw."""
+
+UNTAGGED = frozenset({"binomial", "random", "random_", "_sample_dirichlet"})
+"""Random functions that torch does not mark as such."""
+
+BATCH_NORMS = frozenset(
+    {
+        "native_batch_norm",
+        "_native_batch_norm_legit",
+        "_batch_norm_with_update",
+        "cudnn_batch_norm",
+        "miopen_batch_norm",
+    }
+)
+
+HINT = "Use --processes 1."
+
+
+def is_random(function: Any, arguments: Sequence[Any], options: dict[str, Any]) -> bool:
+    """Whether a call of an operator draws random numbers; attention and recurrent layers do so only with dropout."""
+    name = function.overloadpacket.__name__
+    if torch.Tag.nondeterministic_seeded not in function.tags and name not in UNTAGGED:
+        return False
+    known = {argument.name: value for argument, value in zip(function._schema.arguments, arguments, strict=False)}
+    known |= options
+    rates = [
+        known.get(argument.name, argument.default_value)
+        for argument in function._schema.arguments
+        if argument.name in ("dropout", "dropout_p")
+    ]
+    return not rates or any(rates)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that draws random numbers, or normalises over a batch.
+
+    Attributes:
+        name: The operator's name.
+        shape: Of its result.
+        views: How many views of the rows are known to stand one after the other in it.
+        joined: Whether rows were put one after the other before it in another way.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    views: int = 1
+    joined: bool = False
+
+
+class _RandomMode(TorchDispatchMode, abc.ABC):
+    """Runs operators, and has a say in those that draw random numbers."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operator."""
+        options = kwargs or {}
+        if not is_random(func, args, options):
+            return self.run(func, args, options)
+        if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+            # Made of other operators, which say what is drawn: dropout in evaluation draws nothing.
+            with self:
+                return func.decompose(*args, **options)
+        return self.draw(func, args, options)
+
+    def run(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+        """Run an operator that draws nothing."""
+        return func(*args, **options)
+
+    @abc.abstractmethod
+    def draw(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+        """Run an operator that draws."""
+
+
+class CallRecorder(_RandomMode):
+    """Writes down the random calls and the batch normalisations of a forward pass.
+
+    Args:
+        rows: Rows of the pass.
+    """
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.rows = rows
+        self.random: list[Call] = []
+        self.norms: list[Call] = []
+        self._joined = False
+
+    def draw(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+        """Run an operator that draws, and write it down."""
+        result = func(*args, **options)
+        first = result[0] if isinstance(result, (tuple, list)) else result
+        name = func.overloadpacket.__name__
+        self.random.append(Call(name, tuple(first.shape), VIEWS_IN_A_ROW.get(), self._joined))
+        return result
+
+    def run(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+        """Run another operator; batch normalisations, and rows that are put in a row, are written down."""
+        name = func.overloadpacket.__name__
+        if name in BATCH_NORMS and args[5]:
+            self.norms.append(Call(name, tuple(args[0].shape)))
+        elif name in ("cat", "stack") and VIEWS_IN_A_ROW.get() == 1 and not any(args[1:]):
+            sizes = [part.shape[0] if part.ndim else 0 for part in args[0]]
+            self._joined |= len(sizes) > 1 and all(size and size % self.rows == 0 for size in sizes)
+        return func(*args, **options)
+
+
+@dataclass(frozen=True)
+class Division:
+    """How one draw is divided among processes.
+
+    Attributes:
+        name: The operator's name.
+        axis: The axis that the rows lie along; None where every process has the whole draw.
+        views: How many views of the rows stand one after the other along it.
+        each: Numbers along the axis for each row of each view.
+    """
+
+    name: str
+    axis: int | None = None
+    views: int = 1
+    each: int = 1
+
+
+def divisions(whole: CallRecorder, part: CallRecorder, rows: int, processes: int) -> tuple[Division, ...]:
+    """Learn how the draws of a forward pass are divided.
+
+    Args:
+        whole: The pass of a single process over ``rows * processes`` rows.
+        part: The pass of one of the processes over ``rows`` of them.
+        rows: Rows of each process.
+        processes: How many processes.
+
+    Raises:
+        SpecError: If a draw, or a batch normalisation, cannot be divided.
+    """
+    _check_norms(whole.norms, part.norms)
+    if [call.name for call in whole.random] != [call.name for call in part.random]:
+        raise SpecError("What is drawn at random in a forward pass depends on the number of rows.", HINT)
+    return tuple(_division(*pair, rows, processes) for pair in zip(whole.random, part.random, strict=True))
+
+
+def _check_norms(whole: Sequence[Call], part: Sequence[Call]) -> None:
+    """Refuse statistics of this process's rows alone. Sizes of instance normalisation differ along axis 1."""
+    for one, own in zip(whole, part, strict=False):
+        if one.shape[:1] != own.shape[:1]:
+            raise SpecError(
+                f"A batch normalisation ({own.name}) sees the rows of one process only, not those of the whole batch.",
+                "Use layers of torch.nn.BatchNorm in the model, rows that were gathered in the method, or "
+                "--processes 1.",
+            )
+
+
+def _division(one: Call, own: Call, rows: int, processes: int) -> Division:
+    axes = [axis for axis, sizes in enumerate(zip(one.shape, own.shape, strict=True)) if sizes[0] != sizes[1]]
+    if not axes:
+        return Division(own.name)
+    each, rest = divmod(own.shape[axes[0]], rows * own.views)
+    divisible = own.name in DIVISIBLE and len(axes) == 1 and rest == 0
+    # Several numbers for a row: of windows of a clip, or of views that were put one after the other unannounced.
+    if not divisible or one.shape[axes[0]] != own.shape[axes[0]] * processes or (each > 1 and one.joined):
+        raise SpecError(
+            f"Random numbers are drawn in a way that cannot be divided among processes: {own.name}, "
+            f"of size {'x'.join(map(str, own.shape))} for {rows} rows.",
+            "Draw them in the method's `draw`, draw each row's by themselves (dropout, torch.rand), or use "
+            "--processes 1.",
+        )
+    return Division(own.name, axes[0], own.views, each)
+
+
+class GlobalDraws(_RandomMode):
+    """Makes the random draws of a forward pass for the global batch and gives this process its rows.
+
+    Args:
+        plan: How each draw of the pass is divided, in the order of the draws.
+    """
+
+    def __init__(self, plan: Sequence[Division]) -> None:
+        super().__init__()
+        self.plan = tuple(plan)
+        self._next, self._own, self._rows = 0, slice(0), 0
+
+    def begin(self, own: slice, rows: int) -> None:
+        """Begin a forward pass.
+
+        Args:
+            own: This process's rows.
+            rows: Rows of the global batch.
+        """
+        self._next, self._own, self._rows = 0, own, rows
+
+    def draw(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+        """Draw for the global batch."""
+        name = func.overloadpacket.__name__
+        division = self.plan[self._next] if self._next < len(self.plan) else None
+        if division is None or division.name != name:
+            raise RunError(f"A forward pass draws random numbers ({name}) that none has drawn before it.", HINT)
+        self._next += 1
+        if division.axis is None:
+            return func(*args, **options)
+        return self._divided(division, func, args, options)
+
+    def _divided(self, division: Division, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+        def enlarged(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return self._placed(value, division)
+            return self._sizes(value, division) if isinstance(value, (list, tuple)) else value
+
+        result = func(*map(enlarged, args), **options)
+        if division.name in IN_PLACE:
+            return args[0].copy_(self._taken(result, division))
+        if isinstance(result, (tuple, list)):
+            return tuple(self._taken(part, division) for part in result)
+        return self._taken(result, division)
+
+    def _sizes(self, sizes: Sequence[int], division: Division) -> list[int]:
+        """The sizes of the whole draw, of which ``sizes`` are this process's."""
+        assert division.axis is not None
+        own = self._own.stop - self._own.start
+        if sizes[division.axis] != own * division.views * division.each:
+            raise RunError(
+                f"A forward pass of {own} rows draws random numbers ({division.name}) of size "
+                f"{'x'.join(map(str, sizes))}, unlike those before it.",
+                HINT,
+            )
+        whole = list(sizes)
+        whole[division.axis] = self._rows * division.views * division.each
+        return whole
+
+    def _placed(self, own: Tensor, division: Division) -> Tensor:
+        """A tensor for the whole batch, laid out as ``own`` is, which has its rows of it."""
+        sizes = self._sizes(own.shape, division)
+        whole = torch.empty_strided(sizes, _strides(own, sizes), dtype=own.dtype, device=own.device)
+        if division.name not in IN_PLACE:
+            whole.zero_()
+            for place, part in zip(self._places(division), own.chunk(division.views, division.axis or 0), strict=True):
+                whole.narrow(division.axis or 0, *place).copy_(part)
+        return whole
+
+    def _taken(self, whole: Tensor, division: Division) -> Tensor:
+        """This process's rows, in memory of their own."""
+        axis = division.axis or 0
+        parts = [whole.narrow(axis, *place) for place in self._places(division)]
+        return parts[0].clone() if len(parts) == 1 else torch.cat(parts, axis)
+
+    def _places(self, division: Division) -> list[tuple[int, int]]:
+        """Start and length of this process's rows in each view."""
+        start, length = self._own.start * division.each, (self._own.stop - self._own.start) * division.each
+        return [(view * self._rows * division.each + start, length) for view in range(division.views)]
+
+
+def _strides(own: Tensor, sizes: Sequence[int]) -> list[int]:
+    """Strides of a dense tensor of other sizes whose axes have the order of ``own``: the order of the draws."""
+    strides, step = [0] * own.ndim, 1
+    # Of axes with one stride, those of size 1 have no place of their own.
+    for axis in sorted(range(own.ndim), key=lambda axis: (own.stride(axis), -axis)):
+        strides[axis] = step
+        step *= sizes[axis]
+    return strides
+
+
+class NoDraws(_RandomMode):
+    """Refuses random draws: in an evaluation by several processes each would draw for its own cycles."""
+
+    def draw(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+        """Refuse; raises RunError."""
+        raise RunError(
+            f"The model draws random numbers ({func.overloadpacket.__name__}) in an evaluation, which several processes "
+            "would draw differently from one.",
+            "Draw them in training only, or use --processes 1.",
+        )
+
+
+def learn_divisions(
+    forward_whole: Callable[[], object], forward_part: Callable[[], object], rows: int, processes: int
+) -> tuple[Division, ...]:
+    """Run the two small forward passes; see :func:`divisions`.
+
+    Args:
+        forward_whole: Runs the pass of a single process.
+        forward_part: Runs the pass of this process.
+        rows: Rows of each process.
+        processes: How many processes.
+    """
+    recorders = CallRecorder(rows * processes), CallRecorder(rows)
+    with torch.no_grad():
+        for forward, recorder in zip((forward_whole, forward_part), recorders, strict=True):
+            with recorder:
+                forward()
+    return divisions(*recorders, rows, processes)
