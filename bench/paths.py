@@ -5,12 +5,27 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bench.errors import SpecError
+from leaderboard.text import echoed
+
+
+def expanded(path: Path | str) -> Path:
+    """A path whose leading ``~`` or ``~user`` is replaced by that home folder.
+
+    Raises:
+        SpecError: If there is no such user, or no home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise SpecError(f"There is no home folder for {echoed(path)}.", "Write the whole path.") from error
+
 
 def _choose(flag: Path | None, variable: str, default: Path) -> Path:
     if flag is not None:
-        return flag.expanduser()
+        return expanded(flag)
     value = os.environ.get(variable)
-    return Path(value).expanduser() if value else default
+    return expanded(value) if value else default
 
 
 def home_folder(flag: Path | None = None) -> Path:

@@ -1,0 +1,91 @@
+"""Secrets in addresses: passwords and tokens that came in a URL are shown nowhere."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+MASK = "***"
+
+_SECRET_NAMES = re.compile(r"pass|pwd|token|secret|key|sig|auth|credential", re.IGNORECASE)
+"""Parameters of a database URL's query that hold a secret."""
+
+_WEB = re.compile(r"https?:", re.IGNORECASE)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/{1,3}[^\s'\"<>]+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/{1,3}")
+_GLUED = 4
+"""From this many characters on a secret is masked also inside longer words; a shorter one would spoil the text."""
+
+
+def public_url(url: str) -> str:
+    """A URL as it may be shown: without the password, and without the secrets of its query.
+
+    Of the web's addresses the user (which may be a token) and the whole query are hidden too, since servers name the
+    parameters of signed addresses as they like.
+
+    Args:
+        url: Any text; what does not begin as a URL is given back as it is.
+    """
+    found = _SCHEME.match(url)
+    if found is None:
+        return url
+    user, at, place = _split_user(url[found.end() :])
+    head, question, query = place.partition("?")
+    if _WEB.match(url):
+        head = head.partition("#")[0]
+        return f"{found[0]}{MASK + at if at else ''}{head}{question}{MASK if question else ''}"
+    name, colon, _ = user.partition(":")
+    shown = f"{name}{colon}{MASK if colon else ''}{at}"
+    parts = [_public_parameter(part) for part in query.split("&")]
+    return f"{found[0]}{shown}{head}{question}{'&'.join(parts) if question else ''}"
+
+
+def masked(text: object, *urls: str) -> str:
+    """Text without the secrets of some URLs, nor of any other URL that it holds.
+
+    Args:
+        text: A message, an exception, a line of a log.
+        urls: Addresses whose secrets must not be in it, however they are written there.
+    """
+    forms = {form for url in urls for secret in _secrets(url) for form in _spellings(secret)}
+    shown = _URL.sub(lambda found: public_url(found[0]), str(text))
+    # The longest first: a secret may begin like another one.
+    for form in sorted(forms, key=len, reverse=True):
+        pattern = re.escape(form)
+        shown = re.sub(pattern if len(form) >= _GLUED else rf"(?<!\w){pattern}(?!\w)", MASK, shown)
+    return shown
+
+
+def _split_user(rest: str) -> tuple[str, str, str]:
+    """What stands before the @ of a URL, the @, and what follows; a password may hold any sign, written carelessly."""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" in authority:
+        user, at, host = authority.rpartition("@")
+        return user, at, host + rest[len(authority) :]
+    if "@" in rest and ":" in authority:
+        return rest.rpartition("@")
+    return "", "", rest
+
+
+def _public_parameter(part: str) -> str:
+    name, equals, value = part.partition("=")
+    return f"{name}{equals}{MASK}" if value and _SECRET_NAMES.search(name) else part
+
+
+def _secrets(url: str) -> list[str]:
+    scheme = _SCHEME.match(url)
+    if scheme is None:
+        return []
+    user, _, place = _split_user(url[scheme.end() :])
+    name, colon, password = user.partition(":")
+    web = _WEB.match(url) is not None
+    found = [password, name if web and not colon else ""]
+    for part in place.partition("?")[2].partition("#")[0].split("&"):
+        parameter, equals, value = part.partition("=")
+        found += [value if equals else part] if web or _SECRET_NAMES.search(parameter) else []
+    return [secret for secret in found if secret and secret != MASK]
+
+
+def _spellings(secret: str) -> set[str]:
+    raw = {secret, unquote(secret), unquote_plus(secret)}
+    return raw | {quote(word, safe="") for word in raw} | {quote_plus(word) for word in raw}
