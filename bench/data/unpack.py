@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import stat
 import struct
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from bench.errors import DataError
+from bench.zip_directory import check_directory
 from leaderboard.files import advice, temporary_name
 from leaderboard.text import echoed
 
@@ -25,18 +25,14 @@ MAX_MEMBERS = 20_000
 MAX_MEMBER_BYTES = 256 << 20
 MAX_RATIO = 100
 SMALL_BYTES = 256 << 20
-MAX_DIRECTORY_BYTES = 16 << 20
-"""Limits against an archive made to fill disk or memory: on all bytes, files, bytes of a file, bytes in relation to the
-archive's own (where they are no small matter), and its table of contents. ICBHI's has 2 GB, about 1,850 files and 3 GB, a recording 15 MB."""
+"""Limits against an archive made to fill the disk: on all bytes, files, bytes of a file, and bytes in relation to the
+archive's own where they are no small matter. ICBHI's has 2 GB, about 1,850 files and 3 GB, a recording 15 MB."""
 
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 """Bzip2 and LZMA expand a block in memory before anything can be counted, a few hundred bytes to more than a GB."""
 
 BLOCK = 1 << 20
 
-
-_END_BYTES = 22 + 0xFFFF + 20 + 56
-"""Where a zip's end record is: behind it a comment, before it a locator and the record of large archives."""
 
 # What zipfile raises on archives that are damaged, encrypted or made to harm; RuntimeError is its word for encrypted.
 _FAULTS = (
@@ -89,29 +85,6 @@ def _member_fault(info: zipfile.ZipInfo) -> str | None:
     return f"a file of more than {MAX_MEMBER_BYTES:,} bytes" if info.file_size > MAX_MEMBER_BYTES else None
 
 
-def _check_directory(source: Path) -> None:
-    """Bound the table of contents, which is read into memory before any of it can be judged.
-
-    Raises:
-        BadArchiveError: If it is larger than that of any archive that is unpacked.
-    """
-    with source.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(size - _END_BYTES, 0))
-        end = stream.read()
-    place, wide = end.rfind(b"PK\5\6"), end.rfind(b"PK\6\6")
-    announced = int.from_bytes(end[place + 12 : place + 16], "little") if place >= 0 else 0
-    if wide >= 0:
-        announced = max(announced % 0xFFFFFFFF, int.from_bytes(end[wide + 40 : wide + 48], "little"))
-    if announced > MAX_DIRECTORY_BYTES:
-        name = source.name
-        raise BadArchiveError(
-            f"{name} has a table of contents of {announced:,} bytes, more than the {MAX_DIRECTORY_BYTES:,} that are "
-            "allowed.",
-            _refetch(name),
-        )
-
-
 def _refetch(name: str) -> str:
     return f"Nothing was unpacked; delete {name} where it is still there, and run `bench data fetch` again."
 
@@ -154,7 +127,7 @@ def unpack(source: Path, target: Path, on_progress: Callable[[str, int, int | No
     """
     temporary = temporary_name(target)
     try:
-        _check_directory(source)
+        check_directory(source)
         temporary.mkdir()
         with zipfile.ZipFile(source) as archive:
             members = _safe_members(archive, source)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 import baselines
 import methods
+from baselines.weights import of_run
 from bench.engine.checkpoint import Checkpoint, Position
 from bench.engine.data import RunData
 from bench.engine.distributed import any_process, gather_rows, share_batch_statistics
@@ -94,10 +95,15 @@ def stream(*key: int) -> np.random.Generator:
 
 
 def build_graph(spec: RunSpec, data: RunData) -> TrainingGraph:
-    """Build model and method from a spec, initialised from its seed."""
+    """Build model and method from a spec, initialised from its seed.
+
+    Raises:
+        WeightsError: If the pretrained weights are not those of the spec, or do not fit.
+    """
     torch.manual_seed(spec.seed)
+    pretrained = of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     model: Any = baselines.create(
-        spec.model, num_classes=4, pretrain=spec.weights, cache=Path(spec.cache), **spec.model_options
+        spec.model, num_classes=4, pretrain=pretrained, cache=Path(spec.cache), **spec.model_options
     )
     method: Any = methods.create(
         spec.method,

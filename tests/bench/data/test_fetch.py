@@ -170,7 +170,7 @@ def test_address_comes_from_the_environment(owners, tmp_path, monkeypatch):
     "url", ["http://[::1", "http://", "https://h:port/", "ftp://host/", "http://a b/", "http://..../"]
 )
 def test_an_address_that_is_none_is_a_sentence(tmp_path, url):
-    with pytest.raises(SpecError, match="The address .* cannot be used: it") as caught:
+    with pytest.raises(SpecError, match=r"The address .* cannot be used: it") as caught:
         fetch(tmp_path / "data", base_url=url)
     assert caught.value.exit_code == 2
 
@@ -621,14 +621,15 @@ def test_a_vast_table_of_contents_is_not_read(tmp_path):
     end = content.rfind(b"PK\5\6")
     content[end + 12 : end + 16] = (1 << 30).to_bytes(4, "little")
     path.write_bytes(content)
-    with pytest.raises(DataError, match="table of contents of 1,073,741,824 bytes"):
+    with pytest.raises(DataError, match="table of contents has 1,073,741,824 bytes"):
         unpack(path, tmp_path / "target")
 
 
 def test_two_members_of_one_name_are_refused(tmp_path):
-    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         archive.writestr("d/a.txt", b"one")
-        archive.writestr("d/a.txt", b"two")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("d/a.txt", b"two")
     with pytest.raises(DataError, match="two files of one name"):
         unpack(tmp_path / "bad.zip", tmp_path / "target")
 
