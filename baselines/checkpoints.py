@@ -28,33 +28,15 @@ INDEX_ENDING = ".index.json"
 _MAX_INDEX_BYTES = 16 << 20
 _PART = re.compile(r"-(\d+)-of-0*(?P<parts>\d+)\.(safetensors|bin)$")
 
-_WRAPPERS = (
-    "model",
-    "state_dict",
-    "model_state_dict",
-    "model_state",
-    "module",
-    "net",
-    "network",
-    "weights",
-    "params",
-    "model_ema",
-    "ema",
-    "state_dict_ema",
-    "encoder",
-    "backbone",
-)
-"""Under which key files keep the model's tensors beside other things; the first that is there is read. The averaged
-ones come after the model itself."""
-
-_TWINS = ("student", "teacher")
-"""Two models of one architecture; a file that has both does not say which is meant."""
-
-_DEEPEST = 4
-"""Wrappers inside each other that are taken off; an object can hold itself."""
-
-_COUNTERS = frozenset({"n_averaged"})
-"""Tensors that torch's own wrappers add to a model's."""
+_OTHER_FILES = {
+    b"version https://git-lfs": "a pointer of Git LFS to the file (`git lfs pull` fetches it)",
+    b"<": "a page of the web",
+    b"\x89HDF": "an HDF5 file",
+    b"GGUF": "a GGUF file",
+    b"\x93NUMPY": "an array of NumPy",
+    b"\x1f\x8b": "packed by gzip",
+}
+"""What files that are often given in place of weights begin with."""
 
 _LIMIT_OF_SHARED = 4
 """Bytes that a file's tensors may have together, in sizes of the file: tied weights are counted once for each name."""
@@ -132,6 +114,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         WeightsError: If it is not such a file, is cut short, or holds objects other than tensors, or tensors that are
             not plain arrays of numbers.
     """
+    from baselines.unwrapping import named_tensors
+
     if path.name.endswith(INDEX_ENDING):
         return _read_parts(path)
     size = regular_file(path).st_size
@@ -141,20 +125,22 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path} is one shard of {int(part['parts']):,}, not the whole checkpoint.",
             f"Name the folder, or the index in it that ends in {INDEX_ENDING}.",
         )
-    return _plain(_named(_document(path), path), path, size)
+    return _plain(named_tensors(_document(path), path), path, size)
 
 
 def _document(path: Path) -> Any:
-    return _read_safetensors(path) if _is_safetensors(path) else torch_files.read(path)
-
-
-def _is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors do: eight bytes of length, then a JSON object."""
     try:
         with path.open("rb") as stream:
-            return path.suffix == ".safetensors" or stream.read(9)[8:] == b"{"
+            start = stream.read(32)
     except OSError as error:
         raise WeightsError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
+    for beginning, kind in _OTHER_FILES.items():
+        if start.startswith(beginning):
+            raise WeightsError(f"{path} is no readable file of weights: it is {kind}.", NOT_WEIGHTS_HINT)
+    # Safetensors begin with eight bytes of length, then a JSON object.
+    if path.suffix == ".safetensors" or start[8:9] == b"{":
+        return _read_safetensors(path)
+    return torch_files.read(path)
 
 
 def _read_safetensors(path: Path) -> Any:
@@ -194,6 +180,8 @@ def _index(path: Path) -> dict[str, str]:
 
 
 def _read_parts(path: Path) -> dict[str, Tensor]:
+    from baselines.unwrapping import entries
+
     places = _index(path)
     tensors: dict[str, Tensor] = {}
     for name in sorted(set(places.values())):
@@ -207,91 +195,8 @@ def _read_parts(path: Path) -> dict[str, Tensor]:
                 f"The shard {shard} does not hold '{echoed(missing[0])}', which {path.name} says is there.",
                 "Bring the shards and the index of one checkpoint together.",
             )
-        tensors |= _plain(_entries("", {tensor: document[tensor] for tensor in wanted}, shard), shard, size)
+        tensors |= _plain(entries("", {tensor: document[tensor] for tensor in wanted}, shard), shard, size)
     return tensors
-
-
-def _named(document: Any, path: Path) -> Iterator[tuple[str, Tensor]]:
-    """The model's tensors by the names that they have without what wraps them."""
-    body, beside = _body(document, path)
-    if not isinstance(body, Mapping) or not body:
-        raise WeightsError(f"{path} holds no tensors by name.", NOT_WEIGHTS_HINT)
-    yield from _entries("", body, path)
-    classifier = beside.get("classifier")
-    if isinstance(classifier, Mapping):
-        yield from _entries("classifier.", classifier, path)
-
-
-def _body(document: Any, path: Path) -> tuple[Any, Mapping[str, Any]]:
-    """What a file's wrappers hold in the end, and what stands beside it in the last of them."""
-    _refuse_parts_of_a_model(document, path)
-    body, beside = document, {}
-    for _ in range(_DEEPEST):
-        key = _wrapper(body, path)
-        if key is None:
-            break
-        body, beside = body[key], body
-    return body, beside
-
-
-def _wrapper(document: Any, path: Path) -> str | None:
-    if not isinstance(document, Mapping):
-        return None
-    known = [key for key in _WRAPPERS if isinstance(document.get(key), Mapping)]
-    twins = [key for key in _TWINS if isinstance(document.get(key), Mapping)]
-    if not known and len(twins) > 1:
-        raise WeightsError(
-            f"{path} holds two models, '{twins[0]}' and '{twins[1]}'.",
-            "Save the one that is meant in a file of its own.",
-        )
-    # A configuration may have the name that elsewhere is the model's.
-    return next((key for key in known if _has_tensors(document[key], _DEEPEST)), None) or next(
-        iter([*known, *twins]), None
-    )
-
-
-def _has_tensors(document: Any, depth: int) -> bool:
-    from torch import Tensor
-
-    if not isinstance(document, Mapping) or not depth:
-        return False
-    return any(isinstance(value, Tensor) for value in document.values()) or any(
-        _has_tensors(document[key], depth - 1) for key in _WRAPPERS if key in document
-    )
-
-
-def _refuse_parts_of_a_model(document: Any, path: Path) -> None:
-    """DeepSpeed's ZeRO keeps one part of the model for each process of a training, and only shapes beside them."""
-    if not isinstance(document, Mapping):
-        return
-    optimiser = document.get("optimizer_state_dict")
-    parted = isinstance(optimiser, Mapping) and "zero_stage" in optimiser and not document.get("module")
-    module = document.get("module")
-    hollow = "param_shapes" in document and isinstance(module, Mapping) and _is_hollow(module)
-    if parted or hollow:
-        raise WeightsError(
-            f"{path} is one part of a checkpoint that DeepSpeed (ZeRO) spread over processes.",
-            "Join its parts with the zero_to_fp32.py in its folder, and give the file that this writes.",
-        )
-
-
-def _is_hollow(module: Mapping[str, Any]) -> bool:
-    return all(getattr(value, "numel", lambda: 1)() == 0 for value in module.values())
-
-
-def _entries(prefix: str, group: Mapping[Any, Any], path: Path) -> Iterator[tuple[str, Tensor]]:
-    from torch import Tensor
-
-    from baselines.name_prefixes import unwrapped
-
-    for key, value in group.items():
-        name = prefix + unwrapped(str(key))
-        if isinstance(value, Tensor):
-            if name not in _COUNTERS:
-                yield name, value
-        elif "." in name and not name.endswith("._extra_state"):
-            # What has no point in its name is beside the model: an epoch, a learning rate.
-            raise WeightsError(f"{path}: '{echoed(name)}' is {type(value).__name__}, not a tensor.", NOT_WEIGHTS_HINT)
 
 
 def _plain(named: Iterator[tuple[str, Tensor]], path: Path, size: int) -> dict[str, Tensor]:

@@ -6,7 +6,6 @@ Only tensors and a few classes that can do no harm are made from a file. No mess
 from __future__ import annotations
 
 import argparse
-import collections
 import datetime
 import decimal
 import pathlib
@@ -50,16 +49,6 @@ _FAULTS = (
     MemoryError,
 )
 
-_OTHER_FILES = {
-    b"version https://git-lfs": "a pointer of Git LFS to the file (`git lfs pull` fetches it)",
-    b"<": "a page of the web",
-    b"\x89HDF": "an HDF5 file",
-    b"GGUF": "a GGUF file",
-    b"\x93NUMPY": "an array of NumPy",
-    b"\x1f\x8b": "packed by gzip",
-}
-"""What files that are often given in place of weights begin with."""
-
 _PROTOCOL_4 = range(140, 152)
 """The operands that pickle's protocols 4 and 5 brought; torch's reader of tensors alone has those up to protocol 3."""
 
@@ -73,7 +62,7 @@ def read(path: Path) -> Any:
     import torch
 
     try:
-        _check_form(path)
+        _check_archive(path)
         with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless()):
             warnings.simplefilter("ignore")  # guesses on what a file is that turns out to be none of ours
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -85,9 +74,9 @@ def read(path: Path) -> Any:
 def _told(error: BaseException) -> tuple[str, str]:
     """What a fault means, and what to do; the reader's own words advise to run the file's code."""
     text = str(error)
-    named = re.search(r"GLOBAL (\S+)", text)
+    named = re.search(r"GLOBAL (?P<name>\S+)|got <class '(?P<kind>[^']+)'>", text)
     if named is not None:
-        return f"it holds code or objects other than tensors ({echoed(named[1])})", _TENSORS_ALONE
+        return f"it holds code or objects other than tensors ({echoed(named['name'] or named['kind'])})", _TENSORS_ALONE
     operand = re.search(r"Unsupported operand (\d{1,3})\b", text)
     if operand is not None and int(operand[1]) in _PROTOCOL_4:
         return "it is pickled by protocol 4 or a later one, and torch reads tensors alone by 2 and 3", _TENSORS_ALONE
@@ -97,18 +86,15 @@ def _told(error: BaseException) -> tuple[str, str]:
     return echoed(first, 200), NOT_WEIGHTS_HINT
 
 
-def _check_form(path: Path) -> None:
-    """Look at what kind of file it is before torch does.
+def _check_archive(path: Path) -> None:
+    """Look at an archive before torch does.
 
     Raises:
-        ValueError: If it is another kind, or its archive announces more than it holds.
+        ValueError: If it is an archive of another kind, or one that announces more than it holds.
     """
     with path.open("rb") as stream:
-        start = stream.read(32)
-    for beginning, kind in _OTHER_FILES.items():
-        if start.lstrip().startswith(beginning):
-            raise ValueError(f"it is {kind}")
-    if not start.startswith(b"PK\3\4"):
+        is_archive = stream.read(4) == b"PK\3\4"
+    if not is_archive:
         return
     check_directory(path)
     with zipfile.ZipFile(path) as archive:
@@ -138,8 +124,7 @@ def _harmless() -> list[Any]:
     simple = [argparse.Namespace, types.SimpleNamespace, decimal.Decimal]
     dates = [datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone]
     kinds = [type(np.dtype(kind)) for kind in "?bBhHiIlLqQefdFDSU"]
-    containers = [collections.defaultdict, collections.deque, frozenset]
-    return [*simple, *dates, *containers, np.ndarray, np.dtype, *kinds, *_renamed()]
+    return [*simple, *dates, np.ndarray, np.dtype, *kinds, *_renamed()]
 
 
 def _renamed() -> Iterator[tuple[Any, str]]:
@@ -149,6 +134,7 @@ def _renamed() -> Iterator[tuple[Any, str]]:
     for function in (_reconstruct, scalar):
         for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
             yield function, f"{module}.{function.__name__}"
+    yield _as_dictionary, "collections.defaultdict"
     for module in ("builtins", "__builtin__"):
         for kind in (list, dict, set, frozenset, tuple, int, float, str, bool):
             yield kind, f"{module}.{kind.__name__}"
@@ -158,3 +144,8 @@ def _renamed() -> Iterator[tuple[Any, str]]:
         # A path of another system is a name like any other; it is never opened.
         yield pathlib.PurePosixPath, f"{module}.PosixPath"
         yield pathlib.PureWindowsPath, f"{module}.WindowsPath"
+
+
+def _as_dictionary(*factory: object) -> dict[Any, Any]:
+    """What becomes of a ``defaultdict``: torch's reader of tensors alone fills plain dictionaries only."""
+    return {}

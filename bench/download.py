@@ -7,7 +7,6 @@ versions of a file are never glued together. A download has a bound, whatever th
 from __future__ import annotations
 
 import contextlib
-import functools
 import http.client
 import json
 import os
@@ -182,7 +181,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return following
 
 
-@functools.cache
 def _opener(insecure: bool) -> urllib.request.OpenerDirector:
     context = ssl.create_default_context()
     if insecure:
