@@ -15,6 +15,8 @@ from bench.registry import Registry
 if TYPE_CHECKING:
     from torch import nn
 
+    from baselines.downloads import LocatedWeights
+
 __all__ = ["MODELS", "create"]
 
 MODELS: Registry[ModelCard] = Registry("model", ModelCard, "lungbench.models")
@@ -26,7 +28,7 @@ for _family in (ast, timm_cnn, panns, timm_named):
 def create(
     id: str,  # noqa: A002
     num_classes: int = 4,
-    pretrain: str | None = None,
+    pretrain: str | LocatedWeights | None = None,
     *,
     cache: Path | None = None,
     **options: Any,
@@ -37,7 +39,7 @@ def create(
         id: A name in :data:`MODELS`.
         num_classes: Outputs of the classifier.
         pretrain: ``None`` or ``none`` for untrained weights, or what :func:`baselines.weights.locate` takes: a name
-            on the card, a file, a folder, a URL.
+            on the card, a file, a folder, a URL; or weights that were located before.
         cache: Where downloaded weights are kept (default: the user's cache folder).
         **options: Fields of the card's options dataclass.
 
@@ -56,7 +58,10 @@ def create(
     chosen: Any = build_options(entry.card.options, options, f"model {id}")
     if num_classes < 1:
         raise SpecError(f"num_classes is {num_classes}, but must be at least 1.")
-    located = weights.locate(entry.card, pretrain or "none", cache_folder(cache))
+    if pretrain is None or isinstance(pretrain, str):
+        located = weights.locate(entry.card, pretrain or "none", cache_folder(cache))
+    else:
+        located = pretrain
     model: nn.Module = entry.load()(chosen, num_classes)
     if located is not None:
         state_dicts.load_into(model, weights.read_tensors(located.path), f"model {id}", located.path)

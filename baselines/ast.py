@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate, linear, scaled_dot_product_attentio
 
 from baselines import hugging_face
 from baselines.cards.ast import ASTOptions
-from baselines.hugging_face import AUDIOSET_ROWS
+from baselines.position_grids import AUDIOSET_ROWS
 from baselines.state_dicts import Layout, own, renamed, with_classifier
 from bench.errors import SpecError, WeightsError
 
@@ -27,7 +27,13 @@ _OFFICIAL_HEADS = ("v.head.", "v.head_dist.", "mlp_head.")
 LAYOUTS = (
     own(),
     Layout(title="timm DeiT", sources=renamed("trunk.", ""), unused=("head.", "head_dist.")),
-    Layout(title="official AST", sources=renamed("trunk.", "v."), unused=_OFFICIAL_HEADS, grid_rows=AUDIOSET_ROWS),
+    Layout(
+        title="official AST",
+        sources=renamed("trunk.", "v."),
+        unused=_OFFICIAL_HEADS,
+        grid_rows=AUDIOSET_ROWS,
+        prepare=partial(hugging_face.with_grid, "v.pos_embed", False),
+    ),
     *hugging_face.LAYOUTS,
     Layout(title="Patch-Mix", sources=with_classifier(renamed("trunk.", "v.")), unused=_OFFICIAL_HEADS, fitted=True),
 )

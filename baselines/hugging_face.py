@@ -1,8 +1,7 @@
-"""AST checkpoints of Hugging Face transformers: names of their tensors, and the geometry in their ``config.json``."""
+"""AST checkpoints of Hugging Face transformers: names of their tensors, in version 5 and before it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -11,15 +10,13 @@ from typing import Any
 
 from torch import Tensor
 
+from baselines import ast_config
+from baselines.position_grids import AUDIOSET_ROWS, rows_of
 from baselines.state_dicts import Layout
-from bench.errors import WeightsError
 
-AUDIOSET_ROWS = 12
-"""Rows (frequency) of the position grid that AudioSet's checkpoints have: 128 mel bins, patches of 16 at stride 10."""
-
-_MODEL_TYPE = "audio-spectrogram-transformer"
 _PREFIX = "audio_spectrogram_transformer."
 _POSITIONS = "embeddings.position_embeddings"
+_CLASS_TOKENS = 2
 _TRUNK = {
     "cls_token": "embeddings.cls_token",
     "dist_token": "embeddings.distillation_token",
@@ -27,40 +24,28 @@ _TRUNK = {
     "patch_embed.proj": "embeddings.patch_embeddings.projection",
     "norm": "layernorm",
 }
-_BLOCK = {
-    "norm1": "layernorm_before",
-    "norm2": "layernorm_after",
-    "attn.proj": "attention.output.dense",
-    "mlp.fc1": "intermediate.dense",
-    "mlp.fc2": "output.dense",
+
+# Parts of a block; transformers has one projection each for query, key and value.
+_BLOCK_BEFORE_5 = {
+    "norm1": ("layernorm_before",),
+    "norm2": ("layernorm_after",),
+    "attn.qkv": tuple(f"attention.attention.{each}" for each in ("query", "key", "value")),
+    "attn.proj": ("attention.output.dense",),
+    "mlp.fc1": ("intermediate.dense",),
+    "mlp.fc2": ("output.dense",),
+}
+_BLOCK_OF_5 = {
+    "norm1": ("layernorm_before",),
+    "norm2": ("layernorm_after",),
+    "attn.qkv": tuple(f"attention.{each}_proj" for each in ("q", "k", "v")),
+    "attn.proj": ("attention.o_proj",),
+    "mlp.fc1": ("mlp.fc1",),
+    "mlp.fc2": ("mlp.fc2",),
 }
 
-# What transformers' ASTConfig has where the file leaves a field out.
-_DEFAULTS: Mapping[str, Any] = {
-    "model_type": _MODEL_TYPE,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "patch_size": 16,
-    "intermediate_size": 3072,
-    "hidden_act": "gelu",
-    "qkv_bias": True,
-    "frequency_stride": 10,
-    "time_stride": 10,
-    "max_length": 1024,
-    "num_mel_bins": 128,
-}
-_OPTIONS = {
-    "hidden_size": "embed_dim",
-    "num_hidden_layers": "depth",
-    "num_attention_heads": "heads",
-    "patch_size": "patch_size",
-}
-"""The fields that must equal the model's options, by name."""
 
-
-def _names(prefix: str) -> Callable[[str], tuple[str, ...]]:
-    """Names of transformers' AST for ours: it has one projection each for query, key and value."""
+def _names(prefix: str, layers: str, block: Mapping[str, tuple[str, ...]]) -> Callable[[str], tuple[str, ...]]:
+    """Names of transformers' AST for ours."""
 
     def sources(name: str) -> tuple[str, ...]:
         if not name.startswith("trunk."):
@@ -69,92 +54,55 @@ def _names(prefix: str) -> Callable[[str], tuple[str, ...]]:
         if not stem.startswith("blocks."):
             return (f"{prefix}{_TRUNK[stem]}.{kind}",) if stem else (prefix + _TRUNK[kind],)
         _, index, part = stem.split(".", 2)
-        layer = f"{prefix}encoder.layer.{index}."
-        if part == "attn.qkv":
-            return tuple(f"{layer}attention.attention.{each}.{kind}" for each in ("query", "key", "value"))
-        return (f"{layer}{_BLOCK[part]}.{kind}",)
+        return tuple(f"{prefix}{layers}{index}.{each}.{kind}" for each in block[part])
 
     return sources
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"Cannot read {path}: {error}.", "Fetch it again.") from error
-    if not isinstance(document, dict):
-        raise WeightsError(f"{path} holds no configuration.", "Fetch it again.")
-    config = {name: document.get(name, default) for name, default in _DEFAULTS.items()}
-    for name, default in _DEFAULTS.items():
-        if type(config[name]) is not type(default):
-            raise WeightsError(f"{path}: {name} is {config[name]!r}, which cannot be.", "Fetch it again.")
-    return config
+def with_grid(
+    positions: str, is_transformers: bool, layout: Layout, model: Any, tensors: Mapping[str, Tensor], path: Path
+) -> tuple[Layout, Mapping[str, Tensor]]:
+    """Find the grid of a file's position table: by the ``config.json`` beside the weights, or by a known length.
 
-
-def _check_geometry(config: Mapping[str, Any], options: Any, path: Path) -> None:
-    """Compare the file's geometry with the model's.
+    Args:
+        positions: Name of the table.
+        is_transformers: Whether transformers wrote the file, whose configuration then describes the architecture
+            too; beside other files it need only say the geometry.
+        layout: The layout that was recognised.
+        model: The model that is filled, with ``options`` and ``patch_grid``.
+        tensors: The file's tensors.
+        path: The file.
 
     Raises:
-        WeightsError: If they differ; the fields, and the options to set, are named.
+        WeightsError: If the grid is not known, or the configuration does not fit.
     """
-    fixed = {
-        "model_type": _MODEL_TYPE,
-        "hidden_act": "gelu",
-        "qkv_bias": True,
-        "intermediate_size": 4 * config["hidden_size"],
-    }
-    for field, needed in fixed.items():
-        if config[field] != needed:
-            raise WeightsError(
-                f"{path} says {field} {config[field]}, but the model can only have {needed}.",
-                "Give an AST checkpoint of the published form.",
-            )
-    wrong = {field: option for field, option in _OPTIONS.items() if config[field] != getattr(options, option)}
-    if wrong:
-        differences = (
-            f"{field} {config[field]} (the model has {getattr(options, option)})" for field, option in wrong.items()
-        )
-        settings = " ".join(f"--set model.{option}={config[field]}" for field, option in wrong.items())
-        raise WeightsError(f"{path} says {', '.join(differences)}.", f"Build the model so: {settings}.")
+    table = tensors.get(positions)
+    if table is None or table.ndim != 3 or table.shape[1] <= _CLASS_TOKENS:
+        return layout, tensors  # named as missing, or by its shape
+    places = table.shape[1] - _CLASS_TOKENS
+    beside = ast_config.beside(path)
+    if beside is None or not (is_transformers or ast_config.is_ast(beside)):
+        return replace(layout, grid_rows=rows_of(places, model.patch_grid, model.options.patch_size, path)), tensors
+    config = ast_config.read(beside)
+    if is_transformers:
+        ast_config.check_architecture(config, model.options, beside)
+    return replace(layout, grid_rows=ast_config.rows(config, places, beside)), tensors
 
 
-def _grid_rows(config: Mapping[str, Any], places: int, path: Path) -> int:
-    """Rows of the file's position grid, which must have as many places as the file's table."""
-    rows, columns = (
-        (config[size] - config["patch_size"]) // max(config[stride], 1) + 1
-        for size, stride in (("num_mel_bins", "frequency_stride"), ("max_length", "time_stride"))
-    )
-    if rows * columns != places:
-        raise WeightsError(
-            f"{path} says {rows} x {columns} patches (num_mel_bins, max_length and strides), but the weights beside it "
-            f"have positions for {places}.",
-            "Bring the weights and the config.json of one checkpoint together.",
-        )
-    return int(rows)
-
-
-def _with_config(
-    prefix: str, layout: Layout, model: Any, tensors: Mapping[str, Tensor], path: Path
-) -> tuple[Layout, Mapping[str, Tensor]]:
-    """Take the position grid from the ``config.json`` beside the weights; a lone file has AudioSet's grid."""
-    beside = path.parent / "config.json"
-    table = tensors.get(prefix + _POSITIONS)
-    if not beside.is_file() or table is None or table.ndim != 3:
-        return layout, tensors
-    config = _read_config(beside)
-    _check_geometry(config, model.options, beside)
-    return replace(layout, grid_rows=_grid_rows(config, table.shape[1] - 2, beside)), tensors
-
-
-def _layout(title: str, prefix: str) -> Layout:
+def _layout(title: str, prefix: str, layers: str, block: Mapping[str, tuple[str, ...]]) -> Layout:
     return Layout(
         title=title,
-        sources=_names(prefix),
+        sources=_names(prefix, layers, block),
         unused=("classifier.",),
         grid_rows=AUDIOSET_ROWS,
-        prepare=partial(_with_config, prefix),
+        prepare=partial(with_grid, prefix + _POSITIONS, True),
     )
 
 
-LAYOUTS = (_layout("Hugging Face AST", _PREFIX), _layout("Hugging Face AST without classifier", ""))
+LAYOUTS = (
+    _layout("Hugging Face AST", _PREFIX, "encoder.layer.", _BLOCK_BEFORE_5),
+    _layout("Hugging Face AST without classifier", "", "encoder.layer.", _BLOCK_BEFORE_5),
+    _layout("Hugging Face AST of transformers 5", _PREFIX, "layers.", _BLOCK_OF_5),
+    _layout("Hugging Face AST of transformers 5 without classifier", "", "layers.", _BLOCK_OF_5),
+)
 """Of ``ASTForAudioClassification`` and of the bare ``ASTModel``."""

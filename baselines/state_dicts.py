@@ -14,7 +14,9 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import torch
 from torch import Tensor
 
+from baselines.name_prefixes import owners, taken_off
 from bench.errors import WeightsError
+from leaderboard.text import echoed
 
 # A batch norm's counter of batches: older files do without, and nothing but a cumulative average reads it.
 _OPTIONAL = "num_batches_tracked"
@@ -95,6 +97,9 @@ def own(title: str = "LungBench") -> Layout:
 def load_into(model: torch.nn.Module, tensors: Mapping[str, Tensor], owner: str, path: Path) -> Layout:
     """Fill a model from a file's tensors; either all fit, or nothing is changed.
 
+    The model may be a part of a larger module in the file (``model.`` before each of its names): what the file holds
+    besides it is then left alone.
+
     Args:
         model: A :class:`Pretrainable` module.
         tensors: The file's tensors by name, flat.
@@ -111,7 +116,7 @@ def load_into(model: torch.nn.Module, tensors: Mapping[str, Tensor], owner: str,
     if not isinstance(model, Pretrainable):
         raise WeightsError(f"{owner} takes no pretrained weights.", "Use --pretrain none.")
     target = model.state_dict()
-    layout = _recognise(model.layouts, list(target), tensors, owner, path)
+    layout, tensors = _recognise(model.layouts, list(target), tensors, owner, path)
     if layout.prepare is not None:
         layout, tensors = layout.prepare(layout, model, tensors, path)
     faults = [*_missing(layout, target, tensors), *_left_over(layout, target, tensors)]
@@ -134,23 +139,60 @@ def load_into(model: torch.nn.Module, tensors: Mapping[str, Tensor], owner: str,
 
 def _recognise(
     layouts: Sequence[Layout], names: Sequence[str], tensors: Mapping[str, Tensor], owner: str, path: Path
-) -> Layout:
-    def found(layout: Layout) -> int:
-        return sum(source in tensors for name in names for source in layout.sources(name))
+) -> tuple[Layout, Mapping[str, Tensor]]:
+    """Find the layout that fits best, and the model's tensors under the names that it has there."""
+    best = max(layouts, key=lambda layout: _found(layout, names, tensors))
+    if _is_enough(best, names, tensors):
+        return best, tensors
+    inside = _inside_another(layouts, names, tensors, path)
+    if inside is not None:
+        return inside
+    unknown = next((layout for layout in layouts if layout.catch_all), None)
+    if unknown is not None:
+        return unknown, tensors
+    first = ", ".join(f"'{echoed(name)}'" for name in list(tensors)[:3])
+    known = ", ".join(layout.title for layout in layouts)
+    raise WeightsError(
+        f"{path} holds no weights for {owner}: its {len(tensors)} tensors ({first}, ...) follow no known layout.",
+        f"Known layouts: {known}.",
+    )
 
-    best = max(layouts, key=found)
-    needed = sum(len(best.sources(name)) for name in names if not name.endswith(_OPTIONAL))
-    if 2 * found(best) < needed:
-        unknown = next((layout for layout in layouts if layout.catch_all), None)
-        if unknown is not None:
-            return unknown
-        first = ", ".join(f"'{name}'" for name in list(tensors)[:3])
-        known = ", ".join(layout.title for layout in layouts)
+
+def _inside_another(
+    layouts: Sequence[Layout], names: Sequence[str], tensors: Mapping[str, Tensor], path: Path
+) -> tuple[Layout, Mapping[str, Tensor]] | None:
+    """The model as a part of a larger module; refused where there are two that could be meant."""
+    parts = [
+        (_found(layout, names, part), -len(prefix), layout, prefix, part)
+        for layout in layouts
+        for prefix in owners(_sources(layout, names), tensors)
+        for part in [taken_off(prefix, _sources(layout, names), tensors)]
+        if _is_enough(layout, names, part)
+    ]
+    if not parts:
+        return None
+    best = max(parts, key=lambda part: part[:2])
+    rivals = sorted({prefix for found, _, layout, prefix, _ in parts if layout is best[2] and found == best[0]})
+    if len(rivals) > 1:
+        listed = " and ".join(f"'{echoed(prefix)}'" for prefix in rivals[:_SHOWN])
         raise WeightsError(
-            f"{path} holds no weights for {owner}: its {len(tensors)} tensors ({first}, ...) follow no known layout.",
-            f"Known layouts: {known}.",
+            f"{path} holds the model more than once, under {listed}.",
+            "Save the one that is meant in a file of its own.",
         )
-    return best
+    return best[2], best[4]
+
+
+def _sources(layout: Layout, names: Sequence[str]) -> list[str]:
+    return [source for name in names for source in layout.sources(name)]
+
+
+def _found(layout: Layout, names: Sequence[str], tensors: Mapping[str, Tensor]) -> int:
+    return sum(source in tensors for source in _sources(layout, names))
+
+
+def _is_enough(layout: Layout, names: Sequence[str], tensors: Mapping[str, Tensor]) -> bool:
+    needed = sum(len(layout.sources(name)) for name in names if not name.endswith(_OPTIONAL))
+    return 2 * _found(layout, names, tensors) >= needed
 
 
 def _missing(layout: Layout, target: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
@@ -160,7 +202,7 @@ def _missing(layout: Layout, target: Mapping[str, Tensor], tensors: Mapping[str,
 
 def _left_over(layout: Layout, target: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
     used = {source for name in target for source in layout.sources(name)}
-    return [f"'{name}' is extra" for name in tensors if name not in used and not name.startswith(layout.unused)]
+    return [f"'{echoed(name)}' is extra" for name in tensors if name not in used and not name.startswith(layout.unused)]
 
 
 def _fit(
@@ -168,6 +210,9 @@ def _fit(
 ) -> tuple[list[str], Tensor]:
     """Join, adapt and check the sources of one tensor; returns what is wrong with them, and the result."""
     sources = layout.sources(name)
+    kinds = [fault for each in zip(sources, parts, strict=True) if (fault := kind_fault(*each, ours))]
+    if kinds:
+        return kinds, ours
     if len(parts) > 1:
         needed = (ours.shape[0] // len(parts), *ours.shape[1:])
         wrong = [_mis_shaped(s, part, needed) for s, part in zip(sources, parts, strict=True) if part.shape != needed]
@@ -180,9 +225,23 @@ def _fit(
         return [f"'{sources[0]}': {error.message.rstrip('.')}"], ours
     if adapted.shape != ours.shape:
         return [_mis_shaped(sources[0], parts[0], tuple(ours.shape))], ours
-    if not torch.isfinite(adapted).all():
+    # As it will be held: a number of float64 may be beyond float32.
+    held = adapted.to(ours.dtype)
+    if not torch.isfinite(held).all():
         return [f"'{sources[0]}' holds values that are not finite"], ours
-    return [], adapted
+    return [], held
+
+
+def kind_fault(source: str, tensor: Tensor, ours: Tensor) -> str | None:
+    """What is wrong with the kind of a file's numbers for a tensor of ours; ``None`` if nothing is.
+
+    Whole numbers in place of fractions are a quantised model, whose scales its names do not tell.
+    """
+    # Averages over training have fractions also in the counters that nothing reads.
+    if ours.is_floating_point() == tensor.is_floating_point() or source.endswith(_OPTIONAL):
+        return None
+    wanted = "fractions" if ours.is_floating_point() else "whole numbers"
+    return f"'{source}' holds {str(tensor.dtype).removeprefix('torch.')}, but {wanted} are needed"
 
 
 def _mis_shaped(source: str, tensor: Tensor, needed: tuple[int, ...]) -> str:

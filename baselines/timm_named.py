@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from baselines.cards.common import CNN_RECIPES
 from baselines.cards.timm_named import TimmOptions
 from baselines.downloads import one_line
-from baselines.state_dicts import Layout, own, renamed
+from baselines.state_dicts import Layout, kind_fault, own, renamed
 from bench.cards import ModelCard, WeightsCard
 from bench.errors import RegistryError, SpecError, WeightsError
 from bench.registry import suggestion
@@ -144,6 +144,10 @@ def _fitted_by_timm(
             "Give weights of the same architecture, or use --pretrain none.",
         ) from error
     fresh, fitted = model.trunk.state_dict(), whole.state_dict()
+    # Timm copies whole numbers into fractions without a word.
+    faults = [fault for name in fresh if name in tensors and (fault := kind_fault(name, tensors[name], fresh[name]))]
+    if faults:
+        raise WeightsError(f"{path} does not fit timm's {model.name}: {faults[0]}.", "Give weights in float32.")
     state = {name: fitted[name] for name in fresh if name in fitted}
     if model.options.stem == "reinit":
         for name in (f"{stem}.weight" for stem in _several(config.first_conv)):

@@ -1,29 +1,41 @@
-"""Pretrained weights as files: finding them by name, file, folder or URL, and reading them safely."""
+"""Pretrained weights as a user names them (on the model's card, a file, a folder, an address), and as a spec does."""
 
 from __future__ import annotations
 
-import argparse
-import pickle
-import struct
-import warnings
-from collections.abc import Iterator, Mapping
+import re
+import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from baselines.downloads import SCHEMES, LocatedWeights, fetch, one_line, sha256
+from baselines.checkpoints import INDEX_ENDING, fingerprint, read_tensors
+from baselines.downloads import LocatedWeights, fetch
+from baselines.locations import SCHEMES, is_remote
 from bench.cards import ModelCard, WeightsCard
 from bench.errors import WeightsError
+from bench.paths import expanded
 from bench.registry import suggestion
+from leaderboard.secrets import masked
+from leaderboard.text import echoed
 
-if TYPE_CHECKING:
-    from torch import Tensor
+__all__ = ["LocatedWeights", "locate", "of_run", "read_tensors"]
 
-_NOT_WEIGHTS_HINT = (
-    "Give a .safetensors file, or a file that torch.save wrote from tensors alone; fetch it again if it was cut short."
+_FILE_ENDINGS = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".tar", ".json")
+_WHOLE_FILES = ("model.safetensors", "pytorch_model.bin")
+_NAMES_IN_A_FOLDER = (
+    _WHOLE_FILES[0],
+    _WHOLE_FILES[0] + INDEX_ENDING,
+    _WHOLE_FILES[1],
+    _WHOLE_FILES[1] + INDEX_ENDING,
 )
-_FILE_ENDINGS = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".tar")
-_NAMES_IN_A_FOLDER = ("model.safetensors", "pytorch_model.bin")
 """What a folder of the Hugging Face hub's libraries calls its weights; the first that is there is read."""
+
+_SPREAD = {
+    "zero_to_fp32.py": "DeepSpeed's; join its parts with the zero_to_fp32.py in it, and name the file that this writes",
+    ".metadata": "torch.distributed.checkpoint's; join its parts with python -m torch.distributed.checkpoint."
+    "format_utils dcp_to_torch FOLDER FILE",
+}
+"""Files by which a folder is known that holds a checkpoint in parts, one for each process of a training."""
+
+_LIKE_AN_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?!\\)")
 
 
 def locate(card: ModelCard, pretrain: str, cache: Path) -> LocatedWeights | None:
@@ -32,7 +44,7 @@ def locate(card: ModelCard, pretrain: str, cache: Path) -> LocatedWeights | None
     Args:
         card: The model's card.
         pretrain: ``none``, a name on the card, a file, a folder that a Hugging Face library saved, a URL, or a name
-            on the hub or of torchvision (see :func:`baselines.downloads.remote`).
+            on the hub or of torchvision (see :func:`baselines.locations.remote`).
         cache: The cache folder; downloads are kept in ``weights`` below it.
 
     Returns:
@@ -40,20 +52,50 @@ def locate(card: ModelCard, pretrain: str, cache: Path) -> LocatedWeights | None
 
     Raises:
         WeightsError: If there is no such name or file, or it cannot be fetched.
+        SpecError: If the path begins with the home of a user who is not there.
     """
     if pretrain == "none":
         return None
     if pretrain in card.weights:
         known = card.weights[pretrain]
-        return fetch(known.location, _checksum(known), cache / "weights")
-    if pretrain.startswith(SCHEMES):
-        return fetch(pretrain, "", cache / "weights")
-    path = Path(pretrain).expanduser()
-    if path.is_dir():
-        path = _file_in(path)
-    if path.is_file():
-        return LocatedWeights(path, sha256(path))
-    raise _not_found(card, pretrain, path)
+        path = fetch(known.location, _checksum(known), cache / "weights").path
+    elif is_remote(pretrain):
+        path = fetch(pretrain, "", cache / "weights").path
+    else:
+        path = _on_disk(card, pretrain)
+    return LocatedWeights(path, fingerprint(path))
+
+
+def of_run(pretrain: str, path: str | None, sha256: str | None) -> LocatedWeights | None:
+    """The weights that a spec names, which must still be the ones that it was made with.
+
+    Args:
+        pretrain: The spec's ``pretrain``.
+        path: Its ``weights``.
+        sha256: Its ``weights_sha256``, part of the run's identity.
+
+    Returns:
+        The file; ``None`` for a spec that starts from scratch.
+
+    Raises:
+        WeightsError: If the file is not there, has another hash, or the three do not belong together.
+    """
+    if pretrain == "none" and path is None and sha256 is None:
+        return None
+    if pretrain == "none" or path is None or sha256 is None:
+        raise WeightsError(
+            f"The spec says pretrain {echoed(pretrain)}, weights {echoed(path)} and weights_sha256 {echoed(sha256)}, "
+            "which do not belong together.",
+            "A start from scratch has none of them, and pretrained weights have a file and its hash.",
+        )
+    file = Path(path)
+    found = fingerprint(file)
+    if found != sha256:
+        raise WeightsError(
+            f"The weights {file} are not those of the run: their SHA-256 is {found}, the spec's is {echoed(sha256)}.",
+            "Put the same file there, or start a new run with --pretrain.",
+        )
+    return LocatedWeights(file, found)
 
 
 def _checksum(known: WeightsCard) -> str:
@@ -62,118 +104,43 @@ def _checksum(known: WeightsCard) -> str:
     return f"md5:{known.md5}" if known.md5 else ""
 
 
+def _on_disk(card: ModelCard, pretrain: str) -> Path:
+    path = expanded(pretrain)
+    try:
+        mode = path.stat().st_mode
+    except PermissionError as error:
+        raise WeightsError(f"Cannot read {echoed(path, 300)}: {error.strerror}.", "Check its permissions.") from error
+    except (OSError, ValueError) as error:
+        raise _not_found(card, pretrain, path) from error
+    return (_file_in(path) if stat.S_ISDIR(mode) else path).absolute()
+
+
 def _file_in(folder: Path) -> Path:
     found = next((folder / name for name in _NAMES_IN_A_FOLDER if (folder / name).is_file()), None)
-    if found is None:
-        names = " or ".join(_NAMES_IN_A_FOLDER)
-        raise WeightsError(f"The folder {folder} holds no {names}.", "Name the file of weights inside it.")
-    return found
+    if found is not None:
+        return found
+    spread = next((whose for name, whose in _SPREAD.items() if (folder / name).exists()), None)
+    if spread is not None:
+        whose, _, what = spread.partition("; ")
+        raise WeightsError(f"The folder {folder} holds a checkpoint in parts, {whose}.", f"{what.capitalize()}.")
+    names = " or ".join(_WHOLE_FILES)
+    raise WeightsError(f"The folder {folder} holds no {names}.", "Name the file of weights inside it.")
 
 
 def _not_found(card: ModelCard, pretrain: str, path: Path) -> WeightsError:
-    names = ("none", *card.weights)
+    address = _LIKE_AN_ADDRESS.match(pretrain)
+    if address is not None:
+        kinds = ", ".join(SCHEMES)
+        near = suggestion(f"{address['scheme'].lower()}:", [scheme.rstrip("/") for scheme in SCHEMES])
+        return WeightsError(
+            f"There are no weights '{echoed(masked(pretrain, pretrain), 200)}': "
+            f"{near if near.startswith('did') else 'it is no file and begins as no address does.'}",
+            f"Addresses begin with {kinds}.",
+        )
     if "/" in pretrain or pretrain.endswith(_FILE_ENDINGS):
-        return WeightsError(f"There is no file of weights {path}.", "Check the path.")
+        return WeightsError(f"There is no file of weights {echoed(path, 300)}.", "Check the path.")
+    names = ("none", *card.weights)
     return WeightsError(
-        f"Model '{card.id}' has no pretrained weights '{pretrain}': {suggestion(pretrain, names)}",
+        f"Model '{card.id}' has no pretrained weights '{echoed(pretrain)}': {suggestion(pretrain, names)}",
         f"Use one of {', '.join(names)}, or a file or URL of weights.",
     )
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a file of weights into one flat dictionary; code in a file is never run.
-
-    Wrappers are taken off: ``{'model': ...}`` (PANNs, Patch-Mix; Patch-Mix's ``classifier`` is kept under
-    ``classifier.``), ``{'state_dict': ...}``, and the prefix ``module.`` of ``DataParallel``.
-
-    Args:
-        path: A safetensors file, or one that ``torch.save`` wrote.
-
-    Raises:
-        WeightsError: If it is not such a file, is cut short, or holds objects other than tensors.
-    """
-    document = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
-    return dict(_flat(document, path))
-
-
-def _is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors do: eight bytes of length, then a JSON object."""
-    try:
-        with path.open("rb") as stream:
-            return path.suffix == ".safetensors" or stream.read(9)[8:] == b"{"
-    except OSError as error:
-        raise WeightsError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
-
-
-def _read_safetensors(path: Path) -> Any:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{path} is no readable safetensors file: {one_line(error)}.", _NOT_WEIGHTS_HINT) from error
-
-
-# What torch.load raises on files that are not its own or are cut short; it promises no single class.
-_TORCH_FAULTS = (
-    pickle.UnpicklingError,
-    struct.error,
-    RuntimeError,
-    EOFError,
-    OSError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    ImportError,
-    AssertionError,
-)
-
-
-def _read_torch(path: Path) -> Any:
-    import torch
-
-    try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless()):
-            warnings.simplefilter("ignore")  # guesses on what a file is that turns out to be none of ours
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except _TORCH_FAULTS as error:
-        # The unpickler's own words advise to run the file's code.
-        refused = isinstance(error, pickle.UnpicklingError)
-        reason = (
-            "it holds code or objects other than tensors, or was not written by torch" if refused else one_line(error)
-        )
-        raise WeightsError(f"{path} is no readable file of weights: {reason}.", _NOT_WEIGHTS_HINT) from error
-
-
-def _harmless() -> list[Any]:
-    """Classes besides tensors that Patch-Mix's files hold: the run's arguments, with class counts as an array."""
-    import numpy as np
-    from numpy._core.multiarray import _reconstruct, scalar
-
-    numpy_names = ("numpy.core.multiarray", "numpy._core.multiarray")
-    rebuilders = [
-        (function, f"{module}.{function.__name__}") for function in (_reconstruct, scalar) for module in numpy_names
-    ]
-    kinds = [type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8")]
-    return [argparse.Namespace, np.ndarray, np.dtype, *kinds, *rebuilders]
-
-
-def _flat(document: Any, path: Path) -> Iterator[tuple[str, Tensor]]:
-    from torch import Tensor
-
-    body = document
-    for wrapper in ("model", "state_dict"):
-        if isinstance(document, Mapping) and isinstance(document.get(wrapper), Mapping):
-            body = document[wrapper]
-            break
-    if not isinstance(body, Mapping) or not body:
-        raise WeightsError(f"{path} holds no tensors by name.", _NOT_WEIGHTS_HINT)
-    classifier = document.get("classifier") if body is not document else None
-    groups = [("", body), *([("classifier.", classifier)] if isinstance(classifier, Mapping) else [])]
-    for prefix, group in groups:
-        for name, value in group.items():
-            if not isinstance(value, Tensor):
-                raise WeightsError(f"{path}: '{name}' is {type(value).__name__}, not a tensor.", _NOT_WEIGHTS_HINT)
-            yield prefix + str(name).removeprefix("module."), value

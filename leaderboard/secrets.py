@@ -10,7 +10,7 @@ MASK = "***"
 _SECRET_NAMES = re.compile(r"pass|pwd|token|secret|key|sig|auth|credential", re.IGNORECASE)
 """Parameters of a database URL's query that hold a secret."""
 
-_WEB = re.compile(r"https?:", re.IGNORECASE)
+_DATABASE = re.compile(r"(?:postgres|mysql|mariadb|sqlite|oracle|mssql|redis)", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/{1,3}[^\s'\"<>]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/{1,3}")
 _GLUED = 4
@@ -20,8 +20,8 @@ _GLUED = 4
 def public_url(url: str) -> str:
     """A URL as it may be shown: without the password, and without the secrets of its query.
 
-    Of the web's addresses the user (which may be a token) and the whole query are hidden too, since servers name the
-    parameters of signed addresses as they like.
+    Of addresses other than databases' the user (which may be a token) and the whole query are hidden too, since servers
+    name the parameters of signed addresses as they like.
 
     Args:
         url: Any text; what does not begin as a URL is given back as it is.
@@ -31,7 +31,7 @@ def public_url(url: str) -> str:
         return url
     user, at, place = _split_user(url[found.end() :])
     head, question, query = place.partition("?")
-    if _WEB.match(url):
+    if not _DATABASE.match(url):
         head = head.partition("#")[0]
         return f"{found[0]}{MASK + at if at else ''}{head}{question}{MASK if question else ''}"
     name, colon, _ = user.partition(":")
@@ -78,7 +78,7 @@ def _secrets(url: str) -> list[str]:
         return []
     user, _, place = _split_user(url[scheme.end() :])
     name, colon, password = user.partition(":")
-    web = _WEB.match(url) is not None
+    web = _DATABASE.match(url) is None
     found = [password, name if web and not colon else ""]
     for part in place.partition("?")[2].partition("#")[0].split("&"):
         parameter, equals, value = part.partition("=")

@@ -10,13 +10,16 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import re
 import shutil
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin
 
+from bench.addresses import address_fault
 from bench.data.faults import Problem
 from bench.data.files import DEMOGRAPHIC_NAMES, DIAGNOSIS_NAMES, SPLIT_NAMES, Found, scan
 from bench.data.pinned import RECORDINGS
@@ -24,7 +27,9 @@ from bench.data.tables import parse_demographics, parse_diagnoses, parse_split
 from bench.data.unpack import BadArchiveError, unpack
 from bench.download import NotOnServerError, Patience, Progress, UnreachableError, download
 from bench.errors import DataError, SpecError
-from leaderboard.files import exclusive_lock, write_json
+from leaderboard.files import exclusive_lock, sweep, write_json
+from leaderboard.secrets import public_url
+from leaderboard.text import echoed
 
 BASE_URL = "https://bhichallenge.med.auth.gr/sites/default/files/ICBHI_final_database/"
 """Where the owners offer the files; ``BENCH_ICBHI_URL`` or ``--base-url`` name another place (a mirror)."""
@@ -35,6 +40,13 @@ PAGE = "https://bhichallenge.med.auth.gr/ICBHI_2017_Challenge"
 ARCHIVE = "ICBHI_final_database.zip"
 DATABASE = "ICBHI_final_database"
 RECORD = "fetched.json"
+
+MAX_ARCHIVE_BYTES = 4 << 30
+MAX_TABLE_BYTES = 1 << 20
+MAX_RECORD_BYTES = 1 << 20
+"""Bounds on what a server, or a folder, may hold under these names: the archive has 2 GB, the tables 5 to 30 KB."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Notice = Callable[[str], None]
 
@@ -83,10 +95,11 @@ class _Record:
         self.files: dict[str, dict[str, Any]] = {}
         if self.path.exists():
             try:
-                self.files = dict(json.loads(self.path.read_text(encoding="utf-8"))["files"])
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                self.files = _recorded(json.loads(_content(self.path, MAX_RECORD_BYTES)))
+            except (OSError, ValueError, RecursionError) as error:
                 hint = "Delete it to trust the files anew."
-                raise DataError(f"{self.path} cannot be read: {error}.", hint) from error
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise DataError(f"{self.path} cannot be read: {echoed(reason)}.", hint) from error
 
     def check(self, path: Path) -> str:
         """Hash a file and compare it with what was fetched before.
@@ -113,6 +126,47 @@ class _Record:
         write_json(self.path, {"files": self.files})
 
 
+def _recorded(document: Any) -> dict[str, dict[str, Any]]:
+    """The files of a record.
+
+    Raises:
+        ValueError: If it has not the form that :meth:`_Record.keep` writes.
+    """
+    files = document.get("files") if isinstance(document, dict) else None
+    if not isinstance(files, dict):
+        raise ValueError("it holds no files by name")
+    for name, entry in files.items():
+        sha256 = entry.get("sha256") if isinstance(entry, dict) else None
+        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+            raise ValueError(f"'{echoed(name)}' has no SHA-256")
+        if type(entry.get("files", 0)) is not int:
+            raise ValueError(f"'{echoed(name)}' has no number of files")
+    return files
+
+
+def _content(path: Path, limit: int) -> bytes:
+    """Read a small file.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no regular file (a pipe would be waited for), or larger than the limit.
+    """
+    _check_regular(path, limit)
+    with path.open("rb") as stream:
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it has more than {limit:,} bytes")
+    return content
+
+
+def _check_regular(path: Path, limit: int) -> None:
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is no regular file")
+    if found.st_size > limit:
+        raise ValueError(f"it has more than {limit:,} bytes")
+
+
 class _Fetcher:
     """One run of ``bench data fetch``."""
 
@@ -124,18 +178,18 @@ class _Fetcher:
         self.say = say
         self.record = _Record(folder)
 
-    def _download(self, target: Path, paths: Sequence[str]) -> str:
-        """Download under the first name that the server knows; returns its URL."""
+    def _download(self, target: Path, paths: Sequence[str], limit: int) -> str:
+        """Download under the first name that the server knows; returns its URL as it may be shown."""
         for path in paths:
             url = urljoin(self.base_url, quote(path))
             try:
-                download(url, target, patience=self.patience, on_progress=self.progress)
+                download(url, target, patience=self.patience, limit=limit, on_progress=self.progress)
             except NotOnServerError as error:
                 missing = error
             except UnreachableError as error:
                 raise DataError(error.message, self._by_hand()) from error
             else:
-                return url
+                return public_url(url)
         raise missing
 
     def _by_hand(self) -> str:
@@ -151,7 +205,8 @@ class _Fetcher:
         fresh = not target.exists()
         try:
             if fresh:
-                url = self._download(target, companion.paths)
+                url = self._download(target, companion.paths, MAX_TABLE_BYTES)
+            self._check_usable(target, MAX_TABLE_BYTES)
             sha256 = self.record.check(target)
             self._check_content(target, companion)
         except NotOnServerError as error:
@@ -167,6 +222,13 @@ class _Fetcher:
         if companion.name not in self.record.files:
             self.record.keep(target, sha256, url)
 
+    def _check_usable(self, target: Path, limit: int) -> None:
+        try:
+            _check_regular(target, limit)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise DataError(f"{target} is not what it should be: {reason}.", self._by_hand()) from error
+
     def _check_content(self, target: Path, companion: Companion) -> None:
         content = target.read_bytes()
         problems = companion.problems(content)
@@ -179,7 +241,8 @@ class _Fetcher:
         target, database = self.folder / ARCHIVE, self.folder / DATABASE
         url, fresh = None, not target.exists()
         if fresh:
-            url = self._download(target, (ARCHIVE,))
+            url = self._download(target, (ARCHIVE,), MAX_ARCHIVE_BYTES)
+        self._check_usable(target, MAX_ARCHIVE_BYTES)
         try:
             sha256 = self.record.check(target)
             files = unpack(target, database, self.progress)
@@ -223,8 +286,12 @@ def _usable_folder(folder: Path) -> None:
 
 
 def _checked_url(base_url: str) -> str:
-    if not base_url.startswith(("http://", "https://")):
-        raise SpecError(f"The address '{base_url}' must begin with http:// or https://.")
+    fault = address_fault(base_url)
+    if fault is not None:
+        raise SpecError(
+            f"The address '{echoed(public_url(base_url))}' cannot be used: {fault}.",
+            "Write it as in https://host/folder/.",
+        )
     return base_url
 
 
@@ -274,3 +341,4 @@ def _sweep(folder: Path) -> None:
     """Remove what a killed process left half-unpacked; the lock makes sure that none is at work."""
     for leftover in folder.glob(f".{DATABASE}.*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
+    sweep(folder)

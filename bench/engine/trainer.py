@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 import baselines
 import methods
+from baselines.weights import of_run
 from bench.engine.accelerator import build_accelerator
 from bench.engine.checkpoint import Checkpoint
 from bench.engine.data import RunData, rows_of_epoch, steps_of_epoch
@@ -102,15 +103,20 @@ def stream(*key: int) -> np.random.Generator:
 
 
 def build_graph(spec: RunSpec, data: RunData) -> TrainingGraph:
-    """Build model and method from a spec, initialised from its seed."""
+    """Build model and method from a spec, initialised from its seed.
+
+    Raises:
+        WeightsError: If the pretrained weights are not those of the spec, or do not fit.
+    """
     return graph_of(spec, data.class_counts())
 
 
 def graph_of(spec: RunSpec, class_counts: Sequence[int]) -> TrainingGraph:
     """As :func:`build_graph`, from the training rows of each class alone."""
     torch.manual_seed(spec.seed)
+    pretrained = of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     model: Any = baselines.create(
-        spec.model, num_classes=4, pretrain=spec.weights, cache=Path(spec.cache), **spec.model_options
+        spec.model, num_classes=4, pretrain=pretrained, cache=Path(spec.cache), **spec.model_options
     )
     method: Any = methods.create(
         spec.method,

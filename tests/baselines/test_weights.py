@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import collections
+import datetime
+import functools
 import hashlib
 import http.server
 import json
@@ -12,8 +15,10 @@ import re
 import subprocess
 import sys
 import threading
+import zipfile
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PosixPath, PureWindowsPath
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,8 +30,10 @@ from baselines import MODELS, downloads, hugging_face, weights
 from baselines.downloads import LocatedWeights
 from bench.cards import WeightsCard
 from bench.download import Patience
-from bench.errors import WeightsError
+from bench.errors import SpecError, StoreError, WeightsError
+from leaderboard.files import temporary_name
 
+CARD = MODELS.card("cnn6")
 SMALL = {"embed_dim": 32, "depth": 2, "heads": 2, "stride": 16, "frames": 398}
 
 
@@ -164,7 +171,7 @@ def with_(name, tensor):
             with_("module.v.norm.bias", torch.full((32,), torch.nan)),
             r"'v\.norm\.bias' holds values that are not finite",
         ),
-        (with_("module.v.pos_embed", torch.zeros(1, 1213, 32)), r"'v\.pos_embed'.*\(1, 1213, 32\).*12 rows"),
+        (with_("module.v.pos_embed", torch.zeros(1, 1213, 32)), r"has 1,211 positions, but no published.*12 x 101"),
         (with_("module.v.pos_embed", torch.zeros(1213)), r"'v\.pos_embed'.*\(1213,\)"),
         (with_("module.v.norm.weight", 3.0), r"'v?\.?.*norm\.weight' is float, not a tensor"),
         (
@@ -300,6 +307,14 @@ def test_a_file_without_named_tensors_is_refused(document, tmp_path):
         ("https://host/w.pth#sha256=12", "is no hash"),
         ("torchvision:resnet19", "torchvision has no weights 'resnet19': did you mean 'resnet18'"),
         ("torchvision:ResNet18_Weights.V9", "torchvision has no weights"),
+        ("timm:resnet18.tv_in2k", "timm has no weights 'resnet18.tv_in2k': did you mean 'resnet18.tv_in1k'"),
+        ("tim:resnet18.tv_in1k", "did you mean 'timm:'"),
+        ("hff:owner/repository/file", "did you mean 'hf:'"),
+        ("htps://host/w.pth", "did you mean 'https:'"),
+        ("hf:../../etc/passwd", "names no repository on the hub"),
+        ("hf:https://huggingface.co/owner/repository", "names no repository on the hub"),
+        ("http://[::1", "cannot be used: its host or port is malformed"),
+        ("http:///w.pth", "cannot be used: it names no host"),
         ("hf:owner/repository", "names no file on the hub"),
     ],
 )
@@ -307,6 +322,423 @@ def test_weights_that_do_not_exist_are_refused(pretrain, message, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     with pytest.raises(WeightsError, match=message):
         weights.locate(MODELS.card("resnet18"), pretrain, tmp_path)
+
+
+def official_state(ast_state, rows=12, columns=101):
+    """A checkpoint of the official AST without wrappers."""
+    return {name.removeprefix("module."): tensor for name, tensor in audioset_state(ast_state, rows, columns).items()}
+
+
+def under(prefix, state):
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: under("_orig_mod.", state),
+        lambda state: under("module._orig_mod.", state),
+        lambda state: under("_orig_mod.module.", state),
+        lambda state: under("module.module.", state) | {"n_averaged": torch.tensor(3)},
+        lambda state: under("_fsdp_wrapped_module.", state),
+        lambda state: {name.replace("blocks.1.", "blocks.1._orig_mod."): each for name, each in state.items()},
+        lambda state: {"state_dict": under("model.", state) | {"loss.weight": torch.ones(4)}, "epoch": 1},
+        lambda state: {"state_dict": under("net.backbone._orig_mod.", state), "callbacks": {}},
+        lambda state: under("encoder.", state),
+        lambda state: {"model_state_dict": state, "epoch": 1},
+        lambda state: {"module": state, "dp_world_size": 1, "optimizer": None},
+        lambda state: {"net": state},
+        lambda state: {"model": {"state_dict": state}},
+        lambda state: {"model": {"name": "ast"}, "state_dict": state},
+        lambda state: {"teacher": state},
+        lambda state: {"model": state, "ema": {name: torch.zeros_like(each) for name, each in state.items()}},
+        lambda state: {"my_network": state, "optimizer": {"state": {0: {"exp_avg": torch.ones(1)}}}},
+        lambda state: state | {"epoch": 3, "lr": 0.1, "optimizer": {"state": {}}},
+    ],
+)
+def test_wrappers_of_training_frameworks_are_taken_off(wrap, ast_state, tmp_path):
+    state = official_state(ast_state)
+    model = baselines.create("ast-tiny", pretrain=saved(wrap(state), tmp_path / "w.pth"), **SMALL)
+    assert torch.equal(model.trunk.blocks[1].mlp.fc2.weight, state["v.blocks.1.mlp.fc2.weight"])
+    assert torch.equal(model.trunk.norm.bias, state["v.norm.bias"])
+
+
+@pytest.mark.parametrize(
+    ("wrap", "message"),
+    [
+        (lambda state: {"student": state, "teacher": state}, "holds two models, 'student' and 'teacher'"),
+        (lambda state: under("a.", state) | under("b.", state), "more than once, under 'a.' and 'b.'"),
+        (lambda state: state | under("module.", state), "twice, under two prefixes"),
+        (
+            lambda state: {"optimizer_state_dict": {"zero_stage": 2}, "ds_version": "1"},
+            "one part of a checkpoint that Deep",
+        ),
+        (
+            lambda state: {"module": {name: torch.empty(0) for name in state}, "param_shapes": []},
+            "one part of a checkpoint that DeepSpeed",
+        ),
+    ],
+)
+def test_a_file_that_does_not_say_which_model_is_meant_is_refused(wrap, message, ast_state, tmp_path):
+    with pytest.raises(WeightsError, match=message):
+        baselines.create("ast-tiny", pretrain=saved(wrap(official_state(ast_state)), tmp_path / "w.pth"), **SMALL)
+
+
+def test_an_object_that_holds_itself_is_refused(tmp_path):
+    document: dict = {}
+    document["model"] = document
+    with pytest.raises(WeightsError, match="holds no tensors by name"):
+        weights.read_tensors(Path(saved(document, tmp_path / "w.pth")))
+
+
+HARMLESS = [
+    PosixPath("/a/b"),
+    PureWindowsPath("c:/a"),
+    np.bool_(True),
+    np.float64(2.5),
+    np.str_("fold"),
+    np.zeros(2, np.uint8),
+    np.array(["a"]),
+    np.random.get_state(),
+    collections.defaultdict(list, {"loss": [1.0]}),
+    collections.OrderedDict(a=1),
+    datetime.datetime(2024, 1, 2, tzinfo=datetime.UTC),
+    argparse.Namespace(folder=PosixPath("x")),
+    SimpleNamespace(lr=0.1),
+    frozenset({1}),
+    torch.Size([1]),
+    torch.float16,
+    torch.device("cpu"),
+]
+
+
+@pytest.mark.parametrize("extra", HARMLESS, ids=lambda extra: type(extra).__name__)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_harmless_things_beside_the_tensors_are_no_hindrance(extra, zipped, tmp_path):
+    path = tmp_path / "w.pth"
+    torch.save({"model": {"a.weight": torch.ones(2)}, "extra": extra}, path, _use_new_zipfile_serialization=zipped)
+    assert list(weights.read_tensors(path)) == ["a.weight"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "name"),
+    [
+        (torch.nn.Linear(1, 1), "torch.nn.modules.linear.Linear"),
+        (collections.deque([1]), "collections.deque"),
+        (np.array([None], dtype=object), "ObjectDType"),
+        (np.random.RandomState(0), "numpy.random._pickle.__randomstate_ctor"),
+        (Attack(), "posix.system"),
+    ],
+)
+def test_a_class_that_is_not_read_is_named_and_nobody_is_told_to_read_it_anyway(extra, name, tmp_path):
+    path = tmp_path / "w.pth"
+    torch.save({"model": {"a.weight": torch.ones(2)}, "extra": extra}, path)
+    with pytest.raises(WeightsError, match=re.escape(name)) as caught:
+        weights.read_tensors(path)
+    assert "weights_only" not in f"{caught.value.message} {caught.value.hint}"
+    assert "state_dict()" in caught.value.hint
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_later_pickle_protocol_is_named(protocol, zipped, tmp_path):
+    path = tmp_path / "w.pth"
+    torch.save({"w": torch.ones(2)}, path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(WeightsError, match="pickled by protocol 4 or a later one"):
+        weights.read_tensors(path)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_a_torchscript_archive_is_named(tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "program.pt")
+    with pytest.raises(WeightsError, match="it is a TorchScript archive") as caught:
+        weights.read_tensors(tmp_path / "program.pt")
+    assert not re.search("weights_only|jit.load|trust", f"{caught.value.message} {caught.value.hint}")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("w.pth", b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"),
+        ("w.safetensors", b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"),
+        ("w.bin", b"<!doctype html><title>Log in</title>", "a page of the web"),
+        ("w.h5", b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    ],
+)
+def test_what_is_often_given_in_place_of_weights_is_named(name, content, kind, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=f"is no readable file of weights: it is {kind}"):
+        weights.read_tensors(tmp_path / name)
+
+
+def rezipped(path, method, names=lambda name: name):
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(names(name), content)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_a_packed_archive_is_not_expanded(method, tmp_path):
+    path = tmp_path / "bomb.pth"
+    torch.save({"w": torch.zeros(1 << 20)}, path)
+    rezipped(path, method)
+    with pytest.raises(WeightsError, match="its archive is packed"):
+        weights.read_tensors(path)
+
+
+def test_an_archive_whose_members_lie_over_each_other_is_not_read(tmp_path):
+    path = tmp_path / "bomb.pth"
+    torch.save({f"w{number}": torch.zeros(1 << 12) for number in range(8)}, path)
+    content = bytearray(path.read_bytes())
+    for found in re.finditer(rb"PK\x01\x02", bytes(content)):
+        content[found.start() + 24 : found.start() + 28] = (1 << 30).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="announces more than it holds"):
+        weights.read_tensors(path)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2])
+def test_fractions_of_other_widths_become_float32(kind, ast_state, tmp_path):
+    state = {name: tensor.to(kind) for name, tensor in official_state(ast_state).items()}
+    model = baselines.create("ast-tiny", pretrain=saved(state, tmp_path / "w.pth"), **SMALL)
+    assert model.trunk.norm.bias.dtype == torch.float32
+    assert torch.equal(model.trunk.norm.bias, state["v.norm.bias"].float())
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (torch.ones(32, dtype=torch.int8), "'v.norm.weight' holds int8, but fractions are needed"),
+        (torch.ones(32, dtype=torch.uint8), "'v.norm.weight' holds uint8"),
+        (torch.ones(32, dtype=torch.bool), "'v.norm.weight' holds bool"),
+        (torch.ones(32, dtype=torch.int64), "'v.norm.weight' holds int64"),
+        (torch.ones(32, dtype=torch.complex64), "'v.norm.weight' is complex"),
+        (torch.ones(32).to_sparse(), "'v.norm.weight' is sparse"),
+        (torch.ones(32, 1).to_sparse_csr(), "'v.norm.weight' is sparse"),
+        (torch.ones(32, device="meta"), "'v.norm.weight' is a shape without numbers"),
+        (torch.nested.nested_tensor([torch.ones(3), torch.ones(2)]), "'v.norm.weight' is a nested tensor"),
+        (torch.quantize_per_tensor(torch.ones(32), 0.1, 0, torch.qint8), "'v.norm.weight' is quantised"),
+        (torch.zeros(32, dtype=torch.uint8).view(torch.float4_e2m1fn_x2), "'v.norm.weight' is float4"),
+        (torch.full((32,), torch.inf), "'v.norm.weight' holds values that are not finite"),
+        (torch.full((32,), 1e300, dtype=torch.float64), "'v.norm.weight' holds values that are not finite"),
+        (torch.ones(1).expand(10**12), "announces more numbers than it holds"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_tensor_of_another_kind_is_named(tensor, message, ast_state, tmp_path):
+    path = saved(official_state(ast_state) | {"v.norm.weight": tensor}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=message):
+        baselines.create("ast-tiny", pretrain=path, **SMALL)
+
+
+def test_whole_numbers_are_refused_by_timms_loader_too(tmp_path):
+    model = baselines.create("timm:resnet10t")
+    state = {name.replace("classifier.", "fc.").removeprefix("trunk."): t for name, t in model.state_dict().items()}
+    path = saved(state | {"layer1.0.bn1.weight": torch.ones(64, dtype=torch.int8)}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="holds int8, but fractions are needed"):
+        baselines.create("timm:resnet10t", pretrain=path)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(12, 101), (10, 85), (9, 73), (8, 68), (8, 64), (12, 12)])
+def test_a_published_grid_is_known_by_its_length(rows, columns, ast_state, tmp_path):
+    state = official_state(ast_state, rows, columns)
+    marks = torch.arange(float(rows))[:, None].expand(rows, columns).reshape(1, -1, 1).expand(-1, -1, 32)
+    state["v.pos_embed"] = torch.cat([torch.zeros(1, 2, 32), marks], dim=1)
+    path = saved(state, tmp_path / "w.pth")
+    options = SMALL | {"pos_embed": "corrected", "stride": 10}
+    model = baselines.create("ast-tiny", pretrain=path, **options)
+    laid = model.trunk.pos_embed[0, 2:, 0].reshape(*model.patch_grid)
+    assert (laid == laid[:, :1]).all()  # a frequency's mark is that of the whole row
+    assert laid[:, 0].diff().min() >= 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "message"),
+    [
+        (5, 24, "120 positions .*12 x 10 or 10 x 12 or .* patches"),
+        (12, 10, "120 positions .*12 x 10 or 10 x 12 or .* patches"),
+        (12, 50, "600 positions .*12 x 50 or "),
+        (7, 13, "91 positions, but no published checkpoint has"),
+        (1, 1213, "1,213 positions, but no published checkpoint has"),
+    ],
+)
+@pytest.mark.parametrize("layout", ["official", "transformers"])
+def test_a_grid_that_the_file_does_not_say_is_not_guessed(rows, columns, message, layout, ast_state, tmp_path):
+    if layout == "official":
+        state = official_state(ast_state, rows, columns)
+    else:
+        state = hugging_face_state(ast_state, places=rows * columns)
+    with pytest.raises(WeightsError, match=message) as caught:
+        baselines.create("ast-tiny", pretrain=saved(state, tmp_path / "w.pth"), **SMALL)
+    assert "config.json beside the file" in caught.value.hint
+
+
+def test_a_file_of_the_models_own_geometry_is_laid_as_it_is(ast_state, tmp_path):
+    state = official_state(ast_state, 8, 24)
+    model = baselines.create("ast-tiny", pretrain=saved(state, tmp_path / "w.pth"), pos_embed="corrected", **SMALL)
+    assert torch.equal(model.trunk.pos_embed, state["v.pos_embed"])
+
+
+def test_a_config_beside_an_official_file_says_its_grid(ast_state, tmp_path):
+    state = official_state(ast_state, 5, 24)
+    path = saved(state, tmp_path / "w.pth")
+    alone = weights.locate(MODELS.card("ast-tiny"), path, tmp_path).sha256
+    said = {"model_type": CONFIG["model_type"], "num_mel_bins": 64, "max_length": 251}
+    (tmp_path / "config.json").write_text(json.dumps(said), encoding="utf-8")
+    options = SMALL | {"mels": 64, "stride": 10, "frames": 251, "pos_embed": "corrected"}
+    model = baselines.create("ast-tiny", pretrain=path, **options)
+    assert torch.equal(model.trunk.pos_embed, state["v.pos_embed"])
+    assert weights.locate(MODELS.card("ast-tiny"), path, tmp_path).sha256 != alone
+
+
+def test_a_config_of_the_published_geometry_leaves_the_hash_that_of_the_file(ast_state, tmp_path):
+    folder = Path(checkpoint_folder(tmp_path / "folder", hugging_face_state(ast_state), CONFIG))
+    found = weights.locate(MODELS.card("ast-tiny"), str(folder), tmp_path)
+    assert found.sha256 == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def transformers_5(state):
+    """The same tensors under the names of transformers 5."""
+    names = {
+        ".encoder.layer.": ".layers.",
+        "attention.attention.query": "attention.q_proj",
+        "attention.attention.key": "attention.k_proj",
+        "attention.attention.value": "attention.v_proj",
+        "attention.output.dense": "attention.o_proj",
+        "intermediate.dense": "mlp.fc1",
+        "output.dense": "mlp.fc2",
+    }
+    return {
+        functools.reduce(lambda text, old: text.replace(old, names[old]), names, name): t for name, t in state.items()
+    }
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_names_of_transformers_5(bare, ast_state, tmp_path):
+    state = transformers_5(hugging_face_state(ast_state))
+    if bare:
+        state = {name.removeprefix("audio_spectrogram_transformer."): tensor for name, tensor in state.items()}
+    save_file(state, tmp_path / "model.safetensors")
+    model = baselines.create("ast-tiny", pretrain=str(tmp_path), **SMALL)
+    assert torch.equal(model.trunk.blocks[1].attn.qkv.bias, ast_state["trunk.blocks.1.attn.qkv.bias"])
+    assert torch.equal(model.trunk.blocks[1].mlp.fc1.weight, ast_state["trunk.blocks.1.mlp.fc1.weight"])
+
+
+def sharded(folder, state, kind):
+    """A folder as save_pretrained writes it for a checkpoint of two shards."""
+    folder.mkdir()
+    names = sorted(state)
+    stem, ending = ("model", "safetensors") if kind == "safetensors" else ("pytorch_model", "bin")
+    places = {}
+    for number, part in enumerate((names[::2], names[1::2]), start=1):
+        file = f"{stem}-{number:05}-of-00002.{ending}"
+        tensors = {name: state[name] for name in part}
+        save_file(tensors, folder / file) if ending == "safetensors" else torch.save(tensors, folder / file)
+        places |= dict.fromkeys(part, file)
+    index = folder / f"{stem}.{ending}.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": places}), encoding="utf-8")
+    return index
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "bin"])
+def test_a_checkpoint_in_shards_is_read_by_its_index(kind, ast_state, tmp_path):
+    index = sharded(tmp_path / "hf", hugging_face_state(ast_state), kind)
+    for pretrain in (index.parent, index):
+        model = baselines.create("ast-tiny", pretrain=str(pretrain), **SMALL)
+        assert torch.equal(model.trunk.blocks[1].attn.qkv.bias, ast_state["trunk.blocks.1.attn.qkv.bias"])
+    found = weights.locate(MODELS.card("ast-tiny"), str(index.parent), tmp_path)
+    shard = next(index.parent.glob("*00002-of*"))
+    with pytest.raises(WeightsError, match="is one shard of 2"):
+        baselines.create("ast-tiny", pretrain=str(shard), **SMALL)
+    shard.write_bytes(shard.read_bytes()[:-1] + b"!")
+    assert weights.locate(MODELS.card("ast-tiny"), str(index), tmp_path).sha256 != found.sha256
+    shard.unlink()
+    with pytest.raises(WeightsError, match=f"The shard '{shard.name}' .* is not there"):
+        weights.locate(MODELS.card("ast-tiny"), str(index), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "no readable index"),
+        ("[]", "no readable index"),
+        ('{"weight_map": {}}', "is no index of shards"),
+        ('{"weight_map": {"a": 1}}', "is no index of shards"),
+        ('{"weight_map": {"a": "../secret.safetensors"}}', "names a shard outside its folder"),
+        ('{"weight_map": {"a": "/etc/hostname"}}', "names a shard outside its folder"),
+        ('{"weight_map": {"a.b": "whole.safetensors"}}', "does not hold 'a.b'"),
+    ],
+)
+def test_an_index_that_is_none_is_refused(text, message, tmp_path):
+    save_file({"other": torch.ones(1)}, tmp_path / "whole.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(text, encoding="utf-8")
+    with pytest.raises(WeightsError, match=message):
+        weights.read_tensors(weights.locate(CARD, str(index), tmp_path).path)
+
+
+@pytest.mark.parametrize("name", ["zero_to_fp32.py", ".metadata"])
+def test_a_folder_with_a_checkpoint_in_parts_is_named(name, tmp_path):
+    (tmp_path / name).touch()
+    with pytest.raises(WeightsError, match="holds a checkpoint in parts") as caught:
+        weights.locate(CARD, str(tmp_path), tmp_path)
+    assert "Join" in caught.value.hint
+
+
+@pytest.mark.timeout(60)
+def test_what_is_no_regular_file_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.pth")
+    with (tmp_path / "vast.pth").open("wb") as stream:
+        stream.truncate(100 << 30)
+    for path, message in {
+        "/dev/zero": "are no regular file",
+        str(tmp_path / "pipe.pth"): "are no regular file",
+        str(tmp_path / "vast.pth"): "more than the .* that are read",
+        "a" * 5000 + "/w.pth": "There is no file of weights",
+        "a\0b/w.pth": "There is no file of weights",
+    }.items():
+        with pytest.raises(WeightsError, match=message):
+            weights.locate(CARD, path, tmp_path)
+
+
+def test_an_unknown_users_home_is_a_sentence(tmp_path):
+    with pytest.raises(SpecError, match="There is no home folder for ~nosuchuser"):
+        weights.locate(CARD, "~nosuchuser/w.pth", tmp_path)
+
+
+def test_a_run_takes_only_the_weights_of_its_spec(tmp_path):
+    path = tmp_path / "w.pth"
+    path.write_bytes(b"abc")
+    known = hashlib.sha256(b"abc").hexdigest()
+    assert weights.of_run("file", str(path), known) == LocatedWeights(path, known)
+    assert weights.of_run("none", None, None) is None
+    path.write_bytes(b"abd")
+    with pytest.raises(WeightsError, match=f"{hashlib.sha256(b'abd').hexdigest()}, the spec's is {known}") as caught:
+        weights.of_run("file", str(path), known)
+    assert caught.value.exit_code == 2
+    path.unlink()
+    with pytest.raises(WeightsError, match="No such file"):
+        weights.of_run("file", str(path), known)
+
+
+@pytest.mark.parametrize(
+    "fields", [("none", "w.pth", None), ("none", None, "0" * 64), ("file", "w.pth", None), ("imagenet", None, None)]
+)
+def test_a_spec_whose_weights_do_not_belong_together_is_refused(fields):
+    with pytest.raises(WeightsError, match="do not belong together"):
+        weights.of_run(*fields)
+
+
+def test_another_grid_beside_the_same_file_is_another_file(ast_state, tmp_path):
+    config = {**CONFIG, "num_mel_bins": 64, "max_length": 256, "frequency_stride": 8, "time_stride": 8}
+    folder = Path(checkpoint_folder(tmp_path / "folder", hugging_face_state(ast_state, places=7 * 31), config))
+    found = weights.locate(MODELS.card("ast-tiny"), str(folder), tmp_path)
+    swapped = {**config, "num_mel_bins": 256, "max_length": 64}
+    (folder / "config.json").write_text(json.dumps(swapped), encoding="utf-8")
+    with pytest.raises(WeightsError, match="are not those of the run"):
+        weights.of_run("file", str(found.path), found.sha256)
 
 
 def test_a_file_is_used_where_it_is(tmp_path):
@@ -334,6 +766,8 @@ class Files(http.server.BaseHTTPRequestHandler):
     def answer(self, send):
         asked = self.headers.get("Range")
         self.server.requests.append((self.command, self.path, asked))
+        if "Authorization" in self.headers:
+            self.server.owners.append(self.headers["Authorization"])
         if "missing" in self.path:
             self.send_error(404)
             return
@@ -360,13 +794,11 @@ def server(monkeypatch):
     monkeypatch.setattr(downloads, "PATIENCE", Patience(attempts=2, pause=0.0, timeout=10.0))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files) as running:
         running.requests, running.cuts, running.ranges, running.etag = [], 0, True, SHA256
+        running.owners = []
         running.url = f"http://127.0.0.1:{running.server_port}"
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
         running.shutdown()
-
-
-CARD = MODELS.card("cnn6")
 
 
 def leftovers(cache):
@@ -383,11 +815,108 @@ def test_a_url_is_fetched_once(server, tmp_path, capsys):
     assert first.sha256 == SHA256
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert f"Fetching {url}" in shown.err
+    assert f"Fetching {url.partition('?')[0]}?***" in shown.err
     assert f"{len(BODY):,} of {len(BODY):,} bytes" in shown.err
     assert weights.locate(CARD, url, tmp_path) == first
     assert len(server.requests) == 1
     assert leftovers(tmp_path) == [first.path]
+
+
+SECRET_URL = "http://some0ne:s3cr3t@127.0.0.1:{port}/w.pth?token=t0k3n"
+
+
+def everything_written(folder, shown):
+    return "".join(
+        [shown.out, shown.err]
+        + [f"{path}\n{path.read_bytes().decode('latin-1')}" for path in folder.rglob("*") if path.is_file()]
+    )
+
+
+def test_user_password_and_token_appear_nowhere(server, tmp_path, capfd, caplog):
+    url = SECRET_URL.format(port=server.server_port)
+    found = weights.locate(CARD, url, tmp_path)
+    assert found.sha256 == SHA256
+    assert server.owners == ["Basic c29tZTBuZTpzM2NyM3Q="]
+    assert server.requests[0][1] == "/w.pth?token=t0k3n"
+    assert not re.search("some0ne|s3cr3t|t0k3n", everything_written(tmp_path, capfd.readouterr()) + caplog.text)
+    assert weights.locate(CARD, url.replace("some0ne:s3cr3t", "an0ther:w0rd"), tmp_path) == found
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda url: url.replace("w.pth", "missing.pth"),
+        lambda url: re.sub(r":\d+/", ":9/", url),
+        lambda url: re.sub(r":\d+/", ":port/", url),
+        lambda url: url.replace("127.0.0.1", "[::1"),
+        lambda url: url.replace("http:", "htps:"),
+        lambda url: url.replace("http:", "ftp:"),
+        lambda url: url.replace("http://", "http:/"),
+        lambda url: url + "#sha256=s3cr3t",
+        lambda url: url + "#sha256=" + "0" * 64,
+        lambda url: url.replace("w.pth", "w .pth"),
+        lambda url: url.replace("s3cr3t", "s3cr3t/?#x"),
+    ],
+)
+def test_no_message_holds_a_secret(change, server, tmp_path, capfd):
+    with pytest.raises(WeightsError) as caught:
+        weights.locate(CARD, change(SECRET_URL.format(port=server.server_port)), tmp_path)
+    told = f"{caught.value.message} {caught.value.hint}" + everything_written(tmp_path, capfd.readouterr())
+    assert not re.search("some0ne|s3cr3t|t0k3n", told)
+
+
+def test_a_password_of_the_proxy_is_not_told(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    for port in ("9", "port"):
+        monkeypatch.setenv("http_proxy", f"http://me:s3cr3t@127.0.0.1:{port}")
+        with pytest.raises(WeightsError) as caught:
+            weights.locate(CARD, server.url + "/w.pth", tmp_path)
+        assert "s3cr3t" not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_read_only_cache_that_holds_the_weights_is_enough(recorded, server, tmp_path, monkeypatch):
+    url = server.url + "/w.pth"
+    found = weights.locate(CARD, url, tmp_path)
+    if not recorded:
+        found.path.with_name(f"{found.path.name}.sha256").unlink()
+
+    def refuse(*arguments):
+        raise StoreError("read-only")
+
+    # Also the superuser, for whom permissions mean nothing, meets a file system that is mounted read-only.
+    monkeypatch.setattr(downloads, "exclusive_lock", refuse)
+    monkeypatch.setattr(downloads, "atomic_path", refuse)
+    monkeypatch.setattr(downloads.os, "access", lambda path, mode: False)
+    assert weights.locate(CARD, url, tmp_path) == found
+    assert len(server.requests) == 1
+
+
+def test_what_a_killed_download_left_is_swept(server, tmp_path):
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    old, recent = folder / "tmpab12cd_e", folder / "tmpab12cd_f"
+    for path in (old, recent):
+        path.write_bytes(bytes(1000))
+    os.utime(old, (0, 0))
+    dead = temporary_name(folder / "w.pth.sha256")
+    dead = dead.with_name(dead.name.replace(f"-{os.getpid()}-", "-999999999-"))
+    dead.touch()
+    weights.locate(CARD, server.url + "/w.pth", tmp_path)
+    assert not old.exists()
+    assert not dead.exists()
+    assert recent.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"12", b"0" * 10_000])
+def test_an_odd_record_of_a_hash_is_a_sentence(content, server, tmp_path):
+    url = server.url + "/w.pth"
+    found = weights.locate(CARD, url, tmp_path)
+    found.path.with_name(f"{found.path.name}.sha256").write_bytes(content)
+    with pytest.raises(WeightsError, match="holds no SHA-256"):
+        weights.locate(CARD, url, tmp_path)
 
 
 def test_a_cached_file_that_changed_is_fetched_again(server, tmp_path):
@@ -429,7 +958,7 @@ MD5 = hashlib.md5(BODY).hexdigest()
 @pytest.mark.parametrize(("kind", "right"), [("sha256", SHA256), ("md5", MD5)])
 def test_a_hash_on_the_card_is_demanded(server, tmp_path, kind, right):
     url = server.url + "/w.pth"
-    with pytest.raises(WeightsError, match=r"Cannot fetch the weights.*hash"):
+    with pytest.raises(WeightsError, match=f"have the {kind} {right}, but 0+ was expected; they are not kept"):
         weights.locate(card_with(url, **{kind: "0" * len(right)}), "audioset", tmp_path)
     assert leftovers(tmp_path) == []
     assert weights.locate(card_with(url, **{kind: right}), "audioset", tmp_path).sha256 == SHA256
@@ -439,7 +968,7 @@ def test_a_hash_on_the_card_is_demanded(server, tmp_path, kind, right):
 
 def test_a_hash_in_the_url_is_demanded(server, tmp_path):
     url = server.url + "/w.pth#sha256="
-    with pytest.raises(WeightsError, match=r"Cannot fetch the weights.*hash"):
+    with pytest.raises(WeightsError, match=r"have the sha256 \w+, but 0+ was expected; they are not kept"):
         weights.locate(CARD, url + "0" * 64, tmp_path)
     assert leftovers(tmp_path) == []
     assert weights.locate(CARD, url + SHA256.upper(), tmp_path).sha256 == SHA256
@@ -466,8 +995,9 @@ def test_another_file_under_the_same_url_is_refused(server, tmp_path, monkeypatc
     first = weights.locate(CARD, url, tmp_path)
     first.path.unlink()
     monkeypatch.setattr(sys.modules[__name__], "BODY", BODY[::-1])
-    with pytest.raises(WeightsError, match=r"Cannot fetch the weights.*hash"):
+    with pytest.raises(WeightsError, match=f"but {SHA256} was expected") as caught:
         weights.locate(CARD, url, tmp_path)
+    assert "if they were replaced on purpose, delete" in caught.value.hint
 
 
 def test_a_missing_url_is_refused(server, tmp_path):
@@ -489,7 +1019,8 @@ import sys
 from pathlib import Path
 from baselines import MODELS
 from baselines.weights import locate
-from bench.errors import WeightsError
+from bench.errors import SpecError, StoreError, WeightsError
+from leaderboard.files import temporary_name
 try:
     print(locate(MODELS.card(sys.argv[1]), sys.argv[2], Path(sys.argv[3])).sha256)
 except WeightsError as error:

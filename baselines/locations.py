@@ -1,0 +1,173 @@
+"""Locations of weights on servers: addresses, and names on the Hugging Face hub, of timm and of torchvision.
+
+A slip is seen before anybody is asked, where the names that there are can be known without asking.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote, urldefrag, urlsplit, urlunsplit
+
+from bench.addresses import address_fault
+from bench.errors import WeightsError
+from bench.registry import suggestion
+from leaderboard.secrets import public_url
+from leaderboard.text import echoed
+
+SCHEMES = ("http://", "https://", "hf:", "timm:", "torchvision:")
+"""How a location begins."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LONGEST_NAME = 150
+"""Bytes of a name in the cache: a file system takes 255, with endings."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file on a server.
+
+    Attributes:
+        url: Its address.
+        name: Its name in the cache folder; a file that is put there by hand is used.
+        checksum: ``algorithm:hexadecimal digits`` (or the first of them); empty where none is known.
+        hub: Repository and file where the Hugging Face hub has it.
+    """
+
+    url: str
+    name: str
+    checksum: str
+    hub: tuple[str, str] | None = None
+
+
+def remote(location: str) -> Remote:
+    """Say where a location is.
+
+    Args:
+        location: A URL, ``hf:OWNER/REPOSITORY/FILE``, ``timm:NAME.TAG`` or ``torchvision:NAME``; with
+            ``#sha256=…`` at its end the file must have that hash.
+
+    Raises:
+        WeightsError: If it names no file.
+    """
+    kind, _, name = location.partition(":")
+    if kind.lower() in ("http", "https"):
+        return _on_the_web(location)
+    name, _, fragment = name.partition("#")
+    checksum = _checksum_of(fragment, location)
+    if kind == "timm":
+        return _on_hub(f"timm/{_timm(name)}", "model.safetensors", checksum)
+    if kind == "torchvision":
+        url, known = _torchvision(name)
+        return Remote(url, _file_name(url), checksum or known)
+    return _on_hub(*_split_hub(name), checksum)
+
+
+def is_remote(location: str) -> bool:
+    """Whether a name of weights is a location; the scheme of an address may be in capitals."""
+    return location.startswith(SCHEMES) or location.lower().startswith(SCHEMES[:2])
+
+
+def _on_the_web(location: str) -> Remote:
+    fault = address_fault(location)
+    if fault is not None:
+        raise WeightsError(
+            f"The address {echoed(public_url(location), 200)} cannot be used: {fault}.",
+            "Write it as https://host/file.",
+        )
+    address, fragment = urldefrag(location)
+    checksum = _checksum_of(fragment, location)
+    parts = urlsplit(address)
+    # The name in the cache tells nothing of the user: whoever asks, it is the same file.
+    unnamed = address if "@" not in parts.netloc else urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    stem = hashlib.sha256(unnamed.encode(errors="surrogateescape")).hexdigest()[:12]
+    return Remote(address, f"{stem}-{_file_name(address)}", checksum)
+
+
+def _checksum_of(fragment: str, location: str) -> str:
+    if not fragment:
+        return ""
+    algorithm, _, value = fragment.partition("=")
+    if algorithm != "sha256" or not _SHA256.fullmatch(value.lower()):
+        shown = echoed(public_url(location.partition("#")[0]), 200)
+        raise WeightsError(f"What follows the # of {shown} is no hash.", "Write #sha256= and 64 hexadecimal digits.")
+    return f"sha256:{value.lower()}"
+
+
+def _file_name(url: str) -> str:
+    name = re.sub(r"[^\w.=+-]", "_", unquote(urlsplit(url).path).rpartition("/")[2])
+    return _short(name) or "weights"
+
+
+def _short(name: str) -> str:
+    """A name that a file system takes; the end stays, which tells the kind of file."""
+    return os.fsdecode(os.fsencode(name)[-_LONGEST_NAME:]) if len(os.fsencode(name)) > _LONGEST_NAME else name
+
+
+def _split_hub(name: str) -> tuple[str, str]:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    how = "Write hf:OWNER/REPOSITORY/FILE."
+    owner, repository, file = [*name.split("/", 2), "", ""][:3]
+    if not file:
+        raise WeightsError(f"'hf:{echoed(name)}' names no file on the hub.", how)
+    try:
+        validate_repo_id(f"{owner}/{repository}")
+    except HFValidationError as error:
+        raise WeightsError(f"'hf:{echoed(name)}' names no repository on the hub.", how) from error
+    if not file.isprintable() or ".." in file.split("/"):
+        raise WeightsError(f"'hf:{echoed(name)}' names no file on the hub.", how)
+    return f"{owner}/{repository}", file
+
+
+def _on_hub(repository: str, file: str, checksum: str) -> Remote:
+    from huggingface_hub import hf_hub_url
+
+    url = hf_hub_url(repository, file)
+    fault = address_fault(url)
+    if fault is not None:
+        raise WeightsError(
+            f"The hub's address {echoed(public_url(url), 200)} cannot be used: {fault}.", "Check HF_ENDPOINT."
+        )
+    name = f"{repository}/{file}".replace("/", "--")
+    return Remote(url, _short(name), checksum, (repository, file))
+
+
+def _timm(name: str) -> str:
+    """The name of weights that timm keeps on the hub; a slip is seen without asking there."""
+    import timm
+
+    known = timm.list_pretrained()
+    if name in known:
+        return name
+    tagged = [each for each in known if each.partition(".")[0] == name.partition(".")[0]]
+    near = _near(name, tagged) or _near(name, known)
+    raise WeightsError(
+        f"timm has no weights '{echoed(name)}'{near}.", "Write timm:NAME.TAG, as in timm:resnet18.tv_in1k."
+    )
+
+
+def _torchvision(name: str) -> tuple[str, str]:
+    """Address and hash of weights of torchvision: ``resnet18`` (its default) or ``ResNet18_Weights.IMAGENET1K_V1``."""
+    from torchvision import models
+
+    try:
+        weights = models.get_weight(name) if "." in name else models.get_model_weights(name).DEFAULT
+    except (ValueError, AttributeError, KeyError):
+        near = _near(name, models.list_models(module=models))
+        raise WeightsError(
+            f"torchvision has no weights '{echoed(name)}'{near}.", "Write torchvision:NAME, as in torchvision:resnet18."
+        ) from None
+    # The names of its files end in the first digits of their SHA-256.
+    digits = re.search(r"-([0-9a-f]{8,})\.", weights.url)
+    return weights.url, f"sha256:{digits[1]}" if digits else ""
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """``: did you mean 'x'`` where one is near; hundreds of names are not listed."""
+    near = suggestion(name, known)
+    return f": {near.rstrip('?')}" if near.startswith("did you mean") else ""
