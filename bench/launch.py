@@ -15,6 +15,7 @@ from bench.data.bank import Progress
 from bench.engine.hooks import Hooks
 from bench.errors import BenchError, InterruptedRunError, PrunedRunError, RunError
 from bench.paths import board_location
+from bench.plugins import load_for
 from bench.provenance import usable_cores
 from bench.spec import SPEC_FILE, RunSpec
 from leaderboard.files import exclusive_lock, write_json
@@ -120,6 +121,10 @@ def _start(spec: RunSpec, folder: Path, rerun: bool, notice: Notice, hooks: Hook
 
 
 def _execute(spec: RunSpec, folder: Path, on_progress: Progress, hooks: Hooks) -> None:
+    from bench.engine.preflight import check_model
+
+    load_for(spec)
+    check_model(spec)
     if spec.processes == 1:
         from bench.engine.worker import execute
 

@@ -24,6 +24,7 @@ FAMILY: Family[ModelCard] = Family(
     "any image classification backbone of timm by its name, for example timm:convnext_tiny or timm:resnet50.a1_in1k",
     card="baselines.timm_named:card",
     target="baselines.timm_named:TimmBackbone",
+    options=TimmOptions,
 )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli import search_studies
+from bench.cli.consent import agreed_plugins
 from bench.cli.output import Plugins, check_format, notice
 from bench.cli.search_output import print_plans
 from bench.cli.search_run import NO_FINALS, SearchRun, finish
@@ -242,7 +243,8 @@ def resume(
     )
     study = opened(name, storage, home)
     run.check(study.request)
-    execution = _execution(study, data, cache_folder(cache), processes, device, plugin)
+    agreed = agreed_plugins(base_spec(study.request, study.execution), plugin, output)
+    execution = _execution(study, data, cache_folder(cache), processes, device, agreed)
     target = check_trials(study.request, study.target if trials is None else trials)
     _check_runnable(base_spec(study.request, execution))
     with study.place.only_user():
@@ -252,7 +254,7 @@ def resume(
 
 
 def _execution(
-    study: Search, data: str | None, cache: Path, processes: int | None, device: str, plugin: Sequence[Path] | None
+    study: Search, data: str | None, cache: Path, processes: int | None, device: str, plugins: Sequence[str]
 ) -> dict[str, Any]:
     """Where the runs are done this time: as the last time, but for what is given or is not here."""
     from bench.data.icbhi import find_dataset
@@ -275,7 +277,7 @@ def _execution(
         "cache": str(cache.resolve()),
         "device": choose_device(device),
         "processes": known["processes"] if processes is None else processes,
-        "plugins": [str(path.resolve()) for path in plugin] if plugin else known["plugins"],
+        "plugins": list(plugins),
         "weights": _weights(study, known["weights"], cache),
     }
 

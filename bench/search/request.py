@@ -183,9 +183,13 @@ def check_trials(request: StudyRequest, trials: int | None) -> int:
 
 
 def base_spec(request: StudyRequest, execution: Mapping[str, Any]) -> RunSpec:
-    """The spec of a study's final runs but for the parameters: the official split, seed 1."""
-    plugins = tuple(execution.get("plugins", ()))
-    return RunSpec(**{**request.identity, **execution, "plugins": plugins, "split": OFFICIAL_SPLIT, "seed": 1})
+    """The spec of a study's final runs but for the parameters: the official split, seed 1.
+
+    Raises:
+        SpecError: If the storage, which others may write to, holds what no spec can be.
+    """
+    identity = {**request.identity, "split": OFFICIAL_SPLIT, "seed": 1}
+    return RunSpec.from_json({"identity": identity, "execution": execution})
 
 
 def trial_specs(

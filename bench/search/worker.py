@@ -85,12 +85,14 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     task = json.load(sys.stdin)
     try:
-        from bench.plugins import load_plugins
+        from bench.plugins import load_for
+        from bench.search.request import base_spec
         from bench.search.storage import Place
         from bench.search.study import open_study
 
-        load_plugins(task["execution"]["plugins"])
         search = open_study(Place.from_json(task["place"]), task["study"])
+        # By the hash in the study: a file that changed after the user agreed to it is not run.
+        load_for(base_spec(search.request, task["execution"]))
         _tell({"event": "ready"})
         with search.place.translated():
             work(search, Path(task["home"]), task["execution"], _tell, notice, stop)
