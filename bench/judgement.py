@@ -96,7 +96,7 @@ def _check_code(spec: RunSpec) -> None:
     """Check that the code here is that of the spec: its run id says so."""
     if spec.numerics != NUMERICS:
         raise SpecError(
-            f"The spec is of numerics {spec.numerics}, but the code here is of {NUMERICS}: its numbers would be others.",
+            f"The spec is of numerics {spec.numerics}, but the code here is of {NUMERICS}: its numbers differ.",
             "Use the version of lungbench that the run was made with, or start a new run with this one.",
         )
     version = registries()["frontend"].card(spec.frontend).version

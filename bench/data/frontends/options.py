@@ -80,7 +80,10 @@ class SCLFrontEndOptions:
         choices=("cycle", "batch"),
     )
     evaluation_batch: int = option(
-        128, "normalise=batch: cycles that share their extremes in an evaluation, in the data set's order", low=1
+        128,
+        "normalise=batch: cycles that share their extremes in an evaluation, in the data set's order",
+        low=1,
+        high=1_000_000,
     )
 
     @property
