@@ -149,7 +149,8 @@ def load_run_dataset(spec: RunSpec) -> Dataset:
     for name, there, wanted in (("dataset", dataset.name, spec.dataset), ("partial", dataset.partial, spec.partial)):
         if there != wanted:
             raise DataError(
-                f"The run says that its {name} is '{wanted}', but that of the data in {spec.data} is '{there}'.",
+                f"The run is for data that are '{wanted or 'complete'}' ({name}), "
+                f"but those in {spec.data} are '{there or 'complete'}'.",
                 OTHER_DATA,
             )
     return dataset
