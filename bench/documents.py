@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bench.errors import SpecError
-from bench.options import TEXT_LIMIT, check_given, check_text
+from bench.options import check_given, check_text
 from leaderboard.text import echoed
 
 FILE_LIMIT = 2**20
 """Bytes of a spec or a plug-in, at most; the largest ones known have some thousand."""
 
 NAME_LIMIT = 100
+TREE_TEXT_LIMIT = 50_000
 ENTRIES_LIMIT = 1000
 DEPTH_LIMIT = 8
 
@@ -97,7 +98,7 @@ def check_texts(value: Any, name: str) -> None:
         raise SpecError(f"{name} is {echoed(repr(value))}, but must be a list of texts.")
     _check_size(value, name)
     for item in value:
-        check_text(item, name, 4 * TEXT_LIMIT)
+        check_text(item, name)
 
 
 def check_flat(value: Any, name: str, *, text_only: bool = False) -> None:
@@ -128,6 +129,9 @@ def _check_branch(item: Any, name: str, depth: int) -> None:
             _check_branch(part, name, depth - 1)
     elif item is not None:
         kind = type(item)
+        if kind is str:
+            check_text(item, name, TREE_TEXT_LIMIT)
+            return
         if kind not in (bool, int, float, str):
             raise SpecError(f"{name} is of the type {kind.__name__}, which no document holds.")
         check_given(item, kind, name, {})

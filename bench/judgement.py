@@ -84,6 +84,9 @@ def check_combinations(spec: RunSpec) -> None:
     check_fields(spec.identity(), "identity")
     check_fields(spec.execution(), "execution")
     check_start_of(spec)
+    if (spec.weights is None) != (spec.weights_sha256 is None):
+        said = "names no file of weights" if spec.weights is None else "names a file of weights"
+        raise SpecError(f"pretrain is '{echoed(spec.pretrain)}', but the spec {said}.", EDITED)
     _check_code(spec)
     judge_options(spec, new=True)
     _check_batch(spec)

@@ -30,8 +30,8 @@ from leaderboard.text import LARGEST_WHOLE, decimal_number, echoed, whole_number
 
 T = TypeVar("T")
 
-TEXT_LIMIT = 1000
-"""Characters of a word, an option's text or a path, at most."""
+TEXT_LIMIT = 4096
+"""Characters of a text, at most: as many as a path may have."""
 
 SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}

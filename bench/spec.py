@@ -249,14 +249,14 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _parts(document: Any) -> dict[str, Mapping[str, Any]]:
+def _parts(document: Any) -> dict[Role, Mapping[str, Any]]:
     """The two parts of a spec's document."""
     if not isinstance(document, Mapping) or "identity" not in document:
         raise SpecError("The document holds no run spec.", NOT_A_SPEC)
     for name in document:
         if name not in ("identity", "execution", "run_id"):
             raise SpecError(f"Unknown part '{echoed(name)}' of the spec: {suggestion(str(name), ROLES)}")
-    parts = {role: document.get(role, {}) for role in ROLES}
+    parts: dict[Role, Mapping[str, Any]] = {role: document.get(role, {}) for role in ROLES}
     for role, part in parts.items():
         if not isinstance(part, Mapping):
             raise SpecError(f"The {role} of the spec is {echoed(repr(part))}, but must be an object.", NOT_A_SPEC)

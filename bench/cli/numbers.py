@@ -47,12 +47,12 @@ def _reader(kind: Any) -> Callable[[Any], Any] | None:
     return integer if int in kinds else number if float in kinds else None
 
 
-def integer(text: Any) -> int:
+def integer(text: Any) -> Any:
     """A whole number; its name is what the help shows."""
     return _read(text, whole_number)
 
 
-def number(text: Any) -> float:
+def number(text: Any) -> Any:
     """A number; its name is what the help shows."""
     return _read(text, decimal_number)
 

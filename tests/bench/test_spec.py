@@ -268,7 +268,7 @@ WRONG_FIELDS = [
     ({"numerics": 0}, "numerics is 0, but must be at least 1"),
     ({"model": "a\x1b[2J"}, "control characters"),
     ({"model": "\udcff"}, "not UTF-8"),
-    ({"model": "a" * 5000}, "has 5000 characters, but must have at most 1000"),
+    ({"model": "a" * 5000}, "has 5000 characters, but must have at most 4096"),
     ({"model": ["ast"]}, "model is .* but must be text"),
     ({"weights_sha256": "f" * 63}, "64 hexadecimal digits"),
     ({"weights_sha256": HASH}, "pretrain is 'none', but the spec has a weights_sha256"),

@@ -394,6 +394,7 @@ EDITED = [
     (2, {"method": "patchmix-cl", "model": "cnn6", "model_options": {}}, "mixes patches"),
     (2, {"method_options": {"beta": 0.0}}, "beta is 0.0, but must be at least 0.001."),
     (2, {"pretrain": "imagenet"}, "has no weights_sha256"),
+    (2, {"pretrain": "file", "weights_sha256": "f" * 64}, "pretrain is 'file', but the spec names no file of weights."),
     (2, {"batch": 9, "epochs": 10**9}, "epochs is 1000000000, but must be at most"),
     (2, {"batch": 200}, "batch is 200, but the training part holds 24 cycles."),
     (2, {"split": "training-fold-1-of-900"}, "900 folds need as many training patients"),
@@ -420,6 +421,20 @@ def test_a_spec_that_was_edited(place, made, capsys, tmp_path, code, changes, me
     assert message in said
     assert "internal error" not in said
     nothing_left(place)
+
+
+def test_weights_cannot_be_slipped_in(place, made, capsys, tmp_path):
+    made["execution"]["weights"] = str(tmp_path / "weights.pth")
+    (tmp_path / "spec.json").write_text(json.dumps(made))
+    said = refused(capsys, 2, "run", "--spec", tmp_path / "spec.json", "--dry-run")
+    assert "pretrain is 'none', but the spec names a file of weights." in said
+
+
+def test_weights_that_are_gone_are_missed_by_a_dry_run(place, made, capsys, tmp_path):
+    made["identity"].update(pretrain="file", weights_sha256="f" * 64)
+    made["execution"]["weights"] = str(tmp_path / "weights.pth")
+    (tmp_path / "spec.json").write_text(json.dumps(made))
+    assert "no file of weights" in refused(capsys, 2, "run", "--spec", tmp_path / "spec.json", "--dry-run")
 
 
 @pytest.mark.parametrize(
