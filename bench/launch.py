@@ -21,6 +21,7 @@ from bench.engine.states import POINTER, named_states, remove_others
 from bench.environment import refuse_foreign_group
 from bench.errors import BenchError, InterruptedRunError, LostProcessError, PrunedRunError, RunError, StoreError
 from bench.paths import board_location
+from bench.plugins import load_for
 from bench.provenance import usable_cores
 from bench.spec import SPEC_FILE, RunSpec
 from leaderboard.files import advice, check_writable, exclusive_lock, sweep, temporary_name, write_json
@@ -177,6 +178,10 @@ def _release_memory() -> None:
 
 
 def _execute(spec: RunSpec, folder: Path, on_progress: Progress, hooks: Hooks) -> None:
+    from bench.engine.preflight import check_model
+
+    load_for(spec)
+    check_model(spec)
     if spec.processes == 1:
         from bench.engine.worker import execute
 

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from bench.errors import BenchError, SpecError
+from bench.errors import BenchError
+from bench.options import check_value
 
 CLASSES = 4
 
@@ -39,10 +40,10 @@ class Plan:
     repeats: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("batch", "frames", "repeats"):
+        for name, most in (("batch", 100_000), ("frames", 100_000), ("repeats", 1000)):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SpecError(f"{name} is {value}, but must be at least 1.")
+            if value is not None:
+                check_value(value, int, name, {"low": 1, "high": most})
 
 
 def measure_apart(plan: Plan) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
@@ -18,11 +19,13 @@ from types import ModuleType
 from typing import Any
 
 from bench.cards import Card, FrontEndCard, MethodCard, ModelCard, WeightsCard
+from bench.documents import content_of, reason_of
 from bench.errors import BenchError, RegistryError, RunError, SpecError
 from bench.options import option
 from bench.paths import expanded
 from bench.registry import GUIDE, Problem, Registration, Registry
 from bench.spec import RunSpec
+from leaderboard.text import echoed
 
 __all__ = [
     "FrontEndCard",
@@ -31,9 +34,11 @@ __all__ = [
     "Registration",
     "WeightsCard",
     "extensions",
+    "file_version",
     "load_entry_points",
     "load_for",
     "load_plugins",
+    "needed_files",
     "option",
     "plugin_failure",
     "registries",
@@ -41,6 +46,9 @@ __all__ = [
 
 OWNER_OF: Mapping[type[Card], str] = {ModelCard: "model", MethodCard: "method", FrontEndCard: "frontend"}
 """What a card describes, as the spec calls it."""
+
+FILE_VERSION = "sha256:"
+"""What the version of a plug-in file begins with; that of a package is its name and version."""
 
 _loaded: dict[Path, str] = {}
 
@@ -101,8 +109,58 @@ def extensions(model: str, method: str, frontend: str) -> dict[str, str]:
     return {owner: version for owner, version in versions.items() if version is not None}
 
 
+def file_version(path: str | Path) -> str:
+    """The version of a plug-in file, a hash of its content; nothing in it is run.
+
+    Raises:
+        SpecError: If it cannot be read, or is no file of a plug-in's size.
+    """
+    return _version(_read(Path(path)))
+
+
+def needed_files(spec: RunSpec, files: Iterable[str | Path]) -> dict[str, Path]:
+    """Which of some files hold the code that a spec was made with, by their content; nothing in them is run.
+
+    Args:
+        spec: A complete spec, possibly from outside.
+        files: Files that a user or the spec names.
+
+    Returns:
+        The files by version, as ``extensions`` of the spec has it; nothing where the spec needs no file.
+
+    Raises:
+        SpecError: If a file cannot be read, or the code that the spec needs is in none of them.
+    """
+    wanted = {owner: version for owner, version in spec.extensions.items() if version.startswith(FILE_VERSION)}
+    if not wanted:
+        return {}
+    found = {file_version(path): Path(path).expanduser().resolve() for path in files}
+    for owner, version in wanted.items():
+        if version not in found:
+            raise _other_code(owner, getattr(spec, owner), version, found)
+    return {version: found[version] for version in wanted.values()}
+
+
+def _other_code(owner: str, name: str, wanted: str, found: Mapping[str, Path]) -> SpecError:
+    kind = registries()[owner].kind
+    if not found:
+        return SpecError(
+            f"The run's {kind} '{name}' comes from a plug-in ({wanted}) that is not here.",
+            "Install its package, or name its file with --plugin.",
+        )
+    there = ", ".join(f"{version} ({path})" for version, path in found.items())
+    return SpecError(
+        f"The run's {kind} '{name}' was {wanted}, but the one here is {there}.",
+        "Use the code that the run was made with, or start a new run with this one.",
+    )
+
+
 def load_for(spec: RunSpec) -> None:
     """Load the plug-ins of a spec, and make sure that they are those which it was made with.
+
+    A file is looked at before its code is run: one that is not what the spec was made with is left alone. Whether the
+    code may be run at all is for the caller to know: a command asks its user (``bench.cli.consent``), and the processes
+    that it starts go on with what it was told.
 
     Args:
         spec: A complete spec, possibly read from a file.
@@ -111,7 +169,8 @@ def load_for(spec: RunSpec) -> None:
         SpecError: If a plug-in is missing, broken, or not the one of the spec.
         RegistryError: If an id is unknown.
     """
-    load_plugins(spec.plugins)
+    for version, path in needed_files(spec, spec.plugins).items():
+        _load(path, version)
     for owner, registry in registries().items():
         _check_version(registry, getattr(spec, owner), spec.extensions.get(owner))
 
@@ -152,9 +211,11 @@ def _check_version(registry: Registry[Any], name: str, wanted: str | None) -> No
         )
 
 
-def _load(path: Path) -> None:
+def _load(path: Path, wanted: str | None = None) -> None:
     code = _read(path)
-    version = f"sha256:{hashlib.sha256(code).hexdigest()[:16]}"
+    version = _version(code)
+    if wanted is not None and version != wanted:
+        raise SpecError(f"The plug-in {path} changed while it was opened.", "Run the command again.")
     if path in _loaded:
         if _loaded[path] != version:
             raise SpecError(f"The plug-in {path} changed after it was loaded.", "Start a new process.")
@@ -168,18 +229,22 @@ def _load(path: Path) -> None:
     _loaded[path] = version
 
 
+def _version(code: bytes) -> str:
+    return f"{FILE_VERSION}{hashlib.sha256(code).hexdigest()[:16]}"
+
+
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return content_of(path.expanduser())
     except OSError as error:
         raise SpecError(
-            f"The plug-in {path} cannot be read: {error.strerror or error}.", "Name a Python file with --plugin."
+            f"The plug-in {path} cannot be read: {reason_of(error)}.", "Name a Python file with --plugin."
         ) from error
 
 
 def _import(path: Path, code: bytes) -> ModuleType:
     """Run the bytes that were hashed as a module, which dataclasses and pickle find under its name."""
-    name = f"lungbench_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    name = f"lungbench_plugin_{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}"
     # Any file is taken as Python, whatever its name ends with.
     place = importlib.util.spec_from_loader(name, loader=None, origin=str(path))
     assert place is not None
@@ -209,7 +274,7 @@ def _told(error: BaseException) -> str:
         return error.message.rstrip(".")
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     first = text.strip().partition("\n")[0].rstrip(".")
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+    return f"{type(error).__name__}: {echoed(first, 300)}" if first else type(error).__name__
 
 
 def _registry_of(registration: Registration, path: Path) -> Registry[Any]:

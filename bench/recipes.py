@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,15 +14,18 @@ from bench.data.icbhi import Dataset, find_dataset, load_dataset
 from bench.devices import check_enough_gpus, visible_gpus
 from bench.environment import refuse_foreign_group
 from bench.errors import DataError, SpecError
+from bench.judgement import check_combinations
 from bench.options import build_options
 from bench.paths import data_folder
 from bench.plugins import extensions, load_plugins
 from bench.registry import suggestion
-from bench.spec import DEVICES, PRECISIONS, RunSpec, check_field, settable_fields, without_defaults
+from bench.spec import DEVICES, OWNERS, PRECISIONS, RunSpec, check_field, settable_fields, without_defaults
+from leaderboard.text import echoed
 
 DEMO = "demo"
 PROFILES = ("auto", "paper", "demo")
-OWNERS = ("model", "method", "frontend")
+MOST_SEEDS = 10_000
+_SEEDS = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 
 Notice = Callable[[str], None]
 
@@ -86,7 +90,7 @@ def choose_source(request: Request) -> Source:
         SpecError: If the profile does not exist.
     """
     if request.profile not in PROFILES:
-        raise SpecError(f"Unknown profile '{request.profile}': {suggestion(request.profile, PROFILES)}")
+        raise SpecError(f"Unknown profile '{echoed(request.profile)}': {suggestion(request.profile, PROFILES)}")
     if request.data == DEMO:
         return Source(None, _profile(request, DEMO), "the simulated set was asked for")
     folder = data_folder(Path(request.data) if request.data is not None else None)
@@ -254,8 +258,8 @@ def _merge(
     for pair in request.settings:
         name, separator, value = pair.partition("=")
         if not separator or not name:
-            raise SpecError(f"--set takes key=value, not '{pair}'.", "For example --set lr=1e-4.")
-        given[name.strip()] = value.strip()
+            raise SpecError(f"--set takes key=value, not '{echoed(pair)}'.", "For example --set lr=1e-4.")
+        given[name.strip()] = value
     for name, value in given.items():
         values[full_name(name, cards)] = value
     checked = {name: value if "." in name else check_field(name, value) for name, value in values.items()}
@@ -290,7 +294,7 @@ def full_name(name: str, cards: Mapping[str, Any]) -> str:
     known = [*settable_fields(), *(f"{o}.{n}" for o in OWNERS for n in option_names(cards[o]))]
     short = [*known, *(n for o in OWNERS for n in option_names(cards[o]))]
     place = f"method {cards['method'].id}, model {cards['model'].id}"
-    raise SpecError(f"Unknown setting '{name}' for {place}: {suggestion(name, short)}")
+    raise SpecError(f"Unknown setting '{echoed(name)}' for {place}: {suggestion(name, short)}")
 
 
 def _build_options(
@@ -316,33 +320,34 @@ def _build_options(
 
 
 def check_spec(spec: RunSpec) -> None:
-    """Check what depends on several fields.
+    """Check whether a spec can be run, here and now, as far as it says so itself: the one check of flags and documents.
+
+    Its plug-ins are loaded. What data and weights have a say in is in :func:`bench.engine.preflight.check_start`.
 
     Raises:
-        SpecError: If the batch does not divide among the processes or is too small for model and method, if there
-            are fewer GPUs than processes, or the warm-up is longer than the run.
+        SpecError: If a field, an option or a combination of them cannot be run, or not with this code or machine.
         WeightsError: If the pretrained weights are no longer those of the spec.
     """
+    check_combinations(spec)
+    import baselines
+    import methods
     from baselines.weights import of_run
 
+    check_pair(baselines.MODELS.card(spec.model), methods.METHODS.card(spec.method))
+    _check_machine(spec)
     of_run(spec.pretrain, spec.weights, spec.weights_sha256)
-    if spec.processes < 1:
-        raise SpecError(f"--processes is {spec.processes}, but must be at least 1.")
-    if spec.device == "cuda":
-        check_enough_gpus(spec.processes, len(visible_gpus()))
-    if spec.batch % spec.processes:
-        nearest = max(spec.batch // spec.processes, 1) * spec.processes
-        raise SpecError(
-            f"The global batch of {spec.batch} does not divide among {spec.processes} processes.",
-            f"Use --set batch={nearest} or another --processes.",
-        )
-    _ = spec.milestone_epochs, spec.fold
     if spec.batch == 1:
         from bench.engine.batch_of_one import check_batch_of_one
 
         check_batch_of_one(spec, "A batch", "Use --set batch=2 or more.")
-    if spec.warmup_epochs >= spec.epochs:
-        raise SpecError(f"warmup_epochs is {spec.warmup_epochs}, but must be below epochs ({spec.epochs}).")
+
+
+def _check_machine(spec: RunSpec) -> None:
+    """Check that this machine has what a spec runs on: what `auto` would not choose is refused in a spec as well."""
+    device = choose_device(spec.device)
+    choose_precision(spec.precision, device)
+    if device == "cuda":
+        check_enough_gpus(spec.processes, len(visible_gpus()))
 
 
 def choose_device(wanted: str) -> str:
@@ -352,7 +357,7 @@ def choose_device(wanted: str) -> str:
         SpecError: If a GPU is asked for and there is none.
     """
     if wanted not in DEVICES:
-        raise SpecError(f"Unknown device '{wanted}': {suggestion(wanted, DEVICES)}")
+        raise SpecError(f"Unknown device '{echoed(wanted)}': {suggestion(wanted, DEVICES)}")
     if wanted == "cpu":
         return "cpu"
     import torch
@@ -371,7 +376,7 @@ def choose_precision(wanted: str, device: str) -> str:
         SpecError: For fp16 on a CPU, which would silently be fp32, and for bf16 on a GPU that only emulates it.
     """
     if wanted not in PRECISIONS:
-        raise SpecError(f"Unknown precision '{wanted}': {suggestion(wanted, PRECISIONS)}")
+        raise SpecError(f"Unknown precision '{echoed(wanted)}': {suggestion(wanted, PRECISIONS)}")
     if wanted == "fp16" and device == "cpu":
         raise SpecError("The precision fp16 has no arithmetic on a CPU.", "Use fp32 or bf16.")
     if device == "cpu":
@@ -400,11 +405,13 @@ def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:
         raise SpecError("Give --seed or --seeds, not both.")
     found: list[int] = []
     for part in seeds.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
-            raise SpecError(f"--seeds is '{seeds}', but must look like 1-5 or 1,3,7.")
-        low, high = int(first), int(last or first)
+        read = _SEEDS.fullmatch(part.strip(" "))
+        if read is None:
+            raise SpecError(f"--seeds is '{echoed(seeds)}', but must look like 1-5 or 1,3,7.")
+        low, high = int(read[1]), int(read[2] or read[1])
         if high < low or high - low > 999:
-            raise SpecError(f"--seeds is '{seeds}': '{part}' is no range of up to 1,000 seeds.")
+            raise SpecError(f"--seeds is '{echoed(seeds)}': '{echoed(part)}' is no range of up to 1,000 seeds.")
         found.extend(range(low, high + 1))
+        if len(found) > MOST_SEEDS:
+            raise SpecError(f"--seeds is '{echoed(seeds)}', which is more than {MOST_SEEDS:,} seeds.")
     return [check_field("seed", number) for number in dict.fromkeys(found)]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bench.cards import Card
 from bench.errors import RegistryError
+from leaderboard.text import ECHO_LIMIT, echoed
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -29,21 +30,30 @@ Target = str | Callable[..., Any]
 ID = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 GUIDE = "See docs/extending.md."
 
+SUGGESTIONS, SHORT_LIST = 3, 5
+"""Names that a message suggests of a long list, and how long one may be that is given whole."""
+
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Say which known name was probably meant.
+    """Say which known name was probably meant, in few words.
 
     Args:
         name: What the user typed.
         known: The names that exist.
 
     Returns:
-        ``did you mean 'x'?`` where one is close, otherwise the list of what there is.
+        ``did you mean 'x'?`` where one is close, otherwise the list of what there is; of a long list the three
+        nearest.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    # The comparison is slow for long texts, and no name is as long as this.
+    word = name[:ECHO_LIMIT]
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"
+    if len(names) > SHORT_LIST:
+        nearest = difflib.get_close_matches(word, names, n=SUGGESTIONS, cutoff=0.0)
+        return f"there are {len(names)}, such as {', '.join(nearest)}"
     return f"known: {', '.join(names)}" if names else "there is none"
 
 
@@ -153,12 +163,14 @@ class Family(Generic[CardT]):
         doc: One line on what NAME may be.
         card: Where the function is that makes the card of a NAME, and refuses unknown ones (``module:attribute``).
         target: Where the builder is; it is given the NAME first.
+        options: The options that all of them have, known without making a card.
     """
 
     prefix: str
     doc: str
     card: str
     target: str
+    options: type
 
     def entry(self, name: str) -> Entry[CardT]:
         """Make the entry of a NAME."""
@@ -228,12 +240,27 @@ class Registry(Generic[CardT]):
         if problem is not None:
             raise RegistryError(problem.reason, f"Mend or uninstall {problem.origin}.")
         if id not in self._entries:
-            raise RegistryError(f"Unknown {self.kind} '{id}': {suggestion(id, self._entries)}")
+            raise RegistryError(f"Unknown {self.kind} '{echoed(id)}': {suggestion(id, self._entries)}")
         return self._entries[id]
 
     def card(self, id: str) -> CardT:  # noqa: A002
         """The card of an id; raises as :meth:`get` does."""
         return self.get(id).card
+
+    def options(self, id: str, version: str | None) -> type | None:  # noqa: A002
+        """The options of an id, where its code is here in this version; makes no card and raises nothing.
+
+        Args:
+            id: A name, possibly of another version of this program or of a plug-in.
+            version: The version of the plug-in that it comes from; None for what is built in.
+        """
+        prefix, colon, _ = id.partition(":")
+        for family in self.families:
+            if colon and prefix == family.prefix:
+                return family.options if version is None else None
+        self._look_up()
+        entry = self._entries.get(id)
+        return entry.card.options if entry is not None and entry.version == version else None
 
     def problems(self) -> list[Problem]:
         """The entry points that cannot be used."""

@@ -95,6 +95,8 @@ def make_plan(
         SpecError: For a setting that a row does not have, or that contradicts what the row is.
         DataError: If the data are missing or broken.
     """
+    from bench.engine.preflight import check_model
+
     runs: dict[str, PlannedRun] = {}
     refused: dict[str, BenchError] = {}
     for row in rows:
@@ -102,6 +104,7 @@ def make_plan(
             continue
         try:
             specs = resolve(_request_of(row, request, source.profile), source, seeds, notice)
+            check_model(specs[0])
         except (WeightsError, RegistryError) as error:
             refused[row.id] = error
             continue

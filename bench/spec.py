@@ -8,6 +8,7 @@ the spec (``since``; the first is 1), and stays out of the hash while it has its
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -16,9 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bench import documents
 from bench.errors import SpecError
-from bench.options import Space, check_value, field_types
+from bench.options import Space, check_given, check_value, field_types
 from bench.registry import suggestion
+from leaderboard.text import echoed, whole_number
 
 SPEC_FILE = "spec.json"
 """Name of a run's spec in its folder."""
@@ -30,15 +33,26 @@ SPECAUG_PROBABILITY = 0.8413447460685429
 """Φ(1): the official code compares p = 1.0 with a normal draw (@ 836b09f, ``util/augmentation.py``; SYSTEMS D5)."""
 
 OFFICIAL_SPLIT = "official"
-_FOLD = re.compile(r"training-fold-(\d+)-of-(\d+)")
+_FOLD = re.compile(r"training-fold-([0-9]{1,4})-of-([0-9]{1,4})")
 
 SCHEDULES = ("cosine", "steps", "wave", "constant")
 LR_SPACE = Space(low=1e-6, high=1e-3, log=True, grid=(1e-5, 2e-5, 5e-5, 1e-4, 2e-4))
 DECAY_SPACE = Space(low=1e-7, high=1e-2, log=True, grid=(1e-6, 1e-5, 1e-4, 1e-3))
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
+DATASETS = ("icbhi", "demo")
+OWNERS = ("model", "method", "frontend")
+
+MOST_EPOCHS = 100_000
+MOST_PROCESSES = 1024
+
+_SHA256 = (re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits")
+_PARTIAL = (re.compile(r"partial \([0-9]{1,9} of [0-9]{1,9}\)"), "like 'partial (198 of 920)'")
+_LARGE_RATE = "what is too large shows as a loss that is not finite"
 
 Role = Literal["identity", "execution"]
+ROLES: tuple[Role, ...] = ("identity", "execution")
+NOT_A_SPEC = "Name the spec.json of a run folder."
 
 
 def _field(role: Role, doc: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
@@ -63,15 +77,17 @@ class RunSpec:
     model: str = _identity("model id", settable=False)
     model_options: Mapping[str, Any] = _identity("options of the model", settable=False)
     pretrain: str = _identity("pretrained weights by name, `none`, or `file`", settable=False)
-    weights_sha256: str | None = _identity("hash of the weights file", None, settable=False)
+    weights_sha256: str | None = _identity("hash of the weights file", None, settable=False, form=_SHA256)
     method: str = _identity("method id", settable=False)
     method_options: Mapping[str, Any] = _identity("options of the method", settable=False)
     frontend: str = _identity("front-end id", settable=False)
-    frontend_version: int = _identity("version of the front-end", settable=False)
+    frontend_version: int = _identity("version of the front-end", settable=False, low=0, high=10**6)
     frontend_options: Mapping[str, Any] = _identity("options of the front-end", settable=False)
-    dataset: str = _identity("`icbhi` or `demo` (simulated)", settable=False)
-    data_fingerprint: str = _identity("hash of recordings, annotations and split", settable=False)
-    partial: str | None = _identity("how much of the set is there, where not all is", None, settable=False)
+    dataset: str = _identity("`icbhi` or `demo` (simulated)", settable=False, choices=DATASETS)
+    data_fingerprint: str = _identity("hash of recordings, annotations and split", settable=False, form=_SHA256)
+    partial: str | None = _identity(
+        "how much of the set is there, where not all is", None, settable=False, form=_PARTIAL
+    )
     split: str = _identity(
         "what is judged: `official`, or held-out training patients, `training-fold-1-of-5`", "official", settable=False
     )
@@ -79,14 +95,16 @@ class RunSpec:
         "share of training patients' cycles held out for `best-val`", 0.0, low=0.0, high=0.5
     )
     optimiser: str = _identity("optimiser", "adam", choices=("adam",))
-    lr: float = _identity("base learning rate", 5e-5, low=1e-12, space=LR_SPACE)
-    weight_decay: float = _identity("coupled L2 weight decay", 1e-6, low=0.0, space=DECAY_SPACE)
+    lr: float = _identity("base learning rate", 5e-5, low=1e-12, boundless=_LARGE_RATE, space=LR_SPACE)
+    weight_decay: float = _identity("coupled L2 weight decay", 1e-6, low=0.0, high=1e6, space=DECAY_SPACE)
     schedule: str = _identity("learning-rate schedule, by epoch", "cosine", choices=SCHEDULES)
     milestones: str = _identity("epochs after which the schedule `steps` lowers the rate, as in 120,160", "")
     lr_decay: float = _identity("what the schedule `steps` multiplies the rate by", 0.1, low=0.0, high=1.0)
-    lr_period: int = _identity("epochs from the top to the bottom of the schedule `wave`", 40, low=1)
-    lr_floor: float = _identity("smallest rate of the schedule `wave`", 1e-6, low=0.0)
-    warmup_epochs: int = _identity("epochs of linear warm-up", 0, low=0, space=Space(low=0, high=10, grid=(0, 5, 10)))
+    lr_period: int = _identity("epochs from the top to the bottom of the schedule `wave`", 40, low=1, high=MOST_EPOCHS)
+    lr_floor: float = _identity("smallest rate of the schedule `wave`", 1e-6, low=0.0, boundless="at most lr")
+    warmup_epochs: int = _identity(
+        "epochs of linear warm-up", 0, low=0, high=MOST_EPOCHS, space=Space(low=0, high=10, grid=(0, 5, 10))
+    )
     step_average: float = _identity(
         "share of the old state kept after each step",
         0.5,
@@ -94,9 +112,13 @@ class RunSpec:
         high=0.999,
         space=Space(low=0.0, high=0.9, grid=(0.0, 0.5, 0.9)),
     )
-    batch: int = _identity("global batch, over all processes", 8, low=1, space=Space(grid=(8, 16, 32, 64)))
+    batch: int = _identity(
+        "global batch, over all processes", 8, low=1, high=1_000_000, space=Space(grid=(8, 16, 32, 64))
+    )
     drop_last: bool = _identity("whether an epoch leaves out its last, smaller batch", True, since=2)
-    epochs: int = _identity("number of epochs", 50, low=1, space=Space(low=10, high=100, grid=(25, 50, 100)))
+    epochs: int = _identity(
+        "number of epochs", 50, low=1, high=MOST_EPOCHS, space=Space(low=10, high=100, grid=(25, 50, 100))
+    )
     specaug_probability: float = _identity(
         "chance that a sample is masked",
         SPECAUG_PROBABILITY,
@@ -104,13 +126,17 @@ class RunSpec:
         high=1.0,
         space=Space(low=0.0, high=1.0, grid=(0.0, 0.5, 1.0)),
     )
-    specaug_freq_masks: int = _identity("frequency masks per sample", 2, low=0)
+    specaug_freq_masks: int = _identity("frequency masks per sample", 2, low=0, high=1000)
     specaug_freq_width: int = _identity(
-        "bins: widths are drawn below this", 48, low=0, space=Space(low=0, high=64, grid=(16, 32, 48))
+        "bins: widths are drawn below this", 48, low=0, high=1_000_000, space=Space(low=0, high=64, grid=(16, 32, 48))
     )
-    specaug_time_masks: int = _identity("time masks per sample", 2, low=0)
+    specaug_time_masks: int = _identity("time masks per sample", 2, low=0, high=1000)
     specaug_time_width: int = _identity(
-        "frames: widths are drawn below this", 160, low=0, space=Space(low=0, high=256, grid=(80, 160, 240))
+        "frames: widths are drawn below this",
+        160,
+        low=0,
+        high=1_000_000,
+        space=Space(low=0, high=256, grid=(80, 160, 240)),
     )
     specaug_together: bool = _identity("whether one chance decides for all samples of a batch", False)
     specaug_fill: str = _identity(
@@ -125,13 +151,15 @@ class RunSpec:
     extensions: Mapping[str, str] = _identity(
         "versions of what comes from a plug-in, by owner (model, method, frontend)", {}, settable=False
     )
-    numerics: int = _identity("raised when a change of the code moves results", NUMERICS, settable=False)
+    numerics: int = _identity(
+        "raised when a change of the code moves results", NUMERICS, settable=False, low=1, high=10**6
+    )
 
-    profile: str = _execution("which recipes the spec began with", "paper", settable=False)
-    device: str = _execution("cpu or cuda", "cpu", settable=False)
-    processes: int = _execution("number of processes", 1, settable=False)
-    eval_batch: int = _execution("cycles per evaluation batch and process", 32, low=1)
-    workers: int = _execution("processes that prepare features; 0: one per core", 0, low=0)
+    profile: str = _execution("which recipes the spec began with", "paper", settable=False, choices=("paper", "demo"))
+    device: str = _execution("cpu or cuda", "cpu", settable=False, choices=("cpu", "cuda"))
+    processes: int = _execution("number of processes", 1, settable=False, low=1, high=MOST_PROCESSES)
+    eval_batch: int = _execution("cycles per evaluation batch and process", 32, low=1, high=1_000_000)
+    workers: int = _execution("processes that prepare features; 0: one per core", 0, low=0, high=1024)
     plugins: tuple[str, ...] = _execution("plug-in files that ids are looked up in", (), settable=False)
     weights: str | None = _execution("where the weights file is", None, settable=False)
     data: str = _execution("folder of the data", "", settable=False)
@@ -143,14 +171,18 @@ class RunSpec:
         """The epochs of ``milestones``; none where the schedule is not ``steps``.
 
         Raises:
-            SpecError: If the schedule is ``steps`` and the text is no list of epochs.
+            SpecError: If the text is no list of epochs, or is empty although the schedule is ``steps``.
         """
-        if self.schedule != "steps":
-            return ()
-        words = self.milestones.split(",")
-        if not all(word.strip().isdigit() for word in words):
-            raise SpecError(f"milestones is '{self.milestones}', but schedule=steps needs epochs, as in 120,160.")
-        return tuple(int(word) for word in words)
+        words = self.milestones.split(",") if self.milestones or self.schedule == "steps" else []
+        try:
+            epochs = tuple(whole_number(word) for word in words)
+        except ValueError:
+            epochs = (0,)
+        if any(epoch < 1 for epoch in epochs):
+            raise SpecError(
+                f"milestones is '{echoed(self.milestones)}', but schedule=steps needs epochs, as in 120,160."
+            )
+        return epochs if self.schedule == "steps" else ()
 
     @property
     def fold(self) -> tuple[int, int] | None:
@@ -164,7 +196,7 @@ class RunSpec:
         found = _FOLD.fullmatch(self.split)
         fold, folds = (int(found[1]), int(found[2])) if found else (0, 0)
         if not (folds >= 2 and 1 <= fold <= folds):
-            raise SpecError(f"split is '{self.split}', but must be official or like training-fold-1-of-5.")
+            raise SpecError(f"split is '{echoed(self.split)}', but must be official or like training-fold-1-of-5.")
         return fold, folds
 
     def identity(self) -> dict[str, Any]:
@@ -194,20 +226,23 @@ class RunSpec:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> RunSpec:
-        """Read what :meth:`to_json` wrote.
+        """Read what :meth:`to_json` wrote, wherever it comes from; a ``run_id`` beside it must be the spec's.
 
         Raises:
-            SpecError: If a field is unknown or missing.
+            SpecError: If a field is unknown, missing or cannot be what it says, or the run id is another one.
         """
-        values = {**document.get("identity", {}), **document.get("execution", {})}
-        names = {field.name for field in dataclasses.fields(cls)}
-        for name in values:
-            if name not in names:
-                raise SpecError(f"Unknown field '{name}' in the spec: {suggestion(name, names)}")
-        try:
-            return cls(**{**values, "plugins": tuple(values.get("plugins", ()))})
-        except TypeError as error:
-            raise SpecError(f"The spec is incomplete: {error}.", "Use the spec.json of a run folder.") from None
+        parts = _parts(document)
+        check_fields(parts["identity"], "identity")
+        check_fields(parts["execution"], "execution")
+        execution = {**parts["execution"], "plugins": tuple(parts["execution"].get("plugins", ()))}
+        spec = cls(**{**parts["identity"], **execution})
+        given = document.get("run_id", spec.run_id)
+        if given != spec.run_id:
+            raise SpecError(
+                f"The spec says that its run id is '{echoed(given)}', but that of its fields is {spec.run_id}.",
+                "It was edited: take it from the run folder again, or leave the run id out.",
+            )
+        return spec
 
 
 def without_defaults(identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,6 +264,72 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def _parts(document: Any) -> dict[Role, Mapping[str, Any]]:
+    """The two parts of a spec's document."""
+    if not isinstance(document, Mapping) or "identity" not in document:
+        raise SpecError("The document holds no run spec.", NOT_A_SPEC)
+    for name in document:
+        if name not in ("identity", "execution", "run_id"):
+            raise SpecError(f"Unknown part '{echoed(name)}' of the spec: {suggestion(str(name), ROLES)}")
+    parts: dict[Role, Mapping[str, Any]] = {role: document.get(role, {}) for role in ROLES}
+    for role, part in parts.items():
+        if not isinstance(part, Mapping):
+            raise SpecError(f"The {role} of the spec is {echoed(repr(part))}, but must be an object.", NOT_A_SPEC)
+    return parts
+
+
+@functools.cache
+def _fields_of(role: Role) -> dict[str, dataclasses.Field[Any]]:
+    return {field.name: field for field in dataclasses.fields(RunSpec) if field.metadata["role"] == role}
+
+
+def check_fields(values: Mapping[str, Any], role: Role) -> None:
+    """Check the fields of a spec's part as a document holds them: names, types, ranges, bounds.
+
+    Args:
+        values: Fields by name, of any origin.
+        role: Which part they are.
+
+    Raises:
+        SpecError: At the first that is unknown (a name is suggested), missing, or cannot be.
+    """
+    fields = _fields_of(role)
+    for name in values:
+        if name not in fields:
+            raise SpecError(f"Unknown field '{echoed(name)}' in the spec: {suggestion(str(name), fields)}")
+    for name, field in fields.items():
+        if name in values:
+            _check_value(values[name], field)
+        elif field.default is field.default_factory is dataclasses.MISSING:
+            raise SpecError(f"The spec is incomplete: it lacks '{name}'.", NOT_A_SPEC)
+
+
+def _check_value(value: Any, field: dataclasses.Field[Any]) -> None:
+    name, kind = field.name, field_types(RunSpec)[field.name]
+    if kind in (bool, int, float, str):
+        check_given(value, kind, name, field.metadata)
+    elif kind == str | None:
+        if value is not None:
+            check_given(value, str, name, field.metadata)
+    elif name == "plugins":
+        documents.check_texts(value, name)
+    elif name == "study":
+        _check_study(value)
+    else:
+        documents.check_flat(value, name, text_only=name == "extensions")
+    pattern, words = field.metadata.get("form", (None, ""))
+    if pattern is not None and value is not None and not pattern.fullmatch(value):
+        raise SpecError(f"{name} is '{echoed(value)}', but must be {words}.")
+
+
+def _check_study(value: Any) -> None:
+    documents.check_tree(value, "study")
+    if value and not all(isinstance(value.get(name), str) for name in ("name", "objective", "role")):
+        raise SpecError(f"study is {echoed(repr(dict(value)))}, but must have a name, an objective and a role.")
+    if value and value["role"] not in ("trial", "final"):
+        raise SpecError(f"study: role is '{echoed(value['role'])}', but must be trial or final.")
+
+
 def settable_fields() -> dict[str, dataclasses.Field[Any]]:
     """The spec's fields that ``--set key=value`` may change, by name."""
     return {field.name: field for field in dataclasses.fields(RunSpec) if field.metadata.get("settable", True)}
@@ -246,10 +347,7 @@ def read_spec(path: Path) -> RunSpec:
     Raises:
         SpecError: If the file cannot be read or holds something else.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SpecError(f"Cannot read the spec {path}: {error}.", "Name the spec.json of a run folder.") from None
+    document = documents.read_json(path, f"the spec {path}", NOT_A_SPEC)
     if not isinstance(document, dict) or "identity" not in document:
-        raise SpecError(f"{path} holds no run spec.", "Name the spec.json of a run folder.")
+        raise SpecError(f"{path} holds no run spec.", NOT_A_SPEC)
     return RunSpec.from_json(document)

@@ -47,6 +47,9 @@ YUN_2019 = """@inproceedings{yun2019cutmix,
   year      = {2019},
 }"""
 
+# At 0 nothing would be mixed: a run of cross-entropy under another name. Finished runs of that kind are kept.
+BETA_DOC = "both parameters of the Beta distribution of lambda"
+
 MIX_MODES = ("patch", "t-patch")
 NEGATIVES = ("all", "different-label")
 TARGETS = ("stop-z", "stop-hz", "z", "hz")
@@ -69,20 +72,16 @@ class CEOptions:
 class PatchMixCEOptions:
     """Options of Patch-Mix and T-Patch-Mix cross-entropy."""
 
-    beta: float = option(
-        1.0, "both parameters of the Beta distribution of lambda; 0 mixes nothing", low=0.0, space=BETA
-    )
+    beta: float = option(1.0, BETA_DOC, low=0.0, run_low=0.001, high=1e6, space=BETA)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PatchMixCLOptions:
     """Options of Patch-Mix contrastive learning (paper, Table 2 and Figure 2)."""
 
-    alpha: float = option(1.0, "weight of the contrastive loss", low=0.0, space=ALPHA)
-    tau: float = option(0.06, "temperature of the contrastive loss", low=1e-4, space=TAU)
-    beta: float = option(
-        1.0, "both parameters of the Beta distribution of lambda; 0 mixes nothing", low=0.0, space=BETA
-    )
+    alpha: float = option(1.0, "weight of the contrastive loss", low=0.0, high=1e6, space=ALPHA)
+    tau: float = option(0.06, "temperature of the contrastive loss", low=1e-4, high=1e6, space=TAU)
+    beta: float = option(1.0, BETA_DOC, low=0.0, run_low=0.001, high=1e6, space=BETA)
     mix: str = option("patch", "what is mixed: single patches, or whole time columns of them", choices=MIX_MODES)
     negatives: str = option(
         "all", "denominator: every clean clip, or those of another class and the two positives", choices=NEGATIVES
@@ -91,7 +90,11 @@ class PatchMixCLOptions:
         "stop-z", "clean side: features z or projected h(z), without (stop-) or with gradient", choices=TARGETS
     )
     projector_dim: int = option(
-        0, "width of the projector's output; 0 is the model's feature width", low=0, space=Space(grid=(0, 128, 256))
+        0,
+        "width of the projector's output; 0 is the model's feature width",
+        low=0,
+        high=16_384,
+        space=Space(grid=(0, 128, 256)),
     )
 
 
@@ -99,28 +102,32 @@ class PatchMixCLOptions:
 class SpectrogramMixOptions:
     """Options of Mixup and CutMix."""
 
-    beta: float = option(
-        1.0, "both parameters of the Beta distribution of lambda; 0 mixes nothing", low=0.0, space=BETA
-    )
+    beta: float = option(1.0, BETA_DOC, low=0.0, run_low=0.001, high=1e6, space=BETA)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SCLOptions:
     """Options of supervised contrastive learning; the run's epochs and learning rate are those of its first stage."""
 
-    tau: float = option(0.06, "temperature of the contrastive loss", low=1e-4, space=TAU)
-    projector_dim: int = option(128, "width of the projector's output", low=1, space=Space(grid=(64, 128, 256)))
-    probe_epochs: int = option(50, "epochs of the linear probe, after those of the contrastive stage", low=1)
+    tau: float = option(0.06, "temperature of the contrastive loss", low=1e-4, high=1e6, space=TAU)
+    projector_dim: int = option(
+        128, "width of the projector's output", low=1, high=16_384, space=Space(grid=(64, 128, 256))
+    )
+    probe_epochs: int = option(
+        50, "epochs of the linear probe, after those of the contrastive stage", low=1, high=100_000
+    )
     probe_lr: float = option(
         0.1,
         "learning rate of the linear probe",
         low=1e-12,
+        boundless="what is too large shows as a loss that is not finite",
         space=Space(low=1e-3, high=1.0, log=True, grid=(0.01, 0.1, 1)),
     )
     probe_weight_decay: float = option(
         1e-4,
         "coupled L2 weight decay of the linear probe",
         low=0.0,
+        high=1e6,
         space=Space(low=1e-6, high=1e-2, log=True, grid=(1e-5, 1e-4, 1e-3)),
     )
     weighted: bool = option(True, "weight each class of the probe by the inverse of its number of training cycles")
@@ -137,8 +144,10 @@ class SCLHybridOptions:
         high=1.0,
         space=Space(low=0.0, high=1.0, grid=(0.0, 0.25, 0.5, 0.75, 1.0)),
     )
-    tau: float = option(0.06, "temperature of the contrastive loss", low=1e-4, space=TAU)
-    projector_dim: int = option(128, "width of the projector's output", low=1, space=Space(grid=(64, 128, 256)))
+    tau: float = option(0.06, "temperature of the contrastive loss", low=1e-4, high=1e6, space=TAU)
+    projector_dim: int = option(
+        128, "width of the projector's output", low=1, high=16_384, space=Space(grid=(64, 128, 256))
+    )
     weighted: bool = option(True, "weight each class by the inverse of its number of training cycles")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from baselines.cards.common import PATCHMIX_CODE, timm_weights
+from baselines.cards.common import MOST_FRAMES, MOST_MELS, MOST_WIDTH, PATCHMIX_CODE, timm_weights
 from bench.cards import ModelCard, WeightsCard
 from bench.options import option
 from bench.registry import Registry
@@ -16,13 +16,13 @@ from bench.registry import Registry
 class ASTOptions:
     """Options of the Audio Spectrogram Transformer; the defaults are the base geometry (``ast``)."""
 
-    embed_dim: int = option(768, "width of a token", low=2)
-    depth: int = option(12, "number of transformer blocks", low=1)
-    heads: int = option(12, "attention heads in a block; a divisor of embed_dim", low=1)
-    patch_size: int = option(16, "side of a square patch, in mel bins and frames", low=1)
-    stride: int = option(10, "distance between patches, in mel bins and frames", low=1)
-    frames: int = option(798, "frames of a spectrogram", low=1)
-    mels: int = option(128, "mel bins of a spectrogram", low=1)
+    embed_dim: int = option(768, "width of a token", low=2, high=MOST_WIDTH)
+    depth: int = option(12, "number of transformer blocks", low=1, high=256)
+    heads: int = option(12, "attention heads in a block; a divisor of embed_dim", low=1, high=1024)
+    patch_size: int = option(16, "side of a square patch, in mel bins and frames", low=1, high=1024)
+    stride: int = option(10, "distance between patches, in mel bins and frames", low=1, high=1024)
+    frames: int = option(798, "frames of a spectrogram", low=1, high=MOST_FRAMES)
+    mels: int = option(128, "mel bins of a spectrogram", low=1, high=MOST_MELS)
     pos_embed: str = option(
         "official",
         "how a pretrained position grid is laid on the tokens: as the official call does (axes swapped), or corrected",
@@ -35,16 +35,16 @@ class ASTOptions:
 class ASTSmallOptions(ASTOptions):
     """Options of the small AST."""
 
-    embed_dim: int = option(384, "width of a token", low=2)
-    heads: int = option(6, "attention heads in a block; a divisor of embed_dim", low=1)
+    embed_dim: int = option(384, "width of a token", low=2, high=MOST_WIDTH)
+    heads: int = option(6, "attention heads in a block; a divisor of embed_dim", low=1, high=1024)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ASTTinyOptions(ASTOptions):
     """Options of the tiny AST."""
 
-    embed_dim: int = option(192, "width of a token", low=2)
-    heads: int = option(3, "attention heads in a block; a divisor of embed_dim", low=1)
+    embed_dim: int = option(192, "width of a token", low=2, high=MOST_WIDTH)
+    heads: int = option(3, "attention heads in a block; a divisor of embed_dim", low=1, high=1024)
 
 
 CITATION = """@inproceedings{gong2021ast,

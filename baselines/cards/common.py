@@ -7,6 +7,9 @@ from typing import Any
 
 from bench.cards import WeightsCard
 
+MOST_FRAMES, MOST_MELS, MOST_WIDTH = 100_000, 8192, 16_384
+"""Bounds of a spectrogram and of a layer: what is larger fits no device, and is a slip of the keyboard."""
+
 PATCHMIX_CODE = "raymin0223/patch-mix_contrastive_learning at 836b09f"
 
 CNN_RECIPES: Mapping[str, Mapping[str, Any]] = {

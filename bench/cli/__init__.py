@@ -15,6 +15,7 @@ import threading
 import typer
 
 from bench.cli import board, data, doctor, later, mock_run, registries, report, reproduce, run, search
+from bench.cli.numbers import strict_numbers
 from bench.cli.output import stderr
 from bench.environment import keep_settings_out
 from bench.errors import BenchError
@@ -54,6 +55,7 @@ def common(
 
 for module in (run, search, reproduce, report, board, data, registries, mock_run, doctor, later):
     module.register(app)
+strict_numbers(app)
 
 
 def _show(error: BenchError) -> None:

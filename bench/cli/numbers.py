@@ -1,16 +1,71 @@
-"""Whole numbers as options take them."""
+"""Numbers on the command line: read as everywhere else, by ASCII digits alone.
+
+Typer takes whatever Python reads as a number: ``1_0`` is 10, and digits of every script count.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any, get_args, get_type_hints
 
 import typer
+from typer.models import ParameterInfo
 
-from leaderboard.text import whole_number
+from leaderboard.text import decimal_number, whole_number
+
+
+def strict_numbers(app: typer.Typer) -> None:
+    """Have all options and arguments of an application's commands read numbers strictly.
+
+    Args:
+        app: The application with its groups, before a command line is parsed.
+    """
+    for function in _functions(app):
+        # Types are texts until they are evaluated, and each evaluation makes new objects: these are the ones to keep.
+        function.__annotations__ = get_type_hints(function, include_extras=True)
+        for hint in function.__annotations__.values():
+            for info in getattr(hint, "__metadata__", ()):
+                reader = _reader(get_args(hint)[0])
+                if isinstance(info, ParameterInfo) and reader is not None and info.parser is None:
+                    info.parser = reader
+
+
+def _functions(app: typer.Typer) -> Iterator[Any]:
+    """What commands and groups call."""
+    for command in app.registered_commands:
+        yield command.callback
+    if app.registered_callback is not None:
+        yield app.registered_callback.callback
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            yield from _functions(group.typer_instance)
+
+
+def _reader(kind: Any) -> Callable[[Any], Any] | None:
+    """How text is read for a type: ``int``, ``int | None``, ``list[int]``; None where it is no number's."""
+    kinds = {kind, *get_args(kind)}
+    return integer if int in kinds else number if float in kinds else None
+
+
+def integer(text: Any) -> Any:
+    """A whole number; its name is what the help shows."""
+    return _read(text, whole_number)
+
+
+def number(text: Any) -> Any:
+    """A number; its name is what the help shows."""
+    return _read(text, decimal_number)
+
+
+def _read(text: Any, reader: Callable[[str], Any]) -> Any:
+    try:
+        return reader(text) if isinstance(text, str) else text
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.") from None
 
 
 def whole(low: int, high: int) -> Callable[[str | int], int]:
-    """A parser of whole numbers within a range, in ASCII digits: ``int`` would take ``1_0`` and other scripts' too.
+    """A parser of whole numbers within a range.
 
     Args:
         low: The smallest.
@@ -18,10 +73,7 @@ def whole(low: int, high: int) -> Callable[[str | int], int]:
     """
 
     def read(given: str | int) -> int:
-        try:
-            value = whole_number(str(given))
-        except ValueError as error:
-            raise typer.BadParameter(f"{error}.") from None
+        value: int = integer(given)
         if not low <= value <= high:
             raise typer.BadParameter(f"{value} is not in the range {low}<=x<={high}.")
         return value

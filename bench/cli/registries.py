@@ -97,7 +97,8 @@ def _describe_weights(weights: WeightsCard) -> dict[str, str]:
 
 
 def _describe_option(field: dataclasses.Field[Any], kind: type) -> dict[str, Any]:
-    limits = {name: field.metadata.get(name) for name in ("low", "high")}
+    least = field.metadata.get("run_low")
+    limits = {"low": field.metadata.get("low") if least is None else least, "high": field.metadata.get("high")}
     choices = field.metadata.get("choices")
     return {
         "type": kind.__name__,

@@ -78,9 +78,13 @@ def run(
 
     check_format(output)
     if spec is not None:
-        if model or method or settings or seed is not None or seeds:
-            raise SpecError("--spec replays a run as it was: give it without --model, --method, --set or --seed.")
-        specs = [_replayed(spec, data, cache_folder(cache), processes, device, plugin)]
+        changes = (model, method, settings, seed, seeds, pretrain, frontend, epochs, alpha, tau, beta, val_fraction)
+        if any(change is not None for change in changes) or allow_partial or (profile, precision) != ("auto", "auto"):
+            raise SpecError(
+                "--spec replays a run as it was: give it without --model, --method, --set or --seed.",
+                "What may be given beside it says where and how it runs: --data, --device, --processes, --plugin.",
+            )
+        specs = [_replayed(spec, data, cache_folder(cache), processes, device, plugin, output)]
     else:
         if model is None or method is None:
             raise SpecError("Name a model and a method.", "For example: bench run --model ast --method patchmix-cl")
@@ -108,6 +112,7 @@ def run(
         )
         specs = _resolved(request, seed, seeds)
     if dry_run:
+        _check_starts(specs)
         _print_specs(specs, output)
         return
     if not _run_all(specs, home_folder(home), rerun, output, launch):
@@ -138,8 +143,15 @@ def _headline(spec: RunSpec) -> str:
 
 
 def _replayed(
-    path: Path, data: str | None, cache: Path, processes: int | None, device: str, plugins: Sequence[Path] | None
+    path: Path,
+    data: str | None,
+    cache: Path,
+    processes: int | None,
+    device: str,
+    plugins: Sequence[Path] | None,
+    output: str,
 ) -> RunSpec:
+    from bench.cli.consent import agreed_plugins
     from bench.data.icbhi import find_dataset
     from bench.paths import data_folder
     from bench.plugins import load_for
@@ -156,11 +168,19 @@ def _replayed(
         cache=str(cache.resolve()),
         device=choose_device(device),
         processes=spec.processes if processes is None else processes,
-        plugins=tuple(str(path.resolve()) for path in plugins) if plugins else spec.plugins,
+        plugins=agreed_plugins(spec, plugins, output),
     )
     load_for(replayed)
     check_spec(replayed)
     return replayed
+
+
+def _check_starts(specs: Sequence[RunSpec]) -> None:
+    """Check all that a start would; runs that differ in the seed alone are checked once."""
+    from bench.engine.preflight import check_start
+
+    for spec in {dataclasses.replace(spec, seed=1).run_id: spec for spec in specs}.values():
+        check_start(spec)
 
 
 def _print_specs(specs: Sequence[RunSpec], output: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli import search_studies
+from bench.cli.consent import agreed_plugins
 from bench.cli.output import Plugins, check_format, notice
 from bench.cli.search_output import print_plans
 from bench.cli.search_run import NO_FINALS, SearchRun, finish
@@ -289,7 +290,8 @@ def resume(
         output=output,
     )
     run.check_words(study.request)
-    execution = _execution(study, data, _cache(study, cache), processes, device, plugin)
+    agreed = agreed_plugins(base_spec(study.request, study.execution), plugin, output)
+    execution = _execution(study, data, _cache(study, cache), processes, device, agreed)
     target = check_trials(study.request, study.target if trials is None else trials)
     _check_runnable(base_spec(study.request, execution))
     run.check(study.request, execution)
@@ -310,7 +312,7 @@ def _cache(study: Search, cache: Path | None) -> Path:
 
 
 def _execution(
-    study: Search, data: str | None, cache: Path, processes: int | None, device: str, plugin: Sequence[Path] | None
+    study: Search, data: str | None, cache: Path, processes: int | None, device: str, plugins: Sequence[str]
 ) -> dict[str, Any]:
     """Where the runs are done this time: as the last time, but for what is given or is not here."""
     from bench.data.icbhi import find_dataset
@@ -333,7 +335,7 @@ def _execution(
         "cache": str(cache.resolve()),
         "device": choose_device(device),
         "processes": known["processes"] if processes is None else processes,
-        "plugins": [str(path.resolve()) for path in plugin] if plugin else known["plugins"],
+        "plugins": list(plugins),
         "weights": _weights(study, known["weights"], cache),
     }
 

@@ -156,6 +156,18 @@ def _compute(recording: Recording, frontend: FrontEnd) -> Tensor:
     return frontend.features(torch.from_numpy(wave), rate, spans, name=recording.name)
 
 
+def empty_bank(dataset: Dataset, frontend: str, options: Mapping[str, Any]) -> FeatureBank:
+    """The rows of a data set's bank with their labels, without their features: what a run would divide.
+
+    Raises:
+        SpecError: For an unknown front-end or option.
+    """
+    source = _source(frontend, options)
+    cycles = tuple(cycle for part in _rows(dataset.recordings, source.options) for cycle in part)
+    labels = np.array([cycle.label for cycle in cycles], dtype=np.int64)
+    return FeatureBank(np.empty((0, *source.options.shape), np.float32), cycles, labels, Path())
+
+
 def prepare_bank(
     dataset: Dataset,
     frontend: str,

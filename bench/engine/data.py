@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data.bank import FeatureBank, Progress, prepare_bank
+from bench.data.bank import FeatureBank, Progress, empty_bank, prepare_bank
 from bench.data.frontends import FRONTENDS, BatchFrontEnd
 from bench.data.icbhi import Dataset, Recording, load_dataset
 from bench.engine.folds import patient_folds
@@ -20,6 +20,7 @@ from bench.options import build_options
 from bench.spec import RunSpec
 
 CLASSES = 4
+OTHER_DATA = "Use the data of the run, or start a new run with these."
 
 
 @dataclass(frozen=True)
@@ -128,13 +129,9 @@ def open_run_data(spec: RunSpec, on_progress: Progress | None = None) -> RunData
         DataError: If the data are missing, broken, or not those of the spec.
         SpecError: If the training part is smaller than a batch.
     """
-    dataset = load_dataset(Path(spec.data), allow_partial=spec.partial is not None, cache=Path(spec.cache))
-    if dataset.fingerprint != spec.data_fingerprint:
-        raise DataError(
-            f"The data in {spec.data} have the fingerprint {dataset.fingerprint[:12]}, "
-            f"but the run is for {spec.data_fingerprint[:12]}.",
-            "Use the data of the run, or start a new run with these.",
-        )
+    dataset = load_run_dataset(spec)
+    # Before the features, which take minutes: parts that are too small.
+    planned_data(dataset, spec)
     bank = prepare_bank(
         dataset,
         spec.frontend,
@@ -144,6 +141,34 @@ def open_run_data(spec: RunSpec, on_progress: Progress | None = None) -> RunData
         on_progress=on_progress,
     )
     return replace(split_rows(dataset, bank, spec), extremes=_extremes(spec, bank))
+
+
+def load_run_dataset(spec: RunSpec) -> Dataset:
+    """Load the data set of a spec, and make sure that it is that one.
+
+    Raises:
+        DataError: If the data are missing, broken, or not those of the spec.
+    """
+    dataset = load_dataset(Path(spec.data), allow_partial=spec.partial is not None, cache=Path(spec.cache))
+    if dataset.fingerprint != spec.data_fingerprint:
+        raise DataError(
+            f"The data in {spec.data} have the fingerprint {dataset.fingerprint[:12]}, "
+            f"but the run is for {spec.data_fingerprint[:12]}.",
+            OTHER_DATA,
+        )
+    for name, there, wanted in (("dataset", dataset.name, spec.dataset), ("partial", dataset.partial, spec.partial)):
+        if there != wanted:
+            raise DataError(
+                f"The run is for data that are '{wanted or 'complete'}' ({name}), "
+                f"but those in {spec.data} are '{there or 'complete'}'.",
+                OTHER_DATA,
+            )
+    return dataset
+
+
+def planned_data(dataset: Dataset, spec: RunSpec) -> RunData:
+    """A run's data without features: rows and labels, divided; raises as :func:`open_run_data` does."""
+    return split_rows(dataset, empty_bank(dataset, spec.frontend, spec.frontend_options), spec)
 
 
 def _extremes(spec: RunSpec, bank: FeatureBank) -> BatchExtremes | None:

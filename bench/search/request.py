@@ -194,13 +194,10 @@ def base_spec(request: StudyRequest, execution: Mapping[str, Any]) -> RunSpec:
     """The spec of a study's final runs but for the parameters: the official split, seed 1.
 
     Raises:
-        SpecError: If the study lacks a field, as one that no search made.
+        SpecError: If the storage, which others may write to, holds what no spec can be.
     """
-    plugins = tuple(execution.get("plugins", ()))
-    try:
-        return RunSpec(**{**request.identity, **execution, "plugins": plugins, "split": OFFICIAL_SPLIT, "seed": 1})
-    except TypeError as error:
-        raise SpecError(f"The study's spec is incomplete: {echoed(error, 200)}.", "Begin another one.") from None
+    identity = {**request.identity, "split": OFFICIAL_SPLIT, "seed": 1}
+    return RunSpec.from_json({"identity": identity, "execution": execution})
 
 
 def trial_specs(

@@ -114,12 +114,14 @@ def main() -> int:
 
 def _work_on(place: Place, task: Mapping[str, Any], stop: Stop) -> None:
     from bench.cli.output import notice
-    from bench.plugins import load_plugins
+    from bench.plugins import load_for
     from bench.search.failures import Breaker
+    from bench.search.request import base_spec
     from bench.search.study import open_study
 
-    load_plugins(task["execution"]["plugins"])
     search = open_study(place, task["study"])
+    # By the hash in the study: a file that changed after the user agreed to it is not run.
+    load_for(base_spec(search.request, task["execution"]))
     _tell({"event": "ready"})
     work(search, Path(task["home"]), task["execution"], _tell, notice, stop, Breaker(**task["breaker"]))
 

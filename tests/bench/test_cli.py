@@ -7,10 +7,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from cli_runs import SMALL_AST, bench, bench_json, cpu_seconds, environment
 
+from bench import cli
 from bench.cli import main
 from bench.version import __version__
 
@@ -65,6 +67,48 @@ def test_threads_do_not_wait_awake_for_long_unless_the_user_says_so(monkeypatch,
     with pytest.raises(SystemExit):
         main(["--version"])
     assert os.environ.get("GOMP_SPINCOUNT") == expected
+
+
+def number_words():
+    """A command line for every option of every command that takes a number, without its value."""
+    for command in commands_of(cli.app, ()):
+        path, function = command
+        hints = get_type_hints(function, include_extras=True)
+        for name, hint in hints.items():
+            kind = get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
+            if {int, float} & {kind, *get_args(kind)}:
+                declared = [word for info in hint.__metadata__ for word in info.param_decls or ()]
+                yield [*path, declared[0] if declared else f"--{name.replace('_', '-')}"]
+
+
+def commands_of(app, path):
+    for command in app.registered_commands:
+        yield (*path, command.name or command.callback.__name__.replace("_", "-")), command.callback
+    for group in app.registered_groups:
+        if group.typer_instance.registered_callback:
+            yield (*path, group.name), group.typer_instance.registered_callback.callback
+        yield from commands_of(group.typer_instance, (*path, group.name))
+
+
+NUMBER_WORDS = list(number_words())
+
+
+def test_many_options_are_numbers():
+    assert len(NUMBER_WORDS) >= 20
+    assert ["run", "--epochs"] in NUMBER_WORDS
+    assert ["search", "--trials"] in NUMBER_WORDS
+    assert ["board", "submit", "--seed"] in NUMBER_WORDS
+
+
+@pytest.mark.parametrize("text", ["1_0", "\u0663", "\uff11", "0x1", "1e1000", "\u00a01"])
+@pytest.mark.parametrize("words", NUMBER_WORDS, ids=" ".join)
+def test_numbers_of_the_command_line_are_ascii_digits(words, text, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([*words, text])
+    assert caught.value.code == 2
+    said = " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().err).split())
+    assert f"Invalid value for '{words[-1]}'" in said
+    assert re.search("is no (whole )?number|too large", said), said
 
 
 def plain_help(*words):

@@ -9,8 +9,11 @@ import pytest
 from cli_runs import SMALL_AST
 from plugin_files import FRONTEND, fresh_registries, method_text, write_package, write_plugin
 
+from bench import plugins
 from bench.card_checks import card_problems
 from bench.cards import FrontEndCard, MethodCard, ModelCard
+from bench.cli import consent
+from bench.documents import FILE_LIMIT
 from bench.engine.worker import execute
 from bench.errors import RegistryError, SpecError
 from bench.options import option
@@ -267,7 +270,7 @@ def test_a_run_with_a_plugin_finishes_and_is_replayed_with_the_same_code_alone(t
     spec = tmp_path / "home" / "runs" / document["run_id"] / "spec.json"
 
     with fresh_registries():
-        again = bench("run", "--spec", spec, "--rerun", "--format", "json")
+        again = bench("run", "--spec", spec, "--plugin", path, "--rerun", "--format", "json")
         assert json.loads(again.out)["metrics"] == document["metrics"]
     moved = shutil.copy(path, tmp_path / "moved.py")
     path.write_text(method_text() + "# changed\n")
@@ -283,6 +286,103 @@ def test_a_run_with_a_plugin_finishes_and_is_replayed_with_the_same_code_alone(t
         assert f"The plug-in {path} cannot be read: No such file or directory" in err
     with fresh_registries(), pytest.raises(SpecError, match=r"comes from a plug-in .* that is not here"):
         load_for(dataclasses.replace(read_spec(spec), plugins=()))
+
+
+# Code that a document names
+
+
+def traced(path, trace):
+    """A plug-in that leaves a trace when its code runs."""
+    return write_plugin(path, f"open({str(trace)!r}, 'a').write('x')\n{method_text()}")
+
+
+@pytest.fixture
+def made(tmp_path, place, bench):
+    """A spec that names a plug-in; the plug-in; and the trace that its code leaves."""
+    trace = tmp_path / "trace"
+    path = traced(tmp_path / "mine.py", trace)
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(dry_run(bench, place, path)))
+    trace.unlink()
+    return spec, path, trace
+
+
+@pytest.mark.parametrize("words", [["--dry-run"], [], ["--format", "json"], ["--dry-run", "--format", "json"]])
+def test_code_that_a_spec_names_is_not_run_unasked(made, bench, words):
+    spec, path, trace = made
+    err = one_line(bench("run", "--spec", spec, *words, code=2).err)
+    assert f"add --plugin {path}" in err
+    assert not trace.exists()
+
+
+def test_code_that_a_user_names_too_is_run(made, bench):
+    spec, path, trace = made
+    bench("run", "--spec", spec, "--plugin", path, "--dry-run")
+    assert trace.read_text() == "x"
+
+
+def test_code_that_is_not_that_of_the_spec_is_not_run(made, bench, tmp_path):
+    spec, path, trace = made
+    other = traced(tmp_path / "other.py", trace)
+    other.write_text(other.read_text() + "# changed\n")
+    err = one_line(bench("run", "--spec", spec, "--plugin", other, "--dry-run", code=2).err)
+    assert "but the one here is sha256:" in err
+    path.write_text(other.read_text())
+    for words in ([], ["--plugin", path]):
+        bench("run", "--spec", spec, *words, "--dry-run", code=2)
+    assert not trace.exists()
+
+
+def test_files_that_a_spec_lists_without_need_are_not_run(place, bench, tmp_path):
+    trace = tmp_path / "trace"
+    path = traced(tmp_path / "mine.py", trace)
+    words = ["ce" if word == "mine" else word for word in place]
+    document = json.loads(bench(*words, "--dry-run", "--format", "json").out)
+    document["execution"]["plugins"] = [str(path), "/dev/zero", "/no/such/file.py"]
+    (tmp_path / "spec.json").write_text(json.dumps(document))
+    bench("run", "--spec", tmp_path / "spec.json", "--dry-run")
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(("answer", "runs"), [(True, True), (False, False)])
+def test_on_a_terminal_the_user_is_shown_path_and_hash(made, monkeypatch, capsys, answer, runs):
+    spec, path, trace = made
+    monkeypatch.setattr(consent, "_is_terminal", lambda stream: True)
+    monkeypatch.setattr(consent.typer, "confirm", lambda *words, **options: answer)
+    document = read_spec(spec)
+    if runs:
+        assert consent.agreed_plugins(document, None, "table") == (str(path),)
+    else:
+        with pytest.raises(SpecError, match="nobody here has asked for that code"):
+            consent.agreed_plugins(document, None, "table")
+    said = one_line(capsys.readouterr().err)
+    assert str(path) in said.replace(" ", "")
+    assert document.extensions["method"] in said
+    assert not trace.exists()
+    with pytest.raises(SpecError, match="nobody here has asked for that code"):
+        consent.agreed_plugins(document, None, "json")
+
+
+def test_a_file_that_changes_between_the_look_and_the_run_is_not_run(made, monkeypatch):
+    spec, path, trace = made
+    document = read_spec(spec)
+
+    def changed(*_):
+        path.write_text(path.read_text() + "# changed\n")
+        return {document.extensions["method"]: path}
+
+    monkeypatch.setattr(plugins, "needed_files", changed)
+    with pytest.raises(SpecError, match="changed while it was opened"):
+        load_for(document)
+    assert not trace.exists()
+
+
+def test_a_file_that_is_no_text_is_told_in_a_sentence(tmp_path, bench):
+    path = tmp_path / "mine.py"
+    path.write_bytes(b"x = '\xff\xfe'\n" * 3)
+    assert "SyntaxError" in one_line(bench("methods", "list", "--plugin", path, code=2).err)
+    path.write_bytes(b"#" * (FILE_LIMIT + 1))
+    assert "has more than" in one_line(bench("methods", "list", "--plugin", path, code=2).err)
 
 
 def test_the_processes_of_a_run_check_its_plugins_themselves(tmp_path, place, bench):
@@ -383,6 +483,6 @@ def test_a_models_card_is_shown_with_its_weights(bench):
     for part in ("imagenet+audioset", "BSD-3-Clause", "85,989,124", "@inproceedings{gong2021ast", "step_average=0.5"):
         assert part in text, part
     document = json.loads(bench("models", "show", "ast", "--format", "json").out)
-    expected = {"type": "int", "default": 12, "low": 1, "high": None, "choices": None}
+    expected = {"type": "int", "default": 12, "low": 1, "high": 256, "choices": None}
     assert {name: document["options"]["depth"][name] for name in expected} == expected
     assert document["origin"] == "baselines.ast"

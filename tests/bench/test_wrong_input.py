@@ -1,6 +1,7 @@
 """A tour of bad inputs: each gives one sentence with what to do, the right exit code, and leaves nothing behind."""
 
 import json
+import os
 import resource
 import shutil
 import signal
@@ -76,6 +77,38 @@ USAGE = [
     (["--set", "specaug_time_width=5000"], "masks up to 4999 frames, but the spectrogram has 98"),
     (["--set", "batch=500"], "batch is 500, but the training part holds 24 cycles."),
     (["--set", "seconds=0.001"], "seconds"),
+    (["--set", "seconds=1e9"], "seconds is 1000000000.0, but must be at most 60.0."),
+    (["--set", "epochs=100000000000000000000"], "must be a whole number of at most 64 bits."),
+    (["--set", "epochs=1000000000"], "epochs is 1000000000, but must be at most"),
+    (["--set", "batch=100000000000"], "batch is 100000000000, but must be at most"),
+    (["--set", "epochs=1_0"], "epochs is '1_0', but must be a number."),
+    (["--set", "lr=\u0661"], "lr is '\u0661', but must be a number."),
+    (["--set", "lr=1e1000"], "lr is '1e1000', but must be a number that 64 bits hold."),
+    (["--set", "heads=1000000000"], "heads is 1000000000, but must be at most"),
+    (["--set", "heads=0"], "heads is 0, but must be at least 1."),
+    (["--set", "embed_dim=-3"], "embed_dim is -3, but must be at least 2."),
+    (["--set", "depth=1000000000000"], "depth is 1000000000000, but must be at most"),
+    (["--set", "stride=0"], "stride is 0, but must be at least 1."),
+    (["--set", "patch_size=500"], "patch_size is 500, but the spectrogram is 98 frames by 128 mels."),
+    (["--set", "specaug_freq_width=500"], "masks up to 499 mel bins, but the spectrogram has 128"),
+    (["--set", "milestones=a"], "milestones is 'a', but schedule=steps needs epochs"),
+    (["--set", "milestones=1_0", "--set", "schedule=steps"], "milestones is '1_0'"),
+    (["--set", "milestones=0", "--set", "schedule=steps"], "milestones is '0'"),
+    (["--set", "schedule=wave", "--set", "lr_floor=1"], "lr_floor is 1, but must be at most lr"),
+    (["--set", "schedule=wave", "--set", "lr_period=0"], "lr_period is 0, but must be at least 1."),
+    (["--set", "warmup_epochs=2"], "warmup_epochs is 2, but must be below epochs (2)."),
+    (["--set", "warmup_epochs=-1"], "warmup_epochs is -1, but must be at least 0."),
+    (["--beta", "0"], "beta is 0.0, but must be at least 0.001."),
+    (["--set", "projector_dim=-1"], "projector_dim is -1, but must be at least 0."),
+    (["--set", "workers=1000000"], "workers is 1000000, but must be at most 1024."),
+    (["--set", "eval_batch=0"], "eval_batch is 0, but must be at least 1."),
+    (["--set", "colour=" + "x" * 500], "Unknown setting 'colour'"),
+    (["--set", "y" * 500 + "=1"], "there are "),
+    (["--processes", "100000000"], "processes is 100000000, but must be at most 1024."),
+    (["--seeds", "1_0"], "--seeds is '1_0', but must look like 1-5 or 1,3,7."),
+    (["--seeds", "\u0663"], "but must look like 1-5 or 1,3,7."),
+    (["--seeds", "1-" + "9" * 30], "but must look like 1-5 or 1,3,7."),
+    (["--seeds", "4294967296"], "seed is 4294967296, but must be at most"),
     (["--set", "schedule=steps"], "schedule=steps needs epochs, as in 120,160."),
     (["--alpha", "-1"], "alpha is -1.0, but must be at least 0"),
     (["--tau", "0"], "tau is 0"),
@@ -99,8 +132,40 @@ def test_wrong_usage(place, capsys, words, message):
     base = run_words(place)
     if "--model" in words:
         base = ["run", "--model", "ast", "--method", "ce", "--data", place.data]
-    assert message in refused(capsys, 2, *base, *words)
+    said = refused(capsys, 2, *base, *words)
+    assert message in said
+    assert "internal error" not in said
+    assert len(said) < 700
     nothing_left(place)
+
+
+CANNOT_START = [
+    *(words for words, message in USAGE if words[0] == "--set" and "=" in words[1]),
+    ["--beta", "0"],
+    ["--model", "cnn14", "--set", "frontend.seconds=0.5"],
+    ["--val-fraction", "0.5", "--set", "batch=24"],
+]
+
+
+@pytest.mark.parametrize("words", CANNOT_START, ids=" ".join)
+def test_a_dry_run_refuses_what_a_start_refuses(place, capsys, words):
+    base = run_words(place)
+    if "--model" in words:
+        base = ["run", "--method", "ce", "--data", place.data]
+    dry = refused(capsys, 2, *base, *words, "--dry-run")
+    assert refused(capsys, 2, *base, *words) == dry
+    assert "internal error" not in dry
+    nothing_left(place)
+
+
+def test_a_dry_run_misses_what_is_gone(place, capsys, tmp_path):
+    main_ok(capsys, *run_words(place))
+    spec = next(place.home.glob("runs/*/spec.json"))
+    main_ok(capsys, "run", "--spec", spec, "--dry-run")
+    next(place.data.rglob("*.wav")).unlink()
+    assert "missing" in refused(capsys, 3, "run", "--spec", spec, "--dry-run")
+    shutil.rmtree(place.data)
+    assert "data folder" in refused(capsys, 3, "run", "--spec", spec, "--data", place.data, "--dry-run")
 
 
 def test_cuda_without_a_gpu(place, capsys, monkeypatch):
@@ -316,6 +381,75 @@ def test_a_spec_that_is_none(place, capsys, tmp_path):
     (tmp_path / "spec.json").write_text("{}")
     assert "holds no run spec" in refused(capsys, 2, "run", "--spec", tmp_path / "spec.json")
     assert "Cannot read the spec" in refused(capsys, 2, "run", "--spec", tmp_path / "absent.json")
+
+
+EDITED = [
+    (2, {"batch": -8}, "batch is -8, but must be at least 1."),
+    (2, {"batch": "8"}, "batch is '8', but must be a whole number."),
+    (2, {"numerics": 99}, "The spec is of numerics 99"),
+    (2, {"precision": "int8"}, "precision is 'int8'"),
+    (2, {"precision": "fp16"}, "The precision fp16 has no arithmetic on a CPU."),
+    (2, {"dataset": "esc50"}, "dataset is 'esc50'"),
+    (2, {"frontend_version": 9}, "version 9 of the front-end ast"),
+    (2, {"method": "patchmix-cl", "model": "cnn6", "model_options": {}}, "mixes patches"),
+    (2, {"method_options": {"beta": 0.0}}, "beta is 0.0, but must be at least 0.001."),
+    (2, {"pretrain": "imagenet"}, "has no weights_sha256"),
+    (2, {"pretrain": "file", "weights_sha256": "f" * 64}, "pretrain is 'file', but the spec names no file of weights."),
+    (2, {"batch": 9, "epochs": 10**9}, "epochs is 1000000000, but must be at most"),
+    (2, {"batch": 200}, "batch is 200, but the training part holds 24 cycles."),
+    (2, {"split": "training-fold-1-of-900"}, "900 folds need as many training patients"),
+    (3, {"dataset": "icbhi"}, "The run is for data that are 'icbhi' (dataset), but those in"),
+    (3, {"partial": "partial (9 of 920)"}, "'partial (9 of 920)' (partial), but those in"),
+    (3, {"data_fingerprint": "f" * 64}, "fingerprint"),
+]
+
+
+@pytest.fixture
+def made(place, capsys, tmp_path):
+    """The spec of a run, as a dry run prints it."""
+    document = json.loads(main_ok(capsys, *run_words(place, "--dry-run", "--format", "json")).out)
+    del document["run_id"]
+    return document
+
+
+@pytest.mark.parametrize("dry", [["--dry-run"], []], ids=["dry", "start"])
+@pytest.mark.parametrize(("code", "changes", "message"), EDITED, ids=[str(changes) for _, changes, _ in EDITED])
+def test_a_spec_that_was_edited(place, made, capsys, tmp_path, code, changes, message, dry):
+    made["identity"].update(changes)
+    (tmp_path / "spec.json").write_text(json.dumps(made))
+    said = refused(capsys, code, "run", "--spec", tmp_path / "spec.json", *dry)
+    assert message in said
+    assert "internal error" not in said
+    nothing_left(place)
+
+
+def test_weights_cannot_be_slipped_in(place, made, capsys, tmp_path):
+    made["execution"]["weights"] = str(tmp_path / "weights.pth")
+    (tmp_path / "spec.json").write_text(json.dumps(made))
+    said = refused(capsys, 2, "run", "--spec", tmp_path / "spec.json", "--dry-run")
+    assert "pretrain is 'none', but the spec names a file of weights." in said
+
+
+def test_weights_that_are_gone_are_missed_by_a_dry_run(place, made, capsys, tmp_path):
+    made["identity"].update(pretrain="file", weights_sha256="f" * 64)
+    made["execution"]["weights"] = str(tmp_path / "weights.pth")
+    (tmp_path / "spec.json").write_text(json.dumps(made))
+    assert "no file of weights" in refused(capsys, 2, "run", "--spec", tmp_path / "spec.json", "--dry-run")
+
+
+@pytest.mark.parametrize(
+    "words", [["--epochs", "3"], ["--alpha", "2"], ["--precision", "bf16"], ["--pretrain", "none"]]
+)
+def test_a_replay_is_not_changed_by_flags(place, made, capsys, tmp_path, words):
+    (tmp_path / "spec.json").write_text(json.dumps(made))
+    assert "--spec replays a run as it was" in refused(capsys, 2, "run", "--spec", tmp_path / "spec.json", *words)
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/null", "pipe", "."])
+def test_what_is_no_regular_file_is_no_input(place, capsys, tmp_path, name):
+    os.mkfifo(tmp_path / "pipe")
+    assert "Cannot read the spec" in refused(capsys, 2, "run", "--spec", tmp_path / name)
+    assert "cannot be read" in refused(capsys, 2, "models", "list", "--plugin", tmp_path / name)
 
 
 def test_a_spec_for_other_data(place, capsys, tmp_path):

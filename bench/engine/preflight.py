@@ -1,0 +1,77 @@
+"""What would stop a run before its first step, found without doing any: for ``--dry-run`` and for the start itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import baselines
+from baselines import MODELS
+from bench.data.frontends import FRONTENDS
+from bench.engine.data import load_run_dataset, planned_data
+from bench.engine.stages import plan_stages
+from bench.engine.trainer import build_graph
+from bench.errors import BenchError, SpecError, WeightsError
+from bench.options import build_options
+from bench.plugins import plugin_failure
+from bench.spec import RunSpec
+from leaderboard.text import echoed
+
+# What layers raise on pictures that they cannot take; they promise no single class.
+_FAULTS = (RuntimeError, TypeError, ValueError, LookupError, AssertionError, ArithmeticError)
+
+
+def check_start(spec: RunSpec) -> None:
+    """Check all that a start checks: the data and their parts, model, weights and method, as the run would have them.
+
+    Args:
+        spec: A spec that :func:`bench.recipes.check_spec` has let pass; its plug-ins are loaded.
+
+    Raises:
+        DataError: If the data are missing, broken, not those of the spec, or hold no test cycle.
+        SpecError: If a part is too small, or model or method cannot be built or do not take the features.
+        WeightsError: If the weights are missing or do not match the model.
+        RunError: If the code of a plug-in fails; file and line are named.
+    """
+    check_model(spec)
+    if spec.weights is not None and not Path(spec.weights).is_file():
+        raise WeightsError(f"There is no file of weights {spec.weights}.", "Put it there, or start a new run.")
+    data = planned_data(load_run_dataset(spec), spec)
+    try:
+        graph = build_graph(spec, data)
+        plan_stages(spec, graph.method)
+    except BenchError:
+        raise
+    except Exception as error:
+        failure = plugin_failure(error, spec.plugins)
+        if failure is None:
+            raise
+        raise failure from error
+
+
+def check_model(spec: RunSpec) -> None:
+    """Check that a built-in model can be built and takes the features, without computing a number.
+
+    Plug-ins are left alone: their code need not run without numbers.
+
+    Raises:
+        SpecError: If it cannot.
+    """
+    entry, frontend = MODELS.get(spec.model), FRONTENDS.get(spec.frontend)
+    if entry.version is not None or frontend.version is not None:
+        return
+    options: Any = build_options(frontend.card.options, spec.frontend_options, f"front-end {spec.frontend}")
+    try:
+        with torch.device("meta"), torch.no_grad():
+            model = baselines.create(spec.model, **spec.model_options)
+            model.eval()(torch.empty(1, 1, *options.shape))
+    except BenchError:
+        raise
+    except _FAULTS as error:
+        raise SpecError(
+            f"The model {spec.model} does not take spectrograms of {' by '.join(map(str, options.shape))}: "
+            f"{echoed(error, 200)}.",
+            "Use another model, or another length of the clips (--set frontend.seconds=…).",
+        ) from error
