@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.errors import ResultError, StoreError
-from leaderboard.files import atomic_path, exclusive_lock
+from leaderboard.files import exclusive_lock, home_expanded, output_path
 from leaderboard.predictions import cycles_text, predictions_text
 from leaderboard.rebuilding import RUNS_FOLDER, SUBMISSIONS_FOLDER
 from leaderboard.results import CYCLES_FILE, RESULT_FILE, RunResult, kind_of, read_result, validate
@@ -105,9 +105,9 @@ def export_bundle(store: Store, path: Path, runs: Sequence[str] = (), *, written
     ids = list(dict.fromkeys(map(store.find, runs))) if runs else sorted(store.digests())
     if not ids:
         raise StoreError(f"The board {store} holds no run to export.", "Name another board with --home.")
-    if path.exists() and not _is_bundle(path):
+    if home_expanded(path).is_file() and not _is_bundle(home_expanded(path)):
         raise StoreError(f"{path} is there already and is no bundle.", "Name a new file.")
-    with atomic_path(path) as temporary:
+    with output_path(path) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             sets = _write_members(archive, (store.result(run_id) for run_id in ids), written_by)
         digest, size = _sha256(temporary), temporary.stat().st_size

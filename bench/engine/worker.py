@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 
 from bench.data.bank import Progress
 from bench.engine.hooks import Hooks, watch_of_rank
 from bench.errors import BenchError, RunError
+from bench.messages import traceback_text
 from bench.plugins import load_for, plugin_failure
 from bench.spec import SPEC_FILE, RunSpec, read_spec
+from bench.streams import prepare_stderr
 from leaderboard.files import write_json
 
 OUT_OF_MEMORY_HINT = "Use a smaller --set batch=… or eval_batch, fewer processes, or a smaller model."
@@ -73,6 +74,7 @@ def main() -> None:
     from bench.lifetimes import die_with_parent
 
     die_with_parent()
+    prepare_stderr()
     folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
     code = 0
     try:
@@ -85,7 +87,7 @@ def main() -> None:
         )
     except Exception as error:  # noqa: BLE001 - a process border: whatever it is, the launcher must hear of it
         code = 1
-        traceback.print_exc()
+        sys.stderr.write(traceback_text(error) + "\n")
         write_json(error_file(folder, rank), {"type": "RunError", "message": f"{error}", "hint": None, "exit_code": 1})
     sys.stdout.flush()
     sys.stderr.flush()
