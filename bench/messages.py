@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import traceback
 
-from leaderboard.text import plain_lines
+from leaderboard.text import echoed, plain_lines
 
 LONGEST_MESSAGE = 1_000
 """Characters of an error's sentence; names in it are cut long before."""
 LONGEST_TEXT = 10_000
 """Characters of a notice or a hint: a command to go on with stands there whole."""
 
-# The user's part of a URL, up to its last @ before the host; passwords with a slash in them too, but no port.
-_USER = re.compile(r"(?<=://)(?:[^\s/?#]+|[^\s/?#:@]+:(?!\d+/)\S+)@")
+# The user's part of a URL, up to its last @ before the host; passwords with a slash in them too, but no port. One slash
+# is left where a URL was taken for a path.
+_USER = re.compile(r"(\b[a-z][a-z0-9+.-]*:/{1,3})(?:[^\s/?#]+|[^\s/?#:@]+:(?!\d+/)\S+)@", re.IGNORECASE)
 _VALUE = re.compile(
     r"""((?:[?&;][\w.-]*|\b)(?:password|passwd|pwd|passphrase|token|secret|signature|credential|api_?key)[\w.-]*=)"""
     r"""(?:'[^']*'|"[^"]*"|[^\s&;'"]+)""",
@@ -21,10 +22,13 @@ _VALUE = re.compile(
 )
 _HIDDEN = "***"
 
+# No part of a path is longer than 255 bytes: this is a word that nobody reads.
+_ENDLESS = re.compile(r"[^\s/]{256,}")
+
 
 def without_secrets(text: str) -> str:
     """Text without the user and password of any URL in it, and without the values of passwords and tokens."""
-    return _VALUE.sub(rf"\g<1>{_HIDDEN}", _USER.sub(f"{_HIDDEN}@", text))
+    return _VALUE.sub(rf"\g<1>{_HIDDEN}", _USER.sub(rf"\g<1>{_HIDDEN}@", text))
 
 
 def shortened(text: str, most: int) -> str:
@@ -35,9 +39,15 @@ def shortened(text: str, most: int) -> str:
     return f"{text[: most - end - 3]} … {text[-end:]}"
 
 
-def message_text(text: object, most: int = LONGEST_TEXT) -> str:
-    """Text as it may be shown to the user."""
-    return shortened(without_secrets(plain_lines(text)), most)
+def sentence_text(text: object) -> str:
+    """An error's sentence as it may be shown to the user: words without an end in it are cut, then the whole."""
+    cut = _ENDLESS.sub(lambda word: echoed(word[0]), without_secrets(plain_lines(text)))
+    return shortened(cut, LONGEST_MESSAGE)
+
+
+def message_text(text: object) -> str:
+    """Any other text as it may be shown to the user; a command in it stays whole."""
+    return shortened(without_secrets(plain_lines(text)), LONGEST_TEXT)
 
 
 def traceback_text(error: BaseException) -> str:

@@ -10,12 +10,14 @@ import io
 import os
 import sys
 import unicodedata
-from types import TracebackType
-from typing import BinaryIO, TextIO, cast
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 from bench.messages import traceback_text
 from leaderboard.errors import StoreError
 from leaderboard.files import advice
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 TRANSLITERATED = "bench.transliterated"
 """Error handler of encodings: a character that cannot be written becomes one that can."""
@@ -86,10 +88,11 @@ class _Descriptor(io.FileIO):
         super().__init__(descriptor, "w", closefd=False)
         self._told, self._lost = told, False
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]
+    def write(self, data: ReadableBuffer, /) -> int:
         """Write bytes, or leave them out where that is no longer possible."""
+        size = memoryview(data).nbytes
         if self._lost:
-            return len(data)
+            return size
         try:
             return super().write(data)
         except OSError as error:
@@ -97,21 +100,27 @@ class _Descriptor(io.FileIO):
             if self._told and not isinstance(error, BrokenPipeError):
                 reason = error.strerror or error
                 raise StoreError(f"Cannot write to the standard output: {reason}.", advice(error)) from error
-            return len(data)
+            return size
 
 
 def prepare_streams() -> None:
-    """Prepare both streams of a command."""
+    """Prepare the streams of a command."""
     _fill_closed()
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - open to the end of the process
     sys.stdout = _prepared(sys.stdout, sys.__stdout__, 1, told=True)
-    prepare_stderr()
+    sys.stderr = _prepared(sys.stderr, sys.__stderr__, 2, told=False)
 
 
-def prepare_stderr() -> None:
-    """Prepare the stderr of a process that a command starts; its stdout is its line to the command."""
+def prepare_helper_streams() -> None:
+    """Prepare those of a process that a command starts: its stdout is its line to the command, and stays as it is."""
     _fill_closed()
     sys.stderr = _prepared(sys.stderr, sys.__stderr__, 2, told=False)
-    sys.excepthook = _show_uncaught
+    sys.excepthook = lambda _kind, error, _trace: print_traceback(error)
+
+
+def print_traceback(error: BaseException) -> None:
+    """Print the traceback of an error that nobody expected on stderr."""
+    sys.stderr.write(traceback_text(error) + "\n")
 
 
 def _fill_closed() -> None:
@@ -147,7 +156,3 @@ def _prepared(stream: TextIO | None, first: TextIO | None, descriptor: int, *, t
 
 def _raw(stream: io.TextIOWrapper) -> object:
     return getattr(stream.buffer, "raw", None)
-
-
-def _show_uncaught(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
-    sys.stderr.write(traceback_text(error) + "\n")

@@ -17,10 +17,10 @@ from typing import Any, cast
 import typer
 
 from bench.cli import board, data, doctor, later, mock_run, registries, report, reproduce, run, search
-from bench.cli.output import notice, print_text, show_error, show_internal_error, show_traceback
+from bench.cli.output import notice, print_text, show_error, show_internal_error
 from bench.errors import BenchError, SpecError
 from bench.messages import shortened
-from bench.streams import prepare_streams
+from bench.streams import prepare_streams, print_traceback
 from bench.version import __version__
 
 # Modules and boards are many small objects that live to the end: looking through them for garbage while they are made,
@@ -134,7 +134,7 @@ def _ended(action: Callable[[], int | None], debug: bool) -> int:
         return action() or 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the border of the process
         if debug:
-            show_traceback(error)
+            print_traceback(error)
         return _told(error)
 
 

@@ -15,7 +15,7 @@ import typer
 from rich.text import Text
 
 from bench.errors import BenchError, SpecError
-from bench.messages import LONGEST_MESSAGE, message_text, traceback_text
+from bench.messages import message_text, sentence_text
 from leaderboard.terminal import PlainConsole
 from leaderboard.text import echoed, plain_lines
 
@@ -60,21 +60,15 @@ def notice(text: str) -> None:
 
 def show_error(error: BenchError) -> None:
     """Print an error and its hint on stderr."""
-    _print_labelled("error", "bold red", message_text(error.message, LONGEST_MESSAGE))
+    _print_labelled("error", "bold red", sentence_text(error.message))
     if error.hint:
         _print_labelled("hint", "bold", message_text(error.hint))
 
 
 def show_internal_error(error: BaseException) -> None:
     """Print what nobody expected on stderr, and what to do about it."""
-    text = message_text(f"{type(error).__name__}: {error}", LONGEST_MESSAGE)
-    _print_labelled("internal error", "bold red", text)
+    _print_labelled("internal error", "bold red", sentence_text(f"{type(error).__name__}: {error}"))
     _print_labelled("hint", "bold", "run it again as `bench --debug …` and report the traceback")
-
-
-def show_traceback(error: BaseException) -> None:
-    """Print the traceback of an error on stderr."""
-    stderr().print(traceback_text(error), soft_wrap=True)
 
 
 def _print_labelled(label: str, style: str, text: str) -> None:

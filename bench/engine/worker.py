@@ -14,10 +14,9 @@ from pathlib import Path
 from bench.data.bank import Progress
 from bench.engine.hooks import Hooks, watch_of_rank
 from bench.errors import BenchError, RunError
-from bench.messages import traceback_text
 from bench.plugins import load_for, plugin_failure
 from bench.spec import SPEC_FILE, RunSpec, read_spec
-from bench.streams import prepare_stderr
+from bench.streams import prepare_helper_streams, print_traceback
 from leaderboard.files import write_json
 
 OUT_OF_MEMORY_HINT = "Use a smaller --set batch=… or eval_batch, fewer processes, or a smaller model."
@@ -74,7 +73,7 @@ def main() -> None:
     from bench.lifetimes import die_with_parent
 
     die_with_parent()
-    prepare_stderr()
+    prepare_helper_streams()
     folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
     code = 0
     try:
@@ -87,7 +86,7 @@ def main() -> None:
         )
     except Exception as error:  # noqa: BLE001 - a process border: whatever it is, the launcher must hear of it
         code = 1
-        sys.stderr.write(traceback_text(error) + "\n")
+        print_traceback(error)
         write_json(error_file(folder, rank), {"type": "RunError", "message": f"{error}", "hint": None, "exit_code": 1})
     sys.stdout.flush()
     sys.stderr.flush()

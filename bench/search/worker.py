@@ -79,10 +79,10 @@ def main() -> int:
     """Work on the study that the standard input names; the exit code is that of what ended the worker."""
     from bench.cli.output import notice
     from bench.lifetimes import die_with_parent
-    from bench.streams import prepare_stderr
+    from bench.streams import prepare_helper_streams
 
     die_with_parent()
-    prepare_stderr()
+    prepare_helper_streams()
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     task = json.load(sys.stdin)
