@@ -89,11 +89,11 @@ def test_no_encoding_of_a_terminal_ends_a_command(terminal, encoding, words):
     assert len(written()) > 100
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1", "euc_jp"])
-def test_a_run_and_what_follows_it_on_such_a_terminal(terminal, small_data, encoding):
+@pytest.mark.slow
+def test_a_run_and_what_follows_it_on_such_a_terminal(terminal, small_data):
     run = ["run", *SMALL_AST, "--epochs", "1", "--data", small_data, "--seeds", "1-2"]
     for words in (run, ["board", "list"], ["report"], ["data", "info", "--data", small_data]):
-        written = terminal(encoding)
+        written = terminal("iso-8859-1")
         assert finish(*words) == 0, written("stderr")
     assert finish("data", "verify", "--data", small_data) in (0, 3)
 
@@ -153,7 +153,7 @@ def test_a_stream_that_takes_nothing(redirection, code):
     assert ("No space left on device" in done.stderr) == (code == 4)
 
 
-@pytest.mark.parametrize("redirection", ["| true; exit ${PIPESTATUS[0]}", "2>&-", ">&-", ">/dev/null 2>/dev/full"])
+@pytest.mark.parametrize("redirection", ["| true; exit ${PIPESTATUS[0]}", ">&- 2>/dev/full"])
 def test_the_exit_code_stays_that_of_the_command(redirection):
     assert shell(f"bench board show nothing {redirection}").returncode == 2
 
