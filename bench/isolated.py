@@ -113,8 +113,10 @@ def main() -> int:
     from bench.cli.output import notice
     from bench.launch import launch
     from bench.lifetimes import die_with_parent
+    from bench.streams import prepare_helper_streams
 
     die_with_parent()
+    prepare_helper_streams()
     home, wish = Path(sys.argv[1]), sys.argv[2]
     spec = RunSpec.from_json(json.load(sys.stdin))
     error: BenchError | None

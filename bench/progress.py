@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rich.console import Console
+from leaderboard.terminal import PlainConsole
+from leaderboard.text import plain
 
 Update = Callable[[str, int, int | None], None]
 """Called with a name, how much is done, and how much there is (None where nobody knows)."""
@@ -24,26 +25,26 @@ def counted(unit: str) -> Iterator[Update]:
     Args:
         unit: What is counted; ``bytes`` are shown as sizes.
     """
-    console = Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+    console = PlainConsole(sys.stderr, soft_wrap=not sys.stderr.isatty())
     if not console.is_terminal:
         yield _plain(unit, console)
         return
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), amount, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:
         tasks: dict[str, Any] = {}
 
         def update(name: str, done: int, total: int | None) -> None:
             if name not in tasks:
-                tasks[name] = bars.add_task(name, total=total)
+                tasks[name] = bars.add_task(plain(name), total=total)
             bars.update(tasks[name], completed=done, total=total)
 
         yield update
 
 
-def _plain(unit: str, console: Console) -> Update:
+def _plain(unit: str, console: PlainConsole) -> Update:
     last: dict[str, float] = {}
 
     def update(name: str, done: int, total: int | None) -> None:
@@ -51,6 +52,6 @@ def _plain(unit: str, console: Console) -> Update:
         if done == total or now - last.get(name, 0.0) >= PLAIN_SECONDS:
             last[name] = now
             whole = "" if total is None else f" of {total:,}"
-            console.print(f"{name}: {done:,}{whole} {unit}", markup=False)
+            console.print(f"{plain(name)}: {done:,}{whole} {unit}")
 
     return update

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import shutil
 import zipfile
@@ -24,7 +23,7 @@ from typing import Any
 from leaderboard.bundle_reading import FORMAT, MANIFEST, VERSION, Bundle, Entry, cycles_name, open_bundle
 from leaderboard.documents import check_regular
 from leaderboard.errors import ResultError, StoreError
-from leaderboard.files import advice, atomic_path, exclusive_lock, sweep, sync_folder, sync_tree
+from leaderboard.files import advice, exclusive_lock, home_expanded, output_path, sync_folder, sync_tree
 from leaderboard.predictions import cycles_text, predictions_text
 from leaderboard.rebuilding import RUNS_FOLDER, SUBMISSIONS_FOLDER
 from leaderboard.results import RESULT_FILE, RunResult, kind_of, read_result
@@ -94,11 +93,9 @@ def export_bundle(store: Store, path: Path, runs: Sequence[str] = (), *, written
     ids = list(dict.fromkeys(map(store.find, runs))) if runs else sorted(store.digests())
     if not ids:
         raise StoreError(f"The board {store} holds no run to export.", "Name another board with --home.")
-    if path.exists() and not _is_bundle(path):
+    if home_expanded(path).is_file() and not _is_bundle(home_expanded(path)):
         raise StoreError(f"{path} is there already and is no bundle.", "Name a new file.")
-    target = Path(os.path.realpath(path))  # A link stays a link, and what it leads to is written.
-    sweep(target.parent)
-    with atomic_path(target) as temporary:
+    with output_path(path) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             sets = _write_members(archive, (store.result(run_id) for run_id in ids), written_by)
         digest, size = _sha256(temporary), temporary.stat().st_size

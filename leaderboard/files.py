@@ -16,6 +16,8 @@ import re
 import secrets
 import shutil
 import socket
+import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,13 +26,16 @@ from typing import Any
 
 from leaderboard.errors import StoreError
 from leaderboard.locks import exclusive_lock
+from leaderboard.text import echoed
 
 __all__ = [
     "advice",
     "atomic_path",
     "check_writable",
     "exclusive_lock",
+    "home_expanded",
     "new_file",
+    "output_path",
     "sweep",
     "sync_file",
     "sync_folder",
@@ -123,6 +128,89 @@ def atomic_path(target: Path) -> Iterator[Path]:
             # A database under the temporary name has files of its own beside it.
             for leftover in temporary.parent.glob(f"{glob.escape(temporary.name)}*"):
                 leftover.unlink(missing_ok=True)
+
+
+STANDARD_OUTPUT = Path("-")
+"""What a user writes for the standard output instead of a file's name."""
+
+
+def home_expanded(path: Path) -> Path:
+    """A path that a user gave, with ``~`` for a home folder.
+
+    Raises:
+        StoreError: If there is no such home folder.
+    """
+    expanded = os.path.expanduser(path)  # noqa: PTH111 - Path.expanduser raises RuntimeError
+    first = path.parts[0] if path.parts else ""
+    if first.startswith("~") and Path(expanded) == path:
+        raise StoreError(f"There is no home folder {echoed(first)}.", "Write ./~NAME for a file of that name.")
+    return Path(expanded)
+
+
+@contextlib.contextmanager
+def output_path(target: Path) -> Iterator[Path]:
+    """Give a path to write a result to, which goes where a user wants it when the block ends well.
+
+    A file is replaced whole; a link stays, and the file that it means is replaced. What is no regular file stays what
+    it is and is written through: pipes, the standard streams (``-`` is the standard output) and the null device.
+
+    Args:
+        target: As the user gave it.
+
+    Raises:
+        StoreError: If it is a folder, a socket or another device, or cannot be written; nothing is left behind.
+    """
+    try:
+        through = _written_through(target)
+        if through is None:
+            with atomic_path(Path(os.path.realpath(home_expanded(target)))) as path:
+                yield path
+            return
+        with tempfile.TemporaryDirectory(prefix="bench-output-") as folder:
+            path = Path(folder) / "output"
+            new_file(path)
+            yield path
+            _copy_into(through, path)
+    except OSError as error:
+        raise StoreError(f"Cannot write {target}: {error.strerror or error}.", advice(error)) from error
+
+
+def _written_through(target: Path) -> int | Path | None:
+    """What is written through, a standard stream's descriptor or a path; None for a file, there or not."""
+    if target == STANDARD_OUTPUT:
+        return 1
+    place = home_expanded(target)
+    try:
+        status = place.stat()
+    except FileNotFoundError:
+        return None
+    for descriptor in (1, 2):
+        # Under whatever name: /dev/stdout, /dev/pts/0, or the file that the shell has opened for it.
+        with contextlib.suppress(OSError):
+            if os.path.samestat(status, os.fstat(descriptor)):
+                return descriptor
+    if stat.S_ISREG(status.st_mode):
+        return None
+    if stat.S_ISFIFO(status.st_mode) or _is_null_device(status):
+        return place
+    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISSOCK, "a socket"))
+    kind = next((name for is_kind, name in kinds if is_kind(status.st_mode)), "a device")
+    raise StoreError(f"{target} is {kind}, and nothing is written to it.", "Name a file, a pipe, or - for stdout.")
+
+
+def _is_null_device(status: os.stat_result) -> bool:
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == Path(os.devnull).stat().st_rdev
+
+
+def _copy_into(through: int | Path, path: Path) -> None:
+    """Copy a finished file into what is no regular file; a reader that has gone has had enough."""
+    sys.stdout.flush()
+    with (
+        contextlib.suppress(BrokenPipeError),
+        path.open("rb") as source,
+        open(through, "wb", closefd=isinstance(through, Path)) as output,
+    ):
+        shutil.copyfileobj(source, output)
 
 
 def sync_file(path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from leaderboard.text import plain
+from leaderboard.text import decimal_number, plain
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -60,12 +61,11 @@ def console(width: int | None, colour: bool) -> Console:
         width: Columns of the terminal; its own by default.
         colour: Whether to write colour codes.
     """
-    from rich.console import Console
+    from leaderboard.terminal import PlainConsole
 
     columns = width or shutil.get_terminal_size((100, 24)).columns
-    return Console(
-        file=io.StringIO(), width=columns, force_terminal=colour, no_color=not colour, highlight=False, emoji=False
-    )
+    # Where colours are wanted, NO_COLOR of the environment still decides.
+    return PlainConsole(io.StringIO(), width=columns, force_terminal=colour, no_color=None if colour else True)
 
 
 def printed(target: Console, parts: Sequence[RenderableType]) -> str:
@@ -97,7 +97,7 @@ def grid(
         text = Text(column.head)
         table.add_column(text, justify=justify, no_wrap=not column.wrap, overflow="fold", ratio=column.share)
     for row in rows:
-        table.add_row(*[Text(cell) if isinstance(cell, str) else cell for cell in row])
+        table.add_row(*row)
     return table
 
 
@@ -131,11 +131,18 @@ def _bar(cells: Iterable[str]) -> str:
 # --- CSV --------------------------------------------------------------------------------------------------------
 
 
+_FORMULA = frozenset("=+-@＝＋－＠−–—")
+"""What a spreadsheet takes for the beginning of a formula, as such or once another program has spelt it in ASCII."""
+
+
 def csv_text(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """One line for each row under the names; numbers in full precision, lists and objects as JSON."""
+    """One line for each row under the names; numbers in full precision, lists and objects as JSON.
+
+    Text is on one line, and never a formula: what a spreadsheet would run has an apostrophe before it.
+    """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, names, restval="", lineterminator="\n")
-    writer.writeheader()
+    writer.writerow({name: _csv_cell(name) for name in names})
     writer.writerows({name: _csv_cell(value) for name, value in row.items()} for row in rows)
     return stream.getvalue()
 
@@ -145,4 +152,34 @@ def _csv_cell(value: Any) -> Any:
         return ""
     if isinstance(value, float):
         return repr(value)
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict | bool) else value
+    if isinstance(value, str):
+        return _csv_words(value)
+    return _escaped_json(json.dumps(value, ensure_ascii=False)) if isinstance(value, list | dict | bool) else value
+
+
+def _csv_words(text: str) -> str:
+    line = plain(" ".join(text.split("\n")))
+    first, rest = line.lstrip()[:1], line.lstrip()[1:]
+    return f"'{line}" if rest and first in _FORMULA and not _is_number(line) else line
+
+
+def _is_number(text: str) -> bool:
+    try:
+        decimal_number(text)
+    except ValueError:
+        return False
+    return True
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------
+
+_NOT_ASCII = re.compile(r"[^\n -~]")
+
+
+def json_text(document: Any) -> str:
+    """A document as JSON; characters that cannot be shown, or that a terminal would obey, are escaped."""
+    return _escaped_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _escaped_json(text: str) -> str:
+    return _NOT_ASCII.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)

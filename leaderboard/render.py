@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from leaderboard.forms import (
     csv_text,
     escaped,
     grid,
+    json_text,
     markdown_grid,
     number,
     printed,
@@ -48,7 +48,7 @@ def render(table: Table, format: str = "table", *, width: int | None = None, col
     """
     check_format(format)
     if format == "json":
-        return json.dumps(table.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return json_text(table.to_json()) + "\n"
     if format == "table":
         return _terminal(table, width, colour)
     return {"csv": _csv, "markdown": _markdown, "latex": _latex, "html": _html}[format](table)

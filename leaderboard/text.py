@@ -38,6 +38,11 @@ def _shown(character: str) -> str:
     return " " if character.isspace() and ord(character) >= 0xA0 and character not in "\u2028\u2029" else "?"
 
 
+def plain_lines(text: object) -> str:
+    """Text on as many lines as it has, each as :func:`plain` shows it; tabs become spaces."""
+    return "\n".join(plain(line.expandtabs()) for line in str(text).replace("\r\n", "\n").split("\n"))
+
+
 def echoed(text: object, limit: int = ECHO_LIMIT) -> str:
     """Text as a message repeats it: on one line, without control characters, cut with an ellipsis.
 

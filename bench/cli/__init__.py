@@ -11,20 +11,27 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from typing import Any, cast
 
 import typer
 
 from bench.cli import board, data, doctor, later, mock_run, registries, report, reproduce, run, search
 from bench.cli.numbers import strict_numbers
-from bench.cli.output import stderr
+from bench.cli.output import notice, print_text, show_error, show_internal_error
 from bench.environment import keep_settings_out
-from bench.errors import BenchError
+from bench.errors import BenchError, SpecError
+from bench.messages import shortened
+from bench.streams import prepare_streams, print_traceback
 from bench.version import __version__
 
 # Modules and boards are many small objects that live to the end: looking through them for garbage while they are made,
 # and once more at exit, would take a fifth of a short command's time.
 gc.set_threshold(100_000, 20, 20)
 atexit.register(gc.freeze)
+
+LONGEST_USAGE = 300
+"""Characters of a sentence on wrong usage, which repeats a word of the user."""
 
 EPILOG = "Examples:  bench run --model ast --method patchmix-cl  |  bench data verify  |  bench report leaderboard"
 
@@ -41,7 +48,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"lungbench {__version__}")
+        print_text(f"lungbench {__version__}")
         raise typer.Exit
 
 
@@ -58,17 +65,6 @@ for module in (run, search, reproduce, report, board, data, registries, mock_run
 strict_numbers(app)
 
 
-def _show(error: BenchError) -> None:
-    console = stderr()
-    console.print(f"[bold red]error:[/] {_plain(error.message)}")
-    if error.hint:
-        console.print(f"[bold]hint:[/] {_plain(error.hint)}")
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
-
-
 def _share_cores() -> None:
     """Let OpenMP's threads fall asleep sooner while they wait for one another; what the user has set stands.
 
@@ -81,12 +77,24 @@ def _share_cores() -> None:
 
 
 def _end_well() -> None:
-    """Let SIGTERM, a scheduler's or a supervisor's, end a command as Ctrl-C does: nothing half-written stays behind.
+    """Let a scheduler's SIGTERM and a closed terminal's SIGHUP end a command as Ctrl-C does, nothing half-written.
 
-    A training that is under way answers both signals itself, and saves its state.
+    A training that is under way answers them itself, and saves its state. A signal that is ignored, as SIGHUP under
+    nohup, stays so.
     """
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
+def _drop_odd_widths() -> None:
+    """Drop widths of the terminal that are none: rich and Typer would read them without a look."""
+    for name in ("COLUMNS", "LINES", "TERMINAL_WIDTH"):
+        word = os.environ.get(name, "1")
+        if not (word.isascii() and word.isdigit() and len(word) <= 4 and int(word) > 0):
+            del os.environ[name]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -96,25 +104,65 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: Words after ``bench``; the process's own by default.
     """
     keep_settings_out()
+    prepare_streams()
     _share_cores()
+    _drop_odd_widths()
     _end_well()
-    words = sys.argv[1:] if arguments is None else arguments
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = words[: words.index("--")] if "--" in words else words
+    debug = "--debug" in options
+    # It may stand anywhere, after the command too.
+    given = [word for word in options if word != "--debug"] + words[len(options) :]
+    code = _ended(lambda: _run(given), debug)
+    sys.exit(code or _ended(sys.stdout.flush, debug))
+
+
+def _run(words: list[str]) -> int:
+    """Run a command without Typer's own printing of errors, which shows words of the user as they are."""
+    command = typer.main.get_command(app)
     try:
-        app(args=words, prog_name="bench")
-    except BenchError as error:
-        if "--debug" in words:
-            raise
-        _show(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        stderr().print("interrupted", style="bold red")
-        sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read the output has gone; nothing may be written at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception as error:
-        if "--debug" in words:
-            raise
-        stderr().print(f"internal error: {type(error).__name__}: {error}", style="bold red", markup=False)
-        stderr().print("hint: run it again as `bench --debug …` and report the traceback", markup=False)
-        sys.exit(1)
+        with command.make_context("bench", words) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    return 0
+
+
+# Typer exports one of the kinds of wrong usage alone.
+_UsageError = cast(type[Exception], typer.BadParameter.__bases__[0])
+
+
+def _ended(action: Callable[[], int | None], debug: bool) -> int:
+    """Do something; gives the exit code, after printing the error that ended it."""
+    try:
+        return action() or 0
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the border of the process
+        if debug:
+            print_traceback(error)
+        return _told(error)
+
+
+def _told(error: BaseException) -> int:
+    """Print an error; gives its exit code."""
+    if isinstance(error, _UsageError):
+        return _told_of_usage(error)
+    if isinstance(error, BenchError):
+        show_error(error)
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        notice("interrupted")
+        return 130
+    if isinstance(error, typer.Abort):
+        notice("aborted")
+        return 1
+    show_internal_error(error)
+    return 1
+
+
+def _told_of_usage(error: Any) -> int:
+    if type(error).__name__ != "NoArgsIsHelpError":
+        hint = f"`{error.ctx.command_path} --help` shows how it is used." if error.ctx else None
+        show_error(SpecError(shortened(error.format_message(), LONGEST_USAGE), hint))
+    elif error.message:  # empty where Typer has printed the help already, by rich
+        notice(error.message)
+    return SpecError.exit_code

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.cli import board_exchange
-from bench.cli.output import notice, print_json, print_text, stderr
+from bench.cli.output import notice, print_json, print_rendered, stderr
 from bench.cli.report import check_word
 from bench.errors import StoreError
 from bench.paths import board_location, home_folder
@@ -39,7 +39,7 @@ def list_runs(
     table = runs_table(store)
     if not table.sections:
         notice(f"The board {store} holds no run yet.")
-    print_text(render(table, output, colour=sys.stdout.isatty()))
+    print_rendered(render(table, output, colour=sys.stdout.isatty()), output)
 
 
 def show(
@@ -62,10 +62,10 @@ def show(
         print_json(document)
         return
     colour = sys.stdout.isatty()
-    print_text(run_table(document, colour=colour))
+    print_rendered(run_table(document, colour=colour))
     parts = parts_table(store, document)
     if parts.sections:
-        print_text("\n" + render(parts, colour=colour))
+        print_rendered("\n" + render(parts, colour=colour))
 
 
 def rebuild(home: Home = None) -> None:
@@ -140,7 +140,7 @@ def compare(
     if output == "json":
         print_json(found.to_json())
     else:
-        print_text(render(comparison_table(found), colour=sys.stdout.isatty()))
+        print_rendered(render(comparison_table(found), colour=sys.stdout.isatty()))
 
 
 def register(app: typer.Typer) -> None:

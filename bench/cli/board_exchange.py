@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.numbers import whole
-from bench.cli.output import check_format, notice, print_json, print_text, stdout
+from bench.cli.output import check_format, notice, print_json, print_text, print_written, stdout
 from bench.errors import SpecError, StoreError
 from bench.paths import board_location, cache_folder, data_folder, home_folder
 from leaderboard.text import LARGEST_WHOLE
@@ -161,14 +161,13 @@ def submission_document(done: Submitted, part: OfficialPart) -> dict[str, Any]:
 
 def _print_submission(done: Submitted, part: OfficialPart) -> None:
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     document = done.document
     mark = "simulated data" if part.dataset == "demo" else part.partial or "ICBHI 2017, official split"
     title = f"{document['spec']['system']} · seed {document['spec']['seed']} · {document['submission']['selection']}"
     table = Table(
-        title=escape(f"{title} (as stated) · {mark}"),
+        title=f"{title} (as stated) · {mark}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -181,8 +180,8 @@ def _print_submission(done: Submitted, part: OfficialPart) -> None:
             table.add_row(name, f"{m['n']:,}", judged, *(f"{m[rate]:.2f}" for rate in ("sp", "se", "score")))
     console = stdout()
     console.print(table)
-    console.print(f"submission {document['run_id']}; board: bench report leaderboard", highlight=False)
-    console.print("Percent; patient-disjoint: without the patients that have training recordings too.", highlight=False)
+    console.print(f"submission {document['run_id']}; board: bench report leaderboard")
+    console.print("Percent; patient-disjoint: without the patients that have training recordings too.")
 
 
 def export(
@@ -201,19 +200,15 @@ def export(
 
     check_format(output)
     done = export_bundle(Store.open(board_location(home_folder(home))), file, runs or (), written_by=__version__)
-    if output == "json":
-        print_json(
-            {
-                "file": str(done.path),
-                "runs": list(done.run_ids),
-                "cycle_sets": done.cycle_sets,
-                "bytes": done.size,
-                "sha256": done.sha256,
-            }
-        )
-        return
+    document = {
+        "file": str(done.path),
+        "runs": list(done.run_ids),
+        "cycle_sets": done.cycle_sets,
+        "bytes": done.size,
+        "sha256": done.sha256,
+    }
     size = f"{done.size / 2**20:.1f} MiB"
-    print_text(f"{done.path}: {_runs(len(done.run_ids))}, {size}, sha256 {done.sha256}")
+    print_written(file, document, f"{done.path}: {_runs(len(done.run_ids))}, {size}, sha256 {done.sha256}", output)
 
 
 def import_(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import Plugins, check_format, notice, print_json, stdout
+from bench.cli.output import Plugins, check_format, notice, print_json, print_written, stdout
 from bench.errors import DataError, SpecError
 from bench.paths import cache_folder, data_folder, expanded
 from bench.progress import counted
@@ -158,7 +158,7 @@ def _comparison(report: Report) -> list[str]:
 def _print_lines(lines: Iterable[str]) -> None:
     console = stdout()
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def _verdict(report: Report) -> str:
@@ -348,7 +348,7 @@ def features(
     write_features(out, cycles, array.numpy())
     sizes = _sizes(len(found.cycles), array.shape)
     document = {"recording": found.name, "out": str(out), **sizes}
-    _print_document(document, f"{_described(sizes)} in {out}", output)
+    print_written(out, document, f"{_described(sizes)} in {out}", output)
 
 
 def _sizes(cycles: int, shape: Sequence[int]) -> dict[str, Any]:

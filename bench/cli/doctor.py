@@ -33,9 +33,9 @@ def doctor(
         return
     console = stdout()
     for section, values in document.items():
-        console.print(f"{section}", markup=False, style="bold")
+        console.print(section, style="bold")
         for name, value in values.items():
-            console.print(f"  {name}: {value}", markup=False, highlight=False)
+            console.print(f"  {name}: {value}")
 
 
 def examine(home: Path | None, data: Path | None, cache: Path | None) -> dict[str, dict[str, Any]]:

@@ -51,7 +51,6 @@ HEADINGS = ("model", "parameters", "GFLOPs", "s / step", "train MiB", "ms / cycl
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     first = rows[0]
@@ -62,7 +61,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
     table.add_column("error")
     for row in rows:
-        table.add_row(*(escape(cell) for cell in (*_cells(row), row["error"] or "")))
+        table.add_row(*_cells(row), row["error"] or "")
     stdout().print(table)
 
 

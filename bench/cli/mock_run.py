@@ -63,10 +63,10 @@ def _print_outcome(outcome: Outcome) -> None:
 
     status = Text(f"{outcome.status:<7}", style=STYLES[outcome.status])
     rest = f"  {outcome.check:<10} {outcome.seconds:5.1f} s  {outcome.title}: {outcome.reason}"
-    stdout().print(status + Text(rest), highlight=False)
+    stdout().print(status + Text(rest))
 
 
 def _print_summary(outcomes: Sequence[Outcome]) -> None:
     counts = (f"{sum(o.status == status for o in outcomes)} {status}" for status in STYLES)
     seconds = sum(outcome.seconds for outcome in outcomes)
-    stdout().print(f"{', '.join(counts)} in {seconds:.1f} s", highlight=False)
+    stdout().print(f"{', '.join(counts)} in {seconds:.1f} s")

@@ -1,4 +1,8 @@
-"""What every command prints with: results on stdout, everything else on stderr."""
+"""What every command prints with: results on stdout, everything else on stderr.
+
+Nothing else in the program writes to a stream. Text is shown as it is and never obeyed (:mod:`leaderboard.terminal`);
+messages hold no secrets and are not endless (:mod:`bench.messages`).
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
-from bench.errors import SpecError
+from bench.errors import BenchError, SpecError
+from bench.messages import message_text, sentence_text
+from leaderboard.terminal import PlainConsole
+from leaderboard.text import echoed, plain_lines
 
 Plugins = Annotated[
     list[Path] | None,
@@ -22,15 +29,15 @@ WIDTH_OF_A_FILE = 160
 """Columns for tables that go into a file or a pipe."""
 
 
-def stdout() -> Console:
+def stdout() -> PlainConsole:
     """The console for results (made anew, so that tests may redirect the stream)."""
     terminal = sys.stdout.isatty()
-    return Console(file=sys.stdout, soft_wrap=not terminal, width=None if terminal else WIDTH_OF_A_FILE)
+    return PlainConsole(sys.stdout, soft_wrap=not terminal, width=None if terminal else WIDTH_OF_A_FILE)
 
 
-def stderr() -> Console:
+def stderr() -> PlainConsole:
     """The console for notices, progress and errors."""
-    return Console(file=sys.stderr, stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False)
+    return PlainConsole(sys.stderr, soft_wrap=not sys.stderr.isatty())
 
 
 def check_format(output: str) -> None:
@@ -40,19 +47,100 @@ def check_format(output: str) -> None:
         SpecError: If it is another word.
     """
     if output not in ("table", "json"):
-        raise SpecError(f"Unknown format '{output}': use table or json.")
+        raise SpecError(f"Unknown format '{echoed(output)}': use table or json.")
+
+
+# --- messages ---------------------------------------------------------------------------------------------------
 
 
 def notice(text: str) -> None:
-    """Print one line of plain text on stderr."""
-    stderr().print(text, markup=False)
+    """Print plain text on stderr."""
+    stderr().print(message_text(text))
+
+
+def show_error(error: BenchError) -> None:
+    """Print an error and its hint on stderr."""
+    _print_labelled("error", "bold red", sentence_text(error.message))
+    if error.hint:
+        _print_labelled("hint", "bold", message_text(error.hint))
+
+
+def show_internal_error(error: BaseException) -> None:
+    """Print what nobody expected on stderr, and what to do about it."""
+    _print_labelled("internal error", "bold red", sentence_text(f"{type(error).__name__}: {error}"))
+    _print_labelled("hint", "bold", "run it again as `bench --debug …` and report the traceback")
+
+
+def _print_labelled(label: str, style: str, text: str) -> None:
+    stderr().print(Text.assemble((f"{label}:", style), f" {text}"))
+
+
+# --- results ----------------------------------------------------------------------------------------------------
 
 
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout, without colour or wrapping."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    from leaderboard.forms import json_text
+
+    print_rendered(json_text(document), "json")
 
 
 def print_text(text: str) -> None:
-    """Print text on stdout as it is."""
+    """Print plain text on stdout, without colour or wrapping."""
+    print_rendered(plain_lines(text))
+
+
+def print_rendered(text: str, output: str = "table") -> None:
+    """Print on stdout what a renderer has written, its colours included.
+
+    Args:
+        text: The text.
+        output: Its format; JSON stays JSON whatever the encoding of the terminal.
+    """
+    if output == "json":
+        text = _ascii_where_needed(text)
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def _ascii_where_needed(document: str) -> str:
+    """JSON with escapes for what the terminal's encoding lacks; a character spelt out would be another value."""
+    try:
+        document.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return "".join(letter if letter.isascii() else json.dumps(letter)[1:-1] for letter in document)
+    return document
+
+
+def emit(content: str | bytes, out: Path | None, output: str) -> None:
+    """Print a result, or write it where ``--out`` says, and say so.
+
+    Args:
+        content: The result; text goes into files as UTF-8.
+        out: What ``--out`` names, if anything.
+        output: Its format.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    from leaderboard.files import STANDARD_OUTPUT, output_path
+
+    to_stdout = out is None or out == STANDARD_OUTPUT
+    if to_stdout and isinstance(content, str):
+        print_rendered(content, output)
+        return
+    with output_path(out or STANDARD_OUTPUT) as path:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    if not to_stdout:
+        notice(f"wrote {out}")
+
+
+def print_written(out: Path, document: Any, line: str, output: str) -> None:
+    """Say what a command has written to ``out``: on stderr where that was the standard output itself."""
+    from leaderboard.files import STANDARD_OUTPUT
+
+    if out == STANDARD_OUTPUT:
+        notice(line)
+    elif output == "json":
+        print_json(document)
+    else:
+        print_text(line)

@@ -12,11 +12,11 @@ from bench.cli.measure import bench_models
 from bench.cli.output import Plugins, check_format, notice, print_json, stdout
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from bench.cards import WeightsCard
     from bench.registry import Entry, Registry
+    from leaderboard.terminal import PlainConsole
 
 Format = Annotated[str, typer.Option("--format", help="table or json.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="An id from the list.")]
@@ -155,16 +155,14 @@ def _show(kind: str, name: str, plugins: Any, output: str) -> None:
     _print_card(stdout(), document)
 
 
-def _print_card(console: Console, document: Mapping[str, Any]) -> None:
-    console.print(f"{document['id']} · {document['title']}", markup=False, highlight=False, style="bold")
-    console.print(document["summary"], markup=False, highlight=False)
+def _print_card(console: PlainConsole, document: Mapping[str, Any]) -> None:
+    console.print(f"{document['id']} · {document['title']}", style="bold")
+    console.print(document["summary"])
     console.print()
     for name in FACTS:
         if document.get(name) not in (None, ""):
             label = name.replace("_", " ")
-            console.print(
-                f"{label:<{LABEL_WIDTH}}  {_plain(_fact(name, document[name]))}", markup=False, highlight=False
-            )
+            console.print(f"{label:<{LABEL_WIDTH}}  {_plain(_fact(name, document[name]))}")
     _section(console, "options (--set NAME=VALUE)", _option_table(document["options"]))
     _section(console, "search space (bench search --param NAME)", _space_table(document["options"]))
     _section(console, "recipes", _recipe_table(document["recipes"]))
@@ -172,10 +170,10 @@ def _print_card(console: Console, document: Mapping[str, Any]) -> None:
         _print_weights(console, document["weights"])
     if document["citation"]:
         console.print("\ncitation", style="bold")
-        console.print(document["citation"], markup=False, highlight=False)
+        console.print(document["citation"])
 
 
-def _section(console: Console, title: str, table: Table) -> None:
+def _section(console: PlainConsole, title: str, table: Table) -> None:
     console.print(f"\n{title}", style="bold")
     console.print(table if table.row_count else "none")
 
@@ -230,13 +228,13 @@ def _recipe_table(recipes: Mapping[str, Mapping[str, Any]]) -> Table:
     return table
 
 
-def _print_weights(console: Console, weights: Mapping[str, Mapping[str, Any]]) -> None:
+def _print_weights(console: PlainConsole, weights: Mapping[str, Mapping[str, Any]]) -> None:
     """Each entry with a line for every field: hashes and locations are too long for a table."""
     console.print("\nweights (--pretrain NAME)", style="bold")
     for name, card in weights.items():
-        console.print(f"  {name}:", markup=False, highlight=False)
+        console.print(f"  {name}:")
         for field, value in card.items():
-            console.print(f"    {field}: {value}", markup=False, highlight=False)
+            console.print(f"    {field}: {value}")
     if not weights:
         console.print("none")
 
@@ -251,6 +249,4 @@ def _plain(value: Any) -> str:
 
 
 def _cell(value: Any) -> str:
-    from rich.markup import escape
-
-    return escape("–" if value is None else _plain(value))
+    return "–" if value is None else _plain(value)

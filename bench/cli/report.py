@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.output import notice, print_text
+from bench.cli.output import emit, notice
 from bench.errors import SpecError
 from bench.paths import board_location, home_folder
 from bench.registry import suggestion
+from leaderboard.text import echoed
 
 if TYPE_CHECKING:
     from leaderboard.results import Rule
@@ -26,19 +27,7 @@ FORMATS = "table, markdown, latex, csv, json or html; of figure2 table, svg, pdf
 def check_word(what: str, word: str, known: tuple[str, ...]) -> None:
     """Refuse a word that is none of the known ones; raises SpecError with the nearest one."""
     if word not in known:
-        raise SpecError(f"Unknown {what} '{word}': {suggestion(word, known)}")
-
-
-def emit(text: str, out: Path | None) -> None:
-    """Print text, or write it to a file atomically and say so."""
-    if out is None:
-        print_text(text)
-        return
-    from leaderboard.files import atomic_path
-
-    with atomic_path(out) as path:
-        path.write_text(text, encoding="utf-8")
-    notice(f"wrote {out}")
+        raise SpecError(f"Unknown {what} '{echoed(word)}': {suggestion(word, known)}")
 
 
 def report(
@@ -58,7 +47,7 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Write to this file instead of the terminal; of the board as html: a folder.",
+            help="Write to this file instead of the terminal (- is the terminal); of the board as html: a folder.",
             metavar="PATH",
         ),
     ] = None,
@@ -111,7 +100,7 @@ def report(
         _page(store, rule, out)
         return
     show = {"leaderboard": _board, "published": _published}.get(what, _paper)
-    emit(show(what, store, rule, output, out is None and sys.stdout.isatty()), out)
+    emit(show(what, store, rule, output, out is None and sys.stdout.isatty()), out, output)
 
 
 def _board(_what: str, store: Store, rule: Rule, output: str, colour: bool) -> str:
@@ -126,11 +115,12 @@ def _board(_what: str, store: Store, rule: Rule, output: str, colour: bool) -> s
 
 def _page(store: Store, rule: Rule, out: Path | None) -> None:
     from bench.version import __version__
+    from leaderboard.files import STANDARD_OUTPUT, home_expanded
     from leaderboard.site import write_site
 
-    if out is None:
+    if out is None or out == STANDARD_OUTPUT:
         raise SpecError("The page of the board is a folder of files.", "Name it: bench report --format html --out DIR")
-    notice(f"wrote {write_site(store, out, __version__, start=rule)}")
+    notice(f"wrote {write_site(store, home_expanded(out), __version__, start=rule)}")
 
 
 def _published(_what: str, _store: Store, _rule: Rule, output: str, colour: bool) -> str:

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.output import notice, print_text
+from bench.cli.output import emit, notice
 from bench.errors import SpecError
 
 if TYPE_CHECKING:
     import optuna
+
+MOST_NAMED = 10
+"""Studies that a hint names."""
 
 OWN = "figure2"
 """What the names of the studies of `bench reproduce figure2` begin with."""
@@ -32,7 +35,6 @@ def report_figure(home: Path, names: Sequence[str], storage: str | None, output:
         ResultError: If the format is unknown.
     """
     from bench.search.figures.render import BINARY, FORMATS, render
-    from leaderboard.files import atomic_path
     from leaderboard.render import check_format
 
     check_format(output, FORMATS)
@@ -41,12 +43,7 @@ def report_figure(home: Path, names: Sequence[str], storage: str | None, output:
     from bench.search.figures.data import figure_of
 
     content = render(figure_of(_open(home, names, storage)), output, colour=out is None and sys.stdout.isatty())
-    if out is None:
-        print_text(content.decode())
-        return
-    with atomic_path(out) as path:
-        path.write_bytes(content)
-    notice(f"wrote {out}")
+    emit(content if output in BINARY else content.decode(), out, output)
 
 
 def _open(home: Path, names: Sequence[str], storage: str | None) -> list[optuna.Study]:
@@ -79,4 +76,5 @@ def default_studies(known: Sequence[str]) -> list[str]:
         return own or list(known)
     if not known:
         raise SpecError("There is no study yet.", "`bench search` and `bench reproduce figure2` make them.")
-    raise SpecError(f"None of {len(known)} studies is meant by itself.", f"Name one with --study: {', '.join(known)}.")
+    some = ", ".join([*sorted(known)[:MOST_NAMED], *["…"] * (len(known) > MOST_NAMED)])
+    raise SpecError(f"None of {len(known)} studies is meant by itself.", f"Name one with --study: {some}.")

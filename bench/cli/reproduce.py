@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.later import later
-from bench.cli.output import check_format, notice, print_json, print_text
+from bench.cli.output import check_format, notice, print_json, print_rendered
 from bench.errors import InterruptedRunError, ResultError, RunError
 from bench.paths import board_location
 
@@ -203,7 +203,7 @@ def _print_grid(title: str, runs: Sequence[Mapping[str, Any]]) -> None:
         ]
         for run in runs
     ]
-    print_text(printed(console(None, sys.stdout.isatty()), [grid(title, columns, cells)]))
+    print_rendered(printed(console(None, sys.stdout.isatty()), [grid(title, columns, cells)]))
 
 
 def _print_table(plan: Plan, ended: Sequence[Ended], home: Path, output: str) -> None:
@@ -217,7 +217,7 @@ def _print_table(plan: Plan, ended: Sequence[Ended], home: Path, output: str) ->
         ]
         print_json({**table.to_json(), "profile": plan.profile, "runs": runs, **_left_out(plan)})
         return
-    print_text(render_paper(table, colour=sys.stdout.isatty()))
+    print_rendered(render_paper(table, colour=sys.stdout.isatty()))
     _print_summary(plan, ended)
 
 

@@ -190,9 +190,9 @@ def _print_specs(specs: Sequence[RunSpec], output: str) -> None:
         return
     console = stdout()
     for document in documents:
-        console.print(f"run_id: {document['run_id']}", markup=False)
+        console.print(f"run_id: {document['run_id']}")
         for name, value in {**document["identity"], **document["execution"]}.items():
-            console.print(f"  {name}: {value}", markup=False)
+            console.print(f"  {name}: {value}")
 
 
 def _run_all(specs: Sequence[RunSpec], home: Path, rerun: bool, output: str, launch: Any) -> bool:
@@ -262,7 +262,7 @@ def _print_results(done: Sequence[Launched], output: str) -> None:
     _add_summary(table, [item.document for item in done])
     console = stdout()
     console.print(table)
-    console.print("Percent; Score 2: any abnormal class is a hit. Board: bench report leaderboard", highlight=False)
+    console.print("Percent; Score 2: any abnormal class is a hit. Board: bench report leaderboard")
 
 
 def _title(document: Mapping[str, Any]) -> str:

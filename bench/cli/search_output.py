@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.output import print_json, print_text
+from bench.cli.output import print_json, print_rendered, print_text
 
 if TYPE_CHECKING:
     from bench.cli.search_run import SearchRun
@@ -147,4 +147,4 @@ def print_grid(title: str, heads: Sequence[str], cells: Sequence[Sequence[str]],
         Column(head, lambda row: [], number=head in numbers, wrap=head in ("study", "why", "params")) for head in heads
     ]
     rows = [[plain(cell) for cell in row] for row in cells]
-    print_text(printed(console(None, sys.stdout.isatty()), [grid(title, columns, rows)]))
+    print_rendered(printed(console(None, sys.stdout.isatty()), [grid(title, columns, rows)]))

@@ -12,6 +12,7 @@ import typer
 from bench.cli.output import check_format, notice, print_json, print_text
 from bench.cli.search_output import count_words, judged_on, print_grid, print_study, score_words
 from bench.errors import SpecError, StoreError
+from leaderboard.text import echoed
 
 if TYPE_CHECKING:
     from bench.search.study import Search
@@ -136,6 +137,6 @@ def delete(
     if not yes:
         if not sys.stdin.isatty():
             raise SpecError(f"Deleting '{name}' with its {len(study.trials)} trials needs --yes.")
-        typer.confirm(f"Delete the study '{name}' with its {len(study.trials)} trials?", abort=True, err=True)
+        typer.confirm(f"Delete the study '{echoed(name)}' with its {len(study.trials)} trials?", abort=True, err=True)
     delete_study(study)
     notice(f"deleted the study {name}; its runs stay")

@@ -14,9 +14,9 @@ from bench.data.files import RECORDING
 from bench.data.icbhi import UNLISTED, Cycle, Recording
 from bench.data.regular_files import read_text_bytes
 from bench.data.wav import inspect
-from bench.errors import DataError, StoreError
+from bench.errors import DataError
 from bench.paths import expanded
-from leaderboard.files import atomic_path
+from leaderboard.files import output_path
 
 
 def _refuse(path: Path, problem: Problem) -> DataError:
@@ -82,9 +82,7 @@ def write_features(out: Path, cycles: Sequence[Cycle], features: npt.NDArray[np.
     Raises:
         StoreError: If it cannot be written.
     """
-    if out.is_dir():
-        raise StoreError(f"{out} is a folder.", "Name a file, for example features.npz.")
-    with atomic_path(out) as path, path.open("wb") as stream:
+    with output_path(out) as path, path.open("wb") as stream:
         np.savez_compressed(
             stream,
             features=features,

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from leaderboard.terminal import PlainConsole
 
 LINE_EVERY_SECONDS = 30.0
 
@@ -40,7 +41,7 @@ class TrainingProgress:
 
     def __init__(self, label: str, epochs: int, steps: int, shown: bool) -> None:
         self.label, self.epochs, self.steps, self.shown = label, epochs, steps, shown
-        self.console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+        self.console = PlainConsole(sys.stderr, soft_wrap=True)
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._last_line = time.monotonic()
@@ -48,10 +49,10 @@ class TrainingProgress:
     def __enter__(self) -> TrainingProgress:
         if self.shown and self.console.is_terminal:
             self._bar = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("loss {task.fields[loss]}"),
+                TextColumn("loss {task.fields[loss]}", markup=False),
                 TimeRemainingColumn(),
                 console=self.console,
                 transient=True,
@@ -83,4 +84,4 @@ class TrainingProgress:
         """Print one line, above the bar where there is one."""
         if self.shown:
             self._last_line = time.monotonic()
-            self.console.print(text, markup=False)
+            self.console.print(text)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 
 from bench.data.bank import Progress
@@ -18,6 +17,7 @@ from bench.errors import BenchError, RunError, StoreError
 from bench.plugins import load_for, plugin_failure
 from bench.provenance import reset_peak_memory
 from bench.spec import SPEC_FILE, RunSpec, read_spec
+from bench.streams import prepare_helper_streams, print_traceback
 from leaderboard.files import write_json
 
 OUT_OF_MEMORY_HINT = "Use a smaller --set batch=… or eval_batch, fewer processes, or a smaller model."
@@ -74,6 +74,7 @@ def main() -> None:
     from bench.lifetimes import die_with_parent
 
     die_with_parent()
+    prepare_helper_streams()
     folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
     code = 0
     try:
@@ -83,7 +84,7 @@ def main() -> None:
         _report(folder, rank, error)
     except Exception as error:  # noqa: BLE001 - a process border: whatever it is, the launcher must hear of it
         code = 1
-        traceback.print_exc()
+        print_traceback(error)
         _report(folder, rank, RunError(f"{type(error).__name__}: {error}"))
     sys.stdout.flush()
     sys.stderr.flush()

@@ -91,8 +91,10 @@ def _tell(event: Mapping[str, Any]) -> None:
 def main() -> int:
     """Work on the study that the standard input names; the exit code is that of what ended the worker."""
     from bench.lifetimes import die_with_parent
+    from bench.streams import prepare_helper_streams
 
     die_with_parent()
+    prepare_helper_streams()
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     task = json.load(sys.stdin)

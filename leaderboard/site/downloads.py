@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from leaderboard.forms import csv_text
+from leaderboard.forms import csv_text, json_text
 from leaderboard.metrics import CLASSES, JUDGED
 from leaderboard.site.data import RATES, Board, Lens, Row, System
 
@@ -61,7 +60,7 @@ def _run_text(board: Board, run_id: str) -> str:
         "execution": record.execution,
         "provenance": record.provenance,
     }
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(document) + "\n"
 
 
 def _under(board: Board) -> Iterator[tuple[System, Lens, Row, Row]]:

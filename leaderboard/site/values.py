@@ -36,7 +36,7 @@ def page_values(board: Board, start: Rule = "last") -> dict[str, Any]:
         "judged": list(JUDGED),
         "classes": list(CLASSES),
         "sections": [
-            {"title": title, "ranked": ranked, "simulated": title == SIMULATED}
+            {"title": plain(title), "ranked": ranked, "simulated": title == SIMULATED}
             for title, ranked in board.sections.items()
         ],
         "systems": [_system(board, system, facts) for system in board.systems],
@@ -46,7 +46,7 @@ def page_values(board: Board, start: Rule = "last") -> dict[str, Any]:
         "runs": [_run(board, run, facts) for run in board.runs.values()],
         "facts": facts.known,
         "reference": {name: REFERENCE[name] for name in ("name", *RATES)},
-        "notes": {rule: list(notes) for rule, notes in board.notes.items()},
+        "notes": {rule: list(map(plain, notes)) for rule, notes in board.notes.items()},
     }
 
 

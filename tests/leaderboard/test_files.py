@@ -4,9 +4,11 @@ import errno
 import fcntl
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 
 from leaderboard import files, locks
 from leaderboard.errors import StoreError
-from leaderboard.files import advice, atomic_path, exclusive_lock, sweep, temporary_name, write_json
+from leaderboard.files import advice, atomic_path, exclusive_lock, output_path, sweep, temporary_name, write_json
 
 
 def mode_of(path):
@@ -214,3 +216,87 @@ def test_a_folder_is_tried_by_writing(tmp_path, monkeypatch):
         files.check_writable(tmp_path / "new")
     assert "Free space" in caught.value.hint
     assert list((tmp_path / "new").iterdir()) == []
+# --- where a user wants a result ----------------------------------------------------------------------------------
+
+
+def deliver(target, text="new"):
+    with output_path(target) as path:
+        path.write_text(text)
+
+
+def test_a_result_replaces_a_file_whole(tmp_path):
+    target = tmp_path / "new folder" / "a.csv"
+    deliver(target, "old")
+
+    def fail_half_way():
+        with output_path(target) as path:
+            path.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert target.read_text() == "old"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_links_stay_and_their_files_are_replaced(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("there/file")
+    for text in ("made through a dangling link", "made again"):
+        deliver(tmp_path / "one", text)
+        assert (tmp_path / "there" / "file").read_text() == text
+    assert (tmp_path / "one").is_symlink()
+    assert (tmp_path / "two").is_symlink()
+
+
+def test_the_null_device_stays_and_takes_everything(tmp_path):
+    (tmp_path / "link").symlink_to(os.devnull)
+    for target in (Path(os.devnull), tmp_path / "link"):
+        deliver(target)
+        assert stat.S_ISCHR(target.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [tmp_path / "link"]
+
+
+def test_a_reader_that_goes_early_is_no_error(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with output_path(tmp_path / "pipe") as path:
+        path.write_text("x" * 1_000_000)
+        threading.Timer(0.2, os.close, [reader]).start()
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def kinds_that_are_refused(folder):
+    (folder / "folder").mkdir()
+    (folder / "loop").symlink_to("loop")
+    (folder / "full").symlink_to("/dev/full")
+    (folder / "file").write_text("")
+    return {
+        "folder": "is a folder",
+        "loop": "Too many levels of symbolic links",
+        "full": "is a device",
+        "file/below": "Not a directory",
+        "s": "is a socket",
+    }
+
+
+def test_what_takes_no_result_is_left_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a socket's path is short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("s")
+        for name, reason in kinds_that_are_refused(tmp_path).items():
+            before = os.lstat(name) if "/" not in name else None
+            with pytest.raises(StoreError, match=reason):
+                deliver(Path(name))
+            assert before is None or os.path.samestat(os.lstat(name), before)
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_a_full_standard_output_is_told():
+    code = "from pathlib import Path\nfrom leaderboard.files import output_path\n"
+    code += "with output_path(Path('-')) as path:\n    path.write_text('x')\n"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode != 0
+    assert "StoreError: Cannot write -: No space left on device." in done.stderr

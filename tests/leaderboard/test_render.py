@@ -8,7 +8,7 @@ import pytest
 from board_runs import document, spec, write_run
 
 from leaderboard.errors import ResultError
-from leaderboard.forms import seeds
+from leaderboard.forms import csv_text, json_text, seeds
 from leaderboard.render import FORMATS, heading, render, run_table
 from leaderboard.store import Store
 from leaderboard.tables import Section, Table, leaderboard_table, runs_table
@@ -200,3 +200,45 @@ def test_a_long_board_is_cut_for_the_terminal_alone_and_says_so(store):
     assert "model100" not in shown
     for form in ("csv", "json", "markdown"):
         assert "model129" in render(long, form)
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=cmd|'/C calc'!A0", "'=cmd|'/C calc'!A0"),
+        ("+x", "'+x"),
+        ("-x", "'-x"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1+1", "?=1+1"),
+        ("\r=1+1", "?=1+1"),
+        ("\n=1+1", "' =1+1"),
+        ("  =1+1", "'  =1+1"),
+        ("\u00a0=1+1", "' =1+1"),
+        ("＝1+1", "'＝1+1"),
+        ("−x", "'−x"),
+        ("=1+\x1b[2J", "'=1+?[2J"),
+        ("two\nlines", "two lines"),
+        ("-", "-"),
+        ("–", "–"),
+        ("a=b", "a=b"),
+        ("-1.5", "-1.5"),
+        ("+3e-4", "+3e-4"),
+        (-1.5, "-1.5"),
+        (-3, "-3"),
+        (None, ""),
+        (True, "true"),
+        (["=x"], '["=x"]'),
+    ],
+)
+def test_no_cell_of_a_csv_is_a_formula(value, cell):
+    (row,) = csv.DictReader(io.StringIO(csv_text(["name"], [{"name": value}, {"name": "end"}][:1])))
+    assert row["name"] == cell
+    assert csv_text(["=x"], []) == "'=x\n"
+
+
+def test_json_holds_nothing_that_a_terminal_obeys():
+    document = {"name": "\x1b[2J\x9b2J\x7f\u202e\u2028 β – 表 😀 \ud800"}
+    text = json_text(document)
+    assert json.loads(text) == document
+    assert "β – 表 😀" in text
+    assert all(letter.isprintable() or letter == "\n" for letter in text)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal, cast
 
 from bench.search.figures.data import FigureData
 from bench.search.figures.text import csv, terminal
+from leaderboard.forms import json_text
 from leaderboard.render import check_format
 
 BINARY = ("pdf", "png")
@@ -42,5 +42,5 @@ def _text(figure: FigureData, format: str, width: int | None, colour: bool) -> s
 
         return html(figure)
     if format == "json":
-        return json.dumps(figure.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return json_text(figure.to_json()) + "\n"
     return csv(figure) if format == "csv" else terminal(figure, width, colour)
