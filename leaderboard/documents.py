@@ -8,11 +8,12 @@ and is nested no deeper than a person would.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,26 @@ MOST_VALUES = 4_000_000
 
 DEEPEST = 32
 LONGEST_TEXT = 2**20
+
+SpecJudge = Callable[[Mapping[str, Any]], None]
+"""Raises a ``BenchError`` for the identity fields of a spec that no run can have had."""
+
+spec_judges: list[SpecJudge] = []
+"""Who is asked about the spec of every result that is read."""
+
+
+@contextlib.contextmanager
+def specs_judged_by(judge: SpecJudge) -> Iterator[None]:
+    """Have the spec in every result that is read within the block judged by somebody who knows what runs can be.
+
+    Args:
+        judge: Called with the identity fields of the spec of a run; submissions have no such spec.
+    """
+    spec_judges.append(judge)
+    try:
+        yield
+    finally:
+        spec_judges.remove(judge)
 
 
 def read_bytes(path: Path, limit: int = LARGEST_DOCUMENT, what: str = "such a file") -> bytes:

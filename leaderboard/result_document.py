@@ -2,20 +2,20 @@
 
 A document from outside is judged before anything else is done with it: known fields with the types and ranges that
 everything reads them with, numbers that a database holds, the run id that follows from the spec. What the fields of a
-spec may be, beyond those that the board reads, only the harness knows: it lends its judge (:func:`specs_judged_by`).
+spec may be, beyond those that the board reads, only the harness knows: it lends its judge.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, NotRequired, TypedDict, cast, get_args
 
+from leaderboard.documents import spec_judges
 from leaderboard.errors import BenchError, ResultError
 from leaderboard.metrics import CLASSES, JUDGED, Judged, Metrics, metrics_of
 from leaderboard.text import echoed
@@ -91,35 +91,15 @@ def kind_of(document: Mapping[str, Any] | ResultDocument) -> Kind:
     return cast(Kind, document.get("kind", "run"))
 
 
-SpecJudge = Callable[[Mapping[str, Any]], None]
-"""Raises a :class:`BenchError` for the identity fields of a spec that no run can have had."""
-
-_judges: list[SpecJudge] = []
-
-
-@contextlib.contextmanager
-def specs_judged_by(judge: SpecJudge) -> Iterator[None]:
-    """Have the spec in every result that is read within the block judged by somebody who knows what runs can be.
-
-    Args:
-        judge: Called with the identity fields of the spec of a run; submissions have no such spec.
-    """
-    _judges.append(judge)
-    try:
-        yield
-    finally:
-        _judges.remove(judge)
-
-
 def judge_spec(document: ResultDocument, where: str) -> None:
-    """Ask the judges of specs about the spec of a result.
+    """Ask those whom the harness has lent (:func:`leaderboard.documents.specs_judged_by`) about a result's spec.
 
     Raises:
         ResultError: If no run can have had it.
     """
     if kind_of(document) == "submission":
         return
-    for judge in _judges:
+    for judge in spec_judges:
         try:
             judge(document["spec"])
         except BenchError as error:

@@ -400,7 +400,7 @@ def submit(
     folder = home / SUBMISSIONS_FOLDER / run_id
     document = _document(run_id, path, part, statement, answers.content, checked, metrics["official"] or {}, checked_by)
     # Whether the board can take it is worth knowing of before the folder is written.
-    scores = {statement.selection: checked.scores}
+    scores: dict[str, NDArray[np.float64]] = {statement.selection: checked.scores}
     store.rehearse([RunResult(validate(document, "The submission"), part.cycles, scores)])
     with exclusive_lock(folder.parent / ".lock"):
         if not _is_there(folder, document):
@@ -419,9 +419,9 @@ def check_statement(statement: Statement) -> None:
                 f"--{name} must be one line of 1 to {LONGEST_LINE} characters, not '{echoed(value, 40)}'."
             )
     if not 0 <= statement.seed <= LARGEST_WHOLE:
-        raise ResultError(f"--seed is {echoed(statement.seed)}, but must be from 0 to {LARGEST_WHOLE}.")
+        raise ResultError(f"Invalid value for '--seed': {echoed(statement.seed)} is not from 0 to {LARGEST_WHOLE}.")
     if statement.epoch is not None and not 1 <= statement.epoch <= LARGEST_COUNT:
-        raise ResultError(f"--epoch is {echoed(statement.epoch)}, but must be from 1 to {LARGEST_COUNT}.")
+        raise ResultError(f"Invalid value for '--epoch': {echoed(statement.epoch)} is not from 1 to {LARGEST_COUNT}.")
     if statement.selection not in RULES:
         raise ResultError(f"--selection is '{statement.selection}', but must be {', '.join(RULES)}.")
     if statement.url is not None and "@" in statement.url.partition("://")[2].partition("/")[0]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.numbers import whole
 from bench.cli.output import check_format, notice, print_json, print_text, print_written, stdout
 from bench.errors import SpecError, StoreError
 from bench.paths import board_location, cache_folder, data_folder, home_folder
@@ -32,14 +31,10 @@ def submit(
         str, typer.Option(help="How the epoch was chosen: last, best-test or best-val.", metavar="RULE")
     ],
     seed: Annotated[
-        int,
-        typer.Option(
-            help="Seed of the training; seeds of one system make one row.", parser=whole(0, LARGEST_WHOLE), metavar="N"
-        ),
+        int, typer.Option(help="Seed of the training; seeds of one system make one row.", min=0, max=LARGEST_WHOLE)
     ] = 1,
     epoch: Annotated[
-        int | None,
-        typer.Option(help="The epoch, from 1, where it is known.", parser=whole(1, LARGEST_EPOCH), metavar="N"),
+        int | None, typer.Option(help="The epoch, from 1, where it is known.", min=1, max=LARGEST_EPOCH)
     ] = None,
     model: Annotated[str | None, typer.Option(help="Architecture.", metavar="TEXT")] = None,
     method: Annotated[str | None, typer.Option(help="Training method.", metavar="TEXT")] = None,

@@ -26,7 +26,7 @@ def strict_numbers(app: typer.Typer) -> None:
         for hint in function.__annotations__.values():
             for info in getattr(hint, "__metadata__", ()):
                 reader = _reader(get_args(hint)[0])
-                if isinstance(info, ParameterInfo) and reader is not None and info.parser is None:
+                if isinstance(info, ParameterInfo) and reader is not None:
                     info.parser = reader
 
 
@@ -62,20 +62,3 @@ def _read(text: Any, reader: Callable[[str], Any]) -> Any:
         return reader(text) if isinstance(text, str) else text
     except ValueError as error:
         raise typer.BadParameter(f"{error}.") from None
-
-
-def whole(low: int, high: int) -> Callable[[str | int], int]:
-    """A parser of whole numbers within a range.
-
-    Args:
-        low: The smallest.
-        high: The largest.
-    """
-
-    def read(given: str | int) -> int:
-        value: int = integer(given)
-        if not low <= value <= high:
-            raise typer.BadParameter(f"{value} is not in the range {low}<=x<={high}.")
-        return value
-
-    return read

@@ -12,10 +12,10 @@ from board_runs import cycle_set, write_run
 
 from leaderboard.bundle_reading import MANIFEST, open_bundle
 from leaderboard.bundles import export_bundle, import_bundle
+from leaderboard.documents import specs_judged_by
 from leaderboard.errors import BenchError, ResultError, StoreError
 from leaderboard.files import temporary_name
 from leaderboard.rebuilding import rebuild
-from leaderboard.result_document import specs_judged_by
 from leaderboard.store import Store
 from leaderboard.submissions import OfficialPart, Statement, submit
 

@@ -6,8 +6,9 @@ import json
 import pytest
 from board_runs import document, spec, write_run
 
+from leaderboard.documents import specs_judged_by
 from leaderboard.errors import ResultError
-from leaderboard.result_document import run_id_of, specs_judged_by
+from leaderboard.result_document import run_id_of
 from leaderboard.results import read_result, validate, write_result
 
 
