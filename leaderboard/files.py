@@ -16,6 +16,7 @@ import re
 import secrets
 import shutil
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ __all__ = [
     "check_writable",
     "exclusive_lock",
     "new_file",
+    "share_as",
     "sweep",
     "sync_file",
     "sync_folder",
@@ -112,7 +114,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
         name = temporary_name(target)
         new_file(name)
         temporary = name
+        made = temporary.stat()
         yield temporary
+        share_as(temporary, made)
         sync_file(temporary)
         temporary.replace(target)
         sync_folder(target.parent)
@@ -123,6 +127,16 @@ def atomic_path(target: Path) -> Iterator[Path]:
             # A database under the temporary name has files of its own beside it.
             for leftover in temporary.parent.glob(f"{glob.escape(temporary.name)}*"):
                 leftover.unlink(missing_ok=True)
+
+
+def share_as(path: Path, like: os.stat_result) -> None:
+    """Give a file the permissions of another new one, where a library made it for its owner alone.
+
+    Safetensors does so, whatever the umask says. A mount that refuses keeps what it is.
+    """
+    if stat.S_IMODE(path.stat().st_mode) != stat.S_IMODE(like.st_mode):
+        with contextlib.suppress(PermissionError, NotImplementedError):
+            path.chmod(stat.S_IMODE(like.st_mode))
 
 
 def sync_file(path: Path) -> None:
@@ -172,8 +186,9 @@ def sweep(folder: Path, *, held: bool = False) -> list[Path]:
         What was removed.
     """
     removed = []
-    for path in folder.glob(".*.tmp*") if folder.is_dir() else ():
-        if not (held or _is_left(path)):
+    for path in folder.glob(".*") if folder.is_dir() else ():
+        # Libraries have temporary names of their own, as safetensors' ``.tmpN0sDx7``.
+        if not (".tmp" in path.name if held else _is_left(path)):
             continue
         with contextlib.suppress(OSError):
             if path.is_dir() and not path.is_symlink():
