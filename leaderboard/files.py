@@ -36,6 +36,7 @@ __all__ = [
     "home_expanded",
     "new_file",
     "output_path",
+    "share_as",
     "sweep",
     "sync_file",
     "sync_folder",
@@ -117,7 +118,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
         name = temporary_name(target)
         new_file(name)
         temporary = name
+        made = temporary.stat()
         yield temporary
+        share_as(temporary, made)
         sync_file(temporary)
         temporary.replace(target)
         sync_folder(target.parent)
@@ -213,6 +216,16 @@ def _copy_into(through: int | Path, path: Path) -> None:
         shutil.copyfileobj(source, output)
 
 
+def share_as(path: Path, like: os.stat_result) -> None:
+    """Give a file the permissions of another new one, where a library made it for its owner alone.
+
+    Safetensors does so, whatever the umask says. A mount that refuses keeps what it is.
+    """
+    if stat.S_IMODE(path.stat().st_mode) != stat.S_IMODE(like.st_mode):
+        with contextlib.suppress(PermissionError, NotImplementedError):
+            path.chmod(stat.S_IMODE(like.st_mode))
+
+
 def sync_file(path: Path) -> None:
     """Have the content of a file on the disk before anything that refers to it."""
     with path.open("rb") as stream:
@@ -260,8 +273,9 @@ def sweep(folder: Path, *, held: bool = False) -> list[Path]:
         What was removed.
     """
     removed = []
-    for path in folder.glob(".*.tmp*") if folder.is_dir() else ():
-        if not (held or _is_left(path)):
+    for path in folder.glob(".*") if folder.is_dir() else ():
+        # Libraries have temporary names of their own, as safetensors' ``.tmpN0sDx7``.
+        if not (".tmp" in path.name if held else _is_left(path)):
             continue
         with contextlib.suppress(OSError):
             if path.is_dir() and not path.is_symlink():

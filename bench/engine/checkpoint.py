@@ -37,7 +37,7 @@ from bench.engine.states import (
     with_hashes,
 )
 from bench.errors import StoreError
-from leaderboard.files import sync_folder, sync_tree, write_json
+from leaderboard.files import share_as, sync_folder, sync_tree, write_json
 from leaderboard.text import plain
 
 if TYPE_CHECKING:
@@ -103,6 +103,9 @@ class Checkpoint:
 
     def _make_current(self, folder: Path) -> None:
         """Let the pointer name a state, once it is on the disk, and the one before it; the others go."""
+        made = (folder / POSITION).stat()
+        for file in folder.iterdir():
+            share_as(file, made)
         state = with_hashes(folder)
         sync_tree(folder)
         sync_folder(self.folder)

@@ -263,6 +263,7 @@ def test_a_start_sweeps_what_killed_processes_left(spec, tmp_path):
     folder = run_folder(tmp_path, spec)
     left = [
         folder / "weights" / ".best-test.safetensors.00000000-1-00000000.tmp",
+        folder / "weights" / ".tmpN0sDx7",
         folder / ".predictions-last.csv.abcd1234.tmp",
         folder / "checkpoint" / ".current.json.00000000-1-00000000.tmp",
         folder / "checkpoint" / "epoch0001-step000002" / "model.safetensors",

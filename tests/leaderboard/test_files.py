@@ -34,6 +34,17 @@ def test_a_new_file_has_what_the_umask_leaves(tmp_path, umask, mode):
     assert json.loads((tmp_path / "a.json").read_text()) == {"x": 1}
 
 
+def test_a_library_that_writes_for_its_owner_alone_changes_nothing(tmp_path):
+    before = os.umask(0o002)
+    try:
+        with atomic_path(tmp_path / "model.safetensors") as path:
+            path.unlink()
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    finally:
+        os.umask(before)
+    assert mode_of(tmp_path / "model.safetensors") == 0o664
+
+
 def test_a_mount_that_refuses_chmod_serves(tmp_path, monkeypatch):
     def refused(*_args, **_kwargs):
         raise PermissionError(errno.EPERM, "Operation not permitted")
@@ -197,10 +208,10 @@ def test_folders_of_killed_processes_are_swept_too(tmp_path, monkeypatch):
 
 
 def test_whoever_holds_the_lock_sweeps_everything_that_was_being_made(tmp_path):
-    for name in (".a.json.00000000-1-00000000.tmp", ".a.json.abcd1234.tmp"):
+    for name in (".a.json.00000000-1-00000000.tmp", ".a.json.abcd1234.tmp", ".tmpN0sDx7"):
         (tmp_path / name).write_text("x")
     (tmp_path / "a.json").write_text("x")
-    assert len(sweep(tmp_path, held=True)) == 2
+    assert len(sweep(tmp_path, held=True)) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 

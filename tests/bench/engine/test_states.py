@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import signal
+import stat
 import zipfile
 from pathlib import Path
 
@@ -313,6 +314,18 @@ def saved(tmp_path):
     kept = Checkpoint(tmp_path / "checkpoint", accelerator)
     kept.save(Position(), Selection(5.0))
     return kept
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o077])
+def test_a_state_has_the_permissions_that_the_umask_leaves(saved, umask):
+    """So that another member of a group goes on from it, or nobody else reads it."""
+    before = os.umask(umask)
+    try:
+        saved.save(Position(epoch=1), Selection(5.0))
+    finally:
+        os.umask(before)
+    files = list((saved.folder / "epoch0001-step000000").iterdir())
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o666 & ~umask}
 
 
 @pytest.mark.parametrize("way", OPTIMISERS)
