@@ -98,6 +98,7 @@ def main() -> int:
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     task = json.load(sys.stdin)
+    from bench.cli.output import notice
     from bench.search.claims import AttemptLostError
     from bench.search.storage import Place
 
@@ -108,7 +109,7 @@ def main() -> int:
         _tell({"event": "error", "type": type(error).__name__, "message": error.message, "hint": error.hint})
         return error.exit_code
     except AttemptLostError as lost:
-        sys.stderr.write(place.masked("".join(traceback.format_exception(lost.__cause__))))
+        notice(place.masked("".join(traceback.format_exception(lost.__cause__)).rstrip()))
         _tell({"event": "lost", "trial": lost.number, "reason": lost.cause, "failed": lost.failed})
         return LOST_CODE
     return 0
