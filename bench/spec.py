@@ -268,9 +268,7 @@ def _parts(document: Any) -> dict[Role, Mapping[str, Any]]:
     """The two parts of a spec's document."""
     if not isinstance(document, Mapping) or "identity" not in document:
         raise SpecError("The document holds no run spec.", NOT_A_SPEC)
-    for name in document:
-        if name not in ("identity", "execution", "run_id"):
-            raise SpecError(f"Unknown part '{echoed(name)}' of the spec: {suggestion(str(name), ROLES)}")
+    # What else stands beside them is let be: the page keeps a run's result in the same document.
     parts: dict[Role, Mapping[str, Any]] = {role: document.get(role, {}) for role in ROLES}
     for role, part in parts.items():
         if not isinstance(part, Mapping):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import baselines
 import methods
 from bench.errors import RegistryError, SpecError
 from bench.options import build_options
+from bench.recipes import Request, recipe_fields
 from bench.spec import check_field
 from methods import METHODS
 from methods.base import Batch, Stage, StagedMethod
@@ -123,11 +123,8 @@ def test_the_recipe_of_moummad_and_farrugia(id_, pretrain, lr):
 
 
 @pytest.mark.parametrize("id_", ["scl", "scl-hybrid"])
-def test_the_recipe_of_a_method_wins_over_that_of_the_model(bench, small_data, small_cache, tmp_path, id_):
-    words = ["run", "--model", "resnet18", "--method", id_, "--data", small_data, "--profile", "paper", "--dry-run"]
-    folders = ["--home", tmp_path, "--cache", small_cache]
-    document = json.loads(bench(*words, *folders, "--set", "tau=0.1", "--format", "json").out)
-    chosen = document["identity"]
+def test_the_recipe_of_a_method_wins_over_that_of_the_model(tmp_path, id_):
+    chosen = recipe_fields(Request(model="resnet18", method=id_, cache=tmp_path, settings=["tau=0.1"]), "paper")
     assert (chosen["schedule"], chosen["lr"], chosen["epochs"]) == ("wave", 1e-3, 400)
     assert (chosen["batch"], chosen["step_average"], chosen["method_options"]["tau"]) == (128, 0.0, 0.1)
 
