@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from baselines.weights import of_run
 from bench.data.bank import Progress
 from bench.engine.hooks import Hooks
 from bench.errors import BenchError, InterruptedRunError, PrunedRunError, RunError
@@ -98,6 +99,8 @@ def _start_or_leave_nothing(spec: RunSpec, folder: Path, rerun: bool, notice: No
 
 
 def _start(spec: RunSpec, folder: Path, rerun: bool, notice: Notice, hooks: Hooks) -> Launched:
+    # Before anything of an earlier run is removed.
+    of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     if rerun:
         for name in ("checkpoint", "weights"):
             shutil.rmtree(folder / name, ignore_errors=True)

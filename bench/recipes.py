@@ -309,11 +309,7 @@ def check_spec(spec: RunSpec) -> None:
 
     Raises:
         SpecError: If the batch does not divide among the processes, or the warm-up is longer than the run.
-        WeightsError: If the pretrained weights are no longer those of the spec.
     """
-    from baselines.weights import of_run
-
-    of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     if spec.processes < 1:
         raise SpecError(f"--processes is {spec.processes}, but must be at least 1.")
     if spec.batch % spec.processes:

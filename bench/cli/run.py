@@ -72,6 +72,7 @@ def run(
       bench run --model ast --method patchmix-cl --seeds 1-5 --data ~/icbhi
       bench run --model cnn6 --method ce --epochs 20 --set lr=3e-4 --format json
     """
+    from baselines.weights import of_run
     from bench.launch import launch
     from bench.paths import cache_folder, home_folder
     from bench.recipes import Request
@@ -108,6 +109,8 @@ def run(
         )
         specs = _resolved(request, seed, seeds)
     if dry_run:
+        for item in specs:
+            of_run(item.pretrain, item.weights, item.weights_sha256)
         _print_specs(specs, output)
         return
     if not _run_all(specs, home_folder(home), rerun, output, launch):
