@@ -159,25 +159,21 @@ def _from_url(file: Remote, known: str, kept: Path) -> Path:
 
 
 def _from_hub(file: Remote, folder: Path) -> Path:
+    from huggingface_hub import errors as hub
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        HTTPError,  # type: ignore[attr-defined]  # of the client that this version uses
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
 
     assert file.hub is not None
     repository, name = file.hub
     try:
         return Path(hf_hub_download(repository, name, cache_dir=folder))
-    except RepositoryNotFoundError as error:
+    except hub.RepositoryNotFoundError as error:
         raise _FetchError(f"the hub has no repository {repository}, or only for those who have a token") from error
-    except LocalEntryNotFoundError as error:
+    except hub.LocalEntryNotFoundError as error:
         raise _FetchError(_told(error, file)) from error
-    except EntryNotFoundError as error:
+    except hub.EntryNotFoundError as error:
         raise _FetchError(f"the repository {repository} has no file {name}") from error
-    except (OSError, ValueError, RuntimeError, HTTPError) as error:
+    # HTTPError is that of the client which this version of the hub's library uses.
+    except (OSError, ValueError, RuntimeError, hub.HTTPError) as error:  # type: ignore[attr-defined]
         raise _FetchError(_told(error, file)) from error
 
 

@@ -109,7 +109,7 @@ def _short(name: str) -> str:
 
 def _split_hub(name: str) -> tuple[str, str]:
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # offered, not listed
 
     how = "Write hf:OWNER/REPOSITORY/FILE."
     owner, repository, file = [*name.split("/", 2), "", ""][:3]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from baselines.weights import of_run
 from bench.data.bank import Progress
 from bench.engine.hooks import Hooks
 from bench.engine.result import write_failed_result
@@ -121,6 +122,8 @@ def _remove(folder: Path) -> None:
 
 
 def _start(spec: RunSpec, folder: Path, rerun: bool, notice: Notice, hooks: Hooks) -> Launched:
+    # Before anything of an earlier run is removed.
+    of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     _prepare(folder, rerun)
     write_json(folder / SPEC_FILE, spec.to_json())
     failure = _failure(spec, folder, _said_now_and_then(spec.frontend, notice), hooks)

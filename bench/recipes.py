@@ -326,16 +326,13 @@ def check_spec(spec: RunSpec) -> None:
 
     Raises:
         SpecError: If a field, an option or a combination of them cannot be run, or not with this code or machine.
-        WeightsError: If the pretrained weights are no longer those of the spec.
     """
     check_combinations(spec)
     import baselines
     import methods
-    from baselines.weights import of_run
 
     check_pair(baselines.MODELS.card(spec.model), methods.METHODS.card(spec.method))
     _check_machine(spec)
-    of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     if spec.batch == 1:
         from bench.engine.batch_of_one import check_batch_of_one
 

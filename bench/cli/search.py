@@ -358,11 +358,13 @@ def _weights(study: Search, path: str | None, cache: Path) -> str | None:
 
 
 def _check_runnable(spec: RunSpec) -> None:
+    from baselines.weights import of_run
     from bench.plugins import load_for
     from bench.recipes import check_spec
 
     load_for(spec)
     check_spec(spec)
+    of_run(spec.pretrain, spec.weights, spec.weights_sha256)
 
 
 # --- Figure 2 ---------------------------------------------------------------------------------------------------

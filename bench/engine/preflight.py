@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from bench.data.frontends import FRONTENDS
 from bench.engine.data import load_run_dataset, planned_data
 from bench.engine.stages import plan_stages
 from bench.engine.trainer import build_graph
-from bench.errors import BenchError, SpecError, WeightsError
+from bench.errors import BenchError, SpecError
 from bench.options import build_options
 from bench.plugins import plugin_failure
 from bench.spec import RunSpec
@@ -36,8 +35,6 @@ def check_start(spec: RunSpec) -> None:
         RunError: If the code of a plug-in fails; file and line are named.
     """
     check_model(spec)
-    if spec.weights is not None and not Path(spec.weights).is_file():
-        raise WeightsError(f"There is no file of weights {spec.weights}.", "Put it there, or start a new run.")
     data = planned_data(load_run_dataset(spec), spec)
     try:
         graph = build_graph(spec, data)
