@@ -21,6 +21,7 @@ from bench.data.files import MARKER
 from bench.data.simulate import Breath, Chest, Device, band_limited, draw_chest, lung_sound, quantised
 from bench.errors import SpecError, StoreError
 from leaderboard.files import advice, exclusive_lock, sweep, temporary_name
+from leaderboard.text import LARGEST_WHOLE, echoed
 
 VERSION = 1
 """Raised whenever a change moves a sample, a label or a name."""
@@ -216,17 +217,17 @@ def write_demo(folder: Path, *, seed: int = 0, on_progress: Progress | None = No
 
     Args:
         folder: Where to; it must not exist or be empty.
-        seed: Which set, 0 or more.
+        seed: Which set, 0 or more, within 64 bits.
         on_progress: Called with the number of recordings written and their total.
 
     Raises:
-        SpecError: If the folder holds something already, or the seed is negative.
+        SpecError: If the folder holds something already, or the seed is negative or has more than 64 bits.
         StoreError: If it cannot be written.
     """
     import soundfile
 
-    if seed < 0:
-        raise SpecError(f"The simulated set's seed is {seed}, but must be at least 0.")
+    if not 0 <= seed <= LARGEST_WHOLE:
+        raise SpecError(f"The simulated set's seed is {echoed(seed)}, but must be from 0 to {LARGEST_WHOLE}.")
     temporary = None
     try:
         # A link to an empty folder, or `.`, cannot be renamed upon by that name.

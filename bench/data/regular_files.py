@@ -69,7 +69,8 @@ def read_text_bytes(path: Path) -> bytes:
         OSError: If it cannot be read, is no regular file, or has more than 1 MiB; ``strerror`` says so.
     """
     with open_regular(path) as stream:
-        content = stream.read(TEXT_LIMIT + 1)
+        # Of a file that grows, no more than a little; memory for the limit would cost more than the reading.
+        content = stream.read(min(os.fstat(stream.fileno()).st_size, TEXT_LIMIT) + 1)
     if len(content) > TEXT_LIMIT:
         raise OSError(errno.EFBIG, f"it has more than {TEXT_LIMIT:,} bytes, as no file of its kind", str(path))
     return content

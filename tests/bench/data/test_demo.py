@@ -183,9 +183,10 @@ def test_a_link_to_an_empty_folder_is_followed(tmp_path):
     assert len(recordings(tmp_path / "real")) > 0
 
 
-def test_a_negative_seed_is_refused(tmp_path):
-    with pytest.raises(SpecError, match="seed is -1, but must be at least 0"):
-        demo.write_demo(tmp_path / "set", seed=-1)
+@pytest.mark.parametrize("seed", [-1, 2**63, 10**30])
+def test_a_seed_that_is_negative_or_too_large_is_refused(tmp_path, seed):
+    with pytest.raises(SpecError, match="seed is .*, but must be from 0 to 9223372036854775807"):
+        demo.write_demo(tmp_path / "set", seed=seed)
     assert list(tmp_path.iterdir()) == []
 
 
