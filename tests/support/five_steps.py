@@ -1,4 +1,4 @@
-"""Trains five steps of a stage in one of several processes and keeps losses and parameters: what a batch means is compared.
+"""Trains five steps of a stage in one of several processes; keeps losses and parameters, to compare what a batch is.
 
 ``python five_steps.py FOLDER`` starts one, then two, then three processes; each trains every case of
 ``FOLDER/cases.json`` on the same pretend features, and the first of n writes ``FOLDER/n/NAME.safetensors``. A case that
