@@ -34,8 +34,8 @@ CITATION = """@article{kong2020panns,
 
 SCL_CODE = "ilyassmoummad/scl_icbhi2017 at 76c4c99"
 SCL_RECIPE_GAP = (
-    "As the authors do, each batch is normalised by its own extremes, also in the test, so that a cycle's features depend "
-    "on the clips beside it; --set frontend.normalise=cycle takes the extremes of each cycle. They report 10 runs."
+    "As the authors do, each batch is normalised by its own extremes, also in the test, so that a cycle's features "
+    "depend on the clips beside it; --set frontend.normalise=cycle takes those of each cycle. They report 10 runs."
 )
 
 # Moummad and Farrugia 2023 (SYSTEMS 3.6): all of it is stated in their code.

@@ -2,8 +2,8 @@
 
 In several processes every one of them has the seed of a single process. Where a forward pass draws random numbers, each
 process makes the draw that a single process would make for the global batch, and takes the rows of its own clips. What
-is drawn how is learnt at the start of a stage from two small forward passes, one with the rows of a whole batch, one with
-those of this process; a draw that cannot be divided by rows is refused there, before anything is trained.
+is drawn how is learnt at the start of a stage from two small forward passes, one with the rows of a whole batch, one
+with those of this process; a draw that cannot be divided by rows is refused there, before anything is trained.
 """
 
 from __future__ import annotations
@@ -292,8 +292,8 @@ class NoDraws(_RandomMode):
     def draw(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
         """Refuse; raises RunError."""
         raise RunError(
-            f"The model draws random numbers ({func.overloadpacket.__name__}) in an evaluation, which several processes "
-            "would draw differently from one.",
+            f"The model draws random numbers ({func.overloadpacket.__name__}) in an evaluation, which several "
+            "processes would draw differently from one.",
             "Draw them in training only, or use --processes 1.",
         )
 

@@ -207,14 +207,22 @@ def test_a_loss_of_the_own_rows_alone_is_caught_by_two_processes(tmp_path):
 
 
 @pytest.mark.slow
-def test_dropout_is_told_as_what_cannot_be_compared(tmp_path, bench):
+def test_dropout_is_the_same_in_two_processes(tmp_path, bench):
     path = write_plugin(tmp_path / "small.py", MODEL.replace("DROPOUT", "nn.Dropout(0.5),"))
     document = json.loads(bench("mock-run", "--plugin", path, "--model", "small", "--format", "json").out)
     assert document["passed"] is True
     assert [check["check"] for check in document["checks"]] == NAMES
+    assert {check["status"] for check in document["checks"]} == {"passed"}
+
+
+@pytest.mark.slow
+def test_draws_that_cannot_be_divided_among_processes_are_told(tmp_path, bench):
+    path = write_plugin(tmp_path / "small.py", MODEL.replace("DROPOUT", "nn.RReLU(),"))
+    document = json.loads(bench("mock-run", "--plugin", path, "--model", "small", "--format", "json").out)
+    assert document["passed"] is True
     skipped = [check for check in document["checks"] if check["status"] == "skipped"]
     assert [check["check"] for check in skipped] == ["processes"]
-    assert "dropout" in skipped[0]["reason"]
+    assert "several processes are refused: Random numbers are drawn in a way that" in skipped[0]["reason"]
 
 
 def test_a_failed_check_ends_with_exit_code_1(tmp_path, bench):

@@ -1,7 +1,8 @@
-"""Trains five steps of a stage in one of several processes and keeps the parameters: what a batch means is compared.
+"""Trains five steps of a stage in one of several processes; keeps losses and parameters, to compare what a batch is.
 
 ``python five_steps.py FOLDER`` starts one, then two, then three processes; each trains every case of
-``FOLDER/cases.json`` on the same pretend features, and the first of n writes ``FOLDER/n/NAME.safetensors``.
+``FOLDER/cases.json`` on the same pretend features, and the first of n writes ``FOLDER/n/NAME.safetensors``. A case that
+is refused in a group leaves ``FOLDER/n/NAME.txt`` instead, with the error.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ def spec_of(case: dict[str, Any]) -> Any:
 
     fields = {"lr": 5e-5, "epochs": 1, "batch": BATCH, "specaug_time_width": 8, "specaug_freq_width": 6, "seed": 3}
     names = ("model", "model_options", "method", "method_options")
+    if case.get("plugins"):
+        from bench.plugins import load_plugins
+
+        load_plugins(case["plugins"])
     return RunSpec(
         **{name: case[name] for name in names},
         **{**fields, **case.get("fields", {})},
@@ -54,9 +59,11 @@ def run_data() -> Any:
 
 def train(folder: Path, processes: int) -> None:
     """Train every case; the process group, if there is one, has been joined."""
+    import torch
     from safetensors.torch import save_file
 
     from bench.engine.trainer import Trainer
+    from bench.errors import BenchError
 
     cases = json.loads((folder / "cases.json").read_text())
     for name, case in cases.items():
@@ -64,9 +71,18 @@ def train(folder: Path, processes: int) -> None:
         # Saving is tested elsewhere, and would take longer than the steps.
         trainer.checkpoint.save = lambda *_: None
         trainer._save_weights = lambda *_: None
-        trainer.fit()
+        try:
+            outcome = trainer.fit()
+        except BenchError as error:
+            if case.get("refused") and processes > 1:
+                (folder / f"{processes}" / f"{name}.txt").write_text(f"{type(error).__name__}: {error.message}")
+                trainer.accelerator.free_memory()
+                continue
+            raise
         if trainer.accelerator.is_main_process:
             state = {key: value.contiguous() for key, value in trainer.bare.state_dict().items()}
+            losses = [entry["loss"] for entry in outcome.position.epochs]
+            state["losses"] = torch.tensor(losses, dtype=torch.float64)
             save_file(state, folder / f"{processes}" / f"{name}.safetensors")
         trainer.accelerator.free_memory()
 

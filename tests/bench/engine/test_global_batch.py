@@ -1,4 +1,4 @@
-"""One, two and three processes give the same parameters after five steps, for every method (fp32, 1e-5)."""
+"""One, two and three processes give the same losses and parameters after five steps, for every method (fp32, 1e-5)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,35 @@ CASES |= {f"ast-cl-{k}": case("ast", SMALL_AST, "patchmix-cl", **options) for k,
 CASES |= {f"norm-{e.id}": case(*BATCH_NORM, e.id) for e in METHODS if not e.card.needs_patches}
 CASES["resnet18"] = case("resnet18", {}, "ce")
 CASES["efficientnet"] = case("timm:test_efficientnet", {}, "ce")
-assert all(c["model"] in MODELS or c["model"].startswith("timm:") for c in CASES.values())
+PLUGIN = str(ROOT / "tests" / "support" / "random_models.py")
+"""Models with random layers: what they draw is that of the global batch too."""
+
+
+def random_case(model: str, method: str = "ce", **more: object) -> dict:
+    return {**case(model, {}, method), "plugins": [PLUGIN], **more}
+
+
+CASES["stochastic-depth"] = case("efficientnet-b0", {"drop_path": 0.5}, "ce")
+CASES |= {f"random-{model}": random_case(model) for model in ("pictures", "sequences", "windows")}
+# Two views go through a model in a row where it has no batch norm, and one after the other where it has.
+CASES |= {f"views-{model}": random_case(model, "scl-hybrid") for model in ("pictures", "windows")}
+# 30 rows: neither the batches of 8 nor the last one of 6 divide among all numbers of processes.
+UNEVEN = {"batch": 8, "drop_last": False}
+CASES["uneven-random"] = random_case("pictures", fields=UNEVEN)
+CASES |= {
+    f"uneven-{method}": {**case("ast", SMALL_AST, method), "fields": UNEVEN}
+    for method in ("patchmix-cl", "mixup", "scl-hybrid")
+}
+CASES["uneven-norm"] = {**case(*BATCH_NORM, "ce"), "fields": UNEVEN}
+REFUSED = {
+    "permuted": "cannot be divided among processes: randperm",
+    "rectified": "cannot be divided among processes: rrelu",
+    "joined": "cannot be divided among processes: bernoulli_",
+    "ownstatistics": "A batch normalisation (native_batch_norm) sees the rows of one process only",
+    "uncertain": "in an evaluation",
+}
+CASES |= {f"refused-{model}": random_case(model, refused=True) for model in REFUSED}
+assert all(c["model"] in MODELS or c["model"].startswith("timm:") or c.get("plugins") for c in CASES.values())
 
 
 def train(folder: Path) -> None:
@@ -59,5 +87,11 @@ def largest_difference(folder: Path, name: str, processes: int) -> float:
 
 def test_processes_share_a_batch_without_changing_it(tmp_path):
     train(tmp_path)
-    found = {(name, n): largest_difference(tmp_path, name, n) for name in CASES for n in (2, 3)}
-    assert {place: worst for place, worst in found.items() if not worst < 1e-5} == {}
+    compared = [name for name, what in CASES.items() if not what.get("refused")]
+    found = {(name, n): largest_difference(tmp_path, name, n) for name in compared for n in (2, 3)}
+    # The rounding of one layer of EfficientNet-B0 grows through the 80 that follow; another draw moves it by 0.9.
+    allowed = {"stochastic-depth": 1e-4}
+    assert {place: worst for place, worst in found.items() if not worst < allowed.get(place[0], 1e-5)} == {}
+    for model, message in REFUSED.items():
+        for n in (2, 3):
+            assert message in (tmp_path / f"{n}" / f"refused-{model}.txt").read_text()

@@ -1,4 +1,4 @@
-"""How a group of processes ends, whatever ends it: stand-ins for ranks that die, hang, complain or are still importing."""
+"""How a group of processes ends, whatever ends it: stand-ins for ranks that die, hang, complain or still import."""
 
 from __future__ import annotations
 
