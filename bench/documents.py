@@ -18,7 +18,10 @@ from bench.options import check_given, check_text
 from leaderboard.text import echoed
 
 FILE_LIMIT = 2**20
-"""Bytes of a spec or a plug-in, at most; the largest ones known have some thousand."""
+"""Bytes of a plug-in, at most; the largest ones known have some thousand."""
+
+DOCUMENT_LIMIT = 2**22
+"""Bytes of a document, at most: a spec has some thousand, a page's document of a long run with its epochs a million."""
 
 NAME_LIMIT = 100
 TREE_TEXT_LIMIT = 50_000
@@ -26,7 +29,7 @@ ENTRIES_LIMIT = 1000
 DEPTH_LIMIT = 8
 
 
-def content_of(path: Path, limit: int = FILE_LIMIT) -> bytes:
+def content_of(path: Path, limit: int) -> bytes:
     """Read a small file that a user or a document names.
 
     Pipes and devices are not read: they may never end, or wait for ever.
@@ -68,7 +71,7 @@ def read_json(path: Path, what: str, hint: str) -> Any:
         SpecError: If the file cannot be read, or holds something else.
     """
     try:
-        text = content_of(path).decode("utf-8")
+        text = content_of(path, DOCUMENT_LIMIT).decode("utf-8")
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_doubles)
     except OSError as error:
         reason = reason_of(error)

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from bench.cards import Card, FrontEndCard, MethodCard, ModelCard, WeightsCard
-from bench.documents import content_of, reason_of
+from bench.documents import FILE_LIMIT, content_of, reason_of
 from bench.errors import BenchError, RegistryError, RunError, SpecError
 from bench.options import option
 from bench.paths import expanded
@@ -235,7 +235,7 @@ def _version(code: bytes) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return content_of(path.expanduser())
+        return content_of(path.expanduser(), FILE_LIMIT)
     except OSError as error:
         raise SpecError(
             f"The plug-in {path} cannot be read: {reason_of(error)}.", "Name a Python file with --plugin."

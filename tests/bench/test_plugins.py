@@ -8,6 +8,7 @@ import shutil
 import pytest
 from cli_runs import SMALL_AST
 from plugin_files import FRONTEND, fresh_registries, method_text, write_package, write_plugin
+from small_studies import request_of, study_of
 
 from bench import plugins
 from bench.card_checks import card_problems
@@ -19,6 +20,9 @@ from bench.errors import RegistryError, SpecError
 from bench.options import option
 from bench.plugins import load_entry_points, load_for, load_plugins, registries
 from bench.registry import Registration, Registry
+from bench.search.request import base_spec
+from bench.search.storage import Place
+from bench.search.study import open_study
 from bench.spec import read_spec
 from methods import METHODS
 
@@ -342,6 +346,42 @@ def test_files_that_a_spec_lists_without_need_are_not_run(place, bench, tmp_path
     (tmp_path / "spec.json").write_text(json.dumps(document))
     bench("run", "--spec", tmp_path / "spec.json", "--dry-run")
     assert not trace.exists()
+
+
+@pytest.fixture
+def study(made, bench, tmp_path):
+    """A study in the home folder whose runs need the plug-in; nothing of it has been run."""
+    spec, _, trace = made
+    base = read_spec(spec)
+    with fresh_registries():
+        load_for(base)
+        study_of(base, request_of(base, "lr"), tmp_path / "home", 1)
+    trace.unlink()
+    return made
+
+
+def test_code_that_a_study_names_is_not_run_unasked(study, bench):
+    _, path, trace = study
+    err = one_line(bench("search", "resume", "s", code=2).err)
+    assert f"add --plugin {path}" in err
+    assert not trace.exists()
+
+
+def test_a_worker_runs_no_code_that_is_not_the_studys(study, tmp_path):
+    _, path, trace = study
+    path.write_text(path.read_text() + "# changed\n")
+    search = open_study(Place.of(None, tmp_path / "home", "s"), "s")
+    with pytest.raises(SpecError, match="The run's method 'mine' was sha256"):
+        load_for(base_spec(search.request, search.execution))
+    assert not trace.exists()
+
+
+def test_a_study_whose_storage_was_edited_is_refused(study, tmp_path):
+    search = open_study(Place.of(None, tmp_path / "home", "s"), "s")
+    for changes, message in (({"batch": -8}, "batch is -8"), ({"colour": 1}, "Unknown field 'colour'")):
+        edited = dataclasses.replace(search.request, identity={**search.request.identity, **changes})
+        with pytest.raises(SpecError, match=message):
+            base_spec(edited, search.execution)
 
 
 @pytest.mark.parametrize(("answer", "runs"), [(True, True), (False, False)])

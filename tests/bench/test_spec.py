@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from bench.documents import FILE_LIMIT
+from bench.documents import DOCUMENT_LIMIT
 from bench.errors import SpecError
 from bench.judgement import judge
 from bench.options import check_value
@@ -349,7 +349,7 @@ def test_execution_fields_are_judged_too(changes, message):
 
 @pytest.mark.parametrize("part", [None, [], "ast", {"identity": []}, {"identity": {}, "execution": 3}, {"other": {}}])
 def test_a_document_of_another_form_is_refused(part):
-    with pytest.raises(SpecError, match="holds no run spec|must be an object|lacks"):
+    with pytest.raises(SpecError, match=r"holds no run spec|must be an object|lacks"):
         RunSpec.from_json(part)
 
 
@@ -365,7 +365,7 @@ BROKEN_FILES = {
     "infinity": (b'{"identity": {"lr": -Infinity}}', "-Infinity"),
     "twice": (b'{"identity": {"lr": 1.0, "lr": 2.0}}', "names 'lr' twice"),
     "deep": (b"[" * 100_000, "nested too deeply"),
-    "large": (b'{"identity": "' + b"a" * FILE_LIMIT + b'"}', "more than"),
+    "large": (b'{"identity": "' + b"a" * DOCUMENT_LIMIT + b'"}', "more than"),
     "digits": (b'{"identity": {"seed": ' + b"9" * 5000 + b"}}", "limit"),
     "latin-1": (b'{"identity": {"model": "\xe9"}}', "utf-8"),
     "empty": (b"", "Expecting value"),
