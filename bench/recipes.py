@@ -270,8 +270,10 @@ def _merge(
 
 
 def _suits(frontend: FrontEndCard, name: str, value: Any) -> bool:
-    fields: Mapping[str, Any] = frontend.options.__dataclass_fields__
-    return name in fields and value in fields[name].metadata.get("choices", (value,))
+    if name not in option_names(frontend):
+        return False
+    options: Any = frontend.options
+    return value in options.__dataclass_fields__[name].metadata.get("choices", (value,))
 
 
 def option_names(card: Any) -> set[str]:
