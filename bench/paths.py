@@ -18,7 +18,9 @@ def expanded(path: Path | str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise SpecError(f"There is no home folder for {echoed(path)}.", "Write the whole path.") from error
+        raise SpecError(
+            f"The home folder in {echoed(path)} is not known on this machine.", "Write the whole path without ~."
+        ) from error
 
 
 def _choose(flag: Path | None, variable: str, default: Path) -> Path:
