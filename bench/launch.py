@@ -22,10 +22,12 @@ from bench.engine.result import write_failed_result
 from bench.engine.states import POINTER, named_states, remove_others
 from bench.environment import refuse_foreign_group
 from bench.errors import BenchError, InterruptedRunError, LostProcessError, PrunedRunError, RunError, StoreError
+from bench.judgement import judge
 from bench.paths import board_location
 from bench.plugins import load_for
 from bench.provenance import usable_cores
 from bench.spec import SPEC_FILE, RunSpec
+from leaderboard.documents import specs_judged_by
 from leaderboard.files import advice, check_writable, exclusive_lock, sweep, temporary_name, write_json
 from leaderboard.results import RESULT_FILE, read_result
 
@@ -78,7 +80,8 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice, hooks: Hoo
     store.check_writable()
     for place in (home, folder.parent):
         sweep(place)
-    with exclusive_lock(folder / "lock", lambda holder: notice(f"waiting: {holder} is at this run")):
+    holders = exclusive_lock(folder / "lock", lambda holder: notice(f"waiting: {holder} is at this run"))
+    with holders, specs_judged_by(judge):
         finished = None if rerun else finished_result(folder)
         if finished is not None:
             notice(f"run {spec.run_id} is finished already; --rerun runs it again")
