@@ -301,7 +301,13 @@ def temporary_folder(name: str) -> Iterator[Path]:
     place = Path(tempfile.gettempdir())
     sweep(place)
     folder = temporary_name(place / name)
-    folder.mkdir(mode=0o700)
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise StoreError(
+            f"Cannot write temporary files into {place}: {error.strerror or error}.",
+            "Free space there, or name another folder in TMPDIR.",
+        ) from error
     try:
         yield folder
     finally:

@@ -331,16 +331,19 @@ class Store:
             ResultError: If no run or several begin with it; near or matching ids are named.
         """
         with self.session() as session:
-            if session.scalar(sa.select(schema.Run.run_id).where(schema.Run.run_id == text)) is not None:
+            # Ids are ASCII; a word of a terminal may hold what no database takes.
+            exact = sa.select(schema.Run.run_id).where(schema.Run.run_id == text)
+            if text.isascii() and session.scalar(exact) is not None:
                 return text
             ids = list(session.scalars(sa.select(schema.Run.run_id).order_by(schema.Run.created.desc())))
+        word = echoed(text)
         matches = [run_id for run_id in ids if text and run_id.startswith(text.lower())]
         if len(matches) == 1:
             return matches[0]
         if matches:
             shown = ", ".join(sorted(matches)[:5]) + (", ..." if len(matches) > 5 else "")
-            raise ResultError(f"'{text}' is the beginning of {len(matches)} runs: {shown}.", "Write more characters.")
-        raise ResultError(f"There is no run '{text}' on the board {self}.", _suggest(text, ids))
+            raise ResultError(f"'{word}' is the beginning of {len(matches)} runs: {shown}.", "Write more characters.")
+        raise ResultError(f"There is no run '{word}' on the board {self}.", _suggest(text, ids))
 
     def run(self, text: str) -> ResultDocument:
         """The result document of a run, its metrics recomputed from its stored predictions.

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from bench.recipes import Request
     from bench.search.request import StudyRequest
     from bench.search.study import Search
-    from bench.spec import RunSpec
 
 app = typer.Typer(
     help="Search hyper-parameters with Optuna, without looking at the test set.",
@@ -293,7 +292,6 @@ def resume(
     agreed = agreed_plugins(base_spec(study.request, study.execution), plugin, output)
     execution = _execution(study, data, _cache(study, cache), processes, device, agreed)
     target = check_trials(study.request, study.target if trials is None else trials)
-    _check_runnable(base_spec(study.request, execution))
     run.check(study.request, execution)
     with study.place.only_user():
         study.running_on(execution, target, run.settings)
@@ -355,16 +353,6 @@ def _weights(study: Search, path: str | None, cache: Path) -> str | None:
             "Put the same file there.",
         )
     return str(found.path)
-
-
-def _check_runnable(spec: RunSpec) -> None:
-    from baselines.weights import of_run
-    from bench.plugins import load_for
-    from bench.recipes import check_spec
-
-    load_for(spec)
-    check_spec(spec)
-    of_run(spec.pretrain, spec.weights, spec.weights_sha256)
 
 
 # --- Figure 2 ---------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.search.request import StudyRequest
     from bench.search.storage import Place
     from bench.search.study import Search, Settings
+    from bench.spec import RunSpec
 
 NO_FINALS = "none"
 MOST_WORKERS = 1024
@@ -52,10 +53,11 @@ class SearchRun:
             BenchError: The first thing that stands in the way.
         """
         from bench.devices import shares_of
-        from bench.search.request import check_data
+        from bench.search.request import base_spec, check_data
         from bench.search.study import check_study
 
         self.check_words(request)
+        _check_runnable(base_spec(request, execution))
         shares_of(execution, self.workers)
         check_data(request, execution)
         check_study(self.place, self.name, request)
@@ -155,3 +157,15 @@ def _is_over(study: Search) -> bool:
     from bench.search.finals import is_over
 
     return is_over(study)
+
+
+def _check_runnable(spec: RunSpec) -> None:
+    from baselines.weights import of_run
+    from bench.engine.preflight import check_model
+    from bench.plugins import load_for
+    from bench.recipes import check_spec
+
+    load_for(spec)
+    check_spec(spec)
+    check_model(spec)
+    of_run(spec.pretrain, spec.weights, spec.weights_sha256)
