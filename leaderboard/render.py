@@ -362,7 +362,8 @@ def _latex(table: Table) -> str:
     for section in table.sections:
         columns = _columns(section)
         rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
-        parts.append(latex.table(heading(section), columns, [latex.Block("", rows)], [_caption(table), *table.notes]))
+        notes = [_caption(table), *(table.notes if section is table.sections[-1] else ())]
+        parts.append(latex.table(heading(section), columns, [latex.Block("", rows)], notes))
     return "\n".join(parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from leaderboard import latex
@@ -219,22 +220,27 @@ def _markdown(table: PaperTable) -> str:
 
 
 def _latex(table: PaperTable) -> str:
-    columns = _columns(table)
-    notes = [_caption(table), *table.notes]
-    return latex.table(table.title, columns, _blocks(table, columns), notes, _groups(table))
+    for narrow in (False, True):
+        columns = _columns(table, narrow=narrow)
+        blocks, groups = _blocks(table, columns), _groups(table, columns)
+        if latex.fits(columns, blocks, groups):
+            break
+    return latex.table(table.title, columns, blocks, [_caption(table), *table.notes], groups)
 
 
 def _html(table: PaperTable) -> str:
     from leaderboard.html import HtmlTable, tables_page
 
     columns = _columns(table)
-    tables = [HtmlTable("", columns, _blocks(table, columns), _groups(table))]
+    tables = [HtmlTable("", columns, _blocks(table, columns), _groups(table, columns))]
     return tables_page(_title(table), tables, _caption(table), table.notes)
 
 
-def _groups(table: PaperTable) -> list[tuple[str, int]]:
+def _groups(table: PaperTable, columns: Sequence[Column]) -> list[tuple[str, int]]:
     """Headings above the columns, and how many each spans."""
-    return [("", len(table.columns)), ("paper", 3), ("here", 3), (table.other, 1), ("", 2)]
+    heads = {"paper", "here", table.other}
+    titles = [title if (title := column.head.partition("\n")[0]) in heads else "" for column in columns]
+    return [(title, len(list(group))) for title, group in groupby(titles)]
 
 
 def _blocks(table: PaperTable, columns: Sequence[Column]) -> list[latex.Block]:
