@@ -373,10 +373,18 @@ def _html(table: Table) -> str:
     tables = []
     for section in table.sections:
         columns = _columns(section)
-        rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
+        rows = [[_html_cell(column, row) for column in columns] for row in _shown(section)]
         tables.append(HtmlTable(heading(section), columns, [latex.Block("", rows)]))
     empty = [] if table.sections else ["The board is empty."]
     return tables_page(f"LungBench: {table.name}", tables, _caption(table), [*empty, *table.notes])
+
+
+def _html_cell(column: Column, row: Row) -> latex.Cell:
+    """Words on one line; of a number its deviation and interval apart."""
+    if not column.number:
+        return latex.Cell(_cells(column, row, "; "))
+    first, *rest = column.lines(row) or [""]
+    return latex.Cell(first, tail=" ".join(rest))
 
 
 def _csv(table: Table) -> str:
