@@ -72,6 +72,7 @@ class _Size:
         line: The height of a line.
         gap: What is kept on either side of a column.
         letter: Parts of an em that wrapped words are given for each letter that their column is to have at least.
+        breaks: Whether intervals may be broken after their dash.
     """
 
     command: str
@@ -79,6 +80,7 @@ class _Size:
     line: float
     gap: float
     letter: float
+    breaks: bool = False
 
     def room(self, columns: int) -> float:
         """Points of a line that are left for some columns."""
@@ -88,7 +90,7 @@ class _Size:
 _SIZES = (
     _Size("\\footnotesize", 8.5, 9.5, 2.5, 0.5),
     _Size("\\scriptsize", 7.97, 8.0, 2.0, 0.5),
-    _Size("\\scriptsize", 7.97, 8.0, 1.3, 0.3),
+    _Size("\\scriptsize", 7.97, 8.0, 1.3, 0.3, breaks=True),
 )
 """Sizes of print that are tried in this order; the last one is as narrow as can be read."""
 
@@ -209,7 +211,8 @@ def _boxed(layout: _Layout, place: int, cell: Cell, stands: str, shown: str | No
     if room is None or cell.width * layout.size.em <= room:
         return str(cell)
     if shown is None:
-        shown = str(cell) if column.number else cell.shown(breakable(cell.text), breakable(cell.tail))
+        whole = column.number and not layout.size.breaks
+        shown = str(cell) if whole else cell.shown(breakable(cell.text), breakable(cell.tail))
     ragged = "\\raggedleft" if column.number else "\\raggedright"
     return f"\\parbox[{stands}]{{{room / LINE:.3f}\\linewidth}}{{{ragged} {shown}\\strut}}"
 
@@ -244,9 +247,7 @@ def _part(
     return [columns[place] for place in kept], rows, [group for group in spans if group[1]]
 
 
-def _laid_out(
-    columns: Sequence[Column], blocks: Sequence[Block], groups: Sequence[tuple[str, int]]
-) -> _Layout | None:
+def _laid_out(columns: Sequence[Column], blocks: Sequence[Block], groups: Sequence[tuple[str, int]]) -> _Layout | None:
     """All columns in the largest size of print in which they fit; None where none does."""
     shares = [column.share or 1 for column in columns]
     for size in _SIZES:
@@ -272,7 +273,7 @@ def _wishes(layout: _Layout) -> tuple[list[float], list[float]]:
     for place, (column, head) in enumerate(zip(layout.columns, layout.heads, strict=True)):
         cells = [row[place] for block in layout.blocks for row in block.rows]
         wish = max(width(head), *(cell.width for cell in cells))
-        widest = widest_part if column.wrap else widest_word
+        widest = widest_part if column.wrap or layout.size.breaks else widest_word
         part = max(widest_part(head), *(cell.widest(widest) for cell in cells))
         need = max(part, min(wish, layout.size.letter * column.least)) if column.wrap or column.number else wish
         whole.append(wish * layout.size.em)

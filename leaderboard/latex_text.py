@@ -39,7 +39,9 @@ _ESCAPES = {
 }
 """Characters that LaTeX reads, or that its fonts have under a name alone."""
 
-_ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0304\u0307\u0308\u030a\u030b\u030c\u0327\u0328", "`'^~=.\"rHvck", strict=True))
+_ACCENTS = dict(
+    zip("\u0300\u0301\u0302\u0303\u0304\u0307\u0308\u030a\u030b\u030c\u0327\u0328", "`'^~=.\"rHvck", strict=True)
+)
 """Marks above and below letters, and the commands that set them."""
 
 _GREEK = re.compile(r"GREEK (SMALL|CAPITAL) LETTER (\w+)")
@@ -96,7 +98,12 @@ def _parts(word: str) -> list[str]:
 
 def breakable(text: str) -> str:
     """Escaped text that may be broken within words too: after hyphens, slashes and the like, anywhere in long ones."""
-    return " ".join("\\allowbreak{}".join(map(escaped, _parts(word))) for word in _words(text))
+    return " ".join(map(_breakable_word, _words(text)))
+
+
+def _breakable_word(word: str) -> str:
+    shown = "\\allowbreak{}".join(map(escaped, _parts(word)))
+    return re.sub(r"-\\allowbreak\{\}(?!-)", "-", shown)  # TeX breaks there by itself
 
 
 def widest_word(text: str) -> float:
@@ -115,7 +122,7 @@ _WIDTHS = {
     "il.,:;'!|[]`": 0.28,
     "jf_ -": 0.34,
     "I": 0.37,
-    "rts()\"": 0.40,
+    'rts()"': 0.40,
     "cez": 0.45,
     "ago?$/\\–{}0123456789": 0.50,
     "kqvxyJ": 0.53,

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 FORMATS = ("table", "markdown", "latex", "csv", "json", "html")
 MOST_ROWS: Mapping[str, int] = {"systems": 100, "runs": 1000}
 """Rows of a section that a terminal gets, by kind: nobody reads more there, and laying out one takes a millisecond."""
+UNDECLARED = "undeclared"
+"""The value of an input that a submitter did not declare."""
+ONE_MODEL = ("ensemble", 1)
 DIGEST = 64
 """Letters of a SHA-256 in hex; a label shows the first eight."""
 
@@ -168,17 +171,23 @@ def _marks(row: Row) -> list[str]:
     return [_mark_words(mark) for mark in row.get("marks") or ()]
 
 
-def _mark_words(mark: Any) -> str:
-    return str(mark.get("kind", mark)) if isinstance(mark, Mapping) else str(mark)
+def _mark_words(mark: str | Mapping[str, Any]) -> str:
+    """A mark's word, and what a review said of it."""
+    if isinstance(mark, str):
+        return mark
+    return f"{mark['mark']} ({mark['verdict']})" if mark.get("verdict") else str(mark["mark"])
 
 
 def _inputs(row: Row) -> list[str]:
-    """The declared inputs besides the recording, those that are not used left out."""
-    inputs = row.get("inputs") or ()
-    if isinstance(inputs, Mapping):
-        used = {name: value for name, value in inputs.items() if value not in (None, False, "", [])}
-        return [name if value is True else _setting(name, value) for name, value in used.items()]
-    return [inputs] if isinstance(inputs, str) else [str(one) for one in inputs]
+    """What a system uses beside the sound of one cycle, as far as it is declared, and what is not."""
+    inputs = {name.replace("_", " "): value for name, value in (row.get("inputs") or {}).items()}
+    undeclared = [name for name, value in inputs.items() if value == UNDECLARED]
+    if undeclared and len(undeclared) == len(inputs):
+        return [UNDECLARED]
+    plain_ones = (None, False, "none", UNDECLARED)
+    used = {name: value for name, value in inputs.items() if value not in plain_ones and (name, value) != ONE_MODEL}
+    words = [name if value is True else f"{name} {value}" for name, value in used.items()]
+    return [*words, *([f"{UNDECLARED}: {', '.join(undeclared)}"] if undeclared else [])]
 
 
 def _state(row: Row) -> list[str]:
@@ -213,7 +222,9 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         Column("", _one("side"), number=False, card="title"),
         Column("system", system_lines, number=False, share=1, wrap=True, card="title"),
         Column("Score of each seed", _by_seed, number=False, share=1, wrap=True, card="lead"),
-        Column("optimism", lambda row: [number(row["optimism"], "+")], expendable=1),
+        Column("optimism", lambda row: [number(row["optimism"], "+")], expendable=2),
+        _STATE,
+        _MARKS,
     ),
     "comparison": (
         Column("", _one("what"), number=False, wrap=True, card="title"),
@@ -242,6 +253,8 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         Column("Se", _mean("se"), expendable=2),
         Column("Score", _mean("score"), card="lead"),
         Column("rule", _one("protocol"), number=False, expendable=4),
+        _STATE,
+        _MARKS,
         Column(
             "doubts and notes",
             lambda row: [*row["doubts"], *filter(None, [row["note"]])],
