@@ -64,7 +64,7 @@ def _letter(character: str) -> str:
         return _ESCAPES[character]
     if character.isascii():
         return character
-    base, *marks = unicodedata.normalize("NFKD", character)
+    base, *marks = list(unicodedata.normalize("NFKD", character))
     if base.isascii() and len(marks) == 1 and marks[0] in _ACCENTS:
         return f"\\{_ACCENTS[marks[0]]}{{{base}}}"
     if base in _LATIN_FORMS and not marks:
