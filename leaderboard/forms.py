@@ -22,9 +22,18 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a section: its head, the lines of a cell, and whether it is a number, takes spare room, may wrap.
+    """A column of a section.
 
-    In terminals of fewer columns than ``least`` it is left out.
+    Attributes:
+        head: Its head.
+        lines: The lines of a row's cell.
+        number: Whether it is set to the right.
+        share: Its share of the room that is left; 1 where it has none.
+        wrap: Whether its words may be wrapped.
+        least: Columns that wrapped words are given at least, as far as they have as many.
+        expendable: Where the room is short, columns are left out, the highest number first; 0 stays.
+        optional: Whether it is left out where no row has a value.
+        card: Where it stands in a card: in its title, on a line of its own below that, or among the rest.
     """
 
     head: str
@@ -33,6 +42,9 @@ class Column:
     share: int | None = None
     wrap: bool = False
     least: int = 0
+    expendable: int = 0
+    optional: bool = False
+    card: Literal["title", "lead", "rest"] = "rest"
 
 
 def number(value: float | None, sign: str = "") -> str:
@@ -79,26 +91,10 @@ def printed(target: Console, parts: Sequence[RenderableType]) -> str:
 def grid(
     title: str, columns: Sequence[Column], rows: Sequence[Sequence[str | Text]], *, heads: bool = True
 ) -> RenderableType:
-    """A table of the terminal under a title; a cell is text, or text with a style."""
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
+    """A table of the terminal under a title; see :class:`leaderboard.terminal_grid.Grid`."""
+    from leaderboard.terminal_grid import Grid
 
-    table = RichTable(
-        title=Text(plain(title), style="bold"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        show_header=heads,
-    )
-    for column in columns:
-        justify: Literal["left", "right"] = "right" if column.number else "left"
-        text = Text(column.head)
-        table.add_column(text, justify=justify, no_wrap=not column.wrap, overflow="fold", ratio=column.share)
-    for row in rows:
-        table.add_row(*row)
-    return table
+    return Grid(title, columns, rows, heads=heads)
 
 
 # --- Markdown ---------------------------------------------------------------------------------------------------

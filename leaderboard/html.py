@@ -53,7 +53,9 @@ class HtmlTable:
 
 def tables_page(title: str, tables: Sequence[HtmlTable], caption: str, notes: Sequence[str]) -> str:
     """A page of tables with a caption and notes below them."""
-    return page("table.html.j2", {"title": title, "tables": tables, "caption": caption, "notes": notes})
+    on_paper = resource("static", "print_tables.css")
+    values = {"title": title, "tables": tables, "caption": caption, "notes": notes, "print_style": on_paper}
+    return page("table.html.j2", values)
 
 
 @lru_cache(maxsize=1)

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 FORMATS = ("table", "markdown", "latex", "csv", "json", "html")
 MOST_ROWS: Mapping[str, int] = {"systems": 100, "runs": 1000}
 """Rows of a section that a terminal gets, by kind: nobody reads more there, and laying out one takes a millisecond."""
-WIDE = 124
-"""Columns of a terminal from which mean and deviation share a line."""
+UNDECLARED = "undeclared"
+"""The value of an input that a submitter did not declare."""
+ONE_MODEL = ("ensemble", 1)
+DIGEST = 64
+"""Letters of a SHA-256 in hex; a label shows the first eight."""
 
 
 def render(table: Table, format: str = "table", *, width: int | None = None, colour: bool = False) -> str:  # noqa: A002
@@ -71,13 +74,32 @@ def system_lines(row: Row) -> list[str]:
     """What a system is called: its name, what it started from, and what tells it apart, as far as there is any."""
     if "reference" in row:
         return [row["reference"]]
+    differs = dict(row.get("differs", {}))
     lines = [f"{row['name']} (submitted)"] if row.get("name") else [_names(row)]
-    if not row.get("name") and row["pretrain"] != "none":
-        lines.append(f"from {row['pretrain']}")
-    differs = ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in row.get("differs", {}).items())
+    told_apart = differs.pop("pretrain", None) is not None
+    if told_apart or (not row.get("name") and row["pretrain"] != "none"):
+        lines.append("from scratch" if row["pretrain"] == "none" else f"from {row['pretrain']}")
     study = row.get("study")
     tuned = f"{'tuned on the TEST SET' if study['objective'] == 'test' else 'tuned'}: {study['name']}" if study else ""
-    return [*lines, *(text for text in (differs, tuned) if text)]
+    return [*lines, *(text for text in (_differences(differs), tuned) if text)]
+
+
+def _differences(differs: Mapping[str, Any]) -> str:
+    """The fields that tell a row from others of its name: by their last word, or in full where two share it."""
+    short = [name.rpartition(".")[2] for name in differs]
+    words = [word if short.count(word) == 1 else name for name, word in zip(differs, short, strict=True)]
+    return ", ".join(_setting(word, value) for word, value in zip(words, differs.values(), strict=True))
+
+
+def _setting(word: str, value: Any) -> str:
+    """``alpha 0.5``; ``without alpha`` where a spec has no such setting, or has it switched off."""
+    if value is None or value is False:
+        return f"without {word}"
+    if value is True:
+        return f"with {word}"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    is_digest = len(text) == DIGEST and set(text) <= set("0123456789abcdef")
+    return f"{word} {text[:8]}" if is_digest else f"{word} {text}"
 
 
 def _run_names(row: Row) -> list[str]:
@@ -145,73 +167,120 @@ def _disjoint(row: Row) -> list[str]:
     return [number(None if row["patient_disjoint"] is None else row["patient_disjoint"]["score"])]
 
 
+def _marks(row: Row) -> list[str]:
+    return [_mark_words(mark) for mark in row.get("marks") or ()]
+
+
+def _mark_words(mark: str | Mapping[str, Any]) -> str:
+    """A mark's word, and what a review said of it."""
+    if isinstance(mark, str):
+        return mark
+    return f"{mark['mark']} ({mark['verdict']})" if mark.get("verdict") else str(mark["mark"])
+
+
+def _inputs(row: Row) -> list[str]:
+    """What a system uses beside the sound of one cycle, as far as it is declared, and what is not."""
+    inputs = {name.replace("_", " "): value for name, value in (row.get("inputs") or {}).items()}
+    undeclared = [name for name, value in inputs.items() if value == UNDECLARED]
+    if undeclared and len(undeclared) == len(inputs):
+        return [UNDECLARED]
+    plain_ones = (None, False, "none", UNDECLARED)
+    used = {name: value for name, value in inputs.items() if value not in plain_ones and (name, value) != ONE_MODEL}
+    words = [name if value is True else f"{name} {value}" for name, value in used.items()]
+    return [*words, *([f"{UNDECLARED}: {', '.join(undeclared)}"] if undeclared else [])]
+
+
+def _state(row: Row) -> list[str]:
+    return [row["state"]] if row.get("state") else []
+
+
+def _date(row: Row) -> list[str]:
+    return [str(row["created"])[:10]] if row.get("created") else []
+
+
+_MARKS = Column("marks", _marks, number=False, wrap=True, optional=True)
+_STATE = Column("state", _state, number=False, expendable=1, optional=True)
+_DATE = Column("date", _date, number=False, expendable=9, optional=True)
+
 COLUMNS: Mapping[str, Sequence[Column]] = {
     "systems": (
-        Column("#", lambda row: [ranks(row)]),
-        Column("system", system_lines, number=False, share=1, wrap=True),
-        Column("seeds", _one("seeds", seeds)),
-        Column("Sp", _mean("sp")),
-        Column("Se", _mean("se")),
-        Column("Score", _score),
-        Column("disjoint", _disjoint),
-        Column("2-class", _mean("score", "two_class"), least=100),
-        Column("optimism", lambda row: [number(row["optimism"], "+")]),
+        Column("#", lambda row: [ranks(row)], card="title"),
+        Column("system", system_lines, number=False, share=2, wrap=True, least=16, card="title"),
+        Column("seeds", _one("seeds", seeds), expendable=2),
+        Column("Sp", _mean("sp"), expendable=3),
+        Column("Se", _mean("se"), expendable=3),
+        Column("Score", _score, card="lead"),
+        Column("disjoint", _disjoint, expendable=5),
+        Column("2-class", _mean("score", "two_class"), expendable=7),
+        Column("optimism", lambda row: [number(row["optimism"], "+")], expendable=4),
+        _STATE,
+        _MARKS,
+        Column("inputs", _inputs, number=False, wrap=True, expendable=6, optional=True),
+        _DATE,
     ),
     "compared": (
-        Column("", _one("side"), number=False),
-        Column("system", system_lines, number=False, share=1, wrap=True),
-        Column("Score of each seed", _by_seed, number=False, share=1, wrap=True),
-        Column("optimism", lambda row: [number(row["optimism"], "+")]),
+        Column("", _one("side"), number=False, card="title"),
+        Column("system", system_lines, number=False, share=1, wrap=True, card="title"),
+        Column("Score of each seed", _by_seed, number=False, share=1, wrap=True, card="lead"),
+        Column("optimism", lambda row: [number(row["optimism"], "+")], expendable=2),
+        _STATE,
+        _MARKS,
     ),
     "comparison": (
-        Column("", _one("what"), number=False, wrap=True),
-        Column("A", _rate("a")),
-        Column("B", _rate("b")),
-        Column("A − B", _rate("difference", "+")),
+        Column("", _one("what"), number=False, wrap=True, card="title"),
+        Column("A", _rate("a"), card="lead"),
+        Column("B", _rate("b"), card="lead"),
+        Column("A − B", _rate("difference", "+"), card="lead"),
     ),
     "parts": (
-        Column("part", _one("part"), number=False),
-        Column("cycles", _one("cycles")),
-        Column("patients", _one("patients")),
-        Column("Sp", _mean("sp")),
-        Column("Se", _mean("se")),
-        Column("Score", _mean("score")),
+        Column("part", _one("part"), number=False, card="title"),
+        Column("cycles", _one("cycles"), expendable=2),
+        Column("patients", _one("patients"), expendable=2),
+        Column("Sp", _mean("sp"), expendable=1),
+        Column("Se", _mean("se"), expendable=1),
+        Column("Score", _mean("score"), card="lead"),
     ),
     "recall": (
-        Column("class", _one("part"), number=False),
-        Column("cycles", _one("cycles")),
-        Column("recall", _mean("recall")),
+        Column("class", _one("part"), number=False, card="title"),
+        Column("cycles", _one("cycles"), expendable=1),
+        Column("recall", _mean("recall"), card="lead"),
     ),
     "published": (
-        Column("#", lambda row: [str(row["rank"] or "")]),
-        Column("system", lambda row: _published(row), number=False, share=2, wrap=True),
-        Column("venue", _one("venue"), number=False, share=1, wrap=True),
-        Column("Sp", _mean("sp")),
-        Column("Se", _mean("se")),
-        Column("Score", _mean("score")),
-        Column("rule", _one("protocol"), number=False, least=124),
+        Column("#", lambda row: [str(row["rank"] or "")], card="title"),
+        Column("system", lambda row: _published(row), number=False, share=2, wrap=True, least=16, card="title"),
+        Column("venue", _one("venue"), number=False, share=1, wrap=True, least=10, expendable=3),
+        Column("Sp", _mean("sp"), expendable=2),
+        Column("Se", _mean("se"), expendable=2),
+        Column("Score", _mean("score"), card="lead"),
+        Column("rule", _one("protocol"), number=False, expendable=4),
+        _STATE,
+        _MARKS,
         Column(
             "doubts and notes",
             lambda row: [*row["doubts"], *filter(None, [row["note"]])],
             number=False,
             share=3,
             wrap=True,
+            least=24,
+            expendable=1,
         ),
     ),
     "failed": (
         Column("run", lambda row: [row["run_ids"][0]], number=False),
-        Column("system", system_lines, number=False, wrap=True),
+        Column("system", system_lines, number=False, wrap=True, least=16, card="title"),
         Column("seed", _one("seeds", seeds)),
-        Column("error", _one("error"), number=False, share=1, wrap=True),
+        Column("error", _one("error"), number=False, share=2, wrap=True, least=16, card="lead"),
     ),
     "runs": (
         Column("run", _one("run_id"), number=False),
-        Column("system", _run_names, number=False, share=1, wrap=True),
+        Column("system", _run_names, number=False, share=1, wrap=True, least=16, card="title"),
         Column("seed", _one("seed")),
         Column("data", lambda row: [_data_words(row["dataset"], row["partial"])], number=False, wrap=True),
-        Column("status", _one("status"), number=False),
-        Column("Score", _one("score", number)),
-        Column("created", lambda row: [row["created"][:10]], number=False),
+        Column("status", _one("status"), number=False, expendable=3),
+        Column("Score", _one("score", number), card="lead"),
+        _STATE,
+        _MARKS,
+        Column("created", lambda row: [row["created"][:10]], number=False, expendable=4),
     ),
 }
 
@@ -221,9 +290,11 @@ def _data_words(dataset: str, partial: str | None) -> str:
     return "simulated" if dataset == "demo" else partial or dataset
 
 
-def _columns(section: Section, width: int | None = None) -> list[Column]:
-    wide = [column for column in COLUMNS[section.kind] if width is None or width >= column.least]
-    return [column for column in wide if column.head != "#" or section.ranked]
+def _columns(section: Section) -> list[Column]:
+    """The columns of a section that say something about its rows."""
+    rows = _shown(section)
+    said = [column for column in COLUMNS[section.kind] if not column.optional or any(map(column.lines, rows))]
+    return [column for column in said if column.head != "#" or section.ranked]
 
 
 def _shown(section: Section, most: int | None = None) -> list[Row]:
@@ -253,7 +324,7 @@ def _caption(table: Table) -> str:
         return "Patient-disjoint: without the patients who were trained on too. Score: 4-class."
     return (
         f"Selection rule: {table.protocol}. Percent; mean ± sample standard deviation over seeds. "
-        "Score = (Sp + Se)/2; 2-class (from 100 columns on): its Score where any abnormal class is a hit; "
+        "Score = (Sp + Se)/2; 2-class: its Score where any abnormal class is a hit; "
         "in brackets: 95 % interval of the mean Score over test patients and seeds; "
         "disjoint: Score without the patients that are trained on too; optimism: Score of best-test minus last. "
         "#: the ranks that the data leave open, for all rows at once with 95 % probability."
@@ -269,16 +340,14 @@ def _terminal(table: Table, width: int | None, colour: bool) -> str:
     screen = console(width, colour)
     if not table.sections:
         return printed(screen, [Text(plain(text)) for text in ("The board is empty.", *table.notes)])
-    parts: list[RenderableType] = [_rich_section(section, screen.width) for section in table.sections]
+    parts: list[RenderableType] = [_rich_section(section) for section in table.sections]
     return printed(screen, [*parts, Text(_caption(table), style="dim"), *[Text(plain(note)) for note in table.notes]])
 
 
-def _rich_section(section: Section, width: int) -> RenderableType:
-    columns = _columns(section, width)
-    gap = "\u00a0" if width >= WIDE else "\n"
+def _rich_section(section: Section) -> RenderableType:
+    columns = _columns(section)
     most = MOST_ROWS.get(section.kind, len(section.rows))
-    shown = _shown(section, most)
-    rows = [[_cells(column, row, gap if column.number else "\n") for column in columns] for row in shown]
+    rows = [[_cells(column, row, "\n") for column in columns] for row in _shown(section, most)]
     title = heading(section)
     if len(section.rows) > most:
         title += f" (first {most} of {len(section.rows)}; all with --format csv or json)"
@@ -306,7 +375,8 @@ def _latex(table: Table) -> str:
     for section in table.sections:
         columns = _columns(section)
         rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
-        parts.append(latex.table(heading(section), columns, [latex.Block("", rows)], [_caption(table), *table.notes]))
+        notes = [_caption(table), *(table.notes if section is table.sections[-1] else ())]
+        parts.append(latex.table(heading(section), columns, [latex.Block("", rows)], notes))
     return "\n".join(parts)
 
 
@@ -316,10 +386,18 @@ def _html(table: Table) -> str:
     tables = []
     for section in table.sections:
         columns = _columns(section)
-        rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
+        rows = [[_html_cell(column, row) for column in columns] for row in _shown(section)]
         tables.append(HtmlTable(heading(section), columns, [latex.Block("", rows)]))
     empty = [] if table.sections else ["The board is empty."]
     return tables_page(f"LungBench: {table.name}", tables, _caption(table), [*empty, *table.notes])
+
+
+def _html_cell(column: Column, row: Row) -> latex.Cell:
+    """Words on one line; of a number its deviation and interval apart."""
+    if not column.number:
+        return latex.Cell(_cells(column, row, "; "))
+    first, *rest = column.lines(row) or [""]
+    return latex.Cell(first, tail=" ".join(rest))
 
 
 def _csv(table: Table) -> str:

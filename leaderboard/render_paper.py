@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from leaderboard import latex
@@ -29,13 +30,10 @@ if TYPE_CHECKING:
 
 NUMBERS = {"Sp": "sp", "Se": "se", "Score": "score"}
 NARROW_UNDER = {"venue": "method", "pretrain": "architecture"}
-"""Columns of the widest table that stand below another one in a narrow terminal."""
+"""Columns of the widest table that stand below another one where the room is short."""
 
 WIDE = 170
-"""Columns of a terminal from which every value has a column of its own, and mean and deviation share a line."""
-
-USUAL = 100
-"""Columns of a terminal from which the paper's own columns are kept whole, but for the first."""
+"""Columns of a terminal from which every value has a column of its own."""
 
 Places = Mapping[tuple[str, str], str]
 """``best`` or ``second`` by row id and name of a printed number."""
@@ -73,10 +71,10 @@ def _marks_own_runs(table: PaperTable) -> bool:
     return len({row["authors_run"] for row in table.rows}) > 1
 
 
-def _left(table: PaperTable, width: int) -> list[Column]:
-    """The paper's own columns; the first one carries †."""
+def _left(table: PaperTable, narrow: bool) -> list[Column]:
+    """The paper's own columns, which say what a row is; the first one carries †."""
     heads = list(table.columns)
-    below = {under: head for head, under in NARROW_UNDER.items() if width < WIDE and {"venue", head} <= set(heads)}
+    below = {under: head for head, under in NARROW_UNDER.items() if narrow and {"venue", head} <= set(heads)}
     dagger = _marks_own_runs(table)
 
     def column(head: str, first: bool) -> Column:
@@ -86,7 +84,7 @@ def _left(table: PaperTable, width: int) -> list[Column]:
             values = [str(_value(row, name)) for name in names]
             return [values[0] + ("†" if first and dagger and row["authors_run"] else ""), *values[1:]]
 
-        return Column(head, lines, number=False, wrap=first or width < USUAL)
+        return Column(head, lines, number=False, wrap=True, share=2 if first else 1, card="title" if first else "rest")
 
     return [column(head, head == heads[0]) for head in heads if head not in below.values()]
 
@@ -112,25 +110,33 @@ def _delta(row: Row) -> list[str]:
     return [number(row["delta"], "+")]
 
 
+def _here_score(row: Row) -> list[str]:
+    """The Score of the runs here with its interval, where there is one."""
+    interval = (row["reproduced"] or {}).get("ci95")
+    return _mean("reproduced", "score")(row) + ([f"({interval[0]:.1f}–{interval[1]:.1f})"] if interval else [])
+
+
 def _seeds(row: Row) -> list[str]:
-    """Seeds, the data where they are not the whole set, the interval where there is one."""
+    """Seeds, and the data where they are not the whole set."""
     reproduced = row["reproduced"]
     if reproduced is None:
         return ["–"]
-    interval = reproduced["ci95"]
-    data = [row["data"]] if row["data"] != FULL else []
-    return [seeds(reproduced["seeds"]), *data, *([f"{interval[0]:.1f}–{interval[1]:.1f}"] if interval else [])]
+    return [seeds(reproduced["seeds"]), *([row["data"]] if row["data"] != FULL else [])]
 
 
-def _columns(table: PaperTable, width: int = WIDE) -> list[Column]:
-    other = f"{table.other}\nScore"
-    beside = [Column(other, _other), Column("Δ", _delta)]
-    if width < WIDE:
+def _columns(table: PaperTable, *, narrow: bool = False) -> list[Column]:
+    """All columns; in the narrow form some of the paper's own stand below others, and the other rule below Δ."""
+    beside = [Column(f"{table.other}\nScore", _other, expendable=1), Column("Δ", _delta)]
+    if narrow:
         beside = [Column(f"Δ,\n{table.other}", lambda row: _delta(row) + _other(row) if row["reproduced"] else ["–"])]
     return [
-        *_left(table, width),
-        *(Column(f"paper\n{head}", _mean("published", name)) for head, name in NUMBERS.items()),
-        *(Column(f"here\n{head}", _mean("reproduced", name)) for head, name in NUMBERS.items()),
+        *_left(table, narrow),
+        Column("paper\nSp", _mean("published", "sp"), expendable=3),
+        Column("paper\nSe", _mean("published", "se"), expendable=3),
+        Column("paper\nScore", _mean("published", "score"), card="lead"),
+        Column("here\nSp", _mean("reproduced", "sp"), expendable=2),
+        Column("here\nSe", _mean("reproduced", "se"), expendable=2),
+        Column("here\nScore", _here_score, card="lead"),
         *beside,
         Column("seeds", _seeds, number=False, wrap=True),
     ]
@@ -170,8 +176,8 @@ def _caption(table: PaperTable) -> str:
     return (
         f"Percent; ± over seeds. paper: as printed, {marks}. here: runs of this board, selection rule "
         f"{table.protocol}; {table.other}: their Score under that rule. Δ: Score here minus printed, for the whole of "
-        "ICBHI alone. With seeds: the data where they are not the whole of ICBHI; 95 % interval of the Score over "
-        "patients. Notes begin with row ids (bench reproduce --only)."
+        "ICBHI alone. In brackets: 95 % interval of the Score over patients. With seeds: the data where they are not "
+        "the whole of ICBHI. Notes begin with row ids (bench reproduce --only)."
     )
 
 
@@ -181,25 +187,24 @@ def _caption(table: PaperTable) -> str:
 def _terminal(table: PaperTable, width: int | None, colour: bool) -> str:
     from rich.text import Text
 
+    from leaderboard.terminal_grid import CARDS_BELOW
+
     screen, places = console(width, colour), _places(table)
-    narrow = screen.width < WIDE
-    columns, sections = _columns(table, screen.width), _sections(table)
+    columns, sections = _columns(table, narrow=CARDS_BELOW <= screen.width < WIDE), _sections(table)
     parts: list[RenderableType] = [Text(plain(_title(table)), style="bold")]
     for title, rows in sections.items():
-        cells = [[_cell(column, row, places, "\n" if narrow else "\u00a0") for column in columns] for row in rows]
+        cells = [[_cell(column, row, places) for column in columns] for row in rows]
         parts.append(grid(title, columns, cells))
     notes = [Text(f"- {plain(note)}") for note in table.notes]
     return printed(screen, [*parts, Text(_caption(table), style="dim"), *notes])
 
 
-def _cell(column: Column, row: Row, places: Places, gap: str) -> Text:
+def _cell(column: Column, row: Row, places: Places) -> Text:
     from rich.text import Text
 
     style = {"best": "bold", "second": "underline", "": ""}[_place(column, row, places)]
     first, *rest = map(plain, column.lines(row))
-    if gap == "\n":
-        rest = [line.replace("± ", "±") for line in rest]
-    return Text.assemble((first, style), *(f"{gap}{line}" for line in rest))
+    return Text.assemble((first, style), *(f"\n{line}" for line in rest))
 
 
 def _joined(column: Column, row: Row) -> str:
@@ -215,22 +220,27 @@ def _markdown(table: PaperTable) -> str:
 
 
 def _latex(table: PaperTable) -> str:
-    columns = _columns(table)
-    notes = [_caption(table), *table.notes]
-    return latex.table(table.title, columns, _blocks(table, columns), notes, _groups(table))
+    for narrow in (False, True):
+        columns = _columns(table, narrow=narrow)
+        blocks, groups = _blocks(table, columns), _groups(table, columns)
+        if latex.fits(columns, blocks, groups):
+            break
+    return latex.table(table.title, columns, blocks, [_caption(table), *table.notes], groups)
 
 
 def _html(table: PaperTable) -> str:
     from leaderboard.html import HtmlTable, tables_page
 
     columns = _columns(table)
-    tables = [HtmlTable("", columns, _blocks(table, columns), _groups(table))]
+    tables = [HtmlTable("", columns, _blocks(table, columns), _groups(table, columns))]
     return tables_page(_title(table), tables, _caption(table), table.notes)
 
 
-def _groups(table: PaperTable) -> list[tuple[str, int]]:
+def _groups(table: PaperTable, columns: Sequence[Column]) -> list[tuple[str, int]]:
     """Headings above the columns, and how many each spans."""
-    return [("", len(table.columns)), ("paper", 3), ("here", 3), (table.other, 1), ("", 2)]
+    heads = {"paper", "here", table.other}
+    titles = [title if (title := column.head.partition("\n")[0]) in heads else "" for column in columns]
+    return [(title, len(list(group))) for title, group in groupby(titles)]
 
 
 def _blocks(table: PaperTable, columns: Sequence[Column]) -> list[latex.Block]:

@@ -235,7 +235,10 @@ def _means(runs: Sequence[BoardRun], rule: str, judged: str) -> Row:
 
 
 def name_differences(rows: Sequence[Row]) -> None:
-    """Say, in rows of one model, method and pretraining, which other fields of their specs tell them apart."""
+    """Say which fields of their specs tell apart rows of one name, model and method.
+
+    That is the pretraining, where it is not the same in all of them, and what else differs in rows that share it.
+    """
     groups: dict[tuple[str | None, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["name"], row["model"], row["method"], row["pretrain"]), []).append(row)
@@ -245,6 +248,17 @@ def name_differences(rows: Sequence[Row]) -> None:
         telling = _telling(specs)
         for row, spec in zip(group, specs, strict=True):
             row["differs"] = {name: spec.get(name) for name in telling}
+    _name_pretraining(rows)
+
+
+def _name_pretraining(rows: Sequence[Row]) -> None:
+    """Name the pretraining among what differs, in rows of one name, model and method that do not share it."""
+    starts: dict[tuple[str | None, ...], set[str]] = {}
+    for row in rows:
+        starts.setdefault((row["name"], row["model"], row["method"]), set()).add(row["pretrain"])
+    for row in rows:
+        if len(starts[row["name"], row["model"], row["method"]]) > 1:
+            row["differs"] = {"pretrain": row["pretrain"], **row["differs"]}
 
 
 def _telling(specs: Sequence[Mapping[str, Any]]) -> list[str]:
