@@ -37,7 +37,8 @@ def read_json(path: Path, what: str, hint: str) -> Any:
     try:
         return parse_document(read_bytes(path, DOCUMENT_LIMIT), what)
     except ResultError as error:
-        raise SpecError(error.message[0].upper() + error.message[1:], hint) from None
+        said = error.message.replace(f"Cannot read {path}:", f"Cannot read {what}:")
+        raise SpecError(said[0].upper() + said[1:], hint) from None
 
 
 def check_texts(value: Any, name: str) -> None:

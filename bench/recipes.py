@@ -270,10 +270,12 @@ def _merge(
 
 
 def _suits(frontend: FrontEndCard, name: str, value: Any) -> bool:
+    """Whether a front-end has an option, and takes the value that a recipe for another one gives it."""
     if name not in option_names(frontend):
         return False
     options: Any = frontend.options
-    return value in options.__dataclass_fields__[name].metadata.get("choices", (value,))
+    choices = options.__dataclass_fields__[name].metadata.get("choices")
+    return choices is None or value in choices
 
 
 def option_names(card: Any) -> set[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -23,7 +24,7 @@ from typing import Any
 from leaderboard.bundle_reading import FORMAT, MANIFEST, VERSION, Bundle, Entry, cycles_name, open_bundle
 from leaderboard.documents import check_regular
 from leaderboard.errors import ResultError, StoreError
-from leaderboard.files import advice, exclusive_lock, home_expanded, output_path, sync_folder, sync_tree
+from leaderboard.files import advice, exclusive_lock, home_expanded, output_path, sweep, sync_folder, sync_tree
 from leaderboard.predictions import cycles_text, predictions_text
 from leaderboard.rebuilding import RUNS_FOLDER, SUBMISSIONS_FOLDER
 from leaderboard.results import RESULT_FILE, RunResult, kind_of, read_result
@@ -95,6 +96,7 @@ def export_bundle(store: Store, path: Path, runs: Sequence[str] = (), *, written
         raise StoreError(f"The board {store} holds no run to export.", "Name another board with --home.")
     if home_expanded(path).is_file() and not _is_bundle(home_expanded(path)):
         raise StoreError(f"{path} is there already and is no bundle.", "Name a new file.")
+    sweep(Path(os.path.realpath(home_expanded(path))).parent)
     with output_path(path) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             sets = _write_members(archive, (store.result(run_id) for run_id in ids), written_by)

@@ -6,6 +6,8 @@ The CLI prints both and exits with the class's ``exit_code``; only ``--debug`` s
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Iterator
 from typing import Self
 
 from leaderboard.text import plain
@@ -33,9 +35,30 @@ class BenchError(Exception):
     def detached(self) -> Self:
         """The same error for those who keep it: its words on one line, and neither traceback, cause nor context.
 
-        A traceback holds the frames that the error passed through, and so whatever they hold: a model, a batch.
+        A traceback holds the frames that the error passed through, and so whatever they hold: a model, a batch. This
+        one lets go of them too.
         """
+        forget(self)
         return type(self)(plain(" ".join(self.message.split())), self.hint)
+
+
+def chain_of(error: BaseException) -> Iterator[BaseException]:
+    """An error, what caused it, and what it came in the middle of, each once."""
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        part = left.pop()
+        if part is not None and id(part) not in seen:
+            seen.add(id(part))
+            left += [part.__cause__, part.__context__]
+            yield part
+
+
+def forget(error: BaseException) -> None:
+    """Let go of what an error holds: the variables of the code that it came through, and with them a model's memory."""
+    for part in list(chain_of(error)):
+        traceback.clear_frames(part.__traceback__)
+        part.__traceback__ = part.__cause__ = part.__context__ = None
 
 
 class StoreError(BenchError):

@@ -96,9 +96,9 @@ def _report(folder: Path, rank: int, error: BenchError) -> None:
     document = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
     try:
         write_json(error_file(folder, rank), {**document, "exit_code": error.exit_code})
-    except StoreError as unwritten:
+    except StoreError:
         # The disk is full: the common stderr is what is left to say it on.
-        sys.stderr.write(f"{error.message} {unwritten.message}\n")
+        print_traceback(error)
 
 
 def read_error(path: Path) -> BenchError:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import errno
 import re
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.errors import BenchError, LostProcessError, RunError, SpecError, StoreError, WeightsError
+from leaderboard.errors import chain_of
 from leaderboard.text import plain
 
 OWN_FAULTS = (RunError, SpecError, WeightsError, MemoryError)
@@ -38,21 +38,9 @@ _POISON = re.compile(
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and those that led to it, each once."""
-    seen: dict[int, BaseException] = {}
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        found = waiting.pop()
-        if found is not None and id(found) not in seen:
-            seen[id(found)] = found
-            waiting += [found.__cause__, found.__context__]
-            yield found
-
-
 def is_lost(error: BaseException) -> bool:
     """Whether an attempt was lost with its process, so that the trial may go on in another one."""
-    if isinstance(error, LostProcessError) or any(_POISON.search(str(part)) for part in _chain(error)):
+    if isinstance(error, LostProcessError) or any(_POISON.search(str(part)) for part in chain_of(error)):
         return True
     return isinstance(error, Exception) and not isinstance(error, BenchError | MemoryError) and not _is_disk(error)
 
@@ -86,13 +74,6 @@ def cause_of(error: BaseException) -> str:
         text = f"{type(error).__name__}: {first}" if first else type(error).__name__
     line = plain(text[: CAUSE_LENGTH + 1])
     return line if len(line) <= CAUSE_LENGTH else line[: CAUSE_LENGTH - 1] + "…"
-
-
-def forget(error: BaseException) -> None:
-    """Let go of what an error holds: the variables of the code that it came through, and with them a model's memory."""
-    for part in list(_chain(error)):
-        traceback.clear_frames(part.__traceback__)
-        part.__traceback__ = part.__cause__ = part.__context__ = None
 
 
 @dataclass(frozen=True)

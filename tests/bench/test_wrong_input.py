@@ -117,7 +117,7 @@ USAGE = [
     (["--seeds", "one"], "--seeds is 'one', but must look like 1-5 or 1,3,7."),
     (["--seed", "1", "--seeds", "1-2"], "Give --seed or --seeds, not both."),
     (["--seed", "-4"], "seed is -4, but must be at least 0."),
-    (["--processes", "0"], "--processes is 0, but must be at least 1."),
+    (["--processes", "0"], "processes is 0, but must be at least 1."),
     (["--processes", "3"], "The global batch of 8 does not divide among 3 processes."),
     (["--format", "yaml"], "Unknown format 'yaml': use table or json."),
     (["--pretrain", "imagnet"], "imagnet"),
@@ -434,7 +434,7 @@ def test_weights_that_are_gone_are_missed_by_a_dry_run(place, made, capsys, tmp_
     made["identity"].update(pretrain="file", weights_sha256="f" * 64)
     made["execution"]["weights"] = str(tmp_path / "weights.pth")
     (tmp_path / "spec.json").write_text(json.dumps(made))
-    assert "no file of weights" in refused(capsys, 2, "run", "--spec", tmp_path / "spec.json", "--dry-run")
+    assert "Cannot read the weights" in refused(capsys, 2, "run", "--spec", tmp_path / "spec.json", "--dry-run")
 
 
 @pytest.mark.parametrize(

@@ -486,10 +486,12 @@ def test_a_bundle_that_is_no_file_is_named(tmp_path, how):
     os.mkfifo(path) if how == "pipe" else path.symlink_to("/dev/zero")
     with pytest.raises(StoreError, match="a pipe or a device"):
         merge(path, tmp_path / "here")
-    home = tmp_path / "there"
-    Store.open(home).import_run(write_run(home))
-    with pytest.raises(StoreError, match="is there already and is no bundle"):
-        export_bundle(Store.open(home), path)
+
+
+def test_a_bundle_is_not_exported_onto_a_device(there, tmp_path):
+    (tmp_path / "b.zip").symlink_to("/dev/zero")
+    with pytest.raises(StoreError, match="is a device, and nothing is written to it"):
+        export_bundle(Store.open(there), tmp_path / "b.zip")
 
 
 def test_a_link_to_a_bundle_stays_a_link(there, bundle, tmp_path):

@@ -113,6 +113,7 @@ def test_the_recipe_of_moummad_and_farrugia(id_, pretrain, lr):
     assert METHODS.card(id_).recipe("paper", pretrain) == {
         "lr": lr,
         "batch": 128,
+        "drop_last": False,
         "epochs": 400,
         "weight_decay": 1e-4,
         "step_average": 0.0,

@@ -17,6 +17,7 @@ from bench.search.claims import AttemptLostError
 from bench.search.failures import Breaker
 from bench.search.finals import is_over
 from bench.search.study import counted
+from leaderboard.errors import forget
 
 ELSEWHERE = {"machine": "another machine", "pid": 1, "started": 0.0, "beat": 0.0}
 COMPLETE, FAIL = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
@@ -403,5 +404,5 @@ def test_an_error_that_is_forgotten_holds_nothing_that_it_came_through():
     except RunError as error:
         caught = error
     assert held[0]() is not None
-    failures.forget(caught)
+    forget(caught)
     assert held[0]() is None

@@ -84,7 +84,7 @@ def test_devices_and_folders_that_are_none_are_refused(bench, words, tmp_path):
     assert "is no regular file" in bench(*words, "--storage", "/dev/null", code=4).err
     (tmp_path / "file").write_text("x")
     assert "Cannot read" in " ".join(bench(*words, "--storage", tmp_path / "file" / "s", code=4).err.split())
-    assert "there is no such user" in bench(*words, "--storage", "~nobody-of-that-name/s", code=4).err
+    assert "is not known on this machine" in bench(*words, "--storage", "~nobody-of-that-name/s", code=2).err
 
 
 def test_an_sqlite_database_is_named_as_one(bench, words, tmp_path):
