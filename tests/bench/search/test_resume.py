@@ -100,7 +100,8 @@ def test_every_option_of_the_command_is_known_to_these_tests():
 def test_resume_goes_on_with_whatever_any_option_said(bench, place, heard, tmp_path):
     given = {**GIVEN, "settings": "batch=4"}
     bench("search", *words_of({**given, **place}))
-    bench("search", "resume", "mine", "--home", place["home"])
+    # Code that a study names runs only where it is asked for again.
+    bench("search", "resume", "mine", "--home", place["home"], "--plugin", place["plugin"])
     began, resumed = heard
     assert resumed == began
     request, execution = began["request"], began["execution"]
