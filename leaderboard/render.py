@@ -167,7 +167,8 @@ def _disjoint(row: Row) -> list[str]:
     return [number(None if row["patient_disjoint"] is None else row["patient_disjoint"]["score"])]
 
 
-def _marks(row: Row) -> list[str]:
+def mark_lines(row: Row) -> list[str]:
+    """The marks of a row, one a line; none where it has none."""
     return [_mark_words(mark) for mark in row.get("marks") or ()]
 
 
@@ -198,7 +199,7 @@ def _date(row: Row) -> list[str]:
     return [str(row["created"])[:10]] if row.get("created") else []
 
 
-_MARKS = Column("marks", _marks, number=False, wrap=True, optional=True)
+_MARKS = Column("marks", mark_lines, number=False, wrap=True, optional=True)
 _STATE = Column("state", _state, number=False, expendable=1, optional=True)
 _DATE = Column("date", _date, number=False, expendable=9, optional=True)
 
