@@ -90,6 +90,7 @@ class _Size:
 _SIZES = (
     _Size("\\fontsize{8}{9.5}\\selectfont", 8.5, 9.5, 2.5, 0.5),
     _Size("\\fontsize{7}{8}\\selectfont", 7.97, 8.0, 2.0, 0.5),
+    _Size("\\fontsize{7}{8}\\selectfont", 7.97, 8.0, 1.3, 0.3),
     _Size("\\fontsize{7}{8}\\selectfont", 7.97, 8.0, 1.3, 0.3, breaks=True),
 )
 """Sizes of print that are tried in this order; the last one is as narrow as can be read."""
