@@ -276,7 +276,7 @@ def _wishes(layout: _Layout) -> tuple[list[float], list[float]]:
         wish = max(width(head), *(cell.width for cell in cells))
         widest = widest_part if column.wrap or layout.size.breaks else widest_word
         part = max(widest_part(head), *(cell.widest(widest) for cell in cells))
-        need = max(part, min(wish, layout.size.letter * column.least)) if column.wrap or column.number else wish
+        need = max(part, min(wish, layout.size.letter * column.comfort)) if column.wrap or column.number else wish
         whole.append(wish * layout.size.em)
         least.append(need * layout.size.em)
     return whole, least

@@ -138,7 +138,7 @@ class Grid:
             return whole
         texts = [self._head(place), *(row[place].plain for row in cells)]
         word = max(cell_len(word) for text in texts for word in re.split(r"\s", text))
-        return min(max(word, min(whole, column.least), 1), most)
+        return min(max(word, min(whole, column.comfort), 1), most)
 
     def _table(self, layout: _Layout) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_header=self.heads)

@@ -69,7 +69,7 @@ def test_all_that_a_row_may_say_fits_or_is_left_out_with_a_note(tables, tmp_path
     section = next(s for s in tables["leaderboard"].sections if s.ranked)
     told = {
         "state": "recomputed",
-        "marks": ["labels-as-predictions", {"mark": "beyond-print", "verdict": "rejected"}],
+        "marks": ["labels-as-predictions", {"mark": "beyond-print", "review": {"verdict": "rejected"}}],
         "created": "2026-03-04T05:06:07+00:00",
         "inputs": {"metadata": True, "ensemble": 5, "thresholds": "undeclared"},
         "score_std": 10.25,

@@ -135,7 +135,7 @@ def test_what_a_row_may_say_besides_is_shown_where_a_row_says_it(tables):
     assert not any(word in render(bare, "table", width=200) for word in ("state", "marks", "inputs  ", "date"))
     told = {
         "state": "recomputed",
-        "marks": ["copy", {"mark": "ties", "verdict": "rejected"}],
+        "marks": ["copy", {"mark": "ties", "review": {"verdict": "rejected"}}],
         "created": "2026-03-04T05:06:07+00:00",
         "inputs": {"metadata": True, "ensemble": 5, "tta": False, "thresholds": "undeclared"},
     }
