@@ -30,7 +30,7 @@ class Column:
         number: Whether it is set to the right.
         share: Its share of the room that is left; 1 where it has none.
         wrap: Whether its words may be wrapped.
-        least: Columns that wrapped words are given at least, as far as they have as many.
+        comfort: Columns that wrapped words are given at least, as far as they have as many.
         expendable: Where the room is short, columns are left out, the highest number first; 0 stays.
         optional: Whether it is left out where no row has a value.
         card: Where it stands in a card: in its title, on a line of its own below that, or among the rest.
@@ -41,7 +41,7 @@ class Column:
     number: bool = True
     share: int | None = None
     wrap: bool = False
-    least: int = 0
+    comfort: int = 0
     expendable: int = 0
     optional: bool = False
     card: Literal["title", "lead", "rest"] = "rest"

@@ -67,7 +67,7 @@ class _Size:
     """A size of print, in points.
 
     Attributes:
-        command: LaTeX's name of it.
+        command: What sets it, in points too: LaTeX's names of sizes stand for larger ones in documents of larger type.
         em: An em, which widths are told in.
         line: The height of a line.
         gap: What is kept on either side of a column.
@@ -88,9 +88,10 @@ class _Size:
 
 
 _SIZES = (
-    _Size("\\footnotesize", 8.5, 9.5, 2.5, 0.5),
-    _Size("\\scriptsize", 7.97, 8.0, 2.0, 0.5),
-    _Size("\\scriptsize", 7.97, 8.0, 1.3, 0.3, breaks=True),
+    _Size("\\fontsize{8}{9.5}\\selectfont", 8.5, 9.5, 2.5, 0.5),
+    _Size("\\fontsize{7}{8}\\selectfont", 7.97, 8.0, 2.0, 0.5),
+    _Size("\\fontsize{7}{8}\\selectfont", 7.97, 8.0, 1.3, 0.3),
+    _Size("\\fontsize{7}{8}\\selectfont", 7.97, 8.0, 1.3, 0.3, breaks=True),
 )
 """Sizes of print that are tried in this order; the last one is as narrow as can be read."""
 
@@ -275,7 +276,7 @@ def _wishes(layout: _Layout) -> tuple[list[float], list[float]]:
         wish = max(width(head), *(cell.width for cell in cells))
         widest = widest_part if column.wrap or layout.size.breaks else widest_word
         part = max(widest_part(head), *(cell.widest(widest) for cell in cells))
-        need = max(part, min(wish, layout.size.letter * column.least)) if column.wrap or column.number else wish
+        need = max(part, min(wish, layout.size.letter * column.comfort)) if column.wrap or column.number else wish
         whole.append(wish * layout.size.em)
         least.append(need * layout.size.em)
     return whole, least

@@ -167,7 +167,8 @@ def _disjoint(row: Row) -> list[str]:
     return [number(None if row["patient_disjoint"] is None else row["patient_disjoint"]["score"])]
 
 
-def _marks(row: Row) -> list[str]:
+def mark_lines(row: Row) -> list[str]:
+    """The marks of a row, one a line; none where it has none."""
     return [_mark_words(mark) for mark in row.get("marks") or ()]
 
 
@@ -175,7 +176,8 @@ def _mark_words(mark: str | Mapping[str, Any]) -> str:
     """A mark's word, and what a review said of it."""
     if isinstance(mark, str):
         return mark
-    return f"{mark['mark']} ({mark['verdict']})" if mark.get("verdict") else str(mark["mark"])
+    review = mark.get("review")
+    return f"{mark['mark']} ({review['verdict']})" if review else str(mark["mark"])
 
 
 def _inputs(row: Row) -> list[str]:
@@ -198,14 +200,14 @@ def _date(row: Row) -> list[str]:
     return [str(row["created"])[:10]] if row.get("created") else []
 
 
-_MARKS = Column("marks", _marks, number=False, wrap=True, optional=True)
+_MARKS = Column("marks", mark_lines, number=False, wrap=True, optional=True)
 _STATE = Column("state", _state, number=False, expendable=1, optional=True)
 _DATE = Column("date", _date, number=False, expendable=9, optional=True)
 
 COLUMNS: Mapping[str, Sequence[Column]] = {
     "systems": (
         Column("#", lambda row: [ranks(row)], card="title"),
-        Column("system", system_lines, number=False, share=2, wrap=True, least=16, card="title"),
+        Column("system", system_lines, number=False, share=2, wrap=True, comfort=16, card="title"),
         Column("seeds", _one("seeds", seeds), expendable=2),
         Column("Sp", _mean("sp"), expendable=3),
         Column("Se", _mean("se"), expendable=3),
@@ -247,8 +249,8 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     ),
     "published": (
         Column("#", lambda row: [str(row["rank"] or "")], card="title"),
-        Column("system", lambda row: _published(row), number=False, share=2, wrap=True, least=16, card="title"),
-        Column("venue", _one("venue"), number=False, share=1, wrap=True, least=10, expendable=3),
+        Column("system", lambda row: _published(row), number=False, share=2, wrap=True, comfort=16, card="title"),
+        Column("venue", _one("venue"), number=False, share=1, wrap=True, comfort=10, expendable=3),
         Column("Sp", _mean("sp"), expendable=2),
         Column("Se", _mean("se"), expendable=2),
         Column("Score", _mean("score"), card="lead"),
@@ -261,19 +263,19 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
             number=False,
             share=3,
             wrap=True,
-            least=24,
+            comfort=24,
             expendable=1,
         ),
     ),
     "failed": (
         Column("run", lambda row: [row["run_ids"][0]], number=False),
-        Column("system", system_lines, number=False, wrap=True, least=16, card="title"),
+        Column("system", system_lines, number=False, wrap=True, comfort=16, card="title"),
         Column("seed", _one("seeds", seeds)),
-        Column("error", _one("error"), number=False, share=2, wrap=True, least=16, card="lead"),
+        Column("error", _one("error"), number=False, share=2, wrap=True, comfort=16, card="lead"),
     ),
     "runs": (
         Column("run", _one("run_id"), number=False),
-        Column("system", _run_names, number=False, share=1, wrap=True, least=16, card="title"),
+        Column("system", _run_names, number=False, share=1, wrap=True, comfort=16, card="title"),
         Column("seed", _one("seed")),
         Column("data", lambda row: [_data_words(row["dataset"], row["partial"])], number=False, wrap=True),
         Column("status", _one("status"), number=False, expendable=3),

@@ -20,7 +20,7 @@ from leaderboard.forms import (
     seeds,
 )
 from leaderboard.paper_tables import FULL, PaperTable, Row
-from leaderboard.render import check_format
+from leaderboard.render import check_format, mark_lines
 from leaderboard.tables import flat
 from leaderboard.text import plain
 
@@ -117,11 +117,12 @@ def _here_score(row: Row) -> list[str]:
 
 
 def _seeds(row: Row) -> list[str]:
-    """Seeds, and the data where they are not the whole set."""
+    """Seeds, the data where they are not the whole set, and marks where there are any."""
     reproduced = row["reproduced"]
     if reproduced is None:
         return ["–"]
-    return [seeds(reproduced["seeds"]), *([row["data"]] if row["data"] != FULL else [])]
+    marks = [f"marked: {mark}" for mark in mark_lines(reproduced)]
+    return [seeds(reproduced["seeds"]), *([row["data"]] if row["data"] != FULL else []), *marks]
 
 
 def _columns(table: PaperTable, *, narrow: bool = False) -> list[Column]:

@@ -47,8 +47,9 @@ class Grid:
     """A table under a title.
 
     What is shown depends on the width that it is printed at. Where all cells fit without wrapping, they do. Below
-    :data:`CARDS_BELOW` columns each row is a card otherwise. Above, words are wrapped, never broken, and columns are
-    left out in the order that they declare until the others fit; what was left out is said below.
+    :data:`CARDS_BELOW` columns each row is a card otherwise. Above, words are wrapped, and columns are left out in the
+    order that they declare until the others fit; what was left out is said below. A word is broken only where it is
+    longer than a third of the line, or where nothing else is left.
 
     Args:
         title: What stands above; nothing where it is empty.
@@ -95,10 +96,10 @@ class Grid:
             return None
         tries = [(every, flat)] if width >= WIDE else []
         for kept, cells in [*tries, *((kept, self.cells) for kept in kept_sets(self.columns))]:
-            least = [self._least(place, cells, width // 2) for place in kept]
+            least = [self._least(place, cells, width // 3) for place in kept]
             if found := self._dealt(kept, cells, least, width):
                 return found
-        # A word of half a line's length is broken before a whole table is taken apart.
+        # Words are broken before a whole table is taken apart.
         kept = list(kept_sets(self.columns))[-1]
         return self._dealt(kept, self.cells, [self._least(place, self.cells, BROKEN) for place in kept], width)
 
@@ -137,7 +138,7 @@ class Grid:
             return whole
         texts = [self._head(place), *(row[place].plain for row in cells)]
         word = max(cell_len(word) for text in texts for word in re.split(r"\s", text))
-        return min(max(word, min(whole, column.least), 1), most)
+        return min(max(word, min(whole, column.comfort), 1), most)
 
     def _table(self, layout: _Layout) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_header=self.heads)

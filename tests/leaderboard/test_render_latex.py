@@ -15,7 +15,7 @@ from leaderboard.forms import Column
 from leaderboard.latex_text import breakable, escaped, widest_part, widest_word, width
 from leaderboard.tables import Section, Table
 
-DOCUMENT = "\\documentclass[a4paper]{article}\n\\usepackage{booktabs}\n\\begin{document}\n%s\\end{document}\n"
+DOCUMENT = "\\documentclass[%s]{article}\n\\usepackage{booktabs}\n\\begin{document}\n%s\\end{document}\n"
 LARGEST_OVERFULL = 1.0
 """Points that no eye sees."""
 
@@ -30,19 +30,19 @@ def tables(store):
     return report_tables(store)
 
 
-def compiled(text, folder):
+def compiled(text, folder, options="a4paper"):
     """The log of a document that holds a table; skips where there is no pdflatex."""
     compiler = shutil.which("pdflatex")
     if compiler is None:
         pytest.skip("needs pdflatex")
-    (folder / "table.tex").write_text(DOCUMENT % text, encoding="utf-8")
+    (folder / "table.tex").write_text(DOCUMENT % (options, text), encoding="utf-8")
     words = [compiler, "-interaction=nonstopmode", "table.tex"]
     subprocess.run(words, cwd=folder, capture_output=True, check=False, timeout=120)
     return (folder / "table.log").read_text(encoding="utf-8", errors="replace")
 
 
-def assert_fits(text, folder):
-    log = compiled(text, folder)
+def assert_fits(text, folder, options="a4paper"):
+    log = compiled(text, folder, options)
     assert re.findall(r"^!.*", log, re.MULTILINE) == []
     assert [one for one in re.findall(r"Overfull \\[hv]box \(([\d.]+)pt", log) if float(one) > LARGEST_OVERFULL] == []
     assert "Float too large" not in log
@@ -54,6 +54,12 @@ def test_a_table_compiles_without_errors_and_overfull_boxes(tables, name, tmp_pa
     assert_fits(written(tables[name], "latex"), tmp_path)
 
 
+@pytest.mark.parametrize("options", ["a4paper,11pt", "a4paper,12pt", "a4paper,twocolumn", "letterpaper"])
+@pytest.mark.parametrize("name", ["leaderboard", "table3"])
+def test_a_table_fits_documents_of_other_type_and_columns(tables, name, options, tmp_path):
+    assert_fits(written(tables[name], "latex"), tmp_path, options)
+
+
 def test_the_papers_widest_table_fits_under_the_other_rules_as_well(store, tmp_path):
     for rule in ("last", "best-val"):
         assert_fits(written(report_tables(store, rule)["table3"], "latex"), tmp_path)
@@ -63,7 +69,7 @@ def test_all_that_a_row_may_say_fits_or_is_left_out_with_a_note(tables, tmp_path
     section = next(s for s in tables["leaderboard"].sections if s.ranked)
     told = {
         "state": "recomputed",
-        "marks": ["labels-as-predictions", {"mark": "beyond-print", "verdict": "rejected"}],
+        "marks": ["labels-as-predictions", {"mark": "beyond-print", "review": {"verdict": "rejected"}}],
         "created": "2026-03-04T05:06:07+00:00",
         "inputs": {"metadata": True, "ensemble": 5, "thresholds": "undeclared"},
         "score_std": 10.25,

@@ -11,7 +11,7 @@ from report_tables import LONG, NAMES, ODD, PART, long_board, report_tables, wri
 
 from leaderboard.forms import Column, console, grid, printed
 from leaderboard.paper_tables import PaperTable
-from leaderboard.render import render, system_lines
+from leaderboard.render import render, run_table, system_lines
 from leaderboard.tables import Section, Table
 from leaderboard.text import plain
 from leaderboard.widths import allotted, kept_sets
@@ -135,7 +135,7 @@ def test_what_a_row_may_say_besides_is_shown_where_a_row_says_it(tables):
     assert not any(word in render(bare, "table", width=200) for word in ("state", "marks", "inputs  ", "date"))
     told = {
         "state": "recomputed",
-        "marks": ["copy", {"mark": "ties", "verdict": "rejected"}],
+        "marks": ["copy", {"mark": "ties", "review": {"verdict": "rejected"}}],
         "created": "2026-03-04T05:06:07+00:00",
         "inputs": {"metadata": True, "ensemble": 5, "tta": False, "thresholds": "undeclared"},
     }
@@ -153,6 +153,30 @@ def test_what_a_row_may_say_besides_is_shown_where_a_row_says_it(tables):
         shown = render(Table("leaderboard", "last", [dataclasses.replace(section, rows=[row])]), "table", width=220)
         assert ("inputs" in shown) == (text is not None)
         assert text is None or text in shown
+
+
+def test_a_marked_run_is_marked_in_the_papers_tables_too(tables):
+    rows = [
+        {**row, "reproduced": row["reproduced"] and {**row["reproduced"], "marks": ["ties"]}}
+        for row in tables["table3"].rows
+    ]
+    table = dataclasses.replace(tables["table3"], rows=rows)
+    shown = sum(row["reproduced"] is not None for row in rows)
+    for form in ("markdown", "latex", "html"):
+        assert written(table, form).count("marked: ties") == shown
+    for width in WIDTHS:
+        assert " ".join(written(table, "table", width=width).split()).count("ties") == shown
+
+
+def test_a_single_run_keeps_to_the_width_and_shows_all_its_numbers(tmp_path):
+    store = long_board(tmp_path, most=1)
+    run = next(run for run in store.runs() if run.spec["model"] == LONG)
+    for width in (20, 40, 60, 80, 140):
+        text = run_table(store.run(run.run_id), width=width)
+        assert max(map(len, text.splitlines())) <= width
+        for judged in ("4class", "2class"):
+            metrics = run.metrics["last"][judged]
+            assert all(f"{metrics[name]:.2f}" in text for name in ("sp", "se", "score"))
 
 
 def test_a_date_goes_before_any_number(tables):
