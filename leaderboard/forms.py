@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from leaderboard.links import pieces
 from leaderboard.text import decimal_number, plain
 
 if TYPE_CHECKING:
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+PAGES_ONLY = 1_000_000
+"""The least width of a column that terminals leave out: it holds addresses, which the JSON and CSV forms have too."""
+
 
 @dataclass(frozen=True)
 class Column:
     """A column of a section: its head, the lines of a cell, and whether it is a number, takes spare room, may wrap.
 
-    In terminals of fewer columns than ``least`` it is left out.
+    In terminals of fewer columns than ``least`` it is left out. What a ``linked`` one cites is a link where the form
+    has links (:mod:`leaderboard.links`).
     """
 
     head: str
@@ -33,6 +38,7 @@ class Column:
     share: int | None = None
     wrap: bool = False
     least: int = 0
+    linked: bool = False
 
 
 def number(value: float | None, sign: str = "") -> str:
@@ -113,11 +119,18 @@ def escaped(text: str) -> str:
     return plain(text).translate(_MARKDOWN)
 
 
+def _markdown_cell(column: Column, text: str) -> str:
+    return "".join(
+        escaped(piece.text) if piece.address is None else f"[{escaped(piece.text)}](<{piece.address}>)"
+        for piece in pieces(text, linked=column.linked)
+    )
+
+
 def markdown_grid(title: str, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> list[str]:
     """The lines of a Markdown table under a title, and an empty one."""
     lines = [f"## {escaped(title)}", "", _bar(escaped(_one_line(column.head)) for column in columns)]
     lines.append(_bar("---:" if column.number else "---" for column in columns))
-    return [*lines, *(_bar(map(escaped, row)) for row in rows), ""]
+    return [*lines, *(_bar(map(_markdown_cell, columns, row)) for row in rows), ""]
 
 
 def _one_line(head: str) -> str:

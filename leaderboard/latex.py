@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from leaderboard.forms import Column
+from leaderboard.links import Piece, pieces
 from leaderboard.text import plain
 
 PACKAGES = "% \\usepackage{booktabs}"
+LINKS = "\\providecommand{\\href}[2]{#2}% links with \\usepackage{hyperref}"
 
 _ESCAPES = {
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
@@ -34,14 +36,23 @@ _EMPHASIS = {"best": "\\textbf", "second": "\\underline"}
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: its text, how it stands among its column (``best``, ``second`` or neither), and text that follows it."""
+    """A cell: its text, how it stands among its column (``best``, ``second`` or neither), and text that follows it.
+
+    What the text of a ``linked`` one cites is a link.
+    """
 
     text: str
     place: str = ""
     tail: str = ""
+    linked: bool = False
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """The text in pieces, with and without a link."""
+        return pieces(self.text, linked=self.linked)
 
     def __str__(self) -> str:
-        body = escaped(self.text)
+        body = "".join(map(_piece, self.pieces))
         if self.place:
             body = f"{_EMPHASIS[self.place]}{{{body}}}"
         return f"{body} {escaped(self.tail)}" if self.tail else body
@@ -61,6 +72,13 @@ def escaped(text: str) -> str:
     return re.sub("-(?=-)", "-{}", found)  # two hyphens would become a dash
 
 
+def _piece(piece: Piece) -> str:
+    if piece.address is None:
+        return escaped(piece.text)
+    address = re.sub(r"([%#&_~])", r"\\\1", piece.address)
+    return f"\\href{{{address}}}{{{escaped(piece.text)}}}"
+
+
 def table(
     caption: str,
     columns: Sequence[Column],
@@ -78,8 +96,10 @@ def table(
         groups: Headings above the columns with the number of columns that each spans, all columns in order; a
             heading may be empty, and replaces what stands before a line break in the columns' own.
     """
+    linked = any(cell.linked for block in blocks for row in block.rows for cell in row)
     lines = [
         PACKAGES,
+        *[LINKS] * linked,
         "\\begin{table*}",
         "\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}",
         f"\\caption{{{escaped(caption)}}}",

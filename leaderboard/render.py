@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from leaderboard import latex
 from leaderboard.errors import ResultError
 from leaderboard.forms import (
+    PAGES_ONLY,
     Column,
     console,
     csv_text,
@@ -89,6 +90,11 @@ def _published(row: Row) -> list[str]:
     name = row["system"] + (" (re-run by others)" if row["kind"] == "reproduction" else "")
     start = "" if row["pretrain"] == "-" else f" from {row['pretrain']}"
     return [name, f"{row['architecture']}{start}"]
+
+
+def _sources(row: Row) -> list[str]:
+    """Where a published system and its code are found, each place once."""
+    return list(dict.fromkeys(filter(None, [row["source"], row["code"]])))
 
 
 def heading(section: Section) -> str:
@@ -185,18 +191,21 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     "published": (
         Column("#", lambda row: [str(row["rank"] or "")]),
         Column("system", lambda row: _published(row), number=False, share=2, wrap=True),
-        Column("venue", _one("venue"), number=False, share=1, wrap=True),
+        Column("venue", _one("venue"), number=False, share=1, wrap=True, linked=True),
         Column("Sp", _mean("sp")),
         Column("Se", _mean("se")),
         Column("Score", _mean("score")),
         Column("rule", _one("protocol"), number=False, least=124),
+        Column("state", _one("state"), number=False, least=140),
         Column(
             "doubts and notes",
             lambda row: [*row["doubts"], *filter(None, [row["note"]])],
             number=False,
             share=3,
             wrap=True,
+            linked=True,
         ),
+        Column("source and code", _sources, number=False, least=PAGES_ONLY, linked=True),
     ),
     "failed": (
         Column("run", lambda row: [row["run_ids"][0]], number=False),
@@ -239,7 +248,8 @@ def _caption(table: Table) -> str:
     if table.name == "published":
         return (
             "As printed; percent; mean ± standard deviation over runs where given. Ranks: on the official split, seen "
-            "in code, one rule of choosing the epoch. best-test: the epoch was chosen on the test part."
+            "in code, one rule of choosing the epoch. best-test: the epoch was chosen on the test part. Every row is "
+            "claimed: printed by others, and nothing of it was computed here."
         )
     if table.name == "runs":
         return "Score: 4-class, last epoch, percent."
@@ -293,6 +303,13 @@ def _lines(section: Section, columns: Sequence[Column]) -> list[list[str]]:
     return [[_cells(column, row, " " if column.number else "; ") for column in columns] for row in _shown(section)]
 
 
+def _cells_of(section: Section, columns: Sequence[Column]) -> list[list[latex.Cell]]:
+    return [
+        [latex.Cell(text, linked=column.linked) for column, text in zip(columns, cells, strict=True)]
+        for cells in _lines(section, columns)
+    ]
+
+
 def _markdown(table: Table) -> str:
     lines: list[str] = [] if table.sections else ["The board is empty.", ""]
     for section in table.sections:
@@ -305,7 +322,7 @@ def _latex(table: Table) -> str:
     parts = [] if table.sections else ["% The board is empty.\n"]
     for section in table.sections:
         columns = _columns(section)
-        rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
+        rows = _cells_of(section, columns)
         parts.append(latex.table(heading(section), columns, [latex.Block("", rows)], [_caption(table), *table.notes]))
     return "\n".join(parts)
 
@@ -316,7 +333,7 @@ def _html(table: Table) -> str:
     tables = []
     for section in table.sections:
         columns = _columns(section)
-        rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
+        rows = _cells_of(section, columns)
         tables.append(HtmlTable(heading(section), columns, [latex.Block("", rows)]))
     empty = [] if table.sections else ["The board is empty."]
     return tables_page(f"LungBench: {table.name}", tables, _caption(table), [*empty, *table.notes])
