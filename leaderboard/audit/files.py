@@ -11,8 +11,8 @@ from leaderboard.audit.findings import Audit, Finding
 from leaderboard.audit.predictions import audit_predictions
 from leaderboard.audit.readings import Claim
 from leaderboard.audit.row_checks import check_row, numbers_of, unchecked_of
-from leaderboard.audit.runs import audit_runs, run_documents
-from leaderboard.audit.tables import ResultRow, rows_of_document, rows_of_text
+from leaderboard.audit.runs import audit_folder, audit_runs, run_documents
+from leaderboard.audit.tables import ResultRow, beside_binary, rows_of_document, rows_of_text
 from leaderboard.documents import parse_document, read_bytes
 from leaderboard.errors import ResultError
 from leaderboard.metrics import Judged
@@ -69,6 +69,10 @@ def _text(content: bytes, path: Path) -> str:
 def _of_runs(path: Path, runs: Sequence[Any]) -> Audit:
     audit = Audit(str(path), "runs")
     audit_runs(audit, runs)
+    if path.name == RESULT_FILE:
+        audit_folder(audit, path.parent)
+    else:
+        audit.unchecked.append("The predictions behind the numbers: name the run's folder to have them recomputed.")
     audit.numbers["runs"] = len(runs)
     return audit
 
@@ -76,7 +80,7 @@ def _of_runs(path: Path, runs: Sequence[Any]) -> Audit:
 def _of_rows(path: Path, rows: Sequence[ResultRow]) -> Audit:
     audit = Audit(str(path), "table")
     courses = courses_of(rows)
-    for row in rows:
+    for row in beside_binary(rows):
         audit.findings.extend(check_row(row))
     audit.findings.extend([*_repeated(rows), *check_epochs(courses), *check_stated(rows, courses)])
     audit.facts.append(f"It has {len(rows):,} row{'s' * (len(rows) > 1)} of results.")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from leaderboard.audit.findings import Audit, Finding
 from leaderboard.audit.readings import JUDGED_WORDS, Claim, Group, explain, readings, sum_finding
-from leaderboard.metrics import CLASSES, JUDGED, Judged, confusion_matrix, metrics_of
+from leaderboard.metrics import CLASSES, JUDGED, Judged, confusion_matrix, metrics_of, predicted_classes
 from leaderboard.predictions import CycleSet, Key, class_of
 from leaderboard.submissions import Answers, Difference, OfficialPart, difference, patient_of, read_answers
 from leaderboard.text import echoed
@@ -128,7 +128,7 @@ def _is_answer(answers: Answers, row: int) -> bool:
 
 def _chosen(answers: Answers, rows: Sequence[int]) -> Classes:
     if answers.scores is not None:
-        return answers.scores[list(rows)].argmax(axis=1).astype(np.int64)
+        return predicted_classes(answers.scores[list(rows)])
     return np.asarray([class_of((answers.words or ())[row]) for row in rows], dtype=np.int64)
 
 
@@ -164,11 +164,9 @@ def _add_numbers(audit: Audit, confusion: list[list[int]], count: int, part: Off
     numbers: dict[str, Any] = {"cycles": count, "confusion": confusion}
     for judged in JUDGED:
         found = metrics_of(confusion, judged)
-        rates = ", ".join(
-            f"{name} {found[rate]:.2f}" for rate, name in (("sp", "Sp"), ("se", "Se"), ("score", "Score"))
-        )
+        rates = f"Sp {found['sp']:.2f}, Se {found['se']:.2f}, Score {found['score']:.2f}"
         audit.facts.append(f"{JUDGED_WORDS[judged]}: {rates}.")
-        numbers[judged] = {rate: found[rate] for rate in ("sp", "se", "score")}
+        numbers[judged] = {"sp": found["sp"], "se": found["se"], "score": found["score"]}
     audit.numbers.update(numbers)
 
 

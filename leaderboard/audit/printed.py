@@ -67,7 +67,10 @@ def printed_cell(text: str) -> tuple[Printed | None, Printed | None]:
     found = _CELL.match(plain)
     if found is None:
         return None, None
-    return _read(found["value"]), None if found["std"] is None else _read(found["std"])
+    try:
+        return _read(found["value"]), None if found["std"] is None else _read(found["std"])
+    except ValueError:  # A number beyond what a computer's holds.
+        return None, None
 
 
 def _read(text: str) -> Printed:

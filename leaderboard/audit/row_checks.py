@@ -192,12 +192,11 @@ def _counts(row: ResultRow) -> Findings:
     runs = 1 if row.seed is not None else row.seeds
     if runs is None or not is_official(row):
         return
-    for rate, cycles, kind in (("sp", NORMAL, "normal"), ("se", ABNORMAL, "abnormal")):
-        printed = getattr(row, rate)
+    for name, printed, cycles, kind in (("Sp", row.sp, NORMAL, "normal"), ("Se", row.se, ABNORMAL, "abnormal")):
         if printed is None or not 0 <= printed.value <= 100 or says_little(printed, cycles * runs):
             continue
         if not has_count(printed, cycles * runs):
-            yield _impossible(row, NAMES[rate], printed, cycles, kind, runs)
+            yield _impossible(row, name, printed, cycles, kind, runs)
 
 
 def _impossible(row: ResultRow, name: str, printed: Printed, cycles: int, kind: str, runs: int) -> Finding:

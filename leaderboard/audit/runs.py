@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from leaderboard.audit.findings import Audit, Finding
@@ -10,6 +11,7 @@ from leaderboard.audit.official import TEST
 from leaderboard.errors import ResultError
 from leaderboard.metrics import CLASSES, JUDGED, SMALLEST_SE, metrics_of
 from leaderboard.result_document import TOLERANCE
+from leaderboard.results import CYCLES_FILE, read_result
 from leaderboard.text import echoed
 
 Document = Mapping[str, Any]
@@ -48,9 +50,26 @@ def audit_runs(audit: Audit, documents: Sequence[Document]) -> None:
         if document.get("status") != "finished":
             audit.unchecked.append(f"The numbers of {where}: it is {echoed(document.get('status'), 20)}.")
     audit.findings.extend(_repeated(documents))
+
+
+def audit_folder(audit: Audit, folder: Path) -> None:
+    """Recompute the numbers of a run from the predictions in its folder, where they are.
+
+    Args:
+        audit: Takes what is found.
+        folder: Where ``result.json`` lies.
+    """
+    if not (folder / CYCLES_FILE).is_file():
+        audit.unchecked.append("The predictions behind the numbers: they are not beside the result.")
+        return
+    try:
+        read_result(folder)
+    except ResultError as error:
+        audit.findings.append(Finding("predictions-disagree", "the run folder", error.message))
+    else:
+        audit.facts.append("The numbers are those of the predictions in the run folder.")
     audit.unchecked.append(
-        "The predictions behind the numbers: `bench board rebuild` and `bench board import` recompute them, and "
-        "`bench audit` of a file of predictions judges its cycles."
+        "Whether its labels are the official ones: `bench audit` of its file of predictions counts with those."
     )
 
 

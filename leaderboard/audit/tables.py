@@ -243,6 +243,7 @@ def _row(place: str, values: Mapping[str, Any]) -> ResultRow:
     system, seed = _word(found.get("system")), _word(found.get("seed"))
     if seed and _SUMMARY.search(seed.lower()):
         seed = None  # A row below those of the seeds.
+    counts: dict[str, Any] = {name: _count(found.get(name)) for name in _COUNTS}
     told = ", ".join(filter(None, [echoed(system, 40) if system else "", f"seed {echoed(seed, 20)}" if seed else ""]))
     return ResultRow(
         where=f"{place} ({told})" if told else place,
@@ -255,8 +256,8 @@ def _row(place: str, values: Mapping[str, Any]) -> ResultRow:
         confusion=_confusion(found.get("confusion")),
         test_scores=_series(found.get("test_scores")),
         val_scores=_series(found.get("val_scores")),
-        **{name: _count(found.get(name)) for name in _COUNTS},
         **_rates(found),
+        **counts,
     )
 
 
@@ -337,6 +338,20 @@ def _of_epoch(number: int, item: Any) -> tuple[int, float] | None:
     else:
         epoch, score = number, _printed(item)[0]
     return None if epoch is None or score is None else (epoch, score.value)
+
+
+def beside_binary(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """Rows of a 4-class table with the Se that the same system, at the same Sp, has in the 2-class table."""
+    binary = {_place(row): row.se for row in rows if row.judged == "2class"}
+    return [
+        replace(row, binary_se=binary.get(_place(row))) if row.judged == "4class" and row.binary_se is None else row
+        for row in rows
+    ]
+
+
+def _place(row: ResultRow) -> tuple[Any, ...]:
+    """What the same predictions have in common, however they are judged; nothing where the row has no Sp."""
+    return (row.where,) if row.sp is None else (row.system, row.seed, row.selection, row.epoch, row.sp.value)
 
 
 def _in_percent(rows: list[ResultRow]) -> list[ResultRow]:

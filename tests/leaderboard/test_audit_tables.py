@@ -274,6 +274,14 @@ def test_a_row_for_each_epoch_with_the_chosen_one_marked(tmp_path):
     assert found.findings[0].numbers == {"best": 3, "trainings": 3}
 
 
+def test_the_strict_sensitivity_is_held_against_the_binary_one_of_another_row(tmp_path):
+    binary = {**ROW, "judged": "2class", "se": 60.06, "score": 70.06}
+    assert kinds(audit_rows(tmp_path, ROW, binary)) == []
+    assert kinds(audit_rows(tmp_path, {**ROW, "se": 60.06, "score": 70.06}, binary)) == ["binary-hits"]
+    assert kinds(audit_rows(tmp_path, {**ROW, "se": 62.06, "score": 71.06}, binary)) == ["strict-above-binary"]
+    assert kinds(audit_rows(tmp_path, {**ROW, "se": 62.06, "score": 71.06}, {**binary, "system": "B"})) == []
+
+
 # --- forms of tables --------------------------------------------------------------------------------------------
 
 FORMS = {
@@ -311,14 +319,16 @@ def test_what_cannot_be_checked_is_said(tmp_path):
     assert "How the epoch was chosen" in words
 
 
-def test_odd_values_are_no_crash(tmp_path):
-    odd = {
-        "sp": True,
-        "se": None,
-        "score": "61.0",
-        "confusion": [[1]],
-        "test_scores": {"a": 1},
-        "epoch": "x",
-        "seeds": -1,
-    }
-    assert kinds(audit_rows(tmp_path, odd)) == []
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"sp": True, "se": None, "score": "61.0", "confusion": [[1]], "test_scores": {"a": 1}, "epoch": "x"},
+        {"sp": "9" * 400, "se": "1e999", "score": "61.0", "seeds": -1, "train": "many", "split": 7},
+        {"sp": [80.0], "se": {"value": 40.0}, "score": 61.0, "confusion": "1 2 3", "seed": {"a": 1}, "epoch": 2.5},
+        {"sp": 0, "se": 0, "score": 0, "confusion": [[1, 0, 0, 0], [1, 0, 0, 0], [0] * 4, [0] * 4], "split": "other x"},
+    ],
+)
+def test_odd_values_are_no_crash(tmp_path, odd):
+    found = audit_rows(tmp_path, odd)
+    assert len(found.numbers["rows"]) == 1
+    json.dumps(found.to_json(), allow_nan=False)
