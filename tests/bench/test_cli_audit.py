@@ -1,6 +1,8 @@
 """``bench audit``: what it prints, its exit codes, and that it leaves nothing behind."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from icbhi_sets import NAMES, write_set
@@ -104,3 +106,12 @@ def test_a_claim_that_cannot_be_read(bench, predictions, data, claim):
 
 def test_an_unknown_word_for_judged(bench, predictions, data):
     assert "4class" in bench("audit", predictions, "--data", data, "--judged", "3class", code=2).err
+
+
+def test_every_kind_of_fault_is_explained():
+    root = Path(__file__).resolve().parents[2]
+    source = "".join(path.read_text() for path in (root / "leaderboard" / "audit").glob("*.py"))
+    kinds = set(re.findall(r"""(?:Finding|Reading|_of_cycles)\(\s*"([a-z0-9-]+)",""", source))
+    assert len(kinds) > 30
+    page = (root / "docs" / "audit.md").read_text()
+    assert [kind for kind in sorted(kinds) if f"`{kind}`" not in page] == []
