@@ -31,7 +31,7 @@ def audit(
     claimed: Annotated[
         str | None,
         typer.Option(
-            help="What is claimed of the predictions, in percent as printed: sp=…,se=…,score=….", metavar="RATES"
+            help="What is claimed of predictions or runs, in percent as printed: sp=…,se=…,score=….", metavar="RATES"
         ),
     ] = None,
     judged: Annotated[

@@ -11,7 +11,7 @@ from leaderboard.audit.findings import Audit, Finding
 from leaderboard.audit.predictions import audit_predictions
 from leaderboard.audit.readings import Claim
 from leaderboard.audit.row_checks import check_row, numbers_of, unchecked_of
-from leaderboard.audit.runs import audit_folder, audit_runs, run_documents
+from leaderboard.audit.runs import audit_folder, audit_runs, claim_findings, run_documents
 from leaderboard.audit.tables import ResultRow, beside_binary, rows_of_document, rows_of_text
 from leaderboard.documents import parse_document, read_bytes
 from leaderboard.errors import ResultError
@@ -30,7 +30,7 @@ def audit_file(path: Path, part: Callable[[], OfficialPart], claim: Claim, judge
     Args:
         path: The file; CSV or Parquet (predictions), CSV, Markdown or JSON (results).
         part: Gives the official test cycles; asked for predictions alone.
-        claim: What is claimed of the predictions; may be empty.
+        claim: What is claimed of predictions or runs; may be empty.
         judged: How the claim counts hits.
 
     Raises:
@@ -41,16 +41,23 @@ def audit_file(path: Path, part: Callable[[], OfficialPart], claim: Claim, judge
     content = read_bytes(place, LARGEST_FILE, "a file of predictions or results")
     if is_parquet(content) or _names_cycles(content):
         return audit_predictions(place, part(), claim, judged)
+    document = parse_document(content, str(place)) if _is_json(content) else None
+    runs = run_documents(document)
+    if runs:
+        return _of_runs(place, runs, claim, judged)
     if claim:
         raise ResultError(
-            f"{place} holds no predictions, so that no claim can be compared with it.",
+            f"{place} holds neither predictions nor results of runs, so that no claim can be compared with it.",
             "Leave out --claimed: a table of results is a claim itself.",
         )
-    if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
-        document = parse_document(content, str(place))
-        runs = run_documents(document)
-        return _of_runs(place, runs) if runs else _of_rows(place, rows_of_document(document, str(place)))
+    if document is not None:
+        return _of_rows(place, rows_of_document(document, str(place)))
     return _of_rows(place, rows_of_text(_text(content, place), str(place)))
+
+
+def _is_json(content: bytes) -> bool:
+    """Whether a file begins as a JSON document of objects does."""
+    return content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
 
 
 def _names_cycles(content: bytes) -> bool:
@@ -66,9 +73,11 @@ def _text(content: bytes, path: Path) -> str:
         raise ResultError(f"{path} is neither Parquet nor text in UTF-8.") from error
 
 
-def _of_runs(path: Path, runs: Sequence[Any]) -> Audit:
+def _of_runs(path: Path, runs: Sequence[Any], claim: Claim, judged: Judged) -> Audit:
     audit = Audit(str(path), "runs")
     audit_runs(audit, runs)
+    if claim:
+        audit.findings.extend(claim_findings(runs, claim, judged))
     if path.name == RESULT_FILE:
         audit_folder(audit, path.parent)
     else:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.audit.findings import Audit, Finding
+from leaderboard.audit.official import TEST, split_words
 from leaderboard.audit.readings import JUDGED_WORDS, Claim, Group, explain, readings, sum_finding
 from leaderboard.metrics import CLASSES, JUDGED, Judged, confusion_matrix, metrics_of, predicted_classes
 from leaderboard.predictions import CycleSet, Key, class_of
@@ -85,6 +86,9 @@ def _differing_cycles(found: Difference, answers: Answers, part: OfficialPart) -
             f"This looks like a random split: {found.training:,} of the {len(answers.keys):,} cycles are of training "
             f"patients, and {len(found.missing):,} of the {len(part.cycles):,} test cycles are missing."
         )
+        size = split_words(None, len(answers.keys)) if len(part.cycles) == sum(TEST) else None
+        if size is not None:
+            sentence += f" By the number of its cycles it is {size}."
         numbers = {"training": found.training, "missing": len(found.missing)}
         yield Finding("random-split", "the cycles", sentence, numbers)
     elif found.missing:

@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from leaderboard.audit.findings import Audit, Finding
 from leaderboard.audit.official import TEST
+from leaderboard.audit.readings import Claim, Confusion, Rate, Reading, explain, readings, sum_finding
 from leaderboard.errors import ResultError
-from leaderboard.metrics import CLASSES, JUDGED, SMALLEST_SE, metrics_of
-from leaderboard.result_document import TOLERANCE
+from leaderboard.metrics import CLASSES, JUDGED, SMALLEST_SE, Judged, metrics_of
+from leaderboard.result_document import RULES, TOLERANCE
 from leaderboard.results import CYCLES_FILE, read_result
 from leaderboard.text import echoed
 
@@ -213,6 +216,50 @@ def _optimism(document: Document, where: str) -> Iterator[str]:
     if best and last:
         gap = best["4class"]["score"] - last["4class"]["score"]
         yield f"{where}: choosing the epoch on the test part adds {gap:.2f} to the Score of the last one."
+
+
+# --- claims -----------------------------------------------------------------------------------------------------
+
+
+def claim_findings(documents: Sequence[Document], claim: Claim, judged: Judged) -> list[Finding]:
+    """What is wrong with a claim about runs: the means over them at their last epoch are what it should be.
+
+    Args:
+        documents: Results of runs that differ in the seed.
+        claim: The rates as printed.
+        judged: How the claim counts hits.
+
+    Raises:
+        ResultError: If there is nothing to compare with.
+    """
+    by_rule = {rule: _pooled(documents, rule, judged) for rule in RULES}
+    rule = next((rule for rule in ("last", "best-val", "best-test") if by_rule[rule] is not None), None)
+    confusion = by_rule[rule] if rule else None
+    if rule is None or confusion is None:
+        raise ResultError("No run has numbers that a claim can be compared with.", "Leave out --claimed.")
+    others = [reading for other in RULES if other != rule for reading in _of_rule(by_rule[other], other, judged)]
+    where = f"{len(documents)} runs' {rule} epochs" if len(documents) > 1 else f"the run's {rule} epoch"
+    return [
+        *sum_finding(claim, "the claim"),
+        *explain(claim, confusion, where, judged, [*others, *readings(confusion, judged)]),
+    ]
+
+
+def _pooled(documents: Sequence[Document], rule: str, judged: Judged) -> Confusion | None:
+    """The confusion matrices under a rule, added up: rates of runs on the same cycles are means of the runs' rates."""
+    found = [metrics[judged]["confusion"] for document in documents if (metrics := document["metrics"].get(rule))]
+    return np.asarray(found, dtype=np.int64).sum(axis=0) if found else None
+
+
+def _of_rule(confusion: Confusion | None, rule: str, judged: Judged) -> list[Reading]:
+    """The rates under another rule, as what a claim may be."""
+    if confusion is None:
+        return []
+    found = metrics_of(confusion.tolist(), judged)
+    kind = "chosen-on-test" if rule == "best-test" else "other-rule"
+    words = f"that of {rule}" + (": the test part chose the epoch" if rule == "best-test" else "")
+    values: tuple[tuple[Rate, float], ...] = (("sp", found["sp"]), ("se", found["se"]), ("score", found["score"]))
+    return [Reading(kind, rate, words, value) for rate, value in values]
 
 
 # --- several runs -----------------------------------------------------------------------------------------------

@@ -106,6 +106,8 @@ def test_a_random_split_is_named(tmp_path, part, predicted):
     found = audited(path, part)
     assert kinds(found) == ["random-split"]
     assert found.findings[0].numbers == {"training": 40, "missing": 756}
+    path = write(tmp_path / "q.csv", part, predicted[:1340], keys=part.cycles.keys[:1340], extra=extra)
+    assert "an 80-20 split" in audited(path, part).findings[0].sentence
 
 
 def test_cycles_of_nobody(tmp_path, part, predicted):
@@ -254,7 +256,7 @@ def test_a_claim_that_contradicts_itself(tmp_path, part, predicted):
     assert kinds(found) == ["score-outside", "unexplained-claim"]
 
 
-def test_a_claim_needs_predictions(tmp_path, part):
+def test_a_claim_needs_something_to_be_compared_with(tmp_path, part):
     (tmp_path / "t.csv").write_text("system,sp,se,score\nA,80.00,40.00,60.00\n")
-    with pytest.raises(ResultError, match="no predictions"):
+    with pytest.raises(ResultError, match="neither predictions nor"):
         audit_file(tmp_path / "t.csv", lambda: part, {"sp": Printed(80.0, 2)})

@@ -7,6 +7,7 @@ import pytest
 from board_runs import write_run
 
 from leaderboard.audit import audit_file
+from leaderboard.audit.printed import printed_cell
 from leaderboard.errors import ResultError
 
 
@@ -130,3 +131,36 @@ def test_a_failed_run_has_no_numbers(tmp_path, result):
     found = audited(tmp_path, {**result, "status": "failed", "metrics": {"last": None}, "epochs": []})
     assert kinds(found) == []
     assert any("it is failed" in reason for reason in found.unchecked)
+
+
+def claimed(tmp_path, documents, rule, **rates):
+    path = tmp_path / "runs.json"
+    path.write_text(json.dumps(documents))
+    metrics = [document["metrics"][rule]["4class"] for document in documents]
+    means = {
+        rate: sum(m[rate] for m in metrics) / len(metrics) + rates.get(rate, 0.0) for rate in ("sp", "se", "score")
+    }
+    return audit_file(path, never, {rate: printed_cell(f"{value:.4f}")[0] for rate, value in means.items()})
+
+
+def test_a_claim_of_several_runs_is_their_mean(tmp_path, result):
+    other = json.loads((write_run(tmp_path, dataset="demo", seed=2) / "result.json").read_text())
+    runs = [sound(result), sound(other)]
+    assert kinds(claimed(tmp_path, runs, "last")) == []
+    assert set(kinds(claimed(tmp_path, runs, "last", se=1.0, score=0.5))) == {"unexplained-claim"}
+
+
+def test_a_claim_whose_epoch_the_test_part_chose(tmp_path, result):
+    first, second = result["epochs"]
+    result["epochs"] = [{**second, "epoch": 1}, {**first, "epoch": 2}]  # The better one comes before the last.
+    found = claimed(tmp_path, [sound(result)], "best-test")
+    assert set(kinds(found)) == {"chosen-on-test"}
+    assert "the test part chose the epoch" in found.findings[0].sentence
+    assert kinds(claimed(tmp_path, [result], "last")) == []
+
+
+def test_a_claim_needs_numbers(tmp_path, result):
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({**result, "status": "failed", "metrics": {"last": None}}))
+    with pytest.raises(ResultError, match="No run has numbers"):
+        audit_file(path, never, {"sp": printed_cell("80.00")[0]})
