@@ -39,6 +39,8 @@ def split_words(train: int | None, test: int | None) -> str | None:
         return "an 80-20 split, not the official 60-40 one"
     if abs(share - 0.6) < 0.03:
         return "about 60-40, but not the official split, as when recordings or cycles are drawn at random"
+    if not 0.4 < share < 0.95:
+        return "another set, or a part of it, than the official 4,142 training and 2,756 test cycles"
     return f"{100 * share:.0f}-{100 - 100 * share:.0f}, not the official 60-40 split"
 
 

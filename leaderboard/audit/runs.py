@@ -13,7 +13,7 @@ from leaderboard.audit.official import TEST
 from leaderboard.audit.readings import Claim, Confusion, Rate, Reading, explain, readings, sum_finding
 from leaderboard.errors import ResultError
 from leaderboard.metrics import CLASSES, JUDGED, SMALLEST_SE, Judged, metrics_of
-from leaderboard.result_document import RULES, TOLERANCE
+from leaderboard.result_document import RULES, TOLERANCE, Rule
 from leaderboard.results import CYCLES_FILE, read_result
 from leaderboard.text import echoed
 
@@ -233,7 +233,8 @@ def claim_findings(documents: Sequence[Document], claim: Claim, judged: Judged) 
         ResultError: If there is nothing to compare with.
     """
     by_rule = {rule: _pooled(documents, rule, judged) for rule in RULES}
-    rule = next((rule for rule in ("last", "best-val", "best-test") if by_rule[rule] is not None), None)
+    rules: tuple[Rule, ...] = ("last", "best-val", "best-test")
+    rule = next((rule for rule in rules if by_rule[rule] is not None), None)
     confusion = by_rule[rule] if rule else None
     if rule is None or confusion is None:
         raise ResultError("No run has numbers that a claim can be compared with.", "Leave out --claimed.")

@@ -87,7 +87,7 @@ _COUNTS: Mapping[str, str] = {
     "seeds": "seeds runs nseeds nruns numseeds numberofseeds",
     "epoch": "epoch bestepoch selectedepoch chosenepoch",
     "train": "train traincycles ntrain trainsize trainsamples",
-    "test": "test testcycles ntest testsize testsamples",
+    "test": "test testcycles ntest testsize testsamples cycles",
 }
 _WORDS: Mapping[str, str] = {
     "system": "system name method model id",
@@ -104,6 +104,7 @@ _FIELDS: Mapping[str, str] = {
     word: name for group in (_NUMBERS, _COUNTS, _WORDS) for name, words in group.items() for word in words.split()
 }
 _SUMMARY = re.compile(r"mean|average|avg|all|std|±")
+_SPAN = re.compile(r"([0-9]{1,9})(?:[-–]([0-9]{1,9}))?")
 _HOLDERS = ("rows", "results", "systems", "runs", "sections")
 _TRUE = frozenset({"1", "true", "yes", "x", "*", "best", "chosen"})
 _BINARY = frozenset({"2class", "2", "binary", "twoclass", "normalabnormal"})
@@ -244,6 +245,7 @@ def _row(place: str, values: Mapping[str, Any]) -> ResultRow:
     if seed and _SUMMARY.search(seed.lower()):
         seed = None  # A row below those of the seeds.
     counts: dict[str, Any] = {name: _count(found.get(name)) for name in _COUNTS}
+    counts["seeds"] = _number_of_seeds(found.get("seeds"))
     told = ", ".join(filter(None, [echoed(system, 40) if system else "", f"seed {echoed(seed, 20)}" if seed else ""]))
     return ResultRow(
         where=f"{place} ({told})" if told else place,
@@ -295,10 +297,19 @@ def _flag(value: Any) -> bool:
     return value is True or str(value).strip().lower() in _TRUE
 
 
-def _count(value: Any) -> int | None:
-    """A whole number; a list of seeds counts its members."""
+def _number_of_seeds(value: Any) -> int | None:
+    """How many seeds there are: their number, a list of them, or such a list as text (``1-3, 5``)."""
     if isinstance(value, list):
-        return len(value)
+        return len(value) or None
+    parts = str(value).strip("[] ").split(",")
+    spans = [_SPAN.fullmatch(part.strip()) for part in parts]
+    if not all(spans) or (len(parts) == 1 and spans[0] and spans[0][2] is None and not str(value).startswith("[")):
+        return _count(value) or None
+    return sum(max(int(span[2] or span[1]) - int(span[1]), 0) + 1 for span in spans if span)
+
+
+def _count(value: Any) -> int | None:
+    """A whole number; None for anything else."""
     if isinstance(value, bool) or value is None:
         return None
     word = str(value).strip().replace(",", "").replace("\u202f", "")

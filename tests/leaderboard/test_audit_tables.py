@@ -150,6 +150,25 @@ def test_the_split_is_named_by_its_counts(tmp_path):
         assert words in sentence
 
 
+@pytest.mark.parametrize(
+    ("said", "runs"),
+    [
+        (5, 5),
+        ("5", 5),
+        ([1, 2, 3], 3),
+        ("[1, 2, 3]", 3),
+        ("1-3, 5", 4),
+        ("1, 2", 2),
+        ("[7]", 1),
+        ("five", None),
+        (0, None),
+    ],
+)
+def test_the_number_of_runs_is_read_as_it_is_written(tmp_path, said, runs):
+    found = audit_rows(tmp_path, {**ROW, "seeds": said, "sp": 80.0311, "score": 61.0456})
+    assert [finding.numbers["runs"] for finding in found.findings] == ([] if runs is None else [runs])
+
+
 # --- numbers of cycles ------------------------------------------------------------------------------------------
 
 
