@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from leaderboard.links import pieces
 from leaderboard.text import decimal_number, plain
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Column:
         expendable: Where the room is short, columns are left out, the highest number first; 0 stays.
         optional: Whether it is left out where no row has a value.
         card: Where it stands in a card: in its title, on a line of its own below that, or among the rest.
+        linked: Whether what it cites is a link where the form has links (:mod:`leaderboard.links`).
     """
 
     head: str
@@ -45,6 +47,7 @@ class Column:
     expendable: int = 0
     optional: bool = False
     card: Literal["title", "lead", "rest"] = "rest"
+    linked: bool = False
 
 
 def number(value: float | None, sign: str = "") -> str:
@@ -109,11 +112,18 @@ def escaped(text: str) -> str:
     return plain(text).translate(_MARKDOWN)
 
 
+def _markdown_cell(column: Column, text: str) -> str:
+    return "".join(
+        escaped(piece.text) if piece.address is None else f"[{escaped(piece.text)}](<{piece.address}>)"
+        for piece in pieces(text, linked=column.linked)
+    )
+
+
 def markdown_grid(title: str, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> list[str]:
     """The lines of a Markdown table under a title, and an empty one."""
     lines = [f"## {escaped(title)}", "", _bar(escaped(_one_line(column.head)) for column in columns)]
     lines.append(_bar("---:" if column.number else "---" for column in columns))
-    return [*lines, *(_bar(map(escaped, row)) for row in rows), ""]
+    return [*lines, *(_bar(map(_markdown_cell, columns, row)) for row in rows), ""]
 
 
 def _one_line(head: str) -> str:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 
 from leaderboard.forms import Column
 from leaderboard.latex_text import breakable, escaped, widest_part, widest_word, width
+from leaderboard.links import Piece, pieces
 from leaderboard.widths import allotted, kept_sets
 
 PACKAGES = "% \\usepackage{booktabs}"
+LINKS = "\\providecommand{\\href}[2]{#2}% links with \\usepackage{hyperref}"
 
 LINE = 345.0
 """Points of a line on A4 in LaTeX's own classes; on other pages the table is as much wider as the line is."""
@@ -24,14 +26,23 @@ _EMPHASIS = {"best": "\\textbf", "second": "\\underline"}
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: its text, how it stands among its column (``best``, ``second`` or neither), and text that follows it."""
+    """A cell: its text, how it stands among its column (``best``, ``second`` or neither), and text that follows it.
+
+    What the text of a ``linked`` one cites is a link.
+    """
 
     text: str
     place: str = ""
     tail: str = ""
+    linked: bool = False
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """The text in pieces, with and without a link."""
+        return pieces(self.text, linked=self.linked)
 
     def __str__(self) -> str:
-        return self.shown(escaped(self.text), escaped(self.tail))
+        return self.shown(escaped)
 
     @property
     def whole(self) -> str:
@@ -48,10 +59,16 @@ class Cell:
         bold = BOLD if self.place == "best" else 1.0
         return max(bold * measure(self.text), measure(self.tail))
 
-    def shown(self, text: str, tail: str) -> str:
-        """Its text and what follows it, both as LaTeX, with the emphasis of its place."""
-        body = f"{_EMPHASIS[self.place]}{{{text}}}" if self.place else text
-        return f"{body} {tail}" if tail else body
+    def shown(self, form: Callable[[str], str]) -> str:
+        """Its text and what follows it as LaTeX, with links and the emphasis of its place.
+
+        Args:
+            form: Makes LaTeX of plain text: :func:`escaped`, or :func:`breakable` for text that may be wrapped.
+        """
+        body = "".join(_piece(piece, form) for piece in self.pieces)
+        if self.place:
+            body = f"{_EMPHASIS[self.place]}{{{body}}}"
+        return f"{body} {form(self.tail)}" if self.tail else body
 
 
 @dataclass(frozen=True)
@@ -122,6 +139,13 @@ def fits(columns: Sequence[Column], blocks: Sequence[Block], groups: Sequence[tu
     return _laid_out(columns, blocks, groups) is not None
 
 
+def _piece(piece: Piece, form: Callable[[str], str]) -> str:
+    if piece.address is None:
+        return form(piece.text)
+    address = re.sub(r"([%#&_~])", r"\\\1", piece.address)
+    return f"\\href{{{address}}}{{{form(piece.text)}}}"
+
+
 def table(
     caption: str,
     columns: Sequence[Column],
@@ -154,7 +178,9 @@ def table(
         parts.append(_float(replace(layout, blocks=page), title, below if last else [], number > 0))
     if not below:
         parts.append([f"{{{layout.size.command}\\noindent", *_note_lines(notes), "}"])
-    return f"{PACKAGES}\n" + "\\clearpage\n".join("\n".join(part) + "\n" for part in parts)
+    linked = any(cell.linked for block in blocks for row in block.rows for cell in row)
+    head = "\n".join([PACKAGES, *[LINKS] * linked])
+    return f"{head}\n" + "\\clearpage\n".join("\n".join(part) + "\n" for part in parts)
 
 
 def _float(layout: _Layout, caption: str, notes: Sequence[str], continued: bool) -> list[str]:
@@ -213,7 +239,7 @@ def _boxed(layout: _Layout, place: int, cell: Cell, stands: str, shown: str | No
         return str(cell)
     if shown is None:
         whole = column.number and not layout.size.breaks
-        shown = str(cell) if whole else cell.shown(breakable(cell.text), breakable(cell.tail))
+        shown = str(cell) if whole else cell.shown(breakable)
     ragged = "\\raggedleft" if column.number else "\\raggedright"
     return f"\\parbox[{stands}]{{{room / LINE:.3f}\\linewidth}}{{{ragged} {shown}\\strut}}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from leaderboard.published.systems import RULES, PublishedSystem, published_systems
+from leaderboard.published.systems import CLAIMED, RULES, PublishedSystem, published_systems
 from leaderboard.tables import Row, Section, Table
 
 JUDGED = {"4class": "4-class", "2class": "2-class"}
@@ -15,6 +15,12 @@ SPLIT_WORDS = {
     "official-stated": "official split as stated, not seen in code",
     "other": "not the official split",
     "unknown": "split not known",
+}
+SENSITIVITY_WORDS = {
+    "4class": "Se is the 4-class one",
+    "2class": "Se is the 2-class one",
+    "macro": "Se is a mean over classes",
+    "unknown": "meaning of Se not known",
 }
 EVIDENCE_WORDS = {
     "read": "",
@@ -55,6 +61,7 @@ def _section(title: str, systems: Sequence[PublishedSystem], *, ranked: bool = F
 def _row(system: PublishedSystem, rank: int | None) -> Row:
     return {
         "rank": rank,
+        "state": CLAIMED,
         **asdict(system),
         "consistent": system.consistent,
         "comparable": system.comparable,
@@ -66,10 +73,8 @@ def _row(system: PublishedSystem, rank: int | None) -> Row:
 def doubts(system: PublishedSystem) -> list[str]:
     """What keeps a printed number from being taken at its word, in plain words; empty for a verified one."""
     found = [SPLIT_WORDS[system.split]]
-    if system.sensitivity == "unknown":
-        found.append("meaning of Se not known")
-    elif system.sensitivity != system.table:
-        found.append(f"Se is the {JUDGED[system.sensitivity]} one")
+    if system.sensitivity != system.table:
+        found.append(SENSITIVITY_WORDS[system.sensitivity])
     if system.protocol == "unknown":
         found.append("epoch chosen by a rule not known")
     found.append(EVIDENCE_WORDS[system.evidence])

@@ -113,6 +113,11 @@ def _published(row: Row) -> list[str]:
     return [name, f"{row['architecture']}{start}"]
 
 
+def _sources(row: Row) -> list[str]:
+    """Where a published system and its code are found, each place once."""
+    return list(dict.fromkeys(filter(None, [row["source"], row["code"]])))
+
+
 def heading(section: Section) -> str:
     """A section's title, and the smallest difference that its test part can show, where that is known."""
     if section.floor is None:
@@ -250,7 +255,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     "published": (
         Column("#", lambda row: [str(row["rank"] or "")], card="title"),
         Column("system", lambda row: _published(row), number=False, share=2, wrap=True, comfort=16, card="title"),
-        Column("venue", _one("venue"), number=False, share=1, wrap=True, comfort=10, expendable=3),
+        Column("venue", _one("venue"), number=False, share=1, wrap=True, comfort=10, expendable=3, linked=True),
         Column("Sp", _mean("sp"), expendable=2),
         Column("Se", _mean("se"), expendable=2),
         Column("Score", _mean("score"), card="lead"),
@@ -265,7 +270,9 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
             wrap=True,
             comfort=24,
             expendable=1,
+            linked=True,
         ),
+        Column("source and code", _sources, number=False, wrap=True, expendable=9, linked=True),
     ),
     "failed": (
         Column("run", lambda row: [row["run_ids"][0]], number=False),
@@ -312,7 +319,8 @@ def _caption(table: Table) -> str:
     if table.name == "published":
         return (
             "As printed; percent; mean ± standard deviation over runs where given. Ranks: on the official split, seen "
-            "in code, one rule of choosing the epoch. best-test: the epoch was chosen on the test part."
+            "in code, one rule of choosing the epoch. best-test: the epoch was chosen on the test part. Every row is "
+            "claimed: printed by others, and nothing of it was computed here."
         )
     if table.name == "runs":
         return "Score: 4-class, last epoch, percent."
@@ -364,6 +372,13 @@ def _lines(section: Section, columns: Sequence[Column]) -> list[list[str]]:
     return [[_cells(column, row, " " if column.number else "; ") for column in columns] for row in _shown(section)]
 
 
+def _cells_of(section: Section, columns: Sequence[Column]) -> list[list[latex.Cell]]:
+    return [
+        [latex.Cell(text, linked=column.linked) for column, text in zip(columns, cells, strict=True)]
+        for cells in _lines(section, columns)
+    ]
+
+
 def _markdown(table: Table) -> str:
     lines: list[str] = [] if table.sections else ["The board is empty.", ""]
     for section in table.sections:
@@ -376,7 +391,7 @@ def _latex(table: Table) -> str:
     parts = [] if table.sections else ["% The board is empty.\n"]
     for section in table.sections:
         columns = _columns(section)
-        rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
+        rows = _cells_of(section, columns)
         notes = [_caption(table), *(table.notes if section is table.sections[-1] else ())]
         parts.append(latex.table(heading(section), columns, [latex.Block("", rows)], notes))
     return "\n".join(parts)
@@ -397,7 +412,7 @@ def _html(table: Table) -> str:
 def _html_cell(column: Column, row: Row) -> latex.Cell:
     """Words on one line; of a number its deviation and interval apart."""
     if not column.number:
-        return latex.Cell(_cells(column, row, "; "))
+        return latex.Cell(_cells(column, row, "; "), linked=column.linked)
     first, *rest = column.lines(row) or [""]
     return latex.Cell(first, tail=" ".join(rest))
 

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import typer
 
-from bench.cli import board, data, doctor, later, mock_run, registries, report, reproduce, run, search
+from bench.cli import audit, board, data, doctor, later, mock_run, registries, report, reproduce, run, search
 from bench.cli.numbers import strict_numbers
 from bench.cli.output import notice, print_text, show_error, show_internal_error
 from bench.environment import keep_settings_out
@@ -61,7 +61,7 @@ def common(
     """Options that come before the command."""
 
 
-for module in (run, search, reproduce, report, board, data, registries, mock_run, doctor, later):
+for module in (run, search, reproduce, report, board, audit, data, registries, mock_run, doctor, later):
     module.register(app)
 strict_numbers(app)
 

@@ -25,11 +25,18 @@ RULES = ("last", "best-val", "best-test", "best-test-accuracy", "unknown", "none
 SPLITS = ("official", "official-stated", "other", "unknown")
 """The official split, seen in the code; the same, as the authors or others say; known to be another one; not known."""
 
-SENSITIVITIES = ("4class", "2class", "unknown")
-"""What counts as a hit in Se: the right one of the abnormal classes, any of them, or not known."""
+SENSITIVITIES = ("4class", "2class", "macro", "unknown")
+"""What counts as a hit in Se: the right one of the abnormal classes, any of them, each class against the rest (Se is
+then a mean over classes, another number altogether), or not known."""
 
 EVIDENCE = ("read", "partly", "second-hand")
 """Whether the numbers were read at their source, some of them there, or in other people's tables alone."""
+
+PAPER = "arXiv 2305.14032"
+"""Where the paper whose Table 3 is part of this can be read."""
+
+CLAIMED = "claimed"
+"""The state of every such row: printed, and nothing more; a board's own rows are recomputed from predictions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +134,6 @@ def _of_table(table: PrintedTable, row: PrintedRow) -> PublishedSystem:
         split=row.split,
         sensitivity=row.judged,
         evidence="read" if row.authors_run else "second-hand",
-        source=table.source,
+        source=f"{table.source} ({PAPER})",
         **copied,
     )

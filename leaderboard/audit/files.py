@@ -1,0 +1,133 @@
+"""What a file holds, and the audit that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from leaderboard.audit.epochs import check_epochs, check_stated, courses_of
+from leaderboard.audit.findings import Audit, Finding
+from leaderboard.audit.predictions import audit_predictions
+from leaderboard.audit.readings import Claim
+from leaderboard.audit.row_checks import check_row, numbers_of, unchecked_of
+from leaderboard.audit.runs import audit_folder, audit_runs, claim_findings, run_documents
+from leaderboard.audit.tables import ResultRow, beside_binary, rows_of_document, rows_of_text
+from leaderboard.documents import parse_document, read_bytes
+from leaderboard.errors import ResultError
+from leaderboard.metrics import Judged
+from leaderboard.parquet import is_parquet
+from leaderboard.results import RESULT_FILE
+from leaderboard.submissions import LARGEST_FILE, OfficialPart
+
+PREDICTIONS = frozenset({"recording", "cycle"})
+"""Columns that a file of predictions has, and a table of results has not."""
+
+
+def audit_file(path: Path, part: Callable[[], OfficialPart], claim: Claim, judged: Judged = "4class") -> Audit:
+    """Audit a file: predictions, a table of results, the result of a run, or a run's folder.
+
+    Args:
+        path: The file; CSV or Parquet (predictions), CSV, Markdown or JSON (results).
+        part: Gives the official test cycles; asked for predictions alone.
+        claim: What is claimed of predictions or runs; may be empty.
+        judged: How the claim counts hits.
+
+    Raises:
+        ResultError: If the file cannot be read, or holds none of these.
+        BenchError: If the test cycles are not known.
+    """
+    place = path / RESULT_FILE if path.is_dir() else path
+    content = read_bytes(place, LARGEST_FILE, "a file of predictions or results")
+    if is_parquet(content) or _names_cycles(content):
+        return audit_predictions(place, part(), claim, judged)
+    document = parse_document(content, str(place)) if _is_json(content) else None
+    runs = run_documents(document)
+    if runs:
+        return _of_runs(place, runs, claim, judged)
+    if claim:
+        raise ResultError(
+            f"{place} holds neither predictions nor results of runs, so that no claim can be compared with it.",
+            "Leave out --claimed: a table of results is a claim itself.",
+        )
+    if document is not None:
+        return _of_rows(place, rows_of_document(document, str(place)))
+    return _of_rows(place, rows_of_text(_text(content, place), str(place)))
+
+
+def _is_json(content: bytes) -> bool:
+    """Whether a file begins as a JSON document of objects does."""
+    return content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+
+
+def _names_cycles(content: bytes) -> bool:
+    """Whether the first line of a CSV file names the columns of predictions."""
+    first = content.lstrip(b"\xef\xbb\xbf\r\n").partition(b"\n")[0].decode(errors="replace")
+    return {name.strip(' "\r') for name in first.split(",")} >= PREDICTIONS
+
+
+def _text(content: bytes, path: Path) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ResultError(f"{path} is neither Parquet nor text in UTF-8.") from error
+
+
+def _of_runs(path: Path, runs: Sequence[Any], claim: Claim, judged: Judged) -> Audit:
+    audit = Audit(str(path), "runs")
+    audit_runs(audit, runs)
+    if claim:
+        audit.findings.extend(claim_findings(runs, claim, judged))
+    if path.name == RESULT_FILE:
+        audit_folder(audit, path.parent)
+    else:
+        audit.unchecked.append("The predictions behind the numbers: name the run's folder to have them recomputed.")
+    audit.numbers["runs"] = len(runs)
+    return audit
+
+
+def _of_rows(path: Path, rows: Sequence[ResultRow]) -> Audit:
+    audit = Audit(str(path), "table")
+    courses = courses_of(rows)
+    for row in beside_binary(rows):
+        audit.findings.extend(check_row(row))
+    audit.findings.extend([*_repeated(rows), *check_epochs(courses), *check_stated(rows, courses)])
+    audit.facts.append(f"It has {len(rows):,} row{'s' * (len(rows) > 1)} of results.")
+    audit.unchecked.extend(_shared_reasons(rows))
+    audit.unchecked.append("Whether the numbers are those of any predictions: only the predictions show that.")
+    audit.numbers["rows"] = [numbers_of(row) for row in rows]
+    return audit
+
+
+def _shared_reasons(rows: Sequence[ResultRow]) -> list[str]:
+    """What could not be checked, each reason once, with the number of rows."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        for reason in unchecked_of(row):
+            counts[reason] = counts.get(reason, 0) + 1
+    return [f"{reason} ({count:,} of {len(rows):,} rows)." for reason, count in counts.items()]
+
+
+def _repeated(rows: Sequence[ResultRow]) -> Iterator[Finding]:
+    """Seeds that stand twice, and seeds whose numbers are another seed's."""
+    by_seed: dict[tuple[Any, ...], ResultRow] = {}
+    by_numbers: dict[tuple[Any, ...], ResultRow] = {}
+    for row in rows:
+        if row.seed is None:
+            continue
+        kind = (row.system, row.judged, row.split, row.selection, row.epoch)
+        first = by_seed.setdefault((*kind, row.seed), row)
+        if first is not row:
+            sentence = f"Seed {row.seed[:20]} stands in {row.where} and in {first.where}: it counts twice in a mean."
+            yield Finding("repeated-seed", row.where, sentence, {"seed": row.seed})
+            continue
+        values = tuple(None if rate is None else rate.value for rate in (row.sp, row.se, row.score))
+        if None in values:
+            continue
+        twin = by_numbers.setdefault((row.system, row.judged, row.split, row.selection, values), row)
+        if twin is not row and twin.seed != row.seed:
+            sentence = (
+                f"The numbers in {row.where} are those in {twin.where}: seeds that differ never agree in Sp, Se and "
+                "Score, so that it is the same run."
+            )
+            yield Finding("repeated-run", row.where, sentence, {"seed": row.seed, "twin": twin.seed})

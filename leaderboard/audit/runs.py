@@ -1,0 +1,281 @@
+"""What is wrong with the result of a run: ``result.json``, or the JSON of ``bench run --format json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leaderboard.audit.findings import Audit, Finding
+from leaderboard.audit.official import TEST
+from leaderboard.audit.readings import Claim, Confusion, Rate, Reading, explain, readings, sum_finding
+from leaderboard.errors import ResultError
+from leaderboard.metrics import CLASSES, JUDGED, SMALLEST_SE, Judged, metrics_of
+from leaderboard.result_document import RULES, TOLERANCE, Rule
+from leaderboard.results import CYCLES_FILE, read_result
+from leaderboard.text import echoed
+
+Document = Mapping[str, Any]
+
+RATES = ("sp", "se", "score")
+
+
+def run_documents(document: Any) -> list[Document]:
+    """The results of runs that a JSON document holds: itself, or a list of them; empty where it holds none."""
+    found = document if isinstance(document, list) else [document]
+    return [item for item in found if isinstance(item, Mapping) and _is_run(item)]
+
+
+def _is_run(item: Document) -> bool:
+    metrics = item.get("metrics")
+    return isinstance(metrics, Mapping) and isinstance(item.get("spec"), Mapping) and "run_id" in item
+
+
+def audit_runs(audit: Audit, documents: Sequence[Document]) -> None:
+    """Audit results of runs.
+
+    Args:
+        audit: Takes what is found.
+        documents: The results.
+
+    Raises:
+        ResultError: If the metrics of one have another form than a run's.
+    """
+    for document in documents:
+        where = _where(document)
+        for rule, by_judged in _rules(document, where):
+            audit.findings.extend(_metric_findings(by_judged, f"{where}, {rule}", _is_official(document)))
+            audit.facts.append(_fact(by_judged, f"{where}, {rule}"))
+        audit.findings.extend(_epoch_findings(document, where))
+        audit.facts.extend(_optimism(document, where))
+        if document.get("status") != "finished":
+            audit.unchecked.append(f"The numbers of {where}: it is {echoed(document.get('status'), 20)}.")
+    audit.findings.extend(_repeated(documents))
+
+
+def audit_folder(audit: Audit, folder: Path) -> None:
+    """Recompute the numbers of a run from the predictions in its folder, where they are.
+
+    Args:
+        audit: Takes what is found.
+        folder: Where ``result.json`` lies.
+    """
+    if not (folder / CYCLES_FILE).is_file():
+        audit.unchecked.append("The predictions behind the numbers: they are not beside the result.")
+        return
+    try:
+        read_result(folder)
+    except ResultError as error:
+        audit.findings.append(Finding("predictions-disagree", "the run folder", error.message))
+    else:
+        audit.facts.append("The numbers are those of the predictions in the run folder.")
+    audit.unchecked.append(
+        "Whether its labels are the official ones: `bench audit` of its file of predictions counts with those."
+    )
+
+
+def _where(document: Document) -> str:
+    seed = document["spec"].get("seed")
+    return f"run {echoed(document['run_id'], 20)}" + ("" if seed is None else f" (seed {echoed(seed, 20)})")
+
+
+def _is_official(document: Document) -> bool:
+    spec = document["spec"]
+    return spec.get("dataset") == "icbhi" and spec.get("split") == "official" and not document.get("partial")
+
+
+def _rules(document: Document, where: str) -> Iterator[tuple[str, Document]]:
+    """The metrics by selection rule, as far as there are any."""
+    for rule, by_judged in document["metrics"].items():
+        if by_judged is None:
+            continue
+        if not _has_form(by_judged):
+            raise ResultError(f"{where}, {echoed(rule, 20)}: the metrics have another form than those of a run.")
+        yield echoed(rule, 20), by_judged
+
+
+def _has_form(by_judged: Any) -> bool:
+    """Whether metrics can be looked at, whatever their numbers."""
+    if not isinstance(by_judged, Mapping):
+        return False
+    return all(
+        isinstance(metrics := by_judged.get(judged), Mapping)
+        and all(_is_number(metrics.get(rate)) for rate in RATES)
+        and _is_matrix(metrics.get("confusion"))
+        for judged in JUDGED
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_matrix(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == len(CLASSES)
+        and all(isinstance(row, list) and len(row) == len(CLASSES) for row in value)
+        and all(isinstance(cell, int) and not isinstance(cell, bool) and cell >= 0 for row in value for cell in row)
+        and sum(value[0]) > 0 < sum(map(sum, value[1:]))
+    )
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------
+
+
+def _metric_findings(by_judged: Document, where: str, official: bool) -> Iterator[Finding]:
+    for judged in JUDGED:
+        stored = by_judged[judged]
+        computed = metrics_of(stored["confusion"], judged)
+        for rate, value in (("sp", computed["sp"]), ("se", computed["se"]), ("score", computed["score"])):
+            if abs(stored[rate] - value) > TOLERANCE:
+                sentence = (
+                    f"In {where} the {judged} {rate} is {stored[rate]:.4f}, but its confusion matrix gives {value:.4f}."
+                )
+                yield Finding("confusion-disagrees", where, sentence, {"stored": stored[rate], "computed": value})
+        if stored.get("n") != computed["n"]:
+            said = echoed(stored.get("n"), 20)
+            sentence = f"In {where} the {judged} n is {said}, but its confusion matrix has {computed['n']:,} cycles."
+            yield Finding("class-counts", where, sentence, {"n": stored.get("n"), "cycles": computed["n"]})
+    if by_judged["4class"]["confusion"] != by_judged["2class"]["confusion"]:
+        sentence = (
+            f"In {where} the confusion matrices of 4class and 2class differ, but they are of the same predictions."
+        )
+        yield Finding("confusion-disagrees", where, sentence)
+    totals = tuple(map(sum, by_judged["4class"]["confusion"]))
+    if official and totals != TEST:
+        sentence = (
+            f"In {where} the test part has {_listed(totals)} cycles ({', '.join(CLASSES)}), but the official one has "
+            f"{_listed(TEST)}."
+        )
+        yield Finding("class-counts", where, sentence, {"counts": list(totals)})
+
+
+def _listed(counts: Sequence[int]) -> str:
+    return ", ".join(f"{count:,}" for count in counts)
+
+
+def _fact(by_judged: Document, where: str) -> str:
+    strict, binary = by_judged["4class"], by_judged["2class"]
+    return (
+        f"{where}: Sp {strict['sp']:.2f}, Se {strict['se']:.2f}, Score {strict['score']:.2f}; 2-class Se "
+        f"{binary['se']:.2f}, Score {binary['score']:.2f}."
+    )
+
+
+# --- epochs -----------------------------------------------------------------------------------------------------
+
+
+def _epochs(document: Document, part: str) -> dict[int, Document]:
+    """The 4-class metrics of each epoch on a part (``test`` or ``val``), where the result lists epochs."""
+    found: dict[int, Document] = {}
+    for row in document.get("epochs") or []:
+        judged = (row.get(part) or {}).get("4class") if isinstance(row, Mapping) else None
+        sound = isinstance(judged, Mapping) and _is_number(judged.get("score")) and _is_number(judged.get("se"))
+        if judged is not None and sound and isinstance(row.get("epoch"), int):
+            found[row["epoch"]] = judged
+    return found
+
+
+def _epoch_findings(document: Document, where: str) -> Iterator[Finding]:
+    """Whether the epoch of each rule is the one that the rule asks for, and has the numbers that it had then."""
+    test, val = _epochs(document, "test"), _epochs(document, "val")
+    for rule, by_judged in document["metrics"].items():
+        epoch = by_judged["4class"].get("epoch") if by_judged else None
+        if not isinstance(epoch, int) or not test:
+            continue
+        score = by_judged["4class"]["score"]
+        if epoch in test and abs(test[epoch]["score"] - score) > TOLERANCE:
+            had = test[epoch]["score"]
+            sentence = f"In {where} {rule} is epoch {epoch} with a Score of {score:.4f}, but that epoch had {had:.4f}."
+            yield Finding("epoch-disagrees", where, sentence, {"epoch": epoch, "stored": score, "had": had})
+        asked = _asked_for(rule, epoch, test, val)
+        if asked is not None and asked != epoch:
+            sentence = f"In {where} {rule} is epoch {epoch}, but the rule asks for epoch {asked}."
+            yield Finding("rule-contradicted", where, sentence, {"rule": rule, "epoch": epoch, "asked": asked})
+
+
+def _asked_for(rule: str, epoch: int, test: Mapping[int, Document], val: Mapping[int, Document]) -> int | None:
+    """The epoch that a rule asks for; the given one where it is as good, None where the result does not show it."""
+    if rule == "last":
+        return max(test)
+    rows = {"best-test": test, "best-val": val}.get(rule, {})
+    # The official code takes an epoch as best only where its sensitivity is above the least one.
+    able = {number: row for number, row in rows.items() if row["se"] > SMALLEST_SE} or rows
+    if epoch not in able:
+        return max(able, key=lambda number: float(able[number]["score"])) if able else None
+    better = [number for number, row in able.items() if row["score"] > able[epoch]["score"] + TOLERANCE]
+    return max(better, key=lambda number: float(able[number]["score"])) if better else epoch
+
+
+def _optimism(document: Document, where: str) -> Iterator[str]:
+    metrics = document["metrics"]
+    best, last = metrics.get("best-test"), metrics.get("last")
+    if best and last:
+        gap = best["4class"]["score"] - last["4class"]["score"]
+        yield f"{where}: choosing the epoch on the test part adds {gap:.2f} to the Score of the last one."
+
+
+# --- claims -----------------------------------------------------------------------------------------------------
+
+
+def claim_findings(documents: Sequence[Document], claim: Claim, judged: Judged) -> list[Finding]:
+    """What is wrong with a claim about runs: the means over them at their last epoch are what it should be.
+
+    Args:
+        documents: Results of runs that differ in the seed.
+        claim: The rates as printed.
+        judged: How the claim counts hits.
+
+    Raises:
+        ResultError: If there is nothing to compare with.
+    """
+    by_rule = {rule: _pooled(documents, rule, judged) for rule in RULES}
+    rules: tuple[Rule, ...] = ("last", "best-val", "best-test")
+    rule = next((rule for rule in rules if by_rule[rule] is not None), None)
+    confusion = by_rule[rule] if rule else None
+    if rule is None or confusion is None:
+        raise ResultError("No run has numbers that a claim can be compared with.", "Leave out --claimed.")
+    others = [reading for other in RULES if other != rule for reading in _of_rule(by_rule[other], other, judged)]
+    where = f"{len(documents)} runs' {rule} epochs" if len(documents) > 1 else f"the run's {rule} epoch"
+    return [
+        *sum_finding(claim, "the claim"),
+        *explain(claim, confusion, where, judged, [*others, *readings(confusion, judged)]),
+    ]
+
+
+def _pooled(documents: Sequence[Document], rule: str, judged: Judged) -> Confusion | None:
+    """The confusion matrices under a rule, added up: rates of runs on the same cycles are means of the runs' rates."""
+    found = [metrics[judged]["confusion"] for document in documents if (metrics := document["metrics"].get(rule))]
+    return np.asarray(found, dtype=np.int64).sum(axis=0) if found else None
+
+
+def _of_rule(confusion: Confusion | None, rule: str, judged: Judged) -> list[Reading]:
+    """The rates under another rule, as what a claim may be."""
+    if confusion is None:
+        return []
+    found = metrics_of(confusion.tolist(), judged)
+    kind = "chosen-on-test" if rule == "best-test" else "other-rule"
+    words = f"that of {rule}" + (": the test part chose the epoch" if rule == "best-test" else "")
+    values: tuple[tuple[Rate, float], ...] = (("sp", found["sp"]), ("se", found["se"]), ("score", found["score"]))
+    return [Reading(kind, rate, words, value) for rate, value in values]
+
+
+# --- several runs -----------------------------------------------------------------------------------------------
+
+
+def _repeated(documents: Sequence[Document]) -> Iterator[Finding]:
+    """Runs that differ in the seed and have the same confusion matrix: the seed changed nothing, or was not set."""
+    seen: dict[str, Document] = {}
+    for document in documents:
+        last = document["metrics"].get("last")
+        if not last:
+            continue
+        spec = {name: value for name, value in document["spec"].items() if name != "seed"}
+        key = repr((sorted(spec.items(), key=repr), last["4class"]["confusion"]))
+        first = seen.setdefault(key, document)
+        if first is not document:
+            sentence = f"{_where(document)} has the confusion matrix of {_where(first)}, cycle count by cycle count."
+            yield Finding("repeated-run", _where(document), sentence[:1].upper() + sentence[1:])

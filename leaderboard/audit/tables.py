@@ -1,0 +1,377 @@
+"""Tables of results as other people write them: CSV, JSON or Markdown, with Sp, Se and Score in some columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from leaderboard.audit.printed import Printed, printed_cell, printed_number
+from leaderboard.errors import ResultError
+from leaderboard.metrics import Judged
+from leaderboard.text import echoed
+
+MOST_ROWS = 200_000
+
+Series = tuple[tuple[int, float], ...]
+"""Scores by epoch, in the order of the epochs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultRow:
+    """A row of a table of results; None for what it does not say.
+
+    Attributes:
+        where: Its place and name, for sentences.
+        system: What it is about.
+        judged: How its Se counts.
+        sp: Specificity.
+        se: Sensitivity.
+        score: Score.
+        accuracy: Accuracy.
+        binary_se: Its 2-class Se where it stands beside a 4-class one.
+        sp_std: Deviation of Sp over runs.
+        se_std: Deviation of Se over runs.
+        score_std: Deviation of the Score over runs.
+        seed: The seed of the one run that it is of.
+        seeds: The number of runs that it is a mean over.
+        epoch: The epoch that its numbers are of.
+        chosen: Whether it is the epoch that was chosen, in a table with a row for each epoch.
+        split: The split, in words.
+        selection: How the epoch was chosen, in words.
+        train: Cycles of the training part.
+        test: Cycles of the test part.
+        confusion: Its confusion matrix, 4 x 4 or 2 x 2.
+        test_scores: Score on the test part by epoch.
+        val_scores: Score on held-out patients by epoch.
+    """
+
+    where: str
+    system: str = ""
+    judged: Judged = "4class"
+    sp: Printed | None = None
+    se: Printed | None = None
+    score: Printed | None = None
+    accuracy: Printed | None = None
+    binary_se: Printed | None = None
+    sp_std: Printed | None = None
+    se_std: Printed | None = None
+    score_std: Printed | None = None
+    seed: str | None = None
+    seeds: int | None = None
+    epoch: int | None = None
+    chosen: bool | None = None
+    split: str | None = None
+    selection: str | None = None
+    train: int | None = None
+    test: int | None = None
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    test_scores: Series = ()
+    val_scores: Series = ()
+
+
+_NUMBERS: Mapping[str, str] = {
+    "sp": "sp specificity spec",
+    "se": "se sensitivity sens",
+    "score": "score icbhiscore averagescore avgscore hs_as_score icbhi",
+    "accuracy": "accuracy acc",
+    "binary_se": "se2 se2class 2classse binaryse sebinary",
+    "sp_std": "spstd spsd stdsp specificitystd",
+    "se_std": "sestd sesd stdse sensitivitystd",
+    "score_std": "scorestd scoresd stdscore",
+}
+_COUNTS: Mapping[str, str] = {
+    "seeds": "seeds runs nseeds nruns numseeds numberofseeds",
+    "epoch": "epoch bestepoch selectedepoch chosenepoch",
+    "train": "train traincycles ntrain trainsize trainsamples",
+    "test": "test testcycles ntest testsize testsamples cycles",
+}
+_WORDS: Mapping[str, str] = {
+    "system": "system name method model id",
+    "judged": "judged task classes nclasses table",
+    "seed": "seed run",
+    "split": "split trainteststplit traintestsplit",
+    "selection": "selection protocol rule selectionrule selectedon checkpoint",
+    "chosen": "chosen selected best isbest",
+    "confusion": "confusion confusionmatrix cm",
+    "test_scores": "testscores epochscores scoresbyepoch testscorebyepoch epochs",
+    "val_scores": "valscores validationscores valscorebyepoch",
+}
+_FIELDS: Mapping[str, str] = {
+    word: name for group in (_NUMBERS, _COUNTS, _WORDS) for name, words in group.items() for word in words.split()
+}
+_SUMMARY = re.compile(r"mean|average|avg|all|std|±")
+_SPAN = re.compile(r"([0-9]{1,9})(?:[-–]([0-9]{1,9}))?")
+_HOLDERS = ("rows", "results", "systems", "runs", "sections")
+_TRUE = frozenset({"1", "true", "yes", "x", "*", "best", "chosen"})
+_BINARY = frozenset({"2class", "2", "binary", "twoclass", "normalabnormal"})
+
+
+def field_of(name: str) -> str | None:
+    """The field that a column's name means; None where it means none."""
+    return _FIELDS.get(re.sub(r"[^a-z0-9]", "", name.lower()))
+
+
+def has_results(names: Sequence[str]) -> bool:
+    """Whether columns of these names hold results."""
+    return bool({"sp", "se", "score"} & {field_of(name) for name in names})
+
+
+# --- where the rows stand ---------------------------------------------------------------------------------------
+
+
+def rows_of_text(text: str, where: str) -> list[ResultRow]:
+    """The rows of a CSV file or of the tables in a Markdown file.
+
+    Args:
+        text: Its content.
+        where: Its name, for messages.
+
+    Raises:
+        ResultError: If no table in it has a column of Sp, Se or Score.
+    """
+    lines = text.splitlines()
+    tables = (
+        _markdown_tables(lines) if any(line.lstrip().startswith("|") for line in lines) else _csv_tables(text, where)
+    )
+    rows = [
+        _row(f"line {number}", dict(zip(header, cells, strict=False)))
+        for header, body in tables
+        if has_results(header)
+        for number, cells in body
+    ]
+    if not rows:
+        raise ResultError(
+            f"{where} is no table of results: no column is called Sp, Se or Score, or no row follows.",
+            "Name the columns sp, se, score; predictions have the columns recording and cycle.",
+        )
+    return _in_percent(rows)
+
+
+Body = list[tuple[int, list[str]]]
+
+
+def _markdown_tables(lines: Sequence[str]) -> Iterator[tuple[list[str], Body]]:
+    header: list[str] | None = None
+    body: Body = []
+    for number, line in enumerate([*lines, ""], start=1):
+        bare = line.strip()
+        if not bare.startswith("|"):
+            if header is not None:
+                yield header, body
+            header, body = None, []
+        elif header is None:
+            header = _bar(bare)
+        elif set(bare) - set("|-: "):
+            body.append((number, _bar(bare)))
+
+
+def _bar(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def _csv_tables(text: str, where: str) -> Iterator[tuple[list[str], Body]]:
+    first = text.lstrip("\ufeff\r\n").partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter=delimiter)
+    body: Body = []
+    header: list[str] = []
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if not header:
+                header = [cell.strip() for cell in cells]
+            else:
+                body.append((reader.line_num, cells))
+            if len(body) > MOST_ROWS:
+                raise ResultError(f"{where} has more than {MOST_ROWS:,} lines, which no table of results has.")
+    except csv.Error as error:
+        raise ResultError(f"{where} is no CSV file: {echoed(error)}.") from error
+    yield header, body
+
+
+def rows_of_document(document: Any, where: str) -> list[ResultRow]:
+    """The rows of a JSON document: a list of objects, or an object that holds one.
+
+    Args:
+        document: As read.
+        where: Its name, for messages.
+
+    Raises:
+        ResultError: If no object in it has a field of Sp, Se or Score.
+    """
+    rows = [
+        _row(f"row {number}", values)
+        for number, values in enumerate(_objects(document), start=1)
+        if has_results(list(values))
+    ]
+    if not rows:
+        raise ResultError(
+            f"{where} is no table of results: no object in it has a field sp, se or score.",
+            "It is a list of objects, one for each row, or the result of a run.",
+        )
+    return _in_percent(rows)
+
+
+def _objects(document: Any) -> Iterator[Mapping[str, Any]]:
+    """The objects that can be rows."""
+    if isinstance(document, list):
+        for item in document:
+            yield from _objects(item)
+    elif isinstance(document, Mapping):
+        holders = [document[name] for name in _HOLDERS if isinstance(document.get(name), list)]
+        if has_results(list(document)) or not holders:
+            yield document
+        else:
+            for holder in holders:
+                yield from _objects(holder)
+
+
+# --- what stands in a row ---------------------------------------------------------------------------------------
+
+
+def _row(place: str, values: Mapping[str, Any]) -> ResultRow:
+    found: dict[str, Any] = {}
+    for column, value in values.items():
+        name = field_of(str(column))
+        if name is None or name in found or value is None:
+            continue
+        found[name] = value
+    system, seed = _word(found.get("system")), _word(found.get("seed"))
+    if seed and _SUMMARY.search(seed.lower()):
+        seed = None  # A row below those of the seeds.
+    counts: dict[str, Any] = {name: _count(found.get(name)) for name in _COUNTS}
+    counts["seeds"] = _number_of_seeds(found.get("seeds"))
+    told = ", ".join(filter(None, [echoed(system, 40) if system else "", f"seed {echoed(seed, 20)}" if seed else ""]))
+    return ResultRow(
+        where=f"{place} ({told})" if told else place,
+        system=system or "",
+        seed=seed,
+        judged="2class" if _key(found.get("judged")) in _BINARY else "4class",
+        split=_word(found.get("split")),
+        selection=_word(found.get("selection")),
+        chosen=_flag(found["chosen"]) if "chosen" in found else None,
+        confusion=_confusion(found.get("confusion")),
+        test_scores=_series(found.get("test_scores")),
+        val_scores=_series(found.get("val_scores")),
+        **_rates(found),
+        **counts,
+    )
+
+
+def _rates(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The printed numbers; a deviation may stand in the cell of its number."""
+    rates: dict[str, Any] = {}
+    for name in _NUMBERS:
+        value, std = _printed(found.get(name))
+        rates.setdefault(name, value)
+        if std is not None:
+            rates[f"{name}_std"] = std
+    known = ResultRow.__dataclass_fields__
+    return {name: value for name, value in rates.items() if name in known}
+
+
+def _printed(value: Any) -> tuple[Printed | None, Printed | None]:
+    if isinstance(value, bool):
+        return None, None
+    if isinstance(value, int | float):
+        return printed_number(value), None
+    return printed_cell(value) if isinstance(value, str) else (None, None)
+
+
+def _word(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return str(value).strip() or None
+
+
+def _key(value: Any) -> str:
+    return re.sub(r"[^a-z0-9]", "", str(value).lower())
+
+
+def _flag(value: Any) -> bool:
+    return value is True or str(value).strip().lower() in _TRUE
+
+
+def _number_of_seeds(value: Any) -> int | None:
+    """How many seeds there are: their number, a list of them, or such a list as text (``1-3, 5``)."""
+    if isinstance(value, list):
+        return len(value) or None
+    parts = str(value).strip("[] ").split(",")
+    spans = [_SPAN.fullmatch(part.strip()) for part in parts]
+    if not all(spans) or (len(parts) == 1 and spans[0] and spans[0][2] is None and not str(value).startswith("[")):
+        return _count(value) or None
+    return sum(max(int(span[2] or span[1]) - int(span[1]), 0) + 1 for span in spans if span)
+
+
+def _count(value: Any) -> int | None:
+    """A whole number; None for anything else."""
+    if isinstance(value, bool) or value is None:
+        return None
+    word = str(value).strip().replace(",", "").replace("\u202f", "")
+    return int(word) if re.fullmatch(r"[0-9]{1,9}(?:\.0+)?", word) and "." not in word else None
+
+
+def _confusion(value: Any) -> tuple[tuple[int, ...], ...] | None:
+    """A matrix of counts: a list of rows, or text with its numbers in order."""
+    if isinstance(value, str):
+        numbers = [int(word) for word in re.findall(r"[0-9]{1,9}", value)]
+        size = {4: 2, 16: 4}.get(len(numbers))
+        value = [numbers[i : i + size] for i in range(0, len(numbers), size)] if size else None
+    if not isinstance(value, list) or len(value) not in (2, 4):
+        return None
+    rows = [row for row in value if isinstance(row, list) and len(row) == len(value)]
+    whole = all(
+        isinstance(cell, int) and not isinstance(cell, bool) and 0 <= cell < 10**9 for row in rows for cell in row
+    )
+    return tuple(map(tuple, rows)) if whole and len(rows) == len(value) else None
+
+
+def _series(value: Any) -> Series:
+    """Scores by epoch: a list (from epoch 1), a list of objects with epoch and score, an object by epoch, or text."""
+    if isinstance(value, str):
+        value = [float(word) for word in re.findall(r"[0-9]+(?:\.[0-9]+)?", value)]
+    if isinstance(value, Mapping):
+        value = [{"epoch": epoch, "score": score} for epoch, score in value.items()]
+    if not isinstance(value, list):
+        return ()
+    pairs = [_of_epoch(number, item) for number, item in enumerate(value, start=1)]
+    return tuple(sorted(pair for pair in pairs if pair is not None))
+
+
+def _of_epoch(number: int, item: Any) -> tuple[int, float] | None:
+    if isinstance(item, Mapping):
+        epoch, score = _count(item.get("epoch")), _printed(item.get("score", item.get("test")))[0]
+    else:
+        epoch, score = number, _printed(item)[0]
+    return None if epoch is None or score is None else (epoch, score.value)
+
+
+def beside_binary(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """Rows of a 4-class table with the Se that the same system, at the same Sp, has in the 2-class table."""
+    binary = {_place(row): row.se for row in rows if row.judged == "2class"}
+    return [
+        replace(row, binary_se=binary.get(_place(row))) if row.judged == "4class" and row.binary_se is None else row
+        for row in rows
+    ]
+
+
+def _place(row: ResultRow) -> tuple[Any, ...]:
+    """What the same predictions have in common, however they are judged; nothing where the row has no Sp."""
+    return (row.where,) if row.sp is None else (row.system, row.seed, row.selection, row.epoch, row.sp.value)
+
+
+def _in_percent(rows: list[ResultRow]) -> list[ResultRow]:
+    """Rows whose rates are fractions, as percentages: all of them are, where none is above 1."""
+    names = list(_NUMBERS)
+    values = [value for row in rows for name in names[:3] if (value := getattr(row, name)) is not None]
+    if not values or any(value.value > 1 for value in values):
+        return rows
+    return [
+        replace(row, **{name: value.scaled() for name in names if (value := getattr(row, name)) is not None})
+        for row in rows
+    ]
