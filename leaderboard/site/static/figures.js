@@ -28,6 +28,7 @@ function legend(id, entries) {
     const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
     path.setAttribute("d", shape);
     path.style.fill = colour;
+    if (symbol === "asterisk") path.style.stroke = colour; // it has no area to fill
     svg.append(path);
     return make("span", {}, svg, label);
   }));
@@ -74,8 +75,12 @@ function drawPlane(places) {
   const every = [...rows, ...seeds, ...printed];
   let place = null;
   draw("plane", "Specificity and sensitivity of each system and seed", rows.length && ((width) => {
-    const x = [Math.max(0, Math.floor((robustDomain(every.map((point) => point.sp), 4)[0]) / 5) * 5), 102];
-    const y = [-2, Math.min(102, Math.ceil((robustDomain(every.map((point) => point.se), 4)[1]) / 5) * 5)];
+    // The printed ones must not push the board's own out of the frame.
+    const kinds = [[...rows, ...seeds], printed].filter((points) => points.length);
+    const lowest = d3.min(kinds, (points) => robustDomain(points.map((point) => point.sp), 4)[0]);
+    const highest = d3.max(kinds, (points) => robustDomain(points.map((point) => point.se), 4)[1]);
+    const x = [Math.max(0, Math.floor(lowest / 5) * 5), 102];
+    const y = [-2, Math.min(102, Math.ceil(highest / 5) * 5)];
     const lines = isoLines([x[0], 100], [0, Math.min(100, y[1])]);
     place = { x: (point) => within(point.sp, x), y: (point) => within(point.se, y) };
     const beyond = every.filter((point) => outside(point.sp, x) || outside(point.se, y));
@@ -90,7 +95,8 @@ function drawPlane(places) {
         Plot.dot(printed, { ...place, symbol: "asterisk", stroke: OTHER, r: 4.5 }),
         Plot.dot(seeds, { ...place, r: 2.5, fillOpacity: 0.45, ...look }),
         Plot.dot(rows, { ...place, r: 5.5, stroke: "var(--ground)", strokeWidth: 1.2, ...look }),
-        Plot.text(beyond, { ...place, text: (point) => (outside(point.sp, x) ? "◀" : "▲"), fill: "currentColor", fontSize: 13, dx: (point) => 0, dy: 14 }),
+        Plot.text(beyond.filter((point) => outside(point.sp, x)), { ...place, text: () => "◀", fill: "currentColor", fontSize: 12, dx: -10 }),
+        Plot.text(beyond.filter((point) => outside(point.se, y)), { ...place, text: () => "▲", fill: "currentColor", fontSize: 12, dy: -11 }),
         Plot.dot([page.reference], { x: "sp", y: "se", symbol: "times", stroke: "currentColor", strokeWidth: 2, r: 5 }),
         Plot.text([page.reference], { x: "sp", y: "se", text: () => "all normal", textAnchor: "end", dx: -9, dy: -9, fill: "currentColor" }),
         Plot.tip(every, Plot.pointer({ ...place, title: pointWords, fill: "var(--raised)", stroke: "var(--line)" })),
@@ -145,7 +151,7 @@ function drawForest(places) {
   const place = (row) => at.get(row);
   draw("forest", "Score of each system with its 95 % interval", rows.length && ((width) => {
     const narrow = width < 520;
-    const names = figureLabels(rows, narrow ? 44 : 34);
+    const names = figureLabels(rows, narrow ? 44 : 28);
     const label = (row) => `${row.rank === null ? "" : `${ranks(row)}  `}${narrow ? names[place(row)].replace("\n", ", ") : names[place(row)]}`;
     const step = narrow ? 34 : names.some((name) => name.includes("\n")) ? 36 : 24;
     const lift = narrow ? 5 : 0;

@@ -23,7 +23,7 @@ function unknownCounts() {
 function drawPatients(place) {
   const counts = countsOf(place);
   byId("patients-words").textContent = counts ?
-    "Each dot is a patient: cycles against the share of them that is right (mean over seeds). Filled upward triangles raise the Score, downward ones lower it, the larger the more." : unknownCounts();
+    "Cycles of each patient against the share of them that is right (mean over seeds). Patients whose mark points up raise the Score, the others lower it, the larger the more." : unknownCounts();
   byId("patients-more").hidden = !counts;
   if (!counts) {
     byId("patients").replaceChildren();
