@@ -23,7 +23,11 @@ def run_entry(system: str, run_ids: Sequence[str], created: str, version: str) -
         version: Of the program.
     """
     note = f"Board row {system}; runs {', '.join(run_ids)}"
-    return _entry("software", f"lungbench {run_ids[0]}", {"title": "LungBench", "version": version, "year": created[:4], "note": note})
+    return _entry(
+        "software",
+        f"lungbench {run_ids[0]}",
+        {"title": "LungBench", "version": version, "year": created[:4], "note": note},
+    )
 
 
 def submission_entry(system: str, run_id: str, statement: Mapping[str, object], created: str) -> str:

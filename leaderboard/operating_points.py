@@ -41,7 +41,7 @@ class OperatingPoints:
 
 @dataclass(frozen=True)
 class _Part:
-    """Sorted margins of some cycles: normal ones, abnormal ones, and those whose best abnormal class is the true one."""
+    """Sorted margins of cycles: normal ones, abnormal ones, and those whose best abnormal class is the true one."""
 
     normal: Floats
     abnormal: Floats
@@ -113,5 +113,5 @@ def _shares(hits: NDArray[np.int64], normal: int, abnormal: int) -> OperatingPoi
     """From correct cycles (3, thresholds) to percent."""
     rates = 100.0 * hits / np.asarray([[normal], [abnormal], [abnormal]])
     of_targets, of_best = rates[:, : len(TARGETS)], rates[:, len(TARGETS) :]
-    tuned = {judged: (float(of_best[0, n]), float(of_best[1 + n, n])) for n, judged in enumerate(JUDGED)}
+    tuned = {str(judged): (float(of_best[0, n]), float(of_best[1 + n, n])) for n, judged in enumerate(JUDGED)}
     return OperatingPoints(tuple((float(sp), float(se), float(two)) for sp, se, two in of_targets.T), tuned)

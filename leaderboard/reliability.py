@@ -58,9 +58,7 @@ def reliability(labels: Sequence[int], runs: Sequence[ArrayLike]) -> Reliability
     bins = []
     for number in np.unique(of_bin):
         within = of_bin == number
-        bins.append(
-            (int(within.sum()), 100.0 * float(confidence[within].mean()), 100.0 * float(right[within].mean()))
-        )
+        bins.append((int(within.sum()), 100.0 * float(confidence[within].mean()), 100.0 * float(right[within].mean())))
     error = sum(count * abs(accuracy - said) for count, said, accuracy in bins) / len(right)
     return Reliability(tuple(bins), error, softmax)
 

@@ -1,9 +1,9 @@
 """Snapshots: a board on one day as a folder of its own, whose every byte can be checked.
 
 A snapshot holds the page with its data (``page/``), all runs as a bundle (``board.zip``), how to check it
-(``README.txt``), the hash of each of these files (``SHA256SUMS``, as ``sha256sum`` reads it) and ``manifest.json``, which
-says when it was made, of which runs, with the hash of each file, and one hash over all of that. Who has kept that one
-hash elsewhere knows that nothing was changed since.
+(``README.txt``), the hash of each of these files (``SHA256SUMS``, as ``sha256sum`` reads it) and ``manifest.json``:
+when it was made, of which runs, the hash of each file, and one hash over all of that. Who has kept that one hash
+elsewhere knows that nothing was changed since.
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ def _check_free(folder: Path) -> None:
     except OSError as error:
         raise StoreError(f"Cannot write {folder}: {error.strerror or error}.", advice(error)) from error
     if taken:
-        raise StoreError(f"{folder} is there already, and a snapshot is never changed.", "Name a new folder with --out.")
+        raise StoreError(
+            f"{folder} is there already, and a snapshot is never changed.", "Name a new folder with --out."
+        )
 
 
 def _write_manifest(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def _write_manifest(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
     """SHA-256 and bytes of every file below a folder but the two that hold them, by name; what is no file has none."""
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
@@ -170,7 +172,12 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(read_bytes(path))
         known = manifest["format"] == FORMAT and manifest["version"] == VERSION
-        facts = [manifest["created"], manifest["sha256"], *manifest["runs"], *(f["sha256"] for f in manifest["files"].values())]
+        facts = [
+            manifest["created"],
+            manifest["sha256"],
+            *manifest["runs"],
+            *(f["sha256"] for f in manifest["files"].values()),
+        ]
         if not known or not all(isinstance(fact, str) for fact in facts):
             raise ValueError(os.fspath(path))
         sum(file["bytes"] for file in manifest["files"].values())

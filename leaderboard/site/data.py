@@ -137,7 +137,9 @@ def read_board(store: Store) -> Board:
         records={run_id: record for run_id, record in store.records().items() if run_id in shown},
         failed=failed_rows(runs),
         notes=notes,
-        spreads={rule: {title: _spreads(known, title, sections[title], by_id, rule) for title in sections} for rule in RULES},
+        spreads={
+            rule: {title: _spreads(known, title, sections[title], by_id, rule) for title in sections} for rule in RULES
+        },
         missed={rule: missed_cycles(known, rule) for rule in RULES},
     )
 
@@ -230,7 +232,12 @@ def _judged(
 def _rule_facts(row: Row, runs: Sequence[BoardRun]) -> Row:
     names = ("seeds", "run_ids", "optimism", "optimisms", "selected_epochs", "below_min_se")
     date = max(run.created for run in runs)[:10]
-    return {**{name: row[name] for name in names}, "date": date, "state": row.get("state"), "marks": row.get("marks", [])}
+    return {
+        **{name: row[name] for name in names},
+        "date": date,
+        "state": row.get("state"),
+        "marks": row.get("marks", []),
+    }
 
 
 def _add_lens(judged: Sequence[_Judged], lens: Lens, ranked: bool) -> Uncertainty:

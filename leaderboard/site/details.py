@@ -42,11 +42,17 @@ def detail_values(board: Board) -> dict[str, Any]:
             for rule, by_section in board.spreads.items()
         },
         "answers": {
-            rule: {str(place): _answers(system.answers[rule]) for place, system in enumerate(board.systems) if rule in system.answers}
+            rule: {
+                str(place): _answers(system.answers[rule])
+                for place, system in enumerate(board.systems)
+                if rule in system.answers
+            }
             for rule in RULES
         },
         "missed": {
-            rule: {str(list(board.sections).index(title)): list(map(_missed, cycles)) for title, cycles in found.items()}
+            rule: {
+                str(list(board.sections).index(title)): list(map(_missed, cycles)) for title, cycles in found.items()
+            }
             for rule, found in board.missed.items()
         },
         "printed": list(map(_printed_system, printed_systems())),
@@ -123,7 +129,7 @@ def _missed(cycle: MissedCycle) -> list[Any]:
     """Sensitivity, recording, cycle, patient, class, whether trained on too, percent missed, systems asked."""
     recording, number = cycle.key
     return [
-        JUDGED.index(cycle.judged),  # type: ignore[arg-type]
+        JUDGED.index(cycle.judged),
         plain(recording),
         number,
         plain(cycle.patient),

@@ -20,7 +20,7 @@ TABLES: Mapping[str, str] = {
     "confusion.csv": "confusion matrices, cycles summed over seeds",
     "classes.csv": "recall of each class",
     "devices.csv": "Sp, Se and Score by recording device",
-    "patients.csv": "correct cycles of each patient, summed over seeds, of the systems that can be compared in the page",
+    "patients.csv": "correct cycles of each patient, summed over seeds, of systems that the page compares",
     "thresholds.csv": "Sp and Se of each run at thresholds chosen on other patients",
     "reliability.csv": "accuracy by confidence",
     "missed.csv": "the cycles that most systems miss",

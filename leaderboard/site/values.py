@@ -130,14 +130,14 @@ def _inputs(declared: Any) -> str:
 
 
 def system_labels(systems: Sequence[System]) -> list[str]:
-    """What each system is called in figures: what tells rows of one title in one section apart comes first after it."""
+    """What each system is called in figures: its title, and what tells it from others of that title in its section."""
     names = [(system.section, *map(plain, system_lines(system.row))) for system in systems]
     alike = Counter(name[:2] for name in names)
-    labels = []
-    for section, title, *detail in names:
-        mates = [other[2:] for other in names if other[:2] == (section, title)] if alike[section, title] > 1 else []
-        telling = [line for line in detail if any(line not in other for other in mates)]
-        labels.append(", ".join([title, *telling]))
+    having = Counter((section, title, line) for section, title, *detail in names for line in set(detail))
+    labels = [
+        ", ".join([title, *(line for line in detail if having[section, title, line] < alike[section, title])])
+        for section, title, *detail in names
+    ]
     return _unlike(systems, labels)
 
 
@@ -170,7 +170,11 @@ def _under_rule(system: System, rule: str, places: Mapping[str, int]) -> Row | N
         "below": seeds(found["below_min_se"]),
         "date": found["date"],
         **({"state": plain(found["state"])} if found["state"] else {}),
-        **({"marks": [[plain(mark["word"]), plain(mark["sentence"])] for mark in found["marks"]]} if found["marks"] else {}),
+        **(
+            {"marks": [[plain(mark["word"]), plain(mark["sentence"])] for mark in found["marks"]]}
+            if found["marks"]
+            else {}
+        ),
     }
 
 
@@ -211,7 +215,9 @@ def _device(name: str, view: Row) -> DeviceName:
 
 def _devices(views: Mapping[str, Row], places: Mapping[DeviceName, int]) -> list[list[Any]]:
     """Place among the devices, and the numbers."""
-    return [[places[_device(name, view)], *(_printed(view[number]) for number in NUMBERS)] for name, view in views.items()]
+    return [
+        [places[_device(name, view)], *(_printed(view[number]) for number in NUMBERS)] for name, view in views.items()
+    ]
 
 
 def _cells(board: Board, lens: Lens) -> Row:
@@ -241,16 +247,24 @@ def _run(board: Board, run: BoardRun, facts: _Facts) -> Row:
 
 
 def _curve(epochs: Sequence[Any]) -> Row:
-    """Columns over the epochs: numbers (how many, where they count from 1), loss to four digits, and Scores on test and held-out patients by sensitivity."""
+    """Columns over the epochs: numbers, loss to four digits, Scores on test and held-out patients by sensitivity.
+
+    Of numbers that count from 1 it is said how many; Scores are in hundredths of a percent.
+    """
     numbers = [row["epoch"] for row in epochs]
     counted = numbers == list(range(1, len(numbers) + 1))
     found: Row = {"epoch": len(numbers) if counted else numbers, "loss": [_digits(row["loss"]) for row in epochs]}
     for where in ("test", "val"):
         for judged in JUDGED:
-            scores = [_printed(row[where][judged]["score"]) if row[where] else None for row in epochs]
+            scores = [_hundredths(row[where][judged]["score"]) if row[where] else None for row in epochs]
             if any(score is not None for score in scores):
                 found[f"{where}/{judged}"] = scores
     return found
+
+
+def _hundredths(value: float | None) -> int | None:
+    printed = _printed(value)
+    return None if printed is None else round(100 * printed)
 
 
 def _digits(value: float | None) -> float | None:

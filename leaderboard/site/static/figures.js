@@ -251,7 +251,7 @@ function drawCurves(place) {
   const found = underRule(place);
   const runs = (found?.runs ?? []).map((run, i) => ({ ...page.runs[run], epochs: epochsOf(page.runs[run]), chosen: found.epochs[i] })).filter((run) => run.epochs.length);
   const points = runs.flatMap((run) => [["test", `test/${state.judged}`], ["held-out", `val/${state.judged}`], ["loss", "loss"]].flatMap(([what, key]) => (run.curve[key] ?? []).map((value, i) => ({
-    what, seed: run.seed, epoch: run.epochs[i], value, line: `${run.id} ${what}`, chosen: run.epochs[i] === run.chosen,
+    what, seed: run.seed, epoch: run.epochs[i], value: what === "loss" || value === null ? value : value / 100, line: `${run.id} ${what}`, chosen: run.epochs[i] === run.chosen,
   })))).filter((point) => point.value !== null);
   const seeds = [...new Set(runs.map((run) => run.seed))];
   const colour = (point) => PALETTE[seeds.indexOf(point.seed) % PALETTE.length];
