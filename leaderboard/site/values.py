@@ -131,7 +131,7 @@ def _inputs(declared: Any) -> str:
 
 def system_labels(systems: Sequence[System]) -> list[str]:
     """What each system is called in figures: its title, and what tells it from others of that title in its section."""
-    names = [(system.section, *map(plain, system_lines(system.row))) for system in systems]
+    names = [(system.section, *map(plain, _telling_lines(system.row))) for system in systems]
     alike = Counter(name[:2] for name in names)
     having = Counter((section, title, line) for section, title, *detail in names for line in set(detail))
     labels = [
@@ -139,6 +139,12 @@ def system_labels(systems: Sequence[System]) -> list[str]:
         for section, title, *detail in names
     ]
     return _unlike(systems, labels)
+
+
+def _telling_lines(row: Row) -> list[str]:
+    """As a row's lines, also where it started from nothing: beside others of its title that tells it apart."""
+    title, *lines = system_lines(row)
+    return [title, *lines] if row["name"] or row["pretrain"] != "none" else [title, "from scratch", *lines]
 
 
 def _unlike(systems: Sequence[System], labels: Sequence[str]) -> list[str]:

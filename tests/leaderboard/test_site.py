@@ -201,7 +201,7 @@ def test_pretraining_is_in_the_label_where_it_is_what_differs(board):
     first = next(system for system in board.systems if system.row["model"] == "resnet18")
     others = [_like(first, id="b" * 12, pretrain="none"), _like(first, id="c" * 12)]
     assert system_labels([first]) == ["resnet18 + ce"]
-    assert system_labels([first, others[0]]) == ["resnet18 + ce, from imagenet+audioset", "resnet18 + ce"]
+    assert system_labels([first, others[0]]) == ["resnet18 + ce, from imagenet+audioset", "resnet18 + ce, from scratch"]
     assert system_labels([first, others[1]]) == [f"resnet18 + ce, {first.id[:6]}", "resnet18 + ce, cccccc"]
 
 

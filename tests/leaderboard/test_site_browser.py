@@ -468,7 +468,7 @@ def test_missed_cycles_are_listed_for_the_choice(open_page, board):
     page = open_page("#view=missed&judged=2class&part=patient-disjoint")
     cycles = [c for c in board.missed["last"][OFFICIAL] if c.judged == "2class" and not c.shared][:MOST_MISSED]
     rows = cells_of(page, "#missed-tables section:first-child table")
-    assert [(row[0], row[1], row[4]) for row in rows] == [
+    assert [(row[0], row[2], row[4]) for row in rows] == [
         (cycle.key[0], str(cycle.key[1]), f"{cycle.share:.1f} %") for cycle in cycles
     ]
 
@@ -584,7 +584,7 @@ def test_one_outlier_does_not_squeeze_the_others(open_page, board, tmp_path):
     path = tmp_path / "index.html"
     path.write_text(site_page(with_outlier(board, lens), "1", "now", "last"), encoding="utf-8")
     page = open_page(path=path)
-    frame = page.locator("#forest svg").bounding_box()["width"] - 264
+    frame = page.locator("#forest svg").bounding_box()["width"] - 278
     lengths = page.locator('#forest svg g[aria-label="link"] path').evaluate_all(
         "all => all.map(one => one.getBBox().width)"
     )

@@ -151,13 +151,13 @@ function drawForest(places) {
   const place = (row) => at.get(row);
   draw("forest", "Score of each system with its 95 % interval", rows.length && ((width) => {
     const narrow = width < 520;
-    const names = figureLabels(rows, narrow ? 44 : 28);
+    const names = figureLabels(rows, narrow ? 44 : 30);
     const label = (row) => `${row.rank === null ? "" : `${ranks(row)}  `}${narrow ? names[place(row)].replace("\n", ", ") : names[place(row)]}`;
     const step = narrow ? 34 : names.some((name) => name.includes("\n")) ? 36 : 24;
     const lift = narrow ? 5 : 0;
     const arrows = (which, text, anchor) => Plot.text(rows.filter(which), { x: () => domain[anchor === "start" ? 0 : 1], y: place, text: () => text, textAnchor: anchor, fill: "var(--c1)", fontSize: 13, dy: lift });
     return {
-      height: rows.length * step + 56, marginLeft: narrow ? 12 : 250, marginRight: 14, marginTop: 44, marginBottom: 12,
+      height: rows.length * step + 56, marginLeft: narrow ? 12 : 264, marginRight: 14, marginTop: 44, marginBottom: 12,
       x: { domain, label: "Score (%)", grid: true, axis: "top", ticks: narrow ? 5 : 7, labelAnchor: "right" },
       y: { type: "linear", domain: [rows.length - 0.5, -0.5], axis: null },
       marks: [

@@ -13,15 +13,15 @@ function fillMissed() {
   byId("missed-tables").replaceChildren(...known.map((section) => {
     const cycles = missedOf(section);
     const title = `missed-${section}`;
-    const heads = ["Recording", "Cycle", "Patient", "Class", "Missed by", ""];
+    const heads = ["Recording", "Class", "Cycle", "Patient", "Missed by", ""];
     const rows = cycles.map((cycle) => [
-      make("code", {}, cycle.recording), cycle.cycle, cycle.patient, cycle.label, `${number(cycle.share, 1)} %`,
+      make("code", {}, cycle.recording), cycle.label, cycle.cycle, cycle.patient, `${number(cycle.share, 1)} %`,
       make("button", { type: "button", class: "small", onclick: () => hear(cycle) }, "see and hear"),
     ]);
     return make("section", { class: "listing", "aria-labelledby": title },
       make("h3", { id: title }, page.sections[section].title),
       make("p", { class: "quiet" }, `Of the first ${cycles[0].systems} systems with predictions; a system of several seeds counts in parts. The ${cycles.length} cycles that most of them miss.`),
       make("div", { class: "scroll", role: "region", "aria-labelledby": title, tabindex: "0" },
-        make("table", { class: "missed" }, make("thead", {}, tableRow("th", heads, 1)), make("tbody", {}, rows.map((row) => tableRow("td", row, 1))))));
+        make("table", { class: "missed" }, make("thead", {}, tableRow("th", heads, 2)), make("tbody", {}, rows.map((row) => tableRow("td", row, 2))))));
   }));
 }

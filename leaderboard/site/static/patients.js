@@ -36,9 +36,11 @@ function drawPatients(place) {
     height: Math.min(400, Math.max(280, width * 0.5)), marginLeft: 46, marginBottom: 42, marginTop: 20,
     x: { type: "sqrt", domain: [0, d3.max(rows, (row) => row.cycles) * 1.05], label: "cycles (square-root scale)", labelAnchor: "center", ticks: 6 },
     y: { domain: [-3, 103], label: "right (%)", grid: true, ticks: 6 },
-    r: { type: "identity" }, color: { type: "identity" }, symbol: { type: "identity" },
+    r: { type: "identity" },
     marks: [
-      Plot.dot(rows, { x: "cycles", y: "rate", r: (row) => 2.5 + 6.5 * Math.sqrt(Math.abs(row.leverage) / most), fill: (row) => (row.leverage < 0 ? PALETTE[1] : PALETTE[0]), symbol: (row) => (row.leverage < 0 ? "triangle2" : "triangle"), fillOpacity: 0.75, stroke: "var(--ground)" }),
+      ...[[1, PALETTE[0], 0], [-1, PALETTE[1], 180]].map(([sign, fill, rotate]) => Plot.dot(rows.filter((row) => (row.leverage < 0) === (sign < 0)), {
+        x: "cycles", y: "rate", r: (row) => 2.5 + 6.5 * Math.sqrt(Math.abs(row.leverage) / most), fill, rotate, symbol: "triangle", fillOpacity: 0.8, stroke: "var(--ground)",
+      })),
       Plot.text(rows.slice(0, width < 520 ? 4 : 10), { x: "cycles", y: "rate", text: "patient", dy: -13, fontSize: 11, fill: "currentColor", stroke: "var(--ground)", strokeWidth: 3 }),
       Plot.tip(rows, Plot.pointer({ x: "cycles", y: "rate", title: words, fill: "var(--raised)", stroke: "var(--line)" })),
     ],
