@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Literal, cast
 
@@ -186,8 +186,16 @@ def read_choices_of(
     session: Session, run_ids: Sequence[str], rule: str
 ) -> dict[str, tuple[CycleSet, NDArray[np.int64]]]:
     """The judged cycles and the chosen classes of those of the runs that have predictions under the rule, by run id."""
+    return {
+        run_id: (cycles, predicted_classes(scores)) for run_id, cycles, scores in read_scores_of(session, run_ids, rule)
+    }
+
+
+def read_scores_of(
+    session: Session, run_ids: Sequence[str], rule: str
+) -> Iterator[tuple[str, CycleSet, NDArray[np.float64]]]:
+    """Run id, judged cycles and scores (n, 4) of those of the runs that have predictions under the rule."""
     row = schema.PredictionRow
-    found: dict[str, tuple[CycleSet, NDArray[np.int64]]] = {}
     sets: dict[str, CycleSet] = {}
     for start in range(0, len(run_ids), _AT_ONCE):
         part = row.run_id.in_(run_ids[start : start + _AT_ONCE])
@@ -195,8 +203,7 @@ def read_choices_of(
         for run_id, cycle_set, dtype, scores in session.execute(query):
             if cycle_set not in sets:
                 sets[cycle_set] = _cycle_set(session, cycle_set)
-            found[run_id] = (sets[cycle_set], predicted_classes(_unpacked(scores, dtype)))
-    return found
+            yield run_id, sets[cycle_set], _unpacked(scores, dtype)
 
 
 def document_of(session: Session, run: schema.Run) -> ResultDocument:

@@ -29,6 +29,7 @@ from leaderboard.rows import (
     put,
     read_choices_of,
     read_predictions_of,
+    read_scores_of,
     result_of,
 )
 from leaderboard.text import echoed
@@ -323,6 +324,11 @@ class Store:
         """
         with self.session() as session:
             return read_choices_of(session, run_ids, rule)
+
+    def stored_scores(self, run_ids: Sequence[str], rule: str) -> dict[str, tuple[CycleSet, NDArray[np.float64]]]:
+        """As :meth:`chosen`, with the scores (n, 4) instead of the classes that follow from them."""
+        with self.session() as session:
+            return {run_id: (cycles, scores) for run_id, cycles, scores in read_scores_of(session, run_ids, rule)}
 
     def find(self, text: str) -> str:
         """The id of the run that a text means: its id, or the beginning of just one.

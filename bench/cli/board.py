@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli import board_exchange
+from bench.cli import board_exchange, board_snapshot
 from bench.cli.output import notice, print_json, print_rendered, stderr
 from bench.cli.report import check_word
 from bench.errors import StoreError
@@ -151,4 +151,5 @@ def register(app: typer.Typer) -> None:
     group.command()(compare)
     group.command()(rebuild)
     board_exchange.register(group)
+    board_snapshot.register(group)
     app.add_typer(group, name="board")

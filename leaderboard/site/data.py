@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
 from leaderboard.breakdown import ALL_NORMAL, SystemCounts, both_sides_of, breakdown
+from leaderboard.comparison import seed_spreads
 from leaderboard.metrics import JUDGED, Judged, metrics_of
 from leaderboard.results import RULES, Rule
+from leaderboard.site.answers import MissedCycle, SystemAnswers, missed_cycles, read_answers
 from leaderboard.standing import (
     PLACES,
     Uncertainty,
@@ -25,6 +27,7 @@ from leaderboard.standing import (
     read_counts,
     within_limits,
 )
+from leaderboard.statistics import SeedSpread
 from leaderboard.store import BoardRun, RunRecord, Store, collector_paused
 from leaderboard.tables import SIMULATED, Section, board_notes, failed_rows, name_differences, system_sections
 
@@ -61,6 +64,9 @@ class System:
         rules: By rule with numbers: seeds, runs, chosen epochs, optimism.
         lenses: By lens with numbers: rates with deviation, place, ranks, interval, devices, classes,
             confusion, and the rates of each seed.
+        counts: By rule, the confusion counts of each patient, where they are known.
+        shared: Patients who were trained on too; None where that is not known.
+        answers: By rule, what its scores say beyond the classes; of the first systems alone.
     """
 
     id: str
@@ -68,6 +74,9 @@ class System:
     row: Row
     rules: dict[str, Row] = field(default_factory=dict)
     lenses: dict[Lens, Row] = field(default_factory=dict)
+    counts: dict[str, SystemCounts] = field(default_factory=dict)
+    shared: frozenset[str] | None = None
+    answers: dict[str, SystemAnswers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,8 @@ class Board:
         records: What is stored of each run beyond its numbers.
         failed: One row for each failed run.
         notes: By rule, sentences that belong below its numbers.
+        spreads: By rule and section, the seed spread that a single seed is given in a comparison, by judged.
+        missed: By rule and section, the cycles that most systems miss.
     """
 
     sections: Mapping[str, bool]
@@ -89,6 +100,8 @@ class Board:
     records: Mapping[str, RunRecord]
     failed: Sequence[Row]
     notes: Mapping[str, Sequence[str]]
+    spreads: Mapping[str, Mapping[str, Mapping[Judged, SeedSpread | None]]] = field(default_factory=dict)
+    missed: Mapping[str, Mapping[str, Sequence[MissedCycle]]] = field(default_factory=dict)
 
     @property
     def lenses(self) -> list[Lens]:
@@ -112,6 +125,9 @@ def read_board(store: Store) -> Board:
                 _system(systems, section, row, by_id)
         notes[rule] = [*board_notes(runs, rule), *_add_lenses(store, found, systems, by_id, rule)]
     _tell_apart(systems.values())
+    known = list(systems.values())
+    for rule in RULES:
+        read_answers(store, known, rule)
     shown = {run_id for system in systems.values() for rule in system.rules.values() for run_id in rule["run_ids"]}
     order = sorted(sections, key=lambda title: (not sections[title], title == SIMULATED, title))
     return Board(
@@ -121,13 +137,30 @@ def read_board(store: Store) -> Board:
         records={run_id: record for run_id, record in store.records().items() if run_id in shown},
         failed=failed_rows(runs),
         notes=notes,
+        spreads={
+            rule: {title: _spreads(known, title, sections[title], by_id, rule) for title in sections} for rule in RULES
+        },
+        missed={rule: missed_cycles(known, rule) for rule in RULES},
     )
+
+
+def _spreads(
+    systems: Iterable[System], title: str, ranked: bool, runs: Mapping[str, BoardRun], rule: Rule
+) -> Mapping[Judged, SeedSpread | None]:
+    """As the comparison of two systems takes them: of all systems in their section."""
+    mine = [runs[run_id] for system in systems if system.section == title for run_id in _runs_of(system, rule)]
+    return seed_spreads(mine, rule, ranked)
+
+
+def _runs_of(system: System, rule: Rule) -> list[str]:
+    found: list[str] = system.rules[rule]["run_ids"] if rule in system.rules else []
+    return found
 
 
 def _system(systems: dict[str, System], section: Section, row: Row, runs: Mapping[str, BoardRun]) -> None:
     """Make the system of a row, or find it where another rule has it already."""
-    system = runs[row["run_ids"][0]].system
-    systems.setdefault(system, System(system[:12], section.title, row))
+    first = runs[row["run_ids"][0]]
+    systems.setdefault(first.system, System(first.system[:12], section.title, row, shared=both_sides_of(first)))
 
 
 def _tell_apart(systems: Iterable[System]) -> None:
@@ -169,7 +202,9 @@ def _add_lenses(
     for section in sections:
         judged = [_judged(row, systems, runs, counts.get(row["run_ids"][0])) for row in section.rows]
         for item in judged:
-            item.system.rules[rule] = _rule_facts(item.row)
+            item.system.rules[rule] = _rule_facts(item.row, item.runs)
+            if PARTS[0] in item.parts:
+                item.system.counts[rule] = item.parts[PARTS[0]].counts
         for part in PARTS:
             for which in JUDGED:
                 found = _add_lens(judged, Lens(rule, part, which), section.ranked)
@@ -194,9 +229,15 @@ def _judged(
     return _Judged(systems[mine[0].system], row, mine, parts)
 
 
-def _rule_facts(row: Row) -> Row:
+def _rule_facts(row: Row, runs: Sequence[BoardRun]) -> Row:
     names = ("seeds", "run_ids", "optimism", "optimisms", "selected_epochs", "below_min_se")
-    return {name: row[name] for name in names}
+    date = max(run.created for run in runs)[:10]
+    return {
+        **{name: row[name] for name in names},
+        "date": date,
+        "state": row.get("state"),
+        "marks": row.get("marks", []),
+    }
 
 
 def _add_lens(judged: Sequence[_Judged], lens: Lens, ranked: bool) -> Uncertainty:

@@ -7,7 +7,10 @@ from typing import Any
 
 from leaderboard.forms import csv_text, json_text
 from leaderboard.metrics import CLASSES, JUDGED
+from leaderboard.operating_points import TARGETS
 from leaderboard.site.data import RATES, Board, Lens, Row, System
+from leaderboard.site.details import MOST_COUNTED
+from leaderboard.statistics import hits
 
 FOLDER = "data"
 
@@ -17,6 +20,10 @@ TABLES: Mapping[str, str] = {
     "confusion.csv": "confusion matrices, cycles summed over seeds",
     "classes.csv": "recall of each class",
     "devices.csv": "Sp, Se and Score by recording device",
+    "patients.csv": "correct cycles of each patient, summed over seeds, of systems that the page compares",
+    "thresholds.csv": "Sp and Se of each run at thresholds chosen on other patients",
+    "reliability.csv": "accuracy by confidence",
+    "missed.csv": "the cycles that most systems miss",
     "curves.csv": "loss, learning rate and metrics of every epoch",
 }
 """Files beside the page, and what each holds."""
@@ -30,6 +37,10 @@ def data_files(board: Board) -> Iterator[tuple[str, str]]:
         "confusion.csv": _confusions,
         "classes.csv": _classes,
         "devices.csv": _devices,
+        "patients.csv": _patients,
+        "thresholds.csv": _thresholds,
+        "reliability.csv": _reliability,
+        "missed.csv": _missed,
         "curves.csv": _curves,
     }
     for name in TABLES:
@@ -95,6 +106,7 @@ def _board(board: Board) -> Iterator[Row]:
             "patients": values["patients"],
             "optimism": facts["optimism"],
             **{name: facts[name] for name in ("seeds", "run_ids", "selected_epochs", "below_min_se")},
+            "date": facts["date"],
             "differs": system.row["differs"],
         }
 
@@ -125,6 +137,74 @@ def _devices(board: Board) -> Iterator[Row]:
     for _, _, values, first in _under(board):
         for name, view in values["devices"].items():
             yield {**first, "device": name, **view}
+
+
+def _by_rule(board: Board) -> Iterator[tuple[System, str, Row]]:
+    """Each system under each rule that it has numbers under, and the first columns of its rows."""
+    for system in board.systems:
+        for rule in system.rules:
+            yield system, rule, {**_who(system), "rule": rule}
+
+
+def _patients(board: Board) -> Iterator[Row]:
+    shown = {system.id for system in board.systems[:MOST_COUNTED]}
+    for system, rule, first in _by_rule(board):
+        if system.id in shown and rule in system.counts:
+            counts = system.counts[rule]
+            cycles = counts.by_patient[0].sum(axis=-1)
+            normal, exact = hits(counts.by_patient.sum(axis=0))
+            either = hits(counts.by_patient.sum(axis=0), "2class")[1]
+            for place, patient in enumerate(counts.patients):
+                yield {
+                    **first,
+                    "patient": patient,
+                    "trained_on_too": patient in (system.shared or ()),
+                    "seeds": len(counts.by_patient),
+                    "normal": int(cycles[place, 0]),
+                    "abnormal": int(cycles[place, 1:].sum()),
+                    "correct_normal": int(normal[place]),
+                    "correct_abnormal_4class": int(exact[place]),
+                    "correct_abnormal_2class": int(either[place]),
+                }
+
+
+def _thresholds(board: Board) -> Iterator[Row]:
+    for system, rule, first in _by_rule(board):
+        runs = system.rules[rule]["run_ids"]
+        points = system.answers[rule].points if rule in system.answers else None
+        for run_id, found in zip(runs, points or (), strict=False):
+            of_run = {**first, "run_id": run_id}
+            for target, (sp, exact, either) in zip(TARGETS, found.curve, strict=True):
+                yield {**of_run, "chosen_for": f"Sp {target:.0%}", "sp": sp, "se_4class": exact, "se_2class": either}
+            for judged, (sp, se) in found.tuned.items():
+                rates = {"se_4class": None, "se_2class": None, f"se_{judged}": se}
+                yield {**of_run, "chosen_for": f"{judged} Score", "sp": sp, **rates}
+
+
+def _reliability(board: Board) -> Iterator[Row]:
+    for system, rule, first in _by_rule(board):
+        found = system.answers[rule].reliability if rule in system.answers else None
+        for answers, confidence, accuracy in found.bins if found else ():
+            bin_ = {"answers": answers, "confidence": confidence, "accuracy": accuracy}
+            yield {**first, **bin_, "expected_calibration_error": found.error if found else None}
+
+
+def _missed(board: Board) -> Iterator[Row]:
+    for rule, by_section in board.missed.items():
+        for title, cycles in by_section.items():
+            for cycle in cycles:
+                yield {
+                    "section": title,
+                    "rule": rule,
+                    "judged": cycle.judged,
+                    "recording": cycle.key[0],
+                    "cycle": cycle.key[1],
+                    "patient": cycle.patient,
+                    "class": CLASSES[cycle.label],
+                    "trained_on_too": cycle.shared,
+                    "missed_by_percent": cycle.share,
+                    "systems": cycle.systems,
+                }
 
 
 def _without_judged(first: Row) -> Row:

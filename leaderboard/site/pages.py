@@ -19,7 +19,22 @@ from leaderboard.site.downloads import FOLDER, TABLES
 from leaderboard.site.values import inline_json, page_values
 
 VENDOR = ("d3.min.js", "plot.umd.min.js")
-OWN = ("format.js", "state.js", "table.js", "figures.js", "system.js", "page.js")
+OWN = (
+    "format.js",
+    "state.js",
+    "statistics.js",
+    "axes.js",
+    "walk.js",
+    "table.js",
+    "figures.js",
+    "patients.js",
+    "answers.js",
+    "system.js",
+    "comparison.js",
+    "sound.js",
+    "missed.js",
+    "page.js",
+)
 """The page's own scripts, in the order in which they are joined into one."""
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -40,7 +55,7 @@ def site_page(board: Board, version: str, made: str, start: Rule) -> str:
         {
             "policy": f"{POLICY}; script-src {' '.join(map(_source, scripts))}",
             "scripts": scripts,
-            "values": inline_json(page_values(board, start)),
+            "values": inline_json(page_values(board, start, version)),
             "failed": board.failed,
             "tables": {f"{FOLDER}/{name}": what for name, what in TABLES.items()},
             "version": version,

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from leaderboard.bibtex import run_entry, submission_entry
 from leaderboard.forms import seeds
 from leaderboard.metrics import CLASSES, JUDGED
 from leaderboard.render import system_lines
 from leaderboard.results import RULES, Rule
 from leaderboard.site.data import PARTS, RATES, REFERENCE, Board, Lens, Row, System
+from leaderboard.site.details import detail_values
 from leaderboard.site.downloads import command, run_file
 from leaderboard.store import BoardRun
 from leaderboard.tables import SIMULATED, flat
 from leaderboard.text import plain
 
 COLUMNS = ("rank", "ranks", "cycles", "patients")
+DeviceName = tuple[str, int, int]
+"""A recording device, its cycles and its patients."""
+
 NUMBERS = ("sp", "sp_std", "se", "se_std", "score", "score_std")
 
 
-def page_values(board: Board, start: Rule = "last") -> dict[str, Any]:
+def page_values(board: Board, start: Rule = "last", version: str = "") -> dict[str, Any]:
     """The document. Systems and runs are named by their places in its lists.
 
     Args:
         board: What is shown.
         start: The selection rule that is shown first.
+        version: Of the program, for citations.
     """
-    facts = _Facts()
+    facts, devices = _Facts(), _device_places(board)
     places = {run_id: place for place, run_id in enumerate(board.runs)}
     return {
         "start": start,
@@ -39,14 +46,16 @@ def page_values(board: Board, start: Rule = "last") -> dict[str, Any]:
             {"title": plain(title), "ranked": ranked, "simulated": title == SIMULATED}
             for title, ranked in board.sections.items()
         ],
-        "systems": [_system(board, system, facts) for system in board.systems],
+        "systems": _systems(board, facts, version),
+        "devices": list(devices),
         "byRule": {rule: [_under_rule(system, rule, places) for system in board.systems] for rule in RULES},
-        "lenses": {str(lens): _lens(board, lens) for lens in board.lenses},
+        "lenses": {str(lens): _lens(board, lens, devices) for lens in board.lenses},
         "cells": {f"{rule}/{part}": _cells(board, Lens(rule, part, JUDGED[0])) for rule in RULES for part in PARTS},
         "runs": [_run(board, run, facts) for run in board.runs.values()],
         "facts": facts.known,
         "reference": {name: REFERENCE[name] for name in ("name", *RATES)},
         "notes": {rule: list(map(plain, notes)) for rule, notes in board.notes.items()},
+        **detail_values(board),
     }
 
 
@@ -84,24 +93,75 @@ def _printed(value: float | None, digits: int = 2) -> float | None:
     return None if value is None else float(f"{value:.{digits}f}")
 
 
+def _systems(board: Board, facts: _Facts, version: str) -> list[Row]:
+    labels = system_labels(board.systems)
+    return [
+        {**_system(board, system, facts), "label": label, "bibtex": _bibtex(board, system, version)}
+        for system, label in zip(board.systems, labels, strict=True)
+    ]
+
+
 def _system(board: Board, system: System, facts: _Facts) -> Row:
     row = system.row
     title, *detail = map(plain, system_lines(row))
     marks = [SIMULATED] if system.section == SIMULATED else [row["partial"]] if row["partial"] else []
     if row["study"] and row["study"]["objective"] == "test":
         marks.append("tuned on the test set")
-    told = [line for line in detail if not line.startswith("from ")]
     return {
         "id": system.id,
         "section": list(board.sections).index(system.section),
         "title": title,
         "detail": "; ".join(detail),
-        "label": ", ".join([title, *told]),
-        "marks": [plain(mark) for mark in marks],
+        "marks": [[plain(mark), ""] for mark in marks],
         "kind": row["kind"],
         **{name: plain(row[name]) for name in ("model", "method", "pretrain")},
+        "inputs": _inputs(row.get("inputs")),
         "spec": facts.places(row["spec"]),
     }
+
+
+def _inputs(declared: Any) -> str:
+    """Declared inputs in one line; empty where there are none."""
+    if not declared:
+        return ""
+    if isinstance(declared, Mapping):
+        return "; ".join(f"{plain(name)}: {_text(value)}" for name, value in declared.items() if value is not None)
+    return _text(declared)
+
+
+def system_labels(systems: Sequence[System]) -> list[str]:
+    """What each system is called in figures: its title, and what tells it from others of that title in its section."""
+    names = [(system.section, *map(plain, _telling_lines(system.row))) for system in systems]
+    alike = Counter(name[:2] for name in names)
+    having = Counter((section, title, line) for section, title, *detail in names for line in set(detail))
+    labels = [
+        ", ".join([title, *(line for line in detail if having[section, title, line] < alike[section, title])])
+        for section, title, *detail in names
+    ]
+    return _unlike(systems, labels)
+
+
+def _telling_lines(row: Row) -> list[str]:
+    """As a row's lines, also where it started from nothing: beside others of its title that tells it apart."""
+    title, *lines = system_lines(row)
+    return [title, *lines] if row["name"] or row["pretrain"] != "none" else [title, "from scratch", *lines]
+
+
+def _unlike(systems: Sequence[System], labels: Sequence[str]) -> list[str]:
+    """Labels with the beginning of the id where two of a section are the same."""
+    count = Counter((system.section, label) for system, label in zip(systems, labels, strict=True))
+    return [
+        f"{label}, {system.id[:6]}" if count[system.section, label] > 1 else label
+        for system, label in zip(systems, labels, strict=True)
+    ]
+
+
+def _bibtex(board: Board, system: System, version: str) -> str:
+    run_ids = next(iter(system.rules.values()))["run_ids"]
+    run, title = board.runs[run_ids[0]], ", ".join(system_lines(system.row))
+    if run.kind == "submission":
+        return submission_entry(str(system.row["name"]), run.run_id, run.extra.get("submission", {}), run.created)
+    return run_entry(title, run_ids, max(board.runs[run_id].created for run_id in run_ids), version)
 
 
 def _under_rule(system: System, rule: str, places: Mapping[str, int]) -> Row | None:
@@ -114,10 +174,17 @@ def _under_rule(system: System, rule: str, places: Mapping[str, int]) -> Row | N
         "epochs": found["selected_epochs"],
         "optimism": _printed(found["optimism"]),
         "below": seeds(found["below_min_se"]),
+        "date": found["date"],
+        **({"state": plain(found["state"])} if found["state"] else {}),
+        **(
+            {"marks": [[plain(mark["word"]), plain(mark["sentence"])] for mark in found["marks"]]}
+            if found["marks"]
+            else {}
+        ),
     }
 
 
-def _lens(board: Board, lens: Lens) -> Row:
+def _lens(board: Board, lens: Lens, devices: Mapping[DeviceName, int]) -> Row:
     """Columns over the systems; None where a system has no numbers under the lens."""
     rows = [system.lenses.get(lens) for system in board.systems]
     columns: Row = {name: [row[name] if row else None for row in rows] for name in COLUMNS}
@@ -128,7 +195,7 @@ def _lens(board: Board, lens: Lens) -> Row:
     columns["bySeed"] = [
         [[_printed(rates[rate]) for rate in RATES] for rates in row["by_seed"]] if row else None for row in rows
     ]
-    columns["devices"] = [_devices(row["devices"]) if row else None for row in rows]
+    columns["devices"] = [_devices(row["devices"], devices) if row else None for row in rows]
     return columns
 
 
@@ -141,25 +208,31 @@ def _order(rows: Sequence[Row | None]) -> list[int | None]:
     return order
 
 
-def _devices(views: Mapping[str, Row]) -> list[list[Any]]:
+def _device_places(board: Board) -> dict[DeviceName, int]:
+    """Recording devices with their cycles and patients, and the place of each."""
+    lenses = (row for system in board.systems for row in system.lenses.values())
+    names = dict.fromkeys(_device(name, view) for row in lenses for name, view in row["devices"].items())
+    return {name: place for place, name in enumerate(names)}
+
+
+def _device(name: str, view: Row) -> DeviceName:
+    return plain(name), view["cycles"], view["patients"]
+
+
+def _devices(views: Mapping[str, Row], places: Mapping[DeviceName, int]) -> list[list[Any]]:
+    """Place among the devices, and the numbers."""
     return [
-        [plain(name), view["cycles"], view["patients"], *(_printed(view[number]) for number in NUMBERS)]
-        for name, view in views.items()
+        [places[_device(name, view)], *(_printed(view[number]) for number in NUMBERS)] for name, view in views.items()
     ]
 
 
 def _cells(board: Board, lens: Lens) -> Row:
-    """What does not depend on the sensitivity: confusion matrices, with shares of the true class, and recalls."""
+    """What does not depend on the sensitivity: confusion matrices and recalls."""
     rows = [system.lenses.get(lens) for system in board.systems]
     return {
         "confusion": [row["confusion"] if row else None for row in rows],
-        "shares": [_shares(row["confusion"]) if row and row["confusion"] else None for row in rows],
         "classes": [_recalls(row["classes"].values()) if row else None for row in rows],
     }
-
-
-def _shares(confusion: Sequence[Sequence[int]]) -> list[list[float | None]]:
-    return [[_printed(100 * count / sum(row), 1) if sum(row) else None for count in row] for row in confusion]
 
 
 def _recalls(views: Iterable[Row]) -> list[list[Any]]:
@@ -180,14 +253,24 @@ def _run(board: Board, run: BoardRun, facts: _Facts) -> Row:
 
 
 def _curve(epochs: Sequence[Any]) -> Row:
-    """Columns over the epochs: number, loss to four digits, and Scores on test and held-out patients by sensitivity."""
-    found: Row = {"epoch": [row["epoch"] for row in epochs], "loss": [_digits(row["loss"]) for row in epochs]}
+    """Columns over the epochs: numbers, loss to four digits, Scores on test and held-out patients by sensitivity.
+
+    Of numbers that count from 1 it is said how many; Scores are in hundredths of a percent.
+    """
+    numbers = [row["epoch"] for row in epochs]
+    counted = numbers == list(range(1, len(numbers) + 1))
+    found: Row = {"epoch": len(numbers) if counted else numbers, "loss": [_digits(row["loss"]) for row in epochs]}
     for where in ("test", "val"):
         for judged in JUDGED:
-            scores = [_printed(row[where][judged]["score"]) if row[where] else None for row in epochs]
+            scores = [_hundredths(row[where][judged]["score"]) if row[where] else None for row in epochs]
             if any(score is not None for score in scores):
                 found[f"{where}/{judged}"] = scores
     return found
+
+
+def _hundredths(value: float | None) -> int | None:
+    printed = _printed(value)
+    return None if printed is None else round(100 * printed)
 
 
 def _digits(value: float | None) -> float | None:

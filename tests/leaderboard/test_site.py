@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -15,10 +16,11 @@ from leaderboard.html import resource
 from leaderboard.rank_intervals import rank_intervals
 from leaderboard.results import RULES
 from leaderboard.site import data, write_site
+from leaderboard.site.answers import MOST_MISSED
 from leaderboard.site.data import Lens, read_board
 from leaderboard.site.downloads import TABLES, command, run_file
 from leaderboard.site.pages import OWN, VENDOR
-from leaderboard.site.values import inline_json, page_values
+from leaderboard.site.values import inline_json, page_values, system_labels
 from leaderboard.standing import BOARD_SPREAD
 from leaderboard.statistics import PAPER_SPREAD, Judgement, estimate_of, pooled_spread
 from leaderboard.store import Store
@@ -163,12 +165,93 @@ def test_text_in_the_document_cannot_end_its_element(board):
     assert f"{NASTY} (submitted)" in titles
 
 
-def test_confusion_shares_are_of_the_true_class(board):
+def test_correct_cycles_of_patients_add_up_to_the_rates(board):
     values = page_values(board)
-    cells = values["cells"]["last/official"]
-    for counts, shares in zip(cells["confusion"], cells["shares"], strict=True):
-        for row, percent in zip(counts, shares, strict=True):
-            assert percent == [round(100 * count / sum(row), 1) for count in row]
+    for rule in RULES:
+        for place, found in enumerate(values["hits"][rule]):
+            if found is None:
+                continue
+            system, patients = board.systems[place], values["sets"][found["set"]]
+            for number, part in enumerate(data.PARTS):
+                kept = [p for p in range(len(patients["patients"])) if not number or p not in patients["shared"]]
+                cycles = [sum(patients[kind][p] for p in kept) for kind in ("normal", "abnormal")]
+                for which, judged in enumerate(("4class", "2class"), start=1):
+                    lens = Lens(rule, part, judged)
+                    by_seed = system.lenses[lens]["by_seed"] if lens in system.lenses else []
+                    for totals, rates in zip(found["seeds"][number][: len(by_seed)], by_seed, strict=True):
+                        assert 100 * totals[0] / cycles[0] == pytest.approx(rates["sp"])
+                        assert 100 * totals[which] / cycles[1] == pytest.approx(rates["se"])
+            assert [sum(one) for one in found["of"]] == [sum(totals) for totals in zip(*found["seeds"][0], strict=True)]
+
+
+def test_labels_tell_rows_of_a_section_apart(board):
+    labels = [
+        (system.section, label) for system, label in zip(board.systems, system_labels(board.systems), strict=True)
+    ]
+    assert len(set(labels)) == len(labels)
+    mine = [label for section, label in labels if section == OFFICIAL and label.startswith("ast + patchmix-cl")]
+    assert sorted(mine) == ["ast + patchmix-cl, lr 0.0001", "ast + patchmix-cl, lr 5e-05"]
+
+
+def _like(system, **changes):
+    return dataclasses.replace(system, id=changes.pop("id", system.id), row={**system.row, **changes})
+
+
+def test_pretraining_is_in_the_label_where_it_is_what_differs(board):
+    first = next(system for system in board.systems if system.row["model"] == "resnet18")
+    others = [_like(first, id="b" * 12, pretrain="none"), _like(first, id="c" * 12)]
+    assert system_labels([first]) == ["resnet18 + ce"]
+    assert system_labels([first, others[0]]) == ["resnet18 + ce, from imagenet+audioset", "resnet18 + ce, from scratch"]
+    assert system_labels([first, others[1]]) == [f"resnet18 + ce, {first.id[:6]}", "resnet18 + ce, cccccc"]
+
+
+def test_marks_inputs_and_state_of_a_row_are_shown_where_it_has_them(board):
+    plain_board = page_values(board)
+    assert not any(system["inputs"] for system in plain_board["systems"])
+    system = board.systems[0]
+    rules = {
+        **system.rules,
+        "last": {**system.rules["last"], "state": "rerun", "marks": [{"word": "copy", "sentence": "Of x."}]},
+    }
+    changed = dataclasses.replace(
+        system, row={**system.row, "inputs": {"metadata": "age", "ensemble": None}}, rules=rules
+    )
+    values = page_values(dataclasses.replace(board, systems=[changed, *board.systems[1:]]))
+    assert values["systems"][0]["inputs"] == "metadata: age"
+    assert (values["byRule"]["last"][0]["state"], values["byRule"]["last"][0]["marks"]) == (
+        "rerun",
+        [["copy", "Of x."]],
+    )
+    assert "state" not in values["byRule"]["best-test"][0]
+
+
+def test_missed_cycles_are_those_of_a_count_by_hand(store, board):
+    systems = [system for system in board.systems if system.section == OFFICIAL]
+    missed, cycles = {}, None
+    for system in systems:
+        run_ids = system.rules["last"]["run_ids"]
+        for run_id, (cycles, chosen) in store.chosen(run_ids, "last").items():
+            assert run_id in run_ids
+            for key, label, said in zip(cycles.keys, cycles.labels, chosen.tolist(), strict=True):
+                missed[key] = missed.get(key, 0.0) + (said != label) / len(run_ids)
+    found = [cycle for cycle in board.missed["last"][OFFICIAL] if cycle.judged == "4class"]
+    assert len(found) >= MOST_MISSED
+    for cycle in found:
+        assert cycle.share == pytest.approx(100 * missed[cycle.key] / len(systems))
+        assert (cycle.systems, cycle.label) == (
+            len(systems),
+            dict(zip(cycles.keys, cycles.labels, strict=True))[cycle.key],
+        )
+    assert [cycle.share for cycle in found] == sorted((cycle.share for cycle in found), reverse=True)
+    assert found[0].share == pytest.approx(100 * max(missed.values()) / len(systems))
+    assert sum(not cycle.shared for cycle in found) >= MOST_MISSED
+
+
+def test_printed_systems_have_a_place_and_a_citation(board):
+    printed = page_values(board)["printed"]
+    assert len(printed) > 20
+    assert all(system["sp"] is not None and system["se"] is not None for system in printed)
+    assert all(system["sources"] and system["bibtex"].startswith("@misc{") for system in printed)
 
 
 # --- files ------------------------------------------------------------------------------------------------------

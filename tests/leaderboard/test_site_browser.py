@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import itertools
 import re
 from urllib.parse import unquote, urlparse
 
+import numpy as np
 import pytest
+import soundfile as sf
 from browser import chromium
 from site_boards import NASTY, enlarged, make_board
 
+from leaderboard.comparison import compare, runs_of
+from leaderboard.html import resource
 from leaderboard.paper_tables import paper_table
 from leaderboard.published import TABLES, printed_table
+from leaderboard.render import ranks
 from leaderboard.render_paper import render_paper
 from leaderboard.results import RULES
 from leaderboard.site import write_site
+from leaderboard.site.answers import MOST_MISSED
 from leaderboard.site.data import PARTS, Lens, read_board
+from leaderboard.site.details import printed_systems
 from leaderboard.site.pages import site_page
 from leaderboard.site.values import page_values
+from leaderboard.statistics import PAPER_SPREAD, Judgement, paired_difference, t_quantile
 from leaderboard.tables import OFFICIAL
+
+A4_ACROSS = 1039
+"""Pixels across an A4 page on its side, within its margins of 11 mm."""
 
 CONTRAST = 4.5
 """Least ratio of text to its ground (WCAG 2.2, AA)."""
@@ -83,8 +95,9 @@ def open_page(browser, site):
     """Opens the page; in the end, it must have had no error, no dialog and no request to anything but files."""
     faults, contexts = [], []
 
-    def start(fragment="", width=1440, scheme="light", path=None):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    def start(fragment="", width=1440, scheme="light", path=None, forced="none"):
+        size = {"width": width, "height": 900}
+        context = browser.new_context(viewport=size, color_scheme=scheme, forced_colors=forced)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(5000)
@@ -130,6 +143,18 @@ def expected(board, lens, title=OFFICIAL):
     return sorted(found, key=lambda s: -s.lenses[lens]["score"] if lens in s.lenses else float("inf"))
 
 
+def compared(systems):
+    a, b = systems
+    return f"#view=compare&a={a.id}&b={b.id}"
+
+
+def cells_of(page, table):
+    """Texts of the cells of a table's body, row by row."""
+    return page.locator(f"{table} tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.cells].map(c => c.innerText))"
+    )
+
+
 def overflow(page):
     return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
@@ -161,7 +186,7 @@ def test_the_switches_show_what_python_computed(open_page, board):
             assert column(page, "se", title) == [f"{v['se']:.2f}" if v else "–" for v in found]
             assert column(page, "lo", title) == ["{:.1f}–{:.1f}".format(*v["ci95"]) if v else "–" for v in found]
             if ranked:
-                assert column(page, "rank", title) == [str(v["rank"]) if v else "" for v in found]
+                assert column(page, "rank", title) == [ranks(v) if v else "" for v in found]
 
 
 def test_sorting_by_a_column_and_back(open_page, board):
@@ -271,7 +296,7 @@ def test_one_system_is_shown_whole(open_page, board, site):
     assert page.locator('#devices svg g[aria-label="bar"] rect').count() == 9
     assert page.locator('#classes svg g[aria-label="bar"] rect').count() == 4
     assert page.locator('#curve-scores svg g[aria-label="line"] path').count() == len(system.rules["last"]["seeds"])
-    commands = page.locator(".command code").all_text_contents()
+    commands = page.locator("#runs .command code").all_text_contents()
     assert commands == [f"bench run --spec data/runs/{run_id}.json" for run_id in system.rules["last"]["run_ids"]]
     assert "code.commit" in page.locator("#runs details").first.inner_text()
     choose(page, part="patient-disjoint", judged="2class")
@@ -288,12 +313,366 @@ def test_one_system_is_shown_whole(open_page, board, site):
 def test_every_download_is_there_and_holds_what_is_shown(open_page, board, site):
     page = open_page(f"#system={board.systems[0].id}")
     links = set(page.locator('a[href^="data/"], a[href^="licences/"]').evaluate_all("all => all.map(one => one.href)"))
-    assert len(links) >= 9
+    assert len(links) >= 13
     for link in links:
         assert (site / unquote(urlparse(link).path)).is_file()
     with (site / "data" / "board.csv").open() as stream:
-        rows = [row for row in csv.DictReader(stream) if row["rank"] == "1"]
+        rows = [row for row in csv.DictReader(stream) if row["place"] == "1"]
     assert {(row["rule"], row["part"], row["judged"]) for row in rows} == {tuple(lens) for lens in board.lenses}
+
+
+# --- two systems, patients, scores, cycles ----------------------------------------------------------------------
+
+
+def minus(value, digits=2):
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def test_the_page_computes_intervals_as_python_does(browser):
+    page = browser.new_page()
+    code = resource("static", "statistics.js")
+    for degrees, probability in itertools.product((0.7, 1, 2.5, 4, 17.3, 48, 350.2, 4e4), (0.6, 0.975, 0.9995)):
+        found = page.evaluate(f"([p, d]) => {{ {code}; return tQuantile(p, d); }}", [probability, degrees])
+        assert found == pytest.approx(t_quantile(probability, degrees), rel=1e-9)
+    rng = np.random.default_rng(5)
+    for seeds, pooled in itertools.product(((1, 1), (3, 1), (3, 5)), (None, PAPER_SPREAD)):
+        cycles = rng.integers(0, 30, (12, 4))
+        systems = [random_counts(rng, cycles, number) for number in seeds]
+        sides = [side_of(counts) for counts in systems]
+        spread = pooled and {name: getattr(pooled, name) for name in ("sp", "se", "score", "degrees")}
+        found = page.evaluate(f"([a, b, p]) => {{ {code}; return pairedDifference(a, b, p); }}", [*sides, spread])
+        expected = paired_difference(*systems, pooled=pooled)
+        for rate in ("sp", "se", "score"):
+            one = getattr(expected, rate)
+            for name in ("value", "lo", "hi", "error", "degrees"):
+                assert found[rate][name] == pytest.approx(getattr(one, name), rel=1e-9, abs=1e-9)
+        assert found["favoursA"] == pytest.approx(expected.favours_a, abs=1e-9)
+        assert found["coversSeeds"] == expected.covers_seeds
+    page.close()
+
+
+def random_counts(rng, cycles, seeds):
+    """Confusion counts (seeds, patients, 4, 4) of the same cycles."""
+    shares = np.full((4, 4), 0.15) + 0.4 * np.eye(4)
+    return np.stack(
+        [[[rng.multinomial(n, shares[c]) for c, n in enumerate(patient)] for patient in cycles] for _ in range(seeds)]
+    )
+
+
+def side_of(counts):
+    """A system as the page's script takes it."""
+    judgement = Judgement.of(counts)
+    return {
+        "normal": judgement.correct[0].tolist(),
+        "abnormal": judgement.correct[1].tolist(),
+        "ofNormal": judgement.normal.tolist(),
+        "ofAbnormal": judgement.abnormal.tolist(),
+        "bySeed": judgement.by_seed.tolist(),
+    }
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("judged", ["4class", "2class"])
+def test_a_comparison_says_what_board_compare_says(open_page, store, board, part, judged):
+    systems = expected(board, Lens("last", "official", "4class"))
+    page = open_page()
+    for a, b in ((systems[0], systems[3]), (systems[5], systems[1]), (systems[2], systems[0])):
+        runs = store.runs()
+        of = [runs_of(store, runs, system.rules["last"]["run_ids"][0], "last") for system in (a, b)]
+        found = compare(store, *of, "last").differences[part][judged]
+        page.goto(page.url.partition("#")[0] + f"{compared((a, b))}&part={part}&judged={judged}")
+        rows = cells_of(page, "#differences")
+        for row, rate in zip(rows, ("sp", "se", "score"), strict=True):
+            lo, hi = found[rate]["ci95"]
+            assert row[3] == minus(found[rate]["value"])
+            assert row[4] == f"{minus(lo)} to {minus(hi)}"
+        lo, hi = found["score"]["ci95"]
+        told = page.locator("#verdict").inner_text()
+        assert ("do not tell" in told) == (lo <= 0 <= hi)
+        better = b if found["score"]["value"] < 0 else a
+        assert lo <= 0 <= hi or told.startswith(f"{'A' if better is a else 'B'} (")
+
+
+def test_a_comparison_shows_classes_confusion_and_patients(open_page, board):
+    lens = Lens("last", "official", "4class")
+    a, b = expected(board, lens)[:2]
+    page = open_page(compared((a, b)))
+    shares = [[[100 * n / sum(row) for n in row] for row in system.lenses[lens]["confusion"]] for system in (a, b)]
+    cells = page.locator("#confusion-difference td b").all_inner_texts()
+    assert cells == [minus(shares[0][i][j] - shares[1][i][j]) for i in range(4) for j in range(4)]
+    assert [row[3] for row in cells_of(page, "#class-differences")] == [
+        minus(shares[0][i][i] - shares[1][i][i]) for i in range(4)
+    ]
+    assert page.locator("#patient-differences svg .bars rect, #patient-differences svg rect").count() >= 25
+    page.locator("#comparison summary").click()
+    rows = {row[0]: row for row in cells_of(page, "#patient-differences-table")}
+    assert set(rows) == set(a.counts["last"].patients)
+    values = [hit_rates(system, "last") for system in (a, b)]
+    for patient, row in rows.items():
+        assert row[4] == minus(values[0][patient] - values[1][patient])
+    page.get_by_role("button", name="Swap").click()
+    assert page.url.endswith(compared((b, a))[1:].partition("&")[2])
+
+
+def hit_rates(system, rule):
+    """Percent of each patient's cycles that is right, the mean over seeds."""
+    by_patient = system.counts[rule].by_patient
+    right = np.trace(by_patient, axis1=-2, axis2=-1).mean(axis=0)
+    return dict(zip(system.counts[rule].patients, 100 * right / by_patient[0].sum(axis=(-2, -1)), strict=True))
+
+
+def test_what_cannot_be_compared_is_told(open_page, board):
+    official = expected(board, Lens("last", "official", "4class"))[0]
+    simulated = next(system for system in board.systems if system.section == "simulated")
+    for pair, told in (((official, simulated), "cannot be compared"), ((official, official), "one system")):
+        page = open_page(compared(pair))
+        assert told in page.locator("#verdict").inner_text()
+        assert not page.locator("#compared").is_visible()
+    page = open_page(f"#system={official.id}")
+    page.get_by_role("link", name="compare with another").click()
+    assert page.locator("#verdict").inner_text() == "Choose two systems."
+    other = expected(board, Lens("last", "official", "4class"))[1]
+    page.locator('select[name="b"]').select_option(value=other.id)
+    assert page.locator("#compared").is_visible()
+
+
+def test_every_patient_has_its_leverage_on_the_score(open_page, board):
+    system = expected(board, Lens("last", "official", "4class"))[0]
+    page = open_page(f"#system={system.id}")
+    page.locator("#patients-more summary").click()
+    rows = {row[0]: row for row in cells_of(page, "#patients-table")}
+    counts = system.counts["last"]
+    score = system.lenses[Lens("last", "official", "4class")]["score"]
+    assert set(rows) == set(counts.patients)
+    for patient, row in rows.items():
+        without = Judgement.of(counts.without({patient}).by_patient).values[2]
+        assert row[7] == minus(score - without)
+        assert row[6] == f"{hit_rates(system, 'last')[patient]:.2f}"
+
+
+def test_scores_have_their_curve_and_their_reliability(open_page, board):
+    system = board.systems[0]
+    answers = system.answers["last"]
+    page = open_page(f"#system={system.id}")
+    assert f"{answers.reliability.error:.2f} points" in page.locator("#reliability-words").inner_text()
+    assert page.locator('#reliability svg g[aria-label="dot"] circle').count() == len(answers.reliability.bins)
+    assert "the fold that it has not seen" in page.locator("#thresholds-words").inner_text()
+    page.locator("#thresholds svg").focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+    sp, se = np.mean([points.tuned["4class"] for points in answers.points], axis=0)
+    assert f"Sp {sp:.2f} Se {se:.2f}" in " ".join(page.locator("#thresholds .said").inner_text().split())
+
+
+def test_missed_cycles_are_listed_for_the_choice(open_page, board):
+    page = open_page("#view=missed&judged=2class&part=patient-disjoint")
+    cycles = [c for c in board.missed["last"][OFFICIAL] if c.judged == "2class" and not c.shared][:MOST_MISSED]
+    rows = cells_of(page, "#missed-tables section:first-child table")
+    assert [(row[0], row[2], row[4]) for row in rows] == [
+        (cycle.key[0], str(cycle.key[1]), f"{cycle.share:.1f} %") for cycle in cycles
+    ]
+
+
+def test_a_cycle_is_seen_and_heard_from_the_readers_own_files(open_page, board, tmp_path):
+    cycle = next(c for c in board.missed["last"][OFFICIAL] if c.judged == "4class")
+    recording, number = cycle.key
+    folder = tmp_path / "own"
+    folder.mkdir()
+    tone = np.sin(2 * np.pi * 1000 * np.arange(8000) / 8000)
+    sf.write(folder / f"{recording}.wav", tone, 8000, subtype="PCM_16")
+    lines = [f"{place / 2000:.4f}\t{place / 2000 + 0.4:.4f}\t0\t0" for place in range(number + 1)]
+    (folder / f"{recording}.txt").write_text("\n".join(lines) + "\n")
+    page = open_page("#view=missed")
+    button = page.locator("#missed-tables button").first
+    button.click()
+    assert "your own copy" in page.locator("#heard-words").inner_text()
+    page.locator("#own-data").set_input_files(folder)
+    assert page.locator("#own-words").inner_text().startswith("1 recordings")
+    button.click()
+    page.locator("#again").wait_for()
+    lo, hi = number / 2000, number / 2000 + 0.4
+    assert f"From {lo:.2f} to {hi:.2f} s" in page.locator("#heard-words").inner_text()
+    # The tone of 1 kHz is the brightest row, a quarter of the way up.
+    row = page.evaluate(
+        """() => {
+          const canvas = document.getElementById("spectrogram");
+          const { width, height } = canvas;
+          const pixels = canvas.getContext("2d").getImageData(width >> 1, 0, 1, height).data;
+          const light = Array.from({ length: height }, (_, y) => pixels[4 * y] + pixels[4 * y + 1] + pixels[4 * y + 2]);
+          return 1 - light.indexOf(Math.max(...light)) / height;
+        }"""
+    )
+    assert row == pytest.approx(0.25, abs=0.02)
+    page.locator("#missed-tables button").nth(3).click()
+    page.wait_for_function("document.getElementById('heard-words').textContent.includes('not among the files')")
+
+
+def test_printed_systems_stand_on_the_plane_when_asked(open_page):
+    page = open_page()
+    assert not page.locator("#printed").is_visible()
+    page.locator("#show-printed").check()
+    printed = [s for s in printed_systems() if s.table == "4class"]
+    assert page.locator('#plane svg g[aria-label="dot"][stroke] path').count() >= len(printed)
+    page.locator("#printed summary").first.click()
+    rows = cells_of(page, "#printed-table")
+    assert len(rows) == len(printed)
+    links = page.locator("#printed-table a").evaluate_all("all => all.map(one => one.href)")
+    assert all(link.startswith("https://") for link in links)
+    assert len(links) > len(printed) / 2
+    choose(page, judged="2class")
+    assert len(cells_of(page, "#printed-table")) == sum(s.table == "2class" for s in printed_systems())
+    choose(page, part="patient-disjoint")
+    assert not page.locator("#printed").is_visible()
+
+
+def test_a_row_is_dated_and_cited(open_page, board):
+    lens = Lens("last", "official", "4class")
+    page = open_page()
+    assert column(page, "date") == [system.rules["last"]["date"] for system in expected(board, lens)]
+    page.goto(page.url.partition("#")[0] + f"#system={board.systems[0].id}")
+    page.locator("#cite summary").click()
+    entry = page.locator("#cite code").inner_text()
+    assert entry.startswith("@software{lungbench-")
+    page.locator("#cite button").click()
+    assert page.locator("#cite button").inner_text() in ("copied", "selected: copy it")
+
+
+# --- keyboard, outliers, colours, paper -------------------------------------------------------------------------
+
+
+def test_every_figure_is_walked_by_keyboard(open_page, board):
+    systems = expected(board, Lens("last", "official", "4class"))
+    page = open_page()
+    for figure, first in (("#plane", systems[0].row["model"]), ("#forest", "Score")):
+        page.locator(f"{figure} svg").focus()
+        page.keyboard.press("ArrowRight")
+        said = page.locator(f"{figure} .said").inner_text()
+        assert said.startswith(f"1 of {len(systems)}: ")
+        assert first in said
+        assert page.locator(f"{figure} .ring").count() == 1
+        page.keyboard.press("End")
+        assert page.locator(f"{figure} .said").inner_text().startswith(f"{len(systems)} of ")
+        page.keyboard.press("Escape")
+        assert page.locator(f"{figure} .ring").count() == 0
+    page.goto(page.url.partition("#")[0] + f"#system={systems[0].id}")
+    figures = page.locator("#system .plot:has(svg)").evaluate_all("all => all.map(one => one.id)")
+    assert {"classes", "devices", "patients", "thresholds", "reliability"} <= set(figures)
+    for svg in page.locator("#system .plot > svg, #curves svg").all():
+        svg.focus()
+        page.keyboard.press("ArrowDown")
+    told = page.locator("#system .said").all_inner_texts()
+    assert len(told) >= 7
+    page.goto(page.url.partition("#")[0] + compared(systems[:2]))
+    page.locator("#patient-differences svg").focus()
+    page.keyboard.press("Home")
+    assert "points" in page.locator("#patient-differences .said").inner_text()
+
+
+def with_outlier(board, lens):
+    """The board with a system whose Score and interval lie far from all others."""
+    systems = list(board.systems)
+    place = systems.index(expected(board, lens)[-1])
+    values = {**systems[place].lenses[lens], "score": 2.0, "sp": 1.0, "se": 3.0, "ci95": [0.0, 99.0]}
+    values["by_seed"] = [{"sp": 1.0, "se": 3.0, "score": 2.0}]
+    lenses = {**systems[place].lenses, lens: values}
+    systems[place] = dataclasses.replace(systems[place], lenses=lenses)
+    return dataclasses.replace(board, systems=systems)
+
+
+def test_one_outlier_does_not_squeeze_the_others(open_page, board, tmp_path):
+    lens = Lens("last", "official", "4class")
+    path = tmp_path / "index.html"
+    path.write_text(site_page(with_outlier(board, lens), "1", "now", "last"), encoding="utf-8")
+    page = open_page(path=path)
+    frame = page.locator("#forest svg").bounding_box()["width"] - 278
+    lengths = page.locator('#forest svg g[aria-label="link"] path').evaluate_all(
+        "all => all.map(one => one.getBBox().width)"
+    )
+    assert len(lengths) == 6
+    assert min(lengths) > frame / 12
+    arrows = page.locator("#forest svg text", has_text=re.compile("^[◀▶]$")).all_text_contents()
+    assert "◀" in arrows
+    assert "▶" in arrows
+    assert (
+        "go on beyond" in page.locator("#forest-words").inner_text()
+        or "goes on beyond" in page.locator("#forest-words").inner_text()
+    )
+    assert "beyond" in page.locator("#plane-words").inner_text()
+    bars = section(page, OFFICIAL).locator(".bar")
+    assert bars.locator(".before").count() >= 1
+    assert bars.locator(".beyond").count() >= 1
+    inside = bars.locator("i").evaluate_all("all => all.map(one => one.getBoundingClientRect().width)")
+    assert min(inside) > 10
+
+
+def test_forced_colours_leave_every_mark_visible(open_page, board):
+    page = open_page(forced="active")
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    fills = (
+        section(page, OFFICIAL)
+        .locator(".bar i")
+        .evaluate_all("all => all.map(one => getComputedStyle(one).backgroundColor)")
+    )
+    assert fills
+    assert ground not in fills
+    switch = page.locator('input[name="rule"]')
+    colours = [
+        page.locator(f'input[value="{rule}"] + span').evaluate("one => getComputedStyle(one).backgroundColor")
+        for rule in RULES
+    ]
+    assert switch.count() == 3
+    assert colours[0] not in colours[1:]
+    page.goto(page.url.partition("#")[0] + f"#system={board.systems[0].id}")
+    for figure in ("#devices", "#classes"):
+        rects = page.locator(f"{figure} svg .bars rect")
+        assert rects.count() >= 4
+        strokes = rects.evaluate_all("all => all.map(one => getComputedStyle(one).stroke)")
+        assert "none" not in strokes
+        assert ground not in strokes
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_paper_has_every_column_and_figure(open_page, board, scheme):
+    page = open_page(width=A4_ACROSS, scheme=scheme)
+    page.emulate_media(media="print")
+    for fragment in ("", f"#system={board.systems[0].id}", compared(board.systems[:2]), "#view=missed"):
+        page.goto(page.url.partition("#")[0] + fragment)
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert overflow(page) == 0
+        cut = page.locator(".scroll:visible").evaluate_all(
+            "all => all.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.textContent.slice(0, 40))"
+        )
+        assert cut == []
+        wide = page.locator(".plot svg:visible").evaluate_all(
+            "all => all.filter(one => one.getBoundingClientRect().right > innerWidth).length"
+        )
+        assert wide == 0
+    page.goto(page.url.partition("#")[0])
+    heads = section(page, OFFICIAL).locator("th:visible").all_inner_texts()
+    assert [head.replace("\n", " ") for head in heads] == [
+        "#",
+        "System",
+        "Score",
+        "95 % interval",
+        "Sp",
+        "Se",
+        "Seeds",
+        "Optimism",
+        "Date",
+    ]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_of_the_paper_fits_the_page(open_page, store, tmp_path, name):
+    path = tmp_path / "table.html"
+    path.write_text(render_paper(paper_table(printed_table(name), store, "best-test", {}), "html"), encoding="utf-8")
+    page = open_page(path=path, width=A4_ACROSS)
+    page.emulate_media(media="print")
+    assert overflow(page) == 0
+    assert (
+        page.locator(".scroll").evaluate_all("all => all.filter(one => one.scrollWidth > one.clientWidth + 1).length")
+        == 0
+    )
 
 
 # --- looks ------------------------------------------------------------------------------------------------------
@@ -307,6 +686,10 @@ def test_nothing_is_wider_than_the_screen(open_page, board, width):
         page.goto(page.url.partition("#")[0] + f"#system={system.id}")
         assert page.locator("#system").is_visible()
         assert overflow(page) == 0
+    for view, element in ((compared(board.systems[:2]), "#compared"), ("#view=missed", "#missed-tables table")):
+        page.goto(page.url.partition("#")[0] + view)
+        assert page.locator(element).first.is_visible()
+        assert overflow(page) == 0
     tables = page.locator(".scroll").evaluate_all("all => all.map(one => getComputedStyle(one).overflowX)")
     assert set(tables) == {"auto"}
 
@@ -317,7 +700,7 @@ def test_text_can_be_read(open_page, board, scheme):
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
     assert dark == (scheme == "dark")
     seen = 0
-    for fragment in ("", f"#system={board.systems[0].id}"):
+    for fragment in ("", f"#system={board.systems[0].id}", compared(board.systems[:2]), "#view=missed"):
         page.goto(page.url.partition("#")[0] + fragment)
         page.evaluate(LUMINANCE)
         for words in TEXTS:

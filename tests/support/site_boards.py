@@ -12,6 +12,7 @@ from board_runs import cycle_set, scores_for, write_run
 from leaderboard.metrics import CLASSES
 from leaderboard.predictions import CycleSet
 from leaderboard.results import EpochRow
+from leaderboard.site.answers import MOST_SCORED
 from leaderboard.site.data import Board
 from leaderboard.store import Store
 from leaderboard.submissions import OfficialPart, Statement, submit
@@ -80,7 +81,8 @@ def enlarged(board: Board, systems: int, epochs: int) -> Board:
             rule: {**facts, "run_ids": [names[run_id] for run_id in facts["run_ids"]]}
             for rule, facts in first.rules.items()
         }
-        copies.append(dataclasses.replace(first, id=f"{number:012x}", rules=rules))
+        answers = first.answers if number < MOST_SCORED else {}
+        copies.append(dataclasses.replace(first, id=f"{number:012x}", rules=rules, answers=answers))
         for old, new in names.items():
             runs[new] = dataclasses.replace(board.runs[old], run_id=new)
             last = board.records[old].epochs[-1]

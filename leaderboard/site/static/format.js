@@ -16,7 +16,7 @@ function make(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined).map((child) => child instanceof Node ? child : String(child)));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined).map((child) => child instanceof Node ? child : String(child)));
   return element;
 }
 
@@ -38,6 +38,8 @@ function ends(lo, hi) {
   return lo === null || lo === undefined ? NONE : `${number(lo, 1)}–${number(hi, 1)}`;
 }
 
+/** A text of at most so many letters, cut in its middle: what tells two texts apart stands at their ends. */
 function shortened(text, most) {
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+  const half = Math.floor((most - 1) / 2);
+  return text.length > most ? `${text.slice(0, most - 1 - half)}…${text.slice(-half)}` : text;
 }

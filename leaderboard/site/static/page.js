@@ -19,28 +19,40 @@ function showSwitches() {
   }
 }
 
-let shownSystem = null;
+let shown = null;
+
+/** What the address asks for: the board, one system, two of them, or the cycles that most systems miss. */
+function viewOf() {
+  if (state.view) return state.view;
+  return placeOf(state.system) >= 0 ? "system" : "board";
+}
+
+const SHOWN = {
+  board: { element: "board", title: () => "", fill: () => { fillTables(); drawBoardFigures(); } },
+  system: { element: "system", title: () => page.systems[placeOf(state.system)].title, fill: () => fillSystem(placeOf(state.system)) },
+  compare: { element: "comparison", title: () => "Comparison of two systems", fill: fillComparison },
+  missed: { element: "missed", title: () => "Cycles that most systems miss", fill: fillMissed },
+};
 
 function show() {
   readAddress();
   showSwitches();
-  const place = page.systems.findIndex((system) => system.id === state.system);
-  const one = place >= 0;
-  byId("board").hidden = one;
-  byId("system").hidden = !one;
-  document.title = one ? `${page.systems[place].title} – LungBench leaderboard` : "LungBench leaderboard";
-  if (one) {
-    fillSystem(place);
-    if (shownSystem !== place) {
-      scrollTo(0, 0);
-      byId("system").focus({ preventScroll: true });
-    }
-  } else {
-    fillTables();
-    drawBoardFigures();
-    if (shownSystem !== null) document.querySelector(`tr[data-id="${page.systems[shownSystem].id}"] a`)?.focus();
+  const view = viewOf();
+  for (const [name, { element }] of Object.entries(SHOWN)) byId(element).hidden = name !== view;
+  for (const [id, target] of [["to-board", ""], ["to-compare", "compare"], ["to-missed", "missed"]]) {
+    byId(id).href = address({ system: "", view: target });
+    byId(id).toggleAttribute("aria-current", target === (view === "board" ? "" : view));
   }
-  shownSystem = one ? place : null;
+  document.title = [SHOWN[view].title(), "LungBench leaderboard"].filter(Boolean).join(" – ");
+  SHOWN[view].fill();
+  const now = view === "system" ? `system ${state.system}` : view;
+  if (now !== shown && view !== "board") {
+    scrollTo(0, 0);
+    if (shown !== null || view === "system") byId(SHOWN[view].element).focus({ preventScroll: true });
+  } else if (now !== shown && shown?.startsWith("system ")) {
+    document.querySelector(`tr[data-id="${shown.slice(7)}"] a`)?.focus();
+  }
+  shown = now;
 }
 
 function fillChoices() {
@@ -60,6 +72,14 @@ function listen() {
     go({ text: "", model: "", method: "", pretrain: "" }, true);
   });
   byId("figure-section").addEventListener("change", drawBoardFigures);
+  byId("show-printed").addEventListener("change", drawBoardFigures);
+  byId("pair").addEventListener("change", (event) => go({ [event.target.name]: event.target.value }));
+  byId("pair").addEventListener("submit", (event) => event.preventDefault());
+  byId("swap").addEventListener("click", () => go({ a: state.b, b: state.a }));
+  byId("own-data").addEventListener("change", (event) => takeFiles(event.target.files));
+  // Paper has no switches to press: what is folded away is printed too.
+  addEventListener("beforeprint", () => document.querySelectorAll("details:not([open], .citation)").forEach((one) => { one.dataset.folded = "1"; one.open = true; }));
+  addEventListener("afterprint", () => document.querySelectorAll("details[data-folded]").forEach((one) => { delete one.dataset.folded; one.open = false; }));
   addEventListener("popstate", show);
   document.querySelector(".skip").addEventListener("click", (event) => {
     event.preventDefault(); // its address would be taken for a choice

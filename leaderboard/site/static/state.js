@@ -14,14 +14,18 @@ const MEANING = {
   "2class": "Se counts any abnormal class as a hit",
 };
 
-const state = { ...FIRST, system: "", text: "", model: "", method: "", pretrain: "", sort: "", down: false };
+const PLACES = ["view", "system", "a", "b", "sort"];
+const VIEWS = ["compare", "missed"];
+
+const state = { ...FIRST, view: "", system: "", a: "", b: "", text: "", model: "", method: "", pretrain: "", sort: "", down: false };
 
 function readAddress() {
   const words = new URLSearchParams(location.hash.slice(1));
   for (const [name, known] of Object.entries(SWITCHES)) {
     state[name] = known.includes(words.get(name)) ? words.get(name) : FIRST[name];
   }
-  for (const name of ["system", "sort", ...FILTERS]) state[name] = words.get(name) ?? "";
+  for (const name of [...PLACES, ...FILTERS]) state[name] = words.get(name) ?? "";
+  if (!VIEWS.includes(state.view)) state.view = "";
   state.down = words.get("down") === "1";
 }
 
@@ -30,7 +34,7 @@ function address(changes = {}) {
   const chosen = { ...state, ...changes };
   const words = new URLSearchParams();
   for (const name of Object.keys(SWITCHES)) if (chosen[name] !== FIRST[name]) words.set(name, chosen[name]);
-  for (const name of ["system", "sort", ...FILTERS]) if (chosen[name]) words.set(name, chosen[name]);
+  for (const name of [...PLACES, ...FILTERS]) if (chosen[name]) words.set(name, chosen[name]);
   if (chosen.down) words.set("down", "1");
   return `#${words}`;
 }
@@ -51,12 +55,17 @@ function rowOf(place, from = lens()) {
   return row;
 }
 
+/** The place of the system with an id; -1 where there is none. */
+function placeOf(id) {
+  return page.systems.findIndex((system) => system.id === id);
+}
+
 function underRule(place, rule = state.rule) {
   return page.byRule[rule][place];
 }
 
 /** What the search looks into: the names and marks of a system, and the options that tell it from others. */
-const HAYSTACKS = page.systems.map((system) => [system.title, system.detail, system.model, system.method, system.pretrain, system.id, ...system.marks].join(" ").toLowerCase());
+const HAYSTACKS = page.systems.map((system) => [system.title, system.detail, system.model, system.method, system.pretrain, system.id, system.inputs, ...system.marks.map(([word]) => word)].join(" ").toLowerCase());
 
 function passes(place) {
   const system = page.systems[place];

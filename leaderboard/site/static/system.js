@@ -22,11 +22,14 @@ function fillFacts(place, row) {
   pairs(byId("system-facts"), [
     ["Score", row ? spread(row.score, row.score_std) : NONE],
     ["95 % interval", row ? ends(row.lo, row.hi) : NONE],
-    ["Rank", ranked ? row?.rank ?? NONE : "not ranked"],
+    ["Rank", ranked ? (row && ranks(row)) || NONE : "not ranked"],
     ["Sp", row ? spread(row.sp, row.sp_std) : NONE],
     ["Se", row ? spread(row.se, row.se_std) : NONE],
     ["Optimism", signed(found?.optimism ?? null)],
     ["Seeds", found?.seeds ?? NONE],
+    ...(found?.state ? [["State", found.state]] : []),
+    ...(page.systems[place].inputs ? [["Inputs", page.systems[place].inputs]] : []),
+    ["Date", found?.date ?? NONE],
     ["Cycles", row ? `${row.cycles}${row.patients === null ? "" : ` of ${row.patients} patients`}` : NONE],
   ]);
 }
@@ -50,7 +53,7 @@ function fillSeeds(place, row) {
 
 function fillConfusion(place) {
   const counts = cells().confusion[place];
-  const shares = cells().shares[place];
+  const shares = counts?.map((row) => row.map((count) => (sum(row) ? (100 * count) / sum(row) : null)));
   const seeds = underRule(place)?.runs.length ?? 0;
   byId("confusion-words").textContent = counts ?
     `Percent of each true class${seeds > 1 ? `; cycles summed over ${seeds} seeds` : ""}.` : "Not known under this choice.";
@@ -78,6 +81,13 @@ async function copy(button, text) {
   }
 }
 
+/** The BibTeX entry of a row, to be copied. */
+function citation(entry) {
+  return make("details", { class: "citation" }, make("summary", {}, "BibTeX"),
+    make("div", { class: "command" }, make("pre", { tabindex: "0" }, make("code", {}, entry)),
+      make("button", { type: "button", onclick: (event) => copy(event.currentTarget, entry) }, "copy")));
+}
+
 function commandOf(run) {
   if (!run.command) return [make("p", {}, "Submitted from outside by its predictions: there is no command of this program that made it.")];
   return [
@@ -101,15 +111,21 @@ function fillRuns(place) {
 function fillSystem(place) {
   const system = page.systems[place];
   const row = rowOf(place);
-  byId("system-title").replaceChildren(system.title, ...system.marks.map((mark) => make("span", { class: "mark" }, mark)));
+  byId("system-title").replaceChildren(system.title, ...marksOf(place));
+  byId("system-marks").replaceChildren(...(underRule(place)?.marks ?? []).filter(([, sentence]) => sentence).map(([word, sentence]) => make("li", {}, make("b", {}, word), `: ${sentence}`)));
   byId("system-detail").textContent = [page.sections[system.section].title, system.detail].filter(Boolean).join(" · ");
   byId("back").href = address({ system: "" });
+  byId("compare-with").href = address({ system: "", view: "compare", a: system.id, b: "" });
+  byId("cite").replaceChildren(citation(system.bibtex));
   fillFacts(place, row);
   fillLenses(place);
   fillSeeds(place, row);
   fillConfusion(place);
   drawClasses(place);
   drawDevices(place);
+  drawPatients(place);
+  drawThresholds(place);
+  drawReliability(place);
   drawCurves(place);
   fillRuns(place);
   pairs(byId("spec"), factsOf(system.spec));

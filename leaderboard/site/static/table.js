@@ -9,13 +9,24 @@ const COLUMNS = [
   { key: "se", head: "Se", number: true },
   { key: "seeds", head: "Seeds", number: true },
   { key: "optimism", head: "Optimism", number: true, title: "4-class Score of best-test minus last, all official test cycles" },
+  { key: "state", head: "State", up: true, title: "Claimed, recomputed from predictions, rerun, or confirmed by its author's key" },
+  { key: "inputs", head: "Inputs", up: true, title: "What it declares to use besides the sound" },
+  { key: "date", head: "Date", title: "When its newest run was made" },
 ];
+
+/** Columns that are shown where a system has something in them. */
+const SOMETIMES = {
+  state: page.rules.some((rule) => page.byRule[rule].some((found) => found?.state)),
+  inputs: page.systems.some((system) => system.inputs),
+};
 
 /** What a column sorts by. */
 function sortValue(key, place) {
   if (key === "title") return page.systems[place].title.toLowerCase();
   if (key === "seeds") return underRule(place).runs.length;
-  if (key === "optimism") return underRule(place).optimism;
+  if (key === "optimism" || key === "date") return underRule(place)[key];
+  if (key === "state") return underRule(place).state ?? null;
+  if (key === "inputs") return page.systems[place].inputs || null;
   return lens()[key][place];
 }
 
@@ -37,7 +48,7 @@ function sortBy(key) {
 }
 
 function columnsOf(section) {
-  return COLUMNS.filter((column) => column.key !== "rank" || page.sections[section].ranked);
+  return COLUMNS.filter(({ key }) => (key !== "rank" || page.sections[section].ranked) && SOMETIMES[key] !== false);
 }
 
 function headOf(section) {
@@ -67,11 +78,16 @@ function cellClass(column) {
   return [column.number ? "number" : "", `c-${column.key}`].join(" ").trim();
 }
 
+/** The marks of a system under the rule, each with a sentence that says what it means. */
+function marksOf(place) {
+  return [...page.systems[place].marks, ...(underRule(place)?.marks ?? [])].map(([word, sentence]) => make("span", { class: "mark", title: sentence || null }, word));
+}
+
 function nameOf(place) {
   const system = page.systems[place];
   return [
     make("a", { href: address({ system: system.id }) }, system.title),
-    system.marks.map((mark) => make("span", { class: "mark" }, mark)),
+    marksOf(place),
     system.detail ? make("span", { class: "detail" }, system.detail) : null,
   ].flat();
 }
@@ -82,11 +98,12 @@ function seedsOf(place) {
   return [seeds, make("abbr", { title: `No epoch above the least Se: seed ${below}` }, "!")];
 }
 
-/** The interval as text over a bar that has one scale for the table. */
+/** The interval as text over a bar that has one scale for the table; an arrow where it goes on beyond that. */
 function intervalOf(row, scale) {
   if (row.lo === null) return [NONE];
-  const at = (value) => `${(100 * (value - scale.lo)) / (scale.hi - scale.lo || 1)}%`;
-  const bar = make("span", { class: "bar", "aria-hidden": "true" }, make("i"), make("b"));
+  const at = (value) => `${(100 * (within(value, scale) - scale[0])) / (scale[1] - scale[0] || 1)}%`;
+  const bar = make("span", { class: "bar", "aria-hidden": "true" }, make("i"), outside(row.score, scale) ? null : make("b"),
+    row.lo < scale[0] ? make("span", { class: "before" }, "◀") : null, row.hi > scale[1] ? make("span", { class: "beyond" }, "▶") : null);
   bar.style.setProperty("--lo", at(row.lo));
   bar.style.setProperty("--hi", at(row.hi));
   bar.style.setProperty("--at", at(row.score));
@@ -102,8 +119,8 @@ function ranks(row) {
 
 function scaleOf(places) {
   const { lo, hi } = lens();
-  const known = places.filter((place) => lo[place] !== null);
-  return { lo: Math.min(...known.map((place) => lo[place])), hi: Math.max(...known.map((place) => hi[place])) };
+  const known = places.filter((place) => lo[place] !== null).flatMap((place) => [lo[place], hi[place]]);
+  return known.length ? robustDomain(known, 0) : [0, 100];
 }
 
 function cellsOf(place, scale) {
@@ -117,6 +134,9 @@ function cellsOf(place, scale) {
     score: spread(row.score, row.score_std),
     lo: intervalOf(row, scale),
     optimism: [signed(underRule(place).optimism)],
+    state: [underRule(place).state ?? NONE],
+    inputs: [page.systems[place].inputs || NONE],
+    date: [underRule(place).date],
   };
 }
 

@@ -1,0 +1,165 @@
+"""The values behind the page's views of patients, cycles, scores and printed systems, as compact as they can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from leaderboard.bibtex import published_entry
+from leaderboard.breakdown import SystemCounts
+from leaderboard.metrics import JUDGED
+from leaderboard.operating_points import FOLDS, OperatingPoints
+from leaderboard.published.systems import PublishedSystem, published_systems
+from leaderboard.published_table import doubts
+from leaderboard.reliability import Reliability
+from leaderboard.results import RULES
+from leaderboard.site.answers import MissedCycle, SystemAnswers
+from leaderboard.site.data import Board, Row, System
+from leaderboard.statistics import hits
+from leaderboard.text import plain
+
+MOST_COUNTED = 200
+"""Systems whose correct cycles of each patient stand in the page, which any two of them are compared by."""
+
+
+def detail_values(board: Board) -> dict[str, Any]:
+    """The part of the page's document that its views need; systems are named by their places in ``systems``."""
+    sets = _Sets()
+    counted = {rule: [_hits(system, rule, sets) for system in board.systems[:MOST_COUNTED]] for rule in RULES}
+    return {
+        "hits": counted,
+        "sets": sets.known,
+        "counted": MOST_COUNTED,
+        "folds": FOLDS,
+        "spreads": {
+            rule: [
+                {judged: None if spread is None else asdict(spread) for judged, spread in by_section[title].items()}
+                for title in board.sections
+            ]
+            for rule, by_section in board.spreads.items()
+        },
+        "answers": {
+            rule: {
+                str(place): _answers(system.answers[rule])
+                for place, system in enumerate(board.systems)
+                if rule in system.answers
+            }
+            for rule in RULES
+        },
+        "missed": {
+            rule: {
+                str(list(board.sections).index(title)): list(map(_missed, cycles)) for title, cycles in found.items()
+            }
+            for rule, found in board.missed.items()
+        },
+        "printed": list(map(_printed_system, printed_systems())),
+    }
+
+
+class _Sets:
+    """The patients of judged cycles, each set kept once."""
+
+    def __init__(self) -> None:
+        self.known: list[Row] = []
+        self._places: dict[Any, int] = {}
+
+    def place(self, counts: SystemCounts, shared: frozenset[str] | None) -> int:
+        key = (counts.cycles.hash, counts.groups, shared)
+        if key not in self._places:
+            self._places[key] = len(self.known)
+            cycles = counts.by_patient[0].sum(axis=-1)
+            self.known.append(
+                {
+                    "patients": list(map(plain, counts.patients)),
+                    "normal": cycles[:, 0].tolist(),
+                    "abnormal": cycles[:, 1:].sum(axis=-1).tolist(),
+                    "shared": [place for place, name in enumerate(counts.patients) if name in (shared or ())],
+                }
+            )
+        return self._places[key]
+
+
+def _hits(system: System, rule: str, sets: _Sets) -> Row | None:
+    """Correct normal, exactly classed and any abnormal cycles: of each patient over all seeds, and of each seed.
+
+    The sums of each seed are given with and without the patients who were trained on too.
+    """
+    counts = system.counts.get(rule)
+    if counts is None or not counts.has_interval:
+        return None
+    by_patient = counts.by_patient
+    right = np.stack([hits(by_patient)[0], *(hits(by_patient, judged)[1] for judged in JUDGED)], axis=1)  # (S, 3, P)
+    kept = np.asarray([name not in (system.shared or ()) for name in counts.patients])
+    return {
+        "set": sets.place(counts, system.shared),
+        "of": right.sum(axis=0).tolist(),
+        "seeds": [right.sum(axis=-1).tolist(), right[:, :, kept].sum(axis=-1).tolist()],
+    }
+
+
+def _answers(found: SystemAnswers) -> Row:
+    return {
+        "points": None if found.points is None else _points(found.points),
+        "reliability": None if found.reliability is None else _reliability(found.reliability),
+    }
+
+
+def _points(runs: Sequence[OperatingPoints]) -> Row:
+    """Means over runs, as they are drawn and printed."""
+    curve = np.mean([run.curve for run in runs], axis=0)
+    tuned = {judged: np.mean([run.tuned[judged] for run in runs], axis=0) for judged in JUDGED}
+    return {
+        "curve": _rounded(curve.tolist(), 1),
+        "tuned": {judged: [round(value, 2) for value in rates.tolist()] for judged, rates in tuned.items()},
+    }
+
+
+def _reliability(found: Reliability) -> Row:
+    return {"bins": _rounded(found.bins, 1), "error": round(found.error, 2), "softmax": found.softmax}
+
+
+def _rounded(rows: Iterable[Sequence[float]], digits: int) -> list[list[float]]:
+    return [[round(value, digits) for value in row] for row in rows]
+
+
+def _missed(cycle: MissedCycle) -> list[Any]:
+    """Sensitivity, recording, cycle, patient, class, whether trained on too, percent missed, systems asked."""
+    recording, number = cycle.key
+    return [
+        JUDGED.index(cycle.judged),
+        plain(recording),
+        number,
+        plain(cycle.patient),
+        cycle.label,
+        int(cycle.shared),
+        round(cycle.share, 1),
+        cycle.systems,
+    ]
+
+
+# --- printed systems --------------------------------------------------------------------------------------------
+
+
+def printed_systems() -> list[PublishedSystem]:
+    """Published systems that have a place on the Sp/Se plane: judged as their table says, Sp and Se given."""
+    return [
+        system
+        for system in published_systems()
+        if system.kind != "reference" and system.comparable and system.sp is not None and system.se is not None
+    ]
+
+
+def _printed_system(system: PublishedSystem) -> Row:
+    sources = [system.source, *([system.code] if system.code else [])]
+    return {
+        "name": plain(system.system + (" (re-run by others)" if system.kind == "reproduction" else "")),
+        "what": plain(f"{system.architecture} from {system.pretrain}, {system.venue}, epoch: {system.protocol}"),
+        "judged": system.table,
+        **{name: getattr(system, name) for name in ("sp", "se", "score")},
+        "doubts": [plain(doubt) for doubt in [*doubts(system), *filter(None, [system.note])]],
+        "sources": [plain(source) for source in sources],
+        "bibtex": published_entry(system),
+    }
