@@ -84,6 +84,8 @@ class ResultDocument(TypedDict):
     """By rule, whether the chosen epoch reached the least Se; a best epoch without it is best for want of another."""
     patients_on_both_sides: NotRequired[list[str]]
     """Patients with cycles in the training and in the test part of the set that the run was made on."""
+    judged_set: NotRequired[str]
+    """Hash of the judged cycles (:mod:`leaderboard.judged_set`); older results do not say it."""
 
 
 def kind_of(document: Mapping[str, Any] | ResultDocument) -> Kind:
@@ -360,6 +362,7 @@ def _check_extra(document: Mapping[str, Any], where: str) -> None:
     shared = document.get("patients_on_both_sides", [])
     if not (isinstance(shared, list) and all(isinstance(patient, str) for patient in shared)):
         raise ResultError(f"{where}: patients_on_both_sides is {_short(shared)}, but must list patients.")
+    _check_some(document, {"judged_set": _TEXT}, where)
     submission = document.get("submission", {})
     _check_fields(submission, {}, f"{where}: submission")
     _check_some(submission, _OPTIONAL_SUBMISSION_FIELDS, f"{where}: submission")

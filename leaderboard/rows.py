@@ -113,6 +113,7 @@ def _run_row(result: RunResult) -> schema.Run:
         kind=kind_of(result.document),
         digest=result.digest,
         system=system_hash(spec),
+        judged_set=None if result.cycles is None else result.cycles.hash,
         **columns,
         **_provenance_columns(document["provenance"]),
         extra={name: value for name, value in document.items() if name not in _KNOWN},

@@ -71,6 +71,7 @@ class BoardRun:
         spec: The identity fields of its spec.
         kind: ``run``, or ``submission`` for a system from outside.
         extra: Fields of its result without a column of their own.
+        judged_set: Hash of the cycles that it was judged on (:mod:`leaderboard.judged_set`); None without predictions.
         metrics: By selection rule, then by judged: Sp, Se, Score, number of cycles and epoch.
     """
 
@@ -86,6 +87,7 @@ class BoardRun:
     spec: dict[str, Any]
     kind: str = "run"
     extra: dict[str, Any] = field(default_factory=dict)
+    judged_set: str | None = None
     metrics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
 
@@ -101,6 +103,7 @@ class BoardSystem:
         dataset: See above.
         split: See above.
         partial: How much of the data set there was, where not all of it.
+        judged_set: Hash of the cycles that they were judged on.
         runs: How many.
         newest: When the last of them was made, UTC, ISO 8601.
         first: Id of one of them, whose spec stands for all.
@@ -113,6 +116,7 @@ class BoardSystem:
     dataset: str
     split: str
     partial: str | None
+    judged_set: str | None
     runs: int
     newest: str
     first: str
@@ -147,7 +151,7 @@ class RunRecord:
     epochs: list[EpochRow] = field(default_factory=list)
 
 
-_SYSTEM_COLUMNS = ("system", "model", "method", "pretrain", "dataset", "split", "partial")
+_SYSTEM_COLUMNS = ("system", "model", "method", "pretrain", "dataset", "split", "partial", "judged_set")
 _SCORE_COLUMNS = tuple(attribute.name for attribute in fields(BoardScore))
 
 

@@ -462,6 +462,7 @@ def _document(
         "provenance": {"checked_by": dict(checked_by), "cycles_from": part.source},
         "seconds": None,
         "cycles_per_second": None,
+        "judged_set": part.cycles.hash,
         "patients_on_both_sides": sorted(part.shared_patients),
         "submission": {
             "selection": rule,

@@ -2,9 +2,9 @@
 
 A row is a *system*: the runs whose specs differ in nothing but the seed. Its numbers are means over those runs under
 one selection rule; each seed is listed, and ± is the sample standard deviation (none for a single seed). Ranks are
-given by the mean 4-class Score within one rule, to finished runs on the whole of ICBHI 2017 alone, as far as the data
-tell rows apart (leaderboard.rank_intervals); runs on a part of it, on simulated data, and failed ones stand in sections
-of their own. The trials of a search make no row: they choose hyper-parameters, mostly on held-out training patients.
+given by the mean 4-class Score within one rule, to finished runs on the whole of ICBHI 2017 alone that were judged on
+the official test cycles (leaderboard.judged_set), as far as the data tell rows apart (leaderboard.rank_intervals).
+Every other set of judged cycles has a section of its own, and so have failed runs. The trials of a search make no row: they choose hyper-parameters, mostly on held-out training patients.
 The runs that end a search do, with what it cost in a note.
 """
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from leaderboard.breakdown import ALL_NORMAL, mean_of_known, optimism
+from leaderboard.judged_set import is_official, short
 from leaderboard.results import RULES, Rule
 from leaderboard.standing import EMPTY, add_statistics, give_places
 from leaderboard.statistics import seed_spread
@@ -22,6 +23,7 @@ from leaderboard.store import BoardRun, Store, collector_paused
 
 OFFICIAL = "ICBHI 2017, official split"
 SIMULATED = "simulated"
+NOT_OFFICIAL = "ICBHI 2017, not the official test cycles"
 FAILED = "failed runs"
 
 Row = dict[str, Any]
@@ -38,6 +40,7 @@ class Section:
         ranked: Whether the rows carry ranks.
         reference: A row to compare with that no run stands behind; not among ``rows``.
         floor: The smallest difference of Score that its test part can show between two methods at five seeds, points.
+        judged_set: Hash of the cycles that its rows were judged on (:mod:`leaderboard.judged_set`).
     """
 
     title: str
@@ -46,6 +49,7 @@ class Section:
     ranked: bool = False
     reference: Row | None = None
     floor: float | None = None
+    judged_set: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Table:
                     "rows": list(s.rows),
                     "reference": s.reference,
                     "resolution_floor": s.floor,
+                    "judged_set": s.judged_set,
                 }
                 for s in self.sections
             ],
@@ -104,9 +109,36 @@ def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = T
 
 def system_sections(runs: Sequence[BoardRun], protocol: Rule) -> list[Section]:
     """The systems among some runs that have numbers under a rule, without what follows from predictions alone."""
+    titles = section_titles(runs)
     shown = [run for run in _without_trials(runs) if protocol in run.metrics]
-    sections = [_systems_section(title, part, protocol) for title, part in _split(shown, section_title)]
-    return sorted(sections, key=lambda section: (not section.ranked, section.title == SIMULATED, section.title))
+    sections = [
+        _systems_section(title, part, protocol) for title, part in _split(shown, lambda run: titles[section_key(run)])
+    ]
+    return sorted(sections, key=section_order)
+
+
+def section_order(section: Section) -> tuple[bool, bool, str]:
+    """Ranked sections come first, simulated ones last."""
+    return (not section.ranked, section.title.startswith(SIMULATED), section.title)
+
+
+SectionKey = tuple[str, str | None]
+"""What rows of one section share: the words of its title, and the hash of the judged cycles."""
+
+
+def section_key(run: BoardRun) -> SectionKey:
+    """What a run may be compared with: the runs that have the same."""
+    return section_title(run), run.judged_set
+
+
+def section_titles(runs: Iterable[BoardRun]) -> dict[SectionKey, str]:
+    """Titles of all sections; where the words are those of several sets, each has the beginning of its hash too."""
+    keys = {section_key(run) for run in _without_trials(runs) if run.metrics}
+    words = [title for title, _ in keys]
+    return {
+        (title, judged): f"{title} ({short(judged)})" if words.count(title) > 1 or title == NOT_OFFICIAL else title
+        for title, judged in keys
+    }
 
 
 def _without_trials(runs: Iterable[BoardRun]) -> list[BoardRun]:
@@ -165,8 +197,13 @@ def _split(runs: Iterable[BoardRun], key: Callable[[BoardRun], str]) -> list[tup
     return list(parts.items())
 
 
+def claims_more(run: BoardRun) -> bool:
+    """Whether a run says that it was judged on the official test cycles, and was not."""
+    return bool(run.metrics) and section_title(run) == NOT_OFFICIAL
+
+
 def section_title(run: BoardRun) -> str:
-    """What a run may be compared with: the runs whose title is the same."""
+    """What a run was judged on, in words. Only the pinned hash makes a set the official one, whatever a spec says."""
     dataset, split = run.spec["dataset"], run.spec["split"]
     if dataset == "demo":
         return SIMULATED
@@ -174,7 +211,9 @@ def section_title(run: BoardRun) -> str:
         return str(dataset)
     if run.partial:
         return run.partial
-    return OFFICIAL if split == "official" else f"ICBHI 2017, split {split}"
+    if split != "official":
+        return f"ICBHI 2017, split {split}"
+    return OFFICIAL if is_official(run.judged_set) else NOT_OFFICIAL
 
 
 def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Section:
@@ -184,7 +223,8 @@ def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Se
     name_differences(rows)
     if ranked:
         give_places(rows)
-    return Section(title, "systems", rows, ranked, _reference_row() if ranked else None)
+    reference = _reference_row() if ranked else None
+    return Section(title, "systems", rows, ranked, reference, judged_set=runs[0].judged_set)
 
 
 def _reference_row() -> Row:
@@ -214,6 +254,7 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
         "selected_epochs": [run.metrics[protocol]["4class"]["epoch"] for run in runs],
         "below_min_se": [run.spec["seed"] for run in runs if _below_min_se(run, protocol)],
         "cycles": runs[0].metrics[protocol]["4class"]["n"],
+        "judged_set": runs[0].judged_set,
         "partial": runs[0].partial,
         "profile": runs[0].profile,
         "spec": {name: value for name, value in spec.items() if name != "seed"},

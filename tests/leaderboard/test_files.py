@@ -227,6 +227,8 @@ def test_a_folder_is_tried_by_writing(tmp_path, monkeypatch):
         files.check_writable(tmp_path / "new")
     assert "Free space" in caught.value.hint
     assert list((tmp_path / "new").iterdir()) == []
+
+
 # --- where a user wants a result ----------------------------------------------------------------------------------
 
 
