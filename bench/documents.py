@@ -1,24 +1,18 @@
-"""Files and documents from outside: read only as far as they may reach, and checked for what no document may hold.
+"""Specs as documents from outside: what a spec may be made of, before ``bench.spec`` says what it means.
 
-Nothing here knows what a document means; ``bench.spec`` says that of specs.
+How files and JSON are read at all is in :mod:`leaderboard.documents`.
 """
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from bench.errors import SpecError
+from bench.errors import ResultError, SpecError
 from bench.options import check_given, check_text
+from leaderboard.documents import parse_document, read_bytes
 from leaderboard.text import echoed
-
-FILE_LIMIT = 2**20
-"""Bytes of a plug-in, at most; the largest ones known have some thousand."""
 
 DOCUMENT_LIMIT = 2**22
 """Bytes of a document, at most: a spec has some thousand, a page's document of a long run with its epochs a million."""
@@ -29,38 +23,8 @@ ENTRIES_LIMIT = 1000
 DEPTH_LIMIT = 8
 
 
-def content_of(path: Path, limit: int) -> bytes:
-    """Read a small file that a user or a document names.
-
-    Pipes and devices are not read: they may never end, or wait for ever.
-
-    Args:
-        path: The file.
-        limit: Bytes at most.
-
-    Raises:
-        OSError: If it cannot be read, is no regular file, or is larger; :func:`reason_of` says why.
-    """
-    # Without O_NONBLOCK the opening of a pipe waits until somebody writes to it.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-        mode = os.fstat(stream.fileno()).st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(mode):
-            raise OSError("it is no regular file")
-        content = stream.read(limit + 1)
-    if len(content) > limit:
-        raise OSError(f"it has more than {limit:,} bytes")
-    return content
-
-
-def reason_of(error: OSError) -> str:
-    """Why a file could not be read, as a clause."""
-    return error.strerror or str(error)
-
-
 def read_json(path: Path, what: str, hint: str) -> Any:
-    """Read a small JSON document strictly: UTF-8, finite numbers, no name twice in an object.
+    """Read a small JSON document strictly, as :func:`leaderboard.documents.parse_document` does.
 
     Args:
         path: The file.
@@ -71,28 +35,9 @@ def read_json(path: Path, what: str, hint: str) -> Any:
         SpecError: If the file cannot be read, or holds something else.
     """
     try:
-        text = content_of(path, DOCUMENT_LIMIT).decode("utf-8")
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_doubles)
-    except OSError as error:
-        reason = reason_of(error)
-    except RecursionError:
-        reason = "it is nested too deeply"
-    except ValueError as error:
-        reason = echoed(error)
-    raise SpecError(f"Cannot read {what}: {reason}.", hint)
-
-
-def _refuse_constant(word: str) -> NoReturn:
-    raise ValueError(f"it holds {word}, which is no JSON number")
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"it names '{echoed(twice)}' twice")
-    return found
+        return parse_document(read_bytes(path, DOCUMENT_LIMIT), what)
+    except ResultError as error:
+        raise SpecError(error.message[0].upper() + error.message[1:], hint) from None
 
 
 def check_texts(value: Any, name: str) -> None:

@@ -6,10 +6,11 @@ has no result: its state stays, and the same command goes on from it.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ from bench.engine.result import write_failed_result
 from bench.engine.states import POINTER, named_states, remove_others
 from bench.environment import refuse_foreign_group
 from bench.errors import BenchError, InterruptedRunError, LostProcessError, PrunedRunError, RunError, StoreError
+from bench.judgement import judge
 from bench.paths import board_location
 from bench.plugins import load_for
 from bench.provenance import usable_cores
 from bench.spec import SPEC_FILE, RunSpec
+from leaderboard.documents import specs_judged_by
 from leaderboard.files import advice, check_writable, exclusive_lock, sweep, temporary_name, write_json
 from leaderboard.results import RESULT_FILE, read_result
 
@@ -77,7 +80,8 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice, hooks: Hoo
     store.check_writable()
     for place in (home, folder.parent):
         sweep(place)
-    with exclusive_lock(folder / "lock", lambda holder: notice(f"waiting: {holder} is at this run")):
+    holders = exclusive_lock(folder / "lock", lambda holder: notice(f"waiting: {holder} is at this run"))
+    with holders, specs_judged_by(judge):
         finished = None if rerun else finished_result(folder)
         if finished is not None:
             notice(f"run {spec.run_id} is finished already; --rerun runs it again")
@@ -125,8 +129,9 @@ def _start(spec: RunSpec, folder: Path, rerun: bool, notice: Notice, hooks: Hook
     # Before anything of an earlier run is removed.
     of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     _prepare(folder, rerun)
-    write_json(folder / SPEC_FILE, spec.to_json())
-    failure = _failure(spec, folder, _said_now_and_then(spec.frontend, notice), hooks)
+    with _put_aside(folder, (RESULT_FILE, CHECKPOINT, WEIGHTS) if rerun else (RESULT_FILE,)):
+        write_json(folder / SPEC_FILE, spec.to_json())
+        failure = _failure(spec, folder, _said_now_and_then(spec.frontend, notice), hooks)
     _release_memory()
     if failure is not None:
         document = write_failed_result(spec, folder, failure)
@@ -141,7 +146,7 @@ def _start(spec: RunSpec, folder: Path, rerun: bool, notice: Notice, hooks: Hook
 
 
 def _prepare(folder: Path, rerun: bool) -> None:
-    """Make the folder ready for a start: what killed processes left goes, and so does the result of before.
+    """Make sure that a run's folder can be written, and remove what killed processes left there.
 
     Raises:
         StoreError: If a part of it cannot be written, or the pointer to its states cannot be read.
@@ -150,14 +155,41 @@ def _prepare(folder: Path, rerun: bool) -> None:
         if part.is_dir():
             check_writable(part)
             sweep(part, held=True)
+    if not rerun:
+        remove_others(folder / CHECKPOINT, named_states(folder / CHECKPOINT))
+
+
+@contextlib.contextmanager
+def _put_aside(folder: Path, names: Sequence[str]) -> Iterator[None]:
+    """Move what an earlier start left out of the way while the block runs, and then remove it.
+
+    A start that is refused (before it saved a state) gets everything back: it has begun nothing.
+    """
+    aside = {folder / name: temporary_name(folder / name) for name in names if (folder / name).exists()}
     try:
-        (folder / RESULT_FILE).unlink(missing_ok=True)
+        for path, place in aside.items():
+            path.rename(place)
     except OSError as error:
-        raise StoreError(f"Cannot replace the result in {folder}: {error.strerror}.", advice(error)) from error
-    if rerun:
-        for name in (CHECKPOINT, WEIGHTS):
-            shutil.rmtree(folder / name, ignore_errors=True)
-    remove_others(folder / CHECKPOINT, named_states(folder / CHECKPOINT))
+        raise StoreError(f"Cannot replace what {folder} holds: {error.strerror}.", advice(error)) from error
+    refused = False
+    try:
+        yield
+    except BenchError as error:
+        began = isinstance(error, InterruptedRunError | LostProcessError) or (folder / CHECKPOINT / POINTER).is_file()
+        refused = not began
+        raise
+    finally:
+        for path, place in aside.items():
+            if refused and not path.exists():
+                place.rename(path)
+            _delete(place)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _failure(spec: RunSpec, folder: Path, on_progress: Progress, hooks: Hooks) -> RunError | None:

@@ -19,12 +19,12 @@ from types import ModuleType
 from typing import Any
 
 from bench.cards import Card, FrontEndCard, MethodCard, ModelCard, WeightsCard
-from bench.documents import FILE_LIMIT, content_of, reason_of
-from bench.errors import BenchError, RegistryError, RunError, SpecError
+from bench.errors import BenchError, RegistryError, ResultError, RunError, SpecError
 from bench.options import option
 from bench.paths import expanded
 from bench.registry import GUIDE, Problem, Registration, Registry
 from bench.spec import RunSpec
+from leaderboard.documents import read_bytes
 from leaderboard.text import echoed
 
 __all__ = [
@@ -43,6 +43,9 @@ __all__ = [
     "plugin_failure",
     "registries",
 ]
+
+FILE_LIMIT = 2**20
+"""Bytes of a plug-in, at most; the largest ones known have some thousand."""
 
 OWNER_OF: Mapping[type[Card], str] = {ModelCard: "model", MethodCard: "method", FrontEndCard: "frontend"}
 """What a card describes, as the spec calls it."""
@@ -235,11 +238,9 @@ def _version(code: bytes) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return content_of(path.expanduser(), FILE_LIMIT)
-    except OSError as error:
-        raise SpecError(
-            f"The plug-in {path} cannot be read: {reason_of(error)}.", "Name a Python file with --plugin."
-        ) from error
+        return read_bytes(path.expanduser(), FILE_LIMIT, "a plug-in")
+    except ResultError as error:
+        raise SpecError(error.message, "Name a Python file with --plugin.") from None
 
 
 def _import(path: Path, code: bytes) -> ModuleType:

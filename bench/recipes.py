@@ -11,7 +11,7 @@ from typing import Any
 from bench.cards import FrontEndCard, MethodCard, ModelCard
 from bench.data.files import scan
 from bench.data.icbhi import Dataset, find_dataset, load_dataset
-from bench.devices import check_enough_gpus, visible_gpus
+from bench.devices import shares_of
 from bench.environment import refuse_foreign_group
 from bench.errors import DataError, SpecError
 from bench.judgement import check_combinations
@@ -270,8 +270,10 @@ def _merge(
 
 
 def _suits(frontend: FrontEndCard, name: str, value: Any) -> bool:
-    fields: Mapping[str, Any] = frontend.options.__dataclass_fields__
-    return name in fields and value in fields[name].metadata.get("choices", (value,))
+    if name not in option_names(frontend):
+        return False
+    options: Any = frontend.options
+    return value in options.__dataclass_fields__[name].metadata.get("choices", (value,))
 
 
 def option_names(card: Any) -> set[str]:
@@ -343,8 +345,7 @@ def _check_machine(spec: RunSpec) -> None:
     """Check that this machine has what a spec runs on: what `auto` would not choose is refused in a spec as well."""
     device = choose_device(spec.device)
     choose_precision(spec.precision, device)
-    if device == "cuda":
-        check_enough_gpus(spec.processes, len(visible_gpus()))
+    shares_of({"device": device, "processes": spec.processes})
 
 
 def choose_device(wanted: str) -> str:

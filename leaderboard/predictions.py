@@ -267,7 +267,8 @@ def _columns(header: Sequence[str]) -> list[int]:
 def _csv_rows(content: bytes, where: str) -> Iterator[tuple[int, list[str]]]:
     """The header, then the other lines."""
     try:
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        # Decoded as it is read: a text of all of it would take four times its bytes.
+        reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline=""))
         for number, row in enumerate(reader):
             yield reader.line_num, row if number else [name.strip() for name in row]
     except (UnicodeDecodeError, csv.Error) as error:

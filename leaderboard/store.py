@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import gc
+import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -38,6 +39,8 @@ _SPOILT = (ValueError, TypeError, LookupError, AttributeError, sa.exc.NoResultFo
 _NUMBERS = tuple(name for name in METRIC_COLUMNS if name != "confusion")
 """What tables need of the metrics: reading thousands of confusion matrices would take longer than all the rest."""
 
+
+_REHEARSED_AT_ONCE = 20
 
 _SPEC_NAMES = frozenset({"model", "method", "pretrain", "dataset", "split"})
 
@@ -231,13 +234,15 @@ class Store:
             ResultError: If it cannot hold one of them.
             StoreError: If the database cannot be written.
         """
-        with self.database.engine(write=True) as engine, Session(engine) as session:
-            session.connection()
-            for result in results:
-                put(session, result)
-                session.flush()
-                session.expunge_all()
-            session.rollback()
+        left = iter(results)
+        # A few at a time, read before the transaction: other writers wait for thirty seconds at most.
+        while part := list(itertools.islice(left, _REHEARSED_AT_ONCE)):
+            with self.database.engine(write=True) as engine, Session(engine) as session:
+                session.connection()
+                for result in part:
+                    put(session, result)
+                    session.flush()
+                session.rollback()
 
     @collector_paused()
     def runs(self) -> list[BoardRun]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from leaderboard.documents import read_bytes
 from leaderboard.errors import ResultError
-from leaderboard.files import atomic_path, exclusive_lock
+from leaderboard.files import atomic_path, exclusive_lock, sweep
 from leaderboard.metrics import CLASSES, Metrics, score_cycles
 from leaderboard.parquet import is_parquet
 from leaderboard.predictions import (
@@ -510,6 +510,7 @@ def _content(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _write(folder: Path, content: bytes, part: OfficialPart, checked: Checked, document: Mapping[str, Any]) -> None:
     submission = document["submission"]
+    sweep(folder)
     with atomic_path(folder / submission["file"]) as copy:
         copy.write_bytes(content)
     write_cycles(folder / CYCLES_FILE, part.cycles)

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import typer
@@ -24,6 +24,7 @@ from bench.errors import BenchError, SpecError
 from bench.messages import shortened
 from bench.streams import prepare_streams, print_traceback
 from bench.version import __version__
+from leaderboard.documents import specs_judged_by
 
 # Modules and boards are many small objects that live to the end: looking through them for garbage while they are made,
 # and once more at exit, would take a fifth of a short command's time.
@@ -121,11 +122,18 @@ def _run(words: list[str]) -> int:
     """Run a command without Typer's own printing of errors, which shows words of the user as they are."""
     command = typer.main.get_command(app)
     try:
-        with command.make_context("bench", words) as context:
+        with specs_judged_by(_judge), command.make_context("bench", words) as context:
             command.invoke(context)
     except typer.Exit as end:
         return end.exit_code
     return 0
+
+
+def _judge(identity: Mapping[str, Any]) -> None:
+    """Judge the spec of a result that is read; what that takes is loaded by the first one."""
+    from bench.judgement import judge
+
+    judge(identity)
 
 
 # Typer exports one of the kinds of wrong usage alone.

@@ -51,7 +51,7 @@ class SearchRun:
         Raises:
             BenchError: The first thing that stands in the way.
         """
-        from bench.search.devices import shares_of
+        from bench.devices import shares_of
         from bench.search.request import check_data
         from bench.search.study import check_study
 

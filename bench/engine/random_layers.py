@@ -76,8 +76,14 @@ class Call:
     joined: bool = False
 
 
-class _RandomMode(TorchDispatchMode, abc.ABC):
+class _RandomMode(TorchDispatchMode, abc.ABC):  # type: ignore[no-untyped-call]
     """Runs operators, and has a say in those that draw random numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operator."""

@@ -14,11 +14,15 @@ from bench.spec import RunSpec
 from leaderboard.metrics import score_cycles
 from leaderboard.predictions import CycleSet, write_cycles, write_predictions
 from leaderboard.results import CYCLES_FILE, RULES, SCHEMA, write_result
-from leaderboard.text import plain
+from leaderboard.text import echoed
 
 if TYPE_CHECKING:
     from bench.engine.data import RunData
     from bench.engine.trainer import Outcome
+
+
+LONGEST_ERROR = 10_000
+"""Characters of an error that a result keeps."""
 
 
 def write_run_result(spec: RunSpec, data: RunData, outcome: Outcome, folder: Path, processes: int) -> None:
@@ -76,7 +80,8 @@ def write_failed_result(spec: RunSpec, folder: Path, error: BenchError) -> dict[
     document = {
         **_common(spec, spec.processes, peak),
         "status": "pruned" if isinstance(error, PrunedRunError) else "failed",
-        "error": plain(" ".join(error.message.split())),
+        # Words of other programs stand in it: the board takes one line that can be shown.
+        "error": echoed(" ".join(error.message.split()), LONGEST_ERROR),
         "metrics": dict.fromkeys(RULES),
         "epochs": epochs,
         "predictions": dict.fromkeys(RULES),

@@ -18,10 +18,10 @@ from types import FrameType
 from typing import IO, Any
 
 import bench.errors
+from bench.devices import VISIBLE, shares_of
 from bench.errors import BenchError, InterruptedRunError, RunError
 from bench.lifetimes import stop_signals
 from bench.provenance import usable_cores
-from bench.search.devices import VISIBLE, shares_of
 from bench.search.failures import GIVE_UP_AFTER, Breaker
 from bench.search.study import Search
 

@@ -704,7 +704,7 @@ def test_what_is_no_regular_file_is_not_read(tmp_path):
 
 
 def test_an_unknown_users_home_is_a_sentence(tmp_path):
-    with pytest.raises(SpecError, match="There is no home folder for ~nosuchuser"):
+    with pytest.raises(SpecError, match=r"home folder .*~nosuchuser"):
         weights.locate(CARD, "~nosuchuser/w.pth", tmp_path)
 
 

@@ -1,61 +1,108 @@
-"""GPUs are shared by whole ones, and precisions are those that the device has."""
+"""GPUs are shared as whole ones: no GPU is in two hands, and too few are a sentence; precisions are the device's."""
+
+import re
 
 import pytest
 import torch
 from five_steps import spec_of
 
 from bench import recipes
-from bench.devices import check_enough_gpus, devices_for, visible_gpus
+from bench.devices import device_shares, shares_of, visible_devices
 from bench.errors import SpecError
 from bench.recipes import choose_precision
 
-
-@pytest.mark.parametrize(("workers", "processes", "gpus"), [(1, 1, 1), (2, 2, 4), (3, 1, 3), (4, 2, 8), (2, 1, 5)])
-def test_workers_have_gpus_of_their_own(workers, processes, gpus):
-    names = [f"GPU-{number}" for number in range(gpus)]
-    shares = [devices_for(worker, workers, processes, names) for worker in range(1, workers + 1)]
-    assert [len(share) for share in shares] == [processes] * workers
-    taken = [name for share in shares for name in share]
-    assert len(set(taken)) == len(taken)
-    assert set(taken) <= set(names)
+UUIDS = [f"GPU-{number}a8c1d2e-0000-1111-2222-333344445555" for number in range(4)]
+MIGS = [f"MIG-{number}a8c1d2e-0000-1111-2222-333344445555" for number in range(4)]
 
 
 @pytest.mark.parametrize(
-    ("processes", "gpus", "workers", "message", "hint"),
+    ("named", "count", "expected"),
     [
-        (2, 3, 2, "2 workers with 2 process(es) each need 4 GPUs, but 3 may be used", "--workers 1"),
-        (1, 1, 4, "4 workers with 1 process(es) each need 4 GPUs, but 1 may be used", "--workers 1"),
-        (4, 2, 1, "4 process(es) need 4 GPUs, but 2 may be used", "--processes 2"),
-        (4, 3, 3, "3 workers with 4 process(es) each need 12 GPUs, but 3 may be used", "--processes 1"),
+        (None, 0, []),
+        (None, 3, ["0", "1", "2"]),
+        ("", 0, []),
+        ("2,0", 2, ["2", "0"]),
+        (" 2 , 0 ,", 2, ["2", "0"]),
+        ("0,0,1", 2, ["0", "1"]),
+        ("0,-1,1", 1, ["0"]),
+        ("-1", 0, []),
+        ("0,7", 1, ["0"]),
+        (",".join(UUIDS), 4, UUIDS),
+        ("GPU-0a8c,GPU-1a8c", 2, ["GPU-0a8c", "GPU-1a8c"]),
+        (",".join(MIGS), 1, MIGS),
+        (",".join(MIGS), 0, []),
     ],
 )
-def test_more_processes_than_gpus_are_refused(processes, gpus, workers, message, hint):
-    with pytest.raises(SpecError) as caught:
-        check_enough_gpus(processes, gpus, workers)
-    assert message in caught.value.message
-    assert hint in caught.value.hint
-    with pytest.raises(SpecError):
-        devices_for(1, workers, processes, [str(number) for number in range(gpus)])
+def test_what_there_is_follows_from_the_variable_and_from_what_cuda_sees(named, count, expected):
+    assert visible_devices(named, count) == expected
 
 
-@pytest.mark.parametrize(
-    ("named", "expected"), [(None, ["0", "1"]), ("", ["0", "1"]), ("3, 5", ["3", "5"]), ("3,5,9", ["3", "5"])]
-)
-def test_visible_gpus_are_those_that_the_driver_takes(monkeypatch, named, expected):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    if named is None:
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    else:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    assert visible_gpus() == expected
+@pytest.mark.parametrize("devices", [["0"], ["0", "1", "2"], list("01234567"), ["5", "3"], UUIDS, []])
+def test_every_combination_is_whole_gpus_of_ones_own_or_a_sentence(devices):
+    for workers in range(1, 10):
+        for processes in range(1, 10):
+            if workers * processes > len(devices):
+                with pytest.raises(SpecError) as caught:
+                    device_shares(devices, workers, processes)
+                assert f"need {workers * processes} GPUs, but there are {len(devices)}" in caught.value.message
+                check_advice(devices, processes, caught.value.hint)
+                continue
+            shares = device_shares(devices, workers, processes)
+            used = [device for share in shares for device in share]
+            assert [len(share) for share in shares] == [processes] * workers
+            assert len(set(used)) == len(used)
+            assert set(used) <= set(devices)
+
+
+def check_advice(devices, processes, hint):
+    """What is advised works, where there is a GPU at all."""
+    workers = re.search(r"--workers (\d+)", hint)
+    given = re.search(r"--processes (\d+)", hint)
+    if devices:
+        assert device_shares(devices, int(workers[1]) if workers else 1, int(given[1]) if given else processes)
+
+
+def test_mig_instances_serve_one_process_each():
+    assert device_shares(MIGS, 4, 1) == [[name] for name in MIGS]
+    with pytest.raises(SpecError, match="cannot use MIG instances"):
+        device_shares(MIGS, 2, 2)
+
+
+def test_the_machine_is_asked_where_runs_use_its_gpus(monkeypatch):
+    import torch
+
+    assert shares_of({"device": "cpu", "processes": 8}, 100) is None
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6,7")
+    assert shares_of({"device": "cuda", "processes": 1}, 3) == [["4"], ["6"], ["7"]]
+    with pytest.raises(SpecError, match=r"2 workers with 2 processes each need 4 GPUs, but there are 3 \(4, 6, 7\)"):
+        shares_of({"device": "cuda", "processes": 2}, 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert shares_of({"device": "cuda", "processes": 3}, 1) == [["0", "1", "2"]]
+
+
+def test_a_search_without_gpus_enough_is_refused_before_anything_is_made(
+    bench, small_data, small_cache, tmp_path, monkeypatch
+):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    words = "search --model ast --method patchmix-cl --param alpha --trials 4 --workers 2 --processes 2".split()
+    place = ["--data", small_data, "--cache", small_cache, "--home", tmp_path / "results", "--precision", "fp32"]
+    for more in ([], ["--dry-run"]):
+        assert "need 4 GPUs" in bench(*words, *place, *more, code=2).err
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_run_with_more_processes_than_gpus_is_refused(monkeypatch):
-    monkeypatch.setattr(recipes, "visible_gpus", lambda: ["0"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     case = {"model": "ast", "model_options": {}, "method": "ce", "method_options": {}}
     spec = spec_of({**case, "fields": {"device": "cuda", "processes": 2, "batch": 8}})
-    with pytest.raises(SpecError, match="2 process"):
-        recipes.check_spec(spec)
+    with pytest.raises(SpecError, match=r"2 process\(es\) need 2 GPUs, but there are 1 \(0\)"):
+        recipes._check_machine(spec)
 
 
 class Emulating:

@@ -18,7 +18,7 @@ from accelerate.state import AcceleratorState
 from bench import launch as launching
 from bench import provenance
 from bench.engine import hooks, trainer
-from bench.errors import BenchError, DataError, LostProcessError, RunError, StoreError
+from bench.errors import DataError, LostProcessError, RunError, StoreError
 from bench.launch import launch, run_folder
 from bench.recipes import Request, choose_source, resolve
 
@@ -206,6 +206,29 @@ def test_a_refused_start_leaves_nothing(spec, tmp_path):
     assert list((tmp_path / "runs").iterdir()) == []
 
 
+def contents(folder):
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_refused_rerun_keeps_what_was_there(spec, tmp_path):
+    before = contents(started(spec, tmp_path)[0].folder)
+    assert {"result.json", "weights/last.safetensors"} <= set(before)
+    with pytest.raises(DataError):
+        started(spec, tmp_path, rerun=True, hooks=hooks.Hooks(open_data=refusing))
+    assert contents(run_folder(tmp_path, spec)) == before
+    assert "finished already" in started(spec, tmp_path)[1][0]
+
+
+def test_a_rerun_that_fails_replaces_what_was_there(spec, tmp_path, monkeypatch):
+    started(spec, tmp_path)
+    monkeypatch.setattr(trainer.Trainer, "_train_step", not_finite)
+    launched, _ = started(spec, tmp_path, rerun=True)
+    assert launched.document["status"] == "failed"
+    assert not (launched.folder / "weights").exists()
+    assert not [path for path in launched.folder.iterdir() if path.name.startswith(".")]
+
+
 WAITER = """
 import fcntl, os, shutil, sys, time
 from pathlib import Path
@@ -309,13 +332,17 @@ def test_a_folder_that_cannot_be_written_is_a_sentence_before_the_training(spec,
 
 
 def test_a_result_that_cannot_be_replaced_is_a_sentence(spec, tmp_path, monkeypatch):
-    unlink = Path.unlink
+    folder = run_folder(tmp_path, spec)
+    folder.mkdir(parents=True)
+    failed = launch(spec, tmp_path, rerun=False, notice=str, hooks=hooks.Hooks(watch=lambda scores: "pruned"))
+    rename = Path.rename
 
-    def refused(self, missing_ok=False):
+    def refused(self, target):
         if self.name == "result.json":
             raise PermissionError(errno.EPERM, "Operation not permitted")
-        unlink(self, missing_ok)
+        return rename(self, target)
 
-    monkeypatch.setattr(Path, "unlink", refused)
-    with pytest.raises(BenchError, match="Cannot replace the result"):
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(StoreError, match=r"Cannot replace what .* holds: Operation not permitted"):
         started(spec, tmp_path)
+    assert json.loads((folder / "result.json").read_text()) == failed.document

@@ -14,11 +14,10 @@ from bench import plugins
 from bench.card_checks import card_problems
 from bench.cards import FrontEndCard, MethodCard, ModelCard
 from bench.cli import consent
-from bench.documents import FILE_LIMIT
 from bench.engine.worker import execute
 from bench.errors import RegistryError, SpecError
 from bench.options import option
-from bench.plugins import load_entry_points, load_for, load_plugins, registries
+from bench.plugins import FILE_LIMIT, load_entry_points, load_for, load_plugins, registries
 from bench.registry import Registration, Registry
 from bench.search.request import base_spec
 from bench.search.storage import Place
@@ -148,7 +147,7 @@ def test_a_broken_file_is_told_in_a_sentence(tmp_path, bench, text, message):
 @pytest.mark.parametrize("name", ["nothing.py", "."])
 def test_a_file_that_cannot_be_read_is_named(tmp_path, bench, name):
     err = one_line(bench("models", "list", "--plugin", tmp_path / name, code=2).err)
-    assert f"The plug-in {(tmp_path / name).resolve()} cannot be read" in err
+    assert f"Cannot read {(tmp_path / name).resolve()}" in err
 
 
 # Packages
@@ -287,7 +286,7 @@ def test_a_run_with_a_plugin_finishes_and_is_replayed_with_the_same_code_alone(t
     path.unlink()
     with fresh_registries():
         err = one_line(bench("run", "--spec", spec, code=2).err)
-        assert f"The plug-in {path} cannot be read: No such file or directory" in err
+        assert f"Cannot read {path}: No such file or directory" in err
     with fresh_registries(), pytest.raises(SpecError, match=r"comes from a plug-in .* that is not here"):
         load_for(dataclasses.replace(read_spec(spec), plugins=()))
 
@@ -422,7 +421,7 @@ def test_a_file_that_is_no_text_is_told_in_a_sentence(tmp_path, bench):
     path.write_bytes(b"x = '\xff\xfe'\n" * 3)
     assert "SyntaxError" in one_line(bench("methods", "list", "--plugin", path, code=2).err)
     path.write_bytes(b"#" * (FILE_LIMIT + 1))
-    assert "has more than" in one_line(bench("methods", "list", "--plugin", path, code=2).err)
+    assert "which a plug-in never has" in one_line(bench("methods", "list", "--plugin", path, code=2).err)
 
 
 def test_the_processes_of_a_run_check_its_plugins_themselves(tmp_path, place, bench):

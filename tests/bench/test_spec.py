@@ -361,11 +361,11 @@ def test_a_run_id_must_be_that_of_its_fields():
 
 
 BROKEN_FILES = {
-    "nan": (b'{"identity": {"lr": NaN}}', "NaN"),
-    "infinity": (b'{"identity": {"lr": -Infinity}}', "-Infinity"),
+    "nan": (b'{"identity": {"lr": NaN}}', "is nan"),
+    "infinity": (b'{"identity": {"lr": -Infinity}}', "is -inf"),
     "twice": (b'{"identity": {"lr": 1.0, "lr": 2.0}}', "names 'lr' twice"),
     "deep": (b"[" * 100_000, "nested too deeply"),
-    "large": (b'{"identity": "' + b"a" * DOCUMENT_LIMIT + b'"}', "more than"),
+    "large": (b'{"identity": "' + b"a" * DOCUMENT_LIMIT + b'"}', "which such a file never has"),
     "digits": (b'{"identity": {"seed": ' + b"9" * 5000 + b"}}", "limit"),
     "latin-1": (b'{"identity": {"model": "\xe9"}}', "utf-8"),
     "empty": (b"", "Expecting value"),
@@ -383,5 +383,5 @@ def test_a_file_that_is_no_strict_json_is_refused(tmp_path, content, message):
 @pytest.mark.parametrize("name", ["/dev/zero", "/dev/null", "pipe", "."])
 def test_only_regular_files_are_read(tmp_path, name):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(SpecError, match=r"no regular file|Is a directory"):
+    with pytest.raises(SpecError, match=r"a pipe or a device, no file|it is a folder"):
         read_spec(tmp_path / name)

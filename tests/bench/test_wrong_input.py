@@ -449,7 +449,7 @@ def test_a_replay_is_not_changed_by_flags(place, made, capsys, tmp_path, words):
 def test_what_is_no_regular_file_is_no_input(place, capsys, tmp_path, name):
     os.mkfifo(tmp_path / "pipe")
     assert "Cannot read the spec" in refused(capsys, 2, "run", "--spec", tmp_path / name)
-    assert "cannot be read" in refused(capsys, 2, "models", "list", "--plugin", tmp_path / name)
+    assert "Cannot read" in refused(capsys, 2, "models", "list", "--plugin", tmp_path / name)
 
 
 def test_a_spec_for_other_data(place, capsys, tmp_path):

@@ -185,7 +185,7 @@ def test_a_link_to_an_empty_folder_is_followed(tmp_path):
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 10**30])
 def test_a_seed_that_is_negative_or_too_large_is_refused(tmp_path, seed):
-    with pytest.raises(SpecError, match="seed is .*, but must be from 0 to 9223372036854775807"):
+    with pytest.raises(SpecError, match=r"seed is .*, but must be from 0 to 9223372036854775807"):
         demo.write_demo(tmp_path / "set", seed=seed)
     assert list(tmp_path.iterdir()) == []
 

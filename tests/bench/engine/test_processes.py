@@ -69,8 +69,16 @@ def test_a_lost_process_ends_the_run_with_a_sentence(small_data, small_cache, tm
         workers[1].kill()
         _, err = process.communicate(timeout=90)
     assert process.returncode == 1, err
-    assert "run" in err
+    assert "was killed by SIGKILL" in err
     assert not list(tmp_path.glob("runs/*/error-*.json"))
+    assert not list(tmp_path.glob("runs/*/result.json")), "a lost process is no failed run"
+    with start(*words, env=env) as process:
+        for line in process.stderr:
+            if "going on after epoch" in line:
+                break
+        else:
+            pytest.fail("the same command does not go on")
+        process.kill()
 
 
 def test_a_batch_that_does_not_divide_is_refused(small_data, small_cache, tmp_path):

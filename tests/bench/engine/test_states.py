@@ -369,6 +369,7 @@ def test_a_run_refuses_a_pointer_that_was_cut_and_loses_no_state(place, capsys):
     (place.checkpoint / "current.json").write_text(POINTERS["cut"])
     assert "current.json cannot be read" in " ".join(run(capsys, place.home, *place.data, code=4).err.split())
     assert place.checkpoint.joinpath("epoch0002-step000002").is_dir()
+    assert losses_of(run(capsys, place.home, *place.data, "--rerun")) == place.losses
 
 
 def test_a_state_of_an_earlier_version_is_gone_on_from_with_a_word(place, capsys):
