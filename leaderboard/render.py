@@ -19,6 +19,8 @@ from leaderboard.forms import (
     printed,
     seeds,
 )
+from leaderboard.inputs import notable
+from leaderboard.marks import mark_words
 from leaderboard.metrics import CLASSES, JUDGED
 from leaderboard.results import EpochRow, ResultDocument, kind_of
 from leaderboard.tables import Row, Section, Table, flat
@@ -77,7 +79,10 @@ def system_lines(row: Row) -> list[str]:
     differs = ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in row.get("differs", {}).items())
     study = row.get("study")
     tuned = f"{'tuned on the TEST SET' if study['objective'] == 'test' else 'tuned'}: {study['name']}" if study else ""
-    return [*lines, *(text for text in (differs, tuned) if text)]
+    words = mark_words(row)
+    marked = f"marks: {words}" if words else ""
+    used = "; ".join(notable(row["inputs"])) if row.get("name") and "inputs" in row else ""
+    return [*lines, *(text for text in (differs, tuned, used, marked) if text)]
 
 
 def _run_names(row: Row) -> list[str]:
@@ -268,9 +273,9 @@ def _terminal(table: Table, width: int | None, colour: bool) -> str:
 
     screen = console(width, colour)
     if not table.sections:
-        return printed(screen, [Text(plain(text)) for text in ("The board is empty.", *table.notes)])
+        return printed(screen, [Text(plain(text)) for text in ("The board is empty.", *table.below)])
     parts: list[RenderableType] = [_rich_section(section, screen.width) for section in table.sections]
-    return printed(screen, [*parts, Text(_caption(table), style="dim"), *[Text(plain(note)) for note in table.notes]])
+    return printed(screen, [*parts, Text(_caption(table), style="dim"), *[Text(plain(note)) for note in table.below]])
 
 
 def _rich_section(section: Section, width: int) -> RenderableType:
@@ -298,7 +303,7 @@ def _markdown(table: Table) -> str:
     for section in table.sections:
         columns = _columns(section)
         lines += markdown_grid(heading(section), columns, _lines(section, columns))
-    return "\n".join([*lines, _caption(table), *map(escaped, table.notes)]) + "\n"
+    return "\n".join([*lines, _caption(table), *map(escaped, table.below)]) + "\n"
 
 
 def _latex(table: Table) -> str:
@@ -306,7 +311,7 @@ def _latex(table: Table) -> str:
     for section in table.sections:
         columns = _columns(section)
         rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
-        parts.append(latex.table(heading(section), columns, [latex.Block("", rows)], [_caption(table), *table.notes]))
+        parts.append(latex.table(heading(section), columns, [latex.Block("", rows)], [_caption(table), *table.below]))
     return "\n".join(parts)
 
 
@@ -319,7 +324,7 @@ def _html(table: Table) -> str:
         rows = [[latex.Cell(text) for text in cells] for cells in _lines(section, columns)]
         tables.append(HtmlTable(heading(section), columns, [latex.Block("", rows)]))
     empty = [] if table.sections else ["The board is empty."]
-    return tables_page(f"LungBench: {table.name}", tables, _caption(table), [*empty, *table.notes])
+    return tables_page(f"LungBench: {table.name}", tables, _caption(table), [*empty, *table.below])
 
 
 def _csv(table: Table) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leaderboard.claims import check_signature
 from leaderboard.documents import check_values, parse_document, read_bytes
 from leaderboard.errors import ResultError
 from leaderboard.files import write_json
@@ -159,6 +160,7 @@ def _load(document: ResultDocument, read: ReadFile, where: str) -> RunResult:
     result = RunResult(document, cycles, scores)
     if kind_of(document) == "submission":
         _check_submission_id(result, where)
+        check_signature(document, where)
     return result
 
 

@@ -18,7 +18,7 @@ from leaderboard.metrics import CLASSES, predicted_classes, score_cycles
 from leaderboard.predictions import CycleSet, Key
 from leaderboard.results import LARGEST_COUNT, RULES, SCHEMA, ResultDocument, RunResult, kind_of
 
-Imported = Literal["new", "same", "changed"]
+Imported = Literal["new", "same", "changed", "retracted"]
 
 _SPEC_COLUMNS = ("model", "method", "pretrain", "dataset", "seed", "split", "data_fingerprint", "precision")
 _DOCUMENT_COLUMNS = (
@@ -197,6 +197,21 @@ def read_choices_of(
             if cycle_set not in sets:
                 sets[cycle_set] = _cycle_set(session, cycle_set)
             found[run_id] = (sets[cycle_set], predicted_classes(_unpacked(scores, dtype)))
+    return found
+
+
+def read_answers_of(session: Session, run_ids: Sequence[str], rule: str) -> dict[str, tuple[CycleSet, NDArray[Any]]]:
+    """The judged cycles and the scores (n, 4), as they are stored, of those of the runs that have some, by run id."""
+    row = schema.PredictionRow
+    found: dict[str, tuple[CycleSet, NDArray[Any]]] = {}
+    sets: dict[str, CycleSet] = {}
+    for start in range(0, len(run_ids), _AT_ONCE):
+        part = row.run_id.in_(run_ids[start : start + _AT_ONCE])
+        query = sa.select(row.run_id, row.cycle_set, row.dtype, row.scores).where(row.rule == rule, part)
+        for run_id, cycle_set, dtype, scores in session.execute(query):
+            if cycle_set not in sets:
+                sets[cycle_set] = _cycle_set(session, cycle_set)
+            found[run_id] = (sets[cycle_set], np.frombuffer(scores, dtype=dtype).reshape(-1, len(CLASSES)))
     return found
 
 

@@ -73,6 +73,8 @@ class LogRow(Base):
     __tablename__ = "board_log"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    action: Mapped[str] = mapped_column(String(16), index=True)
+    run_id: Mapped[str | None] = mapped_column(String(16), index=True)
     obeyed: Mapped[bool]
     entry: Mapped[dict[str, Any]]
 

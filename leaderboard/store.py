@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import gc
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +19,8 @@ from sqlalchemy.orm import Session
 from leaderboard import schema
 from leaderboard.database import Database
 from leaderboard.errors import ResultError
+from leaderboard.history import Entry, History
+from leaderboard.log_rows import is_retracted, put_entries, read_entries_of
 from leaderboard.metrics import Metrics, score_cycles
 from leaderboard.predictions import CycleSet
 from leaderboard.results import EpochRow, ResultDocument, RunResult, read_result
@@ -27,11 +29,12 @@ from leaderboard.rows import (
     Imported,
     document_of,
     put,
+    read_answers_of,
     read_choices_of,
     read_predictions_of,
     result_of,
 )
-from leaderboard.text import echoed
+from leaderboard.text import echoed, folded
 
 _SPOILT = (ValueError, TypeError, LookupError, AttributeError, sa.exc.NoResultFound)
 """What reading rows raises that hold no JSON, refer to nothing, or are of other types."""
@@ -217,15 +220,35 @@ class Store:
             anew: Make its rows anew even if they are the same.
 
         Returns:
-            ``new``, ``same``, or ``changed`` where the run had another result, which is replaced.
+            ``new``, ``same``, ``changed`` where the run had another result, which is replaced, or ``retracted`` where
+            it was taken back: then nothing is stored.
 
         Raises:
             ResultError: If the folder is broken or its metrics do not follow from its predictions.
             StoreError: If the database cannot be written.
         """
-        result = read_result(folder)
+        return self.import_result(read_result(folder), anew=anew)
+
+    def import_result(self, result: RunResult, *, anew: bool = False) -> Imported:
+        """Store a result that was read and judged, as :meth:`import_run` does."""
         with self.session(write=True) as session:
+            if is_retracted(session, result.document["run_id"]):
+                return "retracted"
             return put(session, result, anew=anew)
+
+    def history(self) -> History:
+        """The log of the board's changes."""
+        with self.session() as session:
+            return History.of(read_entries_of(session))
+
+    def add_entries(self, entries: Iterable[Entry]) -> None:
+        """Add entries to the log, and remove the runs that they take back; those that are there stay.
+
+        Raises:
+            StoreError: If the database cannot be written.
+        """
+        with self.session(write=True) as session:
+            put_entries(session, entries)
 
     def rehearse(self, results: Iterable[RunResult]) -> None:
         """Store results and take them back, to see that the board can hold them before their folders are written.
@@ -252,6 +275,7 @@ class Store:
         with self.session() as session:
             connection = session.connection()  # plain rows: the ORM would take as long again
             specs = _specs_of_systems(connection)
+            _rename(specs, History.of(read_entries_of(session, "rename")))
             found = {}
             for *values, seed in connection.execute(
                 sa.select(*columns).order_by(schema.Run.created, schema.Run.run_id)
@@ -327,6 +351,11 @@ class Store:
         """
         with self.session() as session:
             return read_choices_of(session, run_ids, rule)
+
+    def answers(self, run_ids: Sequence[str], rule: str) -> dict[str, tuple[CycleSet, NDArray[Any]]]:
+        """As :meth:`chosen`, with the scores (n, 4) of each, as they are stored."""
+        with self.session() as session:
+            return read_answers_of(session, run_ids, rule)
 
     def find(self, text: str) -> str:
         """The id of the run that a text means: its id, or the beginning of just one.
@@ -407,6 +436,14 @@ def _specs_of_systems(connection: sa.Connection) -> dict[str, dict[str, Any]]:
     firsts = sa.select(sa.func.min(runs.run_id)).group_by(runs.system)
     rows = connection.execute(sa.select(runs.system, runs.spec).where(runs.run_id.in_(firsts)))
     return {row.system: row.spec for row in rows}
+
+
+def _rename(specs: Mapping[str, dict[str, Any]], history: History) -> None:
+    """Give systems from outside the names that they have now."""
+    aliases = {folded(old): new for old, new in history.aliases.items()}
+    for spec in specs.values():
+        if "system" in spec:
+            spec["system"] = aliases.get(folded(spec["system"]), spec["system"])
 
 
 def _suggest(text: str, ids: Sequence[str]) -> str:

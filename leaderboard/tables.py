@@ -2,10 +2,11 @@
 
 A row is a *system*: the runs whose specs differ in nothing but the seed. Its numbers are means over those runs under
 one selection rule; each seed is listed, and ± is the sample standard deviation (none for a single seed). Ranks are
-given by the mean 4-class Score within one rule, to finished runs on the whole of ICBHI 2017 alone that were judged on
-the official test cycles (leaderboard.judged_set), as far as the data tell rows apart (leaderboard.rank_intervals).
-Every other set of judged cycles has a section of its own, and so have failed runs. The trials of a search make no row: they choose hyper-parameters, mostly on held-out training patients.
-The runs that end a search do, with what it cost in a note.
+given by the mean 4-class Score within one rule, to finished runs on the whole of ICBHI 2017 alone that were judged
+on the official test cycles (leaderboard.judged_set), as far as the data tell rows apart (leaderboard.rank_intervals).
+Every other set of judged cycles has a section of its own, and so have failed runs. The trials of a search make no row:
+they choose hyper-parameters, mostly on held-out training patients. The runs that end a search do, with what it cost in
+a note.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from leaderboard.breakdown import ALL_NORMAL, mean_of_known, optimism
+from leaderboard.claims import key_of
+from leaderboard.inputs import UNDECLARED, inputs_of
 from leaderboard.judged_set import is_official, short
+from leaderboard.marks import add_marks, mark_notes
 from leaderboard.results import RULES, Rule
 from leaderboard.standing import EMPTY, add_statistics, give_places
 from leaderboard.statistics import seed_spread
@@ -61,12 +65,19 @@ class Table:
         protocol: The selection rule of its numbers.
         sections: In the order shown; none is empty.
         notes: Sentences that belong below it.
+        marks: What the marks of its rows mean, and what was seen (:mod:`leaderboard.marks`).
     """
 
     name: str
     protocol: str
     sections: Sequence[Section]
     notes: Sequence[str] = field(default_factory=tuple)
+    marks: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def below(self) -> list[str]:
+        """All sentences that belong below it."""
+        return [*self.notes, *self.marks]
 
     def to_json(self) -> dict[str, Any]:
         """The table as a JSON document."""
@@ -85,6 +96,7 @@ class Table:
                 for s in self.sections
             ],
             "notes": list(self.notes),
+            "marks": list(self.marks),
         }
 
 
@@ -100,11 +112,14 @@ def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = T
     runs = store.runs()
     sections = system_sections(runs, protocol)
     found, notes = add_statistics(store, runs, [section.rows for section in sections], protocol)
+    by_id = {run.run_id: run for run in runs}
+    add_marks(store, by_id, [section.rows for section in sections], protocol)
+    marks = mark_notes([row for section in sections for row in section.rows])
     sections = [replace(section, floor=one.floor) for section, one in zip(sections, found, strict=True)]
     broken = failed_rows(runs)
     if failed and broken:
         sections.append(Section(FAILED, "failed", broken))
-    return Table("leaderboard", protocol, sections, [*board_notes(runs, protocol), *notes])
+    return Table("leaderboard", protocol, sections, [*board_notes(runs, protocol), *notes], marks)
 
 
 def system_sections(runs: Sequence[BoardRun], protocol: Rule) -> list[Section]:
@@ -229,7 +244,15 @@ def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Se
 
 def _reference_row() -> Row:
     views = {"two_class": dict(ALL_NORMAL), "patient_disjoint": dict(ALL_NORMAL)}
-    return {**EMPTY, "reference": "every cycle called normal", "seeds": [], **ALL_NORMAL, **views, "optimism": None}
+    return {
+        **EMPTY,
+        "reference": "every cycle called normal",
+        "seeds": [],
+        **ALL_NORMAL,
+        **views,
+        "optimism": None,
+        "marks": [],
+    }
 
 
 def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
@@ -255,10 +278,19 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
         "below_min_se": [run.spec["seed"] for run in runs if _below_min_se(run, protocol)],
         "cycles": runs[0].metrics[protocol]["4class"]["n"],
         "judged_set": runs[0].judged_set,
+        "inputs": _inputs(runs),
+        "key": key_of(runs[0].extra),
+        "marks": [],
         "partial": runs[0].partial,
         "profile": runs[0].profile,
         "spec": {name: value for name, value in spec.items() if name != "seed"},
     }
+
+
+def _inputs(runs: Sequence[BoardRun]) -> Row:
+    """The declared inputs of the runs of a system; what they do not agree on is undeclared."""
+    found = [inputs_of(run.kind, run.spec, run.extra) for run in runs]
+    return {name: value if all(one[name] == value for one in found) else UNDECLARED for name, value in found[0].items()}
 
 
 def _below_min_se(run: BoardRun, rule: str) -> bool:

@@ -32,8 +32,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def made_up_official_sets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the made-up test cycles of tests for official, beside the real ones: nothing of ICBHI is part of the tests."""
+    """Take the made-up test cycles of tests for official, beside the real ones."""
     monkeypatch.setattr("leaderboard.judged_set.OFFICIAL_SETS", OFFICIAL_SETS | MADE_UP)
+
+
+@pytest.fixture(autouse=True)
+def no_key_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Sign nothing with the key of whoever runs the tests."""
+    monkeypatch.delenv("BENCH_KEY", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-configuration"))
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,12 @@ def official_like() -> CycleSet:
 def moved_labels(cycles: CycleSet, moves: int = 8) -> CycleSet:
     """The same cycles with labels exchanged within patients: every count of a patient and a class stays."""
     labels = list(cycles.labels)
-    made = 0
-    for i, j in itertools.pairwise(range(len(labels))):
-        if made < moves and cycles.patients[i] == cycles.patients[j] and labels[i] != labels[j]:
-            labels[i], labels[j] = labels[j], labels[i]
-            made += 1
+    places: dict[str, list[int]] = {}
+    for place, patient in enumerate(cycles.patients):
+        places.setdefault(patient, []).append(place)
+    pairs = [pair for of_patient in places.values() for pair in itertools.pairwise(of_patient)]
+    for i, j in [(i, j) for i, j in pairs if labels[i] != labels[j]][:moves]:
+        labels[i], labels[j] = labels[j], labels[i]
     return CycleSet(cycles.keys, tuple(labels), cycles.patients, cycles.devices)
 
 

@@ -20,9 +20,13 @@ def upgrade() -> None:
     op.create_table(
         "board_log",
         sa.Column("id", sa.String(64), primary_key=True, nullable=False),
+        sa.Column("action", sa.String(16), nullable=False),
+        sa.Column("run_id", sa.String(16)),
         sa.Column("obeyed", sa.Boolean(), nullable=False),
         sa.Column("entry", sa.JSON(), nullable=False),
     )
+    op.create_index("ix_board_log_action", "board_log", ["action"])
+    op.create_index("ix_board_log_run_id", "board_log", ["run_id"])
 
 
 def downgrade() -> None:
