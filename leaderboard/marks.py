@@ -19,6 +19,7 @@ from leaderboard.copies import Answers, alike
 from leaderboard.history import History
 from leaderboard.inputs import UNDECLARED
 from leaderboard.judged_set import is_official
+from leaderboard.metrics import CLASSES
 from leaderboard.published.systems import published_systems
 from leaderboard.standing import within_limits
 from leaderboard.store import BoardRun, Store
@@ -31,7 +32,7 @@ MARKS: Mapping[str, str] = {
     "beyond print": "the Score is further above what stands in print than any published step",
     "equal scores": "cycles have four equal scores, so that nothing decides",
     "ties": "cycles have several largest scores, of which the first counts",
-    "degenerate": "nothing varies between patients and seeds, so that there is no interval",
+    "degenerate": "one class for every cycle, or nothing that varies between patients and seeds: no interval says much",
     "tuned on test": "thresholds or class biases were tuned on the test part",
     "twin seed": "one seed counts twice",
     "undeclared": "inputs are not declared",
@@ -161,7 +162,10 @@ def _seen(store: Store, runs: Mapping[str, BoardRun], rows: Sequence[Row], rule:
     answers = store.answers([run_id for row in rows for run_id in row["run_ids"]], rule)
     owners = {run_id: number for number, row in enumerate(rows) for run_id in row["run_ids"] if run_id in answers}
     for run_id, number in owners.items():
-        if runs[run_id].kind == "submission" and _has_scores(runs[run_id]):
+        if runs[run_id].kind != "submission":
+            continue
+        found.setdefault(number, []).extend(_of_classes(run_id, answers[run_id][1]))
+        if _has_scores(runs[run_id]):
             found.setdefault(number, []).extend(_of_scores(run_id, answers[run_id][1]))
     order = sorted(owners, key=lambda run_id: (runs[run_id].created, run_id))
     given = [Answers(run_id, *answers[run_id], scored=_has_scores(runs[run_id])) for run_id in order]
@@ -181,6 +185,12 @@ def _name(run: BoardRun) -> str:
 
 def _has_scores(run: BoardRun) -> bool:
     return bool(run.extra.get("submission", {}).get("scores", True))
+
+
+def _of_classes(run_id: str, scores: NDArray[Any]) -> Iterator[Mark]:
+    chosen = scores.argmax(axis=1)
+    if (chosen == chosen[0]).all():
+        yield Mark("degenerate", f"Every cycle is called {CLASSES[chosen[0]]}.", (run_id,))
 
 
 def _of_scores(run_id: str, scores: NDArray[Any]) -> Iterator[Mark]:

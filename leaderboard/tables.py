@@ -96,7 +96,6 @@ class Table:
                 for s in self.sections
             ],
             "notes": list(self.notes),
-            "marks": list(self.marks),
         }
 
 

@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import Any, Literal, NamedTuple, get_args
 
 from leaderboard.breakdown import ALL_NORMAL, SystemCounts, both_sides_of, breakdown
+from leaderboard.marks import add_marks
 from leaderboard.metrics import JUDGED, Judged, metrics_of
 from leaderboard.results import RULES, Rule
 from leaderboard.standing import (
@@ -107,6 +108,7 @@ def read_board(store: Store) -> Board:
     notes: dict[str, Sequence[str]] = {}
     for rule in RULES:
         found = system_sections(runs, rule)
+        add_marks(store, by_id, [section.rows for section in found], rule)
         sections.update({section.title: section.ranked for section in found})
         for section in found:
             for row in section.rows:
@@ -216,7 +218,7 @@ def _judged(
 
 
 def _rule_facts(row: Row) -> Row:
-    names = ("seeds", "run_ids", "optimism", "optimisms", "selected_epochs", "below_min_se")
+    names = ("seeds", "run_ids", "marks", "optimism", "optimisms", "selected_epochs", "below_min_se")
     return {name: row[name] for name in names}
 
 
