@@ -125,7 +125,7 @@ def _by_scores(same: Sequence[Answers]) -> dict[int, int]:
         return {}
     patients = np.unique(same[0].cycles.patients, return_inverse=True)[1]
     ranks = np.stack([_ranks(same[place].scores, patients) for place in scored])
-    able = ranks.any(axis=2).all(axis=1)
+    able = (np.count_nonzero(ranks, axis=2) > 0).all(axis=1)
     sketch = _unit(ranks[:, :, :: max(1, ranks.shape[2] // _SKETCH)])
     foreseen = np.min([sketch[:, c] @ sketch[:, c].T for c in range(sketch.shape[1])], axis=0)
     whole = _unit(ranks)
@@ -161,4 +161,5 @@ def _ranks(scores: NDArray[Any], patients: NDArray[np.int64]) -> NDArray[np.floa
 def _unit(ranks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each row scaled to length 1; rows of zeros stay."""
     lengths = np.linalg.norm(ranks, axis=2, keepdims=True)
-    return ranks / np.maximum(lengths, 1e-12)
+    scaled: NDArray[np.float32] = ranks / np.maximum(lengths, 1e-12)
+    return scaled

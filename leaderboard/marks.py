@@ -22,6 +22,7 @@ from leaderboard.judged_set import is_official
 from leaderboard.metrics import CLASSES
 from leaderboard.published.systems import published_systems
 from leaderboard.standing import within_limits
+from leaderboard.states import state_of
 from leaderboard.store import BoardRun, Store
 
 Row = dict[str, Any]
@@ -67,7 +68,9 @@ def highest_in_print() -> float:
 
 
 def add_marks(store: Store, runs: Mapping[str, BoardRun], sections: Sequence[Sequence[Row]], rule: str) -> None:
-    """Fill in the field ``marks`` of rows of systems: a list of ``mark``, ``sentence``, ``run_ids`` and ``review``.
+    """Fill in the fields ``marks`` and ``state`` of rows of systems.
+
+    Each mark has ``mark``, ``sentence``, ``run_ids`` and ``review``; the state is one of :mod:`leaderboard.states`.
 
     Args:
         store: The board.
@@ -81,7 +84,9 @@ def add_marks(store: Store, runs: Mapping[str, BoardRun], sections: Sequence[Seq
         if any(row["kind"] == "submission" for row in rows):
             seen = _seen(store, runs, within_limits(rows, MOST_ROWS, MOST_RUNS), rule)
         for number, row in enumerate(rows):
-            marks = [*seen.get(number, ()), *_of_row(row, [runs[run_id] for run_id in row["run_ids"]])]
+            mine = [runs[run_id] for run_id in row["run_ids"]]
+            row["state"] = state_of(mine, history)
+            marks = [*seen.get(number, ()), *_of_row(row, mine)]
             row["marks"] = [_plain(mark, history) for mark in sorted(marks, key=lambda mark: _ORDER[mark.word])]
 
 

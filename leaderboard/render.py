@@ -150,6 +150,12 @@ def _disjoint(row: Row) -> list[str]:
     return [number(None if row["patient_disjoint"] is None else row["patient_disjoint"]["score"])]
 
 
+def _optimism(row: Row) -> list[str]:
+    """What choosing the epoch on the test part gave, against the last epoch and, where there is one, best-val."""
+    of_val = row["optimism_of_val"]
+    return [number(row["optimism"], "+"), *([f"({of_val:+.2f})"] if of_val is not None else [])]
+
+
 COLUMNS: Mapping[str, Sequence[Column]] = {
     "systems": (
         Column("#", lambda row: [ranks(row)]),
@@ -160,7 +166,8 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         Column("Score", _score),
         Column("disjoint", _disjoint),
         Column("2-class", _mean("score", "two_class"), least=100),
-        Column("optimism", lambda row: [number(row["optimism"], "+")]),
+        Column("optimism", _optimism),
+        Column("state", _one("state"), number=False, least=WIDE),
     ),
     "compared": (
         Column("", _one("side"), number=False),
@@ -260,7 +267,8 @@ def _caption(table: Table) -> str:
         f"Selection rule: {table.protocol}. Percent; mean ± sample standard deviation over seeds. "
         "Score = (Sp + Se)/2; 2-class (from 100 columns on): its Score where any abnormal class is a hit; "
         "in brackets: 95 % interval of the mean Score over test patients and seeds; "
-        "disjoint: Score without the patients that are trained on too; optimism: Score of best-test minus last. "
+        "disjoint: Score without the patients that are trained on too; optimism: Score of best-test minus last, "
+        "in brackets minus best-val; state: how far the numbers were checked. "
         "#: the ranks that the data leave open, for all rows at once with 95 % probability."
     )
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from leaderboard.breakdown import ALL_NORMAL, mean_of_known, optimism
+from leaderboard.breakdown import ALL_NORMAL, mean_of_known, optimism, optimism_of_val
 from leaderboard.claims import key_of
 from leaderboard.inputs import UNDECLARED, inputs_of
 from leaderboard.judged_set import is_official, short
@@ -250,7 +250,9 @@ def _reference_row() -> Row:
         **ALL_NORMAL,
         **views,
         "optimism": None,
+        "optimism_of_val": None,
         "marks": [],
+        "state": None,
     }
 
 
@@ -272,6 +274,8 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
         "scores": [run.metrics[protocol]["4class"]["score"] for run in runs],
         "optimism": mean_of_known(gaps),
         "optimisms": gaps,
+        "optimism_of_val": mean_of_known([optimism_of_val(run) for run in runs]),
+        "state": "recomputed",
         "epochs": spec.get("epochs"),
         "selected_epochs": [run.metrics[protocol]["4class"]["epoch"] for run in runs],
         "below_min_se": [run.spec["seed"] for run in runs if _below_min_se(run, protocol)],

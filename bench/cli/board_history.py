@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import check_format, notice, print_json, print_text
-from bench.errors import SpecError
+from bench.cli.output import Plugins, check_format, notice, print_json, print_text
+from bench.errors import RunError, SpecError
 from bench.paths import board_location, home_folder
 
 if TYPE_CHECKING:
@@ -113,6 +113,45 @@ def confirm(
     _print_entry(entry, f"{entry.run} is confirmed by {entry.key}", output)
 
 
+def rerun(
+    run: Run,
+    data: Annotated[str | None, typer.Option(help="Folder with ICBHI, or `demo` (BENCH_DATA).", metavar="DIR")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.", metavar="DEVICE")] = "auto",
+    tolerance: Annotated[
+        float, typer.Option(help="Percent points by which Sp, Se and Score may differ.", min=0.0, max=5.0)
+    ] = 0.5,
+    plugin: Plugins = None,
+    home: Home = None,
+    output: Format = "table",
+) -> None:
+    """Run a run's spec again here, in a folder of its own, and write into the log whether it gives the same numbers.
+
+    The exit code is 1 where it does not.
+
+    Example:  bench board rerun 3f2a
+    """
+    import dataclasses
+
+    from bench.rerun import run_again
+    from leaderboard.changes import record
+    from leaderboard.keys import load_key
+
+    check_format(output)
+    folder, store = _board(home)
+    signing = load_key()
+    document = store.run(run)
+    words = ["--device", device, *(["--data", data] if data is not None else [])]
+    found = run_again(
+        document, [*words, *(word for path in plugin or () for word in ("--plugin", str(path)))], tolerance
+    )
+    entry = record(folder, store, "rerun", document["run_id"], dataclasses.asdict(found), signing)
+    told = "other cycles or rules" if found.largest is None else f"the largest difference is {found.largest:.4f} points"
+    equal = "the same numbers" if found.equal else "OTHER NUMBERS"
+    _print_entry(entry, f"{entry.run} run again: {equal} ({told}; {tolerance:g} allowed)", output)
+    if not found.equal:
+        raise typer.Exit(RunError.exit_code)
+
+
 def review(
     accept: Annotated[
         tuple[str, str] | None, typer.Option(help="The mark of a run is right.", metavar="RUN MARK")
@@ -199,5 +238,5 @@ def _print_entry(entry: Entry, line: str, output: str) -> None:
 
 def register(group: typer.Typer) -> None:
     """Add the commands to the group ``board``."""
-    for command in (key, retract, rename, review, confirm, log):
+    for command in (key, retract, rename, review, rerun, confirm, log):
         group.command()(command)
