@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from leaderboard.latex import escaped
+from leaderboard.latex_text import escaped
 from leaderboard.published.systems import PublishedSystem
 from leaderboard.text import plain
 

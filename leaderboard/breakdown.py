@@ -216,10 +216,19 @@ def _classes(counts: SystemCounts) -> dict[str, View]:
 
 def optimism(run: BoardRun) -> float | None:
     """What choosing the epoch on the test part gives: 4-class Score of best-test minus last; None without both."""
-    if "best-test" not in run.metrics or "last" not in run.metrics:
+    return _gain(run, "last")
+
+
+def optimism_of_val(run: BoardRun) -> float | None:
+    """As :func:`optimism`, against the epoch chosen on held-out training patients: best-test minus best-val."""
+    return _gain(run, "best-val")
+
+
+def _gain(run: BoardRun, rule: str) -> float | None:
+    if "best-test" not in run.metrics or rule not in run.metrics:
         return None
-    best, last = (float(run.metrics[rule]["4class"]["score"]) for rule in ("best-test", "last"))
-    return best - last
+    best, other = (float(run.metrics[name]["4class"]["score"]) for name in ("best-test", rule))
+    return best - other
 
 
 def mean_of_known(values: Sequence[float | None]) -> float | None:

@@ -21,14 +21,20 @@ from typing import Any, cast
 
 from leaderboard.documents import check_regular, parse_document
 from leaderboard.errors import ResultError, StoreError
+from leaderboard.history import Entry as LogEntry
+from leaderboard.history import read_entry
 from leaderboard.results import CYCLES_FILE, RESULT_FILE, RULES, ReadFile, RunResult, load_result
 from leaderboard.text import echoed
 
 FORMAT = "lungbench bundle"
-VERSION = 1
-"""Raised when a bundle's form changes so that older code cannot read it."""
+VERSION = 2
+"""Raised when a bundle's form changes so that older code cannot read it; 2 has the log of its board."""
+
+WITHOUT_LOG = 1
+"""The form of a bundle without a log, which older code reads."""
 
 MANIFEST = "manifest.json"
+LOG_MEMBER = "log.json"
 
 LARGEST_MEMBER = 64 * 2**20
 LARGEST_RATIO = 200
@@ -44,7 +50,7 @@ _LOCAL_HEADER = 30
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
 _MEMBER = re.compile(
-    r"cycles/[0-9a-f]{64}\.csv|runs/[0-9a-f]{16}/(result\.json|predictions-(last|best-test|best-val)\.csv)"
+    r"log\.json|cycles/[0-9a-f]{64}\.csv|runs/[0-9a-f]{16}/(result\.json|predictions-(last|best-test|best-val)\.csv)"
 )
 _RUN_ID, _HASH = re.compile(r"[0-9a-f]{16}"), re.compile(r"[0-9a-f]{64}")
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, RuntimeError, OSError, OverflowError)
@@ -74,11 +80,13 @@ class Bundle:
         path: Its file.
         archive: The open archive.
         runs: The runs that its manifest names.
+        log: The entries of its board's log, their signatures checked.
     """
 
     path: Path
     archive: zipfile.ZipFile
     runs: Sequence[Entry] = ()
+    log: Sequence[LogEntry] = ()
 
     def result(self, run: Entry) -> RunResult:
         """A run's result, judged, its metrics recomputed.
@@ -165,7 +173,8 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
                 _check_members(path, archive)
                 manifest = _read_manifest(path, archive)
                 _check_hashes(path, archive, manifest["files"])
-            yield Bundle(path, archive, _entries(path, manifest["runs"], set(manifest["files"])))
+                log = _read_log(archive)
+            yield Bundle(path, archive, _entries(path, manifest["runs"], set(manifest["files"])), log)
 
 
 @contextmanager
@@ -289,11 +298,20 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
             f"The bundle {path} has the form {version}, but this lungbench reads up to {VERSION}.",
             "Update this one: pip install --upgrade lungbench",
         )
-    if type(version) is not int or version != VERSION:
-        raise damaged(path, f"its form is {echoed(repr(version))}, but must be {VERSION}")
+    if type(version) is not int or version not in (WITHOUT_LOG, VERSION):
+        raise damaged(path, f"its form is {echoed(repr(version))}, but must be {WITHOUT_LOG} or {VERSION}")
     if not isinstance(manifest.get("runs"), list) or not isinstance(manifest.get("files"), dict):
         raise damaged(path, f"{MANIFEST} lacks runs or files")
     return manifest
+
+
+def _read_log(archive: zipfile.ZipFile) -> tuple[LogEntry, ...]:
+    if LOG_MEMBER not in archive.NameToInfo:
+        return ()
+    documents = parse_document(read_member(archive, LOG_MEMBER), LOG_MEMBER)
+    if not isinstance(documents, list):
+        raise ResultError(f"{LOG_MEMBER} is no log")
+    return tuple(LogEntry(read_entry(document, LOG_MEMBER)) for document in documents)
 
 
 def _check_hashes(path: Path, archive: zipfile.ZipFile, files: Mapping[str, Any]) -> None:
@@ -318,7 +336,7 @@ def _entries(path: Path, runs: Sequence[Any], names: set[str]) -> list[Entry]:
     if len({entry.run_id for entry in entries}) != len(entries):
         raise damaged(path, f"{MANIFEST} names a run twice")
     known = {entry.run_id for entry in entries} | {entry.cycles for entry in entries}
-    strays = [name for name in sorted(names) if name.split("/")[1].removesuffix(".csv") not in known]
+    strays = [name for name in sorted(names - {LOG_MEMBER}) if name.split("/")[1].removesuffix(".csv") not in known]
     if strays:
         raise damaged(path, f"{echoed(strays[0])} is of no run that {MANIFEST} names")
     return entries

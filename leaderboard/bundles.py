@@ -9,9 +9,9 @@ them.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
-import os
 import re
 import shutil
 import zipfile
@@ -21,14 +21,37 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from leaderboard.bundle_reading import FORMAT, MANIFEST, VERSION, Bundle, Entry, cycles_name, open_bundle
+from leaderboard.bundle_reading import (
+    FORMAT,
+    LOG_MEMBER,
+    MANIFEST,
+    VERSION,
+    WITHOUT_LOG,
+    Bundle,
+    Entry,
+    cycles_name,
+    open_bundle,
+)
 from leaderboard.documents import check_regular
 from leaderboard.errors import ResultError, StoreError
-from leaderboard.files import advice, exclusive_lock, home_expanded, output_path, sweep, sync_folder, sync_tree
+from leaderboard.exchange_log import Judged, judge_entries, retracted_ids
+from leaderboard.files import (
+    STANDARD_OUTPUT,
+    advice,
+    exclusive_lock,
+    home_expanded,
+    output_path,
+    sweep,
+    sync_folder,
+    sync_tree,
+)
+from leaderboard.history import log_lock, write_entries
+from leaderboard.ownership import Owners, board_run_of
 from leaderboard.predictions import cycles_text, predictions_text
 from leaderboard.rebuilding import RUNS_FOLDER, SUBMISSIONS_FOLDER
 from leaderboard.results import RESULT_FILE, RunResult, kind_of, read_result
 from leaderboard.store import Store
+from leaderboard.tables import claims_more
 
 REPLACED_FOLDER = "replaced"
 """Where, below the results folder, the folders of replaced runs go."""
@@ -66,6 +89,10 @@ class Merged:
         same: Ids of runs that the board had already.
         conflicts: Runs that were kept as they are here.
         replaced: Ids of runs that took the place of another result.
+        retracted: Ids of its runs that were taken back, here or on its board.
+        not_official: Ids of those new here that say they were judged on the official test cycles, and were not.
+        log_entries: How many entries of its board's log are new here.
+        refused: Entries of its log that are not obeyed here, and why.
     """
 
     path: Path
@@ -73,6 +100,10 @@ class Merged:
     same: tuple[str, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     replaced: tuple[str, ...] = ()
+    retracted: tuple[str, ...] = ()
+    not_official: tuple[str, ...] = ()
+    log_entries: int = 0
+    refused: tuple[str, ...] = ()
 
 
 # --- writing ----------------------------------------------------------------------------------------------------
@@ -94,12 +125,15 @@ def export_bundle(store: Store, path: Path, runs: Sequence[str] = (), *, written
     ids = list(dict.fromkeys(map(store.find, runs))) if runs else sorted(store.digests())
     if not ids:
         raise StoreError(f"The board {store} holds no run to export.", "Name another board with --home.")
-    if home_expanded(path).is_file() and not _is_bundle(home_expanded(path)):
-        raise StoreError(f"{path} is there already and is no bundle.", "Name a new file.")
-    sweep(Path(os.path.realpath(home_expanded(path))).parent)
+    target = home_expanded(path)
+    if path != STANDARD_OUTPUT and target.exists():
+        if not _is_bundle(target):
+            raise StoreError(f"{path} is there already and is no bundle.", "Name a new file.")
+        sweep(target.parent)
     with output_path(path) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            sets = _write_members(archive, (store.result(run_id) for run_id in ids), written_by)
+            log = [entry.document for entry in store.history().entries if entry.obeyed]
+            sets = _write_members(archive, (store.result(run_id) for run_id in ids), log, written_by)
         digest, size = _sha256(temporary), temporary.stat().st_size
     return Exported(path, tuple(ids), sets, size, digest)
 
@@ -118,7 +152,9 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _write_members(archive: zipfile.ZipFile, results: Iterable[RunResult], written_by: str) -> int:
+def _write_members(
+    archive: zipfile.ZipFile, results: Iterable[RunResult], log: Sequence[Mapping[str, Any]], written_by: str
+) -> int:
     files: dict[str, dict[str, Any]] = {}
     entries = list[dict[str, str | None]]()
 
@@ -138,9 +174,11 @@ def _write_members(archive: zipfile.ZipFile, results: Iterable[RunResult], writt
             if cycles_name(cycles.hash) not in files:
                 add(cycles_name(cycles.hash), cycles_text(cycles))
         entries.append(entry)
+    if log:
+        add(LOG_MEMBER, _json(log))
     manifest = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if log else WITHOUT_LOG,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "written_by": written_by,
         "runs": entries,
@@ -160,8 +198,11 @@ def _json(document: Any) -> str:
 def import_bundle(path: Path, home: Path, store: Store, *, replace: bool = False) -> Merged:
     """Merge a bundle's runs into a board and its results folder; doing it twice changes nothing.
 
-    All of it is checked before the first run is written. A run whose id stands for another result here is a conflict:
-    it is kept as it is, unless ``replace``; the folder of a replaced run is moved to ``<home>/replaced``.
+    All of it is checked before the first run is written. Its board's log comes first, as far as it is obeyed here
+    (:mod:`leaderboard.exchange_log`): a run that was taken back is not brought back. A submission under a name that
+    belongs to somebody else, or with a seed that is there, is a conflict that ``replace`` does not settle. A run whose
+    id stands for another result here is a conflict too: it is kept as it is, unless ``replace``; the folder of a
+    replaced run is moved to ``<home>/replaced``.
 
     Args:
         path: The bundle.
@@ -177,7 +218,19 @@ def import_bundle(path: Path, home: Path, store: Store, *, replace: bool = False
         checked = [_checked(bundle, run) for run in bundle.runs]
         with exclusive_lock(home / ".import.lock"):
             _sweep_staged(home)
-            return _merge(bundle, checked, home, store, replace)
+            log = _merge_log(bundle, home, store, replace)
+            merged = _merge(bundle, checked, home, store, replace)
+    return dataclasses.replace(merged, log_entries=len(log.entries), refused=log.refused)
+
+
+def _merge_log(bundle: Bundle, home: Path, store: Store, replace: bool) -> Judged:
+    if not bundle.log:
+        return Judged()
+    with log_lock(home):
+        log = judge_entries(bundle.log, Owners.of(store), replace=replace)
+        store.add_entries(log.entries)
+        write_entries(home, log.entries)
+    return log
 
 
 def check_bundle(path: Path) -> None:
@@ -200,10 +253,14 @@ def _checked(bundle: Bundle, run: Entry) -> _Checked:
 
 
 def _merge(bundle: Bundle, runs: Sequence[_Checked], home: Path, store: Store, replace: bool) -> Merged:
-    known = store.digests()
+    known, owners = store.digests(), Owners.of(store)
+    retracted = retracted_ids(owners.history, [run.entry.run_id for run in runs])
+    runs = [run for run in runs if run.entry.run_id not in retracted]
     fresh = [run for run in runs if known.get(run.entry.run_id) != run.entry.digest]
     reasons = {run.entry.run_id: _conflict(store, run, _folder(home, run), run.entry.run_id in known) for run in fresh}
-    taken = [run for run in fresh if replace or reasons[run.entry.run_id] is None]
+    settled = _not_theirs(fresh, owners)
+    reasons.update(settled)
+    taken = [run for run in fresh if run.entry.run_id not in settled and (replace or reasons[run.entry.run_id] is None)]
     if taken:
         store.rehearse(bundle.result(run.entry) for run in taken)
     for run in taken:
@@ -212,13 +269,29 @@ def _merge(bundle: Bundle, runs: Sequence[_Checked], home: Path, store: Store, r
             _place(bundle, run.entry, folder, home)
         store.import_run(folder)
     fresh_ids, taken_ids = [[run.entry.run_id for run in part] for part in (fresh, taken)]
+    new = {run.entry.run_id for run in taken}
     return Merged(
         bundle.path,
+        retracted=retracted,
+        not_official=tuple(run.run_id for run in store.runs() if run.run_id in new and claims_more(run)),
         new=tuple(run_id for run_id in taken_ids if reasons[run_id] is None),
         same=tuple(run.entry.run_id for run in runs if run.entry.run_id not in reasons),
         conflicts=tuple(Conflict(run_id, str(reasons[run_id])) for run_id in fresh_ids if run_id not in taken_ids),
         replaced=tuple(run_id for run_id in taken_ids if reasons[run_id] is not None),
     )
+
+
+def _not_theirs(fresh: Sequence[_Checked], owners: Owners) -> dict[str, str]:
+    """By run id, why a submission must not come onto this board; those of one bundle are judged one after another."""
+    found: dict[str, str] = {}
+    taken = list(owners.runs)
+    for run in sorted(fresh, key=lambda run: (run.document["created"], run.entry.run_id)):
+        reason = Owners(owners.history, taken).refusal(run.document)
+        if reason is not None:
+            found[run.entry.run_id] = reason
+        elif kind_of(run.document) == "submission":
+            taken.append(board_run_of(run.document, run.entry.cycles))
+    return found
 
 
 def _folder(home: Path, run: _Checked) -> Path:

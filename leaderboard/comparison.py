@@ -32,7 +32,7 @@ from leaderboard.statistics import (
     what_is_covered,
 )
 from leaderboard.store import BoardRun, Store
-from leaderboard.tables import OFFICIAL, SIMULATED, Row, Section, Table, name_differences, section_title
+from leaderboard.tables import OFFICIAL, SIMULATED, Row, Section, Table, name_differences, section_key, section_title
 
 VIEWS = ("official", "patient-disjoint")
 SIDES = ("a", "b")
@@ -131,7 +131,9 @@ def compare(store: Store, a: Sequence[BoardRun], b: Sequence[BoardRun], protocol
     whole = [views[side]["official"] for side in SIDES]
     _check_same_cycles(*whole)
     data = section_title(a[0])
-    pooled = seed_spreads([run for run in store.runs() if section_title(run) == data], protocol, data == OFFICIAL)
+    pooled = seed_spreads(
+        [run for run in store.runs() if section_key(run) == section_key(a[0])], protocol, data == OFFICIAL
+    )
     differences = {view: _differences(views["a"].get(view), views["b"].get(view), pooled) for view in VIEWS}
     found = paired_difference(whole[0].by_patient, whole[1].by_patient, pooled=pooled["4class"])
     systems = {side: _system(of_side, views[side], protocol, pooled) for side, of_side in runs.items()}

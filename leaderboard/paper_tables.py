@@ -14,6 +14,7 @@ from statistics import fmean, stdev
 from typing import Any, Literal
 
 from leaderboard.breakdown import system_counts
+from leaderboard.judged_set import is_official
 from leaderboard.metrics import Judged
 from leaderboard.published import PrintedRow, PrintedTable, RunAs
 from leaderboard.results import Rule
@@ -145,6 +146,8 @@ def _may_belong(system: BoardSystem, run: RunAs) -> bool:
     """Whether all but the method's options is the row's."""
     if (system.model, system.method, system.split) != (run.model, run.method, "official"):
         return False
+    if system.dataset == "icbhi" and system.partial is None and not is_official(system.judged_set):
+        return False  # judged on other cycles or labels than the printed numbers
     return system.dataset == "demo" or (system.dataset == "icbhi" and system.pretrain == run.pretrain)
 
 

@@ -12,16 +12,19 @@ import re
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leaderboard import database, schema
 from leaderboard.database import DATABASE_FILE, LOG_ENDINGS, DamagedBoardError, SpoiltBoardError, absent
 from leaderboard.errors import ResultError, StoreError
 from leaderboard.files import exclusive_lock
-from leaderboard.results import RESULT_FILE
+from leaderboard.history import History, read_log, write_entries
+from leaderboard.ownership import Owners
+from leaderboard.results import RESULT_FILE, RunResult, read_result
 from leaderboard.store import Store
+from leaderboard.tables import claims_more
 
 RUNS_FOLDER = "runs"
 SUBMISSIONS_FOLDER = "submissions"
@@ -41,6 +44,9 @@ class Rebuilt:
         dropped: Ids that the old board held and no run folder brought back.
         moved: Where a damaged database was moved to.
         kept: Ids that a server's board holds and that have no run folder here.
+        retracted: Names of run folders whose runs were taken back, and that stay off the board.
+        not_official: Ids of runs that say they were judged on the official test cycles, and were not.
+        log_faults: What is wrong with the log: entries that were changed, or taken out.
     """
 
     imported: tuple[str, ...]
@@ -49,6 +55,9 @@ class Rebuilt:
     dropped: tuple[str, ...]
     moved: Path | None = None
     kept: tuple[str, ...] = ()
+    retracted: tuple[str, ...] = ()
+    not_official: tuple[str, ...] = ()
+    log_faults: tuple[str, ...] = ()
 
 
 def rebuild(home: Path, on_progress: Progress | None = None, store: Store | None = None) -> Rebuilt:
@@ -80,28 +89,86 @@ def rebuild(home: Path, on_progress: Progress | None = None, store: Store | None
     if store.database.path is None or (not damaged and store.database.holds_other_tables()):
         if fault or store.database.version() == schema.VERSION:
             store.database.mend()
-        return _renew(store, home, broken, on_progress)
+        log, faults = _log(home, store, fault)
+        return replace(_renew(store, home, broken, log, on_progress), log_faults=faults)
+    log, faults = _log(home, store, fault)
+    return replace(_make_anew(store, home, broken, log, damaged, before, on_progress), log_faults=faults)
+
+
+def _make_anew(
+    store: Store,
+    home: Path,
+    broken: dict[str, str],
+    log: History,
+    damaged: bool,
+    before: set[str],
+    on_progress: Progress | None,
+) -> Rebuilt:
+    """Make an SQLite board beside the old one, and put it in its place."""
+    assert store.database.path is not None
     place = store.database.path.parent
     work = place / ".rebuild"
     with exclusive_lock(place / f".{DATABASE_FILE}.rebuild.lock"):
         try:
             shutil.rmtree(work, ignore_errors=True)
             fresh = Store.open(work)
-            seen = _import_all(fresh, home, {}, broken, on_progress)
+            fresh.database.create()
+            fresh.add_entries(log.entries)
+            seen = _import_all(fresh, home, {}, broken, log, on_progress)
             fresh.database.settle()
             moved = _take_place(work / DATABASE_FILE, store, damaged)
-            _import_all(store, home, seen, broken, None)
+            _import_all(store, home, seen, broken, log, None)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-    now = [run.run_id for run in store.runs()]
-    return Rebuilt(tuple(now), broken, tuple(_run_folders(home)[1]), tuple(sorted(before - set(now))), moved)
+    runs = store.runs()
+    now = {run.run_id for run in runs}
+    return Rebuilt(
+        tuple(run.run_id for run in runs),
+        broken,
+        tuple(_run_folders(home)[1]),
+        tuple(sorted(before - now - log.retracted.keys())),
+        moved,
+        retracted=_taken_back(seen, log),
+        not_official=tuple(run.run_id for run in runs if claims_more(run)),
+    )
 
 
-def _renew(store: Store, home: Path, broken: dict[str, str], on_progress: Progress | None) -> Rebuilt:
+def _log(home: Path, store: Store, fault: StoreError | None) -> tuple[History, tuple[str, ...]]:
+    """The log of the results folder and of the old board together, and what is wrong with it; both hold all of it then.
+
+    An old board of an older version had none.
+    """
+    found, broken = read_log(home)
+    if fault is None and store.database.version() == schema.VERSION:
+        found += store.history().entries
+    log = History.of(found)
+    if log.entries:
+        write_entries(home, log.entries)
+    lost = f"{len(log.missing)} entries were taken out of the log, first {log.missing[0]}" if log.missing else ""
+    return log, (*broken.values(), *([lost] if lost else []))
+
+
+def _taken_back(folders: Iterable[Path], log: History) -> tuple[str, ...]:
+    return tuple(sorted(folder.name for folder in folders if folder.name in log.retracted))
+
+
+def _renew(store: Store, home: Path, broken: dict[str, str], log: History, on_progress: Progress | None) -> Rebuilt:
     """Make the rows of a server's board anew, run by run, for the runs whose folders are here."""
-    done = [folder.name for folder in _import_all(store, home, {}, broken, on_progress) if folder.name not in broken]
-    kept = {run.run_id for run in store.runs()} - set(done)
-    return Rebuilt(tuple(done), broken, tuple(_run_folders(home)[1]), (), kept=tuple(sorted(kept)))
+    store.add_entries(log.entries)
+    seen = _import_all(store, home, {}, broken, log, on_progress)
+    taken_back = _taken_back(seen, log)
+    done = [folder.name for folder in seen if folder.name not in broken and folder.name not in taken_back]
+    runs = store.runs()
+    kept = {run.run_id for run in runs} - set(done)
+    return Rebuilt(
+        tuple(done),
+        broken,
+        tuple(_run_folders(home)[1]),
+        (),
+        kept=tuple(sorted(kept)),
+        retracted=taken_back,
+        not_official=tuple(run.run_id for run in runs if claims_more(run)),
+    )
 
 
 def _old_runs(store: Store) -> tuple[set[str], StoreError | None]:
@@ -145,7 +212,12 @@ def _folders(place: Path) -> list[Path]:
 
 
 def _import_all(
-    store: Store, home: Path, seen: dict[Path, int], broken: dict[str, str], on_progress: Progress | None
+    store: Store,
+    home: Path,
+    seen: dict[Path, int],
+    broken: dict[str, str],
+    log: History,
+    on_progress: Progress | None,
 ) -> dict[Path, int]:
     """Import every run folder that is not ``seen`` with its time of change."""
     if store.database.path is not None:
@@ -155,12 +227,21 @@ def _import_all(
     for number, folder in enumerate(fresh, start=1):
         broken.pop(folder.name, None)
         try:
-            store.import_run(folder, anew=True)
+            result = read_result(folder)
+            _check_owner(result, log)
+            store.import_result(result, anew=True)
         except ResultError as error:
             broken[folder.name] = error.message
         if on_progress is not None:
             on_progress(number, len(fresh))
     return times
+
+
+def _check_owner(result: RunResult, log: History) -> None:
+    """Refuse a submission under a name that the log gives to another key; raises ResultError."""
+    reason = Owners(log, ()).refusal(result.document)
+    if reason is not None:
+        raise ResultError(f"{reason}.")
 
 
 def _take_place(fresh: Path, store: Store, damaged: bool) -> Path | None:

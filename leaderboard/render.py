@@ -19,6 +19,8 @@ from leaderboard.forms import (
     printed,
     seeds,
 )
+from leaderboard.inputs import notable
+from leaderboard.marks import mark_words
 from leaderboard.metrics import CLASSES, JUDGED
 from leaderboard.results import EpochRow, ResultDocument, kind_of
 from leaderboard.tables import Row, Section, Table, flat
@@ -174,27 +176,12 @@ def _disjoint(row: Row) -> list[str]:
 
 def mark_lines(row: Row) -> list[str]:
     """The marks of a row, one a line; none where it has none."""
-    return [_mark_words(mark) for mark in row.get("marks") or ()]
-
-
-def _mark_words(mark: str | Mapping[str, Any]) -> str:
-    """A mark's word, and what a review said of it."""
-    if isinstance(mark, str):
-        return mark
-    review = mark.get("review")
-    return f"{mark['mark']} ({review['verdict']})" if review else str(mark["mark"])
+    return mark_words(row)
 
 
 def _inputs(row: Row) -> list[str]:
     """What a system uses beside the sound of one cycle, as far as it is declared, and what is not."""
-    inputs = {name.replace("_", " "): value for name, value in (row.get("inputs") or {}).items()}
-    undeclared = [name for name, value in inputs.items() if value == UNDECLARED]
-    if undeclared and len(undeclared) == len(inputs):
-        return [UNDECLARED]
-    plain_ones = (None, False, "none", UNDECLARED)
-    used = {name: value for name, value in inputs.items() if value not in plain_ones and (name, value) != ONE_MODEL}
-    words = [name if value is True else f"{name} {value}" for name, value in used.items()]
-    return [*words, *([f"{UNDECLARED}: {', '.join(undeclared)}"] if undeclared else [])]
+    return notable(row["inputs"]) if "inputs" in row else []
 
 
 def _state(row: Row) -> list[str]:
@@ -203,6 +190,12 @@ def _state(row: Row) -> list[str]:
 
 def _date(row: Row) -> list[str]:
     return [str(row["created"])[:10]] if row.get("created") else []
+
+
+def _optimism(row: Row) -> list[str]:
+    """What choosing the epoch on the test part gave, against the last epoch and, where there is one, best-val."""
+    of_val = row["optimism_of_val"]
+    return [number(row["optimism"], "+"), *([f"({of_val:+.2f})"] if of_val is not None else [])]
 
 
 _MARKS = Column("marks", mark_lines, number=False, wrap=True, optional=True)
@@ -219,7 +212,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         Column("Score", _score, card="lead"),
         Column("disjoint", _disjoint, expendable=5),
         Column("2-class", _mean("score", "two_class"), expendable=7),
-        Column("optimism", lambda row: [number(row["optimism"], "+")], expendable=4),
+        Column("optimism", _optimism, expendable=4),
         _STATE,
         _MARKS,
         Column("inputs", _inputs, number=False, wrap=True, expendable=6, optional=True),
@@ -336,7 +329,8 @@ def _caption(table: Table) -> str:
         f"Selection rule: {table.protocol}. Percent; mean ± sample standard deviation over seeds. "
         "Score = (Sp + Se)/2; 2-class: its Score where any abnormal class is a hit; "
         "in brackets: 95 % interval of the mean Score over test patients and seeds; "
-        "disjoint: Score without the patients that are trained on too; optimism: Score of best-test minus last. "
+        "disjoint: Score without the patients that are trained on too; optimism: Score of best-test minus last, "
+        "in brackets minus best-val; state: how far the numbers were checked. "
         "#: the ranks that the data leave open, for all rows at once with 95 % probability."
     )
 
@@ -349,9 +343,9 @@ def _terminal(table: Table, width: int | None, colour: bool) -> str:
 
     screen = console(width, colour)
     if not table.sections:
-        return printed(screen, [Text(plain(text)) for text in ("The board is empty.", *table.notes)])
+        return printed(screen, [Text(plain(text)) for text in ("The board is empty.", *table.below)])
     parts: list[RenderableType] = [_rich_section(section) for section in table.sections]
-    return printed(screen, [*parts, Text(_caption(table), style="dim"), *[Text(plain(note)) for note in table.notes]])
+    return printed(screen, [*parts, Text(_caption(table), style="dim"), *[Text(plain(note)) for note in table.below]])
 
 
 def _rich_section(section: Section) -> RenderableType:
@@ -384,7 +378,7 @@ def _markdown(table: Table) -> str:
     for section in table.sections:
         columns = _columns(section)
         lines += markdown_grid(heading(section), columns, _lines(section, columns))
-    return "\n".join([*lines, _caption(table), *map(escaped, table.notes)]) + "\n"
+    return "\n".join([*lines, _caption(table), *map(escaped, table.below)]) + "\n"
 
 
 def _latex(table: Table) -> str:
@@ -392,7 +386,7 @@ def _latex(table: Table) -> str:
     for section in table.sections:
         columns = _columns(section)
         rows = _cells_of(section, columns)
-        notes = [_caption(table), *(table.notes if section is table.sections[-1] else ())]
+        notes = [_caption(table), *(table.below if section is table.sections[-1] else ())]
         parts.append(latex.table(heading(section), columns, [latex.Block("", rows)], notes))
     return "\n".join(parts)
 
@@ -406,7 +400,7 @@ def _html(table: Table) -> str:
         rows = [[_html_cell(column, row) for column in columns] for row in _shown(section)]
         tables.append(HtmlTable(heading(section), columns, [latex.Block("", rows)]))
     empty = [] if table.sections else ["The board is empty."]
-    return tables_page(f"LungBench: {table.name}", tables, _caption(table), [*empty, *table.notes])
+    return tables_page(f"LungBench: {table.name}", tables, _caption(table), [*empty, *table.below])
 
 
 def _html_cell(column: Column, row: Row) -> latex.Cell:

@@ -17,6 +17,7 @@ from typing import Any, Literal, NotRequired, TypedDict, cast, get_args
 
 from leaderboard.documents import spec_judges
 from leaderboard.errors import BenchError, ResultError
+from leaderboard.inputs import check_inputs
 from leaderboard.metrics import CLASSES, JUDGED, Judged, Metrics, metrics_of
 from leaderboard.text import echoed
 
@@ -84,6 +85,8 @@ class ResultDocument(TypedDict):
     """By rule, whether the chosen epoch reached the least Se; a best epoch without it is best for want of another."""
     patients_on_both_sides: NotRequired[list[str]]
     """Patients with cycles in the training and in the test part of the set that the run was made on."""
+    judged_set: NotRequired[str]
+    """Hash of the judged cycles (:mod:`leaderboard.judged_set`); older results do not say it."""
 
 
 def kind_of(document: Mapping[str, Any] | ResultDocument) -> Kind:
@@ -167,7 +170,10 @@ _OPTIONAL_STUDY_FIELDS: dict[str, Kinds] = {
     **dict.fromkeys(("trials", "complete", "pruned", "fail", "test_evaluations", "folds", "seeds_per_trial"), _COUNT),
 }
 _SUBMISSION_FIELDS: dict[str, Kinds] = {"selection": _TEXT, "sha256": _TEXT, "scores": _FLAG}
-_OPTIONAL_SUBMISSION_FIELDS: dict[str, Kinds] = dict.fromkeys(("file", "name", "paper", "url", "notes"), _MAYBE_TEXT)
+_OPTIONAL_SUBMISSION_FIELDS: dict[str, Kinds] = {
+    **dict.fromkeys(("file", "name", "paper", "url", "notes", "key", "signature"), _MAYBE_TEXT),
+    "inputs": _WORDS,
+}
 
 LONGEST: dict[str, int] = {
     "created": 40,
@@ -360,9 +366,11 @@ def _check_extra(document: Mapping[str, Any], where: str) -> None:
     shared = document.get("patients_on_both_sides", [])
     if not (isinstance(shared, list) and all(isinstance(patient, str) for patient in shared)):
         raise ResultError(f"{where}: patients_on_both_sides is {_short(shared)}, but must list patients.")
+    _check_some(document, {"judged_set": _TEXT}, where)
     submission = document.get("submission", {})
     _check_fields(submission, {}, f"{where}: submission")
     _check_some(submission, _OPTIONAL_SUBMISSION_FIELDS, f"{where}: submission")
+    check_inputs(submission.get("inputs", {}), f"{where}: submission")
 
 
 def _check_rule(document: Mapping[str, Any], rule: str, metrics: Any, where: str) -> None:

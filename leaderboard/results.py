@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leaderboard.claims import check_signature
 from leaderboard.documents import check_values, parse_document, read_bytes
 from leaderboard.errors import ResultError
 from leaderboard.files import write_json
@@ -152,12 +153,14 @@ def _load(document: ResultDocument, read: ReadFile, where: str) -> RunResult:
         return RunResult(document)
     cycles = parse_cycles(read(CYCLES_FILE), f"{where}: {CYCLES_FILE}")
     _check_patients(document, cycles, where)
+    _check_judged_set(document, cycles, where)
     scores = {rule: _scores(document, rule, cycles, read, where) for rule in stored}
     for rule, metrics in stored.items():
         _compare(metrics, score_cycles(cycles.labels, scores[rule]), f"{where}: {rule}")
     result = RunResult(document, cycles, scores)
     if kind_of(document) == "submission":
         _check_submission_id(result, where)
+        check_signature(document, where)
     return result
 
 
@@ -182,6 +185,16 @@ def _check_patients(document: ResultDocument, cycles: CycleSet, where: str) -> N
             f"{where}: dataset is 'icbhi', but {len(others)} of the judged patients are not of ICBHI, first "
             f"'{echoed(others[0])}'.",
             "The document was edited: run it again with --rerun.",
+        )
+
+
+def _check_judged_set(document: ResultDocument, cycles: CycleSet, where: str) -> None:
+    """Check that a result was judged on the cycles, with the labels, that it says."""
+    said = document.get("judged_set", cycles.hash)
+    if said != cycles.hash:
+        raise ResultError(
+            f"{where}: judged_set is '{echoed(said)}', but {CYCLES_FILE} holds the set {cycles.hash}.",
+            "The cycles or their labels were edited: run it again with --rerun.",
         )
 
 

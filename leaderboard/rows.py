@@ -18,7 +18,7 @@ from leaderboard.metrics import CLASSES, predicted_classes, score_cycles
 from leaderboard.predictions import CycleSet, Key
 from leaderboard.results import LARGEST_COUNT, RULES, SCHEMA, ResultDocument, RunResult, kind_of
 
-Imported = Literal["new", "same", "changed"]
+Imported = Literal["new", "same", "changed", "retracted"]
 
 _SPEC_COLUMNS = ("model", "method", "pretrain", "dataset", "seed", "split", "data_fingerprint", "precision")
 _DOCUMENT_COLUMNS = (
@@ -113,6 +113,7 @@ def _run_row(result: RunResult) -> schema.Run:
         kind=kind_of(result.document),
         digest=result.digest,
         system=system_hash(spec),
+        judged_set=None if result.cycles is None else result.cycles.hash,
         **columns,
         **_provenance_columns(document["provenance"]),
         extra={name: value for name, value in document.items() if name not in _KNOWN},
@@ -191,10 +192,8 @@ def read_choices_of(
     }
 
 
-def read_scores_of(
-    session: Session, run_ids: Sequence[str], rule: str
-) -> Iterator[tuple[str, CycleSet, NDArray[np.float64]]]:
-    """Run id, judged cycles and scores (n, 4) of those of the runs that have predictions under the rule."""
+def read_scores_of(session: Session, run_ids: Sequence[str], rule: str) -> Iterator[tuple[str, CycleSet, NDArray[Any]]]:
+    """Run id, judged cycles and scores (n, 4), as they are stored, of the runs that have some under the rule."""
     row = schema.PredictionRow
     sets: dict[str, CycleSet] = {}
     for start in range(0, len(run_ids), _AT_ONCE):
@@ -203,7 +202,7 @@ def read_scores_of(
         for run_id, cycle_set, dtype, scores in session.execute(query):
             if cycle_set not in sets:
                 sets[cycle_set] = _cycle_set(session, cycle_set)
-            yield run_id, sets[cycle_set], _unpacked(scores, dtype)
+            yield run_id, sets[cycle_set], np.frombuffer(scores, dtype=dtype).reshape(-1, len(CLASSES))
 
 
 def document_of(session: Session, run: schema.Run) -> ResultDocument:

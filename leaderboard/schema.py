@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Double, ForeignKey, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, relationship
 
-VERSION = "0002"
+VERSION = "0003"
 """Revision of the newest migration: what this code reads and writes."""
 
 _RUN = "runs.run_id"
@@ -67,6 +67,18 @@ class CycleSetRow(Base):
     devices: Mapped[list[Any]]
 
 
+class LogRow(Base):
+    """One entry of the board's history (:mod:`leaderboard.history`): ``id`` is the hash of its content."""
+
+    __tablename__ = "board_log"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    action: Mapped[str] = mapped_column(String(16), index=True)
+    run_id: Mapped[str | None] = mapped_column(String(16), index=True)
+    obeyed: Mapped[bool]
+    entry: Mapped[dict[str, Any]]
+
+
 class PredictionRow(Base):
     """Scores of one run under one rule: (n, 4) in C order, in the order of the cycle set, of NumPy type ``dtype``."""
 
@@ -86,7 +98,8 @@ class Run(Base):
     ``kind`` is ``run``, ``trial`` for a run of a search, which is never ranked, or ``submission`` for the predictions
     of a system from outside, whose duration is not known;
     ``digest`` covers everything stored of it; ``system`` is a hash of the spec without its seed, so that runs which
-    differ only in the seed share it; ``extra`` holds the fields of the result that have no column.
+    differ only in the seed share it; ``judged_set`` is the hash of the cycles that it was judged on, None without
+    predictions; ``extra`` holds the fields of the result that have no column.
     """
 
     __tablename__ = "runs"
@@ -102,6 +115,7 @@ class Run(Base):
     method: Mapped[str] = mapped_column(String(200))
     pretrain: Mapped[str] = mapped_column(String(200))
     dataset: Mapped[str] = mapped_column(String(40))
+    judged_set: Mapped[str | None] = mapped_column(String(64))
     profile: Mapped[str] = mapped_column(String(40))
     partial: Mapped[str | None] = mapped_column(String(80))
     seed: Mapped[int] = mapped_column(BigInteger)

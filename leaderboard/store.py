@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import gc
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +19,8 @@ from sqlalchemy.orm import Session
 from leaderboard import schema
 from leaderboard.database import Database
 from leaderboard.errors import ResultError
+from leaderboard.history import Entry, History
+from leaderboard.log_rows import is_retracted, put_entries, read_entries_of
 from leaderboard.metrics import Metrics, score_cycles
 from leaderboard.predictions import CycleSet
 from leaderboard.results import EpochRow, ResultDocument, RunResult, read_result
@@ -32,7 +34,7 @@ from leaderboard.rows import (
     read_scores_of,
     result_of,
 )
-from leaderboard.text import echoed
+from leaderboard.text import echoed, folded
 
 _SPOILT = (ValueError, TypeError, LookupError, AttributeError, sa.exc.NoResultFound)
 """What reading rows raises that hold no JSON, refer to nothing, or are of other types."""
@@ -75,6 +77,7 @@ class BoardRun:
         spec: The identity fields of its spec.
         kind: ``run``, or ``submission`` for a system from outside.
         extra: Fields of its result without a column of their own.
+        judged_set: Hash of the cycles that it was judged on (:mod:`leaderboard.judged_set`); None without predictions.
         metrics: By selection rule, then by judged: Sp, Se, Score, number of cycles and epoch.
     """
 
@@ -90,6 +93,7 @@ class BoardRun:
     spec: dict[str, Any]
     kind: str = "run"
     extra: dict[str, Any] = field(default_factory=dict)
+    judged_set: str | None = None
     metrics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
 
@@ -105,6 +109,7 @@ class BoardSystem:
         dataset: See above.
         split: See above.
         partial: How much of the data set there was, where not all of it.
+        judged_set: Hash of the cycles that they were judged on.
         runs: How many.
         newest: When the last of them was made, UTC, ISO 8601.
         first: Id of one of them, whose spec stands for all.
@@ -117,6 +122,7 @@ class BoardSystem:
     dataset: str
     split: str
     partial: str | None
+    judged_set: str | None
     runs: int
     newest: str
     first: str
@@ -151,7 +157,7 @@ class RunRecord:
     epochs: list[EpochRow] = field(default_factory=list)
 
 
-_SYSTEM_COLUMNS = ("system", "model", "method", "pretrain", "dataset", "split", "partial")
+_SYSTEM_COLUMNS = ("system", "model", "method", "pretrain", "dataset", "split", "partial", "judged_set")
 _SCORE_COLUMNS = tuple(attribute.name for attribute in fields(BoardScore))
 
 
@@ -214,15 +220,35 @@ class Store:
             anew: Make its rows anew even if they are the same.
 
         Returns:
-            ``new``, ``same``, or ``changed`` where the run had another result, which is replaced.
+            ``new``, ``same``, ``changed`` where the run had another result, which is replaced, or ``retracted`` where
+            it was taken back: then nothing is stored.
 
         Raises:
             ResultError: If the folder is broken or its metrics do not follow from its predictions.
             StoreError: If the database cannot be written.
         """
-        result = read_result(folder)
+        return self.import_result(read_result(folder), anew=anew)
+
+    def import_result(self, result: RunResult, *, anew: bool = False) -> Imported:
+        """Store a result that was read and judged, as :meth:`import_run` does."""
         with self.session(write=True) as session:
+            if is_retracted(session, result.document["run_id"]):
+                return "retracted"
             return put(session, result, anew=anew)
+
+    def history(self) -> History:
+        """The log of the board's changes."""
+        with self.session() as session:
+            return History.of(read_entries_of(session))
+
+    def add_entries(self, entries: Iterable[Entry]) -> None:
+        """Add entries to the log, and remove the runs that they take back; those that are there stay.
+
+        Raises:
+            StoreError: If the database cannot be written.
+        """
+        with self.session(write=True) as session:
+            put_entries(session, entries)
 
     def rehearse(self, results: Iterable[RunResult]) -> None:
         """Store results and take them back, to see that the board can hold them before their folders are written.
@@ -249,6 +275,7 @@ class Store:
         with self.session() as session:
             connection = session.connection()  # plain rows: the ORM would take as long again
             specs = _specs_of_systems(connection)
+            _rename(specs, History.of(read_entries_of(session, "rename")))
             found = {}
             for *values, seed in connection.execute(
                 sa.select(*columns).order_by(schema.Run.created, schema.Run.run_id)
@@ -325,8 +352,8 @@ class Store:
         with self.session() as session:
             return read_choices_of(session, run_ids, rule)
 
-    def stored_scores(self, run_ids: Sequence[str], rule: str) -> dict[str, tuple[CycleSet, NDArray[np.float64]]]:
-        """As :meth:`chosen`, with the scores (n, 4) instead of the classes that follow from them."""
+    def answers(self, run_ids: Sequence[str], rule: str) -> dict[str, tuple[CycleSet, NDArray[Any]]]:
+        """As :meth:`chosen`, with the scores (n, 4) of each, as they are stored."""
         with self.session() as session:
             return {run_id: (cycles, scores) for run_id, cycles, scores in read_scores_of(session, run_ids, rule)}
 
@@ -412,6 +439,14 @@ def _specs_of_systems(connection: sa.Connection) -> dict[str, dict[str, Any]]:
     firsts = sa.select(sa.func.min(runs.run_id)).group_by(runs.system)
     rows = connection.execute(sa.select(runs.system, runs.spec).where(runs.run_id.in_(firsts)))
     return {row.system: row.spec for row in rows}
+
+
+def _rename(specs: Mapping[str, dict[str, Any]], history: History) -> None:
+    """Give systems from outside the names that they have now."""
+    aliases = {folded(old): new for old, new in history.aliases.items()}
+    for spec in specs.values():
+        if "system" in spec:
+            spec["system"] = aliases.get(folded(spec["system"]), spec["system"])
 
 
 def _suggest(text: str, ids: Sequence[str]) -> str:

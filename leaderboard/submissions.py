@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leaderboard.changes import record
+from leaderboard.claims import changes, key_of, sign
 from leaderboard.documents import read_bytes
 from leaderboard.errors import ResultError
 from leaderboard.files import atomic_path, exclusive_lock, sweep
+from leaderboard.inputs import Inputs, check_inputs
+from leaderboard.keys import Key as SigningKey
 from leaderboard.metrics import CLASSES, Metrics, score_cycles
+from leaderboard.ownership import Owners
 from leaderboard.parquet import is_parquet
 from leaderboard.predictions import (
     CHOSEN,
@@ -104,6 +109,7 @@ class Statement:
         paper: Citation.
         url: Where to read on.
         notes: Anything else.
+        inputs: What it uses beside the sound of one cycle.
     """
 
     system: str
@@ -116,6 +122,7 @@ class Statement:
     paper: str | None = None
     url: str | None = None
     notes: str | None = None
+    inputs: Inputs = field(default_factory=Inputs)
 
 
 @dataclass(frozen=True)
@@ -189,11 +196,10 @@ class Submitted:
     """A stored submission.
 
     Attributes:
-        state: ``new``, ``same``, or ``changed`` where something else was stated of the same predictions before.
+        state: ``new``, ``same``, or ``changed`` where the same key stated something else of them before.
         document: Its result document.
         folder: Its folder.
         metrics: By part (``official``, ``patient-disjoint``), then by judged; None where a part cannot be judged.
-        twins: Ids of other submissions of the same system, selection rule and seed.
         stripped: How many lines name the recording with the ending ``.wav``.
     """
 
@@ -201,7 +207,6 @@ class Submitted:
     document: Mapping[str, Any]
     folder: Path
     metrics: Mapping[str, dict[str, dict[str, Any]] | None]
-    twins: Sequence[str] = field(default_factory=tuple)
     stripped: int = 0
 
 
@@ -371,7 +376,13 @@ def judge(part: OfficialPart, scores: NDArray[np.float64]) -> dict[str, dict[str
 
 
 def submit(
-    path: Path, part: OfficialPart, statement: Statement, home: Path, store: Store, checked_by: Mapping[str, Any]
+    path: Path,
+    part: OfficialPart,
+    statement: Statement,
+    home: Path,
+    store: Store,
+    checked_by: Mapping[str, Any],
+    key: SigningKey | None = None,
 ) -> Submitted:
     """Check a file of predictions and put it on the board; doing it twice changes nothing.
 
@@ -385,35 +396,88 @@ def submit(
         home: The results folder.
         store: The board.
         checked_by: The code that checks it, for the provenance.
+        key: The submitter's; without one the submission is marked as unsigned.
 
     Raises:
         RefusedError: If it is not exactly the test cycles'.
-        ResultError: If it cannot be read, or a statement is wrong.
+        ResultError: If it cannot be read, a statement is wrong, the system's name belongs to another key, the board
+            holds other predictions of the system with the same seed, or the submission was taken back.
         StoreError: If the board or the folder cannot be written.
     """
     check_statement(statement)
     answers = read_answers(path)
     checked = check(answers, part, path)
     metrics = judge(part, checked.scores)
-    spec = _spec(part, statement)
-    run_id = submission_id(spec, statement.selection, part.cycles, checked.scores, checked.scored)
-    folder = home / SUBMISSIONS_FOLDER / run_id
-    document = _document(run_id, path, part, statement, answers.content, checked, metrics["official"] or {}, checked_by)
-    # Whether the board can take it is worth knowing of before the folder is written.
-    scores: dict[str, NDArray[np.float64]] = {statement.selection: checked.scores}
-    store.rehearse([RunResult(validate(document, "The submission"), part.cycles, scores)])
-    with exclusive_lock(folder.parent / ".lock"):
+    with exclusive_lock(home / ".submissions.lock"):
+        owners = Owners.of(store)
+        statement = replace(statement, system=owners.history.original(statement.system))
+        spec = _spec(part, statement)
+        run_id = submission_id(spec, statement.selection, part.cycles, checked.scores, checked.scored)
+        document = _document(
+            run_id, path, part, statement, answers.content, checked, metrics["official"] or {}, checked_by
+        )
+        sign(document, key)
+        folder = home / SUBMISSIONS_FOLDER / run_id
+        before = _before(owners, store, folder, run_id)
+        _refuse_change(owners, document, before)
+        # Whether the board can take it is worth knowing of before the folder is written.
+        scores: dict[str, NDArray[np.float64]] = {statement.selection: checked.scores}
+        store.rehearse([RunResult(validate(document, "The submission"), part.cycles, scores)])
         if not _is_there(folder, document):
             _write(folder, answers.content, part, checked, document)
         state = store.import_run(folder)
+        _record(home, store, before, document, key)
     stored = read_result(folder).document
     judged = {name: _at_epoch(values, statement) if values else None for name, values in metrics.items()}
-    return Submitted(state, dict(stored), folder, judged, _twins(store, document), answers.stripped)
+    return Submitted(state, dict(stored), folder, judged, answers.stripped)
+
+
+def _record(
+    home: Path, store: Store, before: Mapping[str, Any] | None, document: Mapping[str, Any], key: SigningKey | None
+) -> None:
+    """Put a new submission, or what is stated otherwise of one, into the log."""
+    run_id, system = document["run_id"], document["spec"]["system"]
+    if before is None:
+        record(home, store, "submit", run_id, {"system": system}, key)
+    elif told := changes(before, document):
+        record(home, store, "restate", run_id, {"system": system, "changes": told}, key)
+
+
+def _before(owners: Owners, store: Store, folder: Path, run_id: str) -> Mapping[str, Any] | None:
+    """The document of this submission that is there already, on the board or in its folder.
+
+    Raises:
+        ResultError: If it was taken back.
+    """
+    retracted = owners.history.retracted.get(run_id)
+    if retracted is not None:
+        raise ResultError(
+            f"The submission {run_id} was retracted on {retracted.document['at'][:10]}: "
+            f"{echoed(retracted.details['reason'], 200)}.",
+            "`bench board retract RUN --undo --reason TEXT` takes that back.",
+        )
+    if owners.holds(run_id):
+        return store.run(run_id)
+    return read_result(folder).document if (folder / RESULT_FILE).is_file() else None
+
+
+def _refuse_change(owners: Owners, document: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
+    """Refuse a submission under a name that belongs to somebody else, and a change by anybody but its owner."""
+    if before is not None and not changes(before, document):
+        return
+    reason = owners.refusal(document)
+    if reason is None and before is not None and key_of(before) is None:
+        reason = "this submission is on the board with another statement, and without a key nobody can change it"
+    if reason is not None:
+        raise ResultError(
+            f"Not accepted: {reason}.",
+            "Submit under another --system or --seed, or sign with the system's key (BENCH_KEY, `bench board key`).",
+        )
 
 
 def check_statement(statement: Statement) -> None:
     """Refuse a statement that the board cannot hold or show; raises ResultError."""
-    for name, value in asdict(statement).items():
+    for name, value in vars(statement).items():
         if isinstance(value, str) and not _is_line(value):
             raise ResultError(
                 f"--{name} must be one line of 1 to {LONGEST_LINE} characters, not '{echoed(value, 40)}'."
@@ -422,6 +486,7 @@ def check_statement(statement: Statement) -> None:
         raise ResultError(f"Invalid value for '--seed': {echoed(statement.seed)} is not from 0 to {LARGEST_WHOLE}.")
     if statement.epoch is not None and not 1 <= statement.epoch <= LARGEST_COUNT:
         raise ResultError(f"Invalid value for '--epoch': {echoed(statement.epoch)} is not from 1 to {LARGEST_COUNT}.")
+    check_inputs(statement.inputs.declared(), "the statement")
     if statement.selection not in RULES:
         raise ResultError(f"--selection is '{statement.selection}', but must be {', '.join(RULES)}.")
     if statement.url is not None and "@" in statement.url.partition("://")[2].partition("/")[0]:
@@ -462,6 +527,7 @@ def _document(
         "provenance": {"checked_by": dict(checked_by), "cycles_from": part.source},
         "seconds": None,
         "cycles_per_second": None,
+        "judged_set": part.cycles.hash,
         "patients_on_both_sides": sorted(part.shared_patients),
         "submission": {
             "selection": rule,
@@ -469,6 +535,7 @@ def _document(
             "file": "submitted.parquet" if is_parquet(content) else "submitted.csv",
             "name": plain(path.name),
             "sha256": hashlib.sha256(content).hexdigest(),
+            "inputs": statement.inputs.declared(),
             **said,
         },
     }
@@ -496,15 +563,7 @@ def _spec(part: OfficialPart, statement: Statement) -> dict[str, Any]:
 
 def _is_there(folder: Path, document: Mapping[str, Any]) -> bool:
     """Whether a folder holds this submission already; when it was made and from which file does not matter."""
-    if not (folder / RESULT_FILE).is_file():
-        return False
-    return _content(read_result(folder).document) == _content(document)
-
-
-def _content(document: Mapping[str, Any]) -> dict[str, Any]:
-    said = {name: value for name, value in document["submission"].items() if name not in ("file", "name", "sha256")}
-    rest = {name: value for name, value in document.items() if name not in ("created", "provenance")}
-    return {**rest, "submission": said}
+    return (folder / RESULT_FILE).is_file() and not changes(read_result(folder).document, document)
 
 
 def _write(folder: Path, content: bytes, part: OfficialPart, checked: Checked, document: Mapping[str, Any]) -> None:
@@ -515,16 +574,6 @@ def _write(folder: Path, content: bytes, part: OfficialPart, checked: Checked, d
     write_cycles(folder / CYCLES_FILE, part.cycles)
     write_predictions(folder / document["predictions"][submission["selection"]], part.cycles.keys, checked.scores)
     write_result(folder, document)
-
-
-def _twins(store: Store, document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Submissions that the board would take for the same training: their mean would stand in one row."""
-    rule = document["submission"]["selection"]
-    return tuple(
-        run.run_id
-        for run in store.runs()
-        if run.run_id != document["run_id"] and run.spec == document["spec"] and rule in run.metrics
-    )
 
 
 def refusal(error: RefusedError) -> dict[str, Any]:

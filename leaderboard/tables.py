@@ -2,10 +2,11 @@
 
 A row is a *system*: the runs whose specs differ in nothing but the seed. Its numbers are means over those runs under
 one selection rule; each seed is listed, and ± is the sample standard deviation (none for a single seed). Ranks are
-given by the mean 4-class Score within one rule, to finished runs on the whole of ICBHI 2017 alone, as far as the data
-tell rows apart (leaderboard.rank_intervals); runs on a part of it, on simulated data, and failed ones stand in sections
-of their own. The trials of a search make no row: they choose hyper-parameters, mostly on held-out training patients.
-The runs that end a search do, with what it cost in a note.
+given by the mean 4-class Score within one rule, to finished runs on the whole of ICBHI 2017 alone that were judged
+on the official test cycles (leaderboard.judged_set), as far as the data tell rows apart (leaderboard.rank_intervals).
+Every other set of judged cycles has a section of its own, and so have failed runs. The trials of a search make no row:
+they choose hyper-parameters, mostly on held-out training patients. The runs that end a search do, with what it cost in
+a note.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from leaderboard.breakdown import ALL_NORMAL, mean_of_known, optimism
+from leaderboard.breakdown import ALL_NORMAL, mean_of_known, optimism, optimism_of_val
+from leaderboard.claims import key_of
+from leaderboard.inputs import UNDECLARED, inputs_of
+from leaderboard.judged_set import is_official, short
+from leaderboard.marks import add_marks, mark_notes
 from leaderboard.results import RULES, Rule
 from leaderboard.standing import EMPTY, add_statistics, give_places
 from leaderboard.statistics import seed_spread
@@ -22,6 +27,7 @@ from leaderboard.store import BoardRun, Store, collector_paused
 
 OFFICIAL = "ICBHI 2017, official split"
 SIMULATED = "simulated"
+NOT_OFFICIAL = "ICBHI 2017, not the official test cycles"
 FAILED = "failed runs"
 
 Row = dict[str, Any]
@@ -38,6 +44,7 @@ class Section:
         ranked: Whether the rows carry ranks.
         reference: A row to compare with that no run stands behind; not among ``rows``.
         floor: The smallest difference of Score that its test part can show between two methods at five seeds, points.
+        judged_set: Hash of the cycles that its rows were judged on (:mod:`leaderboard.judged_set`).
     """
 
     title: str
@@ -46,6 +53,7 @@ class Section:
     ranked: bool = False
     reference: Row | None = None
     floor: float | None = None
+    judged_set: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,12 +65,19 @@ class Table:
         protocol: The selection rule of its numbers.
         sections: In the order shown; none is empty.
         notes: Sentences that belong below it.
+        marks: What the marks of its rows mean, and what was seen (:mod:`leaderboard.marks`).
     """
 
     name: str
     protocol: str
     sections: Sequence[Section]
     notes: Sequence[str] = field(default_factory=tuple)
+    marks: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def below(self) -> list[str]:
+        """All sentences that belong below it."""
+        return [*self.notes, *self.marks]
 
     def to_json(self) -> dict[str, Any]:
         """The table as a JSON document."""
@@ -76,6 +91,7 @@ class Table:
                     "rows": list(s.rows),
                     "reference": s.reference,
                     "resolution_floor": s.floor,
+                    "judged_set": s.judged_set,
                 }
                 for s in self.sections
             ],
@@ -95,18 +111,48 @@ def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = T
     runs = store.runs()
     sections = system_sections(runs, protocol)
     found, notes = add_statistics(store, runs, [section.rows for section in sections], protocol)
+    by_id = {run.run_id: run for run in runs}
+    add_marks(store, by_id, [section.rows for section in sections], protocol)
+    marks = mark_notes([row for section in sections for row in section.rows])
     sections = [replace(section, floor=one.floor) for section, one in zip(sections, found, strict=True)]
     broken = failed_rows(runs)
     if failed and broken:
         sections.append(Section(FAILED, "failed", broken))
-    return Table("leaderboard", protocol, sections, [*board_notes(runs, protocol), *notes])
+    return Table("leaderboard", protocol, sections, [*board_notes(runs, protocol), *notes], marks)
 
 
 def system_sections(runs: Sequence[BoardRun], protocol: Rule) -> list[Section]:
     """The systems among some runs that have numbers under a rule, without what follows from predictions alone."""
+    titles = section_titles(runs)
     shown = [run for run in _without_trials(runs) if protocol in run.metrics]
-    sections = [_systems_section(title, part, protocol) for title, part in _split(shown, section_title)]
-    return sorted(sections, key=lambda section: (not section.ranked, section.title == SIMULATED, section.title))
+    sections = [
+        _systems_section(title, part, protocol) for title, part in _split(shown, lambda run: titles[section_key(run)])
+    ]
+    return sorted(sections, key=section_order)
+
+
+def section_order(section: Section) -> tuple[bool, bool, str]:
+    """Ranked sections come first, simulated ones last."""
+    return (not section.ranked, section.title.startswith(SIMULATED), section.title)
+
+
+SectionKey = tuple[str, str | None]
+"""What rows of one section share: the words of its title, and the hash of the judged cycles."""
+
+
+def section_key(run: BoardRun) -> SectionKey:
+    """What a run may be compared with: the runs that have the same."""
+    return section_title(run), run.judged_set
+
+
+def section_titles(runs: Iterable[BoardRun]) -> dict[SectionKey, str]:
+    """Titles of all sections; where the words are those of several sets, each has the beginning of its hash too."""
+    keys = {section_key(run) for run in _without_trials(runs) if run.metrics}
+    words = [title for title, _ in keys]
+    return {
+        (title, judged): f"{title} ({short(judged)})" if words.count(title) > 1 or title == NOT_OFFICIAL else title
+        for title, judged in keys
+    }
 
 
 def _without_trials(runs: Iterable[BoardRun]) -> list[BoardRun]:
@@ -165,8 +211,13 @@ def _split(runs: Iterable[BoardRun], key: Callable[[BoardRun], str]) -> list[tup
     return list(parts.items())
 
 
+def claims_more(run: BoardRun) -> bool:
+    """Whether a run says that it was judged on the official test cycles, and was not."""
+    return bool(run.metrics) and section_title(run) == NOT_OFFICIAL
+
+
 def section_title(run: BoardRun) -> str:
-    """What a run may be compared with: the runs whose title is the same."""
+    """What a run was judged on, in words. Only the pinned hash makes a set the official one, whatever a spec says."""
     dataset, split = run.spec["dataset"], run.spec["split"]
     if dataset == "demo":
         return SIMULATED
@@ -174,7 +225,9 @@ def section_title(run: BoardRun) -> str:
         return str(dataset)
     if run.partial:
         return run.partial
-    return OFFICIAL if split == "official" else f"ICBHI 2017, split {split}"
+    if split != "official":
+        return f"ICBHI 2017, split {split}"
+    return OFFICIAL if is_official(run.judged_set) else NOT_OFFICIAL
 
 
 def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Section:
@@ -184,12 +237,23 @@ def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Se
     name_differences(rows)
     if ranked:
         give_places(rows)
-    return Section(title, "systems", rows, ranked, _reference_row() if ranked else None)
+    reference = _reference_row() if ranked else None
+    return Section(title, "systems", rows, ranked, reference, judged_set=runs[0].judged_set)
 
 
 def _reference_row() -> Row:
     views = {"two_class": dict(ALL_NORMAL), "patient_disjoint": dict(ALL_NORMAL)}
-    return {**EMPTY, "reference": "every cycle called normal", "seeds": [], **ALL_NORMAL, **views, "optimism": None}
+    return {
+        **EMPTY,
+        "reference": "every cycle called normal",
+        "seeds": [],
+        **ALL_NORMAL,
+        **views,
+        "optimism": None,
+        "optimism_of_val": None,
+        "marks": [],
+        "state": None,
+    }
 
 
 def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
@@ -210,14 +274,26 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
         "scores": [run.metrics[protocol]["4class"]["score"] for run in runs],
         "optimism": mean_of_known(gaps),
         "optimisms": gaps,
+        "optimism_of_val": mean_of_known([optimism_of_val(run) for run in runs]),
+        "state": "recomputed",
         "epochs": spec.get("epochs"),
         "selected_epochs": [run.metrics[protocol]["4class"]["epoch"] for run in runs],
         "below_min_se": [run.spec["seed"] for run in runs if _below_min_se(run, protocol)],
         "cycles": runs[0].metrics[protocol]["4class"]["n"],
+        "judged_set": runs[0].judged_set,
+        "inputs": _inputs(runs),
+        "key": key_of(runs[0].extra),
+        "marks": [],
         "partial": runs[0].partial,
         "profile": runs[0].profile,
         "spec": {name: value for name, value in spec.items() if name != "seed"},
     }
+
+
+def _inputs(runs: Sequence[BoardRun]) -> Row:
+    """The declared inputs of the runs of a system; what they do not agree on is undeclared."""
+    found = [inputs_of(run.kind, run.spec, run.extra) for run in runs]
+    return {name: value if all(one[name] == value for one in found) else UNDECLARED for name, value in found[0].items()}
 
 
 def _below_min_se(run: BoardRun, rule: str) -> bool:

@@ -8,6 +8,7 @@ from it goes through here.
 from __future__ import annotations
 
 import re
+import unicodedata
 
 ECHO_LIMIT = 80
 """Characters of a user's word that a message repeats."""
@@ -52,6 +53,11 @@ def echoed(text: object, limit: int = ECHO_LIMIT) -> str:
     """
     line = plain(str(text)[: limit + 1])
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def folded(text: str) -> str:
+    """A name as names are told apart: without regard to case, to the kind of spaces and to how letters are encoded."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def whole_number(text: str) -> int:

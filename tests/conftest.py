@@ -17,7 +17,10 @@ os.environ.pop("BENCH_STORE", None)  # No test may write to the board of whoever
 
 import numpy as np
 import pytest
+from official_sets import MADE_UP
 from small_data import write_small_data
+
+from leaderboard.judged_set import OFFICIAL_SETS
 
 HERE = Path(__file__).resolve().parent
 
@@ -25,6 +28,19 @@ HERE = Path(__file__).resolve().parent
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow tests, so that no worker is left alone with them at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(autouse=True)
+def made_up_official_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the made-up test cycles of tests for official, beside the real ones."""
+    monkeypatch.setattr("leaderboard.judged_set.OFFICIAL_SETS", OFFICIAL_SETS | MADE_UP)
+
+
+@pytest.fixture(autouse=True)
+def no_key_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Sign nothing with the key of whoever runs the tests."""
+    monkeypatch.delenv("BENCH_KEY", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-configuration"))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli import board_exchange, board_snapshot
+from bench.cli import board_exchange, board_history, board_snapshot
 from bench.cli.output import notice, print_json, print_rendered, stderr
 from bench.cli.report import check_word
 from bench.errors import StoreError
@@ -90,11 +90,15 @@ def rebuild(home: Home = None) -> None:
         (done.unfinished, "without a result"),
         (done.dropped, "no longer on the board: no run folder"),
         (done.kept, "kept without a run folder here"),
+        (done.retracted, "retracted, and left out"),
+        (done.not_official, "not judged on the official test cycles, in a section of their own"),
     ):
         if names:
             notice(f"{len(names)} {what}: {', '.join(names)}")
     if done.moved is not None:
         notice(f"The damaged database was moved to {done.moved}.")
+    for fault in done.log_faults:
+        notice(f"log: {fault}")
     for name, reason in done.broken.items():
         notice(f"broken: {name}: {reason}")
     if done.broken:
@@ -152,4 +156,5 @@ def register(app: typer.Typer) -> None:
     group.command()(rebuild)
     board_exchange.register(group)
     board_snapshot.register(group)
+    board_history.register(group)
     app.add_typer(group, name="board")

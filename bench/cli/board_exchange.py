@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 LARGEST_EPOCH = 2**31 - 1
 """As the board holds them (``leaderboard.result_document.LARGEST_COUNT``, which would bring NumPy with it)."""
+
+LARGEST_ENSEMBLE = 10_000
+"""As ``leaderboard.inputs`` has it."""
 
 Home = Annotated[Path | None, typer.Option("--home", help="Results folder (BENCH_HOME).", metavar="DIR")]
 Format = Annotated[str, typer.Option("--format", help="table or json.", metavar="FORMAT")]
@@ -42,6 +46,26 @@ def submit(
     paper: Annotated[str | None, typer.Option(help="Citation.", metavar="TEXT")] = None,
     url: Annotated[str | None, typer.Option(help="Where to read on.", metavar="URL")] = None,
     notes: Annotated[str | None, typer.Option(help="Anything else.", metavar="TEXT")] = None,
+    metadata: Annotated[
+        bool | None,
+        typer.Option("--metadata/--no-metadata", help="Inputs are more than sound: patient, device, place, diagnosis."),
+    ] = None,
+    ensemble: Annotated[
+        int | None, typer.Option(help="How many models are averaged.", min=1, max=LARGEST_ENSEMBLE)
+    ] = None,
+    tta: Annotated[
+        bool | None, typer.Option("--tta/--no-tta", help="Augmented copies of a test cycle are averaged.")
+    ] = None,
+    thresholds: Annotated[
+        str | None,
+        typer.Option(
+            help="What thresholds or class biases were tuned on: none, training, held-out or test.", metavar="WORD"
+        ),
+    ] = None,
+    pretrained_on_icbhi: Annotated[
+        bool | None,
+        typer.Option("--pretrained-on-icbhi/--not-pretrained-on-icbhi", help="The pretraining's data hold ICBHI."),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(help="Folder with ICBHI's annotation and split files, or `demo` (BENCH_DATA).", metavar="DIR"),
@@ -61,9 +85,14 @@ def submit(
 
     No audio is needed: the cycles are known from ICBHI's text files, or from a full run on the board.
 
+    With a key (`bench board key`) the submission is signed, and only that key adds seeds to the system or changes what
+    is stated of it. What is not declared (--metadata to --pretrained-on-icbhi) is shown as undeclared.
+
     Example:  bench board submit predictions.csv --system "our CRNN" --selection last --data ~/icbhi
     """
     from bench.provenance import code_version
+    from leaderboard.inputs import Inputs
+    from leaderboard.keys import load_key
     from leaderboard.store import Store
     from leaderboard.submissions import RefusedError, Statement, check_statement, refusal
     from leaderboard.submissions import submit as store_submission
@@ -80,13 +109,21 @@ def submit(
         paper=paper,
         url=url,
         notes=notes,
+        inputs=Inputs(
+            metadata=metadata,
+            ensemble=ensemble,
+            tta=tta,
+            thresholds=thresholds,
+            pretrained_on_icbhi=pretrained_on_icbhi,
+        ),
     )
     check_statement(statement)
+    key = load_key()
     folder = home_folder(home)
     store = Store.open(board_location(folder))
     part = _official_part(data, cache_folder(cache), store, allow_partial)
     try:
-        done = store_submission(file, part, statement, folder, store, code_version())
+        done = store_submission(file, part, statement, folder, store, code_version(), key)
     except RefusedError as error:
         if output == "json":
             print_json(refusal(error))
@@ -120,17 +157,26 @@ def _official_part(data: str | None, cache: Path, store: Store, allow_partial: b
 
 
 def _remarks(done: Submitted, part: OfficialPart) -> list[str]:
+    from leaderboard.claims import key_of
+    from leaderboard.inputs import UNDECLARED
+
     remarks = [f"checked against {part.source}: {len(part.cycles):,} test cycles"]
     if done.stripped:
         remarks.append(f"{done.stripped:,} lines name the recording with .wav; the ending was left out")
     if done.state == "same":
         remarks.append("the board holds this submission already; nothing changed")
-    if done.twins:
-        remarks.append(
-            f"the board holds other predictions of this system with the same seed ({', '.join(done.twins)}): its row "
-            "is the mean over all of them; --seed or another --system tells them apart"
-        )
+    if key_of(done.document) is None:
+        remarks.append("not signed: `bench board key` makes a key, so that nobody else can add to this system")
+    undeclared = [name for name, value in _inputs(done.document).items() if value == UNDECLARED]
+    if undeclared:
+        remarks.append(f"undeclared, and shown as that: {', '.join(undeclared)}")
     return remarks
+
+
+def _inputs(document: Mapping[str, Any]) -> dict[str, Any]:
+    from leaderboard.inputs import inputs_of
+
+    return inputs_of("submission", document["spec"], document)
 
 
 def submission_document(done: Submitted, part: OfficialPart) -> dict[str, Any]:
@@ -149,6 +195,9 @@ def submission_document(done: Submitted, part: OfficialPart) -> dict[str, Any]:
         "metrics": done.metrics,
         "spec": document["spec"],
         "submission": document["submission"],
+        "inputs": _inputs(document),
+        "judged_set": part.cycles.hash,
+        "key": document["submission"].get("key"),
         "provenance": document["provenance"],
         "folder": str(done.folder),
     }
@@ -254,6 +303,10 @@ def _merged_document(item: Merged) -> dict[str, Any]:
         "same": list(item.same),
         "conflict": [{"run_id": conflict.run_id, "reason": conflict.reason} for conflict in item.conflicts],
         "replaced": list(item.replaced),
+        "retracted": list(item.retracted),
+        "not_official": list(item.not_official),
+        "log_entries": item.log_entries,
+        "refused": list(item.refused),
     }
 
 
@@ -263,12 +316,19 @@ def _print_merged(item: Merged) -> None:
         "same": len(item.same),
         "in conflict": len(item.conflicts),
         "replaced": len(item.replaced),
+        "retracted": len(item.retracted),
     }
     words = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count or word in ("new", "same"))
     lines = [
         *(f"  new       {run_id}" for run_id in item.new),
         *(f"  replaced  {run_id}" for run_id in item.replaced),
         *(f"  conflict  {conflict.run_id}: {conflict.reason}" for conflict in item.conflicts),
+        *(f"  retracted {run_id}: not brought back; `bench board log` tells why" for run_id in item.retracted),
+        *(
+            f"  {run_id} was not judged on the official test cycles: a section of its own"
+            for run_id in item.not_official
+        ),
+        *(f"  log       not obeyed here: {told}" for told in item.refused),
     ]
     print_text("\n".join([f"{item.path}: {words}", *lines]))
 

@@ -1,22 +1,29 @@
 """The official test cycles that a submission must answer, known without any audio.
 
-They are read from ICBHI's annotation and split files where those are, otherwise taken from a full run on the board;
-nothing of ICBHI is part of this package but counts, by which both are checked.
+They are read from ICBHI's annotation and split files where those are, otherwise taken from a full run on the board.
+Nothing of ICBHI is part of this package but counts and hashes, by which both are checked: cycles are the official ones
+if their hash is (:mod:`leaderboard.judged_set`), and only then.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from bench.data.faults import Fault
 from bench.data.icbhi import Layout, Recording, find_dataset, read_layout
-from bench.data.pinned import BY_PATIENT, CLASSES
+from bench.data.pinned import BY_PATIENT, CLASSES, TEST_PATIENT_SHA256, Count
 from bench.errors import DataError
+from leaderboard.judged_set import is_official
 from leaderboard.predictions import CycleSet
-from leaderboard.store import BoardRun, Store
+from leaderboard.store import Store
 from leaderboard.submissions import OfficialPart
+from leaderboard.tables import OFFICIAL, section_title
+
+SHOWN = 3
+"""Cycles or patients that a refusal names."""
 
 _MATTERING = ("annotation-format", "annotation-order", "annotation-flag", "annotation-empty", "split-", "marker")
 """Beginnings of the faults that could change cycles, labels or sides; what is wrong with audio does not."""
@@ -35,7 +42,7 @@ def official_part(folder: Path, store: Store, *, named: bool, allow_partial: boo
         DataError: If the cycles are not known, or the data are incomplete or broken.
     """
     if find_dataset(folder):
-        return part_of_folder(folder, allow_partial=allow_partial)
+        return part_of_folder(folder, store, allow_partial=allow_partial)
     if named:
         raise DataError(
             f"No ICBHI annotations below {folder}.",
@@ -52,38 +59,40 @@ def official_part(folder: Path, store: Store, *, named: bool, allow_partial: boo
     return part
 
 
-def part_of_folder(folder: Path, *, allow_partial: bool = False) -> OfficialPart:
-    """The test cycles of the data below a folder, from annotation and split files alone; raises DataError."""
+def part_of_folder(folder: Path, store: Store | None = None, *, allow_partial: bool = False) -> OfficialPart:
+    """The test cycles of the data below a folder, from annotation and split files alone.
+
+    Args:
+        folder: The data folder.
+        store: A board whose full runs know the official labels: with it, the error names the cycles that differ.
+        allow_partial: Take the recordings that are there, marked as partial.
+
+    Raises:
+        DataError: If they are incomplete or broken, or a whole set whose test cycles are not the official ones.
+    """
     layout = read_layout(folder)
     _refuse_faults(layout)
     recordings, partial = _judged(layout, allow_partial)
     cycles = _cycle_set(recording for recording in recordings if recording.split == "test")
     if len(cycles) == 0:
         raise DataError(f"The test part of the data below {folder} holds no cycle.", "Add its annotation files.")
-    if layout.name == "icbhi" and partial is None and not _is_official(cycles):
-        raise DataError(
-            f"The annotations below {folder} are not the official ones: {len(cycles):,} test cycles, "
-            f"{_per_class(cycles.labels)}.",
-            "Run `bench data verify` to see what differs.",
-        )
+    if layout.name == "icbhi" and partial is None and not is_official(cycles.hash):
+        raise _not_official(folder, cycles, store)
     train = frozenset(key.partition("_")[0] for key, side in layout.split.sides.items() if side == "train")
     return OfficialPart(layout.name, partial, cycles, train, _source(layout, partial))
 
 
 def part_of_board(store: Store) -> OfficialPart | None:
-    """The official test cycles as a full run on the board was judged on them; None where there is none."""
+    """The official test cycles as a run on the board was judged on them; None where there is none.
+
+    A run's word for it does not count: the hash of its cycles and labels must be the official one.
+    """
     for run in store.runs():
-        if _is_full(run):
+        if run.metrics and section_title(run) == OFFICIAL:
             cycles, _ = store.predictions(run.run_id, next(iter(run.metrics)))
-            if _is_official(cycles):
-                train = frozenset(patient for side, patient in BY_PATIENT if side == "train")
-                return OfficialPart("icbhi", None, cycles, train, f"run {run.run_id} on the board")
+            train = frozenset(patient for side, patient in BY_PATIENT if side == "train")
+            return OfficialPart("icbhi", None, cycles, train, f"run {run.run_id} on the board")
     return None
-
-
-def _is_full(run: BoardRun) -> bool:
-    whole = run.spec["dataset"] == "icbhi" and run.spec["split"] == "official" and run.partial is None
-    return whole and bool(run.metrics)
 
 
 def _refuse_faults(layout: Layout) -> None:
@@ -127,14 +136,75 @@ def _cycle_set(recordings: Iterable[Recording]) -> CycleSet:
     return CycleSet(keys, labels, patients, devices)
 
 
-def _is_official(cycles: CycleSet) -> bool:
-    """Whether the cycles have the pinned counts of the official test part, for each patient and class."""
-    counts = Counter(zip(cycles.patients, cycles.labels, strict=True))
-    pinned = Counter[tuple[str, int]]()
-    for (side, patient), count in BY_PATIENT.items():
-        if side == "test":
-            pinned.update({(patient, label): number for label, number in enumerate(count[1:]) if number})
-    return counts == pinned
+# --- how cycles differ from the official ones --------------------------------------------------------------------
+
+
+def _not_official(folder: Path, cycles: CycleSet, store: Store | None) -> DataError:
+    """The error for annotations of other test cycles or labels, which names what differs as far as that is known."""
+    known = None if store is None else part_of_board(store)
+    told = _differing_patients(cycles) if known is None else _differing_cycles(cycles, known.cycles)
+    return DataError(
+        f"The annotations below {folder} are not the official ones: {len(cycles):,} test cycles, "
+        f"{_per_class(cycles.labels)}; {told}.",
+        "Fetch the annotation and split files from their owners again (`bench data fetch`); `bench data verify` "
+        "compares counts.",
+    )
+
+
+def _differing_cycles(cycles: CycleSet, official: CycleSet) -> str:
+    """The first cycles whose label differs, or that only one of two sets has."""
+    ours, theirs = (dict(zip(one.keys, one.labels, strict=True)) for one in (cycles, official))
+    differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
+    words = [f"{key[0]} cycle {key[1]} is {_class(ours.get(key))}, not {_class(theirs.get(key))}" for key in differing]
+    if not words:
+        return "patients or devices differ"
+    return f"{_count(len(words), 'cycle')} differ: {_first(words)}"
+
+
+def _class(label: int | None) -> str:
+    return "absent" if label is None else CLASSES[label]
+
+
+def _differing_patients(cycles: CycleSet) -> str:
+    """The patients whose cycles are not the pinned ones, with their counts where these differ too."""
+    words = []
+    hashes = patient_hashes(cycles)
+    for patient in sorted(hashes.keys() | TEST_PATIENT_SHA256.keys()):
+        if hashes.get(patient) == TEST_PATIENT_SHA256.get(patient):
+            continue
+        here, wanted = _counts_of(cycles, patient), BY_PATIENT.get(("test", patient), Count(0, 0, 0, 0, 0))[1:]
+        if here == wanted:
+            words.append(f"patient {patient} (labels were moved between cycles: the counts of the classes agree)")
+        else:
+            words.append(f"patient {patient} ({_listed(here)} instead of {_listed(wanted)})")
+    return f"{_count(len(words), 'patient')} differ: {_first(words)}" if words else "their devices differ"
+
+
+def patient_hashes(cycles: CycleSet) -> dict[str, str]:
+    """By patient, the beginning of a SHA-256 over the sorted lines ``recording,cycle,label`` of all their cycles."""
+    lines: dict[str, list[str]] = {}
+    for (recording, index), label, patient in zip(cycles.keys, cycles.labels, cycles.patients, strict=True):
+        lines.setdefault(patient, []).append(f"{recording},{index},{label}\n")
+    return {
+        patient: sha256("".join(sorted(of_patient)).encode()).hexdigest()[:8] for patient, of_patient in lines.items()
+    }
+
+
+def _counts_of(cycles: CycleSet, patient: str) -> tuple[int, ...]:
+    counts = Counter(label for label, of in zip(cycles.labels, cycles.patients, strict=True) if of == patient)
+    return tuple(counts[label] for label in range(len(CLASSES)))
+
+
+def _listed(counts: Iterable[int]) -> str:
+    return "/".join(map(str, counts))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _first(words: Sequence[str]) -> str:
+    return "; ".join(words[:SHOWN]) + ("; ..." if len(words) > SHOWN else "")
 
 
 def _per_class(labels: Iterable[int]) -> str:

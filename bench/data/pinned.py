@@ -212,3 +212,19 @@ def _by_patient() -> dict[tuple[str, str], Count]:
 
 BY_PATIENT = _by_patient()
 """Per split and patient; 156 and 218 are in both splits, so that 126 patients make 128 rows."""
+
+TEST_PATIENT_SHA256 = dict(
+    pair.split()
+    for pair in """
+101 fc174c95, 102 7ea52fc3, 104 75718283, 109 62b326a3, 113 f4ae3f17, 118 c1fe2d42,
+119 4b31adf1, 123 214d46e8, 124 58133317, 126 7ece30f7, 133 ce3d0d08, 136 7a7b5698,
+139 e4da1f7c, 143 26c04826, 144 7c8abdb3, 145 9be9fae4, 146 6288c0ce, 147 378d1504,
+149 068b49cd, 150 6acda0d3, 151 0bc379d7, 156 bcc106a3, 160 e6a3303c, 165 8a0204c5,
+169 6fc42e35, 170 3bc3dca5, 171 b28506b3, 173 b7276fea, 174 f75c154a, 175 e99c22ba,
+176 db1a0f3f, 177 684a4247, 178 c4ead277, 182 5595c4b1, 185 74374141, 187 78ea652e,
+194 baadd903, 195 35210ec2, 198 68d0aa1a, 202 fbb80d7a, 205 44c611a0, 207 a4657ed9,
+211 1422e31f, 214 5e94481d, 216 5dfff74f, 218 2f9889e2, 223 61c26c85, 224 fd614def,
+225 8faa5971
+""".split(",")
+)
+"""By patient of the test part, the beginning of a hash over their cycles and labels (``official.patient_hashes``)."""

@@ -53,6 +53,7 @@ def write_run_result(spec: RunSpec, data: RunData, outcome: Outcome, folder: Pat
         "metrics": metrics,
         # An epoch that never reached the official Se threshold can be "best" only for want of another.
         "best_above_min_se": {rule: choice.eligible for rule, choice in outcome.selection.choices.items()},
+        "judged_set": cycles.hash,
         "patients_on_both_sides": patients_on_both_sides(data, cycles),
         "epochs": position.epochs,
         "predictions": files,

@@ -76,10 +76,10 @@ def read_answers(store: Store, systems: Sequence[System], rule: Rule) -> None:
         if room < 0:
             break
         taken.append(system)
-    scores = store.stored_scores([run_id for system in taken for run_id in system.rules[rule]["run_ids"]], rule)
+    scores = store.answers([run_id for system in taken for run_id in system.rules[rule]["run_ids"]], rule)
     for system in taken:
         found = [scores[run_id] for run_id in system.rules[rule]["run_ids"]]
-        system.answers[rule] = system_answers(found[0][0], [values for _, values in found])
+        system.answers[rule] = system_answers(found[0][0], [values.astype(np.float64) for _, values in found])
 
 
 def system_answers(cycles: CycleSet, runs: Sequence[NDArray[np.float64]]) -> SystemAnswers:

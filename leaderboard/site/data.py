@@ -8,12 +8,14 @@ anything else; its script formats, sorts and filters, and computes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Literal, NamedTuple, get_args
 
 from leaderboard.breakdown import ALL_NORMAL, SystemCounts, both_sides_of, breakdown
 from leaderboard.comparison import seed_spreads
+from leaderboard.marks import add_marks
 from leaderboard.metrics import JUDGED, Judged, metrics_of
 from leaderboard.results import RULES, Rule
 from leaderboard.site.answers import MissedCycle, SystemAnswers, missed_cycles, read_answers
@@ -114,11 +116,12 @@ def read_board(store: Store) -> Board:
     """Everything that the page shows of a board."""
     runs = store.runs()
     by_id = {run.run_id: run for run in runs}
-    systems: dict[str, System] = {}
+    systems: dict[SystemKey, System] = {}
     sections: dict[str, bool] = {}
     notes: dict[str, Sequence[str]] = {}
     for rule in RULES:
         found = system_sections(runs, rule)
+        add_marks(store, by_id, [section.rows for section in found], rule)
         sections.update({section.title: section.ranked for section in found})
         for section in found:
             for row in section.rows:
@@ -129,7 +132,7 @@ def read_board(store: Store) -> Board:
     for rule in RULES:
         read_answers(store, known, rule)
     shown = {run_id for system in systems.values() for rule in system.rules.values() for run_id in rule["run_ids"]}
-    order = sorted(sections, key=lambda title: (not sections[title], title == SIMULATED, title))
+    order = sorted(sections, key=lambda title: (not sections[title], title.startswith(SIMULATED), title))
     return Board(
         sections={title: sections[title] for title in order},
         systems=list(systems.values()),
@@ -157,10 +160,27 @@ def _runs_of(system: System, rule: Rule) -> list[str]:
     return found
 
 
-def _system(systems: dict[str, System], section: Section, row: Row, runs: Mapping[str, BoardRun]) -> None:
+SystemKey = tuple[str, str | None]
+"""The hash of a system's spec, and that of the cycles that it was judged on."""
+
+
+def _key(run: BoardRun) -> SystemKey:
+    return run.system, run.judged_set
+
+
+def _system(systems: dict[SystemKey, System], section: Section, row: Row, runs: Mapping[str, BoardRun]) -> None:
     """Make the system of a row, or find it where another rule has it already."""
-    first = runs[row["run_ids"][0]]
-    systems.setdefault(first.system, System(first.system[:12], section.title, row, shared=both_sides_of(first)))
+    key = _key(runs[row["run_ids"][0]])
+    if key not in systems:
+        taken = {system.id for (spec, _), system in systems.items() if spec == key[0]}
+        name = next(name for name in _ids(key) if name not in taken)
+        systems[key] = System(name, section.title, row, shared=both_sides_of(runs[row["run_ids"][0]]))
+
+
+def _ids(key: SystemKey) -> Iterator[str]:
+    """Names of a system on the page: the beginning of its hash, or of that with its cycles where that is taken."""
+    yield key[0][:12]
+    yield sha256("".join(map(str, key)).encode()).hexdigest()[:12]
 
 
 def _tell_apart(systems: Iterable[System]) -> None:
@@ -192,7 +212,11 @@ class _Judged:
 
 
 def _add_lenses(
-    store: Store, sections: Sequence[Section], systems: Mapping[str, System], runs: Mapping[str, BoardRun], rule: Rule
+    store: Store,
+    sections: Sequence[Section],
+    systems: Mapping[SystemKey, System],
+    runs: Mapping[str, BoardRun],
+    rule: Rule,
 ) -> list[str]:
     """Add the lenses of one rule to its systems; gives notes on those that were left without an interval."""
     rows = [row for section in sections for row in section.rows]
@@ -216,7 +240,7 @@ def _add_lenses(
 
 
 def _judged(
-    row: Row, systems: Mapping[str, System], runs: Mapping[str, BoardRun], counts: SystemCounts | None
+    row: Row, systems: Mapping[SystemKey, System], runs: Mapping[str, BoardRun], counts: SystemCounts | None
 ) -> _Judged:
     mine = [runs[run_id] for run_id in row["run_ids"]]
     shared = both_sides_of(mine[0])
@@ -226,7 +250,7 @@ def _judged(
         if shared is not None:
             known["patient-disjoint"] = counts.without(shared)
     parts = {part: _Seen(counted, breakdown(counted, None)) for part, counted in known.items()}
-    return _Judged(systems[mine[0].system], row, mine, parts)
+    return _Judged(systems[_key(mine[0])], row, mine, parts)
 
 
 def _rule_facts(row: Row, runs: Sequence[BoardRun]) -> Row:

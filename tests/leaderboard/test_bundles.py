@@ -104,7 +104,7 @@ def test_cycles_that_runs_share_are_stored_once(bundle):
         manifest = json.loads(archive.read(MANIFEST))
     assert sum(name.startswith("cycles/") for name in names) == 1
     assert {entry["kind"] for entry in manifest["runs"]} == {"run", "submission"}
-    assert (manifest["format"], manifest["version"], manifest["written_by"]) == ("lungbench bundle", 1, "0.1.0")
+    assert (manifest["format"], manifest["version"], manifest["written_by"]) == ("lungbench bundle", 2, "0.1.0")
     assert set(manifest["files"]) == set(names) - {MANIFEST}
 
 
@@ -278,7 +278,7 @@ FORGED = {
         "names the run '../x', but ids have 16 hexadecimal characters",
     ),
     "run twice": (double_run, "names a run twice"),
-    "newer": (edit_manifest(version=99), "has the form 99, but this lungbench reads up to 1"),
+    "newer": (edit_manifest(version=99), "has the form 99, but this lungbench reads up to 2"),
     "bomb": (lambda m: with_hashes({**m, f"cycles/{'0' * 64}.csv": b"0" * 30_000_000}), "bytes would become"),
     "large member": (lambda m: with_hashes({**m, f"cycles/{'0' * 64}.csv": b"0" * (65 * 2**20)}), "would have 65 MiB"),
     "better predictions": (cheat, "but its predictions give"),

@@ -258,7 +258,10 @@ def test_a_new_board_is_one_file_that_lacks_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", look)
     Store.open(tmp_path).database.create()
-    assert seen == [[""], {"runs", "metrics", "epochs", "cycle_sets", "predictions", "leaderboard_version"}]
+    assert seen == [
+        [""],
+        {"runs", "metrics", "epochs", "cycle_sets", "predictions", "board_log", "leaderboard_version"},
+    ]
 
 
 def test_a_database_that_holds_nothing_is_no_board_yet(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from board_runs import cycle_set, write_run
 
 from leaderboard.errors import ResultError, StoreError
+from leaderboard.keys import make_key
 from leaderboard.metrics import CLASSES
 from leaderboard.predictions import CycleSet
 from leaderboard.rebuilding import rebuild
@@ -62,9 +63,9 @@ def write_parquet(path, rows, header=("recording", "cycle", *CLASSES)):
     return path
 
 
-def enter(tmp_path, path, part, statement=STATED, home=None):
+def enter(tmp_path, path, part, statement=STATED, home=None, key=None):
     home = home or tmp_path / "home"
-    return submit(path, part, statement, home, Store.open(home), {"version": "0.1.0"})
+    return submit(path, part, statement, home, Store.open(home), {"version": "0.1.0"}, key)
 
 
 def by_hand(labels, predicted):
@@ -372,15 +373,16 @@ def test_submitting_twice_changes_nothing(tmp_path, part):
     first = enter(tmp_path, path, part)
     content = {file.name: file.read_bytes() for file in first.folder.iterdir()}
     second = enter(tmp_path, path, part)
-    assert (first.state, second.state, second.twins) == ("new", "same", ())
+    assert (first.state, second.state) == ("new", "same")
     assert {file.name: file.read_bytes() for file in first.folder.iterdir()} == content
     assert len(Store.open(tmp_path / "home").runs()) == 1
 
 
-def test_another_statement_of_the_same_predictions_takes_the_place_of_the_first(tmp_path, part):
+def test_another_statement_of_the_same_predictions_takes_the_place_of_the_first_with_its_key_alone(tmp_path, part):
     path = write_csv(tmp_path / "p.csv", random_rows(part))
-    enter(tmp_path, path, part)
-    second = enter(tmp_path, path, part, dataclasses.replace(STATED, notes="threshold 0.5"))
+    key = make_key(tmp_path / "key.pem")
+    enter(tmp_path, path, part, key=key)
+    second = enter(tmp_path, path, part, dataclasses.replace(STATED, notes="threshold 0.5"), key=key)
     assert second.state == "changed"
     assert [run.extra["submission"]["notes"] for run in Store.open(tmp_path / "home").runs()] == ["threshold 0.5"]
 
@@ -392,13 +394,15 @@ def test_system_rule_and_seed_make_another_submission(tmp_path, part, change):
     second = enter(tmp_path, path, part, dataclasses.replace(STATED, **change))
     assert second.state == "new"
     assert second.folder != first.folder
-    assert second.twins == ()
 
 
-def test_other_predictions_of_the_same_training_are_named(tmp_path, part):
+def test_other_predictions_of_the_same_training_are_refused(tmp_path, part):
     first = enter(tmp_path, write_csv(tmp_path / "p.csv", random_rows(part, 1)), part)
-    second = enter(tmp_path, write_csv(tmp_path / "p.csv", random_rows(part, 2)), part)
-    assert second.twins == (first.folder.name,)
+    with pytest.raises(ResultError, match="other predictions of 'a CRNN' with seed 1 under last") as caught:
+        enter(tmp_path, write_csv(tmp_path / "p.csv", random_rows(part, 2)), part)
+    assert first.folder.name in caught.value.message
+    assert "--seed" in caught.value.hint
+    assert len(Store.open(tmp_path / "home").runs()) == 1
 
 
 def test_a_rebuilt_board_holds_the_submissions(tmp_path, part):

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from board_runs import write_run
+from board_runs import cycle_set, write_run
 from icbhi_sets import CYCLES, NAMES, write_annotation, write_set
+from official_sets import MADE_UP, moved_labels, official_like
 
-from bench.data.official import official_part, part_of_board, part_of_folder
-from bench.data.pinned import BY_PATIENT, BY_SPLIT
+from bench.data.official import official_part, part_of_board, part_of_folder, patient_hashes
+from bench.data.pinned import BY_SPLIT, TEST_PATIENT_SHA256
 from bench.errors import DataError
-from leaderboard.predictions import CycleSet
+from leaderboard.judged_set import OFFICIAL_SETS, is_official
 from leaderboard.store import Store
 
 SHARED = {**NAMES, "503_1b2_Ar_sc_Litt3200": "train"}
@@ -18,18 +19,6 @@ SHARED = {**NAMES, "503_1b2_Ar_sc_Litt3200": "train"}
 def without_audio(folder, keep=0):
     for path in sorted(folder.rglob("*.wav"))[keep:]:
         path.unlink()
-
-
-def official_like():
-    """Made-up recordings with the official test part's numbers of cycles for each patient and class."""
-    keys, labels, patients = [], [], []
-    for (side, patient), count in BY_PATIENT.items():
-        if side == "test":
-            classes = [label for label, number in enumerate(count[1:]) for _ in range(number)]
-            keys += [(f"{patient}_1b1_Al_sc_Meditron", index) for index in range(len(classes))]
-            labels += classes
-            patients += [patient] * len(classes)
-    return CycleSet(tuple(keys), tuple(labels), tuple(patients), ("Meditron",) * len(keys))
 
 
 def test_annotations_and_split_suffice(tmp_path):
@@ -113,7 +102,9 @@ def test_the_board_knows_the_cycles_of_its_full_runs(tmp_path):
     store = Store.open(tmp_path)
     cycles = official_like()
     assert len(cycles) == BY_SPLIT["test"].cycles == 2756
-    store.import_run(write_run(tmp_path, seed=1))  # says it is ICBHI's, but its cycles are not
+    # Both say that they are ICBHI's, but have other cycles, and labels moved within patients.
+    store.import_run(write_run(tmp_path, seed=1, cycles=cycle_set(48)))
+    store.import_run(write_run(tmp_path, seed=4, cycles=moved_labels(cycles)))
     store.import_run(write_run(tmp_path, seed=2, cycles=cycles, partial="partial (198 of 920)"))
     assert part_of_board(store) is None
     folder = write_run(tmp_path, seed=3, cycles=cycles)
@@ -157,5 +148,45 @@ def test_the_real_annotations_are_the_official_test_part(icbhi_folder, tmp_path)
     name = next(name for (name, _), label in zip(part.cycles.keys, part.cycles.labels, strict=True) if label == 1)
     lines = [line.split() for line in (tmp_path / f"{name}.txt").read_text().splitlines()]
     write_annotation(tmp_path / f"{name}.txt", [(float(a), float(b), 0, 0) for a, b, *_ in lines])
-    with pytest.raises(DataError, match="are not the official ones: 2,756 test cycles"):
+    with pytest.raises(DataError, match="are not the official ones: 2,756 test cycles") as caught:
         part_of_folder(tmp_path)
+    assert f"1 patient differ: patient {name[:3]} (" in caught.value.message
+
+
+@pytest.mark.icbhi
+def test_labels_moved_within_patients_are_refused_whatever_the_counts_say(icbhi_folder, tmp_path):
+    part = part_of_folder(icbhi_folder)
+    assert is_official(part.cycles.hash)
+    assert part.cycles.hash in OFFICIAL_SETS - MADE_UP
+    assert patient_hashes(part.cycles) == TEST_PATIENT_SHA256
+    for path in icbhi_folder.rglob("*.txt"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    swapped = swap_two_labels(tmp_path, part)
+    with pytest.raises(DataError) as caught:
+        part_of_folder(tmp_path)
+    assert f"patient {swapped[0][0][:3]} (labels were moved between cycles: the counts" in caught.value.message
+    # A run on the board that was judged by the official labels knows the cycles.
+    store = Store.open(tmp_path / "home")
+    store.import_run(write_run(tmp_path / "home", cycles=part.cycles))
+    with pytest.raises(DataError) as caught:
+        official_part(tmp_path, store, named=True)
+    first = min(swapped)
+    assert f"2 cycles differ: {first[0]} cycle {first[1]} is " in caught.value.message
+
+
+def swap_two_labels(folder, part):
+    """Exchange the labels of two test cycles of one patient in the annotation files; gives the cycles."""
+    one = next(i for i, label in enumerate(part.cycles.labels) if label == 1)
+    other = next(
+        i
+        for i, label in enumerate(part.cycles.labels)
+        if label != 1 and part.cycles.patients[i] == part.cycles.patients[one]
+    )
+    keys = [part.cycles.keys[i] for i in (one, other)]
+    flags = {keys[0]: part.cycles.labels[other], keys[1]: 1}
+    for (name, index), label in flags.items():
+        path = folder / f"{name}.txt"
+        lines = [line.split() for line in path.read_text().splitlines()]
+        lines[index][2:] = [str(label & 1), str(label >> 1)]
+        path.write_text("".join("\t".join(line) + "\n" for line in lines))
+    return keys
