@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import unicodedata
 from pathlib import Path
@@ -20,7 +21,7 @@ def expanded(path: Path | str) -> Path:
 
     Raises:
         SpecError: If a home folder is not known, a name is no UTF-8 (documents of runs hold their paths, and documents
-            are UTF-8), or several names on the disk are meant by one.
+            are UTF-8), links on the way lead in a circle, or several names on the disk are meant by one.
     """
     try:
         whole = Path(path).expanduser()
@@ -29,6 +30,7 @@ def expanded(path: Path | str) -> Path:
             f"The home folder in {plain(path)} is not known on this machine.", "Write the whole path without ~."
         ) from None
     _check_utf8(whole)
+    _check_links(whole)
     return _as_spelled(whole)
 
 
@@ -38,10 +40,18 @@ def _check_utf8(path: Path) -> None:
     except UnicodeEncodeError:
         raise SpecError(
             f"The path {plain(path.absolute())} is not UTF-8.",
-            "Rename it, or reach it by a link with a plain name.",
+            "Rename it, or use another folder.",
         ) from None
     except OSError as error:  # only where the path is relative
         raise SpecError(f"The current folder is gone: {error.strerror or error}.", "Change to another.") from error
+
+
+def _check_links(path: Path) -> None:
+    try:
+        path.stat()
+    except OSError as error:  # what else is wrong with a path, its reader or writer says
+        if error.errno == errno.ELOOP:
+            raise SpecError(f"The links at {plain(path)} lead in a circle.", "Name another path.") from error
 
 
 def _as_spelled(path: Path) -> Path:

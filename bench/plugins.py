@@ -118,7 +118,7 @@ def file_version(path: str | Path) -> str:
     Raises:
         SpecError: If it cannot be read, or is no file of a plug-in's size.
     """
-    return _version(_read(Path(path)))
+    return _version(_read(expanded(path)))
 
 
 def needed_files(spec: RunSpec, files: Iterable[str | Path]) -> dict[str, Path]:
@@ -137,7 +137,7 @@ def needed_files(spec: RunSpec, files: Iterable[str | Path]) -> dict[str, Path]:
     wanted = {owner: version for owner, version in spec.extensions.items() if version.startswith(FILE_VERSION)}
     if not wanted:
         return {}
-    found = {file_version(path): Path(path).expanduser().resolve() for path in files}
+    found = {file_version(path): path.resolve() for path in map(expanded, files)}
     for owner, version in wanted.items():
         if version not in found:
             raise _other_code(owner, getattr(spec, owner), version, found)
@@ -238,7 +238,7 @@ def _version(code: bytes) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return read_bytes(path.expanduser(), FILE_LIMIT, "a plug-in")
+        return read_bytes(path, FILE_LIMIT, "a plug-in")
     except ResultError as error:
         raise SpecError(error.message, "Name a Python file with --plugin.") from None
 

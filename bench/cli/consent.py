@@ -31,11 +31,12 @@ def agreed_plugins(spec: RunSpec, named: Sequence[Path] | None, output: str) -> 
     Raises:
         SpecError: If the code that the spec needs is in none of the files, or the user neither named nor allowed it.
     """
+    from bench.paths import expanded
     from bench.plugins import needed_files
 
     if named:
         needed_files(spec, named)
-        return tuple(str(path.expanduser().resolve()) for path in named)
+        return tuple(str(expanded(path).resolve()) for path in named)
     needed = needed_files(spec, spec.plugins)
     refused = [path for version, path in needed.items() if not _allowed(version, path, output)]
     if refused:

@@ -96,6 +96,14 @@ def test_a_current_folder_that_is_gone_is_a_sentence(tmp_path, monkeypatch):
     assert home_folder(tmp_path) == tmp_path
 
 
+def test_links_in_a_circle_are_a_sentence(tmp_path):
+    (tmp_path / "one").symlink_to("other")
+    (tmp_path / "other").symlink_to("one")
+    for written in ("one", "one/folder"):
+        with pytest.raises(SpecError, match=r"links at .*one.* lead in a circle"):
+            expanded(tmp_path / written)
+
+
 @pytest.mark.parametrize(("written", "there"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
 def test_a_folder_is_found_however_its_accents_are_encoded(tmp_path, written, there):
     assert written != there
