@@ -90,7 +90,8 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice, hooks: Hoo
             launched = Launched(folder, finished)
         else:
             launched = _start_or_leave_nothing(spec, folder, rerun, notice, hooks or Hooks())
-        store.import_run(folder)
+        if store.import_run(folder) == "retracted":
+            notice(f"run {spec.run_id} was retracted and stays off the board; `bench board log` tells why")
     return launched
 
 

@@ -32,6 +32,7 @@ from leaderboard.bundle_reading import (
     cycles_name,
     open_bundle,
 )
+from leaderboard.claims import key_of
 from leaderboard.documents import check_regular
 from leaderboard.errors import ResultError, StoreError
 from leaderboard.exchange_log import Judged, judge_entries, retracted_ids
@@ -46,7 +47,7 @@ from leaderboard.files import (
     sync_tree,
 )
 from leaderboard.history import log_lock, write_entries
-from leaderboard.ownership import Owners, board_run_of
+from leaderboard.ownership import Owner, Owners, board_run_of
 from leaderboard.predictions import cycles_text, predictions_text
 from leaderboard.rebuilding import RUNS_FOLDER, SUBMISSIONS_FOLDER
 from leaderboard.results import RESULT_FILE, RunResult, kind_of, read_result
@@ -218,16 +219,17 @@ def import_bundle(path: Path, home: Path, store: Store, *, replace: bool = False
         checked = [_checked(bundle, run) for run in bundle.runs]
         with exclusive_lock(home / ".import.lock"):
             _sweep_staged(home)
-            log = _merge_log(bundle, home, store, replace)
+            log = _merge_log(bundle, checked, home, store, replace)
             merged = _merge(bundle, checked, home, store, replace)
     return dataclasses.replace(merged, log_entries=len(log.entries), refused=log.refused)
 
 
-def _merge_log(bundle: Bundle, home: Path, store: Store, replace: bool) -> Judged:
+def _merge_log(bundle: Bundle, runs: Sequence[_Checked], home: Path, store: Store, replace: bool) -> Judged:
     if not bundle.log:
         return Judged()
+    arriving = {run.entry.run_id: Owner(key_of(run.document)) for run in runs if kind_of(run.document) == "submission"}
     with log_lock(home):
-        log = judge_entries(bundle.log, Owners.of(store), replace=replace)
+        log = judge_entries(bundle.log, Owners.of(store), arriving, replace=replace)
         store.add_entries(log.entries)
         write_entries(home, log.entries)
     return log

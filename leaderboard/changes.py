@@ -63,7 +63,7 @@ def retract(home: Path, store: Store, text: str, reason: str, key: Key | None) -
     run_id = store.find(text)
     document = store.run(run_id)
     spec = document["spec"]
-    told = {name: spec[name] for name in ("system", "model", "method", "seed") if name in spec}
+    told: dict[str, Any] = {name: spec[name] for name in ("system", "model", "method", "seed") if name in spec}
     return record(home, store, "retract", run_id, {"reason": checked_reason(reason), **told}, key)
 
 

@@ -6,7 +6,7 @@ other one that it becomes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from leaderboard.history import Entry, History
@@ -26,12 +26,15 @@ class Judged:
     refused: tuple[str, ...] = ()
 
 
-def judge_entries(theirs: Iterable[Entry], here: Owners, *, replace: bool = False) -> Judged:
+def judge_entries(
+    theirs: Iterable[Entry], here: Owners, arriving: Mapping[str, Owner] | None = None, *, replace: bool = False
+) -> Judged:
     """Judge the log of a bundle.
 
     Args:
         theirs: Its entries.
         here: The owners, runs and log of this board.
+        arriving: By run id, the keys of the submissions that come with it.
         replace: Obey what only the keeper of this board can decide, too: retractions, names, reviews, reruns.
     """
     known = {entry.id for entry in here.history.entries}
@@ -40,24 +43,23 @@ def judge_entries(theirs: Iterable[Entry], here: Owners, *, replace: bool = Fals
     for entry in History.of(theirs).entries:
         if entry.id in known:
             continue
-        reason = None if empty else _reason(entry, here, replace)
+        reason = None if empty else _reason(entry, here, arriving or {}, replace)
         entries.append(Entry(entry.document, obeyed=reason is None))
         if reason is not None:
             refused.append(f"{entry.action} {entry.run or entry.details.get('old', '')}: {reason}")
     return Judged(tuple(entries), tuple(refused))
 
 
-def _reason(entry: Entry, here: Owners, replace: bool) -> str | None:
+def _reason(entry: Entry, here: Owners, arriving: Mapping[str, Owner], replace: bool) -> str | None:
     """Why an entry is not obeyed; None where it is."""
     if entry.action == "submit":
-        owner = here.owner(str(entry.details.get("system", "")))
-        return None if owner is None or owner.key == entry.key else "the name belongs to somebody else here"
+        return _takes_a_name(entry, here, arriving)
     if entry.action == "restate" or replace:
         return None
     if entry.action == "retract":
         return _unless_owner(entry, here, "the run is on this board")
     if entry.action == "confirm":
-        owner = here.key_of_run(str(entry.run))
+        owner = here.key_of_run(str(entry.run)) or arriving.get(str(entry.run))
         return None if owner is not None and _is_of(entry, owner) else "it is not of the author's key"
     if entry.action == "restore":
         taken = here.history.retracted.get(str(entry.run))
@@ -67,6 +69,14 @@ def _reason(entry: Entry, here: Owners, replace: bool) -> str | None:
         owner = here.owner(str(entry.details["old"]))
         return None if owner is None or _is_of(entry, owner) else "the name is in use on this board"
     return "this board's keeper has not said so"
+
+
+def _takes_a_name(entry: Entry, here: Owners, arriving: Mapping[str, Owner]) -> str | None:
+    """Why an entry must not make a name its key's: the name is in use, or no submission with that key comes with it."""
+    owner = here.owner(str(entry.details.get("system", "")))
+    if owner is not None:
+        return None if owner.key == entry.key else "the name belongs to somebody else here"
+    return None if arriving.get(str(entry.run)) == Owner(entry.key) else "its submission is not in the bundle"
 
 
 def _unless_owner(entry: Entry, here: Owners, reason: str) -> str | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from leaderboard.published.systems import CLAIMED, RULES, PublishedSystem, published_systems
+from leaderboard.published.systems import RULES, PublishedSystem, published_systems
+from leaderboard.states import CLAIMED
 from leaderboard.tables import Row, Section, Table
 
 JUDGED = {"4class": "4-class", "2class": "2-class"}
@@ -67,6 +68,7 @@ def _row(system: PublishedSystem, rank: int | None) -> Row:
         "comparable": system.comparable,
         "verified": system.verified,
         "doubts": doubts(system),
+        "state": CLAIMED,
     }
 
 

@@ -140,7 +140,8 @@ def _log(home: Path, store: Store, fault: StoreError | None) -> tuple[History, t
     """
     found, broken = read_log(home)
     if fault is None and store.database.version() == schema.VERSION:
-        found += store.history().entries
+        with contextlib.suppress(SpoiltBoardError):  # it lacks the table, which is made anew from the files
+            found += store.history().entries
     log = History.of(found)
     if log.entries:
         write_entries(home, log.entries)

@@ -30,10 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
-@pytest.fixture(autouse=True)
-def made_up_official_sets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the made-up test cycles of tests for official, beside the real ones."""
-    monkeypatch.setattr("leaderboard.judged_set.OFFICIAL_SETS", OFFICIAL_SETS | MADE_UP)
+@pytest.fixture(autouse=True, scope="session")
+def made_up_official_sets() -> Iterator[None]:
+    """Take the made-up test cycles of tests for official, beside the real ones; boards of whole modules need it too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("leaderboard.judged_set.OFFICIAL_SETS", OFFICIAL_SETS | MADE_UP)
+        yield
 
 
 @pytest.fixture(autouse=True)

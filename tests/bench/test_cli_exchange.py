@@ -140,7 +140,9 @@ def test_the_table_of_a_submission_and_the_second_time(bench, data, tmp_path):
         assert word in text
     assert "nothing changed" in submit(bench, *words).err
     other = write_predictions(tmp_path / "q.csv", part_of_folder(data), seed=1)
-    assert "its row is the mean over all of them" in one_line(submit(bench, other, *words[1:]).err)
+    refused = one_line(submit(bench, other, *words[1:], code=2).err)
+    assert "the board holds other predictions of 'x' with seed 1 under last" in refused
+    assert "--seed" in refused
 
 
 def test_the_default_place_of_the_data_is_used(bench, data, tmp_path, monkeypatch):

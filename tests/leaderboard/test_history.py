@@ -282,6 +282,19 @@ def test_names_and_seeds_are_not_taken_by_a_bundle(tmp_path, keys):
     assert any("belongs to the key" in reason for reason in rebuild(here).broken.values())
 
 
+def test_a_log_takes_no_name_for_which_nothing_comes(tmp_path, keys):
+    there, here = tmp_path / "there", tmp_path / "here"
+    Store.open(here).import_run(write_run(here, seed=1))
+    store = Store.open(there)
+    store.import_run(write_run(there, seed=2))
+    signed = enter(tmp_path, there, 1, keys[0]).document["run_id"]
+    for run_id, name in ((None, "a well-known name"), (signed, "another name")):
+        record(there, store, "submit", run_id, {"system": name}, keys[1])
+    merged = import_bundle(export_bundle(store, tmp_path / "b.zip").path, here, Store.open(here))
+    assert len(merged.refused) == 2
+    assert Store.open(here).history().owners == {"ours": keys[0].public}
+
+
 def test_a_statement_of_another_key_never_replaces_one(tmp_path, keys):
     mine, theirs = keys
     there, here = tmp_path / "there", tmp_path / "here"

@@ -6,6 +6,7 @@ import board_runs
 import numpy as np
 import pytest
 from board_runs import cycle_set, write_run
+from official_sets import many_patients
 
 from leaderboard import standing
 from leaderboard.breakdown import counts_of
@@ -14,14 +15,6 @@ from leaderboard.render import render
 from leaderboard.statistics import PAPER_SPREAD, paired_difference, system_estimate
 from leaderboard.store import Store
 from leaderboard.tables import leaderboard_table
-
-
-def many_patients(n=600):
-    """Cycles of forty patients, with the labels that the made-up scores are made for."""
-    whole = cycle_set(n)
-    patients = tuple(f"{101 + i % 40}" for i in range(n))
-    keys = tuple((f"{patient}_1b1_Al_sc_Meditron", i) for i, patient in enumerate(patients))
-    return CycleSet(keys, whole.labels, patients, ("Meditron",) * n)
 
 
 def board(home, *runs):
