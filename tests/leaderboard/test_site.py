@@ -211,16 +211,31 @@ def test_marks_inputs_and_state_of_a_row_are_shown_where_it_has_them(board):
     system = board.systems[0]
     rules = {
         **system.rules,
-        "last": {**system.rules["last"], "state": "rerun", "marks": [{"word": "copy", "sentence": "Of x."}]},
+        "last": {
+            **system.rules["last"],
+            "state": "rerun",
+            "marks": [{"word": "copy", "sentence": "Of x.", "review": {"verdict": "rejected", "reason": "own runs"}}],
+        },
     }
     changed = dataclasses.replace(
-        system, row={**system.row, "inputs": {"metadata": "age", "ensemble": None}}, rules=rules
+        system,
+        row={
+            **system.row,
+            "inputs": {
+                "metadata": True,
+                "ensemble": 3,
+                "tta": False,
+                "thresholds": "none",
+                "pretrained_on_icbhi": "undeclared",
+            },
+        },
+        rules=rules,
     )
     values = page_values(dataclasses.replace(board, systems=[changed, *board.systems[1:]]))
-    assert values["systems"][0]["inputs"] == "metadata: age"
+    assert values["systems"][0]["inputs"] == "metadata; ensemble: 3; undeclared: pretrained on icbhi"
     assert (values["byRule"]["last"][0]["state"], values["byRule"]["last"][0]["marks"]) == (
         "rerun",
-        [["copy", "Of x."]],
+        [["copy", "Of x. Review: rejected, own runs."]],
     )
     assert "state" not in values["byRule"]["best-test"][0]
 

@@ -62,6 +62,7 @@ function makeTables() {
     const title = `section-${place}`;
     byId("tables").append(make("section", { class: "listing", "data-section": place, "aria-labelledby": title },
       make("h2", { id: title }, section.title, section.ranked ? null : make("span", { class: "mark" }, "not ranked")),
+      make("p", { class: "quiet floor", hidden: true }),
       section.simulated ? make("p", { class: "alert" }, "Simulated data prove that the pipeline works, never that a method does.") : null,
       make("div", { class: "scroll", role: "region", "aria-labelledby": title, tabindex: "0" },
         make("table", { class: "board" }, make("thead", {}, headOf(place)), make("tbody"), section.ranked ? referenceOf(place) : null))));
@@ -143,6 +144,9 @@ function cellsOf(place, scale) {
 function fillTable(section) {
   const places = placesOf(Number(section.dataset.section));
   section.hidden = !places.length;
+  const floor = page.floors[`${state.rule}/${state.part}/${state.judged}`][section.dataset.section];
+  section.querySelector(".floor").hidden = floor === null;
+  section.querySelector(".floor").textContent = floor === null ? "" : `This test part shows differences of ${number(floor, 1)} points and more between systems of five seeds.`;
   const scale = scaleOf(places);
   const columns = columnsOf(Number(section.dataset.section));
   const rows = sorted(places).map((place) => {
