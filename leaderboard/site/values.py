@@ -121,6 +121,7 @@ def _system(board: Board, system: System, facts: _Facts) -> Row:
     }
 
 
+SCRATCH = "from scratch"
 UNDECLARED = "undeclared"
 
 
@@ -160,7 +161,8 @@ def system_labels(systems: Sequence[System]) -> list[str]:
 def _telling_lines(row: Row) -> list[str]:
     """As a row's lines, also where it started from nothing: beside others of its title that tells it apart."""
     title, *lines = system_lines(row)
-    return [title, *lines] if row["name"] or row["pretrain"] != "none" else [title, "from scratch", *lines]
+    from_nothing = not row["name"] and row["pretrain"] == "none" and SCRATCH not in lines
+    return [title, *([SCRATCH] if from_nothing else []), *lines]
 
 
 def _unlike(systems: Sequence[System], labels: Sequence[str]) -> list[str]:
