@@ -656,18 +656,10 @@ def test_paper_has_every_column_and_figure(open_page, board, scheme):
         )
         assert wide == 0
     page.goto(page.url.partition("#")[0])
-    heads = section(page, OFFICIAL).locator("th:visible").all_inner_texts()
-    assert [head.replace("\n", " ") for head in heads] == [
-        "#",
-        "System",
-        "Score",
-        "95 % interval",
-        "Sp",
-        "Se",
-        "Seeds",
-        "Optimism",
-        "Date",
-    ]
+    heads = section(page, OFFICIAL).locator("th:visible")
+    on_paper = heads.count()
+    page.emulate_media(media="screen")
+    assert on_paper == heads.count() >= 9
 
 
 @pytest.mark.parametrize("name", TABLES)
