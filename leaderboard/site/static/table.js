@@ -79,18 +79,20 @@ function cellClass(column) {
   return [column.number ? "number" : "", `c-${column.key}`].join(" ").trim();
 }
 
-/** The marks of a system under the rule, each with a sentence that says what it means. */
-function marksOf(place) {
-  return [...page.systems[place].marks, ...(underRule(place)?.marks ?? [])].map(([word, sentence]) => make("span", { class: "mark", title: sentence || null }, word));
+/** Marks, each with a sentence that says what it means. */
+function markSpans(marks) {
+  return marks.flatMap(([word, sentence]) => [" ", make("span", { class: "mark", title: sentence || null }, word)]);
 }
 
 function nameOf(place) {
   const system = page.systems[place];
+  const ofRow = underRule(place)?.marks ?? [];
   return [
     make("a", { href: address({ system: system.id }) }, system.title),
-    marksOf(place),
+    markSpans(system.marks),
     system.detail ? make("span", { class: "detail" }, system.detail) : null,
-  ].flat();
+    ofRow.length ? make("div", { class: "marks" }, markSpans(ofRow)) : null,
+  ];
 }
 
 function seedsOf(place) {
