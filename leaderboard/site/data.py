@@ -274,7 +274,10 @@ def _add_lens(judged: Sequence[_Judged], lens: Lens, ranked: bool) -> Uncertaint
     counted = [(values, item.parts[lens.part].counts) for item, values in known if lens.part in item.parts]
     for item, values in known:
         item.system.lenses[lens] = values
-    return add_intervals([values for values, _ in counted], [counts for _, counts in counted], lens.judged)
+    found = add_intervals([values for values, _ in counted], [counts for _, counts in counted], lens.judged)
+    for values in rows if ranked else ():
+        values["floor"] = found.floor
+    return found
 
 
 def _values(item: _Judged, lens: Lens) -> Row | None:

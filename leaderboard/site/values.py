@@ -50,6 +50,7 @@ def page_values(board: Board, start: Rule = "last", version: str = "") -> dict[s
         "devices": list(devices),
         "byRule": {rule: [_under_rule(system, rule, places) for system in board.systems] for rule in RULES},
         "lenses": {str(lens): _lens(board, lens, devices) for lens in board.lenses},
+        "floors": {str(lens): _floors(board, lens) for lens in board.lenses},
         "cells": {f"{rule}/{part}": _cells(board, Lens(rule, part, JUDGED[0])) for rule in RULES for part in PARTS},
         "runs": [_run(board, run, facts) for run in board.runs.values()],
         "facts": facts.known,
@@ -120,13 +121,29 @@ def _system(board: Board, system: System, facts: _Facts) -> Row:
     }
 
 
+SCRATCH = "from scratch"
+UNDECLARED = "undeclared"
+
+
 def _inputs(declared: Any) -> str:
-    """Declared inputs in one line; empty where there are none."""
-    if not declared:
-        return ""
-    if isinstance(declared, Mapping):
-        return "; ".join(f"{plain(name)}: {_text(value)}" for name, value in declared.items() if value is not None)
-    return _text(declared)
+    """Declared inputs in one line: those that are used, and those that were left open; empty where there are none."""
+    if not isinstance(declared, Mapping):
+        return _text(declared) if declared else ""
+    words = {name: plain(name).replace("_", " ") for name in declared}
+    used = [
+        words[name] if value is True else f"{words[name]}: {_text(value)}"
+        for name, value in declared.items()
+        if value not in (None, False, "none", 1, UNDECLARED) or value is True
+    ]
+    left = [words[name] for name, value in declared.items() if value == UNDECLARED]
+    return "; ".join([*used, *([f"{UNDECLARED}: {', '.join(left)}"] if left else [])])
+
+
+def _mark(mark: Row) -> list[str]:
+    """A mark's word and its sentence, with what the keepers of the board said of it."""
+    review = mark.get("review")
+    said = f" Review: {review['verdict']}, {review['reason']}." if review else ""
+    return [plain(mark.get("mark") or mark["word"]), plain(mark["sentence"]) + plain(said)]
 
 
 def system_labels(systems: Sequence[System]) -> list[str]:
@@ -144,7 +161,8 @@ def system_labels(systems: Sequence[System]) -> list[str]:
 def _telling_lines(row: Row) -> list[str]:
     """As a row's lines, also where it started from nothing: beside others of its title that tells it apart."""
     title, *lines = system_lines(row)
-    return [title, *lines] if row["name"] or row["pretrain"] != "none" else [title, "from scratch", *lines]
+    from_nothing = not row["name"] and row["pretrain"] == "none" and SCRATCH not in lines
+    return [title, *([SCRATCH] if from_nothing else []), *lines]
 
 
 def _unlike(systems: Sequence[System], labels: Sequence[str]) -> list[str]:
@@ -176,11 +194,7 @@ def _under_rule(system: System, rule: str, places: Mapping[str, int]) -> Row | N
         "below": seeds(found["below_min_se"]),
         "date": found["date"],
         **({"state": plain(found["state"])} if found["state"] else {}),
-        **(
-            {"marks": [[plain(mark["word"]), plain(mark["sentence"])] for mark in found["marks"]]}
-            if found["marks"]
-            else {}
-        ),
+        **({"marks": list(map(_mark, found["marks"]))} if found["marks"] else {}),
     }
 
 
@@ -197,6 +211,12 @@ def _lens(board: Board, lens: Lens, devices: Mapping[DeviceName, int]) -> Row:
     ]
     columns["devices"] = [_devices(row["devices"], devices) if row else None for row in rows]
     return columns
+
+
+def _floors(board: Board, lens: Lens) -> list[float | None]:
+    """By section, the smallest difference of Score that its test part can show at five seeds."""
+    found = {system.section: system.lenses[lens].get("floor") for system in board.systems if lens in system.lenses}
+    return [_printed(found.get(title), 1) for title in board.sections]
 
 
 def _order(rows: Sequence[Row | None]) -> list[int | None]:

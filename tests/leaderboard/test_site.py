@@ -206,23 +206,25 @@ def test_pretraining_is_in_the_label_where_it_is_what_differs(board):
 
 
 def test_marks_inputs_and_state_of_a_row_are_shown_where_it_has_them(board):
-    plain_board = page_values(board)
-    assert not any(system["inputs"] for system in plain_board["systems"])
     system = board.systems[0]
-    rules = {
-        **system.rules,
-        "last": {**system.rules["last"], "state": "rerun", "marks": [{"word": "copy", "sentence": "Of x."}]},
+    mark = {"mark": "copy", "sentence": "Of x.", "review": {"verdict": "rejected", "reason": "own runs"}}
+    facts = {"last": {"state": "rerun", "marks": [mark]}, "best-test": {"state": None, "marks": []}}
+    rules = {rule: {**system.rules[rule], **facts[rule]} for rule in facts}
+    inputs = {
+        "metadata": True,
+        "ensemble": 3,
+        "tta": False,
+        "thresholds": "none",
+        "pretrained_on_icbhi": "undeclared",
     }
-    changed = dataclasses.replace(
-        system, row={**system.row, "inputs": {"metadata": "age", "ensemble": None}}, rules=rules
-    )
-    values = page_values(dataclasses.replace(board, systems=[changed, *board.systems[1:]]))
-    assert values["systems"][0]["inputs"] == "metadata: age"
-    assert (values["byRule"]["last"][0]["state"], values["byRule"]["last"][0]["marks"]) == (
-        "rerun",
-        [["copy", "Of x."]],
-    )
-    assert "state" not in values["byRule"]["best-test"][0]
+    changed = dataclasses.replace(system, row={**system.row, "inputs": inputs}, rules=rules)
+    silent = dataclasses.replace(board.systems[1], row={**board.systems[1].row, "inputs": {}})
+    values = page_values(dataclasses.replace(board, systems=[changed, silent, *board.systems[2:]]))
+    told = [system["inputs"] for system in values["systems"][:2]]
+    assert told == ["metadata; ensemble: 3; undeclared: pretrained on icbhi", ""]
+    found = [values["byRule"][rule][0] for rule in facts]
+    assert (found[0]["state"], found[0]["marks"]) == ("rerun", [["copy", "Of x. Review: rejected, own runs."]])
+    assert not {"state", "marks"} & set(found[1])
 
 
 def test_missed_cycles_are_those_of_a_count_by_hand(store, board):

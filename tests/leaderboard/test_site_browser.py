@@ -28,7 +28,7 @@ from leaderboard.site.details import printed_systems
 from leaderboard.site.pages import site_page
 from leaderboard.site.values import page_values
 from leaderboard.statistics import PAPER_SPREAD, Judgement, paired_difference, t_quantile
-from leaderboard.tables import OFFICIAL
+from leaderboard.tables import OFFICIAL, leaderboard_table
 
 A4_ACROSS = 1039
 """Pixels across an A4 page on its side, within its margins of 11 mm."""
@@ -187,6 +187,14 @@ def test_the_switches_show_what_python_computed(open_page, board):
             assert column(page, "lo", title) == ["{:.1f}–{:.1f}".format(*v["ci95"]) if v else "–" for v in found]
             if ranked:
                 assert column(page, "rank", title) == [ranks(v) if v else "" for v in found]
+
+
+def test_the_smallest_difference_that_shows_stands_above_the_table(open_page, store):
+    (floor,) = [s.floor for s in leaderboard_table(store).sections if s.title == OFFICIAL]
+    page = open_page()
+    told = section(page, OFFICIAL).locator(".floor").inner_text()
+    assert f"differences of {floor:.1f} points" in told
+    assert page.locator("#tables .floor:visible").count() == 1
 
 
 def test_sorting_by_a_column_and_back(open_page, board):
@@ -534,7 +542,7 @@ def test_a_row_is_dated_and_cited(open_page, board):
     entry = page.locator("#cite code").inner_text()
     assert entry.startswith("@software{lungbench-")
     page.locator("#cite button").click()
-    assert page.locator("#cite button").inner_text() in ("copied", "selected: copy it")
+    page.locator("#cite button", has_text=re.compile("copied|selected: copy it")).wait_for()
 
 
 # --- keyboard, outliers, colours, paper -------------------------------------------------------------------------
@@ -648,18 +656,10 @@ def test_paper_has_every_column_and_figure(open_page, board, scheme):
         )
         assert wide == 0
     page.goto(page.url.partition("#")[0])
-    heads = section(page, OFFICIAL).locator("th:visible").all_inner_texts()
-    assert [head.replace("\n", " ") for head in heads] == [
-        "#",
-        "System",
-        "Score",
-        "95 % interval",
-        "Sp",
-        "Se",
-        "Seeds",
-        "Optimism",
-        "Date",
-    ]
+    heads = section(page, OFFICIAL).locator("th:visible")
+    on_paper = heads.count()
+    page.emulate_media(media="screen")
+    assert on_paper == heads.count() >= 9
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -750,7 +750,7 @@ def test_a_page_of_500_runs_is_small_and_opens_at_once(open_page, board, tmp_pat
     assert len(large.runs) == 250 * len(board.systems[0].rules["last"]["seeds"]) >= 500
     path = tmp_path / "index.html"
     path.write_text(site_page(large, "1", "now", "last"), encoding="utf-8")
-    assert path.stat().st_size < 5_000_000
+    assert path.stat().st_size < 3_500_000
     page = open_page(path=path)
     opened = []
     for _ in range(3):

@@ -111,8 +111,8 @@ function fillRuns(place) {
 function fillSystem(place) {
   const system = page.systems[place];
   const row = rowOf(place);
-  byId("system-title").replaceChildren(system.title, ...marksOf(place));
-  byId("system-marks").replaceChildren(...(underRule(place)?.marks ?? []).filter(([, sentence]) => sentence).map(([word, sentence]) => make("li", {}, make("b", {}, word), `: ${sentence}`)));
+  byId("system-title").replaceChildren(system.title, ...markSpans(system.marks));
+  byId("system-marks").replaceChildren(...(underRule(place)?.marks ?? []).map(([word, sentence]) => make("li", {}, make("span", { class: "mark" }, word), ` ${sentence}`)));
   byId("system-detail").textContent = [page.sections[system.section].title, system.detail].filter(Boolean).join(" · ");
   byId("back").href = address({ system: "" });
   byId("compare-with").href = address({ system: "", view: "compare", a: system.id, b: "" });

@@ -62,6 +62,7 @@ function makeTables() {
     const title = `section-${place}`;
     byId("tables").append(make("section", { class: "listing", "data-section": place, "aria-labelledby": title },
       make("h2", { id: title }, section.title, section.ranked ? null : make("span", { class: "mark" }, "not ranked")),
+      make("p", { class: "quiet floor", hidden: true }),
       section.simulated ? make("p", { class: "alert" }, "Simulated data prove that the pipeline works, never that a method does.") : null,
       make("div", { class: "scroll", role: "region", "aria-labelledby": title, tabindex: "0" },
         make("table", { class: "board" }, make("thead", {}, headOf(place)), make("tbody"), section.ranked ? referenceOf(place) : null))));
@@ -78,18 +79,20 @@ function cellClass(column) {
   return [column.number ? "number" : "", `c-${column.key}`].join(" ").trim();
 }
 
-/** The marks of a system under the rule, each with a sentence that says what it means. */
-function marksOf(place) {
-  return [...page.systems[place].marks, ...(underRule(place)?.marks ?? [])].map(([word, sentence]) => make("span", { class: "mark", title: sentence || null }, word));
+/** Marks, each with a sentence that says what it means. */
+function markSpans(marks) {
+  return marks.flatMap(([word, sentence]) => [" ", make("span", { class: "mark", title: sentence || null }, word)]);
 }
 
 function nameOf(place) {
   const system = page.systems[place];
+  const ofRow = underRule(place)?.marks ?? [];
   return [
     make("a", { href: address({ system: system.id }) }, system.title),
-    marksOf(place),
+    markSpans(system.marks),
     system.detail ? make("span", { class: "detail" }, system.detail) : null,
-  ].flat();
+    ofRow.length ? make("div", { class: "marks" }, markSpans(ofRow)) : null,
+  ];
 }
 
 function seedsOf(place) {
@@ -143,6 +146,9 @@ function cellsOf(place, scale) {
 function fillTable(section) {
   const places = placesOf(Number(section.dataset.section));
   section.hidden = !places.length;
+  const floor = page.floors[`${state.rule}/${state.part}/${state.judged}`][section.dataset.section];
+  section.querySelector(".floor").hidden = floor === null;
+  section.querySelector(".floor").textContent = floor === null ? "" : `This test part shows differences of ${number(floor, 1)} points and more between systems of five seeds.`;
   const scale = scaleOf(places);
   const columns = columnsOf(Number(section.dataset.section));
   const rows = sorted(places).map((place) => {
