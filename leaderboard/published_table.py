@@ -68,7 +68,6 @@ def _row(system: PublishedSystem, rank: int | None) -> Row:
         "comparable": system.comparable,
         "verified": system.verified,
         "doubts": doubts(system),
-        "state": CLAIMED,
     }
 
 

@@ -35,9 +35,6 @@ EVIDENCE = ("read", "partly", "second-hand")
 PAPER = "arXiv 2305.14032"
 """Where the paper whose Table 3 is part of this can be read."""
 
-CLAIMED = "claimed"
-"""The state of every such row: printed, and nothing more; a board's own rows are recomputed from predictions."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedSystem:
