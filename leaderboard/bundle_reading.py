@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import json
 import re
 import zipfile
 import zlib
@@ -118,25 +119,27 @@ class Bundle:
             (folder / name).write_bytes(content)
 
     def _files_of(self, run: Entry) -> ReadFile:
-        """Gives the files of a run by their names in its folder; result.json is asked for first and says the names."""
+        """Gives the files of a run by their names in its folder.
+
+        Predictions have the names that result.json gives them; who asks for them has read and judged it.
+        """
         names = {RESULT_FILE: f"runs/{run.run_id}/{RESULT_FILE}"}
         if run.cycles is not None:
             names[CYCLES_FILE] = cycles_name(run.cycles)
 
         def read(name: str) -> bytes:
             if name not in names:
+                names.update(_predictions(read_member(self.archive, names[RESULT_FILE]), run.run_id))
+            if name not in names:
                 raise ResultError(f"it lacks the file {echoed(name)}")
-            content = read_member(self.archive, names[name])
-            if name == RESULT_FILE:
-                names.update(_predictions(content, run.run_id))
-            return content
+            return read_member(self.archive, names[name])
 
         return read
 
 
 def _predictions(content: bytes, run_id: str) -> dict[str, str]:
-    """The members that hold the predictions, by the file names that a result gives them."""
-    document = parse_document(content, f"run {run_id}")
+    """The members that hold the predictions, by the file names that a judged result gives them."""
+    document = json.loads(content.decode("utf-8-sig"))
     files = document.get("predictions") if isinstance(document, dict) else None
     pairs = files.items() if isinstance(files, dict) else ()
     taken = (RESULT_FILE, CYCLES_FILE)

@@ -244,14 +244,19 @@ def check_bundle(path: Path) -> None:
 
 @dataclass(frozen=True)
 class _Checked:
-    """A run of a bundle whose files were judged: its entry, and its document."""
+    """A run of a bundle whose files were judged: its entry, its kind, and its result in a few words.
+
+    The documents are not kept: there may be thousands of runs, and each may take a hundred megabytes.
+    """
 
     entry: Entry
-    document: Mapping[str, Any]
+    kind: str
+    told: str
 
 
 def _checked(bundle: Bundle, run: Entry) -> _Checked:
-    return _Checked(run, {**bundle.result(run).document})
+    document = bundle.result(run).document
+    return _Checked(run, kind_of(document), _told(document))
 
 
 def _merge(bundle: Bundle, runs: Sequence[_Checked], home: Path, store: Store, replace: bool) -> Merged:
@@ -297,7 +302,7 @@ def _not_theirs(fresh: Sequence[_Checked], owners: Owners) -> dict[str, str]:
 
 
 def _folder(home: Path, run: _Checked) -> Path:
-    part = SUBMISSIONS_FOLDER if kind_of(run.document) == "submission" else RUNS_FOLDER
+    part = SUBMISSIONS_FOLDER if run.kind == "submission" else RUNS_FOLDER
     return home / part / run.entry.run_id
 
 
@@ -305,7 +310,7 @@ def _conflict(store: Store, run: _Checked, folder: Path, known: bool) -> str | N
     """Why a run cannot simply be added; None where it can."""
     if known:
         told = _told(store.run(run.entry.run_id))
-        return f"the board holds another result, {told}; the bundle's is {_told(run.document)}"
+        return f"the board holds another result, {told}; the bundle's is {run.told}"
     try:
         if not folder.exists():
             return None

@@ -142,17 +142,18 @@ def check_values(document: Any, where: str) -> None:
         fault = _fault(value)
         if fault:
             raise ResultError(f"{where}: {echoed(name)} {fault}.")
-        left.extend((key, inner, depth + 1) for key, inner in _inner(name, value))
+        if value and not isinstance(value, (str, int, float)):
+            left.extend((key, inner, depth + 1) for key, inner in _inner(name, value))
 
 
 def _inner(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """The values inside a value, each with the name of its field."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield str(key), inner
-    elif isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)):
         for inner in value:
             yield name, inner
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield str(key), inner
 
 
 def _fault(value: Any) -> str | None:

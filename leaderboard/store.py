@@ -43,7 +43,8 @@ _NUMBERS = tuple(name for name in METRIC_COLUMNS if name != "confusion")
 """What tables need of the metrics: reading thousands of confusion matrices would take longer than all the rest."""
 
 
-_REHEARSED_AT_ONCE = 20
+_REHEARSED_AT_ONCE = 5
+"""Results that are in memory together; one may take a hundred megabytes."""
 
 _SPEC_NAMES = frozenset({"model", "method", "pretrain", "dataset", "split"})
 

@@ -16,6 +16,7 @@ from leaderboard.documents import specs_judged_by
 from leaderboard.errors import BenchError, ResultError, StoreError
 from leaderboard.files import temporary_name
 from leaderboard.rebuilding import rebuild
+from leaderboard.results import write_result
 from leaderboard.store import Store
 from leaderboard.submissions import OfficialPart, Statement, submit
 
@@ -73,6 +74,20 @@ def test_the_arrived_board_can_be_rebuilt_from_its_folders(there, bundle, tmp_pa
     (here / "leaderboard.sqlite").unlink()
     assert rebuild(here).broken == {}
     assert content(here) == content(there)
+
+
+def test_predictions_keep_the_names_that_a_result_gives_them(tmp_path):
+    folder = write_run(tmp_path / "there", rules=("last",))
+    (folder / "predictions-last.csv").rename(folder / "answers.csv")
+    document = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    document["predictions"]["last"] = "answers.csv"
+    write_result(folder, document)
+    store = Store.open(tmp_path / "there")
+    store.import_run(folder)
+    export_bundle(store, tmp_path / "b.zip")
+    here = Store.open(tmp_path / "here")
+    assert import_bundle(tmp_path / "b.zip", tmp_path / "here", here).new == (folder.name,)
+    assert (tmp_path / "here" / "runs" / folder.name / "answers.csv").exists()
 
 
 def test_importing_twice_changes_nothing(bundle, tmp_path):
