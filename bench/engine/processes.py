@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from bench.engine.distributed import STORE_VARIABLE
-from bench.engine.hooks import Hooks, WatchedGroup, watched_group
+from bench.engine.hooks import WATCH_VARIABLE, Hooks, WatchedGroup, watched_group
 from bench.engine.worker import error_file, read_error
 from bench.errors import BenchError, InterruptedRunError, LostProcessError
 from bench.lifetimes import signal_name, stop_signals
@@ -36,7 +36,8 @@ GOES_ON = "The state is kept: the same command goes on from the last one that wa
 def _environment(rank: int, processes: int, store: Path, threads: int) -> dict[str, str]:
     loopback = "lo" if sys.platform == "linux" else "lo0"
     return {
-        **os.environ,
+        # What another group left of its own watcher is not this one's.
+        **{name: value for name, value in os.environ.items() if name != WATCH_VARIABLE},
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(processes),

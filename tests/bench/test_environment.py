@@ -15,6 +15,7 @@ from bench.environment import GROUP, SETTINGS, keep_settings_out, refuse_foreign
 from bench.errors import RunError, SpecError
 
 LEFT_OVER = {
+    "BENCH_WATCH": "99",
     "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "8",
     "ACCELERATE_MIXED_PRECISION": "bf16",
     "ACCELERATE_USE_CPU": "true",
