@@ -204,7 +204,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _first(words: Sequence[str]) -> str:
-    return "; ".join(words[:SHOWN]) + ("; ..." if len(words) > SHOWN else "")
+    return "; ".join(words[:SHOWN]) + (f"; and {len(words) - SHOWN:,} more" if len(words) > SHOWN else "")
 
 
 def _per_class(labels: Iterable[int]) -> str:

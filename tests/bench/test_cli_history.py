@@ -132,6 +132,8 @@ def test_a_run_is_run_again_in_a_folder_of_its_own(bench, small_data, small_cach
     monkeypatch.setenv("BENCH_CACHE", str(small_cache))
     made = bench("run", *SMALL_AST, "--data", small_data, "--epochs", 1, "--device", "cpu", "--format", "json")
     run_id = json.loads(made.out)["run_id"]
+    result = json.loads((home / "runs" / run_id / "result.json").read_text())
+    assert result["judged_set"] == part_of_folder(small_data).cycles.hash  # that of a submission to the same data
     before = {path: path.stat().st_mtime_ns for path in (home / "runs").rglob("*")}
     entry = json.loads(bench("board", "rerun", run_id, "--data", small_data, "--device", "cpu", "--format", "json").out)
     assert (entry["action"], entry["details"]["equal"], entry["details"]["largest"]) == ("rerun", True, 0.0)
