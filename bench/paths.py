@@ -49,6 +49,8 @@ def _check_utf8(path: Path) -> None:
 def _check_links(path: Path) -> None:
     try:
         path.stat()
+    except ValueError:  # a NUL character: its reader or writer says so
+        return
     except OSError as error:  # what else is wrong with a path, its reader or writer says
         if error.errno == errno.ELOOP:
             raise SpecError(f"The links at {plain(path)} lead in a circle.", "Name another path.") from error

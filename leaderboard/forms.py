@@ -35,6 +35,7 @@ class Column:
         expendable: Where the room is short, columns are left out, the highest number first; 0 stays.
         optional: Whether it is left out where no row has a value.
         card: Where it stands in a card: in its title, on a line of its own below that, or among the rest.
+        pages_only: Whether it stands on pages and in Markdown alone, where an address is a link or takes no room.
         linked: Whether what it cites is a link where the form has links (:mod:`leaderboard.links`).
     """
 
@@ -47,6 +48,7 @@ class Column:
     expendable: int = 0
     optional: bool = False
     card: Literal["title", "lead", "rest"] = "rest"
+    pages_only: bool = False
     linked: bool = False
 
 

@@ -265,7 +265,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
             expendable=1,
             linked=True,
         ),
-        Column("source and code", _sources, number=False, wrap=True, expendable=9, linked=True),
+        Column("source and code", _sources, number=False, pages_only=True, linked=True),
     ),
     "failed": (
         Column("run", lambda row: [row["run_ids"][0]], number=False),
@@ -292,11 +292,12 @@ def _data_words(dataset: str, partial: str | None) -> str:
     return "simulated" if dataset == "demo" else partial or dataset
 
 
-def _columns(section: Section) -> list[Column]:
-    """The columns of a section that say something about its rows."""
+def _columns(section: Section, *, page: bool = False) -> list[Column]:
+    """The columns of a section that say something about its rows; ``page`` says whether they stand on one."""
     rows = _shown(section)
     said = [column for column in COLUMNS[section.kind] if not column.optional or any(map(column.lines, rows))]
-    return [column for column in said if column.head != "#" or section.ranked]
+    shown = [column for column in said if page or not column.pages_only]
+    return [column for column in shown if column.head != "#" or section.ranked]
 
 
 def _shown(section: Section, most: int | None = None) -> list[Row]:
@@ -376,7 +377,7 @@ def _cells_of(section: Section, columns: Sequence[Column]) -> list[list[latex.Ce
 def _markdown(table: Table) -> str:
     lines: list[str] = [] if table.sections else ["The board is empty.", ""]
     for section in table.sections:
-        columns = _columns(section)
+        columns = _columns(section, page=True)
         lines += markdown_grid(heading(section), columns, _lines(section, columns))
     return "\n".join([*lines, _caption(table), *map(escaped, table.below)]) + "\n"
 
@@ -396,7 +397,7 @@ def _html(table: Table) -> str:
 
     tables = []
     for section in table.sections:
-        columns = _columns(section)
+        columns = _columns(section, page=True)
         rows = [[_html_cell(column, row) for column in columns] for row in _shown(section)]
         tables.append(HtmlTable(heading(section), columns, [latex.Block("", rows)]))
     empty = [] if table.sections else ["The board is empty."]

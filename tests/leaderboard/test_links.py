@@ -88,7 +88,7 @@ def test_what_latex_reads_in_an_address_is_escaped():
     )
 
 
-@pytest.mark.parametrize("form", ["html", "markdown", "latex"])
+@pytest.mark.parametrize("form", ["html", "markdown"])
 def test_published_results_lead_to_source_paper_and_code(form):
     text = render(published_table(), form)
     rows = [row for section in published_table().sections for row in section.rows]

@@ -69,9 +69,18 @@ def test_all_that_a_row_may_say_fits_or_is_left_out_with_a_note(tables, tmp_path
     section = next(s for s in tables["leaderboard"].sections if s.ranked)
     told = {
         "state": "recomputed",
-        "marks": ["labels-as-predictions", {"mark": "beyond-print", "review": {"verdict": "rejected"}}],
+        "marks": [
+            {"mark": "labels-as-predictions", "review": None},
+            {"mark": "beyond-print", "review": {"verdict": "rejected"}},
+        ],
         "created": "2026-03-04T05:06:07+00:00",
-        "inputs": {"metadata": True, "ensemble": 5, "thresholds": "undeclared"},
+        "inputs": {
+            "metadata": True,
+            "ensemble": 5,
+            "tta": False,
+            "thresholds": "undeclared",
+            "pretrained_on_icbhi": False,
+        },
         "score_std": 10.25,
     }
     rows = [{**row, **told} for row in section.rows]
