@@ -227,7 +227,7 @@ def import_bundle(path: Path, home: Path, store: Store, *, replace: bool = False
 def _merge_log(bundle: Bundle, runs: Sequence[_Checked], home: Path, store: Store, replace: bool) -> Judged:
     if not bundle.log:
         return Judged()
-    arriving = {run.entry.run_id: Owner(key_of(run.document)) for run in runs if kind_of(run.document) == "submission"}
+    arriving = {run.entry.run_id: Owner(key_of(run.submission)) for run in runs if run.submission is not None}
     with log_lock(home):
         log = judge_entries(bundle.log, Owners.of(store), arriving, replace=replace)
         store.add_entries(log.entries)
@@ -242,21 +242,42 @@ def check_bundle(path: Path) -> None:
             bundle.result(run)
 
 
+_OF_OWNERSHIP = (
+    "kind",
+    "run_id",
+    "status",
+    "created",
+    "profile",
+    "partial",
+    "spec",
+    "submission",
+    "judged_set",
+    "metrics",
+)
+"""Fields of a submission's document that say whose it is and what it stands beside."""
+
+
 @dataclass(frozen=True)
 class _Checked:
-    """A run of a bundle whose files were judged: its entry, its kind, and its result in a few words.
+    """A run of a bundle whose files were judged: its entry, its result in a few words, and what ownership asks for.
 
-    The documents are not kept: there may be thousands of runs, and each may take a hundred megabytes.
+    The documents are not kept whole: there may be thousands of runs, and each may take a hundred megabytes.
+
+    Attributes:
+        entry: What the manifest says of it.
+        told: Its result in a few words.
+        submission: Of a submission, the parts of its document that say whose it is; None of a run.
     """
 
     entry: Entry
-    kind: str
     told: str
+    submission: Mapping[str, Any] | None
 
 
 def _checked(bundle: Bundle, run: Entry) -> _Checked:
     document = bundle.result(run).document
-    return _Checked(run, kind_of(document), _told(document))
+    owned = {name: document.get(name) for name in _OF_OWNERSHIP} if kind_of(document) == "submission" else None
+    return _Checked(run, _told(document), owned)
 
 
 def _merge(bundle: Bundle, runs: Sequence[_Checked], home: Path, store: Store, replace: bool) -> Merged:
@@ -292,17 +313,18 @@ def _not_theirs(fresh: Sequence[_Checked], owners: Owners) -> dict[str, str]:
     """By run id, why a submission must not come onto this board; those of one bundle are judged one after another."""
     found: dict[str, str] = {}
     taken = list(owners.runs)
-    for run in sorted(fresh, key=lambda run: (run.document["created"], run.entry.run_id)):
-        reason = Owners(owners.history, taken).refusal(run.document)
+    owned = [(run.submission, run.entry) for run in fresh if run.submission is not None]
+    for submission, entry in sorted(owned, key=lambda pair: (pair[0]["created"], pair[1].run_id)):
+        reason = Owners(owners.history, taken).refusal(submission)
         if reason is not None:
-            found[run.entry.run_id] = reason
-        elif kind_of(run.document) == "submission":
-            taken.append(board_run_of(run.document, run.entry.cycles))
+            found[entry.run_id] = reason
+        else:
+            taken.append(board_run_of(submission, entry.cycles))
     return found
 
 
 def _folder(home: Path, run: _Checked) -> Path:
-    part = SUBMISSIONS_FOLDER if run.kind == "submission" else RUNS_FOLDER
+    part = RUNS_FOLDER if run.submission is None else SUBMISSIONS_FOLDER
     return home / part / run.entry.run_id
 
 
