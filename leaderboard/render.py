@@ -181,7 +181,8 @@ def mark_lines(row: Row) -> list[str]:
 
 def _inputs(row: Row) -> list[str]:
     """What a system uses beside the sound of one cycle, as far as it is declared, and what is not."""
-    return notable(row["inputs"]) if "inputs" in row else []
+    said = notable(row["inputs"]) if "inputs" in row else []
+    return [text.removeprefix("inputs ") for text in said]
 
 
 def _state(row: Row) -> list[str]:

@@ -58,7 +58,7 @@ def test_what_lies_outside_is_not_accepted():
     assert found.ranks is None
     from dataclasses import replace
 
-    sure = replace(found, boards=10_000, score=0.95, difference=0.955)
+    sure = replace(found, boards=10_000, ranked=10_000, score=0.95, difference=0.955)
     assert accepted(sure)
     assert not accepted(replace(sure, score=0.92))
     assert not accepted(replace(sure, difference=0.93))
