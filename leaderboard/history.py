@@ -22,7 +22,7 @@ from typing import Any, Literal, cast, get_args
 from leaderboard.documents import read_document
 from leaderboard.errors import ResultError
 from leaderboard.files import exclusive_lock, write_json
-from leaderboard.keys import Key, canonical, is_public_key, is_signed
+from leaderboard.keys import Key, canonical, is_signed
 from leaderboard.text import echoed, folded
 
 LOG_FOLDER = "log"
@@ -270,9 +270,3 @@ def log_lock(home: Path) -> Any:
     """Held while an entry is made: it names all that came before it."""
     (home / LOG_FOLDER).mkdir(parents=True, exist_ok=True)
     return exclusive_lock(home / LOG_FOLDER / ".lock")
-
-
-def check_key(text: str | None, where: str) -> None:
-    """Refuse a text that is no public key; raises ResultError."""
-    if text is not None and not is_public_key(text):
-        raise ResultError(f"{where}: key is '{echoed(text)}', which is no public key.")

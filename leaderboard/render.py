@@ -174,11 +174,6 @@ def _disjoint(row: Row) -> list[str]:
     return [number(None if row["patient_disjoint"] is None else row["patient_disjoint"]["score"])]
 
 
-def mark_lines(row: Row) -> list[str]:
-    """The marks of a row, one a line; none where it has none."""
-    return mark_words(row)
-
-
 def _inputs(row: Row) -> list[str]:
     """What a system uses beside the sound of one cycle, as far as it is declared, and what is not."""
     said = notable(row["inputs"]) if "inputs" in row else []
@@ -199,7 +194,7 @@ def _optimism(row: Row) -> list[str]:
     return [number(row["optimism"], "+"), *([f"({of_val:+.2f})"] if of_val is not None else [])]
 
 
-_MARKS = Column("marks", mark_lines, number=False, wrap=True, optional=True)
+_MARKS = Column("marks", mark_words, number=False, wrap=True, optional=True)
 _STATE = Column("state", _state, number=False, expendable=1, optional=True)
 _DATE = Column("date", _date, number=False, expendable=9, optional=True)
 

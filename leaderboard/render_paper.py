@@ -19,8 +19,9 @@ from leaderboard.forms import (
     printed,
     seeds,
 )
+from leaderboard.marks import mark_words
 from leaderboard.paper_tables import FULL, PaperTable, Row
-from leaderboard.render import check_format, mark_lines
+from leaderboard.render import check_format
 from leaderboard.tables import flat
 from leaderboard.text import plain
 
@@ -121,7 +122,7 @@ def _seeds(row: Row) -> list[str]:
     reproduced = row["reproduced"]
     if reproduced is None:
         return ["–"]
-    marks = [f"marked: {mark}" for mark in mark_lines(reproduced)]
+    marks = [f"marked: {mark}" for mark in mark_words(reproduced)]
     return [seeds(reproduced["seeds"]), *([row["data"]] if row["data"] != FULL else []), *marks]
 
 
