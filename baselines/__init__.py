@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baselines.cards import ast, panns, timm_cnn, timm_named
-from bench.cards import ModelCard
-from bench.errors import SpecError
-from bench.options import build_options
-from bench.paths import cache_folder
-from bench.registry import Registry
+from baselines.ast import card as ast
+from baselines.panns import card as panns
+from baselines.timm import cnn_card as timm_cnn
+from baselines.timm import named_card as timm_named
+from bench.core.cards import ModelCard
+from bench.core.errors import SpecError
+from bench.core.options import build_options
+from bench.core.paths import cache_folder
+from bench.core.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn

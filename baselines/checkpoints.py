@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baselines import torch_files
-from baselines.ast_config import unusual_grid
+from baselines.ast.config import unusual_grid
 from baselines.torch_files import NOT_WEIGHTS_HINT
-from bench.errors import WeightsError
-from leaderboard.text import echoed
+from bench.core.errors import WeightsError
+from bench.core.text import echoed
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from baselines.checkpoints import MAX_BYTES, sha256
 from baselines.locations import Remote, remote
-from bench.download import Patience, download
-from bench.errors import BenchError, WeightsError
-from bench.progress import counted
-from leaderboard.files import ABANDONED_SECONDS, atomic_path, exclusive_lock, sweep
-from leaderboard.secrets import masked, public_url
-from leaderboard.text import echoed
+from bench.core.download import Patience, download
+from bench.core.errors import BenchError, WeightsError
+from bench.core.files import ABANDONED_SECONDS, atomic_path, exclusive_lock, sweep
+from bench.core.progress import counted
+from bench.core.secrets import masked, public_url
+from bench.core.text import echoed
 
 PATIENCE = Patience()
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote, urldefrag, urlsplit, urlunsplit
 
-from bench.addresses import address_fault
-from bench.errors import WeightsError
-from bench.registry import suggestion
-from leaderboard.secrets import public_url
-from leaderboard.text import echoed
+from bench.core.addresses import address_fault
+from bench.core.errors import WeightsError
+from bench.core.registry import suggestion
+from bench.core.secrets import public_url
+from bench.core.text import echoed
 
 SCHEMES = ("http://", "https://", "hf:", "timm:", "torchvision:")
 """How a location begins."""

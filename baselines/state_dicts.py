@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from baselines.name_prefixes import owners, taken_off
-from bench.errors import WeightsError
-from leaderboard.text import echoed
+from bench.core.errors import WeightsError
+from bench.core.text import echoed
 
 # A batch norm's counter of batches: older files do without, and nothing but a cumulative average reads it.
 _OPTIONAL = "num_batches_tracked"

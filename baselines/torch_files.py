@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.errors import WeightsError
-from bench.zip_directory import check_directory
-from leaderboard.text import echoed
+from bench.core.errors import WeightsError
+from bench.core.text import echoed
+from bench.core.zip_directory import check_directory
 
 NOT_WEIGHTS_HINT = (
     "Give a .safetensors file, or a file that torch.save wrote from tensors alone; fetch it again if it was cut short."

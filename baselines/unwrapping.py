@@ -10,8 +10,8 @@ from torch import Tensor
 
 from baselines.name_prefixes import unwrapped
 from baselines.torch_files import NOT_WEIGHTS_HINT
-from bench.errors import WeightsError
-from leaderboard.text import echoed
+from bench.core.errors import WeightsError
+from bench.core.text import echoed
 
 _WRAPPERS = (
     "model",

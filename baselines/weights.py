@@ -9,12 +9,12 @@ from pathlib import Path
 from baselines.checkpoints import INDEX_ENDING, fingerprint, read_tensors
 from baselines.downloads import LocatedWeights, fetch
 from baselines.locations import SCHEMES, is_remote
-from bench.cards import ModelCard, WeightsCard
-from bench.errors import WeightsError
-from bench.paths import expanded
-from bench.registry import suggestion
-from leaderboard.secrets import masked
-from leaderboard.text import echoed
+from bench.core.cards import ModelCard, WeightsCard
+from bench.core.errors import WeightsError
+from bench.core.paths import expanded
+from bench.core.registry import suggestion
+from bench.core.secrets import masked
+from bench.core.text import echoed
 
 __all__ = ["LocatedWeights", "locate", "of_run", "read_tensors"]
 

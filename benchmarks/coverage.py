@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from benchmarks.simulated_boards import STEADY, UNSTEADY, SimulatedTestPart, Truth
-from leaderboard.rank_intervals import rank_intervals
-from leaderboard.statistics import Judgement, SeedSpread, estimate_of, paired_difference, pooled_spread
+from leaderboard.statistics.intervals import Judgement, SeedSpread, estimate_of, paired_difference, pooled_spread
+from leaderboard.statistics.rank_intervals import rank_intervals
 
 SPREADS = {"0.6 points": STEADY, "1.3 points": UNSTEADY}
 SEEDS = (1, 3, 5)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from bench.data.pinned import BY_PATIENT
+from bench.data.datasets.icbhi.pinned import BY_PATIENT
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from bench.core.text import plain
 from leaderboard.latex_text import escaped
 from leaderboard.published.systems import PublishedSystem
-from leaderboard.text import plain
 
 _ADDRESS = re.compile(r"https?://[^\s,;)]+")
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from bench.core.text import decimal_number, plain
 from leaderboard.links import pieces
-from leaderboard.text import decimal_number, plain
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -78,7 +78,7 @@ def console(width: int | None, colour: bool) -> Console:
         width: Columns of the terminal; its own by default.
         colour: Whether to write colour codes.
     """
-    from leaderboard.terminal import PlainConsole
+    from bench.core.terminal import PlainConsole
 
     columns = width or shutil.get_terminal_size((100, 24)).columns
     # Where colours are wanted, NO_COLOR of the environment still decides.

@@ -8,9 +8,9 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from bench.core.text import plain
 from leaderboard.forms import Column
 from leaderboard.latex import Block
-from leaderboard.text import plain
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from leaderboard.text import plain
+from bench.core.text import plain
 
 _ESCAPES = {
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},

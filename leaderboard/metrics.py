@@ -12,7 +12,7 @@ from typing import Literal, TypedDict, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from leaderboard.errors import ResultError
+from bench.core.errors import ResultError
 
 CLASSES = ("normal", "crackle", "wheeze", "both")
 Judged = Literal["4class", "2class"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.core.errors import ResultError
+from bench.core.text import plain
 from leaderboard import latex
-from leaderboard.errors import ResultError
 from leaderboard.forms import (
     Column,
     console,
@@ -19,12 +20,11 @@ from leaderboard.forms import (
     printed,
     seeds,
 )
-from leaderboard.inputs import notable
-from leaderboard.marks import mark_words
 from leaderboard.metrics import CLASSES, JUDGED
-from leaderboard.results import EpochRow, ResultDocument, kind_of
-from leaderboard.tables import Row, Section, Table, flat
-from leaderboard.text import plain
+from leaderboard.results.inputs import notable
+from leaderboard.results.run_folder import EpochRow, ResultDocument, kind_of
+from leaderboard.tables.board_tables import Row, Section, Table, flat
+from leaderboard.tables.marks import mark_words
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from bench.core.text import plain
 from leaderboard import latex
 from leaderboard.forms import (
     Column,
@@ -19,11 +20,10 @@ from leaderboard.forms import (
     printed,
     seeds,
 )
-from leaderboard.marks import mark_words
-from leaderboard.paper_tables import FULL, PaperTable, Row
 from leaderboard.render import check_format
-from leaderboard.tables import flat
-from leaderboard.text import plain
+from leaderboard.tables.board_tables import flat
+from leaderboard.tables.marks import mark_words
+from leaderboard.tables.paper_tables import FULL, PaperTable, Row
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

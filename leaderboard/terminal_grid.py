@@ -14,8 +14,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from bench.core.text import plain, plain_lines
 from leaderboard.forms import Column
-from leaderboard.text import plain, plain_lines
 from leaderboard.widths import allotted, kept_sets
 
 CARDS_BELOW = 80

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from bench.cards import MethodCard
-from bench.options import build_options
-from bench.registry import Registry
+from bench.core.cards import MethodCard
+from bench.core.options import build_options
+from bench.core.registry import Registry
 from methods import cards
 from methods.base import Batch, Draw, Method, Task, no_patches
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "Batch", "Draw", "Method", "Task", "create", "patch_mix_contrastive_loss"]
 
 METHODS: Registry[MethodCard] = Registry("method", MethodCard, "lungbench.methods")
-METHODS.add("ce", cards.CE, "methods.ce:CrossEntropy")
-METHODS.add("patchmix-ce", cards.PATCHMIX_CE, "methods.patchmix_ce:patch_mix_ce")
-METHODS.add("tpatchmix-ce", cards.TPATCHMIX_CE, "methods.patchmix_ce:time_patch_mix_ce")
-METHODS.add("patchmix-cl", cards.PATCHMIX_CL, "methods.patchmix_cl:PatchMixCL")
-METHODS.add("mixup", cards.MIXUP, "methods.mixup:MixupCE")
-METHODS.add("cutmix", cards.CUTMIX, "methods.cutmix:CutMixCE")
-METHODS.add("scl", cards.SCL, "methods.scl:SCL")
-METHODS.add("scl-hybrid", cards.SCL_HYBRID, "methods.scl_hybrid:SCLHybrid")
+METHODS.add("ce", cards.CE, "methods.ce.ce:CrossEntropy")
+METHODS.add("patchmix-ce", cards.PATCHMIX_CE, "methods.patchmix.ce:patch_mix_ce")
+METHODS.add("tpatchmix-ce", cards.TPATCHMIX_CE, "methods.patchmix.ce:time_patch_mix_ce")
+METHODS.add("patchmix-cl", cards.PATCHMIX_CL, "methods.patchmix.cl:PatchMixCL")
+METHODS.add("mixup", cards.MIXUP, "methods.mixup.mixup:MixupCE")
+METHODS.add("cutmix", cards.CUTMIX, "methods.mixup.cutmix:CutMixCE")
+METHODS.add("scl", cards.SCL, "methods.scl.scl:SCL")
+METHODS.add("scl-hybrid", cards.SCL_HYBRID, "methods.scl.hybrid:SCLHybrid")
 
 
 def create(

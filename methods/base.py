@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
-from bench.errors import SpecError
+from bench.core.errors import SpecError
 
 if TYPE_CHECKING:
     import numpy as np

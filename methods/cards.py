@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.cards import MethodCard
-from bench.options import Space, option
+from bench.core.cards import MethodCard
+from bench.core.options import Space, option
 
 OFFICIAL = "raymin0223/patch-mix_contrastive_learning @ 836b09f"
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.errors import SpecError
+from bench.core.errors import SpecError
 from methods.cards import NEGATIVES
 
 

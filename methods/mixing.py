@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.errors import SpecError
+from bench.core.errors import SpecError
 from methods.base import Batch
 from methods.cards import MIX_MODES
 from methods.losses import label_mixing_loss

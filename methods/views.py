@@ -10,7 +10,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from bench.errors import SpecError
+from bench.core.errors import SpecError
 from methods.base import Batch
 
 Pair = tuple[Tensor, Tensor]

@@ -20,7 +20,7 @@ import pytest
 from official_sets import MADE_UP
 from small_data import write_small_data
 
-from leaderboard.judged_set import OFFICIAL_SETS
+from leaderboard.results.judged_set import OFFICIAL_SETS
 
 HERE = Path(__file__).resolve().parent
 
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def made_up_official_sets() -> Iterator[None]:
     """Take the made-up test cycles of tests for official, beside the real ones; boards of whole modules need it too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("leaderboard.judged_set.OFFICIAL_SETS", OFFICIAL_SETS | MADE_UP)
+        patch.setattr("leaderboard.results.judged_set.OFFICIAL_SETS", OFFICIAL_SETS | MADE_UP)
         yield
 
 

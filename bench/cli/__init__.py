@@ -19,12 +19,12 @@ import typer
 from bench.cli import audit, board, data, doctor, later, mock_run, registries, report, reproduce, run, search
 from bench.cli.numbers import strict_numbers
 from bench.cli.output import notice, print_text, show_error, show_internal_error
-from bench.environment import keep_settings_out
-from bench.errors import BenchError, SpecError
-from bench.messages import shortened
-from bench.streams import prepare_streams, print_traceback
-from bench.version import __version__
-from leaderboard.documents import specs_judged_by
+from bench.core.documents import specs_judged_by
+from bench.core.environment import keep_settings_out
+from bench.core.errors import BenchError, SpecError
+from bench.core.messages import shortened
+from bench.core.streams import prepare_streams, print_traceback
+from bench.core.version import __version__
 
 # Modules and boards are many small objects that live to the end: looking through them for garbage while they are made,
 # and once more at exit, would take a fifth of a short command's time.
@@ -131,7 +131,7 @@ def _run(words: list[str]) -> int:
 
 def _judge(identity: Mapping[str, Any]) -> None:
     """Judge the spec of a result that is read; what that takes is loaded by the first one."""
-    from bench.judgement import judge
+    from bench.experiment.judgement import judge
 
     judge(identity)
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.output import check_format, print_json, print_text
-from bench.errors import RunError, SpecError
-from bench.paths import board_location, cache_folder, data_folder, home_folder
-from leaderboard.text import echoed
+from bench.core.errors import RunError, SpecError
+from bench.core.paths import board_location, cache_folder, data_folder, home_folder
+from bench.core.text import echoed
 
 if TYPE_CHECKING:
     from leaderboard.audit import Audit
     from leaderboard.audit.readings import Claim
     from leaderboard.metrics import Judged
-    from leaderboard.submissions import OfficialPart
+    from leaderboard.results.submissions import OfficialPart
 
 
 def audit(
@@ -71,9 +71,9 @@ def audit(
 
 def _test_cycles(data: str | None, home: Path | None, cache: Path | None) -> OfficialPart:
     """The test cycles that ``bench board submit`` would ask for."""
-    from bench.data.demo import demo_folder
-    from bench.data.official import official_part
-    from leaderboard.store import Store
+    from bench.data.datasets.icbhi.official import official_part
+    from bench.data.datasets.simulated.demo import demo_folder
+    from leaderboard.store.store import Store
 
     store = Store.open(board_location(home_folder(home)))
     if data == "demo":
@@ -82,7 +82,7 @@ def _test_cycles(data: str | None, home: Path | None, cache: Path | None) -> Off
 
 
 def _judged(word: str) -> Judged:
-    from bench.registry import suggestion
+    from bench.core.registry import suggestion
     from leaderboard.metrics import JUDGED
 
     for judged in JUDGED:
@@ -111,7 +111,7 @@ def _claim(text: str | None) -> Claim:
 
 
 def _is_number(text: str) -> bool:
-    from leaderboard.text import decimal_number
+    from bench.core.text import decimal_number
 
     try:
         decimal_number(text.removesuffix("%"))

@@ -11,8 +11,8 @@ import typer
 from bench.cli import board_exchange, board_history, board_snapshot
 from bench.cli.output import notice, print_json, print_rendered, stderr
 from bench.cli.report import check_word
-from bench.errors import StoreError
-from bench.paths import board_location, home_folder
+from bench.core.errors import StoreError
+from bench.core.paths import board_location, home_folder
 
 Home = Annotated[Path | None, typer.Option("--home", help="Results folder (BENCH_HOME).", metavar="DIR")]
 Format = Annotated[str, typer.Option("--format", help="table or json.", metavar="FORMAT")]
@@ -31,8 +31,8 @@ def list_runs(
     Example:  bench board list --format csv
     """
     from leaderboard.render import check_format, render
-    from leaderboard.store import Store
-    from leaderboard.tables import runs_table
+    from leaderboard.store.store import Store
+    from leaderboard.tables.board_tables import runs_table
 
     check_format(output)
     store = Store.open(board_location(home_folder(home)))
@@ -51,9 +51,9 @@ def show(
 
     Example:  bench board show 3f2a --format json
     """
-    from leaderboard.parts import parts_table
     from leaderboard.render import check_format, render, run_table
-    from leaderboard.store import Store
+    from leaderboard.store.store import Store
+    from leaderboard.tables.run_parts import parts_table
 
     check_format(output, SHOW_FORMATS)
     store = Store.open(board_location(home_folder(home)))
@@ -77,8 +77,8 @@ def rebuild(home: Home = None) -> None:
     """
     from rich.progress import Progress
 
-    from leaderboard.rebuilding import rebuild as rebuild_board
-    from leaderboard.store import Store
+    from leaderboard.store.rebuilding import rebuild as rebuild_board
+    from leaderboard.store.store import Store
 
     folder = home_folder(home)
     store = Store.open(board_location(folder))
@@ -128,11 +128,11 @@ def compare(
 
     Example:  bench board compare 3f2a ast/ce --protocol best-test
     """
-    from leaderboard.comparison import compare as compare_systems
-    from leaderboard.comparison import comparison_table, runs_of
     from leaderboard.render import check_format, render
-    from leaderboard.results import RULES
-    from leaderboard.store import Store
+    from leaderboard.results.run_folder import RULES
+    from leaderboard.statistics.comparison import compare as compare_systems
+    from leaderboard.statistics.comparison import comparison_table, runs_of
+    from leaderboard.store.store import Store
 
     check_format(output, SHOW_FORMATS)
     check_word("protocol", protocol, RULES)

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.output import check_format, notice, print_json, print_text, print_written, stdout
-from bench.errors import SpecError, StoreError
-from bench.paths import board_location, cache_folder, data_folder, home_folder
-from leaderboard.text import LARGEST_WHOLE
+from bench.core.errors import SpecError, StoreError
+from bench.core.paths import board_location, cache_folder, data_folder, home_folder
+from bench.core.text import LARGEST_WHOLE
 
 if TYPE_CHECKING:
-    from leaderboard.bundles import Merged
-    from leaderboard.store import Store
-    from leaderboard.submissions import OfficialPart, Submitted
+    from leaderboard.results.bundles import Merged
+    from leaderboard.results.submissions import OfficialPart, Submitted
+    from leaderboard.store.store import Store
 
 LARGEST_EPOCH = 2**31 - 1
-"""As the board holds them (``leaderboard.result_document.LARGEST_COUNT``, which would bring NumPy with it)."""
+"""As the board holds them (``leaderboard.results.schema.LARGEST_COUNT``, which would bring NumPy with it)."""
 
 LARGEST_ENSEMBLE = 10_000
-"""As ``leaderboard.inputs`` has it."""
+"""As ``leaderboard.results.inputs`` has it."""
 
 Home = Annotated[Path | None, typer.Option("--home", help="Results folder (BENCH_HOME).", metavar="DIR")]
 Format = Annotated[str, typer.Option("--format", help="table or json.", metavar="FORMAT")]
@@ -90,12 +90,12 @@ def submit(
 
     Example:  bench board submit predictions.csv --system "our CRNN" --selection last --data ~/icbhi
     """
-    from bench.provenance import code_version
-    from leaderboard.inputs import Inputs
-    from leaderboard.keys import load_key
-    from leaderboard.store import Store
-    from leaderboard.submissions import RefusedError, Statement, check_statement, refusal
-    from leaderboard.submissions import submit as store_submission
+    from bench.core.provenance import code_version
+    from leaderboard.history.keys import load_key
+    from leaderboard.results.inputs import Inputs
+    from leaderboard.results.submissions import RefusedError, Statement, check_statement, refusal
+    from leaderboard.results.submissions import submit as store_submission
+    from leaderboard.store.store import Store
 
     check_format(output)
     statement = Statement(
@@ -137,8 +137,8 @@ def submit(
 
 
 def _rule(word: str) -> Any:
-    from bench.registry import suggestion
-    from leaderboard.results import RULES
+    from bench.core.registry import suggestion
+    from leaderboard.results.run_folder import RULES
 
     if word not in RULES:
         raise SpecError(f"Unknown selection rule '{word}': {suggestion(word, RULES)}")
@@ -146,8 +146,8 @@ def _rule(word: str) -> Any:
 
 
 def _official_part(data: str | None, cache: Path, store: Store, allow_partial: bool) -> OfficialPart:
-    from bench.data.demo import demo_folder
-    from bench.data.official import official_part
+    from bench.data.datasets.icbhi.official import official_part
+    from bench.data.datasets.simulated.demo import demo_folder
 
     if data == "demo":
         notice("the simulated set is used (made on first use); the submission is marked as simulated")
@@ -157,8 +157,8 @@ def _official_part(data: str | None, cache: Path, store: Store, allow_partial: b
 
 
 def _remarks(done: Submitted, part: OfficialPart) -> list[str]:
-    from leaderboard.claims import key_of
-    from leaderboard.inputs import UNDECLARED
+    from leaderboard.history.claims import key_of
+    from leaderboard.results.inputs import UNDECLARED
 
     remarks = [f"checked against {part.source}: {len(part.cycles):,} test cycles"]
     if done.stripped:
@@ -174,7 +174,7 @@ def _remarks(done: Submitted, part: OfficialPart) -> list[str]:
 
 
 def _inputs(document: Mapping[str, Any]) -> dict[str, Any]:
-    from leaderboard.inputs import inputs_of
+    from leaderboard.results.inputs import inputs_of
 
     return inputs_of("submission", document["spec"], document)
 
@@ -238,9 +238,9 @@ def export(
 
     Example:  bench board export ward-3.zip
     """
-    from bench.version import __version__
-    from leaderboard.bundles import export_bundle
-    from leaderboard.store import Store
+    from bench.core.version import __version__
+    from leaderboard.results.bundles import export_bundle
+    from leaderboard.store.store import Store
 
     check_format(output)
     done = export_bundle(Store.open(board_location(home_folder(home))), file, runs or (), written_by=__version__)
@@ -269,8 +269,8 @@ def import_(
 
     Example:  bench board import ward-3.zip ward-7.zip
     """
-    from leaderboard.bundles import check_bundle, import_bundle
-    from leaderboard.store import Store
+    from leaderboard.results.bundles import check_bundle, import_bundle
+    from leaderboard.store.store import Store
 
     check_format(output)
     folder = home_folder(home)
@@ -338,7 +338,7 @@ def upgrade(home: Home = None) -> None:
 
     Example:  bench board upgrade --home results
     """
-    from leaderboard.store import Store
+    from leaderboard.store.store import Store
 
     store = Store.open(board_location(home_folder(home)))
     before, after = store.database.upgrade()

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.output import Plugins, check_format, notice, print_json, print_text
-from bench.errors import RunError, SpecError
-from bench.paths import board_location, home_folder
+from bench.core.errors import RunError, SpecError
+from bench.core.paths import board_location, home_folder
 
 if TYPE_CHECKING:
-    from leaderboard.history import Entry
-    from leaderboard.store import Store
+    from leaderboard.history.log import Entry
+    from leaderboard.store.store import Store
 
 Home = Annotated[Path | None, typer.Option("--home", help="Results folder (BENCH_HOME).", metavar="DIR")]
 Format = Annotated[str, typer.Option("--format", help="table or json.", metavar="FORMAT")]
@@ -22,7 +22,7 @@ Reason = Annotated[str, typer.Option(help="Why; it stays in the log.", metavar="
 
 
 def _board(home: Path | None) -> tuple[Path, Store]:
-    from leaderboard.store import Store
+    from leaderboard.store.store import Store
 
     folder = home_folder(home)
     return folder, Store.open(board_location(folder))
@@ -36,7 +36,7 @@ def key(output: Format = "table") -> None:
 
     Example:  bench board key
     """
-    from leaderboard.keys import key_path, load_key, make_key
+    from leaderboard.history.keys import key_path, load_key, make_key
 
     check_format(output)
     path = key_path()
@@ -63,9 +63,9 @@ def retract(
 
     Example:  bench board retract 3f2a --reason "trained on test patients"
     """
-    from leaderboard.changes import restore
-    from leaderboard.changes import retract as retract_run
-    from leaderboard.keys import load_key
+    from leaderboard.history.changes import restore
+    from leaderboard.history.changes import retract as retract_run
+    from leaderboard.history.keys import load_key
 
     check_format(output)
     folder, store = _board(home)
@@ -85,8 +85,8 @@ def rename(
 
     Example:  bench board rename "our CRNN" "CRNN-T"
     """
-    from leaderboard.changes import rename as rename_system
-    from leaderboard.keys import load_key
+    from leaderboard.history.changes import rename as rename_system
+    from leaderboard.history.keys import load_key
 
     check_format(output)
     folder, store = _board(home)
@@ -104,8 +104,8 @@ def confirm(
 
     Example:  bench board confirm 3f2a
     """
-    from leaderboard.changes import confirm as confirm_run
-    from leaderboard.keys import load_key
+    from leaderboard.history.changes import confirm as confirm_run
+    from leaderboard.history.keys import load_key
 
     check_format(output)
     folder, store = _board(home)
@@ -132,9 +132,9 @@ def rerun(
     """
     import dataclasses
 
-    from bench.rerun import run_again
-    from leaderboard.changes import record
-    from leaderboard.keys import load_key
+    from bench.launch.confirmation import run_again
+    from leaderboard.history.changes import record
+    from leaderboard.history.keys import load_key
 
     check_format(output)
     folder, store = _board(home)
@@ -168,8 +168,8 @@ def review(
 
     Example:  bench board review --reject 3f2a copy --reason "two checkpoints of one group"
     """
-    from leaderboard.changes import review as review_mark
-    from leaderboard.keys import load_key
+    from leaderboard.history.changes import review as review_mark
+    from leaderboard.history.keys import load_key
 
     check_format(output)
     folder, store = _board(home)
@@ -186,8 +186,8 @@ def review(
 
 def _print_marks(store: Store, protocol: str, output: str) -> None:
     from bench.cli.report import check_word
-    from leaderboard.results import RULES
-    from leaderboard.tables import leaderboard_table
+    from leaderboard.results.run_folder import RULES
+    from leaderboard.tables.board_tables import leaderboard_table
 
     check_word("protocol", protocol, RULES)
     rule = next(known for known in RULES if known == protocol)
@@ -210,7 +210,7 @@ def log(home: Home = None, output: Format = "table") -> None:
 
     Example:  bench board log --format json
     """
-    from leaderboard.changes import joined
+    from leaderboard.history.changes import joined
 
     check_format(output)
     folder, store = _board(home)

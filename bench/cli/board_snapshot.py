@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.output import check_format, print_json, print_text
-from bench.errors import SpecError
-from bench.paths import board_location, home_folder
+from bench.core.errors import SpecError
+from bench.core.paths import board_location, home_folder
 
 if TYPE_CHECKING:
-    from leaderboard.snapshots import Snapshot
+    from leaderboard.site.snapshots import Snapshot
 
 
 def snapshot(
@@ -34,9 +34,9 @@ def snapshot(
       bench board snapshot --out board-2026-12
       bench board snapshot --verify board-2026-12
     """
-    from bench.version import __version__
-    from leaderboard.snapshots import verify_snapshot, write_snapshot
-    from leaderboard.store import Store
+    from bench.core.version import __version__
+    from leaderboard.site.snapshots import verify_snapshot, write_snapshot
+    from leaderboard.store.store import Store
 
     check_format(output)
     if verify is not None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from bench.cli.output import notice
-from bench.errors import SpecError
-from leaderboard.text import plain
+from bench.core.errors import SpecError
+from bench.core.text import plain
 
 if TYPE_CHECKING:
-    from bench.spec import RunSpec
+    from bench.experiment.spec import RunSpec
 
 
 def agreed_plugins(spec: RunSpec, named: Sequence[Path] | None, output: str) -> tuple[str, ...]:
@@ -31,8 +31,8 @@ def agreed_plugins(spec: RunSpec, named: Sequence[Path] | None, output: str) -> 
     Raises:
         SpecError: If the code that the spec needs is in none of the files, or the user neither named nor allowed it.
     """
-    from bench.paths import expanded
-    from bench.plugins import needed_files
+    from bench.core.paths import expanded
+    from bench.experiment.plugins import needed_files
 
     if named:
         needed_files(spec, named)

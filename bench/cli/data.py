@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.output import Plugins, check_format, notice, print_json, print_written, stdout
-from bench.errors import DataError, SpecError
-from bench.paths import cache_folder, data_folder, expanded
-from bench.progress import counted
+from bench.core.errors import DataError, SpecError
+from bench.core.paths import cache_folder, data_folder, expanded
+from bench.core.progress import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.data.icbhi import Dataset
-    from bench.data.verify import Counts, Report
+    from bench.data.datasets.icbhi.dataset import Dataset
+    from bench.data.datasets.icbhi.verify import Counts, Report
 
 BROKEN = 3
 """Exit code of a data folder that is broken."""
@@ -51,7 +51,7 @@ def register(parent: typer.Typer) -> None:
 def _folder(data: str | None, cache: Path) -> Path:
     if data != "demo":
         return data_folder(Path(data) if data is not None else None)
-    from bench.data.demo import demo_folder
+    from bench.data.datasets.simulated.demo import demo_folder
 
     return demo_folder(cache)
 
@@ -76,8 +76,8 @@ def fetch(
 
     Example: bench data fetch --data ~/icbhi
     """
-    from bench.data.fetch import fetch as fetch_files
-    from bench.download import Patience
+    from bench.core.download import Patience
+    from bench.data.datasets.icbhi.fetch import fetch as fetch_files
 
     check_format(output)
     folder = data_folder(data)
@@ -107,7 +107,7 @@ def verify(data: Data = None, cache: Cache = None, output: Format = "table") -> 
 
 
 def _report(folder: Path, cache: Path | None, output: str) -> None:
-    from bench.data.verify import verify as verify_files
+    from bench.data.datasets.icbhi.verify import verify as verify_files
 
     report = verify_files(folder, cache)
     if output == "json":
@@ -119,7 +119,7 @@ def _report(folder: Path, cache: Path | None, output: str) -> None:
 
 
 def _print_report(report: Report) -> None:
-    from bench.data.verify import OFFICIAL
+    from bench.data.datasets.icbhi.verify import OFFICIAL
 
     columns = {"with audio": report.counts}
     if report.annotated != report.counts:
@@ -197,8 +197,8 @@ def info(data: Data = None, cache: Cache = None, output: Format = "table") -> No
 
     Example: bench data info --format json
     """
-    from bench.data.icbhi import load_dataset
-    from bench.data.verify import count
+    from bench.data.datasets.icbhi.dataset import load_dataset
+    from bench.data.datasets.icbhi.verify import count
 
     check_format(output)
     store = cache_folder(cache)
@@ -249,9 +249,9 @@ def _pairs(numbers: Mapping[Any, int], unit: str = "") -> str:
 
 def _frontend_options(frontend: str, settings: Iterable[str], plugins: Iterable[Path]) -> dict[str, str]:
     """``frontend.KEY=VALUE`` settings as options; unknown ids, keys and values are refused here."""
+    from bench.core.options import build_options
     from bench.data.frontends import FRONTENDS
-    from bench.options import build_options
-    from bench.plugins import load_plugins
+    from bench.experiment.plugins import load_plugins
 
     load_plugins(plugins)
     values: dict[str, str] = {}
@@ -280,7 +280,7 @@ def prepare(
     Example: bench data prepare --frontend ast --workers 8
     """
     from bench.data.bank import prepare_bank
-    from bench.data.icbhi import load_dataset
+    from bench.data.datasets.icbhi.dataset import load_dataset
 
     check_format(output)
     options = _frontend_options(frontend, settings or (), plugin or ())
@@ -385,7 +385,7 @@ def demo(
 
     Example: bench data demo ./demo --seed 0
     """
-    from bench.data.demo import write_demo
+    from bench.data.datasets.simulated.demo import write_demo
 
     check_format(output)
     folder = expanded(folder)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli.output import check_format, print_json, stdout
-from bench.errors import StoreError
+from bench.core.errors import StoreError
 
 
 def register(app: typer.Typer) -> None:
@@ -40,11 +40,11 @@ def doctor(
 
 def examine(home: Path | None, data: Path | None, cache: Path | None) -> dict[str, dict[str, Any]]:
     """Collect what :func:`doctor` prints."""
-    from bench.data.icbhi import find_dataset
-    from bench.paths import cache_folder, data_folder, home_folder
-    from bench.plugins import load_entry_points, registries
-    from bench.provenance import code_version, hardware, package_versions
-    from bench.recipes import choose_device, choose_precision
+    from bench.core.paths import cache_folder, data_folder, home_folder
+    from bench.core.provenance import code_version, hardware, package_versions
+    from bench.data.datasets.icbhi.dataset import find_dataset
+    from bench.experiment.plugins import load_entry_points, registries
+    from bench.experiment.recipes import choose_device, choose_precision
 
     device = choose_device("auto")
     found = bool(find_dataset(data_folder(data)))
@@ -75,8 +75,8 @@ def examine(home: Path | None, data: Path | None, cache: Path | None) -> dict[st
 
 def _board(home: Path) -> str:
     """Where the board is, without its password."""
-    from bench.paths import board_location
-    from leaderboard.store import Store
+    from bench.core.paths import board_location
+    from leaderboard.store.store import Store
 
     try:
         return str(Store.open(board_location(home)))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from bench.errors import SpecError
+from bench.core.errors import SpecError
 
 ANY_WORDS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -30,6 +30,6 @@ def _refuse(name: str) -> Callable[[typer.Context], None]:
 
 def later(what: str) -> SpecError:
     """The error of something that a later version brings."""
-    from bench.version import __version__
+    from bench.core.version import __version__
 
     return SpecError(f"`{what}` comes with a later version; this is lungbench {__version__}.", "See `bench --help`.")

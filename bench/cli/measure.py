@@ -26,9 +26,9 @@ def bench_models(
     """
     check_format(output)
     from baselines import MODELS
-    from bench.measure import Plan, measure_apart
-    from bench.provenance import hardware
-    from bench.recipes import choose_device
+    from bench.core.provenance import hardware
+    from bench.experiment.recipes import choose_device
+    from bench.launch.measurement import Plan, measure_apart
 
     chosen = ids or [entry.id for entry in MODELS]
     for model in chosen:

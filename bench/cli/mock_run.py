@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.output import Plugins, check_format, print_json, stdout
-from bench.errors import RunError, SpecError
+from bench.core.errors import RunError, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 import typer
 from typer.models import ParameterInfo
 
-from leaderboard.text import decimal_number, whole_number
+from bench.core.text import decimal_number, whole_number
 
 
 def strict_numbers(app: typer.Typer) -> None:

@@ -1,7 +1,7 @@
 """What every command prints with: results on stdout, everything else on stderr.
 
-Nothing else in the program writes to a stream. Text is shown as it is and never obeyed (:mod:`leaderboard.terminal`);
-messages hold no secrets and are not endless (:mod:`bench.messages`).
+Nothing else in the program writes to a stream. Text is shown as it is and never obeyed (:mod:`bench.core.terminal`);
+messages hold no secrets and are not endless (:mod:`bench.core.messages`).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from bench.errors import BenchError, SpecError
-from bench.messages import message_text, sentence_text
-from leaderboard.terminal import PlainConsole
-from leaderboard.text import echoed, plain_lines
+from bench.core.errors import BenchError, SpecError
+from bench.core.messages import message_text, sentence_text
+from bench.core.terminal import PlainConsole
+from bench.core.text import echoed, plain_lines
 
 Plugins = Annotated[
     list[Path] | None,
@@ -122,7 +122,7 @@ def emit(content: str | bytes, out: Path | None, output: str) -> None:
     Raises:
         StoreError: If it cannot be written.
     """
-    from leaderboard.files import STANDARD_OUTPUT, output_path
+    from bench.core.files import STANDARD_OUTPUT, output_path
 
     to_stdout = out is None or out == STANDARD_OUTPUT
     if to_stdout and isinstance(content, str):
@@ -136,7 +136,7 @@ def emit(content: str | bytes, out: Path | None, output: str) -> None:
 
 def print_written(out: Path, document: Any, line: str, output: str) -> None:
     """Say what a command has written to ``out``: on stderr where that was the standard output itself."""
-    from leaderboard.files import STANDARD_OUTPUT
+    from bench.core.files import STANDARD_OUTPUT
 
     if out == STANDARD_OUTPUT:
         notice(line)

@@ -14,9 +14,9 @@ from bench.cli.output import Plugins, check_format, notice, print_json, stdout
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.cards import WeightsCard
-    from bench.registry import Entry, Registry
-    from leaderboard.terminal import PlainConsole
+    from bench.core.cards import WeightsCard
+    from bench.core.registry import Entry, Registry
+    from bench.core.terminal import PlainConsole
 
 Format = Annotated[str, typer.Option("--format", help="table or json.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="An id from the list.")]
@@ -112,7 +112,7 @@ def _describe_option(field: dataclasses.Field[Any], kind: type) -> dict[str, Any
 
 def _open(kind: str, plugins: Any) -> Registry[Any]:
     """A registry with the plug-ins of the command line; a broken package is named on stderr."""
-    from bench.plugins import load_plugins, registries
+    from bench.experiment.plugins import load_plugins, registries
 
     load_plugins(plugins or ())
     registry = registries()[kind]

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.output import emit, notice
-from bench.errors import SpecError
-from bench.paths import board_location, home_folder
-from bench.registry import suggestion
-from leaderboard.text import echoed
+from bench.core.errors import SpecError
+from bench.core.paths import board_location, home_folder
+from bench.core.registry import suggestion
+from bench.core.text import echoed
 
 if TYPE_CHECKING:
-    from leaderboard.results import Rule
-    from leaderboard.store import Store
+    from leaderboard.results.run_folder import Rule
+    from leaderboard.store.store import Store
 
 PAPER = ("table1", "table2", "table3")
 FIGURE = "figure2"
@@ -88,8 +88,8 @@ def report(
     if study or (storage and "BENCH_STUDIES" not in os.environ):
         raise SpecError(f"--study and --storage are options of figure2, not of {what}.")
     from leaderboard.render import check_format
-    from leaderboard.results import RULES
-    from leaderboard.store import Store
+    from leaderboard.results.run_folder import RULES
+    from leaderboard.store.store import Store
 
     word = protocol or ("best-test" if what in PAPER else "last")
     check_word("protocol", word, RULES)
@@ -105,7 +105,7 @@ def report(
 
 def _board(_what: str, store: Store, rule: Rule, output: str, colour: bool) -> str:
     from leaderboard.render import render
-    from leaderboard.tables import leaderboard_table
+    from leaderboard.tables.board_tables import leaderboard_table
 
     table = leaderboard_table(store, rule)
     if not table.sections and not table.notes:
@@ -114,8 +114,8 @@ def _board(_what: str, store: Store, rule: Rule, output: str, colour: bool) -> s
 
 
 def _page(store: Store, rule: Rule, out: Path | None) -> None:
-    from bench.version import __version__
-    from leaderboard.files import STANDARD_OUTPUT, home_expanded
+    from bench.core.files import STANDARD_OUTPUT, home_expanded
+    from bench.core.version import __version__
     from leaderboard.site import write_site
 
     if out is None or out == STANDARD_OUTPUT:
@@ -124,14 +124,14 @@ def _page(store: Store, rule: Rule, out: Path | None) -> None:
 
 
 def _published(_what: str, _store: Store, _rule: Rule, output: str, colour: bool) -> str:
-    from leaderboard.published_table import published_table
     from leaderboard.render import render
+    from leaderboard.tables.published_table import published_table
 
     return render(published_table(), output, colour=colour)
 
 
 def _paper(what: str, store: Store, rule: Rule, output: str, colour: bool) -> str:
-    from bench.paper import table_of_board
+    from bench.experiment.paper_rows import table_of_board
     from leaderboard.render_paper import render_paper
 
     table = table_of_board(what, store, rule)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.output import emit, notice
-from bench.errors import SpecError
+from bench.core.errors import SpecError
 
 if TYPE_CHECKING:
     import optuna

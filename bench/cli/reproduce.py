@@ -11,14 +11,14 @@ import typer
 
 from bench.cli.later import later
 from bench.cli.output import check_format, notice, print_json, print_rendered
-from bench.errors import InterruptedRunError, ResultError, RunError
-from bench.paths import board_location
+from bench.core.errors import InterruptedRunError, ResultError, RunError
+from bench.core.paths import board_location
 
 if TYPE_CHECKING:
-    from bench.recipes import Request
-    from bench.reproduce import Ended, Plan, PlannedRun
-    from leaderboard.paper_tables import PaperTable
-    from leaderboard.results import Rule
+    from bench.experiment.recipes import Request
+    from bench.launch.matrix import Ended, Plan, PlannedRun
+    from leaderboard.results.run_folder import Rule
+    from leaderboard.tables.paper_tables import PaperTable
 
 TABLES = ("table1", "table2", "table3")
 LAUNCHERS = ("local", "slurm")
@@ -77,8 +77,8 @@ def reproduce(
       bench reproduce figure2 --workers 4
     """
     from bench.cli.report import check_word
-    from bench.paths import cache_folder, home_folder
-    from bench.recipes import Request
+    from bench.core.paths import cache_folder, home_folder
+    from bench.experiment.recipes import Request
 
     check_word("table", what, (*TABLES, "figure2"))
     check_word("launcher", launcher, LAUNCHERS)
@@ -115,8 +115,8 @@ def reproduce(
 
 
 def _planned(what: str, only: str | None, request: Request, seeds: str | None) -> Plan:
-    from bench.recipes import choose_source, parse_seeds
-    from bench.reproduce import choose_rows, make_plan
+    from bench.experiment.recipes import choose_source, parse_seeds
+    from bench.launch.matrix import choose_rows, make_plan
     from leaderboard.published import printed_table
 
     table = printed_table(what)
@@ -138,7 +138,7 @@ def _planned(what: str, only: str | None, request: Request, seeds: str | None) -
 
 def _carried_out(plan: Plan, home: Path, rerun: bool) -> list[Ended]:
     from bench.cli.run import same_command
-    from bench.reproduce import carry_out
+    from bench.launch.matrix import carry_out
 
     try:
         return carry_out(plan, home, rerun=rerun, notice=notice)
@@ -150,7 +150,7 @@ def _carried_out(plan: Plan, home: Path, rerun: bool) -> list[Ended]:
 
 
 def _status(run: PlannedRun, home: Path) -> str:
-    from bench.reproduce import is_done
+    from bench.launch.matrix import is_done
 
     try:
         return "done" if is_done(run, home) else "missing"
@@ -222,7 +222,7 @@ def _print_table(plan: Plan, ended: Sequence[Ended], home: Path, output: str) ->
 
 
 def _print_summary(plan: Plan, ended: Sequence[Ended]) -> None:
-    from bench.reproduce import headline
+    from bench.launch.matrix import headline
 
     failed = [item for item in ended if item.error]
     counts = f"{len(ended) - len(failed)} finished, {len(failed)} failed"
@@ -234,7 +234,7 @@ def _print_summary(plan: Plan, ended: Sequence[Ended]) -> None:
 
 
 def _table(plan: Plan, home: Path) -> PaperTable:
-    from bench.paper import table_of_board
-    from leaderboard.store import Store
+    from bench.experiment.paper_rows import table_of_board
+    from leaderboard.store.store import Store
 
     return table_of_board(plan.table.name, Store.open(board_location(home)), PROTOCOL)

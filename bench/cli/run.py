@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.output import Plugins, check_format, notice, print_json, stdout
-from bench.errors import InterruptedRunError, RunError, SpecError
+from bench.core.errors import InterruptedRunError, RunError, SpecError
 
 if TYPE_CHECKING:
-    from bench.launch import Launched
-    from bench.spec import RunSpec
+    from bench.experiment.spec import RunSpec
+    from bench.launch.once import Launched
 
 Choice = Annotated[str | None, typer.Option()]
 
@@ -72,9 +72,9 @@ def run(
       bench run --model ast --method patchmix-cl --seeds 1-5 --data ~/icbhi
       bench run --model cnn6 --method ce --epochs 20 --set lr=3e-4 --format json
     """
-    from bench.launch import launch
-    from bench.paths import cache_folder, home_folder
-    from bench.recipes import Request
+    from bench.core.paths import cache_folder, home_folder
+    from bench.experiment.recipes import Request
+    from bench.launch.once import launch
 
     check_format(output)
     if spec is not None:
@@ -120,7 +120,7 @@ def run(
 
 
 def _resolved(request: Any, seed: int | None, seeds: str | None) -> list[RunSpec]:
-    from bench.recipes import choose_source, parse_seeds, resolve
+    from bench.experiment.recipes import choose_source, parse_seeds, resolve
 
     chosen = parse_seeds(seed, seeds)
     source = choose_source(request)
@@ -152,11 +152,11 @@ def _replayed(
     output: str,
 ) -> RunSpec:
     from bench.cli.consent import agreed_plugins
-    from bench.data.icbhi import find_dataset
-    from bench.paths import data_folder
-    from bench.plugins import load_for
-    from bench.recipes import check_spec, choose_device
-    from bench.spec import read_spec
+    from bench.core.paths import data_folder
+    from bench.data.datasets.icbhi.dataset import find_dataset
+    from bench.experiment.plugins import load_for
+    from bench.experiment.recipes import check_spec, choose_device
+    from bench.experiment.spec import read_spec
 
     spec = read_spec(path)
     folder = (

@@ -17,12 +17,12 @@ from bench.cli.output import Plugins, check_format, notice
 from bench.cli.search_output import print_plans
 from bench.cli.search_run import NO_FINALS, SearchRun, finish
 from bench.cli.search_studies import Format, Home, Name, Storage, opened
-from bench.errors import SpecError
-from bench.registry import suggestion
+from bench.core.errors import SpecError
+from bench.core.registry import suggestion
 
 if TYPE_CHECKING:
-    from bench.cards import Card
-    from bench.recipes import Request
+    from bench.core.cards import Card
+    from bench.experiment.recipes import Request
     from bench.search.request import StudyRequest
     from bench.search.study import Search
 
@@ -36,7 +36,7 @@ app = typer.Typer(
 
 def _whole(text: str | int) -> int:
     """Read a number of the command line as a whole number in the digits 0 to 9; click's own reader takes others too."""
-    from leaderboard.text import whole_number
+    from bench.core.text import whole_number
 
     try:
         return text if isinstance(text, int) else whole_number(text)
@@ -134,8 +134,8 @@ def search(
     """
     if context.invoked_subcommand is not None:
         return
-    from bench.paths import cache_folder, home_folder
-    from bench.recipes import Request, choose_source, resolve
+    from bench.core.paths import cache_folder, home_folder
+    from bench.experiment.recipes import Request, choose_source, resolve
     from bench.search.request import build_request, check_trials
     from bench.search.space import build_space
     from bench.search.study import Settings
@@ -209,7 +209,7 @@ def _trial_seeds(number: int) -> list[int]:
 
 
 def _final_seeds(text: str) -> tuple[int, ...]:
-    from bench.recipes import parse_seeds
+    from bench.experiment.recipes import parse_seeds
 
     return () if text == NO_FINALS else tuple(parse_seeds(None, text))
 
@@ -225,8 +225,8 @@ def _cards(asked: Any) -> dict[str, Card]:
     import baselines
     import methods
     from bench.data.frontends import FRONTENDS
-    from bench.plugins import load_plugins
-    from bench.recipes import check_pair
+    from bench.experiment.plugins import load_plugins
+    from bench.experiment.recipes import check_pair
 
     load_plugins(asked.plugins)
     model, method = baselines.MODELS.card(asked.model), methods.METHODS.card(asked.method)
@@ -265,7 +265,7 @@ def resume(
       bench search resume ast-patchmix-cl-alpha-tau-beta --trials 100 --workers 4
       bench search resume ast-patchmix-cl-alpha-tau-beta --retry-failed
     """
-    from bench.paths import home_folder
+    from bench.core.paths import home_folder
     from bench.search.claims import retry_failed as enqueue_failed
     from bench.search.request import base_spec, check_trials
     from bench.search.study import Settings
@@ -303,7 +303,7 @@ def resume(
 
 def _cache(study: Search, cache: Path | None) -> Path:
     """The cache folder: the one that is given, that of the last time where it is here, or the usual one."""
-    from bench.paths import cache_folder
+    from bench.core.paths import cache_folder
 
     known = Path(study.execution["cache"])
     return cache_folder(known if cache is None and known.is_dir() else cache)
@@ -313,16 +313,16 @@ def _execution(
     study: Search, data: str | None, cache: Path, processes: int | None, device: str, plugins: Sequence[str]
 ) -> dict[str, Any]:
     """Where the runs are done this time: as the last time, but for what is given or is not here."""
-    from bench.data.icbhi import find_dataset
-    from bench.paths import data_folder
-    from bench.recipes import DEMO, choose_device
+    from bench.core.paths import data_folder
+    from bench.data.datasets.icbhi.dataset import find_dataset
+    from bench.experiment.recipes import DEMO, choose_device
 
     known = study.execution
     folder = known["data"]
     if data is None and not find_dataset(Path(folder)) and study.request.identity["dataset"] == DEMO:
         data = DEMO
     if data == DEMO:
-        from bench.data.demo import demo_folder
+        from bench.data.datasets.simulated.demo import demo_folder
 
         folder = str(demo_folder(cache).resolve())
     elif data is not None or not find_dataset(Path(folder)):
@@ -383,11 +383,11 @@ def reproduce_figure2(
     Raises:
         BenchError: As `bench search`.
     """
-    from bench.recipes import choose_source, parse_seeds, resolve
+    from bench.core.text import echoed
+    from bench.experiment.recipes import choose_source, parse_seeds, resolve
     from bench.search.request import build_request, check_trials
     from bench.search.space import build_space
     from bench.search.study import Settings
-    from leaderboard.text import echoed
 
     names = [name for name in FIGURE2 if only is None or fnmatchcase(name, only)]
     if not names:

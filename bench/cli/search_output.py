@@ -10,9 +10,9 @@ from bench.cli.output import print_json, print_rendered, print_text
 
 if TYPE_CHECKING:
     from bench.cli.search_run import SearchRun
+    from bench.experiment.spec import RunSpec
     from bench.search.request import StudyRequest
     from bench.search.study import Search
-    from bench.spec import RunSpec
 
 MOST_ROWS = 100
 """Trials that a terminal gets, the best ones: nobody reads more there, and laying out a row takes a millisecond."""
@@ -140,8 +140,8 @@ def judged_on(study: Search) -> str:
 
 def print_grid(title: str, heads: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[str]) -> None:
     """Print cells as a table; those under ``numbers`` stand to the right."""
+    from bench.core.text import plain
     from leaderboard.forms import Column, console, grid, printed
-    from leaderboard.text import plain
 
     columns = [
         Column(head, lambda row: [], number=head in numbers, wrap=head in ("study", "why", "params")) for head in heads

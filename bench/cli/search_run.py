@@ -11,14 +11,14 @@ import typer
 
 from bench.cli.output import notice, print_json
 from bench.cli.search_output import objective_words, print_study
-from bench.errors import InterruptedRunError, RunError, SpecError
+from bench.core.errors import InterruptedRunError, RunError, SpecError
 
 if TYPE_CHECKING:
+    from bench.experiment.spec import RunSpec
     from bench.search.finals import Final
     from bench.search.request import StudyRequest
     from bench.search.storage import Place
     from bench.search.study import Search, Settings
-    from bench.spec import RunSpec
 
 NO_FINALS = "none"
 MOST_WORKERS = 1024
@@ -52,7 +52,7 @@ class SearchRun:
         Raises:
             BenchError: The first thing that stands in the way.
         """
-        from bench.devices import shares_of
+        from bench.core.devices import shares_of
         from bench.search.request import base_spec, check_data
         from bench.search.study import check_study
 
@@ -162,8 +162,8 @@ def _is_over(study: Search) -> bool:
 def _check_runnable(spec: RunSpec) -> None:
     from baselines.weights import of_run
     from bench.engine.preflight import check_model
-    from bench.plugins import load_for
-    from bench.recipes import check_spec
+    from bench.experiment.plugins import load_for
+    from bench.experiment.recipes import check_spec
 
     load_for(spec)
     check_spec(spec)

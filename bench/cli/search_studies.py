@@ -11,8 +11,8 @@ import typer
 
 from bench.cli.output import check_format, notice, print_json, print_text
 from bench.cli.search_output import count_words, judged_on, print_grid, print_study, score_words
-from bench.errors import SpecError, StoreError
-from leaderboard.text import echoed
+from bench.core.errors import SpecError, StoreError
+from bench.core.text import echoed
 
 if TYPE_CHECKING:
     from bench.search.study import Search
@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
 
 def opened(name: str, storage: str | None, home: Path | None) -> Search:
     """Open a study; raises SpecError where there is none of that name."""
-    from bench.paths import home_folder
+    from bench.core.paths import home_folder
     from bench.search.storage import Place, check_name
     from bench.search.study import open_study
 
@@ -54,7 +54,7 @@ def list_studies(storage: Storage = None, output: Format = "table", home: Home =
 
     Example: bench search list
     """
-    from bench.paths import home_folder
+    from bench.core.paths import home_folder
     from bench.search.storage import places_in
     from bench.search.study import studies_in, summary
 

@@ -25,18 +25,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.errors import DataError, SpecError, StoreError
+from bench.core.files import atomic_path, exclusive_lock, sweep, write_json
+from bench.core.options import build_options
+from bench.core.provenance import usable_cores
 from bench.data.forks import share
 from bench.data.frontends import FRONTENDS, FrontEnd, PieceOptions
 from bench.data.row_file import RowFile, checksum, header
-from bench.errors import DataError, SpecError, StoreError
-from bench.options import build_options
-from bench.provenance import usable_cores
-from leaderboard.files import atomic_path, exclusive_lock, sweep, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.data.icbhi import Cycle, Dataset, Recording
+    from bench.data.datasets.icbhi.dataset import Cycle, Dataset, Recording
 
 FORMAT = 1
 """Raised when the layout of a bank's folder changes."""

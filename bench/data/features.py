@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.data.annotation import parse
+from bench.core.errors import DataError
+from bench.core.files import output_path
+from bench.core.paths import expanded
+from bench.data.datasets.icbhi.annotation import parse
+from bench.data.datasets.icbhi.dataset import UNLISTED, Cycle, Recording
 from bench.data.faults import Problem
 from bench.data.files import RECORDING
-from bench.data.icbhi import UNLISTED, Cycle, Recording
 from bench.data.regular_files import read_text_bytes
 from bench.data.wav import inspect
-from bench.errors import DataError
-from bench.paths import expanded
-from leaderboard.files import output_path
 
 
 def _refuse(path: Path, problem: Problem) -> DataError:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.core.errors import DataError
+from bench.core.text import plain
 from bench.data.regular_files import irregular
-from bench.errors import DataError
-from leaderboard.text import plain
 
 SPLIT_NAMES = ("ICBHI_challenge_train_test.txt", "official_split.txt")
 """Names of the official split file: the challenge's own and the one of the Patch-Mix code."""

@@ -17,8 +17,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from typing import Any, TypeVar
 
-from bench.errors import LostProcessError, RunError
-from bench.lifetimes import die_with_parent, signal_name
+from bench.core.errors import LostProcessError, RunError
+from bench.core.lifetimes import die_with_parent, signal_name
 
 STOPS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 

@@ -20,7 +20,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import RunError
+from bench.core.errors import RunError
 
 BLOCK_ROWS = 64
 """Rows in memory at once where all rows are looked through."""

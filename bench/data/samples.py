@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.errors import DataError
 from bench.data.wav import WavHeader, problems_of, read_header
-from bench.errors import DataError
 
 HINT = "Run `bench data verify` to see everything that is wrong with the data."
 SHORTER = "became shorter while it was read"

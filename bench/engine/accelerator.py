@@ -12,10 +12,10 @@ from accelerate.utils import (
     TorchDynamoPlugin,
 )
 
+from bench.core.environment import keep_launchers_out
+from bench.core.errors import RunError
 from bench.engine.distributed import own_group
-from bench.environment import keep_launchers_out
-from bench.errors import RunError
-from bench.spec import RunSpec
+from bench.experiment.spec import RunSpec
 
 HINT = "Unset the ACCELERATE_ variables of the environment, and use a process that has run nothing else."
 

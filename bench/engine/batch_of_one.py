@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.core.errors import SpecError
+from bench.core.options import build_options
 from bench.data.frontends import FRONTENDS
 from bench.engine.stages import plan_stages, set_training_mode
 from bench.engine.trainer import TrainingGraph, graph_of
-from bench.errors import SpecError
-from bench.options import build_options
-from bench.spec import RunSpec
+from bench.experiment.spec import RunSpec
 from methods import METHODS
 from methods.base import Batch
 

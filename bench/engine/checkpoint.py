@@ -18,6 +18,9 @@ import numpy as np
 from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
 
+from bench.core.errors import StoreError
+from bench.core.files import share_as, sync_folder, sync_tree, write_json
+from bench.core.text import plain
 from bench.engine.position import CHOICE_FIELDS, Bounds, Position
 from bench.engine.selection import Selection
 from bench.engine.states import (
@@ -36,9 +39,6 @@ from bench.engine.states import (
     unreadable,
     with_hashes,
 )
-from bench.errors import StoreError
-from leaderboard.files import share_as, sync_folder, sync_tree, write_json
-from leaderboard.text import plain
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

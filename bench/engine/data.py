@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.core.errors import DataError, SpecError
+from bench.core.options import build_options
 from bench.data.bank import FeatureBank, Progress, empty_bank, prepare_bank
+from bench.data.datasets.icbhi.dataset import Dataset, Recording, load_dataset
 from bench.data.frontends import FRONTENDS, BatchFrontEnd
-from bench.data.icbhi import Dataset, Recording, load_dataset
 from bench.engine.folds import patient_folds
 from bench.engine.normalisation import BatchExtremes
-from bench.errors import DataError, SpecError
-from bench.options import build_options
-from bench.spec import RunSpec
+from bench.experiment.spec import RunSpec
 
 CLASSES = 4
 OTHER_DATA = "Use the data of the run, or start a new run with these."

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bench.errors import SpecError
+from bench.core.errors import SpecError
 
 STORE_VARIABLE = "BENCH_PROCESS_STORE"
 """Names the file through which the processes of a run meet. Only a process that bench started for a group has it: what

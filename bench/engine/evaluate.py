@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench.core.errors import RunError
 from bench.engine.data import CLASSES, RunData
 from bench.engine.distributed import sum_over_processes
 from bench.engine.random_layers import NoDraws
-from bench.errors import RunError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

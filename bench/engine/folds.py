@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.errors import SpecError
+from bench.core.errors import SpecError
 from leaderboard.metrics import CLASSES as NAMES
 
 CLASSES = len(NAMES)

@@ -18,7 +18,7 @@ from bench.data.bank import Progress
 
 if TYPE_CHECKING:
     from bench.engine.data import RunData
-    from bench.spec import RunSpec
+    from bench.experiment.spec import RunSpec
 
 Watch = Callable[[Mapping[int, float]], str | None]
 """Given the 4-class Score (percent) of each epoch so far, says why to stop here; None to go on."""

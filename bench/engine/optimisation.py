@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from bench.errors import SpecError
+from bench.core.errors import SpecError
 from methods.base import Stage
 
 FLOOR = 1e-3

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.text import echoed
 from bench.engine.selection import Choice
 from leaderboard.metrics import JUDGED, metrics_of
-from leaderboard.results import RULES
-from leaderboard.text import echoed
+from leaderboard.results.run_folder import RULES
 
 ENTRY_FIELDS = ("epoch", "loss", "lr", "seconds", "cycles_per_second", "test", "val")
 """What a state holds of each epoch that is done."""

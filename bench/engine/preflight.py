@@ -8,15 +8,15 @@ import torch
 
 import baselines
 from baselines import MODELS
+from bench.core.errors import BenchError, SpecError
+from bench.core.options import build_options
+from bench.core.text import echoed
 from bench.data.frontends import FRONTENDS
 from bench.engine.data import load_run_dataset, planned_data
 from bench.engine.stages import plan_stages
 from bench.engine.trainer import build_graph
-from bench.errors import BenchError, SpecError
-from bench.options import build_options
-from bench.plugins import plugin_failure
-from bench.spec import RunSpec
-from leaderboard.text import echoed
+from bench.experiment.plugins import plugin_failure
+from bench.experiment.spec import RunSpec
 
 # What layers raise on pictures that they cannot take; they promise no single class.
 _FAULTS = (RuntimeError, TypeError, ValueError, LookupError, AssertionError, ArithmeticError)
@@ -26,7 +26,7 @@ def check_start(spec: RunSpec) -> None:
     """Check all that a start checks: the data and their parts, model, weights and method, as the run would have them.
 
     Args:
-        spec: A spec that :func:`bench.recipes.check_spec` has let pass; its plug-ins are loaded.
+        spec: A spec that :func:`bench.experiment.recipes.check_spec` has let pass; its plug-ins are loaded.
 
     Raises:
         DataError: If the data are missing, broken, not those of the spec, or hold no test cycle.

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from leaderboard.terminal import PlainConsole
+from bench.core.terminal import PlainConsole
 
 LINE_EVERY_SECONDS = 30.0
 

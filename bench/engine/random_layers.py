@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.errors import RunError, SpecError
+from bench.core.errors import RunError, SpecError
 from methods.views import VIEWS_IN_A_ROW
 
 IN_PLACE = frozenset(

@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.core.errors import BenchError, PrunedRunError
+from bench.core.provenance import code_version, hardware, package_versions, peak_memory_mib
+from bench.core.text import echoed
 from bench.engine.data import rows_of_epoch
 from bench.engine.states import epochs_so_far
-from bench.errors import BenchError, PrunedRunError
-from bench.provenance import code_version, hardware, package_versions, peak_memory_mib
-from bench.spec import RunSpec
+from bench.experiment.spec import RunSpec
 from leaderboard.metrics import score_cycles
-from leaderboard.predictions import CycleSet, write_cycles, write_predictions
-from leaderboard.results import CYCLES_FILE, RULES, SCHEMA, write_result
-from leaderboard.text import echoed
+from leaderboard.results.predictions import CycleSet, write_cycles, write_predictions
+from leaderboard.results.run_folder import CYCLES_FILE, RULES, SCHEMA, write_result
 
 if TYPE_CHECKING:
     from bench.engine.data import RunData

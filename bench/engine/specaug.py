@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.core.errors import SpecError
+from bench.core.options import build_options
 from bench.data.frontends import FRONTENDS
-from bench.errors import SpecError
-from bench.options import build_options
-from bench.spec import RunSpec
+from bench.experiment.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def draw_masks(
 ) -> Masks:
     """Draw the masks of a global batch, each clip for itself.
 
-    The paper's values: probability :data:`bench.spec.SPECAUG_PROBABILITY`, 2 masks of ``freq_width`` 48 and 2 of
+    The paper's values: probability :data:`bench.experiment.spec.SPECAUG_PROBABILITY`, 2 masks of ``freq_width`` 48 and 2 of
     ``time_width`` 160, so at most 47 bins and 159 frames each.
 
     Args:

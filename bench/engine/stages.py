@@ -10,8 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import SpecError
-from bench.spec import SCHEDULES, RunSpec
+from bench.core.errors import SpecError
+from bench.experiment.spec import SCHEDULES, RunSpec
 from methods.base import PARTS, Stage, StagedMethod
 
 if TYPE_CHECKING:

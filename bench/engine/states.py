@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.errors import ResultError, StoreError
+from bench.core.files import write_json
+from bench.core.text import plain
 from bench.engine.position import Bounds, Position, read_choices, read_position
 from bench.engine.selection import Choice
-from bench.errors import ResultError, StoreError
-from leaderboard.files import write_json
-from leaderboard.text import plain
 
 POINTER = "current.json"
 POSITION, CHOICES = "position.json", "choices.npz"

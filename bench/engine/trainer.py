@@ -25,6 +25,9 @@ from torch import Tensor, nn
 import baselines
 import methods
 from baselines.weights import of_run
+from bench.core.errors import InterruptedRunError, PrunedRunError, RunError, SpecError
+from bench.core.files import atomic_path
+from bench.core.lifetimes import stop_signals
 from bench.engine.accelerator import build_accelerator
 from bench.engine.checkpoint import Checkpoint
 from bench.engine.data import RunData, rows_of_epoch, steps_of_epoch
@@ -38,10 +41,7 @@ from bench.engine.random_layers import Division, GlobalDraws, learn_divisions
 from bench.engine.selection import Selection
 from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift, mask_value
 from bench.engine.stages import Place, freeze_others, plan_stages, set_training_mode, trainable_parameters
-from bench.errors import InterruptedRunError, PrunedRunError, RunError, SpecError
-from bench.lifetimes import stop_signals
-from bench.spec import RunSpec
-from leaderboard.files import atomic_path
+from bench.experiment.spec import RunSpec
 from leaderboard.metrics import score_cycles
 from methods import METHODS
 from methods.base import Batch, Draw

@@ -15,14 +15,14 @@ from numpy.typing import ArrayLike
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from bench.card_checks import card_problems
-from bench.data.icbhi import load_dataset
+from bench.core.errors import InterruptedRunError, SpecError
+from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.engine.data import CLASSES
 from bench.engine.trainer import Trainer, TrainingGraph
-from bench.errors import InterruptedRunError, SpecError
-from bench.launch import Launched, run_folder
+from bench.experiment.card_checks import card_problems
+from bench.launch.once import Launched, run_folder
 from bench.mock.trial import Trial
-from leaderboard.predictions import read_predictions
+from leaderboard.results.predictions import read_predictions
 from methods.base import Stage
 
 STOP_IN_STEP = 3

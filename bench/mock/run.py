@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
+from bench.core.files import temporary_folder
+from bench.experiment.plugins import load_plugins, plugin_failure
 from bench.mock.checks import CHECKS, Check, CheckFailedError, CheckSkippedError
 from bench.mock.trial import Trial
-from bench.plugins import load_plugins, plugin_failure
-from leaderboard.files import temporary_folder
 
 Status = Literal["passed", "failed", "skipped"]
 

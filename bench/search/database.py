@@ -11,7 +11,7 @@ import re
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from bench.errors import StoreError
+from bench.core.errors import StoreError
 
 VERSIONS = "alembic_version"
 OWN = frozenset({"studies", "trials", "version_info"})

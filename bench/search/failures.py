@@ -15,9 +15,8 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.errors import BenchError, LostProcessError, RunError, SpecError, StoreError, WeightsError
-from leaderboard.errors import chain_of
-from leaderboard.text import plain
+from bench.core.errors import BenchError, LostProcessError, RunError, SpecError, StoreError, WeightsError, chain_of
+from bench.core.text import plain
 
 OWN_FAULTS = (RunError, SpecError, WeightsError, MemoryError)
 """Errors that belong to a trial's parameters."""

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from bench.errors import StoreError
+from bench.core.errors import StoreError
 
 BEGIN = b'{"op_code":'
 """What Optuna's journals begin with."""

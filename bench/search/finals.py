@@ -15,18 +15,18 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from bench.cards import Card
-from bench.errors import BenchError, InterruptedRunError
-from bench.isolated import Interruption, run_isolated
-from bench.launch import run_folder
-from bench.paths import board_location
+from bench.core.cards import Card
+from bench.core.errors import BenchError, InterruptedRunError
+from bench.core.paths import board_location
+from bench.experiment.spec import RunSpec
+from bench.launch.isolated import Interruption, run_isolated
+from bench.launch.once import run_folder
 from bench.search.request import base_spec
 from bench.search.space import apply_params
 from bench.search.study import FINALS, Search, budget
 from bench.search.trials import originals
-from bench.spec import RunSpec
-from leaderboard.results import RESULT_FILE, write_result
-from leaderboard.store import Store
+from leaderboard.results.run_folder import RESULT_FILE, write_result
+from leaderboard.store.store import Store
 
 Notice = Callable[[str], None]
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.storages.journal import BaseJournalBackend
 
-from bench.errors import StoreError
+from bench.core.errors import StoreError
+from bench.core.files import exclusive_lock
 from bench.search.files import check_journal
-from leaderboard.files import exclusive_lock
 
 if TYPE_CHECKING:
     from optuna.storages import JournalStorage

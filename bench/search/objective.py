@@ -17,17 +17,16 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from bench.core.errors import InterruptedRunError, PrunedRunError, forget
 from bench.data.bank import Progress
 from bench.engine.data import RunData, open_run_data
 from bench.engine.hooks import Hooks
-from bench.errors import InterruptedRunError, PrunedRunError
-from bench.launch import Launched, launch, run_folder
+from bench.experiment.spec import RunSpec
+from bench.launch.once import Launched, launch, run_folder
 from bench.search.claims import Claim
 from bench.search.failures import cause_of, is_lost, is_own_fault, shared_fault
 from bench.search.request import base_spec, trial_specs
 from bench.search.study import Search, cards_of
-from bench.spec import RunSpec
-from leaderboard.errors import forget
 
 Notice = Callable[[str], None]
 TAKEN = "another worker has taken this trial over"

@@ -13,7 +13,7 @@ import zlib
 import optuna
 from optuna.samplers import BaseSampler
 
-from bench.errors import SpecError
+from bench.core.errors import SpecError
 from bench.search.request import StudyRequest
 
 EXTRA = "pip install 'lungbench[search]'"

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from bench.cards import Card
-from bench.errors import SpecError
-from bench.registry import suggestion
+from bench.core.cards import Card
+from bench.core.errors import SpecError
+from bench.core.registry import suggestion
+from bench.core.text import echoed
+from bench.experiment.spec import OFFICIAL_SPLIT, RunSpec, check_field
 from bench.search.space import Dimension, Value, apply_params, whole_grid
-from bench.spec import OFFICIAL_SPLIT, RunSpec, check_field
-from leaderboard.text import echoed
 
 Objective = Literal["held-out", "test"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
@@ -242,7 +242,7 @@ def check_data(request: StudyRequest, execution: Mapping[str, Any]) -> None:
         SpecError: If there are too few patients or cycles.
         DataError: If the data are missing or broken.
     """
-    from bench.data.icbhi import load_dataset
+    from bench.data.datasets.icbhi.dataset import load_dataset
 
     partial = request.identity["partial"] is not None
     dataset = load_dataset(Path(execution["data"]), allow_partial=partial, cache=Path(execution["cache"]))

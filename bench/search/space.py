@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
-from bench.cards import Card
-from bench.errors import SpecError
-from bench.options import Space, build_options, check_value
-from bench.recipes import check_spec, full_name
-from bench.registry import suggestion
-from bench.spec import RunSpec, settable_fields
-from leaderboard.text import LARGEST_WHOLE, decimal_number, echoed, whole_number
+from bench.core.cards import Card
+from bench.core.errors import SpecError
+from bench.core.options import Space, build_options, check_value
+from bench.core.registry import suggestion
+from bench.core.text import LARGEST_WHOLE, decimal_number, echoed, whole_number
+from bench.experiment.recipes import check_spec, full_name
+from bench.experiment.spec import RunSpec, settable_fields
 
 if TYPE_CHECKING:
     from optuna.trial import Trial

@@ -12,11 +12,11 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.errors import SpecError
+from bench.core.errors import SpecError
+from bench.core.text import echoed
+from bench.experiment.spec import RunSpec, check_field, settable_fields
 from bench.search.request import OBJECTIVES, PRUNERS, SAMPLERS, StudyRequest
 from bench.search.storage import NAME
-from bench.spec import RunSpec, check_field, settable_fields
-from leaderboard.text import echoed
 
 Check = Callable[[Any], bool]
 

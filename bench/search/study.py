@@ -13,15 +13,15 @@ from optuna.storages import BaseStorage
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.errors import BenchError, SpecError, StoreError
-from bench.registry import suggestion
+from bench.core.errors import BenchError, SpecError, StoreError
+from bench.core.registry import suggestion
+from bench.core.text import echoed, plain
 from bench.search.failures import GIVE_UP_AFTER
 from bench.search.optuna_parts import pruner_for
 from bench.search.request import StudyRequest
 from bench.search.storage import ENDING, Place
 from bench.search.stored import UnsoundError, check_attributes, check_study_name, check_trial, read_request
 from bench.search.trials import RETRY_OF, tried_again
-from leaderboard.text import echoed, plain
 
 REQUEST, EXECUTION, TARGET, FINALS, SETTINGS = "request", "execution", "trials", "finals", "settings"
 """What the study says of itself: its request, where it runs, its number of trials, the trials it trained again, and how

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from bench.environment import refuse_foreign_group
-from bench.errors import BenchError, InterruptedRunError
+from bench.core.environment import refuse_foreign_group
+from bench.core.errors import BenchError, InterruptedRunError
 
 if TYPE_CHECKING:
     from bench.search.failures import Breaker
@@ -90,8 +90,8 @@ def _tell(event: Mapping[str, Any]) -> None:
 
 def main() -> int:
     """Work on the study that the standard input names; the exit code is that of what ended the worker."""
-    from bench.lifetimes import die_with_parent
-    from bench.streams import prepare_helper_streams
+    from bench.core.lifetimes import die_with_parent
+    from bench.core.streams import prepare_helper_streams
 
     die_with_parent()
     prepare_helper_streams()
@@ -117,7 +117,7 @@ def main() -> int:
 
 def _work_on(place: Place, task: Mapping[str, Any], stop: Stop) -> None:
     from bench.cli.output import notice
-    from bench.plugins import load_for
+    from bench.experiment.plugins import load_for
     from bench.search.failures import Breaker
     from bench.search.request import base_spec
     from bench.search.study import open_study

@@ -17,11 +17,11 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-import bench.errors
-from bench.devices import VISIBLE, shares_of
-from bench.errors import BenchError, InterruptedRunError, RunError
-from bench.lifetimes import stop_signals
-from bench.provenance import usable_cores
+import bench.core.errors
+from bench.core.devices import VISIBLE, shares_of
+from bench.core.errors import BenchError, InterruptedRunError, RunError
+from bench.core.lifetimes import stop_signals
+from bench.core.provenance import usable_cores
 from bench.search.failures import GIVE_UP_AFTER, Breaker
 from bench.search.study import Search
 
@@ -186,7 +186,7 @@ class Crew:
                 told = "failed" if event["failed"] else "an attempt was lost"
                 self.notice(f"trial {event['trial']}: {told}: {event['failed'] or event['reason']}")
             case {"event": "error"}:
-                kind = getattr(bench.errors, event["type"], RunError)
+                kind = getattr(bench.core.errors, event["type"], RunError)
                 worker.error = kind(event["message"], event["hint"])
 
     def _ended(self, worker: _Worker) -> list[BenchError]:

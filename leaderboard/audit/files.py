@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.core.documents import parse_document, read_bytes
+from bench.core.errors import ResultError
 from leaderboard.audit.epochs import check_epochs, check_stated, courses_of
 from leaderboard.audit.findings import Audit, Finding
 from leaderboard.audit.predictions import audit_predictions
@@ -13,12 +15,10 @@ from leaderboard.audit.readings import Claim
 from leaderboard.audit.row_checks import check_row, numbers_of, unchecked_of
 from leaderboard.audit.runs import audit_folder, audit_runs, claim_findings, run_documents
 from leaderboard.audit.tables import ResultRow, beside_binary, rows_of_document, rows_of_text
-from leaderboard.documents import parse_document, read_bytes
-from leaderboard.errors import ResultError
 from leaderboard.metrics import Judged
-from leaderboard.parquet import is_parquet
-from leaderboard.results import RESULT_FILE
-from leaderboard.submissions import LARGEST_FILE, OfficialPart
+from leaderboard.results.parquet import is_parquet
+from leaderboard.results.run_folder import RESULT_FILE
+from leaderboard.results.submissions import LARGEST_FILE, OfficialPart
 
 PREDICTIONS = frozenset({"recording", "cycle"})
 """Columns that a file of predictions has, and a table of results has not."""

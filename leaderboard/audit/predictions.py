@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.text import echoed
 from leaderboard.audit.findings import Audit, Finding
 from leaderboard.audit.official import TEST, split_words
 from leaderboard.audit.readings import JUDGED_WORDS, Claim, Group, explain, readings, sum_finding
 from leaderboard.metrics import CLASSES, JUDGED, Judged, confusion_matrix, metrics_of, predicted_classes
-from leaderboard.predictions import CycleSet, Key, class_of
-from leaderboard.submissions import Answers, Difference, OfficialPart, difference, patient_of, read_answers
-from leaderboard.text import echoed
+from leaderboard.results.predictions import CycleSet, Key, class_of
+from leaderboard.results.submissions import Answers, Difference, OfficialPart, difference, patient_of, read_answers
 
 SHOWN = 3
 """Cycles that a sentence names."""

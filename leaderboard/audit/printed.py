@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from leaderboard.text import decimal_number
+from bench.core.text import decimal_number
 
 MOST_DIGITS = 6
 """Decimals that count; programs that divide in another order differ beyond them."""

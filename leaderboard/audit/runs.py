@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from bench.core.errors import ResultError
+from bench.core.text import echoed
 from leaderboard.audit.findings import Audit, Finding
 from leaderboard.audit.official import TEST
 from leaderboard.audit.readings import Claim, Confusion, Rate, Reading, explain, readings, sum_finding
-from leaderboard.errors import ResultError
 from leaderboard.metrics import CLASSES, JUDGED, SMALLEST_SE, Judged, metrics_of
-from leaderboard.result_document import RULES, TOLERANCE, Rule
-from leaderboard.results import CYCLES_FILE, read_result
-from leaderboard.text import echoed
+from leaderboard.results.run_folder import CYCLES_FILE, read_result
+from leaderboard.results.schema import RULES, TOLERANCE, Rule
 
 Document = Mapping[str, Any]
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.core.errors import ResultError
+from bench.core.text import echoed
 from leaderboard.audit.printed import Printed, printed_cell, printed_number
-from leaderboard.errors import ResultError
 from leaderboard.metrics import Judged
-from leaderboard.text import echoed
 
 MOST_ROWS = 200_000
 

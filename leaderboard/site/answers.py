@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.metrics import JUDGED, predicted_classes
-from leaderboard.operating_points import OperatingPoints, operating_points
-from leaderboard.predictions import CycleSet, Key
-from leaderboard.reliability import Reliability, reliability
-from leaderboard.results import Rule
-from leaderboard.store import Store
+from leaderboard.results.predictions import CycleSet, Key
+from leaderboard.results.run_folder import Rule
+from leaderboard.statistics.operating_points import OperatingPoints, operating_points
+from leaderboard.statistics.reliability import Reliability, reliability
+from leaderboard.store.store import Store
 
 if TYPE_CHECKING:
     from leaderboard.site.data import System

@@ -2,7 +2,7 @@
 
 A *lens* is one choice of the page's switches: selection rule, part of the test cycles, and which sensitivity. Every
 number, place, interval and rank of a lens comes from the same functions as those of the other reports
-(:mod:`leaderboard.tables`, :mod:`leaderboard.standing`, :mod:`leaderboard.breakdown`), so that the page never says
+(:mod:`leaderboard.tables.board_tables`, :mod:`leaderboard.statistics.row_places`, :mod:`leaderboard.statistics.breakdown`), so that the page never says
 anything else; its script formats, sorts and filters, and computes nothing.
 """
 
@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple, get_args
 
-from leaderboard.breakdown import ALL_NORMAL, SystemCounts, both_sides_of, breakdown
-from leaderboard.comparison import seed_spreads
-from leaderboard.marks import add_marks
 from leaderboard.metrics import JUDGED, Judged, metrics_of
-from leaderboard.results import RULES, Rule
+from leaderboard.results.run_folder import RULES, Rule
 from leaderboard.site.answers import MissedCycle, SystemAnswers, missed_cycles, read_answers
-from leaderboard.standing import (
+from leaderboard.statistics.breakdown import ALL_NORMAL, SystemCounts, both_sides_of, breakdown
+from leaderboard.statistics.comparison import seed_spreads
+from leaderboard.statistics.intervals import SeedSpread
+from leaderboard.statistics.row_places import (
     PLACES,
     Uncertainty,
     add_intervals,
@@ -29,9 +29,16 @@ from leaderboard.standing import (
     read_counts,
     within_limits,
 )
-from leaderboard.statistics import SeedSpread
-from leaderboard.store import BoardRun, RunRecord, Store, collector_paused
-from leaderboard.tables import SIMULATED, Section, board_notes, failed_rows, name_differences, system_sections
+from leaderboard.store.store import BoardRun, RunRecord, Store, collector_paused
+from leaderboard.tables.board_tables import (
+    SIMULATED,
+    Section,
+    board_notes,
+    failed_rows,
+    name_differences,
+    system_sections,
+)
+from leaderboard.tables.marks import add_marks
 
 Part = Literal["official", "patient-disjoint"]
 PARTS: tuple[Part, ...] = get_args(Part)

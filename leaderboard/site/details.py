@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from bench.core.text import plain
 from leaderboard.bibtex import published_entry
-from leaderboard.breakdown import SystemCounts
 from leaderboard.metrics import JUDGED
-from leaderboard.operating_points import FOLDS, OperatingPoints
 from leaderboard.published.systems import PublishedSystem, published_systems
-from leaderboard.published_table import doubts
-from leaderboard.reliability import Reliability
-from leaderboard.results import RULES
+from leaderboard.results.run_folder import RULES
 from leaderboard.site.answers import MissedCycle, SystemAnswers
 from leaderboard.site.data import Board, Row, System
-from leaderboard.statistics import hits
-from leaderboard.text import plain
+from leaderboard.statistics.breakdown import SystemCounts
+from leaderboard.statistics.intervals import hits
+from leaderboard.statistics.operating_points import FOLDS, OperatingPoints
+from leaderboard.statistics.reliability import Reliability
+from leaderboard.tables.published_table import doubts
 
 MOST_COUNTED = 200
 """Systems whose correct cycles of each patient stand in the page, which any two of them are compared by."""

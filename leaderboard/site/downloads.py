@@ -7,10 +7,10 @@ from typing import Any
 
 from leaderboard.forms import csv_text, json_text
 from leaderboard.metrics import CLASSES, JUDGED
-from leaderboard.operating_points import TARGETS
 from leaderboard.site.data import RATES, Board, Lens, Row, System
 from leaderboard.site.details import MOST_COUNTED
-from leaderboard.statistics import hits
+from leaderboard.statistics.intervals import hits
+from leaderboard.statistics.operating_points import TARGETS
 
 FOLDER = "data"
 

@@ -7,17 +7,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bench.core.text import plain
 from leaderboard.bibtex import run_entry, submission_entry
 from leaderboard.forms import seeds
 from leaderboard.metrics import CLASSES, JUDGED
 from leaderboard.render import system_lines
-from leaderboard.results import RULES, Rule
+from leaderboard.results.run_folder import RULES, Rule
 from leaderboard.site.data import PARTS, RATES, REFERENCE, Board, Lens, Row, System
 from leaderboard.site.details import detail_values
 from leaderboard.site.downloads import command, run_file
-from leaderboard.store import BoardRun
-from leaderboard.tables import SIMULATED, flat
-from leaderboard.text import plain
+from leaderboard.store.store import BoardRun
+from leaderboard.tables.board_tables import SIMULATED, flat
 
 COLUMNS = ("rank", "ranks", "cycles", "patients")
 DeviceName = tuple[str, int, int]

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from leaderboard.errors import StoreError
+from bench.core.errors import StoreError
 from leaderboard.html import resource
-from leaderboard.results import Rule
+from leaderboard.results.run_folder import Rule
 from leaderboard.site.data import read_board
 from leaderboard.site.downloads import data_files
 from leaderboard.site.pages import VENDOR, site_page
-from leaderboard.store import Store
+from leaderboard.store.store import Store
 
 PAGE = "index.html"
 MANIFEST = "site.json"

@@ -11,7 +11,7 @@ import torch
 from golden_rules import spectrograms, weight
 
 import baselines
-from baselines.ast import LAYOUTS, fit_positions
+from baselines.ast.model import LAYOUTS, fit_positions
 from baselines.state_dicts import load_into
 
 pytestmark = pytest.mark.golden

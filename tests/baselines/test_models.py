@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 
 import baselines
 from baselines import MODELS
-from baselines.ast import fit_positions
+from baselines.ast.model import fit_positions
+from bench.core.errors import RegistryError, SpecError
 from bench.data.frontends import FRONTENDS
 from bench.engine.optimisation import build_optimizer
-from bench.errors import RegistryError, SpecError
-from bench.recipes import Request, choose_source, resolve
+from bench.experiment.recipes import Request, choose_source, resolve
 from methods import METHODS
 
 DEMO = {"embed_dim": 64, "depth": 2, "heads": 2, "stride": 16, "frames": 398, "initialisation": "xavier"}

@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 
 import baselines
 from baselines import MODELS
-from baselines.cards.timm_named import TimmOptions
-from bench.errors import RegistryError, SpecError, WeightsError
+from baselines.timm.named_card import TimmOptions
+from bench.core.errors import RegistryError, SpecError, WeightsError
 
 SHORT = {"frames": 98, "mels": 64}
 

@@ -26,12 +26,13 @@ import torch
 from safetensors.torch import save_file
 
 import baselines
-from baselines import MODELS, downloads, hugging_face, weights
+from baselines import MODELS, downloads, weights
+from baselines.ast import hugging_face
 from baselines.downloads import LocatedWeights
-from bench.cards import WeightsCard
-from bench.download import Patience
-from bench.errors import SpecError, StoreError, WeightsError
-from leaderboard.files import temporary_name
+from bench.core.cards import WeightsCard
+from bench.core.download import Patience
+from bench.core.errors import SpecError, StoreError, WeightsError
+from bench.core.files import temporary_name
 
 CARD = MODELS.card("cnn6")
 SMALL = {"embed_dim": 32, "depth": 2, "heads": 2, "stride": 16, "frames": 398}
@@ -1019,8 +1020,8 @@ import sys
 from pathlib import Path
 from baselines import MODELS
 from baselines.weights import locate
-from bench.errors import SpecError, StoreError, WeightsError
-from leaderboard.files import temporary_name
+from bench.core.errors import SpecError, StoreError, WeightsError
+from bench.core.files import temporary_name
 try:
     print(locate(MODELS.card(sys.argv[1]), sys.argv[2], Path(sys.argv[3])).sha256)
 except WeightsError as error:

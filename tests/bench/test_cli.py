@@ -14,7 +14,7 @@ from cli_runs import SMALL_AST, bench, bench_json, cpu_seconds, environment
 
 from bench import cli
 from bench.cli import main
-from bench.version import __version__
+from bench.core.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "accelerate", "timm", "torchaudio", "sqlalchemy", "optuna", "scipy", "soundfile")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from icbhi_sets import NAMES, write_set
 
-from bench.data.official import part_of_folder
+from bench.data.datasets.icbhi.official import part_of_folder
 
 
 @pytest.fixture(autouse=True)

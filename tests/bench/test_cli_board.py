@@ -6,8 +6,8 @@ import sqlite3
 import pytest
 from board_runs import write_run
 
-from leaderboard.schema import VERSION
-from leaderboard.store import Store
+from leaderboard.store.schema import VERSION
+from leaderboard.store.store import Store
 
 
 @pytest.fixture(autouse=True)

@@ -5,11 +5,11 @@ import json
 import pytest
 from board_runs import cycle_set, write_run
 
-from leaderboard.breakdown import counts_of
-from leaderboard.comparison import seed_spreads
-from leaderboard.predictions import CycleSet
-from leaderboard.statistics import paired_difference, system_estimate
-from leaderboard.store import Store
+from leaderboard.results.predictions import CycleSet
+from leaderboard.statistics.breakdown import counts_of
+from leaderboard.statistics.comparison import seed_spreads
+from leaderboard.statistics.intervals import paired_difference, system_estimate
+from leaderboard.store.store import Store
 
 
 @pytest.fixture

@@ -260,7 +260,7 @@ def test_demo_refuses_a_folder_that_is_not_empty(bench, data):
 
 
 def test_demo_is_sound(bench, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.data.demo.PATIENTS", {"train": 2, "test": 1})
+    monkeypatch.setattr("bench.data.datasets.simulated.demo.PATIENTS", {"train": 2, "test": 1})
     code, out, _ = bench("data", "demo", tmp_path / "demo", "--format", "json")
     assert code == 0
     document = json.loads(out)

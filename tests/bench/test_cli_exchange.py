@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from board_runs import write_run
 from icbhi_sets import NAMES, write_set
 
-from bench.data.official import part_of_folder
-from leaderboard.store import Store
+from bench.data.datasets.icbhi.official import part_of_folder
+from leaderboard.store.store import Store
 
 SHARED = {**NAMES, "503_1b2_Ar_sc_Litt3200": "train", "505_1b1_Al_sc_Meditron": "test"}
 SCORES = ["recording", "cycle", "normal", "crackle", "wheeze", "both"]
@@ -209,7 +209,9 @@ def test_a_missing_file_is_named(bench, data, tmp_path):
 
 
 def test_the_simulated_set_can_be_named_by_its_word(bench, data, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.data.demo.demo_folder", lambda cache: data if cache == tmp_path / "cache" else None)
+    monkeypatch.setattr(
+        "bench.data.datasets.simulated.demo.demo_folder", lambda cache: data if cache == tmp_path / "cache" else None
+    )
     path = write_predictions(tmp_path / "p.csv", part_of_folder(data))
     words = [path, "--system", "x", "--selection", "last", "--data", "demo", "--cache", tmp_path / "cache"]
     done = submit(bench, *words, "--format", "json")

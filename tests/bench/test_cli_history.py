@@ -10,10 +10,10 @@ from board_runs import write_run
 from cli_runs import SMALL_AST
 from icbhi_sets import write_set
 
-from bench.data.official import part_of_folder
-from bench.rerun import compared
-from leaderboard.rebuilding import rebuild
-from leaderboard.store import Store
+from bench.data.datasets.icbhi.official import part_of_folder
+from bench.launch.confirmation import compared
+from leaderboard.store.rebuilding import rebuild
+from leaderboard.store.store import Store
 
 WORDS = ("--selection", "last", "--system")
 

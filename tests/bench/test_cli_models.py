@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from baselines import MODELS
-from bench import measure
-from bench.measure import Plan, measure_apart
+from bench.launch import measurement as measure
+from bench.launch.measurement import Plan, measure_apart
 
 
 def test_the_list_names_the_family_on_stderr(bench):

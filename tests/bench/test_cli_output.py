@@ -16,9 +16,9 @@ from board_runs import write_run
 from cli_runs import SMALL_AST
 
 from bench.cli import main
-from bench.messages import LONGEST_MESSAGE, message_text, sentence_text, without_secrets
-from bench.streams import transliterated
-from leaderboard.store import Store
+from bench.core.messages import LONGEST_MESSAGE, message_text, sentence_text, without_secrets
+from bench.core.streams import transliterated
+from leaderboard.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "[/]x\\[/] :smile: \x1b]0;title\x07\x1b[2J\x9b2J\u202etxt [bold]b[/bold]"
@@ -160,7 +160,7 @@ def test_the_exit_code_stays_that_of_the_command(redirection):
 
 def test_the_board_is_never_opened_as_a_standard_stream():
     code = (
-        "import os\nfrom bench.streams import prepare_streams\nprepare_streams()\nfound = os.open('/dev/zero', 0)\n"
+        "import os\nfrom bench.core.streams import prepare_streams\nprepare_streams()\nfound = os.open('/dev/zero', 0)\n"
         "assert found > 2, found\nprint('lost')\nassert os.fstat(1).st_rdev == os.stat(os.devnull).st_rdev\n"
     )
     done = shell(f'{sys.executable} -c "{code}" <&- >&-')
@@ -305,7 +305,7 @@ def test_what_ends_a_command_from_within(monkeypatch, capsys, raised, code, debu
     def fail(*_args, **_options):
         raise raised
 
-    monkeypatch.setattr("leaderboard.published_table.published_table", fail)
+    monkeypatch.setattr("leaderboard.tables.published_table.published_table", fail)
     assert finish("report", "published", *debug) == code
     printed = capsys.readouterr().err
     assert ("Traceback" in printed) == bool(debug)

@@ -11,7 +11,7 @@ import pytest
 from board_runs import multiply, write_run
 from cli_runs import cpu_seconds
 
-from leaderboard.store import Store
+from leaderboard.store.store import Store
 
 
 @pytest.fixture

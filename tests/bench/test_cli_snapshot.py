@@ -7,7 +7,7 @@ import json
 import pytest
 from board_runs import write_run
 
-from leaderboard.store import Store
+from leaderboard.store.store import Store
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pytest
 import torch
 from five_steps import spec_of
 
-from bench import recipes
-from bench.devices import device_shares, shares_of, visible_devices
-from bench.errors import SpecError
-from bench.recipes import choose_precision
+from bench.core.devices import device_shares, shares_of, visible_devices
+from bench.core.errors import SpecError
+from bench.experiment import recipes
+from bench.experiment.recipes import choose_precision
 
 UUIDS = [f"GPU-{number}a8c1d2e-0000-1111-2222-333344445555" for number in range(4)]
 MIGS = [f"MIG-{number}a8c1d2e-0000-1111-2222-333344445555" for number in range(4)]

@@ -10,9 +10,9 @@ from accelerate.utils import DistributedType, DynamoBackend
 from cli_runs import SMALL_AST, bench, bench_json, environment
 from five_steps import spec_of
 
+from bench.core.environment import GROUP, SETTINGS, keep_settings_out, refuse_foreign_group
+from bench.core.errors import RunError, SpecError
 from bench.engine.accelerator import build_accelerator
-from bench.environment import GROUP, SETTINGS, keep_settings_out, refuse_foreign_group
-from bench.errors import RunError, SpecError
 
 LEFT_OVER = {
     "BENCH_WATCH": "99",

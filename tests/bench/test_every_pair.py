@@ -11,8 +11,8 @@ import torch
 import baselines
 import methods
 from baselines import MODELS
-from bench.errors import SpecError
-from bench.recipes import check_pair
+from bench.core.errors import SpecError
+from bench.experiment.recipes import check_pair
 from methods import METHODS
 from methods.base import Batch, Stage, StagedMethod
 

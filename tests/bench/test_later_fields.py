@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 from five_steps import spec_of
 
-from bench.errors import SpecError
-from bench.recipes import Request, recipe_fields
-from bench.spec import RunSpec, without_defaults
+from bench.core.errors import SpecError
+from bench.experiment.recipes import Request, recipe_fields
+from bench.experiment.spec import RunSpec, without_defaults
 
 
 def small_spec(model="ast", method="ce", **fields):

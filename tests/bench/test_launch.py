@@ -15,12 +15,12 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from bench import launch as launching
-from bench import provenance
+from bench.core import provenance
+from bench.core.errors import DataError, LostProcessError, RunError, StoreError
 from bench.engine import hooks, trainer
-from bench.errors import DataError, LostProcessError, RunError, StoreError
-from bench.launch import launch, run_folder
-from bench.recipes import Request, choose_source, resolve
+from bench.experiment.recipes import Request, choose_source, resolve
+from bench.launch import once as launching
+from bench.launch.once import launch, run_folder
 
 SETTINGS = "embed_dim=16 depth=1 heads=2 seconds=1.0 batch=8 specaug_probability=0.5 specaug_time_width=20".split()
 
@@ -157,7 +157,7 @@ def test_a_failed_group_has_no_peak_of_this_process(small_data, small_cache, tmp
         raise RunError("No.", None)
 
     (spec,) = specs_of(small_data, small_cache, 1, processes=2)
-    monkeypatch.setattr("bench.engine.processes.run_group", failing)
+    monkeypatch.setattr("bench.launch.group.run_group", failing)
     launched, _ = started(spec, tmp_path)
     assert launched.document["provenance"]["peak_memory_mib"] == {"host": None, "gpu": None}
 
@@ -172,13 +172,13 @@ def test_a_lost_process_stores_nothing_and_keeps_the_state(small_data, small_cac
         raise LostProcessError("Process 2 of the run's 2 was killed by SIGKILL.", "The same command goes on.")
 
     (spec,) = specs_of(small_data, small_cache, 1, processes=2)
-    monkeypatch.setattr("bench.engine.processes.run_group", lost)
+    monkeypatch.setattr("bench.launch.group.run_group", lost)
     with pytest.raises(LostProcessError, match="SIGKILL"):
         started(spec, tmp_path)
     folder = run_folder(tmp_path, spec)
     assert not (folder / "result.json").exists()
     assert (folder / "checkpoint" / "epoch0001-step000000").is_dir()
-    from leaderboard.store import Store
+    from leaderboard.store.store import Store
 
     assert Store.open(tmp_path).runs() == []
 
@@ -232,8 +232,8 @@ def test_a_rerun_that_fails_replaces_what_was_there(spec, tmp_path, monkeypatch)
 WAITER = """
 import fcntl, os, shutil, sys, time
 from pathlib import Path
-from leaderboard.locks import exclusive_lock
-from leaderboard.files import temporary_name
+from bench.core.locks import exclusive_lock
+from bench.core.files import temporary_name
 folder, refused, log = Path(sys.argv[1]), sys.argv[2] == "refused", Path(sys.argv[3])
 def note(word):
     with log.open("a") as stream:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from plugin_files import FRONTEND, fresh_registries, method_text, write_plugin
 
-from bench.errors import SpecError
+from bench.core.errors import SpecError
+from bench.experiment.plugins import load_plugins
 from bench.mock.checks import CHECKS
 from bench.mock.run import mock_run
-from bench.plugins import load_plugins
 
 NAMES = [check.name for check in CHECKS]
 IN_ONE_PROCESS = [check for check in CHECKS if check.name != "processes"]
@@ -153,8 +153,8 @@ MODEL = """
 import torch
 from torch import nn
 
-from bench.cards import ModelCard
-from bench.registry import Registration
+from bench.core.cards import ModelCard
+from bench.core.registry import Registration
 
 
 class Small(nn.Module):

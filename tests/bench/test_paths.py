@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from icbhi_sets import NAMES, write_annotation, write_set
 
+from bench.core.errors import SpecError
+from bench.core.paths import cache_folder, data_folder, expanded, home_folder
 from bench.data.bank import prepare_bank
-from bench.data.icbhi import load_dataset
-from bench.data.verify import verify
-from bench.errors import SpecError
-from bench.paths import cache_folder, data_folder, expanded, home_folder
+from bench.data.datasets.icbhi.dataset import load_dataset
+from bench.data.datasets.icbhi.verify import verify
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSED = unicodedata.normalize("NFC", "Données")

@@ -10,19 +10,19 @@ from cli_runs import SMALL_AST
 from plugin_files import FRONTEND, fresh_registries, method_text, write_package, write_plugin
 from small_studies import request_of, study_of
 
-from bench import plugins
-from bench.card_checks import card_problems
-from bench.cards import FrontEndCard, MethodCard, ModelCard
 from bench.cli import consent
-from bench.engine.worker import execute
-from bench.errors import RegistryError, SpecError
-from bench.options import option
-from bench.plugins import FILE_LIMIT, load_entry_points, load_for, load_plugins, registries
-from bench.registry import Registration, Registry
+from bench.core.cards import FrontEndCard, MethodCard, ModelCard
+from bench.core.errors import RegistryError, SpecError
+from bench.core.options import option
+from bench.core.registry import Registration, Registry
+from bench.experiment import plugins
+from bench.experiment.card_checks import card_problems
+from bench.experiment.plugins import FILE_LIMIT, load_entry_points, load_for, load_plugins, registries
+from bench.experiment.spec import read_spec
+from bench.launch.rank import execute
 from bench.search.request import base_spec
 from bench.search.storage import Place
 from bench.search.study import open_study
-from bench.spec import read_spec
 from methods import METHODS
 
 SMALL = [word for word in SMALL_AST if word not in ("--method", "patchmix-cl")]
@@ -82,7 +82,7 @@ def test_two_files_with_one_id_name_both(tmp_path, bench):
 def test_a_file_cannot_take_the_place_of_what_is_built_in(tmp_path, bench):
     path = write_plugin(tmp_path / "ce.py", method_text("ce"))
     err = one_line(bench("methods", "list", "--plugin", path, code=2).err)
-    assert f"The method id 'ce' is claimed by methods.ce and by {path}." in err
+    assert f"The method id 'ce' is claimed by methods.ce.ce and by {path}." in err
 
 
 def test_a_file_that_is_given_twice_is_loaded_once(tmp_path):
@@ -108,7 +108,7 @@ def test_what_a_file_defines_can_be_pickled(tmp_path):
     assert pickle.loads(pickle.dumps(options)) == options
 
 
-IMPORTS = "from bench.cards import MethodCard\nfrom bench.registry import Registration\n"
+IMPORTS = "from bench.core.cards import MethodCard\nfrom bench.core.registry import Registration\n"
 BROKEN = {
     "syntax": ("x = 1\nclass Mine(:\n    pass\n", "mine.py, line 2: SyntaxError: invalid syntax"),
     "name": ("\n\nvalue = missing + 1\n", "mine.py, line 3: NameError: name 'missing' is not defined"),
@@ -128,7 +128,7 @@ BROKEN = {
         "The option 'other' of 'mine' has no default",
     ),
     "bare-card": (
-        "from bench.cards import Card\nfrom bench.registry import Registration\n"
+        "from bench.core.cards import Card\nfrom bench.core.registry import Registration\n"
         "x = Registration(Card(id='x', title='X', summary='X'), print)\n",
         "has a Card, which no registry takes",
     ),
@@ -170,7 +170,7 @@ def test_a_package_adds_its_method(tmp_path, monkeypatch, bench):
 
 def test_a_builder_that_is_text_is_imported_when_it_is_used(tmp_path, monkeypatch):
     card = (
-        "from bench.cards import MethodCard\nfrom bench.registry import Registration\n"
+        "from bench.core.cards import MethodCard\nfrom bench.core.registry import Registration\n"
         "mine = Registration(MethodCard(id='mine', title='M', summary='M', formula='L'), 'fake_absent:Mine')\n"
     )
     package(tmp_path, monkeypatch, modules={"fake_mine": card})
@@ -217,7 +217,7 @@ def test_a_package_cannot_take_the_place_of_what_is_built_in(tmp_path, monkeypat
     points = "[lungbench.methods]\nce = fake_mine:mine\n"
     package(tmp_path, monkeypatch, points=points, modules={"fake_mine": method_text("ce")})
     err = one_line(bench("methods", "show", "ce", code=2).err)
-    assert "The method id 'ce' is claimed by methods.ce and by fake-pack 1.0." in err
+    assert "The method id 'ce' is claimed by methods.ce.ce and by fake-pack 1.0." in err
     bench("methods", "show", "patchmix-ce")
 
 
@@ -524,4 +524,4 @@ def test_a_models_card_is_shown_with_its_weights(bench):
     document = json.loads(bench("models", "show", "ast", "--format", "json").out)
     expected = {"type": "int", "default": 12, "low": 1, "high": 256, "choices": None}
     assert {name: document["options"]["depth"][name] for name in expected} == expected
-    assert document["origin"] == "baselines.ast"
+    assert document["origin"] == "baselines.ast.model"

@@ -13,10 +13,10 @@ from cli_runs import SMALL_AST, bench_json, environment, start
 
 import baselines
 import methods
-from bench.errors import InterruptedRunError, LostProcessError, WeightsError
-from bench.isolated import Interruption, run_isolated
-from bench.paper import expected_fields
-from bench.recipes import Request, choose_source, resolve
+from bench.core.errors import InterruptedRunError, LostProcessError, WeightsError
+from bench.experiment.paper_rows import expected_fields
+from bench.experiment.recipes import Request, choose_source, resolve
+from bench.launch.isolated import Interruption, run_isolated
 from leaderboard.published import TABLES, printed_table
 
 SMALL = SMALL_AST[4:]

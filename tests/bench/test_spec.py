@@ -6,13 +6,13 @@ import os
 
 import pytest
 
-from bench.documents import DOCUMENT_LIMIT
-from bench.errors import SpecError
-from bench.judgement import judge
-from bench.options import check_value
-from bench.plugins import registries
-from bench.spec import NUMERICS, RunSpec, check_field, read_spec, settable_fields
-from leaderboard.files import write_json
+from bench.core.errors import SpecError
+from bench.core.files import write_json
+from bench.core.options import check_value
+from bench.experiment.judgement import judge
+from bench.experiment.plugins import registries
+from bench.experiment.spec import NUMERICS, RunSpec, check_field, read_spec, settable_fields
+from bench.experiment.spec_documents import DOCUMENT_LIMIT
 
 BASE = {
     "model": "ast",

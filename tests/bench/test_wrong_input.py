@@ -489,7 +489,7 @@ def test_memory_that_runs_out_fails_the_run(place, capsys, monkeypatch):
 
 
 def test_a_defect_is_one_sentence_too(place, capsys, monkeypatch):
-    from bench import recipes
+    from bench.experiment import recipes
 
     def broken(request):
         raise ZeroDivisionError("a defect")

@@ -5,13 +5,13 @@ import csv
 import numpy as np
 import pytest
 
+from bench.core.errors import ResultError
 from leaderboard.audit import audit_file
 from leaderboard.audit.official import TEST
 from leaderboard.audit.printed import Printed, printed_cell
-from leaderboard.errors import ResultError
 from leaderboard.metrics import CLASSES
-from leaderboard.predictions import CycleSet
-from leaderboard.submissions import OfficialPart
+from leaderboard.results.predictions import CycleSet
+from leaderboard.results.submissions import OfficialPart
 
 DEVICES = ("AKGC417L", "Litt3200", "Meditron")
 PATIENTS = [str(number) for number in range(101, 150)]

@@ -6,9 +6,9 @@ import json
 import pytest
 from board_runs import write_run
 
+from bench.core.errors import ResultError
 from leaderboard.audit import audit_file
 from leaderboard.audit.printed import printed_cell
-from leaderboard.errors import ResultError
 
 
 def never():

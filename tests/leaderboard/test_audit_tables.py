@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from bench.data import pinned
+from bench.core.errors import ResultError
+from bench.data.datasets.icbhi import pinned
 from leaderboard.audit import audit_file, official
 from leaderboard.audit.printed import Printed, has_count, printed_cell, printed_number
-from leaderboard.errors import ResultError
 
 
 def never():

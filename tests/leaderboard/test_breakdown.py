@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from board_runs import cycle_set, write_run
 
-from leaderboard.breakdown import (
+from bench.core.errors import ResultError
+from leaderboard.metrics import CLASSES, confusion_matrix, metrics_of
+from leaderboard.results.predictions import CycleSet
+from leaderboard.statistics.breakdown import (
     ALL_NORMAL,
     ICBHI_BOTH_SIDES,
     breakdown,
@@ -18,10 +21,7 @@ from leaderboard.breakdown import (
     system_counts,
     view_of,
 )
-from leaderboard.errors import ResultError
-from leaderboard.metrics import CLASSES, confusion_matrix, metrics_of
-from leaderboard.predictions import CycleSet
-from leaderboard.store import Store
+from leaderboard.store.store import Store
 
 DEVICES = ("AKGC417L", "Litt3200", "Meditron")
 
@@ -137,7 +137,7 @@ def test_patients_on_both_sides_are_what_the_run_says_or_icbhis(spec, partial, r
 
 
 def test_icbhis_patients_on_both_sides_are_those_of_the_pinned_split():
-    from bench.data.pinned import BY_PATIENT
+    from bench.data.datasets.icbhi.pinned import BY_PATIENT
 
     sides = {side: {patient for part, patient in BY_PATIENT if part == side} for side in ("train", "test")}
     assert sides["train"] & sides["test"] == ICBHI_BOTH_SIDES

@@ -10,15 +10,15 @@ import zipfile
 import pytest
 from board_runs import cycle_set, write_run
 
-from leaderboard.bundle_reading import MANIFEST, open_bundle
-from leaderboard.bundles import export_bundle, import_bundle
-from leaderboard.documents import specs_judged_by
-from leaderboard.errors import BenchError, ResultError, StoreError
-from leaderboard.files import temporary_name
-from leaderboard.rebuilding import rebuild
-from leaderboard.results import write_result
-from leaderboard.store import Store
-from leaderboard.submissions import OfficialPart, Statement, submit
+from bench.core.documents import specs_judged_by
+from bench.core.errors import BenchError, ResultError, StoreError
+from bench.core.files import temporary_name
+from leaderboard.results.bundle_reading import MANIFEST, open_bundle
+from leaderboard.results.bundles import export_bundle, import_bundle
+from leaderboard.results.run_folder import write_result
+from leaderboard.results.submissions import OfficialPart, Statement, submit
+from leaderboard.store.rebuilding import rebuild
+from leaderboard.store.store import Store
 
 
 @pytest.fixture
@@ -487,7 +487,7 @@ def test_members_that_lie_over_one_another_are_refused(bundle, tmp_path):
 
 
 def test_a_list_of_very_many_members_is_not_read(bundle, tmp_path, monkeypatch):
-    monkeypatch.setattr("leaderboard.bundle_reading.LARGEST_DIRECTORY", 70_000)
+    monkeypatch.setattr("leaderboard.results.bundle_reading.LARGEST_DIRECTORY", 70_000)
     with zipfile.ZipFile(bundle, "a") as archive:
         for number in range(2000):
             archive.writestr(f"cycles/{number:064x}.csv", b"")

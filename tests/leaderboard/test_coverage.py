@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.coverage import accepted, measure, told
 from benchmarks.simulated_boards import STEADY, UNSTEADY, SimulatedTestPart
-from leaderboard.statistics import Judgement
+from leaderboard.statistics.intervals import Judgement
 
 BOARDS, RANKED = 400, 30
 """Their shares are known to about a point; the full run has ten times as many."""

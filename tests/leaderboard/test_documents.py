@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from leaderboard import documents
-from leaderboard.documents import check_values, parse_document, read_bytes, read_document
-from leaderboard.errors import ResultError
+from bench.core import documents
+from bench.core.documents import check_values, parse_document, read_bytes, read_document
+from bench.core.errors import ResultError
 
 
 def test_a_document_comes_back(tmp_path):

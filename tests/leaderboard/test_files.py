@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard import files, locks
-from leaderboard.errors import StoreError
-from leaderboard.files import advice, atomic_path, exclusive_lock, output_path, sweep, temporary_name, write_json
+from bench.core import files, locks
+from bench.core.errors import StoreError
+from bench.core.files import advice, atomic_path, exclusive_lock, output_path, sweep, temporary_name, write_json
 
 
 def mode_of(path):
@@ -94,7 +94,7 @@ def test_long_names_of_any_bytes_can_be_written(tmp_path):
 
 def test_the_next_start_sweeps_what_killed_processes_left(tmp_path):
     script = (
-        "import os, sys; from pathlib import Path; from leaderboard.files import atomic_path\n"
+        "import os, sys; from pathlib import Path; from bench.core.files import atomic_path\n"
         f"with atomic_path(Path({str(tmp_path / 'model.safetensors')!r})) as path:\n"
         "    path.write_bytes(b'x' * 1000); os.kill(os.getpid(), 9)\n"
     )
@@ -108,7 +108,7 @@ def test_the_next_start_sweeps_what_killed_processes_left(tmp_path):
 
 def test_a_folder_that_a_killed_process_left_is_swept_with_all_that_is_in_it(tmp_path):
     script = (
-        "import os, sys; from pathlib import Path; from leaderboard.files import temporary_name\n"
+        "import os, sys; from pathlib import Path; from bench.core.files import temporary_name\n"
         f"path = temporary_name(Path({str(tmp_path / 'set')!r})); (path / 'in it').mkdir(parents=True)\n"
         "(path / 'in it' / 'file').write_text('x'); os.kill(os.getpid(), 9)\n"
     )
@@ -145,7 +145,7 @@ def test_files_of_the_user_are_never_swept(tmp_path):
 def hold(path, flock_fails):
     """A process that takes the lock, says so, and holds it until it is killed."""
     script = (
-        "import fcntl, sys, time; from pathlib import Path; from leaderboard.locks import exclusive_lock\n"
+        "import fcntl, sys, time; from pathlib import Path; from bench.core.locks import exclusive_lock\n"
         f"if {flock_fails}:\n"
         "    def refused(*a): raise OSError(38, 'Function not implemented')\n"
         "    fcntl.flock = refused\n"
@@ -192,7 +192,7 @@ def test_a_file_system_without_any_lock_is_a_sentence(tmp_path, monkeypatch):
 def test_folders_of_killed_processes_are_swept_too(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     script = (
-        "import os; from leaderboard.files import temporary_folder\n"
+        "import os; from bench.core.files import temporary_folder\n"
         "with temporary_folder('bench-group') as folder:\n"
         "    (folder / 'store').write_text('x'); print(folder, flush=True); os.kill(os.getpid(), 9)\n"
     )
@@ -307,7 +307,7 @@ def test_what_takes_no_result_is_left_as_it_is(tmp_path, monkeypatch):
 
 
 def test_a_full_standard_output_is_told():
-    code = "from pathlib import Path\nfrom leaderboard.files import output_path\n"
+    code = "from pathlib import Path\nfrom bench.core.files import output_path\n"
     code += "with output_path(Path('-')) as path:\n    path.write_text('x')\n"
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False)

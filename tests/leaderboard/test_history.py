@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from board_runs import cycle_set, write_run
 
-from leaderboard.bundles import export_bundle, import_bundle
-from leaderboard.changes import confirm, record, rename, restore, retract
-from leaderboard.errors import ResultError, StoreError
-from leaderboard.history import History, read_log
-from leaderboard.keys import is_signed, load_key, make_key
+from bench.core.errors import ResultError, StoreError
+from leaderboard.history.changes import confirm, record, rename, restore, retract
+from leaderboard.history.keys import is_signed, load_key, make_key
+from leaderboard.history.log import History, read_log
 from leaderboard.metrics import CLASSES
-from leaderboard.rebuilding import rebuild
-from leaderboard.results import read_result, write_result
-from leaderboard.store import Store
-from leaderboard.submissions import OfficialPart, Statement, submit
-from leaderboard.tables import leaderboard_table
+from leaderboard.results.bundles import export_bundle, import_bundle
+from leaderboard.results.run_folder import read_result, write_result
+from leaderboard.results.submissions import OfficialPart, Statement, submit
+from leaderboard.store.rebuilding import rebuild
+from leaderboard.store.store import Store
+from leaderboard.tables.board_tables import leaderboard_table
 
 PART = OfficialPart("icbhi", None, cycle_set(), frozenset(), "the test")
 STATED = Statement(system="ours", selection="last", model="CRNN")

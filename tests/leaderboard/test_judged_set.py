@@ -8,15 +8,15 @@ import pytest
 from board_runs import cycle_set, write_run
 from official_sets import moved_labels
 
-from leaderboard.bundles import export_bundle, import_bundle
-from leaderboard.errors import ResultError
-from leaderboard.judged_set import is_official
-from leaderboard.predictions import write_cycles
-from leaderboard.rebuilding import rebuild
-from leaderboard.results import read_result
+from bench.core.errors import ResultError
+from leaderboard.results.bundles import export_bundle, import_bundle
+from leaderboard.results.judged_set import is_official
+from leaderboard.results.predictions import write_cycles
+from leaderboard.results.run_folder import read_result
 from leaderboard.site.data import read_board
-from leaderboard.store import Store
-from leaderboard.tables import NOT_OFFICIAL, OFFICIAL, leaderboard_table
+from leaderboard.store.rebuilding import rebuild
+from leaderboard.store.store import Store
+from leaderboard.tables.board_tables import NOT_OFFICIAL, OFFICIAL, leaderboard_table
 
 PARTIAL = "partial (198 of 920)"
 

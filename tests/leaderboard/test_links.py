@@ -8,8 +8,8 @@ from leaderboard import latex
 from leaderboard.forms import Column, markdown_grid
 from leaderboard.html import HtmlTable, tables_page
 from leaderboard.links import pieces
-from leaderboard.published_table import published_table
 from leaderboard.render import render
+from leaderboard.tables.published_table import published_table
 
 CITED = [
     ("arXiv 2602.15909", "https://arxiv.org/abs/2602.15909"),

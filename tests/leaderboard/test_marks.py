@@ -12,18 +12,18 @@ import pytest
 from board_runs import write_run
 from official_sets import official_like
 
-from leaderboard.changes import review
-from leaderboard.copies import CORRELATED, Answers, alike
-from leaderboard.errors import ResultError
-from leaderboard.inputs import NAMES, Inputs, inputs_of, notable
-from leaderboard.keys import make_key
-from leaderboard.marks import MARGIN, MARKS, highest_in_print
+from bench.core.errors import ResultError
+from leaderboard.history.changes import review
+from leaderboard.history.keys import make_key
 from leaderboard.metrics import CLASSES
 from leaderboard.render import FORMATS, render
+from leaderboard.results.inputs import NAMES, Inputs, inputs_of, notable
+from leaderboard.results.submissions import OfficialPart, Statement, submit
 from leaderboard.site.data import read_board
-from leaderboard.store import Store
-from leaderboard.submissions import OfficialPart, Statement, submit
-from leaderboard.tables import leaderboard_table
+from leaderboard.store.store import Store
+from leaderboard.tables.board_tables import leaderboard_table
+from leaderboard.tables.copies import CORRELATED, Answers, alike
+from leaderboard.tables.marks import MARGIN, MARKS, highest_in_print
 
 CYCLES = official_like()
 PART = OfficialPart("icbhi", None, CYCLES, frozenset({"156", "218"}), "the test")

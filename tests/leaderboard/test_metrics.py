@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leaderboard.errors import ResultError
+from bench.core.errors import ResultError
 from leaderboard.metrics import (
     OFFICIAL_DIVISOR,
     confusion_matrix,

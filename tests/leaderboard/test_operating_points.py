@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leaderboard.metrics import score_cycles
-from leaderboard.operating_points import FOLDS, TARGETS, operating_points
+from leaderboard.statistics.operating_points import FOLDS, TARGETS, operating_points
 
 PATIENTS = [f"p{number:02d}" for number in range(24)]
 

@@ -8,13 +8,13 @@ import pytest
 import sqlalchemy as sa
 from board_runs import multiply, write_run
 
-from leaderboard.breakdown import counts_of
-from leaderboard.paper_tables import paper_table
 from leaderboard.published import TABLES, printed_table
-from leaderboard.schema import PredictionRow
-from leaderboard.statistics import system_estimate
-from leaderboard.store import Store
-from leaderboard.tables import leaderboard_table
+from leaderboard.statistics.breakdown import counts_of
+from leaderboard.statistics.intervals import system_estimate
+from leaderboard.store.schema import PredictionRow
+from leaderboard.store.store import Store
+from leaderboard.tables.board_tables import leaderboard_table
+from leaderboard.tables.paper_tables import paper_table
 
 CL = {"alpha": 1.0, "tau": 0.06, "beta": 1.0, "mix": "patch", "negatives": "all", "target": "stop-z"}
 RECIPE = {"epochs": 50, "lr": 5e-5, "method_options.alpha": 1.0}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from board_runs import cycle_set
 
-from leaderboard.errors import ResultError, StoreError
-from leaderboard.predictions import (
+from bench.core.errors import ResultError, StoreError
+from leaderboard.results.predictions import (
     CycleSet,
     align,
     read_cycles,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.simulated_boards import STEADY, SimulatedTestPart
-from leaderboard.rank_intervals import ScoreUncertainty, critical_value, rank_intervals, resolution_floor
-from leaderboard.statistics import Judgement, SeedSpread, paired_difference
+from leaderboard.statistics.intervals import Judgement, SeedSpread, paired_difference
+from leaderboard.statistics.rank_intervals import ScoreUncertainty, critical_value, rank_intervals, resolution_floor
 
 SPREAD = SeedSpread(2.0, 2.0, 0.9, 40, "others")
 

@@ -9,10 +9,10 @@ import threading
 import pytest
 from board_runs import write_run
 
-from leaderboard.errors import StoreError
-from leaderboard.rebuilding import rebuild
-from leaderboard.store import Store
-from leaderboard.tables import leaderboard_table
+from bench.core.errors import StoreError
+from leaderboard.store.rebuilding import rebuild
+from leaderboard.store.store import Store
+from leaderboard.tables.board_tables import leaderboard_table
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_rebuild_that_fails_leaves_the_old_board(home, monkeypatch):
     def fail(*_arguments):
         raise StoreError("no room")
 
-    monkeypatch.setattr("leaderboard.rebuilding._take_place", fail)
+    monkeypatch.setattr("leaderboard.store.rebuilding._take_place", fail)
     with pytest.raises(StoreError):
         rebuild(home)
     assert content(store) == before
@@ -212,7 +212,7 @@ def test_a_full_disk_while_the_new_board_settles_leaves_the_old_one(home, monkey
     def full(_database):
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr("leaderboard.database.Database.settle", full)
+    monkeypatch.setattr("leaderboard.store.database.Database.settle", full)
     with pytest.raises(StoreError):
         rebuild(home)
     assert content(store) == before

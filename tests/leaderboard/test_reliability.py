@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leaderboard.reliability import reliability
+from leaderboard.statistics.reliability import reliability
 
 
 def drawn(seed, cycles=20_000):

@@ -7,12 +7,12 @@ import json
 import pytest
 from board_runs import document, spec, write_run
 
-from leaderboard.errors import ResultError
+from bench.core.errors import ResultError
+from bench.core.text import plain
 from leaderboard.forms import csv_text, json_text, seeds
 from leaderboard.render import FORMATS, heading, render, run_table
-from leaderboard.store import Store
-from leaderboard.tables import Section, Table, leaderboard_table, runs_table
-from leaderboard.text import plain
+from leaderboard.store.store import Store
+from leaderboard.tables.board_tables import Section, Table, leaderboard_table, runs_table
 
 NASTY = "[bold red]x[/] :smile: | `y` <b>z</b>\x1b[31m\n*w*"
 

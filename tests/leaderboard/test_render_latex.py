@@ -13,7 +13,7 @@ from report_tables import NAMES, long_board, report_tables, written
 from leaderboard import latex
 from leaderboard.forms import Column
 from leaderboard.latex_text import breakable, escaped, widest_part, widest_word, width
-from leaderboard.tables import Section, Table
+from leaderboard.tables.board_tables import Section, Table
 
 DOCUMENT = "\\documentclass[%s]{article}\n\\usepackage{booktabs}\n\\begin{document}\n%s\\end{document}\n"
 LARGEST_OVERFULL = 1.0

@@ -10,12 +10,12 @@ from html import unescape
 import pytest
 from board_runs import write_run
 
+from bench.core.errors import ResultError
 from leaderboard import latex
-from leaderboard.errors import ResultError
-from leaderboard.paper_tables import paper_table
 from leaderboard.published import TABLES, printed_table
 from leaderboard.render_paper import render_paper
-from leaderboard.store import Store
+from leaderboard.store.store import Store
+from leaderboard.tables.paper_tables import paper_table
 
 CL = {"alpha": 1.0, "mix": "patch", "negatives": "all", "target": "stop-z"}
 PART = "partial (198 of 920)"

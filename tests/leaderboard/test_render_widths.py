@@ -9,11 +9,11 @@ import re
 import pytest
 from report_tables import LONG, NAMES, ODD, PART, long_board, report_tables, written
 
+from bench.core.text import plain
 from leaderboard.forms import Column, console, grid, printed
-from leaderboard.paper_tables import PaperTable
 from leaderboard.render import render, run_table, system_lines
-from leaderboard.tables import Section, Table
-from leaderboard.text import plain
+from leaderboard.tables.board_tables import Section, Table
+from leaderboard.tables.paper_tables import PaperTable
 from leaderboard.widths import allotted, kept_sets
 
 WIDTHS = (40, 60, 80, 100, 140, 180)

@@ -6,10 +6,10 @@ import json
 import pytest
 from board_runs import document, spec, write_run
 
-from leaderboard.documents import specs_judged_by
-from leaderboard.errors import ResultError
-from leaderboard.result_document import run_id_of
-from leaderboard.results import read_result, validate, write_result
+from bench.core.documents import specs_judged_by
+from bench.core.errors import ResultError
+from leaderboard.results.run_folder import read_result, validate, write_result
+from leaderboard.results.schema import run_id_of
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_the_judge_of_specs_is_asked_within_its_block_alone(folder):
 
 
 def test_the_id_of_a_run_is_that_which_specs_have():
-    from bench.spec import RunSpec
+    from bench.experiment.spec import RunSpec
 
     names = ("model", "pretrain", "method", "frontend", "dataset", "data_fingerprint")
     options = {f"{owner}_options": {"é": 1e-5} for owner in ("model", "method", "frontend")}

@@ -5,12 +5,12 @@ import json
 import pytest
 from board_runs import write_run
 
-from leaderboard.errors import ResultError
-from leaderboard.rebuilding import rebuild
+from bench.core.errors import ResultError
 from leaderboard.render import FORMATS, render
-from leaderboard.results import read_result
-from leaderboard.store import Store
-from leaderboard.tables import leaderboard_table, runs_table
+from leaderboard.results.run_folder import read_result
+from leaderboard.store.rebuilding import rebuild
+from leaderboard.store.store import Store
+from leaderboard.tables.board_tables import leaderboard_table, runs_table
 
 TRIAL = {"name": "tuning", "objective": "held-out", "role": "trial", "trial": 3}
 COST = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leaderboard.secrets import masked, public_url
+from bench.core.secrets import masked, public_url
 
 
 @pytest.mark.parametrize(

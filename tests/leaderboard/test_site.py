@@ -10,21 +10,21 @@ import pytest
 from board_runs import write_run
 from site_boards import NASTY, PARTIAL, make_board
 
-from leaderboard.breakdown import counts_of
-from leaderboard.errors import StoreError
+from bench.core.errors import StoreError
 from leaderboard.html import resource
-from leaderboard.rank_intervals import rank_intervals
-from leaderboard.results import RULES
+from leaderboard.results.run_folder import RULES
 from leaderboard.site import data, write_site
 from leaderboard.site.answers import MOST_MISSED
 from leaderboard.site.data import Lens, read_board
 from leaderboard.site.downloads import TABLES, command, run_file
 from leaderboard.site.pages import OWN, VENDOR
 from leaderboard.site.values import inline_json, page_values, system_labels
-from leaderboard.standing import BOARD_SPREAD
-from leaderboard.statistics import PAPER_SPREAD, Judgement, estimate_of, pooled_spread
-from leaderboard.store import Store
-from leaderboard.tables import FAILED, OFFICIAL, SIMULATED, leaderboard_table
+from leaderboard.statistics.breakdown import counts_of
+from leaderboard.statistics.intervals import PAPER_SPREAD, Judgement, estimate_of, pooled_spread
+from leaderboard.statistics.rank_intervals import rank_intervals
+from leaderboard.statistics.row_places import BOARD_SPREAD
+from leaderboard.store.store import Store
+from leaderboard.tables.board_tables import FAILED, OFFICIAL, SIMULATED, leaderboard_table
 
 
 @pytest.fixture(scope="module")

@@ -14,21 +14,21 @@ import soundfile as sf
 from browser import chromium
 from site_boards import NASTY, enlarged, make_board
 
-from leaderboard.comparison import compare, runs_of
 from leaderboard.html import resource
-from leaderboard.paper_tables import paper_table
 from leaderboard.published import TABLES, printed_table
 from leaderboard.render import ranks
 from leaderboard.render_paper import render_paper
-from leaderboard.results import RULES
+from leaderboard.results.run_folder import RULES
 from leaderboard.site import write_site
 from leaderboard.site.answers import MOST_MISSED
 from leaderboard.site.data import PARTS, Lens, read_board
 from leaderboard.site.details import printed_systems
 from leaderboard.site.pages import site_page
 from leaderboard.site.values import page_values
-from leaderboard.statistics import PAPER_SPREAD, Judgement, paired_difference, t_quantile
-from leaderboard.tables import OFFICIAL, leaderboard_table
+from leaderboard.statistics.comparison import compare, runs_of
+from leaderboard.statistics.intervals import PAPER_SPREAD, Judgement, paired_difference, t_quantile
+from leaderboard.tables.board_tables import OFFICIAL, leaderboard_table
+from leaderboard.tables.paper_tables import paper_table
 
 A4_ACROSS = 1039
 """Pixels across an A4 page on its side, within its margins of 11 mm."""
@@ -726,7 +726,7 @@ def test_a_table_of_the_paper_is_one_file_without_script(open_page, store, tmp_p
 
 
 def test_an_empty_board_says_so(open_page, tmp_path):
-    from leaderboard.store import Store
+    from leaderboard.store.store import Store
 
     page = open_page(path=write_site(Store.open(tmp_path / "none"), tmp_path / "page", "1"))
     assert page.locator("#nothing").inner_text() == "The board is empty."

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from board_runs import write_run
 
-from leaderboard.bundles import import_bundle
-from leaderboard.errors import StoreError
-from leaderboard.snapshots import BUNDLE, MANIFEST, SUMS, verify_snapshot, write_snapshot
-from leaderboard.store import Store
+from bench.core.errors import StoreError
+from leaderboard.results.bundles import import_bundle
+from leaderboard.site.snapshots import BUNDLE, MANIFEST, SUMS, verify_snapshot, write_snapshot
+from leaderboard.store.store import Store
 
 WHEN = datetime(2026, 12, 1, 9, 30, tzinfo=UTC)
 
@@ -106,7 +106,7 @@ def test_a_snapshot_is_never_written_over(made, store):
 def test_what_fails_leaves_nothing(store, tmp_path, monkeypatch):
     with pytest.raises(StoreError, match="no run to export"):
         write_snapshot(Store.open(tmp_path / "none"), tmp_path / "out" / "one", "1")
-    monkeypatch.setattr("leaderboard.snapshots.export_bundle", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("leaderboard.site.snapshots.export_bundle", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_snapshot(store, tmp_path / "out" / "two", "1")
     assert list((tmp_path / "out").iterdir()) == []

@@ -8,13 +8,13 @@ import pytest
 from board_runs import cycle_set, write_run
 from official_sets import many_patients
 
-from leaderboard import standing
-from leaderboard.breakdown import counts_of
-from leaderboard.predictions import CycleSet
 from leaderboard.render import render
-from leaderboard.statistics import PAPER_SPREAD, paired_difference, system_estimate
-from leaderboard.store import Store
-from leaderboard.tables import leaderboard_table
+from leaderboard.results.predictions import CycleSet
+from leaderboard.statistics import row_places as standing
+from leaderboard.statistics.breakdown import counts_of
+from leaderboard.statistics.intervals import PAPER_SPREAD, paired_difference, system_estimate
+from leaderboard.store.store import Store
+from leaderboard.tables.board_tables import leaderboard_table
 
 
 def board(home, *runs):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from leaderboard.errors import ResultError
+from bench.core.errors import ResultError
 from leaderboard.metrics import JUDGED, confusion_matrix, metrics_of
 from leaderboard.published import printed_table
-from leaderboard.statistics import (
+from leaderboard.statistics.intervals import (
     PAPER_SPREAD,
     RATES,
     Estimate,

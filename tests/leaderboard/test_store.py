@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from board_runs import write_run
 
-from leaderboard import database, schema
-from leaderboard.database import DamagedBoardError
-from leaderboard.errors import ResultError, StoreError
-from leaderboard.files import temporary_name
-from leaderboard.rebuilding import rebuild
-from leaderboard.store import Store
-from leaderboard.versions import migrations_folder
+from bench.core.errors import ResultError, StoreError
+from bench.core.files import temporary_name
+from leaderboard.store import database, schema
+from leaderboard.store.database import DamagedBoardError
+from leaderboard.store.rebuilding import rebuild
+from leaderboard.store.store import Store
+from leaderboard.store.versions import migrations_folder
 
 SUPPORT = Path(__file__).resolve().parent.parent / "support"
 
@@ -94,14 +94,14 @@ def test_the_newest_migration_is_the_version_that_the_code_names():
 
 
 def test_the_migrations_are_part_of_the_package():
-    package = files("leaderboard.migrations")
+    package = files("leaderboard.store.migrations")
     assert package.joinpath("env.py").is_file()
     assert package.joinpath("versions", "v0001_first_board.py").is_file()
     from setuptools import find_packages
 
     root = SUPPORT.parents[1]
     found = find_packages(str(root), include=["leaderboard*"])
-    assert {"leaderboard.migrations", "leaderboard.migrations.versions"} <= set(found)
+    assert {"leaderboard.store.migrations", "leaderboard.store.migrations.versions"} <= set(found)
 
 
 revision = "0002"

@@ -24,14 +24,14 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from board_runs import scores_for, write_run
 
-from leaderboard import database, schema, versions
-from leaderboard.errors import ResultError, StoreError
-from leaderboard.predictions import read_predictions, write_predictions
-from leaderboard.rebuilding import rebuild
-from leaderboard.result_document import LONGEST
-from leaderboard.results import read_result
-from leaderboard.store import Store
-from leaderboard.versions import VERSION_TABLE, migrations_folder
+from bench.core.errors import ResultError, StoreError
+from leaderboard.results.predictions import read_predictions, write_predictions
+from leaderboard.results.run_folder import read_result
+from leaderboard.results.schema import LONGEST
+from leaderboard.store import database, schema, versions
+from leaderboard.store.rebuilding import rebuild
+from leaderboard.store.store import Store
+from leaderboard.store.versions import VERSION_TABLE, migrations_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 SUPPORT = ROOT / "tests" / "support"
@@ -136,7 +136,7 @@ def in_processes(count, place, shares):
 KILLED = """
 import sys
 from pathlib import Path
-from leaderboard.store import Store
+from leaderboard.store.store import Store
 home = Path(sys.argv[1])
 store = Store.open(sys.argv[2] if len(sys.argv) > 2 else home)
 store.runs()

@@ -10,14 +10,12 @@ import numpy as np
 import pytest
 from board_runs import cycle_set, write_run
 
-from leaderboard.errors import ResultError, StoreError
-from leaderboard.keys import make_key
+from bench.core.errors import ResultError, StoreError
+from leaderboard.history.keys import make_key
 from leaderboard.metrics import CLASSES
-from leaderboard.predictions import CycleSet
-from leaderboard.rebuilding import rebuild
-from leaderboard.results import read_result, validate
-from leaderboard.store import Store
-from leaderboard.submissions import (
+from leaderboard.results.predictions import CycleSet
+from leaderboard.results.run_folder import read_result, validate
+from leaderboard.results.submissions import (
     OfficialPart,
     RefusedError,
     Statement,
@@ -28,7 +26,9 @@ from leaderboard.submissions import (
     refusal,
     submit,
 )
-from leaderboard.tables import leaderboard_table, runs_table
+from leaderboard.store.rebuilding import rebuild
+from leaderboard.store.store import Store
+from leaderboard.tables.board_tables import leaderboard_table, runs_table
 
 STATED = Statement(system="a CRNN", selection="last")
 TRAINING = [("205_1b1_Al_sc_Meditron", index) for index in range(30)]

@@ -7,8 +7,8 @@ import time
 import pytest
 from board_runs import multiply, write_run
 
-from leaderboard.store import Store
-from leaderboard.tables import leaderboard_table, runs_table
+from leaderboard.store.store import Store
+from leaderboard.tables.board_tables import leaderboard_table, runs_table
 
 
 def board(home, *runs):

@@ -8,7 +8,7 @@ from rich.progress import Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from leaderboard.terminal import PlainConsole
+from bench.core.terminal import PlainConsole
 
 NASTY = "[bold red]x[/] \\[/] :smile: \x1b]52;c;YQ==\x07\x1b[2J\x9bJ\x08\u202e\udcff[link=javascript:x]y"
 SHOWN = "[bold red]x[/] \\[/] :smile: ?]52;c;YQ==??[2J?J???[link=javascript:x]y"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from leaderboard.text import LARGEST_WHOLE, decimal_number, echoed, plain, whole_number
+from bench.core.text import LARGEST_WHOLE, decimal_number, echoed, plain, whole_number
 
 
 @pytest.mark.parametrize(

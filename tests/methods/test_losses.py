@@ -12,7 +12,7 @@ from golden_rules import rng
 
 import methods
 import methods.losses
-from bench.errors import SpecError
+from bench.core.errors import SpecError
 from methods.losses import (
     class_weights,
     cross_entropy,

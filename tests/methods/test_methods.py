@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 import baselines
 import methods
-from bench.errors import RegistryError, SpecError
-from bench.options import build_options
-from bench.recipes import Request, recipe_fields
-from bench.spec import check_field
+from bench.core.errors import RegistryError, SpecError
+from bench.core.options import build_options
+from bench.experiment.recipes import Request, recipe_fields
+from bench.experiment.spec import check_field
 from methods import METHODS
 from methods.base import Batch, Stage, StagedMethod
 from methods.losses import class_weights, patch_mix_contrastive_loss

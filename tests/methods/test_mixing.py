@@ -8,7 +8,7 @@ import torch
 from golden_models import ast_tiny
 from golden_rules import spectrograms
 
-from bench.errors import SpecError
+from bench.core.errors import SpecError
 from methods.base import Batch
 from methods.mixing import PatchMix, column_tokens, draw_patch_mix, masked_units, mix_batch, mix_tokens
 

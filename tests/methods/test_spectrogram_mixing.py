@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import methods
 from methods.base import Batch
 from methods.mixing import partner_rows
-from methods.spectrogram_mixing import CutMix, Mixup, cut_interval, cut_mix, draw_cutmix, draw_mixup, mix_up
+from methods.mixup.spectrogram_mixing import CutMix, Mixup, cut_interval, cut_mix, draw_cutmix, draw_mixup, mix_up
 
 BOTH = ["mixup", "cutmix"]
 FRAMES, MELS = 798, 128

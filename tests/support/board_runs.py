@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from leaderboard.metrics import score_cycles
-from leaderboard.predictions import CycleSet, write_cycles, write_predictions
-from leaderboard.result_document import RULES, run_id_of
-from leaderboard.results import write_result
-from leaderboard.store import Store
+from leaderboard.results.predictions import CycleSet, write_cycles, write_predictions
+from leaderboard.results.run_folder import write_result
+from leaderboard.results.schema import RULES, run_id_of
+from leaderboard.store.store import Store
 
 CYCLES = 60
 

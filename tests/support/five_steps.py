@@ -20,12 +20,12 @@ SHAPE = (32, 24)
 
 
 def spec_of(case: dict[str, Any]) -> Any:
-    from bench.spec import RunSpec
+    from bench.experiment.spec import RunSpec
 
     fields = {"lr": 5e-5, "epochs": 1, "batch": BATCH, "specaug_time_width": 8, "specaug_freq_width": 6, "seed": 3}
     names = ("model", "model_options", "method", "method_options")
     if case.get("plugins"):
-        from bench.plugins import load_plugins
+        from bench.experiment.plugins import load_plugins
 
         load_plugins(case["plugins"])
     return RunSpec(
@@ -44,7 +44,7 @@ def run_data() -> Any:
     import numpy as np
 
     from bench.data.bank import FeatureBank
-    from bench.data.icbhi import Cycle
+    from bench.data.datasets.icbhi.dataset import Cycle
     from bench.engine.data import RunData
 
     rng = np.random.default_rng(0)
@@ -62,8 +62,8 @@ def train(folder: Path, processes: int) -> None:
     import torch
     from safetensors.torch import save_file
 
+    from bench.core.errors import BenchError
     from bench.engine.trainer import Trainer
-    from bench.errors import BenchError
 
     cases = json.loads((folder / "cases.json").read_text())
     for name, case in cases.items():
@@ -108,7 +108,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     # The server imports everything once; each rank is a fork of it.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["bench.engine.trainer", "bench.engine.distributed", "baselines.ast"])
+    context.set_forkserver_preload(["bench.engine.trainer", "bench.engine.distributed", "baselines.ast.model"])
     for processes in (1, 2, 3):
         (folder / str(processes)).mkdir()
         with tempfile.TemporaryDirectory() as meeting:

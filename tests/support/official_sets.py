@@ -7,8 +7,8 @@ import itertools
 from board_runs import cycle_set
 from site_boards import cycles_of_patients
 
-from bench.data.pinned import BY_PATIENT
-from leaderboard.predictions import CycleSet
+from bench.data.datasets.icbhi.pinned import BY_PATIENT
+from leaderboard.results.predictions import CycleSet
 
 
 def official_like() -> CycleSet:

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import bench.plugins
-from bench.plugins import registries
+import bench.experiment.plugins
+from bench.experiment.plugins import registries
 
 METHOD = """
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from bench.cards import MethodCard
-from bench.options import option
-from bench.registry import Registration
+from bench.core.cards import MethodCard
+from bench.core.options import option
+from bench.core.registry import Registration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +56,9 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.cards import FrontEndCard
-from bench.options import option
-from bench.registry import Registration
+from bench.core.cards import FrontEndCard
+from bench.core.options import option
+from bench.core.registry import Registration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,15 +120,15 @@ def fresh_registries() -> Iterator[None]:
     """Registries as a new process finds them; what was there before comes back afterwards."""
     found = registries().values()
     before = [(registry._entries, registry._problems) for registry in found]
-    loaded, modules = bench.plugins._loaded, set(sys.modules)
-    bench.plugins._loaded = {}
+    loaded, modules = bench.experiment.plugins._loaded, set(sys.modules)
+    bench.experiment.plugins._loaded = {}
     for registry in found:
         registry._entries = {entry.id: entry for entry in registry._entries.values() if entry.version is None}
         registry._problems = None
     try:
         yield
     finally:
-        bench.plugins._loaded = loaded
+        bench.experiment.plugins._loaded = loaded
         for registry, (entries, problems) in zip(found, before, strict=True):
             registry._entries, registry._problems = entries, problems
         for name in set(sys.modules) - modules:

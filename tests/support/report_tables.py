@@ -9,16 +9,16 @@ from typing import Any
 from board_runs import write_run
 from site_boards import cycles_of_patients, make_board
 
-from leaderboard.comparison import compare, comparison_table, runs_of
-from leaderboard.paper_tables import PaperTable, paper_table
-from leaderboard.parts import parts_table
 from leaderboard.published import TABLES, printed_table
-from leaderboard.published_table import published_table
 from leaderboard.render import render
 from leaderboard.render_paper import render_paper
-from leaderboard.results import Rule
-from leaderboard.store import Store
-from leaderboard.tables import Table, leaderboard_table, runs_table
+from leaderboard.results.run_folder import Rule
+from leaderboard.statistics.comparison import compare, comparison_table, runs_of
+from leaderboard.store.store import Store
+from leaderboard.tables.board_tables import Table, leaderboard_table, runs_table
+from leaderboard.tables.paper_tables import PaperTable, paper_table
+from leaderboard.tables.published_table import published_table
+from leaderboard.tables.run_parts import parts_table
 
 LONG = "a_plugin.with_a_model_of_a_name_so_long_that_no_column_of_a_table_holds_it"
 ODD = "Ünïcode λ-Net 表示 ∞ – a_b%c&d#e$f^g~h\\i{j} --"

@@ -10,12 +10,12 @@ from typing import Any, cast
 from board_runs import cycle_set, scores_for, write_run
 
 from leaderboard.metrics import CLASSES
-from leaderboard.predictions import CycleSet
-from leaderboard.results import EpochRow
+from leaderboard.results.predictions import CycleSet
+from leaderboard.results.run_folder import EpochRow
+from leaderboard.results.submissions import OfficialPart, Statement, submit
 from leaderboard.site.answers import MOST_SCORED
 from leaderboard.site.data import Board
-from leaderboard.store import Store
-from leaderboard.submissions import OfficialPart, Statement, submit
+from leaderboard.store.store import Store
 
 NASTY = "</script><img src=x onerror=alert(1)> \"our\" CRNN & 'co' ]]> {{ 1 }}"
 PARTIAL = "partial (198 of 920)"

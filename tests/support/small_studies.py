@@ -11,7 +11,7 @@ SETTINGS = ("embed_dim=16", "depth=1", "heads=2", "seconds=1.0", "batch=8", "spe
 
 def asked(data: Path, cache: Path, epochs: int = 1, settings: tuple[str, ...] = (), **changes: Any) -> Any:
     """A small request of ``bench run``."""
-    from bench.recipes import Request
+    from bench.experiment.recipes import Request
 
     return Request(
         **{"model": "ast", "method": "patchmix-cl", **changes},
@@ -23,7 +23,7 @@ def asked(data: Path, cache: Path, epochs: int = 1, settings: tuple[str, ...] = 
 
 
 def base_spec(data: Path, cache: Path, **changes: Any) -> Any:
-    from bench.recipes import choose_source, resolve
+    from bench.experiment.recipes import choose_source, resolve
 
     request = asked(data, cache, **changes)
     return resolve(request, choose_source(request), [1], lambda line: None)[0]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from bench.cards import FrontEndCard
+from bench.core.cards import FrontEndCard
+from bench.core.registry import Registry
 from bench.data.frontends import cards
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
-from bench.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor

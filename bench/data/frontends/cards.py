@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.cards import FrontEndCard
+from bench.core.cards import FrontEndCard
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
 
 AST = FrontEndCard(

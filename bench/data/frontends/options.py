@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bench.options import option
+from bench.core.options import option
 
 SAMPLE_RATE = 16_000
 """Rate of every waveform after resampling, Hz."""

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.core.errors import DataError
 from bench.data.frontends.options import SAMPLE_RATE
 from bench.data.spans import resampled_length, samples_between
-from bench.errors import DataError
 
 FADE = SAMPLE_RATE // 16
 """Samples of a fade (62.5 ms)."""

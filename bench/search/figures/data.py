@@ -18,7 +18,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.errors import SpecError
+from bench.core.errors import SpecError
 from bench.search.figures.importance import Importance, importance_of
 from leaderboard.published.figure2 import PrintedParameter, printed_figure2
 

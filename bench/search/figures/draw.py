@@ -24,9 +24,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.tri import Triangulation
 
+from bench.core.text import plain
 from bench.search.figures import words
 from bench.search.figures.data import FigureData, Parameter, StudyData, Trial
-from leaderboard.text import plain
 
 Format = Literal["svg", "pdf", "png"]
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from bench.core.text import plain
 from bench.search.figures import words
 from bench.search.figures.data import FigureData, Parameter, StudyData, Trial
 from leaderboard.forms import Column, console, csv_text, grid, number, printed, seeds
-from leaderboard.text import plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bench.core.text import plain
 from bench.search.figures.data import TEST, FigureData, Parameter, StudyData, Trial, Value
 from leaderboard.published.figure2 import printed_figure2
-from leaderboard.text import plain
 
 MOST_CONTOURS = 6
 """Pairs that get a contour; the data of all of them are in CSV and JSON."""

@@ -19,14 +19,14 @@ import pytest
 import soundfile
 import torch
 
+from bench.core import files
+from bench.core.errors import DataError, RunError, SpecError, StoreError
 from bench.data import bank as bank_module
 from bench.data.bank import prepare_bank, recording_features
+from bench.data.datasets.icbhi.dataset import Cycle, Dataset, Recording
 from bench.data.frontends import FRONTENDS
 from bench.data.frontends.ast import ASTFrontEnd
-from bench.data.icbhi import Cycle, Dataset, Recording
 from bench.data.samples import read_samples
-from bench.errors import DataError, RunError, SpecError, StoreError
-from leaderboard import files
 
 ROOT = Path(__file__).resolve().parents[3]
 OPTIONS = {"seconds": 1.0}

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from bench.data import demo
-from bench.data.icbhi import load_dataset
-from bench.errors import SpecError, StoreError
+from bench.core.errors import SpecError, StoreError
+from bench.data.datasets.icbhi.dataset import load_dataset
+from bench.data.datasets.simulated import demo
 
 SMALL = {"train": 2, "test": 2}
 SPLIT = "ICBHI_challenge_train_test.txt"

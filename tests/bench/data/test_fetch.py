@@ -19,13 +19,13 @@ from pathlib import Path
 import pytest
 from icbhi_sets import write_set
 
-from bench import download as download_module
-from bench.data import unpack as unpack_module
-from bench.data.fetch import fetch
-from bench.data.icbhi import load_dataset
-from bench.data.unpack import unpack
-from bench.download import Patience, UnreachableError, download
-from bench.errors import DataError, SpecError
+from bench.core import download as download_module
+from bench.core.download import Patience, UnreachableError, download
+from bench.core.errors import DataError, SpecError
+from bench.data.datasets.icbhi import unpack as unpack_module
+from bench.data.datasets.icbhi.dataset import load_dataset
+from bench.data.datasets.icbhi.fetch import fetch
+from bench.data.datasets.icbhi.unpack import unpack
 
 QUICK = Patience(attempts=3, pause=0.0, timeout=5.0)
 ARCHIVE = "ICBHI_final_database.zip"

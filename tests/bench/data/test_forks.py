@@ -10,8 +10,8 @@ import time
 
 import pytest
 
+from bench.core.errors import DataError, RunError
 from bench.data.forks import share
-from bench.errors import DataError, RunError
 
 
 def nothing():

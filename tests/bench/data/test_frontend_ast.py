@@ -17,12 +17,12 @@ import torchaudio
 from golden_rules import rng
 from torchaudio.compliance import kaldi
 
+from bench.core.errors import DataError, SpecError
+from bench.core.options import build_options
 from bench.data.frontends import FRONTENDS, ASTFrontEndOptions
 from bench.data.frontends.ast import ASTFrontEnd, cut_cycles, log_mel
 from bench.data.frontends.waveform import fade_, resample_recording
 from bench.data.samples import read_samples
-from bench.errors import DataError, SpecError
-from bench.options import build_options
 
 GOLDEN = Path(os.environ.get("BENCH_GOLDEN", Path(__file__).resolve().parents[2] / "golden"))
 MEAN, STD = -4.2677393, 4.5689974

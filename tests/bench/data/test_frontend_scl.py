@@ -7,10 +7,10 @@ import pytest
 import torch
 import torchaudio
 
+from bench.core.errors import DataError, SpecError
+from bench.core.options import build_options
 from bench.data.frontends import FRONTENDS, BatchFrontEnd, SCLFrontEndOptions
 from bench.data.frontends.scl import build, normalise
-from bench.errors import DataError, SpecError
-from bench.options import build_options
 
 SPANS = [(0.0, 1.2345), (1.2345, 3.0), (3.0, 12.5), (12.5, 12.9)]
 

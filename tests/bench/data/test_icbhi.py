@@ -12,12 +12,21 @@ from pathlib import Path
 import pytest
 from icbhi_sets import CYCLES, NAMES, mark_simulated, write_annotation, write_set, write_split, write_wav
 
-from bench.data.annotation import END_TOLERANCE, parse
-from bench.data.icbhi import Layout, Recording, find_dataset, load_dataset, read_layout
-from bench.data.pinned import BY_DEVICE, BY_LOCATION, BY_MODE, BY_PATIENT, BY_SPLIT, CLASSES, SPLIT_SHA256, Count
+from bench.core.errors import DataError
+from bench.data.datasets.icbhi.annotation import END_TOLERANCE, parse
+from bench.data.datasets.icbhi.dataset import Layout, Recording, find_dataset, load_dataset, read_layout
+from bench.data.datasets.icbhi.pinned import (
+    BY_DEVICE,
+    BY_LOCATION,
+    BY_MODE,
+    BY_PATIENT,
+    BY_SPLIT,
+    CLASSES,
+    SPLIT_SHA256,
+    Count,
+)
 from bench.data.regular_files import read_text_bytes
 from bench.data.wav import inspect
-from bench.errors import DataError
 
 FIRST = "501_1b1_Al_sc_Meditron"
 
@@ -504,7 +513,7 @@ def test_recordings_without_audio_do_not_count_for_the_fingerprint(tmp_path):
 
 
 def test_hashes_are_remembered_by_path_size_and_time(tmp_path, monkeypatch):
-    from bench.data import fingerprint as module
+    from bench.data.datasets.icbhi import fingerprint as module
 
     database, cache = write_set(tmp_path / "data"), tmp_path / "cache"
     hashed: list[str] = []

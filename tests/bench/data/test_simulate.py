@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.data import demo, simulate
-from bench.data.simulate import SYNTHESIS_RATE, Breath, Chest, Device
+from bench.data.datasets.simulated import demo, simulate
+from bench.data.datasets.simulated.simulate import SYNTHESIS_RATE, Breath, Chest, Device
 
 CHEST = Chest(level=0.02, corner=200.0, slope=12.0, inspiration=0.4, expiration_db=-6.0)
 DEVICES = sorted(set(demo.DEVICES), key=lambda device: device.name)

@@ -12,14 +12,14 @@ import pytest
 import soundfile
 from icbhi_sets import CYCLES, NAMES, write_annotation, write_set, write_split, write_wav
 
+from bench.core.errors import DataError
 from bench.data.bank import recording_features
+from bench.data.datasets.icbhi.dataset import load_dataset, read_layout
+from bench.data.datasets.icbhi.pinned import Count
+from bench.data.datasets.icbhi.verify import verify
 from bench.data.features import read_annotated
-from bench.data.icbhi import load_dataset, read_layout
-from bench.data.pinned import Count
 from bench.data.samples import read_samples
-from bench.data.verify import verify
 from bench.data.wav import inspect, read_header
-from bench.errors import DataError
 
 FIRST = "501_1b1_Al_sc_Meditron"
 

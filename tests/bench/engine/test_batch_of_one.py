@@ -6,9 +6,9 @@ import pytest
 import torch
 from five_steps import run_data, spec_of
 
+from bench.core.errors import SpecError
 from bench.engine.data import _check
-from bench.errors import SpecError
-from bench.recipes import check_spec
+from bench.experiment.recipes import check_spec
 
 TINY = {"embed_dim": 16, "depth": 1, "heads": 2, "frames": 98, "mels": 128}
 

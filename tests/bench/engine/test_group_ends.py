@@ -11,10 +11,10 @@ import time
 
 import pytest
 
-from bench.engine import processes
+from bench.core.errors import InterruptedRunError, LostProcessError, RunError, SpecError, StoreError
 from bench.engine.hooks import Hooks
-from bench.engine.processes import run_group
-from bench.errors import InterruptedRunError, LostProcessError, RunError, SpecError, StoreError
+from bench.launch import group as processes
+from bench.launch.group import run_group
 
 HEADER = """
 import json, os, pathlib, signal, sys, time

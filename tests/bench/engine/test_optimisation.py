@@ -10,8 +10,8 @@ import torch
 from golden_rules import rng, weight
 from torch import Tensor, nn
 
+from bench.core.errors import SpecError
 from bench.engine.optimisation import StepAverage, average_state, build_optimizer, learning_rate
-from bench.errors import SpecError
 from methods.base import Stage
 
 

@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from bench.core.errors import RunError, SpecError
 from bench.data.bank import FeatureBank
 from bench.data.frontends import SCLFrontEndOptions
 from bench.data.frontends.scl import build, normalise
@@ -19,7 +20,6 @@ from bench.engine.distributed import STORE_VARIABLE, GlobalBatchNorm, gather_row
 from bench.engine.evaluate import class_probabilities
 from bench.engine.normalisation import BatchExtremes
 from bench.engine.selection import Selection
-from bench.errors import RunError, SpecError
 
 BATCH, PROCESSES = 6, 3
 
@@ -201,7 +201,7 @@ def test_outputs_that_are_not_finite_stop_the_run():
 def test_the_cached_features_cannot_be_written(small_data, small_cache):
     """SpecAugment of the official code writes into its cache (SYSTEMS D18); ours is read-only."""
     from bench.data.bank import prepare_bank
-    from bench.data.icbhi import load_dataset
+    from bench.data.datasets.icbhi.dataset import load_dataset
 
     dataset = load_dataset(Path(small_data), cache=small_cache)
     bank = prepare_bank(dataset, "ast", {"seconds": 1.0}, small_cache)

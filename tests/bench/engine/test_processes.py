@@ -65,7 +65,7 @@ def test_a_lost_process_ends_the_run_with_a_sentence(small_data, small_cache, tm
     words = ["run", *SMALL_AST, "--epochs", "500", "--processes", "2", "--data", str(small_data)]
     with start(*words, env=env) as process:
         wait_for_checkpoint(process, tmp_path)
-        workers = [p for p in psutil.Process(process.pid).children() if "bench.engine.worker" in " ".join(p.cmdline())]
+        workers = [p for p in psutil.Process(process.pid).children() if "bench.launch.rank" in " ".join(p.cmdline())]
         workers[1].kill()
         _, err = process.communicate(timeout=90)
     assert process.returncode == 1, err

@@ -10,10 +10,10 @@ import torch
 from plugin_files import fresh_registries
 
 from bench.data.bank import prepare_bank
-from bench.data.icbhi import load_dataset
+from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.engine.data import RunData, open_run_data
-from bench.plugins import load_plugins
-from bench.spec import read_spec
+from bench.experiment.plugins import load_plugins
+from bench.experiment.spec import read_spec
 
 PLUGIN = '''
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from bench.cards import FrontEndCard, ModelCard
-from bench.registry import Registration
+from bench.core.cards import FrontEndCard, ModelCard
+from bench.core.registry import Registration
 
 PIECE = 0.4
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from golden_rules import spectrograms
 
+from bench.core.errors import SpecError
 from bench.engine.specaug import Masks, apply_masks, apply_shift, draw_masks, draw_shift
-from bench.errors import SpecError
-from bench.spec import SPECAUG_PROBABILITY
+from bench.experiment.spec import SPECAUG_PROBABILITY
 
 FRAMES, MELS = 798, 128
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from bench.core.errors import SpecError
 from bench.engine.stages import Plan, freeze_others, plan_stages, set_training_mode, trainable_parameters
-from bench.errors import SpecError
-from bench.spec import RunSpec
+from bench.experiment.spec import RunSpec
 from methods.base import Stage
 
 FIRST = Stage(name="training", epochs=3, lr=1e-3, weight_decay=0.0, schedule="cosine")

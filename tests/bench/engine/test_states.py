@@ -18,12 +18,12 @@ from accelerate import Accelerator
 from cli_runs import SMALL_AST
 
 from bench.cli import main
+from bench.core.errors import StoreError
 from bench.engine import checkpoint, trainer
 from bench.engine.checkpoint import Checkpoint
 from bench.engine.position import Bounds, Position
 from bench.engine.selection import Selection
 from bench.engine.states import SavedState, check_files, named_states, read_contents
-from bench.errors import StoreError
 
 EPOCHS, STOP_AFTER_STEPS = 4, 8
 WORDS = ["run", *SMALL_AST, "--epochs", str(EPOCHS), "--device", "cpu", "--format", "json"]

@@ -10,14 +10,21 @@ import pytest
 from small_studies import base_spec, request_of, states, study_of, work_on
 
 import bench.engine.trainer
-from bench.errors import InterruptedRunError, LostProcessError, RunError, SpecError, StoreError, WeightsError
-from bench.launch import Launched
+from bench.core.errors import (
+    InterruptedRunError,
+    LostProcessError,
+    RunError,
+    SpecError,
+    StoreError,
+    WeightsError,
+    forget,
+)
+from bench.launch.once import Launched
 from bench.search import claims, failures, objective
 from bench.search.claims import AttemptLostError
 from bench.search.failures import Breaker
 from bench.search.finals import is_over
 from bench.search.study import counted
-from leaderboard.errors import forget
 
 ELSEWHERE = {"machine": "another machine", "pid": 1, "started": 0.0, "beat": 0.0}
 COMPLETE, FAIL = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL

@@ -17,7 +17,7 @@ from plugin_files import GLOBAL_LOSS, method_text, write_plugin
 from small_studies import SETTINGS, base_spec, request_of, study_of
 
 from bench.search import claims
-from leaderboard.store import Store
+from leaderboard.store.store import Store
 
 MODEL = ["--model", "ast", "--method", "patchmix-cl"]
 SMALL = [word for setting in SETTINGS for word in ("--set", setting)]

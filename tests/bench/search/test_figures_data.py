@@ -10,7 +10,7 @@ from made_studies import SPACE, add_trial, empty_study, grid_study, searched_stu
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from bench.errors import SpecError
+from bench.core.errors import SpecError
 from bench.search.figures.data import figure_of
 from bench.search.figures.importance import LEAST_TRIALS, importance_of
 from bench.search.figures.words import counts_words, limits, notes, study_line

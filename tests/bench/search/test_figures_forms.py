@@ -15,7 +15,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 from PIL import Image
 
-from bench.errors import ResultError
+from bench.core.errors import ResultError
 from bench.search.figures import draw, words
 from bench.search.figures.data import figure_of
 from bench.search.figures.html import html

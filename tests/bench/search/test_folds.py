@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from small_studies import base_spec
 
+from bench.core.errors import SpecError
 from bench.data.bank import FeatureBank
-from bench.data.icbhi import load_dataset
-from bench.data.pinned import BY_PATIENT
+from bench.data.datasets.icbhi.dataset import load_dataset
+from bench.data.datasets.icbhi.pinned import BY_PATIENT
 from bench.engine.data import split_rows
 from bench.engine.folds import patient_folds
-from bench.errors import SpecError
 
 
 def official_training_part():

@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from bench.cli.report_figure import default_studies
-from bench.errors import SpecError
+from bench.core.errors import SpecError
 from bench.search.request import StudyRequest
 from bench.search.space import Dimension
 from bench.search.storage import Place

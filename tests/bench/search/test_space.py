@@ -7,10 +7,10 @@ from small_studies import base_spec, cards
 
 import baselines
 import methods
-from bench.errors import SpecError
-from bench.options import Space
+from bench.core.errors import SpecError
+from bench.core.options import Space
+from bench.experiment.spec import settable_fields
 from bench.search.space import Dimension, apply_params, build_space, grid_point, whole_grid
-from bench.spec import settable_fields
 
 
 def space(*params, over=(), grid=False, **which):

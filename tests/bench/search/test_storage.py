@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from small_studies import SETTINGS, base_spec, request_of, study_of, work_on
 
-from bench.errors import SpecError, StoreError
+from bench.core.errors import SpecError, StoreError
 from bench.search import claims
 from bench.search.storage import Place, check_name
 from bench.search.study import make_study, open_study, studies_in
@@ -38,7 +38,7 @@ def words(small_data, small_cache, home):
 
 
 def a_board(path):
-    from leaderboard.store import Store
+    from leaderboard.store.store import Store
 
     Store.open(path.parent / "board")
     shutil.copy(path.parent / "board" / "leaderboard.sqlite", path)
@@ -292,7 +292,7 @@ def test_reading_an_empty_database_makes_nothing_in_it(bench, home, postgres_url
 
 def test_studies_never_spoil_a_boards_database(base, home, postgres_url):
     """Where the board's version table has Optuna's name they are refused; otherwise both live there."""
-    from leaderboard.store import Store
+    from leaderboard.store.store import Store
 
     board = Store.open(str(rewritten(postgres_url).render_as_string(hide_password=False)))
     with board.session(write=True):

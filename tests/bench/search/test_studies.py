@@ -11,13 +11,13 @@ import pytest
 import soundfile
 from small_studies import base_spec, request_of, states, study_of, work_on
 
+from bench.core.errors import InterruptedRunError, PrunedRunError, SpecError, StoreError
 from bench.engine.hooks import Hooks
-from bench.errors import InterruptedRunError, PrunedRunError, SpecError, StoreError
-from bench.launch import launch
+from bench.launch.once import launch
 from bench.search import claims, objective
 from bench.search.study import budget, describe, open_study
-from leaderboard.results import read_result
-from leaderboard.store import Store
+from leaderboard.results.run_folder import read_result
+from leaderboard.store.store import Store
 
 NOBODY = {"machine": claims._machine(), "pid": 2**22 + 1, "started": 0.0, "beat": 0.0}
 ELSEWHERE = {"machine": "another machine", "pid": 1, "started": 0.0}

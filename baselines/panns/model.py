@@ -1,0 +1,132 @@
+"""The CNNs of PANNs (Kong et al. 2020) as encoders, as the official Patch-Mix code (CNN6) and SCL (all three) use them.
+
+Shapes: B batch, T frames, F mels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, relu
+
+from baselines.panns.card import PANNsOptions
+from baselines.state_dicts import Layout, own
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What sets one of the networks apart.
+
+    Attributes:
+        widths: Channels after each block.
+        kernel: Side of its convolutions.
+        convolutions: Convolutions of a block.
+        pools: Side of the mean pooling at the end of each block.
+    """
+
+    widths: tuple[int, ...]
+    kernel: int
+    convolutions: int
+    pools: tuple[int, ...]
+
+
+GEOMETRIES = {
+    "cnn6": Geometry((64, 128, 256, 512), 5, 1, (2, 2, 2, 2)),
+    "cnn10": Geometry((64, 128, 256, 512), 3, 2, (2, 2, 2, 2)),
+    "cnn14": Geometry((64, 128, 256, 512, 1024, 2048), 3, 2, (2, 2, 2, 2, 2, 1)),
+}
+
+
+def _panns_names(name: str) -> tuple[str, ...]:
+    return () if name.startswith("classifier.") else (name,)
+
+
+def _scl_names(name: str) -> tuple[str, ...]:
+    return (name.replace("classifier.", "linear.", 1),)
+
+
+LAYOUTS = (
+    # PANNs first: its file and ours share all names but the heads, and ours is then told by its classifier.
+    Layout(
+        title="PANNs",
+        sources=_panns_names,
+        unused=("spectrogram_extractor.", "logmel_extractor.", "bn0.", "fc1.", "fc_audioset."),
+    ),
+    own("LungBench or Patch-Mix"),
+    Layout(title="SCL", sources=_scl_names, fitted=True),
+)
+
+
+class ConvBlock(nn.Module):
+    """Convolutions without bias, each with batch norm and ReLU, then mean pooling.
+
+    Args:
+        inputs: Channels before.
+        outputs: Channels after.
+        kernel: Side of the convolutions.
+        convolutions: How many.
+        pool: Side of the pooling.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, convolutions: int, pool: int) -> None:
+        super().__init__()
+        self.convolutions, self.pool = convolutions, pool
+        for i in range(convolutions):
+            conv = nn.Conv2d(outputs if i else inputs, outputs, kernel, padding=kernel // 2, bias=False)
+            nn.init.xavier_uniform_(conv.weight)
+            self.add_module(f"conv{i + 1}", conv)
+            self.add_module(f"bn{i + 1}", nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, rows, columns) to (B, outputs, rows // pool, columns // pool)."""
+        for i in range(1, self.convolutions + 1):
+            conv, norm = self.get_submodule(f"conv{i}"), self.get_submodule(f"bn{i}")
+            # In place: the gradients of ReLU and batch norm need no second copy of these maps, the largest of all.
+            x = relu(norm(conv(x)), inplace=True)
+        return avg_pool2d(x, self.pool) if self.pool > 1 else x
+
+
+class PANN(nn.Module):
+    """Convolution blocks, a two-step pooling and a linear classifier.
+
+    Args:
+        name: ``cnn6``, ``cnn10`` or ``cnn14``.
+        options: Orientation of the picture.
+        num_classes: Outputs of the classifier.
+    """
+
+    layouts = LAYOUTS
+
+    def __init__(self, name: str, options: PANNsOptions, num_classes: int = 4) -> None:
+        super().__init__()
+        self.options = options
+        geometry = GEOMETRIES[name]
+        inputs = 1
+        self.blocks = len(geometry.widths)
+        for i, (width, pool) in enumerate(zip(geometry.widths, geometry.pools, strict=True), start=1):
+            block = ConvBlock(inputs, width, geometry.kernel, geometry.convolutions, pool)
+            self.add_module(f"conv_block{i}", block)
+            inputs = width
+        self.feature_dim = inputs
+        self.classifier = nn.Linear(self.feature_dim, num_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map spectrograms (B, 1, T, F) to features (B, feature_dim).
+
+        The maps' mean over columns, then the maximum plus the mean over rows.
+        """
+        x = x if self.options.orientation == "time-mel" else x.transpose(2, 3)
+        for i in range(1, self.blocks + 1):
+            x = self.get_submodule(f"conv_block{i}")(x)
+        x = x.mean(dim=3)
+        return x.amax(dim=2) + x.mean(dim=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map spectrograms (B, 1, T, F) to logits (B, num_classes)."""
+        logits: Tensor = self.classifier(self.features(x))
+        return logits
+
+    def adapt(self, name: str, tensor: Tensor, layout: Layout) -> Tensor:
+        """The files' tensors are used as they are."""
+        return tensor

@@ -1,0 +1,1 @@
+"""Convolutional networks and others that timm builds."""

@@ -1,0 +1,129 @@
+"""Convolutional backbones of timm as one-channel encoders, initialised and filled as the official Patch-Mix code does.
+
+Shapes: B batch, T frames, F mels; the picture has T rows and F columns.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import timm
+from torch import Tensor, nn
+
+from baselines.state_dicts import Layout, own, renamed, with_classifier
+from baselines.timm.cnn_card import EfficientNetOptions, ResNetOptions
+
+
+class TimmCNN(nn.Module):
+    """A timm backbone with global mean pooling and a linear classifier.
+
+    Args:
+        trunk: The backbone, without its own classifier.
+        stem: Name of its first convolution.
+        stem_from_rgb: What becomes of a pretrained RGB stem: ``reinit`` or ``sum``.
+        layouts: Layouts of files that fit it.
+        num_classes: Outputs of the classifier.
+    """
+
+    def __init__(
+        self, trunk: nn.Module, stem: str, stem_from_rgb: str, layouts: tuple[Layout, ...], num_classes: int
+    ) -> None:
+        super().__init__()
+        self.trunk: Any
+        self.trunk = trunk
+        self.stem = f"trunk.{stem}.weight"
+        self.stem_from_rgb = stem_from_rgb
+        self.layouts = layouts
+        self.feature_dim = int(self.trunk.num_features)
+        _initialise_as_torchvision(trunk, stem)
+        self.classifier = nn.Linear(self.feature_dim, num_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map spectrograms (B, 1, T, F) to features (B, feature_dim)."""
+        pooled: Tensor = self.trunk(x)
+        return pooled
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map spectrograms (B, 1, T, F) to logits (B, num_classes)."""
+        logits: Tensor = self.classifier(self.features(x))
+        return logits
+
+    def adapt(self, name: str, tensor: Tensor, layout: Layout) -> Tensor:
+        """Sum an RGB stem over its colours, or keep the fresh one (official: SYSTEMS 3.1)."""
+        if name != self.stem:
+            return tensor
+        fresh: Tensor = self.state_dict()[name]
+        if tensor.shape != (len(fresh), 3, *fresh.shape[2:]):
+            return tensor
+        return tensor.sum(dim=1, keepdim=True) if self.stem_from_rgb == "sum" else fresh
+
+
+def _initialise_as_torchvision(trunk: nn.Module, stem: str) -> None:
+    """Draw the convolutions by torchvision's law; the stem, which the official code replaces, by torch's default."""
+    for module in trunk.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    first = trunk.get_submodule(stem)
+    assert isinstance(first, nn.Conv2d)
+    first.reset_parameters()
+
+
+def resnet(name: str, options: ResNetOptions, num_classes: int = 4) -> TimmCNN:
+    """Build a ResNet (He et al. 2016) by timm's name; timm's names of tensors and torchvision's are the same."""
+    trunk = timm.create_model(name, in_chans=1, num_classes=0, zero_init_last=False)
+    names = renamed("trunk.", "")
+    layouts = (
+        own(),
+        Layout(title="timm or torchvision", sources=names, unused=("fc.",)),
+        Layout(title="Patch-Mix", sources=with_classifier(names), fitted=True),
+    )
+    return TimmCNN(trunk, "conv1", options.stem, layouts, num_classes)
+
+
+def resnest(name: str, options: ResNetOptions, num_classes: int = 4) -> TimmCNN:
+    """Build a ResNeSt (Zhang et al. 2022) by timm's name."""
+    trunk = timm.create_model(name, in_chans=1, num_classes=0)
+    layouts = (own(), Layout(title="timm", sources=renamed("trunk.", ""), unused=("fc.",)))
+    return TimmCNN(trunk, "conv1.0", options.stem, layouts, num_classes)
+
+
+def efficientnet(name: str, options: EfficientNetOptions, num_classes: int = 4) -> TimmCNN:
+    """Build an EfficientNet (Tan and Le 2019) with torchvision's stochastic depth and without dropout."""
+    trunk = timm.create_model(name, in_chans=1, num_classes=0, drop_path_rate=options.drop_path)
+    layouts = (
+        own(),
+        Layout(title="timm", sources=renamed("trunk.", ""), unused=("classifier.",)),
+        Layout(title="torchvision", sources=_torchvision_efficientnet_names, unused=("classifier.",)),
+        Layout(title="Patch-Mix", sources=with_classifier(_torchvision_efficientnet_names), fitted=True),
+    )
+    return TimmCNN(trunk, "conv_stem", options.stem, layouts, num_classes)
+
+
+# Parts of a block by their place in torchvision: a block of the first stage has no expansion.
+_FIRST_STAGE = {"conv_dw": "0.0", "bn1": "0.1", "se": "1", "conv_pw": "2.0", "bn2": "2.1"}
+_OTHER_STAGES = {
+    "conv_pw": "0.0",
+    "bn1": "0.1",
+    "conv_dw": "1.0",
+    "bn2": "1.1",
+    "se": "2",
+    "conv_pwl": "3.0",
+    "bn3": "3.1",
+}
+_ENDS = {"conv_stem": "0.0", "bn1": "0.1", "conv_head": "8.0", "bn2": "8.1"}
+_SQUEEZE = {"conv_reduce": "fc1", "conv_expand": "fc2"}
+
+
+def _torchvision_efficientnet_names(name: str) -> tuple[str, ...]:
+    """Torchvision's name of a tensor: ``trunk.blocks.1.0.se.conv_reduce.bias`` is ``features.2.0.block.2.fc1.bias``."""
+    if not name.startswith("trunk."):
+        return ()
+    words = name.split(".")[1:]
+    if words[0] != "blocks":
+        return (f"features.{_ENDS[words[0]]}.{words[1]}",)
+    stage, block, part, *rest = words[1:]
+    place = (_FIRST_STAGE if stage == "0" else _OTHER_STAGES)[part]
+    tail = ".".join(_SQUEEZE.get(word, word) for word in rest)
+    return (f"features.{int(stage) + 1}.{block}.block.{place}.{tail}",)

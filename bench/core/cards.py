@@ -1,0 +1,125 @@
+"""Cards: what is known of a model, a method or a front-end, as data that can be read without importing torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Fidelity = Literal["authors' code", "third-party code", "reconstruction", "original"]
+"""What an implementation rests on; ``original`` is a system of one's own, with nothing published to match."""
+
+Profile = Literal["paper", "demo"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsCard:
+    """Pretrained weights that can be asked for by name.
+
+    Attributes:
+        title: What they are.
+        source: Where they come from, for people.
+        licence: Their licence, or ``not stated``.
+        location: What the loader fetches: ``timm:NAME``, ``hf:REPO/FILE`` or a URL.
+        sha256: The file's hash where it is known.
+        md5: The same where the publisher gives no better hash.
+    """
+
+    title: str
+    source: str
+    licence: str
+    location: str
+    sha256: str | None = None
+    md5: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOptions:
+    """The options of what has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What every registered thing says of itself. What has a default here may be left out by a plug-in alone.
+
+    Attributes:
+        id: Name on the command line.
+        title: Name in print.
+        summary: One or two sentences on what it is.
+        source: Paper with section, or repository with commit.
+        fidelity: What the implementation rests on.
+        citation: BibTeX entry.
+        options: Dataclass of its options (see ``bench.core.options``).
+    """
+
+    id: str
+    title: str
+    summary: str
+    source: str = ""
+    fidelity: Fidelity = "original"
+    citation: str = ""
+    options: type = NoOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainableCard(Card):
+    """A card with recipes: hyper-parameters of the published system, declared beside their owner.
+
+    Attributes:
+        recipes: By profile (``paper``, ``demo``), or profile and start (``paper:scratch``, ``paper:pretrained``),
+            the fields of the run's spec that it sets. ``model.X``, ``method.X`` and ``frontend.X`` name options.
+    """
+
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def recipe(self, profile: str, pretrain: str) -> dict[str, Any]:
+        """Return the fields that this card sets, for a profile and for a start from scratch or pretrained."""
+        start = "scratch" if pretrain == "none" else "pretrained"
+        return {**self.recipes.get(profile, {}), **self.recipes.get(f"{profile}:{start}", {})}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard(TrainableCard):
+    """A card of a model.
+
+    Attributes:
+        parameters: Trainable numbers in use, 4 classes, default options; None where nobody has counted them.
+        frontend: Id of the front-end it was published with.
+        patches: Whether it gives access to its patch tokens (``embed_patches``, ``encode``).
+        weights: Pretrained weights by name (``imagenet``, ``imagenet+audioset``).
+        default_pretrain: What ``--pretrain`` is when it is not given, in the paper profile.
+        gaps: What the publication leaves open, and what stands here instead.
+    """
+
+    parameters: int | None = None
+    frontend: str = "ast"
+    patches: bool = False
+    weights: Mapping[str, WeightsCard] = field(default_factory=dict)
+    default_pretrain: str = "none"
+    gaps: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodCard(TrainableCard):
+    """A card of a training method.
+
+    Attributes:
+        formula: The loss, in plain text.
+        needs_patches: Whether the model must give access to its patch tokens.
+        views: How many independently augmented views of each clip a step takes, 1 or 2.
+    """
+
+    formula: str
+    needs_patches: bool = False
+    views: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontEndCard(Card):
+    """A card of a front-end.
+
+    Attributes:
+        version: Raised whenever a change moves its numbers; part of the run's identity and the cache's key.
+    """
+
+    version: int

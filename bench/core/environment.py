@@ -1,0 +1,99 @@
+"""What of the environment may reach a run: nothing that changes its numbers, and no process group but bench's own.
+
+Schedulers, launchers, notebooks and shells leave variables behind that libraries read: Accelerate takes its settings
+from them, PyTorch's launchers describe a group of processes in them, BLAS libraries lower the precision by them. A
+run's id does not know of them, so they are kept out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from bench.core.errors import SpecError
+from bench.core.text import whole_number
+
+SETTINGS = frozenset(
+    {
+        # A lower precision of fp32 arithmetic than the one that the run asks for.
+        "NVIDIA_TF32_OVERRIDE",
+        "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+        "DNNL_DEFAULT_FPMATH_MODE",
+        "ONEDNN_DEFAULT_FPMATH_MODE",
+        # Other layers and other arithmetic than the models' own.
+        "TIMM_FUSED_ATTN",
+        "TIMM_USE_NAFLEX",
+        "TIMM_USE_NAFLEXVIT",
+        "TIMM_USE_SCIPY_INTERP",
+    }
+)
+"""Variables that change what libraries compute; they read them once, most of them as they are imported."""
+
+GROUP = frozenset(
+    {
+        "RANK",
+        "WORLD_SIZE",
+        "LOCAL_RANK",
+        "LOCAL_WORLD_SIZE",
+        "GROUP_RANK",
+        "GROUP_WORLD_SIZE",
+        "ROLE_RANK",
+        "ROLE_WORLD_SIZE",
+        "NODE_RANK",
+        "MASTER_ADDR",
+        "MASTER_PORT",
+        "FORK_LAUNCHED",
+    }
+)
+"""Variables by which launchers describe a group of processes."""
+
+LAUNCHERS = (
+    "ACCELERATE_",
+    "FSDP_",
+    "MEGATRON_LM_",
+    "PARALLELISM_CONFIG_",
+    "TORCHELASTIC_",
+    "OMPI_",
+    "PMI_",
+    "PMIX_",
+    "MV2_",
+)
+"""What the other variables of launchers begin with."""
+
+
+def keep_settings_out() -> None:
+    """Forget the variables that change what libraries compute; call it before torch and timm are imported."""
+    for name in SETTINGS & os.environ.keys():
+        del os.environ[name]
+
+
+def keep_launchers_out(group: Mapping[str, int] | None = None) -> None:
+    """Forget what launchers say, so that Accelerate, which reads it, knows of nothing but the run's own group.
+
+    Args:
+        group: The group of this run as torch's launchers describe one (``RANK``, ``WORLD_SIZE``, …), if it has one.
+    """
+    for name in list(os.environ):
+        if name in GROUP or name.startswith(LAUNCHERS):
+            del os.environ[name]
+    os.environ.update({name: str(number) for name, number in (group or {}).items()})
+
+
+def refuse_foreign_group() -> None:
+    """Refuse to be one of several processes that another launcher (torchrun, ``accelerate launch``) started.
+
+    Each of them would be a run of its own, and all would wait for the first.
+
+    Raises:
+        SpecError: If the environment describes a group of more than one process.
+    """
+    try:
+        size = whole_number(os.environ.get("WORLD_SIZE", "1"))
+    except ValueError:
+        return
+    if size > 1:
+        raise SpecError(
+            f"This process is one of {size} that another launcher started (WORLD_SIZE={size}), "
+            "but bench starts the processes of a run itself.",
+            "Give the command once, with --processes N; where WORLD_SIZE is only left over, unset it.",
+        )

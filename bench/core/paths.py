@@ -1,0 +1,136 @@
+"""Where things are: results, data and cache, each from a flag, an environment variable or a default."""
+
+from __future__ import annotations
+
+import errno
+import os
+import unicodedata
+from pathlib import Path
+
+from bench.core.errors import SpecError, StoreError
+from bench.core.text import plain
+
+
+def expanded(path: Path | str) -> Path:
+    """A path that the user wrote: with the home folder for ``~``, and names spelled as the disk spells them.
+
+    Every option and variable that takes a path goes through here.
+
+    Args:
+        path: What was written.
+
+    Raises:
+        SpecError: If a home folder is not known, a name is no UTF-8 (documents of runs hold their paths, and documents
+            are UTF-8), links on the way lead in a circle, or several names on the disk are meant by one.
+    """
+    try:
+        whole = Path(path).expanduser()
+    except RuntimeError:
+        raise SpecError(
+            f"The home folder in {plain(path)} is not known on this machine.", "Write the whole path without ~."
+        ) from None
+    _check_utf8(whole)
+    _check_links(whole)
+    return _as_spelled(whole)
+
+
+def _check_utf8(path: Path) -> None:
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise SpecError(
+            f"The path {plain(path.absolute())} is not UTF-8.",
+            "Rename it, or use another folder.",
+        ) from None
+    except OSError as error:  # only where the path is relative
+        raise SpecError(f"The current folder is gone: {error.strerror or error}.", "Change to another.") from error
+
+
+def _check_links(path: Path) -> None:
+    try:
+        path.stat()
+    except ValueError:  # a NUL character: its reader or writer says so
+        return
+    except OSError as error:  # what else is wrong with a path, its reader or writer says
+        if error.errno == errno.ELOOP:
+            raise SpecError(f"The links at {plain(path)} lead in a circle.", "Name another path.") from error
+
+
+def _as_spelled(path: Path) -> Path:
+    """The path with accents as the disk has them: in one character, or in two as in archives made on macOS."""
+    if path == path.parent or os.path.lexists(path):
+        return path
+    folder = _as_spelled(path.parent)
+    if path.name.isascii():
+        return folder / path.name
+    alike = _alike(folder, path.name)
+    if len(alike) > 1:
+        raise SpecError(
+            f"{folder} holds {len(alike)} names that all read {path.name}.",
+            "Rename all but one, or write one as it is.",
+        )
+    return folder / (alike[0] if alike else path.name)
+
+
+def _alike(folder: Path, name: str) -> list[str]:
+    """Names in a folder that differ from this one in how accents are encoded alone."""
+    wanted = unicodedata.normalize("NFC", name)
+    try:
+        return [other.name for other in folder.iterdir() if unicodedata.normalize("NFC", other.name) == wanted]
+    except OSError:
+        return []
+
+
+def _chosen(flag: Path | None, variable: str) -> Path | None:
+    written = flag if flag is not None else os.environ.get(variable)
+    return expanded(written) if written else None
+
+
+def home_folder(flag: Path | None = None) -> Path:
+    """Results: ``leaderboard.sqlite``, ``runs/<id>/``, ``studies/`` (``BENCH_HOME``, default ``./results``)."""
+    return _chosen(flag, "BENCH_HOME") or expanded("results")
+
+
+def board_location(home: Path) -> Path | str:
+    """Where the board is: the database whose URL ``BENCH_STORE`` holds, otherwise the one in the results folder.
+
+    There is no flag for it, because a command line shows a password to everybody on the machine.
+
+    Raises:
+        StoreError: If it holds no URL; it is not repeated, since it may hold a password.
+    """
+    url = os.environ.get("BENCH_STORE")
+    if url and "://" not in url:
+        raise StoreError(
+            "BENCH_STORE holds no URL.",
+            "Write it as postgresql://user@host/name, or sqlite:///folder/leaderboard.sqlite; a folder is named with "
+            "BENCH_HOME or --home.",
+        )
+    return url or home
+
+
+def data_folder(flag: Path | None = None) -> Path:
+    """The ICBHI files, nested anywhere below it (``BENCH_DATA``, default ``./data/icbhi``)."""
+    return _chosen(flag, "BENCH_DATA") or expanded(Path("data") / "icbhi")
+
+
+def cache_folder(flag: Path | None = None) -> Path:
+    """Features, weights and the simulated set (``BENCH_CACHE``, default the user's cache folder).
+
+    Raises:
+        SpecError: As :func:`expanded` does, and if none is named and the user has no home folder.
+    """
+    return _chosen(flag, "BENCH_CACHE") or _user_cache() / "lungbench"
+
+
+def _user_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    if base:
+        return expanded(base)
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:
+        raise SpecError(
+            f"There is no place for the cache: HOME is not set, and user {os.getuid()} has no home folder.",
+            "Name a folder with --cache or BENCH_CACHE.",
+        ) from None

@@ -1,0 +1,43 @@
+"""The one kind of console: it shows text as it is and obeys nothing in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from bench.core.text import plain_lines
+
+
+class PlainConsole(Console):
+    """Shows text as it is: no markup, no emoji codes, no control characters.
+
+    Names, file names and messages of other programs may hold what rich reads as markup or emoji, and what a terminal
+    obeys. Styles come from the program alone, as :class:`rich.text.Text` or as arguments.
+
+    Args:
+        file: Where to.
+        options: Those of :class:`rich.console.Console`.
+    """
+
+    def __init__(self, file: TextIO, **options: Any) -> None:
+        super().__init__(file=file, markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A string as text, made plain before it is laid out, so that columns keep their widths."""
+        return super().render_str(plain_lines(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """What is shown of something; only rich's own segments may steer the terminal."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable() or segment.text == "\n":
+                yield segment
+            else:
+                yield Segment(plain_lines(segment.text), segment.style)
+
+    def on_broken_pipe(self) -> None:
+        """Let the error, which is being handled, through; rich would end the process."""
+        raise

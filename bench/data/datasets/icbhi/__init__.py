@@ -1,0 +1,1 @@
+"""The ICBHI 2017 respiratory sound database: its files, their checks, its official split."""

@@ -1,0 +1,420 @@
+"""The ICBHI 2017 set on disk as recordings and cycles, in the official archive's layout or the Kaggle copy's.
+
+Source: Rocha et al., "An open access database for the evaluation of respiratory sound classification algorithms",
+Physiological Measurement 40 (2019) 035001; labels from the crackle and wheeze flags as in the Patch-Mix code @ 836b09f.
+
+``read_layout`` reads whatever is there and names every fault; ``load_dataset`` gives what a run may use and refuses
+the rest.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from bench.core.errors import DataError
+from bench.core.text import plain
+from bench.data.datasets.icbhi.annotation import Cycle, parse
+from bench.data.datasets.icbhi.fingerprint import fingerprint, hash_audio
+from bench.data.datasets.icbhi.pinned import ALIASES, RATES, RECORDINGS, SPLIT_SHA256
+from bench.data.datasets.icbhi.tables import Demographics, Split, parse_demographics, parse_diagnoses, parse_split
+from bench.data.faults import Fault, Problem
+from bench.data.files import MOST_ENTRIES, SPLIT_NAMES, Found, find_dataset, scan
+from bench.data.regular_files import read_text_bytes
+from bench.data.wav import WavHeader, inspect
+
+__all__ = ["Cycle", "Dataset", "Layout", "Recording", "find_dataset", "load_dataset", "read_layout"]
+
+UNLISTED = "unlisted"
+"""The split of a recording that the split file does not name; only in a :class:`Layout`."""
+
+READERS = 4
+"""Threads that read headers and annotations; they hide the waiting of a slow or cold disk."""
+
+VERIFY_HINT = "Run `bench data verify` to see everything that is wrong with the data."
+PLACE_HINT = "Run `bench data fetch`, put the ICBHI files there by hand, or name their folder with --data."
+
+TableT = TypeVar("TableT")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording and its annotated cycles.
+
+    Attributes:
+        name: File name without ending.
+        patient: Three digits.
+        index: Recording index (``1b1``).
+        location: Chest location (``Tc``, ``Al``, ``Ar``, ``Pl``, ``Pr``, ``Ll``, ``Lr``).
+        mode: Acquisition, ``sc`` (sequential, single-channel) or ``mc`` (simultaneous, multi-channel).
+        device: What recorded it, from the audio's own name.
+        split: ``train`` or ``test``.
+        audio: WAV file, or None where it is missing.
+        annotation: Annotation file.
+        cycles: In order of the annotation file.
+        header: What the WAV file's header says.
+    """
+
+    name: str
+    patient: str
+    index: str
+    location: str
+    mode: str
+    device: str
+    split: str
+    audio: Path | None
+    annotation: Path
+    cycles: tuple[Cycle, ...]
+    header: WavHeader | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Everything that lies below a data folder, sound or not.
+
+    Attributes:
+        name: ``icbhi``, or ``demo`` for a simulated set.
+        root: The folder.
+        recordings: All recordings with an annotation file, sorted by name; audio may be missing.
+        expected: Recordings of the complete set.
+        split: What the split file says.
+        split_file: The split file, or None.
+        faults: All that is wrong.
+        notes: What is worth knowing and changes nothing.
+        diagnosis: Diagnosis by patient, empty without such a file.
+        demographics: Demographics by patient, empty without such a file.
+    """
+
+    name: str
+    root: Path
+    recordings: tuple[Recording, ...]
+    expected: int
+    split: Split
+    split_file: Path | None
+    faults: tuple[Fault, ...]
+    notes: tuple[str, ...]
+    diagnosis: Mapping[str, str]
+    demographics: Mapping[str, Demographics]
+
+    @property
+    def present(self) -> tuple[Recording, ...]:
+        """The recordings whose audio is there."""
+        return tuple(recording for recording in self.recordings if recording.audio is not None)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The recordings that a run uses.
+
+    Attributes:
+        name: ``icbhi``, or ``demo`` for a simulated set.
+        root: The folder they lie in.
+        recordings: Those with audio, sorted by name.
+        expected: Recordings of the complete set.
+        fingerprint: Hex SHA-256 over names, splits, cycles and samples.
+        diagnosis: Diagnosis by patient, empty without such a file.
+        demographics: Demographics by patient, empty without such a file.
+    """
+
+    name: str
+    root: Path
+    recordings: tuple[Recording, ...]
+    expected: int
+    fingerprint: str
+    diagnosis: Mapping[str, str] = field(default_factory=dict, hash=False)
+    demographics: Mapping[str, Demographics] = field(default_factory=dict, hash=False)
+
+    @functools.cached_property
+    def cycles(self) -> tuple[Cycle, ...]:
+        """All cycles, in order of recording and index."""
+        return tuple(cycle for recording in self.recordings for cycle in recording.cycles)
+
+    @property
+    def partial(self) -> str | None:
+        """``partial (198 of 920)`` where recordings are missing, otherwise None."""
+        here = len(self.recordings)
+        return None if here == self.expected else f"partial ({here} of {self.expected})"
+
+    @property
+    def simulated(self) -> bool:
+        """Whether this is a simulated set."""
+        return self.name == "demo"
+
+    @functools.cached_property
+    def _splits(self) -> dict[str, str]:
+        return {recording.name: recording.split for recording in self.recordings}
+
+    def split_of(self, recording: str) -> str:
+        """The split of a recording.
+
+        Args:
+            recording: Its name.
+
+        Returns:
+            ``train`` or ``test``.
+
+        Raises:
+            DataError: If the set has no such recording.
+        """
+        try:
+            return self._splits[recording]
+        except KeyError:
+            raise DataError(f"The data below {self.root} holds no recording '{recording}'.") from None
+
+
+class _Reader:
+    """Reads what :func:`scan` found and gathers what is wrong with it."""
+
+    def __init__(self, root: Path, found: Found) -> None:
+        self.root = root
+        self.found = found
+        self.faults: list[Fault] = []
+        self.notes: list[str] = []
+
+    def fault(self, path: Path | str, problem: Problem, *, blocking: bool = True) -> Fault:
+        """A problem as a fault of a file."""
+        file = path if isinstance(path, str) else self.shown(path)
+        return Fault(file, problem.line, problem.kind, problem.message, blocking)
+
+    def shown(self, path: Path) -> str:
+        """A file as messages name it: relative to the data folder."""
+        return plain(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+
+    def content(self, path: Path) -> bytes | None:
+        """A text file's bytes, or None and a fault."""
+        content = _text(path)
+        if isinstance(content, Problem):
+            self.faults.append(self.fault(path, content))
+            return None
+        return content
+
+    def expected(self) -> tuple[str, int]:
+        """Name of the set and the number of its recordings."""
+        if not self.found.markers:
+            return "icbhi", RECORDINGS
+        marker = self.found.markers[0]
+        try:
+            count = json.loads(self.content(marker) or b"")["recordings"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            count = None
+        if type(count) is not int or not 1 <= count <= MOST_ENTRIES:
+            problem = Problem("marker", "does not say how many recordings the simulated set has")
+            self.faults.append(self.fault(marker, problem))
+            return "demo", 0
+        return "demo", count
+
+    def split(self) -> tuple[Split, Path | None]:
+        """What the split file says; several must say the same."""
+        splits = [(path, parse_split(content)) for path in self.found.splits if (content := self.content(path))]
+        if not splits:
+            names = " or ".join(SPLIT_NAMES)
+            problem = Problem("split-missing", f"there is no split file ({names}) in the data folder or below it")
+            self.faults.append(self.fault(SPLIT_NAMES[0], problem))
+            return Split(), None
+        file, split = splits[0]
+        for other, second in splits[1:]:
+            if second.sides != split.sides:
+                problem = Problem("split-conflict", f"splits the recordings otherwise than {self.shown(file)} does")
+                self.faults.append(self.fault(other, problem))
+        self.faults.extend(self.fault(file, problem) for problem in split.problems)
+        self.notes.extend(split.notes)
+        return split, file
+
+    def table(
+        self, files: list[Path], read: Callable[[bytes], tuple[dict[str, TableT], list[Problem]]]
+    ) -> dict[str, TableT]:
+        """The first companion file of a kind; no run depends on it."""
+        content = self.content(files[0]) if files else None
+        if content is None:
+            return {}
+        table, problems = read(content)
+        self.faults.extend(self.fault(files[0], problem, blocking=False) for problem in problems)
+        return table
+
+    def recording(self, key: str, split: Split) -> tuple[Recording | None, list[Fault]]:
+        """One recording from its files, and what is wrong with them."""
+        audio, annotations = self.found.audio.get(key, []), self.found.annotations.get(key, [])
+        name = _best_name(audio or annotations) if audio or annotations else split.names[key]
+        faults: list[Fault] = []
+        header = None
+        if audio:
+            header, problems = inspect(audio[0], RATES)
+            faults += [self.fault(audio[0], problem) for problem in problems]
+        else:
+            faults.append(
+                self.fault(f"{name}.wav", Problem("audio-missing", "the recording is missing"), blocking=False)
+            )
+        if not annotations:
+            problem = Problem("annotation-missing", "the annotation file is missing")
+            return None, [*faults, self.fault(f"{name}.txt", problem, blocking=bool(audio))]
+        content, wrong = self._same_text(annotations)
+        cycles: tuple[Cycle, ...] = ()
+        if content is not None:
+            cycles, problems = parse(name, content, header if header and header.frames else None)
+            wrong += problems
+        faults += [self.fault(annotations[0], problem, blocking=bool(audio)) for problem in wrong]
+        if self.found.splits and key not in split.sides:
+            problem = Problem("split-unlisted", "the split file does not list the recording")
+            faults.append(self.fault(audio[0] if audio else annotations[0], problem, blocking=bool(audio)))
+        patient, index, location, mode, device = name.split("_")
+        side = split.sides.get(key, UNLISTED)
+        path = audio[0] if audio else None
+        found = Recording(name, patient, index, location, mode, device, side, path, annotations[0], cycles, header)
+        return found, faults
+
+    def _same_text(self, paths: list[Path]) -> tuple[bytes | None, list[Problem]]:
+        """Content of an annotation file; copies of it must hold the same words."""
+        contents = []
+        for path in paths:
+            content = _text(path)
+            if isinstance(content, Problem):
+                return None, [content]
+            contents.append(content)
+        for path, content in zip(paths[1:], contents[1:], strict=True):
+            if content.split() != contents[0].split():
+                return contents[0], [Problem("duplicate", f"differs from its second copy {self.shown(path)}")]
+        return contents[0], []
+
+    def copies(self, cache: Path | None) -> None:
+        """Check that second copies of a recording (the Kaggle archive holds all files twice) are the same sound."""
+        several = [paths for paths in self.found.audio.values() if len(paths) > 1]
+        headers = {path: header for paths in several for path in paths if (header := inspect(path, RATES)[0])}
+        hashes = hash_audio(headers, cache)
+        sounds = {path: (header.rate, header.bits, hashes[path]) for path, header in headers.items()}
+        for first, *others in several:
+            for other in others:
+                if other not in sounds or sounds[other] != sounds.get(first):
+                    problem = Problem("duplicate", f"differs from its second copy {self.shown(other)}")
+                    self.faults.append(self.fault(first, problem))
+
+    def check_split(self, name: str, split: Split, file: Path | None) -> None:
+        """Compare the split with the official one, which is pinned by its hash."""
+        if file is None or name != "icbhi" or split.sha256 == SPLIT_SHA256:
+            return
+        listed = len(split.sides)
+        problem = Problem(
+            "split-differs", f"lists {listed} recordings, but not as the official split of {RECORDINGS} does"
+        )
+        self.faults.append(self.fault(file, problem, blocking=listed >= RECORDINGS))
+
+
+def _text(path: Path) -> bytes | Problem:
+    """A text file's bytes, or why it cannot be read."""
+    try:
+        return read_text_bytes(path)
+    except OSError as error:
+        return Problem("unreadable", f"cannot be read: {error.strerror or error}")
+
+
+def _best_name(paths: Iterable[Path]) -> str:
+    """The name of a recording's files; the archive's own name where copies go by two."""
+    return min((path.stem for path in paths), key=lambda name: (name in ALIASES, name))
+
+
+def read_layout(folder: Path, cache: Path | None = None) -> Layout:
+    """Read everything that lies below a data folder and name every fault; audio may be missing.
+
+    Args:
+        folder: The data folder; files may be nested anywhere below it.
+        cache: Cache folder, for hashes of recordings that lie there twice.
+
+    Raises:
+        DataError: If nothing below the folder is named as ICBHI's files are.
+    """
+    found = scan(folder)
+    if not (found.audio or found.annotations):
+        raise DataError(f"The data folder {plain(folder)} {_lack(folder, found)}.", PLACE_HINT)
+    reader = _Reader(folder, found)
+    name, expected = reader.expected()
+    split, file = reader.split()
+    reader.check_split(name, split, file)
+    reader.copies(cache)
+    keys = sorted({*found.audio, *found.annotations, *split.sides})
+    with ThreadPoolExecutor(READERS) as pool:
+        read = list(pool.map(lambda key: reader.recording(key, split), keys, chunksize=32))
+    recordings = sorted((recording for recording, _ in read if recording is not None), key=lambda found: found.name)
+    diagnosis = reader.table(found.diagnoses, parse_diagnoses)
+    demographics = reader.table(found.demographics, parse_demographics)
+    reader.notes += [f"{reader.shown(path)} is not named as a recording and is not used." for path in found.strays]
+    reader.notes += [f"{reader.shown(path)} {why} and is not used." for path, why in found.unusable.items()]
+    faults = [*reader.faults, *(fault for _, faults in read for fault in faults)]
+    return Layout(
+        name=name,
+        root=folder,
+        recordings=tuple(recordings),
+        expected=expected,
+        split=split,
+        split_file=file,
+        faults=tuple(faults),
+        notes=tuple(reader.notes),
+        diagnosis=diagnosis,
+        demographics=demographics,
+    )
+
+
+def _lack(folder: Path, found: Found) -> str:
+    """Why a folder is no data folder."""
+    if not os.path.lexists(folder):
+        return "does not exist"
+    return found.unusable.get(folder, "holds no ICBHI recordings or annotations")
+
+
+def _refuse_faults(layout: Layout) -> None:
+    blocking = [fault for fault in layout.faults if fault.blocking]
+    if not blocking:
+        return
+    if layout.split_file is None:
+        where = f"Put {SPLIT_NAMES[0]} (or {SPLIT_NAMES[1]}) into {layout.root}; `bench data fetch` gets it."
+        raise DataError(f"There is no split file {' or '.join(SPLIT_NAMES)} below {layout.root}.", where)
+    more = f" ({len(blocking)} faults in all)" if len(blocking) > 1 else ""
+    raise DataError(f"The data below {layout.root} is broken: {blocking[0]}{more}.", VERIFY_HINT)
+
+
+def _refuse_missing(layout: Layout, allow_partial: bool) -> None:
+    here = len(layout.present)
+    if here == 0:
+        raise DataError(f"The data folder {layout.root} holds annotations, but no recording (WAV).", PLACE_HINT)
+    if here > layout.expected:
+        raise DataError(f"{here} recordings are there, but the set has {layout.expected}.", VERIFY_HINT)
+    if here < layout.expected and not allow_partial:
+        raise DataError(
+            f"{layout.expected - here} of {layout.expected} recordings are missing below {layout.root}.",
+            f"Complete the set (`bench data fetch`), or add --allow-partial to run on the {here} that are there; "
+            "the result is marked as partial.",
+        )
+
+
+def load_dataset(folder: Path, *, allow_partial: bool = False, cache: Path | None = None) -> Dataset:
+    """Load the recordings and cycles of a run.
+
+    Args:
+        folder: The data folder; files may be nested anywhere below it.
+        allow_partial: Accept that recordings are missing; the set then says so.
+        cache: Cache folder, for hashes of files that did not change.
+
+    Raises:
+        DataError: If there is no data, recordings are missing, or anything is wrong that would change labels or
+            features.
+    """
+    layout = read_layout(folder, cache)
+    _refuse_faults(layout)
+    _refuse_missing(layout, allow_partial)
+    try:
+        identity = fingerprint(layout.present, cache)
+    except OSError as error:
+        raise DataError(f"Cannot read {error.filename}: {error.strerror or error}.", VERIFY_HINT) from error
+    return Dataset(
+        name=layout.name,
+        root=folder,
+        recordings=layout.present,
+        expected=layout.expected,
+        fingerprint=identity,
+        diagnosis=layout.diagnosis,
+        demographics=layout.demographics,
+    )

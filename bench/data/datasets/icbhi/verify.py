@@ -1,0 +1,256 @@
+"""One report on a data folder: counts beside the pinned ones, and every fault with its file and line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.data.datasets.icbhi.dataset import Layout, Recording, read_layout
+from bench.data.datasets.icbhi.pinned import (
+    BY_DEVICE,
+    BY_LOCATION,
+    BY_MODE,
+    BY_PATIENT,
+    BY_SPLIT,
+    CLASSES,
+    RECORDINGS,
+    SPLIT_SHA256,
+    SPLITS,
+    Count,
+)
+from bench.data.faults import Fault
+
+__all__ = ["Counts", "Fault", "Report", "count", "verify"]
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many recordings and cycles there are.
+
+    Attributes:
+        by_split: Per split.
+        by_device: Per split and device.
+        by_patient: Per split and patient.
+        by_location: Recordings per chest location.
+        by_mode: Recordings per acquisition mode.
+        by_rate: Recordings per sampling rate, Hz; those with audio.
+    """
+
+    by_split: Mapping[str, Count]
+    by_device: Mapping[Pair, Count]
+    by_patient: Mapping[Pair, Count]
+    by_location: Mapping[str, int]
+    by_mode: Mapping[str, int]
+    by_rate: Mapping[int, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Counts by split, then by device and patient within it."""
+        return {
+            **{split: self._part(split) for split in SPLITS},
+            "recordings": sum(count.recordings for count in self.by_split.values()),
+            "cycles": sum(count.cycles for count in self.by_split.values()),
+            "patients": len({patient for _, patient in self.by_patient}),
+            "locations": dict(self.by_location),
+            "modes": dict(self.by_mode),
+            "rates": {str(rate): number for rate, number in self.by_rate.items()},
+        }
+
+    def _part(self, split: str) -> dict[str, Any]:
+        devices = {name: _row(count) for (side, name), count in self.by_device.items() if side == split}
+        patients = {name: _row(count) for (side, name), count in self.by_patient.items() if side == split}
+        return {**_row(self.by_split.get(split, Count(0, 0, 0, 0, 0))), "devices": devices, "patients": patients}
+
+
+OFFICIAL = Counts(BY_SPLIT, BY_DEVICE, BY_PATIENT, BY_LOCATION, BY_MODE, {})
+"""The official set's counts; how many recordings have which rate is not pinned."""
+
+
+def _row(count: Count) -> dict[str, Any]:
+    classes = dict(zip(CLASSES, count[1:], strict=True))
+    return {"recordings": count.recordings, "cycles": count.cycles, "classes": classes}
+
+
+def _count_of(recordings: Iterable[Recording]) -> Count:
+    labels: Counter[int] = Counter()
+    number = 0
+    for recording in recordings:
+        number += 1
+        labels.update(cycle.label for cycle in recording.cycles)
+    return Count(number, *(labels[label] for label in range(len(CLASSES))))
+
+
+def _groups(recordings: Iterable[Recording], key: Callable[[Recording], Any]) -> dict[Any, Count]:
+    groups: dict[Any, list[Recording]] = {}
+    for recording in recordings:
+        groups.setdefault(key(recording), []).append(recording)
+    return {group: _count_of(groups[group]) for group in sorted(groups)}
+
+
+def count(recordings: Iterable[Recording]) -> Counts:
+    """Count recordings and cycles.
+
+    Args:
+        recordings: What to count.
+    """
+    listed = list(recordings)
+    return Counts(
+        by_split=_groups(listed, lambda recording: recording.split),
+        by_device=_groups(listed, lambda recording: (recording.split, recording.device)),
+        by_patient=_groups(listed, lambda recording: (recording.split, recording.patient)),
+        by_location=dict(sorted(Counter(recording.location for recording in listed).items())),
+        by_mode=dict(sorted(Counter(recording.mode for recording in listed).items())),
+        by_rate=dict(sorted(Counter(r.header.rate for r in listed if r.header is not None).items())),
+    )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is in a data folder and what is wrong with it.
+
+    Attributes:
+        name: ``icbhi``, or ``demo`` for a simulated set.
+        root: The folder.
+        expected: Recordings of the complete set.
+        present: Recordings with audio.
+        split_sha256: Hash over the normalised split lines.
+        split_official: Whether that is the official split; None for a simulated set.
+        counts_official: Whether the annotated counts are the official ones; None where they cannot be compared.
+        counts: Of the recordings with audio.
+        annotated: Of all annotation files.
+        faults: All that is wrong.
+        notes: What is worth knowing and changes nothing.
+    """
+
+    name: str
+    root: Path
+    expected: int
+    present: int
+    split_sha256: str
+    split_official: bool | None
+    counts_official: bool | None
+    counts: Counts
+    annotated: Counts
+    faults: tuple[Fault, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong and nothing is missing."""
+        return not self.faults
+
+    @property
+    def runnable(self) -> bool:
+        """Whether runs are possible on what is there, with ``--allow-partial`` where something is missing."""
+        return self.present > 0 and not any(fault.blocking for fault in self.faults)
+
+    @property
+    def partial(self) -> str | None:
+        """``partial (198 of 920)`` where recordings are missing, otherwise None."""
+        return None if self.present == self.expected else f"partial ({self.present} of {self.expected})"
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole report as a JSON object."""
+        return {
+            "ok": self.ok,
+            "runnable": self.runnable,
+            "name": self.name,
+            "root": str(self.root),
+            "partial": self.partial,
+            "recordings": {"present": self.present, "expected": self.expected},
+            "split": {"sha256": self.split_sha256, "official": self.split_official},
+            "counts": self.counts.to_json(),
+            "annotated": self.annotated.to_json(),
+            "counts_official": self.counts_official,
+            "official": OFFICIAL.to_json() if self.name == "icbhi" else None,
+            "faults": [fault.to_json() for fault in self.faults],
+            "notes": list(self.notes),
+        }
+
+
+def _differences(what: str, found: Mapping[Any, Any], official: Mapping[Any, Any]) -> list[str]:
+    lines = []
+    for group in sorted({*found, *official}):
+        here, pinned = found.get(group, 0), official.get(group, 0)
+        if here != pinned:
+            place = " ".join(group) if isinstance(group, tuple) else str(group)
+            lines.append(f"{what} {place}: {_words(here)}, but {_words(pinned)} in the official set")
+    return lines
+
+
+def _words(number: Count | int) -> str:
+    if isinstance(number, int):
+        return f"{number} recordings"
+    classes = "/".join(str(cycles) for cycles in number[1:])
+    return f"{number.recordings} recordings with {classes} cycles"
+
+
+def _comparable(layout: Layout) -> bool:
+    """Whether every annotation file and a split are there, so that counts may be compared with the pinned ones."""
+    return layout.name == "icbhi" and len(layout.recordings) >= RECORDINGS and layout.split_file is not None
+
+
+def _count_faults(layout: Layout, annotated: Counts) -> list[Fault]:
+    lines = [
+        *_differences("split", annotated.by_split, BY_SPLIT),
+        *_differences("device", annotated.by_device, BY_DEVICE),
+        *_differences("patient", annotated.by_patient, BY_PATIENT),
+        *_differences("chest location", annotated.by_location, BY_LOCATION),
+        *_differences("mode", annotated.by_mode, BY_MODE),
+    ]
+    return [Fault(str(layout.root), None, "counts", line) for line in lines]
+
+
+def _unnamed_faults(layout: Layout) -> list[Fault]:
+    """Recordings of which not even a name is there: neither a file nor a line of the split."""
+    known = {*layout.split.sides} | {recording.name.rpartition("_")[0] for recording in layout.recordings}
+    unnamed = layout.expected - len(known)
+    if unnamed <= 0:
+        return []
+    message = f"{unnamed} of {layout.expected} recordings are missing and not even listed"
+    return [Fault(str(layout.root), None, "recordings-missing", message, blocking=False)]
+
+
+def _surplus_faults(layout: Layout) -> list[Fault]:
+    """More recordings than a simulated set's own count."""
+    if layout.name == "icbhi" or len(layout.recordings) <= layout.expected:
+        return []
+    message = f"{len(layout.recordings)} recordings, but {layout.expected} by the set's own count"
+    return [Fault(str(layout.root), None, "counts", message)]
+
+
+def verify(folder: Path, cache: Path | None = None) -> Report:
+    """Check everything below a data folder.
+
+    Args:
+        folder: The data folder.
+        cache: Cache folder, for hashes of recordings that lie there twice.
+
+    Returns:
+        Counts and all faults; a complete and sound set has none.
+
+    Raises:
+        DataError: If nothing below the folder is named as ICBHI's files are.
+    """
+    layout = read_layout(folder, cache)
+    annotated = count(layout.recordings)
+    different = _count_faults(layout, annotated) if _comparable(layout) else []
+    faults = (*layout.faults, *different, *_unnamed_faults(layout), *_surplus_faults(layout))
+    official = layout.split.sha256 == SPLIT_SHA256 if layout.name == "icbhi" else None
+    return Report(
+        name=layout.name,
+        root=folder,
+        expected=layout.expected,
+        present=len(layout.present),
+        split_sha256=layout.split.sha256,
+        split_official=official,
+        counts_official=not different if _comparable(layout) else None,
+        counts=count(layout.present),
+        annotated=annotated,
+        faults=faults,
+        notes=layout.notes,
+    )

@@ -1,0 +1,1 @@
+"""The simulated data set, which has the file layout of ICBHI."""

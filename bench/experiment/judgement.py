@@ -1,0 +1,157 @@
+"""The one judge of a spec that comes from outside: a file, a bundle, a result, a study.
+
+It asks what flags ask: known fields, types, ranges, options of model, method and front-end. Options are judged where
+their code is here in the spec's version; those of plug-ins and models that are not here have their general form judged
+alone, so that a board can keep such runs. What a new run must have beyond that is in :func:`bench.experiment.recipes.check_spec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.core.errors import SpecError
+from bench.core.options import build_options, check_options
+from bench.core.text import echoed
+from bench.experiment.plugins import registries
+from bench.experiment.spec import NUMERICS, OWNERS, RunSpec, check_fields
+
+EDITED = "Use the spec.json of a run folder as it is."
+
+
+def judge(identity: Mapping[str, Any]) -> None:
+    """Judge the identity fields of a spec.
+
+    Args:
+        identity: The fields, as a document holds them.
+
+    Raises:
+        SpecError: If no run can have had them; the field is named.
+    """
+    if not isinstance(identity, Mapping):
+        raise SpecError("The spec is no object.", "Use the spec of a run.")
+    check_fields(identity, "identity")
+    spec = RunSpec(**identity)
+    # Texts that mean something: whether they can be read is what is asked.
+    _ = spec.fold
+    check_start_of(spec)
+    judge_options(spec, new=False)
+
+
+def judge_options(spec: RunSpec, *, new: bool) -> None:
+    """Judge the options of model, method and front-end, where they are known here.
+
+    Args:
+        spec: A spec whose fields are sound.
+        new: Whether it is to be run, which some values of finished runs are not for.
+
+    Raises:
+        SpecError: For an unknown option or a value out of its range.
+    """
+    for owner, registry in registries().items():
+        name = getattr(spec, owner)
+        cls = registry.options(name, spec.extensions.get(owner))
+        if cls is not None and (owner != "frontend" or _is_current(spec)):
+            check_options(cls, getattr(spec, f"{owner}_options"), f"{registry.kind} {name}", new=new)
+
+
+def _is_current(spec: RunSpec) -> bool:
+    """Whether the front-end here has the version of the spec's."""
+    registry = registries()["frontend"]
+    return spec.frontend in registry and registry.card(spec.frontend).version == spec.frontend_version
+
+
+def check_start_of(spec: RunSpec) -> None:
+    """Check that what a spec says of its start is whole: weights have a hash, and who starts from scratch has none.
+
+    Raises:
+        SpecError: If it is not, or the spec names a plug-in's version for something that it does not have.
+    """
+    if (spec.pretrain == "none") != (spec.weights_sha256 is None):
+        said = "has a weights_sha256" if spec.pretrain == "none" else "has no weights_sha256"
+        raise SpecError(f"pretrain is '{echoed(spec.pretrain)}', but the spec {said}.", EDITED)
+    for owner in spec.extensions:
+        if owner not in OWNERS:
+            raise SpecError(f"extensions names '{echoed(owner)}', but must name {', '.join(OWNERS)}.", EDITED)
+
+
+def check_combinations(spec: RunSpec) -> None:
+    """Check what a new run needs of its spec, from the spec alone; its plug-ins are loaded.
+
+    Raises:
+        SpecError: If a field or an option cannot be, they do not go together, or the spec is for other code.
+    """
+    check_fields(spec.identity(), "identity")
+    check_fields(spec.execution(), "execution")
+    check_start_of(spec)
+    if (spec.weights is None) != (spec.weights_sha256 is None):
+        said = "names no file of weights" if spec.weights is None else "names a file of weights"
+        raise SpecError(f"pretrain is '{echoed(spec.pretrain)}', but the spec {said}.", EDITED)
+    _check_code(spec)
+    judge_options(spec, new=True)
+    _check_batch(spec)
+    _check_schedule(spec)
+    _check_augmentation(spec)
+    _ = spec.fold
+
+
+def _check_code(spec: RunSpec) -> None:
+    """Check that the code here is that of the spec: its run id says so."""
+    if spec.numerics != NUMERICS:
+        raise SpecError(
+            f"The spec is of numerics {spec.numerics}, but the code here is of {NUMERICS}: its numbers differ.",
+            "Use the version of lungbench that the run was made with, or start a new run with this one.",
+        )
+    version = registries()["frontend"].card(spec.frontend).version
+    if spec.frontend_version != version:
+        raise SpecError(
+            f"The spec is for version {spec.frontend_version} of the front-end {spec.frontend}, "
+            f"but the one here is {version}.",
+            "Use the version of lungbench that the run was made with, or start a new run with this one.",
+        )
+
+
+def _check_batch(spec: RunSpec) -> None:
+    if spec.batch % spec.processes:
+        nearest = max(spec.batch // spec.processes, 1) * spec.processes
+        raise SpecError(
+            f"The global batch of {spec.batch} does not divide among {spec.processes} processes.",
+            f"Use --set batch={nearest} or another --processes.",
+        )
+
+
+def _check_schedule(spec: RunSpec) -> None:
+    _ = spec.milestone_epochs
+    if spec.warmup_epochs >= spec.epochs:
+        raise SpecError(f"warmup_epochs is {spec.warmup_epochs}, but must be below epochs ({spec.epochs}).")
+    if spec.schedule == "wave" and spec.lr_floor > spec.lr:
+        raise SpecError(f"lr_floor is {spec.lr_floor:g}, but must be at most lr ({spec.lr:g}).")
+
+
+def _check_augmentation(spec: RunSpec) -> None:
+    """Check that clips can be shifted and masked: only pictures can, and no mask is wider than they are."""
+    if not (spec.time_shift or spec.specaug_probability > 0):
+        return
+    card = registries()["frontend"].card(spec.frontend)
+    options: Any = build_options(card.options, spec.frontend_options, f"front-end {spec.frontend}")
+    if len(options.shape) < 2:
+        raise SpecError(
+            f"Rows of the front-end {spec.frontend} are no pictures, and cannot be shifted or masked.",
+            "Use --set time_shift=false --set specaug_probability=0.",
+        )
+    if spec.specaug_probability == 0:
+        return
+    frames, mels = options.shape[-2:]
+    widths = (("freq", mels, "mel bins"), ("time", frames, "frames"))
+    for axis, size, words in widths:
+        widest = getattr(spec, f"specaug_{axis}_width") - 1
+        if widest > size:
+            raise SpecError(
+                f"SpecAugment masks up to {widest} {words}, but the spectrogram has {size}.",
+                f"Use --set specaug_{axis}_width={size} or less, or a longer clip (--set frontend.seconds=…).",
+            )
+    if spec.specaug_fill == "lowest" and not hasattr(options, "lowest"):
+        raise SpecError(
+            f"specaug_fill is 'lowest', but the options of front-end {spec.frontend} have no `lowest` value.",
+            "Use --set specaug_fill=mean.",
+        )

@@ -1,0 +1,417 @@
+"""From what a user asked for to a complete spec: recipes of model and method, then flags, then everything derived."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.core.cards import FrontEndCard, MethodCard, ModelCard
+from bench.core.devices import shares_of
+from bench.core.environment import refuse_foreign_group
+from bench.core.errors import DataError, SpecError
+from bench.core.options import build_options
+from bench.core.paths import data_folder
+from bench.core.registry import suggestion
+from bench.core.text import echoed
+from bench.data.datasets.icbhi.dataset import Dataset, find_dataset, load_dataset
+from bench.data.files import scan
+from bench.experiment.judgement import check_combinations
+from bench.experiment.plugins import extensions, load_plugins
+from bench.experiment.spec import DEVICES, OWNERS, PRECISIONS, RunSpec, check_field, settable_fields, without_defaults
+
+DEMO = "demo"
+PROFILES = ("auto", "paper", "demo")
+MOST_SEEDS = 10_000
+_SEEDS = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
+
+Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a user asked for, before anything is looked up.
+
+    Attributes:
+        model: Model id.
+        method: Method id.
+        pretrain: Weights by name, file or URL; None for the card's default.
+        frontend: Front-end id; None for the one on the model's card.
+        profile: auto, paper or demo.
+        data: Folder, ``demo``, or None for the default place.
+        cache: Cache folder.
+        settings: ``key=value`` pairs of ``--set``.
+        fields: Fields that have a flag of their own (``epochs``, ``method.alpha``), None where not given.
+        allow_partial: Whether a set with recordings missing may be used.
+        processes: Number of processes.
+        device: auto, cpu or cuda.
+        precision: auto, fp32, bf16 or fp16.
+        plugins: Plug-in files that ids are looked up in.
+    """
+
+    model: str
+    method: str
+    cache: Path
+    pretrain: str | None = None
+    frontend: str | None = None
+    profile: str = "auto"
+    data: str | None = None
+    settings: Sequence[str] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    allow_partial: bool = False
+    processes: int = 1
+    device: str = "auto"
+    precision: str = "auto"
+    plugins: Sequence[str | Path] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """The data that a request comes down to, and the profile that goes with it.
+
+    Attributes:
+        folder: Where the data are; None for the simulated set, which is made when it is needed.
+        profile: paper or demo.
+        reason: Why, for people.
+    """
+
+    folder: Path | None
+    profile: str
+    reason: str
+
+
+def choose_source(request: Request) -> Source:
+    """Decide on data and profile; a simulated set is made on the spot only where no folder was named.
+
+    Raises:
+        DataError: If the folder that the user named holds no data set.
+        SpecError: If the profile does not exist.
+    """
+    if request.profile not in PROFILES:
+        raise SpecError(f"Unknown profile '{echoed(request.profile)}': {suggestion(request.profile, PROFILES)}")
+    if request.data == DEMO:
+        return Source(None, _profile(request, DEMO), "the simulated set was asked for")
+    folder = data_folder(Path(request.data) if request.data is not None else None)
+    if find_dataset(folder):
+        simulated = bool(scan(folder).markers)
+        return Source(folder, _profile(request, DEMO if simulated else "paper"), f"data found in {folder}")
+    if request.data is not None:
+        raise DataError(
+            f"No ICBHI data below {folder}.",
+            "Fetch them with `bench data fetch`, name another folder with --data, or use --data demo.",
+        )
+    if request.profile == "paper":
+        raise DataError(
+            f"The paper profile needs the ICBHI data, but there are none below {folder}.",
+            "Fetch them with `bench data fetch`, name their folder with --data, or use --profile demo.",
+        )
+    return Source(None, DEMO, f"no ICBHI data below {folder}, so the simulated set is used")
+
+
+def _profile(request: Request, automatic: str) -> str:
+    return automatic if request.profile == "auto" else request.profile
+
+
+def resolve(request: Request, source: Source, seeds: Sequence[int], notice: Notice) -> list[RunSpec]:
+    """Turn a request into one complete spec per seed.
+
+    Args:
+        request: What the user asked for.
+        source: Data and profile, from :func:`choose_source`.
+        seeds: One run each.
+        notice: Takes lines for the user.
+
+    Raises:
+        SpecError: For an unknown id, option or value, or a combination that cannot be run.
+        WeightsError: If the pretrained weights cannot be had.
+        DataError: If the data are missing or broken.
+    """
+    import baselines
+    import methods
+    from baselines.weights import locate
+    from bench.data.frontends import FRONTENDS
+
+    refuse_foreign_group()
+    plugins = load_plugins(request.plugins)
+    model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
+    check_pair(model, method)
+    named = request.pretrain is not None
+    pretrain = request.pretrain if named else _default_pretrain(model, source.profile)
+    frontend = FRONTENDS.card(request.frontend or model.frontend)
+    device = choose_device(request.device)
+    values = _merge(request, model, method, frontend, source.profile, str(pretrain))
+    options = _build_options(values, model, method, frontend)
+    folder = source.folder or _simulated(request.cache, notice)
+    dataset = load_dataset(folder, allow_partial=request.allow_partial, cache=request.cache)
+    weights = locate(model, str(pretrain), request.cache)
+    is_named = weights is None or pretrain in model.weights
+    common = dict(
+        model=model.id,
+        model_options=options["model"],
+        pretrain=pretrain if is_named else "file",
+        weights_sha256=None if weights is None else weights.sha256,
+        weights=None if weights is None else str(weights.path),
+        method=method.id,
+        method_options=options["method"],
+        frontend=frontend.id,
+        frontend_version=frontend.version,
+        frontend_options=options["frontend"],
+        precision=choose_precision(request.precision, device),
+        extensions=extensions(model.id, method.id, frontend.id),
+        plugins=plugins,
+        profile=source.profile,
+        device=device,
+        processes=request.processes,
+        cache=str(request.cache.resolve()),
+        **_data_fields(dataset),
+        **{name: value for name, value in values.items() if "." not in name and name != "seed"},
+    )
+    specs = [RunSpec(**common, seed=seed) for seed in seeds]
+    for spec in specs:
+        check_spec(spec)
+    return specs
+
+
+def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
+    """What the recipes make of a request, from the cards alone: needs no data, no weights and no torch.
+
+    Returns:
+        The identity fields of the spec that a user can change, without seed and precision, and the options of model,
+        method and front-end.
+
+    Raises:
+        SpecError: As :func:`resolve`.
+    """
+    import baselines
+    import methods
+    from bench.data.frontends import FRONTENDS
+
+    model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
+    check_pair(model, method)
+    frontend = FRONTENDS.card(request.frontend or model.frontend)
+    values = _merge(request, model, method, frontend, profile, request.pretrain or _default_pretrain(model, profile))
+    options = _build_options(values, model, method, frontend)
+    settable = {name: item.default for name, item in settable_fields().items() if item.metadata["role"] == "identity"}
+    fields = {name: values.get(name, default) for name, default in settable.items()}
+    return {
+        **without_defaults({name: value for name, value in fields.items() if name not in ("seed", "precision")}),
+        "frontend": frontend.id,
+        **{f"{owner}_options": chosen for owner, chosen in options.items()},
+    }
+
+
+def _simulated(cache: Path, notice: Notice) -> Path:
+    from bench.data.datasets.simulated.demo import demo_folder
+
+    def on_progress(done: int, total: int) -> None:
+        if done == 1:
+            notice(f"making the simulated set: {total} recordings, a few seconds")
+
+    return demo_folder(cache, on_progress=on_progress)
+
+
+def _default_pretrain(model: ModelCard, profile: str) -> str:
+    return model.default_pretrain if profile == "paper" else "none"
+
+
+def _data_fields(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "dataset": dataset.name,
+        "data_fingerprint": dataset.fingerprint,
+        "partial": dataset.partial,
+        "data": str(Path(dataset.root).resolve()),
+    }
+
+
+def check_pair(model: ModelCard, method: MethodCard) -> None:
+    """Check that a method can train a model.
+
+    Raises:
+        SpecError: If it needs patches and the model has none; the models that can be trained are named.
+    """
+    if method.needs_patches and not model.patches:
+        import baselines
+
+        able = ", ".join(entry.id for entry in baselines.MODELS if entry.card.patches)
+        raise SpecError(
+            f"The method '{method.id}' mixes patches, but the model '{model.id}' has none.",
+            f"Models that have: {able}.",
+        )
+
+
+def _merge(
+    request: Request, model: ModelCard, method: MethodCard, frontend: FrontEndCard, profile: str, pretrain: str
+) -> dict[str, Any]:
+    """Recipes first, flags of their own next, ``--set`` last; every value is checked."""
+    values = {**model.recipe(profile, pretrain), **method.recipe(profile, pretrain)}
+    if frontend.id != model.frontend:
+        # Recipes are written for the front-end of the model's card; another one may lack some of its options or values.
+        values = {
+            name: value
+            for name, value in values.items()
+            if not name.startswith("frontend.") or _suits(frontend, name.removeprefix("frontend."), value)
+        }
+    cards: dict[str, Any] = {"model": model, "method": method, "frontend": frontend}
+    given = {name: value for name, value in request.fields.items() if value is not None}
+    for pair in request.settings:
+        name, separator, value = pair.partition("=")
+        if not separator or not name:
+            raise SpecError(f"--set takes key=value, not '{echoed(pair)}'.", "For example --set lr=1e-4.")
+        given[name.strip()] = value
+    for name, value in given.items():
+        values[full_name(name, cards)] = value
+    checked = {name: value if "." in name else check_field(name, value) for name, value in values.items()}
+    if "epochs" in given and "warmup_epochs" not in given and "warmup_epochs" in checked:
+        # A recipe's warm-up belongs to its own number of epochs.
+        checked["warmup_epochs"] = min(checked["warmup_epochs"], checked["epochs"] - 1)
+    return checked
+
+
+def _suits(frontend: FrontEndCard, name: str, value: Any) -> bool:
+    """Whether a front-end has an option, and takes the value that a recipe for another one gives it."""
+    if name not in option_names(frontend):
+        return False
+    options: Any = frontend.options
+    choices = options.__dataclass_fields__[name].metadata.get("choices")
+    return choices is None or value in choices
+
+
+def option_names(card: Any) -> set[str]:
+    """Names of a card's options."""
+    return set(card.options.__dataclass_fields__)
+
+
+def full_name(name: str, cards: Mapping[str, Any]) -> str:
+    """The spec's name of a setting: a field, ``owner.option``, or an option that only one owner has."""
+    if name in settable_fields():
+        return name
+    owner, dot, option = name.partition(".")
+    if dot and owner in cards and option in option_names(cards[owner]):
+        return name
+    owners = [owner for owner in OWNERS if name in option_names(cards[owner])]
+    if len(owners) == 1:
+        return f"{owners[0]}.{name}"
+    if len(owners) > 1:
+        raise SpecError(f"'{name}' is an option of {' and of '.join(owners)}.", f"Write {owners[0]}.{name}.")
+    known = [*settable_fields(), *(f"{o}.{n}" for o in OWNERS for n in option_names(cards[o]))]
+    short = [*known, *(n for o in OWNERS for n in option_names(cards[o]))]
+    place = f"method {cards['method'].id}, model {cards['model'].id}"
+    raise SpecError(f"Unknown setting '{echoed(name)}' for {place}: {suggestion(name, short)}")
+
+
+def _build_options(
+    values: Mapping[str, Any], model: ModelCard, method: MethodCard, frontend: FrontEndCard
+) -> dict[str, dict[str, Any]]:
+    """Options of the three owners, complete with defaults; the model's input size follows the front-end."""
+    chosen: dict[str, dict[str, Any]] = {owner: {} for owner in OWNERS}
+    for name, value in values.items():
+        owner, dot, option = name.partition(".")
+        if dot:
+            chosen[owner][option] = value
+    frontend_options: Any = build_options(frontend.options, chosen["frontend"], f"front-end {frontend.id}")
+    # (…, frames, mels); rows that are no pictures say nothing of either.
+    sizes = frontend_options.shape[-2:] if len(frontend_options.shape) > 1 else ()
+    for name, size in zip(("frames", "mels"), sizes, strict=False):
+        if name in option_names(model):
+            chosen["model"].setdefault(name, size)
+    return {
+        "model": asdict(build_options(model.options, chosen["model"], f"model {model.id}")),
+        "method": asdict(build_options(method.options, chosen["method"], f"method {method.id}")),
+        "frontend": asdict(frontend_options),
+    }
+
+
+def check_spec(spec: RunSpec) -> None:
+    """Check whether a spec can be run, here and now, as far as it says so itself: the one check of flags and documents.
+
+    Its plug-ins are loaded. What data and weights have a say in is in :func:`bench.engine.preflight.check_start`.
+
+    Raises:
+        SpecError: If a field, an option or a combination of them cannot be run, or not with this code or machine.
+    """
+    check_combinations(spec)
+    import baselines
+    import methods
+
+    check_pair(baselines.MODELS.card(spec.model), methods.METHODS.card(spec.method))
+    _check_machine(spec)
+    if spec.batch == 1:
+        from bench.engine.batch_of_one import check_batch_of_one
+
+        check_batch_of_one(spec, "A batch", "Use --set batch=2 or more.")
+
+
+def _check_machine(spec: RunSpec) -> None:
+    """Check that this machine has what a spec runs on: what `auto` would not choose is refused in a spec as well."""
+    device = choose_device(spec.device)
+    choose_precision(spec.precision, device)
+    shares_of({"device": device, "processes": spec.processes})
+
+
+def choose_device(wanted: str) -> str:
+    """``cpu`` or ``cuda``; ``auto`` takes a GPU where torch sees one.
+
+    Raises:
+        SpecError: If a GPU is asked for and there is none.
+    """
+    if wanted not in DEVICES:
+        raise SpecError(f"Unknown device '{echoed(wanted)}': {suggestion(wanted, DEVICES)}")
+    if wanted == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        raise SpecError("The device cuda was asked for, but torch sees no GPU.", "Use --device cpu or auto.")
+    return "cpu"
+
+
+def choose_precision(wanted: str, device: str) -> str:
+    """fp32 on a CPU; on a GPU bf16 where it has it, otherwise fp16 (the authors' choice).
+
+    Raises:
+        SpecError: For fp16 on a CPU, which would silently be fp32, and for bf16 on a GPU that only emulates it.
+    """
+    if wanted not in PRECISIONS:
+        raise SpecError(f"Unknown precision '{echoed(wanted)}': {suggestion(wanted, PRECISIONS)}")
+    if wanted == "fp16" and device == "cpu":
+        raise SpecError("The precision fp16 has no arithmetic on a CPU.", "Use fp32 or bf16.")
+    if device == "cpu":
+        return "fp32" if wanted == "auto" else wanted
+    if wanted in ("fp32", "fp16"):
+        return wanted
+    import torch
+
+    # Emulated bf16 is slower than fp32 and no more exact.
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16"
+    if wanted == "bf16":
+        raise SpecError("This GPU has no arithmetic in bf16, and only emulates it.", "Use --precision fp16 or fp32.")
+    return "fp16"
+
+
+def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:
+    """Read ``--seed N`` or ``--seeds 1-5`` (also ``1,3,7``).
+
+    Raises:
+        SpecError: If both are given or the text is no list of seeds.
+    """
+    if seeds is None:
+        return [check_field("seed", 1 if seed is None else seed)]
+    if seed is not None:
+        raise SpecError("Give --seed or --seeds, not both.")
+    found: list[int] = []
+    for part in seeds.split(","):
+        read = _SEEDS.fullmatch(part.strip(" "))
+        if read is None:
+            raise SpecError(f"--seeds is '{echoed(seeds)}', but must look like 1-5 or 1,3,7.")
+        low, high = int(read[1]), int(read[2] or read[1])
+        if high < low or high - low > 999:
+            raise SpecError(f"--seeds is '{echoed(seeds)}': '{echoed(part)}' is no range of up to 1,000 seeds.")
+        found.extend(range(low, high + 1))
+        if len(found) > MOST_SEEDS:
+            raise SpecError(f"--seeds is '{echoed(seeds)}', which is more than {MOST_SEEDS:,} seeds.")
+    return [check_field("seed", number) for number in dict.fromkeys(found)]

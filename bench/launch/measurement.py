@@ -1,0 +1,204 @@
+"""What a model costs on this machine: parameters, operations, seconds and memory of a training step and of evaluation.
+
+Each model is measured in a process of its own (``python -m bench.launch.measurement``), so that its peak memory is its own and a
+process that is killed for it costs one row.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from bench.core.errors import BenchError
+from bench.core.options import check_value
+
+CLASSES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        model: Model id.
+        batch: Clips of a training step, and of a batch in evaluation.
+        frames: Frames of a spectrogram; None for those of the model's front-end.
+        device: cpu or cuda.
+        repeats: Timed steps and batches, after one that is not timed; their median counts.
+    """
+
+    model: str
+    batch: int = 8
+    frames: int | None = None
+    device: str = "cpu"
+    repeats: int = 3
+
+    def __post_init__(self) -> None:
+        for name, most in (("batch", 100_000), ("frames", 100_000), ("repeats", 1000)):
+            value = getattr(self, name)
+            if value is not None:
+                check_value(value, int, name, {"low": 1, "high": most})
+
+
+def measure_apart(plan: Plan) -> dict[str, Any]:
+    """Measure a model in a process of its own.
+
+    Returns:
+        What :func:`measure` returns, or the same with nothing but the plan and ``error``, the reason.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.launch.measurement", json.dumps(asdict(plan))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return row
+    if done.returncode < 0:
+        return _failed(plan, f"killed by signal {-done.returncode}; most often the memory ran out")
+    return _failed(plan, (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
+
+
+def _failed(plan: Plan, reason: str) -> dict[str, Any]:
+    return {**_row(plan, plan.frames), "error": reason}
+
+
+def _row(plan: Plan, frames: int | None) -> dict[str, Any]:
+    return {
+        "model": plan.model,
+        "batch": plan.batch,
+        "frames": frames,
+        "mels": None,
+        "device": plan.device,
+        "parameters": None,
+        "flops": None,
+        "training": None,
+        "evaluation": None,
+        "start_memory_mib": None,
+        "error": None,
+    }
+
+
+def measure(plan: Plan) -> dict[str, Any]:
+    """Measure a model in this process, in single precision; weights and inputs are random.
+
+    Returns:
+        ``parameters``; ``flops`` of one clip in evaluation (a multiplication and an addition count as two);
+        ``training`` with ``seconds_per_step`` (forward, backward, Adam) and ``peak_memory_mib``; ``evaluation`` with
+        ``seconds_per_cycle`` and ``peak_memory_mib``; ``start_memory_mib``, the peak before the model was built; and
+        what was measured. On a CPU the memory is the whole process's, on a GPU what torch allocated there.
+
+    Raises:
+        SpecError: If there is no such model, or it does not take such spectrograms.
+    """
+    import torch
+
+    import baselines
+    from bench.data.frontends import FRONTENDS
+
+    card = baselines.MODELS.card(plan.model)
+    frontend: Any = FRONTENDS.card(card.frontend).options()
+    frames, mels = plan.frames or frontend.shape[0], frontend.shape[1]
+    names = {field.name for field in fields(card.options)}
+    options: dict[str, Any] = {name: size for name, size in (("frames", frames), ("mels", mels)) if name in names}
+    shape = (1, frames, mels)
+    flops = _flops(plan.model, options, shape)
+    start = _peak_memory(plan.device)
+    torch.manual_seed(0)
+    model: Any = baselines.create(plan.model, CLASSES, **options).to(plan.device)
+    x = torch.randn(plan.batch, *shape, device=plan.device)
+    return {
+        **_row(plan, frames),
+        "mels": mels,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "flops": flops,
+        # Evaluation first: the peak of a process only grows, and training needs more.
+        "evaluation": _evaluation(model, x, plan),
+        "training": _training(model, x, plan),
+        "start_memory_mib": start,
+    }
+
+
+def _flops(model_id: str, options: dict[str, Any], shape: tuple[int, ...]) -> int:
+    """Operations of one clip in evaluation, counted without computing a number."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    import baselines
+
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        baselines.create(model_id, CLASSES, **options).eval()(torch.empty(1, *shape))
+    return int(counter.get_total_flops())
+
+
+def _evaluation(model: Any, x: Any, plan: Plan) -> dict[str, float | None]:
+    import torch
+
+    model.eval()
+    with torch.no_grad():
+        seconds = _median_seconds(lambda: model(x), plan)
+    return {"seconds_per_cycle": seconds / plan.batch, "peak_memory_mib": _peak_memory(plan.device)}
+
+
+def _training(model: Any, x: Any, plan: Plan) -> dict[str, float | None]:
+    import torch
+
+    from bench.engine.optimisation import build_optimizer
+
+    labels = torch.arange(plan.batch, device=plan.device) % CLASSES
+    optimizer = build_optimizer(model.parameters(), 1e-5, 1e-6)
+
+    def step() -> None:
+        loss: Any = torch.nn.functional.cross_entropy(model(x), labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    model.train()
+    seconds = _median_seconds(step, plan)
+    return {"seconds_per_step": seconds, "peak_memory_mib": _peak_memory(plan.device)}
+
+
+def _median_seconds(run: Callable[[], Any], plan: Plan) -> float:
+    import torch
+
+    def settle() -> None:
+        if plan.device == "cuda":
+            torch.cuda.synchronize()
+
+    times = []
+    for _ in range(plan.repeats + 1):
+        began = time.perf_counter()
+        run()
+        settle()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])
+
+
+def _peak_memory(device: str) -> float | None:
+    from bench.core.provenance import peak_memory_mib
+
+    return peak_memory_mib()["gpu" if device == "cuda" else "host"]
+
+
+def main() -> None:
+    """Measure the plan in the first argument and print one row; a failure is one line on stderr."""
+    plan = Plan(**json.loads(sys.argv[1]))
+    try:
+        row = measure(plan)
+    except BenchError as error:
+        sys.exit(error.message)
+    except (RuntimeError, MemoryError) as error:
+        sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+    sys.stdout.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()

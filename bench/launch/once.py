@@ -1,0 +1,244 @@
+"""Runs specs, one after the other: a lock per run, nothing done twice, a failure stored as a failure.
+
+A run is done if and only if its result exists and says ``finished``. A run whose process was lost, or that was stopped,
+has no result: its state stays, and the same command goes on from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from baselines.weights import of_run
+from bench.core.documents import specs_judged_by
+from bench.core.environment import refuse_foreign_group
+from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, PrunedRunError, RunError, StoreError
+from bench.core.files import advice, check_writable, exclusive_lock, sweep, temporary_name, write_json
+from bench.core.paths import board_location
+from bench.core.provenance import usable_cores
+from bench.data.bank import Progress
+from bench.engine.hooks import Hooks
+from bench.engine.result import write_failed_result
+from bench.engine.states import POINTER, named_states, remove_others
+from bench.experiment.judgement import judge
+from bench.experiment.plugins import load_for
+from bench.experiment.spec import SPEC_FILE, RunSpec
+from leaderboard.results.run_folder import RESULT_FILE, read_result
+
+CHECKPOINT, WEIGHTS = "checkpoint", "weights"
+"""Folders of a run: its saved states, and the models of the epochs that the selection rules hold."""
+
+Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A run that came to an end.
+
+    Attributes:
+        folder: Its folder.
+        document: Its result.
+        error: What it failed with, if it did; detached, since it may be kept while other runs are made.
+    """
+
+    folder: Path
+    document: dict[str, Any]
+    error: BenchError | None = None
+
+
+def run_folder(home: Path, spec: RunSpec) -> Path:
+    """The folder of a run: ``<home>/runs/<run id>``."""
+    return home / "runs" / spec.run_id
+
+
+def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice, hooks: Hooks | None = None) -> Launched:
+    """Run a spec, or give back the result it has already.
+
+    Args:
+        spec: What to run.
+        home: The results folder.
+        rerun: Run it again even if it is finished.
+        notice: Takes lines for the user.
+        hooks: What a search adds to the run.
+
+    Raises:
+        BenchError: Whatever keeps it from starting, InterruptedRunError and LostProcessError. A run that started and
+            failed is returned with its error instead, and stored as failed.
+    """
+    from leaderboard.store.store import Store
+
+    refuse_foreign_group()
+    folder = run_folder(home, spec)
+    store = Store.open(board_location(home))
+    # A board that cannot take the result is worth knowing of before the training, not after it.
+    store.check_writable()
+    for place in (home, folder.parent):
+        sweep(place)
+    holders = exclusive_lock(folder / "lock", lambda holder: notice(f"waiting: {holder} is at this run"))
+    with holders, specs_judged_by(judge):
+        finished = None if rerun else finished_result(folder)
+        if finished is not None:
+            notice(f"run {spec.run_id} is finished already; --rerun runs it again")
+            # A process that was killed between its last two acts has left the states.
+            shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+            launched = Launched(folder, finished)
+        else:
+            launched = _start_or_leave_nothing(spec, folder, rerun, notice, hooks or Hooks())
+        if store.import_run(folder) == "retracted":
+            notice(f"run {spec.run_id} was retracted and stays off the board; `bench board log` tells why")
+    return launched
+
+
+def finished_result(folder: Path) -> dict[str, Any] | None:
+    """The result of a run folder, if it is finished."""
+    if not (folder / RESULT_FILE).is_file():
+        return None
+    document = dict(read_result(folder).document)
+    return document if document["status"] == "finished" else None
+
+
+def _start_or_leave_nothing(spec: RunSpec, folder: Path, rerun: bool, notice: Notice, hooks: Hooks) -> Launched:
+    """Start a run; one that was refused before its first step leaves no folder behind."""
+    known = (folder / SPEC_FILE).is_file()
+    try:
+        return _start(spec, folder, rerun, notice, hooks)
+    except (InterruptedRunError, LostProcessError):
+        raise
+    except BenchError:
+        if not known and not (folder / CHECKPOINT / POINTER).is_file():
+            _remove(folder)
+        raise
+
+
+def _remove(folder: Path) -> None:
+    """Remove a run's folder, whose lock is held here: in one step, since others may make it anew at once."""
+    away = temporary_name(folder)
+    try:
+        folder.rename(away)
+    except OSError:
+        return
+    shutil.rmtree(away, ignore_errors=True)
+
+
+def _start(spec: RunSpec, folder: Path, rerun: bool, notice: Notice, hooks: Hooks) -> Launched:
+    # Before anything of an earlier run is removed.
+    of_run(spec.pretrain, spec.weights, spec.weights_sha256)
+    _prepare(folder, rerun)
+    with _put_aside(folder, (RESULT_FILE, CHECKPOINT, WEIGHTS) if rerun else (RESULT_FILE,)):
+        write_json(folder / SPEC_FILE, spec.to_json())
+        failure = _failure(spec, folder, _said_now_and_then(spec.frontend, notice), hooks)
+    _release_memory()
+    if failure is not None:
+        document = write_failed_result(spec, folder, failure)
+        if isinstance(failure, PrunedRunError):
+            shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+        return Launched(folder, document, failure)
+    done = finished_result(folder)
+    if done is None:
+        raise LostProcessError(f"Run {spec.run_id} ended without a result.", "Run the same command again.")
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    return Launched(folder, done)
+
+
+def _prepare(folder: Path, rerun: bool) -> None:
+    """Make sure that a run's folder can be written, and remove what killed processes left there.
+
+    Raises:
+        StoreError: If a part of it cannot be written, or the pointer to its states cannot be read.
+    """
+    for part in (folder, folder / CHECKPOINT, folder / WEIGHTS):
+        if part.is_dir():
+            check_writable(part)
+            sweep(part, held=True)
+    if not rerun:
+        remove_others(folder / CHECKPOINT, named_states(folder / CHECKPOINT))
+
+
+@contextlib.contextmanager
+def _put_aside(folder: Path, names: Sequence[str]) -> Iterator[None]:
+    """Move what an earlier start left out of the way while the block runs, and then remove it.
+
+    A start that is refused (before it saved a state) gets everything back: it has begun nothing.
+    """
+    aside = {folder / name: temporary_name(folder / name) for name in names if (folder / name).exists()}
+    try:
+        for path, place in aside.items():
+            path.rename(place)
+    except OSError as error:
+        raise StoreError(f"Cannot replace what {folder} holds: {error.strerror}.", advice(error)) from error
+    refused = False
+    try:
+        yield
+    except BenchError as error:
+        began = isinstance(error, InterruptedRunError | LostProcessError) or (folder / CHECKPOINT / POINTER).is_file()
+        refused = not began
+        raise
+    finally:
+        for path, place in aside.items():
+            if refused and not path.exists():
+                place.rename(path)
+            _delete(place)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _failure(spec: RunSpec, folder: Path, on_progress: Progress, hooks: Hooks) -> RunError | None:
+    """Carry the run out; gives what it failed with, without the frames that hold its model."""
+    try:
+        _execute(spec, folder, on_progress, hooks)
+    except LostProcessError:
+        raise
+    except RunError as error:
+        return error.detached()
+    return None
+
+
+def _release_memory() -> None:
+    """Give back what the model of a run took: parts of it refer to one another, and would wait for the collector."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        gc.collect()
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
+
+def _execute(spec: RunSpec, folder: Path, on_progress: Progress, hooks: Hooks) -> None:
+    from bench.engine.preflight import check_model
+
+    load_for(spec)
+    check_model(spec)
+    if spec.processes == 1:
+        from bench.launch.rank import execute
+
+        execute(spec, folder, on_progress, hooks)
+    else:
+        from bench.engine.data import open_run_data
+        from bench.launch.group import run_group
+
+        # The features are made here, with all cores; the processes of the group find them in the cache.
+        (hooks.open_data or open_run_data)(spec, on_progress)
+        run_group(folder, spec.processes, usable_cores(), hooks)
+
+
+def _said_now_and_then(frontend: str, notice: Notice) -> Progress:
+    """Report the preparation of features, a line for every tenth of it."""
+    said: list[int] = []
+
+    def on_progress(done: int, total: int) -> None:
+        tenths = done * 10 // total
+        if not said or tenths > said[-1]:
+            said.append(tenths)
+            notice(f"features ({frontend}): {done} of {total} recordings")
+
+    return on_progress

@@ -1,0 +1,1 @@
+"""What happened to a board, and who may change what."""

@@ -1,0 +1,96 @@
+"""Which entries of another board's log are obeyed here: nobody takes a run, a name or a judgement from its owner.
+
+An entry that is not obeyed is kept as refused. A board that holds nothing yet takes a log whole, as the copy of the
+other one that it becomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from leaderboard.history.log import Entry, History
+from leaderboard.history.ownership import Owner, Owners
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Entries that are new here.
+
+    Attributes:
+        entries: All of them, each with whether it is obeyed.
+        refused: By entry, why it is not obeyed, for people.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def judge_entries(
+    theirs: Iterable[Entry], here: Owners, arriving: Mapping[str, Owner] | None = None, *, replace: bool = False
+) -> Judged:
+    """Judge the log of a bundle.
+
+    Args:
+        theirs: Its entries.
+        here: The owners, runs and log of this board.
+        arriving: By run id, the keys of the submissions that come with it.
+        replace: Obey what only the keeper of this board can decide, too: retractions, names, reviews, reruns.
+    """
+    known = {entry.id for entry in here.history.entries}
+    empty = not known and not here.runs
+    entries, refused = list[Entry](), list[str]()
+    for entry in History.of(theirs).entries:
+        if entry.id in known:
+            continue
+        reason = None if empty else _reason(entry, here, arriving or {}, replace)
+        entries.append(Entry(entry.document, obeyed=reason is None))
+        if reason is not None:
+            refused.append(f"{entry.action} {entry.run or entry.details.get('old', '')}: {reason}")
+    return Judged(tuple(entries), tuple(refused))
+
+
+def _reason(entry: Entry, here: Owners, arriving: Mapping[str, Owner], replace: bool) -> str | None:
+    """Why an entry is not obeyed; None where it is."""
+    if entry.action == "submit":
+        return _takes_a_name(entry, here, arriving)
+    if entry.action == "restate" or replace:
+        return None
+    if entry.action == "retract":
+        return _unless_owner(entry, here, "the run is on this board")
+    if entry.action == "confirm":
+        owner = here.key_of_run(str(entry.run)) or arriving.get(str(entry.run))
+        return None if owner is not None and _is_of(entry, owner) else "it is not of the author's key"
+    if entry.action == "restore":
+        taken = here.history.retracted.get(str(entry.run))
+        same = taken is None or _is_of(entry, Owner(taken.key))
+        return None if same else "the run was retracted here"
+    if entry.action == "rename":
+        owner = here.owner(str(entry.details["old"]))
+        return None if owner is None or _is_of(entry, owner) else "the name is in use on this board"
+    return "this board's keeper has not said so"
+
+
+def _takes_a_name(entry: Entry, here: Owners, arriving: Mapping[str, Owner]) -> str | None:
+    """Why an entry must not make a name its key's: the name is in use, or no submission with that key comes with it."""
+    owner = here.owner(str(entry.details.get("system", "")))
+    if owner is not None:
+        return None if owner.key == entry.key else "the name belongs to somebody else here"
+    return None if arriving.get(str(entry.run)) == Owner(entry.key) else "its submission is not in the bundle"
+
+
+def _unless_owner(entry: Entry, here: Owners, reason: str) -> str | None:
+    run_id = str(entry.run)
+    if not here.holds(run_id):
+        return None
+    owner = here.key_of_run(run_id)
+    return None if owner is not None and _is_of(entry, owner) else reason
+
+
+def _is_of(entry: Entry, owner: Owner) -> bool:
+    return entry.key is not None and entry.key == owner.key
+
+
+def retracted_ids(history: History, ids: Collection[str]) -> tuple[str, ...]:
+    """Those of some runs that were taken back."""
+    return tuple(run_id for run_id in ids if run_id in history.retracted)

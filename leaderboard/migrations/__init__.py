@@ -1,5 +1,0 @@
-"""Versions of the database's schema, one file each under ``versions``, run by Alembic from ``leaderboard.store``.
-
-A new version is a new file ``vNNNN_what.py`` whose ``revision`` is the next number and whose ``down_revision`` is the
-one before; ``leaderboard.schema.VERSION`` names the newest.
-"""

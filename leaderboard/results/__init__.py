@@ -1,0 +1,1 @@
+"""Results as files: run folders, predictions, submissions and bundles."""

@@ -1,0 +1,350 @@
+"""Two systems side by side on the same cycles: their Scores with intervals, the paired difference, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.core.errors import ResultError
+from leaderboard.metrics import JUDGED, Judged
+from leaderboard.results.run_folder import Rule
+from leaderboard.statistics.breakdown import (
+    SystemCounts,
+    both_sides_of,
+    breakdown,
+    counts_of,
+    mean_of_known,
+    optimism,
+    view_of,
+)
+from leaderboard.statistics.intervals import (
+    PAPER_SPREAD,
+    RATES,
+    Estimate,
+    PairedEstimate,
+    SeedSpread,
+    SystemEstimate,
+    paired_difference,
+    pooled_rates,
+    system_estimate,
+    what_is_covered,
+)
+from leaderboard.statistics.row_places import BOARD_SPREAD
+from leaderboard.store.store import BoardRun, Store
+from leaderboard.tables.board_tables import (
+    NOT_OFFICIAL,
+    OFFICIAL,
+    SIMULATED,
+    Row,
+    Section,
+    Table,
+    name_differences,
+    section_key,
+    section_title,
+)
+
+VIEWS = ("official", "patient-disjoint")
+SIDES = ("a", "b")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found.
+
+    Attributes:
+        protocol: The selection rule.
+        data: What the systems were judged on, in the board's words.
+        systems: ``a`` and ``b``: their identity, seeds, runs, rates with deviation and interval by view and judged,
+            devices, classes, optimism.
+        differences: By view and judged, A minus B: each rate's ``value`` and ``ci95``, and ``favours_a``. None for a
+            view that is not known.
+        tied: Whether the interval of the difference of the official 4-class Scores holds 0.
+        sentence: The answer in plain words.
+        covers: What the intervals cover and what not.
+        notes: What else a reader must know.
+    """
+
+    protocol: str
+    data: str
+    systems: dict[str, dict[str, Any]]
+    differences: dict[str, dict[str, Any] | None]
+    tied: bool
+    sentence: str
+    covers: str
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The comparison as a JSON document."""
+        return {
+            "protocol": self.protocol,
+            "data": self.data,
+            **self.systems,
+            "difference": self.differences,
+            "tied": self.tied,
+            "sentence": self.sentence,
+            "covers": self.covers,
+            "notes": list(self.notes),
+        }
+
+
+def runs_of(
+    store: Store, board: Sequence[BoardRun], text: str, protocol: Rule, *, single: bool = False
+) -> list[BoardRun]:
+    """The runs that a text means, by seed.
+
+    Args:
+        store: The board.
+        board: All its runs.
+        text: A run's id or the beginning of one, or ``model/method`` or the name of a submitted system where that is
+            one system alone.
+        protocol: The selection rule that they must have numbers under.
+        single: Whether a run stands for itself; otherwise it stands for its system, all seeds taken together.
+
+    Raises:
+        ResultError: If there is no such run or system, or several, or it has no numbers under the rule.
+    """
+    named = [run for run in board if run.spec.get("system", f"{run.spec['model']}/{run.spec['method']}") == text]
+    if not named:
+        run_id = store.find(text)
+        named = [run for run in board if run.run_id == run_id]
+        if not single:
+            named = [run for run in board if run.system == named[0].system]
+    able = sorted((run for run in named if protocol in run.metrics), key=lambda run: (run.spec["seed"], run.run_id))
+    if not able:
+        raise ResultError(f"'{text}' has no finished run with numbers under the rule '{protocol}'.")
+    systems = {run.system: run.run_id for run in able}
+    if len(systems) > 1:
+        shown = ", ".join(list(systems.values())[:5]) + (", ..." if len(systems) > 5 else "")
+        raise ResultError(f"'{text}' is {len(systems)} systems on this board.", f"Name one by a run of it: {shown}.")
+    if single and len(able) > 1:
+        raise ResultError(f"'{text}' is {len(able)} runs.", f"Name one: {', '.join(run.run_id for run in able[:5])}.")
+    return able
+
+
+def compare(store: Store, a: Sequence[BoardRun], b: Sequence[BoardRun], protocol: Rule) -> Comparison:
+    """Compare two systems; the numbers of their seeds may differ.
+
+    Args:
+        store: The board, for the predictions.
+        a: Runs of the first, as :func:`runs_of` gives them.
+        b: Runs of the second.
+        protocol: The selection rule of the numbers.
+
+    Raises:
+        ResultError: If they share a run, were run on different data or judged on different cycles, or the cycles are
+            of a single patient.
+    """
+    _check_comparable(a, b)
+    runs = dict(zip(SIDES, (a, b), strict=True))
+    views = {side: _views(of_side, counts_of(store, of_side, protocol)) for side, of_side in runs.items()}
+    whole = [views[side]["official"] for side in SIDES]
+    _check_same_cycles(*whole)
+    data = section_title(a[0])
+    pooled = seed_spreads(
+        [run for run in store.runs() if section_key(run) == section_key(a[0])], protocol, data == OFFICIAL
+    )
+    differences = {view: _differences(views["a"].get(view), views["b"].get(view), pooled) for view in VIEWS}
+    found = paired_difference(whole[0].by_patient, whole[1].by_patient, pooled=pooled["4class"])
+    systems = {side: _system(of_side, views[side], protocol, pooled) for side, of_side in runs.items()}
+    name_differences(list(systems.values()))
+    return Comparison(
+        protocol=protocol,
+        data=data,
+        systems=systems,
+        differences=differences,
+        tied=found.score.holds_zero,
+        sentence=sentence(found, *(_name(side, systems[side]) for side in SIDES)),
+        covers=what_is_covered(len(whole[0].patients), [len(a), len(b)], pooled["4class"]),
+        notes=_notes(data, differences),
+    )
+
+
+def seed_spreads(runs: Sequence[BoardRun], protocol: Rule, official: bool) -> dict[Judged, SeedSpread | None]:
+    """The seed spread that a system of one seed is given, by judged: that of the others in its section.
+
+    Args:
+        runs: The runs of the section.
+        protocol: The selection rule of the numbers.
+        official: Whether they were judged on the official test part, for which the paper's spread stands in.
+    """
+    by_system: dict[str, list[BoardRun]] = {}
+    for run in runs:
+        if run.kind != "trial" and protocol in run.metrics:
+            by_system.setdefault(run.system, []).append(run)
+    found: dict[Judged, SeedSpread | None] = {
+        judged: pooled_rates(
+            (
+                [[run.metrics[protocol][judged][name] for name in RATES] for run in seeds]
+                for seeds in by_system.values()
+            ),
+            BOARD_SPREAD,
+        )
+        for judged in JUDGED
+    }
+    if official and found["4class"] is None:
+        found["4class"] = PAPER_SPREAD
+    return found
+
+
+def _check_comparable(a: Sequence[BoardRun], b: Sequence[BoardRun]) -> None:
+    if {run.run_id for run in a} & {run.run_id for run in b}:
+        raise ResultError("A and B are one system, all its seeds taken together.", "--single compares single runs.")
+    data = section_title(a[0]), section_title(b[0])
+    # Of two sets of cycles in ICBHI's official split, the cycles themselves say what differs.
+    if data[0] != data[1] and set(data) != {OFFICIAL, NOT_OFFICIAL}:
+        raise ResultError(f"A was run on '{data[0]}', B on '{data[1]}': their Scores cannot be compared.")
+
+
+def _check_same_cycles(a: SystemCounts, b: SystemCounts) -> None:
+    first, second = a.cycles, b.cycles
+    if first.hash == second.hash:
+        return
+    own = [len(set(one.keys) - set(other.keys)) for one, other in ((first, second), (second, first))]
+    told = f"{own[0]} are A's alone, {own[1]} are B's alone" if any(own) else "classes, patients or devices differ"
+    raise ResultError(f"A and B were judged on different cycles ({len(first)} and {len(second)}): {told}.")
+
+
+def _views(runs: Sequence[BoardRun], counts: SystemCounts) -> dict[str, SystemCounts]:
+    """The whole test part, and where that can be judged, what is left of it without patients who were trained on."""
+    shared = both_sides_of(runs[0])
+    disjoint = None if shared is None else counts.without(shared)
+    return {"official": counts, **({"patient-disjoint": disjoint} if disjoint and disjoint.has_interval else {})}
+
+
+def _notes(data: str, differences: dict[str, dict[str, Any] | None]) -> tuple[str, ...]:
+    notes = ["Simulated data prove the pipeline, never a method."] if data == SIMULATED else []
+    if differences["patient-disjoint"] is None:
+        notes.append("Patient-disjoint: not known of these runs, or too few patients are left.")
+    return tuple(notes)
+
+
+def _differences(
+    a: SystemCounts | None, b: SystemCounts | None, pooled: Mapping[Judged, SeedSpread | None]
+) -> dict[str, Any] | None:
+    if a is None or b is None:
+        return None
+    found = {
+        judged: paired_difference(a.by_patient, b.by_patient, judged=judged, pooled=pooled[judged]) for judged in JUDGED
+    }
+    return {judged: {**_rates(result), "favours_a": result.favours_a} for judged, result in found.items()}
+
+
+def _rates(result: SystemEstimate | PairedEstimate) -> dict[str, Any]:
+    """Each rate with its interval; none where nothing varies over patients or seeds."""
+    estimates: dict[str, Estimate] = {name: getattr(result, name) for name in RATES}
+    return {
+        name: {"value": found.value, "ci95": None if found.is_degenerate else [found.lo, found.hi]}
+        for name, found in estimates.items()
+    }
+
+
+def _system(
+    runs: Sequence[BoardRun],
+    views: dict[str, SystemCounts],
+    protocol: str,
+    pooled: Mapping[Judged, SeedSpread | None],
+) -> Row:
+    spec, gaps = runs[0].spec, [optimism(run) for run in runs]
+    parts = breakdown(views["official"], both_sides_of(runs[0]))
+    return {
+        "kind": runs[0].kind,
+        "name": spec.get("system"),
+        **{name: spec[name] for name in ("model", "method", "pretrain")},
+        "differs": {},
+        "seeds": [run.spec["seed"] for run in runs],
+        "run_ids": [run.run_id for run in runs],
+        "scores": [run.metrics[protocol]["4class"]["score"] for run in runs],
+        "optimism": mean_of_known(gaps),
+        "optimisms": gaps,
+        "views": {view: _view(views[view], pooled) if view in views else None for view in VIEWS},
+        "devices": parts["devices"],
+        "classes": parts["classes"],
+        "spec": {name: value for name, value in spec.items() if name != "seed"},
+    }
+
+
+def _view(counts: SystemCounts, pooled: Mapping[Judged, SeedSpread | None]) -> Row:
+    """Cycles, patients, and by judged each rate with its deviation over seeds and its interval over patients."""
+    plain = view_of(counts)
+    found: Row = {"cycles": plain["cycles"], "patients": plain["patients"]}
+    for judged in JUDGED:
+        rates = _rates(system_estimate(counts.by_patient, judged=judged, pooled=pooled[judged]))
+        spread = plain if judged == "4class" else plain["two_class"]
+        found[judged] = {name: {**rates[name], "std": spread[f"{name}_std"]} for name in RATES}
+    return found
+
+
+def _name(side: str, system: Row) -> str:
+    return f"{side.upper()} ({system['name'] or system['model'] + ' + ' + system['method']})"
+
+
+def sentence(found: PairedEstimate, a: str, b: str) -> str:
+    """The answer in plain words; of the runs alone where nothing is known of other seeds.
+
+    Args:
+        found: A minus B.
+        a: How A is called.
+        b: How B is called.
+    """
+    score = found.score
+    if score.is_degenerate:
+        return (
+            f"{a} and {b} differ by {score.value:.2f} points of Score, for every patient alike: there is no interval."
+        )
+    ends = f"95 % interval {score.lo:.2f} to {score.hi:.2f} over patients" + " and seeds" * found.covers_seeds
+    of_runs = "" if found.covers_seeds else " This is said of these runs, not of the methods: other seeds may differ."
+    if score.holds_zero:
+        told = f"The data do not tell {a} from {b}: the difference of {score.value:.2f} points ({ends}) may be none."
+        return told + of_runs
+    if score.value < 0:
+        return sentence(_turned(found), b, a)
+    return f"{a} is better than {b} by {score.value:.2f} points of Score ({ends}).{of_runs}"
+
+
+def _turned(found: PairedEstimate) -> PairedEstimate:
+    """B minus A."""
+    sp, se, score = (
+        replace(rate, value=-rate.value, lo=-rate.hi, hi=-rate.lo) for rate in (found.sp, found.se, found.score)
+    )
+    return replace(found, sp=sp, se=se, score=score, favours_a=1.0 - found.favours_a)
+
+
+def comparison_table(found: Comparison) -> Table:
+    """The comparison as a table: the systems, their rates with the difference, devices and classes."""
+    sections = [
+        Section(found.data, "compared", [{"side": side.upper(), **found.systems[side]} for side in SIDES]),
+        Section("percent", "comparison", _rate_rows(found)),
+        Section("Score by device", "comparison", _part_rows(found, "devices", "score")),
+        Section("recall by class", "comparison", _part_rows(found, "classes", "recall")),
+    ]
+    return Table("comparison", found.protocol, sections, [found.covers, *found.notes, found.sentence])
+
+
+def _rate_rows(found: Comparison) -> list[Row]:
+    shown = [("official", "4class", name) for name in RATES]
+    shown += [("official", "2class", "se"), ("official", "2class", "score"), ("patient-disjoint", "4class", "score")]
+    rows = []
+    for view, judged, name in shown:
+        difference = found.differences[view]
+        if difference is not None:
+            cells = {side: found.systems[side]["views"][view][judged][name] for side in SIDES}
+            what = [{"sp": "Sp", "se": "Se", "score": "Score"}[name]] + ["2-class"] * (judged == "2class")
+            what += [view] * (view != "official")
+            rows.append({"what": ", ".join(what), **cells, "difference": difference[judged][name]})
+    return rows
+
+
+def _part_rows(found: Comparison, part: str, name: str) -> list[Row]:
+    rows = []
+    for word, of_a in found.systems["a"][part].items():
+        of_b = found.systems["b"][part][word]
+        size = [f"{of_a[unit]} {unit}" for unit in ("cycles", "patients") if unit in of_a]
+        cells = {
+            side: {"value": values[name], "std": values[f"{name}_std"], "ci95": None}
+            for side, values in zip(SIDES, (of_a, of_b), strict=True)
+        }
+        known = of_a[name] is not None and of_b[name] is not None
+        difference = {"value": of_a[name] - of_b[name] if known else None, "ci95": None}
+        rows.append({"what": f"{word} ({', '.join(size)})", **cells, "difference": difference})
+    return rows

@@ -1,0 +1,186 @@
+"""Where rows of the board stand: places by Score, intervals, ranks that the data leave open, the parts of each Score.
+
+Intervals need the predictions of every run of a row, so that a board of thousands of runs has them for its first rows
+alone (:data:`MOST_ROWS`, :data:`MOST_RUNS`); a note says for how many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leaderboard.metrics import Judged
+from leaderboard.results.predictions import CycleSet
+from leaderboard.statistics.breakdown import CountingPlan, SystemCounts, both_sides_of, breakdown
+from leaderboard.statistics.intervals import PAPER_SPREAD, Judgement, estimate_of, pooled_spread, what_is_covered
+from leaderboard.statistics.rank_intervals import rank_intervals, resolution_floor
+from leaderboard.store.store import BoardRun, Store
+
+Row = dict[str, Any]
+Groups = tuple[tuple[str, str], ...]
+Choices = Mapping[str, tuple[CycleSet, NDArray[np.int64]]]
+
+MOST_ROWS = 100
+MOST_RUNS = 500
+"""Rows, and runs behind them, that intervals are computed for: a third of a second."""
+
+BOARD_SPREAD = "the rows of several seeds"
+"""Whose seed spread a row of one seed is given, where the board has such rows."""
+
+PLACES = ("rank", "ranks", "place", "ci95", "degenerate", "covers_seeds")
+"""Fields of a row that say where it stands: ``rank`` and ``ranks`` are the best, and the best and the worst rank that
+the data leave open; ``degenerate`` says that nothing varies, so that there is no interval; ``covers_seeds`` whether the
+interval is of the method (other seeds) or of the run alone."""
+
+EMPTY: Mapping[str, Any] = dict.fromkeys((*PLACES, "patient_disjoint", "devices", "classes"))
+"""The fields of a row that this module fills."""
+
+
+def give_places(rows: Sequence[Row]) -> None:
+    """Number rows that are sorted by Score, the best first; equal Scores share a place, which is the rank at first."""
+    first: dict[float, int] = {}
+    for number, row in enumerate(rows, start=1):
+        row["place"] = row["rank"] = first.setdefault(row["score"], number)
+
+
+def add_statistics(
+    store: Store, runs: Sequence[BoardRun], sections: Sequence[Sequence[Row]], rule: str
+) -> tuple[list[Uncertainty], list[str]]:
+    """Fill in intervals, ranks and parts, as far as the limits allow.
+
+    Args:
+        store: The board, for the predictions.
+        runs: At least the runs of the rows.
+        sections: Rows of systems of each section, those that are ranked first and by Score.
+        rule: The selection rule of their numbers.
+
+    Returns:
+        What was found of each section beside its rows' fields, and notes on rows that were left without.
+    """
+    rows = [row for section in sections for row in section]
+    able = within_limits(rows, MOST_ROWS, MOST_RUNS)
+    by_id = {run.run_id: run for run in runs}
+    counts = {row["run_ids"][0]: counted for row, counted in zip(able, read_counts(store, able, rule), strict=True)}
+    known = {run_id: counted for run_id, counted in counts.items() if counted is not None}
+    for row in able:
+        run_id = row["run_ids"][0]
+        if run_id in known:
+            parts = breakdown(known[run_id], both_sides_of(by_id[run_id]))
+            row.update(
+                patient_disjoint=parts["views"]["patient-disjoint"], devices=parts["devices"], classes=parts["classes"]
+            )
+    found = []
+    for section in sections:
+        counted = [row for row in section if row["run_ids"][0] in known]
+        found.append(add_intervals(counted, [known[row["run_ids"][0]] for row in counted]))
+    lone = sum(one.lone for one in found)
+    return found, [*covered_notes(found), *missing_notes(len(rows), len(able), len(able) - len(known), lone)]
+
+
+def covered_notes(found: Sequence[Uncertainty]) -> list[str]:
+    """What the intervals of the first section that has some cover."""
+    return [one.covered for one in found if one.covered][:1]
+
+
+def read_counts(store: Store, rows: Sequence[Row], rule: str) -> list[SystemCounts | None]:
+    """What the runs of each row said under a rule; None where predictions are missing or differ in cycles."""
+    choices = store.chosen([run_id for row in rows for run_id in row["run_ids"]], rule)
+    plans: dict[str, CountingPlan] = {}
+    return [_count(row, choices, plans) for row in rows]
+
+
+def _count(row: Row, choices: Choices, plans: dict[str, CountingPlan]) -> SystemCounts | None:
+    found = [choices[run_id] for run_id in row["run_ids"] if run_id in choices]
+    hashes = {cycles.hash for cycles, _ in found}
+    if len(found) < len(row["run_ids"]) or len(hashes) != 1:
+        return None
+    cycle_set = hashes.pop()
+    if cycle_set not in plans:
+        plans[cycle_set] = CountingPlan(found[0][0])
+    return plans[cycle_set].count([chosen for _, chosen in found])
+
+
+def missing_notes(rows: int, able: int, without: int, lone: int) -> Iterator[str]:
+    """Say how many of some rows have no interval: beyond the limits, without predictions, of too few patients."""
+    if able < rows:
+        yield (
+            f"Intervals, ranks, patient-disjoint Scores, devices and classes: of the first {able} of {rows} systems; "
+            "`bench board compare A B` gives them for any two."
+        )
+    if without:
+        yield f"Systems without an interval (their stored predictions are missing or differ in cycles): {without}."
+    if lone:
+        yield f"Systems without an interval (fewer than two patients with normal or with abnormal cycles): {lone}."
+
+
+def within_limits(rows: Sequence[Row], most_rows: int, most_runs: int) -> list[Row]:
+    """The first rows, as far as they are few enough and so are their runs."""
+    taken: list[Row] = []
+    room = most_runs
+    for row in rows[:most_rows]:
+        room -= len(row["run_ids"])
+        if room < 0:
+            break
+        taken.append(row)
+    return taken
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """What was found beside the fields of the rows.
+
+    Attributes:
+        lone: Rows without an interval, because too few patients have normal or abnormal cycles.
+        floor: The smallest difference of Score that the ranked rows' test part can show at five seeds, points; None
+            where that is not known.
+        covered: What the intervals cover, in plain sentences; None without any.
+    """
+
+    lone: int = 0
+    floor: float | None = None
+    covered: str | None = None
+
+
+def add_intervals(rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Judged = "4class") -> Uncertainty:
+    """Add intervals, and intervals of ranks to the ranked rows; rows on the same patients are compared as pairs.
+
+    Args:
+        rows: Rows of systems; those that are ranked have their places.
+        counts: Those of each row.
+        judged: Which sensitivity.
+    """
+    same: dict[tuple[str, Groups], list[int]] = {}
+    for number, counted in enumerate(counts):
+        same.setdefault((counted.cycles.hash, counted.groups), []).append(number)
+    found = [
+        _add_within([rows[number] for number in numbers], [counts[number] for number in numbers], judged)
+        for numbers in same.values()
+    ]
+    told = next((one for one in found if one.covered), Uncertainty())
+    return Uncertainty(sum(one.lone for one in found), told.floor, told.covered)
+
+
+def _add_within(rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Judged) -> Uncertainty:
+    """As :func:`add_intervals`, for rows on the same cycles."""
+    if not counts[0].has_interval:
+        return Uncertainty(lone=len(rows))
+    systems = [Judgement.of(counted.by_patient, judged) for counted in counts]
+    ranked = [number for number, row in enumerate(rows) if row["rank"] is not None]
+    pooled = pooled_spread(systems, BOARD_SPREAD)
+    if pooled is None and ranked and judged == "4class":
+        pooled = PAPER_SPREAD
+    for row, system in zip(rows, systems, strict=True):
+        found = estimate_of(system, pooled)
+        row["ci95"] = None if found.score.is_degenerate else [found.score.lo, found.score.hi]
+        row["degenerate"] = found.score.is_degenerate
+        row["covers_seeds"] = found.covers_seeds
+    standing = [systems[number] for number in ranked]
+    for number, (best, worst) in zip(ranked, rank_intervals(standing, pooled), strict=True):
+        rows[number]["rank"], rows[number]["ranks"] = best, [best, worst]
+    seeds = [len(system.by_seed) for system in (standing or systems)]
+    covered = what_is_covered(len(systems[0].normal), seeds, pooled)
+    return Uncertainty(0, resolution_floor(standing, pooled), covered)

@@ -1,0 +1,43 @@
+"""The log of a board as rows of its database, and what they keep off it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from leaderboard.history.log import Action, Entry, History
+from leaderboard.store import schema
+
+
+def read_entries_of(session: Session, *actions: Action) -> list[Entry]:
+    """The entries of a log, or those of some actions."""
+    query = sa.select(schema.LogRow.entry, schema.LogRow.obeyed)
+    if actions:
+        query = query.where(schema.LogRow.action.in_(actions))
+    return [Entry(row.entry, row.obeyed) for row in session.execute(query)]
+
+
+def is_retracted(session: Session, run_id: str) -> bool:
+    """Whether a run was taken back."""
+    row = schema.LogRow
+    query = sa.select(row.entry, row.obeyed).where(row.run_id == run_id, row.action.in_(("retract", "restore")))
+    return run_id in History.of(Entry(found.entry, found.obeyed) for found in session.execute(query)).retracted
+
+
+def put_entries(session: Session, entries: Iterable[Entry]) -> None:
+    """Add entries; the rows of runs that are taken back go. One that is there stays, or is obeyed from now on."""
+    taken_back = set[str]()
+    for entry in entries:
+        known = session.get(schema.LogRow, entry.id)
+        if known is None:
+            session.add(schema.LogRow(entry.id, entry.action, entry.run, entry.obeyed, dict(entry.document)))
+        elif entry.obeyed and not known.obeyed:
+            known.obeyed = True
+        if entry.action in ("retract", "restore") and entry.run is not None:
+            taken_back.add(entry.run)
+    session.flush()
+    for run_id in taken_back:
+        if is_retracted(session, run_id):
+            session.execute(sa.delete(schema.Run).where(schema.Run.run_id == run_id))

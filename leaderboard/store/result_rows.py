@@ -1,0 +1,234 @@
+"""From a run's result to rows of the database, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Literal, cast
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from bench.core.errors import ResultError
+from leaderboard.metrics import CLASSES, predicted_classes, score_cycles
+from leaderboard.results.predictions import CycleSet, Key
+from leaderboard.results.run_folder import LARGEST_COUNT, RULES, SCHEMA, ResultDocument, RunResult, kind_of
+from leaderboard.store import schema
+
+Imported = Literal["new", "same", "changed", "retracted"]
+
+_SPEC_COLUMNS = ("model", "method", "pretrain", "dataset", "seed", "split", "data_fingerprint", "precision")
+_DOCUMENT_COLUMNS = (
+    "run_id",
+    "status",
+    "error",
+    "created",
+    "profile",
+    "partial",
+    "seconds",
+    "cycles_per_second",
+    "spec",
+    "execution",
+    "provenance",
+)
+_KNOWN = frozenset({"schema", "kind", *_DOCUMENT_COLUMNS, "metrics", "epochs", "predictions"})
+"""Fields that have columns or tables; others are kept together."""
+
+_EPOCH_COLUMNS = ("epoch", "loss", "lr", "seconds", "cycles_per_second", "test", "val")
+_AT_ONCE = 500
+"""Runs asked for in one statement: databases limit its parameters."""
+METRIC_COLUMNS = ("sp", "se", "score", "confusion", "n", "epoch")
+
+
+def system_hash(spec: Mapping[str, Any]) -> str:
+    """Hex SHA-256 of a spec without its seed: runs that differ in nothing but the seed are one system."""
+    rest = {name: value for name, value in spec.items() if name != "seed"}
+    return sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def put(session: Session, result: RunResult, *, anew: bool = False) -> Imported:
+    """Store a result: a run that is there with the same content stays, one with other content is replaced.
+
+    Args:
+        session: A writing one.
+        result: The result.
+        anew: Replace one with the same content too.
+    """
+    run_id = result.document["run_id"]
+    known = session.scalar(sa.select(schema.Run.digest).where(schema.Run.run_id == run_id))
+    if known == result.digest and not anew:
+        return "same"
+    if known is not None:
+        session.execute(sa.delete(schema.Run).where(schema.Run.run_id == run_id))
+    run = _run_row(result)
+    if result.cycles is not None:
+        order = result.cycles.order
+        _put_cycles(session, result.cycles, order)
+        run.predictions = [_prediction_row(result, result.cycles, rule, order) for rule in result.scores]
+    session.add(run)
+    if known is None:
+        return "new"
+    return "same" if known == result.digest else "changed"
+
+
+def _put_cycles(session: Session, cycles: CycleSet, order: Sequence[int]) -> None:
+    if session.get(schema.CycleSetRow, cycles.hash) is not None:
+        return
+    row = schema.CycleSetRow(
+        hash=cycles.hash,
+        n=len(cycles),
+        recordings=[cycles.keys[i][0] for i in order],
+        cycles=[cycles.keys[i][1] for i in order],
+        labels=[cycles.labels[i] for i in order],
+        patients=[cycles.patients[i] for i in order],
+        devices=[cycles.devices[i] for i in order],
+    )
+    session.add(row)
+    session.flush()
+
+
+def _prediction_row(result: RunResult, cycles: CycleSet, rule: str, order: Sequence[int]) -> schema.PredictionRow:
+    """Scores in the cycle set's order; as float32 where that loses nothing."""
+    scores = result.scores[rule][list(order)]
+    with np.errstate(over="ignore"):
+        small = scores.astype("<f4")
+    packed = small if np.array_equal(small.astype("<f8"), scores) else scores.astype("<f8")
+    return schema.PredictionRow(
+        rule=rule,
+        file=str(result.document["predictions"][rule]),
+        cycle_set=cycles.hash,
+        dtype=packed.dtype.str,
+        scores=packed.tobytes(),
+    )
+
+
+def _run_row(result: RunResult) -> schema.Run:
+    document = cast("dict[str, Any]", result.document)
+    spec = document["spec"]
+    columns = {name: document[name] for name in _DOCUMENT_COLUMNS} | {name: spec[name] for name in _SPEC_COLUMNS}
+    return schema.Run(
+        kind=kind_of(result.document),
+        digest=result.digest,
+        system=system_hash(spec),
+        judged_set=None if result.cycles is None else result.cycles.hash,
+        **columns,
+        **_provenance_columns(document["provenance"]),
+        extra={name: value for name, value in document.items() if name not in _KNOWN},
+        metrics=_metric_rows(document),
+        epochs=[schema.EpochRow(**{name: row[name] for name in _EPOCH_COLUMNS}) for row in document["epochs"]],
+        predictions=[],
+    )
+
+
+def _provenance_columns(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    code, hardware = _part(provenance, "code"), _part(provenance, "hardware")
+    gpus, dirty, processes = hardware.get("gpus"), code.get("dirty"), provenance.get("processes")
+    words = {
+        "code_version": code.get("version"),
+        "code_commit": code.get("commit"),
+        "device": provenance.get("device"),
+        "cpu": hardware.get("cpu"),
+        "gpu": ", ".join(map(str, gpus)) if isinstance(gpus, list) else None,
+    }
+    return {
+        # The whole text is in the provenance; PostgreSQL takes no more than a column's width.
+        **{name: None if text is None else str(text)[: _width(name)] for name, text in words.items()},
+        "code_dirty": dirty if isinstance(dirty, bool) else None,
+        "processes": processes if type(processes) is int and 0 <= processes <= LARGEST_COUNT else None,
+    }
+
+
+def _part(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = mapping.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _width(column: str) -> int | None:
+    """Characters that a column of the runs takes; None where there is no bound."""
+    return getattr(schema.Run.__table__.c[column].type, "length", None)
+
+
+def _metric_rows(document: Mapping[str, Any]) -> list[schema.MetricRow]:
+    return [
+        schema.MetricRow(rule=rule, judged=judged, **{name: metrics[name] for name in METRIC_COLUMNS})
+        for rule, by_judged in document["metrics"].items()
+        if by_judged is not None
+        for judged, metrics in by_judged.items()
+    ]
+
+
+def read_predictions_of(session: Session, run_id: str, rule: str) -> tuple[CycleSet, NDArray[np.float64]]:
+    """The judged cycles of a run and its scores (n, 4) in their order.
+
+    Raises:
+        ResultError: If the run has none under the rule.
+    """
+    row = session.get(schema.PredictionRow, (run_id, rule))
+    if row is None:
+        raise ResultError(f"The run {run_id} has no predictions under the rule '{rule}'.")
+    cycles = _cycle_set(session, row.cycle_set)
+    return cycles, _unpacked(row.scores, row.dtype)
+
+
+def _cycle_set(session: Session, cycle_set: str) -> CycleSet:
+    row = session.get_one(schema.CycleSetRow, cycle_set)
+    keys: tuple[Key, ...] = tuple(zip(row.recordings, row.cycles, strict=True))
+    return CycleSet(keys, tuple(row.labels), tuple(row.patients), tuple(row.devices))
+
+
+def _unpacked(scores: bytes, dtype: str) -> NDArray[np.float64]:
+    return np.frombuffer(scores, dtype=dtype).reshape(-1, len(CLASSES)).astype(np.float64)
+
+
+def read_choices_of(
+    session: Session, run_ids: Sequence[str], rule: str
+) -> dict[str, tuple[CycleSet, NDArray[np.int64]]]:
+    """The judged cycles and the chosen classes of those of the runs that have predictions under the rule, by run id."""
+    return {
+        run_id: (cycles, predicted_classes(scores)) for run_id, cycles, scores in read_scores_of(session, run_ids, rule)
+    }
+
+
+def read_scores_of(session: Session, run_ids: Sequence[str], rule: str) -> Iterator[tuple[str, CycleSet, NDArray[Any]]]:
+    """Run id, judged cycles and scores (n, 4), as they are stored, of the runs that have some under the rule."""
+    row = schema.PredictionRow
+    sets: dict[str, CycleSet] = {}
+    for start in range(0, len(run_ids), _AT_ONCE):
+        part = row.run_id.in_(run_ids[start : start + _AT_ONCE])
+        query = sa.select(row.run_id, row.cycle_set, row.dtype, row.scores).where(row.rule == rule, part)
+        for run_id, cycle_set, dtype, scores in session.execute(query):
+            if cycle_set not in sets:
+                sets[cycle_set] = _cycle_set(session, cycle_set)
+            yield run_id, sets[cycle_set], np.frombuffer(scores, dtype=dtype).reshape(-1, len(CLASSES))
+
+
+def document_of(session: Session, run: schema.Run) -> ResultDocument:
+    """The result document of a stored run, its metrics recomputed from its stored predictions."""
+    metrics = {row.rule: _recompute(session, run.run_id, row.rule, row.epoch) for row in run.metrics}
+    files = {row.rule: row.file for row in run.predictions}
+    document = {
+        "schema": SCHEMA,
+        **{name: getattr(run, name) for name in _DOCUMENT_COLUMNS},
+        "metrics": {rule: metrics.get(rule) for rule in RULES},
+        "epochs": [{name: getattr(row, name) for name in _EPOCH_COLUMNS} for row in run.epochs],
+        "predictions": {rule: files.get(rule) for rule in RULES},
+        **run.extra,
+    }
+    if run.kind != "run":
+        document["kind"] = run.kind
+    return cast(ResultDocument, document)
+
+
+def result_of(session: Session, run: schema.Run) -> RunResult:
+    """A stored run as its folder gave it, cycles in sorted order."""
+    found = {row.rule: read_predictions_of(session, run.run_id, row.rule) for row in run.predictions}
+    cycles = next((cycles for cycles, _ in found.values()), None)
+    return RunResult(document_of(session, run), cycles, {rule: scores for rule, (_, scores) in found.items()})
+
+
+def _recompute(session: Session, run_id: str, rule: str, epoch: int | None) -> dict[str, Any]:
+    cycles, scores = read_predictions_of(session, run_id, rule)
+    return {judged: {**metrics, "epoch": epoch} for judged, metrics in score_cycles(cycles.labels, scores).items()}

@@ -1,0 +1,1 @@
+"""Tables as plain values: the board, those of the paper, the published systems."""

@@ -1,0 +1,390 @@
+"""Tables of the board as plain values: which runs make a row, what its numbers are, who is ranked.
+
+A row is a *system*: the runs whose specs differ in nothing but the seed. Its numbers are means over those runs under
+one selection rule; each seed is listed, and ± is the sample standard deviation (none for a single seed). Ranks are
+given by the mean 4-class Score within one rule, to finished runs on the whole of ICBHI 2017 alone that were judged
+on the official test cycles (leaderboard.results.judged_set), as far as the data tell rows apart (leaderboard.statistics.rank_intervals).
+Every other set of judged cycles has a section of its own, and so have failed runs. The trials of a search make no row:
+they choose hyper-parameters, mostly on held-out training patients. The runs that end a search do, with what it cost in
+a note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from leaderboard.history.claims import key_of
+from leaderboard.results.inputs import UNDECLARED, inputs_of
+from leaderboard.results.judged_set import is_official, short
+from leaderboard.results.run_folder import RULES, Rule
+from leaderboard.statistics.breakdown import ALL_NORMAL, mean_of_known, optimism, optimism_of_val
+from leaderboard.statistics.intervals import seed_spread
+from leaderboard.statistics.row_places import EMPTY, add_statistics, give_places
+from leaderboard.store.store import BoardRun, Store, collector_paused
+from leaderboard.tables.marks import add_marks, mark_notes
+
+OFFICIAL = "ICBHI 2017, official split"
+SIMULATED = "simulated"
+NOT_OFFICIAL = "ICBHI 2017, not the official test cycles"
+FAILED = "failed runs"
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows that may be compared with each other.
+
+    Attributes:
+        title: What they have in common.
+        kind: Which columns the renderers show: ``systems``, ``runs`` or ``failed``.
+        rows: Plain values by name.
+        ranked: Whether the rows carry ranks.
+        reference: A row to compare with that no run stands behind; not among ``rows``.
+        floor: The smallest difference of Score that its test part can show between two methods at five seeds, points.
+        judged_set: Hash of the cycles that its rows were judged on (:mod:`leaderboard.results.judged_set`).
+    """
+
+    title: str
+    kind: str
+    rows: Sequence[Row]
+    ranked: bool = False
+    reference: Row | None = None
+    floor: float | None = None
+    judged_set: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as data; renderers choose the form.
+
+    Attributes:
+        name: ``leaderboard`` or ``runs``.
+        protocol: The selection rule of its numbers.
+        sections: In the order shown; none is empty.
+        notes: Sentences that belong below it.
+        marks: What the marks of its rows mean, and what was seen (:mod:`leaderboard.tables.marks`).
+    """
+
+    name: str
+    protocol: str
+    sections: Sequence[Section]
+    notes: Sequence[str] = field(default_factory=tuple)
+    marks: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def below(self) -> list[str]:
+        """All sentences that belong below it."""
+        return [*self.notes, *self.marks]
+
+    def to_json(self) -> dict[str, Any]:
+        """The table as a JSON document."""
+        return {
+            "table": self.name,
+            "protocol": self.protocol,
+            "sections": [
+                {
+                    "title": s.title,
+                    "ranked": s.ranked,
+                    "rows": list(s.rows),
+                    "reference": s.reference,
+                    "resolution_floor": s.floor,
+                    "judged_set": s.judged_set,
+                }
+                for s in self.sections
+            ],
+            "notes": list(self.notes),
+        }
+
+
+@collector_paused()
+def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = True) -> Table:
+    """The board under one selection rule.
+
+    Args:
+        store: The board.
+        protocol: The rule that numbers and ranks are of.
+        failed: Whether failed runs are listed too.
+    """
+    runs = store.runs()
+    sections = system_sections(runs, protocol)
+    found, notes = add_statistics(store, runs, [section.rows for section in sections], protocol)
+    by_id = {run.run_id: run for run in runs}
+    add_marks(store, by_id, [section.rows for section in sections], protocol)
+    marks = mark_notes([row for section in sections for row in section.rows])
+    sections = [replace(section, floor=one.floor) for section, one in zip(sections, found, strict=True)]
+    broken = failed_rows(runs)
+    if failed and broken:
+        sections.append(Section(FAILED, "failed", broken))
+    return Table("leaderboard", protocol, sections, [*board_notes(runs, protocol), *notes], marks)
+
+
+def system_sections(runs: Sequence[BoardRun], protocol: Rule) -> list[Section]:
+    """The systems among some runs that have numbers under a rule, without what follows from predictions alone."""
+    titles = section_titles(runs)
+    shown = [run for run in _without_trials(runs) if protocol in run.metrics]
+    sections = [
+        _systems_section(title, part, protocol) for title, part in _split(shown, lambda run: titles[section_key(run)])
+    ]
+    return sorted(sections, key=section_order)
+
+
+def section_order(section: Section) -> tuple[bool, bool, str]:
+    """Ranked sections come first, simulated ones last."""
+    return (not section.ranked, section.title.startswith(SIMULATED), section.title)
+
+
+SectionKey = tuple[str, str | None]
+"""What rows of one section share: the words of its title, and the hash of the judged cycles."""
+
+
+def section_key(run: BoardRun) -> SectionKey:
+    """What a run may be compared with: the runs that have the same."""
+    return section_title(run), run.judged_set
+
+
+def section_titles(runs: Iterable[BoardRun]) -> dict[SectionKey, str]:
+    """Titles of all sections; where the words are those of several sets, each has the beginning of its hash too."""
+    keys = {section_key(run) for run in _without_trials(runs) if run.metrics}
+    words = [title for title, _ in keys]
+    return {
+        (title, judged): f"{title} ({short(judged)})" if words.count(title) > 1 or title == NOT_OFFICIAL else title
+        for title, judged in keys
+    }
+
+
+def _without_trials(runs: Iterable[BoardRun]) -> list[BoardRun]:
+    return [run for run in runs if run.kind != "trial"]
+
+
+def runs_table(store: Store) -> Table:
+    """Every run on the board, the newest first, with its numbers under ``last``."""
+    rows = [_run_row(run) for run in reversed(store.runs())]
+    return Table("runs", "last", [Section("runs", "runs", rows)] if rows else [])
+
+
+def board_notes(runs: Sequence[BoardRun], protocol: Rule) -> list[str]:
+    """What a reader of the board must know of some runs under a rule."""
+    finished = [run for run in _without_trials(runs) if run.status == "finished"]
+    without = sum(protocol not in run.metrics for run in finished)
+    simulated = any(section_title(run) == SIMULATED for run in finished)
+    below = [run.run_id for run in finished if _below_min_se(run, protocol)]
+    notes = ["Simulated data prove the pipeline, never a method."] if simulated else []
+    if without:
+        reason = " (no held-out patients: --val-fraction)" if protocol == "best-val" else ""
+        notes.append(f"Finished runs without numbers under {protocol}{reason}: {without}.")
+    if below:
+        notes.append(f"Runs without an epoch above the least Se, shown with their best Score: {', '.join(below)}.")
+    trials = [run for run in runs if run.kind == "trial"]
+    return [*notes, *_search_notes([run for run in finished if protocol in run.metrics], trials)]
+
+
+def _search_notes(shown: Sequence[BoardRun], trials: Sequence[BoardRun]) -> list[str]:
+    """What the searches behind the rows cost, and how many trials there are that make no row."""
+    studies = {study["name"]: study for run in shown if (study := run.extra.get("study"))}
+    notes = [_tuning_note(study) for _, study in sorted(studies.items())]
+    if trials:
+        names = ", ".join(sorted({run.extra["study"]["name"] for run in trials}))
+        notes.append(f"Runs of search trials, never ranked: {len(trials)} ({names}); see `bench search show NAME`.")
+    return notes
+
+
+def _tuning_note(study: Mapping[str, Any]) -> str:
+    how = "TUNED ON THE TEST SET" if study["objective"] == "test" else "tuned on held-out training patients"
+    counts = ", ".join(f"{study.get(key, 0)} {word}" for key, word in _TRIALS.items())
+    space = "; ".join(f"{name} {values}" for name, values in study.get("space", {}).items())
+    hours = f"{study.get('gpu_hours', 0.0):.2f} GPU hours, {study.get('cpu_hours', 0.0):.2f} CPU hours"
+    looks = study.get("test_evaluations", 1)
+    again = f" The test set was looked at for {looks} of its trials." if looks > 1 else ""
+    return f"Study {study['name']}: {how}; {study.get('trials', 0)} trials ({counts}), {hours}; space: {space}.{again}"
+
+
+_TRIALS = {"complete": "complete", "pruned": "pruned", "fail": "failed"}
+
+
+def _split(runs: Iterable[BoardRun], key: Callable[[BoardRun], str]) -> list[tuple[str, list[BoardRun]]]:
+    parts: dict[str, list[BoardRun]] = {}
+    for run in runs:
+        parts.setdefault(key(run), []).append(run)
+    return list(parts.items())
+
+
+def claims_more(run: BoardRun) -> bool:
+    """Whether a run says that it was judged on the official test cycles, and was not."""
+    return bool(run.metrics) and section_title(run) == NOT_OFFICIAL
+
+
+def section_title(run: BoardRun) -> str:
+    """What a run was judged on, in words. Only the pinned hash makes a set the official one, whatever a spec says."""
+    dataset, split = run.spec["dataset"], run.spec["split"]
+    if dataset == "demo":
+        return SIMULATED
+    if dataset != "icbhi":
+        return str(dataset)
+    if run.partial:
+        return run.partial
+    if split != "official":
+        return f"ICBHI 2017, split {split}"
+    return OFFICIAL if is_official(run.judged_set) else NOT_OFFICIAL
+
+
+def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Section:
+    ranked = title == OFFICIAL
+    rows = [_system_row(seeds, protocol) for _, seeds in _split(runs, lambda run: run.system)]
+    rows.sort(key=lambda row: (-row["score"], row["name"] or "", row["model"], row["method"]))
+    name_differences(rows)
+    if ranked:
+        give_places(rows)
+    reference = _reference_row() if ranked else None
+    return Section(title, "systems", rows, ranked, reference, judged_set=runs[0].judged_set)
+
+
+def _reference_row() -> Row:
+    views = {"two_class": dict(ALL_NORMAL), "patient_disjoint": dict(ALL_NORMAL)}
+    return {
+        **EMPTY,
+        "reference": "every cycle called normal",
+        "seeds": [],
+        **ALL_NORMAL,
+        **views,
+        "optimism": None,
+        "optimism_of_val": None,
+        "marks": [],
+        "state": None,
+    }
+
+
+def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
+    runs = sorted(runs, key=lambda run: (run.spec["seed"], run.run_id))
+    spec = runs[0].spec
+    gaps = [optimism(run) for run in runs]
+    return {
+        **EMPTY,
+        "kind": runs[0].kind,
+        "name": spec.get("system"),
+        **{name: spec[name] for name in ("model", "method", "pretrain")},
+        "differs": {},
+        "study": next((run.extra["study"] for run in runs if "study" in run.extra), None),
+        "seeds": [run.spec["seed"] for run in runs],
+        "run_ids": [run.run_id for run in runs],
+        **_means(runs, protocol, "4class"),
+        "two_class": _means(runs, protocol, "2class"),
+        "scores": [run.metrics[protocol]["4class"]["score"] for run in runs],
+        "optimism": mean_of_known(gaps),
+        "optimisms": gaps,
+        "optimism_of_val": mean_of_known([optimism_of_val(run) for run in runs]),
+        "state": "recomputed",
+        "epochs": spec.get("epochs"),
+        "selected_epochs": [run.metrics[protocol]["4class"]["epoch"] for run in runs],
+        "below_min_se": [run.spec["seed"] for run in runs if _below_min_se(run, protocol)],
+        "cycles": runs[0].metrics[protocol]["4class"]["n"],
+        "judged_set": runs[0].judged_set,
+        "inputs": _inputs(runs),
+        "key": key_of(runs[0].extra),
+        "marks": [],
+        "partial": runs[0].partial,
+        "profile": runs[0].profile,
+        "spec": {name: value for name, value in spec.items() if name != "seed"},
+    }
+
+
+def _inputs(runs: Sequence[BoardRun]) -> Row:
+    """The declared inputs of the runs of a system; what they do not agree on is undeclared."""
+    found = [inputs_of(run.kind, run.spec, run.extra) for run in runs]
+    return {name: value if all(one[name] == value for one in found) else UNDECLARED for name, value in found[0].items()}
+
+
+def _below_min_se(run: BoardRun, rule: str) -> bool:
+    """Whether the run's epoch under the rule never reached the least Se: best only for want of another."""
+    above = run.extra.get("best_above_min_se", {}).get(rule, True)
+    return rule != "last" and not above
+
+
+def _means(runs: Sequence[BoardRun], rule: str, judged: str) -> Row:
+    found: Row = {}
+    for name in ("sp", "se", "score"):
+        spread = seed_spread([run.metrics[rule][judged][name] for run in runs])
+        found[name], found[f"{name}_std"] = spread.mean, spread.std
+    return found
+
+
+def name_differences(rows: Sequence[Row]) -> None:
+    """Say which fields of their specs tell apart rows of one name, model and method.
+
+    That is the pretraining, where it is not the same in all of them, and what else differs in rows that share it.
+    """
+    groups: dict[tuple[str | None, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["name"], row["model"], row["method"], row["pretrain"]), []).append(row)
+    for group in groups.values():
+        unlike = _telling([row["spec"] for row in group])
+        specs = [flat({name: row["spec"][name] for name in unlike if name in row["spec"]}) for row in group]
+        telling = _telling(specs)
+        for row, spec in zip(group, specs, strict=True):
+            row["differs"] = {name: spec.get(name) for name in telling}
+    _name_pretraining(rows)
+
+
+def _name_pretraining(rows: Sequence[Row]) -> None:
+    """Name the pretraining among what differs, in rows of one name, model and method that do not share it."""
+    starts: dict[tuple[str | None, ...], set[str]] = {}
+    for row in rows:
+        starts.setdefault((row["name"], row["model"], row["method"]), set()).add(row["pretrain"])
+    for row in rows:
+        if len(starts[row["name"], row["model"], row["method"]]) > 1:
+            row["differs"] = {"pretrain": row["pretrain"], **row["differs"]}
+
+
+def _telling(specs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the fields that are not the same in all of the specs."""
+    names = sorted({name for spec in specs for name in spec})
+    return [name for name in names if len({repr(spec.get(name)) for spec in specs}) > 1]
+
+
+def flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A spec with the options inside it under dotted names (``method_options.alpha``)."""
+    found: dict[str, Any] = {}
+    for name, value in spec.items():
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{prefix}{name}."))
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def failed_rows(runs: Iterable[BoardRun]) -> list[Row]:
+    """One row for each failed run that is no trial of a search."""
+    return [_failed_row(run) for run in _without_trials(runs) if run.status == "failed"]
+
+
+def _failed_row(run: BoardRun) -> Row:
+    return {
+        "rank": None,
+        **{name: run.spec[name] for name in ("model", "method", "pretrain")},
+        "seeds": [run.spec["seed"]],
+        "run_ids": [run.run_id],
+        "created": run.created,
+        "error": run.error,
+    }
+
+
+def _run_row(run: BoardRun) -> Row:
+    last = run.metrics.get("last", {}).get("4class", {})
+    return {
+        "run_id": run.run_id,
+        "kind": run.kind,
+        "name": run.spec.get("system"),
+        **{name: run.spec[name] for name in ("model", "method", "pretrain", "dataset", "seed")},
+        "status": run.status,
+        "study": run.extra.get("study", {}).get("name"),
+        "partial": run.partial,
+        "profile": run.profile,
+        "created": run.created,
+        "seconds": run.seconds,
+        "cycles_per_second": run.cycles_per_second,
+        **{name: last.get(name) for name in ("sp", "se", "score")},
+        "rules": [rule for rule in RULES if rule in run.metrics],
+        "error": run.error,
+    }

@@ -1,0 +1,25 @@
+"""How far the numbers of a row can be believed: the state that it has reached.
+
+``claimed``: somebody prints them. ``recomputed``: they follow from predictions on this board. ``rerun``: the same spec
+was run again, and gave them within a tolerance that the log states. ``confirmed``: its author's key says, after that,
+that this is the system that was meant; a submission, which has no spec to run, is confirmed by its own key alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from leaderboard.history.log import History
+from leaderboard.store.store import BoardRun
+
+State = Literal["claimed", "recomputed", "rerun", "confirmed"]
+CLAIMED: State = "claimed"
+
+
+def state_of(runs: Sequence[BoardRun], history: History) -> State:
+    """The state of a row: the least that one of its runs has reached."""
+    again = [run.run_id in history.rerun or run.kind == "submission" for run in runs]
+    if all(again) and all(run.run_id in history.confirmed for run in runs):
+        return "confirmed"
+    return "rerun" if all(run.run_id in history.rerun for run in runs) else "recomputed"

@@ -1,0 +1,208 @@
+"""Marks: what a reader of the board must know of a row before believing it.
+
+A mark is a word and a sentence. It hides nothing, deletes nothing and moves no rank: whoever reads the row sees it
+wherever the row is shown, together with what the keepers of the board have said of it (``bench board review``).
+Copies are looked for among the rows of one section that holds submissions: what is trained here is no copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from numpy.typing import NDArray
+
+from leaderboard.history.claims import key_of
+from leaderboard.history.log import History
+from leaderboard.metrics import CLASSES
+from leaderboard.published.systems import published_systems
+from leaderboard.results.inputs import UNDECLARED
+from leaderboard.results.judged_set import is_official
+from leaderboard.statistics.row_places import within_limits
+from leaderboard.store.store import BoardRun, Store
+from leaderboard.tables.copies import Answers, alike
+from leaderboard.tables.evidence import state_of
+
+Row = dict[str, Any]
+
+MARKS: Mapping[str, str] = {
+    "copy": "the predicted classes, or the scores up to a monotone change, are those of another system or seed",
+    "labels": "the predictions are the labels, or nearly",
+    "beyond print": "the Score is further above what stands in print than any published step",
+    "equal scores": "cycles have four equal scores, so that nothing decides",
+    "ties": "cycles have several largest scores, of which the first counts",
+    "degenerate": "one class for every cycle, or nothing that varies between patients and seeds: no interval says much",
+    "tuned on test": "thresholds or class biases were tuned on the test part",
+    "twin seed": "one seed counts twice",
+    "undeclared": "inputs are not declared",
+    "unsigned": "it was submitted without a key, so that nobody can show that it is theirs",
+}
+"""The words, and what each means."""
+
+LABELS = 99.0
+"""Score, percent, from which predictions are taken for the labels themselves."""
+
+MARGIN = 5.0
+"""Points above the highest Score that stands in print for this task: more than any published step in one go."""
+
+MOST_ROWS = 1000
+MOST_RUNS = 2500
+"""Rows of a section, and runs behind them, whose predictions are looked at."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A mark of a row: its word, what was seen, and the runs that it was seen in."""
+
+    word: str
+    sentence: str
+    run_ids: tuple[str, ...]
+
+
+@cache
+def highest_in_print() -> float:
+    """The highest 4-class Score that is said to be of the official split, percent."""
+    return max(system.score for system in published_systems() if system.comparable and system.table == "4class")
+
+
+def add_marks(store: Store, runs: Mapping[str, BoardRun], sections: Sequence[Sequence[Row]], rule: str) -> None:
+    """Fill in the fields ``marks`` and ``state`` of rows of systems.
+
+    Each mark has ``mark``, ``sentence``, ``run_ids`` and ``review``; the state is one of :mod:`leaderboard.tables.evidence`.
+
+    Args:
+        store: The board.
+        runs: At least the runs of the rows, by id.
+        sections: Rows of each section; rows of one section were judged on the same cycles.
+        rule: The selection rule of their numbers.
+    """
+    history = store.history()
+    for rows in sections:
+        seen: dict[int, list[Mark]] = {}
+        if any(row["kind"] == "submission" for row in rows):
+            seen = _seen(store, runs, within_limits(rows, MOST_ROWS, MOST_RUNS), rule)
+        for number, row in enumerate(rows):
+            mine = [runs[run_id] for run_id in row["run_ids"]]
+            row["state"] = state_of(mine, history)
+            marks = [*seen.get(number, ()), *_of_row(row, mine)]
+            row["marks"] = [_plain(mark, history) for mark in sorted(marks, key=lambda mark: _ORDER[mark.word])]
+
+
+_ORDER = {word: number for number, word in enumerate(MARKS)}
+
+
+def _plain(mark: Mark, history: History) -> dict[str, Any]:
+    reviews = [history.reviews[run_id, mark.word] for run_id in mark.run_ids if (run_id, mark.word) in history.reviews]
+    review = {"verdict": reviews[0].verdict, "reason": reviews[0].reason} if reviews else None
+    return {"mark": mark.word, "sentence": mark.sentence, "run_ids": list(mark.run_ids), "review": review}
+
+
+def mark_words(row: Row) -> list[str]:
+    """The words of a row's marks; a reviewed one says what the review found."""
+    return [
+        mark["mark"] + (f" ({mark['review']['verdict']})" if mark["review"] else "") for mark in row.get("marks") or ()
+    ]
+
+
+def mark_notes(rows: Sequence[Row], most: int = 20) -> list[str]:
+    """What the marks of some rows mean, and what was seen in each row, but for the common ones."""
+    words = {mark["mark"] for row in rows for mark in row.get("marks") or ()}
+    notes = [f"Mark {word}: {meaning}." for word, meaning in MARKS.items() if word in words]
+    told = [
+        f"{row['name'] or row['model'] + ' + ' + row['method']}: {mark['sentence']}"
+        + (f" Review: {mark['review']['verdict']}, {mark['review']['reason']}." if mark["review"] else "")
+        for row in rows
+        for mark in row.get("marks") or ()
+        if mark["mark"] not in _COMMON or mark["review"]
+    ]
+    more = [f"{len(told) - most} more marks: `bench board review`."] if len(told) > most else []
+    return [*notes, *told[:most], *more]
+
+
+_COMMON = ("unsigned", "undeclared")
+"""Marks that need no sentence beside each row."""
+
+# --- what rows say of themselves --------------------------------------------------------------------------------
+
+
+def _of_row(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
+    ids = tuple(row["run_ids"])
+    if row["score"] >= LABELS:
+        yield Mark("labels", f"The Score is {row['score']:.2f}: these are the labels, or nearly.", ids)
+    elif is_official(row["judged_set"]) and row["score"] > highest_in_print() + MARGIN:
+        best = highest_in_print()
+        told = (
+            f"The Score is {row['score']:.2f}; the highest in print is {best:.2f}, more than {MARGIN:.0f} points less."
+        )
+        yield Mark("beyond print", told, ids)
+    if row.get("degenerate"):
+        yield Mark("degenerate", "Nothing varies between patients and seeds: there is no interval.", ids)
+    yield from _of_submissions(row, [run for run in runs if run.kind == "submission"])
+
+
+def _of_submissions(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
+    ids = tuple(run.run_id for run in runs)
+    seeds = [run.spec["seed"] for run in runs]
+    twins = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if twins:
+        yield Mark("twin seed", f"These seeds count more than once: {', '.join(map(str, twins))}.", ids)
+    if runs and row["inputs"]["thresholds"] == "test":
+        yield Mark("tuned on test", "Thresholds or class biases were tuned on the test part.", ids)
+    left = [name.replace("_", " ") for name, value in row["inputs"].items() if value == UNDECLARED]
+    if runs and left:
+        yield Mark("undeclared", f"Not declared: {', '.join(left)}.", ids)
+    unsigned = tuple(run.run_id for run in runs if key_of(run.extra) is None)
+    if unsigned:
+        yield Mark("unsigned", "It was submitted without a key.", unsigned)
+
+
+# --- what is seen in predictions --------------------------------------------------------------------------------
+
+
+def _seen(store: Store, runs: Mapping[str, BoardRun], rows: Sequence[Row], rule: str) -> dict[int, list[Mark]]:
+    """Marks of rows by their place: ties, equal scores, copies."""
+    found: dict[int, list[Mark]] = {}
+    answers = store.answers([run_id for row in rows for run_id in row["run_ids"]], rule)
+    owners = {run_id: number for number, row in enumerate(rows) for run_id in row["run_ids"] if run_id in answers}
+    for run_id, number in owners.items():
+        if runs[run_id].kind != "submission":
+            continue
+        found.setdefault(number, []).extend(_of_classes(run_id, answers[run_id][1]))
+        if _has_scores(runs[run_id]):
+            found.setdefault(number, []).extend(_of_scores(run_id, answers[run_id][1]))
+    order = sorted(owners, key=lambda run_id: (runs[run_id].created, run_id))
+    given = [Answers(run_id, *answers[run_id], scored=_has_scores(runs[run_id])) for run_id in order]
+    for pair in alike(given):
+        later, earlier = runs[pair.later], runs[pair.earlier]
+        if later.kind != "submission":
+            later, earlier = earlier, later
+        if later.kind == "submission":
+            told = f"{pair.told} as {_name(earlier)} ({earlier.run_id})."
+            found.setdefault(owners[later.run_id], []).append(Mark("copy", told, (later.run_id,)))
+    return found
+
+
+def _name(run: BoardRun) -> str:
+    return f"'{run.spec['system']}'" if "system" in run.spec else f"{run.spec['model']} + {run.spec['method']}"
+
+
+def _has_scores(run: BoardRun) -> bool:
+    return bool(run.extra.get("submission", {}).get("scores", True))
+
+
+def _of_classes(run_id: str, scores: NDArray[Any]) -> Iterator[Mark]:
+    chosen = scores.argmax(axis=1)
+    if (chosen == chosen[0]).all():
+        yield Mark("degenerate", f"Every cycle is called {CLASSES[chosen[0]]}.", (run_id,))
+
+
+def _of_scores(run_id: str, scores: NDArray[Any]) -> Iterator[Mark]:
+    largest = scores.max(axis=1, keepdims=True)
+    equal = (scores == largest).sum(axis=1)
+    flat, tied = int((equal == scores.shape[1]).sum()), int((equal > 1).sum())
+    if flat:
+        yield Mark("equal scores", f"{flat:,} of {len(scores):,} cycles have four equal scores.", (run_id,))
+    if tied > flat:
+        yield Mark("ties", f"{tied - flat:,} of {len(scores):,} cycles have several largest scores.", (run_id,))

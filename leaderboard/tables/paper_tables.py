@@ -1,0 +1,317 @@
+"""The paper's tables as plain values: each printed row beside the runs of its system on this board.
+
+A run belongs to a row when its model, method, pretraining and the method options that the row names are the row's.
+Simulated runs are the exception: the demo trains from scratch, so that their pretraining is not compared. Of the
+systems that belong to a row one is shown: on the whole of ICBHI before a part of it before simulated data; then the
+one with the row's recipe; then the one with most seeds; then the newest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
+from typing import Any, Literal
+
+from leaderboard.metrics import Judged
+from leaderboard.published import PrintedRow, PrintedTable, RunAs
+from leaderboard.results.judged_set import is_official
+from leaderboard.results.run_folder import Rule
+from leaderboard.statistics.breakdown import system_counts
+from leaderboard.statistics.intervals import PAPER_SPREAD, system_estimate
+from leaderboard.statistics.row_places import Choices
+from leaderboard.store.store import BoardScore, BoardSystem, Store
+from leaderboard.tables.board_tables import SIMULATED
+
+Row = dict[str, Any]
+
+FULL = "ICBHI 2017"
+
+SIZES = ("model_options.", "frontend_options.")
+"""Options that say how large model and spectrogram are."""
+
+Kind = Literal["icbhi", "demo"]
+Expected = Mapping[str, Mapping[Kind, Mapping[str, Any]]]
+"""Fields that the recipe of a row sets, by row id and data set, under dotted names (``method_options.alpha``)."""
+
+SHARED = ("id", "section", "judged", "system", "architecture", "pretrain", "method", "venue", "authors_run")
+PRINTED = ("sp", "sp_std", "se", "se_std", "score", "score_std", "protocol", "split", "consistent", "previous_best")
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table of the paper beside what was run here; renderers choose the form.
+
+    Attributes:
+        name: ``table1``, ``table2`` or ``table3``.
+        protocol: The selection rule of the numbers run here.
+        other: The rule whose Score stands beside them.
+        title: What the table shows, and where it is printed.
+        columns: Its left-hand columns: heading and field of a row.
+        rows: Plain values by name, in the paper's order.
+        notes: Sentences that belong below it.
+    """
+
+    name: str
+    protocol: str
+    other: str
+    title: str
+    columns: Mapping[str, str]
+    rows: Sequence[Row]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def to_json(self) -> dict[str, Any]:
+        """The table as a JSON document."""
+        return {
+            "table": self.name,
+            "protocol": self.protocol,
+            "title": self.title,
+            "rows": list(self.rows),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A system that belongs to a row, where its spec deviates from the row's recipe, and where a demo is smaller."""
+
+    system: BoardSystem
+    differs: Mapping[str, Any]
+    reduced: Mapping[str, Any]
+
+    @property
+    def data(self) -> str:
+        return _data(self.system)
+
+
+def paper_table(printed: PrintedTable, store: Store, protocol: Rule, expected: Expected) -> PaperTable:
+    """Put the board's runs beside the printed rows.
+
+    Args:
+        printed: The printed table.
+        store: The board.
+        protocol: The selection rule of the numbers run here.
+        expected: What each row's recipe sets; a row without an entry is taken to deviate nowhere.
+    """
+    other: Rule = "last" if protocol != "last" else "best-test"
+    systems = store.systems({(row.run.model, row.run.method) for row in printed.rows if row.run}, protocol)
+    specs = _Specs(store)
+    chosen = {row.id: _choose(row, systems, specs, expected.get(row.id, {})) for row in printed.rows}
+    shown = {candidate.system.system for candidate in chosen.values() if candidate}
+    scores = store.scores(shown, (protocol, other)) if shown else []
+    run_ids = sorted({score.run_id for score in scores if score.rule == protocol})
+    board = _Board(protocol, other, _by_system(scores), store.chosen(run_ids, protocol))
+    rows = [_row(printed, row, chosen[row.id], board) for row in printed.rows]
+    title = f"{printed.title} ({printed.source})"
+    return PaperTable(printed.name, protocol, other, title, printed.columns, rows, _notes(rows))
+
+
+# --- which runs belong to a row ---------------------------------------------------------------------------------
+
+
+class _Specs:
+    """Specs of systems, read in portions and only as far as they are asked for."""
+
+    PORTION = 100
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, dict[str, Any]] = {}
+
+    def of(self, systems: Sequence[BoardSystem]) -> Iterator[tuple[BoardSystem, dict[str, Any]]]:
+        for start in range(0, len(systems), self.PORTION):
+            portion = systems[start : start + self.PORTION]
+            unread = [system.first for system in portion if system.first not in self._known]
+            if unread:
+                self._known.update(self._store.specs(unread))
+            for system in portion:
+                yield system, self._known[system.first]
+
+
+def _choose(
+    row: PrintedRow, systems: Sequence[BoardSystem], specs: _Specs, expected: Mapping[Kind, Mapping[str, Any]]
+) -> _Candidate | None:
+    if row.run is None:
+        return None
+    mine = [system for system in systems if _may_belong(system, row.run)]
+    for place in sorted({_place(system) for system in mine}):
+        equal = sorted((s for s in mine if _place(s) == place), key=lambda s: (s.runs, s.newest), reverse=True)
+        found = _first_of(equal, row.run, specs, expected)
+        if found:
+            return found
+    return None
+
+
+def _may_belong(system: BoardSystem, run: RunAs) -> bool:
+    """Whether all but the method's options is the row's."""
+    if (system.model, system.method, system.split) != (run.model, run.method, "official"):
+        return False
+    if system.dataset == "icbhi" and system.partial is None and not is_official(system.judged_set):
+        return False  # judged on other cycles or labels than the printed numbers
+    return system.dataset == "demo" or (system.dataset == "icbhi" and system.pretrain == run.pretrain)
+
+
+def _data(system: BoardSystem) -> str:
+    return SIMULATED if system.dataset == "demo" else system.partial or FULL
+
+
+def _place(system: BoardSystem) -> int:
+    """The whole of ICBHI first, then a part of it, then simulated data."""
+    return 2 if system.dataset == "demo" else 1 if system.partial else 0
+
+
+def _first_of(
+    systems: Sequence[BoardSystem], run: RunAs, specs: _Specs, expected: Mapping[Kind, Mapping[str, Any]]
+) -> _Candidate | None:
+    """The first one with the row's options and recipe; without any, the first one with its options."""
+    first = None
+    for system, spec in specs.of(systems):
+        options = spec.get("method_options", {})
+        if any(options.get(name) != value for name, value in run.method_options.items()):
+            continue
+        deviations = _deviations(spec, expected.get(spec["dataset"], {}))
+        deviation = next(deviations, None)
+        if deviation is None:
+            return _Candidate(system, {}, _reduced(system, spec, expected))
+        first = first or _Candidate(system, dict([deviation, *deviations]), _reduced(system, spec, expected))
+    return first
+
+
+def _reduced(
+    system: BoardSystem, spec: Mapping[str, Any], expected: Mapping[Kind, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Where a simulated run is smaller than the row's recipe on ICBHI: geometry, length of cycles and of training."""
+    if _data(system) != SIMULATED:
+        return {}
+    recipe = expected.get("icbhi", {})
+    sizes = {name: value for name, value in recipe.items() if name in ("epochs", "batch") or name.startswith(SIZES)}
+    return dict(_deviations(spec, sizes))
+
+
+def _deviations(spec: Mapping[str, Any], recipe: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Fields of a spec that the recipe sets otherwise; one that the spec does not know deviates nowhere."""
+    for name, wanted in recipe.items():
+        owner, dot, option = name.partition(".")
+        here = spec.get(owner, {}).get(option, wanted) if dot else spec.get(name, wanted)
+        if here != wanted:
+            yield name, {"here": here, "recipe": wanted}
+
+
+# --- what a row says --------------------------------------------------------------------------------------------
+
+
+def _interval(choices: Choices, run_ids: Sequence[str], judged: Judged, data: str) -> list[float] | None:
+    """The 95 % interval of the mean Score over some runs, over patients and seeds.
+
+    None where their predictions are missing or differ in cycles, too few patients are there, or nothing varies. A
+    single seed on the whole of ICBHI is given the paper's spread.
+    """
+    found = [choices[run_id] for run_id in run_ids if run_id in choices]
+    if len(found) < len(run_ids) or len({cycles.hash for cycles, _ in found}) != 1:
+        return None
+    counts = system_counts(found[0][0], [chosen for _, chosen in found])
+    if not counts.has_interval:
+        return None
+    pooled = PAPER_SPREAD if data == FULL and judged == "4class" else None
+    score = system_estimate(counts.by_patient, judged=judged, pooled=pooled).score
+    return None if score.is_degenerate else [score.lo, score.hi]
+
+
+@dataclass(frozen=True)
+class _Board:
+    """What the rows are filled from: the two rules, scores by system, rule and judged, and what the runs chose."""
+
+    protocol: Rule
+    other: Rule
+    scores: Mapping[tuple[str, str, str], Sequence[BoardScore]]
+    choices: Choices
+
+
+def _by_system(scores: Sequence[BoardScore]) -> dict[tuple[str, str, str], list[BoardScore]]:
+    found: dict[tuple[str, str, str], list[BoardScore]] = {}
+    for score in scores:
+        found.setdefault((score.system, score.rule, score.judged), []).append(score)
+    return found
+
+
+def _row(table: PrintedTable, row: PrintedRow, chosen: _Candidate | None, board: _Board) -> Row:
+    reproduced = _reproduced(row, chosen, board) if chosen else None
+    compared = reproduced is not None and chosen is not None and chosen.data == FULL
+    return {
+        **{name: getattr(row, name) for name in SHARED},
+        "options": dict(row.options),
+        "published": {**{name: getattr(row, name) for name in PRINTED}, "source": _source(table, row)},
+        "reproduced": reproduced,
+        "delta": reproduced["score"] - row.score if reproduced and compared else None,
+        "fidelity": row.fidelity,
+        "data": chosen.data if chosen else None,
+        "differs": dict(chosen.differs) if chosen else {},
+        "reduced": dict(chosen.reduced) if chosen else {},
+        "not_runnable": row.not_runnable,
+        "note": row.note,
+    }
+
+
+def _source(table: PrintedTable, row: PrintedRow) -> str:
+    place = f"{table.source}, row {table.rows.index(row) + 1}"
+    return f"{place}, after its reference {row.ref}" if row.ref else place
+
+
+def _reproduced(row: PrintedRow, chosen: _Candidate, board: _Board) -> Row:
+    system = chosen.system.system
+    runs = board.scores[system, board.protocol, row.judged]
+    beside = board.scores.get((system, board.other, row.judged), ())
+    run_ids = [run.run_id for run in runs]
+    return {
+        "seeds": [run.seed for run in runs],
+        **_means("sp", [run.sp for run in runs]),
+        **_means("se", [run.se for run in runs]),
+        **_means("score", [run.score for run in runs]),
+        "ci95": _interval(board.choices, run_ids, row.judged, chosen.data),
+        "run_ids": run_ids,
+        "pretrain": chosen.system.pretrain,
+        "other": {"protocol": board.other, **_means("score", [run.score for run in beside])} if beside else None,
+    }
+
+
+def _means(name: str, values: Sequence[float]) -> Row:
+    return {name: fmean(values), f"{name}_std": stdev(values) if len(values) > 1 else None}
+
+
+# --- what stands below the table --------------------------------------------------------------------------------
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    wrong = [row["id"] for row in rows if not row["published"]["consistent"]]
+    scratch = any(row["data"] == SIMULATED and row["pretrain"] != "-" for row in rows)
+    notes = [f"{_listed(wrong)}: the printed Score is not (Sp + Se)/2."] if wrong else []
+    if any(row["data"] == SIMULATED for row in rows):
+        start = "start from scratch, whatever the row's pretraining, and " if scratch else ""
+        notes.append(f"Simulated runs prove the pipeline, never a method; they {start}are not compared with print.")
+    notes += _grouped(rows, lambda row: _deviation_words("simulated in reduced size", row["reduced"]))
+    notes += _grouped(rows, lambda row: _deviation_words("not the row's recipe", row["differs"]))
+    notes += _grouped(rows, lambda row: row["note"])
+    notes += _grouped(rows, lambda row: row["not_runnable"] and f"not run here. {row['not_runnable']}")
+    return notes
+
+
+def _grouped(rows: Sequence[Row], text: Callable[[Row], str | None]) -> list[str]:
+    """One note for all the rows that it holds for."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        said = text(row)
+        if said:
+            found.setdefault(said, []).append(row["id"])
+    return [f"{_listed(ids)}: {said}" for said, ids in found.items()]
+
+
+def _listed(ids: Sequence[str]) -> str:
+    return ", ".join(ids)
+
+
+def _deviation_words(what: str, differs: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Where the runs shown deviate from the row's recipe, in words."""
+    said = [
+        f"{name.rpartition('.')[2]} {values['here']} instead of {values['recipe']}" for name, values in differs.items()
+    ]
+    return f"{what}: {', '.join(said)}." if said else None

@@ -1,0 +1,1 @@
+"""Mixup and CutMix: spectrograms of two clips are mixed."""

@@ -1,0 +1,39 @@
+"""CutMix of spectrograms, for any model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from methods.base import Batch, Task
+from methods.cards import SpectrogramMixOptions
+from methods.mixing import both_labels_loss, partner_rows
+from methods.mixup.spectrogram_mixing import CutMix, cut_mix, draw_cutmix
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class CutMixCE(nn.Module):
+    """Unweighted label-mixing cross-entropy on spectrograms with a rectangle of another clip (Yun et al. 2019).
+
+    There is no clean pass.
+
+    Args:
+        options: The method's options.
+        task: What it is built for.
+    """
+
+    def __init__(self, options: SpectrogramMixOptions, task: Task) -> None:
+        super().__init__()
+        self.options = options
+
+    def draw(self, batch_size: int, rng: np.random.Generator) -> CutMix:
+        """Lambda, permutation and centre for the global batch."""
+        return draw_cutmix(batch_size, self.options.beta, rng)
+
+    def forward(self, model: nn.Module, batch: Batch, draw: CutMix) -> dict[str, Tensor]:
+        """Return ``loss``; see :meth:`methods.base.Method.__call__`."""
+        mixed, lam = cut_mix(batch.features, partner_rows(batch.features, batch, draw.permutation), draw)
+        return {"loss": both_labels_loss(model(mixed), batch, draw.permutation, lam)}

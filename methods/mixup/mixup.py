@@ -1,0 +1,37 @@
+"""Mixup of spectrograms, for any model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from methods.base import Batch, Task
+from methods.cards import SpectrogramMixOptions
+from methods.mixing import both_labels_loss, partner_rows
+from methods.mixup.spectrogram_mixing import Mixup, draw_mixup, mix_up
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class MixupCE(nn.Module):
+    """Unweighted label-mixing cross-entropy on blended spectrograms; there is no clean pass (Zhang et al. 2018).
+
+    Args:
+        options: The method's options.
+        task: What it is built for.
+    """
+
+    def __init__(self, options: SpectrogramMixOptions, task: Task) -> None:
+        super().__init__()
+        self.options = options
+
+    def draw(self, batch_size: int, rng: np.random.Generator) -> Mixup:
+        """Lambda and permutation for the global batch."""
+        return draw_mixup(batch_size, self.options.beta, rng)
+
+    def forward(self, model: nn.Module, batch: Batch, draw: Mixup) -> dict[str, Tensor]:
+        """Return ``loss``; see :meth:`methods.base.Method.__call__`."""
+        mixed = mix_up(batch.features, partner_rows(batch.features, batch, draw.permutation), draw.lam)
+        return {"loss": both_labels_loss(model(mixed), batch, draw.permutation, draw.lam)}

@@ -1,0 +1,1 @@
+"""Patch-Mix: tokens of two clips are mixed."""

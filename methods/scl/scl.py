@@ -1,0 +1,66 @@
+"""Supervised contrastive learning (Moummad & Farrugia 2023): a contrastive encoder first, then a linear probe on it.
+
+Source: ilyassmoummad/scl_icbhi2017 @ 76c4c99, ``scl.py`` and ``main.py``. As there, the probe takes the encoder of the
+last contrastive epoch, frozen and in evaluation mode, and its learning rate is constant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from methods.base import Batch, Stage, Task
+from methods.cards import CEOptions, SCLOptions
+from methods.ce.ce import CrossEntropy
+from methods.losses import supervised_contrastive_loss
+from methods.views import plain_projector, view_features
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ID = "scl"
+
+
+class SCL(nn.Module):
+    """Stage 0 trains encoder and projector with the supervised contrastive loss, stage 1 the classifier alone.
+
+    Args:
+        options: The method's options.
+        task: What it is built for.
+
+    Raises:
+        SpecError: If a class that is to be weighted has no training cycle.
+    """
+
+    def __init__(self, options: SCLOptions, task: Task) -> None:
+        super().__init__()
+        self.options = options
+        self.projector = plain_projector(task.feature_dim, options.projector_dim)
+        self.probe = CrossEntropy(CEOptions(weighted=options.weighted), task)
+
+    def stages(self, first: Stage) -> tuple[Stage, ...]:
+        """The spec's stage without the classifier, then the probe with an optimiser of its own."""
+        contrastive = replace(first, name="supervised contrastive", trains=("encoder", "method"), evaluated=False)
+        probe = Stage(
+            name="linear probe",
+            epochs=self.options.probe_epochs,
+            lr=self.options.probe_lr,
+            weight_decay=self.options.probe_weight_decay,
+            schedule="constant",
+            augment=False,
+            trains=("classifier",),
+        )
+        return contrastive, probe
+
+    def draw(self, batch_size: int, rng: np.random.Generator) -> None:
+        """Nothing in it is random but the views."""
+
+    def forward(self, model: nn.Module, batch: Batch, draw: None) -> dict[str, Tensor]:
+        """Return ``loss``; see :meth:`methods.base.Method.__call__`."""
+        if batch.stage > 0:
+            probed: dict[str, Tensor] = self.probe(model, batch, draw)
+            return probed
+        first, second = (self.projector(features) for features in view_features(model, batch, ID))
+        return {"loss": supervised_contrastive_loss(first, second, batch.labels, self.options.tau)}
