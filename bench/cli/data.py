@@ -18,7 +18,7 @@ from bench.core.progress import counted
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.data.datasets.icbhi.dataset import Dataset
+    from bench.data.datasets.icbhi.recordings import Dataset
     from bench.data.datasets.icbhi.verify import Counts, Report
 
 BROKEN = 3

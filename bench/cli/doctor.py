@@ -41,10 +41,11 @@ def doctor(
 def examine(home: Path | None, data: Path | None, cache: Path | None) -> dict[str, dict[str, Any]]:
     """Collect what :func:`doctor` prints."""
     from bench.core.paths import cache_folder, data_folder, home_folder
-    from bench.core.provenance import code_version, hardware, package_versions
+    from bench.core.provenance import code_version, package_versions
     from bench.data.datasets.icbhi.dataset import find_dataset
+    from bench.engine.hardware import hardware
+    from bench.experiment.devices import choose_device, choose_precision
     from bench.experiment.plugins import load_entry_points, registries
-    from bench.experiment.recipes import choose_device, choose_precision
 
     device = choose_device("auto")
     found = bool(find_dataset(data_folder(data)))

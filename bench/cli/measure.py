@@ -26,8 +26,8 @@ def bench_models(
     """
     check_format(output)
     from baselines import MODELS
-    from bench.core.provenance import hardware
-    from bench.experiment.recipes import choose_device
+    from bench.engine.hardware import hardware
+    from bench.experiment.devices import choose_device
     from bench.launch.measurement import Plan, measure_apart
 
     chosen = ids or [entry.id for entry in MODELS]

@@ -154,8 +154,9 @@ def _replayed(
     from bench.cli.consent import agreed_plugins
     from bench.core.paths import data_folder
     from bench.data.datasets.icbhi.dataset import find_dataset
+    from bench.experiment.devices import choose_device
     from bench.experiment.plugins import load_for
-    from bench.experiment.recipes import check_spec, choose_device
+    from bench.experiment.recipes import check_spec
     from bench.experiment.spec import read_spec
 
     spec = read_spec(path)

@@ -315,7 +315,8 @@ def _execution(
     """Where the runs are done this time: as the last time, but for what is given or is not here."""
     from bench.core.paths import data_folder
     from bench.data.datasets.icbhi.dataset import find_dataset
-    from bench.experiment.recipes import DEMO, choose_device
+    from bench.experiment.devices import choose_device
+    from bench.experiment.recipes import DEMO
 
     known = study.execution
     folder = known["data"]

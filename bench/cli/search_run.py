@@ -52,7 +52,7 @@ class SearchRun:
         Raises:
             BenchError: The first thing that stands in the way.
         """
-        from bench.core.devices import shares_of
+        from bench.experiment.devices import shares_of
         from bench.search.request import base_spec, check_data
         from bench.search.study import check_study
 

@@ -300,8 +300,8 @@ def download(url: str, target: Path, *, patience: Patience, limit: int, on_progr
     """Download a file; it has its name when it is complete, and ends in ``.part`` until then.
 
     Args:
-        url: Where from; :func:`bench.core.addresses.address_fault` finds nothing wrong with it. A user and a password in
-            it are sent to that host alone and shown nowhere.
+        url: Where from; :func:`bench.core.addresses.address_fault` finds nothing wrong with it. A user and a password
+            in it are sent to that host alone and shown nowhere.
         target: Where to, in a folder that exists.
         patience: How long to try.
         limit: Bytes that the file has at most.

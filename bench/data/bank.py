@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from bench.core.errors import DataError, SpecError, StoreError
 from bench.core.files import atomic_path, exclusive_lock, sweep, write_json
+from bench.core.machine import usable_cores
 from bench.core.options import build_options
-from bench.core.provenance import usable_cores
 from bench.data.forks import share
 from bench.data.frontends import FRONTENDS, FrontEnd, PieceOptions
 from bench.data.row_file import RowFile, checksum, header
@@ -36,7 +36,8 @@ from bench.data.row_file import RowFile, checksum, header
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.data.datasets.icbhi.dataset import Cycle, Dataset, Recording
+    from bench.data.datasets.icbhi.annotation import Cycle
+from bench.data.datasets.icbhi.recordings import Dataset, Recording
 
 FORMAT = 1
 """Raised when the layout of a bank's folder changes."""

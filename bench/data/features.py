@@ -11,8 +11,9 @@ import numpy.typing as npt
 from bench.core.errors import DataError
 from bench.core.files import output_path
 from bench.core.paths import expanded
-from bench.data.datasets.icbhi.annotation import parse
-from bench.data.datasets.icbhi.dataset import UNLISTED, Cycle, Recording
+from bench.data.datasets.icbhi.annotation import Cycle, parse
+from bench.data.datasets.icbhi.dataset import UNLISTED
+from bench.data.datasets.icbhi.recordings import Recording
 from bench.data.faults import Problem
 from bench.data.files import RECORDING
 from bench.data.regular_files import read_text_bytes

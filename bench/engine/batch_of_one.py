@@ -11,8 +11,8 @@ import torch
 from bench.core.errors import SpecError
 from bench.core.options import build_options
 from bench.data.frontends import FRONTENDS
+from bench.engine.graph import TrainingGraph, build_graph
 from bench.engine.stages import plan_stages, set_training_mode
-from bench.engine.trainer import TrainingGraph, graph_of
 from bench.experiment.spec import RunSpec
 from methods import METHODS
 from methods.base import Batch
@@ -34,7 +34,7 @@ def check_batch_of_one(spec: RunSpec, what: str, hint: str) -> None:
     """
     random = torch.get_rng_state()
     try:
-        graph = graph_of(dataclasses.replace(spec, weights=None), class_counts=[1, 1, 1, 1])
+        graph = build_graph(dataclasses.replace(spec, weights=None), class_counts=[1, 1, 1, 1])
         for index, stage in enumerate(plan_stages(spec, graph.method).stages):
             set_training_mode(graph, stage.trains)
             _train(graph, spec, index, stage.augment)

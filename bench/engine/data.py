@@ -13,7 +13,8 @@ from torch import Tensor
 from bench.core.errors import DataError, SpecError
 from bench.core.options import build_options
 from bench.data.bank import FeatureBank, Progress, empty_bank, prepare_bank
-from bench.data.datasets.icbhi.dataset import Dataset, Recording, load_dataset
+from bench.data.datasets.icbhi.dataset import load_dataset
+from bench.data.datasets.icbhi.recordings import Dataset, Recording
 from bench.data.frontends import FRONTENDS, BatchFrontEnd
 from bench.engine.folds import patient_folds
 from bench.engine.normalisation import BatchExtremes

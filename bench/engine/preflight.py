@@ -12,9 +12,10 @@ from bench.core.errors import BenchError, SpecError
 from bench.core.options import build_options
 from bench.core.text import echoed
 from bench.data.frontends import FRONTENDS
+from bench.engine.batch_of_one import check_batch_of_one
 from bench.engine.data import load_run_dataset, planned_data
+from bench.engine.graph import build_graph
 from bench.engine.stages import plan_stages
-from bench.engine.trainer import build_graph
 from bench.experiment.plugins import plugin_failure
 from bench.experiment.spec import RunSpec
 
@@ -37,7 +38,7 @@ def check_start(spec: RunSpec) -> None:
     check_model(spec)
     data = planned_data(load_run_dataset(spec), spec)
     try:
-        graph = build_graph(spec, data)
+        graph = build_graph(spec, data.class_counts())
         plan_stages(spec, graph.method)
     except BenchError:
         raise
@@ -51,11 +52,13 @@ def check_start(spec: RunSpec) -> None:
 def check_model(spec: RunSpec) -> None:
     """Check that a built-in model can be built and takes the features, without computing a number.
 
-    Plug-ins are left alone: their code need not run without numbers.
+    Plug-ins are left alone: their code need not run without numbers. A batch of one clip is tried with all of them.
 
     Raises:
         SpecError: If it cannot.
     """
+    if spec.batch == 1:
+        check_batch_of_one(spec, "A batch", "Use --set batch=2 or more.")
     entry, frontend = MODELS.get(spec.model), FRONTENDS.get(spec.frontend)
     if entry.version is not None or frontend.version is not None:
         return

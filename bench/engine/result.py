@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BenchError, PrunedRunError
-from bench.core.provenance import code_version, hardware, package_versions, peak_memory_mib
+from bench.core.provenance import code_version, package_versions
 from bench.core.text import echoed
 from bench.engine.data import rows_of_epoch
+from bench.engine.hardware import hardware, peak_memory_mib
 from bench.engine.states import epochs_so_far
 from bench.experiment.spec import RunSpec
 from leaderboard.metrics import score_cycles

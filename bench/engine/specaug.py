@@ -63,8 +63,8 @@ def draw_masks(
 ) -> Masks:
     """Draw the masks of a global batch, each clip for itself.
 
-    The paper's values: probability :data:`bench.experiment.spec.SPECAUG_PROBABILITY`, 2 masks of ``freq_width`` 48 and 2 of
-    ``time_width`` 160, so at most 47 bins and 159 frames each.
+    The paper's values: probability :data:`bench.experiment.spec.SPECAUG_PROBABILITY`, 2 masks of ``freq_width`` 48 and
+    2 of ``time_width`` 160, so at most 47 bins and 159 frames each.
 
     Args:
         batch: Rows of the global batch.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -20,11 +20,8 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-import baselines
-import methods
-from baselines.weights import of_run
 from bench.core.errors import InterruptedRunError, PrunedRunError, RunError, SpecError
 from bench.core.files import atomic_path
 from bench.core.lifetimes import stop_signals
@@ -33,6 +30,7 @@ from bench.engine.checkpoint import Checkpoint
 from bench.engine.data import RunData, rows_of_epoch, steps_of_epoch
 from bench.engine.distributed import any_process, gather_rows, own_rows, share_batch_statistics
 from bench.engine.evaluate import class_probabilities
+from bench.engine.graph import TrainingGraph, build_graph
 from bench.engine.hooks import Hooks
 from bench.engine.optimisation import StepAverage, build_optimizer, learning_rate
 from bench.engine.position import Bounds, Position
@@ -44,27 +42,13 @@ from bench.engine.stages import Place, freeze_others, plan_stages, set_training_
 from bench.experiment.spec import RunSpec
 from leaderboard.metrics import score_cycles
 from methods import METHODS
-from methods.base import Batch, Draw
+from methods.base import Batch
 
 CHECK_EVERY_ON_GPU = 16
 """Steps between two looks at the losses on a GPU: each look waits for the device."""
 
 ROWS_TO_LEARN_FROM = 3
 """Rows of each process in the passes that show how random draws are divided."""
-
-
-class TrainingGraph(nn.Module):
-    """Model and method as one module, so that whatever wraps it (precision, distribution) covers both."""
-
-    def __init__(self, model: nn.Module, method: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-        self.method = method
-
-    def forward(self, batch: Batch, draw: Draw | None) -> dict[str, Tensor]:
-        """Named scalar losses of a global batch."""
-        losses: dict[str, Tensor] = self.method(self.model, batch, draw)
-        return losses
 
 
 @dataclass(frozen=True)
@@ -102,32 +86,6 @@ def stream(*key: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(key))
 
 
-def build_graph(spec: RunSpec, data: RunData) -> TrainingGraph:
-    """Build model and method from a spec, initialised from its seed.
-
-    Raises:
-        WeightsError: If the pretrained weights are not those of the spec, or do not fit.
-    """
-    return graph_of(spec, data.class_counts())
-
-
-def graph_of(spec: RunSpec, class_counts: Sequence[int]) -> TrainingGraph:
-    """As :func:`build_graph`, from the training rows of each class alone."""
-    torch.manual_seed(spec.seed)
-    pretrained = of_run(spec.pretrain, spec.weights, spec.weights_sha256)
-    model: Any = baselines.create(
-        spec.model, num_classes=4, pretrain=pretrained, cache=Path(spec.cache), **spec.model_options
-    )
-    method: Any = methods.create(
-        spec.method,
-        feature_dim=model.feature_dim,
-        class_counts=class_counts,
-        patch_grid=getattr(model, "patch_grid", None),
-        **spec.method_options,
-    )
-    return TrainingGraph(model, method)
-
-
 class Trainer:
     """Trains one spec in one process of its group.
 
@@ -144,7 +102,7 @@ class Trainer:
     ) -> None:
         self.spec, self.data, self.folder, self.hooks = spec, data, folder, hooks or Hooks()
         self.accelerator = build_accelerator(spec, processes)
-        built = build_graph(spec, data)
+        built = build_graph(spec, data.class_counts())
         if processes > 1:
             built.model = share_batch_statistics(built.model, spec.device)
         self.model: Any = built.model

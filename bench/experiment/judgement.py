@@ -2,7 +2,8 @@
 
 It asks what flags ask: known fields, types, ranges, options of model, method and front-end. Options are judged where
 their code is here in the spec's version; those of plug-ins and models that are not here have their general form judged
-alone, so that a board can keep such runs. What a new run must have beyond that is in :func:`bench.experiment.recipes.check_spec`.
+alone, so that a board can keep such runs. What a new run must have beyond that is in
+:func:`bench.experiment.recipes.check_spec`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A file is imported under a private module name, so that two files of one name do not meet; every
 :class:`bench.core.registry.Registration` that it holds goes to the registry that its card belongs to. Packages declare
-theirs as entry points, which the registries look up themselves. What a plug-in needs to describe itself can be imported
-from here (``MethodCard``, ``option``, ``Registration``, ...).
+theirs as entry points, which the registries look up themselves. What a plug-in needs to describe itself is in
+:mod:`bench.plugins`.
 """
 
 from __future__ import annotations
@@ -18,31 +18,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.core.cards import Card, FrontEndCard, MethodCard, ModelCard, WeightsCard
+from bench.core.cards import Card, FrontEndCard, MethodCard, ModelCard
 from bench.core.documents import read_bytes
 from bench.core.errors import BenchError, RegistryError, ResultError, RunError, SpecError
-from bench.core.options import option
 from bench.core.paths import expanded
 from bench.core.registry import GUIDE, Problem, Registration, Registry
 from bench.core.text import echoed
 from bench.experiment.spec import RunSpec
-
-__all__ = [
-    "FrontEndCard",
-    "MethodCard",
-    "ModelCard",
-    "Registration",
-    "WeightsCard",
-    "extensions",
-    "file_version",
-    "load_entry_points",
-    "load_for",
-    "load_plugins",
-    "needed_files",
-    "option",
-    "plugin_failure",
-    "registries",
-]
 
 FILE_LIMIT = 2**20
 """Bytes of a plug-in, at most; the largest ones known have some thousand."""

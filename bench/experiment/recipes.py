@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.cards import FrontEndCard, MethodCard, ModelCard
-from bench.core.devices import shares_of
 from bench.core.environment import refuse_foreign_group
 from bench.core.errors import DataError, SpecError
 from bench.core.options import build_options
 from bench.core.paths import data_folder
 from bench.core.registry import suggestion
 from bench.core.text import echoed
-from bench.data.datasets.icbhi.dataset import Dataset, find_dataset, load_dataset
+from bench.data.datasets.icbhi.dataset import find_dataset, load_dataset
+from bench.data.datasets.icbhi.recordings import Dataset
 from bench.data.files import scan
+from bench.experiment.devices import choose_device, choose_precision, shares_of
 from bench.experiment.judgement import check_combinations
 from bench.experiment.plugins import extensions, load_plugins
-from bench.experiment.spec import DEVICES, OWNERS, PRECISIONS, RunSpec, check_field, settable_fields, without_defaults
+from bench.experiment.spec import OWNERS, RunSpec, check_field, settable_fields, without_defaults
 
 DEMO = "demo"
 PROFILES = ("auto", "paper", "demo")
@@ -337,10 +338,6 @@ def check_spec(spec: RunSpec) -> None:
 
     check_pair(baselines.MODELS.card(spec.model), methods.METHODS.card(spec.method))
     _check_machine(spec)
-    if spec.batch == 1:
-        from bench.engine.batch_of_one import check_batch_of_one
-
-        check_batch_of_one(spec, "A batch", "Use --set batch=2 or more.")
 
 
 def _check_machine(spec: RunSpec) -> None:
@@ -348,49 +345,6 @@ def _check_machine(spec: RunSpec) -> None:
     device = choose_device(spec.device)
     choose_precision(spec.precision, device)
     shares_of({"device": device, "processes": spec.processes})
-
-
-def choose_device(wanted: str) -> str:
-    """``cpu`` or ``cuda``; ``auto`` takes a GPU where torch sees one.
-
-    Raises:
-        SpecError: If a GPU is asked for and there is none.
-    """
-    if wanted not in DEVICES:
-        raise SpecError(f"Unknown device '{echoed(wanted)}': {suggestion(wanted, DEVICES)}")
-    if wanted == "cpu":
-        return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if wanted == "cuda":
-        raise SpecError("The device cuda was asked for, but torch sees no GPU.", "Use --device cpu or auto.")
-    return "cpu"
-
-
-def choose_precision(wanted: str, device: str) -> str:
-    """fp32 on a CPU; on a GPU bf16 where it has it, otherwise fp16 (the authors' choice).
-
-    Raises:
-        SpecError: For fp16 on a CPU, which would silently be fp32, and for bf16 on a GPU that only emulates it.
-    """
-    if wanted not in PRECISIONS:
-        raise SpecError(f"Unknown precision '{echoed(wanted)}': {suggestion(wanted, PRECISIONS)}")
-    if wanted == "fp16" and device == "cpu":
-        raise SpecError("The precision fp16 has no arithmetic on a CPU.", "Use fp32 or bf16.")
-    if device == "cpu":
-        return "fp32" if wanted == "auto" else wanted
-    if wanted in ("fp32", "fp16"):
-        return wanted
-    import torch
-
-    # Emulated bf16 is slower than fp32 and no more exact.
-    if torch.cuda.is_bf16_supported(including_emulation=False):
-        return "bf16"
-    if wanted == "bf16":
-        raise SpecError("This GPU has no arithmetic in bf16, and only emulates it.", "Use --precision fp16 or fp32.")
-    return "fp16"
 
 
 def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:

@@ -1,7 +1,7 @@
 """What a model costs on this machine: parameters, operations, seconds and memory of a training step and of evaluation.
 
-Each model is measured in a process of its own (``python -m bench.launch.measurement``), so that its peak memory is its own and a
-process that is killed for it costs one row.
+Each model is measured in a process of its own (``python -m bench.launch.measurement``), so that its peak memory is its
+own and a process that is killed for it costs one row.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def _median_seconds(run: Callable[[], Any], plan: Plan) -> float:
 
 
 def _peak_memory(device: str) -> float | None:
-    from bench.core.provenance import peak_memory_mib
+    from bench.engine.hardware import peak_memory_mib
 
     return peak_memory_mib()["gpu" if device == "cuda" else "host"]
 

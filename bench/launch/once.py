@@ -20,8 +20,8 @@ from bench.core.documents import specs_judged_by
 from bench.core.environment import refuse_foreign_group
 from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, PrunedRunError, RunError, StoreError
 from bench.core.files import advice, check_writable, exclusive_lock, sweep, temporary_name, write_json
+from bench.core.machine import usable_cores
 from bench.core.paths import board_location
-from bench.core.provenance import usable_cores
 from bench.data.bank import Progress
 from bench.engine.hooks import Hooks
 from bench.engine.result import write_failed_result

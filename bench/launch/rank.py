@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bench.core.errors import BenchError, RunError, StoreError
 from bench.core.files import write_json
-from bench.core.provenance import reset_peak_memory
 from bench.core.streams import prepare_helper_streams, print_traceback
 from bench.data.bank import Progress
+from bench.engine.hardware import reset_peak_memory
 from bench.engine.hooks import Hooks, watch_of_rank
 from bench.experiment.plugins import load_for, plugin_failure
 from bench.experiment.spec import SPEC_FILE, RunSpec, read_spec

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from bench.core.errors import InterruptedRunError, SpecError
 from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.engine.data import CLASSES
-from bench.engine.trainer import Trainer, TrainingGraph
+from bench.engine.graph import TrainingGraph
+from bench.engine.trainer import Trainer
 from bench.experiment.card_checks import card_problems
 from bench.launch.once import Launched, run_folder
 from bench.mock.trial import Trial

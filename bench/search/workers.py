@@ -18,10 +18,10 @@ from types import FrameType
 from typing import IO, Any
 
 import bench.core.errors
-from bench.core.devices import VISIBLE, shares_of
 from bench.core.errors import BenchError, InterruptedRunError, RunError
 from bench.core.lifetimes import stop_signals
-from bench.core.provenance import usable_cores
+from bench.core.machine import usable_cores
+from bench.experiment.devices import VISIBLE, shares_of
 from bench.search.failures import GIVE_UP_AFTER, Breaker
 from bench.search.study import Search
 

@@ -2,8 +2,8 @@
 
 A bundle is a ZIP archive: ``manifest.json`` (which runs, and the SHA-256 of every other member), ``runs/<id>/`` with
 ``result.json`` and a file of predictions for each selection rule, ``cycles/<hash>.csv`` once for all runs that were
-judged on the same cycles. This module writes them and merges them into a board; ``leaderboard.results.bundle_reading`` reads
-them.
+judged on the same cycles. This module writes them and merges them into a board;
+``leaderboard.results.bundle_reading`` reads them.
 """
 
 from __future__ import annotations

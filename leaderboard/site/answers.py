@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +11,10 @@ from numpy.typing import NDArray
 from leaderboard.metrics import JUDGED, predicted_classes
 from leaderboard.results.predictions import CycleSet, Key
 from leaderboard.results.run_folder import Rule
-from leaderboard.statistics.operating_points import OperatingPoints, operating_points
-from leaderboard.statistics.reliability import Reliability, reliability
+from leaderboard.site.systems import System, SystemAnswers
+from leaderboard.statistics.operating_points import operating_points
+from leaderboard.statistics.reliability import reliability
 from leaderboard.store.store import Store
-
-if TYPE_CHECKING:
-    from leaderboard.site.data import System
 
 MOST_SCORED = 50
 MOST_SCORED_RUNS = 150
@@ -25,23 +22,6 @@ MOST_SCORED_RUNS = 150
 
 MOST_MISSED = 40
 """Cycles that are listed as missed by most systems under one choice of the switches."""
-
-
-@dataclass(frozen=True, eq=False)
-class SystemAnswers:
-    """What a system said of each cycle, and what its scores allow.
-
-    Attributes:
-        cycles: The judged cycles.
-        missed: By judged, (n,) share of its runs that miss each cycle.
-        points: Of each run, Sp and Se at thresholds chosen on other patients; None where there are no scores.
-        reliability: Of all runs together; None where there are no scores.
-    """
-
-    cycles: CycleSet
-    missed: Mapping[str, NDArray[np.float64]]
-    points: Sequence[OperatingPoints] | None
-    reliability: Reliability | None
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 A *lens* is one choice of the page's switches: selection rule, part of the test cycles, and which sensitivity. Every
 number, place, interval and rank of a lens comes from the same functions as those of the other reports
-(:mod:`leaderboard.tables.board_tables`, :mod:`leaderboard.statistics.row_places`, :mod:`leaderboard.statistics.breakdown`), so that the page never says
-anything else; its script formats, sorts and filters, and computes nothing.
+(:mod:`leaderboard.tables.board_tables`, :mod:`leaderboard.statistics`), so that the page never says anything else;
+ its script formats, sorts and filters, and computes nothing.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from leaderboard.metrics import JUDGED, Judged, metrics_of
 from leaderboard.results.run_folder import RULES, Rule
-from leaderboard.site.answers import MissedCycle, SystemAnswers, missed_cycles, read_answers
+from leaderboard.site.answers import MissedCycle, missed_cycles, read_answers
+from leaderboard.site.systems import Lens, Part, Row, System
 from leaderboard.statistics.breakdown import ALL_NORMAL, SystemCounts, both_sides_of, breakdown
 from leaderboard.statistics.comparison import seed_spreads
 from leaderboard.statistics.intervals import SeedSpread
@@ -40,52 +41,12 @@ from leaderboard.tables.board_tables import (
 )
 from leaderboard.tables.marks import add_marks
 
-Part = Literal["official", "patient-disjoint"]
 PARTS: tuple[Part, ...] = get_args(Part)
 RATES = ("sp", "se", "score")
 
 MOST_SYSTEMS = 1000
 MOST_RUNS = 2500
 """Systems, and runs behind them, whose predictions are looked at under one rule: a few seconds."""
-
-Row = dict[str, Any]
-
-
-class Lens(NamedTuple):
-    """One choice of the page's switches."""
-
-    rule: Rule
-    part: Part
-    judged: Judged
-
-    def __str__(self) -> str:
-        return "/".join(self)
-
-
-@dataclass(frozen=True, eq=False)
-class System:
-    """Runs whose specs differ in nothing but the seed.
-
-    Attributes:
-        id: Beginning of the hash of their spec without the seed.
-        section: The section that they are compared in.
-        row: Who they are: a row of the board, with ``differs`` told over all selection rules.
-        rules: By rule with numbers: seeds, runs, chosen epochs, optimism.
-        lenses: By lens with numbers: rates with deviation, place, ranks, interval, devices, classes,
-            confusion, and the rates of each seed.
-        counts: By rule, the confusion counts of each patient, where they are known.
-        shared: Patients who were trained on too; None where that is not known.
-        answers: By rule, what its scores say beyond the classes; of the first systems alone.
-    """
-
-    id: str
-    section: str
-    row: Row
-    rules: dict[str, Row] = field(default_factory=dict)
-    lenses: dict[Lens, Row] = field(default_factory=dict)
-    counts: dict[str, SystemCounts] = field(default_factory=dict)
-    shared: frozenset[str] | None = None
-    answers: dict[str, SystemAnswers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

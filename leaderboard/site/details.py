@@ -13,8 +13,9 @@ from leaderboard.bibtex import published_entry
 from leaderboard.metrics import JUDGED
 from leaderboard.published.systems import PublishedSystem, published_systems
 from leaderboard.results.run_folder import RULES
-from leaderboard.site.answers import MissedCycle, SystemAnswers
-from leaderboard.site.data import Board, Row, System
+from leaderboard.site.answers import MissedCycle
+from leaderboard.site.data import Board
+from leaderboard.site.systems import Row, System, SystemAnswers
 from leaderboard.statistics.breakdown import SystemCounts
 from leaderboard.statistics.intervals import hits
 from leaderboard.statistics.operating_points import FOLDS, OperatingPoints

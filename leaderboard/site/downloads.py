@@ -7,8 +7,9 @@ from typing import Any
 
 from leaderboard.forms import csv_text, json_text
 from leaderboard.metrics import CLASSES, JUDGED
-from leaderboard.site.data import RATES, Board, Lens, Row, System
+from leaderboard.site.data import RATES, Board
 from leaderboard.site.details import MOST_COUNTED
+from leaderboard.site.systems import Lens, Row, System
 from leaderboard.statistics.intervals import hits
 from leaderboard.statistics.operating_points import TARGETS
 

@@ -13,9 +13,10 @@ from leaderboard.forms import seeds
 from leaderboard.metrics import CLASSES, JUDGED
 from leaderboard.render import system_lines
 from leaderboard.results.run_folder import RULES, Rule
-from leaderboard.site.data import PARTS, RATES, REFERENCE, Board, Lens, Row, System
+from leaderboard.site.data import PARTS, RATES, REFERENCE, Board
 from leaderboard.site.details import detail_values
 from leaderboard.site.downloads import command, run_file
+from leaderboard.site.systems import Lens, Row, System
 from leaderboard.store.store import BoardRun
 from leaderboard.tables.board_tables import SIMULATED, flat
 

@@ -78,7 +78,8 @@ class BoardRun:
         spec: The identity fields of its spec.
         kind: ``run``, or ``submission`` for a system from outside.
         extra: Fields of its result without a column of their own.
-        judged_set: Hash of the cycles that it was judged on (:mod:`leaderboard.results.judged_set`); None without predictions.
+        judged_set: Hash of the cycles that it was judged on (:mod:`leaderboard.results.judged_set`); None without
+            predictions.
         metrics: By selection rule, then by judged: Sp, Se, Score, number of cycles and epoch.
     """
 

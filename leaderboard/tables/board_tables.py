@@ -3,7 +3,7 @@
 A row is a *system*: the runs whose specs differ in nothing but the seed. Its numbers are means over those runs under
 one selection rule; each seed is listed, and ± is the sample standard deviation (none for a single seed). Ranks are
 given by the mean 4-class Score within one rule, to finished runs on the whole of ICBHI 2017 alone that were judged
-on the official test cycles (leaderboard.results.judged_set), as far as the data tell rows apart (leaderboard.statistics.rank_intervals).
+on the official test cycles (leaderboard.results.judged_set), as far as the data tell rows apart (``rank_intervals``).
 Every other set of judged cycles has a section of its own, and so have failed runs. The trials of a search make no row:
 they choose hyper-parameters, mostly on held-out training patients. The runs that end a search do, with what it cost in
 a note.

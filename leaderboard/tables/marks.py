@@ -70,7 +70,8 @@ def highest_in_print() -> float:
 def add_marks(store: Store, runs: Mapping[str, BoardRun], sections: Sequence[Sequence[Row]], rule: str) -> None:
     """Fill in the fields ``marks`` and ``state`` of rows of systems.
 
-    Each mark has ``mark``, ``sentence``, ``run_ids`` and ``review``; the state is one of :mod:`leaderboard.tables.evidence`.
+    Each mark has ``mark``, ``sentence``, ``run_ids`` and ``review``; the state is one of
+    :mod:`leaderboard.tables.evidence`.
 
     Args:
         store: The board.

@@ -160,7 +160,8 @@ def test_the_exit_code_stays_that_of_the_command(redirection):
 
 def test_the_board_is_never_opened_as_a_standard_stream():
     code = (
-        "import os\nfrom bench.core.streams import prepare_streams\nprepare_streams()\nfound = os.open('/dev/zero', 0)\n"
+        "import os\nfrom bench.core.streams import prepare_streams\nprepare_streams()\n"
+        "found = os.open('/dev/zero', 0)\n"
         "assert found > 2, found\nprint('lost')\nassert os.fstat(1).st_rdev == os.stat(os.devnull).st_rdev\n"
     )
     done = shell(f'{sys.executable} -c "{code}" <&- >&-')

@@ -6,10 +6,9 @@ import pytest
 import torch
 from five_steps import spec_of
 
-from bench.core.devices import device_shares, shares_of, visible_devices
 from bench.core.errors import SpecError
 from bench.experiment import recipes
-from bench.experiment.recipes import choose_precision
+from bench.experiment.devices import choose_precision, device_shares, shares_of, visible_devices
 
 UUIDS = [f"GPU-{number}a8c1d2e-0000-1111-2222-333344445555" for number in range(4)]
 MIGS = [f"MIG-{number}a8c1d2e-0000-1111-2222-333344445555" for number in range(4)]

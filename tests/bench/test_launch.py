@@ -15,7 +15,6 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from bench.core import provenance
 from bench.core.errors import DataError, LostProcessError, RunError, StoreError
 from bench.engine import hooks, trainer
 from bench.experiment.recipes import Request, choose_source, resolve
@@ -128,12 +127,12 @@ def test_what_is_stored_of_an_error_is_one_line(spec, tmp_path, monkeypatch):
 
 
 def test_the_peak_of_a_run_is_not_that_of_an_earlier_one():
-    provenance.reset_peak_memory()
+    hardware.reset_peak_memory()
     large = np.ones(300 * 2**17)  # 300 MiB
-    peak = provenance.peak_memory_mib()["host"]
+    peak = hardware.peak_memory_mib()["host"]
     del large
-    provenance.reset_peak_memory()
-    after = provenance.peak_memory_mib()["host"]
+    hardware.reset_peak_memory()
+    after = hardware.peak_memory_mib()["host"]
     if sys.platform == "linux" and os.access("/proc/self/clear_refs", os.W_OK):
         assert after < peak - 250
     else:
@@ -145,11 +144,11 @@ def test_a_peak_that_may_be_an_earlier_runs_is_not_told(monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "write_text", refused)
-    monkeypatch.setattr(provenance, "_host_peak", provenance._HostPeak())
-    provenance.reset_peak_memory()
-    assert provenance.peak_memory_mib()["host"] > 10
-    provenance.reset_peak_memory()
-    assert provenance.peak_memory_mib()["host"] is None
+    monkeypatch.setattr(hardware, "_host_peak", hardware._HostPeak())
+    hardware.reset_peak_memory()
+    assert hardware.peak_memory_mib()["host"] > 10
+    hardware.reset_peak_memory()
+    assert hardware.peak_memory_mib()["host"] is None
 
 
 def test_a_failed_group_has_no_peak_of_this_process(small_data, small_cache, tmp_path, monkeypatch):

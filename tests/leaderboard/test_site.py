@@ -15,9 +15,10 @@ from leaderboard.html import resource
 from leaderboard.results.run_folder import RULES
 from leaderboard.site import data, write_site
 from leaderboard.site.answers import MOST_MISSED
-from leaderboard.site.data import Lens, read_board
+from leaderboard.site.data import read_board
 from leaderboard.site.downloads import TABLES, command, run_file
 from leaderboard.site.pages import OWN, VENDOR
+from leaderboard.site.systems import Lens
 from leaderboard.site.values import inline_json, page_values, system_labels
 from leaderboard.statistics.breakdown import counts_of
 from leaderboard.statistics.intervals import PAPER_SPREAD, Judgement, estimate_of, pooled_spread

@@ -21,9 +21,10 @@ from leaderboard.render_paper import render_paper
 from leaderboard.results.run_folder import RULES
 from leaderboard.site import write_site
 from leaderboard.site.answers import MOST_MISSED
-from leaderboard.site.data import PARTS, Lens, read_board
+from leaderboard.site.data import PARTS, read_board
 from leaderboard.site.details import printed_systems
 from leaderboard.site.pages import site_page
+from leaderboard.site.systems import Lens
 from leaderboard.site.values import page_values
 from leaderboard.statistics.comparison import compare, runs_of
 from leaderboard.statistics.intervals import PAPER_SPREAD, Judgement, paired_difference, t_quantile

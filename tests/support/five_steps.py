@@ -44,7 +44,7 @@ def run_data() -> Any:
     import numpy as np
 
     from bench.data.bank import FeatureBank
-    from bench.data.datasets.icbhi.dataset import Cycle
+    from bench.data.datasets.icbhi.recordings import Cycle
     from bench.engine.data import RunData
 
     rng = np.random.default_rng(0)

@@ -23,7 +23,7 @@ from bench.core import files
 from bench.core.errors import DataError, RunError, SpecError, StoreError
 from bench.data import bank as bank_module
 from bench.data.bank import prepare_bank, recording_features
-from bench.data.datasets.icbhi.dataset import Cycle, Dataset, Recording
+from bench.data.datasets.icbhi.recordings import Cycle, Dataset, Recording
 from bench.data.frontends import FRONTENDS
 from bench.data.frontends.ast import ASTFrontEnd
 from bench.data.samples import read_samples

@@ -14,7 +14,7 @@ from icbhi_sets import CYCLES, NAMES, mark_simulated, write_annotation, write_se
 
 from bench.core.errors import DataError
 from bench.data.datasets.icbhi.annotation import END_TOLERANCE, parse
-from bench.data.datasets.icbhi.dataset import Layout, Recording, find_dataset, load_dataset, read_layout
+from bench.data.datasets.icbhi.dataset import Layout, find_dataset, load_dataset, read_layout
 from bench.data.datasets.icbhi.pinned import (
     BY_DEVICE,
     BY_LOCATION,
@@ -25,6 +25,7 @@ from bench.data.datasets.icbhi.pinned import (
     SPLIT_SHA256,
     Count,
 )
+from bench.data.datasets.icbhi.recordings import Recording
 from bench.data.regular_files import read_text_bytes
 from bench.data.wav import inspect
 

@@ -9,12 +9,11 @@ the rest.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,11 +22,12 @@ from bench.core.text import plain
 from bench.data.datasets.icbhi.annotation import Cycle, parse
 from bench.data.datasets.icbhi.fingerprint import fingerprint, hash_audio
 from bench.data.datasets.icbhi.pinned import ALIASES, RATES, RECORDINGS, SPLIT_SHA256
+from bench.data.datasets.icbhi.recordings import Dataset, Recording
 from bench.data.datasets.icbhi.tables import Demographics, Split, parse_demographics, parse_diagnoses, parse_split
 from bench.data.faults import Fault, Problem
 from bench.data.files import MOST_ENTRIES, SPLIT_NAMES, Found, find_dataset, scan
 from bench.data.regular_files import read_text_bytes
-from bench.data.wav import WavHeader, inspect
+from bench.data.wav import inspect
 
 __all__ = ["Cycle", "Dataset", "Layout", "Recording", "find_dataset", "load_dataset", "read_layout"]
 
@@ -41,37 +41,6 @@ VERIFY_HINT = "Run `bench data verify` to see everything that is wrong with the 
 PLACE_HINT = "Run `bench data fetch`, put the ICBHI files there by hand, or name their folder with --data."
 
 TableT = TypeVar("TableT")
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One recording and its annotated cycles.
-
-    Attributes:
-        name: File name without ending.
-        patient: Three digits.
-        index: Recording index (``1b1``).
-        location: Chest location (``Tc``, ``Al``, ``Ar``, ``Pl``, ``Pr``, ``Ll``, ``Lr``).
-        mode: Acquisition, ``sc`` (sequential, single-channel) or ``mc`` (simultaneous, multi-channel).
-        device: What recorded it, from the audio's own name.
-        split: ``train`` or ``test``.
-        audio: WAV file, or None where it is missing.
-        annotation: Annotation file.
-        cycles: In order of the annotation file.
-        header: What the WAV file's header says.
-    """
-
-    name: str
-    patient: str
-    index: str
-    location: str
-    mode: str
-    device: str
-    split: str
-    audio: Path | None
-    annotation: Path
-    cycles: tuple[Cycle, ...]
-    header: WavHeader | None = None
 
 
 @dataclass(frozen=True)
@@ -106,66 +75,6 @@ class Layout:
     def present(self) -> tuple[Recording, ...]:
         """The recordings whose audio is there."""
         return tuple(recording for recording in self.recordings if recording.audio is not None)
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The recordings that a run uses.
-
-    Attributes:
-        name: ``icbhi``, or ``demo`` for a simulated set.
-        root: The folder they lie in.
-        recordings: Those with audio, sorted by name.
-        expected: Recordings of the complete set.
-        fingerprint: Hex SHA-256 over names, splits, cycles and samples.
-        diagnosis: Diagnosis by patient, empty without such a file.
-        demographics: Demographics by patient, empty without such a file.
-    """
-
-    name: str
-    root: Path
-    recordings: tuple[Recording, ...]
-    expected: int
-    fingerprint: str
-    diagnosis: Mapping[str, str] = field(default_factory=dict, hash=False)
-    demographics: Mapping[str, Demographics] = field(default_factory=dict, hash=False)
-
-    @functools.cached_property
-    def cycles(self) -> tuple[Cycle, ...]:
-        """All cycles, in order of recording and index."""
-        return tuple(cycle for recording in self.recordings for cycle in recording.cycles)
-
-    @property
-    def partial(self) -> str | None:
-        """``partial (198 of 920)`` where recordings are missing, otherwise None."""
-        here = len(self.recordings)
-        return None if here == self.expected else f"partial ({here} of {self.expected})"
-
-    @property
-    def simulated(self) -> bool:
-        """Whether this is a simulated set."""
-        return self.name == "demo"
-
-    @functools.cached_property
-    def _splits(self) -> dict[str, str]:
-        return {recording.name: recording.split for recording in self.recordings}
-
-    def split_of(self, recording: str) -> str:
-        """The split of a recording.
-
-        Args:
-            recording: Its name.
-
-        Returns:
-            ``train`` or ``test``.
-
-        Raises:
-            DataError: If the set has no such recording.
-        """
-        try:
-            return self._splits[recording]
-        except KeyError:
-            raise DataError(f"The data below {self.root} holds no recording '{recording}'.") from None
 
 
 class _Reader:

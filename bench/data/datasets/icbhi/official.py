@@ -13,8 +13,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from bench.core.errors import DataError
-from bench.data.datasets.icbhi.dataset import Layout, Recording, find_dataset, read_layout
+from bench.data.datasets.icbhi.dataset import Layout, find_dataset, read_layout
 from bench.data.datasets.icbhi.pinned import BY_PATIENT, CLASSES, TEST_PATIENT_SHA256, Count
+from bench.data.datasets.icbhi.recordings import Recording
 from bench.data.faults import Fault
 from leaderboard.results.judged_set import is_official
 from leaderboard.results.predictions import CycleSet

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data.datasets.icbhi.dataset import Layout, Recording, read_layout
+from bench.data.datasets.icbhi.dataset import Layout, read_layout
 from bench.data.datasets.icbhi.pinned import (
     BY_DEVICE,
     BY_LOCATION,
@@ -21,6 +21,7 @@ from bench.data.datasets.icbhi.pinned import (
     SPLITS,
     Count,
 )
+from bench.data.datasets.icbhi.recordings import Recording
 from bench.data.faults import Fault
 
 __all__ = ["Counts", "Fault", "Report", "count", "verify"]

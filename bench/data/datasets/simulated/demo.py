@@ -1,4 +1,4 @@
-"""The simulated data set: ICBHI's file layout, patients and split around the sounds of ``bench.data.datasets.simulated.simulate``.
+"""The simulated data set: ICBHI's file layout, patients and split around sounds that are computed.
 
 It proves that the pipeline works from sound files to the board, never that a method is good; see
 ``docs/simulated-data.md``.

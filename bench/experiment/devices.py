@@ -1,4 +1,7 @@
-"""The GPUs of this machine, shared by whole ones: no two processes of a run or of a search's workers have the same."""
+"""What of this machine runs use: device, precision, and GPUs shared by whole ones.
+
+No two processes of a run or of a search's workers have the same GPU.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.core.errors import SpecError
+from bench.core.registry import suggestion
 from bench.core.text import echoed
+from bench.experiment.spec import DEVICES, PRECISIONS
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 MIG = "MIG-"
@@ -77,3 +82,46 @@ def shares_of(execution: Mapping[str, Any], workers: int = 1) -> list[list[str]]
 
     devices = visible_devices(os.environ.get(VISIBLE), torch.cuda.device_count())
     return device_shares(devices, workers, int(execution["processes"]))
+
+
+def choose_device(wanted: str) -> str:
+    """``cpu`` or ``cuda``; ``auto`` takes a GPU where torch sees one.
+
+    Raises:
+        SpecError: If a GPU is asked for and there is none.
+    """
+    if wanted not in DEVICES:
+        raise SpecError(f"Unknown device '{echoed(wanted)}': {suggestion(wanted, DEVICES)}")
+    if wanted == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        raise SpecError("The device cuda was asked for, but torch sees no GPU.", "Use --device cpu or auto.")
+    return "cpu"
+
+
+def choose_precision(wanted: str, device: str) -> str:
+    """fp32 on a CPU; on a GPU bf16 where it has it, otherwise fp16 (the authors' choice).
+
+    Raises:
+        SpecError: For fp16 on a CPU, which would silently be fp32, and for bf16 on a GPU that only emulates it.
+    """
+    if wanted not in PRECISIONS:
+        raise SpecError(f"Unknown precision '{echoed(wanted)}': {suggestion(wanted, PRECISIONS)}")
+    if wanted == "fp16" and device == "cpu":
+        raise SpecError("The precision fp16 has no arithmetic on a CPU.", "Use fp32 or bf16.")
+    if device == "cpu":
+        return "fp32" if wanted == "auto" else wanted
+    if wanted in ("fp32", "fp16"):
+        return wanted
+    import torch
+
+    # Emulated bf16 is slower than fp32 and no more exact.
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16"
+    if wanted == "bf16":
+        raise SpecError("This GPU has no arithmetic in bf16, and only emulates it.", "Use --precision fp16 or fp32.")
+    return "fp16"

@@ -1,0 +1,55 @@
+"""Model and method of a spec as one module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import baselines
+import methods
+from baselines.weights import of_run
+from bench.experiment.spec import RunSpec
+from methods.base import Batch, Draw
+
+
+class TrainingGraph(nn.Module):
+    """Model and method as one module, so that whatever wraps it (precision, distribution) covers both."""
+
+    def __init__(self, model: nn.Module, method: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.method = method
+
+    def forward(self, batch: Batch, draw: Draw | None) -> dict[str, Tensor]:
+        """Named scalar losses of a global batch."""
+        losses: dict[str, Tensor] = self.method(self.model, batch, draw)
+        return losses
+
+
+def build_graph(spec: RunSpec, class_counts: Sequence[int]) -> TrainingGraph:
+    """Build model and method from a spec, initialised from its seed.
+
+    Args:
+        spec: The spec.
+        class_counts: Training rows of each class.
+
+    Raises:
+        WeightsError: If the pretrained weights are not those of the spec, or do not fit.
+    """
+    torch.manual_seed(spec.seed)
+    pretrained = of_run(spec.pretrain, spec.weights, spec.weights_sha256)
+    model: Any = baselines.create(
+        spec.model, num_classes=4, pretrain=pretrained, cache=Path(spec.cache), **spec.model_options
+    )
+    method: Any = methods.create(
+        spec.method,
+        feature_dim=model.feature_dim,
+        class_counts=class_counts,
+        patch_grid=getattr(model, "patch_grid", None),
+        **spec.method_options,
+    )
+    return TrainingGraph(model, method)
