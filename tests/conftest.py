@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import pytest
 from official_sets import MADE_UP
 from small_data import write_small_data
 
+from bench.core.log import LEVEL_VARIABLE, PACKAGES
 from leaderboard.results.judged_set import OFFICIAL_SETS
 
 HERE = Path(__file__).resolve().parent
@@ -43,6 +45,21 @@ def no_key_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
     """Sign nothing with the key of whoever runs the tests."""
     monkeypatch.delenv("BENCH_KEY", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-configuration"))
+
+
+@pytest.fixture(autouse=True)
+def log_of_its_own() -> Iterator[None]:
+    """Leave nothing of what a test sets up of the log to the next one."""
+    loggers = [logging.getLogger(package) for package in PACKAGES]
+    before = [(list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
+    variable = os.environ.pop(LEVEL_VARIABLE, None)
+    yield
+    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
+    os.environ.pop(LEVEL_VARIABLE, None)
+    if variable is not None:
+        os.environ[LEVEL_VARIABLE] = variable
 
 
 @dataclass(frozen=True)

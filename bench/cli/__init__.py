@@ -18,11 +18,12 @@ import typer
 
 from bench.cli import audit, board, data, doctor, later, mock_run, registries, report, reproduce, run, search
 from bench.cli.numbers import strict_numbers
-from bench.cli.output import notice, print_text, show_error, show_internal_error
+from bench.cli.output import print_text, show_error, show_internal_error, stderr
 from bench.core.documents import specs_judged_by
 from bench.core.environment import keep_settings_out
 from bench.core.errors import BenchError, SpecError
-from bench.core.messages import shortened
+from bench.core.log import show_log
+from bench.core.messages import message_text, shortened
 from bench.core.streams import prepare_streams, print_traceback
 from bench.core.version import __version__
 
@@ -33,6 +34,9 @@ atexit.register(gc.freeze)
 
 LONGEST_USAGE = 300
 """Characters of a sentence on wrong usage, which repeats a word of the user."""
+
+ANYWHERE = frozenset({"--debug", "-v", "--verbose", "-q", "--quiet", "-vv", "-qq"})
+"""Options of the program itself, which no command has for its own."""
 
 EPILOG = "Examples:  bench run --model ast --method patchmix-cl  |  bench data verify  |  bench report leaderboard"
 
@@ -56,9 +60,12 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def common(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    verbose: int = typer.Option(0, "-v", "--verbose", count=True, help="Say more; as BENCH_LOG=debug."),
+    quiet: int = typer.Option(0, "-q", "--quiet", count=True, help="Say less: warnings; given twice, errors."),
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """Options that come before the command."""
+    """Options that come before the command, or anywhere after it."""
+    show_log(verbose - quiet)
 
 
 for module in (run, search, reproduce, report, board, audit, data, registries, mock_run, doctor, later):
@@ -111,10 +118,11 @@ def main(arguments: list[str] | None = None) -> None:
     _end_well()
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = words[: words.index("--")] if "--" in words else words
-    debug = "--debug" in options
-    # It may stand anywhere, after the command too.
-    given = [word for word in options if word != "--debug"] + words[len(options) :]
-    code = _ended(lambda: _run(given), debug)
+    # Options of the program may stand anywhere, after the command too.
+    common_words = [word for word in options if word in ANYWHERE]
+    rest = [word for word in options if word not in ANYWHERE] + words[len(options) :]
+    debug = "--debug" in common_words
+    code = _ended(lambda: _run(common_words + rest), debug)
     sys.exit(code or _ended(sys.stdout.flush, debug))
 
 
@@ -158,10 +166,10 @@ def _told(error: BaseException) -> int:
         show_error(error)
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        notice("interrupted")
+        stderr().print("interrupted")
         return 130
     if isinstance(error, typer.Abort):
-        notice("aborted")
+        stderr().print("aborted")
         return 1
     show_internal_error(error)
     return 1
@@ -172,5 +180,5 @@ def _told_of_usage(error: Any) -> int:
         hint = f"`{error.ctx.command_path} --help` shows how it is used." if error.ctx else None
         show_error(SpecError(shortened(error.format_message(), LONGEST_USAGE), hint))
     elif error.message:  # empty where Typer has printed the help already, by rich
-        notice(error.message)
+        stderr().print(message_text(error.message))
     return SpecError.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +10,12 @@ from typing import Annotated
 import typer
 
 from bench.cli import board_exchange, board_history, board_snapshot
-from bench.cli.output import notice, print_json, print_rendered, stderr
+from bench.cli.output import print_json, print_rendered, stderr
 from bench.cli.report import check_word
 from bench.core.errors import StoreError
 from bench.core.paths import board_location, home_folder
+
+logger = logging.getLogger(__name__)
 
 Home = Annotated[Path | None, typer.Option("--home", help="Results folder (BENCH_HOME).", metavar="DIR")]
 Format = Annotated[str, typer.Option("--format", help="table or json.", metavar="FORMAT")]
@@ -38,7 +41,7 @@ def list_runs(
     store = Store.open(board_location(home_folder(home)))
     table = runs_table(store)
     if not table.sections:
-        notice(f"The board {store} holds no run yet.")
+        logger.info(f"The board {store} holds no run yet.")
     print_rendered(render(table, output, colour=sys.stdout.isatty()), output)
 
 
@@ -85,7 +88,7 @@ def rebuild(home: Home = None) -> None:
     with Progress(console=stderr(), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("run folders")
         done = rebuild_board(folder, lambda n, total: progress.update(task, completed=n, total=total), store)
-    notice(f"The board {store} holds {len(done.imported) + len(done.kept)} runs.")
+    logger.info(f"The board {store} holds {len(done.imported) + len(done.kept)} runs.")
     for names, what in (
         (done.unfinished, "without a result"),
         (done.dropped, "no longer on the board: no run folder"),
@@ -94,13 +97,13 @@ def rebuild(home: Home = None) -> None:
         (done.not_official, "not judged on the official test cycles, in a section of their own"),
     ):
         if names:
-            notice(f"{len(names)} {what}: {', '.join(names)}")
+            logger.info(f"{len(names)} {what}: {', '.join(names)}")
     if done.moved is not None:
-        notice(f"The damaged database was moved to {done.moved}.")
+        logger.warning(f"The damaged database was moved to {done.moved}.")
     for fault in done.log_faults:
-        notice(f"log: {fault}")
+        logger.warning(f"log: {fault}")
     for name, reason in done.broken.items():
-        notice(f"broken: {name}: {reason}")
+        logger.warning(f"broken: {name}: {reason}")
     if done.broken:
         raise StoreError(
             f"{len(done.broken)} run folders could not be imported: {', '.join(done.broken)}.",

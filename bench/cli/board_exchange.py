@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import check_format, notice, print_json, print_text, print_written, stdout
+from bench.cli.output import check_format, print_json, print_text, print_written, stdout
 from bench.core.errors import SpecError, StoreError
 from bench.core.paths import board_location, cache_folder, data_folder, home_folder
 from bench.core.text import LARGEST_WHOLE
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from leaderboard.results.bundles import Merged
     from leaderboard.results.submissions import OfficialPart, Submitted
     from leaderboard.store.store import Store
+
+logger = logging.getLogger(__name__)
 
 LARGEST_EPOCH = 2**31 - 1
 """As the board holds them (``leaderboard.results.schema.LARGEST_COUNT``, which would bring NumPy with it)."""
@@ -129,7 +132,7 @@ def submit(
             print_json(refusal(error))
         raise
     for line in _remarks(done, part):
-        notice(line)
+        logger.info(line)
     if output == "json":
         print_json(submission_document(done, part))
     else:
@@ -150,7 +153,7 @@ def _official_part(data: str | None, cache: Path, store: Store, allow_partial: b
     from bench.data.datasets.simulated.demo import demo_folder
 
     if data == "demo":
-        notice("the simulated set is used (made on first use); the submission is marked as simulated")
+        logger.info("the simulated set is used (made on first use); the submission is marked as simulated")
         return official_part(demo_folder(cache), store, named=True)
     folder = data_folder(Path(data) if data is not None else None)
     return official_part(folder, store, named=data is not None, allow_partial=allow_partial)
@@ -343,11 +346,11 @@ def upgrade(home: Home = None) -> None:
     store = Store.open(board_location(home_folder(home)))
     before, after = store.database.upgrade()
     if before is None:
-        notice(f"There is no board at {store}; the first run makes it.")
+        logger.info(f"There is no board at {store}; the first run makes it.")
     elif before == after:
-        notice(f"The board {store} has the newest version, {after}.")
+        logger.info(f"The board {store} has the newest version, {after}.")
     else:
-        notice(f"The board {store} went from version {before} to {after}.")
+        logger.info(f"The board {store} went from version {before} to {after}.")
 
 
 def register(group: typer.Typer) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import Plugins, check_format, notice, print_json, print_text
+from bench.cli.output import Plugins, check_format, print_json, print_text
 from bench.core.errors import RunError, SpecError
 from bench.core.paths import board_location, home_folder
 
 if TYPE_CHECKING:
     from leaderboard.history.log import Entry
     from leaderboard.store.store import Store
+
+logger = logging.getLogger(__name__)
 
 Home = Annotated[Path | None, typer.Option("--home", help="Results folder (BENCH_HOME).", metavar="DIR")]
 Format = Annotated[str, typer.Option("--format", help="table or json.", metavar="FORMAT")]
@@ -43,7 +46,7 @@ def key(output: Format = "table") -> None:
     known = load_key() if path.exists() else None
     found = known or make_key(path)
     if known is None:
-        notice(f"made a key: {path}; keep a copy of it, and show it to nobody")
+        logger.info(f"made a key: {path}; keep a copy of it, and show it to nobody")
     if output == "json":
         print_json({"key": found.public, "file": str(path), "new": known is None})
     else:
@@ -199,7 +202,7 @@ def _print_marks(store: Store, protocol: str, output: str) -> None:
         print_json({"marks": marks})
         return
     if not marks:
-        notice("No row has a mark.")
+        logger.info("No row has a mark.")
     for mark in marks:
         said = f" [{mark['review']['verdict']}: {mark['review']['reason']}]" if mark["review"] else ""
         print_text(f"{', '.join(mark['run_ids'])}  {mark['system']}  {mark['mark']}: {mark['sentence']}{said}")
@@ -225,7 +228,7 @@ def log(home: Home = None, output: Format = "table") -> None:
         obeyed = "" if one.obeyed else " (not obeyed here)"
         print_text(f"{one.document['at'][:16]}  {one.action:<8} {one.run or '-':<16}  {who}  {told}{obeyed}")
     if history.missing:
-        notice(f"{len(history.missing)} entries were taken out of the log, first {history.missing[0]}.")
+        logger.warning(f"{len(history.missing)} entries were taken out of the log, first {history.missing[0]}.")
 
 
 def _print_entry(entry: Entry, line: str, output: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, TextIO
 
 import typer
 
-from bench.cli.output import notice
 from bench.core.errors import SpecError
 from bench.core.text import plain
 
 if TYPE_CHECKING:
     from bench.experiment.spec import RunSpec
+
+logger = logging.getLogger(__name__)
 
 
 def agreed_plugins(spec: RunSpec, named: Sequence[Path] | None, output: str) -> tuple[str, ...]:
@@ -56,5 +58,5 @@ def _allowed(version: str, path: Path, output: str) -> bool:
     """Ask on a terminal; anywhere else the answer is no."""
     if output == "json" or not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
         return False
-    notice(f"the spec names a plug-in, whose code would be run: {plain(path)} ({version})")
+    logger.info(f"the spec names a plug-in, whose code would be run: {plain(path)} ({version})")
     return typer.confirm("Run it?", default=False, err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import Plugins, check_format, notice, print_json, print_written, stdout
+from bench.cli.output import Plugins, check_format, print_json, print_written, stdout
 from bench.core.errors import DataError, SpecError
 from bench.core.paths import cache_folder, data_folder, expanded
 from bench.core.progress import counted
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from bench.data.datasets.icbhi.recordings import Dataset
     from bench.data.datasets.icbhi.verify import Counts, Report
+
+logger = logging.getLogger(__name__)
 
 BROKEN = 3
 """Exit code of a data folder that is broken."""
@@ -88,7 +91,6 @@ def fetch(
             keep_archive=keep_archive,
             patience=Patience(insecure=insecure),
             on_progress=update,
-            on_notice=notice,
         )
     _report(folder, None, output)
 
@@ -342,7 +344,7 @@ def features(
         path = _audio_of(recording, _folder(data, cache_folder(cache)))
     found, notes = read_annotated(path)
     for note in notes:
-        notice(f"note: {note}")
+        logger.info(f"note: {note}")
     array, cycles = recording_features(found, frontend, options)
     out = expanded(out)
     write_features(out, cycles, array.numpy())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Any
 
 import typer
 
-from bench.cli.output import check_format, notice, print_json, stdout
+from bench.cli.output import check_format, print_json, stdout
+
+logger = logging.getLogger(__name__)
 
 
 def bench_models(
@@ -37,7 +40,7 @@ def bench_models(
     plans = [Plan(model=model, batch=batch, frames=frames, device=found, repeats=repeats) for model in chosen]
     rows = []
     for i, plan in enumerate(plans, start=1):
-        notice(f"{plan.model} ({i} of {len(plans)})")
+        logger.info(f"{plan.model} ({i} of {len(plans)})")
         rows.append(measure_apart(plan))
     if output == "json":
         print_json({"hardware": hardware(), "rows": rows})

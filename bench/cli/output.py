@@ -7,6 +7,7 @@ messages hold no secrets and are not endless (:mod:`bench.core.messages`).
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,8 @@ from bench.core.errors import BenchError, SpecError
 from bench.core.messages import message_text, sentence_text
 from bench.core.terminal import PlainConsole
 from bench.core.text import echoed, plain_lines
+
+logger = logging.getLogger(__name__)
 
 Plugins = Annotated[
     list[Path] | None,
@@ -51,11 +54,6 @@ def check_format(output: str) -> None:
 
 
 # --- messages ---------------------------------------------------------------------------------------------------
-
-
-def notice(text: str) -> None:
-    """Print plain text on stderr."""
-    stderr().print(message_text(text))
 
 
 def show_error(error: BenchError) -> None:
@@ -131,7 +129,7 @@ def emit(content: str | bytes, out: Path | None, output: str) -> None:
     with output_path(out or STANDARD_OUTPUT) as path:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     if not to_stdout:
-        notice(f"wrote {out}")
+        logger.info(f"wrote {out}")
 
 
 def print_written(out: Path, document: Any, line: str, output: str) -> None:
@@ -139,7 +137,7 @@ def print_written(out: Path, document: Any, line: str, output: str) -> None:
     from bench.core.files import STANDARD_OUTPUT
 
     if out == STANDARD_OUTPUT:
-        notice(line)
+        logger.info(line)
     elif output == "json":
         print_json(document)
     else:

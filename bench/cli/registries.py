@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from bench.cli.measure import bench_models
-from bench.cli.output import Plugins, check_format, notice, print_json, stdout
+from bench.cli.output import Plugins, check_format, print_json, stdout
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from bench.core.cards import WeightsCard
     from bench.core.registry import Entry, Registry
     from bench.core.terminal import PlainConsole
+
+logger = logging.getLogger(__name__)
 
 Format = Annotated[str, typer.Option("--format", help="table or json.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="An id from the list.")]
@@ -117,7 +120,7 @@ def _open(kind: str, plugins: Any) -> Registry[Any]:
     load_plugins(plugins or ())
     registry = registries()[kind]
     for problem in registry.problems():
-        notice(f"not usable: {problem.reason}")
+        logger.warning(f"not usable: {problem.reason}")
     return registry
 
 
@@ -143,7 +146,7 @@ def _list(kind: str, plugins: Any, output: str, columns: tuple[str, ...]) -> Non
         table.add_row(*(_cell(_fact(name, row[name])) for name in shown))
     stdout().print(table)
     for family in registry.families:
-        notice(f"{family.prefix}:NAME  {family.doc}")
+        logger.info(f"{family.prefix}:NAME  {family.doc}")
 
 
 def _show(kind: str, name: str, plugins: Any, output: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.output import emit, notice
+from bench.cli.output import emit
 from bench.core.errors import SpecError
 from bench.core.paths import board_location, home_folder
 from bench.core.registry import suggestion
@@ -18,6 +19,8 @@ from bench.core.text import echoed
 if TYPE_CHECKING:
     from leaderboard.results.run_folder import Rule
     from leaderboard.store.store import Store
+
+logger = logging.getLogger(__name__)
 
 PAPER = ("table1", "table2", "table3")
 FIGURE = "figure2"
@@ -109,7 +112,7 @@ def _board(_what: str, store: Store, rule: Rule, output: str, colour: bool) -> s
 
     table = leaderboard_table(store, rule)
     if not table.sections and not table.notes:
-        notice(f"The board {store} holds no run yet; `bench run --model ast --method patchmix-cl` makes one.")
+        logger.info(f"The board {store} holds no run yet; `bench run --model ast --method patchmix-cl` makes one.")
     return render(table, output, colour=colour)
 
 
@@ -120,7 +123,7 @@ def _page(store: Store, rule: Rule, out: Path | None) -> None:
 
     if out is None or out == STANDARD_OUTPUT:
         raise SpecError("The page of the board is a folder of files.", "Name it: bench report --format html --out DIR")
-    notice(f"wrote {write_site(store, home_expanded(out), __version__, start=rule)}")
+    logger.info(f"wrote {write_site(store, home_expanded(out), __version__, start=rule)}")
 
 
 def _published(_what: str, _store: Store, _rule: Rule, output: str, colour: bool) -> str:
@@ -136,7 +139,7 @@ def _paper(what: str, store: Store, rule: Rule, output: str, colour: bool) -> st
 
     table = table_of_board(what, store, rule)
     if not any(row["reproduced"] for row in table.rows):
-        notice(f"The board {store} holds no run of {what} yet; `bench reproduce {what}` makes them.")
+        logger.info(f"The board {store} holds no run of {what} yet; `bench reproduce {what}` makes them.")
     return render_paper(table, output, colour=colour)
 
 

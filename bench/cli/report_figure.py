@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.output import emit, notice
+from bench.cli.output import emit
 from bench.core.errors import SpecError
 
 if TYPE_CHECKING:
     import optuna
+
+logger = logging.getLogger(__name__)
 
 MOST_NAMED = 10
 """Studies that a hint names."""
@@ -55,7 +58,7 @@ def _open(home: Path, names: Sequence[str], storage: str | None) -> list[optuna.
         return [open_study(place, name).study for name, place in places.items()]
     searches, damaged = studies_in(places_in(storage, home))
     for error in damaged:
-        notice(f"left out: {error.message}")
+        logger.warning(f"left out: {error.message}")
     known = {search.name: search.study for search in searches}
     return [known[name] for name in default_studies(list(known))]
 

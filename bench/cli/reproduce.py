@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.later import later
-from bench.cli.output import check_format, notice, print_json, print_rendered
+from bench.cli.output import check_format, print_json, print_rendered
 from bench.core.errors import InterruptedRunError, ResultError, RunError
 from bench.core.paths import board_location
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from bench.launch.matrix import Ended, Plan, PlannedRun
     from leaderboard.results.run_folder import Rule
     from leaderboard.tables.paper_tables import PaperTable
+
+logger = logging.getLogger(__name__)
 
 TABLES = ("table1", "table2", "table3")
 LAUNCHERS = ("local", "slurm")
@@ -123,16 +126,16 @@ def _planned(what: str, only: str | None, request: Request, seeds: str | None) -
     rows = choose_rows(table, only)
     chosen = parse_seeds(None, seeds) if seeds is not None else None
     source = choose_source(request)
-    notice(f"profile {source.profile}: {source.reason}")
+    logger.info(f"profile {source.profile}: {source.reason}")
     if source.profile == "demo":
-        notice(
+        logger.info(
             "the demo profile trains from scratch, whatever the row's pretraining; simulated data prove the pipeline"
         )
-    plan = make_plan(table, rows, request, source, chosen or ([1] if source.profile == "demo" else range(1, 6)), notice)
+    plan = make_plan(table, rows, request, source, chosen or ([1] if source.profile == "demo" else range(1, 6)))
     for row, reason in plan.skipped.items():
-        notice(f"{row}: not run. {reason}")
+        logger.warning(f"{row}: not run. {reason}")
     for row, error in plan.refused.items():
-        notice(f"{row}: cannot start. {error.message} {error.hint or ''}".rstrip())
+        logger.warning(f"{row}: cannot start. {error.message} {error.hint or ''}".rstrip())
     return plan
 
 
@@ -141,7 +144,7 @@ def _carried_out(plan: Plan, home: Path, rerun: bool) -> list[Ended]:
     from bench.launch.matrix import carry_out
 
     try:
-        return carry_out(plan, home, rerun=rerun, notice=notice)
+        return carry_out(plan, home, rerun=rerun)
     except InterruptedRunError as error:
         raise InterruptedRunError(error.message, f"Go on with: {same_command()}") from error
 
@@ -226,11 +229,11 @@ def _print_summary(plan: Plan, ended: Sequence[Ended]) -> None:
 
     failed = [item for item in ended if item.error]
     counts = f"{len(ended) - len(failed)} finished, {len(failed)} failed"
-    notice(f"{len(ended)} runs: {counts}; this table again: bench report {plan.table.name}")
+    logger.info(f"{len(ended)} runs: {counts}; this table again: bench report {plan.table.name}")
     for item in failed:
-        notice(f"failed: {headline(item.run)}: {item.error.message if item.error else ''}")
+        logger.warning(f"failed: {headline(item.run)}: {item.error.message if item.error else ''}")
     for row, error in plan.refused.items():
-        notice(f"not started: {row}: {error.message}")
+        logger.warning(f"not started: {row}: {error.message}")
 
 
 def _table(plan: Plan, home: Path) -> PaperTable:

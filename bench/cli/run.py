@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import shlex
 import statistics
@@ -12,12 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import Plugins, check_format, notice, print_json, stdout
+from bench.cli.output import Plugins, check_format, print_json, stdout
 from bench.core.errors import InterruptedRunError, RunError, SpecError
 
 if TYPE_CHECKING:
     from bench.experiment.spec import RunSpec
     from bench.launch.once import Launched
+
+logger = logging.getLogger(__name__)
+
+SIMULATED = "simulated data prove that the pipeline works, never that a method does; the run is marked `simulated`"
 
 Choice = Annotated[str | None, typer.Option()]
 
@@ -124,12 +129,12 @@ def _resolved(request: Any, seed: int | None, seeds: str | None) -> list[RunSpec
 
     chosen = parse_seeds(seed, seeds)
     source = choose_source(request)
-    notice(f"profile {source.profile}: {source.reason}")
+    logger.info(f"profile {source.profile}: {source.reason}")
     if source.profile == "demo":
-        notice("simulated data prove that the pipeline works, never that a method does; the run is marked `simulated`")
-    specs = resolve(request, source, chosen, notice)
+        logger.info(SIMULATED)
+    specs = resolve(request, source, chosen)
     for item in specs:
-        notice(_headline(item))
+        logger.info(_headline(item))
     return specs
 
 
@@ -200,12 +205,12 @@ def _run_all(specs: Sequence[RunSpec], home: Path, rerun: bool, output: str, lau
     done: list[Launched] = []
     for spec in specs:
         try:
-            launched = launch(spec, home, rerun=rerun, notice=notice)
+            launched = launch(spec, home, rerun=rerun)
         except (InterruptedRunError, KeyboardInterrupt) as error:
             message = error.message if isinstance(error, InterruptedRunError) else "Stopped at once."
             raise InterruptedRunError(message, f"Go on with: {same_command()}") from error
         if launched.error is not None:
-            notice(f"run {spec.run_id} failed: {launched.error.message} {launched.error.hint or ''}")
+            logger.warning(f"run {spec.run_id} failed: {launched.error.message} {launched.error.hint or ''}")
         done.append(launched)
     _print_results(done, output)
     return all(item.error is None for item in done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -13,7 +14,7 @@ import typer
 
 from bench.cli import search_studies
 from bench.cli.consent import agreed_plugins
-from bench.cli.output import Plugins, check_format, notice
+from bench.cli.output import Plugins, check_format
 from bench.cli.search_output import print_plans
 from bench.cli.search_run import NO_FINALS, SearchRun, finish
 from bench.cli.search_studies import Format, Home, Name, Storage, opened
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from bench.experiment.recipes import Request
     from bench.search.request import StudyRequest
     from bench.search.study import Search
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(
     help="Search hyper-parameters with Optuna, without looking at the test set.",
@@ -166,8 +169,8 @@ def search(
     names = [name.strip() for text in param or () for name in text.split(",")]
     build_space(names, space or (), _cards(asked), grid=sampler == "grid")  # what is wrong here needs no data
     source = choose_source(asked)
-    notice(f"profile {source.profile}: {source.reason}")
-    (base,) = resolve(asked, source, [1], notice)
+    logger.info(f"profile {source.profile}: {source.reason}")
+    (base,) = resolve(asked, source, [1])
     request = build_request(
         base,
         build_space(names, space or (), _cards(asked), grid=sampler == "grid"),
@@ -296,7 +299,7 @@ def resume(
     with study.place.only_user():
         study.running_on(execution, target, run.settings)
         if retry_failed:
-            notice(f"{enqueue_failed(study)} failed trials will be done again")
+            logger.info(f"{enqueue_failed(study)} failed trials will be done again")
         done = run.go_on(study, execution)
     finish([done], output)
 
@@ -395,9 +398,9 @@ def reproduce_figure2(
         raise SpecError(f"--only '{echoed(only)}' matches no parameter of figure2: {suggestion(str(only), FIGURE2)}")
     asked = dataclasses.replace(asked, model="ast", method="patchmix-cl")
     source = choose_source(asked)
-    notice(f"profile {source.profile}: {source.reason}")
+    logger.info(f"profile {source.profile}: {source.reason}")
     chosen = parse_seeds(None, seeds or ("1" if source.profile == "demo" else "1-5"))
-    (base,) = resolve(asked, source, [1], notice)
+    (base,) = resolve(asked, source, [1])
     done, plans = [], []
     for name in names:
         space = build_space([name], [], _cards(asked), grid=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bench.cli.output import notice, print_json
+from bench.cli.output import print_json
 from bench.cli.search_output import objective_words, print_study
 from bench.core.errors import InterruptedRunError, RunError, SpecError
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from bench.search.request import StudyRequest
     from bench.search.storage import Place
     from bench.search.study import Search, Settings
+
+logger = logging.getLogger(__name__)
 
 NO_FINALS = "none"
 MOST_WORKERS = 1024
@@ -90,13 +93,13 @@ class SearchRun:
         from bench.search.study import counted
         from bench.search.workers import Crew
 
-        notice(
+        logger.info(
             f"study {study.name}: {study.target} trials in all, {counted(study.trials)} done; "
             f"objective: {objective_words(study.request.objective)}; {study.place}"
         )
         try:
             if not _is_over(study):
-                Crew(study, self.home, execution, self.workers, notice, self.settings.give_up_after).run()
+                Crew(study, self.home, execution, self.workers, self.settings.give_up_after).run()
             finals = self._finals(study, execution)
         except InterruptedRunError as error:
             raise InterruptedRunError(error.message, f"Go on with: {self._resume_command()}") from error
@@ -113,12 +116,14 @@ class SearchRun:
         if not self.settings.final_seeds:
             return []
         if not _is_over(study):
-            notice(f"other workers are at trials of this study; when they are done: bench search resume {study.name}")
+            logger.info(
+                f"other workers are at trials of this study; when they are done: bench search resume {study.name}"
+            )
             return []
         if study.best is None:
-            notice("no trial was completed, so that there is nothing to train in the end")
+            logger.info("no trial was completed, so that there is nothing to train in the end")
             return []
-        return train_best(study, self.home, execution, cards_of(study.request), self.settings.final_seeds, notice)
+        return train_best(study, self.home, execution, cards_of(study.request), self.settings.final_seeds)
 
     def _resume_command(self) -> str:
         """The command that goes on; how the search ends is kept with the study, a storage's password nowhere."""

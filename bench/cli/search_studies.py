@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import check_format, notice, print_json, print_text
+from bench.cli.output import check_format, print_json, print_text
 from bench.cli.search_output import count_words, judged_on, print_grid, print_study, score_words
 from bench.core.errors import SpecError, StoreError
 from bench.core.text import echoed
 
 if TYPE_CHECKING:
     from bench.search.study import Search
+
+logger = logging.getLogger(__name__)
 
 Name = Annotated[str, typer.Argument(help="The study's name; see `bench search list`.")]
 Storage = Annotated[
@@ -68,7 +71,7 @@ def list_studies(storage: Storage = None, output: Format = "table", home: Home =
     elif not damaged:
         print_text("There is no study yet.")
     for error in damaged:
-        notice(f"error: {error.message}")
+        logger.error(error.message)
     if damaged:
         raise typer.Exit(StoreError.exit_code)
 
@@ -139,4 +142,4 @@ def delete(
             raise SpecError(f"Deleting '{name}' with its {len(study.trials)} trials needs --yes.")
         typer.confirm(f"Delete the study '{echoed(name)}' with its {len(study.trials)} trials?", abort=True, err=True)
     delete_study(study)
-    notice(f"deleted the study {name}; its runs stay")
+    logger.info(f"deleted the study {name}; its runs stay")

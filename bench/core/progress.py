@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from bench.core.log import is_quiet
 from bench.core.terminal import PlainConsole
 from bench.core.text import plain
 
@@ -25,6 +26,9 @@ def counted(unit: str) -> Iterator[Update]:
     Args:
         unit: What is counted; ``bytes`` are shown as sizes.
     """
+    if is_quiet():
+        yield _not_shown
+        return
     console = PlainConsole(sys.stderr, soft_wrap=not sys.stderr.isatty())
     if not console.is_terminal:
         yield _plain(unit, console)
@@ -42,6 +46,10 @@ def counted(unit: str) -> Iterator[Update]:
             bars.update(tasks[name], completed=done, total=total)
 
         yield update
+
+
+def _not_shown(name: str, done: int, total: int | None) -> None:
+    """Leave a report of progress out: not even plain messages are shown."""
 
 
 def _plain(unit: str, console: PlainConsole) -> Update:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from bench.core.log import is_quiet
 from bench.core.terminal import PlainConsole
 
 LINE_EVERY_SECONDS = 30.0
@@ -40,7 +41,7 @@ class TrainingProgress:
     """
 
     def __init__(self, label: str, epochs: int, steps: int, shown: bool) -> None:
-        self.label, self.epochs, self.steps, self.shown = label, epochs, steps, shown
+        self.label, self.epochs, self.steps, self.shown = label, epochs, steps, shown and not is_quiet()
         self.console = PlainConsole(sys.stderr, soft_wrap=True)
         self._bar: Progress | None = None
         self._task = TaskID(0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,12 @@ from bench.experiment.judgement import check_combinations
 from bench.experiment.plugins import extensions, load_plugins
 from bench.experiment.spec import OWNERS, RunSpec, check_field, settable_fields, without_defaults
 
+logger = logging.getLogger(__name__)
+
 DEMO = "demo"
 PROFILES = ("auto", "paper", "demo")
 MOST_SEEDS = 10_000
 _SEEDS = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
-
-Notice = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,14 +116,13 @@ def _profile(request: Request, automatic: str) -> str:
     return automatic if request.profile == "auto" else request.profile
 
 
-def resolve(request: Request, source: Source, seeds: Sequence[int], notice: Notice) -> list[RunSpec]:
+def resolve(request: Request, source: Source, seeds: Sequence[int]) -> list[RunSpec]:
     """Turn a request into one complete spec per seed.
 
     Args:
         request: What the user asked for.
         source: Data and profile, from :func:`choose_source`.
         seeds: One run each.
-        notice: Takes lines for the user.
 
     Raises:
         SpecError: For an unknown id, option or value, or a combination that cannot be run.
@@ -144,7 +144,7 @@ def resolve(request: Request, source: Source, seeds: Sequence[int], notice: Noti
     device = choose_device(request.device)
     values = _merge(request, model, method, frontend, source.profile, str(pretrain))
     options = _build_options(values, model, method, frontend)
-    folder = source.folder or _simulated(request.cache, notice)
+    folder = source.folder or _simulated(request.cache)
     dataset = load_dataset(folder, allow_partial=request.allow_partial, cache=request.cache)
     weights = locate(model, str(pretrain), request.cache)
     is_named = weights is None or pretrain in model.weights
@@ -203,12 +203,12 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
     }
 
 
-def _simulated(cache: Path, notice: Notice) -> Path:
+def _simulated(cache: Path) -> Path:
     from bench.data.datasets.simulated.demo import demo_folder
 
     def on_progress(done: int, total: int) -> None:
         if done == 1:
-            notice(f"making the simulated set: {total} recordings, a few seconds")
+            logger.info(f"making the simulated set: {total} recordings, a few seconds")
 
     return demo_folder(cache, on_progress=on_progress)
 

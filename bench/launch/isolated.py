@@ -110,8 +110,8 @@ def _told(said: str) -> BenchError | None:
 
 def main() -> int:
     """Launch the spec on the standard input; the exit code is that of its error."""
-    from bench.cli.output import notice
     from bench.core.lifetimes import die_with_parent
+    from bench.core.log import SHORT_ID, show_log
     from bench.core.streams import prepare_helper_streams
     from bench.launch.once import launch
 
@@ -119,9 +119,10 @@ def main() -> int:
     prepare_helper_streams()
     home, wish = Path(sys.argv[1]), sys.argv[2]
     spec = RunSpec.from_json(json.load(sys.stdin))
+    show_log(label=spec.run_id[:SHORT_ID])
     error: BenchError | None
     try:
-        error = launch(spec, home, rerun=wish == "rerun", notice=notice).error
+        error = launch(spec, home, rerun=wish == "rerun").error
     except BenchError as refused:
         error = refused
     if error is None:

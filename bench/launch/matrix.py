@@ -7,6 +7,7 @@ fails with is told, and the others go on.
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -16,12 +17,14 @@ from bench.core.errors import BenchError, InterruptedRunError, RegistryError, Sp
 from bench.core.paths import board_location
 from bench.core.registry import suggestion
 from bench.experiment.paper_rows import request_of
-from bench.experiment.recipes import Notice, Request, Source, resolve
+from bench.experiment.recipes import Request, Source, resolve
 from bench.experiment.spec import RunSpec
 from bench.launch.isolated import Interruption, run_isolated
 from bench.launch.once import finished_result, run_folder
 from leaderboard.published import PrintedRow, PrintedTable
 from leaderboard.store.store import Store
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,6 @@ def make_plan(
     request: Request,
     source: Source,
     seeds: Sequence[int],
-    notice: Notice,
 ) -> Plan:
     """Resolve every run before one starts, so that a wrong setting stops before anything trains.
 
@@ -89,7 +91,6 @@ def make_plan(
         request: What the user asked for; model, method and pretraining are the row's.
         source: Data and profile.
         seeds: One run each.
-        notice: Takes lines for the user.
 
     Raises:
         SpecError: For a setting that a row does not have, or that contradicts what the row is.
@@ -103,7 +104,7 @@ def make_plan(
         if row.run is None:
             continue
         try:
-            specs = resolve(_request_of(row, request, source.profile), source, seeds, notice)
+            specs = resolve(_request_of(row, request, source.profile), source, seeds)
             check_model(specs[0])
         except (WeightsError, RegistryError) as error:
             refused[row.id] = error
@@ -139,14 +140,13 @@ def is_done(run: PlannedRun, home: Path) -> bool:
     return finished_result(run_folder(home, run.spec)) is not None
 
 
-def carry_out(plan: Plan, home: Path, *, rerun: bool, notice: Notice) -> list[Ended]:
+def carry_out(plan: Plan, home: Path, *, rerun: bool) -> list[Ended]:
     """Do the runs that are missing, one after the other.
 
     Args:
         plan: What to run.
         home: The results folder.
         rerun: Run finished ones again.
-        notice: Takes lines for the user.
 
     Raises:
         InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped it; the run under way has saved its state.
@@ -160,24 +160,22 @@ def carry_out(plan: Plan, home: Path, *, rerun: bool, notice: Notice) -> list[En
             if interruption.wanted:
                 raise InterruptedRunError("Stopped between two runs.")
             said = f"[{place}/{len(plan.runs)}] {headline(run)}"
-            ended.append(_do(run, said, home, store, rerun=rerun, interruption=interruption, notice=notice))
+            ended.append(_do(run, said, home, store, rerun=rerun, interruption=interruption))
     return ended
 
 
-def _do(
-    run: PlannedRun, said: str, home: Path, store: Store, *, rerun: bool, interruption: Interruption, notice: Notice
-) -> Ended:
+def _do(run: PlannedRun, said: str, home: Path, store: Store, *, rerun: bool, interruption: Interruption) -> Ended:
     try:
         if not rerun and is_done(run, home):
             store.import_run(run_folder(home, run.spec))
-            notice(f"{said}: done before")
+            logger.info(f"{said}: done before")
             return Ended(run, "done before")
-        notice(said)
+        logger.info(said)
         run_isolated(run.spec, home, rerun=rerun, interruption=interruption)
     except InterruptedRunError:
         raise
     except BenchError as error:
-        notice(f"run {run.spec.run_id} failed: {error.message} {error.hint or ''}".rstrip())
+        logger.warning(f"run {run.spec.run_id} failed: {error.message} {error.hint or ''}".rstrip())
         return Ended(run, "failed", error)
     return Ended(run, "finished")
 

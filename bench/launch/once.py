@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,10 @@ from bench.experiment.plugins import load_for
 from bench.experiment.spec import SPEC_FILE, RunSpec
 from leaderboard.results.run_folder import RESULT_FILE, read_result
 
+logger = logging.getLogger(__name__)
+
 CHECKPOINT, WEIGHTS = "checkpoint", "weights"
 """Folders of a run: its saved states, and the models of the epochs that the selection rules hold."""
-
-Notice = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,13 @@ def run_folder(home: Path, spec: RunSpec) -> Path:
     return home / "runs" / spec.run_id
 
 
-def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice, hooks: Hooks | None = None) -> Launched:
+def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None) -> Launched:
     """Run a spec, or give back the result it has already.
 
     Args:
         spec: What to run.
         home: The results folder.
         rerun: Run it again even if it is finished.
-        notice: Takes lines for the user.
         hooks: What a search adds to the run.
 
     Raises:
@@ -80,18 +80,18 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, notice: Notice, hooks: Hoo
     store.check_writable()
     for place in (home, folder.parent):
         sweep(place)
-    holders = exclusive_lock(folder / "lock", lambda holder: notice(f"waiting: {holder} is at this run"))
+    holders = exclusive_lock(folder / "lock", lambda holder: logger.info(f"waiting: {holder} is at this run"))
     with holders, specs_judged_by(judge):
         finished = None if rerun else finished_result(folder)
         if finished is not None:
-            notice(f"run {spec.run_id} is finished already; --rerun runs it again")
+            logger.info(f"run {spec.run_id} is finished already; --rerun runs it again")
             # A process that was killed between its last two acts has left the states.
             shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
             launched = Launched(folder, finished)
         else:
-            launched = _start_or_leave_nothing(spec, folder, rerun, notice, hooks or Hooks())
+            launched = _start_or_leave_nothing(spec, folder, rerun, hooks or Hooks())
         if store.import_run(folder) == "retracted":
-            notice(f"run {spec.run_id} was retracted and stays off the board; `bench board log` tells why")
+            logger.info(f"run {spec.run_id} was retracted and stays off the board; `bench board log` tells why")
     return launched
 
 
@@ -103,11 +103,11 @@ def finished_result(folder: Path) -> dict[str, Any] | None:
     return document if document["status"] == "finished" else None
 
 
-def _start_or_leave_nothing(spec: RunSpec, folder: Path, rerun: bool, notice: Notice, hooks: Hooks) -> Launched:
+def _start_or_leave_nothing(spec: RunSpec, folder: Path, rerun: bool, hooks: Hooks) -> Launched:
     """Start a run; one that was refused before its first step leaves no folder behind."""
     known = (folder / SPEC_FILE).is_file()
     try:
-        return _start(spec, folder, rerun, notice, hooks)
+        return _start(spec, folder, rerun, hooks)
     except (InterruptedRunError, LostProcessError):
         raise
     except BenchError:
@@ -126,13 +126,13 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(away, ignore_errors=True)
 
 
-def _start(spec: RunSpec, folder: Path, rerun: bool, notice: Notice, hooks: Hooks) -> Launched:
+def _start(spec: RunSpec, folder: Path, rerun: bool, hooks: Hooks) -> Launched:
     # Before anything of an earlier run is removed.
     of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     _prepare(folder, rerun)
     with _put_aside(folder, (RESULT_FILE, CHECKPOINT, WEIGHTS) if rerun else (RESULT_FILE,)):
         write_json(folder / SPEC_FILE, spec.to_json())
-        failure = _failure(spec, folder, _said_now_and_then(spec.frontend, notice), hooks)
+        failure = _failure(spec, folder, _said_now_and_then(spec.frontend), hooks)
     _release_memory()
     if failure is not None:
         document = write_failed_result(spec, folder, failure)
@@ -231,7 +231,7 @@ def _execute(spec: RunSpec, folder: Path, on_progress: Progress, hooks: Hooks) -
         run_group(folder, spec.processes, usable_cores(), hooks)
 
 
-def _said_now_and_then(frontend: str, notice: Notice) -> Progress:
+def _said_now_and_then(frontend: str) -> Progress:
     """Report the preparation of features, a line for every tenth of it."""
     said: list[int] = []
 
@@ -239,6 +239,6 @@ def _said_now_and_then(frontend: str, notice: Notice) -> Progress:
         tenths = done * 10 // total
         if not said or tenths > said[-1]:
             said.append(tenths)
-            notice(f"features ({frontend}): {done} of {total} recordings")
+            logger.info(f"features ({frontend}): {done} of {total} recordings")
 
     return on_progress

@@ -85,7 +85,7 @@ class Trial:
             device="cpu",
             plugins=self.plugins,
         )
-        return resolve(request, choose_source(request), [1], _say_nothing)[0]
+        return resolve(request, choose_source(request), [1])[0]
 
     @cached_property
     def data(self) -> RunData:
@@ -99,16 +99,14 @@ class Trial:
 
     def launch(self, name: str, **changes: Any) -> Launched:
         """Run the spec to its end, in a results folder of its own; raises what it fails with."""
-        launched = launch(
-            dataclasses.replace(self.spec, **changes), self.folder / name, rerun=False, notice=_say_nothing
-        )
+        launched = launch(dataclasses.replace(self.spec, **changes), self.folder / name, rerun=False)
         if launched.error is not None:
             raise launched.error
         return launched
 
     def graph(self, seed: int = 1) -> TrainingGraph:
         """Model and method as a run of this seed begins with them."""
-        return build_graph(dataclasses.replace(self.spec, seed=seed), self.data)
+        return build_graph(dataclasses.replace(self.spec, seed=seed), self.data.class_counts())
 
     def clips(self, rows: np.ndarray) -> Tensor:
         """Spectrograms of some rows, (rows, 1, frames, mels)."""
@@ -133,10 +131,6 @@ class Trial:
             )
             draw = graph.method.draw(BATCH, rng)  # type: ignore[operator]
             yield stage, graph(batch, draw)
-
-
-def _say_nothing(text: str) -> None:
-    """Take a notice of a launcher whose run is one of many."""
 
 
 def _frontend_settings(card: FrontEndCard) -> list[str]:

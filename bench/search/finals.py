@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from bench.search.trials import originals
 from leaderboard.results.run_folder import RESULT_FILE, write_result
 from leaderboard.store.store import Store
 
-Notice = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,6 @@ def train_best(
     execution: Mapping[str, Any],
     cards: Mapping[str, Card],
     seeds: Sequence[int],
-    notice: Notice,
 ) -> list[Final]:
     """Train the best trial's parameters on the whole training part, once for each seed.
 
@@ -86,7 +86,6 @@ def train_best(
         execution: Execution fields of the runs.
         cards: Cards of model and method.
         seeds: One run each.
-        notice: Takes lines for the user.
 
     Returns:
         The runs, with the error of each that failed.
@@ -102,8 +101,8 @@ def train_best(
         for spec in final_specs(search, best, execution, cards, seeds):
             if interruption.wanted:
                 raise InterruptedRunError("Stopped between two final runs.")
-            notice(f"final run {spec.run_id}: trial {best.number}, seed {spec.seed}, the whole training part")
-            done.append(_train(spec, home, interruption, notice))
+            logger.info(f"final run {spec.run_id}: trial {best.number}, seed {spec.seed}, the whole training part")
+            done.append(_train(spec, home, interruption))
     return done
 
 
@@ -114,14 +113,14 @@ def _remember(search: Search, best: FrozenTrial) -> None:
             search.study.set_user_attr(FINALS, [*search.finals, best.number])
 
 
-def _train(spec: RunSpec, home: Path, interruption: Interruption, notice: Notice) -> Final:
+def _train(spec: RunSpec, home: Path, interruption: Interruption) -> Final:
     try:
         run_isolated(spec, home, rerun=False, interruption=interruption)
         _mark(spec, home)
     except InterruptedRunError:
         raise
     except BenchError as error:
-        notice(f"final run {spec.run_id} failed: {error.message} {error.hint or ''}".rstrip())
+        logger.warning(f"final run {spec.run_id} failed: {error.message} {error.hint or ''}".rstrip())
         return Final(spec, error)
     return Final(spec)
 

@@ -28,7 +28,6 @@ from bench.search.failures import cause_of, is_lost, is_own_fault, shared_fault
 from bench.search.request import base_spec, trial_specs
 from bench.search.study import Search, cards_of
 
-Notice = Callable[[str], None]
 TAKEN = "another worker has taken this trial over"
 
 
@@ -98,7 +97,6 @@ class TrialRunner:
         search: The study.
         home: The results folder.
         execution: Execution fields of the runs.
-        notice: Takes lines for a log.
         stopped: Whether this process was asked to stop.
     """
 
@@ -107,10 +105,9 @@ class TrialRunner:
         search: Search,
         home: Path,
         execution: Mapping[str, Any],
-        notice: Notice,
         stopped: Callable[[], bool] = bool,
     ) -> None:
-        self.search, self.home, self.notice, self.stopped = search, home, notice, stopped
+        self.search, self.home, self.stopped = search, home, stopped
         self.base = base_spec(search.request, execution)
         self.cards = cards_of(search.request)
         self._data = LastData()
@@ -172,7 +169,7 @@ class TrialRunner:
         by_epochs = index == 0 and self.search.request.pruner != "wilcoxon"
         watch = self._watch(claim) if by_epochs else self._watch_epochs(claim, index * spec.epochs)
         hooks = Hooks(watch, self._data, self.stopped)
-        launched = launch(spec, self.home, rerun=False, notice=self.notice, hooks=hooks)
+        launched = launch(spec, self.home, rerun=False, hooks=hooks)
         told.add(spec, launched.document)
         if launched.error is not None:
             if not is_lost(launched.error):

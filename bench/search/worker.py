@@ -7,6 +7,7 @@ standard output; everything else goes to its standard error. It dies with its pa
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import sys
 import traceback
@@ -17,10 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.environment import refuse_foreign_group
 from bench.core.errors import BenchError, InterruptedRunError
+from bench.core.log import show_log
 
 if TYPE_CHECKING:
     from bench.search.failures import Breaker
     from bench.search.storage import Place
+
+logger = logging.getLogger(__name__)
 
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -48,7 +52,6 @@ def work(
     home: Path,
     execution: Mapping[str, Any],
     tell: Tell,
-    notice: Callable[[str], None],
     stopped: Callable[[], bool] = bool,
     breaker: Breaker | None = None,
 ) -> None:
@@ -59,7 +62,6 @@ def work(
         home: The results folder.
         execution: Execution fields of its runs.
         tell: Takes what happens.
-        notice: Takes lines for a log.
         stopped: Whether this process was asked to stop.
         breaker: What stops a search whose trials all fail alike.
 
@@ -71,10 +73,10 @@ def work(
     from bench.search.objective import TrialRunner
 
     refuse_foreign_group()
-    runner = TrialRunner(search, home, execution, notice, stopped)
+    runner = TrialRunner(search, home, execution, stopped)
     while not stopped() and (taken := claim(search, breaker)) is not None:
         tell({"event": "begins", "trial": taken.number, "params": taken.params})
-        notice(f"trial {taken.number}: {taken.params}")
+        logger.info(f"trial {taken.number}: {taken.params}")
         ended = runner.carry_out(taken)
         if ended is not None:
             found = {"state": ended.state.name, "value": ended.value, "reason": ended.reason}
@@ -97,8 +99,8 @@ def main() -> int:
     prepare_helper_streams()
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    show_log()
     task = json.load(sys.stdin)
-    from bench.cli.output import notice
     from bench.search.claims import AttemptLostError
     from bench.search.storage import Place
 
@@ -109,14 +111,13 @@ def main() -> int:
         _tell({"event": "error", "type": type(error).__name__, "message": error.message, "hint": error.hint})
         return error.exit_code
     except AttemptLostError as lost:
-        notice(place.masked("".join(traceback.format_exception(lost.__cause__)).rstrip()))
+        logger.info(place.masked("".join(traceback.format_exception(lost.__cause__)).rstrip()))
         _tell({"event": "lost", "trial": lost.number, "reason": lost.cause, "failed": lost.failed})
         return LOST_CODE
     return 0
 
 
 def _work_on(place: Place, task: Mapping[str, Any], stop: Stop) -> None:
-    from bench.cli.output import notice
     from bench.experiment.plugins import load_for
     from bench.search.failures import Breaker
     from bench.search.request import base_spec
@@ -126,7 +127,7 @@ def _work_on(place: Place, task: Mapping[str, Any], stop: Stop) -> None:
     # By the hash in the study: a file that changed after the user agreed to it is not run.
     load_for(base_spec(search.request, task["execution"]))
     _tell({"event": "ready"})
-    work(search, Path(task["home"]), task["execution"], _tell, notice, stop, Breaker(**task["breaker"]))
+    work(search, Path(task["home"]), task["execution"], _tell, stop, Breaker(**task["breaker"]))
 
 
 if __name__ == "__main__":

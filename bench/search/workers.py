@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import selectors
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -25,7 +26,8 @@ from bench.experiment.devices import VISIBLE, shares_of
 from bench.search.failures import GIVE_UP_AFTER, Breaker
 from bench.search.study import Search
 
-Notice = Callable[[str], None]
+logger = logging.getLogger(__name__)
+
 STOP_AGAIN_SECONDS = 2.0
 MOST_STILLBORN = 3
 """Workers that may be lost one after the other before one of them has begun a trial."""
@@ -52,7 +54,6 @@ class Crew:
         home: The results folder.
         execution: Execution fields of the runs.
         workers: How many.
-        notice: Takes lines for the user.
         give_up_after: Trials that fail one after the other with the same cause before the search stops; 0 for never.
 
     Raises:
@@ -65,10 +66,9 @@ class Crew:
         home: Path,
         execution: Mapping[str, Any],
         workers: int,
-        notice: Notice,
         give_up_after: int = GIVE_UP_AFTER,
     ) -> None:
-        self.search, self.home, self.execution, self.workers, self.notice = search, home, execution, workers, notice
+        self.search, self.home, self.execution, self.workers = search, home, execution, workers
         self._devices = shares_of(execution, workers)
         self._breaker = Breaker(give_up_after, time.time())
         self._at_work: list[_Worker] = []
@@ -177,14 +177,14 @@ class Crew:
             case {"event": "begins"}:
                 self._stillborn, worker.trial = 0, event["trial"]
                 params = ", ".join(f"{name} {_short(value)}" for name, value in event["params"].items())
-                self.notice(f"trial {event['trial']} (worker {worker.number}): {params}")
+                logger.info(f"trial {event['trial']} (worker {worker.number}): {params}")
             case {"event": "ended"}:
                 worker.trial = None
-                self.notice(f"trial {event['trial']}: {_outcome(event)}")
+                logger.info(f"trial {event['trial']}: {_outcome(event)}")
             case {"event": "lost"}:
                 worker.trial, worker.anew = None, True
                 told = "failed" if event["failed"] else "an attempt was lost"
-                self.notice(f"trial {event['trial']}: {told}: {event['failed'] or event['reason']}")
+                logger.info(f"trial {event['trial']}: {told}: {event['failed'] or event['reason']}")
             case {"event": "error"}:
                 kind = getattr(bench.core.errors, event["type"], RunError)
                 worker.error = kind(event["message"], event["hint"])
@@ -200,7 +200,7 @@ class Crew:
             self._stop(signal.SIGTERM, None)
             return [worker.error]
         if worker.anew:
-            self.notice(f"worker {worker.number} starts anew")
+            logger.info(f"worker {worker.number} starts anew")
             self._start(worker.number)
             return []
         at = "" if worker.trial is None else f" at trial {worker.trial}"
@@ -208,7 +208,7 @@ class Crew:
         if self._stillborn > MOST_STILLBORN:
             self._stop(signal.SIGTERM, None)
             return [RunError(f"Workers are lost before they begin (exit code {code}).", f"Look at {worker.log.name}.")]
-        self.notice(f"worker {worker.number} was lost{at} (exit code {code}); another one takes its place")
+        logger.warning(f"worker {worker.number} was lost{at} (exit code {code}); another one takes its place")
         self._start(worker.number)
         return []
 

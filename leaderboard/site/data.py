@@ -3,7 +3,7 @@
 A *lens* is one choice of the page's switches: selection rule, part of the test cycles, and which sensitivity. Every
 number, place, interval and rank of a lens comes from the same functions as those of the other reports
 (:mod:`leaderboard.tables.board_tables`, :mod:`leaderboard.statistics`), so that the page never says anything else;
- its script formats, sorts and filters, and computes nothing.
+its script formats, sorts and filters, and computes nothing.
 """
 
 from __future__ import annotations

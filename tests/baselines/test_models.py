@@ -262,7 +262,7 @@ def test_the_stem_is_the_only_option_in_which_residual_networks_differ():
 def test_patch_methods_refuse_models_without_patches(model_id, method, tmp_path):
     request = Request(model=model_id, method=method, cache=tmp_path, data="demo")
     with pytest.raises(SpecError, match=f"mixes patches, but the model '{model_id}' has none") as caught:
-        resolve(request, choose_source(request), [1], print)
+        resolve(request, choose_source(request), [1])
     assert "ast-tiny" in caught.value.hint
     assert not any(tmp_path.iterdir())
 

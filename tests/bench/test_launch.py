@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from logs import logged
 
 from bench.core.errors import DataError, LostProcessError, RunError, StoreError
-from bench.engine import hooks, trainer
+from bench.engine import hardware, hooks, trainer
 from bench.experiment.recipes import Request, choose_source, resolve
 from bench.launch import once as launching
 from bench.launch.once import launch, run_folder
@@ -34,7 +35,7 @@ def specs_of(small_data, small_cache, *seeds, **more):
         settings=[*SETTINGS, "epochs=2"],
         **more,
     )
-    return resolve(request, choose_source(request), list(seeds), lambda text: None)
+    return resolve(request, choose_source(request), list(seeds))
 
 
 @pytest.fixture
@@ -43,8 +44,8 @@ def spec(small_data, small_cache):
 
 
 def started(spec, home, **more):
-    said = []
-    launched = launch(spec, home, **{"rerun": False, "notice": said.append, **more})
+    with logged() as said:
+        launched = launch(spec, home, **{"rerun": False, **more})
     return launched, said
 
 
@@ -333,7 +334,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence_before_the_training(spec,
 def test_a_result_that_cannot_be_replaced_is_a_sentence(spec, tmp_path, monkeypatch):
     folder = run_folder(tmp_path, spec)
     folder.mkdir(parents=True)
-    failed = launch(spec, tmp_path, rerun=False, notice=str, hooks=hooks.Hooks(watch=lambda scores: "pruned"))
+    failed = launch(spec, tmp_path, rerun=False, hooks=hooks.Hooks(watch=lambda scores: "pruned"))
     rename = Path.rename
 
     def refused(self, target):

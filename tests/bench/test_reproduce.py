@@ -141,7 +141,7 @@ def test_what_a_row_is_expected_to_be_is_its_resolved_spec(small_data, small_cac
         fields={"method.mix": "t-patch"},
         device="cpu",
     )
-    (spec,) = resolve(request, choose_source(request), [1], print)
+    (spec,) = resolve(request, choose_source(request), [1])
     identity = spec.identity()
     for name, value in expected["cl-tpatch"]["demo"].items():
         owner, _, option = name.partition(".")
@@ -238,7 +238,7 @@ def test_a_stop_and_a_kill_lose_nothing(small_data, small_cache, tmp_path):
 @pytest.fixture
 def spec(small_data, small_cache):
     request = Request(model="ast", method="ce", data=str(small_data), cache=small_cache, device="cpu")
-    return resolve(request, choose_source(request), [1], print)[0]
+    return resolve(request, choose_source(request), [1])[0]
 
 
 def child(monkeypatch, tmp_path, code):

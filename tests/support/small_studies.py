@@ -26,7 +26,7 @@ def base_spec(data: Path, cache: Path, **changes: Any) -> Any:
     from bench.experiment.recipes import choose_source, resolve
 
     request = asked(data, cache, **changes)
-    return resolve(request, choose_source(request), [1], lambda line: None)[0]
+    return resolve(request, choose_source(request), [1])[0]
 
 
 def cards(model: str = "ast", method: str = "patchmix-cl") -> dict[str, Any]:
@@ -67,7 +67,7 @@ def work_on(search: Any, home: Path) -> list[dict[str, Any]]:
     from bench.search.worker import work
 
     events: list[dict[str, Any]] = []
-    work(search, home, search.execution, lambda event: events.append(json.loads(json.dumps(event))), lambda line: None)
+    work(search, home, search.execution, lambda event: events.append(json.loads(json.dumps(event))))
     return events
 
 

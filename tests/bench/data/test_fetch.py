@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from icbhi_sets import write_set
+from logs import logged
 
 from bench.core import download as download_module
 from bench.core.download import Patience, UnreachableError, download
@@ -312,8 +313,8 @@ def test_files_put_there_by_hand_are_unpacked_without_a_connection(owners, tmp_p
 
 def test_a_missing_companion_is_noted_and_a_missing_split_is_an_error(owners, tmp_path):
     del owners.files["ICBHI_Challenge_diagnosis.txt"]
-    notes: list[str] = []
-    fetch(tmp_path / "data", base_url=owners.url, patience=QUICK, on_notice=notes.append)
+    with logged() as notes:
+        fetch(tmp_path / "data", base_url=owners.url, patience=QUICK)
     assert notes == ["ICBHI_challenge_diagnosis.txt is not on the server; no run needs it."]
     del owners.files[SPLIT]
     with pytest.raises(DataError, match=f"There is no .*{SPLIT}"):
@@ -412,8 +413,8 @@ def test_what_a_killed_unpacking_left_is_swept_away(owners, tmp_path):
 
 def test_user_and_password_reach_the_server_and_nothing_else(owners, tmp_path):
     url = owners.url.replace("http://", "http://somebody:s3cr3t%40x@")
-    seen: list[str] = []
-    fetch(tmp_path / "data", base_url=url, patience=QUICK, on_notice=seen.append)
+    with logged() as seen:
+        fetch(tmp_path / "data", base_url=url, patience=QUICK)
     assert {owner for _, owner in owners.authorized} == {"Basic c29tZWJvZHk6czNjcjN0QHg="}
     assert "s3cr3t" not in (tmp_path / "data" / "fetched.json").read_text(encoding="utf-8")
     owners.drop_after, owners.ranges = 4, False

@@ -166,7 +166,7 @@ def test_an_attempt_that_was_stopped_is_not_counted(base, home, monkeypatch, err
 def test_a_process_lost_to_a_signal_that_stops_the_search_is_not_counted(base, home, monkeypatch):
     runs(monkeypatch, raising(LostProcessError("A process of the run was lost: SIGTERM.")))
     search = study_of(base, request_of(base), home, 1)
-    runner = objective.TrialRunner(search, home, search.execution, lambda line: None, lambda: True)
+    runner = objective.TrialRunner(search, home, search.execution, lambda: True)
     with pytest.raises(InterruptedRunError):
         runner.carry_out(claims.claim(search))
     assert states(search) == ["WAITING"]
@@ -256,7 +256,7 @@ def test_a_run_whose_trial_was_taken_over_stops_and_does_not_count(base, home, m
         raise objective.PrunedRunError(f"Pruned: {said[0]}.")
 
     runs(monkeypatch, ending)
-    runner = objective.TrialRunner(search, home, search.execution, lambda line: None)
+    runner = objective.TrialRunner(search, home, search.execution)
     assert runner.carry_out(taken) is None
     assert said == [objective.TAKEN]
     assert states(search) == ["RUNNING"]
@@ -281,7 +281,7 @@ def failing(texts):
 def search_with(breaker, search, home):
     from bench.search.worker import work
 
-    work(search, home, search.execution, lambda event: None, lambda line: None, breaker=breaker)
+    work(search, home, search.execution, lambda event: None, breaker=breaker)
 
 
 OOM = "The device ran out of memory: Tried to allocate {} MiB. Process {} holds {}.5 GiB."

@@ -68,7 +68,7 @@ def heard(monkeypatch):
             }
         )
 
-    def train(search, home, execution, cards, seeds, notice):
+    def train(search, home, execution, cards, seeds):
         found[-1]["finals"] = list(seeds)
         return []
 

@@ -385,7 +385,7 @@ def test_worker_logs_and_process_titles_hold_no_password(base, home, monkeypatch
     url = f"postgresql://me:{SECRET}@127.0.0.1:1/studies"
     search = study_of(base, request_of(base), home, 1)
     with pytest.raises(pytest.fail.Exception) as caught:
-        workers.Crew(search, home, base.execution(), 1, print).run()
+        workers.Crew(search, home, base.execution(), 1).run()
     assert str(caught.value).endswith("'-m', 'bench.search.worker']")
     assert SECRET not in Place(url=url).masked(f"connection to {url} failed")
     assert worker.LOST_CODE not in (0, 1, 2, 3, 4, 130)

@@ -394,7 +394,7 @@ def test_two_processes_are_pruned_together_and_do_not_hang(small_data, small_cac
         heard.append(dict(scores))
         return "enough" if len(scores) == 2 else None
 
-    launched = launch(spec, home, rerun=False, notice=lambda line: None, hooks=Hooks(watch))
+    launched = launch(spec, home, rerun=False, hooks=Hooks(watch))
     assert isinstance(launched.error, PrunedRunError)
     assert [list(scores) for scores in heard] == [[1], [1, 2]]
     assert launched.document["status"] == "pruned"

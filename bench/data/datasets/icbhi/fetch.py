@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 import os
 import re
 import shutil
@@ -31,6 +32,8 @@ from bench.data.datasets.icbhi.unpack import BadArchiveError, unpack
 from bench.data.faults import Problem
 from bench.data.files import DEMOGRAPHIC_NAMES, DIAGNOSIS_NAMES, SPLIT_NAMES, Found, scan
 
+logger = logging.getLogger(__name__)
+
 BASE_URL = "https://bhichallenge.med.auth.gr/sites/default/files/ICBHI_final_database/"
 """Where the owners offer the files; ``BENCH_ICBHI_URL`` or ``--base-url`` name another place (a mirror)."""
 
@@ -47,8 +50,6 @@ MAX_RECORD_BYTES = 1 << 20
 """Bounds on what a server, or a folder, may hold under these names: the archive has 2 GB, the tables 5 to 30 KB."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-Notice = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -170,12 +171,12 @@ def _check_regular(path: Path, limit: int) -> None:
 class _Fetcher:
     """One run of ``bench data fetch``."""
 
-    def __init__(self, folder: Path, base_url: str, patience: Patience, progress: Progress | None, say: Notice) -> None:
+    def __init__(self, folder: Path, base_url: str, patience: Patience, progress: Progress | None) -> None:
         self.folder = folder
         self.base_url = base_url if base_url.endswith("/") else f"{base_url}/"
         self.patience = patience
         self.progress = progress
-        self.say = say
+
         self.record = _Record(folder)
 
     def _download(self, target: Path, paths: Sequence[str], limit: int) -> str:
@@ -212,7 +213,7 @@ class _Fetcher:
         except NotOnServerError as error:
             if companion.needed:
                 raise DataError(error.message, self._by_hand()) from error
-            self.say(f"{companion.name} is not on the server; no run needs it.")
+            logger.info(f"{companion.name} is not on the server; no run needs it.")
             return
         except DataError:
             # What was just downloaded and is not sound must not be taken for the file at the next start.
@@ -302,7 +303,6 @@ def fetch(
     keep_archive: bool = False,
     patience: Patience | None = None,
     on_progress: Progress | None = None,
-    on_notice: Notice | None = None,
 ) -> None:
     """Fetch what is missing of ICBHI 2017: the archive (2 GB, unpacked) and the text files beside it.
 
@@ -314,7 +314,6 @@ def fetch(
         keep_archive: Keep the archive after unpacking.
         patience: How long to try.
         on_progress: Called with a file's name, the bytes done and the bytes in all.
-        on_notice: Called with lines for the user.
 
     Raises:
         DataError: If the server cannot be reached, a file is not what it was or should be, or the disk is full.
@@ -322,11 +321,10 @@ def fetch(
         StoreError: If the record cannot be written.
     """
     url = _checked_url(base_url or os.environ.get("BENCH_ICBHI_URL") or BASE_URL)
-    say = on_notice or (lambda text: None)
     _usable_folder(folder)
-    with exclusive_lock(folder / ".fetch.lock", lambda holder: say(f"Waiting for another fetch ({holder}).")):
+    with exclusive_lock(folder / ".fetch.lock", lambda holder: logger.info(f"Waiting for another fetch ({holder}).")):
         _sweep(folder)
-        fetcher = _Fetcher(folder, url, patience or Patience(), on_progress, say)
+        fetcher = _Fetcher(folder, url, patience or Patience(), on_progress)
         found = scan(folder)
         needed = fetcher.archive_needed(found)
         there = (found.splits, found.diagnoses, found.demographics)
