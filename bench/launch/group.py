@@ -19,6 +19,7 @@ from types import FrameType
 from bench.core.errors import BenchError, InterruptedRunError, LostProcessError
 from bench.core.files import temporary_folder
 from bench.core.lifetimes import signal_name, stop_signals
+from bench.core.locks import check_flock
 from bench.engine.distributed import STORE_VARIABLE
 from bench.engine.hooks import WATCH_VARIABLE, Hooks, WatchedGroup, watched_group
 from bench.launch.rank import error_file, read_error
@@ -224,6 +225,8 @@ def run_group(folder: Path, processes: int, cores: int, hooks: Hooks | None = No
         watched_group(hooks.watch) as watched,
         group.hearing_signals(),
     ):
+        # The file through which torch lets the processes meet is locked with flock and nothing else.
+        check_flock(meeting, "Name a folder on a local disk in TMPDIR, or use --processes 1.")
         if hooks.stopped():
             group.ask_to_stop()
         try:
