@@ -411,7 +411,7 @@ def test_the_bundle_and_features_go_to_stdout(place, small_data):
 
 MAY = {
     "leaderboard/terminal.py": {"Console"},
-    "leaderboard/forms.py": {"csv.DictWriter"},
+    "leaderboard/render/csv.py": {"csv.DictWriter"},
     "leaderboard/predictions.py": {"csv.writer"},  # recordings and numbers, read again by the program
     "bench/cli/output.py": {"sys.stdout.write"},
     "bench/streams.py": {"sys.stderr.write"},
