@@ -14,7 +14,7 @@ from typing import Any
 from bench.core.errors import SpecError
 from bench.core.options import build_options, check_options
 from bench.core.text import echoed
-from bench.experiment.plugins import registries
+from bench.experiment.registries import registries
 from bench.experiment.spec import NUMERICS, OWNERS, RunSpec, check_fields
 
 EDITED = "Use the spec.json of a run folder as it is."

@@ -288,7 +288,7 @@ def with_defaults(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 def _known_options(identity: Mapping[str, Any]) -> dict[str, type]:
     """The options classes of model, method and front-end by owner, where their code is here in the spec's version."""
-    from bench.experiment.plugins import registries
+    from bench.experiment.registries import registries
 
     versions = identity.get("extensions", {})
     found = {

@@ -412,7 +412,7 @@ def test_the_bundle_and_features_go_to_stdout(place, small_data):
 
 MAY = {
     "bench/core/terminal.py": {"Console"},
-    "leaderboard/forms.py": {"csv.DictWriter"},
+    "leaderboard/render/csv.py": {"csv.DictWriter"},
     "leaderboard/results/predictions.py": {"csv.writer"},  # recordings and numbers, read again by the program
     "bench/cli/output.py": {"sys.stdout.write"},
     "bench/core/streams.py": {"sys.stderr.write"},

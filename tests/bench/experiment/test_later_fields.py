@@ -13,8 +13,8 @@ from bench.core.errors import SpecError
 from bench.core.options import option
 from bench.experiment.judgement import judge
 from bench.experiment.paper_rows import table_of_board
-from bench.experiment.plugins import registries
 from bench.experiment.recipes import Request, recipe_fields
+from bench.experiment.registries import registries
 from bench.experiment.spec import RunSpec, with_defaults, without_defaults
 from bench.search.request import build_request
 from bench.search.space import Dimension

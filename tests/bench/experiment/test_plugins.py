@@ -17,7 +17,8 @@ from bench.core.options import option
 from bench.core.registry import Registration, Registry
 from bench.experiment import plugins
 from bench.experiment.card_checks import card_problems
-from bench.experiment.plugins import FILE_LIMIT, load_entry_points, load_for, load_plugins, registries
+from bench.experiment.plugins import FILE_LIMIT, load_entry_points, load_for, load_plugins
+from bench.experiment.registries import registries
 from bench.experiment.spec import read_spec
 from bench.launch.rank import execute
 from bench.search.request import base_spec

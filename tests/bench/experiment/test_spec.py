@@ -11,7 +11,7 @@ from bench.core.errors import SpecError
 from bench.core.files import write_json
 from bench.core.options import check_value
 from bench.experiment.judgement import judge
-from bench.experiment.plugins import registries
+from bench.experiment.registries import registries
 from bench.experiment.spec import NUMERICS, RunSpec, check_field, read_spec, settable_fields
 from bench.experiment.spec_documents import DOCUMENT_LIMIT
 

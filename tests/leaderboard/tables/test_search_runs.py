@@ -6,7 +6,7 @@ import pytest
 from board_runs import write_run
 
 from bench.core.errors import ResultError
-from leaderboard.render import FORMATS, render
+from leaderboard.render.formats import FORMATS, render
 from leaderboard.results.run_folder import read_result
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
