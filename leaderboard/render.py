@@ -22,7 +22,7 @@ from leaderboard.forms import (
 )
 from leaderboard.metrics import CLASSES, JUDGED
 from leaderboard.results.inputs import notable
-from leaderboard.results.run_folder import EpochRow, ResultDocument, kind_of
+from leaderboard.results.schema import EpochRow, ResultDocument, kind_of
 from leaderboard.tables.board_tables import Row, Section, Table, flat
 from leaderboard.tables.marks import mark_words
 

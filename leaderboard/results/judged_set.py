@@ -1,9 +1,9 @@
 """Which test cycles a number is of, and which set is the official one.
 
-The identity of a judged set is :attr:`leaderboard.results.predictions.CycleSet.hash`: the SHA-256, in hexadecimal characters,
-of the JSON text of its sorted cycles, each ``[[recording, cycle], label, patient, device]``, as Python's ``json``
-writes it with its usual separators and without escapes. One label, patient or recording that differs gives another
-hash, and the order in which a file lists the cycles does not matter.
+The identity of a judged set is :attr:`leaderboard.results.predictions.CycleSet.hash`: the SHA-256, in hexadecimal
+characters, of the JSON text of its sorted cycles, each ``[[recording, cycle], label, patient, device]``, as Python's
+``json`` writes it with its usual separators and without escapes. One label, patient or recording that differs gives
+another hash, and the order in which a file lists the cycles does not matter.
 """
 
 from __future__ import annotations

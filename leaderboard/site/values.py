@@ -12,7 +12,7 @@ from leaderboard.bibtex import run_entry, submission_entry
 from leaderboard.forms import seeds
 from leaderboard.metrics import CLASSES, JUDGED
 from leaderboard.render import system_lines
-from leaderboard.results.run_folder import RULES, Rule
+from leaderboard.results.schema import RULES, Rule
 from leaderboard.site.data import PARTS, RATES, REFERENCE, Board, Lens, Row, System
 from leaderboard.site.details import detail_values
 from leaderboard.site.downloads import command, run_file

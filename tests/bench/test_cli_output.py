@@ -412,7 +412,7 @@ def test_the_bundle_and_features_go_to_stdout(place, small_data):
 MAY = {
     "leaderboard/terminal.py": {"Console"},
     "leaderboard/forms.py": {"csv.DictWriter"},
-    "leaderboard/predictions.py": {"csv.writer"},  # recordings and numbers, read again by the program
+    "leaderboard/results/predictions.py": {"csv.writer"},  # recordings and numbers, read again by the program
     "bench/cli/output.py": {"sys.stdout.write"},
     "bench/streams.py": {"sys.stderr.write"},
     "baselines/downloads.py": {"sys.stderr.write"},  # sentences of its own, secrets masked

@@ -18,7 +18,7 @@ from leaderboard.html import resource
 from leaderboard.published import TABLES, printed_table
 from leaderboard.render import ranks
 from leaderboard.render_paper import render_paper
-from leaderboard.results.run_folder import RULES
+from leaderboard.results.schema import RULES
 from leaderboard.site import write_site
 from leaderboard.site.answers import MOST_MISSED
 from leaderboard.site.data import PARTS, Lens, read_board
