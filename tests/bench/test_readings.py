@@ -36,7 +36,7 @@ def spec(small_data, small_cache):
         device="cpu",
         settings=[*SETTINGS, "epochs=2"],
     )
-    return resolve(request, choose_source(request), [1], lambda text: None)[0]
+    return resolve(request, choose_source(request), [1])[0]
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def counted(monkeypatch):
 
 
 def run(spec, home):
-    return launch(spec, home, rerun=False, notice=lambda text: None)
+    return launch(spec, home, rerun=False)
 
 
 def test_a_run_is_read_and_scored_once_on_its_way_to_the_board(spec, tmp_path, counted):
@@ -93,7 +93,7 @@ def test_a_run_of_a_table_that_was_done_before_is_read_once(spec, tmp_path, coun
     run(spec, tmp_path)
     counted.clear()
     plan = reproduce.Plan(None, "demo", [reproduce.PlannedRun(spec, ("row",))], {}, {})
-    (ended,) = reproduce.carry_out(plan, tmp_path, rerun=False, notice=lambda text: None)
+    (ended,) = reproduce.carry_out(plan, tmp_path, rerun=False)
     assert ended.status == "done before"
     assert counted == ONCE
 
