@@ -20,10 +20,10 @@ from leaderboard.forms import (
     printed,
     seeds,
 )
-from leaderboard.metrics import CLASSES, JUDGED
+from leaderboard.metrics import CLASSES, SENSITIVITIES
 from leaderboard.results.inputs import notable
 from leaderboard.results.run_folder import EpochRow, ResultDocument, kind_of
-from leaderboard.tables.board_tables import Row, Section, Table, flat
+from leaderboard.tables.board_tables import Row, Section, Table, flattened
 from leaderboard.tables.marks import mark_words
 
 if TYPE_CHECKING:
@@ -419,7 +419,7 @@ def _flat_row(table: Table, section: Section, row: Row) -> Row:
     place = {"table": table.name, "protocol": table.protocol, "section": section.title, "ranked": section.ranked}
     values = {name: value for name, value in row.items() if name not in ("spec", "differs")}
     told = {"differs": row["differs"], "spec": row["spec"]} if "spec" in row else {}
-    return {**place, **flat(values), **told}
+    return {**place, **flattened(values), **told}
 
 
 # --- one run ----------------------------------------------------------------------------------------------------
@@ -443,8 +443,8 @@ def run_table(document: ResultDocument, *, width: int | None = None, colour: boo
     if document["epochs"]:
         parts.append(_epochs_grid(document))
     if kind == "submission":
-        parts.append(_pairs("submission", flat(document["submission"])))
-    parts += [_pairs("spec", flat(spec)), _pairs("provenance", flat(document["provenance"]))]
+        parts.append(_pairs("submission", flattened(document["submission"])))
+    parts += [_pairs("spec", flattened(spec)), _pairs("provenance", flattened(document["provenance"]))]
     return printed(screen, parts)
 
 
@@ -492,7 +492,7 @@ def _metrics_grid(document: ResultDocument) -> RenderableType:
         if by_judged is None:
             rows.append([rule, *"––––––"])
             continue
-        for judged in JUDGED:
+        for judged in SENSITIVITIES:
             m = by_judged[judged]
             rates = [number(m["sp"]), number(m["se"]), number(m["score"])]
             rows.append([rule, judged, str(m["epoch"] or "–"), *rates, str(m["n"])])

@@ -21,7 +21,7 @@ from leaderboard.forms import (
     seeds,
 )
 from leaderboard.render import check_format
-from leaderboard.tables.board_tables import flat
+from leaderboard.tables.board_tables import flattened
 from leaderboard.tables.marks import mark_words
 from leaderboard.tables.paper_tables import FULL, PaperTable, Row
 
@@ -279,13 +279,13 @@ REPRODUCED = (
 
 def _flat_row(table: PaperTable, row: Row) -> Row:
     nested = ("published", "reproduced", "options", "differs")
-    reproduced = flat(row["reproduced"] or {})
+    reproduced = flattened(row["reproduced"] or {})
     return {
         "table": table.name,
         "protocol": table.protocol,
         **{name: value for name, value in row.items() if name not in nested},
         "options": dict(row["options"]),
         "differs": row["differs"],
-        **flat({"published": row["published"]}),
+        **flattened({"published": row["published"]}),
         **{f"reproduced.{name}": reproduced.get(name) for name in REPRODUCED},
     }

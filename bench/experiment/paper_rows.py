@@ -11,7 +11,7 @@ from bench.experiment.recipes import DEMO, Request, recipe_fields
 from leaderboard.published import PrintedTable, RunAs, printed_table
 from leaderboard.results.run_folder import Rule
 from leaderboard.store.store import Store
-from leaderboard.tables.board_tables import flat
+from leaderboard.tables.board_tables import flattened
 from leaderboard.tables.paper_tables import Expected, Kind, PaperTable, paper_table
 
 PROFILES: Mapping[Kind, str] = {"icbhi": "paper", "demo": DEMO}
@@ -46,7 +46,7 @@ def expected_fields(table: PrintedTable) -> Expected:
 
 
 def _fields(run: RunAs, profile: str) -> dict[str, Any]:
-    return flat(recipe_fields(request_of(run, profile, cache=Path()), profile))
+    return flattened(recipe_fields(request_of(run, profile, cache=Path()), profile))
 
 
 def table_of_board(name: str, store: Store, protocol: Rule) -> PaperTable:

@@ -27,21 +27,23 @@ GIVE_UP_AFTER = 5
 CAUSE_LENGTH = 500
 """Characters of an error that a study keeps."""
 
-_POISON = re.compile(
+_UNUSABLE_DEVICE = re.compile(
     r"CUDA (driver |runtime |kernel )?error|device-side assert|illegal memory access|\bNCCL\b|ncclInternal|"
     r"CUBLAS_STATUS_|CUDNN_STATUS_|cuDNN error|HIP error",
     re.IGNORECASE,
 )
 """What errors say after which CUDA refuses everything else that a process asks of it."""
 
-_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 def is_lost(error: BaseException) -> bool:
     """Whether an attempt was lost with its process, so that the trial may go on in another one."""
-    if isinstance(error, LostProcessError) or any(_POISON.search(str(part)) for part in chain_of(error)):
+    if isinstance(error, LostProcessError) or any(_UNUSABLE_DEVICE.search(str(part)) for part in chain_of(error)):
         return True
-    return isinstance(error, Exception) and not isinstance(error, BenchError | MemoryError) and not _is_disk(error)
+    return (
+        isinstance(error, Exception) and not isinstance(error, BenchError | MemoryError) and not _is_disk_error(error)
+    )
 
 
 def is_own_fault(error: BaseException) -> bool:
@@ -51,14 +53,14 @@ def is_own_fault(error: BaseException) -> bool:
 
 def shared_fault(error: BaseException) -> BaseException:
     """The error as it ends a worker: a full disk is a sentence."""
-    if isinstance(error, OSError) and _is_disk(error):
+    if isinstance(error, OSError) and _is_disk_error(error):
         where = f" {error.filename}" if error.filename else ""
         return StoreError(f"Cannot write{where}: {error.strerror}.", "Free space, then go on with the same command.")
     return error
 
 
-def _is_disk(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in _DISK
+def _is_disk_error(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in _DISK_ERRORS
 
 
 def cause_of(error: BaseException) -> str:
@@ -76,7 +78,7 @@ def cause_of(error: BaseException) -> str:
 
 
 @dataclass(frozen=True)
-class Breaker:
+class CircuitBreaker:
     """Stops a search whose trials fail one after the other with the same cause, as on a GPU that another program fills.
 
     Attributes:

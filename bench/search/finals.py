@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Final:
+class FinalRun:
     """A final run: its spec and, where it failed, why."""
 
     spec: RunSpec
@@ -60,11 +60,11 @@ def final_specs(
     """
     spec = apply_params(base_spec(search.request, execution), best.params, search.request.space, cards)
     about = {"name": search.name, "objective": search.request.objective, "role": "final", "trial": best.number}
-    study = {**about, "sampler": search.request.sampler, "pruner": search.request.pruner, **_cost(search)}
+    study = {**about, "sampler": search.request.sampler, "pruner": search.request.pruner, **_search_cost(search)}
     return [dataclasses.replace(spec, seed=seed, study=study) for seed in seeds]
 
 
-def _cost(search: Search) -> dict[str, Any]:
+def _search_cost(search: Search) -> dict[str, Any]:
     spent = budget(search)
     names = ("trials", "complete", "pruned", "fail", "gpu_hours", "cpu_hours", "space", "test_evaluations")
     runs = {"folds": search.request.folds, "seeds_per_trial": len(search.request.seeds)}
@@ -77,7 +77,7 @@ def train_best(
     execution: Mapping[str, Any],
     cards: Mapping[str, Card],
     seeds: Sequence[int],
-) -> list[Final]:
+) -> list[FinalRun]:
     """Train the best trial's parameters on the whole training part, once for each seed.
 
     Args:
@@ -95,37 +95,37 @@ def train_best(
     """
     best = search.best
     assert best is not None
-    _remember(search, best)
+    _count_test_evaluation(search, best)
     done = []
     with Interruption().watched() as interruption:
         for spec in final_specs(search, best, execution, cards, seeds):
             if interruption.wanted:
                 raise InterruptedRunError("Stopped between two final runs.")
             logger.info(f"final run {spec.run_id}: trial {best.number}, seed {spec.seed}, the whole training part")
-            done.append(_train(spec, home, interruption))
+            done.append(_train_once(spec, home, interruption))
     return done
 
 
-def _remember(search: Search, best: FrozenTrial) -> None:
+def _count_test_evaluation(search: Search, best: FrozenTrial) -> None:
     """Count the trials whose parameters the test set was looked at for."""
     if best.number not in search.finals:
         with search.place.translated():
             search.study.set_user_attr(FINALS, [*search.finals, best.number])
 
 
-def _train(spec: RunSpec, home: Path, interruption: Interruption) -> Final:
+def _train_once(spec: RunSpec, home: Path, interruption: Interruption) -> FinalRun:
     try:
         run_isolated(spec, home, rerun=False, interruption=interruption)
-        _mark(spec, home)
+        _add_study_to_result(spec, home)
     except InterruptedRunError:
         raise
     except BenchError as error:
         logger.warning(f"final run {spec.run_id} failed: {error.message} {error.hint or ''}".rstrip())
-        return Final(spec, error)
-    return Final(spec)
+        return FinalRun(spec, error)
+    return FinalRun(spec)
 
 
-def _mark(spec: RunSpec, home: Path) -> None:
+def _add_study_to_result(spec: RunSpec, home: Path) -> None:
     """Make a run that was finished before say which study it is the end of, and what that cost."""
     folder = run_folder(home, spec)
     document = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from bench.core.errors import SpecError
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.experiment.spec import OFFICIAL_SPLIT, RunSpec, check_field
-from bench.search.space import Dimension, Value, apply_params, whole_grid
+from bench.search.space import Dimension, Value, apply_params, grid_size
 
 Objective = Literal["held-out", "test"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
@@ -91,7 +91,7 @@ class StudyRequest:
 
     def differences(self, other: StudyRequest) -> list[str]:
         """What another request asks for otherwise, a line for each field."""
-        mine, theirs = _flat(self.to_json()), _flat(other.to_json())
+        mine, theirs = _flattened(self.to_json()), _flattened(other.to_json())
         names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
         return [
             f"{echoed(name)}: {echoed(mine.get(name))} in the study, {echoed(theirs.get(name))} asked for"
@@ -99,11 +99,11 @@ class StudyRequest:
         ]
 
 
-def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flattened(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in document.items():
         if isinstance(value, Mapping):
-            found.update(_flat(value, f"{prefix}{name}."))
+            found.update(_flattened(value, f"{prefix}{name}."))
         else:
             found[prefix + name] = list(value) if isinstance(value, tuple) else value
     return found
@@ -177,7 +177,7 @@ def check_trials(request: StudyRequest, trials: int | None) -> int:
         SpecError: If the number is missing, below 1, or larger than the grid or than a study can be.
     """
     if request.sampler == "grid":
-        points = whole_grid(request.space)
+        points = grid_size(request.space)
         if trials is not None and trials > points:
             raise SpecError(f"The grid has {points} points, but --trials is {trials}.", f"Use --trials {points}.")
         trials = points if trials is None else trials

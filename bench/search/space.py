@@ -95,8 +95,8 @@ def build_space(params: Sequence[str], overrides: Sequence[str], cards: Cards, *
     texts = _split_overrides(overrides)
     names = list(dict.fromkeys(params or texts))
     if not names:
-        raise SpecError("Nothing to search: no --param is given.", f"For example --param {_declared(cards)}.")
-    fields = {name: _field(name, cards) for name in names}
+        raise SpecError("Nothing to search: no --param is given.", f"For example --param {_example_parameters(cards)}.")
+    fields = {name: _searchable_field(name, cards) for name in names}
     for name in texts:
         if name not in names:
             raise SpecError(f"--space names '{echoed(name)}', which is not searched: {suggestion(name, names)}")
@@ -121,15 +121,15 @@ def _split_overrides(overrides: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _declared(cards: Cards) -> str:
+def _example_parameters(cards: Cards) -> str:
     """The numbers that the method declares a space for; otherwise what every run has."""
     options = dataclasses.fields(cards["method"].options)
     return ",".join(field.name for field in options if field.metadata.get("space")) or "lr,weight_decay"
 
 
-def _field(name: str, cards: Cards) -> str:
+def _searchable_field(name: str, cards: Cards) -> str:
     if not name:
-        raise SpecError("--param names an empty parameter.", f"For example --param {_declared(cards)}.")
+        raise SpecError("--param names an empty parameter.", f"For example --param {_example_parameters(cards)}.")
     field = full_name(name, cards)
     if field.startswith("frontend."):
         raise SpecError(
@@ -137,7 +137,9 @@ def _field(name: str, cards: Cards) -> str:
             f"Give it with --set {name}=…, a study for each value.",
         )
     if field in UNSEARCHED or ("." not in field and settable_fields()[field].metadata["role"] != "identity"):
-        raise SpecError(f"'{name}' cannot be searched.", f"Search what the method declares: {_declared(cards)}.")
+        raise SpecError(
+            f"'{name}' cannot be searched.", f"Search what the method declares: {_example_parameters(cards)}."
+        )
     return field
 
 
@@ -154,17 +156,17 @@ def _dimension(name: str, field: str, text: str | None, cards: Cards, grid: bool
     if text is None:
         return _declared_dimension(name, field, kind, limits, grid)
     if ".." in text and kind in (int, float):
-        return _range(name, field, text, kind, limits, grid)
+        return _range_dimension(name, field, text, kind, limits, grid)
     if ".." in text and "," not in text:
         raise SpecError(f"{name} is no number and has no range.", f"Write it as --space {name}=a,b,c.")
-    return _list(name, field, text, kind, limits)
+    return _list_dimension(name, field, text, kind, limits)
 
 
-def _list(name: str, field: str, text: str, kind: type, limits: Mapping[str, Any]) -> Dimension:
+def _list_dimension(name: str, field: str, text: str, kind: type, limits: Mapping[str, Any]) -> Dimension:
     words = [word.strip() for word in text.split(",")]
     if not all(words):
         raise SpecError(f"--space {name}={echoed(text)} holds an empty value.", f"Write it as --space {name}=a,b,c.")
-    values = tuple(dict.fromkeys(_checked(word, kind, name, limits) for word in words))
+    values = tuple(dict.fromkeys(_checked_value(word, kind, name, limits) for word in words))
     if len(values) == 1 < len(words):
         raise SpecError(
             f"--space {name}={echoed(text)} names one value {len(words)} times.", f"Write it as --space {name}=a,b,c."
@@ -174,7 +176,7 @@ def _list(name: str, field: str, text: str, kind: type, limits: Mapping[str, Any
     return Dimension(name=name, field=field, values=values)
 
 
-def _range(name: str, field: str, text: str, kind: type, limits: Mapping[str, Any], grid: bool) -> Dimension:
+def _range_dimension(name: str, field: str, text: str, kind: type, limits: Mapping[str, Any], grid: bool) -> Dimension:
     bounds, colon, scale = text.partition(":")
     ends = [end.strip() for end in bounds.split("..")]
     # Three points would leave open to which number the middle one belongs.
@@ -185,13 +187,13 @@ def _range(name: str, field: str, text: str, kind: type, limits: Mapping[str, An
         )
     if colon and scale.strip() != "log":
         raise SpecError(f"--space {name}={echoed(text)}: the scale is '{echoed(scale)}', but can only be log.")
-    low, high = (_checked(end, kind, name, limits) for end in ends)
+    low, high = (_checked_value(end, kind, name, limits) for end in ends)
     found = Dimension(name=name, field=field, low=low, high=high, log=bool(colon), whole=kind is int)
     _check_range(found, echoed(text), grid)
     return found
 
 
-def _checked(word: str, kind: type, name: str, limits: Mapping[str, Any]) -> Any:
+def _checked_value(word: str, kind: type, name: str, limits: Mapping[str, Any]) -> Any:
     """A value of a space in its option's type and within its limits."""
     return check_value(_number(word, kind, name) if kind in (int, float) else word, kind, f"--space {name}", limits)
 
@@ -275,7 +277,7 @@ def apply_params(base: RunSpec, params: Mapping[str, Value], space: Sequence[Dim
     return spec
 
 
-def whole_grid(space: Sequence[Dimension]) -> int:
+def grid_size(space: Sequence[Dimension]) -> int:
     """Number of points of a grid."""
     points = 1
     for dimension in space:

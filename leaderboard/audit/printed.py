@@ -68,19 +68,19 @@ def printed_cell(text: str) -> tuple[Printed | None, Printed | None]:
     if found is None:
         return None, None
     try:
-        return _read(found["value"]), None if found["std"] is None else _read(found["std"])
+        return _printed_from_text(found["value"]), None if found["std"] is None else _printed_from_text(found["std"])
     except ValueError:  # A number beyond what a computer's holds.
         return None, None
 
 
-def _read(text: str) -> Printed:
+def _printed_from_text(text: str) -> Printed:
     word = text.replace(",", ".")
     if "e" in word.lower():
         return printed_number(decimal_number(word))
     return Printed(decimal_number(word), min(len(word.partition(".")[2]), MOST_DIGITS))
 
 
-def has_count(printed: Printed, cycles: int) -> bool:
+def some_count_gives(printed: Printed, cycles: int) -> bool:
     """Whether some number of hits among some cycles gives a printed rate.
 
     Args:
@@ -94,6 +94,6 @@ def has_count(printed: Printed, cycles: int) -> bool:
     return any(printed.stands_for(100 * count / cycles) for count in counts)
 
 
-def says_little(printed: Printed, cycles: int) -> bool:
+def is_too_coarse(printed: Printed, cycles: int) -> bool:
     """Whether a rate has so few decimals that some count gives nearly every value."""
     return 1.5 * printed.unit >= 100 / cycles

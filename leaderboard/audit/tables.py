@@ -12,7 +12,7 @@ from typing import Any
 from bench.core.errors import ResultError
 from bench.core.text import echoed
 from leaderboard.audit.printed import Printed, printed_cell, printed_number
-from leaderboard.metrics import Judged
+from leaderboard.metrics import Sensitivity
 
 MOST_ROWS = 200_000
 
@@ -51,7 +51,7 @@ class ResultRow:
 
     where: str
     system: str = ""
-    judged: Judged = "4class"
+    judged: Sensitivity = "4class"
     sp: Printed | None = None
     se: Printed | None = None
     score: Printed | None = None
@@ -138,7 +138,7 @@ def rows_of_text(text: str, where: str) -> list[ResultRow]:
         _markdown_tables(lines) if any(line.lstrip().startswith("|") for line in lines) else _csv_tables(text, where)
     )
     rows = [
-        _row(f"line {number}", dict(zip(header, cells, strict=False)))
+        _result_row(f"line {number}", dict(zip(header, cells, strict=False)))
         for header, body in tables
         if has_results(header)
         for number, cells in body
@@ -151,12 +151,12 @@ def rows_of_text(text: str, where: str) -> list[ResultRow]:
     return _in_percent(rows)
 
 
-Body = list[tuple[int, list[str]]]
+NumberedLines = list[tuple[int, list[str]]]
 
 
-def _markdown_tables(lines: Sequence[str]) -> Iterator[tuple[list[str], Body]]:
+def _markdown_tables(lines: Sequence[str]) -> Iterator[tuple[list[str], NumberedLines]]:
     header: list[str] | None = None
-    body: Body = []
+    body: NumberedLines = []
     for number, line in enumerate([*lines, ""], start=1):
         bare = line.strip()
         if not bare.startswith("|"):
@@ -164,20 +164,20 @@ def _markdown_tables(lines: Sequence[str]) -> Iterator[tuple[list[str], Body]]:
                 yield header, body
             header, body = None, []
         elif header is None:
-            header = _bar(bare)
+            header = _markdown_cells(bare)
         elif set(bare) - set("|-: "):
-            body.append((number, _bar(bare)))
+            body.append((number, _markdown_cells(bare)))
 
 
-def _bar(line: str) -> list[str]:
+def _markdown_cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def _csv_tables(text: str, where: str) -> Iterator[tuple[list[str], Body]]:
+def _csv_tables(text: str, where: str) -> Iterator[tuple[list[str], NumberedLines]]:
     first = text.lstrip("\ufeff\r\n").partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter=delimiter)
-    body: Body = []
+    body: NumberedLines = []
     header: list[str] = []
     try:
         for cells in reader:
@@ -205,7 +205,7 @@ def rows_of_document(document: Any, where: str) -> list[ResultRow]:
         ResultError: If no object in it has a field of Sp, Se or Score.
     """
     rows = [
-        _row(f"row {number}", values)
+        _result_row(f"row {number}", values)
         for number, values in enumerate(_objects(document), start=1)
         if has_results(list(values))
     ]
@@ -234,7 +234,7 @@ def _objects(document: Any) -> Iterator[Mapping[str, Any]]:
 # --- what stands in a row ---------------------------------------------------------------------------------------
 
 
-def _row(place: str, values: Mapping[str, Any]) -> ResultRow:
+def _result_row(place: str, values: Mapping[str, Any]) -> ResultRow:
     found: dict[str, Any] = {}
     for column, value in values.items():
         name = field_of(str(column))
@@ -251,7 +251,7 @@ def _row(place: str, values: Mapping[str, Any]) -> ResultRow:
         where=f"{place} ({told})" if told else place,
         system=system or "",
         seed=seed,
-        judged="2class" if _key(found.get("judged")) in _BINARY else "4class",
+        judged="2class" if _letters_and_digits(found.get("judged")) in _BINARY else "4class",
         split=_word(found.get("split")),
         selection=_word(found.get("selection")),
         chosen=_flag(found["chosen"]) if "chosen" in found else None,
@@ -289,7 +289,7 @@ def _word(value: Any) -> str | None:
     return str(value).strip() or None
 
 
-def _key(value: Any) -> str:
+def _letters_and_digits(value: Any) -> str:
     return re.sub(r"[^a-z0-9]", "", str(value).lower())
 
 
@@ -339,11 +339,11 @@ def _series(value: Any) -> Series:
         value = [{"epoch": epoch, "score": score} for epoch, score in value.items()]
     if not isinstance(value, list):
         return ()
-    pairs = [_of_epoch(number, item) for number, item in enumerate(value, start=1)]
+    pairs = [_epoch_score(number, item) for number, item in enumerate(value, start=1)]
     return tuple(sorted(pair for pair in pairs if pair is not None))
 
 
-def _of_epoch(number: int, item: Any) -> tuple[int, float] | None:
+def _epoch_score(number: int, item: Any) -> tuple[int, float] | None:
     if isinstance(item, Mapping):
         epoch, score = _count(item.get("epoch")), _printed(item.get("score", item.get("test")))[0]
     else:
@@ -353,14 +353,16 @@ def _of_epoch(number: int, item: Any) -> tuple[int, float] | None:
 
 def beside_binary(rows: Sequence[ResultRow]) -> list[ResultRow]:
     """Rows of a 4-class table with the Se that the same system, at the same Sp, has in the 2-class table."""
-    binary = {_place(row): row.se for row in rows if row.judged == "2class"}
+    binary = {_prediction_identity(row): row.se for row in rows if row.judged == "2class"}
     return [
-        replace(row, binary_se=binary.get(_place(row))) if row.judged == "4class" and row.binary_se is None else row
+        replace(row, binary_se=binary.get(_prediction_identity(row)))
+        if row.judged == "4class" and row.binary_se is None
+        else row
         for row in rows
     ]
 
 
-def _place(row: ResultRow) -> tuple[Any, ...]:
+def _prediction_identity(row: ResultRow) -> tuple[Any, ...]:
     """What the same predictions have in common, however they are judged; nothing where the row has no Sp."""
     return (row.where,) if row.sp is None else (row.system, row.seed, row.selection, row.epoch, row.sp.value)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from bench.core.errors import ResultError
 from bench.core.text import echoed, folded, plain
-from leaderboard.history.keys import Key
-from leaderboard.history.log import Action, Entry, History, log_lock, read_log, write_entries
+from leaderboard.history.keys import SigningKey
+from leaderboard.history.log import Action, History, LogEntry, log_lock, read_log, write_entries
 from leaderboard.history.ownership import Owners
 from leaderboard.store.store import Store
 
@@ -18,8 +18,8 @@ VERDICTS = ("accepted", "rejected")
 
 
 def record(
-    home: Path, store: Store, action: Action, run: str | None, details: Mapping[str, Any], key: Key | None
-) -> Entry:
+    home: Path, store: Store, action: Action, run: str | None, details: Mapping[str, Any], key: SigningKey | None
+) -> LogEntry:
     """Add an entry to the log of a board and of its results folder.
 
     Args:
@@ -34,20 +34,20 @@ def record(
         StoreError: If one of them cannot be written.
     """
     with log_lock(home):
-        known = joined(home, store)
-        entry = known.next(action, run, details, key)
+        known = joint_history(home, store)
+        entry = known.new_entry(action, run, details, key)
         missing = {one.id for one in known.entries} - {one.id for one in store.history().entries}
         store.add_entries([*(one for one in known.entries if one.id in missing), entry])
         write_entries(home, [*known.entries, entry])
     return entry
 
 
-def joined(home: Path, store: Store) -> History:
+def joint_history(home: Path, store: Store) -> History:
     """The entries of a board and of a results folder together: neither is lost where the other was."""
     return History.of([*read_log(home)[0], *store.history().entries])
 
 
-def retract(home: Path, store: Store, text: str, reason: str, key: Key | None) -> Entry:
+def retract(home: Path, store: Store, text: str, reason: str, key: SigningKey | None) -> LogEntry:
     """Take a run back: its rows go from the board, and neither an import nor a rebuild brings it back.
 
     Args:
@@ -67,19 +67,19 @@ def retract(home: Path, store: Store, text: str, reason: str, key: Key | None) -
     return record(home, store, "retract", run_id, {"reason": checked_reason(reason), **told}, key)
 
 
-def restore(home: Path, store: Store, run_id: str, reason: str, key: Key | None) -> Entry:
+def restore(home: Path, store: Store, run_id: str, reason: str, key: SigningKey | None) -> LogEntry:
     """Undo a retraction: the next rebuild or import may bring the run back.
 
     Raises:
         ResultError: If no run of that id was taken back.
     """
-    matches = [known for known in joined(home, store).retracted if known.startswith(run_id.lower())]
+    matches = [known for known in joint_history(home, store).retracted if known.startswith(run_id.lower())]
     if len(matches) != 1:
         raise ResultError(f"'{echoed(run_id)}' names no run that was retracted.", "`bench board log` lists them.")
     return record(home, store, "restore", matches[0], {"reason": checked_reason(reason)}, key)
 
 
-def rename(home: Path, store: Store, old: str, new: str, key: Key | None) -> Entry:
+def rename(home: Path, store: Store, old: str, new: str, key: SigningKey | None) -> LogEntry:
     """Give a submitted system another name; the old one stays in the log and leads to it.
 
     Raises:
@@ -105,7 +105,9 @@ def rename(home: Path, store: Store, old: str, new: str, key: Key | None) -> Ent
     return record(home, store, "rename", None, details, key)
 
 
-def review(home: Path, store: Store, text: str, mark: str, verdict: str, reason: str, key: Key | None) -> Entry:
+def review(
+    home: Path, store: Store, text: str, mark: str, verdict: str, reason: str, key: SigningKey | None
+) -> LogEntry:
     """Say of a mark of a run whether it is right; the mark stays, with what was said beside it.
 
     Args:
@@ -130,7 +132,7 @@ def review(home: Path, store: Store, text: str, mark: str, verdict: str, reason:
     return record(home, store, "review", store.find(text), details, key)
 
 
-def confirm(home: Path, store: Store, text: str, reason: str, key: Key | None) -> Entry:
+def confirm(home: Path, store: Store, text: str, reason: str, key: SigningKey | None) -> LogEntry:
     """Confirm that a run is what its author meant, with the author's key.
 
     Raises:
@@ -139,7 +141,7 @@ def confirm(home: Path, store: Store, text: str, reason: str, key: Key | None) -
     run_id = store.find(text)
     if key is None:
         raise ResultError("A run is confirmed by its author's key, and there is none.", "`bench board key` makes one.")
-    owner = Owners.of(store).key_of_run(run_id)
+    owner = Owners.of(store).owner_of_run(run_id)
     if owner is not None and owner.key != key.public:
         raise ResultError(f"The submission {run_id} is not of this key.", "Name its key in BENCH_KEY.")
     return record(home, store, "confirm", run_id, {"reason": checked_reason(reason)}, key)

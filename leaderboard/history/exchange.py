@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from leaderboard.history.log import Entry, History
+from leaderboard.history.log import History, LogEntry
 from leaderboard.history.ownership import Owner, Owners
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedEntries:
     """Entries that are new here.
 
     Attributes:
@@ -22,13 +22,13 @@ class Judged:
         refused: By entry, why it is not obeyed, for people.
     """
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[LogEntry, ...] = ()
     refused: tuple[str, ...] = ()
 
 
 def judge_entries(
-    theirs: Iterable[Entry], here: Owners, arriving: Mapping[str, Owner] | None = None, *, replace: bool = False
-) -> Judged:
+    theirs: Iterable[LogEntry], here: Owners, arriving: Mapping[str, Owner] | None = None, *, replace: bool = False
+) -> JudgedEntries:
     """Judge the log of a bundle.
 
     Args:
@@ -39,39 +39,39 @@ def judge_entries(
     """
     known = {entry.id for entry in here.history.entries}
     empty = not known and not here.runs
-    entries, refused = list[Entry](), list[str]()
+    entries, refused = list[LogEntry](), list[str]()
     for entry in History.of(theirs).entries:
         if entry.id in known:
             continue
-        reason = None if empty else _reason(entry, here, arriving or {}, replace)
-        entries.append(Entry(entry.document, obeyed=reason is None))
+        reason = None if empty else _refusal_reason(entry, here, arriving or {}, replace)
+        entries.append(LogEntry(entry.document, obeyed=reason is None))
         if reason is not None:
             refused.append(f"{entry.action} {entry.run or entry.details.get('old', '')}: {reason}")
-    return Judged(tuple(entries), tuple(refused))
+    return JudgedEntries(tuple(entries), tuple(refused))
 
 
-def _reason(entry: Entry, here: Owners, arriving: Mapping[str, Owner], replace: bool) -> str | None:
+def _refusal_reason(entry: LogEntry, here: Owners, arriving: Mapping[str, Owner], replace: bool) -> str | None:
     """Why an entry is not obeyed; None where it is."""
     if entry.action == "submit":
-        return _takes_a_name(entry, here, arriving)
+        return _refusal_to_take_name(entry, here, arriving)
     if entry.action == "restate" or replace:
         return None
     if entry.action == "retract":
-        return _unless_owner(entry, here, "the run is on this board")
+        return _refusal_unless_owner(entry, here, "the run is on this board")
     if entry.action == "confirm":
-        owner = here.key_of_run(str(entry.run)) or arriving.get(str(entry.run))
-        return None if owner is not None and _is_of(entry, owner) else "it is not of the author's key"
+        owner = here.owner_of_run(str(entry.run)) or arriving.get(str(entry.run))
+        return None if owner is not None and _is_signed_by(entry, owner) else "it is not of the author's key"
     if entry.action == "restore":
         taken = here.history.retracted.get(str(entry.run))
-        same = taken is None or _is_of(entry, Owner(taken.key))
+        same = taken is None or _is_signed_by(entry, Owner(taken.key))
         return None if same else "the run was retracted here"
     if entry.action == "rename":
         owner = here.owner(str(entry.details["old"]))
-        return None if owner is None or _is_of(entry, owner) else "the name is in use on this board"
+        return None if owner is None or _is_signed_by(entry, owner) else "the name is in use on this board"
     return "this board's keeper has not said so"
 
 
-def _takes_a_name(entry: Entry, here: Owners, arriving: Mapping[str, Owner]) -> str | None:
+def _refusal_to_take_name(entry: LogEntry, here: Owners, arriving: Mapping[str, Owner]) -> str | None:
     """Why an entry must not make a name its key's: the name is in use, or no submission with that key comes with it."""
     owner = here.owner(str(entry.details.get("system", "")))
     if owner is not None:
@@ -79,15 +79,15 @@ def _takes_a_name(entry: Entry, here: Owners, arriving: Mapping[str, Owner]) -> 
     return None if arriving.get(str(entry.run)) == Owner(entry.key) else "its submission is not in the bundle"
 
 
-def _unless_owner(entry: Entry, here: Owners, reason: str) -> str | None:
+def _refusal_unless_owner(entry: LogEntry, here: Owners, reason: str) -> str | None:
     run_id = str(entry.run)
     if not here.holds(run_id):
         return None
-    owner = here.key_of_run(run_id)
-    return None if owner is not None and _is_of(entry, owner) else reason
+    owner = here.owner_of_run(run_id)
+    return None if owner is not None and _is_signed_by(entry, owner) else reason
 
 
-def _is_of(entry: Entry, owner: Owner) -> bool:
+def _is_signed_by(entry: LogEntry, owner: Owner) -> bool:
     return entry.key is not None and entry.key == owner.key
 
 

@@ -27,7 +27,7 @@ _LARGEST_KEY = 16 * 2**10
 
 
 @dataclass(frozen=True)
-class Key:
+class SigningKey:
     """A private key, and the public half of it.
 
     Attributes:
@@ -80,7 +80,7 @@ def key_path() -> Path:
     return (Path(folder) if folder else Path.home() / ".config") / "lungbench" / "key.pem"
 
 
-def make_key(path: Path) -> Key:
+def make_key(path: Path) -> SigningKey:
     """Make a key and write its private half, readable by its owner alone; a file that is there is never replaced.
 
     Raises:
@@ -101,10 +101,10 @@ def make_key(path: Path) -> Key:
         raise StoreError(f"There is a key at {path} already.", f"Name another file in {KEY_VARIABLE}.") from None
     except OSError as error:
         raise StoreError(f"Cannot write {path}: {error.strerror or error}.", advice(error)) from error
-    return Key(_public(private), private)
+    return SigningKey(_public_half(private), private)
 
 
-def load_key() -> Key | None:
+def load_key() -> SigningKey | None:
     """The user's key; None where there is none.
 
     Raises:
@@ -126,8 +126,8 @@ def load_key() -> Key | None:
         raise ResultError(f"{path} is no private key: {error}.", "`bench board key` makes one.") from error
     if not isinstance(private, Ed25519PrivateKey):
         raise ResultError(f"{path} is no Ed25519 key.", "`bench board key` makes one.")
-    return Key(_public(private), private)
+    return SigningKey(_public_half(private), private)
 
 
-def _public(private: Any) -> str:
+def _public_half(private: Any) -> str:
     return f"ed25519:{private.public_key().public_bytes_raw().hex()}"

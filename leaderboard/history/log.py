@@ -23,7 +23,7 @@ from bench.core.documents import read_document
 from bench.core.errors import ResultError
 from bench.core.files import exclusive_lock, write_json
 from bench.core.text import echoed, folded
-from leaderboard.history.keys import Key, canonical, is_signed
+from leaderboard.history.keys import SigningKey, canonical, is_signed
 
 LOG_FOLDER = "log"
 FORMAT = 1
@@ -45,7 +45,7 @@ _ID, _RUN_ID = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
-class Entry:
+class LogEntry:
     """One change of the board.
 
     Attributes:
@@ -138,21 +138,21 @@ class History:
         entries: All of them, in their order, those that are not obeyed included.
     """
 
-    entries: Sequence[Entry] = field(default_factory=tuple)
+    entries: Sequence[LogEntry] = field(default_factory=tuple)
 
     @classmethod
-    def of(cls, entries: Iterable[Entry]) -> History:
+    def of(cls, entries: Iterable[LogEntry]) -> History:
         """The history of some entries in any order; one that stands twice counts once."""
         return cls(tuple(sorted({entry.id: entry for entry in entries}.values(), key=lambda entry: entry.order)))
 
-    def _obeyed(self, *actions: Action) -> list[Entry]:
+    def _obeyed_entries(self, *actions: Action) -> list[LogEntry]:
         return [entry for entry in self.entries if entry.obeyed and entry.action in actions]
 
     @cached_property
-    def retracted(self) -> dict[str, Entry]:
+    def retracted(self) -> dict[str, LogEntry]:
         """By run id, the entry that took the run back."""
-        found: dict[str, Entry] = {}
-        for entry in self._obeyed("retract", "restore"):
+        found: dict[str, LogEntry] = {}
+        for entry in self._obeyed_entries("retract", "restore"):
             if entry.run is None:
                 continue
             if entry.action == "retract":
@@ -165,7 +165,7 @@ class History:
     def aliases(self) -> dict[str, str]:
         """By the name under which a system was submitted, the name that it has now."""
         found: dict[str, str] = {}
-        for entry in self._obeyed("rename"):
+        for entry in self._obeyed_entries("rename"):
             old, new = entry.details["old"], entry.details["new"]
             found[self._original(found, old)] = new
         return found
@@ -182,7 +182,7 @@ class History:
     def owners(self) -> dict[str, str | None]:
         """By folded name, the key that a system was first submitted with; None where that was without one."""
         found: dict[str, str | None] = {}
-        for entry in self._obeyed("submit"):
+        for entry in self._obeyed_entries("submit"):
             found.setdefault(folded(str(entry.details.get("system", ""))), entry.key)
         return found
 
@@ -193,18 +193,18 @@ class History:
             (str(entry.run), str(entry.details["mark"])): Review(
                 str(entry.details["verdict"]), str(entry.details["reason"]), entry.key
             )
-            for entry in self._obeyed("review")
+            for entry in self._obeyed_entries("review")
         }
 
     @cached_property
-    def rerun(self) -> dict[str, Entry]:
+    def rerun(self) -> dict[str, LogEntry]:
         """By run id, the entry of its last rerun that gave the same numbers."""
-        return {str(entry.run): entry for entry in self._obeyed("rerun") if entry.details.get("equal") is True}
+        return {str(entry.run): entry for entry in self._obeyed_entries("rerun") if entry.details.get("equal") is True}
 
     @cached_property
-    def confirmed(self) -> dict[str, Entry]:
+    def confirmed(self) -> dict[str, LogEntry]:
         """By run id, the entry in which its author's key confirms it."""
-        return {str(entry.run): entry for entry in self._obeyed("confirm") if entry.key}
+        return {str(entry.run): entry for entry in self._obeyed_entries("confirm") if entry.key}
 
     @property
     def missing(self) -> list[str]:
@@ -212,7 +212,9 @@ class History:
         known = {entry.id for entry in self.entries}
         return sorted({parent for entry in self.entries for parent in entry.document["after"]} - known)
 
-    def next(self, action: Action, run: str | None, details: Mapping[str, Any], key: Key | None) -> Entry:
+    def new_entry(
+        self, action: Action, run: str | None, details: Mapping[str, Any], key: SigningKey | None
+    ) -> LogEntry:
         """The entry of a change that is made now, signed where there is a key."""
         named = {parent for entry in self.entries for parent in entry.document["after"]}
         document: dict[str, Any] = {
@@ -225,19 +227,19 @@ class History:
             "details": dict(details),
             "key": None if key is None else key.public,
         }
-        return Entry({**document, "signature": None if key is None else key.sign(document)})
+        return LogEntry({**document, "signature": None if key is None else key.sign(document)})
 
 
 # --- files ------------------------------------------------------------------------------------------------------
 
 
-def read_log(home: Path) -> tuple[list[Entry], dict[str, str]]:
+def read_log(home: Path) -> tuple[list[LogEntry], dict[str, str]]:
     """The entries in a results folder, and by file name what is wrong with those that cannot be read."""
-    entries, broken = list[Entry](), dict[str, str]()
-    for folder, obeyed in _places(home):
+    entries, broken = list[LogEntry](), dict[str, str]()
+    for folder, obeyed in _entry_folders(home):
         for path in sorted(folder.glob("*.json")):
             try:
-                entry = Entry(read_entry(read_document(path), str(path)), obeyed)
+                entry = LogEntry(read_entry(read_document(path), str(path)), obeyed)
                 if entry.id != path.stem:
                     raise ResultError(f"{path} was changed: its content is that of {entry.id}.")
             except ResultError as error:
@@ -247,13 +249,13 @@ def read_log(home: Path) -> tuple[list[Entry], dict[str, str]]:
     return entries, broken
 
 
-def write_entries(home: Path, entries: Iterable[Entry]) -> None:
+def write_entries(home: Path, entries: Iterable[LogEntry]) -> None:
     """Write entries as files, each in one step; those that are there stay.
 
     Raises:
         StoreError: If they cannot be written.
     """
-    places = {obeyed: folder for folder, obeyed in _places(home)}
+    places = {obeyed: folder for folder, obeyed in _entry_folders(home)}
     for entry in entries:
         path = places[entry.obeyed] / f"{entry.id}.json"
         if not path.exists():
@@ -262,7 +264,7 @@ def write_entries(home: Path, entries: Iterable[Entry]) -> None:
         places[not entry.obeyed].joinpath(path.name).unlink(missing_ok=True)
 
 
-def _places(home: Path) -> tuple[tuple[Path, bool], tuple[Path, bool]]:
+def _entry_folders(home: Path) -> tuple[tuple[Path, bool], tuple[Path, bool]]:
     return (home / LOG_FOLDER, True), (home / LOG_FOLDER / "refused", False)
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.text import echoed, folded
-from leaderboard.history.claims import key_of
 from leaderboard.history.log import History
+from leaderboard.history.signatures import submitter_key
 from leaderboard.store.result_rows import system_hash
 from leaderboard.store.store import BoardRun, Store
 
@@ -51,9 +51,9 @@ class Owners:
             for run in self.runs
             if run.kind == "submission" and folded(self.history.original(run.spec.get("system", ""))) == wanted
         ]
-        return Owner(key_of(min(mine, key=lambda run: (run.created, run.run_id)).extra)) if mine else None
+        return Owner(submitter_key(min(mine, key=lambda run: (run.created, run.run_id)).extra)) if mine else None
 
-    def key_of_run(self, run_id: str) -> Owner | None:
+    def owner_of_run(self, run_id: str) -> Owner | None:
         """Whose a submission on the board is; None for what is no submission, or not there."""
         for run in self.runs:
             if run.run_id == run_id and run.kind == "submission":
@@ -64,15 +64,15 @@ class Owners:
         """Whether a run is on the board."""
         return any(run.run_id == run_id for run in self.runs)
 
-    def refusal(self, document: Mapping[str, Any]) -> str | None:
+    def refusal_reason(self, document: Mapping[str, Any]) -> str | None:
         """Why a submission cannot come onto the board, in words; None where it can, and for runs made by a harness."""
         if document.get("kind") != "submission":
             return None
-        return self._of_another(document) or self._same_seed(document)
+        return self._refusal_of_foreign_name(document) or self._refusal_of_second_seed(document)
 
-    def _of_another(self, document: Mapping[str, Any]) -> str | None:
+    def _refusal_of_foreign_name(self, document: Mapping[str, Any]) -> str | None:
         name = document["spec"]["system"]
-        owner, key = self.owner(name), key_of(document)
+        owner, key = self.owner(name), submitter_key(document)
         if owner is None or owner.key == key:
             return None
         if owner.key is None:
@@ -80,7 +80,7 @@ class Owners:
         given = "this is not signed" if key is None else f"this is signed by {key}"
         return f"the system '{echoed(name)}' belongs to the key {owner.key}, and {given}"
 
-    def _same_seed(self, document: Mapping[str, Any]) -> str | None:
+    def _refusal_of_second_seed(self, document: Mapping[str, Any]) -> str | None:
         rule, seed = document["submission"]["selection"], document["spec"]["seed"]
         system, judged = system_hash(document["spec"]), document.get("judged_set")
         for run in self.runs:

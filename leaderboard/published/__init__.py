@@ -14,7 +14,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from leaderboard.metrics import Judged
+from leaderboard.metrics import Sensitivity
 
 TABLES = ("table1", "table2", "table3")
 
@@ -71,7 +71,7 @@ class PrintedRow:
 
     id: str
     section: str
-    judged: Judged
+    judged: Sensitivity
     system: str
     architecture: str
     pretrain: str

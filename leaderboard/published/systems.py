@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from leaderboard.metrics import Judged
+from leaderboard.metrics import Sensitivity
 from leaderboard.published import ROUNDING, PrintedRow, PrintedTable, printed_table
 
 KINDS = ("published", "reproduction", "independent", "reference")
@@ -25,7 +25,7 @@ RULES = ("last", "best-val", "best-test", "best-test-accuracy", "unknown", "none
 SPLITS = ("official", "official-stated", "other", "unknown")
 """The official split, seen in the code; the same, as the authors or others say; known to be another one; not known."""
 
-SENSITIVITIES = ("4class", "2class", "macro", "unknown")
+PRINTED_SENSITIVITIES = ("4class", "2class", "macro", "unknown")
 """What counts as a hit in Se: the right one of the abnormal classes, any of them, each class against the rest (Se is
 then a mean over classes, another number altogether), or not known."""
 
@@ -57,7 +57,7 @@ class PublishedSystem:
         score_std: Its deviation over runs, where given.
         protocol: One of :data:`RULES`.
         split: One of :data:`SPLITS`.
-        sensitivity: One of :data:`SENSITIVITIES`.
+        sensitivity: One of :data:`PRINTED_SENSITIVITIES`.
         evidence: One of :data:`EVIDENCE`.
         source: Where the numbers, or the system, are published.
         code: Its code, where there is some.
@@ -71,7 +71,7 @@ class PublishedSystem:
     venue: str
     year: int
     kind: str
-    table: Judged
+    table: Sensitivity
     sp: float | None = None
     se: float | None = None
     score: float
@@ -111,10 +111,10 @@ def published_systems() -> tuple[PublishedSystem, ...]:
     text = resources.files("leaderboard.published").joinpath("since_2023.toml").read_text(encoding="utf-8")
     since = tuple(PublishedSystem(**values) for values in tomllib.loads(text)["systems"])
     table = printed_table("table3")
-    return (*(_of_table(table, row) for row in table.rows), *since)
+    return (*(_system_of_row(table, row) for row in table.rows), *since)
 
 
-def _of_table(table: PrintedTable, row: PrintedRow) -> PublishedSystem:
+def _system_of_row(table: PrintedTable, row: PrintedRow) -> PublishedSystem:
     copied: Mapping[str, Any] = {
         name: getattr(row, name)
         for name in ("architecture", "pretrain", "sp", "sp_std", "se", "se_std", "score", "score_std", "note")

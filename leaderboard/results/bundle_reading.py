@@ -23,8 +23,7 @@ from typing import Any, cast
 from bench.core.documents import check_regular, parse_document
 from bench.core.errors import ResultError, StoreError
 from bench.core.text import echoed
-from leaderboard.history.log import Entry as LogEntry
-from leaderboard.history.log import read_entry
+from leaderboard.history.log import LogEntry, read_entry
 from leaderboard.results.run_folder import CYCLES_FILE, RESULT_FILE, RULES, ReadFile, RunResult, load_result
 
 FORMAT = "lungbench bundle"
@@ -59,7 +58,7 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, Ru
 
 
 @dataclass(frozen=True)
-class Entry:
+class BundledRun:
     """A run of a bundle, as its manifest names it.
 
     Attributes:
@@ -86,10 +85,10 @@ class Bundle:
 
     path: Path
     archive: zipfile.ZipFile
-    runs: Sequence[Entry] = ()
+    runs: Sequence[BundledRun] = ()
     log: Sequence[LogEntry] = ()
 
-    def result(self, run: Entry) -> RunResult:
+    def result(self, run: BundledRun) -> RunResult:
         """A run's result, judged, its metrics recomputed.
 
         Raises:
@@ -101,7 +100,7 @@ class Bundle:
             raise damaged(self.path, f"the content of run {run.run_id} is not what the manifest says")
         return result
 
-    def write(self, run: Entry, folder: Path) -> None:
+    def write(self, run: BundledRun, folder: Path) -> None:
         """Write a run as its folder; ``result.json`` comes last.
 
         Raises:
@@ -118,18 +117,18 @@ class Bundle:
         for name, content in contents.items():
             (folder / name).write_bytes(content)
 
-    def _files_of(self, run: Entry) -> ReadFile:
+    def _files_of(self, run: BundledRun) -> ReadFile:
         """Gives the files of a run by their names in its folder.
 
         Predictions have the names that result.json gives them; who asks for them has read and judged it.
         """
         names = {RESULT_FILE: f"runs/{run.run_id}/{RESULT_FILE}"}
         if run.cycles is not None:
-            names[CYCLES_FILE] = cycles_name(run.cycles)
+            names[CYCLES_FILE] = cycles_member(run.cycles)
 
         def read(name: str) -> bytes:
             if name not in names:
-                names.update(_predictions(read_member(self.archive, names[RESULT_FILE]), run.run_id))
+                names.update(_prediction_members(read_member(self.archive, names[RESULT_FILE]), run.run_id))
             if name not in names:
                 raise ResultError(f"it lacks the file {echoed(name)}")
             return read_member(self.archive, names[name])
@@ -137,7 +136,7 @@ class Bundle:
         return read
 
 
-def _predictions(content: bytes, run_id: str) -> dict[str, str]:
+def _prediction_members(content: bytes, run_id: str) -> dict[str, str]:
     """The members that hold the predictions, by the file names that a judged result gives them."""
     document = json.loads(content.decode("utf-8-sig"))
     files = document.get("predictions") if isinstance(document, dict) else None
@@ -150,7 +149,7 @@ def _predictions(content: bytes, run_id: str) -> dict[str, str]:
     }
 
 
-def cycles_name(digest: str) -> str:
+def cycles_member(digest: str) -> str:
     """The member that holds a cycle set."""
     return f"cycles/{digest}.csv"
 
@@ -162,9 +161,9 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
     Raises:
         StoreError: If it is no bundle, damaged, of a newer form, or not made as bundles are.
     """
-    with _opened(path) as stream:
+    with _opened_file(path) as stream:
         try:
-            archive = zipfile.ZipFile(cast(Any, _Bounded(stream)))
+            archive = zipfile.ZipFile(cast(Any, _BoundedReader(stream)))
         except zipfile.BadZipFile as error:
             raise StoreError(
                 f"{path} is no bundle: {echoed(error)}.", "`bench board export FILE` writes one."
@@ -177,26 +176,26 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
                 manifest = _read_manifest(path, archive)
                 _check_hashes(path, archive, manifest["files"])
                 log = _read_log(archive)
-            yield Bundle(path, archive, _entries(path, manifest["runs"], set(manifest["files"])), log)
+            yield Bundle(path, archive, _bundled_runs(path, manifest["runs"], set(manifest["files"])), log)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[io.BufferedReader]:
+def _opened_file(path: Path) -> Iterator[io.BufferedReader]:
     try:
         check_regular(path, path.stat())
         stream = path.open("rb")
     except (OSError, ValueError, ResultError) as error:
-        said = error.message if isinstance(error, ResultError) else f"Cannot read {path}: {_reason(error)}."
+        said = error.message if isinstance(error, ResultError) else f"Cannot read {path}: {_os_reason(error)}."
         raise StoreError(said, "Name a bundle.") from error
     with stream:
         yield stream
 
 
-def _reason(error: Exception) -> str:
+def _os_reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-class _Bounded:
+class _BoundedReader:
     """A file of which nobody reads more than :data:`LARGEST_DIRECTORY` at once.
 
     ``zipfile`` reads the list of members in one piece, as long as the archive says that it is, and makes an object of
@@ -333,9 +332,9 @@ def _check_hashes(path: Path, archive: zipfile.ZipFile, files: Mapping[str, Any]
             raise damaged(path, f"{name} has not the size that {MANIFEST} gives")
 
 
-def _entries(path: Path, runs: Sequence[Any], names: set[str]) -> list[Entry]:
+def _bundled_runs(path: Path, runs: Sequence[Any], names: set[str]) -> list[BundledRun]:
     """The runs of a manifest, each with the members that it must have, and no member of anything else."""
-    entries = [_entry(path, run) for run in runs]
+    entries = [_bundled_run(path, run) for run in runs]
     if len({entry.run_id for entry in entries}) != len(entries):
         raise damaged(path, f"{MANIFEST} names a run twice")
     known = {entry.run_id for entry in entries} | {entry.cycles for entry in entries}
@@ -345,7 +344,7 @@ def _entries(path: Path, runs: Sequence[Any], names: set[str]) -> list[Entry]:
     return entries
 
 
-def _entry(path: Path, run: Any) -> Entry:
+def _bundled_run(path: Path, run: Any) -> BundledRun:
     if not (isinstance(run, dict) and {"run_id", "digest", "cycles"} <= set(run)):
         raise damaged(path, f"{MANIFEST} has a run without id or hash")
     run_id, digest, cycles = run["run_id"], run["digest"], run["cycles"]
@@ -354,4 +353,4 @@ def _entry(path: Path, run: Any) -> Entry:
     for value in (digest, cycles):
         if value is not None and not (isinstance(value, str) and _HASH.fullmatch(value)):
             raise damaged(path, f"{MANIFEST} gives run {run_id} the hash {echoed(repr(value))}")
-    return Entry(run_id, str(digest), cycles)
+    return BundledRun(run_id, str(digest), cycles)

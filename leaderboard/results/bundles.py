@@ -33,10 +33,10 @@ from bench.core.files import (
     sync_folder,
     sync_tree,
 )
-from leaderboard.history.claims import key_of
-from leaderboard.history.exchange import Judged, judge_entries, retracted_ids
+from leaderboard.history.exchange import JudgedEntries, judge_entries, retracted_ids
 from leaderboard.history.log import log_lock, write_entries
 from leaderboard.history.ownership import Owner, Owners, board_run_of
+from leaderboard.history.signatures import submitter_key
 from leaderboard.results.bundle_reading import (
     FORMAT,
     LOG_MEMBER,
@@ -44,15 +44,15 @@ from leaderboard.results.bundle_reading import (
     VERSION,
     WITHOUT_LOG,
     Bundle,
-    Entry,
-    cycles_name,
+    BundledRun,
+    cycles_member,
     open_bundle,
 )
 from leaderboard.results.predictions import cycles_text, predictions_text
 from leaderboard.results.run_folder import RESULT_FILE, RunResult, kind_of, read_result
 from leaderboard.store.rebuilding import RUNS_FOLDER, SUBMISSIONS_FOLDER
 from leaderboard.store.store import Store
-from leaderboard.tables.board_tables import claims_more
+from leaderboard.tables.board_tables import claims_official_set_wrongly
 
 REPLACED_FOLDER = "replaced"
 """Where, below the results folder, the folders of replaced runs go."""
@@ -62,7 +62,7 @@ _STAGED = re.compile(r"\.[0-9a-f]{16}\.import")
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedBundle:
     """A written bundle: its file, the ids of its runs, the number of cycle sets, size in bytes and SHA-256."""
 
     path: Path
@@ -73,7 +73,7 @@ class Exported:
 
 
 @dataclass(frozen=True)
-class Conflict:
+class MergeConflict:
     """A run of a bundle whose id stands for another result here, and why it was not taken."""
 
     run_id: str
@@ -81,7 +81,7 @@ class Conflict:
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergeReport:
     """What came of a bundle.
 
     Attributes:
@@ -99,7 +99,7 @@ class Merged:
     path: Path
     new: tuple[str, ...] = ()
     same: tuple[str, ...] = ()
-    conflicts: tuple[Conflict, ...] = ()
+    conflicts: tuple[MergeConflict, ...] = ()
     replaced: tuple[str, ...] = ()
     retracted: tuple[str, ...] = ()
     not_official: tuple[str, ...] = ()
@@ -110,7 +110,7 @@ class Merged:
 # --- writing ----------------------------------------------------------------------------------------------------
 
 
-def export_bundle(store: Store, path: Path, runs: Sequence[str] = (), *, written_by: str = "") -> Exported:
+def export_bundle(store: Store, path: Path, runs: Sequence[str] = (), *, written_by: str = "") -> ExportedBundle:
     """Write runs of a board as one file, atomically.
 
     Args:
@@ -136,7 +136,7 @@ def export_bundle(store: Store, path: Path, runs: Sequence[str] = (), *, written
             log = [entry.document for entry in store.history().entries if entry.obeyed]
             sets = _write_members(archive, (store.result(run_id) for run_id in ids), log, written_by)
         digest, size = _sha256(temporary), temporary.stat().st_size
-    return Exported(path, tuple(ids), sets, size, digest)
+    return ExportedBundle(path, tuple(ids), sets, size, digest)
 
 
 def _is_bundle(path: Path) -> bool:
@@ -172,8 +172,8 @@ def _write_members(
             cycles, entry["cycles"] = result.cycles, result.cycles.hash
             for rule, scores in result.scores.items():
                 add(f"runs/{run_id}/predictions-{rule}.csv", predictions_text(cycles.keys, scores))
-            if cycles_name(cycles.hash) not in files:
-                add(cycles_name(cycles.hash), cycles_text(cycles))
+            if cycles_member(cycles.hash) not in files:
+                add(cycles_member(cycles.hash), cycles_text(cycles))
         entries.append(entry)
     if log:
         add(LOG_MEMBER, _json(log))
@@ -196,7 +196,7 @@ def _json(document: Any) -> str:
 # --- merging ----------------------------------------------------------------------------------------------------
 
 
-def import_bundle(path: Path, home: Path, store: Store, *, replace: bool = False) -> Merged:
+def import_bundle(path: Path, home: Path, store: Store, *, replace: bool = False) -> MergeReport:
     """Merge a bundle's runs into a board and its results folder; doing it twice changes nothing.
 
     All of it is checked before the first run is written. Its board's log comes first, as far as it is obeyed here
@@ -216,7 +216,7 @@ def import_bundle(path: Path, home: Path, store: Store, *, replace: bool = False
         ResultError: If the board's database cannot hold a run of it.
     """
     with open_bundle(path) as bundle:
-        checked = [_checked(bundle, run) for run in bundle.runs]
+        checked = [_arriving_run(bundle, run) for run in bundle.runs]
         with exclusive_lock(home / ".import.lock"):
             _sweep_staged(home)
             log = _merge_log(bundle, checked, home, store, replace)
@@ -224,10 +224,10 @@ def import_bundle(path: Path, home: Path, store: Store, *, replace: bool = False
     return dataclasses.replace(merged, log_entries=len(log.entries), refused=log.refused)
 
 
-def _merge_log(bundle: Bundle, runs: Sequence[_Checked], home: Path, store: Store, replace: bool) -> Judged:
+def _merge_log(bundle: Bundle, runs: Sequence[_ArrivingRun], home: Path, store: Store, replace: bool) -> JudgedEntries:
     if not bundle.log:
-        return Judged()
-    arriving = {run.entry.run_id: Owner(key_of(run.submission)) for run in runs if run.submission is not None}
+        return JudgedEntries()
+    arriving = {run.entry.run_id: Owner(submitter_key(run.submission)) for run in runs if run.submission is not None}
     with log_lock(home):
         log = judge_entries(bundle.log, Owners.of(store), arriving, replace=replace)
         store.add_entries(log.entries)
@@ -242,7 +242,7 @@ def check_bundle(path: Path) -> None:
             bundle.result(run)
 
 
-_OF_OWNERSHIP = (
+_OWNERSHIP_FIELDS = (
     "kind",
     "run_id",
     "status",
@@ -258,7 +258,7 @@ _OF_OWNERSHIP = (
 
 
 @dataclass(frozen=True)
-class _Checked:
+class _ArrivingRun:
     """A run of a bundle whose files were judged: its entry, its result in a few words, and what ownership asks for.
 
     The documents are not kept whole: there may be thousands of runs, and each may take a hundred megabytes.
@@ -269,53 +269,58 @@ class _Checked:
         submission: Of a submission, the parts of its document that say whose it is; None of a run.
     """
 
-    entry: Entry
-    told: str
+    entry: BundledRun
+    summary: str
     submission: Mapping[str, Any] | None
 
 
-def _checked(bundle: Bundle, run: Entry) -> _Checked:
+def _arriving_run(bundle: Bundle, run: BundledRun) -> _ArrivingRun:
     document = bundle.result(run).document
-    owned = {name: document.get(name) for name in _OF_OWNERSHIP} if kind_of(document) == "submission" else None
-    return _Checked(run, _told(document), owned)
+    owned = {name: document.get(name) for name in _OWNERSHIP_FIELDS} if kind_of(document) == "submission" else None
+    return _ArrivingRun(run, _result_summary(document), owned)
 
 
-def _merge(bundle: Bundle, runs: Sequence[_Checked], home: Path, store: Store, replace: bool) -> Merged:
+def _merge(bundle: Bundle, runs: Sequence[_ArrivingRun], home: Path, store: Store, replace: bool) -> MergeReport:
     known, owners = store.digests(), Owners.of(store)
     retracted = retracted_ids(owners.history, [run.entry.run_id for run in runs])
     runs = [run for run in runs if run.entry.run_id not in retracted]
     fresh = [run for run in runs if known.get(run.entry.run_id) != run.entry.digest]
-    reasons = {run.entry.run_id: _conflict(store, run, _folder(home, run), run.entry.run_id in known) for run in fresh}
-    settled = _not_theirs(fresh, owners)
+    reasons = {
+        run.entry.run_id: _conflict_reason(store, run, _folder_of(home, run), run.entry.run_id in known)
+        for run in fresh
+    }
+    settled = _ownership_refusals(fresh, owners)
     reasons.update(settled)
     taken = [run for run in fresh if run.entry.run_id not in settled and (replace or reasons[run.entry.run_id] is None)]
     if taken:
         store.rehearse(bundle.result(run.entry) for run in taken)
     for run in taken:
-        folder = _folder(home, run)
+        folder = _folder_of(home, run)
         if reasons[run.entry.run_id] is not None or not folder.exists():
-            _place(bundle, run.entry, folder, home)
+            _install_folder(bundle, run.entry, folder, home)
         store.import_run(folder)
     fresh_ids, taken_ids = [[run.entry.run_id for run in part] for part in (fresh, taken)]
     new = {run.entry.run_id for run in taken}
-    return Merged(
+    return MergeReport(
         bundle.path,
         retracted=retracted,
-        not_official=tuple(run.run_id for run in store.runs() if run.run_id in new and claims_more(run)),
+        not_official=tuple(
+            run.run_id for run in store.runs() if run.run_id in new and claims_official_set_wrongly(run)
+        ),
         new=tuple(run_id for run_id in taken_ids if reasons[run_id] is None),
         same=tuple(run.entry.run_id for run in runs if run.entry.run_id not in reasons),
-        conflicts=tuple(Conflict(run_id, str(reasons[run_id])) for run_id in fresh_ids if run_id not in taken_ids),
+        conflicts=tuple(MergeConflict(run_id, str(reasons[run_id])) for run_id in fresh_ids if run_id not in taken_ids),
         replaced=tuple(run_id for run_id in taken_ids if reasons[run_id] is not None),
     )
 
 
-def _not_theirs(fresh: Sequence[_Checked], owners: Owners) -> dict[str, str]:
+def _ownership_refusals(fresh: Sequence[_ArrivingRun], owners: Owners) -> dict[str, str]:
     """By run id, why a submission must not come onto this board; those of one bundle are judged one after another."""
     found: dict[str, str] = {}
     taken = list(owners.runs)
     owned = [(run.submission, run.entry) for run in fresh if run.submission is not None]
     for submission, entry in sorted(owned, key=lambda pair: (pair[0]["created"], pair[1].run_id)):
-        reason = Owners(owners.history, taken).refusal(submission)
+        reason = Owners(owners.history, taken).refusal_reason(submission)
         if reason is not None:
             found[entry.run_id] = reason
         else:
@@ -323,16 +328,16 @@ def _not_theirs(fresh: Sequence[_Checked], owners: Owners) -> dict[str, str]:
     return found
 
 
-def _folder(home: Path, run: _Checked) -> Path:
+def _folder_of(home: Path, run: _ArrivingRun) -> Path:
     part = RUNS_FOLDER if run.submission is None else SUBMISSIONS_FOLDER
     return home / part / run.entry.run_id
 
 
-def _conflict(store: Store, run: _Checked, folder: Path, known: bool) -> str | None:
+def _conflict_reason(store: Store, run: _ArrivingRun, folder: Path, known: bool) -> str | None:
     """Why a run cannot simply be added; None where it can."""
     if known:
-        told = _told(store.run(run.entry.run_id))
-        return f"the board holds another result, {told}; the bundle's is {run.told}"
+        summary = _result_summary(store.run(run.entry.run_id))
+        return f"the board holds another result, {summary}; the bundle's is {run.summary}"
     try:
         if not folder.exists():
             return None
@@ -343,16 +348,18 @@ def _conflict(store: Store, run: _Checked, folder: Path, known: bool) -> str | N
         return f"{folder} holds a broken result: {error.message}"
     except OSError as error:
         return f"{folder} cannot be read: {error.strerror or error}"
-    return None if here.digest == run.entry.digest else f"{folder} holds another result, {_told(here.document)}"
+    return (
+        None if here.digest == run.entry.digest else f"{folder} holds another result, {_result_summary(here.document)}"
+    )
 
 
-def _told(document: Mapping[str, Any] | Any) -> str:
+def _result_summary(document: Mapping[str, Any] | Any) -> str:
     """A result in a few words: when, and its Score under the first rule that it has."""
     scores = [f"{rule} {m['4class']['score']:.2f}" for rule, m in document["metrics"].items() if m is not None]
     return f"{document['status']}, {document['created'][:16].replace('T', ' ')}" + (f", {scores[0]}" if scores else "")
 
 
-def _place(bundle: Bundle, run: Entry, folder: Path, home: Path) -> None:
+def _install_folder(bundle: Bundle, run: BundledRun, folder: Path, home: Path) -> None:
     """Put a run's folder in its place in one step; a folder that is there is moved aside."""
     staged = folder.with_name(f".{folder.name}.import")
     try:

@@ -22,8 +22,8 @@ from bench.core.documents import check_values, parse_document, read_bytes
 from bench.core.errors import ResultError
 from bench.core.files import write_json
 from bench.core.text import echoed
-from leaderboard.history.claims import check_signature
-from leaderboard.metrics import JUDGED, Metrics, score_cycles
+from leaderboard.history.signatures import check_signature
+from leaderboard.metrics import SENSITIVITIES, Metrics, score_cycles
 from leaderboard.results.predictions import CycleSet, align, parse_cycles, parse_predictions
 from leaderboard.results.schema import (
     LARGEST_COUNT,
@@ -230,7 +230,7 @@ def _check_submission_id(result: RunResult, where: str) -> None:
 
 
 def _compare(stored: Mapping[str, Metrics], computed: Mapping[str, Metrics], where: str) -> None:
-    for judged in JUDGED:
+    for judged in SENSITIVITIES:
         for name in ("n", "confusion"):
             if stored[judged][name] != computed[judged][name]:
                 raise _differs(where, judged, name, stored[judged], computed[judged])

@@ -18,7 +18,7 @@ from typing import Any, Literal, NotRequired, TypedDict, cast, get_args
 from bench.core.documents import spec_judges
 from bench.core.errors import BenchError, ResultError
 from bench.core.text import echoed
-from leaderboard.metrics import CLASSES, JUDGED, Judged, Metrics, metrics_of
+from leaderboard.metrics import CLASSES, SENSITIVITIES, Metrics, Sensitivity, metrics_of
 from leaderboard.results.inputs import check_inputs
 
 SCHEMA = 1
@@ -385,7 +385,7 @@ def _check_rule(document: Mapping[str, Any], rule: str, metrics: Any, where: str
         raise ResultError(f"{where}: a submission has metrics for {rule}, but states another selection rule.")
     epoch = (int, type(None)) if is_submission else _COUNT
     check_judged(metrics, f"{where}: {rule}", {**_METRIC_FIELDS, "epoch": epoch})
-    for judged in JUDGED:
+    for judged in SENSITIVITIES:
         if metrics[judged]["epoch"] is not None:
             _check_count(metrics[judged]["epoch"], "epoch", f"{where}: {rule} {judged}")
     name = document["predictions"].get(rule)
@@ -399,13 +399,13 @@ def check_judged(metrics: Any, where: str, fields: Mapping[str, Kinds] = _METRIC
     Raises:
         ResultError: At the first fault.
     """
-    _check_fields(metrics, dict.fromkeys(JUDGED, _WORDS), where)
-    for judged in JUDGED:
+    _check_fields(metrics, dict.fromkeys(SENSITIVITIES, _WORDS), where)
+    for judged in SENSITIVITIES:
         _check_fields(metrics[judged], fields, f"{where} {judged}")
         _check_numbers(metrics[judged], judged, where)
 
 
-def _check_numbers(metrics: Metrics, judged: Judged, where: str) -> None:
+def _check_numbers(metrics: Metrics, judged: Sensitivity, where: str) -> None:
     counts = metrics["confusion"]
     if not _is_confusion(counts):
         raise ResultError(f"{where} {judged}: confusion is {_short(counts)}, but must be 4 x 4 counts.")

@@ -22,9 +22,9 @@ from bench.core.errors import ResultError
 from bench.core.files import atomic_path, exclusive_lock, sweep
 from bench.core.text import LARGEST_WHOLE, echoed, plain
 from leaderboard.history.changes import record
-from leaderboard.history.claims import changes, key_of, sign
-from leaderboard.history.keys import Key as SigningKey
+from leaderboard.history.keys import SigningKey
 from leaderboard.history.ownership import Owners
+from leaderboard.history.signatures import changed_fields, sign, submitter_key
 from leaderboard.metrics import CLASSES, Metrics, score_cycles
 from leaderboard.results.inputs import Inputs, check_inputs
 from leaderboard.results.parquet import is_parquet
@@ -160,7 +160,7 @@ class RefusedError(ResultError):
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class SubmittedPredictions:
     """A submitted file as read, sound or not, in its own order.
 
     Attributes:
@@ -179,7 +179,7 @@ class Answers:
 
 
 @dataclass(frozen=True, eq=False)
-class Checked:
+class AcceptedPredictions:
     """Answers that passed: one for every test cycle, in the order of the cycles.
 
     Attributes:
@@ -192,7 +192,7 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Submitted:
+class StoredSubmission:
     """A stored submission.
 
     Attributes:
@@ -213,7 +213,7 @@ class Submitted:
 # --- reading and checking ---------------------------------------------------------------------------------------
 
 
-def read_answers(path: Path) -> Answers:
+def read_submitted(path: Path) -> SubmittedPredictions:
     """Read a submitted file, CSV or Parquet; its cycles and values are judged by :func:`check`.
 
     Recordings may be written with the ending ``.wav``, which is left out.
@@ -236,10 +236,10 @@ def read_answers(path: Path) -> Answers:
         else:
             values.append([read_number(row[name], name, str(path), line) for name in CLASSES])
     scores = np.asarray(values, dtype=np.float64) if values else None
-    return Answers(content, tuple(keys), scores, None if values else tuple(words), stripped)
+    return SubmittedPredictions(content, tuple(keys), scores, None if values else tuple(words), stripped)
 
 
-def difference(answers: Answers, part: OfficialPart) -> Difference:
+def difference(answers: SubmittedPredictions, part: OfficialPart) -> Difference:
     """What keeps answers from being those of the test part."""
     seen: dict[Key, int] = {}
     for key in answers.keys:
@@ -262,18 +262,18 @@ def patient_of(key: Key) -> str:
     return key[0].partition("_")[0]
 
 
-def _not_finite(answers: Answers) -> tuple[Key, ...]:
+def _not_finite(answers: SubmittedPredictions) -> tuple[Key, ...]:
     if answers.scores is None:
         return ()
     return tuple(answers.keys[row] for row in np.flatnonzero(~np.isfinite(answers.scores).all(axis=1)))
 
 
-def _wrong_classes(answers: Answers) -> tuple[tuple[Key, str], ...]:
+def _wrong_classes(answers: SubmittedPredictions) -> tuple[tuple[Key, str], ...]:
     pairs = zip(answers.keys, answers.words or (), strict=False)
     return tuple((key, word) for key, word in pairs if class_of(word) is None)
 
 
-def check(answers: Answers, part: OfficialPart, path: Path) -> Checked:
+def check(answers: SubmittedPredictions, part: OfficialPart, path: Path) -> AcceptedPredictions:
     """Accept answers that are exactly the test cycles', or say what is wrong with them.
 
     Args:
@@ -290,12 +290,12 @@ def check(answers: Answers, part: OfficialPart, path: Path) -> Checked:
     place = {key: row for row, key in enumerate(answers.keys)}
     order = [place[key] for key in part.cycles.keys]
     if answers.scores is not None:
-        return Checked(answers.scores[order], scored=True)
+        return AcceptedPredictions(answers.scores[order], scored=True)
     chosen = np.asarray([class_of(word) for word in answers.words or ()], dtype=np.int64)
-    return Checked(np.eye(len(CLASSES))[chosen[order]], scored=False)
+    return AcceptedPredictions(np.eye(len(CLASSES))[chosen[order]], scored=False)
 
 
-def _sentence(found: Difference, answers: Answers, part: OfficialPart, path: Path) -> str:
+def _sentence(found: Difference, answers: SubmittedPredictions, part: OfficialPart, path: Path) -> str:
     wrong = [f"'{echoed(word)}' for {_name(key)}" for key, word in found.wrong_classes]
     parts = [
         ("lacks {}", _counted(found.missing, "test cycle")),
@@ -383,7 +383,7 @@ def submit(
     store: Store,
     checked_by: Mapping[str, Any],
     key: SigningKey | None = None,
-) -> Submitted:
+) -> StoredSubmission:
     """Check a file of predictions and put it on the board; doing it twice changes nothing.
 
     The submitted file, the predictions in the board's own form and the result document stay in
@@ -405,7 +405,7 @@ def submit(
         StoreError: If the board or the folder cannot be written.
     """
     check_statement(statement)
-    answers = read_answers(path)
+    answers = read_submitted(path)
     checked = check(answers, part, path)
     metrics = judge(part, checked.scores)
     with exclusive_lock(home / ".submissions.lock"):
@@ -429,7 +429,7 @@ def submit(
         _record(home, store, before, document, key)
     stored = read_result(folder).document
     judged = {name: _at_epoch(values, statement) if values else None for name, values in metrics.items()}
-    return Submitted(state, dict(stored), folder, judged, answers.stripped)
+    return StoredSubmission(state, dict(stored), folder, judged, answers.stripped)
 
 
 def _record(
@@ -439,7 +439,7 @@ def _record(
     run_id, system = document["run_id"], document["spec"]["system"]
     if before is None:
         record(home, store, "submit", run_id, {"system": system}, key)
-    elif told := changes(before, document):
+    elif told := changed_fields(before, document):
         record(home, store, "restate", run_id, {"system": system, "changes": told}, key)
 
 
@@ -463,10 +463,10 @@ def _before(owners: Owners, store: Store, folder: Path, run_id: str) -> Mapping[
 
 def _refuse_change(owners: Owners, document: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
     """Refuse a submission under a name that belongs to somebody else, and a change by anybody but its owner."""
-    if before is not None and not changes(before, document):
+    if before is not None and not changed_fields(before, document):
         return
-    reason = owners.refusal(document)
-    if reason is None and before is not None and key_of(before) is None:
+    reason = owners.refusal_reason(document)
+    if reason is None and before is not None and submitter_key(before) is None:
         reason = "this submission is on the board with another statement, and without a key nobody can change it"
     if reason is not None:
         raise ResultError(
@@ -504,7 +504,7 @@ def _document(
     part: OfficialPart,
     statement: Statement,
     content: bytes,
-    checked: Checked,
+    checked: AcceptedPredictions,
     official: Mapping[str, Metrics],
     checked_by: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -563,10 +563,12 @@ def _spec(part: OfficialPart, statement: Statement) -> dict[str, Any]:
 
 def _is_there(folder: Path, document: Mapping[str, Any]) -> bool:
     """Whether a folder holds this submission already; when it was made and from which file does not matter."""
-    return (folder / RESULT_FILE).is_file() and not changes(read_result(folder).document, document)
+    return (folder / RESULT_FILE).is_file() and not changed_fields(read_result(folder).document, document)
 
 
-def _write(folder: Path, content: bytes, part: OfficialPart, checked: Checked, document: Mapping[str, Any]) -> None:
+def _write(
+    folder: Path, content: bytes, part: OfficialPart, checked: AcceptedPredictions, document: Mapping[str, Any]
+) -> None:
     submission = document["submission"]
     sweep(folder)
     with atomic_path(folder / submission["file"]) as copy:
@@ -576,7 +578,7 @@ def _write(folder: Path, content: bytes, part: OfficialPart, checked: Checked, d
     write_result(folder, document)
 
 
-def refusal(error: RefusedError) -> dict[str, Any]:
+def refusal_document(error: RefusedError) -> dict[str, Any]:
     """A refusal as a JSON document, with every cycle of the difference."""
     named = {name: value for name, value in asdict(error.difference).items() if name != "wrong_classes"}
     wrong = [[*key, word] for key, word in error.difference.wrong_classes]

@@ -14,12 +14,12 @@ import hashlib
 
 from leaderboard.html import page, resource
 from leaderboard.results.run_folder import Rule
-from leaderboard.site.data import Board
+from leaderboard.site.data import SiteData
 from leaderboard.site.downloads import FOLDER, TABLES
 from leaderboard.site.values import inline_json, page_values
 
-VENDOR = ("d3.min.js", "plot.umd.min.js")
-OWN = (
+VENDOR_SCRIPTS = ("d3.min.js", "plot.umd.min.js")
+OWN_SCRIPTS = (
     "format.js",
     "state.js",
     "statistics.js",
@@ -40,7 +40,7 @@ OWN = (
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
-def site_page(board: Board, version: str, made: str, start: Rule) -> str:
+def site_page(board: SiteData, version: str, made: str, start: Rule) -> str:
     """The page of a board.
 
     Args:
@@ -49,11 +49,11 @@ def site_page(board: Board, version: str, made: str, start: Rule) -> str:
         made: When, as text.
         start: The selection rule that is shown first.
     """
-    scripts = [*(resource("vendor", name) for name in VENDOR), _own_script()]
+    scripts = [*(resource("vendor", name) for name in VENDOR_SCRIPTS), _own_script()]
     return page(
         "board.html.j2",
         {
-            "policy": f"{POLICY}; script-src {' '.join(map(_source, scripts))}",
+            "policy": f"{POLICY}; script-src {' '.join(map(_policy_hash, scripts))}",
             "scripts": scripts,
             "values": inline_json(page_values(board, start, version)),
             "failed": board.failed,
@@ -65,10 +65,10 @@ def site_page(board: Board, version: str, made: str, start: Rule) -> str:
 
 
 def _own_script() -> str:
-    parts = "\n".join(resource("static", name) for name in OWN)
+    parts = "\n".join(resource("static", name) for name in OWN_SCRIPTS)
     return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
-def _source(script: str) -> str:
+def _policy_hash(script: str) -> str:
     """A script as the policy names it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

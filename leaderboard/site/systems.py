@@ -9,19 +9,19 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.metrics import Judged
+from leaderboard.metrics import Sensitivity
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.run_folder import Rule
 from leaderboard.statistics.breakdown import SystemCounts
 from leaderboard.statistics.operating_points import OperatingPoints
 from leaderboard.statistics.reliability import Reliability
 
-Part = Literal["official", "patient-disjoint"]
+TestPart = Literal["official", "patient-disjoint"]
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class SystemAnswers:
+class SystemPredictions:
     """What a system said of each cycle, and what its scores allow.
 
     Attributes:
@@ -41,8 +41,8 @@ class Lens(NamedTuple):
     """One choice of the page's switches."""
 
     rule: Rule
-    part: Part
-    judged: Judged
+    part: TestPart
+    judged: Sensitivity
 
     def __str__(self) -> str:
         return "/".join(self)
@@ -71,4 +71,4 @@ class System:
     lenses: dict[Lens, Row] = field(default_factory=dict)
     counts: dict[str, SystemCounts] = field(default_factory=dict)
     shared: frozenset[str] | None = None
-    answers: dict[str, SystemAnswers] = field(default_factory=dict)
+    answers: dict[str, SystemPredictions] = field(default_factory=dict)

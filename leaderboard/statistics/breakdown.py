@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import ResultError
-from leaderboard.metrics import CLASSES, Judged
+from leaderboard.metrics import CLASSES, Sensitivity
 from leaderboard.results.predictions import CycleSet
-from leaderboard.statistics.intervals import Counts, hits, seed_spread
+from leaderboard.statistics.intervals import Counts, hits, mean_and_deviation
 from leaderboard.store.store import BoardRun, Store
 
-ICBHI_BOTH_SIDES = frozenset({"156", "218"})
+ICBHI_PATIENTS_ON_BOTH_SIDES = frozenset({"156", "218"})
 """Patients with recordings in both parts of ICBHI 2017's official split: 120 of the 2,756 test cycles (PROTOCOL)."""
 
 ALL_NORMAL = {"sp": 100.0, "sp_std": None, "se": 0.0, "se_std": None, "score": 50.0, "score_std": None}
@@ -72,13 +72,13 @@ class SystemCounts:
 
     def without(self, patients: Collection[str]) -> SystemCounts:
         """The counts of the other patients."""
-        return self._part([patient not in patients for patient, _ in self.groups])
+        return self._with_groups([patient not in patients for patient, _ in self.groups])
 
     def of_device(self, device: str) -> SystemCounts:
         """The counts of one recording device."""
-        return self._part([name == device for _, name in self.groups])
+        return self._with_groups([name == device for _, name in self.groups])
 
-    def _part(self, keep: Sequence[bool]) -> SystemCounts:
+    def _with_groups(self, keep: Sequence[bool]) -> SystemCounts:
         groups = tuple(group for group, kept in zip(self.groups, keep, strict=True) if kept)
         return SystemCounts(self.cycles, groups, self.counts[:, np.asarray(keep, dtype=bool)])
 
@@ -90,10 +90,10 @@ def system_counts(cycles: CycleSet, chosen: Sequence[NDArray[np.int64]]) -> Syst
         cycles: The n judged cycles.
         chosen: (n,) chosen classes of each run, in their order.
     """
-    return CountingPlan(cycles).count(chosen)
+    return CycleCounter(cycles).count(chosen)
 
 
-class CountingPlan:
+class CycleCounter:
     """Where each cycle of a set is counted: made once for all the systems that were judged on it.
 
     Args:
@@ -116,13 +116,13 @@ class CountingPlan:
         return SystemCounts(self.cycles, self.groups, np.asarray(counts, dtype=np.int64).reshape(shape))
 
 
-def counts_of(store: Store, runs: Sequence[BoardRun], rule: str) -> SystemCounts:
+def read_system_counts(store: Store, runs: Sequence[BoardRun], rule: str) -> SystemCounts:
     """Count what the runs of a system said under a selection rule.
 
     Raises:
         ResultError: If a run has no predictions under the rule, or the runs were judged on different cycles.
     """
-    found = store.chosen([run.run_id for run in runs], rule)
+    found = store.predicted_classes([run.run_id for run in runs], rule)
     missing = [run.run_id for run in runs if run.run_id not in found]
     if missing:
         raise ResultError(f"The run {missing[0]} has no predictions under the rule '{rule}'.")
@@ -147,10 +147,10 @@ def patients_on_both_sides(
     if "patients_on_both_sides" in result:
         return frozenset(result["patients_on_both_sides"])
     whole = spec["dataset"] == "icbhi" and spec["split"] == "official" and not partial
-    return ICBHI_BOTH_SIDES if whole else None
+    return ICBHI_PATIENTS_ON_BOTH_SIDES if whole else None
 
 
-def both_sides_of(run: BoardRun) -> frozenset[str] | None:
+def patients_on_both_sides_of(run: BoardRun) -> frozenset[str] | None:
     """As :func:`patients_on_both_sides`, of a run on the board."""
     return patients_on_both_sides(run.spec, run.partial, run.extra)
 
@@ -185,23 +185,23 @@ def view_of(counts: SystemCounts) -> View:
     return {**found, **_rates(counts, "4class"), "two_class": _rates(counts, "2class")}
 
 
-def _rates(counts: SystemCounts, judged: Judged) -> dict[str, float | None]:
+def _rates(counts: SystemCounts, judged: Sensitivity) -> dict[str, float | None]:
     matrices = counts.counts.sum(axis=1)
     normal, abnormal = hits(matrices, judged)
-    sp = _share(normal, matrices[:, 0].sum(axis=-1))
-    se = _share(abnormal, matrices[:, 1:].sum(axis=(1, 2)))
+    sp = _percent(normal, matrices[:, 0].sum(axis=-1))
+    se = _percent(abnormal, matrices[:, 1:].sum(axis=(1, 2)))
     score = None if sp is None or se is None else (sp + se) / 2.0
-    return {**_spread("sp", sp), **_spread("se", se), **_spread("score", score)}
+    return {**_mean_and_std("sp", sp), **_mean_and_std("se", se), **_mean_and_std("score", score)}
 
 
-def _share(correct: Counts, cycles: Counts) -> NDArray[np.float64] | None:
+def _percent(correct: Counts, cycles: Counts) -> NDArray[np.float64] | None:
     return correct / cycles * 100.0 if cycles.all() else None
 
 
-def _spread(name: str, values: NDArray[np.float64] | None) -> dict[str, float | None]:
+def _mean_and_std(name: str, values: NDArray[np.float64] | None) -> dict[str, float | None]:
     if values is None:
         return {name: None, f"{name}_std": None}
-    spread = seed_spread(values.tolist())
+    spread = mean_and_deviation(values.tolist())
     return {name: spread.mean, f"{name}_std": spread.std}
 
 
@@ -209,22 +209,25 @@ def _classes(counts: SystemCounts) -> dict[str, View]:
     matrices = counts.counts.sum(axis=1)
     cycles = matrices.sum(axis=-1)
     return {
-        name: {"cycles": int(cycles[0, row]), **_spread("recall", _share(matrices[:, row, row], cycles[:, row]))}
+        name: {
+            "cycles": int(cycles[0, row]),
+            **_mean_and_std("recall", _percent(matrices[:, row, row], cycles[:, row])),
+        }
         for row, name in enumerate(CLASSES)
     }
 
 
 def optimism(run: BoardRun) -> float | None:
     """What choosing the epoch on the test part gives: 4-class Score of best-test minus last; None without both."""
-    return _gain(run, "last")
+    return _gain_of_best_test(run, "last")
 
 
 def optimism_of_val(run: BoardRun) -> float | None:
     """As :func:`optimism`, against the epoch chosen on held-out training patients: best-test minus best-val."""
-    return _gain(run, "best-val")
+    return _gain_of_best_test(run, "best-val")
 
 
-def _gain(run: BoardRun, rule: str) -> float | None:
+def _gain_of_best_test(run: BoardRun, rule: str) -> float | None:
     if "best-test" not in run.metrics or rule not in run.metrics:
         return None
     best, other = (float(run.metrics[name]["4class"]["score"]) for name in ("best-test", rule))
@@ -234,4 +237,4 @@ def _gain(run: BoardRun, rule: str) -> float | None:
 def mean_of_known(values: Sequence[float | None]) -> float | None:
     """Mean of the values that are there; None where none is."""
     known = [value for value in values if value is not None]
-    return seed_spread(known).mean if known else None
+    return mean_and_deviation(known).mean if known else None

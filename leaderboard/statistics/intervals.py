@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.core.errors import ResultError
-from leaderboard.metrics import CLASSES, JUDGED, Judged
+from leaderboard.metrics import CLASSES, SENSITIVITIES, Sensitivity
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -68,7 +68,7 @@ A test computes it again from the printed tables. (Its epochs were chosen on the
 """
 
 
-class Part(NamedTuple):
+class VarianceComponent(NamedTuple):
     """A part of a variance, and the degrees of freedom that it is known from."""
 
     variance: float
@@ -147,7 +147,7 @@ class PairedEstimate:
     covers_seeds: bool
 
 
-class Spread(NamedTuple):
+class MeanAndDeviation(NamedTuple):
     """Mean and sample standard deviation (divisor n - 1; None for a single value) over n seeds."""
 
     mean: float
@@ -156,7 +156,7 @@ class Spread(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
+class PatientHits:
     """A system's correct cycles as the intervals need them; systems on the same patients can be subtracted.
 
     Attributes:
@@ -172,14 +172,14 @@ class Judgement:
     by_seed: Floats
 
     @classmethod
-    def of(cls, counts: ArrayLike, judged: Judged = "4class") -> Judgement:
+    def of(cls, counts: ArrayLike, judged: Sensitivity = "4class") -> PatientHits:
         """Read counts (S, P, 4, 4).
 
         Raises:
             ResultError: If they have another shape, the seeds differ in their cycles, or there are not two patients
                 with normal and two with abnormal cycles.
         """
-        found = _checked(counts)
+        found = _validated_counts(counts)
         cycles = found[0].sum(axis=-1).astype(np.float64)
         normal, abnormal = cycles[:, 0], cycles[:, 1:].sum(axis=-1)
         for kind, of_kind in (("normal", normal), ("abnormal", abnormal)):
@@ -201,7 +201,7 @@ class Judgement:
         """(3, P) how far each patient moves Sp, Se and Score, scaled so that the squares add up to their variances."""
         return influence(self.correct, self.normal, self.abnormal)
 
-    def seed_parts(self, pooled: SeedSpread | None) -> list[Part] | None:
+    def seed_components(self, pooled: SeedSpread | None) -> list[VarianceComponent] | None:
         """For Sp, Se and Score, the variance of the mean that comes from the seeds; None where nothing is known of it.
 
         Args:
@@ -209,10 +209,12 @@ class Judgement:
         """
         seeds = len(self.by_seed)
         if seeds > 1:
-            return [Part(variance / seeds, seeds - 1) for variance in self.by_seed.var(axis=0, ddof=1).tolist()]
+            return [
+                VarianceComponent(variance / seeds, seeds - 1) for variance in self.by_seed.var(axis=0, ddof=1).tolist()
+            ]
         if pooled is None:
             return None
-        return [Part(getattr(pooled, rate) ** 2, pooled.degrees) for rate in RATES]
+        return [VarianceComponent(getattr(pooled, rate) ** 2, pooled.degrees) for rate in RATES]
 
 
 def influence(correct: Floats, normal: Floats, abnormal: Floats) -> Floats:
@@ -242,7 +244,7 @@ def _rates(correct: Floats, cycles: Floats) -> Floats:
     return rates
 
 
-def _checked(counts: ArrayLike) -> Counts:
+def _validated_counts(counts: ArrayLike) -> Counts:
     found = np.asarray(counts)
     classes = len(CLASSES)
     if found.ndim != 4 or found.shape[2:] != (classes, classes) or not found.size or found.dtype.kind not in "iu":
@@ -252,14 +254,14 @@ def _checked(counts: ArrayLike) -> Counts:
     return found.astype(np.int64)
 
 
-def hits(counts: Counts, judged: Judged = "4class") -> tuple[Counts, Counts]:
+def hits(counts: Counts, judged: Sensitivity = "4class") -> tuple[Counts, Counts]:
     """Correct normal and correct abnormal cycles of confusion counts (..., 4, 4), each (...).
 
     Raises:
         ResultError: If ``judged`` is another word.
     """
-    if judged not in JUDGED:
-        raise ResultError(f"Cycles are judged as {' or '.join(JUDGED)}, not as {judged!r}.")
+    if judged not in SENSITIVITIES:
+        raise ResultError(f"Cycles are judged as {' or '.join(SENSITIVITIES)}, not as {judged!r}.")
     abnormal = counts[..., 1:, 1:]
     right = abnormal.sum(axis=(-2, -1)) if judged == "2class" else np.trace(abnormal, axis1=-2, axis2=-1)
     return counts[..., 0, 0], right
@@ -268,7 +270,9 @@ def hits(counts: Counts, judged: Judged = "4class") -> tuple[Counts, Counts]:
 # --- intervals --------------------------------------------------------------------------------------------------
 
 
-def estimate(value: float, parts: Iterable[Part], *, bounds: tuple[float, float] | None = None) -> Estimate:
+def satterthwaite_interval(
+    value: float, parts: Iterable[VarianceComponent], *, bounds: tuple[float, float] | None = None
+) -> Estimate:
     """An interval from the parts of a variance.
 
     Args:
@@ -298,7 +302,7 @@ def t_quantile(probability: float, degrees: float) -> float:
 
 
 def system_estimate(
-    counts: ArrayLike, *, judged: Judged = "4class", pooled: SeedSpread | None = None
+    counts: ArrayLike, *, judged: Sensitivity = "4class", pooled: SeedSpread | None = None
 ) -> SystemEstimate:
     """Sp, Se and Score of a system with their intervals.
 
@@ -310,18 +314,18 @@ def system_estimate(
     Raises:
         ResultError: As :meth:`Judgement.of`.
     """
-    return estimate_of(Judgement.of(counts, judged), pooled)
+    return estimate_from_hits(PatientHits.of(counts, judged), pooled)
 
 
-def estimate_of(found: Judgement, pooled: SeedSpread | None) -> SystemEstimate:
+def estimate_from_hits(found: PatientHits, pooled: SeedSpread | None) -> SystemEstimate:
     """As :func:`system_estimate`, of counts that were read."""
-    seeds = found.seed_parts(pooled)
-    rates = _estimates(found.values, found.influence, [seeds or []], bounds=(0.0, 100.0))
+    seeds = found.seed_components(pooled)
+    rates = _rate_estimates(found.values, found.influence, [seeds or []], bounds=(0.0, 100.0))
     return SystemEstimate(*rates, len(found.normal), len(found.by_seed), seeds is not None)
 
 
 def paired_difference(
-    counts_a: ArrayLike, counts_b: ArrayLike, *, judged: Judged = "4class", pooled: SeedSpread | None = None
+    counts_a: ArrayLike, counts_b: ArrayLike, *, judged: Sensitivity = "4class", pooled: SeedSpread | None = None
 ) -> PairedEstimate:
     """A minus B on the same patients; the numbers of their seeds may differ.
 
@@ -335,26 +339,33 @@ def paired_difference(
         ResultError: If A and B were not judged on the same cycles, and as :meth:`Judgement.of`.
     """
     check_same_cycles([counts_a, counts_b])
-    a, b = Judgement.of(counts_a, judged), Judgement.of(counts_b, judged)
-    seeds = [side.seed_parts(pooled) for side in (a, b)]
+    a, b = PatientHits.of(counts_a, judged), PatientHits.of(counts_b, judged)
+    seeds = [side.seed_components(pooled) for side in (a, b)]
     known = [parts for parts in seeds if parts is not None]
-    rates = _estimates(a.values - b.values, a.influence - b.influence, known)
-    return PairedEstimate(*rates, len(a.normal), _favours(rates[2]), len(known) == len(seeds))
+    rates = _rate_estimates(a.values - b.values, a.influence - b.influence, known)
+    return PairedEstimate(*rates, len(a.normal), _probability_that_a_is_higher(rates[2]), len(known) == len(seeds))
 
 
-def _estimates(
-    values: Floats, influence: Floats, seeds: Sequence[Sequence[Part]], *, bounds: tuple[float, float] | None = None
+def _rate_estimates(
+    values: Floats,
+    influence: Floats,
+    seeds: Sequence[Sequence[VarianceComponent]],
+    *,
+    bounds: tuple[float, float] | None = None,
 ) -> tuple[Estimate, Estimate, Estimate]:
     """Estimates of Sp, Se and Score: values (3,), influence (3, P), and the parts of each source of seeds."""
     patients = influence.shape[-1]
     found = []
     for rate, (value, moved) in enumerate(zip(values.tolist(), influence, strict=True)):
-        parts = [Part(float(moved @ moved), patients - 1), *(of_rate[rate] for of_rate in seeds if of_rate)]
-        found.append(estimate(0.0 if abs(value) < ZERO else value, parts, bounds=bounds))
+        parts = [
+            VarianceComponent(float(moved @ moved), patients - 1),
+            *(of_rate[rate] for of_rate in seeds if of_rate),
+        ]
+        found.append(satterthwaite_interval(0.0 if abs(value) < ZERO else value, parts, bounds=bounds))
     return found[0], found[1], found[2]
 
 
-def _favours(score: Estimate) -> float:
+def _probability_that_a_is_higher(score: Estimate) -> float:
     if score.is_degenerate:
         return 0.5 if abs(score.value) <= ZERO else float(score.value > 0)
     from scipy.special import stdtr
@@ -364,7 +375,7 @@ def _favours(score: Estimate) -> float:
 
 def check_same_cycles(systems: Sequence[ArrayLike]) -> None:
     """Refuse systems that were not judged on the same cycles; raises ResultError."""
-    cycles = [_checked(counts)[0].sum(axis=-1) for counts in systems]
+    cycles = [_validated_counts(counts)[0].sum(axis=-1) for counts in systems]
     if any(not np.array_equal(other, cycles[0]) for other in cycles):
         raise ResultError("The systems were not judged on the same cycles: patients or their classes differ.")
 
@@ -372,12 +383,12 @@ def check_same_cycles(systems: Sequence[ArrayLike]) -> None:
 # --- seeds ------------------------------------------------------------------------------------------------------
 
 
-def pooled_spread(systems: Iterable[Judgement], source: str) -> SeedSpread | None:
-    """The seed spread of several systems taken together; as :func:`pooled_rates`."""
-    return pooled_rates((system.by_seed for system in systems), source)
+def pooled_seed_spread(systems: Iterable[PatientHits], source: str) -> SeedSpread | None:
+    """The seed spread of several systems taken together; as :func:`pooled_seed_spread_of_rates`."""
+    return pooled_seed_spread_of_rates((system.by_seed for system in systems), source)
 
 
-def pooled_rates(systems: Iterable[ArrayLike], source: str) -> SeedSpread | None:
+def pooled_seed_spread_of_rates(systems: Iterable[ArrayLike], source: str) -> SeedSpread | None:
     """The deviations over seeds of several systems taken together, weighted by their degrees of freedom.
 
     Args:
@@ -396,7 +407,7 @@ def pooled_rates(systems: Iterable[ArrayLike], source: str) -> SeedSpread | None
     return SeedSpread(sp, se, score, degrees, source)
 
 
-def seed_spread(values: Sequence[float]) -> Spread:
+def mean_and_deviation(values: Sequence[float]) -> MeanAndDeviation:
     """Mean and sample standard deviation over seeds.
 
     Raises:
@@ -406,10 +417,10 @@ def seed_spread(values: Sequence[float]) -> Spread:
         raise ResultError("There is no seed to take a mean over.")
     n, mean = len(values), math.fsum(values) / len(values)
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else None
-    return Spread(mean, std, n)
+    return MeanAndDeviation(mean, std, n)
 
 
-def what_is_covered(patients: int, seeds: Sequence[int], pooled: SeedSpread | None) -> str:
+def coverage_sentence(patients: int, seeds: Sequence[int], pooled: SeedSpread | None) -> str:
     """What an interval of the board says and what it leaves out, in plain sentences.
 
     Args:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from leaderboard.metrics import JUDGED
+from leaderboard.metrics import SENSITIVITIES
 
 FOLDS = 10
 """Parts that the patients are dealt into, in the order of their names."""
@@ -40,7 +40,7 @@ class OperatingPoints:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _SortedMargins:
     """Sorted margins of cycles: normal ones, abnormal ones, and those whose best abnormal class is the true one."""
 
     normal: Floats
@@ -66,7 +66,7 @@ def operating_points(labels: Sequence[int], scores: ArrayLike, patients: Sequenc
         be chosen on.
     """
     values = np.asarray(scores, dtype=np.float64)
-    if says_classes_alone(values):
+    if is_one_hot(values):
         return None
     true = np.asarray(labels)
     margin = values[:, 1:].max(axis=1) - values[:, 0]
@@ -76,32 +76,37 @@ def operating_points(labels: Sequence[int], scores: ArrayLike, patients: Sequenc
     fold = np.asarray([place[patient] for patient in patients])
     found = []
     for number in range(min(FOLDS, len(names))):
-        others = _part(true, margin, exact, fold != number)
+        others = _sorted_margins(true, margin, exact, fold != number)
         if not len(others.normal) or not len(others.abnormal):
             return None
-        thresholds = [*map(float, _for_targets(others)), *(_best(others, judged) for judged in JUDGED)]
-        found.append(np.stack(_part(true, margin, exact, fold == number).hits(thresholds)))
-    return _shares(np.sum(found, axis=0), int((true == 0).sum()), int((true != 0).sum()))
+        thresholds = [
+            *map(float, _thresholds_for_targets(others)),
+            *(_best_threshold(others, judged) for judged in SENSITIVITIES),
+        ]
+        found.append(np.stack(_sorted_margins(true, margin, exact, fold == number).hits(thresholds)))
+    return _in_percent(np.sum(found, axis=0), int((true == 0).sum()), int((true != 0).sum()))
 
 
-def says_classes_alone(scores: Floats) -> bool:
+def is_one_hot(scores: Floats) -> bool:
     """Whether each row has a single 1 and zeros: a class was given, and no score."""
     return bool(np.isin(scores, (0.0, 1.0)).all() and (scores.sum(axis=1) == 1.0).all())
 
 
-def _part(true: NDArray[np.int64], margin: Floats, exact: NDArray[np.bool_], keep: NDArray[np.bool_]) -> _Part:
+def _sorted_margins(
+    true: NDArray[np.int64], margin: Floats, exact: NDArray[np.bool_], keep: NDArray[np.bool_]
+) -> _SortedMargins:
     abnormal = true != 0
-    return _Part(*(np.sort(margin[keep & which]) for which in (~abnormal, abnormal, abnormal & exact)))
+    return _SortedMargins(*(np.sort(margin[keep & which]) for which in (~abnormal, abnormal, abnormal & exact)))
 
 
-def _for_targets(others: _Part) -> list[float]:
+def _thresholds_for_targets(others: _SortedMargins) -> list[float]:
     """The lowest thresholds that call at least each target's share of the normal cycles normal."""
     cycles = len(others.normal)
     places = [math.ceil(target * cycles - 1e-9) for target in TARGETS]
     return [float(others.normal[place - 1]) if place else -math.inf for place in places]
 
 
-def _best(others: _Part, judged: str) -> float:
+def _best_threshold(others: _SortedMargins, judged: str) -> float:
     """The lowest threshold with the best Score."""
     candidates = np.unique(np.concatenate([[-np.inf], others.normal, others.abnormal]))
     normal, exact, abnormal = others.hits(candidates)
@@ -109,9 +114,9 @@ def _best(others: _Part, judged: str) -> float:
     return float(candidates[np.argmax(normal / len(others.normal) + right / len(others.abnormal))])
 
 
-def _shares(hits: NDArray[np.int64], normal: int, abnormal: int) -> OperatingPoints:
+def _in_percent(hits: NDArray[np.int64], normal: int, abnormal: int) -> OperatingPoints:
     """From correct cycles (3, thresholds) to percent."""
     rates = 100.0 * hits / np.asarray([[normal], [abnormal], [abnormal]])
     of_targets, of_best = rates[:, : len(TARGETS)], rates[:, len(TARGETS) :]
-    tuned = {str(judged): (float(of_best[0, n]), float(of_best[1 + n, n])) for n, judged in enumerate(JUDGED)}
+    tuned = {str(judged): (float(of_best[0, n]), float(of_best[1 + n, n])) for n, judged in enumerate(SENSITIVITIES)}
     return OperatingPoints(tuple((float(sp), float(se), float(two)) for sp, se, two in of_targets.T), tuned)

@@ -27,11 +27,11 @@ from leaderboard.statistics.intervals import (
     RATES,
     ZERO,
     Floats,
-    Judgement,
-    Part,
+    PatientHits,
     SeedSpread,
-    estimate,
+    VarianceComponent,
     influence,
+    satterthwaite_interval,
 )
 
 MOST_DRAWS, LEAST_DRAWS = 1_000, 200
@@ -70,9 +70,11 @@ class ScoreUncertainty:
     degrees: Floats
 
     @classmethod
-    def of(cls, systems: Sequence[Judgement], pooled: SeedSpread | None) -> ScoreUncertainty:
+    def of(cls, systems: Sequence[PatientHits], pooled: SeedSpread | None) -> ScoreUncertainty:
         """Read systems; ``pooled`` is the seed spread that a row with a single seed is given."""
-        parts = [Part(0.0, math.inf) if (p := s.seed_parts(pooled)) is None else p[SCORE] for s in systems]
+        parts = [
+            VarianceComponent(0.0, math.inf) if (p := s.seed_components(pooled)) is None else p[SCORE] for s in systems
+        ]
         cycles = np.stack([systems[0].normal, systems[0].abnormal])
         correct = np.stack([system.correct for system in systems])
         mean = correct.sum(axis=-1, keepdims=True) / cycles.sum(axis=-1, keepdims=True)
@@ -87,7 +89,7 @@ class ScoreUncertainty:
 
     def patient_variances(self) -> Floats:
         """(R, R) the variance over patients of every two rows' difference; 0 between exact copies."""
-        variances = _of_differences(self.influence @ self.influence.T)
+        variances = _difference_variances(self.influence @ self.influence.T)
         variances[variances < ZERO] = 0.0  # rounding leaves a trace between copies
         return variances
 
@@ -96,14 +98,14 @@ class ScoreUncertainty:
         return self.patient_variances() + self.seeds[:, None] + self.seeds[None, :]
 
 
-def _of_differences(products: np.ndarray) -> np.ndarray:
+def _difference_variances(products: np.ndarray) -> np.ndarray:
     """Squared lengths of all differences of vectors from their inner products, (..., R, R) each."""
     own = np.diagonal(products, axis1=-2, axis2=-1)
     squared: np.ndarray = np.maximum(own[..., :, None] + own[..., None, :] - 2.0 * products, 0.0)
     return squared
 
 
-def rank_intervals(systems: Sequence[Judgement], pooled: SeedSpread | None) -> list[tuple[int, int]]:
+def rank_intervals(systems: Sequence[PatientHits], pooled: SeedSpread | None) -> list[tuple[int, int]]:
     """Best and worst rank of each row that the data leave open, all at once with 95 % probability.
 
     Args:
@@ -132,11 +134,11 @@ def critical_value(found: ScoreUncertainty, varies: np.ndarray) -> float:
     if not pairs.any():
         return 0.0
     draws = int(np.clip(MOST_CELLS // rows**2, LEAST_DRAWS, MOST_DRAWS))
-    largest = np.concatenate([_largest(*drawn, pairs) for drawn in _draws(found, draws)])
+    largest = np.concatenate([_max_t(*drawn, pairs) for drawn in _drawn_equal_systems(found, draws)])
     return float(np.quantile(largest, LEVEL))
 
 
-def _draws(found: ScoreUncertainty, draws: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _drawn_equal_systems(found: ScoreUncertainty, draws: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks of draws: (b, R) Scores of equal systems, and (b, R, R) the variances of their differences."""
     rng = np.random.default_rng(SEED)
     rows, patients = found.influence.shape
@@ -153,11 +155,11 @@ def _draws(found: ScoreUncertainty, draws: int) -> Iterator[tuple[np.ndarray, np
         seeds = np.zeros((size, rows))
         seeds[:, known] = found.seeds[known] * rng.chisquare(degrees, (size, len(degrees))) / degrees
         moved = influence(correct, *found.cycles)[..., SCORE, :].astype(np.float32)
-        variances = _of_differences(moved @ moved.swapaxes(-1, -2)) + seeds[:, :, None] + seeds[:, None, :]
+        variances = _difference_variances(moved @ moved.swapaxes(-1, -2)) + seeds[:, :, None] + seeds[:, None, :]
         yield scores.astype(np.float32), variances.astype(np.float32)
 
 
-def _largest(scores: np.ndarray, variances: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+def _max_t(scores: np.ndarray, variances: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """(b,) the largest standardised difference of each draw."""
     squares = np.square(scores[:, :, None] - scores[:, None, :])
     ratios = np.divide(squares, variances, out=np.zeros_like(squares), where=pairs & (variances > 0))
@@ -165,7 +167,7 @@ def _largest(scores: np.ndarray, variances: np.ndarray, pairs: np.ndarray) -> np
     return largest
 
 
-def resolution_floor(systems: Sequence[Judgement], pooled: SeedSpread | None) -> float | None:
+def resolution_floor(systems: Sequence[PatientHits], pooled: SeedSpread | None) -> float | None:
     """The smallest difference of Score, in points, that this test part can show between two methods at five seeds.
 
     It is what the 95 % interval of a typical pair reaches: the median over the pairs of rows of the patients' part, and
@@ -181,6 +183,6 @@ def resolution_floor(systems: Sequence[Judgement], pooled: SeedSpread | None) ->
     apart = apart[apart > 0]
     if not len(apart):
         return None
-    patients = Part(float(np.median(apart)), found.influence.shape[1] - 1)
-    seeds = Part(2.0 * pooled.score**2 / SEEDS_OF_THE_FLOOR, pooled.degrees)
-    return estimate(0.0, [patients, seeds]).hi
+    patients = VarianceComponent(float(np.median(apart)), found.influence.shape[1] - 1)
+    seeds = VarianceComponent(2.0 * pooled.score**2 / SEEDS_OF_THE_FLOOR, pooled.degrees)
+    return satterthwaite_interval(0.0, [patients, seeds]).hi

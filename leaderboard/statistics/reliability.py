@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from leaderboard.statistics.operating_points import says_classes_alone
+from leaderboard.statistics.operating_points import is_one_hot
 
 BINS = 10
 """Bins of equal width from 0 to 1."""
@@ -48,7 +48,7 @@ def reliability(labels: Sequence[int], runs: Sequence[ArrayLike]) -> Reliability
         None where a run gave classes and no scores.
     """
     scores = [np.asarray(run, dtype=np.float64) for run in runs]
-    if any(map(says_classes_alone, scores)):
+    if any(map(is_one_hot, scores)):
         return None
     softmax = not all(map(_are_probabilities, scores))
     probabilities = np.concatenate([_softmax(run) if softmax else run for run in scores])

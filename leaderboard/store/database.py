@@ -235,7 +235,7 @@ class Database:
         Raises:
             StoreError: If the database cannot be read or holds something else.
         """
-        if self.path is not None and absent(self.path):
+        if self.path is not None and is_absent(self.path):
             return None
         try:
             with self.translated(), self._connect(write=False).connect() as connection:
@@ -342,7 +342,7 @@ class Database:
 
     def holds_other_tables(self) -> bool:
         """Whether there are tables of other programs in the database, which must be there."""
-        if self.path is not None and absent(self.path):
+        if self.path is not None and is_absent(self.path):
             return False
         with self.translated(), self._connect(write=False).connect() as connection:
             known = {*versions.BOARD_TABLES, versions.VERSION_TABLE, versions.OLDER_VERSION_TABLE}
@@ -376,7 +376,7 @@ def _written_secrets(location: str) -> tuple[str, ...]:
     return tuple(secret for secret in found if secret)
 
 
-def absent(path: Path) -> bool:
+def is_absent(path: Path) -> bool:
     """Whether there is no file, or one without a byte.
 
     Raises:

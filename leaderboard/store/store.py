@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from bench.core.errors import ResultError
 from bench.core.text import echoed, folded
-from leaderboard.history.log import Entry, History
+from leaderboard.history.log import History, LogEntry
 from leaderboard.metrics import Metrics, score_cycles
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.run_folder import EpochRow, ResultDocument, RunResult, read_result
@@ -243,7 +243,7 @@ class Store:
         with self.session() as session:
             return History.of(read_entries_of(session))
 
-    def add_entries(self, entries: Iterable[Entry]) -> None:
+    def add_entries(self, entries: Iterable[LogEntry]) -> None:
         """Add entries to the log, and remove the runs that they take back; those that are there stay.
 
         Raises:
@@ -277,14 +277,14 @@ class Store:
         with self.session() as session:
             connection = session.connection()  # plain rows: the ORM would take as long again
             specs = _specs_of_systems(connection)
-            _rename(specs, History.of(read_entries_of(session, "rename")))
+            _apply_renames(specs, History.of(read_entries_of(session, "rename")))
             found = {}
             for *values, seed in connection.execute(
                 sa.select(*columns).order_by(schema.Run.created, schema.Run.run_id)
             ).all():
                 row = dict(zip(names, values, strict=True))
                 found[row["run_id"]] = BoardRun(**row, spec={**specs[row["system"]], "seed": seed})
-                _check_run(found[row["run_id"]])
+                _check_types(found[row["run_id"]])
             place = [getattr(schema.MetricRow, name) for name in ("run_id", "rule", "judged", *_NUMBERS)]
             for run_id, rule, judged, *numbers in connection.execute(sa.select(*place)).all():
                 _check_numbers(run_id, numbers)
@@ -345,7 +345,7 @@ class Store:
         with self.session() as session:
             return [BoardScore(*row) for row in session.execute(query)]
 
-    def chosen(self, run_ids: Sequence[str], rule: str) -> dict[str, tuple[CycleSet, NDArray[np.int64]]]:
+    def predicted_classes(self, run_ids: Sequence[str], rule: str) -> dict[str, tuple[CycleSet, NDArray[np.int64]]]:
         """The judged cycles and the chosen class of each, of those of the runs that have predictions under the rule.
 
         Returns:
@@ -354,8 +354,8 @@ class Store:
         with self.session() as session:
             return read_choices_of(session, run_ids, rule)
 
-    def answers(self, run_ids: Sequence[str], rule: str) -> dict[str, tuple[CycleSet, NDArray[Any]]]:
-        """As :meth:`chosen`, with the scores (n, 4) of each, as they are stored."""
+    def predicted_scores(self, run_ids: Sequence[str], rule: str) -> dict[str, tuple[CycleSet, NDArray[Any]]]:
+        """As :meth:`predicted_classes`, with the scores (n, 4) of each, as they are stored."""
         with self.session() as session:
             return {run_id: (cycles, scores) for run_id, cycles, scores in read_scores_of(session, run_ids, rule)}
 
@@ -378,7 +378,7 @@ class Store:
         if matches:
             shown = ", ".join(sorted(matches)[:5]) + (", ..." if len(matches) > 5 else "")
             raise ResultError(f"'{word}' is the beginning of {len(matches)} runs: {shown}.", "Write more characters.")
-        raise ResultError(f"There is no run '{word}' on the board {self}.", _suggest(text, ids))
+        raise ResultError(f"There is no run '{word}' on the board {self}.", _suggested_id(text, ids))
 
     def run(self, text: str) -> ResultDocument:
         """The result document of a run, its metrics recomputed from its stored predictions.
@@ -420,7 +420,7 @@ class Store:
         return score_cycles(cycles.labels, scores)
 
 
-def _check_run(run: BoardRun) -> None:
+def _check_types(run: BoardRun) -> None:
     """Check what tables take for granted of a run: SQLite holds anything in any column."""
     texts = (run.run_id, run.status, run.created, run.profile, run.kind)
     numbers = (run.spec["seed"], run.seconds or 0.0, run.cycles_per_second or 0.0)
@@ -443,7 +443,7 @@ def _specs_of_systems(connection: sa.Connection) -> dict[str, dict[str, Any]]:
     return {row.system: row.spec for row in rows}
 
 
-def _rename(specs: Mapping[str, dict[str, Any]], history: History) -> None:
+def _apply_renames(specs: Mapping[str, dict[str, Any]], history: History) -> None:
     """Give systems from outside the names that they have now."""
     aliases = {folded(old): new for old, new in history.aliases.items()}
     for spec in specs.values():
@@ -451,7 +451,7 @@ def _rename(specs: Mapping[str, dict[str, Any]], history: History) -> None:
             spec["system"] = aliases.get(folded(spec["system"]), spec["system"])
 
 
-def _suggest(text: str, ids: Sequence[str]) -> str:
+def _suggested_id(text: str, ids: Sequence[str]) -> str:
     close = difflib.get_close_matches(text, ids, n=1, cutoff=0.5)
     if close:
         return f"Did you mean '{close[0]}'?"

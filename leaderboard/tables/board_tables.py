@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from leaderboard.history.claims import key_of
+from leaderboard.history.signatures import submitter_key
 from leaderboard.results.inputs import UNDECLARED, inputs_of
 from leaderboard.results.judged_set import is_official, short
 from leaderboard.results.run_folder import RULES, Rule
 from leaderboard.statistics.breakdown import ALL_NORMAL, mean_of_known, optimism, optimism_of_val
-from leaderboard.statistics.intervals import seed_spread
-from leaderboard.statistics.row_places import EMPTY, add_statistics, give_places
+from leaderboard.statistics.intervals import mean_and_deviation
+from leaderboard.statistics.row_statistics import EMPTY_STATISTICS, add_statistics, give_places
 from leaderboard.store.store import BoardRun, Store, collector_paused
 from leaderboard.tables.marks import add_marks, mark_notes
 
@@ -126,7 +126,8 @@ def system_sections(runs: Sequence[BoardRun], protocol: Rule) -> list[Section]:
     titles = section_titles(runs)
     shown = [run for run in _without_trials(runs) if protocol in run.metrics]
     sections = [
-        _systems_section(title, part, protocol) for title, part in _split(shown, lambda run: titles[section_key(run)])
+        _systems_section(title, part, protocol)
+        for title, part in _grouped_by(shown, lambda run: titles[section_key(run)])
     ]
     return sorted(sections, key=section_order)
 
@@ -193,7 +194,7 @@ def _search_notes(shown: Sequence[BoardRun], trials: Sequence[BoardRun]) -> list
 
 def _tuning_note(study: Mapping[str, Any]) -> str:
     how = "TUNED ON THE TEST SET" if study["objective"] == "test" else "tuned on held-out training patients"
-    counts = ", ".join(f"{study.get(key, 0)} {word}" for key, word in _TRIALS.items())
+    counts = ", ".join(f"{study.get(key, 0)} {word}" for key, word in _TRIAL_STATES.items())
     space = "; ".join(f"{name} {values}" for name, values in study.get("space", {}).items())
     hours = f"{study.get('gpu_hours', 0.0):.2f} GPU hours, {study.get('cpu_hours', 0.0):.2f} CPU hours"
     looks = study.get("test_evaluations", 1)
@@ -201,17 +202,17 @@ def _tuning_note(study: Mapping[str, Any]) -> str:
     return f"Study {study['name']}: {how}; {study.get('trials', 0)} trials ({counts}), {hours}; space: {space}.{again}"
 
 
-_TRIALS = {"complete": "complete", "pruned": "pruned", "fail": "failed"}
+_TRIAL_STATES = {"complete": "complete", "pruned": "pruned", "fail": "failed"}
 
 
-def _split(runs: Iterable[BoardRun], key: Callable[[BoardRun], str]) -> list[tuple[str, list[BoardRun]]]:
+def _grouped_by(runs: Iterable[BoardRun], key: Callable[[BoardRun], str]) -> list[tuple[str, list[BoardRun]]]:
     parts: dict[str, list[BoardRun]] = {}
     for run in runs:
         parts.setdefault(key(run), []).append(run)
     return list(parts.items())
 
 
-def claims_more(run: BoardRun) -> bool:
+def claims_official_set_wrongly(run: BoardRun) -> bool:
     """Whether a run says that it was judged on the official test cycles, and was not."""
     return bool(run.metrics) and section_title(run) == NOT_OFFICIAL
 
@@ -232,7 +233,7 @@ def section_title(run: BoardRun) -> str:
 
 def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Section:
     ranked = title == OFFICIAL
-    rows = [_system_row(seeds, protocol) for _, seeds in _split(runs, lambda run: run.system)]
+    rows = [_system_row(seeds, protocol) for _, seeds in _grouped_by(runs, lambda run: run.system)]
     rows.sort(key=lambda row: (-row["score"], row["name"] or "", row["model"], row["method"]))
     name_differences(rows)
     if ranked:
@@ -244,7 +245,7 @@ def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Se
 def _reference_row() -> Row:
     views = {"two_class": dict(ALL_NORMAL), "patient_disjoint": dict(ALL_NORMAL)}
     return {
-        **EMPTY,
+        **EMPTY_STATISTICS,
         "reference": "every cycle called normal",
         "seeds": [],
         **ALL_NORMAL,
@@ -261,7 +262,7 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
     spec = runs[0].spec
     gaps = [optimism(run) for run in runs]
     return {
-        **EMPTY,
+        **EMPTY_STATISTICS,
         "kind": runs[0].kind,
         "name": spec.get("system"),
         **{name: spec[name] for name in ("model", "method", "pretrain")},
@@ -269,8 +270,8 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
         "study": next((run.extra["study"] for run in runs if "study" in run.extra), None),
         "seeds": [run.spec["seed"] for run in runs],
         "run_ids": [run.run_id for run in runs],
-        **_means(runs, protocol, "4class"),
-        "two_class": _means(runs, protocol, "2class"),
+        **_mean_rates(runs, protocol, "4class"),
+        "two_class": _mean_rates(runs, protocol, "2class"),
         "scores": [run.metrics[protocol]["4class"]["score"] for run in runs],
         "optimism": mean_of_known(gaps),
         "optimisms": gaps,
@@ -281,8 +282,8 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
         "below_min_se": [run.spec["seed"] for run in runs if _below_min_se(run, protocol)],
         "cycles": runs[0].metrics[protocol]["4class"]["n"],
         "judged_set": runs[0].judged_set,
-        "inputs": _inputs(runs),
-        "key": key_of(runs[0].extra),
+        "inputs": _declared_inputs(runs),
+        "key": submitter_key(runs[0].extra),
         "marks": [],
         "partial": runs[0].partial,
         "profile": runs[0].profile,
@@ -290,7 +291,7 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
     }
 
 
-def _inputs(runs: Sequence[BoardRun]) -> Row:
+def _declared_inputs(runs: Sequence[BoardRun]) -> Row:
     """The declared inputs of the runs of a system; what they do not agree on is undeclared."""
     found = [inputs_of(run.kind, run.spec, run.extra) for run in runs]
     return {name: value if all(one[name] == value for one in found) else UNDECLARED for name, value in found[0].items()}
@@ -302,10 +303,10 @@ def _below_min_se(run: BoardRun, rule: str) -> bool:
     return rule != "last" and not above
 
 
-def _means(runs: Sequence[BoardRun], rule: str, judged: str) -> Row:
+def _mean_rates(runs: Sequence[BoardRun], rule: str, judged: str) -> Row:
     found: Row = {}
     for name in ("sp", "se", "score"):
-        spread = seed_spread([run.metrics[rule][judged][name] for run in runs])
+        spread = mean_and_deviation([run.metrics[rule][judged][name] for run in runs])
         found[name], found[f"{name}_std"] = spread.mean, spread.std
     return found
 
@@ -319,9 +320,9 @@ def name_differences(rows: Sequence[Row]) -> None:
     for row in rows:
         groups.setdefault((row["name"], row["model"], row["method"], row["pretrain"]), []).append(row)
     for group in groups.values():
-        unlike = _telling([row["spec"] for row in group])
-        specs = [flat({name: row["spec"][name] for name in unlike if name in row["spec"]}) for row in group]
-        telling = _telling(specs)
+        unlike = _differing_fields([row["spec"] for row in group])
+        specs = [flattened({name: row["spec"][name] for name in unlike if name in row["spec"]}) for row in group]
+        telling = _differing_fields(specs)
         for row, spec in zip(group, specs, strict=True):
             row["differs"] = {name: spec.get(name) for name in telling}
     _name_pretraining(rows)
@@ -337,18 +338,18 @@ def _name_pretraining(rows: Sequence[Row]) -> None:
             row["differs"] = {"pretrain": row["pretrain"], **row["differs"]}
 
 
-def _telling(specs: Sequence[Mapping[str, Any]]) -> list[str]:
+def _differing_fields(specs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names of the fields that are not the same in all of the specs."""
     names = sorted({name for spec in specs for name in spec})
     return [name for name in names if len({repr(spec.get(name)) for spec in specs}) > 1]
 
 
-def flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flattened(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """A spec with the options inside it under dotted names (``method_options.alpha``)."""
     found: dict[str, Any] = {}
     for name, value in spec.items():
         if isinstance(value, Mapping):
-            found.update(flat(value, f"{prefix}{name}."))
+            found.update(flattened(value, f"{prefix}{name}."))
         else:
             found[prefix + name] = value
     return found

@@ -40,7 +40,7 @@ _FEWEST = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class RunPredictions:
     """What a run said: its id, the judged cycles, (n, 4) scores in their order, and whether they are scores at all."""
 
     run_id: str
@@ -50,7 +50,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Pair:
+class CopyPair:
     """Two runs that say the same.
 
     Attributes:
@@ -64,7 +64,7 @@ class Pair:
     told: str
 
 
-def alike(answers: Sequence[Answers]) -> Iterator[Pair]:
+def find_copies(answers: Sequence[RunPredictions]) -> Iterator[CopyPair]:
     """For each run that says what an earlier one says, the first such run.
 
     Args:
@@ -73,22 +73,22 @@ def alike(answers: Sequence[Answers]) -> Iterator[Pair]:
     same = [one for one in answers if one.cycles.hash == answers[0].cycles.hash]
     if len(same) < 2:
         return
-    found = _by_classes(same)
-    for later, earlier in _by_scores(same[:MOST_BY_SCORES]).items():
+    found = _copies_by_classes(same)
+    for later, earlier in _copies_by_scores(same[:MOST_BY_SCORES]).items():
         found.setdefault(later, (earlier, "The order of its scores within each patient is the same"))
     for later, (earlier, told) in sorted(found.items()):
-        yield Pair(same[earlier].run_id, same[later].run_id, told)
+        yield CopyPair(same[earlier].run_id, same[later].run_id, told)
 
 
 # --- by classes -------------------------------------------------------------------------------------------------
 
 
-def _by_classes(same: Sequence[Answers]) -> dict[int, tuple[int, str]]:
+def _copies_by_classes(same: Sequence[RunPredictions]) -> dict[int, tuple[int, str]]:
     chosen = np.stack([predicted_classes(one.scores).astype(np.int8) for one in same])
     most = chosen.shape[1] // ONE_IN
     varied = np.flatnonzero((chosen != chosen[:, :1]).any(axis=1))
     found: dict[int, tuple[int, str]] = {}
-    for i, j in _near(chosen, varied, most):
+    for i, j in _pairs_near_in_class_counts(chosen, varied, most):
         differing = int((chosen[i] != chosen[j]).sum())
         if differing <= most and j not in found:
             of = (
@@ -100,7 +100,9 @@ def _by_classes(same: Sequence[Answers]) -> dict[int, tuple[int, str]]:
     return found
 
 
-def _near(chosen: NDArray[np.int8], varied: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
+def _pairs_near_in_class_counts(
+    chosen: NDArray[np.int8], varied: NDArray[np.int64], most: int
+) -> Iterator[tuple[int, int]]:
     """Pairs whose counts of classes, block by block, do not rule out that at most ``most`` cycles differ."""
     from scipy.spatial.distance import cdist
 
@@ -118,17 +120,17 @@ def _near(chosen: NDArray[np.int8], varied: NDArray[np.int64], most: int) -> Ite
 # --- by scores --------------------------------------------------------------------------------------------------
 
 
-def _by_scores(same: Sequence[Answers]) -> dict[int, int]:
+def _copies_by_scores(same: Sequence[RunPredictions]) -> dict[int, int]:
     """By place of a run, the first earlier one whose scores are a monotone change of its own."""
     scored = [place for place, one in enumerate(same) if one.scored]
     if len(scored) < 2 or len(same[0].cycles) < _FEWEST:
         return {}
     patients = np.unique(same[0].cycles.patients, return_inverse=True)[1]
-    ranks = np.stack([_ranks(same[place].scores, patients) for place in scored])
+    ranks = np.stack([_ranks_within_patients(same[place].scores, patients) for place in scored])
     able = (np.count_nonzero(ranks, axis=2) > 0).all(axis=1)
-    sketch = _unit(ranks[:, :, :: max(1, ranks.shape[2] // _SKETCH)])
+    sketch = _to_unit_length(ranks[:, :, :: max(1, ranks.shape[2] // _SKETCH)])
     foreseen = np.min([sketch[:, c] @ sketch[:, c].T for c in range(sketch.shape[1])], axis=0)
-    whole = _unit(ranks)
+    whole = _to_unit_length(ranks)
     found: dict[int, int] = {}
     for j, i in zip(*np.nonzero(np.tril(foreseen >= _FORESEEN, -1)), strict=True):
         sound = able[i] and able[j] and scored[j] not in found
@@ -137,7 +139,7 @@ def _by_scores(same: Sequence[Answers]) -> dict[int, int]:
     return found
 
 
-def _ranks(scores: NDArray[Any], patients: NDArray[np.int64]) -> NDArray[np.float32]:
+def _ranks_within_patients(scores: NDArray[Any], patients: NDArray[np.int64]) -> NDArray[np.float32]:
     """(3, n) ranks within each patient, from -1/2 to 1/2, of the scores of three classes against those of the first.
 
     Scores that can be probabilities are compared by their logarithms: class biases before a softmax shift these.
@@ -161,7 +163,7 @@ def _ranks(scores: NDArray[Any], patients: NDArray[np.int64]) -> NDArray[np.floa
     return found
 
 
-def _unit(ranks: NDArray[np.float32]) -> NDArray[np.float32]:
+def _to_unit_length(ranks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each row scaled to length 1; rows of zeros stay."""
     lengths = np.linalg.norm(ranks, axis=2, keepdims=True)
     scaled: NDArray[np.float32] = ranks / np.maximum(lengths, 1e-12)

@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 from leaderboard.published.systems import RULES, PublishedSystem, published_systems
 from leaderboard.tables.board_tables import Row, Section, Table
-from leaderboard.tables.evidence import CLAIMED
+from leaderboard.tables.verification_states import CLAIMED
 
-JUDGED = {"4class": "4-class", "2class": "2-class"}
+TABLE_WORDS = {"4class": "4-class", "2class": "2-class"}
 
 SPLIT_WORDS = {
     "official": "",
@@ -39,7 +39,7 @@ def published_table() -> Table:
     """
     systems = [system for system in published_systems() if system.kind != "reference"]
     sections = []
-    for judged, words in JUDGED.items():
+    for judged, words in TABLE_WORDS.items():
         of_table = [system for system in systems if system.table == judged]
         for rule in RULES:
             checked = [system for system in of_table if system.verified and system.protocol == rule]

@@ -13,8 +13,8 @@ from leaderboard.metrics import CLASSES
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.run_folder import EpochRow
 from leaderboard.results.submissions import OfficialPart, Statement, submit
-from leaderboard.site.answers import MOST_SCORED
-from leaderboard.site.data import Board
+from leaderboard.site.data import SiteData
+from leaderboard.site.system_predictions import MOST_SCORED
 from leaderboard.store.store import Store
 
 NASTY = "</script><img src=x onerror=alert(1)> \"our\" CRNN & 'co' ]]> {{ 1 }}"
@@ -71,7 +71,7 @@ def make_board(home: Path) -> Store:
     return store
 
 
-def enlarged(board: Board, systems: int, epochs: int) -> Board:
+def enlarged(board: SiteData, systems: int, epochs: int) -> SiteData:
     """A board of many systems and long learning curves, made of copies of the first system of another one."""
     copies, runs, records = [], {}, {}
     first = board.systems[0]

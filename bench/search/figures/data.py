@@ -81,7 +81,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialData:
     """One trial.
 
     Attributes:
@@ -112,7 +112,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Step:
+class HistoryStep:
     """A finished trial in the study's history, and the best Score up to it, percent."""
 
     number: int
@@ -141,11 +141,11 @@ class StudyData:
     objective: str
     data: str | None
     parameters: Mapping[str, Parameter]
-    trials: Sequence[Trial]
+    trials: Sequence[TrialData]
     source: Sequence[FrozenTrial] = field(repr=False)
 
     @cached_property
-    def finished(self) -> list[Trial]:
+    def finished(self) -> list[TrialData]:
         """Finished trials by number."""
         return [trial for trial in self.trials if trial.score is not None]
 
@@ -158,23 +158,23 @@ class StudyData:
     def counts(self) -> dict[str, int]:
         """How many trials are in each state that occurs, finished ones first."""
         found = Counter(trial.state for trial in self.trials)
-        return {state.name: found[state.name] for state in _STATES if found[state.name]}
+        return {state.name: found[state.name] for state in _STATE_ORDER if found[state.name]}
 
     @property
-    def best(self) -> Trial | None:
+    def best(self) -> TrialData | None:
         """The finished trial with the highest Score, the first of equals."""
         return max(self.finished, key=_score_of, default=None)
 
     @cached_property
-    def history(self) -> list[Step]:
+    def history(self) -> list[HistoryStep]:
         """Finished trials by number, each with the best Score so far."""
-        steps: list[Step] = []
+        steps: list[HistoryStep] = []
         for trial in self.finished:
             score = _score_of(trial)
-            steps.append(Step(trial.number, score, max(score, steps[-1].best) if steps else score))
+            steps.append(HistoryStep(trial.number, score, max(score, steps[-1].best) if steps else score))
         return steps
 
-    def points(self, *names: str) -> list[Trial]:
+    def points(self, *names: str) -> list[TrialData]:
         """Finished trials that have all these parameters."""
         return [trial for trial in self.finished if all(name in trial.params for name in names)]
 
@@ -195,7 +195,7 @@ class StudyData:
         return list(combinations(self.varying, 2))
 
     @property
-    def on_a_line(self) -> bool:
+    def has_one_trial_a_value(self) -> bool:
         """Whether one parameter alone varies, a trial for each value: then a line through the Scores has a meaning."""
         if len(self.varying) != 1:
             return False
@@ -203,10 +203,10 @@ class StudyData:
         return len(set(values)) == len(values)
 
 
-_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
+_STATE_ORDER = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
 
 
-def _score_of(trial: Trial) -> float:
+def _score_of(trial: TrialData) -> float:
     assert trial.score is not None
     return trial.score
 
@@ -260,20 +260,20 @@ def figure_of(studies: Sequence[optuna.Study]) -> FigureData:
     Raises:
         SpecError: If they share a parameter that has numbers in one of them and words in another.
     """
-    read = [_study(study) for study in studies]
+    read = [_study_data(study) for study in studies]
     names = dict.fromkeys(name for study in read for name in study.parameters)
     spaces = {name: [study.parameters[name] for study in read if name in study.parameters] for name in names}
-    return FigureData(read, {name: _union(parameters) for name, parameters in spaces.items()})
+    return FigureData(read, {name: _joint_parameter(parameters) for name, parameters in spaces.items()})
 
 
-def _study(study: optuna.Study) -> StudyData:
+def _study_data(study: optuna.Study) -> StudyData:
     request: Mapping[str, Any] = study.user_attrs.get("request", {})
     frozen = sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number)
     parameters: dict[str, Parameter] = {}
     for trial in frozen:
         for name, distribution in trial.distributions.items():
-            found = _parameter(name, distribution, _printed(name, request))
-            parameters[name] = _union([parameters[name], found]) if name in parameters else found
+            found = _parameter(name, distribution, _printed_parameter(name, request))
+            parameters[name] = _joint_parameter([parameters[name], found]) if name in parameters else found
     return StudyData(
         name=study.study_name,
         model=str(request.get("model", "")),
@@ -281,7 +281,7 @@ def _study(study: optuna.Study) -> StudyData:
         objective=str(request.get("objective", "held-out")),
         data="simulated" if request.get("dataset") == "demo" else request.get("partial"),
         parameters=_in_order(parameters, request),
-        trials=[_trial(trial) for trial in frozen],
+        trials=[_trial_data(trial) for trial in frozen],
         source=[trial for trial in frozen if _is_finished(trial)],
     )
 
@@ -296,11 +296,11 @@ def _is_finished(trial: FrozenTrial) -> bool:
     return trial.state is TrialState.COMPLETE
 
 
-def _trial(trial: FrozenTrial) -> Trial:
+def _trial_data(trial: FrozenTrial) -> TrialData:
     told = trial.user_attrs
     scores = tuple(told.get("scores", ()))
     finished = _is_finished(trial)
-    return Trial(
+    return TrialData(
         number=trial.number,
         state=trial.state.name,
         params=dict(trial.params),
@@ -325,10 +325,10 @@ def _parameter(name: str, distribution: BaseDistribution, printed: PrintedParame
             name, symbol, float(distribution.low), float(distribution.high), log=distribution.log, chosen=chosen
         )
     assert isinstance(distribution, CategoricalDistribution)
-    return _listed(name, symbol, chosen, distribution.choices)
+    return _listed_parameter(name, symbol, chosen, distribution.choices)
 
 
-def _printed(name: str, request: Mapping[str, Any]) -> PrintedParameter | None:
+def _printed_parameter(name: str, request: Mapping[str, Any]) -> PrintedParameter | None:
     """What the paper says of a parameter: of its method's options alone, whatever else shares a name with them."""
     figure = printed_figure2()
     field = request.get("space", {}).get(name, {}).get("field", f"method.{name}")
@@ -336,7 +336,7 @@ def _printed(name: str, request: Mapping[str, Any]) -> PrintedParameter | None:
     return figure.parameters.get(option) if (request.get("method"), owner) == (figure.method, "method") else None
 
 
-def _listed(name: str, symbol: str, chosen: float | None, values: Sequence[Value]) -> Parameter:
+def _listed_parameter(name: str, symbol: str, chosen: float | None, values: Sequence[Value]) -> Parameter:
     """A space that is a list: numbers keep their sizes, words get places in the list's order."""
     numbers = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) < len(values):
@@ -346,7 +346,7 @@ def _listed(name: str, symbol: str, chosen: float | None, values: Sequence[Value
     return Parameter(name, symbol, low, high, log=log, values=tuple(sorted(numbers)), chosen=chosen)
 
 
-def _union(parameters: Sequence[Parameter]) -> Parameter:
+def _joint_parameter(parameters: Sequence[Parameter]) -> Parameter:
     """The space that holds all of these, which share a name."""
     first = parameters[0]
     if all(parameter == first for parameter in parameters):

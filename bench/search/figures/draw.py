@@ -26,7 +26,7 @@ from matplotlib.tri import Triangulation
 
 from bench.core.text import plain
 from bench.search.figures import words
-from bench.search.figures.data import FigureData, Parameter, StudyData, Trial
+from bench.search.figures.data import FigureData, Parameter, StudyData, TrialData
 
 Format = Literal["svg", "pdf", "png"]
 
@@ -112,7 +112,7 @@ def _panels_of(study: StudyData, of_study: str) -> list[Panel]:
     for x, y in study.pairs[: words.MOST_CONTOURS]:
         pair = study.parameters[x], study.parameters[y]
         signs = " and ".join(plain(parameter.symbol) for parameter in pair)
-        form = "" if _triangles(study, *pair) else ", trials only"
+        form = "" if _surface(study, *pair) else ", trials only"
         title = f"Score over {signs}{form}{of_study}"
         found.append(Panel(title, partial(contour_panel, study, *pair), f"contours{of_study}"))
     return found
@@ -155,7 +155,7 @@ def score_panel(figure: FigureData, parameter: Parameter, limits: tuple[float, f
     ax.set_ylabel("Score (%)")
     ax.grid(axis="y", color=LINE, linewidth=0.6)
     explained = [f"grey: {words.chosen_words(parameter)}"] if parameter.chosen is not None else []
-    _explain(ax, [*explained, "ring: best trial"])
+    _explain_below_title(ax, [*explained, "ring: best trial"])
     if len(shown) > 1:
         ax.legend(loc="best")
 
@@ -167,7 +167,7 @@ def _score_points(ax: Axes, study: StudyData, parameter: Parameter, colour: str)
         x,
         y,
         yerr=[trial.std or np.nan for trial in trials],
-        fmt="o-" if study.on_a_line else "o",
+        fmt="o-" if study.has_one_trial_a_value else "o",
         color=colour,
         markersize=4,
         linewidth=1.2,
@@ -195,7 +195,7 @@ def history_panel(study: StudyData, ax: Axes) -> None:
     ax.set_ylabel("Score (%)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     ax.grid(axis="y", color=LINE, linewidth=0.6)
-    _explain(ax, ["line: best so far"])
+    _explain_below_title(ax, ["line: best so far"])
 
 
 def importance_panel(study: StudyData, ax: Axes) -> None:
@@ -225,7 +225,7 @@ def importance_panel(study: StudyData, ax: Axes) -> None:
     ax.set_xlim(0, 1.3 * float((shares + reach).max()))
     ax.set_yticks(range(len(names)), [plain(study.parameters[name].title) for name in names])
     ax.set_xlabel("share of the importance")
-    _explain(ax, [f"best {importance.best} of {importance.trials} trials (PED-ANOVA); ± by bootstrap"])
+    _explain_below_title(ax, [f"best {importance.best} of {importance.trials} trials (PED-ANOVA); ± by bootstrap"])
 
 
 def parallel_panel(study: StudyData, ax: Axes) -> None:
@@ -244,11 +244,13 @@ def parallel_panel(study: StudyData, ax: Axes) -> None:
     ]
     ax.add_collection(LineCollection(lines, colors=_SCORES(heights), linewidths=1.1, alpha=0.75))
     for place, parameter in enumerate(parameters):
-        _upright(ax, place, _ends(parameter))
+        _upright_axis(ax, place, _axis_marks(parameter))
         if parameter.chosen_place is not None:
             mark: dict[str, Any] = {"color": MUTED, "markersize": 16, "markeredgewidth": 4, "alpha": 0.7}
             ax.plot([place], [parameter.chosen_place], "_", **mark)
-    _upright(ax, len(parameters), [(0.0, f"{low:.2f}"), (1.0, f"{high:.2f}")] if high > low else [(0.5, f"{low:.2f}")])
+    _upright_axis(
+        ax, len(parameters), [(0.0, f"{low:.2f}"), (1.0, f"{high:.2f}")] if high > low else [(0.5, f"{low:.2f}")]
+    )
     ax.set_xticks(range(len(lines[0])), [*(plain(parameter.title) for parameter in parameters), "Score (%)"])
     ax.set_xlim(-0.12, len(parameters) + 0.22)
     ax.set_ylim(-0.06, 1.06)
@@ -256,7 +258,7 @@ def parallel_panel(study: StudyData, ax: Axes) -> None:
     ax.yaxis.set_visible(False)
     ax.spines[:].set_visible(False)
     marked = any(parameter.chosen_place is not None for parameter in parameters)
-    _explain(ax, ["a line for each finished trial", *(["grey: the paper's choices"] if marked else [])])
+    _explain_below_title(ax, ["a line for each finished trial", *(["grey: the paper's choices"] if marked else [])])
 
 
 def contour_panel(study: StudyData, x: Parameter, y: Parameter, ax: Axes) -> None:
@@ -267,7 +269,7 @@ def contour_panel(study: StudyData, x: Parameter, y: Parameter, ax: Axes) -> Non
     """
     trials = study.points(x.name, y.name)
     at = _numbers(trials, x), _numbers(trials, y)
-    surface = _triangles(study, x, y)
+    surface = _surface(study, x, y)
     scores = np.array(_scores(trials))
     colours = {"cmap": _SCORES, "vmin": scores.min(), "vmax": scores.max()}
     if surface:
@@ -281,7 +283,7 @@ def contour_panel(study: StudyData, x: Parameter, y: Parameter, ax: Axes) -> Non
         ax.plot([x.chosen], [y.chosen], "P", color=CHOSEN, markeredgecolor=INK, markersize=8)
     _value_axis(ax, x, "x")
     _value_axis(ax, y, "y")
-    _explain(
+    _explain_below_title(
         ax, ["dots: trials", *(["plus: the paper's choice"] if x.chosen is not None and y.chosen is not None else [])]
     )
 
@@ -292,7 +294,7 @@ class _Surface:
     scores: Any
 
 
-def _triangles(study: StudyData, x: Parameter, y: Parameter) -> _Surface | None:
+def _surface(study: StudyData, x: Parameter, y: Parameter) -> _Surface | None:
     """Triangles between the trials; None for words, for fewer than four places, and for places on one line."""
     if x.words or y.words:
         return None
@@ -315,15 +317,15 @@ def _triangles(study: StudyData, x: Parameter, y: Parameter) -> _Surface | None:
 # --- axes -------------------------------------------------------------------------------------------------------
 
 
-def _numbers(trials: Sequence[Trial], parameter: Parameter) -> list[float]:
+def _numbers(trials: Sequence[TrialData], parameter: Parameter) -> list[float]:
     return [parameter.number(trial.params[parameter.name]) for trial in trials]
 
 
-def _scores(trials: Sequence[Trial]) -> list[float]:
+def _scores(trials: Sequence[TrialData]) -> list[float]:
     return [trial.score for trial in trials if trial.score is not None]
 
 
-def _explain(ax: Axes, parts: Sequence[str]) -> None:
+def _explain_below_title(ax: Axes, parts: Sequence[str]) -> None:
     """A line below the panel's title."""
     ax.annotate(
         "; ".join(parts), (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8, color=MUTED
@@ -341,8 +343,8 @@ def _value_axis(ax: Axes, parameter: Parameter, side: Literal["x", "y"]) -> None
     ticks = [parameter.number(value) for value in parameter.values]
     if parameter.words:
         axis.set_major_locator(FixedLocator(ticks))
-        axis.set_ticklabels([_short(value) for value in parameter.values])
-    elif _apart(sorted(parameter.place(value) for value in parameter.values)):
+        axis.set_ticklabels([_shortened(value) for value in parameter.values])
+    elif _lie_apart(sorted(parameter.place(value) for value in parameter.values)):
         axis.set_major_locator(FixedLocator(ticks))
     elif parameter.log:
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if parameter.high / parameter.low < 1e3 else (1.0,)))
@@ -351,7 +353,7 @@ def _value_axis(ax: Axes, parameter: Parameter, side: Literal["x", "y"]) -> None
     getattr(ax, f"set_{side}label")(plain(parameter.title))
 
 
-def _apart(places: Sequence[float]) -> bool:
+def _lie_apart(places: Sequence[float]) -> bool:
     return bool(places) and all(b - a >= LEAST_GAP for a, b in pairwise(places))
 
 
@@ -368,21 +370,21 @@ def _axis_ends(parameter: Parameter) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _ends(parameter: Parameter) -> list[tuple[float, str]]:
+def _axis_marks(parameter: Parameter) -> list[tuple[float, str]]:
     """Places and texts along an upright axis: every value of a list, or the ends and the middle of a range."""
-    listed = [(parameter.place(value), _short(value)) for value in parameter.values]
-    if listed and (parameter.words or _apart(sorted(place for place, _ in listed))):
+    listed = [(parameter.place(value), _shortened(value)) for value in parameter.values]
+    if listed and (parameter.words or _lie_apart(sorted(place for place, _ in listed))):
         return listed
     middle = (parameter.low * parameter.high) ** 0.5 if parameter.log else (parameter.low + parameter.high) / 2
     return [(parameter.place(value), f"{value:.3g}") for value in (parameter.low, middle, parameter.high)]
 
 
-def _short(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = words.value_words(value)
     return text if len(text) <= 14 else f"{text[:13]}…"
 
 
-def _upright(ax: Axes, place: float, marks: Sequence[tuple[float, str]]) -> None:
+def _upright_axis(ax: Axes, place: float, marks: Sequence[tuple[float, str]]) -> None:
     """One axis of the parallel coordinates."""
     ax.axvline(place, ymin=0.05, ymax=0.95, color=MUTED, linewidth=0.9)
     for height, text in marks:

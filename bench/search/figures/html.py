@@ -54,13 +54,13 @@ def html(figure: FigureData) -> str:
     return environment.get_template("page.html.jinja").render(
         title=words.title(figure),
         colours=COLOURS,
-        studies=[_study(study) for study in figure.studies],
+        studies=[_study_values(study) for study in figure.studies],
         panels=[Markup(inline(draw.panel_svg(panel), panel.title, f"p{place}-")) for place, panel in enumerate(panels)],
         notes=words.notes(figure),
     )
 
 
-def _study(study: StudyData) -> Mapping[str, Any]:
+def _study_values(study: StudyData) -> Mapping[str, Any]:
     heads, rows = trial_rows(study)
     return {
         "name": study.name,
@@ -89,7 +89,7 @@ def inline(svg: bytes, label: str, prefix: str) -> str:
         root.remove(child)
     for element in root.iter():
         for name, value in element.attrib.items():
-            element.set(name, _attribute(name, value, prefix))
+            element.set(name, _page_attribute(name, value, prefix))
     for size in ("width", "height"):
         del root.attrib[size]
     root.attrib |= {"role": "img", "aria-label": label}
@@ -98,7 +98,7 @@ def inline(svg: bytes, label: str, prefix: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _attribute(name: str, value: str, prefix: str) -> str:
+def _page_attribute(name: str, value: str, prefix: str) -> str:
     if name == "id":
         return f"{prefix}{value}"
     if name == "style":

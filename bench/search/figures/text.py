@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.text import plain
 from bench.search.figures import words
-from bench.search.figures.data import FigureData, Parameter, StudyData, Trial
+from bench.search.figures.data import FigureData, Parameter, StudyData, TrialData
 from leaderboard.forms import Column, console, csv_text, grid, number, printed, seeds
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ MOST_VALUES = 12
 RANGES = 8
 BAR = 24
 """Letters of the longest bar."""
-_PARTS = " ▏▎▍▌▋▊▉█"
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
 """A letter's eighths."""
 
 
@@ -37,13 +37,13 @@ def terminal(figure: FigureData, width: int | None = None, colour: bool = False)
     parts: list[RenderableType] = [Text(words.title(figure), style="bold")]
     for study in figure.studies:
         parts += [Text(words.study_line(study)), Text()]
-        for title, table in _grids(study):
+        for title, table in _titled_tables(study):
             parts += [Text(title, style="bold"), table]
     parts += [Text(note) for note in words.notes(figure)]
     return printed(console(width, colour), parts)
 
 
-def _grids(study: StudyData) -> Iterator[tuple[str, RenderableType]]:
+def _titled_tables(study: StudyData) -> Iterator[tuple[str, RenderableType]]:
     """Titles and tables of a study."""
     if not study.finished:
         return
@@ -58,7 +58,7 @@ def _grids(study: StudyData) -> Iterator[tuple[str, RenderableType]]:
 def bar(value: float, low: float, high: float, most: int = BAR) -> str:
     """A bar for a value between two ends: empty at the lower one, ``most`` letters at the upper one."""
     eighths = round(8 * most * (value - low) / (high - low)) if high > low else 0
-    return "█" * (eighths // 8) + _PARTS[eighths % 8].strip()
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
 def _column(head: str, *, words_in_it: bool = False) -> Column:
@@ -69,7 +69,7 @@ def _score_grid(study: StudyData, parameter: Parameter) -> tuple[str, Renderable
     trials = study.points(parameter.name)
     values = sorted({parameter.number(trial.params[parameter.name]) for trial in trials})
     ranges = len(values) > MOST_VALUES
-    groups = _ranges(parameter, trials) if ranges else _values(parameter, trials)
+    groups = _trials_by_range(parameter, trials) if ranges else _trials_by_value(parameter, trials)
     means = [fmean(_scores(group)) for _, group in groups]
     low, high = min(means), max(means)
     rows = [
@@ -89,13 +89,13 @@ def _score_grid(study: StudyData, parameter: Parameter) -> tuple[str, Renderable
     return f"{title}{mark}", grid("", [*heads, _column("", words_in_it=True)], rows)
 
 
-def _scores(trials: Sequence[Trial]) -> list[float]:
+def _scores(trials: Sequence[TrialData]) -> list[float]:
     return [trial.score for trial in trials if trial.score is not None]
 
 
-def _values(parameter: Parameter, trials: Sequence[Trial]) -> list[tuple[str, list[Trial]]]:
+def _trials_by_value(parameter: Parameter, trials: Sequence[TrialData]) -> list[tuple[str, list[TrialData]]]:
     """Trials by value; an asterisk marks the paper's choice."""
-    found: dict[float, list[Trial]] = {}
+    found: dict[float, list[TrialData]] = {}
     for trial in sorted(trials, key=lambda trial: parameter.number(trial.params[parameter.name])):
         found.setdefault(parameter.number(trial.params[parameter.name]), []).append(trial)
     return [
@@ -104,10 +104,10 @@ def _values(parameter: Parameter, trials: Sequence[Trial]) -> list[tuple[str, li
     ]
 
 
-def _ranges(parameter: Parameter, trials: Sequence[Trial]) -> list[tuple[str, list[Trial]]]:
+def _trials_by_range(parameter: Parameter, trials: Sequence[TrialData]) -> list[tuple[str, list[TrialData]]]:
     """Trials by ranges of equal width on the parameter's axis, without empty ones; a range holds its lower end."""
     edges = [_value_at(parameter, place / RANGES) for place in range(RANGES + 1)]
-    found: list[list[Trial]] = [[] for _ in range(RANGES)]
+    found: list[list[TrialData]] = [[] for _ in range(RANGES)]
     for trial in trials:
         found[_range_at(parameter.place(trial.params[parameter.name]))].append(trial)
     marked = None if parameter.chosen_place is None else _range_at(parameter.chosen_place)
@@ -136,7 +136,7 @@ def _history_grid(study: StudyData) -> RenderableType:
     rows = [
         [
             str(step.number),
-            *(_value(trials[step.number], parameter) for parameter in parameters),
+            *(_value_cell(trials[step.number], parameter) for parameter in parameters),
             words.score_words(trials[step.number]),
         ]
         for step in bettered
@@ -145,7 +145,7 @@ def _history_grid(study: StudyData) -> RenderableType:
     return grid("", heads, rows)
 
 
-def _value(trial: Trial, parameter: Parameter) -> str:
+def _value_cell(trial: TrialData, parameter: Parameter) -> str:
     return words.value_words(trial.params[parameter.name]) if parameter.name in trial.params else "–"
 
 
@@ -180,7 +180,7 @@ def trial_rows(study: StudyData) -> tuple[list[str], list[list[str]]]:
         [
             str(trial.number),
             words.STATES[trial.state],
-            *(_value(trial, parameter) for parameter in parameters),
+            *(_value_cell(trial, parameter) for parameter in parameters),
             number(trial.score),
             number(trial.std),
             number(best.get(trial.number)),

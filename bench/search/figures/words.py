@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.core.text import plain
-from bench.search.figures.data import TEST, FigureData, Parameter, StudyData, Trial, Value
+from bench.search.figures.data import TEST, FigureData, Parameter, StudyData, TrialData, Value
 from leaderboard.published.figure2 import printed_figure2
 
 MOST_CONTOURS = 6
@@ -23,7 +23,7 @@ def value_words(value: Value) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else plain(value)
 
 
-def score_words(trial: Trial) -> str:
+def score_words(trial: TrialData) -> str:
     """A finished trial's Score in print, with its deviation."""
     return f"{trial.score:.2f}" + (f" ± {trial.std:.2f}" if trial.std is not None else "")
 
@@ -54,12 +54,12 @@ def runs_words(study: StudyData) -> str | None:
         return None
     numbers = sorted({len(trial.scores) for trial in repeated})
     between = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
-    parts = ["seeds"] * _several(repeated, "seeds") + ["folds"] * _several(repeated, "folds")
+    parts = ["seeds"] * _has_several(repeated, "seeds") + ["folds"] * _has_several(repeated, "folds")
     over = f" ({' and '.join(parts)})" if parts else ""
     return f"± is the sample standard deviation over the {between} runs of a trial{over}"
 
 
-def _several(trials: list[Trial], name: str) -> bool:
+def _has_several(trials: list[TrialData], name: str) -> bool:
     return any(len(set(getattr(trial, name))) > 1 for trial in trials)
 
 

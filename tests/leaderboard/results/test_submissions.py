@@ -22,8 +22,8 @@ from leaderboard.results.submissions import (
     check,
     check_statement,
     judge,
-    read_answers,
-    refusal,
+    read_submitted,
+    refusal_document,
     submit,
 )
 from leaderboard.store.rebuilding import rebuild
@@ -497,7 +497,7 @@ def test_every_fault_is_listed_at_once_and_in_full(tmp_path, part):
     rows = spoil(double(add(drop(random_rows(part)))))
     with pytest.raises(RefusedError) as caught:
         enter(tmp_path, write_csv(tmp_path / "p.csv", rows), part)
-    document = refusal(caught.value)
+    document = refusal_document(caught.value)
     assert json.loads(json.dumps(document))["accepted"] is False
     counts = {name: len(document[name]) for name in ("missing", "extra", "twice", "not_finite", "wrong_classes")}
     assert counts == {"missing": 4, "extra": 2, "twice": 2, "not_finite": 3, "wrong_classes": 0}
@@ -512,7 +512,7 @@ def test_classes_that_do_not_exist_are_named(tmp_path, part):
         RefusedError, match="normal, crackle, wheeze, both for 4 cycles \\('rhonchi' for 101_"
     ) as caught:
         enter(tmp_path, path, part)
-    assert [entry[2] for entry in refusal(caught.value)["wrong_classes"]] == words
+    assert [entry[2] for entry in refusal_document(caught.value)["wrong_classes"]] == words
 
 
 @pytest.mark.parametrize(
@@ -636,7 +636,7 @@ def test_a_submission_s_document_is_checked(tmp_path, part, change, word):
 def test_checked_answers_stand_in_the_order_of_the_cycles(tmp_path, part):
     rows = random_rows(part)
     path = write_csv(tmp_path / "p.csv", rows[::-1])
-    found = check(read_answers(path), part, path)
+    found = check(read_submitted(path), part, path)
     assert np.array_equal(found.scores, np.array([row[2:] for row in rows], dtype=float))
     assert read_result(enter(tmp_path, path, part).folder).scores["last"].tolist() == found.scores.tolist()
 

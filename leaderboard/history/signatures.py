@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.core.errors import ResultError
-from leaderboard.history.keys import Key, is_signed
+from leaderboard.history.keys import SigningKey, is_signed
 
 _STATED = ("selection", "scores", "paper", "url", "notes")
 
 
-def claim_of(document: Mapping[str, Any]) -> dict[str, Any]:
+def signed_statement(document: Mapping[str, Any]) -> dict[str, Any]:
     """The claim of a submission's result document; when it was made and from which file does not matter.
 
     The id covers cycles, labels, answers, system, selection rule and seed.
@@ -27,14 +27,14 @@ def claim_of(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def sign(document: dict[str, Any], key: Key | None) -> None:
+def sign(document: dict[str, Any], key: SigningKey | None) -> None:
     """Put a key and its signature of the claim into a submission's document."""
     if key is not None:
         document["submission"]["key"] = key.public
-        document["submission"]["signature"] = key.sign(claim_of(document))
+        document["submission"]["signature"] = key.sign(signed_statement(document))
 
 
-def key_of(document: Mapping[str, Any]) -> str | None:
+def submitter_key(document: Mapping[str, Any]) -> str | None:
     """The public key of a result's submitter; None where it was not signed, or is no submission."""
     key = document.get("submission", {}).get("key")
     return key if isinstance(key, str) else None
@@ -45,16 +45,16 @@ def check_signature(document: Mapping[str, Any], where: str) -> None:
     said = document["submission"]
     if said.get("key") is None and said.get("signature") is None:
         return
-    if not is_signed(claim_of(document), str(said.get("key")), said.get("signature")):
+    if not is_signed(signed_statement(document), str(said.get("key")), said.get("signature")):
         raise ResultError(
             f"{where}: the signature is not one of the key {said.get('key')}.",
             "The document was edited after it was signed: its submitter must submit it again.",
         )
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """What a second statement says otherwise than a first one, by field: ``was`` and ``is``."""
-    old, new = _flat(claim_of(before)), _flat(claim_of(after))
+    old, new = _flattened(signed_statement(before)), _flattened(signed_statement(after))
     return {
         name: {"was": old.get(name), "is": new.get(name)}
         for name in sorted(old.keys() | new.keys())
@@ -62,5 +62,5 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, di
     }
 
 
-def _flat(claim: Mapping[str, Any]) -> dict[str, Any]:
+def _flattened(claim: Mapping[str, Any]) -> dict[str, Any]:
     return {**claim["spec"], **claim["inputs"], **{n: v for n, v in claim.items() if n not in ("spec", "inputs")}}

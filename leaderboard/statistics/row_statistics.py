@@ -13,16 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.metrics import Judged
+from leaderboard.metrics import Sensitivity
 from leaderboard.results.predictions import CycleSet
-from leaderboard.statistics.breakdown import CountingPlan, SystemCounts, both_sides_of, breakdown
-from leaderboard.statistics.intervals import PAPER_SPREAD, Judgement, estimate_of, pooled_spread, what_is_covered
+from leaderboard.statistics.breakdown import CycleCounter, SystemCounts, breakdown, patients_on_both_sides_of
+from leaderboard.statistics.intervals import (
+    PAPER_SPREAD,
+    PatientHits,
+    coverage_sentence,
+    estimate_from_hits,
+    pooled_seed_spread,
+)
 from leaderboard.statistics.rank_intervals import rank_intervals, resolution_floor
 from leaderboard.store.store import BoardRun, Store
 
 Row = dict[str, Any]
 Groups = tuple[tuple[str, str], ...]
-Choices = Mapping[str, tuple[CycleSet, NDArray[np.int64]]]
+PredictedClasses = Mapping[str, tuple[CycleSet, NDArray[np.int64]]]
 
 MOST_ROWS = 100
 MOST_RUNS = 500
@@ -31,12 +37,12 @@ MOST_RUNS = 500
 BOARD_SPREAD = "the rows of several seeds"
 """Whose seed spread a row of one seed is given, where the board has such rows."""
 
-PLACES = ("rank", "ranks", "place", "ci95", "degenerate", "covers_seeds")
+PLACE_FIELDS = ("rank", "ranks", "place", "ci95", "degenerate", "covers_seeds")
 """Fields of a row that say where it stands: ``rank`` and ``ranks`` are the best, and the best and the worst rank that
 the data leave open; ``degenerate`` says that nothing varies, so that there is no interval; ``covers_seeds`` whether the
 interval is of the method (other seeds) or of the run alone."""
 
-EMPTY: Mapping[str, Any] = dict.fromkeys((*PLACES, "patient_disjoint", "devices", "classes"))
+EMPTY_STATISTICS: Mapping[str, Any] = dict.fromkeys((*PLACE_FIELDS, "patient_disjoint", "devices", "classes"))
 """The fields of a row that this module fills."""
 
 
@@ -49,7 +55,7 @@ def give_places(rows: Sequence[Row]) -> None:
 
 def add_statistics(
     store: Store, runs: Sequence[BoardRun], sections: Sequence[Sequence[Row]], rule: str
-) -> tuple[list[Uncertainty], list[str]]:
+) -> tuple[list[SectionUncertainty], list[str]]:
     """Fill in intervals, ranks and parts, as far as the limits allow.
 
     Args:
@@ -62,14 +68,14 @@ def add_statistics(
         What was found of each section beside its rows' fields, and notes on rows that were left without.
     """
     rows = [row for section in sections for row in section]
-    able = within_limits(rows, MOST_ROWS, MOST_RUNS)
+    able = leading_rows(rows, MOST_ROWS, MOST_RUNS)
     by_id = {run.run_id: run for run in runs}
     counts = {row["run_ids"][0]: counted for row, counted in zip(able, read_counts(store, able, rule), strict=True)}
     known = {run_id: counted for run_id, counted in counts.items() if counted is not None}
     for row in able:
         run_id = row["run_ids"][0]
         if run_id in known:
-            parts = breakdown(known[run_id], both_sides_of(by_id[run_id]))
+            parts = breakdown(known[run_id], patients_on_both_sides_of(by_id[run_id]))
             row.update(
                 patient_disjoint=parts["views"]["patient-disjoint"], devices=parts["devices"], classes=parts["classes"]
             )
@@ -78,29 +84,29 @@ def add_statistics(
         counted = [row for row in section if row["run_ids"][0] in known]
         found.append(add_intervals(counted, [known[row["run_ids"][0]] for row in counted]))
     lone = sum(one.lone for one in found)
-    return found, [*covered_notes(found), *missing_notes(len(rows), len(able), len(able) - len(known), lone)]
+    return found, [*coverage_notes(found), *missing_notes(len(rows), len(able), len(able) - len(known), lone)]
 
 
-def covered_notes(found: Sequence[Uncertainty]) -> list[str]:
+def coverage_notes(found: Sequence[SectionUncertainty]) -> list[str]:
     """What the intervals of the first section that has some cover."""
     return [one.covered for one in found if one.covered][:1]
 
 
 def read_counts(store: Store, rows: Sequence[Row], rule: str) -> list[SystemCounts | None]:
     """What the runs of each row said under a rule; None where predictions are missing or differ in cycles."""
-    choices = store.chosen([run_id for row in rows for run_id in row["run_ids"]], rule)
-    plans: dict[str, CountingPlan] = {}
-    return [_count(row, choices, plans) for row in rows]
+    choices = store.predicted_classes([run_id for row in rows for run_id in row["run_ids"]], rule)
+    plans: dict[str, CycleCounter] = {}
+    return [_row_counts(row, choices, plans) for row in rows]
 
 
-def _count(row: Row, choices: Choices, plans: dict[str, CountingPlan]) -> SystemCounts | None:
+def _row_counts(row: Row, choices: PredictedClasses, plans: dict[str, CycleCounter]) -> SystemCounts | None:
     found = [choices[run_id] for run_id in row["run_ids"] if run_id in choices]
     hashes = {cycles.hash for cycles, _ in found}
     if len(found) < len(row["run_ids"]) or len(hashes) != 1:
         return None
     cycle_set = hashes.pop()
     if cycle_set not in plans:
-        plans[cycle_set] = CountingPlan(found[0][0])
+        plans[cycle_set] = CycleCounter(found[0][0])
     return plans[cycle_set].count([chosen for _, chosen in found])
 
 
@@ -117,7 +123,7 @@ def missing_notes(rows: int, able: int, without: int, lone: int) -> Iterator[str
         yield f"Systems without an interval (fewer than two patients with normal or with abnormal cycles): {lone}."
 
 
-def within_limits(rows: Sequence[Row], most_rows: int, most_runs: int) -> list[Row]:
+def leading_rows(rows: Sequence[Row], most_rows: int, most_runs: int) -> list[Row]:
     """The first rows, as far as they are few enough and so are their runs."""
     taken: list[Row] = []
     room = most_runs
@@ -130,7 +136,7 @@ def within_limits(rows: Sequence[Row], most_rows: int, most_runs: int) -> list[R
 
 
 @dataclass(frozen=True)
-class Uncertainty:
+class SectionUncertainty:
     """What was found beside the fields of the rows.
 
     Attributes:
@@ -145,7 +151,9 @@ class Uncertainty:
     covered: str | None = None
 
 
-def add_intervals(rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Judged = "4class") -> Uncertainty:
+def add_intervals(
+    rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Sensitivity = "4class"
+) -> SectionUncertainty:
     """Add intervals, and intervals of ranks to the ranked rows; rows on the same patients are compared as pairs.
 
     Args:
@@ -157,24 +165,28 @@ def add_intervals(rows: Sequence[Row], counts: Sequence[SystemCounts], judged: J
     for number, counted in enumerate(counts):
         same.setdefault((counted.cycles.hash, counted.groups), []).append(number)
     found = [
-        _add_within([rows[number] for number in numbers], [counts[number] for number in numbers], judged)
+        _add_intervals_on_same_cycles(
+            [rows[number] for number in numbers], [counts[number] for number in numbers], judged
+        )
         for numbers in same.values()
     ]
-    told = next((one for one in found if one.covered), Uncertainty())
-    return Uncertainty(sum(one.lone for one in found), told.floor, told.covered)
+    told = next((one for one in found if one.covered), SectionUncertainty())
+    return SectionUncertainty(sum(one.lone for one in found), told.floor, told.covered)
 
 
-def _add_within(rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Judged) -> Uncertainty:
+def _add_intervals_on_same_cycles(
+    rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Sensitivity
+) -> SectionUncertainty:
     """As :func:`add_intervals`, for rows on the same cycles."""
     if not counts[0].has_interval:
-        return Uncertainty(lone=len(rows))
-    systems = [Judgement.of(counted.by_patient, judged) for counted in counts]
+        return SectionUncertainty(lone=len(rows))
+    systems = [PatientHits.of(counted.by_patient, judged) for counted in counts]
     ranked = [number for number, row in enumerate(rows) if row["rank"] is not None]
-    pooled = pooled_spread(systems, BOARD_SPREAD)
+    pooled = pooled_seed_spread(systems, BOARD_SPREAD)
     if pooled is None and ranked and judged == "4class":
         pooled = PAPER_SPREAD
     for row, system in zip(rows, systems, strict=True):
-        found = estimate_of(system, pooled)
+        found = estimate_from_hits(system, pooled)
         row["ci95"] = None if found.score.is_degenerate else [found.score.lo, found.score.hi]
         row["degenerate"] = found.score.is_degenerate
         row["covers_seeds"] = found.covers_seeds
@@ -182,5 +194,5 @@ def _add_within(rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Jud
     for number, (best, worst) in zip(ranked, rank_intervals(standing, pooled), strict=True):
         rows[number]["rank"], rows[number]["ranks"] = best, [best, worst]
     seeds = [len(system.by_seed) for system in (standing or systems)]
-    covered = what_is_covered(len(systems[0].normal), seeds, pooled)
-    return Uncertainty(0, resolution_floor(standing, pooled), covered)
+    covered = coverage_sentence(len(systems[0].normal), seeds, pooled)
+    return SectionUncertainty(0, resolution_floor(standing, pooled), covered)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.metrics import JUDGED, predicted_classes
+from leaderboard.metrics import SENSITIVITIES, predicted_classes
 from leaderboard.results.predictions import CycleSet, Key
 from leaderboard.results.run_folder import Rule
-from leaderboard.site.systems import System, SystemAnswers
+from leaderboard.site.systems import System, SystemPredictions
 from leaderboard.statistics.operating_points import operating_points
 from leaderboard.statistics.reliability import reliability
 from leaderboard.store.store import Store
@@ -47,7 +47,7 @@ class MissedCycle:
     systems: int
 
 
-def read_answers(store: Store, systems: Sequence[System], rule: Rule) -> None:
+def read_predictions(store: Store, systems: Sequence[System], rule: Rule) -> None:
     """Add the answers under a rule to the first of the systems that have predictions on one set of cycles."""
     taken: list[System] = []
     room = MOST_SCORED_RUNS
@@ -56,13 +56,13 @@ def read_answers(store: Store, systems: Sequence[System], rule: Rule) -> None:
         if room < 0:
             break
         taken.append(system)
-    scores = store.answers([run_id for system in taken for run_id in system.rules[rule]["run_ids"]], rule)
+    scores = store.predicted_scores([run_id for system in taken for run_id in system.rules[rule]["run_ids"]], rule)
     for system in taken:
         found = [scores[run_id] for run_id in system.rules[rule]["run_ids"]]
-        system.answers[rule] = system_answers(found[0][0], [values.astype(np.float64) for _, values in found])
+        system.answers[rule] = summarise_predictions(found[0][0], [values.astype(np.float64) for _, values in found])
 
 
-def system_answers(cycles: CycleSet, runs: Sequence[NDArray[np.float64]]) -> SystemAnswers:
+def summarise_predictions(cycles: CycleSet, runs: Sequence[NDArray[np.float64]]) -> SystemPredictions:
     """What some runs said of the same cycles.
 
     Args:
@@ -74,9 +74,9 @@ def system_answers(cycles: CycleSet, runs: Sequence[NDArray[np.float64]]) -> Sys
     hit = {"4class": chosen == true, "2class": (chosen > 0) == (true > 0)}
     points = [operating_points(cycles.labels, scores, cycles.patients) for scores in runs]
     known = [found for found in points if found is not None]
-    return SystemAnswers(
+    return SystemPredictions(
         cycles,
-        {judged: 1.0 - hit[judged].mean(axis=0) for judged in JUDGED},
+        {judged: 1.0 - hit[judged].mean(axis=0) for judged in SENSITIVITIES},
         known if len(known) == len(points) else None,
         reliability(cycles.labels, runs),
     )
@@ -88,16 +88,16 @@ def missed_cycles(systems: Iterable[System], rule: Rule) -> dict[str, list[Misse
     for system in systems:
         if rule in system.answers:
             by_section.setdefault(system.section, []).append(system)
-    return {title: _of_section(found, rule) for title, found in by_section.items()}
+    return {title: _missed_in_section(found, rule) for title, found in by_section.items()}
 
 
-def _of_section(systems: Sequence[System], rule: Rule) -> list[MissedCycle]:
+def _missed_in_section(systems: Sequence[System], rule: Rule) -> list[MissedCycle]:
     first = systems[0].answers[rule].cycles
     asked = [system for system in systems if system.answers[rule].cycles.hash == first.hash]
     shared = asked[0].shared or frozenset()
     on_both_sides = np.asarray([patient in shared for patient in first.patients])
     found = []
-    for judged in JUDGED:
+    for judged in SENSITIVITIES:
         share = 100.0 * np.mean([system.answers[rule].missed[judged] for system in asked], axis=0)
         order = np.lexsort((np.arange(len(first)), -share))
         # Enough of them for either part of the test cycles.

@@ -13,11 +13,11 @@ from typing import Literal
 from leaderboard.history.log import History
 from leaderboard.store.store import BoardRun
 
-State = Literal["claimed", "recomputed", "rerun", "confirmed"]
-CLAIMED: State = "claimed"
+VerificationState = Literal["claimed", "recomputed", "rerun", "confirmed"]
+CLAIMED: VerificationState = "claimed"
 
 
-def state_of(runs: Sequence[BoardRun], history: History) -> State:
+def verification_state(runs: Sequence[BoardRun], history: History) -> VerificationState:
     """The state of a row: the least that one of its runs has reached."""
     again = [run.run_id in history.rerun or run.kind == "submission" for run in runs]
     if all(again) and all(run.run_id in history.confirmed for run in runs):
