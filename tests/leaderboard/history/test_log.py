@@ -355,7 +355,7 @@ def test_entries_merge_in_any_order(tmp_path, keys):
     one, other = History.of([*histories[0], *histories[1]]), History.of([*histories[1], *histories[0]])
     assert [entry.id for entry in one.entries] == [entry.id for entry in other.entries]
     assert one.missing == []
-    following = one.next("review", None, {}, None)
+    following = one.new_entry("review", None, {}, None)
     assert len(following.document["after"]) == 2
     assert following.document["height"] == 3
 
