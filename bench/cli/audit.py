@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from leaderboard.audit import Audit
     from leaderboard.audit.metric_variants import Claim
     from leaderboard.metrics import Sensitivity
-    from leaderboard.results.submissions import OfficialPart
+    from leaderboard.results.official_part import OfficialPart
 
 
 def audit(

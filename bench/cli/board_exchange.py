@@ -16,7 +16,8 @@ from bench.core.text import LARGEST_WHOLE
 
 if TYPE_CHECKING:
     from leaderboard.results.bundles import MergeReport
-    from leaderboard.results.submissions import OfficialPart, StoredSubmission
+    from leaderboard.results.official_part import OfficialPart
+    from leaderboard.results.submissions import StoredSubmission
     from leaderboard.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,8 @@ def submit(
     from bench.core.provenance import code_version
     from leaderboard.history.keys import load_key
     from leaderboard.results.inputs import Inputs
-    from leaderboard.results.submissions import RefusedError, Statement, check_statement, refusal_document
+    from leaderboard.results.submission_checks import RefusedError, refusal_document
+    from leaderboard.results.submissions import Statement, check_statement
     from leaderboard.results.submissions import submit as store_submission
     from leaderboard.store.store import Store
 

@@ -16,9 +16,10 @@ from leaderboard.audit.row_checks import check_row, numbers_of, unchecked_of
 from leaderboard.audit.runs import audit_folder, audit_runs, claim_findings, run_documents
 from leaderboard.audit.tables import ResultRow, beside_binary, rows_of_document, rows_of_text
 from leaderboard.metrics import Sensitivity
+from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.parquet import is_parquet
 from leaderboard.results.run_folder import RESULT_FILE
-from leaderboard.results.submissions import LARGEST_FILE, OfficialPart
+from leaderboard.results.submitted_predictions import LARGEST_FILE
 
 PREDICTIONS = frozenset({"recording", "cycle"})
 """Columns that a file of predictions has, and a table of results has not."""

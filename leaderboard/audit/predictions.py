@@ -21,15 +21,10 @@ from leaderboard.audit.metric_variants import (
 )
 from leaderboard.audit.official import TEST, split_words
 from leaderboard.metrics import CLASSES, SENSITIVITIES, Sensitivity, confusion_matrix, metrics_of, predicted_classes
+from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.predictions import CycleSet, Key, class_of
-from leaderboard.results.submissions import (
-    Difference,
-    OfficialPart,
-    SubmittedPredictions,
-    difference,
-    patient_of,
-    read_submitted,
-)
+from leaderboard.results.submission_checks import Difference, difference_to_part, patient_of
+from leaderboard.results.submitted_predictions import SubmittedPredictions, read_submitted
 
 SHOWN = 3
 """Cycles that a sentence names."""
@@ -54,7 +49,7 @@ def audit_predictions(path: Path, part: OfficialPart, claim: Claim, judged: Sens
     """
     answers = read_submitted(path)
     audit = Audit(str(path), "predictions")
-    found = difference(answers, part)
+    found = difference_to_part(answers, part)
     audit.findings.extend(_cycle_findings(found, answers, part))
     rows, places = _judgeable_rows(answers, part, shifted=found.shifted)
     cycles, chosen = part.cycles.subset(places), _predicted_classes(answers, rows)

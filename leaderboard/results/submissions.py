@@ -8,8 +8,8 @@ and is kept as stated.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.documents import read_bytes
 from bench.core.errors import ResultError
 from bench.core.files import atomic_path, exclusive_lock, sweep
 from bench.core.text import LARGEST_WHOLE, echoed, plain
@@ -25,18 +24,11 @@ from leaderboard.history.changes import record
 from leaderboard.history.keys import SigningKey
 from leaderboard.history.ownership import Owners
 from leaderboard.history.signatures import changed_fields, sign, submitter_key
-from leaderboard.metrics import CLASSES, Metrics, score_cycles
+from leaderboard.metrics import Metrics
 from leaderboard.results.inputs import Inputs, check_inputs
+from leaderboard.results.official_part import OfficialPart, part_metrics
 from leaderboard.results.parquet import is_parquet
 from leaderboard.results.predictions import (
-    CHOSEN,
-    SCORED,
-    CycleSet,
-    Key,
-    class_of,
-    parse_rows,
-    read_key,
-    read_number,
     write_cycles,
     write_predictions,
 )
@@ -53,6 +45,8 @@ from leaderboard.results.run_folder import (
     validate,
     write_result,
 )
+from leaderboard.results.submission_checks import AcceptedPredictions, check_predictions
+from leaderboard.results.submitted_predictions import read_submitted
 from leaderboard.store.rebuilding import SUBMISSIONS_FOLDER
 from leaderboard.store.result_rows import Imported
 from leaderboard.store.store import Store
@@ -60,38 +54,8 @@ from leaderboard.store.store import Store
 UNSTATED = "unstated"
 """What stands in the fields of a spec that a submitter leaves open."""
 
-LARGEST_FILE = 64 * 2**20
-"""Bytes; 2,756 cycles take less than one of 64 parts of it, so that a larger file is another one."""
-
 LONGEST_LINE = 200
 """Characters of a stated text: as many as the board's columns take."""
-
-SHOWN = 3
-"""Cycles that a refusal names; its ``difference`` holds all."""
-
-
-@dataclass(frozen=True)
-class OfficialPart:
-    """The test cycles that a submission must answer.
-
-    Attributes:
-        dataset: ``icbhi``, or ``demo`` for a simulated set.
-        partial: How much of the data set it is, where not all.
-        cycles: The test cycles.
-        train_patients: Patients with recordings in the training part.
-        source: Where this is known from, for people.
-    """
-
-    dataset: str
-    partial: str | None
-    cycles: CycleSet
-    train_patients: frozenset[str]
-    source: str
-
-    @property
-    def shared_patients(self) -> frozenset[str]:
-        """Patients on both sides of the split: 156 and 218 in ICBHI."""
-        return self.train_patients & set(self.cycles.patients)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,72 +90,6 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """What keeps predictions from being accepted; all empty where nothing does.
-
-    Attributes:
-        missing: Test cycles without an answer.
-        extra: Answers to cycles that are no test cycles.
-        training: How many of those belong to training patients.
-        twice: Cycles that are answered more than once.
-        not_finite: Cycles with a score that is not finite.
-        wrong_classes: Cycles whose class does not exist, with the text that stands there.
-        shifted: Whether the file counts cycles from 1.
-    """
-
-    missing: tuple[Key, ...] = ()
-    extra: tuple[Key, ...] = ()
-    training: int = 0
-    twice: tuple[Key, ...] = ()
-    not_finite: tuple[Key, ...] = ()
-    wrong_classes: tuple[tuple[Key, str], ...] = ()
-    shifted: bool = False
-
-    def __bool__(self) -> bool:
-        return any((self.missing, self.extra, self.twice, self.not_finite, self.wrong_classes))
-
-
-class RefusedError(ResultError):
-    """Predictions that are not the official test cycles, each exactly once, with an answer that can be judged."""
-
-    def __init__(self, message: str, hint: str | None = None, difference: Difference | None = None) -> None:
-        super().__init__(message, hint)
-        self.difference = difference or Difference()
-
-
-@dataclass(frozen=True, eq=False)
-class SubmittedPredictions:
-    """A submitted file as read, sound or not, in its own order.
-
-    Attributes:
-        content: The file itself.
-        keys: (n) cycles; one may stand twice.
-        scores: (n, 4) scores, finite or not; None where the file holds classes.
-        words: (n) texts that name classes; None where the file holds scores.
-        stripped: How many lines name the recording with the ending ``.wav``.
-    """
-
-    content: bytes
-    keys: tuple[Key, ...]
-    scores: NDArray[np.float64] | None
-    words: tuple[str, ...] | None
-    stripped: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class AcceptedPredictions:
-    """Answers that passed: one for every test cycle, in the order of the cycles.
-
-    Attributes:
-        scores: (n, 4) scores; where the file holds classes, 1 for the chosen class and 0 for the others.
-        scored: Whether the file holds scores.
-    """
-
-    scores: NDArray[np.float64]
-    scored: bool
-
-
-@dataclass(frozen=True)
 class StoredSubmission:
     """A stored submission.
 
@@ -208,171 +106,6 @@ class StoredSubmission:
     folder: Path
     metrics: Mapping[str, dict[str, dict[str, Any]] | None]
     stripped: int = 0
-
-
-# --- reading and checking ---------------------------------------------------------------------------------------
-
-
-def read_submitted(path: Path) -> SubmittedPredictions:
-    """Read a submitted file, CSV or Parquet; its cycles and values are judged by :func:`check`.
-
-    Recordings may be written with the ending ``.wav``, which is left out.
-
-    Raises:
-        ResultError: If it cannot be read, has other columns, or a line that names no cycle or number.
-    """
-    content = read_bytes(path, LARGEST_FILE, "the file of predictions of a test part")
-    keys: list[Key] = []
-    values: list[list[float]] = []
-    words: list[str] = []
-    stripped = 0
-    for line, row in parse_rows(content, str(path), (SCORED, CHOSEN)):
-        recording, cycle = read_key(row, str(path), line)
-        bare = recording[:-4] if recording.lower().endswith(".wav") else recording
-        stripped += bare != recording
-        keys.append((bare, cycle))
-        if "predicted" in row:
-            words.append(row["predicted"])
-        else:
-            values.append([read_number(row[name], name, str(path), line) for name in CLASSES])
-    scores = np.asarray(values, dtype=np.float64) if values else None
-    return SubmittedPredictions(content, tuple(keys), scores, None if values else tuple(words), stripped)
-
-
-def difference(answers: SubmittedPredictions, part: OfficialPart) -> Difference:
-    """What keeps answers from being those of the test part."""
-    seen: dict[Key, int] = {}
-    for key in answers.keys:
-        seen[key] = seen.get(key, 0) + 1
-    wanted = set(part.cycles.keys)
-    extra = tuple(sorted(seen.keys() - wanted))
-    return Difference(
-        missing=tuple(key for key in sorted(wanted) if key not in seen),
-        extra=extra,
-        training=sum(patient_of(key) in part.train_patients for key in extra),
-        twice=tuple(key for key, count in seen.items() if count > 1),
-        not_finite=_not_finite(answers),
-        wrong_classes=_wrong_classes(answers),
-        shifted=bool(extra) and {(recording, cycle - 1) for recording, cycle in seen} == wanted,
-    )
-
-
-def patient_of(key: Key) -> str:
-    """The patient of a cycle: what its recording's name begins with."""
-    return key[0].partition("_")[0]
-
-
-def _not_finite(answers: SubmittedPredictions) -> tuple[Key, ...]:
-    if answers.scores is None:
-        return ()
-    return tuple(answers.keys[row] for row in np.flatnonzero(~np.isfinite(answers.scores).all(axis=1)))
-
-
-def _wrong_classes(answers: SubmittedPredictions) -> tuple[tuple[Key, str], ...]:
-    pairs = zip(answers.keys, answers.words or (), strict=False)
-    return tuple((key, word) for key, word in pairs if class_of(word) is None)
-
-
-def check(answers: SubmittedPredictions, part: OfficialPart, path: Path) -> AcceptedPredictions:
-    """Accept answers that are exactly the test cycles', or say what is wrong with them.
-
-    Args:
-        answers: What was read.
-        part: What must be answered.
-        path: Their file, for the message.
-
-    Raises:
-        RefusedError: With the exact difference.
-    """
-    found = difference(answers, part)
-    if found:
-        raise RefusedError(_sentence(found, answers, part, path), _advice(found, part), found)
-    place = {key: row for row, key in enumerate(answers.keys)}
-    order = [place[key] for key in part.cycles.keys]
-    if answers.scores is not None:
-        return AcceptedPredictions(answers.scores[order], scored=True)
-    chosen = np.asarray([class_of(word) for word in answers.words or ()], dtype=np.int64)
-    return AcceptedPredictions(np.eye(len(CLASSES))[chosen[order]], scored=False)
-
-
-def _sentence(found: Difference, answers: SubmittedPredictions, part: OfficialPart, path: Path) -> str:
-    wrong = [f"'{echoed(word)}' for {_name(key)}" for key, word in found.wrong_classes]
-    parts = [
-        ("lacks {}", _counted(found.missing, "test cycle")),
-        ("holds {}", _counted(found.extra, "other cycle")),
-        ("answers {} more than once", _counted(found.twice, "cycle")),
-        ("has scores that are not finite for {}", _counted(found.not_finite, "cycle")),
-        (f"names classes other than 0 to 3 or {', '.join(CLASSES)} for {{}}", _listed(wrong, "cycle")),
-    ]
-    said = [words.format(what) for words, what in parts if what]
-    sentence = f"{path} {' and '.join(filter(None, [', '.join(said[:-1]), said[-1]]))}"
-    if found.shifted:
-        return f"{sentence}: it counts the cycles of a recording from 1."
-    if found.training and found.missing:
-        return (
-            f"{sentence}: {found.training:,} of your {len(answers.keys):,} cycles belong to training patients: "
-            "this looks like a random split."
-        )
-    if found.training:
-        return f"{sentence}: {found.training:,} of your {len(answers.keys):,} cycles belong to training patients."
-    return f"{sentence}; the {len(part.cycles):,} test cycles must each be answered once."
-
-
-def _advice(found: Difference, part: OfficialPart) -> str:
-    if found.shifted:
-        return "Count from 0: subtract 1 from the column cycle."
-    if found.training and found.missing:
-        return "Train on the official training part and predict the official test part; nothing else can be compared."
-    if found.training:
-        return "Submit the predictions of the test part alone."
-    if part.partial is not None:
-        return f"The cycles are those of {part.source}; without --allow-partial the whole set is asked for."
-    return (
-        "One line for each cycle: recording (file name without ending), cycle (from 0 in the annotation file), then "
-        "normal,crackle,wheeze,both or predicted."
-    )
-
-
-def _counted(keys: Iterable[Key], noun: str) -> str:
-    return _listed([_name(key) for key in keys], noun)
-
-
-def _listed(names: Sequence[str], noun: str) -> str:
-    if not names:
-        return ""
-    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-    return f"{len(names):,} {noun}{'s' * (len(names) > 1)} ({shown})"
-
-
-def _name(key: Key) -> str:
-    return f"{echoed(key[0])} cycle {key[1]}"
-
-
-# --- judging ----------------------------------------------------------------------------------------------------
-
-
-def judge(part: OfficialPart, scores: NDArray[np.float64]) -> dict[str, dict[str, Metrics] | None]:
-    """Metrics on the official test part, and on it without the patients that have training recordings too.
-
-    Args:
-        part: The test cycles.
-        scores: (n, 4) scores in their order.
-
-    Returns:
-        Metrics by part, then by judged; None for a part without a normal or an abnormal cycle.
-
-    Raises:
-        ResultError: If that is so of the official part.
-    """
-    official = score_cycles(part.cycles.labels, scores)
-    shared = part.shared_patients
-    kept = [i for i, patient in enumerate(part.cycles.patients) if patient not in shared]
-    labels = [part.cycles.labels[i] for i in kept]
-    sound = 0 in labels and any(labels)
-    return {"official": official, "patient-disjoint": score_cycles(labels, scores[kept]) if sound else None}
-
-
-# --- storing ----------------------------------------------------------------------------------------------------
 
 
 def submit(
@@ -406,8 +139,8 @@ def submit(
     """
     check_statement(statement)
     answers = read_submitted(path)
-    checked = check(answers, part, path)
-    metrics = judge(part, checked.scores)
+    checked = check_predictions(answers, part, path)
+    metrics = part_metrics(part, checked.scores)
     with exclusive_lock(home / ".submissions.lock"):
         owners = Owners.of(store)
         statement = replace(statement, system=owners.history.original(statement.system))
@@ -576,10 +309,3 @@ def _write(
     write_cycles(folder / CYCLES_FILE, part.cycles)
     write_predictions(folder / document["predictions"][submission["selection"]], part.cycles.keys, checked.scores)
     write_result(folder, document)
-
-
-def refusal_document(error: RefusedError) -> dict[str, Any]:
-    """A refusal as a JSON document, with every cycle of the difference."""
-    named = {name: value for name, value in asdict(error.difference).items() if name != "wrong_classes"}
-    wrong = [[*key, word] for key, word in error.difference.wrong_classes]
-    return {"accepted": False, "error": error.message, "hint": error.hint, **named, "wrong_classes": wrong}

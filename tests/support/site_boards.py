@@ -10,9 +10,10 @@ from typing import Any, cast
 from board_runs import cycle_set, scores_for, write_run
 
 from leaderboard.metrics import CLASSES
+from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.run_folder import EpochRow
-from leaderboard.results.submissions import OfficialPart, Statement, submit
+from leaderboard.results.submissions import Statement, submit
 from leaderboard.site.data import SiteData
 from leaderboard.site.system_predictions import MOST_SCORED
 from leaderboard.store.store import Store

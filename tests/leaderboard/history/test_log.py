@@ -16,8 +16,9 @@ from leaderboard.history.keys import is_signed, load_key, make_key
 from leaderboard.history.log import History, read_log
 from leaderboard.metrics import CLASSES
 from leaderboard.results.bundles import export_bundle, import_bundle
+from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.run_folder import read_result, write_result
-from leaderboard.results.submissions import OfficialPart, Statement, submit
+from leaderboard.results.submissions import Statement, submit
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table

@@ -15,8 +15,9 @@ from bench.core.errors import BenchError, ResultError, StoreError
 from bench.core.files import temporary_name
 from leaderboard.results.bundle_reading import MANIFEST, open_bundle
 from leaderboard.results.bundles import export_bundle, import_bundle
+from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.run_folder import write_result
-from leaderboard.results.submissions import OfficialPart, Statement, submit
+from leaderboard.results.submissions import Statement, submit
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
 

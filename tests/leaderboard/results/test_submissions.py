@@ -13,19 +13,12 @@ from board_runs import cycle_set, write_run
 from bench.core.errors import ResultError, StoreError
 from leaderboard.history.keys import make_key
 from leaderboard.metrics import CLASSES
+from leaderboard.results.official_part import OfficialPart, part_metrics
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.run_folder import read_result, validate
-from leaderboard.results.submissions import (
-    OfficialPart,
-    RefusedError,
-    Statement,
-    check,
-    check_statement,
-    judge,
-    read_submitted,
-    refusal_document,
-    submit,
-)
+from leaderboard.results.submission_checks import RefusedError, check_predictions, refusal_document
+from leaderboard.results.submissions import Statement, check_statement, submit
+from leaderboard.results.submitted_predictions import read_submitted
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table, runs_table
@@ -190,7 +183,7 @@ def test_the_ending_wav_is_left_out(tmp_path, part):
 
 def test_a_part_that_cannot_be_judged_is_none(part):
     part = dataclasses.replace(part, train_patients=frozenset({"101", "102", "103", "104"}))
-    assert judge(part, np.eye(4)[[0] * 60])["patient-disjoint"] is None
+    assert part_metrics(part, np.eye(4)[[0] * 60])["patient-disjoint"] is None
 
 
 def lines_of(part):
@@ -636,7 +629,7 @@ def test_a_submission_s_document_is_checked(tmp_path, part, change, word):
 def test_checked_answers_stand_in_the_order_of_the_cycles(tmp_path, part):
     rows = random_rows(part)
     path = write_csv(tmp_path / "p.csv", rows[::-1])
-    found = check(read_submitted(path), part, path)
+    found = check_predictions(read_submitted(path), part, path)
     assert np.array_equal(found.scores, np.array([row[2:] for row in rows], dtype=float))
     assert read_result(enter(tmp_path, path, part).folder).scores["last"].tolist() == found.scores.tolist()
 

@@ -18,7 +18,8 @@ from leaderboard.history.keys import make_key
 from leaderboard.metrics import CLASSES
 from leaderboard.render import FORMATS, render
 from leaderboard.results.inputs import NAMES, Inputs, inputs_of, notable
-from leaderboard.results.submissions import OfficialPart, Statement, submit
+from leaderboard.results.official_part import OfficialPart
+from leaderboard.results.submissions import Statement, submit
 from leaderboard.site.data import read_site_data
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table
