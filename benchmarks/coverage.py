@@ -19,14 +19,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from benchmarks.simulated_boards import STEADY, UNSTEADY, SimulatedTestPart, Truth
-from leaderboard.statistics.intervals import (
-    PatientHits,
-    SeedSpread,
-    estimate_from_hits,
-    paired_difference,
-    pooled_seed_spread,
-)
+from leaderboard.statistics.intervals import estimate_from_hits, paired_difference
+from leaderboard.statistics.patient_hits import PatientHits
 from leaderboard.statistics.rank_intervals import rank_intervals
+from leaderboard.statistics.seed_spread import SeedSpread, pooled_seed_spread
 
 SPREADS = {"0.6 points": STEADY, "1.3 points": UNSTEADY}
 SEEDS = (1, 3, 5)
@@ -84,7 +80,7 @@ def measure(truth: Truth, spread: str, seeds: int, boards: int, ranked: int, rng
 
 def seed_spread_of_others(part: SimulatedTestPart, rng: np.random.Generator) -> SeedSpread | None:
     """The pooled seed spread of the other rows of a board."""
-    return pooled_seed_spread((PatientHits.of(counts) for counts in part.board(OTHERS, 5, rng)), "others")
+    return pooled_seed_spread((PatientHits.of(counts).by_seed for counts in part.board(OTHERS, 5, rng)), "others")
 
 
 def _all_open(part: SimulatedTestPart, seeds: int, rng: np.random.Generator) -> bool:

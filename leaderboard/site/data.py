@@ -19,7 +19,6 @@ from leaderboard.site.system_predictions import MissedCycle, missed_cycles, read
 from leaderboard.site.systems import Lens, Row, System, TestPart
 from leaderboard.statistics.breakdown import ALL_NORMAL, SystemCounts, breakdown, patients_on_both_sides_of
 from leaderboard.statistics.comparison import pooled_seed_spreads
-from leaderboard.statistics.intervals import SeedSpread
 from leaderboard.statistics.row_statistics import (
     PLACE_FIELDS,
     SectionUncertainty,
@@ -30,6 +29,7 @@ from leaderboard.statistics.row_statistics import (
     missing_notes,
     read_counts,
 )
+from leaderboard.statistics.seed_spread import SeedSpread
 from leaderboard.store.store import BoardRun, RunRecord, Store, collector_paused
 from leaderboard.tables.board_tables import (
     SIMULATED,

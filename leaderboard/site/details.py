@@ -17,8 +17,8 @@ from leaderboard.site.data import SiteData
 from leaderboard.site.system_predictions import MissedCycle
 from leaderboard.site.systems import Row, System, SystemPredictions
 from leaderboard.statistics.breakdown import SystemCounts
-from leaderboard.statistics.intervals import hits
 from leaderboard.statistics.operating_points import FOLDS, OperatingPoints
+from leaderboard.statistics.patient_hits import count_hits
 from leaderboard.statistics.reliability import Reliability
 from leaderboard.tables.published_table import doubts
 
@@ -94,7 +94,7 @@ def _hit_values(system: System, rule: str, sets: _CycleSets) -> Row | None:
         return None
     by_patient = counts.by_patient
     right = np.stack(
-        [hits(by_patient)[0], *(hits(by_patient, judged)[1] for judged in SENSITIVITIES)], axis=1
+        [count_hits(by_patient)[0], *(count_hits(by_patient, judged)[1] for judged in SENSITIVITIES)], axis=1
     )  # (S, 3, P)
     kept = np.asarray([name not in (system.shared or ()) for name in counts.patients])
     return {

@@ -10,8 +10,8 @@ from leaderboard.metrics import CLASSES, SENSITIVITIES
 from leaderboard.site.data import RATES, SiteData
 from leaderboard.site.details import MOST_COUNTED
 from leaderboard.site.systems import Lens, Row, System
-from leaderboard.statistics.intervals import hits
 from leaderboard.statistics.operating_points import TARGETS
+from leaderboard.statistics.patient_hits import count_hits
 
 FOLDER = "data"
 
@@ -153,8 +153,8 @@ def _patient_rows(board: SiteData) -> Iterator[Row]:
         if system.id in shown and rule in system.counts:
             counts = system.counts[rule]
             cycles = counts.by_patient[0].sum(axis=-1)
-            normal, exact = hits(counts.by_patient.sum(axis=0))
-            either = hits(counts.by_patient.sum(axis=0), "2class")[1]
+            normal, exact = count_hits(counts.by_patient.sum(axis=0))
+            either = count_hits(counts.by_patient.sum(axis=0), "2class")[1]
             for place, patient in enumerate(counts.patients):
                 yield {
                     **first,

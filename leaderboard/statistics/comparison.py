@@ -19,18 +19,16 @@ from leaderboard.statistics.breakdown import (
     view_of,
 )
 from leaderboard.statistics.intervals import (
-    PAPER_SPREAD,
-    RATES,
     Estimate,
     PairedEstimate,
-    SeedSpread,
     SystemEstimate,
     coverage_sentence,
     paired_difference,
-    pooled_seed_spread_of_rates,
     system_estimate,
 )
+from leaderboard.statistics.patient_hits import RATES
 from leaderboard.statistics.row_statistics import BOARD_SPREAD
+from leaderboard.statistics.seed_spread import PAPER_SPREAD, SeedSpread, pooled_seed_spread
 from leaderboard.store.store import BoardRun, Store
 from leaderboard.tables.board_tables import (
     NOT_OFFICIAL,
@@ -50,18 +48,18 @@ SIDES = ("a", "b")
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found.
+    """Two systems side by side, and what their paired difference says.
 
     Attributes:
-        protocol: The selection rule.
+        protocol: The selection rule of all numbers.
         data: What the systems were judged on, in the board's words.
-        systems: ``a`` and ``b``: their identity, seeds, runs, rates with deviation and interval by view and judged,
-            devices, classes, optimism.
-        differences: By view and judged, A minus B: each rate's ``value`` and ``ci95``, and ``favours_a``. None for a
-            view that is not known.
+        systems: By side, ``a`` and ``b``: identity, seeds, runs, rates with deviation and interval by view and
+            sensitivity, devices, classes, optimism.
+        differences: By view and sensitivity, A minus B: each rate's ``value`` and ``ci95``, and ``favours_a``. None
+            for a view that is not known.
         tied: Whether the interval of the difference of the official 4-class Scores holds 0.
-        sentence: The answer in plain words.
-        covers: What the intervals cover and what not.
+        sentence: The verdict in plain words.
+        covers: What the intervals cover and what they leave out, in plain words.
         notes: What else a reader must know.
     """
 
@@ -91,7 +89,7 @@ class Comparison:
 def runs_of(
     store: Store, board: Sequence[BoardRun], text: str, protocol: Rule, *, single: bool = False
 ) -> list[BoardRun]:
-    """The runs that a text means, by seed.
+    """Find the runs that a text means, sorted by seed.
 
     Args:
         store: The board.
@@ -127,8 +125,8 @@ def compare(store: Store, a: Sequence[BoardRun], b: Sequence[BoardRun], protocol
 
     Args:
         store: The board, for the predictions.
-        a: Runs of the first, as :func:`runs_of` gives them.
-        b: Runs of the second.
+        a: Runs of the first system, as :func:`runs_of` gives them.
+        b: Runs of the second system.
         protocol: The selection rule of the numbers.
 
     Raises:
@@ -165,19 +163,22 @@ def compare(store: Store, a: Sequence[BoardRun], b: Sequence[BoardRun], protocol
 def pooled_seed_spreads(
     runs: Sequence[BoardRun], protocol: Rule, official: bool
 ) -> dict[Sensitivity, SeedSpread | None]:
-    """The seed spread that a system of one seed is given, by judged: that of the others in its section.
+    """Give the seed spread that a system of one seed borrows, by sensitivity: that of the others in its section.
 
     Args:
         runs: The runs of the section.
         protocol: The selection rule of the numbers.
         official: Whether they were judged on the official test part, for which the paper's spread stands in.
+
+    Returns:
+        The spreads, None for a sensitivity whose spread is not known.
     """
     by_system: dict[str, list[BoardRun]] = {}
     for run in runs:
         if run.kind != "trial" and protocol in run.metrics:
             by_system.setdefault(run.system, []).append(run)
     found: dict[Sensitivity, SeedSpread | None] = {
-        judged: pooled_seed_spread_of_rates(
+        judged: pooled_seed_spread(
             (
                 [[run.metrics[protocol][judged][name] for name in RATES] for run in seeds]
                 for seeds in by_system.values()
@@ -210,7 +211,7 @@ def _check_same_cycles(a: SystemCounts, b: SystemCounts) -> None:
 
 
 def _judgeable_views(runs: Sequence[BoardRun], counts: SystemCounts) -> dict[str, SystemCounts]:
-    """The whole test part, and where that can be judged, what is left of it without patients who were trained on."""
+    """Counts of the whole test part, and of it without patients who were trained on, where enough of it is left."""
     shared = patients_on_both_sides_of(runs[0])
     disjoint = None if shared is None else counts.without(shared)
     return {"official": counts, **({"patient-disjoint": disjoint} if disjoint and disjoint.has_interval else {})}
@@ -236,7 +237,7 @@ def _differences(
 
 
 def _rates(result: SystemEstimate | PairedEstimate) -> dict[str, Any]:
-    """Each rate with its interval; none where nothing varies over patients or seeds."""
+    """Each rate with its 95 % interval, which is None where nothing varies over patients or seeds."""
     estimates: dict[str, Estimate] = {name: getattr(result, name) for name in RATES}
     return {
         name: {"value": found.value, "ci95": None if found.is_degenerate else [found.lo, found.hi]}
@@ -270,7 +271,7 @@ def _system_document(
 
 
 def _view_document(counts: SystemCounts, pooled: Mapping[Sensitivity, SeedSpread | None]) -> Row:
-    """Cycles, patients, and by judged each rate with its deviation over seeds and its interval over patients."""
+    """Cycles, patients, and by sensitivity each rate with its deviation over seeds and its interval over patients."""
     plain = view_of(counts)
     found: Row = {"cycles": plain["cycles"], "patients": plain["patients"]}
     for judged in SENSITIVITIES:
@@ -285,12 +286,12 @@ def _side_name(side: str, system: Row) -> str:
 
 
 def verdict_sentence(found: PairedEstimate, a: str, b: str) -> str:
-    """The answer in plain words; of the runs alone where nothing is known of other seeds.
+    """Say in plain words which system is better, or that the data do not tell; of the runs alone without other seeds.
 
     Args:
-        found: A minus B.
-        a: How A is called.
-        b: How B is called.
+        found: The estimated difference A minus B.
+        a: What A is called in the sentence.
+        b: What B is called in the sentence.
     """
     score = found.score
     if score.is_degenerate:
@@ -308,7 +309,7 @@ def verdict_sentence(found: PairedEstimate, a: str, b: str) -> str:
 
 
 def _sides_swapped(found: PairedEstimate) -> PairedEstimate:
-    """B minus A."""
+    """Turn the difference A minus B into B minus A, so that the better system comes first in a sentence."""
     sp, se, score = (
         replace(rate, value=-rate.value, lo=-rate.hi, hi=-rate.lo) for rate in (found.sp, found.se, found.score)
     )
@@ -316,7 +317,7 @@ def _sides_swapped(found: PairedEstimate) -> PairedEstimate:
 
 
 def comparison_table(found: Comparison) -> Table:
-    """The comparison as a table: the systems, their rates with the difference, devices and classes."""
+    """Put a comparison into a table: the systems, their rates with the difference, devices and classes."""
     sections = [
         Section(found.data, "compared", [{"side": side.upper(), **found.systems[side]} for side in SIDES]),
         Section("percent", "comparison", _rate_rows(found)),

@@ -24,10 +24,10 @@ _SUM = 1e-3
 
 @dataclass(frozen=True)
 class Reliability:
-    """Accuracy by confidence.
+    """Accuracy of a system's answers by their confidence.
 
     Attributes:
-        bins: Number of answers, mean confidence and accuracy (percent) of each bin that holds any.
+        bins: For each bin that holds answers: their number, mean confidence and accuracy, both in percent.
         error: Expected calibration error, points.
         softmax: Whether the scores were no probabilities and were made some by a softmax.
     """
@@ -38,14 +38,14 @@ class Reliability:
 
 
 def reliability(labels: Sequence[int], runs: Sequence[ArrayLike]) -> Reliability | None:
-    """Accuracy by confidence of all runs of a system together.
+    """Compute the accuracy by confidence of all runs of a system together.
 
     Args:
         labels: (n,) true classes.
         runs: (n, 4) scores of each run.
 
     Returns:
-        None where a run gave classes and no scores.
+        The reliability; None where a run gave classes and no scores.
     """
     scores = [np.asarray(run, dtype=np.float64) for run in runs]
     if any(map(is_one_hot, scores)):

@@ -1,4 +1,4 @@
-"""Where rows of the board stand: places by Score, intervals, ranks that the data leave open, the parts of each Score.
+"""The statistical fields of rows: places by Score, intervals, ranks that the data leave open, the parts of each Score.
 
 Intervals need the predictions of every run of a row, so that a board of thousands of runs has them for its first rows
 alone (:data:`MOST_ROWS`, :data:`MOST_RUNS`); a note says for how many.
@@ -16,26 +16,25 @@ from numpy.typing import NDArray
 from leaderboard.metrics import Sensitivity
 from leaderboard.results.predictions import CycleSet
 from leaderboard.statistics.breakdown import CycleCounter, SystemCounts, breakdown, patients_on_both_sides_of
-from leaderboard.statistics.intervals import (
-    PAPER_SPREAD,
-    PatientHits,
-    coverage_sentence,
-    estimate_from_hits,
-    pooled_seed_spread,
-)
+from leaderboard.statistics.intervals import coverage_sentence, estimate_from_hits
+from leaderboard.statistics.patient_hits import PatientHits
 from leaderboard.statistics.rank_intervals import rank_intervals, resolution_floor
+from leaderboard.statistics.seed_spread import PAPER_SPREAD, pooled_seed_spread
 from leaderboard.store.store import BoardRun, Store
 
 Row = dict[str, Any]
 Groups = tuple[tuple[str, str], ...]
+"""Patient and device of the groups that cycles are counted in."""
+
 PredictedClasses = Mapping[str, tuple[CycleSet, NDArray[np.int64]]]
+"""By run id, the n judged cycles and the (n,) predicted class of each."""
 
 MOST_ROWS = 100
 MOST_RUNS = 500
 """Rows, and runs behind them, that intervals are computed for: a third of a second."""
 
 BOARD_SPREAD = "the rows of several seeds"
-"""Whose seed spread a row of one seed is given, where the board has such rows."""
+"""What a row of one seed is given the seed spread of, in words, where the board has rows of several seeds."""
 
 PLACE_FIELDS = ("rank", "ranks", "place", "ci95", "degenerate", "covers_seeds")
 """Fields of a row that say where it stands: ``rank`` and ``ranks`` are the best, and the best and the worst rank that
@@ -60,9 +59,9 @@ def add_statistics(
 
     Args:
         store: The board, for the predictions.
-        runs: At least the runs of the rows.
+        runs: Runs of the board, among them all those behind the rows.
         sections: Rows of systems of each section, those that are ranked first and by Score.
-        rule: The selection rule of their numbers.
+        rule: The selection rule of the rows' numbers.
 
     Returns:
         What was found of each section beside its rows' fields, and notes on rows that were left without.
@@ -88,12 +87,15 @@ def add_statistics(
 
 
 def coverage_notes(found: Sequence[SectionUncertainty]) -> list[str]:
-    """What the intervals of the first section that has some cover."""
+    """Say what the intervals cover, once: it is the sentence of the first section that has intervals."""
     return [one.covered for one in found if one.covered][:1]
 
 
 def read_counts(store: Store, rows: Sequence[Row], rule: str) -> list[SystemCounts | None]:
-    """What the runs of each row said under a rule; None where predictions are missing or differ in cycles."""
+    """Count what the runs of each row predicted under a rule; None where predictions are missing or differ in cycles.
+
+    Predictions are read for all rows together, and cycles that rows share are sorted into groups once.
+    """
     choices = store.predicted_classes([run_id for row in rows for run_id in row["run_ids"]], rule)
     plans: dict[str, CycleCounter] = {}
     return [_row_counts(row, choices, plans) for row in rows]
@@ -111,7 +113,14 @@ def _row_counts(row: Row, choices: PredictedClasses, plans: dict[str, CycleCount
 
 
 def missing_notes(rows: int, able: int, without: int, lone: int) -> Iterator[str]:
-    """Say how many of some rows have no interval: beyond the limits, without predictions, of too few patients."""
+    """Say how many rows have no interval, a sentence for each reason.
+
+    Args:
+        rows: Number of all rows.
+        able: Number of rows within the limits.
+        without: Number of these whose stored predictions are missing or differ in cycles.
+        lone: Number of these with fewer than two patients with normal or with abnormal cycles.
+    """
     if able < rows:
         yield (
             f"Intervals, ranks, patient-disjoint Scores, devices and classes: of the first {able} of {rows} systems; "
@@ -124,7 +133,7 @@ def missing_notes(rows: int, able: int, without: int, lone: int) -> Iterator[str
 
 
 def leading_rows(rows: Sequence[Row], most_rows: int, most_runs: int) -> list[Row]:
-    """The first rows, as far as they are few enough and so are their runs."""
+    """Give the first rows, at most ``most_rows``, as long as the runs behind them are at most ``most_runs``."""
     taken: list[Row] = []
     room = most_runs
     for row in rows[:most_rows]:
@@ -137,7 +146,7 @@ def leading_rows(rows: Sequence[Row], most_rows: int, most_runs: int) -> list[Ro
 
 @dataclass(frozen=True)
 class SectionUncertainty:
-    """What was found beside the fields of the rows.
+    """What the statistics of a section say beside the fields of its rows.
 
     Attributes:
         lone: Rows without an interval, because too few patients have normal or abnormal cycles.
@@ -154,12 +163,18 @@ class SectionUncertainty:
 def add_intervals(
     rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Sensitivity = "4class"
 ) -> SectionUncertainty:
-    """Add intervals, and intervals of ranks to the ranked rows; rows on the same patients are compared as pairs.
+    """Add intervals to rows, and intervals of ranks to the ranked ones among them.
+
+    Only rows on the same cycles of the same patients are compared with each other: a paired difference has no meaning
+    between others.
 
     Args:
         rows: Rows of systems; those that are ranked have their places.
-        counts: Those of each row.
-        judged: Which sensitivity.
+        counts: The confusion counts of each row.
+        judged: Which sensitivity Se is.
+
+    Returns:
+        What was found beside the fields of the rows.
     """
     same: dict[tuple[str, Groups], list[int]] = {}
     for number, counted in enumerate(counts):
@@ -177,12 +192,14 @@ def add_intervals(
 def _add_intervals_on_same_cycles(
     rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Sensitivity
 ) -> SectionUncertainty:
-    """As :func:`add_intervals`, for rows on the same cycles."""
+    """Add intervals, and ranks to the ranked rows, for rows on the same cycles of the same patients."""
     if not counts[0].has_interval:
         return SectionUncertainty(lone=len(rows))
     systems = [PatientHits.of(counted.by_patient, judged) for counted in counts]
     ranked = [number for number, row in enumerate(rows) if row["rank"] is not None]
-    pooled = pooled_seed_spread(systems, BOARD_SPREAD)
+    pooled = pooled_seed_spread((system.by_seed for system in systems), BOARD_SPREAD)
+    # The paper prints deviations of 4-class rows on the official part alone: they say nothing of another set or of Se
+    # by any abnormal class.
     if pooled is None and ranked and judged == "4class":
         pooled = PAPER_SPREAD
     for row, system in zip(rows, systems, strict=True):

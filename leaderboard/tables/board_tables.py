@@ -20,8 +20,8 @@ from leaderboard.results.inputs import UNDECLARED, inputs_of
 from leaderboard.results.judged_set import is_official, short
 from leaderboard.results.run_folder import RULES, Rule
 from leaderboard.statistics.breakdown import ALL_NORMAL, mean_of_known, optimism, optimism_of_val
-from leaderboard.statistics.intervals import mean_and_deviation
 from leaderboard.statistics.row_statistics import EMPTY_STATISTICS, add_statistics, give_places
+from leaderboard.statistics.seed_spread import mean_and_deviation
 from leaderboard.store.store import BoardRun, Store, collector_paused
 from leaderboard.tables.marks import add_marks, mark_notes
 

@@ -18,8 +18,9 @@ from leaderboard.published import PrintedRow, PrintedTable, RunAs
 from leaderboard.results.judged_set import is_official
 from leaderboard.results.run_folder import Rule
 from leaderboard.statistics.breakdown import system_counts
-from leaderboard.statistics.intervals import PAPER_SPREAD, system_estimate
+from leaderboard.statistics.intervals import system_estimate
 from leaderboard.statistics.row_statistics import PredictedClasses
+from leaderboard.statistics.seed_spread import PAPER_SPREAD
 from leaderboard.store.store import BoardScore, BoardSystem, Store
 from leaderboard.tables.board_tables import SIMULATED
 

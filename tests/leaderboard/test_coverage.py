@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.coverage import accepted, measure, told
 from benchmarks.simulated_boards import STEADY, UNSTEADY, SimulatedTestPart
-from leaderboard.statistics.intervals import PatientHits
+from leaderboard.statistics.patient_hits import PatientHits
 
 BOARDS, RANKED = 400, 30
 """Their shares are known to about a point; the full run has ten times as many."""

@@ -21,9 +21,11 @@ from leaderboard.site.system_predictions import MOST_MISSED
 from leaderboard.site.systems import Lens
 from leaderboard.site.values import inline_json, page_values, system_labels
 from leaderboard.statistics.breakdown import read_system_counts
-from leaderboard.statistics.intervals import PAPER_SPREAD, PatientHits, estimate_from_hits, pooled_seed_spread
+from leaderboard.statistics.intervals import estimate_from_hits
+from leaderboard.statistics.patient_hits import PatientHits
 from leaderboard.statistics.rank_intervals import rank_intervals
 from leaderboard.statistics.row_statistics import BOARD_SPREAD
+from leaderboard.statistics.seed_spread import PAPER_SPREAD, pooled_seed_spread
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import FAILED, OFFICIAL, SIMULATED, leaderboard_table
 
@@ -96,7 +98,7 @@ def test_intervals_and_ranks_of_every_lens_are_those_of_its_cycles(store, board,
         found = read_system_counts(store, [runs[run_id] for run_id in system.rules["last"]["run_ids"]], "last")
         counts.append((found.without({"156", "218"}) if part != "official" else found).by_patient)
     judgements = [PatientHits.of(of_system, judged) for of_system in counts]
-    pooled = pooled_seed_spread(judgements, BOARD_SPREAD)
+    pooled = pooled_seed_spread([one.by_seed for one in judgements], BOARD_SPREAD)
     assert pooled != PAPER_SPREAD, "the board has systems of several seeds"
     ranks = rank_intervals(judgements, pooled)
     for number, system in enumerate(systems):

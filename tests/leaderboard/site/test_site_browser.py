@@ -27,7 +27,9 @@ from leaderboard.site.system_predictions import MOST_MISSED
 from leaderboard.site.systems import Lens
 from leaderboard.site.values import page_values
 from leaderboard.statistics.comparison import compare, runs_of
-from leaderboard.statistics.intervals import PAPER_SPREAD, PatientHits, paired_difference, t_quantile
+from leaderboard.statistics.intervals import paired_difference, t_quantile
+from leaderboard.statistics.patient_hits import PatientHits
+from leaderboard.statistics.seed_spread import PAPER_SPREAD
 from leaderboard.tables.board_tables import OFFICIAL, leaderboard_table
 from leaderboard.tables.paper_tables import paper_table
 

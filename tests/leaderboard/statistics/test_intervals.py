@@ -11,20 +11,15 @@ from bench.core.errors import ResultError
 from leaderboard.metrics import SENSITIVITIES, confusion_matrix, metrics_of
 from leaderboard.published import printed_table
 from leaderboard.statistics.intervals import (
-    PAPER_SPREAD,
-    RATES,
     Estimate,
-    PatientHits,
-    SeedSpread,
-    VarianceComponent,
     coverage_sentence,
-    mean_and_deviation,
     paired_difference,
-    pooled_seed_spread,
     satterthwaite_interval,
     system_estimate,
     t_quantile,
 )
+from leaderboard.statistics.patient_hits import RATES, PatientHits, VarianceComponent
+from leaderboard.statistics.seed_spread import PAPER_SPREAD, SeedSpread, mean_and_deviation, pooled_seed_spread
 
 
 def made_up(seed=0, seeds=3, patients=6, most=9, right=0.5):
@@ -221,12 +216,12 @@ def test_the_spread_over_seeds_is_the_sample_deviation():
 
 def test_spreads_are_pooled_by_their_degrees_of_freedom():
     systems = [PatientHits.of(made_up(seed, seeds, patients=12)[3]) for seed, seeds in ((1, 2), (2, 5), (3, 1))]
-    found = pooled_seed_spread(systems, "these")
+    found = pooled_seed_spread([system.by_seed for system in systems], "these")
     variances = [system.by_seed.var(axis=0, ddof=1) for system in systems[:2]]
     wanted = np.sqrt((variances[0] * 1 + variances[1] * 4) / 5)
     assert (found.sp, found.se, found.score) == pytest.approx(tuple(wanted))
     assert (found.degrees, found.source) == (5, "these")
-    assert pooled_seed_spread(systems[2:], "one seed alone") is None
+    assert pooled_seed_spread([system.by_seed for system in systems[2:]], "one seed alone") is None
 
 
 def test_the_papers_spread_is_that_of_its_printed_rows():

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks.simulated_boards import STEADY, SimulatedTestPart
-from leaderboard.statistics.intervals import PatientHits, SeedSpread, paired_difference
+from leaderboard.statistics.intervals import paired_difference
+from leaderboard.statistics.patient_hits import PatientHits
 from leaderboard.statistics.rank_intervals import ScoreUncertainty, critical_value, rank_intervals, resolution_floor
+from leaderboard.statistics.seed_spread import SeedSpread
 
 SPREAD = SeedSpread(2.0, 2.0, 0.9, 40, "others")
 

@@ -12,7 +12,8 @@ from leaderboard.render import render
 from leaderboard.results.predictions import CycleSet
 from leaderboard.statistics import row_statistics
 from leaderboard.statistics.breakdown import read_system_counts
-from leaderboard.statistics.intervals import PAPER_SPREAD, paired_difference, system_estimate
+from leaderboard.statistics.intervals import paired_difference, system_estimate
+from leaderboard.statistics.seed_spread import PAPER_SPREAD
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table
 
