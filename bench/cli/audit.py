@@ -15,7 +15,7 @@ from bench.core.text import echoed
 
 if TYPE_CHECKING:
     from leaderboard.audit import Audit
-    from leaderboard.audit.metric_variants import Claim
+    from leaderboard.audit.claim_checks import Claim
     from leaderboard.metrics import Sensitivity
     from leaderboard.results.official_part import OfficialPart
 

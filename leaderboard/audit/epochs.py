@@ -25,12 +25,12 @@ class TrainingCourse:
     """One training: the Score on the test part after each epoch, and the epoch that was reported.
 
     Attributes:
-        where: Its place in the file.
-        system: Whose it is.
-        selection: How the epoch was chosen, as far as it is said.
-        chosen: The epoch.
-        test: Scores on the test part by epoch.
-        val: Scores on held-out patients by epoch.
+        where: The line or row of the file that the training stands in.
+        system: Name of the system that was trained; empty where the file does not say.
+        selection: How the epoch was chosen, in the words of the file; empty where it does not say.
+        chosen: The epoch whose numbers are reported.
+        test: Score on the test part after each epoch, percent.
+        val: Score on held-out patients after each epoch, percent.
     """
 
     where: str
@@ -42,18 +42,18 @@ class TrainingCourse:
 
     @property
     def is_best_on_test(self) -> bool:
-        """Whether the chosen epoch is the best on the test part."""
+        """Whether the chosen epoch has the best Score on the test part."""
         scores = dict(self.test)
         return scores.get(self.chosen) == max(scores.values())
 
     @property
     def is_last(self) -> bool:
-        """Whether it is the last one."""
+        """Whether the chosen epoch is the last one of the training."""
         return self.chosen == self.test[-1][0]
 
 
 def training_courses(rows: Sequence[ResultRow]) -> list[TrainingCourse]:
-    """The trainings of a table: a row with the Scores of all epochs, or a row for each epoch with one marked."""
+    """Find the trainings in a table: a row with the Scores of all epochs, or a row for each epoch with one marked."""
     wide = [
         TrainingCourse(row.where, row.system, row.selection or "", row.epoch, row.test_scores, row.val_scores)
         for row in rows
@@ -78,7 +78,7 @@ def _course_of_epoch_rows(rows: Sequence[ResultRow]) -> TrainingCourse | None:
 
 
 def check_epochs(courses: Sequence[TrainingCourse]) -> Iterator[Finding]:
-    """What the trainings of a table say of the choice of epochs, system by system."""
+    """Say what the trainings of a table show of the choice of epochs, system by system."""
     by_system: dict[tuple[str, str], list[TrainingCourse]] = {}
     for course in courses:
         if course.chosen in dict(course.test):
@@ -112,6 +112,7 @@ def _chosen_on_test(courses: Sequence[TrainingCourse]) -> Iterator[Finding]:
     if len(hits) < len(courses) * (NEARLY_ALL if len(courses) >= 5 else 1) or all(course.is_last for course in hits):
         return
     name = f" of {courses[0].system[:40]}" if courses[0].system else ""
+    # A rule that does not look at the test part hits the best of n epochs once in n times, in each training anew.
     chance = 1.0
     for course in hits:
         chance /= len(course.test)
@@ -127,7 +128,7 @@ def _chosen_on_test(courses: Sequence[TrainingCourse]) -> Iterator[Finding]:
 
 
 def check_stated(rows: Sequence[ResultRow], courses: Sequence[TrainingCourse]) -> Iterator[Finding]:
-    """Rows that say themselves that the test part chose the epoch, and show no Scores of epochs."""
+    """Find rows that say themselves that the test part chose the epoch, and show no Scores of epochs."""
     shown = {course.where for course in courses}
     found: dict[str, list[ResultRow]] = {}
     for row in rows:

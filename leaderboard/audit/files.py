@@ -1,4 +1,4 @@
-"""What a file holds, and the audit that fits."""
+"""An audit of any file: what it holds is recognised by its content, and the audit that fits is made."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from bench.core.documents import parse_document, read_bytes
 from bench.core.errors import ResultError
+from leaderboard.audit.claim_checks import Claim
 from leaderboard.audit.epochs import check_epochs, check_stated, training_courses
 from leaderboard.audit.findings import Audit, Finding
-from leaderboard.audit.metric_variants import Claim
 from leaderboard.audit.predictions import audit_predictions
 from leaderboard.audit.row_checks import check_row, numbers_of, unchecked_of
 from leaderboard.audit.runs import audit_folder, audit_runs, claim_findings, run_documents
@@ -30,12 +30,12 @@ def audit_file(path: Path, part: Callable[[], OfficialPart], claim: Claim, judge
 
     Args:
         path: The file; CSV or Parquet (predictions), CSV, Markdown or JSON (results).
-        part: Gives the official test cycles; asked for predictions alone.
+        part: Gives the official test cycles; called for predictions alone, because it may read the data set.
         claim: What is claimed of predictions or runs; may be empty.
-        judged: How the claim counts hits.
+        judged: Which sensitivity the claim's Se is.
 
     Raises:
-        ResultError: If the file cannot be read, or holds none of these.
+        ResultError: If the file cannot be read, holds none of these, or a table of results is given a claim.
         BenchError: If the test cycles are not known.
     """
     place = path / RESULT_FILE if path.is_dir() else path

@@ -10,15 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.text import echoed
+from leaderboard.audit.claim_checks import Claim, explain_claim, sum_finding
 from leaderboard.audit.findings import Audit, Finding
-from leaderboard.audit.metric_variants import (
-    JUDGED_WORDS,
-    Claim,
-    PartConfusions,
-    explain_claim,
-    metric_variants,
-    sum_finding,
-)
+from leaderboard.audit.metric_variants import JUDGED_WORDS, PartConfusions, metric_variants
 from leaderboard.audit.official import TEST, split_words
 from leaderboard.metrics import CLASSES, SENSITIVITIES, Sensitivity, confusion_matrix, metrics_of, predicted_classes
 from leaderboard.results.official_part import OfficialPart
@@ -40,12 +34,12 @@ def audit_predictions(path: Path, part: OfficialPart, claim: Claim, judged: Sens
 
     Args:
         path: The file, CSV or Parquet, as ``bench board submit`` takes it.
-        part: The test cycles.
-        claim: What is claimed of them; may be empty.
-        judged: How the claim counts hits.
+        part: The official test part.
+        claim: What is claimed of the predictions; may be empty.
+        judged: Which sensitivity the claim's Se is.
 
     Raises:
-        ResultError: If it cannot be read as predictions.
+        ResultError: If the file cannot be read as predictions.
     """
     answers = read_submitted(path)
     audit = Audit(str(path), "predictions")

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from leaderboard.audit.claim_checks import Claim, explain_claim, sum_finding
 from leaderboard.audit.findings import Finding
-from leaderboard.audit.metric_variants import NAMES, RATES, Claim, explain_claim, metric_variants, sum_finding
+from leaderboard.audit.metric_variants import NAMES, RATES, metric_variants
 from leaderboard.audit.official import ABNORMAL, DISJOINT_TEST, NORMAL, TEST, split_words
 from leaderboard.audit.printed import MOST_DIGITS, SLACK, Printed, is_too_coarse, some_count_gives
 from leaderboard.audit.tables import ResultRow
@@ -23,13 +24,13 @@ _UNNAMED_SPLIT = re.compile(r"|unknown|unstated|n/?a|-|–|\?")
 
 
 def check_row(row: ResultRow) -> Findings:
-    """All that contradicts itself, or the official split, within a row."""
+    """Find all that contradicts itself, or the official split, within a row."""
     for check in _CHECKS:
         yield from check(row)
 
 
 def claim_of(row: ResultRow) -> Claim:
-    """The rates that a row prints."""
+    """Give the rates that a row prints, by name."""
     return {rate: printed for rate in RATES if (printed := getattr(row, rate)) is not None}
 
 
@@ -135,7 +136,10 @@ def _deviations(row: ResultRow) -> Findings:
 
 
 def _joint_deviation(row: ResultRow, sp: Printed, se: Printed, score: Printed) -> Findings:
-    """The Score is a mean of Sp and Se, so that its deviation lies between half their difference and half their sum."""
+    """Check the Score's deviation: that of a mean lies between half the difference and half the sum of the two others.
+
+    The ends are reached where Sp and Se of the seeds move against each other in step, or together in step.
+    """
     slack = score.unit / 2 + (sp.unit + se.unit) / 4 + SLACK
     low, high = abs(sp.value - se.value) / 2, (sp.value + se.value) / 2
     if not low - slack <= score.value <= high + slack:
@@ -225,7 +229,7 @@ _CHECKS: tuple[Callable[[ResultRow], Findings], ...] = (
 
 
 def unchecked_of(row: ResultRow) -> list[str]:
-    """What of a row could not be checked, as reasons that many rows may share."""
+    """Say what of a row could not be checked, as reasons that many rows may share."""
     found = []
     if not all((row.sp, row.se, row.score)):
         found.append("Whether the Score is (Sp + Se)/2: one of the three is missing")
@@ -241,5 +245,5 @@ def unchecked_of(row: ResultRow) -> list[str]:
 
 
 def numbers_of(row: ResultRow) -> dict[str, Any]:
-    """What a row prints, for scripts."""
+    """Give the place of a row and the rates that it prints, for scripts."""
     return {"where": row.where, **{rate: printed.value for rate, printed in claim_of(row).items()}}

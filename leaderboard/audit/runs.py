@@ -10,28 +10,22 @@ import numpy as np
 
 from bench.core.errors import ResultError
 from bench.core.text import echoed
+from leaderboard.audit.claim_checks import Claim, explain_claim, sum_finding
 from leaderboard.audit.findings import Audit, Finding
-from leaderboard.audit.metric_variants import (
-    Claim,
-    Confusion,
-    MetricVariant,
-    Rate,
-    explain_claim,
-    metric_variants,
-    sum_finding,
-)
+from leaderboard.audit.metric_variants import Confusion, MetricVariant, Rate, metric_variants
 from leaderboard.audit.official import TEST
 from leaderboard.metrics import CLASSES, SENSITIVITIES, SMALLEST_SE, Sensitivity, metrics_of
 from leaderboard.results.run_folder import CYCLES_FILE, read_result
 from leaderboard.results.schema import RULES, TOLERANCE, Rule
 
 Document = Mapping[str, Any]
+"""The result document of a run, or a part of it, as somebody else may have written it."""
 
 RATES = ("sp", "se", "score")
 
 
 def run_documents(document: Any) -> list[Document]:
-    """The results of runs that a JSON document holds: itself, or a list of them; empty where it holds none."""
+    """Find the results of runs in a JSON document, which may be one itself or a list of them; empty where none is."""
     found = document if isinstance(document, list) else [document]
     return [item for item in found if isinstance(item, Mapping) and _is_run(item)]
 
@@ -45,7 +39,7 @@ def audit_runs(audit: Audit, documents: Sequence[Document]) -> None:
     """Audit results of runs.
 
     Args:
-        audit: Takes what is found.
+        audit: The audit to which all that is found is added.
         documents: The results.
 
     Raises:
@@ -67,8 +61,8 @@ def audit_folder(audit: Audit, folder: Path) -> None:
     """Recompute the numbers of a run from the predictions in its folder, where they are.
 
     Args:
-        audit: Takes what is found.
-        folder: Where ``result.json`` lies.
+        audit: The audit to which all that is found is added.
+        folder: The run's folder, in which ``result.json`` lies.
     """
     if not (folder / CYCLES_FILE).is_file():
         audit.unchecked.append("The predictions behind the numbers: they are not beside the result.")
@@ -230,12 +224,12 @@ def _optimism_sentence(document: Document, where: str) -> Iterator[str]:
 
 
 def claim_findings(documents: Sequence[Document], claim: Claim, judged: Sensitivity) -> list[Finding]:
-    """What is wrong with a claim about runs: the means over them at their last epoch are what it should be.
+    """Say what is wrong with a claim about runs, which should be the means over them at their last epoch.
 
     Args:
         documents: Results of runs that differ in the seed.
         claim: The rates as printed.
-        judged: How the claim counts hits.
+        judged: Which sensitivity the claim's Se is.
 
     Raises:
         ResultError: If there is nothing to compare with.

@@ -15,6 +15,7 @@ from leaderboard.audit.printed import Printed, printed_cell, printed_number
 from leaderboard.metrics import Sensitivity
 
 MOST_ROWS = 200_000
+"""Lines of a CSV file above which it is no table of results."""
 
 Series = tuple[tuple[int, float], ...]
 """Scores by epoch, in the order of the epochs."""
@@ -25,28 +26,28 @@ class ResultRow:
     """A row of a table of results; None for what it does not say.
 
     Attributes:
-        where: Its place and name, for sentences.
-        system: What it is about.
-        judged: How its Se counts.
-        sp: Specificity.
-        se: Sensitivity.
-        score: Score.
-        accuracy: Accuracy.
-        binary_se: Its 2-class Se where it stands beside a 4-class one.
+        where: The place of the row in the file, with system and seed where they are given, for sentences.
+        system: Name of the system whose results the row holds.
+        judged: Which sensitivity the row's Se is.
+        sp: Specificity, as printed.
+        se: Sensitivity, as printed.
+        score: Score, as printed.
+        accuracy: Accuracy, as printed.
+        binary_se: The 2-class Se where it stands beside a 4-class one.
         sp_std: Deviation of Sp over runs.
         se_std: Deviation of Se over runs.
         score_std: Deviation of the Score over runs.
-        seed: The seed of the one run that it is of.
-        seeds: The number of runs that it is a mean over.
-        epoch: The epoch that its numbers are of.
-        chosen: Whether it is the epoch that was chosen, in a table with a row for each epoch.
-        split: The split, in words.
-        selection: How the epoch was chosen, in words.
-        train: Cycles of the training part.
-        test: Cycles of the test part.
-        confusion: Its confusion matrix, 4 x 4 or 2 x 2.
-        test_scores: Score on the test part by epoch.
-        val_scores: Score on held-out patients by epoch.
+        seed: The seed, where the row is of a single run.
+        seeds: The number of runs that the row is a mean over.
+        epoch: The epoch after which the numbers were reached.
+        chosen: Whether this epoch was the chosen one, in a table with a row for each epoch.
+        split: The split, in the words of the table.
+        selection: How the epoch was chosen, in the words of the table.
+        train: Number of cycles of the training part.
+        test: Number of cycles of the test part.
+        confusion: Confusion matrix, 4 x 4 or 2 x 2, rows are true classes.
+        test_scores: Score on the test part after each epoch, percent.
+        val_scores: Score on held-out patients after each epoch, percent.
     """
 
     where: str
@@ -111,7 +112,7 @@ _BINARY = frozenset({"2class", "2", "binary", "twoclass", "normalabnormal"})
 
 
 def field_of(name: str) -> str | None:
-    """The field that a column's name means; None where it means none."""
+    """Find the field that a column's name stands for, whatever its case and punctuation; None where there is none."""
     return _FIELDS.get(re.sub(r"[^a-z0-9]", "", name.lower()))
 
 
@@ -124,11 +125,11 @@ def has_results(names: Sequence[str]) -> bool:
 
 
 def rows_of_text(text: str, where: str) -> list[ResultRow]:
-    """The rows of a CSV file or of the tables in a Markdown file.
+    """Read the rows of a CSV file or of the tables in a Markdown file.
 
     Args:
-        text: Its content.
-        where: Its name, for messages.
+        text: Content of the file.
+        where: Name of the file, for messages.
 
     Raises:
         ResultError: If no table in it has a column of Sp, Se or Score.
@@ -195,11 +196,11 @@ def _csv_tables(text: str, where: str) -> Iterator[tuple[list[str], NumberedLine
 
 
 def rows_of_document(document: Any, where: str) -> list[ResultRow]:
-    """The rows of a JSON document: a list of objects, or an object that holds one.
+    """Read the rows of a JSON document, which is a list of objects, or an object that holds one.
 
     Args:
-        document: As read.
-        where: Its name, for messages.
+        document: The document as JSON values.
+        where: Name of the file, for messages.
 
     Raises:
         ResultError: If no object in it has a field of Sp, Se or Score.
@@ -352,7 +353,7 @@ def _epoch_score(number: int, item: Any) -> tuple[int, float] | None:
 
 
 def beside_binary(rows: Sequence[ResultRow]) -> list[ResultRow]:
-    """Rows of a 4-class table with the Se that the same system, at the same Sp, has in the 2-class table."""
+    """Put the 2-class Se beside the 4-class one in rows of the same predictions, which share system, run and Sp."""
     binary = {_prediction_identity(row): row.se for row in rows if row.judged == "2class"}
     return [
         replace(row, binary_se=binary.get(_prediction_identity(row)))
