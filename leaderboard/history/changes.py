@@ -26,14 +26,19 @@ def record(
         home: The results folder.
         store: The board.
         action: What is done.
-        run: The run that it is done to.
-        details: What else belongs to it.
-        key: Who does it.
+        run: Id of the run that it is done to; None where it concerns no single run.
+        details: What else the action needs, by name.
+        key: The key of whoever does it; None for an unsigned entry.
+
+    Returns:
+        The new entry.
 
     Raises:
-        StoreError: If one of them cannot be written.
+        StoreError: If the board or the results folder cannot be written.
     """
     with log_lock(home):
+        # The database and the folder may each have lost entries that the other still holds: the new entry must name
+        # the newest of both, and each gets what it lacks.
         known = joint_history(home, store)
         entry = known.new_entry(action, run, details, key)
         missing = {one.id for one in known.entries} - {one.id for one in store.history().entries}
@@ -43,7 +48,7 @@ def record(
 
 
 def joint_history(home: Path, store: Store) -> History:
-    """The entries of a board and of a results folder together: neither is lost where the other was."""
+    """Read the entries of a board and of a results folder together: what one has lost, the other still holds."""
     return History.of([*read_log(home)[0], *store.history().entries])
 
 
@@ -54,8 +59,8 @@ def retract(home: Path, store: Store, text: str, reason: str, key: SigningKey | 
         home: The results folder; the run's own folder stays.
         store: The board.
         text: The run's id, or the beginning of it.
-        reason: Why.
-        key: Who does it.
+        reason: Why the run is taken back, in one line.
+        key: The key of whoever takes it back; None for an unsigned entry.
 
     Raises:
         ResultError: If there is no such run, or no reason.
@@ -114,10 +119,10 @@ def review(
         home: The results folder.
         store: The board.
         text: The run's id, or the beginning of it.
-        mark: The mark's word.
-        verdict: ``accepted``: the mark is right; ``rejected``: it is not.
-        reason: Why.
-        key: Who says so.
+        mark: The mark's word, one of :data:`leaderboard.tables.marks.MARKS`.
+        verdict: ``accepted`` where the mark is right, ``rejected`` where it is not.
+        reason: Why, in one line.
+        key: The key of the reviewer; None for an unsigned entry.
 
     Raises:
         ResultError: If there is no such run, mark or verdict, or no reason.
@@ -148,7 +153,7 @@ def confirm(home: Path, store: Store, text: str, reason: str, key: SigningKey | 
 
 
 def checked_reason(reason: str) -> str:
-    """A reason as the log keeps it; raises ResultError where there is none."""
+    """Give a reason as the log keeps it, on one line; raises ResultError where it is empty or too long."""
     text = plain(reason.strip())
     if not text or len(text) > LONGEST_REASON:
         raise ResultError(f"--reason must be one line of 1 to {LONGEST_REASON} characters.")

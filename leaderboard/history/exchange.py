@@ -15,11 +15,11 @@ from leaderboard.history.ownership import Owner, Owners
 
 @dataclass(frozen=True)
 class JudgedEntries:
-    """Entries that are new here.
+    """The entries of another board's log that are new on this one.
 
     Attributes:
-        entries: All of them, each with whether it is obeyed.
-        refused: By entry, why it is not obeyed, for people.
+        entries: All new entries, each with whether it is obeyed.
+        refused: A line for each entry that is not obeyed, with the reason.
     """
 
     entries: tuple[LogEntry, ...] = ()
@@ -29,15 +29,16 @@ class JudgedEntries:
 def judge_entries(
     theirs: Iterable[LogEntry], here: Owners, arriving: Mapping[str, Owner] | None = None, *, replace: bool = False
 ) -> JudgedEntries:
-    """Judge the log of a bundle.
+    """Judge which entries of a bundle's log this board obeys.
 
     Args:
-        theirs: Its entries.
+        theirs: The entries of the bundle's log.
         here: The owners, runs and log of this board.
-        arriving: By run id, the keys of the submissions that come with it.
+        arriving: By run id, the owners' keys of the submissions that come with the log.
         replace: Obey what only the keeper of this board can decide, too: retractions, names, reviews, reruns.
     """
     known = {entry.id for entry in here.history.entries}
+    # An empty board has no owner whom an entry could rob: it becomes a copy of the other board, with all its history.
     empty = not known and not here.runs
     entries, refused = list[LogEntry](), list[str]()
     for entry in History.of(theirs).entries:
@@ -54,6 +55,8 @@ def _refusal_reason(entry: LogEntry, here: Owners, arriving: Mapping[str, Owner]
     """Why an entry is not obeyed; None where it is."""
     if entry.action == "submit":
         return _refusal_to_take_name(entry, here, arriving)
+    # A restatement changes nothing by itself: the document that it speaks of comes with its own signature, which the
+    # bundle's import checks.
     if entry.action == "restate" or replace:
         return None
     if entry.action == "retract":
@@ -92,5 +95,5 @@ def _is_signed_by(entry: LogEntry, owner: Owner) -> bool:
 
 
 def retracted_ids(history: History, ids: Collection[str]) -> tuple[str, ...]:
-    """Those of some runs that were taken back."""
+    """Give the ids of those runs that were retracted, in the order given."""
     return tuple(run_id for run_id in ids if run_id in history.retracted)

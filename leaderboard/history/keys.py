@@ -28,11 +28,11 @@ _LARGEST_KEY = 16 * 2**10
 
 @dataclass(frozen=True)
 class SigningKey:
-    """A private key, and the public half of it.
+    """A submitter's private Ed25519 key with its public half.
 
     Attributes:
-        public: The public half, as text.
-        private: The private half; never shown.
+        public: The public half as text, ``ed25519:`` and 64 hexadecimal characters.
+        private: The private half; it is never shown.
     """
 
     public: str
@@ -42,12 +42,12 @@ class SigningKey:
         return f"Key({self.public})"
 
     def sign(self, document: Mapping[str, Any]) -> str:
-        """The signature of a JSON document, hexadecimal."""
+        """Sign a JSON document; gives the signature as 128 hexadecimal characters."""
         return str(self.private.sign(canonical(document)).hex())
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
-    """A document as the bytes that are hashed and signed: JSON with sorted names, no spaces, UTF-8."""
+    """Write a document as the bytes that are hashed and signed: JSON with sorted names, no spaces, UTF-8."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -72,7 +72,7 @@ def is_signed(document: Mapping[str, Any], public: str, signature: Any) -> bool:
 
 
 def key_path() -> Path:
-    """Where the private key is: what ``BENCH_KEY`` names, or ``lungbench/key.pem`` in the configuration folder."""
+    """Find the private key: what ``BENCH_KEY`` names, or ``lungbench/key.pem`` in the configuration folder."""
     named = os.environ.get(KEY_VARIABLE)
     if named:
         return Path(named).expanduser()
@@ -105,7 +105,7 @@ def make_key(path: Path) -> SigningKey:
 
 
 def load_key() -> SigningKey | None:
-    """The user's key; None where there is none.
+    """Load the user's private key; None where there is none.
 
     Raises:
         ResultError: If the file that ``BENCH_KEY`` names is not there, others can read the key, or it is no key.

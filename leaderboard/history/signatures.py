@@ -1,4 +1,4 @@
-"""What a submitter signs: the answers, by the submission's id, and everything that is stated of them."""
+"""Signatures of submissions: a submitter signs the answers, by the submission's id, and everything that is stated."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _STATED = ("selection", "scores", "paper", "url", "notes")
 
 
 def signed_statement(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The claim of a submission's result document; when it was made and from which file does not matter.
+    """Extract what is signed from a submission's result document.
 
-    The id covers cycles, labels, answers, system, selection rule and seed.
+    The id covers cycles, labels, answers, system, selection rule and seed. When the submission was made and from which
+    file does not matter, so that submitting the same again gives the same signed statement.
     """
     said = document["submission"]
     metrics = document["metrics"].get(said["selection"]) or {}
@@ -28,14 +29,14 @@ def signed_statement(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sign(document: dict[str, Any], key: SigningKey | None) -> None:
-    """Put a key and its signature of the claim into a submission's document."""
+    """Put a key and its signature of the statement into a submission's document; without a key nothing is done."""
     if key is not None:
         document["submission"]["key"] = key.public
         document["submission"]["signature"] = key.sign(signed_statement(document))
 
 
 def submitter_key(document: Mapping[str, Any]) -> str | None:
-    """The public key of a result's submitter; None where it was not signed, or is no submission."""
+    """Give the public key of a result's submitter; None where it was not signed, or is no submission."""
     key = document.get("submission", {}).get("key")
     return key if isinstance(key, str) else None
 
@@ -53,7 +54,7 @@ def check_signature(document: Mapping[str, Any], where: str) -> None:
 
 
 def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What a second statement says otherwise than a first one, by field: ``was`` and ``is``."""
+    """Compare two result documents of one submission: by field that was stated otherwise, ``was`` and ``is``."""
     old, new = _flattened(signed_statement(before)), _flattened(signed_statement(after))
     return {
         name: {"was": old.get(name), "is": new.get(name)}

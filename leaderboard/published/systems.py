@@ -38,30 +38,30 @@ PAPER = "arXiv 2305.14032"
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedSystem:
-    """One published result.
+    """One published result of a system.
 
     Attributes:
-        id: Short name, unique.
-        system: Its name.
-        architecture: What is trained.
-        pretrain: What it starts from.
+        id: Short name, unique among all published systems.
+        system: Name of the system, as published.
+        architecture: The network that is trained.
+        pretrain: The weights that training starts from.
         venue: Where and when it was published.
         year: Year of publication.
         kind: One of :data:`KINDS`.
-        table: The kind of table that it stands in, ``4class`` or ``2class``.
+        table: The kind of table that the result stands in, ``4class`` or ``2class``.
         sp: Specificity, percent.
         se: Sensitivity, percent.
         score: Score, percent.
-        sp_std: Its deviation over runs, where given.
-        se_std: Its deviation over runs, where given.
-        score_std: Its deviation over runs, where given.
+        sp_std: Deviation of the specificity over runs, points, where given.
+        se_std: Deviation of the sensitivity over runs, points, where given.
+        score_std: Deviation of the Score over runs, points, where given.
         protocol: One of :data:`RULES`.
         split: One of :data:`SPLITS`.
         sensitivity: One of :data:`PRINTED_SENSITIVITIES`.
         evidence: One of :data:`EVIDENCE`.
         source: Where the numbers, or the system, are published.
-        code: Its code, where there is some.
-        note: What else must be known to compare it.
+        code: Address of the system's code, where it is published.
+        note: What else must be known to compare the result.
     """
 
     id: str
@@ -95,19 +95,22 @@ class PublishedSystem:
 
     @property
     def comparable(self) -> bool:
-        """Whether it is said to be judged as its table is: on the official split, with that table's sensitivity."""
+        """Whether it is said to have been judged as its table is: on the official split, with the same sensitivity."""
         return self.split in ("official", "official-stated") and self.sensitivity == self.table
 
     @property
     def verified(self) -> bool:
-        """Whether that was seen, and the selection rule too: only then does a rank mean something."""
+        """Whether split, sensitivity and selection rule were seen in code or at the source.
+
+        Only then does a rank mean something.
+        """
         known = self.protocol not in ("unknown", "none") and self.evidence != "second-hand"
         return self.comparable and self.split == "official" and known and self.consistent is not False
 
 
 @cache
 def published_systems() -> tuple[PublishedSystem, ...]:
-    """All of them: the paper's Table 3 in its order, then those since."""
+    """Read all published systems: the rows of the paper's Table 3 in its order, then those published since."""
     text = resources.files("leaderboard.published").joinpath("since_2023.toml").read_text(encoding="utf-8")
     since = tuple(PublishedSystem(**values) for values in tomllib.loads(text)["systems"])
     table = printed_table("table3")

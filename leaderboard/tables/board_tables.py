@@ -35,16 +35,17 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Section:
-    """Rows that may be compared with each other.
+    """A part of a table whose rows may be compared with each other.
 
     Attributes:
-        title: What they have in common.
-        kind: Which columns the renderers show: ``systems``, ``runs`` or ``failed``.
+        title: What the rows have in common, in words.
+        kind: Which columns the renderers show, for example ``systems``, ``runs`` or ``failed``.
         rows: Plain values by name.
         ranked: Whether the rows carry ranks.
         reference: A row to compare with that no run stands behind; not among ``rows``.
-        floor: The smallest difference of Score that its test part can show between two methods at five seeds, points.
-        judged_set: Hash of the cycles that its rows were judged on (:mod:`leaderboard.results.judged_set`).
+        floor: The smallest difference of Score that the section's test part can show between two methods at five
+            seeds, points; None where it is not known.
+        judged_set: Hash of the cycles that the rows were judged on (:mod:`leaderboard.results.judged_set`).
     """
 
     title: str
@@ -61,11 +62,11 @@ class Table:
     """A table as data; renderers choose the form.
 
     Attributes:
-        name: ``leaderboard`` or ``runs``.
-        protocol: The selection rule of its numbers.
-        sections: In the order shown; none is empty.
-        notes: Sentences that belong below it.
-        marks: What the marks of its rows mean, and what was seen (:mod:`leaderboard.tables.marks`).
+        name: Name of the table, for example ``leaderboard`` or ``runs``.
+        protocol: The selection rule of the table's numbers.
+        sections: The sections in the order shown; none is empty.
+        notes: Sentences that belong below the table.
+        marks: What the marks of the rows mean, and what was seen (:mod:`leaderboard.tables.marks`).
     """
 
     name: str
@@ -76,7 +77,7 @@ class Table:
 
     @property
     def below(self) -> list[str]:
-        """All sentences that belong below it."""
+        """All sentences that belong below the table: the notes, then what the marks mean."""
         return [*self.notes, *self.marks]
 
     def to_json(self) -> dict[str, Any]:
@@ -101,11 +102,11 @@ class Table:
 
 @collector_paused()
 def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = True) -> Table:
-    """The board under one selection rule.
+    """Make the table of the whole board under one selection rule.
 
     Args:
         store: The board.
-        protocol: The rule that numbers and ranks are of.
+        protocol: The selection rule of numbers and ranks.
         failed: Whether failed runs are listed too.
     """
     runs = store.runs()
@@ -122,7 +123,7 @@ def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = T
 
 
 def system_sections(runs: Sequence[BoardRun], protocol: Rule) -> list[Section]:
-    """The systems among some runs that have numbers under a rule, without what follows from predictions alone."""
+    """Group the runs that have numbers under a rule into systems and sections, without intervals, ranks and marks."""
     titles = section_titles(runs)
     shown = [run for run in _without_trials(runs) if protocol in run.metrics]
     sections = [
@@ -133,7 +134,7 @@ def system_sections(runs: Sequence[BoardRun], protocol: Rule) -> list[Section]:
 
 
 def section_order(section: Section) -> tuple[bool, bool, str]:
-    """Ranked sections come first, simulated ones last."""
+    """Give the key by which sections are sorted: ranked ones first, simulated ones last, by title among themselves."""
     return (not section.ranked, section.title.startswith(SIMULATED), section.title)
 
 
@@ -142,12 +143,15 @@ SectionKey = tuple[str, str | None]
 
 
 def section_key(run: BoardRun) -> SectionKey:
-    """What a run may be compared with: the runs that have the same."""
+    """Give the key that runs share which may be compared with each other."""
     return section_title(run), run.judged_set
 
 
 def section_titles(runs: Iterable[BoardRun]) -> dict[SectionKey, str]:
-    """Titles of all sections; where the words are those of several sets, each has the beginning of its hash too."""
+    """Give the titles of all sections by their keys.
+
+    Where the words are those of several judged sets, each title has the beginning of the set's hash too.
+    """
     keys = {section_key(run) for run in _without_trials(runs) if run.metrics}
     words = [title for title, _ in keys]
     return {
@@ -161,13 +165,13 @@ def _without_trials(runs: Iterable[BoardRun]) -> list[BoardRun]:
 
 
 def runs_table(store: Store) -> Table:
-    """Every run on the board, the newest first, with its numbers under ``last``."""
+    """Make the table of every run on the board, the newest first, with its numbers under ``last``."""
     rows = [_run_row(run) for run in reversed(store.runs())]
     return Table("runs", "last", [Section("runs", "runs", rows)] if rows else [])
 
 
 def board_notes(runs: Sequence[BoardRun], protocol: Rule) -> list[str]:
-    """What a reader of the board must know of some runs under a rule."""
+    """Say what a reader of the board must know of some runs under a rule, a sentence each."""
     finished = [run for run in _without_trials(runs) if run.status == "finished"]
     without = sum(protocol not in run.metrics for run in finished)
     simulated = any(section_title(run) == SIMULATED for run in finished)
@@ -218,7 +222,7 @@ def claims_official_set_wrongly(run: BoardRun) -> bool:
 
 
 def section_title(run: BoardRun) -> str:
-    """What a run was judged on, in words. Only the pinned hash makes a set the official one, whatever a spec says."""
+    """Say what a run was judged on. Only the pinned hash makes a set the official one, whatever the run's spec says."""
     dataset, split = run.spec["dataset"], run.spec["split"]
     if dataset == "demo":
         return SIMULATED
@@ -312,7 +316,7 @@ def _mean_rates(runs: Sequence[BoardRun], rule: str, judged: str) -> Row:
 
 
 def name_differences(rows: Sequence[Row]) -> None:
-    """Say which fields of their specs tell apart rows of one name, model and method.
+    """Fill in ``differs``: the fields of their specs that tell apart rows of one name, model and method.
 
     That is the pretraining, where it is not the same in all of them, and what else differs in rows that share it.
     """
@@ -345,7 +349,7 @@ def _differing_fields(specs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def flattened(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A spec with the options inside it under dotted names (``method_options.alpha``)."""
+    """Flatten a spec: the options inside it stand under dotted names (``method_options.alpha``)."""
     found: dict[str, Any] = {}
     for name, value in spec.items():
         if isinstance(value, Mapping):
@@ -356,7 +360,7 @@ def flattened(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def failed_rows(runs: Iterable[BoardRun]) -> list[Row]:
-    """One row for each failed run that is no trial of a search."""
+    """Make one row for each failed run that is no trial of a search."""
     return [_failed_row(run) for run in _without_trials(runs) if run.status == "failed"]
 
 

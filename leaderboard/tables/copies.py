@@ -35,13 +35,22 @@ _SKETCH = 97
 """Cycles by which correlations are foreseen, before all are looked at."""
 
 _FORESEEN = 0.98
+"""Correlation over the sketch from which all cycles are looked at: a few cycles estimate it less surely than all do."""
+
 _FEWEST = 20
 """Cycles in which two runs could differ; on fewer, equal ranks mean little."""
 
 
 @dataclass(frozen=True, eq=False)
 class RunPredictions:
-    """What a run said: its id, the judged cycles, (n, 4) scores in their order, and whether they are scores at all."""
+    """The predictions of one run under a selection rule.
+
+    Attributes:
+        run_id: Id of the run.
+        cycles: The n judged cycles.
+        scores: (n, 4) scores in the order of the cycles.
+        scored: Whether they are scores; otherwise they are 1 for the predicted class and 0 for the others.
+    """
 
     run_id: str
     cycles: CycleSet
@@ -51,24 +60,25 @@ class RunPredictions:
 
 @dataclass(frozen=True)
 class CopyPair:
-    """Two runs that say the same.
+    """Two runs with the same predictions.
 
     Attributes:
-        earlier: The one that was there first.
-        later: The other one.
-        told: What is the same, in words that "as X" can follow.
+        earlier: Id of the run that was there first.
+        later: Id of the other run.
+        likeness: What is the same, in words that "as X" can follow.
     """
 
     earlier: str
     later: str
-    told: str
+    likeness: str
 
 
 def find_copies(answers: Sequence[RunPredictions]) -> Iterator[CopyPair]:
-    """For each run that says what an earlier one says, the first such run.
+    """Find, for each run with the predictions of an earlier one, the first such run.
 
     Args:
-        answers: Those of one judged set, the earliest first; runs on other cycles than the first one's are left out.
+        answers: Predictions of runs on one judged set, the earliest first; runs on other cycles than the first one's
+            are left out.
     """
     same = [one for one in answers if one.cycles.hash == answers[0].cycles.hash]
     if len(same) < 2:
@@ -103,7 +113,10 @@ def _copies_by_classes(same: Sequence[RunPredictions]) -> dict[int, tuple[int, s
 def _pairs_near_in_class_counts(
     chosen: NDArray[np.int8], varied: NDArray[np.int64], most: int
 ) -> Iterator[tuple[int, int]]:
-    """Pairs whose counts of classes, block by block, do not rule out that at most ``most`` cycles differ."""
+    """Pairs whose counts of classes, block by block, do not rule out that at most ``most`` cycles differ.
+
+    A cycle that differs changes two counts by one: counts that differ by more than twice ``most`` belong to no copies.
+    """
     from scipy.spatial.distance import cdist
 
     if len(varied) < 2:
@@ -121,7 +134,10 @@ def _pairs_near_in_class_counts(
 
 
 def _copies_by_scores(same: Sequence[RunPredictions]) -> dict[int, int]:
-    """By place of a run, the first earlier one whose scores are a monotone change of its own."""
+    """By place of a run, the place of the first earlier one whose scores are a monotone change of its own.
+
+    A run whose scores do not vary in some class has no ranks to compare, and is not taken for a copy.
+    """
     scored = [place for place, one in enumerate(same) if one.scored]
     if len(scored) < 2 or len(same[0].cycles) < _FEWEST:
         return {}

@@ -54,7 +54,7 @@ MOST_RUNS = 2500
 
 @dataclass(frozen=True)
 class Mark:
-    """A mark of a row: its word, what was seen, and the runs that it was seen in."""
+    """A mark of a row: its word, one sentence on what was seen, and the ids of the runs in which it was seen."""
 
     word: str
     sentence: str
@@ -63,7 +63,7 @@ class Mark:
 
 @cache
 def highest_in_print() -> float:
-    """The highest 4-class Score that is said to be of the official split, percent."""
+    """Find the highest 4-class Score in print that is said to be of the official split, percent."""
     return max(system.score for system in published_systems() if system.comparable and system.table == "4class")
 
 
@@ -75,13 +75,15 @@ def add_marks(store: Store, runs: Mapping[str, BoardRun], sections: Sequence[Seq
 
     Args:
         store: The board.
-        runs: At least the runs of the rows, by id.
+        runs: Runs of the board by id, among them all those behind the rows.
         sections: Rows of each section; rows of one section were judged on the same cycles.
-        rule: The selection rule of their numbers.
+        rule: The selection rule of the rows' numbers.
     """
     history = store.history()
     for rows in sections:
         seen: dict[int, list[Mark]] = {}
+        # Without a submission nobody can have copied: runs from here are made by this code, and reading their
+        # predictions takes most of the time.
         if any(row["kind"] == "submission" for row in rows):
             seen = _prediction_marks(store, runs, leading_rows(rows, MOST_ROWS, MOST_RUNS), rule)
         for number, row in enumerate(rows):
@@ -103,14 +105,19 @@ def _mark_document(mark: Mark, history: History) -> dict[str, Any]:
 
 
 def mark_words(row: Row) -> list[str]:
-    """The words of a row's marks; a reviewed one says what the review found."""
+    """Give the words of a row's marks; a reviewed one says what the review found."""
     return [
         mark["mark"] + (f" ({mark['review']['verdict']})" if mark["review"] else "") for mark in row.get("marks") or ()
     ]
 
 
 def mark_notes(rows: Sequence[Row], most: int = 20) -> list[str]:
-    """What the marks of some rows mean, and what was seen in each row, but for the common ones."""
+    """Say what the marks of some rows mean, and what was seen in each row, but for marks that say it themselves.
+
+    Args:
+        rows: Rows with their marks.
+        most: How many sentences are listed; of the others their number is said.
+    """
     words = {mark["mark"] for row in rows for mark in row.get("marks") or ()}
     notes = [f"Mark {word}: {meaning}." for word, meaning in MARKS.items() if word in words]
     told = [
@@ -167,7 +174,7 @@ def _submission_marks(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
 def _prediction_marks(
     store: Store, runs: Mapping[str, BoardRun], rows: Sequence[Row], rule: str
 ) -> dict[int, list[Mark]]:
-    """Marks of rows by their place: ties, equal scores, copies."""
+    """Marks that the stored predictions of submissions show, by the place of the row: ties, equal scores, copies."""
     found: dict[int, list[Mark]] = {}
     answers = store.predicted_scores([run_id for row in rows for run_id in row["run_ids"]], rule)
     owners = {run_id: number for number, row in enumerate(rows) for run_id in row["run_ids"] if run_id in answers}
@@ -181,10 +188,11 @@ def _prediction_marks(
     given = [RunPredictions(run_id, *answers[run_id], scored=_has_scores(runs[run_id])) for run_id in order]
     for pair in find_copies(given):
         later, earlier = runs[pair.later], runs[pair.earlier]
+        # A run from here was trained and is no copy, even where it came after the submission with its predictions.
         if later.kind != "submission":
             later, earlier = earlier, later
         if later.kind == "submission":
-            told = f"{pair.told} as {_system_words(earlier)} ({earlier.run_id})."
+            told = f"{pair.likeness} as {_system_words(earlier)} ({earlier.run_id})."
             found.setdefault(owners[later.run_id], []).append(Mark("copy", told, (later.run_id,)))
     return found
 

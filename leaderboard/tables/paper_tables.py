@@ -32,6 +32,8 @@ SIZES = ("model_options.", "frontend_options.")
 """Options that say how large model and spectrogram are."""
 
 Kind = Literal["icbhi", "demo"]
+"""Ids of the data sets that rows of the paper can be run on."""
+
 Expected = Mapping[str, Mapping[Kind, Mapping[str, Any]]]
 """Fields that the recipe of a row sets, by row id and data set, under dotted names (``method_options.alpha``)."""
 
@@ -46,11 +48,11 @@ class PaperTable:
     Attributes:
         name: ``table1``, ``table2`` or ``table3``.
         protocol: The selection rule of the numbers run here.
-        other: The rule whose Score stands beside them.
+        other: The selection rule whose Score stands beside those numbers.
         title: What the table shows, and where it is printed.
-        columns: Its left-hand columns: heading and field of a row.
+        columns: The left-hand columns: heading, and the field of a row that stands there.
         rows: Plain values by name, in the paper's order.
-        notes: Sentences that belong below it.
+        notes: Sentences that belong below the table.
     """
 
     name: str
@@ -166,7 +168,7 @@ def _data_preference(system: BoardSystem) -> int:
 def _best_match(
     systems: Sequence[BoardSystem], run: RunAs, specs: _SpecReader, expected: Mapping[Kind, Mapping[str, Any]]
 ) -> _MatchingSystem | None:
-    """The first one with the row's options and recipe; without any, the first one with its options."""
+    """The first system with the row's options and recipe; without any, the first one with the row's options."""
     first = None
     for system, spec in specs.of(systems):
         options = spec.get("method_options", {})

@@ -31,7 +31,7 @@ EVIDENCE_WORDS = {
 
 
 def published_table() -> Table:
-    """The printed results of all published systems, sorted by Score in sections.
+    """Make the table of the printed results of all published systems, sorted by Score in sections.
 
     Sections with ranks hold what was judged on the official split with the table's sensitivity and chosen by one
     rule, all of that seen in code or at the source. What is only said to be so follows without ranks; what is known
@@ -72,7 +72,7 @@ def _row(system: PublishedSystem, rank: int | None) -> Row:
 
 
 def doubts(system: PublishedSystem) -> list[str]:
-    """What keeps a printed number from being taken at its word, in plain words; empty for a verified one."""
+    """Say what keeps a printed number from being taken at its word, in plain words; empty for a verified one."""
     found = [SPLIT_WORDS[system.split]]
     if system.sensitivity != system.table:
         found.append(SENSITIVITY_WORDS[system.sensitivity])
