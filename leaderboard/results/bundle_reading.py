@@ -59,12 +59,12 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, Ru
 
 @dataclass(frozen=True)
 class BundledRun:
-    """A run of a bundle, as its manifest names it.
+    """A run of a bundle, as the manifest names it.
 
     Attributes:
-        run_id: Its id.
-        digest: The hash of its content.
-        cycles: The hash of its judged cycles; None for a run without predictions.
+        run_id: Id of the run.
+        digest: Hash of everything that a board stores of the run.
+        cycles: Hash of the run's judged cycles; None for a run without predictions.
     """
 
     run_id: str
@@ -77,10 +77,10 @@ class Bundle:
     """An opened bundle whose names, sizes and hashes were checked.
 
     Attributes:
-        path: Its file.
+        path: The file of the bundle.
         archive: The open archive.
-        runs: The runs that its manifest names.
-        log: The entries of its board's log, their signatures checked.
+        runs: The runs that the manifest names.
+        log: The entries of the log of the board that the bundle comes from, their signatures checked.
     """
 
     path: Path
@@ -89,10 +89,10 @@ class Bundle:
     log: Sequence[LogEntry] = ()
 
     def result(self, run: BundledRun) -> RunResult:
-        """A run's result, judged, its metrics recomputed.
+        """Read a run's result and check it; its metrics are recomputed from its predictions.
 
         Raises:
-            StoreError: If it cannot be, or is not the run that the manifest names.
+            StoreError: If the result cannot be read, is unsound, or is not that of the run which the manifest names.
         """
         with damage_named(self.path):
             result = load_result(self._files_of(run), f"run {run.run_id}")
@@ -101,10 +101,10 @@ class Bundle:
         return result
 
     def write(self, run: BundledRun, folder: Path) -> None:
-        """Write a run as its folder; ``result.json`` comes last.
+        """Write a run as a run folder; ``result.json`` comes last, because a run is done when that is there.
 
         Raises:
-            OSError: If it cannot be written.
+            OSError: If the folder cannot be written.
             StoreError: If the bundle is damaged.
         """
         with damage_named(self.path):
@@ -118,7 +118,7 @@ class Bundle:
             (folder / name).write_bytes(content)
 
     def _files_of(self, run: BundledRun) -> ReadFile:
-        """Gives the files of a run by their names in its folder.
+        """Give a function that reads the files of a run by their names in its folder.
 
         Predictions have the names that result.json gives them; who asks for them has read and judged it.
         """
@@ -150,7 +150,7 @@ def _prediction_members(content: bytes, run_id: str) -> dict[str, str]:
 
 
 def cycles_member(digest: str) -> str:
-    """The member that holds a cycle set."""
+    """Give the name of the member that holds the cycle set of a hash."""
     return f"cycles/{digest}.csv"
 
 
@@ -159,7 +159,7 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
     """Open a bundle and check every member's name, size and hash; nothing is written.
 
     Raises:
-        StoreError: If it is no bundle, damaged, of a newer form, or not made as bundles are.
+        StoreError: If the file is no bundle, damaged, of a newer form, or not made as bundles are.
     """
     with _opened_file(path) as stream:
         try:
@@ -217,7 +217,7 @@ class _BoundedReader:
 
 @contextmanager
 def damage_named(path: Path) -> Iterator[None]:
-    """Turn what a damaged archive raises into one sentence."""
+    """Turn any error that reading a damaged archive raises within the block into a StoreError of one sentence."""
     try:
         yield
     except (*_BROKEN, ResultError) as error:
@@ -226,7 +226,12 @@ def damage_named(path: Path) -> Iterator[None]:
 
 
 def damaged(path: Path, what: str) -> StoreError:
-    """The error for a bundle that cannot be trusted."""
+    """Make the error for a bundle that cannot be trusted.
+
+    Args:
+        path: The file of the bundle.
+        what: What is wrong with it, as the middle of a sentence.
+    """
     return StoreError(
         f"The bundle {path} is damaged, or was not made by `bench board export`: {what}. Nothing of it was imported.",
         "Copy or export it again.",
@@ -245,6 +250,8 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
         fault = _member_fault(member)
         if fault:
             raise damaged(path, fault)
+    # What follows refuses archives that are small on disk and huge in memory, by compression or by members that share
+    # their bytes.
     total, size = sum(member.file_size for member in members), path.stat().st_size
     if total > LARGEST_RATIO * size:
         raise damaged(path, f"{size:,} bytes would become {total:,}")
@@ -269,7 +276,7 @@ def _member_fault(member: zipfile.ZipInfo) -> str | None:
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """The content of a member, as long as the archive announces.
+    """Read the content of a member, which is never longer than the archive announces.
 
     Raises:
         ResultError: If there is no such member.

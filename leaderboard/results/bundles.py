@@ -63,7 +63,15 @@ _STAGED = re.compile(r"\.[0-9a-f]{16}\.import")
 
 @dataclass(frozen=True)
 class ExportedBundle:
-    """A written bundle: its file, the ids of its runs, the number of cycle sets, size in bytes and SHA-256."""
+    """A bundle that was written.
+
+    Attributes:
+        path: The file, as it was named.
+        run_ids: Ids of the runs in the bundle.
+        cycle_sets: Number of the sets of judged cycles in the bundle.
+        size: Size of the file in bytes.
+        sha256: SHA-256 of the file, hexadecimal.
+    """
 
     path: Path
     run_ids: tuple[str, ...]
@@ -74,7 +82,12 @@ class ExportedBundle:
 
 @dataclass(frozen=True)
 class MergeConflict:
-    """A run of a bundle whose id stands for another result here, and why it was not taken."""
+    """A run of a bundle that was not taken, because its id stands for another result here or it must not come here.
+
+    Attributes:
+        run_id: Id of the run.
+        reason: Why it was not taken, in words.
+    """
 
     run_id: str
     reason: str
@@ -82,18 +95,18 @@ class MergeConflict:
 
 @dataclass(frozen=True)
 class MergeReport:
-    """What came of a bundle.
+    """What an import did with each run of a bundle, and with the log that came with it.
 
     Attributes:
-        path: The bundle.
+        path: The file of the bundle.
         new: Ids of runs that the board has now and had not.
         same: Ids of runs that the board had already.
         conflicts: Runs that were kept as they are here.
         replaced: Ids of runs that took the place of another result.
-        retracted: Ids of its runs that were taken back, here or on its board.
-        not_official: Ids of those new here that say they were judged on the official test cycles, and were not.
-        log_entries: How many entries of its board's log are new here.
-        refused: Entries of its log that are not obeyed here, and why.
+        retracted: Ids of runs of the bundle that were retracted, here or on the board that it comes from.
+        not_official: Ids of taken runs that say they were judged on the official test cycles, and were not.
+        log_entries: How many entries of the bundle's log are new here.
+        refused: A line for each entry of that log that is not obeyed here, with the reason.
     """
 
     path: Path
@@ -111,11 +124,11 @@ class MergeReport:
 
 
 def export_bundle(store: Store, path: Path, runs: Sequence[str] = (), *, written_by: str = "") -> ExportedBundle:
-    """Write runs of a board as one file, atomically.
+    """Write runs of a board as one file, which appears whole or not at all.
 
     Args:
         store: The board.
-        path: The file; a bundle that is there is replaced, anything else is not.
+        path: The file to write; a bundle that is there is replaced, anything else is not.
         runs: Ids of runs, or beginnings of them; all by default.
         written_by: Version of lungbench, for the manifest.
 
@@ -216,9 +229,11 @@ def import_bundle(path: Path, home: Path, store: Store, *, replace: bool = False
         ResultError: If the board's database cannot hold a run of it.
     """
     with open_bundle(path) as bundle:
+        # Every run is read and judged before anything is written: a bundle that is damaged at its end leaves no half.
         checked = [_arriving_run(bundle, run) for run in bundle.runs]
         with exclusive_lock(home / ".import.lock"):
             _sweep_staged(home)
+            # The log comes before the runs: a retraction in it must keep a run of the same bundle from coming in.
             log = _merge_log(bundle, checked, home, store, replace)
             merged = _merge(bundle, checked, home, store, replace)
     return dataclasses.replace(merged, log_entries=len(log.entries), refused=log.refused)
@@ -236,7 +251,7 @@ def _merge_log(bundle: Bundle, runs: Sequence[_ArrivingRun], home: Path, store: 
 
 
 def check_bundle(path: Path) -> None:
-    """Judge a bundle and every run in it, and write nothing; raises StoreError as :func:`import_bundle` does."""
+    """Check a bundle and every run in it, and write nothing; raises StoreError where it is damaged."""
     with open_bundle(path) as bundle:
         for run in bundle.runs:
             bundle.result(run)
@@ -259,14 +274,14 @@ _OWNERSHIP_FIELDS = (
 
 @dataclass(frozen=True)
 class _ArrivingRun:
-    """A run of a bundle whose files were judged: its entry, its result in a few words, and what ownership asks for.
+    """A run of a bundle whose files were checked, as far as merging needs it.
 
     The documents are not kept whole: there may be thousands of runs, and each may take a hundred megabytes.
 
     Attributes:
-        entry: What the manifest says of it.
-        told: Its result in a few words.
-        submission: Of a submission, the parts of its document that say whose it is; None of a run.
+        entry: The run as the manifest names it.
+        summary: The run's result in a few words.
+        submission: For a submission, the fields of its document that say whose it is; None for a run.
     """
 
     entry: BundledRun
@@ -293,8 +308,10 @@ def _merge(bundle: Bundle, runs: Sequence[_ArrivingRun], home: Path, store: Stor
     reasons.update(settled)
     taken = [run for run in fresh if run.entry.run_id not in settled and (replace or reasons[run.entry.run_id] is None)]
     if taken:
+        # A database that cannot hold one of the runs is found out before the first folder is written.
         store.rehearse(bundle.result(run.entry) for run in taken)
     for run in taken:
+        # The folder comes before the row: killed in between, a rebuild finds the run, and a second import adds the row.
         folder = _folder_of(home, run)
         if reasons[run.entry.run_id] is not None or not folder.exists():
             _install_folder(bundle, run.entry, folder, home)
@@ -315,7 +332,10 @@ def _merge(bundle: Bundle, runs: Sequence[_ArrivingRun], home: Path, store: Stor
 
 
 def _ownership_refusals(fresh: Sequence[_ArrivingRun], owners: Owners) -> dict[str, str]:
-    """By run id, why a submission must not come onto this board; those of one bundle are judged one after another."""
+    """By run id, why a submission must not come onto this board.
+
+    Submissions of one bundle are judged one after another, the oldest first: who was first owns a name that is new.
+    """
     found: dict[str, str] = {}
     taken = list(owners.runs)
     owned = [(run.submission, run.entry) for run in fresh if run.submission is not None]

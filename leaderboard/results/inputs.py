@@ -18,6 +18,7 @@ THRESHOLDS = ("none", "training", "held-out", "test")
 """What decision thresholds or class biases were tuned on; none where the largest score decides as it is."""
 
 LARGEST_ENSEMBLE = 10_000
+"""Models of an ensemble, above which a declaration is taken for a mistake."""
 
 _KNOWN_PRETRAINING = ("none", "imagenet", "audioset", "imagenet+audioset")
 """Pretraining of runs made here whose data hold nothing of ICBHI."""
@@ -25,7 +26,7 @@ _KNOWN_PRETRAINING = ("none", "imagenet", "audioset", "imagenet+audioset")
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a submitter declares; None where that is left open.
+    """The inputs that a submitter declares; None for what is left open.
 
     Attributes:
         metadata: Whether anything of patient, device, location or diagnosis is an input.
@@ -42,15 +43,16 @@ class Inputs:
     pretrained_on_icbhi: bool | None = None
 
     def declared(self) -> dict[str, Any]:
-        """Those that are declared, by name."""
+        """Give the inputs that are declared, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 NAMES = tuple(Inputs.__dataclass_fields__)
+"""Names of the inputs that can be declared."""
 
 
 def check_inputs(values: Mapping[str, Any], where: str) -> None:
-    """Refuse declarations that mean nothing; raises ResultError."""
+    """Refuse declarations of inputs that do not exist, or with values that mean nothing; raises ResultError."""
     for name, value in values.items():
         if name not in NAMES:
             raise ResultError(f"{where}: '{echoed(name)}' is no declared input; there are {', '.join(NAMES)}.")
@@ -65,15 +67,15 @@ def _is_sound(name: str, value: Any) -> bool:
 
 
 def inputs_of(kind: str, spec: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs of a run or submission, each with its value or ``undeclared``.
+    """Give the inputs of a run or submission, each with its value or ``undeclared``.
 
     What is trained here uses the sound of one cycle, one model and the largest score. What its weights were pretrained
     on is known where they are of a named pretraining.
 
     Args:
-        kind: Where it comes from.
-        spec: The identity fields of its spec.
-        extra: Fields of its result, of which ``submission`` holds what was declared.
+        kind: ``submission`` for a system from outside; anything else was trained here.
+        spec: The identity fields of the run's spec.
+        extra: Fields of the run's result, of which ``submission`` holds what was declared.
     """
     if kind == "submission":
         declared = extra.get("submission", {}).get("inputs") or {}
@@ -83,7 +85,7 @@ def inputs_of(kind: str, spec: Mapping[str, Any], extra: Mapping[str, Any]) -> d
 
 
 def notable(inputs: Mapping[str, Any]) -> list[str]:
-    """In a few words, what sets a row apart from sound alone: nothing where all is declared and nothing is used."""
+    """Say in a few words what sets a row apart from sound alone; empty where all is declared and nothing is used."""
     words = {
         "metadata": "metadata",
         "tta": "test-time augmentation",

@@ -13,14 +13,14 @@ from leaderboard.results.predictions import CycleSet
 
 @dataclass(frozen=True)
 class OfficialPart:
-    """The test cycles that a submission must answer.
+    """The test cycles that a submission must answer, each exactly once.
 
     Attributes:
         dataset: ``icbhi``, or ``demo`` for a simulated set.
-        partial: How much of the data set it is, where not all.
-        cycles: The test cycles.
+        partial: How much of the data set was there, in words; None where all of it was.
+        cycles: The test cycles with their labels.
         train_patients: Patients with recordings in the training part.
-        source: Where this is known from, for people.
+        source: What the cycles are known from, in words.
     """
 
     dataset: str
@@ -36,17 +36,18 @@ class OfficialPart:
 
 
 def part_metrics(part: OfficialPart, scores: NDArray[np.float64]) -> dict[str, dict[str, Metrics] | None]:
-    """Metrics on the official test part, and on it without the patients that have training recordings too.
+    """Compute the metrics on the official test part, and on it without patients that have training recordings too.
 
     Args:
-        part: The test cycles.
-        scores: (n, 4) scores in their order.
+        part: The official test part.
+        scores: (n, 4) scores in the order of its cycles.
 
     Returns:
-        Metrics by part, then by judged; None for a part without a normal or an abnormal cycle.
+        Metrics by part (``official``, ``patient-disjoint``), then by sensitivity; None for a part that is left without
+        a normal or an abnormal cycle.
 
     Raises:
-        ResultError: If that is so of the official part.
+        ResultError: If the official part itself has no normal or no abnormal cycle.
     """
     official = score_cycles(part.cycles.labels, scores)
     shared = part.shared_patients

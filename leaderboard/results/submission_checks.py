@@ -23,12 +23,12 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Difference:
-    """What keeps predictions from being accepted; all empty where nothing does.
+    """How predictions differ from what the test part asks for; all fields are empty where they do not.
 
     Attributes:
         missing: Test cycles without an answer.
-        extra: Answers to cycles that are no test cycles.
-        training: How many of those belong to training patients.
+        extra: Cycles that are answered and are no test cycles.
+        training: How many of the extra cycles belong to training patients.
         twice: Cycles that are answered more than once.
         not_finite: Cycles with a score that is not finite.
         wrong_classes: Cycles whose class does not exist, with the text that stands there.
@@ -57,7 +57,7 @@ class RefusedError(ResultError):
 
 @dataclass(frozen=True, eq=False)
 class AcceptedPredictions:
-    """Answers that passed: one for every test cycle, in the order of the cycles.
+    """Predictions that were accepted: one answer for every test cycle, in the order of the cycles.
 
     Attributes:
         scores: (n, 4) scores; where the file holds classes, 1 for the chosen class and 0 for the others.
@@ -69,7 +69,7 @@ class AcceptedPredictions:
 
 
 def difference_to_part(answers: SubmittedPredictions, part: OfficialPart) -> Difference:
-    """What keeps answers from being those of the test part."""
+    """Find all that keeps submitted predictions from being accepted for the test part."""
     seen: dict[Key, int] = {}
     for key in answers.keys:
         seen[key] = seen.get(key, 0) + 1
@@ -87,7 +87,7 @@ def difference_to_part(answers: SubmittedPredictions, part: OfficialPart) -> Dif
 
 
 def patient_of(key: Key) -> str:
-    """The patient of a cycle: what its recording's name begins with."""
+    """Give the patient of a cycle, which the recording's name begins with (``101_1b1_Al_sc_Meditron``)."""
     return key[0].partition("_")[0]
 
 
@@ -103,12 +103,15 @@ def _wrong_classes(answers: SubmittedPredictions) -> tuple[tuple[Key, str], ...]
 
 
 def check_predictions(answers: SubmittedPredictions, part: OfficialPart, path: Path) -> AcceptedPredictions:
-    """Accept answers that are exactly the test cycles', or say what is wrong with them.
+    """Accept predictions that answer every test cycle exactly once, and refuse all others.
 
     Args:
-        answers: What was read.
-        part: What must be answered.
-        path: Their file, for the message.
+        answers: The predictions as they were read.
+        part: The test part that must be answered.
+        path: The file of the predictions, for the message.
+
+    Returns:
+        The predictions in the order of the test part's cycles.
 
     Raises:
         RefusedError: With the exact difference.
@@ -178,7 +181,7 @@ def _name(key: Key) -> str:
 
 
 def refusal_document(error: RefusedError) -> dict[str, Any]:
-    """A refusal as a JSON document, with every cycle of the difference."""
+    """Write a refusal as a JSON document, with every cycle of the difference."""
     named = {name: value for name, value in asdict(error.difference).items() if name != "wrong_classes"}
     wrong = [[*key, word] for key, word in error.difference.wrong_classes]
     return {"accepted": False, "error": error.message, "hint": error.hint, **named, "wrong_classes": wrong}

@@ -60,20 +60,20 @@ LONGEST_LINE = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """What a submitter says of a system.
+    """What a submitter states of a system; it cannot be checked and is shown as stated.
 
     Attributes:
-        system: Its name on the board.
-        selection: How the epoch was chosen.
+        system: Name of the system on the board.
+        selection: The rule by which the epoch was chosen.
         seed: Seed of the training; submissions that differ only in it are one system.
-        epoch: The epoch, from 1.
-        model: Architecture.
-        method: Training method.
-        pretrain: Pretraining.
-        paper: Citation.
-        url: Where to read on.
-        notes: Anything else.
-        inputs: What it uses beside the sound of one cycle.
+        epoch: Number of the chosen epoch, from 1.
+        model: Architecture of the system.
+        method: Training method of the system.
+        pretrain: What the weights were pretrained on.
+        paper: Citation of the paper that describes the system.
+        url: Address where more can be read.
+        notes: Anything else that a reader should know.
+        inputs: What the system uses beside the sound of one cycle.
     """
 
     system: str
@@ -91,13 +91,14 @@ class Statement:
 
 @dataclass(frozen=True)
 class StoredSubmission:
-    """A stored submission.
+    """A submission that was accepted and stored.
 
     Attributes:
-        state: ``new``, ``same``, or ``changed`` where the same key stated something else of them before.
-        document: Its result document.
-        folder: Its folder.
-        metrics: By part (``official``, ``patient-disjoint``), then by judged; None where a part cannot be judged.
+        state: ``new``, ``same``, or ``changed`` where the same key stated something else of the predictions before.
+        document: The result document of the submission.
+        folder: The folder in which the submission lies.
+        metrics: Metrics by part (``official``, ``patient-disjoint``), then by sensitivity; None for a part that cannot
+            be judged.
         stripped: How many lines name the recording with the ending ``.wav``.
     """
 
@@ -123,18 +124,18 @@ def submit(
     ``<home>/submissions/<id>``, from which the board can be rebuilt.
 
     Args:
-        path: The file, CSV or Parquet.
-        part: What it must answer.
-        statement: What is said of the system.
+        path: The file of predictions, CSV or Parquet.
+        part: The test part that the predictions must answer.
+        statement: What the submitter states of the system.
         home: The results folder.
         store: The board.
-        checked_by: The code that checks it, for the provenance.
-        key: The submitter's; without one the submission is marked as unsigned.
+        checked_by: The code that checks the predictions, for the provenance.
+        key: The submitter's key; without one the submission is marked as unsigned.
 
     Raises:
-        RefusedError: If it is not exactly the test cycles'.
-        ResultError: If it cannot be read, a statement is wrong, the system's name belongs to another key, the board
-            holds other predictions of the system with the same seed, or the submission was taken back.
+        RefusedError: If the predictions do not answer each test cycle exactly once.
+        ResultError: If the file cannot be read, a statement is wrong, the system's name belongs to another key, the
+            board holds other predictions of the system with the same seed, or the submission was taken back.
         StoreError: If the board or the folder cannot be written.
     """
     check_statement(statement)
@@ -153,7 +154,7 @@ def submit(
         folder = home / SUBMISSIONS_FOLDER / run_id
         before = _before(owners, store, folder, run_id)
         _refuse_change(owners, document, before)
-        # Whether the board can take it is worth knowing of before the folder is written.
+        # A board that cannot take the submission must be found out before its folder is written.
         scores: dict[str, NDArray[np.float64]] = {statement.selection: checked.scores}
         store.rehearse([RunResult(validate(document, "The submission"), part.cycles, scores)])
         if not _is_there(folder, document):
@@ -279,7 +280,7 @@ def _at_epoch(metrics: Mapping[str, Metrics], statement: Statement) -> dict[str,
 
 
 def _spec(part: OfficialPart, statement: Statement) -> dict[str, Any]:
-    """What the board tells systems apart by; the selection rule is not part of it, as with runs."""
+    """The spec of a submission, by which the board tells systems apart; as with runs, it holds no selection rule."""
     return {
         "system": statement.system,
         "model": statement.model or UNSTATED,

@@ -18,13 +18,13 @@ LARGEST_FILE = 64 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class SubmittedPredictions:
-    """A submitted file as read, sound or not, in its own order.
+    """The predictions in a submitted file as they were read, sound or not, in the order of the file.
 
     Attributes:
-        content: The file itself.
-        keys: (n) cycles; one may stand twice.
+        content: The bytes of the file.
+        keys: (n,) recording and number of each cycle; a cycle may stand twice.
         scores: (n, 4) scores, finite or not; None where the file holds classes.
-        words: (n) texts that name classes; None where the file holds scores.
+        words: (n,) texts that name classes; None where the file holds scores.
         stripped: How many lines name the recording with the ending ``.wav``.
     """
 
@@ -36,7 +36,9 @@ class SubmittedPredictions:
 
 
 def read_submitted(path: Path) -> SubmittedPredictions:
-    """Read a submitted file, CSV or Parquet; its cycles and values are judged by :func:`check`.
+    """Read a submitted file, CSV or Parquet, without checking its cycles and values.
+
+    :func:`leaderboard.results.submission_checks.check_predictions` checks them.
 
     Recordings may be written with the ending ``.wav``, which is left out.
 

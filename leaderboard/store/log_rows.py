@@ -12,7 +12,7 @@ from leaderboard.store import schema
 
 
 def read_entries_of(session: Session, *actions: Action) -> list[LogEntry]:
-    """The entries of a log, or those of some actions."""
+    """Read the entries of a board's log: all, or those of the named actions."""
     query = sa.select(schema.LogRow.entry, schema.LogRow.obeyed)
     if actions:
         query = query.where(schema.LogRow.action.in_(actions))
@@ -20,14 +20,18 @@ def read_entries_of(session: Session, *actions: Action) -> list[LogEntry]:
 
 
 def is_retracted(session: Session, run_id: str) -> bool:
-    """Whether a run was taken back."""
+    """Whether a run was retracted and not restored after it."""
     row = schema.LogRow
     query = sa.select(row.entry, row.obeyed).where(row.run_id == run_id, row.action.in_(("retract", "restore")))
     return run_id in History.of(LogEntry(found.entry, found.obeyed) for found in session.execute(query)).retracted
 
 
 def put_entries(session: Session, entries: Iterable[LogEntry]) -> None:
-    """Add entries; the rows of runs that are taken back go. One that is there stays, or is obeyed from now on."""
+    """Add entries to the log, and delete the rows of runs that they retract.
+
+    An entry that is there stays. One that was refused before and is obeyed now counts from now on; an entry that was
+    obeyed is never refused afterwards.
+    """
     taken_back = set[str]()
     for entry in entries:
         known = session.get(schema.LogRow, entry.id)

@@ -35,18 +35,18 @@ _RUN_ID = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class RebuildReport:
-    """What a rebuild did.
+    """What a rebuild of the board did.
 
     Attributes:
-        imported: Ids of the runs that the board holds now.
-        broken: By name of run folder, why it could not be read.
-        unfinished: Run folders without a result: still running, or interrupted.
-        dropped: Ids that the old board held and no run folder brought back.
-        moved: Where a damaged database was moved to.
-        kept: Ids that a server's board holds and that have no run folder here.
-        retracted: Names of run folders whose runs were taken back, and that stay off the board.
+        imported: Ids of the runs that the board holds now and whose folders are here.
+        broken: By name of a run folder, why it could not be read.
+        unfinished: Names of run folders without a result: still running, or interrupted.
+        dropped: Ids of runs that the old board held and no run folder brought back.
+        moved: Path to which a damaged database was moved; None where none was.
+        kept: Ids of runs that a server's board holds and that have no run folder here.
+        retracted: Names of run folders whose runs were retracted, and that stay off the board.
         not_official: Ids of runs that say they were judged on the official test cycles, and were not.
-        log_faults: What is wrong with the log: entries that were changed, or taken out.
+        log_faults: Sentences on what is wrong with the log: entries that were changed, or taken out.
     """
 
     imported: tuple[str, ...]
@@ -61,7 +61,7 @@ class RebuildReport:
 
 
 def rebuild(home: Path, on_progress: Progress | None = None, store: Store | None = None) -> RebuildReport:
-    """Make the board of a results folder anew.
+    """Make the board of a results folder anew from its run folders.
 
     The new board is made beside the old one; its content then takes the old one's place in one transaction. A run
     that ended in between is imported afterwards, so that none is lost.
@@ -72,7 +72,7 @@ def rebuild(home: Path, on_progress: Progress | None = None, store: Store | None
         store: The board; the one in the results folder by default.
 
     Returns:
-        What was imported, broken, unfinished and dropped; a broken folder does not stop it.
+        What was imported, broken, unfinished and dropped; a broken folder does not stop the rebuild.
 
     Raises:
         StoreError: If the folder cannot be written, the old board is of a newer version, or no run folder holds
@@ -113,10 +113,12 @@ def _remake_database(
             shutil.rmtree(work, ignore_errors=True)
             fresh = Store.open(work)
             fresh.database.create()
+            # The log first: what it retracts is then refused, and never stands on the new board for a moment.
             fresh.add_entries(log.entries)
             seen = _import_all(fresh, home, {}, broken, log, on_progress)
             fresh.database.settle()
             moved = _replace_database(work / DATABASE_FILE, store, damaged)
+            # Runs that ended while the new board was made went onto the old one, which is gone: they are imported now.
             _import_all(store, home, seen, broken, log, None)
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -134,7 +136,9 @@ def _remake_database(
 
 
 def _joint_log(home: Path, store: Store, fault: StoreError | None) -> tuple[History, tuple[str, ...]]:
-    """The log of the results folder and of the old board together, and what is wrong with it; both hold all of it then.
+    """The log of the results folder and of the old board together, and what is wrong with it.
+
+    The folder is given the entries that it lacks; the new board is given them by the caller.
 
     An old board of an older version had none.
     """
