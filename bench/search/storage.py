@@ -21,7 +21,7 @@ from bench.core.paths import expanded
 from bench.core.secrets import masked, public_url
 from bench.core.text import echoed
 from bench.search.files import check_journal, check_kind
-from leaderboard.store.store import collector_paused
+from leaderboard.store.collector import collector_paused
 
 if TYPE_CHECKING:
     import optuna

@@ -13,8 +13,9 @@ from typing import Any
 from bench.core.text import echoed, folded
 from leaderboard.history.log import History
 from leaderboard.history.signatures import submitter_key
+from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.result_rows import system_hash
-from leaderboard.store.store import BoardRun, Store
+from leaderboard.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,9 @@ from leaderboard.statistics.row_statistics import (
     read_counts,
 )
 from leaderboard.statistics.seed_spread import SeedSpread
-from leaderboard.store.store import BoardRun, RunRecord, Store, collector_paused
+from leaderboard.store.board_rows import BoardRun, RunRecord
+from leaderboard.store.collector import collector_paused
+from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import (
     SIMULATED,
     Section,
@@ -51,17 +53,17 @@ MOST_RUNS = 2500
 
 @dataclass(frozen=True)
 class SiteData:
-    """All that the page and its downloads hold.
+    """All values of a board that the page and its downloads hold.
 
     Attributes:
-        sections: Titles in the order shown, and whether their systems are ranked.
-        systems: In the order of the first rule that each has numbers under.
-        runs: The runs behind them, by id.
-        records: What is stored of each run beyond its numbers.
+        sections: Titles of the sections in the order shown, and whether their systems are ranked.
+        systems: The systems in the order of the first selection rule that each has numbers under.
+        runs: The runs behind the systems, by id.
+        records: What is stored of each run beyond its numbers, by run id.
         failed: One row for each failed run.
         notes: By rule, sentences that belong below its numbers.
         spreads: By rule and section, the seed spread that a single seed is given in a comparison, by judged.
-        missed: By rule and section, the cycles that most systems miss.
+        missed: By rule and section, the cycles that most systems class wrongly.
     """
 
     sections: Mapping[str, bool]
@@ -81,7 +83,7 @@ class SiteData:
 
 @collector_paused()
 def read_site_data(store: Store) -> SiteData:
-    """Everything that the page shows of a board."""
+    """Read everything of a board that the page shows."""
     runs = store.runs()
     by_id = {run.run_id: run for run in runs}
     systems: dict[SystemKey, System] = {}
@@ -119,7 +121,7 @@ def read_site_data(store: Store) -> SiteData:
 def _section_spreads(
     systems: Iterable[System], title: str, ranked: bool, runs: Mapping[str, BoardRun], rule: Rule
 ) -> Mapping[Sensitivity, SeedSpread | None]:
-    """As the comparison of two systems takes them: of all systems in their section."""
+    """The seed spreads that the comparison of two systems takes: those of all systems in the section."""
     mine = [runs[run_id] for system in systems if system.section == title for run_id in _run_ids_of(system, rule)]
     return pooled_seed_spreads(mine, rule, ranked)
 
@@ -138,7 +140,7 @@ def _system_key(run: BoardRun) -> SystemKey:
 
 
 def _add_system(systems: dict[SystemKey, System], section: Section, row: Row, runs: Mapping[str, BoardRun]) -> None:
-    """Make the system of a row, or find it where another rule has it already."""
+    """Add the system of a row, unless another selection rule has added it already."""
     key = _system_key(runs[row["run_ids"][0]])
     if key not in systems:
         taken = {system.id for (spec, _), system in systems.items() if spec == key[0]}
@@ -147,7 +149,7 @@ def _add_system(systems: dict[SystemKey, System], section: Section, row: Row, ru
 
 
 def _page_ids(key: SystemKey) -> Iterator[str]:
-    """Names of a system on the page: the beginning of its hash, or of that with its cycles where that is taken."""
+    """Ids that a system may have on the page: the beginning of its hash; where taken, of hash and cycles together."""
     yield key[0][:12]
     yield sha256("".join(map(str, key)).encode()).hexdigest()[:12]
 
@@ -164,7 +166,7 @@ def _name_all_differences(systems: Iterable[System]) -> None:
 
 
 class _PartCounts(NamedTuple):
-    """What a system's runs said on a part, and that in numbers."""
+    """Confusion counts of a system's runs on one part of the test cycles, and the rates that follow from them."""
 
     counts: SystemCounts
     breakdown: Row
@@ -172,7 +174,7 @@ class _PartCounts(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _SystemUnderRule:
-    """A system under one rule: its row, its runs, and what they said on each part as far as that is known."""
+    """A system under one selection rule: its row, its runs, and their counts on each part, as far as they are known."""
 
     system: System
     row: Row
@@ -187,7 +189,11 @@ def _add_lenses(
     runs: Mapping[str, BoardRun],
     rule: Rule,
 ) -> list[str]:
-    """Add the lenses of one rule to its systems; gives notes on those that were left without an interval."""
+    """Add the numbers of all lenses of one rule to its systems.
+
+    Returns:
+        Notes on what the intervals cover and on the systems that were left without one.
+    """
     rows = [row for section in sections for row in section.rows]
     able = leading_rows(rows, MOST_SYSTEMS, MOST_RUNS)
     counts = dict(zip((row["run_ids"][0] for row in able), read_counts(store, able, rule), strict=True))
@@ -234,7 +240,11 @@ def _rule_facts(row: Row, runs: Sequence[BoardRun]) -> Row:
 
 
 def _add_lens(judged: Sequence[_SystemUnderRule], lens: Lens, ranked: bool) -> SectionUncertainty:
-    """Add one lens to the systems of a section; gives what was found beside the numbers."""
+    """Add the numbers of one lens to the systems of a section.
+
+    Returns:
+        What was found beside the numbers of each system.
+    """
     known = [(item, values) for item in judged if (values := _lens_values(item, lens)) is not None]
     known.sort(key=lambda pair: -pair[1]["score"])
     rows = [values for _, values in known]
@@ -250,7 +260,7 @@ def _add_lens(judged: Sequence[_SystemUnderRule], lens: Lens, ranked: bool) -> S
 
 
 def _lens_values(item: _SystemUnderRule, lens: Lens) -> Row | None:
-    """A system's numbers on a part judged in one way; None where they are not known or there is no Score."""
+    """A system's numbers under one lens; None where they are not known or there is no Score."""
     seen = item.parts.get(lens.part)
     if seen is None:
         return _stored_values(item, lens) if lens.part == "official" else None
@@ -290,7 +300,7 @@ def _confusion_rates(confusion: list[list[int]], judged: Sensitivity) -> Row:
 
 
 def _stored_values(item: _SystemUnderRule, lens: Lens) -> Row:
-    """The numbers as the runs stored them, for a system whose predictions are not looked at."""
+    """The numbers as the runs stored them, for a system beyond the limits whose predictions are not read."""
     return {
         **_empty_places(),
         **_rates(item.row, lens.judged),

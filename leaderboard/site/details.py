@@ -27,7 +27,7 @@ MOST_COUNTED = 200
 
 
 def detail_values(board: SiteData) -> dict[str, Any]:
-    """The part of the page's document that its views need; systems are named by their places in ``systems``."""
+    """Make the part of the page's document that its views need; systems are named by their places in ``systems``."""
     sets = _CycleSets()
     counted = {rule: [_hit_values(system, rule, sets) for system in board.systems[:MOST_COUNTED]] for rule in RULES}
     return {
@@ -44,9 +44,9 @@ def detail_values(board: SiteData) -> dict[str, Any]:
         },
         "answers": {
             rule: {
-                str(place): _prediction_values(system.answers[rule])
+                str(place): _prediction_values(system.predictions[rule])
                 for place, system in enumerate(board.systems)
-                if rule in system.answers
+                if rule in system.predictions
             }
             for rule in RULES
         },
@@ -148,7 +148,7 @@ def _missed_values(cycle: MissedCycle) -> list[Any]:
 
 
 def printed_systems() -> list[PublishedSystem]:
-    """Published systems that have a place on the Sp/Se plane: judged as their table says, Sp and Se given."""
+    """List the published systems that have a place on the Sp/Se plane: comparable ones, with Sp and Se given."""
     return [
         system
         for system in published_systems()

@@ -31,7 +31,7 @@ TABLES: Mapping[str, str] = {
 
 
 def data_files(board: SiteData) -> Iterator[tuple[str, str]]:
-    """Paths below the site's folder and their text, one after another."""
+    """Give the paths of all data files below the site's folder with their text, one after another."""
     rows: Mapping[str, Callable[[SiteData], Iterator[Row]]] = {
         "board.csv": _board_rows,
         "seeds.csv": _seed_rows,
@@ -53,12 +53,12 @@ def data_files(board: SiteData) -> Iterator[tuple[str, str]]:
 
 
 def run_file(run_id: str) -> str:
-    """Where the file of a run is, below the site's folder."""
+    """Give the path of a run's spec file below the site's folder."""
     return f"{FOLDER}/runs/{run_id}.json"
 
 
 def command(run_id: str) -> str:
-    """What replays a run, given in the site's folder."""
+    """Give the command line that replays a run, to be given in the site's folder."""
     return f"bench run --spec {run_file(run_id)}"
 
 
@@ -172,7 +172,7 @@ def _patient_rows(board: SiteData) -> Iterator[Row]:
 def _threshold_rows(board: SiteData) -> Iterator[Row]:
     for system, rule, first in _systems_by_rule(board):
         runs = system.rules[rule]["run_ids"]
-        points = system.answers[rule].points if rule in system.answers else None
+        points = system.predictions[rule].points if rule in system.predictions else None
         for run_id, found in zip(runs, points or (), strict=False):
             of_run = {**first, "run_id": run_id}
             for target, (sp, exact, either) in zip(TARGETS, found.curve, strict=True):
@@ -184,7 +184,7 @@ def _threshold_rows(board: SiteData) -> Iterator[Row]:
 
 def _reliability_rows(board: SiteData) -> Iterator[Row]:
     for system, rule, first in _systems_by_rule(board):
-        found = system.answers[rule].reliability if rule in system.answers else None
+        found = system.predictions[rule].reliability if rule in system.predictions else None
         for answers, confidence, accuracy in found.bins if found else ():
             bin_ = {"answers": answers, "confidence": confidence, "accuracy": accuracy}
             yield {**first, **bin_, "expected_calibration_error": found.error if found else None}

@@ -41,12 +41,12 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 
 
 def site_page(board: SiteData, version: str, made: str, start: Rule) -> str:
-    """The page of a board.
+    """Write the page of a board as HTML.
 
     Args:
-        board: What it shows.
-        version: Of the program that writes it.
-        made: When, as text.
+        board: The values that the page shows.
+        version: Version of the program that writes the page.
+        made: When the page is written, as text.
         start: The selection rule that is shown first.
     """
     scripts = [*(resource("vendor", name) for name in VENDOR_SCRIPTS), _own_script()]
@@ -70,5 +70,5 @@ def _own_script() -> str:
 
 
 def _policy_hash(script: str) -> str:
-    """A script as the policy names it."""
+    """The hash of a script as a content security policy names it: a browser runs no other script on the page."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -51,7 +51,16 @@ Files alone:     sha256sum --check SHA256SUMS
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a snapshot is: its folder, when it was made, ids of its runs, number of files, their bytes, one hash."""
+    """A snapshot of a board in a folder.
+
+    Attributes:
+        folder: Folder of the snapshot.
+        created: When the snapshot was made, UTC, ISO 8601.
+        run_ids: Ids of the runs of the board.
+        files: Number of files.
+        size: Size of all files together in bytes.
+        sha256: One hash over everything, hexadecimal.
+    """
 
     folder: Path
     created: str
@@ -66,9 +75,9 @@ def write_snapshot(store: Store, folder: Path, version: str, *, made: datetime |
 
     Args:
         store: The board.
-        folder: Where; it must be new or empty.
-        version: Of the program.
-        made: When it is made; now by default.
+        folder: The folder to write; it must be new or empty.
+        version: Version of the program.
+        made: When the snapshot is made; now by default.
 
     Raises:
         StoreError: If the folder holds something or cannot be written, or the board is empty or cannot be read.
@@ -99,7 +108,7 @@ def verify_snapshot(folder: Path) -> Snapshot:
     """Check every file of a snapshot against its manifest.
 
     Raises:
-        StoreError: If the folder is no snapshot, or a file is missing, changed, or none of it.
+        StoreError: If the folder is no snapshot, or a file is missing, was changed, or does not belong to it.
     """
     place = home_expanded(folder)
     manifest = _read_manifest(place)

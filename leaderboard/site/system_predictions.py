@@ -1,4 +1,7 @@
-"""What the page says of single cycles and of scores: it is read from the predictions of the first systems alone."""
+"""What predictions show beyond counts: operating points, reliability, and the cycles that most systems miss.
+
+They need all scores of a run, so that they are read for the first systems alone.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +29,16 @@ MOST_MISSED = 40
 
 @dataclass(frozen=True)
 class MissedCycle:
-    """A cycle that systems miss.
+    """A test cycle that systems class wrongly.
 
     Attributes:
-        judged: Which sensitivity the shares are of.
-        key: Its recording and its number there.
-        patient: Its patient.
-        label: Its true class.
-        shared: Whether its patient was trained on too.
-        share: Percent of the systems that miss it, a system of several seeds in parts.
-        systems: How many systems were asked.
+        judged: Which sensitivity decides whether the cycle is missed.
+        key: Recording of the cycle, and its number in the recording.
+        patient: Patient of the recording.
+        label: True class of the cycle, 0 to 3.
+        shared: Whether the patient was trained on too.
+        share: Percent of the systems that miss the cycle; a system of several seeds counts in parts.
+        systems: Number of the systems whose predictions were looked at.
     """
 
     judged: str
@@ -48,7 +51,7 @@ class MissedCycle:
 
 
 def read_predictions(store: Store, systems: Sequence[System], rule: Rule) -> None:
-    """Add the answers under a rule to the first of the systems that have predictions on one set of cycles."""
+    """Add what predictions under a rule show to the first systems that have predictions on one set of cycles."""
     taken: list[System] = []
     room = MOST_SCORED_RUNS
     for system in [system for system in systems if rule in system.counts][:MOST_SCORED]:
@@ -59,11 +62,12 @@ def read_predictions(store: Store, systems: Sequence[System], rule: Rule) -> Non
     scores = store.predicted_scores([run_id for system in taken for run_id in system.rules[rule]["run_ids"]], rule)
     for system in taken:
         found = [scores[run_id] for run_id in system.rules[rule]["run_ids"]]
-        system.answers[rule] = summarise_predictions(found[0][0], [values.astype(np.float64) for _, values in found])
+        runs = [values.astype(np.float64) for _, values in found]
+        system.predictions[rule] = summarise_predictions(found[0][0], runs)
 
 
 def summarise_predictions(cycles: CycleSet, runs: Sequence[NDArray[np.float64]]) -> SystemPredictions:
-    """What some runs said of the same cycles.
+    """Summarise the predictions of a system's runs on the same cycles.
 
     Args:
         cycles: The n cycles.
@@ -83,22 +87,25 @@ def summarise_predictions(cycles: CycleSet, runs: Sequence[NDArray[np.float64]])
 
 
 def missed_cycles(systems: Iterable[System], rule: Rule) -> dict[str, list[MissedCycle]]:
-    """By section, for each sensitivity and with and without patients who were trained on, the cycles missed most."""
+    """Find, by section, the cycles that are missed most.
+
+    They are found for each sensitivity, among all test cycles and among those of patients who were not trained on.
+    """
     by_section: dict[str, list[System]] = {}
     for system in systems:
-        if rule in system.answers:
+        if rule in system.predictions:
             by_section.setdefault(system.section, []).append(system)
     return {title: _missed_in_section(found, rule) for title, found in by_section.items()}
 
 
 def _missed_in_section(systems: Sequence[System], rule: Rule) -> list[MissedCycle]:
-    first = systems[0].answers[rule].cycles
-    asked = [system for system in systems if system.answers[rule].cycles.hash == first.hash]
+    first = systems[0].predictions[rule].cycles
+    asked = [system for system in systems if system.predictions[rule].cycles.hash == first.hash]
     shared = asked[0].shared or frozenset()
     on_both_sides = np.asarray([patient in shared for patient in first.patients])
     found = []
     for judged in SENSITIVITIES:
-        share = 100.0 * np.mean([system.answers[rule].missed[judged] for system in asked], axis=0)
+        share = 100.0 * np.mean([system.predictions[rule].missed[judged] for system in asked], axis=0)
         order = np.lexsort((np.arange(len(first)), -share))
         # Enough of them for either part of the test cycles.
         listed = {*order[:MOST_MISSED].tolist(), *order[~on_both_sides[order]][:MOST_MISSED].tolist()}

@@ -17,7 +17,7 @@ from leaderboard.site.data import RATES, REFERENCE, TEST_PARTS, SiteData
 from leaderboard.site.details import detail_values
 from leaderboard.site.downloads import command, run_file
 from leaderboard.site.systems import Lens, Row, System
-from leaderboard.store.store import BoardRun
+from leaderboard.store.board_rows import BoardRun
 from leaderboard.tables.board_tables import SIMULATED, flattened
 
 COLUMNS = ("rank", "ranks", "cycles", "patients")
@@ -28,12 +28,12 @@ NUMBERS = ("sp", "sp_std", "se", "se_std", "score", "score_std")
 
 
 def page_values(board: SiteData, start: Rule = "last", version: str = "") -> dict[str, Any]:
-    """The document. Systems and runs are named by their places in its lists.
+    """Make the document that the page's script reads; it names systems and runs by their places in lists.
 
     Args:
-        board: What is shown.
+        board: The values that the page shows.
         start: The selection rule that is shown first.
-        version: Of the program, for citations.
+        version: Version of the program, for citations.
     """
     facts, devices = _SharedFacts(), _device_places(board)
     places = {run_id: place for place, run_id in enumerate(board.runs)}
@@ -66,7 +66,7 @@ def page_values(board: SiteData, start: Rule = "last", version: str = "") -> dic
 
 
 def inline_json(values: Any) -> str:
-    """JSON that may stand inside a script element: ASCII alone, and nothing in it can end the element."""
+    """Write values as JSON that may stand inside a script element: in ASCII, and nothing in it can end the element."""
     text = json.dumps(values, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -152,7 +152,7 @@ def _mark_texts(mark: Row) -> list[str]:
 
 
 def system_labels(systems: Sequence[System]) -> list[str]:
-    """What each system is called in figures: its title, and what tells it from others of that title in its section."""
+    """Give the name of each system in figures: its title, and what tells it from others of that title in its section."""
     names = [(system.section, *map(plain, _telling_lines(system.row))) for system in systems]
     alike = Counter(name[:2] for name in names)
     having = Counter((section, title, line) for section, title, *detail in names for line in set(detail))
@@ -164,7 +164,7 @@ def system_labels(systems: Sequence[System]) -> list[str]:
 
 
 def _telling_lines(row: Row) -> list[str]:
-    """As a row's lines, also where it started from nothing: beside others of its title that tells it apart."""
+    """The lines of a row; that it started from nothing is said too, which tells it apart from others of its title."""
     title, *lines = system_lines(row)
     from_nothing = not row["name"] and row["pretrain"] == "none" and SCRATCH not in lines
     return [title, *([SCRATCH] if from_nothing else []), *lines]
@@ -254,7 +254,7 @@ def _devices(views: Mapping[str, Row], places: Mapping[DeviceName, int]) -> list
 
 
 def _confusion_columns(board: SiteData, lens: Lens) -> Row:
-    """What does not depend on the sensitivity: confusion matrices and recalls."""
+    """Confusion matrices and recalls of all systems, which do not depend on the sensitivity."""
     rows = [system.lenses.get(lens) for system in board.systems]
     return {
         "confusion": [row["confusion"] if row else None for row in rows],
@@ -284,7 +284,7 @@ def _run_values(board: SiteData, run: BoardRun, facts: _SharedFacts) -> Row:
 def _curve(epochs: Sequence[Any]) -> Row:
     """Columns over the epochs: numbers, loss to four digits, Scores on test and held-out patients by sensitivity.
 
-    Of numbers that count from 1 it is said how many; Scores are in hundredths of a percent.
+    Where the epochs are 1, 2, 3 and so on, only their number is given; Scores are in hundredths of a percent.
     """
     numbers = [row["epoch"] for row in epochs]
     counted = numbers == list(range(1, len(numbers) + 1))

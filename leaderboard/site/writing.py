@@ -33,8 +33,8 @@ def write_site(store: Store, folder: Path, version: str, *, start: Rule = "last"
 
     Args:
         store: The board.
-        folder: Where; it must be new, empty, or hold a site that was written by this function.
-        version: Of the program, for the footer.
+        folder: The folder to write into; it must be new, empty, or hold a site that was written by this function.
+        version: Version of the program, for the footer.
         start: The selection rule that the page shows first.
         made: When the site is made; now by default.
 
@@ -44,6 +44,7 @@ def write_site(store: Store, folder: Path, version: str, *, start: Rule = "last"
     Raises:
         StoreError: If the folder holds something else or cannot be written, or the board cannot be read.
     """
+    # What may be removed in the end is what an earlier site listed as its own: files of others in the folder stay.
     before = _files_of_earlier_site(folder)
     board = read_site_data(store)
     moment = (made or datetime.now(UTC)).astimezone(UTC)

@@ -19,7 +19,8 @@ from leaderboard.metrics import CLASSES, Sensitivity
 from leaderboard.results.predictions import CycleSet
 from leaderboard.statistics.patient_hits import Counts, count_hits
 from leaderboard.statistics.seed_spread import mean_and_deviation
-from leaderboard.store.store import BoardRun, Store
+from leaderboard.store.board_rows import BoardRun
+from leaderboard.store.store import Store
 
 TestView = dict[str, Any]
 """Rates on one part of the test cycles: cycles, patients, 4-class and 2-class Sp, Se and Score with deviations."""

@@ -29,7 +29,8 @@ from leaderboard.statistics.intervals import (
 from leaderboard.statistics.patient_hits import RATES
 from leaderboard.statistics.row_statistics import BOARD_SPREAD
 from leaderboard.statistics.seed_spread import PAPER_SPREAD, SeedSpread, pooled_seed_spread
-from leaderboard.store.store import BoardRun, Store
+from leaderboard.store.board_rows import BoardRun
+from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import (
     NOT_OFFICIAL,
     OFFICIAL,

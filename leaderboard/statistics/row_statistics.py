@@ -20,7 +20,8 @@ from leaderboard.statistics.intervals import coverage_sentence, estimate_from_hi
 from leaderboard.statistics.patient_hits import PatientHits
 from leaderboard.statistics.rank_intervals import rank_intervals, resolution_floor
 from leaderboard.statistics.seed_spread import PAPER_SPREAD, pooled_seed_spread
-from leaderboard.store.store import BoardRun, Store
+from leaderboard.store.board_rows import BoardRun
+from leaderboard.store.store import Store
 
 Row = dict[str, Any]
 Groups = tuple[tuple[str, str], ...]

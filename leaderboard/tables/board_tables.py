@@ -22,7 +22,9 @@ from leaderboard.results.run_folder import RULES, Rule
 from leaderboard.statistics.breakdown import ALL_NORMAL, mean_of_known, optimism, optimism_of_val
 from leaderboard.statistics.row_statistics import EMPTY_STATISTICS, add_statistics, give_places
 from leaderboard.statistics.seed_spread import mean_and_deviation
-from leaderboard.store.store import BoardRun, Store, collector_paused
+from leaderboard.store.board_rows import BoardRun
+from leaderboard.store.collector import collector_paused
+from leaderboard.store.store import Store
 from leaderboard.tables.marks import add_marks, mark_notes
 
 OFFICIAL = "ICBHI 2017, official split"

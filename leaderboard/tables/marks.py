@@ -21,7 +21,8 @@ from leaderboard.published.systems import published_systems
 from leaderboard.results.inputs import UNDECLARED
 from leaderboard.results.judged_set import is_official
 from leaderboard.statistics.row_statistics import leading_rows
-from leaderboard.store.store import BoardRun, Store
+from leaderboard.store.board_rows import BoardRun
+from leaderboard.store.store import Store
 from leaderboard.tables.copies import RunPredictions, find_copies
 from leaderboard.tables.verification_states import verification_state
 

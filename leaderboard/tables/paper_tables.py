@@ -21,7 +21,8 @@ from leaderboard.statistics.breakdown import system_counts
 from leaderboard.statistics.intervals import system_estimate
 from leaderboard.statistics.row_statistics import PredictedClasses
 from leaderboard.statistics.seed_spread import PAPER_SPREAD
-from leaderboard.store.store import BoardScore, BoardSystem, Store
+from leaderboard.store.board_rows import BoardScore, BoardSystem
+from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import SIMULATED
 
 Row = dict[str, Any]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from leaderboard.history.log import History
-from leaderboard.store.store import BoardRun
+from leaderboard.store.board_rows import BoardRun
 
 VerificationState = Literal["claimed", "recomputed", "rerun", "confirmed"]
 CLAIMED: VerificationState = "claimed"

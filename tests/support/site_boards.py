@@ -82,8 +82,8 @@ def enlarged(board: SiteData, systems: int, epochs: int) -> SiteData:
             rule: {**facts, "run_ids": [names[run_id] for run_id in facts["run_ids"]]}
             for rule, facts in first.rules.items()
         }
-        answers = first.answers if number < MOST_SCORED else {}
-        copies.append(dataclasses.replace(first, id=f"{number:012x}", rules=rules, answers=answers))
+        predictions = first.predictions if number < MOST_SCORED else {}
+        copies.append(dataclasses.replace(first, id=f"{number:012x}", rules=rules, predictions=predictions))
         for old, new in names.items():
             runs[new] = dataclasses.replace(board.runs[old], run_id=new)
             last = board.records[old].epochs[-1]

@@ -463,7 +463,7 @@ def test_every_patient_has_its_leverage_on_the_score(open_page, board):
 
 def test_scores_have_their_curve_and_their_reliability(open_page, board):
     system = board.systems[0]
-    answers = system.answers["last"]
+    answers = system.predictions["last"]
     page = open_page(f"#system={system.id}")
     assert f"{answers.reliability.error:.2f} points" in page.locator("#reliability-words").inner_text()
     assert page.locator('#reliability svg g[aria-label="dot"] circle').count() == len(answers.reliability.bins)
