@@ -52,7 +52,7 @@ def is_own_fault(error: BaseException) -> bool:
 
 
 def shared_fault(error: BaseException) -> BaseException:
-    """The error as it ends a worker: a full disk is a sentence."""
+    """Give an error the form in which it ends a worker: a full or read-only disk becomes a sentence with advice."""
     if isinstance(error, OSError) and _is_disk_error(error):
         where = f" {error.filename}" if error.filename else ""
         return StoreError(f"Cannot write{where}: {error.strerror}.", "Free space, then go on with the same command.")
@@ -64,7 +64,7 @@ def _is_disk_error(error: BaseException) -> bool:
 
 
 def cause_of(error: BaseException) -> str:
-    """What an error says, on one line as a study keeps it."""
+    """Put what an error says on one line of at most :data:`CAUSE_LENGTH` characters, as a study keeps it."""
     if isinstance(error, BenchError):
         text = error.message
     elif isinstance(error, MemoryError):
@@ -90,14 +90,14 @@ class CircuitBreaker:
     since: float
 
     def check(self, name: str, trials: Sequence[FrozenTrial]) -> None:
-        """Look at the trials that ended last.
+        """Stop the search if the trials that ended last have all failed with the same cause.
 
         Args:
-            name: The study's name, for the advice.
-            trials: Its trials.
+            name: Name of the study, for the advice.
+            trials: All trials of the study.
 
         Raises:
-            RunError: If so many have failed alike.
+            RunError: If the last ``limit`` trials have failed with the same cause.
         """
         if not self.limit:
             return

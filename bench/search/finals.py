@@ -34,14 +34,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FinalRun:
-    """A final run: its spec and, where it failed, why."""
+    """A final run of a study.
+
+    Attributes:
+        spec: The spec of the run.
+        error: The error that the run failed with; None where it finished.
+    """
 
     spec: RunSpec
     error: BenchError | None = None
 
 
 def is_over(search: Search) -> bool:
-    """Whether every trial has ended, here and on other machines."""
+    """Whether every trial of a study has ended, here and on other machines."""
     trials = search.trials
     return len(originals(trials)) >= search.target and all(trial.state.is_finished() for trial in trials)
 
@@ -49,14 +54,14 @@ def is_over(search: Search) -> bool:
 def final_specs(
     search: Search, best: FrozenTrial, execution: Mapping[str, Any], cards: Mapping[str, Card], seeds: Sequence[int]
 ) -> list[RunSpec]:
-    """The final runs: the official split, the best trial's parameters, one for each seed.
+    """Make the specs of the final runs: the official split, the best trial's parameters, one run for each seed.
 
     Args:
         search: The study.
-        best: Its best trial.
+        best: The best trial of the study.
         execution: Execution fields of the runs.
         cards: Cards of model and method.
-        seeds: One run each.
+        seeds: Seeds of the runs.
     """
     spec = apply_params(base_spec(search.request, execution), best.params, search.request.space, cards)
     about = {"name": search.name, "objective": search.request.objective, "role": "final", "trial": best.number}
@@ -85,13 +90,13 @@ def train_best(
         home: The results folder.
         execution: Execution fields of the runs.
         cards: Cards of model and method.
-        seeds: One run each.
+        seeds: Seeds of the runs.
 
     Returns:
-        The runs, with the error of each that failed.
+        The final runs, with the error of each that failed.
 
     Raises:
-        InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped it; the run under way has saved its state.
+        InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped the training; the run under way has saved its state.
     """
     best = search.best
     assert best is not None
@@ -107,7 +112,10 @@ def train_best(
 
 
 def _count_test_evaluation(search: Search, best: FrozenTrial) -> None:
-    """Count the trials whose parameters the test set was looked at for."""
+    """Store that the test set is looked at for a trial's parameters.
+
+    It is stored before the final runs: a look that ends in an error is a look all the same.
+    """
     if best.number not in search.finals:
         with search.place.translated():
             search.study.set_user_attr(FINALS, [*search.finals, best.number])
@@ -126,7 +134,10 @@ def _train_once(spec: RunSpec, home: Path, interruption: Interruption) -> FinalR
 
 
 def _add_study_to_result(spec: RunSpec, home: Path) -> None:
-    """Make a run that was finished before say which study it is the end of, and what that cost."""
+    """Write into the result of a run that was finished before which study it is the end of, and what that cost.
+
+    The study is no part of a run's identity: the same run may have been made by hand, or by an earlier search.
+    """
     folder = run_folder(home, spec)
     document = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
     if document.get("study") == spec.study:

@@ -29,17 +29,18 @@ from bench.search.request import base_spec, trial_specs
 from bench.search.study import Search, cards_of
 
 TAKEN_OVER = "another worker has taken this trial over"
+"""Why a run is ended whose trial belongs to somebody else by now."""
 
 
 class LastRunData:
-    """Opens the data of a spec and keeps them, so that a worker reads them once and not for every run."""
+    """Opens the data of a spec and keeps them until another spec needs others: a worker's runs mostly share theirs."""
 
     def __init__(self) -> None:
         self._key: tuple[Any, ...] = ()
         self._data: RunData | None = None
 
     def __call__(self, spec: RunSpec, on_progress: Progress | None = None) -> RunData:
-        """As :func:`bench.engine.data.open_run_data`."""
+        """Open the data of a spec as :func:`bench.engine.data.open_run_data` does, or give those that are open."""
         names = (
             "data",
             "cache",
@@ -64,8 +65,8 @@ class TrialOutcome:
 
     Attributes:
         state: COMPLETE, PRUNED or FAIL.
-        value: Its Score, percent; None unless it is complete.
-        reason: Why it failed or was pruned.
+        value: Mean Score of the trial's runs, percent; None unless the trial is complete.
+        reason: Why the trial failed or was pruned, on one line.
     """
 
     state: TrialState
@@ -75,7 +76,10 @@ class TrialOutcome:
 
 @dataclass
 class _TrialRecord:
-    """What a trial says of its runs."""
+    """What a trial stores of its runs, one entry for each run, and their seconds together.
+
+    The names of the fields are those of the trial's attributes in the study's storage.
+    """
 
     run_ids: list[str] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
@@ -97,7 +101,7 @@ class TrialRunner:
         search: The study.
         home: The results folder.
         execution: Execution fields of the runs.
-        stopped: Whether this process was asked to stop.
+        stopped: Tells whether this process was asked to stop.
     """
 
     def __init__(
@@ -113,10 +117,10 @@ class TrialRunner:
         self._data = LastRunData()
 
     def carry_out(self, claim: Claim) -> TrialOutcome | None:
-        """Do a trial's runs and tell the study how it ended.
+        """Do a trial's runs and tell the study how the trial ended.
 
         Returns:
-            How it ended; None where somebody else had taken it over.
+            How the trial ended; None where somebody else had taken it over.
 
         Raises:
             BenchError: What is no fault of the trial's parameters, InterruptedRunError included; the trial then waits.
@@ -147,7 +151,7 @@ class TrialRunner:
         return TrialOutcome(TrialState.COMPLETE, fmean(record.scores))
 
     def _outcome_of_error(self, claim: Claim, error: BaseException) -> TrialOutcome:
-        """What an error makes of the trial; raises what ends the worker."""
+        """Decide what an error makes of the trial; an error that is not the trial's fault is raised."""
         reason = cause_of(error)
         if isinstance(error, PrunedRunError):
             forget(error)
@@ -165,13 +169,14 @@ class TrialRunner:
         raise shared_fault(error)
 
     def _carry_out_run(self, claim: Claim, record: _TrialRecord, index: int, spec: RunSpec) -> None:
-        """Do one run; raises what it failed with."""
+        """Do one run of the trial and put it on record; raises the error that the run failed with."""
         by_epochs = index == 0 and self.search.request.pruner != "wilcoxon"
         watch = self._report_epochs(claim) if by_epochs else self._note_epochs(claim, index * spec.epochs)
         hooks = Hooks(watch, self._data, self.stopped)
         launched = launch(spec, self.home, rerun=False, hooks=hooks)
         record.add(spec, launched.document)
         if launched.error is not None:
+            # A lost attempt goes on from the run's last saved state; nobody will go on with any other failure.
             if not is_lost(launched.error):
                 shutil.rmtree(run_folder(self.home, spec) / "checkpoint", ignore_errors=True)
             raise launched.error
@@ -183,7 +188,7 @@ class TrialRunner:
         _free_memory(freeze=True)
 
     def _report_epochs(self, claim: Claim) -> Callable[[Mapping[int, float]], str | None]:
-        """Report epochs to the study and ask its pruner."""
+        """Give the function that reports a run's epochs to the study and says why the run must end, if it must."""
 
         def watch(scores: Mapping[int, float]) -> str | None:
             if not claim.report(scores):
@@ -194,7 +199,7 @@ class TrialRunner:
 
     @staticmethod
     def _note_epochs(claim: Claim, before: int) -> Callable[[Mapping[int, float]], str | None]:
-        """Remember how far the trial got, where its epochs are not what is reported."""
+        """Give the function that stores how far the trial got, for runs whose epochs are not reported to the pruner."""
 
         def watch(scores: Mapping[int, float]) -> str | None:
             return None if claim.note_epochs(before + max(scores, default=0)) else TAKEN_OVER
@@ -210,7 +215,7 @@ class TrialRunner:
 
 
 def _epoch_scores(launched: Launched) -> dict[int, float]:
-    """The 4-class Score of each judged epoch, percent; of a run that was finished before, too."""
+    """The 4-class Score of each judged epoch, percent, from the result: a run finished before has reported none."""
     entries = launched.document["epochs"]
     return {entry["epoch"]: entry["test"]["4class"]["score"] for entry in entries if entry["test"] is not None}
 

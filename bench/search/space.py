@@ -29,7 +29,10 @@ MOST_VALUES = 1000
 """Values of a list: each trial is stored with all of them."""
 
 Value = float | int | str | bool
+"""A value of a searched parameter."""
+
 Cards = Mapping[str, Card]
+"""The cards of model, method and front-end, by owner: ``model``, ``method``, ``frontend``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +40,13 @@ class Dimension:
     """One parameter and the values that it may have: a range, or a list.
 
     Attributes:
-        name: What the user calls it (``alpha``).
-        field: The spec's name of it (``method.alpha``, ``lr``).
+        name: Name of the parameter as the user gives it (``alpha``).
+        field: Full name of the parameter in the spec (``method.alpha``, ``lr``).
         low: Smallest value of a range.
         high: Largest value of a range.
         log: Whether a range is searched on a logarithmic scale.
         whole: Whether a range holds whole numbers alone.
-        values: The list; empty for a range.
+        values: The values of a list; empty for a range.
     """
 
     name: str
@@ -60,7 +63,7 @@ class Dimension:
         return f"{self.low:g}..{self.high:g}{':log' if self.log else ''}"
 
     def to_json(self) -> dict[str, Any]:
-        """The dimension as :meth:`from_json` reads it."""
+        """Write the dimension as a JSON document that :meth:`from_json` reads."""
         if self.values:
             return {"field": self.field, "values": list(self.values)}
         names = ("field", "low", "high", "log", "whole")
@@ -68,11 +71,11 @@ class Dimension:
 
     @classmethod
     def from_json(cls, name: str, document: Mapping[str, Any]) -> Dimension:
-        """Read what :meth:`to_json` wrote."""
+        """Read a dimension from the JSON document that :meth:`to_json` wrote."""
         return cls(name=name, **{**document, "values": tuple(document.get("values", ()))})
 
     def suggest(self, trial: Trial) -> Value:
-        """The value that a trial has, or gets from its sampler."""
+        """Give the value that a trial has in this dimension; a new trial gets one from its sampler."""
         if self.values:
             return cast("Value", trial.suggest_categorical(self.name, self.values))
         if self.whole:
@@ -81,10 +84,10 @@ class Dimension:
 
 
 def build_space(params: Sequence[str], overrides: Sequence[str], cards: Cards, *, grid: bool) -> tuple[Dimension, ...]:
-    """The space of a study.
+    """Build the space of a study from the parameters to search and from spaces given on the command line.
 
     Args:
-        params: What to search; what ``overrides`` name where it is empty.
+        params: Names of the parameters to search; those that ``overrides`` name where this is empty.
         overrides: Texts like ``lr=1e-5..1e-3:log`` and ``batch=8,16,32``.
         cards: The cards of model, method and front-end, by owner.
         grid: Whether a grid is wanted, so that every dimension must be a list.
@@ -122,7 +125,7 @@ def _split_overrides(overrides: Sequence[str]) -> dict[str, str]:
 
 
 def _example_parameters(cards: Cards) -> str:
-    """The numbers that the method declares a space for; otherwise what every run has."""
+    """Parameters for an example in a message: those that the method declares a space for, or two of every run."""
     options = dataclasses.fields(cards["method"].options)
     return ",".join(field.name for field in options if field.metadata.get("space")) or "lr,weight_decay"
 
@@ -194,7 +197,7 @@ def _range_dimension(name: str, field: str, text: str, kind: type, limits: Mappi
 
 
 def _checked_value(word: str, kind: type, name: str, limits: Mapping[str, Any]) -> Any:
-    """A value of a space in its option's type and within its limits."""
+    """Convert a word to the type of the parameter, and check that it lies within the parameter's limits."""
     return check_value(_number(word, kind, name) if kind in (int, float) else word, kind, f"--space {name}", limits)
 
 
@@ -246,11 +249,11 @@ def _declared_dimension(name: str, field: str, kind: type, limits: Mapping[str, 
 
 
 def apply_params(base: RunSpec, params: Mapping[str, Value], space: Sequence[Dimension], cards: Cards) -> RunSpec:
-    """The spec of a trial: a study's spec with the parameters of the trial.
+    """Make the spec of a trial: the study's spec with the parameters of the trial.
 
     Args:
         base: The study's spec.
-        params: Values by the dimensions' names.
+        params: Values of the trial by the names of the dimensions.
         space: The study's space.
         cards: The cards of model and method, by owner.
 
@@ -278,7 +281,7 @@ def apply_params(base: RunSpec, params: Mapping[str, Value], space: Sequence[Dim
 
 
 def grid_size(space: Sequence[Dimension]) -> int:
-    """Number of points of a grid."""
+    """Count the points of a grid: the product of the numbers of values."""
     points = 1
     for dimension in space:
         points *= len(dimension.values)
@@ -286,7 +289,10 @@ def grid_size(space: Sequence[Dimension]) -> int:
 
 
 def grid_point(space: Sequence[Dimension], number: int) -> dict[str, Value]:
-    """A point of a grid, in the order in which the last parameter changes fastest."""
+    """Give a point of a grid by its number from 0, in the order in which the last parameter changes fastest.
+
+    Every worker computes the same point for the same number, so that no grid needs to be stored.
+    """
     point: dict[str, Value] = {}
     for dimension in reversed(space):
         number, place = divmod(number, len(dimension.values))

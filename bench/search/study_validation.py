@@ -111,7 +111,7 @@ OWNER: Mapping[str, Check] = {"machine": _is_text, "pid": _is_whole, "started": 
 
 
 def _validated(what: str, document: Any, checks: Mapping[str, Check], needed: Iterable[str] = ()) -> Mapping[str, Any]:
-    """A mapping whose known entries are of their kinds, and whose needed ones are there."""
+    """Check that the known entries of a mapping are of their kinds and the needed ones are there; gives the mapping."""
     if not isinstance(document, Mapping):
         raise UnsoundError(f"{what} is '{echoed(document)}'")
     for name in needed:
@@ -134,10 +134,10 @@ def check_study_name(name: Any) -> None:
 
 
 def read_request(document: Any) -> StudyRequest:
-    """Read what a study says that it is.
+    """Read the request that is stored with a study.
 
     Raises:
-        UnsoundError: If it says what no search writes.
+        UnsoundError: If it holds what no search writes.
     """
     _validated("the request", document, REQUEST, REQUEST)
     for name in document["params"]:
@@ -180,10 +180,10 @@ def _check_spec(document: Mapping[str, Any]) -> None:
 
 
 def check_attributes(attributes: Mapping[str, Any]) -> None:
-    """Check what a study says of where and how it runs.
+    """Check the attributes of a study that say where and how its trials are run.
 
     Raises:
-        UnsoundError: If it says what no search writes.
+        UnsoundError: If they hold what no search writes.
     """
     needed = ("data", "cache", "device", "processes", "plugins", "weights")
     execution = _validated("its execution", attributes.get("execution", {}), EXECUTION)
@@ -195,10 +195,10 @@ def check_attributes(attributes: Mapping[str, Any]) -> None:
 
 
 def check_trial(trial: FrozenTrial) -> None:
-    """Check what a study says of a trial.
+    """Check what is stored of a trial: its attributes, parameters, Score and reported epochs.
 
     Raises:
-        UnsoundError: If it says what no search writes.
+        UnsoundError: If it holds what no search writes.
     """
     what = f"trial {trial.number}"
     told = _validated(what, trial.user_attrs, TRIAL)

@@ -152,7 +152,7 @@ def _mark_texts(mark: Row) -> list[str]:
 
 
 def system_labels(systems: Sequence[System]) -> list[str]:
-    """Give the name of each system in figures: its title, and what tells it from others of that title in its section."""
+    """Name each system in figures: by its title, and by what tells it from others of that title in its section."""
     names = [(system.section, *map(plain, _telling_lines(system.row))) for system in systems]
     alike = Counter(name[:2] for name in names)
     having = Counter((section, title, line) for section, title, *detail in names for line in set(detail))

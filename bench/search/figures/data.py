@@ -35,14 +35,14 @@ class Parameter:
     """A searched parameter.
 
     Attributes:
-        name: Its name in the study.
-        symbol: Its sign in the paper, otherwise its name.
-        low: Smallest value of its space; for words the place of the first one, 0.
-        high: Largest value of its space; for words the place of the last one.
-        log: Whether its axis is logarithmic.
-        values: All values of its space where that is a list; empty for a range.
+        name: Name of the parameter in the study.
+        symbol: The parameter's sign in the paper, otherwise its name.
+        low: Smallest value of the space; for words the place of the first one, 0.
+        high: Largest value of the space; for words the place of the last one.
+        log: Whether the parameter's axis is logarithmic.
+        values: All values of the space where that is a list; empty for a range.
         words: Whether the values are words, which have places (0, 1, …) instead of sizes.
-        chosen: The value that the paper chose, where it says.
+        chosen: The value that the paper chose, where the paper says.
     """
 
     name: str
@@ -56,18 +56,18 @@ class Parameter:
 
     @property
     def title(self) -> str:
-        """Sign and name."""
+        """The parameter's sign with its name behind it; the name alone where it has no sign."""
         return self.name if self.symbol == self.name else f"{self.symbol} ({self.name})"
 
     def number(self, value: Value) -> float:
-        """A value as a number on its axis; the place of a word."""
+        """Give a value as a number on the parameter's axis; for a word that is its place in the list."""
         if self.words:
             return float(self.values.index(value))
         assert isinstance(value, int | float)
         return float(value)
 
     def place(self, value: Value) -> float:
-        """Where a value lies between the space's ends, 0 to 1; halfway where the space is a single value."""
+        """Tell where a value lies between the space's ends, 0 to 1; halfway where the space is a single value."""
         low, high, at = self.low, self.high, self.number(value)
         if self.log:
             low, high, at = math.log(low), math.log(high), math.log(at)
@@ -82,20 +82,20 @@ class Parameter:
 
 @dataclass(frozen=True)
 class TrialData:
-    """One trial.
+    """One trial of a study as plain values.
 
     Attributes:
-        number: Its number in the study.
-        state: Optuna's name of its state.
-        params: Its parameters.
-        score: What it reached, percent; None unless it is finished.
-        std: Sample standard deviation of the Score over its runs; None with fewer than two.
-        scores: Score of each run: folds times seeds.
-        seeds: Seed of each run, or the seeds.
-        folds: Fold of each run, or the folds.
-        run_ids: Its runs on the board.
-        seconds: What it took.
-        error: Why it failed.
+        number: Number of the trial in the study.
+        state: Optuna's name of the trial's state.
+        params: Values of the trial's parameters by name.
+        score: Mean Score of the trial's runs, percent; None unless the trial is finished.
+        std: Sample standard deviation of the Score over the runs, points; None with fewer than two.
+        scores: Score of each run in percent: folds times seeds.
+        seeds: Seed of each run.
+        folds: Fold of each run.
+        run_ids: Ids of the runs on the board.
+        seconds: Duration of all runs together in seconds.
+        error: Why the trial failed; None where it did not.
     """
 
     number: int
@@ -122,17 +122,17 @@ class HistoryStep:
 
 @dataclass(frozen=True)
 class StudyData:
-    """One study.
+    """One study as plain values.
 
     Attributes:
-        name: The study's name.
+        name: Name of the study.
         model: Id of the model.
         method: Id of the method.
         objective: ``held-out`` or ``test``.
         data: What the runs were not made on in full: ``simulated``, or the part of ICBHI; None for all of it.
-        parameters: By name, in the study's order.
-        trials: By number, in every state.
-        source: Its finished trials as Optuna has them, for the importance, which takes a while.
+        parameters: The searched parameters by name, in the study's order.
+        trials: The trials in every state, by number.
+        source: The finished trials as Optuna has them, from which the importance is computed when it is asked for.
     """
 
     name: str
@@ -146,12 +146,12 @@ class StudyData:
 
     @cached_property
     def finished(self) -> list[TrialData]:
-        """Finished trials by number."""
+        """The finished trials in the order of their numbers."""
         return [trial for trial in self.trials if trial.score is not None]
 
     @cached_property
     def importance(self) -> Importance:
-        """Of its parameters."""
+        """The importance of the study's parameters."""
         return importance_of(self.source)
 
     @property
@@ -175,7 +175,7 @@ class StudyData:
         return steps
 
     def points(self, *names: str) -> list[TrialData]:
-        """Finished trials that have all these parameters."""
+        """Give the finished trials that have all these parameters."""
         return [trial for trial in self.finished if all(name in trial.params for name in names)]
 
     @property
@@ -216,15 +216,15 @@ class FigureData:
     """The studies of one figure.
 
     Attributes:
-        studies: In the order they were named.
-        parameters: Those of all studies by name; an axis reaches over the spaces of all of them.
+        studies: The studies in the order in which they were named.
+        parameters: The parameters of all studies by name; an axis reaches over the spaces of all of them.
     """
 
     studies: Sequence[StudyData]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The figure as a JSON document: every trial, and whatever is drawn of them."""
+        """Write the figure as a JSON document: every trial, and whatever is drawn of them."""
         return {
             "figure": "figure2",
             "source": printed_figure2().source,
@@ -252,7 +252,7 @@ def _study_json(study: StudyData) -> dict[str, Any]:
 
 
 def figure_of(studies: Sequence[optuna.Study]) -> FigureData:
-    """Read studies.
+    """Read studies of Optuna into the plain values of one figure.
 
     Args:
         studies: Studies of :mod:`bench.search`, which maximise the Score; nothing is written to them.
@@ -347,7 +347,7 @@ def _listed_parameter(name: str, symbol: str, chosen: float | None, values: Sequ
 
 
 def _joint_parameter(parameters: Sequence[Parameter]) -> Parameter:
-    """The space that holds all of these, which share a name."""
+    """The parameter whose space holds the spaces of all of these, which share a name."""
     first = parameters[0]
     if all(parameter == first for parameter in parameters):
         return first

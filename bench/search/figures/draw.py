@@ -89,7 +89,7 @@ class Panel:
 
 
 def panels(figure: FigureData) -> list[Panel]:
-    """All panels that the studies have enough trials for; :func:`words.limits` says why others are not there."""
+    """List all panels that the studies have enough trials for; :func:`words.limits` says why others are not there."""
     drawn = [study for study in figure.studies if study.finished]
     limits = _score_limits(drawn)
     found = [
@@ -137,13 +137,13 @@ def _score_limits(studies: Sequence[StudyData]) -> tuple[float, float]:
 
 
 def score_panel(figure: FigureData, parameter: Parameter, limits: tuple[float, float], ax: Axes) -> None:
-    """Score of each finished trial against one parameter, its deviation as an error bar, the paper's choice in grey.
+    """Draw the Score of each finished trial against one parameter, with error bars, and the paper's choice in grey.
 
     Args:
         figure: The figure, whose studies get a colour each.
-        parameter: What is on the x axis.
+        parameter: The parameter on the x axis.
         limits: Ends of the Score's axis, percent.
-        ax: Where to draw.
+        ax: The axes to draw on.
     """
     shown = [study for study in figure.studies if study.points(parameter.name)]
     for study in shown:
@@ -185,7 +185,7 @@ _RING: dict[str, Any] = {"markerfacecolor": "none", "markersize": 8.5, "markered
 
 
 def history_panel(study: StudyData, ax: Axes) -> None:
-    """Score of each finished trial in the order of their numbers, and the best one so far."""
+    """Draw the Score of each finished trial in the order of their numbers, and the best one so far."""
     steps = study.history
     numbers = [step.number for step in steps]
     crowded = len(steps) >= CROWD
@@ -199,7 +199,7 @@ def history_panel(study: StudyData, ax: Axes) -> None:
 
 
 def importance_panel(study: StudyData, ax: Axes) -> None:
-    """The share of each parameter; error bars are deviations over bootstrap resamples of the trials."""
+    """Draw the importance of each parameter; error bars are deviations over bootstrap resamples of the trials."""
     importance = study.importance
     names = list(importance.shares)[::-1]
     shares, spread = np.array([importance.shares[name] for name in names]).T
@@ -229,7 +229,7 @@ def importance_panel(study: StudyData, ax: Axes) -> None:
 
 
 def parallel_panel(study: StudyData, ax: Axes) -> None:
-    """One line for each finished trial through all parameters that vary to its Score; brighter is higher."""
+    """Draw a line for each finished trial through all parameters that vary to its Score; brighter is higher."""
     parameters = [study.parameters[name] for name in study.varying]
     trials = sorted(study.points(*study.varying), key=lambda trial: trial.score or 0.0)
     scores = np.array(_scores(trials))
@@ -262,7 +262,7 @@ def parallel_panel(study: StudyData, ax: Axes) -> None:
 
 
 def contour_panel(study: StudyData, x: Parameter, y: Parameter, ax: Axes) -> None:
-    """Score over two parameters, interpolated linearly between trials; the trials alone where that cannot be done.
+    """Draw the Score over two parameters, interpolated linearly between trials, or the trials alone.
 
     Trials at the same place are averaged; where other parameters vary too the surface averages over nothing, so that it
     is as rough as the trials are.
@@ -410,11 +410,11 @@ def _settings() -> Iterator[None]:
 
 
 def page(figure: FigureData, format: Format) -> bytes:  # noqa: A002
-    """All panels on one page, with what was searched above and notes below.
+    """Draw all panels on one page, with what was searched above and notes below.
 
     Args:
-        figure: What to draw.
-        format: svg, pdf or png.
+        figure: The studies to draw.
+        format: Format of the file: svg, pdf or png.
 
     Returns:
         The file's bytes, the same for the same data.
@@ -449,7 +449,7 @@ def _rows(found: Sequence[Panel]) -> list[list[Panel]]:
 
 
 def panel_svg(panel: Panel) -> bytes:
-    """One panel alone as SVG, without a background."""
+    """Draw one panel alone as SVG, without a background."""
     with _settings():
         paper = Figure(figsize=PANEL_SIZE, layout="constrained", facecolor="none")
         _draw(panel, paper.subplots())

@@ -38,10 +38,10 @@ _LEFT_OUT = {f"{{{SVG}}}metadata"}
 
 
 def html(figure: FigureData) -> str:
-    """The figure as a page.
+    """Write the figure as one page of HTML.
 
     Args:
-        figure: What to show.
+        figure: The studies to show.
     """
     environment = Environment(
         loader=PackageLoader(__package__, "."),
@@ -74,12 +74,12 @@ def _study_values(study: StudyData) -> Mapping[str, Any]:
 
 
 def inline(svg: bytes, label: str, prefix: str) -> str:
-    """A figure of matplotlib as an element for a page.
+    """Turn a figure of matplotlib into an element of a page.
 
     Args:
-        svg: What matplotlib wrote.
-        label: What the figure is, for those who do not see it.
-        prefix: Put before its ids, so that figures on one page do not share any.
+        svg: The SVG document that matplotlib wrote.
+        label: What the figure shows, for those who do not see it.
+        prefix: Text put before the ids in the figure, so that figures on one page do not share any.
 
     Returns:
         The ``svg`` element, without metadata, its colours those of the page.

@@ -28,12 +28,12 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Importance:
-    """Shares of the parameters, which sum to 1.
+    """How much each parameter matters, as shares that sum to 1.
 
     Attributes:
-        shares: Share and its standard deviation over the resamples, by parameter, the largest first.
+        shares: By parameter, its share and the standard deviation of that over the resamples; the largest first.
         best: How many of the trials count as the best.
-        trials: How many there are.
+        trials: Number of the finished trials.
         none_because: Why there are no shares, one sentence; None where there are.
     """
 
@@ -58,10 +58,10 @@ class _ResampledStudy(optuna.Study):
 
 
 def importance_of(trials: Sequence[FrozenTrial], resamples: int = RESAMPLES) -> Importance:
-    """The importance of each parameter that varies.
+    """Compute the importance of each parameter that varies.
 
     Args:
-        trials: Finished trials; more Score is better.
+        trials: Finished trials, of which those with the higher Scores are the better ones.
         resamples: Bootstrap resamples of the trials for the deviation.
     """
     names = _varying(trials)

@@ -25,10 +25,10 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def terminal(figure: FigureData, width: int | None = None, colour: bool = False) -> str:
-    """The figure as tables: Score by the values of each parameter, history and importance.
+    """Write the figure as tables for a terminal: Score by the values of each parameter, history and importance.
 
     Args:
-        figure: What to show.
+        figure: The studies to show.
         width: Columns of the terminal; its own by default.
         colour: Whether to write colour codes.
     """
@@ -56,7 +56,7 @@ def _titled_tables(study: StudyData) -> Iterator[tuple[str, RenderableType]]:
 
 
 def bar(value: float, low: float, high: float, most: int = BAR) -> str:
-    """A bar for a value between two ends: empty at the lower one, ``most`` letters at the upper one."""
+    """Write a bar for a value between two ends: empty at the lower one, ``most`` letters long at the upper one."""
     eighths = round(8 * most * (value - low) / (high - low)) if high > low else 0
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
@@ -163,7 +163,7 @@ def _importance_grid(study: StudyData) -> RenderableType:
 
 
 def trial_rows(study: StudyData) -> tuple[list[str], list[list[str]]]:
-    """Heads and cells of a table of all trials, in every state."""
+    """Give the heads and the cells of a table of all trials, in every state."""
     best = {step.number: step.best for step in study.history}
     parameters = list(study.parameters.values())
     heads = [
@@ -193,7 +193,7 @@ def trial_rows(study: StudyData) -> tuple[list[str], list[list[str]]]:
 
 
 def csv(figure: FigureData) -> str:
-    """One line for each trial in every state, numbers in full precision; a parameter's column is ``param.NAME``."""
+    """Write a line of CSV for each trial in every state, in full precision; a parameter's column is ``param.NAME``."""
     rows = [row for study in figure.studies for row in _csv_rows(study)]
     fixed = ["study", "objective", "data", "trial", "state"]
     params = [f"param.{name}" for name in figure.parameters]
