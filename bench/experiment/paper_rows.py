@@ -12,9 +12,9 @@ from leaderboard.published import PrintedTable, RunAs, printed_table
 from leaderboard.results.run_folder import Rule
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import flattened
-from leaderboard.tables.paper_tables import Expected, Kind, PaperTable, paper_table
+from leaderboard.tables.paper_tables import DatasetId, ExpectedFields, PaperTable, paper_table
 
-PROFILES: Mapping[Kind, str] = {"icbhi": "paper", "demo": DEMO}
+PROFILES: Mapping[DatasetId, str] = {"icbhi": "paper", "demo": DEMO}
 """The recipes that runs on ICBHI, and on simulated data, are measured by."""
 
 
@@ -32,9 +32,9 @@ def request_of(run: RunAs, profile: str, **changes: Any) -> Request:
     return Request(model=run.model, method=run.method, pretrain=pretrain, fields=fields, **changes)
 
 
-def expected_fields(table: PrintedTable) -> Expected:
+def expected_fields(table: PrintedTable) -> ExpectedFields:
     """What the recipe of each row sets, by row id and data set; rows that the registries do not know are left out."""
-    found: dict[str, dict[Kind, dict[str, Any]]] = {}
+    found: dict[str, dict[DatasetId, dict[str, Any]]] = {}
     for row in table.rows:
         if row.run is None:
             continue

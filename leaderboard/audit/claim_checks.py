@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from leaderboard.audit.findings import Finding
-from leaderboard.audit.metric_variants import JUDGED_WORDS, NAMES, RATES, MetricVariant, Rate, other_means, rates_of
+from leaderboard.audit.metric_variants import (
+    RATE_NAMES,
+    RATES,
+    SENSITIVITY_NAMES,
+    MetricVariant,
+    Rate,
+    other_means,
+    rates_of,
+)
 from leaderboard.audit.printed import SLACK, Printed, is_too_coarse, some_count_gives
 from leaderboard.metrics import Sensitivity
 
@@ -91,9 +99,9 @@ class _WrongRate:
 
 
 def _wrong_rate_finding(claimed: _WrongRate, fitting: Sequence[MetricVariant]) -> Finding:
-    name, printed, where = NAMES[claimed.rate], claimed.printed, claimed.where
+    name, printed, where = RATE_NAMES[claimed.rate], claimed.printed, claimed.where
     says = (
-        f"The claimed {name} of {printed} is not the {JUDGED_WORDS[claimed.judged]} {name} of {where}, "
+        f"The claimed {name} of {printed} is not the {SENSITIVITY_NAMES[claimed.judged]} {name} of {where}, "
         f"{claimed.truth:.2f}"
     )
     numbers = {"rate": claimed.rate, "claimed": printed.value, "computed": claimed.truth}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Holds = Literal["predictions", "table", "runs"]
+ContentKind = Literal["predictions", "table", "runs"]
 """What a file that is audited may hold."""
 
 
@@ -41,7 +41,7 @@ class Audit:
     """
 
     file: str
-    holds: Holds
+    holds: ContentKind
     findings: list[Finding] = field(default_factory=list)
     facts: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)

@@ -20,8 +20,8 @@ from leaderboard.metrics import Sensitivity, metrics_of
 
 Rate = Literal["sp", "se", "score"]
 RATES: tuple[Rate, ...] = get_args(Rate)
-NAMES: Mapping[Rate, str] = {"sp": "Sp", "se": "Se", "score": "Score"}
-JUDGED_WORDS: Mapping[Sensitivity, str] = {"4class": "4-class", "2class": "2-class"}
+RATE_NAMES: Mapping[Rate, str] = {"sp": "Sp", "se": "Se", "score": "Score"}
+SENSITIVITY_NAMES: Mapping[Sensitivity, str] = {"4class": "4-class", "2class": "2-class"}
 
 Confusion = NDArray[np.int64]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.core.text import echoed
 from leaderboard.audit.claim_checks import Claim, explain_claim, sum_finding
 from leaderboard.audit.findings import Audit, Finding
-from leaderboard.audit.metric_variants import JUDGED_WORDS, PartConfusions, metric_variants
+from leaderboard.audit.metric_variants import SENSITIVITY_NAMES, PartConfusions, metric_variants
 from leaderboard.audit.official import TEST, split_words
 from leaderboard.metrics import CLASSES, SENSITIVITIES, Sensitivity, confusion_matrix, metrics_of, predicted_classes
 from leaderboard.results.official_part import OfficialPart
@@ -174,7 +174,7 @@ def _add_numbers(audit: Audit, confusion: list[list[int]], count: int, part: Off
     for judged in SENSITIVITIES:
         found = metrics_of(confusion, judged)
         rates = f"Sp {found['sp']:.2f}, Se {found['se']:.2f}, Score {found['score']:.2f}"
-        audit.facts.append(f"{JUDGED_WORDS[judged]}: {rates}.")
+        audit.facts.append(f"{SENSITIVITY_NAMES[judged]}: {rates}.")
         numbers[judged] = {"sp": found["sp"], "se": found["se"], "score": found["score"]}
     audit.numbers.update(numbers)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from leaderboard.audit.claim_checks import Claim, explain_claim, sum_finding
 from leaderboard.audit.findings import Finding
-from leaderboard.audit.metric_variants import NAMES, RATES, metric_variants
+from leaderboard.audit.metric_variants import RATE_NAMES, RATES, metric_variants
 from leaderboard.audit.official import ABNORMAL, DISJOINT_TEST, NORMAL, TEST, split_words
 from leaderboard.audit.printed import MOST_DIGITS, SLACK, Printed, is_too_coarse, some_count_gives
 from leaderboard.audit.tables import ResultRow
@@ -53,7 +53,7 @@ def _totals(row: ResultRow) -> tuple[int, ...] | None:
 def _percentages(row: ResultRow) -> Findings:
     for rate, printed in claim_of(row).items():
         if not 0 <= printed.value <= 100:
-            sentence = f"In {row.where} {NAMES[rate]} is {printed}, but a percentage is from 0 to 100."
+            sentence = f"In {row.where} {RATE_NAMES[rate]} is {printed}, but a percentage is from 0 to 100."
             yield Finding("no-percentage", row.where, sentence, {rate: printed.value})
 
 
@@ -127,8 +127,8 @@ def _deviations(row: ResultRow) -> Findings:
     for rate, std in stds.items():
         if std.value == 0 and row.seeds != 1:
             sentence = (
-                f"In {row.where} the deviation of {NAMES[rate]} is {std}: runs that differ in the seed never agree so "
-                "closely, so that these are the same run, or one."
+                f"In {row.where} the deviation of {RATE_NAMES[rate]} is {std}: runs that differ in the seed never "
+                "agree so closely, so that these are the same run, or one."
             )
             yield Finding("deviation-of-zero", row.where, sentence, {"rate": rate})
     if len(stds) == len(RATES):

@@ -47,11 +47,11 @@ class PrintedRow:
         id: Short name, unique within the table (``--only``).
         section: Block of the table.
         judged: How its Se counts: ``4class`` or ``2class``.
-        system: What the line is about, as printed; the paper's ``[ours]`` and † are ``authors_run``.
-        architecture: As printed.
-        pretrain: As printed: ``-``, ``IN`` (ImageNet), ``AS`` (AudioSet) or ``IN + AS``.
-        method: As printed, or the table's caption.
-        venue: As printed; None where the table has no such column.
+        system: Name of the system, as printed; the paper's ``[ours]`` and † are ``authors_run``.
+        architecture: Network of the system, as printed.
+        pretrain: Pretraining, as printed: ``-``, ``IN`` (ImageNet), ``AS`` (AudioSet) or ``IN + AS``.
+        method: Training method, as printed, or the table's caption.
+        venue: Where the system was published, as printed; None where the table has no such column.
         options: Further cells by name, as printed (Table 2).
         ref: The citation as printed, whose numbers the line repeats.
         authors_run: Whether the paper's authors ran it themselves.

@@ -19,7 +19,7 @@ from leaderboard.published import ROUNDING, PrintedRow, PrintedTable, printed_ta
 KINDS = ("published", "reproduction", "independent", "reference")
 """A system's own numbers, a re-run of one by others, a study of its own without a system, people."""
 
-RULES = ("last", "best-val", "best-test", "best-test-accuracy", "unknown", "none")
+PRINTED_RULES = ("last", "best-val", "best-test", "best-test-accuracy", "unknown", "none")
 """How the epoch was chosen, as far as code or text shows; none where there is nothing to choose."""
 
 SPLITS = ("official", "official-stated", "other", "unknown")
@@ -55,7 +55,7 @@ class PublishedSystem:
         sp_std: Deviation of the specificity over runs, points, where given.
         se_std: Deviation of the sensitivity over runs, points, where given.
         score_std: Deviation of the Score over runs, points, where given.
-        protocol: One of :data:`RULES`.
+        protocol: One of :data:`PRINTED_RULES`.
         split: One of :data:`SPLITS`.
         sensitivity: One of :data:`PRINTED_SENSITIVITIES`.
         evidence: One of :data:`EVIDENCE`.

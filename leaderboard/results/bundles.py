@@ -190,6 +190,7 @@ def _write_members(
         entries.append(entry)
     if log:
         add(LOG_MEMBER, _json(log))
+    # The manifest comes last: it holds the hash of every member before it.
     manifest = {
         "format": FORMAT,
         "version": VERSION if log else WITHOUT_LOG,

@@ -47,15 +47,15 @@ class Inputs:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-NAMES = tuple(Inputs.__dataclass_fields__)
+INPUT_NAMES = tuple(Inputs.__dataclass_fields__)
 """Names of the inputs that can be declared."""
 
 
 def check_inputs(values: Mapping[str, Any], where: str) -> None:
     """Refuse declarations of inputs that do not exist, or with values that mean nothing; raises ResultError."""
     for name, value in values.items():
-        if name not in NAMES:
-            raise ResultError(f"{where}: '{echoed(name)}' is no declared input; there are {', '.join(NAMES)}.")
+        if name not in INPUT_NAMES:
+            raise ResultError(f"{where}: '{echoed(name)}' is no declared input; there are {', '.join(INPUT_NAMES)}.")
         if not _is_sound(name, value):
             raise ResultError(f"{where}: {name} is {echoed(repr(value))}, which cannot be declared.")
 
@@ -79,7 +79,7 @@ def inputs_of(kind: str, spec: Mapping[str, Any], extra: Mapping[str, Any]) -> d
     """
     if kind == "submission":
         declared = extra.get("submission", {}).get("inputs") or {}
-        return {name: declared.get(name, UNDECLARED) for name in NAMES}
+        return {name: declared.get(name, UNDECLARED) for name in INPUT_NAMES}
     clean = False if spec.get("pretrain") in _KNOWN_PRETRAINING else UNDECLARED
     return {"metadata": False, "ensemble": 1, "tta": False, "thresholds": "none", "pretrained_on_icbhi": clean}
 
@@ -96,7 +96,7 @@ def notable(inputs: Mapping[str, Any]) -> list[str]:
         used.append(f"ensemble of {inputs['ensemble']}")
     if inputs["thresholds"] not in ("none", UNDECLARED):
         used.append(f"thresholds tuned on {inputs['thresholds']}")
-    open_ones = [name for name in NAMES if inputs[name] == UNDECLARED]
-    if len(open_ones) == len(NAMES):
+    open_ones = [name for name in INPUT_NAMES if inputs[name] == UNDECLARED]
+    if len(open_ones) == len(INPUT_NAMES):
         return ["inputs undeclared"]
     return [*used, *([f"undeclared: {', '.join(name.replace('_', ' ') for name in open_ones)}"] if open_ones else [])]

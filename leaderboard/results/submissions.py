@@ -142,6 +142,7 @@ def submit(
     answers = read_submitted(path)
     checked = check_predictions(answers, part, path)
     metrics = part_metrics(part, checked.scores)
+    # To ask whose a name is and to store under it must be one step: two submissions at once would both find it free.
     with exclusive_lock(home / ".submissions.lock"):
         owners = Owners.of(store)
         statement = replace(statement, system=owners.history.original(statement.system))

@@ -210,8 +210,8 @@ def _add_lenses(
                 if (part, which) == (TEST_PARTS[0], SENSITIVITIES[0]):
                     shown.append(found)
     known = sum(counted is not None for counted in counts.values())
-    lone = sum(found.lone for found in shown)
-    return [*coverage_notes(shown), *missing_notes(len(rows), len(able), len(able) - known, lone)]
+    without_interval = sum(found.without_interval for found in shown)
+    return [*coverage_notes(shown), *missing_notes(len(rows), len(able), len(able) - known, without_interval)]
 
 
 def _system_under_rule(

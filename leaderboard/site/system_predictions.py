@@ -106,6 +106,7 @@ def _missed_in_section(systems: Sequence[System], rule: Rule) -> list[MissedCycl
     found = []
     for judged in SENSITIVITIES:
         share = 100.0 * np.mean([system.predictions[rule].missed[judged] for system in asked], axis=0)
+        # Equal shares keep the order of the cycles, so that a page that is written twice is the same.
         order = np.lexsort((np.arange(len(first)), -share))
         # Enough of them for either part of the test cycles.
         listed = {*order[:MOST_MISSED].tolist(), *order[~on_both_sides[order]][:MOST_MISSED].tolist()}

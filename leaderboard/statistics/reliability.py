@@ -18,7 +18,7 @@ from leaderboard.statistics.operating_points import is_one_hot
 BINS = 10
 """Bins of equal width from 0 to 1."""
 
-_SUM = 1e-3
+_SUM_TOLERANCE = 1e-3
 """How far from 1 the sum of a row of probabilities may lie: they were written with a few digits."""
 
 
@@ -54,6 +54,7 @@ def reliability(labels: Sequence[int], runs: Sequence[ArrayLike]) -> Reliability
     probabilities = np.concatenate([_softmax(run) if softmax else run for run in scores])
     right = probabilities.argmax(axis=1) == np.tile(np.asarray(labels), len(scores))
     confidence = probabilities.max(axis=1)
+    # A confidence of exactly 1 belongs to the last bin, which has no other upper end.
     of_bin = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     bins = []
     for number in np.unique(of_bin):
@@ -64,7 +65,7 @@ def reliability(labels: Sequence[int], runs: Sequence[ArrayLike]) -> Reliability
 
 
 def _are_probabilities(scores: NDArray[np.float64]) -> bool:
-    return bool((scores >= 0).all() and (np.abs(scores.sum(axis=1) - 1.0) < _SUM).all())
+    return bool((scores >= 0).all() and (np.abs(scores.sum(axis=1) - 1.0) < _SUM_TOLERANCE).all())
 
 
 def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:

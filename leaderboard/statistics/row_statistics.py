@@ -83,13 +83,14 @@ def add_statistics(
     for section in sections:
         counted = [row for row in section if row["run_ids"][0] in known]
         found.append(add_intervals(counted, [known[row["run_ids"][0]] for row in counted]))
-    lone = sum(one.lone for one in found)
-    return found, [*coverage_notes(found), *missing_notes(len(rows), len(able), len(able) - len(known), lone)]
+    too_few_patients = sum(one.without_interval for one in found)
+    missing = missing_notes(len(rows), len(able), len(able) - len(known), too_few_patients)
+    return found, [*coverage_notes(found), *missing]
 
 
 def coverage_notes(found: Sequence[SectionUncertainty]) -> list[str]:
     """Say what the intervals cover, once: it is the sentence of the first section that has intervals."""
-    return [one.covered for one in found if one.covered][:1]
+    return [one.coverage for one in found if one.coverage][:1]
 
 
 def read_counts(store: Store, rows: Sequence[Row], rule: str) -> list[SystemCounts | None]:
@@ -97,40 +98,43 @@ def read_counts(store: Store, rows: Sequence[Row], rule: str) -> list[SystemCoun
 
     Predictions are read for all rows together, and cycles that rows share are sorted into groups once.
     """
-    choices = store.predicted_classes([run_id for row in rows for run_id in row["run_ids"]], rule)
-    plans: dict[str, CycleCounter] = {}
-    return [_row_counts(row, choices, plans) for row in rows]
+    predicted = store.predicted_classes([run_id for row in rows for run_id in row["run_ids"]], rule)
+    counters: dict[str, CycleCounter] = {}
+    return [_row_counts(row, predicted, counters) for row in rows]
 
 
-def _row_counts(row: Row, choices: PredictedClasses, plans: dict[str, CycleCounter]) -> SystemCounts | None:
-    found = [choices[run_id] for run_id in row["run_ids"] if run_id in choices]
+def _row_counts(row: Row, predicted: PredictedClasses, counters: dict[str, CycleCounter]) -> SystemCounts | None:
+    found = [predicted[run_id] for run_id in row["run_ids"] if run_id in predicted]
     hashes = {cycles.hash for cycles, _ in found}
     if len(found) < len(row["run_ids"]) or len(hashes) != 1:
         return None
     cycle_set = hashes.pop()
-    if cycle_set not in plans:
-        plans[cycle_set] = CycleCounter(found[0][0])
-    return plans[cycle_set].count([chosen for _, chosen in found])
+    if cycle_set not in counters:
+        counters[cycle_set] = CycleCounter(found[0][0])
+    return counters[cycle_set].count([chosen for _, chosen in found])
 
 
-def missing_notes(rows: int, able: int, without: int, lone: int) -> Iterator[str]:
+def missing_notes(rows: int, able: int, unread: int, too_few_patients: int) -> Iterator[str]:
     """Say how many rows have no interval, a sentence for each reason.
 
     Args:
         rows: Number of all rows.
         able: Number of rows within the limits.
-        without: Number of these whose stored predictions are missing or differ in cycles.
-        lone: Number of these with fewer than two patients with normal or with abnormal cycles.
+        unread: Number of these whose stored predictions are missing or differ in cycles.
+        too_few_patients: Number of these with fewer than two patients with normal or with abnormal cycles.
     """
     if able < rows:
         yield (
             f"Intervals, ranks, patient-disjoint Scores, devices and classes: of the first {able} of {rows} systems; "
             "`bench board compare A B` gives them for any two."
         )
-    if without:
-        yield f"Systems without an interval (their stored predictions are missing or differ in cycles): {without}."
-    if lone:
-        yield f"Systems without an interval (fewer than two patients with normal or with abnormal cycles): {lone}."
+    if unread:
+        yield f"Systems without an interval (their stored predictions are missing or differ in cycles): {unread}."
+    if too_few_patients:
+        yield (
+            "Systems without an interval (fewer than two patients with normal or with abnormal cycles): "
+            f"{too_few_patients}."
+        )
 
 
 def leading_rows(rows: Sequence[Row], most_rows: int, most_runs: int) -> list[Row]:
@@ -150,15 +154,15 @@ class SectionUncertainty:
     """What the statistics of a section say beside the fields of its rows.
 
     Attributes:
-        lone: Rows without an interval, because too few patients have normal or abnormal cycles.
+        without_interval: Number of rows without an interval, because too few patients have normal or abnormal cycles.
         floor: The smallest difference of Score that the ranked rows' test part can show at five seeds, points; None
             where that is not known.
-        covered: What the intervals cover, in plain sentences; None without any.
+        coverage: What the intervals cover, in plain sentences; None without any.
     """
 
-    lone: int = 0
+    without_interval: int = 0
     floor: float | None = None
-    covered: str | None = None
+    coverage: str | None = None
 
 
 def add_intervals(
@@ -186,8 +190,8 @@ def add_intervals(
         )
         for numbers in same.values()
     ]
-    told = next((one for one in found if one.covered), SectionUncertainty())
-    return SectionUncertainty(sum(one.lone for one in found), told.floor, told.covered)
+    first = next((one for one in found if one.coverage), SectionUncertainty())
+    return SectionUncertainty(sum(one.without_interval for one in found), first.floor, first.coverage)
 
 
 def _add_intervals_on_same_cycles(
@@ -195,7 +199,7 @@ def _add_intervals_on_same_cycles(
 ) -> SectionUncertainty:
     """Add intervals, and ranks to the ranked rows, for rows on the same cycles of the same patients."""
     if not counts[0].has_interval:
-        return SectionUncertainty(lone=len(rows))
+        return SectionUncertainty(without_interval=len(rows))
     systems = [PatientHits.of(counted.by_patient, judged) for counted in counts]
     ranked = [number for number, row in enumerate(rows) if row["rank"] is not None]
     pooled = pooled_seed_spread((system.by_seed for system in systems), BOARD_SPREAD)
@@ -208,9 +212,9 @@ def _add_intervals_on_same_cycles(
         row["ci95"] = None if found.score.is_degenerate else [found.score.lo, found.score.hi]
         row["degenerate"] = found.score.is_degenerate
         row["covers_seeds"] = found.covers_seeds
-    standing = [systems[number] for number in ranked]
-    for number, (best, worst) in zip(ranked, rank_intervals(standing, pooled), strict=True):
+    ranked_systems = [systems[number] for number in ranked]
+    for number, (best, worst) in zip(ranked, rank_intervals(ranked_systems, pooled), strict=True):
         rows[number]["rank"], rows[number]["ranks"] = best, [best, worst]
-    seeds = [len(system.by_seed) for system in (standing or systems)]
-    covered = coverage_sentence(len(systems[0].normal), seeds, pooled)
-    return SectionUncertainty(0, resolution_floor(standing, pooled), covered)
+    seeds = [len(system.by_seed) for system in (ranked_systems or systems)]
+    coverage = coverage_sentence(len(systems[0].normal), seeds, pooled)
+    return SectionUncertainty(0, resolution_floor(ranked_systems, pooled), coverage)

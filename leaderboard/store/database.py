@@ -255,6 +255,7 @@ class Database:
         if found is None or found == schema.VERSION:
             return
         both = f"The board {self} has the schema version {found}, this lungbench has {schema.VERSION}"
+        # Versions are numbers of four digits, so that texts compare as the numbers do.
         if found < schema.VERSION:
             raise StoreError(f"{both}.", "Run `bench board upgrade`.")
         raise StoreError(f"{both}: a newer lungbench wrote it.", "Update this one: pip install --upgrade lungbench")

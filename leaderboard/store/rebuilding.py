@@ -232,10 +232,10 @@ def _import_all(
     times = _run_folders(home)[0]
     fresh = [folder for folder, changed in times.items() if seen.get(folder) != changed]
     for number, folder in enumerate(fresh, start=1):
-        broken.pop(folder.name, None)
+        broken.pop(folder.name, None)  # it was changed since it could not be read
         try:
             result = read_result(folder)
-            _check_owner(result, log)
+            _check_ownership(result, log)
             store.import_result(result, anew=True)
         except ResultError as error:
             broken[folder.name] = error.message
@@ -244,8 +244,11 @@ def _import_all(
     return times
 
 
-def _check_owner(result: RunResult, log: History) -> None:
-    """Refuse a submission under a name that the log gives to another key; raises ResultError."""
+def _check_ownership(result: RunResult, log: History) -> None:
+    """Refuse a submission under a name that the log gives to another key; raises ResultError.
+
+    The log alone is asked, not the runs on the board so far: the order in which folders are read must not matter.
+    """
     reason = Owners(log, ()).refusal_reason(result.document)
     if reason is not None:
         raise ResultError(f"{reason}.")

@@ -127,6 +127,7 @@ class Store:
     def import_result(self, result: RunResult, *, anew: bool = False) -> Imported:
         """Store a result that was read and judged, as :meth:`import_run` does."""
         with self.session(write=True) as session:
+            # Asked within the transaction: a retraction by another process in between would otherwise be undone.
             if is_retracted(session, result.document["run_id"]):
                 return "retracted"
             return put(session, result, anew=anew)

@@ -32,10 +32,10 @@ FULL = "ICBHI 2017"
 SIZES = ("model_options.", "frontend_options.")
 """Options that say how large model and spectrogram are."""
 
-Kind = Literal["icbhi", "demo"]
+DatasetId = Literal["icbhi", "demo"]
 """Ids of the data sets that rows of the paper can be run on."""
 
-Expected = Mapping[str, Mapping[Kind, Mapping[str, Any]]]
+ExpectedFields = Mapping[str, Mapping[DatasetId, Mapping[str, Any]]]
 """Fields that the recipe of a row sets, by row id and data set, under dotted names (``method_options.alpha``)."""
 
 SHARED = ("id", "section", "judged", "system", "architecture", "pretrain", "method", "venue", "authors_run")
@@ -88,7 +88,7 @@ class _MatchingSystem:
         return _data_words(self.system)
 
 
-def paper_table(printed: PrintedTable, store: Store, protocol: Rule, expected: Expected) -> PaperTable:
+def paper_table(printed: PrintedTable, store: Store, protocol: Rule, expected: ExpectedFields) -> PaperTable:
     """Put the board's runs beside the printed rows.
 
     Args:
@@ -133,7 +133,7 @@ class _SpecReader:
 
 
 def _choose_system(
-    row: PrintedRow, systems: Sequence[BoardSystem], specs: _SpecReader, expected: Mapping[Kind, Mapping[str, Any]]
+    row: PrintedRow, systems: Sequence[BoardSystem], specs: _SpecReader, expected: Mapping[DatasetId, Mapping[str, Any]]
 ) -> _MatchingSystem | None:
     if row.run is None:
         return None
@@ -167,7 +167,7 @@ def _data_preference(system: BoardSystem) -> int:
 
 
 def _best_match(
-    systems: Sequence[BoardSystem], run: RunAs, specs: _SpecReader, expected: Mapping[Kind, Mapping[str, Any]]
+    systems: Sequence[BoardSystem], run: RunAs, specs: _SpecReader, expected: Mapping[DatasetId, Mapping[str, Any]]
 ) -> _MatchingSystem | None:
     """The first system with the row's options and recipe; without any, the first one with the row's options."""
     first = None
@@ -184,7 +184,7 @@ def _best_match(
 
 
 def _reduced(
-    system: BoardSystem, spec: Mapping[str, Any], expected: Mapping[Kind, Mapping[str, Any]]
+    system: BoardSystem, spec: Mapping[str, Any], expected: Mapping[DatasetId, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """Where a simulated run is smaller than the row's recipe on ICBHI: geometry, length of cycles and of training."""
     if _data_words(system) != SIMULATED:

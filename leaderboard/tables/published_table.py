@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from leaderboard.published.systems import RULES, PublishedSystem, published_systems
+from leaderboard.published.systems import PRINTED_RULES, PublishedSystem, published_systems
 from leaderboard.tables.board_tables import Row, Section, Table
 from leaderboard.tables.verification_states import CLAIMED
 
@@ -41,7 +41,7 @@ def published_table() -> Table:
     sections = []
     for judged, words in TABLE_WORDS.items():
         of_table = [system for system in systems if system.table == judged]
-        for rule in RULES:
+        for rule in PRINTED_RULES:
             checked = [system for system in of_table if system.verified and system.protocol == rule]
             sections.append(_section(f"{words}, official split, {rule}", checked, ranked=True))
         stated = [system for system in of_table if system.comparable and not system.verified]

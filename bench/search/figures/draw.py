@@ -70,9 +70,9 @@ _UNDATED: dict[str, dict[str, Any]] = {
 
 PAGE_WIDTH, ROW_HEIGHT, TITLE_HEIGHT, LINE_HEIGHT = 10.5, 2.9, 0.3, 0.17
 PANEL_SIZE = (4.6, 3.1)
-"""Inches."""
+"""Width and height of a panel that is drawn alone; all sizes are in inches."""
 LETTERS, TITLE_LETTERS = 140, 38
-"""Of a line across the page, and of a panel's title."""
+"""Letters that fit on a line across the page, and on a line of a panel's title."""
 CROWD = 30
 """Points from which they become lighter."""
 LEAST_GAP = 0.07

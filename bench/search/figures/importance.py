@@ -53,7 +53,7 @@ class _ResampledStudy(optuna.Study):
         self._sample = list(trials)
 
     def get_trials(self, deepcopy: bool = True, states: Any = None) -> list[FrozenTrial]:
-        """All of them: they are finished, and nobody changes them."""
+        """Give all trials of the sample, whatever is asked for: they are finished, and nobody changes them."""
         return self._sample
 
 

@@ -9,8 +9,8 @@ import pytest
 from leaderboard.published.systems import (
     EVIDENCE,
     KINDS,
+    PRINTED_RULES,
     PRINTED_SENSITIVITIES,
-    RULES,
     SPLITS,
     PublishedSystem,
     published_systems,
@@ -54,7 +54,7 @@ def test_all_are_there_under_ids_of_their_own():
 def test_every_field_has_one_of_its_words():
     for found in published_systems():
         assert found.kind in KINDS
-        assert found.protocol in RULES
+        assert found.protocol in PRINTED_RULES
         assert found.split in SPLITS
         assert found.sensitivity in PRINTED_SENSITIVITIES
         assert found.evidence in EVIDENCE

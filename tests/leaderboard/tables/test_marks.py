@@ -17,7 +17,7 @@ from leaderboard.history.changes import review
 from leaderboard.history.keys import make_key
 from leaderboard.metrics import CLASSES
 from leaderboard.render import FORMATS, render
-from leaderboard.results.inputs import NAMES, Inputs, inputs_of, notable
+from leaderboard.results.inputs import INPUT_NAMES, Inputs, inputs_of, notable
 from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.submissions import Statement, submit
 from leaderboard.site.data import read_site_data
@@ -181,7 +181,7 @@ def test_what_is_undeclared_unsigned_or_tuned_on_test_is_marked(board):
 def test_runs_made_here_declare_their_inputs():
     assert inputs_of("run", {"pretrain": "imagenet"}, {}) == DECLARED.declared()
     assert inputs_of("run", {"pretrain": "weights.pth"}, {})["pretrained_on_icbhi"] == "undeclared"
-    assert set(inputs_of("submission", {}, {})) == set(NAMES)
+    assert set(inputs_of("submission", {}, {})) == set(INPUT_NAMES)
 
 
 def test_marks_are_shown_in_every_form_and_hide_nothing(board):
