@@ -15,7 +15,7 @@ from bench.core.paths import board_location, cache_folder, data_folder, home_fol
 from bench.core.text import LARGEST_WHOLE
 
 if TYPE_CHECKING:
-    from leaderboard.results.bundles import MergeReport
+    from leaderboard.results.bundle_merging import MergeReport
     from leaderboard.results.official_part import OfficialPart
     from leaderboard.results.submissions import StoredSubmission
     from leaderboard.store.store import Store
@@ -244,7 +244,7 @@ def export(
     Example:  bench board export ward-3.zip
     """
     from bench.core.version import __version__
-    from leaderboard.results.bundles import export_bundle
+    from leaderboard.results.bundle_writing import export_bundle
     from leaderboard.store.store import Store
 
     check_format(output)
@@ -274,7 +274,7 @@ def import_(
 
     Example:  bench board import ward-3.zip ward-7.zip
     """
-    from leaderboard.results.bundles import check_bundle, import_bundle
+    from leaderboard.results.bundle_merging import check_bundle, import_bundle
     from leaderboard.store.store import Store
 
     check_format(output)

@@ -137,21 +137,11 @@ def build_request(
     Raises:
         SpecError: For an unknown word, or settings that do not go together.
     """
-    for what, word, known in (("objective", objective, OBJECTIVES), ("sampler", sampler, SAMPLERS)):
-        if word not in known:
-            raise SpecError(f"Unknown {what} '{echoed(word)}': {suggestion(word, known)}")
-    if pruner is not None and pruner not in PRUNERS:
-        raise SpecError(f"Unknown pruner '{echoed(pruner)}': {suggestion(pruner, PRUNERS)}")
-    if not 1 <= folds <= 100:
-        raise SpecError(f"--folds is {folds}, but must be 1 (a single hold-out) to 100.")
-    if objective == "test" and folds != 1:
-        raise SpecError("--objective test judges on the official test part, which has no folds.", "Leave out --folds.")
+    _check_words(objective, sampler, pruner)
+    _check_folds(objective, folds)
     sampler = "tpe" if sampler == "auto" else sampler
     if sampler == "cmaes":
-        lists = [dimension.name for dimension in space if dimension.values]
-        if lists or len(space) < 2:
-            why = f"{lists[0]} is a list" if lists else f"{space[0].name} is the only one"
-            raise SpecError(f"The sampler cmaes searches ranges of two or more numbers, but {why}.", "Use tpe or gp.")
+        _check_cmaes(space)
     if pruner is None:
         pruner = "none" if sampler == "grid" else "median"
     if pruner == "wilcoxon" and folds * len(seeds) < 2:
@@ -170,6 +160,29 @@ def build_request(
         pruner=pruner,
         sampler_seed=sampler_seed,
     )
+
+
+def _check_words(objective: str, sampler: str, pruner: str | None) -> None:
+    for what, word, known in (("objective", objective, OBJECTIVES), ("sampler", sampler, SAMPLERS)):
+        if word not in known:
+            raise SpecError(f"Unknown {what} '{echoed(word)}': {suggestion(word, known)}")
+    if pruner is not None and pruner not in PRUNERS:
+        raise SpecError(f"Unknown pruner '{echoed(pruner)}': {suggestion(pruner, PRUNERS)}")
+
+
+def _check_folds(objective: str, folds: int) -> None:
+    if not 1 <= folds <= 100:
+        raise SpecError(f"--folds is {folds}, but must be 1 (a single hold-out) to 100.")
+    if objective == "test" and folds != 1:
+        raise SpecError("--objective test judges on the official test part, which has no folds.", "Leave out --folds.")
+
+
+def _check_cmaes(space: Sequence[Dimension]) -> None:
+    """CMA-ES adapts the covariance of several numbers: it searches no lists, and needs two numbers at least."""
+    lists = [dimension.name for dimension in space if dimension.values]
+    if lists or len(space) < 2:
+        why = f"{lists[0]} is a list" if lists else f"{space[0].name} is the only one"
+        raise SpecError(f"The sampler cmaes searches ranges of two or more numbers, but {why}.", "Use tpe or gp.")
 
 
 def check_trials(request: StudyRequest, trials: int | None) -> int:

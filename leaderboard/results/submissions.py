@@ -139,32 +139,32 @@ def submit(
         StoreError: If the board or the folder cannot be written.
     """
     check_statement(statement)
-    answers = read_submitted(path)
-    checked = check_predictions(answers, part, path)
-    metrics = part_metrics(part, checked.scores)
+    submitted = read_submitted(path)
+    accepted = check_predictions(submitted, part, path)
+    metrics = part_metrics(part, accepted.scores)
     # To ask whose a name is and to store under it must be one step: two submissions at once would both find it free.
     with exclusive_lock(home / ".submissions.lock"):
         owners = Owners.of(store)
         statement = replace(statement, system=owners.history.original(statement.system))
         spec = _spec(part, statement)
-        run_id = submission_id(spec, statement.selection, part.cycles, checked.scores, checked.scored)
+        run_id = submission_id(spec, statement.selection, part.cycles, accepted.scores, accepted.scored)
         document = _document(
-            run_id, path, part, statement, answers.content, checked, metrics["official"] or {}, checked_by
+            run_id, path, part, statement, submitted.content, accepted, metrics["official"] or {}, checked_by
         )
         sign(document, key)
         folder = home / SUBMISSIONS_FOLDER / run_id
         before = _before(owners, store, folder, run_id)
         _refuse_change(owners, document, before)
         # A board that cannot take the submission must be found out before its folder is written.
-        scores: dict[str, NDArray[np.float64]] = {statement.selection: checked.scores}
+        scores: dict[str, NDArray[np.float64]] = {statement.selection: accepted.scores}
         store.rehearse([RunResult(validate(document, "The submission"), part.cycles, scores)])
         if not _is_there(folder, document):
-            _write(folder, answers.content, part, checked, document)
+            _write(folder, submitted.content, part, accepted, document)
         state = store.import_run(folder)
         _record(home, store, before, document, key)
     stored = read_result(folder).document
     judged = {name: _at_epoch(values, statement) if values else None for name, values in metrics.items()}
-    return StoredSubmission(state, dict(stored), folder, judged, answers.stripped)
+    return StoredSubmission(state, dict(stored), folder, judged, submitted.stripped)
 
 
 def _record(
@@ -239,7 +239,7 @@ def _document(
     part: OfficialPart,
     statement: Statement,
     content: bytes,
-    checked: AcceptedPredictions,
+    accepted: AcceptedPredictions,
     official: Mapping[str, Metrics],
     checked_by: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -266,7 +266,7 @@ def _document(
         "patients_on_both_sides": sorted(part.shared_patients),
         "submission": {
             "selection": rule,
-            "scores": checked.scored,
+            "scores": accepted.scored,
             "file": "submitted.parquet" if is_parquet(content) else "submitted.csv",
             "name": plain(path.name),
             "sha256": hashlib.sha256(content).hexdigest(),
@@ -302,12 +302,12 @@ def _is_there(folder: Path, document: Mapping[str, Any]) -> bool:
 
 
 def _write(
-    folder: Path, content: bytes, part: OfficialPart, checked: AcceptedPredictions, document: Mapping[str, Any]
+    folder: Path, content: bytes, part: OfficialPart, accepted: AcceptedPredictions, document: Mapping[str, Any]
 ) -> None:
     submission = document["submission"]
     sweep(folder)
     with atomic_path(folder / submission["file"]) as copy:
         copy.write_bytes(content)
     write_cycles(folder / CYCLES_FILE, part.cycles)
-    write_predictions(folder / document["predictions"][submission["selection"]], part.cycles.keys, checked.scores)
+    write_predictions(folder / document["predictions"][submission["selection"]], part.cycles.keys, accepted.scores)
     write_result(folder, document)

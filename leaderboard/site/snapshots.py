@@ -22,7 +22,7 @@ from bench.core.documents import read_bytes
 from bench.core.errors import ResultError, StoreError
 from bench.core.files import advice, home_expanded, sync_folder, sync_tree, temporary_name
 from bench.core.text import echoed
-from leaderboard.results.bundles import export_bundle
+from leaderboard.results.bundle_writing import export_bundle
 from leaderboard.site import write_site
 from leaderboard.store.store import Store
 

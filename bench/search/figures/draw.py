@@ -12,55 +12,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.tri import Triangulation
 
 from bench.core.text import plain
 from bench.search.figures import words
+from bench.search.figures.axes import axis_marks, explain_below_title, upright_axis, value_axis
 from bench.search.figures.data import FigureData, Parameter, StudyData, TrialData
+from bench.search.figures.style import CHOSEN, INK, LINE, MUTED, PAPER, SCORES, SERIES, SETTINGS
 
 Format = Literal["svg", "pdf", "png"]
 
-INK, MUTED, LINE, CHOSEN, PAPER = "#1f2430", "#667080", "#dfe3e8", "#c6cbd3", "#ffffff"
-SERIES = ("#0b62a4", "#c2570c", "#0f7b5f", "#8a3ea8")
-"""Colours of the studies."""
-_SCORES = LinearSegmentedColormap.from_list("scores", ["#31118f", "#a1239a", "#d9586a", "#f59b45"])
-
-SETTINGS = {
-    "font.family": ["DejaVu Sans", "sans-serif"],
-    "font.size": 9,
-    "text.color": INK,
-    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.unicode_minus": True,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "bench",
-    "pdf.fonttype": 42,
-}
 _UNDATED: dict[str, dict[str, Any]] = {
     "svg": {"Date": None},
     "pdf": {"CreationDate": None},
@@ -75,8 +44,6 @@ LETTERS, TITLE_LETTERS = 140, 38
 """Letters that fit on a line across the page, and on a line of a panel's title."""
 CROWD = 30
 """Points from which they become lighter."""
-LEAST_GAP = 0.07
-"""Share of an axis that ticks must lie apart."""
 
 
 @dataclass(frozen=True)
@@ -150,12 +117,12 @@ def score_panel(figure: FigureData, parameter: Parameter, limits: tuple[float, f
         _score_points(ax, study, parameter, SERIES[figure.studies.index(study) % len(SERIES)])
     if parameter.chosen is not None:
         ax.axvline(parameter.chosen, color=CHOSEN, linewidth=6, zorder=0, solid_capstyle="butt")
-    _value_axis(ax, parameter, "x")
+    value_axis(ax, parameter, "x")
     ax.set_ylim(*limits)
     ax.set_ylabel("Score (%)")
     ax.grid(axis="y", color=LINE, linewidth=0.6)
     explained = [f"grey: {words.chosen_words(parameter)}"] if parameter.chosen is not None else []
-    _explain_below_title(ax, [*explained, "ring: best trial"])
+    explain_below_title(ax, [*explained, "ring: best trial"])
     if len(shown) > 1:
         ax.legend(loc="best")
 
@@ -195,7 +162,7 @@ def history_panel(study: StudyData, ax: Axes) -> None:
     ax.set_ylabel("Score (%)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     ax.grid(axis="y", color=LINE, linewidth=0.6)
-    _explain_below_title(ax, ["line: best so far"])
+    explain_below_title(ax, ["line: best so far"])
 
 
 def importance_panel(study: StudyData, ax: Axes) -> None:
@@ -225,7 +192,7 @@ def importance_panel(study: StudyData, ax: Axes) -> None:
     ax.set_xlim(0, 1.3 * float((shares + reach).max()))
     ax.set_yticks(range(len(names)), [plain(study.parameters[name].title) for name in names])
     ax.set_xlabel("share of the importance")
-    _explain_below_title(ax, [f"best {importance.best} of {importance.trials} trials (PED-ANOVA); ± by bootstrap"])
+    explain_below_title(ax, [f"best {importance.best} of {importance.trials} trials (PED-ANOVA); ± by bootstrap"])
 
 
 def parallel_panel(study: StudyData, ax: Axes) -> None:
@@ -242,13 +209,13 @@ def parallel_panel(study: StudyData, ax: Axes) -> None:
         ]
         for trial, height in zip(trials, heights, strict=True)
     ]
-    ax.add_collection(LineCollection(lines, colors=_SCORES(heights), linewidths=1.1, alpha=0.75))
+    ax.add_collection(LineCollection(lines, colors=SCORES(heights), linewidths=1.1, alpha=0.75))
     for place, parameter in enumerate(parameters):
-        _upright_axis(ax, place, _axis_marks(parameter))
+        upright_axis(ax, place, axis_marks(parameter))
         if parameter.chosen_place is not None:
             mark: dict[str, Any] = {"color": MUTED, "markersize": 16, "markeredgewidth": 4, "alpha": 0.7}
             ax.plot([place], [parameter.chosen_place], "_", **mark)
-    _upright_axis(
+    upright_axis(
         ax, len(parameters), [(0.0, f"{low:.2f}"), (1.0, f"{high:.2f}")] if high > low else [(0.5, f"{low:.2f}")]
     )
     ax.set_xticks(range(len(lines[0])), [*(plain(parameter.title) for parameter in parameters), "Score (%)"])
@@ -258,7 +225,7 @@ def parallel_panel(study: StudyData, ax: Axes) -> None:
     ax.yaxis.set_visible(False)
     ax.spines[:].set_visible(False)
     marked = any(parameter.chosen_place is not None for parameter in parameters)
-    _explain_below_title(ax, ["a line for each finished trial", *(["grey: the paper's choices"] if marked else [])])
+    explain_below_title(ax, ["a line for each finished trial", *(["grey: the paper's choices"] if marked else [])])
 
 
 def contour_panel(study: StudyData, x: Parameter, y: Parameter, ax: Axes) -> None:
@@ -271,7 +238,7 @@ def contour_panel(study: StudyData, x: Parameter, y: Parameter, ax: Axes) -> Non
     at = _numbers(trials, x), _numbers(trials, y)
     surface = _surface(study, x, y)
     scores = np.array(_scores(trials))
-    colours = {"cmap": _SCORES, "vmin": scores.min(), "vmax": scores.max()}
+    colours = {"cmap": SCORES, "vmin": scores.min(), "vmax": scores.max()}
     if surface:
         drawn: Any = ax.tricontourf(surface.mesh, surface.scores, levels=8, **colours)
         ax.plot(*at, ".", color=INK, markersize=3)
@@ -281,9 +248,9 @@ def contour_panel(study: StudyData, x: Parameter, y: Parameter, ax: Axes) -> Non
     bar.outline.set_visible(False)
     if x.chosen is not None and y.chosen is not None:
         ax.plot([x.chosen], [y.chosen], "P", color=CHOSEN, markeredgecolor=INK, markersize=8)
-    _value_axis(ax, x, "x")
-    _value_axis(ax, y, "y")
-    _explain_below_title(
+    value_axis(ax, x, "x")
+    value_axis(ax, y, "y")
+    explain_below_title(
         ax, ["dots: trials", *(["plus: the paper's choice"] if x.chosen is not None and y.chosen is not None else [])]
     )
 
@@ -314,7 +281,7 @@ def _surface(study: StudyData, x: Parameter, y: Parameter) -> _Surface | None:
     return _Surface(Triangulation(values[:, 0], values[:, 1], triangles), scores)
 
 
-# --- axes -------------------------------------------------------------------------------------------------------
+# --- values of trials -------------------------------------------------------------------------------------------
 
 
 def _numbers(trials: Sequence[TrialData], parameter: Parameter) -> list[float]:
@@ -323,80 +290,6 @@ def _numbers(trials: Sequence[TrialData], parameter: Parameter) -> list[float]:
 
 def _scores(trials: Sequence[TrialData]) -> list[float]:
     return [trial.score for trial in trials if trial.score is not None]
-
-
-def _explain_below_title(ax: Axes, parts: Sequence[str]) -> None:
-    """A line below the panel's title."""
-    ax.annotate(
-        "; ".join(parts), (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8, color=MUTED
-    )
-
-
-def _value_axis(ax: Axes, parameter: Parameter, side: Literal["x", "y"]) -> None:
-    """Scale, ends, ticks and label of a parameter's axis."""
-    axis = getattr(ax, f"{side}axis")
-    if parameter.log:
-        getattr(ax, f"set_{side}scale")("log")
-    getattr(ax, f"set_{side}lim")(*_axis_ends(parameter))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: words.value_words(value)))
-    ticks = [parameter.number(value) for value in parameter.values]
-    if parameter.words:
-        axis.set_major_locator(FixedLocator(ticks))
-        axis.set_ticklabels([_shortened(value) for value in parameter.values])
-    elif _lie_apart(sorted(parameter.place(value) for value in parameter.values)):
-        axis.set_major_locator(FixedLocator(ticks))
-    elif parameter.log:
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if parameter.high / parameter.low < 1e3 else (1.0,)))
-    else:
-        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    getattr(ax, f"set_{side}label")(plain(parameter.title))
-
-
-def _lie_apart(places: Sequence[float]) -> bool:
-    return bool(places) and all(b - a >= LEAST_GAP for a, b in pairwise(places))
-
-
-def _axis_ends(parameter: Parameter) -> tuple[float, float]:
-    """Ends of the space, and of the paper's choice where it lies outside, with a little room."""
-    ends = [parameter.low, parameter.high] + ([parameter.chosen] if parameter.chosen is not None else [])
-    low, high = min(ends), max(ends)
-    if parameter.log:
-        room = (high / low) ** 0.05 if high > low else 2.0
-        return low / room, high * room
-    room = 0.05 * (high - low) or 0.5
-    if parameter.words:
-        room = 0.5
-    return low - room, high + room
-
-
-def _axis_marks(parameter: Parameter) -> list[tuple[float, str]]:
-    """Places and texts along an upright axis: every value of a list, or the ends and the middle of a range."""
-    listed = [(parameter.place(value), _shortened(value)) for value in parameter.values]
-    if listed and (parameter.words or _lie_apart(sorted(place for place, _ in listed))):
-        return listed
-    middle = (parameter.low * parameter.high) ** 0.5 if parameter.log else (parameter.low + parameter.high) / 2
-    return [(parameter.place(value), f"{value:.3g}") for value in (parameter.low, middle, parameter.high)]
-
-
-def _shortened(value: Any) -> str:
-    text = words.value_words(value)
-    return text if len(text) <= 14 else f"{text[:13]}…"
-
-
-def _upright_axis(ax: Axes, place: float, marks: Sequence[tuple[float, str]]) -> None:
-    """One axis of the parallel coordinates."""
-    ax.axvline(place, ymin=0.05, ymax=0.95, color=MUTED, linewidth=0.9)
-    for height, text in marks:
-        ax.annotate(
-            text,
-            (place, height),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
-        )
 
 
 # --- pages ------------------------------------------------------------------------------------------------------

@@ -10,23 +10,23 @@ from xml.etree import ElementTree
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.search.figures import draw, words
+from bench.search.figures import draw, style, words
 from bench.search.figures.data import TEST, FigureData, StudyData
 from bench.search.figures.text import trial_rows
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 COLOURS = (
-    ("ink", draw.INK, "#e7e9ee"),
-    ("muted", draw.MUTED, "#a3acba"),
-    ("line", draw.LINE, "#333a46"),
-    ("chosen", draw.CHOSEN, "#4b5464"),
-    ("paper", draw.PAPER, "#14171c"),
+    ("ink", style.INK, "#e7e9ee"),
+    ("muted", style.MUTED, "#a3acba"),
+    ("line", style.LINE, "#333a46"),
+    ("chosen", style.CHOSEN, "#4b5464"),
+    ("paper", style.PAPER, "#14171c"),
     ("warning", "#b3261e", "#ff8a80"),
     *(
         (f"series{place}", light, dark)
         for place, (light, dark) in enumerate(
-            zip(draw.SERIES, ("#5cb0f0", "#f0964f", "#3fc49b", "#cf8fea"), strict=True)
+            zip(style.SERIES, ("#5cb0f0", "#f0964f", "#3fc49b", "#cf8fea"), strict=True)
         )
     ),
 )

@@ -15,7 +15,8 @@ from leaderboard.history.changes import confirm, record, rename, restore, retrac
 from leaderboard.history.keys import is_signed, load_key, make_key
 from leaderboard.history.log import History, read_log
 from leaderboard.metrics import CLASSES
-from leaderboard.results.bundles import export_bundle, import_bundle
+from leaderboard.results.bundle_merging import import_bundle
+from leaderboard.results.bundle_writing import export_bundle
 from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.run_folder import read_result, write_result
 from leaderboard.results.submissions import Statement, submit

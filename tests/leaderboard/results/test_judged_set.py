@@ -9,7 +9,8 @@ from board_runs import cycle_set, write_run
 from official_sets import moved_labels
 
 from bench.core.errors import ResultError
-from leaderboard.results.bundles import export_bundle, import_bundle
+from leaderboard.results.bundle_merging import import_bundle
+from leaderboard.results.bundle_writing import export_bundle
 from leaderboard.results.judged_set import is_official
 from leaderboard.results.predictions import write_cycles
 from leaderboard.results.run_folder import read_result
