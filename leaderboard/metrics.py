@@ -16,6 +16,11 @@ from bench.core.errors import ResultError
 
 CLASSES = ("normal", "crackle", "wheeze", "both")
 Sensitivity = Literal["4class", "2class"]
+"""Which abnormal cycles Se counts as correct: those of the exact class, or those that are given any abnormal class.
+
+Documents and the database name it ``judged``.
+"""
+
 SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
 
 OFFICIAL_DIVISOR = 1e-10

@@ -25,7 +25,7 @@ GIVE_UP_AFTER = 5
 """Trials that fail one after the other with the same cause before a search stops."""
 
 CAUSE_LENGTH = 500
-"""Characters of an error that a study keeps."""
+"""How many characters of an error a study keeps."""
 
 _UNUSABLE_DEVICE = re.compile(
     r"CUDA (driver |runtime |kernel )?error|device-side assert|illegal memory access|\bNCCL\b|ncclInternal|"

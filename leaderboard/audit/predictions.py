@@ -21,7 +21,7 @@ from leaderboard.results.submission_checks import Difference, difference_to_part
 from leaderboard.results.submitted_predictions import SubmittedPredictions, read_submitted
 
 SHOWN = 3
-"""Cycles that a sentence names."""
+"""How many cycles a sentence names; of the others their number is said."""
 
 MOST_TIES = 0.01
 """Share of the cycles that may have two highest scores, as numbers of few decimals have them by chance."""

@@ -219,7 +219,7 @@ def rows_of_document(document: Any, where: str) -> list[ResultRow]:
 
 
 def _objects(document: Any) -> Iterator[Mapping[str, Any]]:
-    """The objects that can be rows."""
+    """The objects in a JSON document that can be rows: those with a rate, or those in a list that holds results."""
     if isinstance(document, list):
         for item in document:
             yield from _objects(item)

@@ -27,7 +27,7 @@ from leaderboard.statistics.row_statistics import (
     give_places,
     leading_rows,
     missing_notes,
-    read_counts,
+    read_row_counts,
 )
 from leaderboard.statistics.seed_spread import SeedSpread
 from leaderboard.store.board_rows import BoardRun, RunRecord
@@ -196,7 +196,7 @@ def _add_lenses(
     """
     rows = [row for section in sections for row in section.rows]
     able = leading_rows(rows, MOST_SYSTEMS, MOST_RUNS)
-    counts = dict(zip((row["run_ids"][0] for row in able), read_counts(store, able, rule), strict=True))
+    counts = dict(zip((row["run_ids"][0] for row in able), read_row_counts(store, able, rule), strict=True))
     shown: list[SectionUncertainty] = []
     for section in sections:
         judged = [_system_under_rule(row, systems, runs, counts.get(row["run_ids"][0])) for row in section.rows]

@@ -246,7 +246,7 @@ def _device(name: str, view: Row) -> DeviceName:
 
 
 def _devices(views: Mapping[str, Row], places: Mapping[DeviceName, int]) -> list[list[Any]]:
-    """Place among the devices, and the numbers."""
+    """For each recording device, its place in the page's list of devices, and the numbers as they are printed."""
     return [
         [places[_device(name, view)], *(_rounded_as_printed(view[number]) for number in NUMBERS)]
         for name, view in views.items()

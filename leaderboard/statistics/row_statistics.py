@@ -70,7 +70,7 @@ def add_statistics(
     rows = [row for section in sections for row in section]
     able = leading_rows(rows, MOST_ROWS, MOST_RUNS)
     by_id = {run.run_id: run for run in runs}
-    counts = {row["run_ids"][0]: counted for row, counted in zip(able, read_counts(store, able, rule), strict=True)}
+    counts = {row["run_ids"][0]: counted for row, counted in zip(able, read_row_counts(store, able, rule), strict=True)}
     known = {run_id: counted for run_id, counted in counts.items() if counted is not None}
     for row in able:
         run_id = row["run_ids"][0]
@@ -93,7 +93,7 @@ def coverage_notes(found: Sequence[SectionUncertainty]) -> list[str]:
     return [one.coverage for one in found if one.coverage][:1]
 
 
-def read_counts(store: Store, rows: Sequence[Row], rule: str) -> list[SystemCounts | None]:
+def read_row_counts(store: Store, rows: Sequence[Row], rule: str) -> list[SystemCounts | None]:
     """Count what the runs of each row predicted under a rule; None where predictions are missing or differ in cycles.
 
     Predictions are read for all rows together, and cycles that rows share are sorted into groups once.

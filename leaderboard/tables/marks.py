@@ -40,7 +40,7 @@ MARKS: Mapping[str, str] = {
     "undeclared": "inputs are not declared",
     "unsigned": "it was submitted without a key, so that nobody can show that it is theirs",
 }
-"""The words, and what each means."""
+"""By word, what each mark means; rows show their marks in this order."""
 
 LABELS = 99.0
 """Score, percent, from which predictions are taken for the labels themselves."""

@@ -43,7 +43,7 @@ PANEL_SIZE = (4.6, 3.1)
 LETTERS, TITLE_LETTERS = 140, 38
 """Letters that fit on a line across the page, and on a line of a panel's title."""
 CROWD = 30
-"""Points from which they become lighter."""
+"""Number of trials in a panel from which their points become lighter, so that they can be told apart."""
 
 
 @dataclass(frozen=True)

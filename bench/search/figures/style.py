@@ -6,7 +6,8 @@ from matplotlib.colors import LinearSegmentedColormap
 
 INK, MUTED, LINE, CHOSEN, PAPER = "#1f2430", "#667080", "#dfe3e8", "#c6cbd3", "#ffffff"
 SERIES = ("#0b62a4", "#c2570c", "#0f7b5f", "#8a3ea8")
-"""Colours of the studies."""
+"""Colours of the studies of a figure, one after another."""
+
 SCORES = LinearSegmentedColormap.from_list("scores", ["#31118f", "#a1239a", "#d9586a", "#f59b45"])
 
 SETTINGS = {

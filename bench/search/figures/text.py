@@ -19,9 +19,9 @@ MOST_VALUES = 12
 """Values of a parameter that get a line each; more are put together in ranges."""
 RANGES = 8
 BAR = 24
-"""Letters of the longest bar."""
+"""How many letters long the longest bar is."""
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-"""A letter's eighths."""
+"""Letters that are filled by none to eight eighths, for the end of a bar."""
 
 
 def terminal(figure: FigureData, width: int | None = None, colour: bool = False) -> str:
@@ -44,7 +44,7 @@ def terminal(figure: FigureData, width: int | None = None, colour: bool = False)
 
 
 def _titled_tables(study: StudyData) -> Iterator[tuple[str, RenderableType]]:
-    """Titles and tables of a study."""
+    """The tables of a study, each with its title."""
     if not study.finished:
         return
     for parameter in study.parameters.values():
