@@ -15,9 +15,9 @@ from bench.core.text import echoed
 
 if TYPE_CHECKING:
     from leaderboard.audit import Audit
-    from leaderboard.audit.readings import Claim
-    from leaderboard.metrics import Judged
-    from leaderboard.results.submissions import OfficialPart
+    from leaderboard.audit.claim_checks import Claim
+    from leaderboard.metrics import Sensitivity
+    from leaderboard.results.official_part import OfficialPart
 
 
 def audit(
@@ -81,20 +81,20 @@ def _test_cycles(data: str | None, home: Path | None, cache: Path | None) -> Off
     return official_part(data_folder(Path(data) if data is not None else None), store, named=data is not None)
 
 
-def _judged(word: str) -> Judged:
+def _judged(word: str) -> Sensitivity:
     from bench.core.registry import suggestion
-    from leaderboard.metrics import JUDGED
+    from leaderboard.metrics import SENSITIVITIES
 
-    for judged in JUDGED:
+    for judged in SENSITIVITIES:
         if judged == word:
             return judged
-    raise SpecError(f"Unknown word '{echoed(word)}' for --judged: {suggestion(word, JUDGED)}")
+    raise SpecError(f"Unknown word '{echoed(word)}' for --judged: {suggestion(word, SENSITIVITIES)}")
 
 
 def _claim(text: str | None) -> Claim:
     """What ``--claimed`` says, in percent; fractions, where nothing is above 1, are taken as such."""
+    from leaderboard.audit.metric_variants import RATES
     from leaderboard.audit.printed import printed_cell
-    from leaderboard.audit.readings import RATES
 
     hint = "Write it as printed, in percent: --claimed sp=81.66,se=43.07,score=62.37"
     claim = {}

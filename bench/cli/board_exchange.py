@@ -15,8 +15,9 @@ from bench.core.paths import board_location, cache_folder, data_folder, home_fol
 from bench.core.text import LARGEST_WHOLE
 
 if TYPE_CHECKING:
-    from leaderboard.results.bundles import Merged
-    from leaderboard.results.submissions import OfficialPart, Submitted
+    from leaderboard.results.bundle_merging import MergeReport
+    from leaderboard.results.official_part import OfficialPart
+    from leaderboard.results.submissions import StoredSubmission
     from leaderboard.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,8 @@ def submit(
     from bench.core.provenance import code_version
     from leaderboard.history.keys import load_key
     from leaderboard.results.inputs import Inputs
-    from leaderboard.results.submissions import RefusedError, Statement, check_statement, refusal
+    from leaderboard.results.submission_checks import RefusedError, refusal_document
+    from leaderboard.results.submissions import Statement, check_statement
     from leaderboard.results.submissions import submit as store_submission
     from leaderboard.store.store import Store
 
@@ -129,7 +131,7 @@ def submit(
         done = store_submission(file, part, statement, folder, store, code_version(), key)
     except RefusedError as error:
         if output == "json":
-            print_json(refusal(error))
+            print_json(refusal_document(error))
         raise
     for line in _remarks(done, part):
         logger.info(line)
@@ -159,8 +161,8 @@ def _official_part(data: str | None, cache: Path, store: Store, allow_partial: b
     return official_part(folder, store, named=data is not None, allow_partial=allow_partial)
 
 
-def _remarks(done: Submitted, part: OfficialPart) -> list[str]:
-    from leaderboard.history.claims import key_of
+def _remarks(done: StoredSubmission, part: OfficialPart) -> list[str]:
+    from leaderboard.history.signatures import submitter_key
     from leaderboard.results.inputs import UNDECLARED
 
     remarks = [f"checked against {part.source}: {len(part.cycles):,} test cycles"]
@@ -168,7 +170,7 @@ def _remarks(done: Submitted, part: OfficialPart) -> list[str]:
         remarks.append(f"{done.stripped:,} lines name the recording with .wav; the ending was left out")
     if done.state == "same":
         remarks.append("the board holds this submission already; nothing changed")
-    if key_of(done.document) is None:
+    if submitter_key(done.document) is None:
         remarks.append("not signed: `bench board key` makes a key, so that nobody else can add to this system")
     undeclared = [name for name, value in _inputs(done.document).items() if value == UNDECLARED]
     if undeclared:
@@ -182,7 +184,7 @@ def _inputs(document: Mapping[str, Any]) -> dict[str, Any]:
     return inputs_of("submission", document["spec"], document)
 
 
-def submission_document(done: Submitted, part: OfficialPart) -> dict[str, Any]:
+def submission_document(done: StoredSubmission, part: OfficialPart) -> dict[str, Any]:
     """The JSON of ``bench board submit``, as scripts rely on it (DESIGN)."""
     document = done.document
     return {
@@ -206,7 +208,7 @@ def submission_document(done: Submitted, part: OfficialPart) -> dict[str, Any]:
     }
 
 
-def _print_submission(done: Submitted, part: OfficialPart) -> None:
+def _print_submission(done: StoredSubmission, part: OfficialPart) -> None:
     from rich import box
     from rich.table import Table
 
@@ -242,7 +244,7 @@ def export(
     Example:  bench board export ward-3.zip
     """
     from bench.core.version import __version__
-    from leaderboard.results.bundles import export_bundle
+    from leaderboard.results.bundle_writing import export_bundle
     from leaderboard.store.store import Store
 
     check_format(output)
@@ -272,7 +274,7 @@ def import_(
 
     Example:  bench board import ward-3.zip ward-7.zip
     """
-    from leaderboard.results.bundles import check_bundle, import_bundle
+    from leaderboard.results.bundle_merging import check_bundle, import_bundle
     from leaderboard.store.store import Store
 
     check_format(output)
@@ -299,7 +301,7 @@ def _runs(count: int) -> str:
     return f"{count:,} run{'' if count == 1 else 's'}"
 
 
-def _merged_document(item: Merged) -> dict[str, Any]:
+def _merged_document(item: MergeReport) -> dict[str, Any]:
     return {
         "file": str(item.path),
         "new": list(item.new),
@@ -313,7 +315,7 @@ def _merged_document(item: Merged) -> dict[str, Any]:
     }
 
 
-def _print_merged(item: Merged) -> None:
+def _print_merged(item: MergeReport) -> None:
     counts = {
         "new": len(item.new),
         "same": len(item.same),

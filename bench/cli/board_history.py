@@ -13,7 +13,7 @@ from bench.core.errors import RunError, SpecError
 from bench.core.paths import board_location, home_folder
 
 if TYPE_CHECKING:
-    from leaderboard.history.log import Entry
+    from leaderboard.history.log import LogEntry
     from leaderboard.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -213,11 +213,11 @@ def log(home: Home = None, output: Format = "table") -> None:
 
     Example:  bench board log --format json
     """
-    from leaderboard.history.changes import joined
+    from leaderboard.history.changes import joint_history
 
     check_format(output)
     folder, store = _board(home)
-    history = joined(folder, store)
+    history = joint_history(folder, store)
     if output == "json":
         entries = [{"id": one.id, "obeyed": one.obeyed, **one.document} for one in history.entries]
         print_json({"entries": entries, "missing": history.missing})
@@ -231,7 +231,7 @@ def log(home: Home = None, output: Format = "table") -> None:
         logger.warning(f"{len(history.missing)} entries were taken out of the log, first {history.missing[0]}.")
 
 
-def _print_entry(entry: Entry, line: str, output: str) -> None:
+def _print_entry(entry: LogEntry, line: str, output: str) -> None:
     if output == "json":
         document: dict[str, Any] = {"id": entry.id, **entry.document}
         print_json(document)

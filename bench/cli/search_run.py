@@ -16,7 +16,7 @@ from bench.core.errors import InterruptedRunError, RunError, SpecError
 
 if TYPE_CHECKING:
     from bench.experiment.spec import RunSpec
-    from bench.search.finals import Final
+    from bench.search.finals import FinalRun
     from bench.search.request import StudyRequest
     from bench.search.storage import Place
     from bench.search.study import Search, Settings
@@ -106,10 +106,10 @@ class SearchRun:
         return Done(study, well=self._is_well(study, finals))
 
     @staticmethod
-    def _is_well(study: Search, finals: Sequence[Final]) -> bool:
+    def _is_well(study: Search, finals: Sequence[FinalRun]) -> bool:
         return not any(final.error for final in finals) and (study.best is not None or not _is_over(study))
 
-    def _finals(self, study: Search, execution: Mapping[str, Any]) -> list[Final]:
+    def _finals(self, study: Search, execution: Mapping[str, Any]) -> list[FinalRun]:
         from bench.search.finals import train_best
         from bench.search.study import cards_of
 

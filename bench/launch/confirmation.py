@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.core.errors import RunError, SpecError
 from bench.core.files import write_json
-from leaderboard.metrics import JUDGED
+from leaderboard.metrics import SENSITIVITIES
 from leaderboard.results.run_folder import RunFolder
 
 TOLERANCE = 0.5
@@ -86,7 +86,7 @@ def compared(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float
     largest = max(
         abs(one[judged][rate] - other[judged][rate])
         for one, other in pairs.values()
-        for judged in JUDGED
+        for judged in SENSITIVITIES
         for rate in ("sp", "se", "score")
     )
     return Rerun(largest <= tolerance, tolerance, largest, scores)

@@ -21,7 +21,7 @@ from bench.core.errors import BenchError, InterruptedRunError
 from bench.core.log import show_log
 
 if TYPE_CHECKING:
-    from bench.search.failures import Breaker
+    from bench.search.failures import CircuitBreaker
     from bench.search.storage import Place
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def work(
     execution: Mapping[str, Any],
     tell: Tell,
     stopped: Callable[[], bool] = bool,
-    breaker: Breaker | None = None,
+    breaker: CircuitBreaker | None = None,
 ) -> None:
     """Take trials and carry them out until there is nothing to do.
 
@@ -119,7 +119,7 @@ def main() -> int:
 
 def _work_on(place: Place, task: Mapping[str, Any], stop: Stop) -> None:
     from bench.experiment.plugins import load_for
-    from bench.search.failures import Breaker
+    from bench.search.failures import CircuitBreaker
     from bench.search.request import base_spec
     from bench.search.study import open_study
 
@@ -127,7 +127,7 @@ def _work_on(place: Place, task: Mapping[str, Any], stop: Stop) -> None:
     # By the hash in the study: a file that changed after the user agreed to it is not run.
     load_for(base_spec(search.request, task["execution"]))
     _tell({"event": "ready"})
-    work(search, Path(task["home"]), task["execution"], _tell, stop, Breaker(**task["breaker"]))
+    work(search, Path(task["home"]), task["execution"], _tell, stop, CircuitBreaker(**task["breaker"]))
 
 
 if __name__ == "__main__":

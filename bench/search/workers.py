@@ -23,7 +23,7 @@ from bench.core.errors import BenchError, InterruptedRunError, RunError
 from bench.core.lifetimes import stop_signals
 from bench.core.machine import usable_cores
 from bench.experiment.devices import VISIBLE, shares_of
-from bench.search.failures import GIVE_UP_AFTER, Breaker
+from bench.search.failures import GIVE_UP_AFTER, CircuitBreaker
 from bench.search.study import Search
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Crew:
     ) -> None:
         self.search, self.home, self.execution, self.workers = search, home, execution, workers
         self._devices = shares_of(execution, workers)
-        self._breaker = Breaker(give_up_after, time.time())
+        self._breaker = CircuitBreaker(give_up_after, time.time())
         self._at_work: list[_Worker] = []
         self._stopping = False
         self._stillborn = 0
