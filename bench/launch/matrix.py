@@ -19,7 +19,8 @@ from bench.core.registry import suggestion
 from bench.experiment.paper_rows import request_of
 from bench.experiment.recipes import Request, Source, resolve
 from bench.experiment.spec import RunSpec
-from bench.launch.isolated import Interruption, run_isolated
+from bench.launch.child import Children
+from bench.launch.isolated import run_isolated
 from bench.launch.once import finished_result, run_folder
 from leaderboard.published import PrintedRow, PrintedTable
 from leaderboard.store.store import Store
@@ -155,23 +156,23 @@ def carry_out(plan: Plan, home: Path, *, rerun: bool) -> list[Ended]:
     store = Store.open(board_location(home))
     store.check_writable()
     ended = []
-    with Interruption().watched() as interruption:
+    with Children() as children:
         for place, run in enumerate(plan.runs, start=1):
-            if interruption.wanted:
+            if children.asked:
                 raise InterruptedRunError("Stopped between two runs.")
             said = f"[{place}/{len(plan.runs)}] {headline(run)}"
-            ended.append(_do(run, said, home, store, rerun=rerun, interruption=interruption))
+            ended.append(_do(run, said, home, store, rerun=rerun, children=children))
     return ended
 
 
-def _do(run: PlannedRun, said: str, home: Path, store: Store, *, rerun: bool, interruption: Interruption) -> Ended:
+def _do(run: PlannedRun, said: str, home: Path, store: Store, *, rerun: bool, children: Children) -> Ended:
     try:
         if not rerun and is_done(run, home):
             store.import_run(run_folder(home, run.spec))
             logger.info(f"{said}: done before")
             return Ended(run, "done before")
         logger.info(said)
-        run_isolated(run.spec, home, rerun=rerun, interruption=interruption)
+        run_isolated(run.spec, home, rerun=rerun, children=children)
     except InterruptedRunError:
         raise
     except BenchError as error:
