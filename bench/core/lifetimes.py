@@ -42,8 +42,12 @@ def leave_to_parent(*numbers: signal.Signals) -> None:
 def stop_signals() -> tuple[signal.Signals, ...]:
     """The signals that ask this process to stop.
 
-    SIGHUP is none of them where it is ignored: ``nohup`` started the process so that it outlives its terminal.
+    SIGHUP is none of them where it is ignored: ``nohup`` started the process so that it outlives its terminal. In
+    another thread than the main one there are none: Python runs the handlers of signals in the main thread, and lets
+    no other one change them.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return ()
     heard = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         heard.append(signal.SIGHUP)
@@ -79,8 +83,7 @@ def _interrupt() -> None:
 class StopRequest:
     """Remembers Ctrl-C, SIGTERM and SIGHUP while a block runs, so that the work in it stops where it can save itself.
 
-    Requests nest: one around this one remembers the signals too, and what it remembers already counts here. Outside
-    the main thread, where Python gives no signals, nothing is taken over.
+    Requests nest: one around this one remembers the signals too, and what it remembers already counts here.
 
     Args:
         ask: Called at each signal, the second Ctrl-C excepted.
@@ -97,11 +100,10 @@ class StopRequest:
         self._around: StopRequest | None = None
 
     def __enter__(self) -> StopRequest:
-        if threading.current_thread() is threading.main_thread():
-            for number in stop_signals():
-                self._before[number] = before = signal.signal(number, self._hear)
-                around = getattr(before, "__self__", None)
-                self._around = around if isinstance(around, StopRequest) else self._around
+        for number in stop_signals():
+            self._before[number] = before = signal.signal(number, self._hear)
+            around = getattr(before, "__self__", None)
+            self._around = around if isinstance(around, StopRequest) else self._around
         if self._around is not None and self._around.wanted:
             self.wanted = True
             self._ask()

@@ -1,4 +1,4 @@
-"""The log file of a child process: what it writes on stderr, without what a progress bar draws over again."""
+"""The log file of a child process: what it writes on stderr, of a progress bar the last state alone."""
 
 from __future__ import annotations
 
