@@ -417,10 +417,7 @@ MAY = {
     "bench/cli/output.py": {"sys.stdout.write"},
     "bench/streams.py": {"sys.stderr.write"},
     "baselines/downloads.py": {"sys.stderr.write"},  # sentences of its own, secrets masked
-    # JSON for the process that started this one:
-    "bench/isolated.py": {"print"},
-    "bench/search/worker.py": {"sys.stdout.write"},
-    "bench/measure.py": {"sys.stdout.write"},
+    "bench/launch/child_stderr.py": {"sys.stderr.write"},  # what a child has written there
 }
 RAW = {
     *("print", "Console", "from_markup", "Text.from_markup", "typer.echo", "typer.secho", "click.echo"),

@@ -1,0 +1,93 @@
+"""A run in a process of its own: what it fails with, what stops it, what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+from stand_ins import once, stand_in
+
+from bench.core.errors import InterruptedRunError, LostProcessError, SpecError, WeightsError
+from bench.experiment.recipes import Request, choose_source, resolve
+from bench.launch.child import Children
+from bench.launch.isolated import run_isolated
+from leaderboard.store.database import DamagedBoardError
+
+SETTINGS = "embed_dim=16 depth=1 heads=2 seconds=1.0 batch=8 epochs=2".split()
+
+
+@pytest.fixture(scope="module")
+def spec(small_data, small_cache):
+    request = Request(
+        model="ast", method="ce", data=str(small_data), cache=small_cache, device="cpu", settings=SETTINGS
+    )
+    return resolve(request, choose_source(request), [1])[0]
+
+
+@pytest.fixture
+def isolated(spec, tmp_path):
+    def run(**options):
+        with Children(**options) as children:
+            run_isolated(spec, tmp_path, rerun=False, children=children)
+
+    return run
+
+
+@pytest.fixture
+def terminal():
+    """A closing terminal is heard also where the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_lost_process_is_told_with_what_ended_it(isolated, spec, monkeypatch, tmp_path):
+    stand_in(monkeypatch, tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
+    words = rf"The process of run {spec.run_id} was lost \(exit code -9\): killed by SIGKILL\."
+    with pytest.raises(LostProcessError, match=words):
+        isolated()
+    assert not (tmp_path / "runs" / spec.run_id).exists(), "nothing had begun"
+
+
+def test_the_error_of_a_run_arrives_with_its_hint(isolated, monkeypatch, tmp_path):
+    stand_in(monkeypatch, tmp_path, "report('WeightsError', 'No.', hint='Fetch.'); sys.exit(2)")
+    with pytest.raises(WeightsError) as caught:
+        isolated()
+    assert (caught.value.message, caught.value.hint) == ("No.", "Fetch.")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+@pytest.mark.usefixtures("terminal")
+def test_a_signal_before_the_run_can_save_is_an_interruption(isolated, monkeypatch, tmp_path, name):
+    stand_in(monkeypatch, tmp_path, f"pathlib.Path({str(tmp_path)!r}, 'ready').touch()\ntime.sleep(60)")
+    number = signal.Signals[name]
+    before = signal.getsignal(number)
+    with once((tmp_path / "ready").exists, number), pytest.raises(InterruptedRunError, match="was stopped before"):
+        isolated()
+    assert signal.getsignal(number) is before
+
+
+def test_the_damaged_board_of_a_child_is_the_damaged_board_of_the_command(isolated, tmp_path):
+    """By the real process: exit code 4, and not that of a lost one."""
+    (tmp_path / "leaderboard.sqlite").write_bytes(b"no database at all" * 100)
+    with pytest.raises(DamagedBoardError) as caught:
+        isolated()
+    assert caught.value.exit_code == 4
+
+
+def test_a_run_that_is_refused_leaves_nothing(isolated, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SpecError, match="another launcher"):
+        isolated()
+    assert not list((tmp_path / "runs").iterdir())
+
+
+@pytest.mark.slow
+def test_a_run_keeps_its_log_beside_its_result(isolated, spec, tmp_path):
+    isolated()
+    folder = tmp_path / "runs" / spec.run_id
+    assert json.loads((folder / "result.json").read_text())["status"] == "finished"
+    log = (folder / "run.log").read_text()
+    assert "epoch 2/2" in log
+    assert f"[{spec.run_id[:8]}] features (ast)" in log
