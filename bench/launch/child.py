@@ -256,6 +256,8 @@ class Children:
         return self
 
     def __exit__(self, *unused: object) -> None:
+        # What they still tell matters to nobody, and must not raise an error again.
+        self._hear = None
         try:
             self.end()
             self.wait()

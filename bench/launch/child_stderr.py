@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from bench.launch.child_log import ChildLog
 
 MOST_AT_ONCE = 1 << 16
+MOST_READS = 64
+"""Reads before somebody else has a turn: a program may write without an end."""
 
 
 class ChildStderr:
@@ -55,7 +57,10 @@ class ChildStderr:
         """Log and show what it has written meanwhile, without waiting for more."""
         if self._terminal:
             self._keep_size()
-        while not self._ended and (data := self._read()):
+        for _ in range(MOST_READS):
+            data = b"" if self._ended else self._read()
+            if not data:
+                return
             if self._log is not None:
                 self._log.write(data)
             self._show(self._decoder.decode(data))

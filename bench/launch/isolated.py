@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.core.errors import InterruptedRunError, LostProcessError
+from bench.core.errors import InterruptedRunError, LostProcessError, UnexpectedError
 from bench.core.log import SHORT_ID
 from bench.experiment.spec import SPEC_FILE, RunSpec
-from bench.launch.child import Children, Work
+from bench.launch.child import Child, Children, Work
+from bench.launch.once import launch, run_folder
 
 if TYPE_CHECKING:
     from bench.launch.child_process import Parent
@@ -43,7 +44,7 @@ def run_isolated(
         BenchError: What the run failed with or could not start for; LostProcessError if its process was killed or
             ended without a word, InterruptedRunError if it was stopped.
     """
-    folder = home.absolute() / "runs" / spec.run_id
+    folder = run_folder(home.absolute(), spec)
     work = Work(
         module="bench.launch.isolated",
         task={"spec": spec.to_json(), "home": str(home.absolute()), "rerun": rerun},
@@ -52,11 +53,12 @@ def run_isolated(
         log=folder / RUN_LOG,
         environment=environment or {},
     )
+    child: Child | None = None
     try:
         child = children.start(work)
         children.wait()
     finally:
-        _remove_log_alone(folder)
+        _remove_log_alone(folder, child)
     try:
         child.raise_error()
     except LostProcessError as error:
@@ -67,10 +69,16 @@ def run_isolated(
         raise
 
 
-def _remove_log_alone(folder: Path) -> None:
-    """Remove the folder of a run that was refused before it began, where nothing but its log is left."""
-    if not (folder / SPEC_FILE).exists():
-        with contextlib.suppress(OSError):
+def _remove_log_alone(folder: Path, child: Child | None) -> None:
+    """Remove the folder of a run that was refused before it began, where nothing but its log is left.
+
+    A log that says why a process was lost, or holds the traceback of its error, stays.
+    """
+    error = child.error if child is not None else None
+    if (folder / SPEC_FILE).exists() or isinstance(error, UnexpectedError):
+        return
+    with contextlib.suppress(OSError):
+        if error is not None or not (folder / RUN_LOG).stat().st_size:
             (folder / RUN_LOG).unlink()
             folder.rmdir()
 
@@ -85,8 +93,6 @@ def main(task: Mapping[str, Any], parent: Parent) -> None:
     Raises:
         BenchError: What the run failed with or could not start for.
     """
-    from bench.launch.once import launch
-
     launched = launch(RunSpec.from_json(task["spec"]), Path(task["home"]), rerun=task["rerun"])
     if launched.error is not None:
         raise launched.error

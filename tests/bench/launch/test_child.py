@@ -19,6 +19,7 @@ from stand_ins import once, stand_in
 
 from bench.core.errors import DataError, InterruptedRunError, LostProcessError, RunError, StoreError, UnexpectedError
 from bench.launch.child import Children, Grace, Work
+from bench.launch.child_log import LOG_BYTES
 from leaderboard.store.database import DamagedBoardError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -331,6 +332,15 @@ def test_no_child_outlives_the_block(work):
     with Children() as children:
         child = children.start(work(WAITS))
     assert child.code == -signal.SIGKILL
+
+
+def test_one_that_writes_without_an_end_is_ended_all_the_same(work, monkeypatch, tmp_path):
+    stand_in(
+        monkeypatch, tmp_path, "tell({'event': 'done', 'value': None})\nwhile True: os.write(2, b'x' * 4095 + b'\\n')"
+    )
+    child = done(work("", shown=False), grace=Grace(word=0.3))
+    assert child.ended_here
+    assert child.work.log.stat().st_size <= LOG_BYTES
 
 
 def test_a_program_that_a_child_leaves_behind_holds_nobody(work):

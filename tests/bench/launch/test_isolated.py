@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 
 import pytest
 from stand_ins import once, stand_in
 
-from bench.core.errors import InterruptedRunError, LostProcessError, SpecError, WeightsError
+from bench.core.errors import InterruptedRunError, LostProcessError, SpecError, UnexpectedError, WeightsError
 from bench.experiment.recipes import Request, choose_source, resolve
 from bench.launch.child import Children
 from bench.launch.isolated import run_isolated
@@ -47,7 +48,28 @@ def test_a_lost_process_is_told_with_what_ended_it(isolated, spec, monkeypatch, 
     words = rf"The process of run {spec.run_id} was lost \(exit code -9\): killed by SIGKILL\."
     with pytest.raises(LostProcessError, match=words):
         isolated()
-    assert not (tmp_path / "runs" / spec.run_id).exists(), "nothing had begun"
+    assert not (tmp_path / "runs" / spec.run_id).exists(), "it has said nothing, and nothing had begun"
+
+
+def test_what_a_lost_process_wrote_last_is_kept(isolated, spec, monkeypatch, tmp_path):
+    stand_in(monkeypatch, tmp_path, "os.write(2, b'free(): invalid pointer\\n'); os.abort()")
+    with pytest.raises(LostProcessError, match="killed by SIGABRT"):
+        isolated()
+    assert (tmp_path / "runs" / spec.run_id / "run.log").read_text() == "free(): invalid pointer\n"
+
+
+def test_the_traceback_of_an_error_that_nobody_has_thought_of_stays_in_the_folder(isolated, monkeypatch, tmp_path):
+    stand_in(
+        monkeypatch,
+        tmp_path,
+        "os.write(2, b'Traceback: a bug\\n')\n"
+        "document = {'module': 'builtins', 'type': 'ValueError', 'message': 'bad', 'hint': None}\n"
+        "tell({'event': 'error', 'error': {**document, 'exit_code': 1, 'expected': False}})",
+    )
+    with pytest.raises(UnexpectedError, match="ValueError: bad") as caught:
+        isolated()
+    log = Path(caught.value.hint.removeprefix("Its traceback is in ").removesuffix("."))
+    assert "Traceback" in log.read_text()
 
 
 def test_the_error_of_a_run_arrives_with_its_hint(isolated, monkeypatch, tmp_path):
