@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.core.errors import BenchError, RunError, UnexpectedError
-
-PACKAGES = ("bench", "baselines", "methods", "leaderboard")
-"""The packages whose classes of errors come back as what they are."""
+from bench.core.log import PACKAGES
 
 
 def error_document(error: BaseException) -> dict[str, Any]:
@@ -19,15 +17,11 @@ def error_document(error: BaseException) -> dict[str, Any]:
         error: A :class:`~bench.core.errors.BenchError`, or any other exception, of which nobody has thought.
     """
     kind = type(error)
-    known = isinstance(error, BenchError)
-    return {
-        "module": kind.__module__,
-        "type": kind.__qualname__,
-        "message": error.message if isinstance(error, BenchError) else str(error),
-        "hint": error.hint if isinstance(error, BenchError) else None,
-        "exit_code": error.exit_code if isinstance(error, BenchError) else RunError.exit_code,
-        "expected": known,
-    }
+    where = {"module": kind.__module__, "type": kind.__qualname__}
+    if isinstance(error, BenchError):
+        said = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        return {**where, **said, "expected": True}
+    return {**where, "message": str(error), "hint": None, "exit_code": RunError.exit_code, "expected": False}
 
 
 def read_error(document: Mapping[str, Any]) -> BenchError:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.error_wire import PACKAGES, error_document, read_error
+from bench.core.error_wire import error_document, read_error
 from bench.core.errors import BenchError, DataError, RunError, SpecError, UnexpectedError
+from bench.core.log import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[3]
 
