@@ -33,7 +33,7 @@ def list_runs(
 
     Example:  bench board list --format csv
     """
-    from leaderboard.render import check_format, render
+    from leaderboard.render.formats import check_format, render
     from leaderboard.store.store import Store
     from leaderboard.tables.board_tables import runs_table
 
@@ -54,7 +54,9 @@ def show(
 
     Example:  bench board show 3f2a --format json
     """
-    from leaderboard.render import check_format, render, run_table
+    from leaderboard.render.formats import check_format, render
+    from leaderboard.render.run import run_report
+    from leaderboard.render.terminal import write
     from leaderboard.store.store import Store
     from leaderboard.tables.run_parts import parts_table
 
@@ -65,7 +67,7 @@ def show(
         print_json(document)
         return
     colour = sys.stdout.isatty()
-    print_rendered(run_table(document, colour=colour))
+    print_rendered(write(run_report(document), colour=colour))
     parts = parts_table(store, document)
     if parts.sections:
         print_rendered("\n" + render(parts, colour=colour))
@@ -131,7 +133,7 @@ def compare(
 
     Example:  bench board compare 3f2a ast/ce --protocol best-test
     """
-    from leaderboard.render import check_format, render
+    from leaderboard.render.formats import check_format, render
     from leaderboard.results.run_folder import RULES
     from leaderboard.statistics.comparison import compare as compare_systems
     from leaderboard.statistics.comparison import comparison_table, runs_of

@@ -45,7 +45,8 @@ def examine(home: Path | None, data: Path | None, cache: Path | None) -> dict[st
     from bench.data.datasets.icbhi.dataset import find_dataset
     from bench.engine.hardware import hardware
     from bench.experiment.devices import choose_device, choose_precision
-    from bench.experiment.plugins import load_entry_points, registries
+    from bench.experiment.plugins import load_entry_points
+    from bench.experiment.registries import registries
 
     device = choose_device("auto")
     found = bool(find_dataset(data_folder(data)))

@@ -115,7 +115,8 @@ def _describe_option(field: dataclasses.Field[Any], kind: type) -> dict[str, Any
 
 def _open(kind: str, plugins: Any) -> Registry[Any]:
     """A registry with the plug-ins of the command line; a broken package is named on stderr."""
-    from bench.experiment.plugins import load_plugins, registries
+    from bench.experiment.plugins import load_plugins
+    from bench.experiment.registries import registries
 
     load_plugins(plugins or ())
     registry = registries()[kind]

@@ -90,7 +90,7 @@ def report(
         return
     if study or (storage and "BENCH_STUDIES" not in os.environ):
         raise SpecError(f"--study and --storage are options of figure2, not of {what}.")
-    from leaderboard.render import check_format
+    from leaderboard.render.formats import check_format
     from leaderboard.results.run_folder import RULES
     from leaderboard.store.store import Store
 
@@ -107,7 +107,7 @@ def report(
 
 
 def _board(_what: str, store: Store, rule: Rule, output: str, colour: bool) -> str:
-    from leaderboard.render import render
+    from leaderboard.render.formats import render
     from leaderboard.tables.board_tables import leaderboard_table
 
     table = leaderboard_table(store, rule)
@@ -127,7 +127,7 @@ def _page(store: Store, rule: Rule, out: Path | None) -> None:
 
 
 def _published(_what: str, _store: Store, _rule: Rule, output: str, colour: bool) -> str:
-    from leaderboard.render import render
+    from leaderboard.render.formats import render
     from leaderboard.tables.published_table import published_table
 
     return render(published_table(), output, colour=colour)
@@ -135,12 +135,12 @@ def _published(_what: str, _store: Store, _rule: Rule, output: str, colour: bool
 
 def _paper(what: str, store: Store, rule: Rule, output: str, colour: bool) -> str:
     from bench.experiment.paper_rows import table_of_board
-    from leaderboard.render_paper import render_paper
+    from leaderboard.render.formats import render
 
     table = table_of_board(what, store, rule)
     if not any(row["reproduced"] for row in table.rows):
         logger.info(f"The board {store} holds no run of {what} yet; `bench reproduce {what}` makes them.")
-    return render_paper(table, output, colour=colour)
+    return render(table, output, colour=colour)
 
 
 def register(app: typer.Typer) -> None:

@@ -38,7 +38,7 @@ def report_figure(home: Path, names: Sequence[str], storage: str | None, output:
         ResultError: If the format is unknown.
     """
     from bench.search.figures.render import BINARY, FORMATS, render
-    from leaderboard.render import check_format
+    from leaderboard.render.formats import check_format
 
     check_format(output, FORMATS)
     if output in BINARY and out is None:

@@ -191,10 +191,11 @@ def _print_plan(plan: Plan, home: Path, output: str) -> None:
 
 
 def _print_grid(title: str, runs: Sequence[Mapping[str, Any]]) -> None:
-    from leaderboard.forms import Column, console, grid, printed
+    from leaderboard.render.cells import Column, Report, text_table
+    from leaderboard.render.terminal import write
 
     heads = ("rows", "run", "model", "pretrain", "method", "options", "seed", "status")
-    columns = [Column(head, lambda row: [], number=head == "seed", wrap=head == "options") for head in heads]
+    columns = [Column(head, number=head == "seed", wrap=head == "options") for head in heads]
     names = ("run_id", "model", "pretrain", "method")
     cells = [
         [
@@ -206,11 +207,11 @@ def _print_grid(title: str, runs: Sequence[Mapping[str, Any]]) -> None:
         ]
         for run in runs
     ]
-    print_rendered(printed(console(None, sys.stdout.isatty()), [grid(title, columns, cells)]))
+    print_rendered(write(Report("plan", [text_table(title, columns, cells)]), colour=sys.stdout.isatty()))
 
 
 def _print_table(plan: Plan, ended: Sequence[Ended], home: Path, output: str) -> None:
-    from leaderboard.render_paper import render_paper
+    from leaderboard.render.formats import render
 
     table = _table(plan, home)
     if output == "json":
@@ -220,7 +221,7 @@ def _print_table(plan: Plan, ended: Sequence[Ended], home: Path, output: str) ->
         ]
         print_json({**table.to_json(), "profile": plan.profile, "runs": runs, **_left_out(plan)})
         return
-    print_rendered(render_paper(table, colour=sys.stdout.isatty()))
+    print_rendered(render(table, colour=sys.stdout.isatty()))
     _print_summary(plan, ended)
 
 

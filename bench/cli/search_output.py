@@ -141,10 +141,9 @@ def judged_on(study: Search) -> str:
 def print_grid(title: str, heads: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[str]) -> None:
     """Print cells as a table; those under ``numbers`` stand to the right."""
     from bench.core.text import plain
-    from leaderboard.forms import Column, console, grid, printed
+    from leaderboard.render.cells import Column, Report, text_table
+    from leaderboard.render.terminal import write
 
-    columns = [
-        Column(head, lambda row: [], number=head in numbers, wrap=head in ("study", "why", "params")) for head in heads
-    ]
+    columns = [Column(head, number=head in numbers, wrap=head in ("study", "why", "params")) for head in heads]
     rows = [[plain(cell) for cell in row] for row in cells]
-    print_rendered(printed(console(None, sys.stdout.isatty()), [grid(title, columns, rows)]))
+    print_rendered(write(Report("search", [text_table(title, columns, rows)]), colour=sys.stdout.isatty()))

@@ -15,6 +15,7 @@ from typing import Any
 from bench.core.errors import BenchError, InterruptedRunError, LostProcessError
 from bench.core.files import temporary_folder
 from bench.core.lifetimes import signal_name
+from bench.core.locks import check_flock
 from bench.core.log import SHORT_ID
 from bench.engine.distributed import STORE_VARIABLE
 from bench.engine.hooks import Watch
@@ -51,6 +52,8 @@ def run_group(folder: Path, processes: int, cores: int, watch: Watch | None = No
         temporary_folder("bench-group") as meeting,
         Children(answer, partners=True, is_over=result.is_file, grace=grace) as children,
     ):
+        # The file through which torch lets the processes meet is locked with flock and nothing else.
+        check_flock(meeting, "Name a folder on a local disk in TMPDIR, or use --processes 1.")
         for rank in range(processes):
             environment = _environment(rank, processes, meeting / "store", max(1, cores // processes))
             group.append(children.start(_work(folder, rank, environment, watched=watch is not None)))

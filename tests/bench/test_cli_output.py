@@ -317,7 +317,7 @@ def test_what_ends_a_command_from_within(monkeypatch, capsys, raised, code, debu
 SLOW = """
 import os, signal, sys, time
 from bench.cli import main
-from bench.data import demo
+from bench.data.datasets.simulated import demo
 
 def slow(*_args, **_options):
     os.write(1, b"at it\\n")
@@ -411,11 +411,11 @@ def test_the_bundle_and_features_go_to_stdout(place, small_data):
 # --- one printing layer ---------------------------------------------------------------------------------------------
 
 MAY = {
-    "leaderboard/terminal.py": {"Console"},
-    "leaderboard/forms.py": {"csv.DictWriter"},
-    "leaderboard/predictions.py": {"csv.writer"},  # recordings and numbers, read again by the program
+    "bench/core/terminal.py": {"Console"},
+    "leaderboard/render/csv.py": {"csv.DictWriter"},
+    "leaderboard/results/predictions.py": {"csv.writer"},  # recordings and numbers, read again by the program
     "bench/cli/output.py": {"sys.stdout.write"},
-    "bench/streams.py": {"sys.stderr.write"},
+    "bench/core/streams.py": {"sys.stderr.write"},
     "baselines/downloads.py": {"sys.stderr.write"},  # sentences of its own, secrets masked
     "bench/launch/child_stderr.py": {"sys.stderr.write"},  # what a child has written there
 }
