@@ -23,6 +23,7 @@ from bench.launch.child import Children
 from bench.launch.isolated import run_isolated
 from bench.launch.once import finished_result, run_folder
 from leaderboard.published import PrintedRow, PrintedTable
+from leaderboard.store.database import DamagedBoardError, SpoiltBoardError
 from leaderboard.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -151,7 +152,7 @@ def carry_out(plan: Plan, home: Path, *, rerun: bool) -> list[Ended]:
 
     Raises:
         InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped it; the run under way has saved its state.
-        StoreError: If the board cannot take results.
+        StoreError: If the board cannot take results, or is found damaged by a run.
     """
     store = Store.open(board_location(home))
     store.check_writable()
@@ -173,7 +174,8 @@ def _do(run: PlannedRun, said: str, home: Path, store: Store, *, rerun: bool, ch
             return Ended(run, "done before")
         logger.info(said)
         run_isolated(run.spec, home, rerun=rerun, children=children)
-    except InterruptedRunError:
+    except (InterruptedRunError, DamagedBoardError, SpoiltBoardError):
+        # Such a board would take no other run's result either.
         raise
     except BenchError as error:
         logger.warning(f"run {run.spec.run_id} failed: {error.message} {error.hint or ''}".rstrip())

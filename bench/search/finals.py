@@ -28,6 +28,7 @@ from bench.search.space import apply_params
 from bench.search.study import FINALS, Search, budget
 from bench.search.trials import originals
 from leaderboard.results.run_folder import RESULT_FILE, write_result
+from leaderboard.store.database import DamagedBoardError, SpoiltBoardError
 from leaderboard.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ def train_best(
 
     Raises:
         InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped it; the run under way has saved its state.
+        StoreError: If a run finds the board damaged.
     """
     best = search.best
     assert best is not None
@@ -118,7 +120,8 @@ def _train(spec: RunSpec, home: Path, children: Children) -> Final:
     try:
         run_isolated(spec, home, rerun=False, children=children)
         _mark(spec, home)
-    except InterruptedRunError:
+    except (InterruptedRunError, DamagedBoardError, SpoiltBoardError):
+        # Such a board would take no other run's result either.
         raise
     except BenchError as error:
         logger.warning(f"final run {spec.run_id} failed: {error.message} {error.hint or ''}".rstrip())

@@ -9,10 +9,19 @@ from pathlib import Path
 import pytest
 from stand_ins import once, stand_in
 
-from bench.core.errors import InterruptedRunError, LostProcessError, SpecError, UnexpectedError, WeightsError
+from bench.core.errors import (
+    InterruptedRunError,
+    LostProcessError,
+    SpecError,
+    StoreError,
+    UnexpectedError,
+    WeightsError,
+)
 from bench.experiment.recipes import Request, choose_source, resolve
 from bench.launch.child import Children
 from bench.launch.isolated import run_isolated
+from bench.launch.matrix import Plan, PlannedRun, carry_out
+from leaderboard.published import printed_table
 from leaderboard.store.database import DamagedBoardError
 
 SETTINGS = "embed_dim=16 depth=1 heads=2 seconds=1.0 batch=8 epochs=2".split()
@@ -96,6 +105,22 @@ def test_the_damaged_board_of_a_child_is_the_damaged_board_of_the_command(isolat
     with pytest.raises(DamagedBoardError) as caught:
         isolated()
     assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize("kind", ["DamagedBoardError", "SpoiltBoardError"])
+def test_a_board_that_takes_no_result_ends_the_whole_matrix(spec, monkeypatch, tmp_path, kind):
+    stand_in(monkeypatch, tmp_path, f"report({kind!r}, 'The board is damaged.', 'leaderboard.store.database')")
+    plan = Plan(printed_table("table2"), "demo", [PlannedRun(spec, ("ce",)), PlannedRun(spec, ("cl",))])
+    with pytest.raises(StoreError, match="The board is damaged") as caught:
+        carry_out(plan, tmp_path, rerun=False)
+    assert caught.value.exit_code == 4
+
+
+def test_any_other_error_of_a_run_lets_the_others_go_on(spec, monkeypatch, tmp_path):
+    stand_in(monkeypatch, tmp_path, "report('StoreError', 'The state cannot be read.')")
+    plan = Plan(printed_table("table2"), "demo", [PlannedRun(spec, ("ce",)), PlannedRun(spec, ("cl",))])
+    ended = carry_out(plan, tmp_path, rerun=False)
+    assert [type(item.error) for item in ended] == [StoreError, StoreError]
 
 
 def test_a_run_that_is_refused_leaves_nothing(isolated, tmp_path, monkeypatch):
