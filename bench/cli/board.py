@@ -134,7 +134,7 @@ def compare(
     Example:  bench board compare 3f2a ast/ce --protocol best-test
     """
     from leaderboard.render.formats import check_format, render
-    from leaderboard.results.run_folder import RULES
+    from leaderboard.results.schema import RULES
     from leaderboard.statistics.comparison import compare as compare_systems
     from leaderboard.statistics.comparison import comparison_table, runs_of
     from leaderboard.store.store import Store

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LARGEST_EPOCH = 2**31 - 1
-"""As the board holds them (``leaderboard.results.schema.LARGEST_COUNT``, which would bring NumPy with it)."""
+"""As the board holds them (``leaderboard.metrics.LARGEST_COUNT``, which would bring NumPy with it)."""
 
 LARGEST_ENSEMBLE = 10_000
 """As ``leaderboard.results.inputs`` has it."""
@@ -141,7 +141,7 @@ def submit(
 
 def _rule(word: str) -> Any:
     from bench.core.registry import suggestion
-    from leaderboard.results.run_folder import RULES
+    from leaderboard.results.schema import RULES
 
     if word not in RULES:
         raise SpecError(f"Unknown selection rule '{word}': {suggestion(word, RULES)}")

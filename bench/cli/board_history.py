@@ -191,7 +191,7 @@ def review(
 
 def _print_marks(store: Store, protocol: str, output: str) -> None:
     from bench.cli.report import check_word
-    from leaderboard.results.run_folder import RULES
+    from leaderboard.results.schema import RULES
     from leaderboard.tables.board_tables import leaderboard_table
 
     check_word("protocol", protocol, RULES)

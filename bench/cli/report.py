@@ -17,7 +17,7 @@ from bench.core.registry import suggestion
 from bench.core.text import echoed
 
 if TYPE_CHECKING:
-    from leaderboard.results.run_folder import Rule
+    from leaderboard.results.schema import Rule
     from leaderboard.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def report(
     if study or (storage and "BENCH_STUDIES" not in os.environ):
         raise SpecError(f"--study and --storage are options of figure2, not of {what}.")
     from leaderboard.render.formats import check_format
-    from leaderboard.results.run_folder import RULES
+    from leaderboard.results.schema import RULES
     from leaderboard.store.store import Store
 
     word = protocol or ("best-test" if what in PAPER else "last")

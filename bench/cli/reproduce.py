@@ -18,7 +18,7 @@ from bench.core.paths import board_location
 if TYPE_CHECKING:
     from bench.experiment.recipes import Request
     from bench.launch.matrix import Ended, Plan, PlannedRun
-    from leaderboard.results.run_folder import Rule
+    from leaderboard.results.schema import Rule
     from leaderboard.tables.paper_tables import PaperTable
 
 logger = logging.getLogger(__name__)

@@ -230,30 +230,11 @@ def same_command() -> str:
     return " ".join([*kept, "bench", *map(shlex.quote, words)])
 
 
-def contract_document(launched: Launched) -> dict[str, Any]:
-    """The JSON of one run, as scripts rely on it (DESIGN)."""
-    document = launched.document
-    files = document["predictions"]
-    return {
-        "run_id": document["run_id"],
-        "status": document["status"],
-        "error": document["error"],
-        "spec": document["spec"],
-        "profile": document["profile"],
-        "partial": document["partial"],
-        "metrics": document["metrics"],
-        "epochs": document["epochs"],
-        "predictions": str(launched.folder / files["last"]) if files.get("last") else None,
-        "predictions_by_rule": {rule: str(launched.folder / name) for rule, name in files.items() if name},
-        "seconds": document["seconds"],
-        "cycles_per_second": document["cycles_per_second"],
-        "folder": str(launched.folder),
-    }
-
-
 def _print_results(done: Sequence[Launched], output: str) -> None:
     if output == "json":
-        documents = [contract_document(item) for item in done]
+        from leaderboard.results.schema import printed
+
+        documents = [printed(item.document, item.folder) for item in done]
         print_json(documents if len(documents) > 1 else documents[0])
         return
     from rich import box

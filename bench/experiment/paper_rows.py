@@ -10,7 +10,7 @@ from bench.core.errors import RegistryError
 from bench.experiment.recipes import DEMO, Request, recipe_fields
 from bench.experiment.spec import with_defaults
 from leaderboard.published import PrintedTable, RunAs, printed_table
-from leaderboard.results.run_folder import Rule
+from leaderboard.results.schema import Rule
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import flat
 from leaderboard.tables.paper_tables import Complete, Expected, Kind, PaperTable, paper_table

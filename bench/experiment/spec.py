@@ -33,7 +33,6 @@ from bench.core.registry import suggestion
 from bench.core.text import echoed, whole_number
 from bench.experiment import spec_documents as documents
 
-SPEC_FILE = "spec.json"
 """Name of a run's spec in its folder."""
 
 NUMERICS = 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,11 @@ from typing import Any
 
 from bench.core.errors import BenchError, InterruptedRunError, RunError, SpecError
 from bench.core.files import temporary_folder, write_json
-from bench.experiment.spec import SPEC_FILE, RunSpec
+from bench.experiment.spec import RunSpec
 from bench.launch.child import Children
 from bench.launch.isolated import run_isolated
-from bench.launch.once import run_folder
 from leaderboard.metrics import JUDGED
-from leaderboard.results.run_folder import RESULT_FILE
+from leaderboard.results.run_folder import RunFolder
 
 TOLERANCE = 0.5
 """Percent points by which Sp, Se and Score may differ: another machine rounds otherwise, which training amplifies."""
@@ -57,9 +55,10 @@ def run_again(document: Mapping[str, Any], replay: Callable[[Path], RunSpec], to
         raise SpecError(f"The run {document['run_id']} has {document['status']}: there is nothing to compare with.")
     with temporary_folder("bench-rerun") as place:
         execution = {name: value for name, value in document["execution"].items() if name != "study"}
-        write_json(place / SPEC_FILE, {"identity": document["spec"], "execution": execution})
+        asked = RunFolder(place).spec
+        write_json(asked, {"identity": document["spec"], "execution": execution})
         try:
-            spec = replay(place / SPEC_FILE)
+            spec = replay(asked)
             with Children() as children:
                 # The board of the temporary folder, not the one that the user has named.
                 run_isolated(spec, place, rerun=False, children=children, environment={"BENCH_STORE": None})
@@ -69,7 +68,7 @@ def run_again(document: Mapping[str, Any], replay: Callable[[Path], RunSpec], to
             raise RunError(
                 f"The run {document['run_id']} could not be run again: {error.message}", error.hint
             ) from error
-        again = json.loads((run_folder(place, spec) / RESULT_FILE).read_text(encoding="utf-8"))
+        again = RunFolder.of_run(place, spec.run_id).read_document()
     return compared(document, again, tolerance)
 
 

@@ -20,7 +20,7 @@ from bench.core.log import SHORT_ID
 from bench.engine.distributed import STORE_VARIABLE
 from bench.engine.hooks import Watch
 from bench.launch.child import Child, Children, Grace, Work
-from leaderboard.results.run_folder import RESULT_FILE
+from leaderboard.results.run_folder import RunFolder
 
 GOES_ON = "The state is kept: the same command goes on from the last one that was saved."
 
@@ -47,28 +47,28 @@ def run_group(folder: Path, processes: int, cores: int, watch: Watch | None = No
 
     group: list[Child] = []
     in_order_of_end: list[Child] = []
-    result = folder / RESULT_FILE
+    run = RunFolder(folder)
     with (
         temporary_folder("bench-group") as meeting,
-        Children(answer, partners=True, is_over=result.is_file, grace=grace) as children,
+        Children(answer, partners=True, is_over=run.has_result, grace=grace) as children,
     ):
         # The file through which torch lets the processes meet is locked with flock and nothing else.
         check_flock(meeting, "Name a folder on a local disk in TMPDIR, or use --processes 1.")
         for rank in range(processes):
             environment = _environment(rank, processes, meeting / "store", max(1, cores // processes))
-            group.append(children.start(_work(folder, rank, environment, watched=watch is not None)))
+            group.append(children.start(_work(run, rank, environment, watched=watch is not None)))
         in_order_of_end += children.ended()
-    if not result.is_file():
+    if not run.has_result():
         raise _reason(group, in_order_of_end, asked=children.asked)
 
 
-def _work(folder: Path, rank: int, environment: Mapping[str, str], *, watched: bool) -> Work:
+def _work(run: RunFolder, rank: int, environment: Mapping[str, str], *, watched: bool) -> Work:
     return Work(
         module="bench.launch.rank",
-        task={"folder": str(folder), "rank": rank, "watched": watched},
-        name=f"run {folder.name}, rank {rank}",
-        label=f"{folder.name[:SHORT_ID]} rank {rank}",
-        log=folder / f"rank-{rank}.log",
+        task={"folder": str(run.path), "rank": rank, "watched": watched},
+        name=f"run {run.path.name}, rank {rank}",
+        label=f"{run.path.name[:SHORT_ID]} rank {rank}",
+        log=run.log_of(rank),
         environment=environment,
     )
 

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import InterruptedRunError, LostProcessError, UnexpectedError
 from bench.core.log import SHORT_ID
-from bench.experiment.spec import SPEC_FILE, RunSpec
+from bench.experiment.spec import RunSpec
 from bench.launch.child import Child, Children, Work
-from bench.launch.once import launch, run_folder
+from bench.launch.once import launch
+from leaderboard.results.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from bench.launch.child_process import Parent
-
-RUN_LOG = "run.log"
-"""In a run's folder: what the process of the run wrote on stderr."""
 
 
 def run_isolated(
@@ -44,13 +42,13 @@ def run_isolated(
         BenchError: What the run failed with or could not start for; LostProcessError if its process was killed or
             ended without a word, InterruptedRunError if it was stopped.
     """
-    folder = run_folder(home.absolute(), spec)
+    folder = RunFolder.of_run(home.absolute(), spec.run_id)
     work = Work(
         module="bench.launch.isolated",
         task={"spec": spec.to_json(), "home": str(home.absolute()), "rerun": rerun},
         name=f"run {spec.run_id}",
         label=spec.run_id[:SHORT_ID],
-        log=folder / RUN_LOG,
+        log=folder.log,
         environment=environment or {},
     )
     child: Child | None = None
@@ -69,18 +67,18 @@ def run_isolated(
         raise
 
 
-def _remove_log_alone(folder: Path, child: Child | None) -> None:
+def _remove_log_alone(folder: RunFolder, child: Child | None) -> None:
     """Remove the folder of a run that was refused before it began, where nothing but its log is left.
 
     A log that says why a process was lost, or holds the traceback of its error, stays.
     """
     error = child.error if child is not None else None
-    if (folder / SPEC_FILE).exists() or isinstance(error, UnexpectedError):
+    if folder.spec.exists() or isinstance(error, UnexpectedError):
         return
     with contextlib.suppress(OSError):
-        if error is not None or not (folder / RUN_LOG).stat().st_size:
-            (folder / RUN_LOG).unlink()
-            folder.rmdir()
+        if error is not None or not folder.log.stat().st_size:
+            folder.log.unlink()
+            folder.path.rmdir()
 
 
 def main(task: Mapping[str, Any], parent: Parent) -> None:

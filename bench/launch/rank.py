@@ -15,7 +15,8 @@ from bench.data.bank import Progress
 from bench.engine.hardware import reset_peak_memory
 from bench.engine.hooks import Hooks, Watch
 from bench.experiment.plugins import load_for, plugin_failure
-from bench.experiment.spec import SPEC_FILE, RunSpec, read_spec
+from bench.experiment.spec import RunSpec, read_spec
+from leaderboard.results.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from bench.launch.child_process import Parent
@@ -76,7 +77,7 @@ def main(task: Mapping[str, Any], parent: Parent) -> None:
     """
     folder = Path(task["folder"])
     watch = _watch(task["rank"], parent) if task["watched"] else None
-    execute(read_spec(folder / SPEC_FILE), folder, hooks=Hooks(watch))
+    execute(read_spec(RunFolder(folder).spec), folder, hooks=Hooks(watch))
 
 
 def _watch(rank: int, parent: Parent) -> Watch:

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.core.documents import collector_paused
 from bench.core.errors import SpecError, StoreError
 from bench.core.files import exclusive_lock
 from bench.core.locks import lacks_record_locks
@@ -22,7 +23,6 @@ from bench.core.paths import expanded
 from bench.core.secrets import masked, public_url
 from bench.core.text import echoed
 from bench.search.files import check_journal, check_kind
-from leaderboard.store.store import collector_paused
 
 if TYPE_CHECKING:
     import optuna

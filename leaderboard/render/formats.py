@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from bench.core.documents import collector_paused
 from bench.core.errors import ResultError
 from leaderboard.render import csv, html, latex, markdown, terminal
 from leaderboard.render.board import board_report
 from leaderboard.render.cells import Report
 from leaderboard.render.json_text import json_text
 from leaderboard.render.paper import paper_report
-from leaderboard.store.store import collector_paused
 from leaderboard.tables.board_tables import Table
 from leaderboard.tables.paper_tables import PaperTable
 

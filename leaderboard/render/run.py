@@ -10,7 +10,7 @@ from leaderboard.metrics import CLASSES, JUDGED
 from leaderboard.render.cells import Column, Report, Table, text_table
 from leaderboard.render.numbers import number
 from leaderboard.render.system_names import data_words, model_and_method
-from leaderboard.results.run_folder import EpochRow, ResultDocument, kind_of
+from leaderboard.results.schema import EpochRow, ResultDocument, kind_of
 from leaderboard.tables.board_tables import flat
 
 

@@ -13,7 +13,7 @@ import base64
 import hashlib
 
 from leaderboard.render.pages import page, resource
-from leaderboard.results.run_folder import Rule
+from leaderboard.results.schema import Rule
 from leaderboard.site.data import Board
 from leaderboard.site.downloads import FOLDER, TABLES
 from leaderboard.site.values import inline_json, page_values

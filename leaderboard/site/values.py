@@ -12,7 +12,7 @@ from leaderboard.metrics import CLASSES, JUDGED
 from leaderboard.render.bibtex import run_entry, submission_entry
 from leaderboard.render.numbers import seeds
 from leaderboard.render.system_names import system_lines
-from leaderboard.results.run_folder import RULES, Rule
+from leaderboard.results.schema import RULES, Rule
 from leaderboard.site.data import PARTS, RATES, REFERENCE, Board
 from leaderboard.site.details import detail_values
 from leaderboard.site.downloads import command, run_file

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.core.errors import StoreError
 from leaderboard.render.pages import resource
-from leaderboard.results.run_folder import Rule
+from leaderboard.results.schema import Rule
 from leaderboard.site.data import read_board
 from leaderboard.site.downloads import data_files
 from leaderboard.site.pages import PACKAGE, VENDOR, site_page

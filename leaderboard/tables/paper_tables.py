@@ -16,7 +16,7 @@ from typing import Any, Literal
 from leaderboard.metrics import Judged
 from leaderboard.published import PrintedRow, PrintedTable, RunAs
 from leaderboard.results.judged_set import is_official
-from leaderboard.results.run_folder import Rule
+from leaderboard.results.schema import Rule
 from leaderboard.statistics.breakdown import system_counts
 from leaderboard.statistics.intervals import PAPER_SPREAD, system_estimate
 from leaderboard.statistics.row_places import Choices

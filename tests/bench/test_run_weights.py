@@ -10,8 +10,9 @@ from small_studies import SETTINGS, base_spec, request_of, states, study_of, wor
 import baselines
 from bench.core.errors import InterruptedRunError, RunWeightsError
 from bench.engine import trainer
-from bench.launch.once import launch, run_folder
+from bench.launch.once import launch
 from bench.search.workers import Crew
+from leaderboard.results.run_folder import RunFolder
 
 
 def save_weights(path, options, seed):
@@ -52,7 +53,7 @@ def test_a_start_is_refused(spec, weights, tmp_path):
     with pytest.raises(RunWeightsError, match=said) as caught:
         start(spec, tmp_path / "home")
     assert caught.value.exit_code == 2
-    assert not run_folder(tmp_path / "home", spec).exists()
+    assert not RunFolder.of_run(tmp_path / "home", spec.run_id).path.exists()
 
 
 def test_a_start_is_refused_whose_weights_change_before_the_model_is_built(spec, weights, tmp_path, monkeypatch):
@@ -66,7 +67,7 @@ def test_a_start_is_refused_whose_weights_change_before_the_model_is_built(spec,
 
 def test_a_resumed_run_is_refused_and_keeps_its_state(spec, weights, tmp_path, monkeypatch):
     home = tmp_path / "home"
-    folder = run_folder(home, spec)
+    folder = RunFolder.of_run(home, spec.run_id).path
 
     def interrupted(self):
         (folder / "checkpoint").mkdir()

@@ -9,7 +9,7 @@ from board_runs import write_run
 from site_boards import cycles_of_patients, make_board
 
 from leaderboard.published import TABLES, printed_table
-from leaderboard.results.run_folder import Rule
+from leaderboard.results.schema import Rule
 from leaderboard.statistics.comparison import compare, comparison_table, runs_of
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import Table, leaderboard_table, runs_table

@@ -22,7 +22,8 @@ from bench.core.errors import DataError, InterruptedRunError, LostProcessError, 
 from bench.engine import hardware, hooks, trainer
 from bench.experiment.recipes import Request, choose_source, resolve
 from bench.launch import once as launching
-from bench.launch.once import launch, run_folder
+from bench.launch.once import launch
+from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.store import Store
 
 SETTINGS = "embed_dim=16 depth=1 heads=2 seconds=1.0 batch=8 specaug_probability=0.5 specaug_time_width=20".split()
@@ -178,7 +179,7 @@ def test_a_lost_process_stores_nothing_and_keeps_the_state(small_data, small_cac
     monkeypatch.setattr("bench.launch.group.run_group", lost)
     with pytest.raises(LostProcessError, match="SIGKILL"):
         started(spec, tmp_path)
-    folder = run_folder(tmp_path, spec)
+    folder = RunFolder.of_run(tmp_path, spec.run_id).path
     assert not (folder / "result.json").exists()
     assert (folder / "checkpoint" / "epoch0001-step000000").is_dir()
     assert Store.open(tmp_path).runs() == []
@@ -188,7 +189,7 @@ def test_ctrl_c_while_the_processes_import_stores_nothing(small_data, small_cach
     script = "pathlib.Path(task['folder'], f'ready-{task[\"rank\"]}').touch()\ntime.sleep(60)"
     stand_in(monkeypatch, tmp_path, script)
     (spec,) = specs_of(small_data, small_cache, 1, processes=2)
-    folder = run_folder(tmp_path, spec)
+    folder = RunFolder.of_run(tmp_path, spec.run_id).path
     both_ready = once(lambda: len(list(folder.glob("ready-*"))) == 2, signal.SIGINT)
     with both_ready, pytest.raises(InterruptedRunError):
         started(spec, tmp_path)
@@ -202,7 +203,7 @@ def test_a_lost_helper_of_the_features_is_a_lost_process(spec, tmp_path):
 
     with pytest.raises(LostProcessError):
         started(spec, tmp_path, hooks=hooks.Hooks(open_data=lost))
-    assert not (run_folder(tmp_path, spec) / "result.json").exists()
+    assert not (RunFolder.of_run(tmp_path, spec.run_id).path / "result.json").exists()
     assert started(spec, tmp_path)[0].document["status"] == "finished"
 
 
@@ -229,7 +230,7 @@ def test_a_refused_rerun_keeps_what_was_there(spec, tmp_path):
     assert {"result.json", "weights/last.safetensors"} <= set(before)
     with pytest.raises(DataError):
         started(spec, tmp_path, rerun=True, hooks=hooks.Hooks(open_data=refusing))
-    assert contents(run_folder(tmp_path, spec)) == before
+    assert contents(RunFolder.of_run(tmp_path, spec.run_id).path) == before
     assert "finished already" in started(spec, tmp_path)[1][0]
 
 
@@ -296,7 +297,7 @@ def test_those_who_wait_take_turns_after_a_refused_start_removed_the_folder(tmp_
 
 
 def test_a_start_sweeps_what_killed_processes_left(spec, tmp_path):
-    folder = run_folder(tmp_path, spec)
+    folder = RunFolder.of_run(tmp_path, spec.run_id).path
     left = [
         folder / "weights" / ".best-test.safetensors.00000000-1-00000000.tmp",
         folder / "weights" / ".tmpN0sDx7",
@@ -329,7 +330,7 @@ def test_states_that_a_finished_run_left_go(spec, tmp_path):
 
 @pytest.mark.parametrize("part", ["", "checkpoint", "weights"])
 def test_a_folder_that_cannot_be_written_is_a_sentence_before_the_training(spec, tmp_path, monkeypatch, part):
-    folder = run_folder(tmp_path, spec)
+    folder = RunFolder.of_run(tmp_path, spec.run_id).path
     (folder / part).mkdir(parents=True)
     real = launching.check_writable
 
@@ -345,7 +346,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence_before_the_training(spec,
 
 
 def test_a_result_that_cannot_be_replaced_is_a_sentence(spec, tmp_path, monkeypatch):
-    folder = run_folder(tmp_path, spec)
+    folder = RunFolder.of_run(tmp_path, spec.run_id).path
     folder.mkdir(parents=True)
     failed = launch(spec, tmp_path, rerun=False, hooks=hooks.Hooks(watch=lambda scores: "pruned"))
     rename = Path.rename

@@ -12,7 +12,7 @@ from site_boards import NASTY, PARTIAL, make_board
 
 from bench.core.errors import StoreError
 from leaderboard.render.pages import resource
-from leaderboard.results.run_folder import RULES
+from leaderboard.results.schema import RULES
 from leaderboard.site import data, write_site
 from leaderboard.site.answers import MOST_MISSED
 from leaderboard.site.data import read_board

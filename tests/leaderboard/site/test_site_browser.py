@@ -18,7 +18,7 @@ from leaderboard.published import TABLES, printed_table
 from leaderboard.render.board_columns import ranks
 from leaderboard.render.formats import render
 from leaderboard.render.pages import resource
-from leaderboard.results.run_folder import RULES
+from leaderboard.results.schema import RULES
 from leaderboard.site import write_site
 from leaderboard.site.answers import MOST_MISSED
 from leaderboard.site.data import PARTS, read_board
