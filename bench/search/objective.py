@@ -169,7 +169,7 @@ class TrialRunner:
         """Do one run; raises what it failed with."""
         by_epochs = index == 0 and self.search.request.pruner != "wilcoxon"
         watch = self._watch(claim) if by_epochs else self._watch_epochs(claim, index * spec.epochs)
-        hooks = Hooks(watch, self._data, self.stopped)
+        hooks = Hooks(watch, self._data)
         launched = launch(spec, self.home, rerun=False, hooks=hooks)
         told.add(spec, launched.document)
         if launched.error is not None:
