@@ -135,6 +135,8 @@ def rerun(
     """
     import dataclasses
 
+    from bench.cli.run import replayed
+    from bench.core.paths import cache_folder
     from bench.launch.confirmation import run_again
     from leaderboard.history.changes import record
     from leaderboard.history.keys import load_key
@@ -143,9 +145,9 @@ def rerun(
     folder, store = _board(home)
     signing = load_key()
     document = store.run(run)
-    words = ["--device", device, *(["--data", data] if data is not None else [])]
+    # As a script is, nobody is asked about code that the run names.
     found = run_again(
-        document, [*words, *(word for path in plugin or () for word in ("--plugin", str(path)))], tolerance
+        document, lambda path: replayed(path, data, cache_folder(), None, device, plugin, "json"), tolerance
     )
     entry = record(folder, store, "rerun", document["run_id"], dataclasses.asdict(found), signing)
     told = "other cycles or rules" if found.largest is None else f"the largest difference is {found.largest:.4f} points"

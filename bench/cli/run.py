@@ -89,7 +89,7 @@ def run(
                 "--spec replays a run as it was: give it without --model, --method, --set or --seed.",
                 "What may be given beside it says where and how it runs: --data, --device, --processes, --plugin.",
             )
-        specs = [_replayed(spec, data, cache_folder(cache), processes, device, plugin, output)]
+        specs = [replayed(spec, data, cache_folder(cache), processes, device, plugin, output)]
     else:
         if model is None or method is None:
             raise SpecError("Name a model and a method.", "For example: bench run --model ast --method patchmix-cl")
@@ -147,7 +147,7 @@ def _headline(spec: RunSpec) -> str:
     )
 
 
-def _replayed(
+def replayed(
     path: Path,
     data: str | None,
     cache: Path,
@@ -156,6 +156,7 @@ def _replayed(
     plugins: Sequence[Path] | None,
     output: str,
 ) -> RunSpec:
+    """The spec of a file as the run that it is here: with this machine's data, cache, device and plug-ins."""
     from bench.cli.consent import agreed_plugins
     from bench.core.paths import data_folder
     from bench.data.datasets.icbhi.dataset import find_dataset
@@ -168,7 +169,7 @@ def _replayed(
     folder = (
         spec.data if data is None and find_dataset(Path(spec.data)) else str(data_folder(Path(data) if data else None))
     )
-    replayed = dataclasses.replace(
+    here = dataclasses.replace(
         spec,
         data=folder,
         cache=str(cache.resolve()),
@@ -176,9 +177,9 @@ def _replayed(
         processes=spec.processes if processes is None else processes,
         plugins=agreed_plugins(spec, plugins, output),
     )
-    load_for(replayed)
-    check_spec(replayed)
-    return replayed
+    load_for(here)
+    check_spec(here)
+    return here
 
 
 def _check_starts(specs: Sequence[RunSpec]) -> None:

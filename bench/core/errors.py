@@ -83,6 +83,10 @@ class LostProcessError(RunError):
     """A process of a run was killed or lost: nothing is stored, and the same command goes on."""
 
 
+class UnexpectedError(RunError):
+    """An exception that nobody has thought of, in a process of its own, whose log holds the traceback."""
+
+
 class PrunedRunError(RunError):
     """A run that a search gave up after an epoch, because others are better by then."""
 

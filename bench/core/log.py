@@ -18,7 +18,7 @@ from bench.core.terminal import PlainConsole
 from bench.core.text import echoed
 
 PACKAGES = ("bench", "baselines", "methods", "leaderboard")
-"""The packages whose loggers are shown."""
+"""The packages of this project: their loggers are shown, and their errors cross the borders of processes."""
 
 LEVEL_VARIABLE = "BENCH_LOG"
 """The environment's variable for what is shown; child processes inherit it."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import pickle
-import signal
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,10 +16,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from typing import Any, TypeVar
 
+from bench.core.error_wire import error_document, read_error
 from bench.core.errors import LostProcessError, RunError
-from bench.core.lifetimes import die_with_parent, signal_name
-
-STOPS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+from bench.core.lifetimes import STOP_SIGNALS, die_with_parent, leave_to_parent, signal_name, signals_held
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
@@ -66,7 +64,7 @@ def share(
     helpers: dict[Connection, _Fork] = {}
     places = iter(range(len(jobs)))
     try:
-        with _signals_held():
+        with signals_held():
             for _ in range(min(forks, len(jobs))):
                 fork = _start(work, jobs, prepare, list(helpers))
                 helpers[fork.pipe] = fork
@@ -103,16 +101,6 @@ def _hand_out(places: Iterator[int], pipe: Connection) -> bool:
 def _ready(pipes: Iterable[Connection]) -> list[Connection]:
     """The pipes that hold an answer, or whose fork has ended; waits for the first."""
     return [pipe for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
-
-
-@contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-    """Let signals to stop wait: Python ignores what they raise in the hooks of a fork, and they would be lost."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(
@@ -163,8 +151,7 @@ def _serve(
         other.close()
     die_with_parent()
     # A terminal's Ctrl-C and SIGHUP and a scheduler's SIGTERM reach the forks too: it is the parent that answers them.
-    for number in STOPS:
-        signal.signal(number, signal.SIG_IGN)
+    leave_to_parent(*STOP_SIGNALS)
     prepare()
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
@@ -184,5 +171,5 @@ def _portable(error: Exception) -> Exception:
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # noqa: BLE001 - code of others: whatever the error's own class raises
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        return read_error(error_document(error))
     return error

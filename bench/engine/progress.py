@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from bench.core.log import is_quiet
 from bench.core.terminal import PlainConsole
+
+logger = logging.getLogger(__name__)
 
 LINE_EVERY_SECONDS = 30.0
 
@@ -82,7 +85,7 @@ class TrainingProgress:
         self.say(epoch_line(entry, self.epochs))
 
     def say(self, text: str) -> None:
-        """Print one line, above the bar where there is one."""
+        """Log one line; rich shows it above the bar where there is one, since the bar takes stderr over."""
         if self.shown:
             self._last_line = time.monotonic()
-            self.console.print(text)
+            logger.info(text)

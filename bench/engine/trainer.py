@@ -6,14 +6,12 @@ What a batch means never depends on the number of processes: order, masks, λ an
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,7 @@ from torch import Tensor
 
 from bench.core.errors import InterruptedRunError, PrunedRunError, RunError, SpecError
 from bench.core.files import atomic_path
-from bench.core.lifetimes import stop_signals
+from bench.core.lifetimes import StopRequest
 from bench.engine.accelerator import build_accelerator
 from bench.engine.checkpoint import Checkpoint
 from bench.engine.data import RunData, rows_of_epoch, steps_of_epoch
@@ -58,28 +56,6 @@ class Outcome:
 
     position: Position
     selection: Selection
-
-
-class StopRequest:
-    """Remembers Ctrl-C, SIGTERM and SIGHUP, so that a run stops between two steps; a second Ctrl-C stops it at once."""
-
-    def __init__(self, wanted: bool = False) -> None:
-        self.wanted = wanted
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> StopRequest:
-        for number in stop_signals():
-            self._before[number] = signal.signal(number, self._remember)
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self.wanted and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.wanted = True
 
 
 def stream(*key: int) -> np.random.Generator:
@@ -135,7 +111,7 @@ class Trainer:
         label = f"{spec.model} · {spec.method} · seed {spec.seed}"
         shown = self.accelerator.is_main_process
         with (
-            StopRequest(self.hooks.stopped()) as stop,
+            StopRequest() as stop,
             TrainingProgress(label, self.plan.epochs, self.steps, shown) as progress,
         ):
             for remark in found.remarks if found else ():

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import RunError, SpecError
-from bench.core.files import write_json
+from bench.core.errors import BenchError, InterruptedRunError, RunError, SpecError
+from bench.core.files import temporary_folder, write_json
+from bench.experiment.spec import RunSpec
+from bench.launch.child import Children
+from bench.launch.isolated import run_isolated
 from leaderboard.metrics import SENSITIVITIES
 from leaderboard.results.run_folder import RunFolder
 
@@ -37,35 +36,39 @@ class Rerun:
     scores: Mapping[str, Sequence[float]]
 
 
-def run_again(document: Mapping[str, Any], words: Sequence[str] = (), tolerance: float = TOLERANCE) -> Rerun:
+def run_again(document: Mapping[str, Any], replay: Callable[[Path], RunSpec], tolerance: float = TOLERANCE) -> Rerun:
     """Run the spec of a result again, in a process and a folder of its own.
 
     Args:
         document: The result of a run that was trained here or elsewhere.
-        words: More options of ``bench run``: ``--data``, ``--device`` and their like.
+        replay: Reads a ``spec.json`` as the run that it is here: with this machine's data, device and plug-ins.
         tolerance: Percent points that rates may differ by.
 
     Raises:
         SpecError: If it is a submission, or has not finished.
         RunError: If it cannot be run again.
+        InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped it.
     """
     if document.get("kind", "run") == "submission":
         raise SpecError("A submission has no spec that could be run.", "Its predictions are what there is.")
     if document["status"] != "finished":
         raise SpecError(f"The run {document['run_id']} has {document['status']}: there is nothing to compare with.")
-    with tempfile.TemporaryDirectory(prefix="bench-rerun-") as place:
-        folder = Path(place)
+    with temporary_folder("bench-rerun") as place:
         execution = {name: value for name, value in document["execution"].items() if name != "study"}
-        spec = RunFolder(folder).spec
-        write_json(spec, {"identity": document["spec"], "execution": execution})
-        command = [sys.executable, "-m", "bench", "run", "--spec", str(spec), "--home", place]
-        environment = {name: value for name, value in os.environ.items() if name != "BENCH_STORE"}
-        done = subprocess.run(
-            [*command, "--format", "json", *words], env=environment, stdout=subprocess.DEVNULL, check=False
-        )
-        if done.returncode != 0:
-            raise RunError(f"The run {document['run_id']} could not be run again: exit code {done.returncode}.")
-        again = RunFolder.of_run(folder, document["run_id"]).read_document()
+        asked = RunFolder(place).spec
+        write_json(asked, {"identity": document["spec"], "execution": execution})
+        try:
+            spec = replay(asked)
+            with Children() as children:
+                # The board of the temporary folder, not the one that the user has named.
+                run_isolated(spec, place, rerun=False, children=children, environment={"BENCH_STORE": None})
+        except InterruptedRunError:
+            raise
+        except BenchError as error:
+            raise RunError(
+                f"The run {document['run_id']} could not be run again: {error.message}", error.hint
+            ) from error
+        again = RunFolder.of_run(place, spec.run_id).read_document()
     return compared(document, again, tolerance)
 
 

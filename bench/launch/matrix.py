@@ -19,11 +19,13 @@ from bench.core.registry import suggestion
 from bench.experiment.paper_rows import request_of
 from bench.experiment.recipes import Request, Source, resolve
 from bench.experiment.spec import RunSpec
-from bench.launch.isolated import Interruption, run_isolated
+from bench.launch.child import Children
+from bench.launch.isolated import run_isolated
 from bench.launch.once import finished_result
 from leaderboard.published import PrintedRow, PrintedTable
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.run_result import RunResult
+from leaderboard.store.database import DamagedBoardError, SpoiltBoardError
 from leaderboard.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -156,21 +158,21 @@ def carry_out(plan: Plan, home: Path, *, rerun: bool) -> list[Ended]:
 
     Raises:
         InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped it; the run under way has saved its state.
-        StoreError: If the board cannot take results.
+        StoreError: If the board cannot take results, or is found damaged by a run.
     """
     store = Store.open(board_location(home))
     store.check_writable()
     ended = []
-    with Interruption().watched() as interruption:
+    with Children() as children:
         for place, run in enumerate(plan.runs, start=1):
-            if interruption.wanted:
+            if children.asked:
                 raise InterruptedRunError("Stopped between two runs.")
             said = f"[{place}/{len(plan.runs)}] {headline(run)}"
-            ended.append(_do(run, said, home, store, rerun=rerun, interruption=interruption))
+            ended.append(_do(run, said, home, store, rerun=rerun, children=children))
     return ended
 
 
-def _do(run: PlannedRun, said: str, home: Path, store: Store, *, rerun: bool, interruption: Interruption) -> Ended:
+def _do(run: PlannedRun, said: str, home: Path, store: Store, *, rerun: bool, children: Children) -> Ended:
     try:
         done = None if rerun else _done_before(run, home)
         if done is not None:
@@ -178,8 +180,9 @@ def _do(run: PlannedRun, said: str, home: Path, store: Store, *, rerun: bool, in
             logger.info(f"{said}: done before")
             return Ended(run, "done before")
         logger.info(said)
-        run_isolated(run.spec, home, rerun=rerun, interruption=interruption)
-    except InterruptedRunError:
+        run_isolated(run.spec, home, rerun=rerun, children=children)
+    except (InterruptedRunError, DamagedBoardError, SpoiltBoardError):
+        # Such a board would take no other run's result either.
         raise
     except BenchError as error:
         logger.warning(f"run {run.spec.run_id} failed: {error.message} {error.hint or ''}".rstrip())

@@ -1,22 +1,23 @@
 """What a model costs on this machine: parameters, operations, seconds and memory of a training step and of evaluation.
 
-Each model is measured in a process of its own (``python -m bench.launch.measurement``), so that its peak memory is its
-own and a process that is killed for it costs one row.
+Each model is measured in a process of its own, so that its peak memory is its own and a process that is killed for it
+costs one row.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.core.errors import BenchError
+from bench.core.errors import InterruptedRunError, RunError
 from bench.core.options import check_value
+from bench.launch.child import Children, Work
+
+if TYPE_CHECKING:
+    from bench.launch.child_process import Parent
 
 CLASSES = 4
 
@@ -51,19 +52,24 @@ def measure_apart(plan: Plan) -> dict[str, Any]:
 
     Returns:
         What :func:`measure` returns, or the same with nothing but the plan and ``error``, the reason.
+
+    Raises:
+        InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped it.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.launch.measurement", json.dumps(asdict(plan))],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode == 0:
-        row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    with Children() as children:
+        name = f"the measurement of {plan.model}"
+        child = children.start(Work(module="bench.launch.measurement", task=asdict(plan), name=name, shown=False))
+        children.wait()
+    if child.error is None and child.said_last:
+        row: dict[str, Any] = child.value
         return row
-    if done.returncode < 0:
-        return _failed(plan, f"killed by signal {-done.returncode}; most often the memory ran out")
-    return _failed(plan, (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
+    if children.asked:
+        raise InterruptedRunError(f"{plan.model} was being measured; nothing is kept of it.")
+    if child.error is not None:
+        return _failed(plan, child.error.message)
+    code = child.code or 0
+    reason = f"killed by signal {-code}; most often the memory ran out" if code < 0 else f"exit code {code}"
+    return _failed(plan, reason)
 
 
 def _failed(plan: Plan, reason: str) -> dict[str, Any]:
@@ -188,17 +194,20 @@ def _peak_memory(device: str) -> float | None:
     return peak_memory_mib()["gpu" if device == "cuda" else "host"]
 
 
-def main() -> None:
-    """Measure the plan in the first argument and print one row; a failure is one line on stderr."""
-    plan = Plan(**json.loads(sys.argv[1]))
+def main(task: Mapping[str, Any], parent: Parent) -> dict[str, Any]:
+    """Measure a model in this process, which was started for it.
+
+    Args:
+        task: The fields of a :class:`Plan`.
+        parent: The process that started this one.
+
+    Returns:
+        As :func:`measure`.
+
+    Raises:
+        BenchError: As :func:`measure`; RunError if the model fails.
+    """
     try:
-        row = measure(plan)
-    except BenchError as error:
-        sys.exit(error.message)
+        return measure(Plan(**task))
     except (RuntimeError, MemoryError) as error:
-        sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
-    sys.stdout.write(json.dumps(row) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+        raise RunError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from error

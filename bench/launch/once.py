@@ -251,7 +251,7 @@ def _execute(spec: RunSpec, folder: RunFolder, on_progress: Progress, hooks: Hoo
 
         # The features are made here, with all cores; the processes of the group find them in the cache.
         (hooks.open_data or open_run_data)(spec, on_progress)
-        run_group(folder.path, spec.processes, usable_cores(), hooks)
+        run_group(folder.path, spec.processes, usable_cores(), hooks.watch)
 
 
 def _said_now_and_then(frontend: str) -> Progress:

@@ -1,25 +1,25 @@
 """One process of a run: builds the data and the trainer, trains, and (in the main process) writes the result.
 
-``python -m bench.launch.rank RUN_FOLDER`` is what the launcher starts several times; a run of one process calls
+:mod:`bench.launch.group` starts it several times for a run of several processes; a run of one process calls
 :func:`execute` directly.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from bench.core.errors import BenchError, RunError, StoreError
-from bench.core.files import write_json
-from bench.core.streams import prepare_helper_streams, print_traceback
+from bench.core.errors import BenchError, RunError
 from bench.data.bank import Progress
 from bench.engine.hardware import reset_peak_memory
-from bench.engine.hooks import Hooks, watch_of_rank
+from bench.engine.hooks import Hooks, Watch
 from bench.experiment.plugins import load_for, plugin_failure
 from bench.experiment.spec import RunSpec, read_spec
 from leaderboard.results.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from bench.launch.child_process import Parent
 
 OUT_OF_MEMORY_HINT = "Use a smaller --set batch=… or eval_batch, fewer processes, or a smaller model."
 
@@ -65,47 +65,26 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, ho
         raise failure from error
 
 
-def main() -> None:
-    """Run one rank of a group and report an error through a file: exit codes of a group cannot be trusted."""
-    from bench.core.lifetimes import die_with_parent
+def main(task: Mapping[str, Any], parent: Parent) -> None:
+    """Be one rank of a group in this process, which was started for it.
 
-    die_with_parent()
-    prepare_helper_streams()
-    folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
-    code = 0
-    try:
-        execute(read_spec(RunFolder(folder).spec), folder, hooks=Hooks(watch_of_rank(rank)))
-    except BenchError as error:
-        code = error.exit_code
-        _report(folder, rank, error)
-    except Exception as error:  # noqa: BLE001 - a process border: whatever it is, the launcher must hear of it
-        code = 1
-        print_traceback(error)
-        _report(folder, rank, RunError(f"{type(error).__name__}: {error}"))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Destructors of the process group may abort a process that has done its work; there is nothing left to tidy up.
-    os._exit(code)
+    Args:
+        task: ``folder`` of the run, ``rank``, and whether the group is ``watched``.
+        parent: The process that started this one; it has the watcher.
+
+    Raises:
+        BenchError: As :func:`execute` does.
+    """
+    folder = Path(task["folder"])
+    watch = _watch(task["rank"], parent) if task["watched"] else None
+    execute(read_spec(RunFolder(folder).spec), folder, hooks=Hooks(watch))
 
 
-def _report(folder: Path, rank: int, error: BenchError) -> None:
-    document = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
-    try:
-        write_json(RunFolder(folder).error_of(rank), {**document, "exit_code": error.exit_code})
-    except StoreError:
-        # The disk is full: the common stderr is what is left to say it on.
-        print_traceback(error)
+def _watch(rank: int, parent: Parent) -> Watch:
+    """The watcher as a rank sees it: the first one asks, the others hear of the answer from it."""
 
+    def ask(scores: Mapping[int, float]) -> str | None:
+        answer: str | None = parent.ask({"event": "epoch", "scores": scores})
+        return answer
 
-def read_error(path: Path) -> BenchError:
-    """Read what :func:`main` left behind."""
-    import bench.core.errors
-
-    document = json.loads(path.read_text(encoding="utf-8"))
-    kind = getattr(bench.core.errors, document["type"], RunError)
-    error: BenchError = kind(document["message"], document["hint"])
-    return error
-
-
-if __name__ == "__main__":
-    main()
+    return ask if rank == 0 else lambda scores: None

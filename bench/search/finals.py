@@ -19,12 +19,14 @@ from bench.core.cards import Card
 from bench.core.errors import BenchError, InterruptedRunError
 from bench.core.paths import board_location
 from bench.experiment.spec import RunSpec
-from bench.launch.isolated import Interruption, run_isolated
+from bench.launch.child import Children
+from bench.launch.isolated import run_isolated
 from bench.search.request import base_spec
 from bench.search.space import apply_params
 from bench.search.study import FINALS, Search, budget
 from bench.search.trials import originals
 from leaderboard.results.run_folder import RunFolder
+from leaderboard.store.database import DamagedBoardError, SpoiltBoardError
 from leaderboard.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -95,17 +97,18 @@ def train_best(
 
     Raises:
         InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped the training; the run under way has saved its state.
+        StoreError: If a run finds the board damaged.
     """
     best = search.best
     assert best is not None
     _count_test_evaluation(search, best)
     done = []
-    with Interruption().watched() as interruption:
+    with Children() as children:
         for spec in final_specs(search, best, execution, cards, seeds):
-            if interruption.wanted:
+            if children.asked:
                 raise InterruptedRunError("Stopped between two final runs.")
             logger.info(f"final run {spec.run_id}: trial {best.number}, seed {spec.seed}, the whole training part")
-            done.append(_train_once(spec, home, interruption))
+            done.append(_train_once(spec, home, children))
     return done
 
 
@@ -119,11 +122,12 @@ def _count_test_evaluation(search: Search, best: FrozenTrial) -> None:
             search.study.set_user_attr(FINALS, [*search.finals, best.number])
 
 
-def _train_once(spec: RunSpec, home: Path, interruption: Interruption) -> FinalRun:
+def _train_once(spec: RunSpec, home: Path, children: Children) -> FinalRun:
     try:
-        run_isolated(spec, home, rerun=False, interruption=interruption)
+        run_isolated(spec, home, rerun=False, children=children)
         _add_study_to_result(spec, home)
-    except InterruptedRunError:
+    except (InterruptedRunError, DamagedBoardError, SpoiltBoardError):
+        # Such a board would take no other run's result either.
         raise
     except BenchError as error:
         logger.warning(f"final run {spec.run_id} failed: {error.message} {error.hint or ''}".rstrip())

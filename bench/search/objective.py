@@ -173,7 +173,7 @@ class TrialRunner:
         """Do one run of the trial and put it on record; raises the error that the run failed with."""
         by_epochs = index == 0 and self.search.request.pruner != "wilcoxon"
         watch = self._report_epochs(claim) if by_epochs else self._note_epochs(claim, index * spec.epochs)
-        hooks = Hooks(watch, self._data, self.stopped)
+        hooks = Hooks(watch, self._data)
         launched = launch(spec, self.home, rerun=False, hooks=hooks)
         record.add(spec, launched.document)
         if launched.error is not None:

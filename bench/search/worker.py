@@ -1,50 +1,28 @@
 """One worker of a search: a process that takes trials and carries them out until there is none left.
 
-``python -m bench.search.worker`` reads what to do from its standard input and says what happens in JSON lines on its
-standard output; everything else goes to its standard error. It dies with its parent.
+It tells the process that started it (:mod:`bench.search.workers`) what happens; its log is kept beside the study.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import signal
-import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from bench.core.environment import refuse_foreign_group
-from bench.core.errors import BenchError, InterruptedRunError
-from bench.core.log import show_log
+from bench.core.errors import InterruptedRunError
+from bench.core.lifetimes import StopRequest
 
 if TYPE_CHECKING:
+    from bench.launch.child_process import Parent
     from bench.search.failures import CircuitBreaker
     from bench.search.storage import Place
 
 logger = logging.getLogger(__name__)
 
 Tell = Callable[[Mapping[str, Any]], None]
-
-LOST_CODE = 75
-"""Exit code of a worker that lost an attempt at a trial and wants to be started anew (EX_TEMPFAIL)."""
-
-
-class Stop:
-    """Remembers SIGTERM. While a run trains its trainer listens instead, and saves the state."""
-
-    def __init__(self) -> None:
-        self.wanted = False
-        signal.signal(signal.SIGTERM, self._remember)
-
-    def _remember(self, number: int, _frame: FrameType | None) -> None:
-        self.wanted = True
-
-    def __call__(self) -> bool:
-        """Whether it came."""
-        return self.wanted
 
 
 def work(
@@ -85,39 +63,31 @@ def work(
         raise InterruptedRunError("Stopped between two runs.")
 
 
-def _tell(event: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(event) + "\n")
-    sys.stdout.flush()
+def main(task: Mapping[str, Any], parent: Parent) -> None:
+    """Work on a study in this process, which was started for it.
 
+    Args:
+        task: ``place`` and ``study``, the results folder ``home``, the ``execution`` fields of the runs, and the
+            ``breaker``.
+        parent: The process that started this one; it hears of every trial, and of an attempt that was lost.
 
-def main() -> int:
-    """Work on the study that the standard input names; the exit code is that of what ended the worker."""
-    from bench.core.lifetimes import die_with_parent
-    from bench.core.streams import prepare_helper_streams
-
-    die_with_parent()
-    prepare_helper_streams()
-    stop = Stop()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    show_log()
-    task = json.load(sys.stdin)
+    Raises:
+        BenchError: What ended the worker.
+    """
     from bench.search.claims import AttemptLostError
     from bench.search.storage import Place
 
-    try:
-        place = Place.from_json(task["place"])
-        _work_on(place, task, stop)
-    except BenchError as error:
-        _tell({"event": "error", "type": type(error).__name__, "message": error.message, "hint": error.hint})
-        return error.exit_code
-    except AttemptLostError as lost:
-        logger.info(place.masked("".join(traceback.format_exception(lost.__cause__)).rstrip()))
-        _tell({"event": "lost", "trial": lost.number, "reason": lost.cause, "failed": lost.failed})
-        return LOST_CODE
-    return 0
+    place = Place.from_json(task["place"])
+    # While a run trains its trainer listens too, and saves the state.
+    with StopRequest() as stop:
+        try:
+            _work_on(place, task, parent.tell, stop)
+        except AttemptLostError as lost:
+            logger.info(place.masked("".join(traceback.format_exception(lost.__cause__)).rstrip()))
+            parent.tell({"event": "lost", "trial": lost.number, "reason": lost.cause, "failed": lost.failed})
 
 
-def _work_on(place: Place, task: Mapping[str, Any], stop: Stop) -> None:
+def _work_on(place: Place, task: Mapping[str, Any], tell: Tell, stop: StopRequest) -> None:
     from bench.experiment.plugins import load_for
     from bench.search.failures import CircuitBreaker
     from bench.search.request import base_spec
@@ -126,9 +96,4 @@ def _work_on(place: Place, task: Mapping[str, Any], stop: Stop) -> None:
     search = open_study(place, task["study"])
     # By the hash in the study: a file that changed after the user agreed to it is not run.
     load_for(base_spec(search.request, task["execution"]))
-    _tell({"event": "ready"})
-    work(search, Path(task["home"]), task["execution"], _tell, stop, CircuitBreaker(**task["breaker"]))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    work(search, Path(task["home"]), task["execution"], tell, lambda: stop.wanted, CircuitBreaker(**task["breaker"]))

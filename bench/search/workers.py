@@ -4,45 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
-import os
-import selectors
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import IO, Any
+from typing import Any
 
-import bench.core.errors
-from bench.core.errors import BenchError, InterruptedRunError, RunError
-from bench.core.lifetimes import stop_signals
+from bench.core.errors import BenchError, InterruptedRunError, RunError, UnexpectedError
 from bench.core.machine import usable_cores
 from bench.experiment.devices import VISIBLE, shares_of
+from bench.launch.child import Child, Children, Work
 from bench.search.failures import GIVE_UP_AFTER, CircuitBreaker
 from bench.search.study import Search
 
 logger = logging.getLogger(__name__)
 
-STOP_AGAIN_SECONDS = 2.0
 MOST_STILLBORN = 3
 """Workers that may be lost one after the other before one of them has begun a trial."""
 
 
-@dataclass
+@dataclasses.dataclass
 class _Worker:
-    """A worker's process, and what it said last."""
+    """What is known of a worker.
+
+    Attributes:
+        number: From one on.
+        log: Where its log is.
+        trial: The trial that it is at.
+        anew: Whether it lost an attempt at a trial, so that another one shall take its place.
+    """
 
     number: int
-    process: subprocess.Popen[str]
-    log: IO[str]
-    said: bytes = b""
+    log: Path
     trial: int | None = None
-    error: BenchError | None = None
     anew: bool = False
 
 
@@ -71,10 +65,9 @@ class Crew:
         self.search, self.home, self.execution, self.workers = search, home, execution, workers
         self._devices = shares_of(execution, workers)
         self._breaker = CircuitBreaker(give_up_after, time.time())
-        self._at_work: list[_Worker] = []
-        self._stopping = False
         self._stillborn = 0
-        self._selector = selectors.DefaultSelector()
+        self._children = Children(self._hear)
+        self._workers: dict[Child, _Worker] = {}
 
     def run(self) -> None:
         """Work until there is no trial left to take.
@@ -85,46 +78,23 @@ class Crew:
             RunError: If workers are lost again and again before they begin, or trials fail one after the other with the
                 same cause.
         """
-        before = {number: signal.signal(number, self._stop) for number in stop_signals()}
-        try:
+        errors: list[BenchError] = []
+        with self._children:
             for number in range(1, self.workers + 1):
                 self._start(number)
-            errors = self._watch()
-        finally:
-            for worker in self._at_work:
-                worker.process.kill()
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        if self._stopping and not errors:
-            raise InterruptedRunError("The search was stopped; runs under way have saved their state.")
+            for child in self._children.ended():
+                error = self._ended(child, self._workers.pop(child))
+                if error is not None:
+                    # The others would meet it too.
+                    self._children.ask_to_stop()
+                    errors.append(error)
         if errors:
             raise errors[0]
-
-    def _stop(self, number: int, _frame: FrameType | None) -> None:
-        again = self._stopping and number == signal.SIGINT
-        self._stopping = True
-        self._tell_all(signal.SIGKILL if again else signal.SIGTERM)
-
-    def _tell_all(self, number: int) -> None:
-        for worker in self._at_work:
-            worker.process.send_signal(number)
+        if self._children.asked:
+            raise InterruptedRunError("The search was stopped; runs under way have saved their state.")
 
     def _start(self, number: int) -> None:
-        logs = self.home / "studies"
-        logs.mkdir(parents=True, exist_ok=True)
-        log = (logs / f"{self.search.name}.worker-{number}.log").open("a", encoding="utf-8")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bench.search.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env={**os.environ, **self._share(number)},
-            # Of its own session, so that a Ctrl-C of the terminal reaches it once, through this process.
-            start_new_session=True,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
+        log = self.home / "studies" / f"{self.search.name}.worker-{number}.log"
         task = {
             "place": self.search.place.to_json(),
             "study": self.search.name,
@@ -132,14 +102,17 @@ class Crew:
             "execution": self.execution,
             "breaker": dataclasses.asdict(self._breaker),
         }
-        # A process that ended before it read its task is heard of by its exit code.
-        with contextlib.suppress(BrokenPipeError), process.stdin:
-            process.stdin.write(json.dumps(task))
-        worker = _Worker(number, process, log)
-        self._at_work.append(worker)
-        self._selector.register(process.stdout, selectors.EVENT_READ, worker)
-        if self._stopping:
-            process.send_signal(signal.SIGTERM)
+        work = Work(
+            module="bench.search.worker",
+            task=task,
+            name=f"worker {number}",
+            log=log,
+            shown=False,
+            environment=self._share(number),
+        )
+        # After a signal none is started any more; those at work save their state.
+        with contextlib.suppress(InterruptedRunError):
+            self._workers[self._children.start(work)] = _Worker(number, log)
 
     def _share(self, number: int) -> dict[str, str]:
         """A worker's part of the machine: its cores, and the devices of its own."""
@@ -148,31 +121,8 @@ class Crew:
             share[VISIBLE] = ",".join(self._devices[number - 1])
         return share
 
-    def _watch(self) -> list[BenchError]:
-        """Until every worker has gone; what ended those that could not go on."""
-        errors: list[BenchError] = []
-        said = time.monotonic()
-        while self._at_work:
-            if self._stopping and time.monotonic() - said > STOP_AGAIN_SECONDS:
-                # A signal that comes as a run ends is spent on it, and the worker would go on with the next one.
-                said = time.monotonic()
-                self._tell_all(signal.SIGTERM)
-            for key, _ in self._selector.select(timeout=0.5):
-                worker: _Worker = key.data
-                part = os.read(key.fd, 1 << 16)
-                *lines, worker.said = (worker.said + part).split(b"\n")
-                for line in lines:
-                    self._hear(worker, line)
-                if not part:
-                    self._selector.unregister(key.fileobj)
-                    errors += self._ended(worker)
-        return errors
-
-    def _hear(self, worker: _Worker, line: bytes) -> None:
-        try:
-            event = json.loads(line)
-        except ValueError:
-            return
+    def _hear(self, child: Child, event: Mapping[str, Any]) -> None:
+        worker = self._workers[child]
         match event:
             case {"event": "begins"}:
                 self._stillborn, worker.trial = 0, event["trial"]
@@ -185,32 +135,25 @@ class Crew:
                 worker.trial, worker.anew = None, True
                 told = "failed" if event["failed"] else "an attempt was lost"
                 logger.info(f"trial {event['trial']}: {told}: {event['failed'] or event['reason']}")
-            case {"event": "error"}:
-                kind = getattr(bench.core.errors, event["type"], RunError)
-                worker.error = kind(event["message"], event["hint"])
 
-    def _ended(self, worker: _Worker) -> list[BenchError]:
-        """What to do when a worker has gone: nothing, start another one, or stop them all."""
-        code = worker.process.wait()
-        worker.log.close()
-        self._at_work.remove(worker)
-        if self._stopping or code == 0:
-            return []
-        if worker.error is not None:
-            self._stop(signal.SIGTERM, None)
-            return [worker.error]
+    def _ended(self, child: Child, worker: _Worker) -> BenchError | None:
+        """What to do when a worker has gone: nothing, start another one, or give the error that stops them all."""
+        unexpected = isinstance(child.error, UnexpectedError)
+        if self._children.asked:
+            return None
         if worker.anew:
             logger.info(f"worker {worker.number} starts anew")
             self._start(worker.number)
-            return []
-        at = "" if worker.trial is None else f" at trial {worker.trial}"
+            return None
+        if child.said_last and not unexpected:
+            return child.error
         self._stillborn += 1
         if self._stillborn > MOST_STILLBORN:
-            self._stop(signal.SIGTERM, None)
-            return [RunError(f"Workers are lost before they begin (exit code {code}).", f"Look at {worker.log.name}.")]
-        logger.warning(f"worker {worker.number} was lost{at} (exit code {code}); another one takes its place")
+            return RunError(f"Workers are lost before they begin (exit code {child.code}).", f"Look at {worker.log}.")
+        at = "" if worker.trial is None else f" at trial {worker.trial}"
+        logger.warning(f"worker {worker.number} was lost{at} (exit code {child.code}); another one takes its place")
         self._start(worker.number)
-        return []
+        return None
 
 
 def _short(value: Any) -> str:

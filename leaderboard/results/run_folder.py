@@ -95,9 +95,14 @@ class RunFolder:
         """The model of the epoch that a selection rule chose, as a safetensors file."""
         return self.weights / f"{rule}.safetensors"
 
-    def error_of(self, rank: int) -> Path:
-        """The file in which a process of a group reports the error that ended it."""
-        return self.path / f"error-{rank}.json"
+    @property
+    def log(self) -> Path:
+        """The file that keeps what the process of the run wrote on stderr, where it had one of its own."""
+        return self.path / "run.log"
+
+    def log_of(self, rank: int) -> Path:
+        """The file that keeps what a process of a group wrote on stderr."""
+        return self.path / f"rank-{rank}.log"
 
     def has_result(self) -> bool:
         """Whether the run came to an end, finished or failed."""

@@ -45,7 +45,7 @@ def spec(weights, small_data, small_cache):
 
 
 def start(spec, home):
-    return launch(spec, home, rerun=False, notice=lambda line: None)
+    return launch(spec, home, rerun=False)
 
 
 def test_a_start_is_refused(spec, weights, tmp_path):
@@ -126,5 +126,5 @@ def test_weights_that_are_exchanged_under_a_search_end_it_and_fail_no_trial(spec
         work_on(search, tmp_path)
     assert states(search) == ["WAITING"]
     with pytest.raises(RunWeightsError, match=said):
-        Crew(search, tmp_path, search.execution, 1, lambda line: None).run()
+        Crew(search, tmp_path, search.execution, 1).run()
     assert states(search) == ["WAITING"]

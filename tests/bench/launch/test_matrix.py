@@ -13,10 +13,9 @@ from cli_runs import SMALL_AST, bench_json, environment, start
 
 import baselines
 import methods
-from bench.core.errors import InterruptedRunError, LostProcessError, WeightsError
+from bench.core.errors import WeightsError
 from bench.experiment.paper_rows import expected_fields
 from bench.experiment.recipes import Request, choose_source, resolve
-from bench.launch.isolated import Interruption, run_isolated
 from leaderboard.published import TABLES, printed_table
 
 SMALL = SMALL_AST[4:]
@@ -230,61 +229,3 @@ def test_a_stop_and_a_kill_lose_nothing(small_data, small_cache, tmp_path):
     assert document["status"] == "finished"
     result = json.loads(next(tmp_path.glob("runs/*/result.json")).read_text())
     assert [entry["epoch"] for entry in result["epochs"]] == list(range(1, EPOCHS + 1))
-
-
-# --- a run in a process of its own --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def spec(small_data, small_cache):
-    request = Request(model="ast", method="ce", data=str(small_data), cache=small_cache, device="cpu")
-    return resolve(request, choose_source(request), [1])[0]
-
-
-def child(monkeypatch, tmp_path, code):
-    """Let runs be done by a program of a few words instead."""
-    program = tmp_path / "program"
-    program.write_text(f"#!/bin/sh\ncat > /dev/null\n{code}\n")
-    program.chmod(0o755)
-    monkeypatch.setattr("sys.executable", str(program))
-
-
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [
-        ("kill -9 $$", r"was lost \(exit code -9\): killed by SIGKILL\."),
-        ("kill -SEGV $$", r"was lost \(exit code -11\): killed by SIGSEGV\."),
-        ("echo '{broken'; exit 3", r"was lost \(exit code 3\)\."),
-        ("echo '{\"type\": 3}'; exit 1", r"was lost \(exit code 1\)\."),
-    ],
-)
-def test_a_lost_process_is_told_with_what_ended_it(spec, monkeypatch, tmp_path, code, words):
-    child(monkeypatch, tmp_path, code)
-    with pytest.raises(LostProcessError, match=words):
-        run_isolated(spec, tmp_path, rerun=False, interruption=Interruption())
-
-
-def test_the_error_of_a_run_arrives_with_its_hint(spec, monkeypatch, tmp_path):
-    child(monkeypatch, tmp_path, """echo '{"type": "WeightsError", "message": "No.", "hint": "Fetch."}'; exit 2""")
-    with pytest.raises(WeightsError) as caught:
-        run_isolated(spec, tmp_path, rerun=False, interruption=Interruption())
-    assert (caught.value.message, caught.value.hint) == ("No.", "Fetch.")
-
-
-@pytest.fixture
-def terminal():
-    """A closing terminal is heard also where the tests themselves run under nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
-@pytest.mark.usefixtures("terminal")
-def test_a_signal_before_the_run_can_save_is_an_interruption(spec, monkeypatch, tmp_path, name):
-    child(monkeypatch, tmp_path, f"kill -{name.removeprefix('SIG')} $PPID; exec sleep 60")
-    before = signal.getsignal(signal.Signals[name])
-    with Interruption().watched() as interruption, pytest.raises(InterruptedRunError):
-        run_isolated(spec, tmp_path, rerun=False, interruption=interruption)
-    assert interruption.wanted
-    assert signal.getsignal(signal.Signals[name]) is before

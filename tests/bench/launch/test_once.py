@@ -4,6 +4,7 @@ import errno
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,13 +16,15 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from logs import logged
+from stand_ins import once, stand_in
 
-from bench.core.errors import DataError, LostProcessError, RunError, StoreError
+from bench.core.errors import DataError, InterruptedRunError, LostProcessError, RunError, StoreError
 from bench.engine import hardware, hooks, trainer
 from bench.experiment.recipes import Request, choose_source, resolve
 from bench.launch import once as launching
 from bench.launch.once import launch
 from leaderboard.results.run_folder import RunFolder
+from leaderboard.store.store import Store
 
 SETTINGS = "embed_dim=16 depth=1 heads=2 seconds=1.0 batch=8 specaug_probability=0.5 specaug_time_width=20".split()
 
@@ -179,8 +182,18 @@ def test_a_lost_process_stores_nothing_and_keeps_the_state(small_data, small_cac
     folder = RunFolder.of_run(tmp_path, spec.run_id).path
     assert not (folder / "result.json").exists()
     assert (folder / "checkpoint" / "epoch0001-step000000").is_dir()
-    from leaderboard.store.store import Store
+    assert Store.open(tmp_path).runs() == []
 
+
+def test_ctrl_c_while_the_processes_import_stores_nothing(small_data, small_cache, tmp_path, monkeypatch):
+    script = "pathlib.Path(task['folder'], f'ready-{task[\"rank\"]}').touch()\ntime.sleep(60)"
+    stand_in(monkeypatch, tmp_path, script)
+    (spec,) = specs_of(small_data, small_cache, 1, processes=2)
+    folder = RunFolder.of_run(tmp_path, spec.run_id).path
+    both_ready = once(lambda: len(list(folder.glob("ready-*"))) == 2, signal.SIGINT)
+    with both_ready, pytest.raises(InterruptedRunError):
+        started(spec, tmp_path)
+    assert not (folder / "result.json").exists()
     assert Store.open(tmp_path).runs() == []
 
 
