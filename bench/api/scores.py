@@ -23,7 +23,7 @@ from leaderboard.results.predictions import CycleSet
 from leaderboard.results.submissions import Answers, OfficialPart, check, parse_answers, read_answers
 from leaderboard.statistics.breakdown import SystemCounts, system_counts, view_of
 
-GIVEN = "the predictions"
+GIVEN = "What was given"
 """What messages call predictions that are no file."""
 
 

@@ -229,35 +229,29 @@ def resume_search(
         BenchError: What ended a worker and would end the others.
     """
     from bench.experiment.consent import agreed_plugins
-    from bench.search.claims import retry_failed as enqueue_failed
-    from bench.search.planning import checked_give_up_after, final_seeds_of
     from bench.search.request import base_spec, check_trials
-    from bench.search.resumption import execution_here
+    from bench.search.resumption import execution_here, go_on, settings_now
     from bench.search.session import SearchSession
-    from bench.search.study import Settings
 
-    study = _opened(name, storage, home)
-    if not study.execution:
-        raise SpecError(
-            f"The study '{name}' was made, but never began.", "Begin it with the `bench search` command again."
-        )
-    known = study.settings
-    settings = Settings(
-        known.final_seeds if final_seeds is None else final_seeds_of(final_seeds),
-        known.give_up_after if give_up_after is None else checked_give_up_after(give_up_after),
-    )
+    study = _begun(name, storage, home)
+    settings = settings_now(study, final_seeds, give_up_after)
     session = SearchSession(home=home_folder(home), storage=storage, name=name, workers=workers, settings=settings)
     session.check_words(study.request)
     agreed = agreed_plugins(base_spec(study.request, study.execution), plugins, allow)
     execution = execution_here(study, data=data, cache=cache, processes=processes, device=device, plugins=agreed)
     target = check_trials(study.request, study.target if trials is None else trials)
-    session.check(study.request, execution)
-    with study.place.only_user():
-        study.running_on(execution, target, settings)
-        if retry_failed:
-            logger.info(f"{enqueue_failed(study)} failed trials will be done again")
-        ended = session.go_on(study, execution)
+    ended = go_on(study, session, execution, target, retry=retry_failed)
     return Study(ended.study, ended.well)
+
+
+def _begun(name: str, storage: str | None, home: Path | None) -> Search:
+    """Open a study that has begun; raises SpecError where there is none."""
+    study = _opened(name, storage, home)
+    if not study.execution:
+        raise SpecError(
+            f"The study '{name}' was made, but never began.", "Begin it with the `bench search` command again."
+        )
+    return study
 
 
 def _opened(name: str, storage: str | None, home: Path | None) -> Search:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,42 @@ from bench.core.paths import cache_folder, data_folder
 from bench.data.datasets.icbhi.dataset import find_dataset
 from bench.experiment.devices import choose_device
 from bench.experiment.recipes import DEMO
-from bench.search.study import Search, cards_of
+from bench.search.claims import retry_failed
+from bench.search.planning import checked_give_up_after, final_seeds_of
+from bench.search.session import SearchSession, WorkedOn
+from bench.search.study import Search, Settings, cards_of
+
+logger = logging.getLogger(__name__)
+
+
+def settings_now(study: Search, final_seeds: str | None, give_up_after: int | None) -> Settings:
+    """How a study stops and ends this time: as before, but for what is given; raises SpecError for what cannot be."""
+    known = study.settings
+    return Settings(
+        known.final_seeds if final_seeds is None else final_seeds_of(final_seeds),
+        known.give_up_after if give_up_after is None else checked_give_up_after(give_up_after),
+    )
+
+
+def go_on(study: Search, session: SearchSession, execution: Mapping[str, Any], target: int, *, retry: bool) -> WorkedOn:
+    """Check a study once more and work on it.
+
+    Args:
+        study: The study.
+        session: How it is worked on.
+        execution: Execution fields of its runs.
+        target: Trials that it shall have in total.
+        retry: Whether trials that failed are done again.
+
+    Raises:
+        BenchError: As :meth:`SearchSession.check` and :meth:`SearchSession.go_on`.
+    """
+    session.check(study.request, execution)
+    with session.place.only_user():
+        study.running_on(execution, target, session.settings)
+        if retry:
+            logger.info(f"{retry_failed(study)} failed trials will be done again")
+        return session.go_on(study, execution)
 
 
 def execution_here(
