@@ -17,6 +17,7 @@ from typing import Any, cast
 import typer
 
 from bench.cli import audit, board, data, doctor, later, mock_run, registries, report, reproduce, run, search
+from bench.cli.completion import VARIABLE, print_completions
 from bench.cli.numbers import strict_numbers
 from bench.cli.output import print_text, show_error, show_internal_error, stderr
 from bench.core.documents import specs_judged_by
@@ -45,7 +46,6 @@ app = typer.Typer(
     help="Benchmark and leaderboard of respiratory sound classification (ICBHI 2017).",
     epilog=EPILOG,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -117,6 +117,9 @@ def main(arguments: list[str] | None = None) -> None:
     _drop_odd_widths()
     _end_well()
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if VARIABLE in os.environ:
+        print_completions(app, words)
+        sys.exit(1)  # the shell asked for what there is not
     options = words[: words.index("--")] if "--" in words else words
     # Options of the program may stand anywhere, after the command too.
     common_words = [word for word in options if word in ANYWHERE]

@@ -14,7 +14,7 @@ from bench.core.errors import SpecError
 from bench.core.text import plain
 
 if TYPE_CHECKING:
-    from bench.experiment.spec import RunSpec
+    from bench.api.plugin_files import RunSpec
 
 logger = logging.getLogger(__name__)
 
@@ -33,13 +33,11 @@ def agreed_plugins(spec: RunSpec, named: Sequence[Path] | None, output: str) -> 
     Raises:
         SpecError: If the code that the spec needs is in none of the files, or the user neither named nor allowed it.
     """
-    from bench.core.paths import expanded
-    from bench.experiment.plugins import needed_files
+    from bench.api.plugin_files import files_to_allow, named_files
 
     if named:
-        needed_files(spec, named)
-        return tuple(str(expanded(path).resolve()) for path in named)
-    needed = needed_files(spec, spec.plugins)
+        return named_files(spec, named)
+    needed = files_to_allow(spec)
     refused = [path for version, path in needed.items() if not _allowed(version, path, output)]
     if refused:
         raise SpecError(

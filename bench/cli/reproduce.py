@@ -79,12 +79,12 @@ def reproduce(
       bench reproduce table2 --profile demo --dry-run
       bench reproduce figure2 --workers 4
     """
-    from bench.cli.report import check_word
+    from bench.api.words import known_word
     from bench.core.paths import cache_folder, home_folder
     from bench.experiment.recipes import Request
 
-    check_word("table", what, (*TABLES, "figure2"))
-    check_word("launcher", launcher, LAUNCHERS)
+    known_word("table", what, (*TABLES, "figure2"))
+    known_word("launcher", launcher, LAUNCHERS)
     if launcher != "local":
         raise later(f"bench reproduce --launcher {launcher}")
     check_format(output)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import Plugins, check_format, print_json, stdout
+from bench.cli.options import Plugins
+from bench.cli.output import check_format, print_json, stdout
 from bench.core.errors import InterruptedRunError, RunError, SpecError
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import typer
 
 from bench.cli import search_studies
 from bench.cli.consent import agreed_plugins
-from bench.cli.output import Plugins, check_format
+from bench.cli.options import Plugins
+from bench.cli.output import check_format
 from bench.cli.search_output import print_plans
 from bench.cli.search_run import NO_FINALS, SearchRun, finish
 from bench.cli.search_studies import Format, Home, Name, Storage, opened
