@@ -78,17 +78,16 @@ def submit(
             pretrained_on_icbhi=pretrained_on_icbhi,
         ),
     )
-    done = _entered(file, statement, home, output, data=data, cache=cache, allow_partial=allow_partial)
-    _print_submission(done, output)
+    _enter(file, statement, home, output, data=data, cache=cache, allow_partial=allow_partial)
 
 
-def _entered(file: Path, statement: Statement, home: Path | None, output: str, **where: Any) -> Submission:
+def _enter(file: Path, statement: Statement, home: Path | None, output: str, **where: Any) -> None:
     """Enter predictions; a script that reads JSON is given a refusal as a document."""
     from bench.api import exchange
     from bench.api.boards import open_board
 
     try:
-        return exchange.submit(open_board(home=home), file, statement, **where)
+        _print_submission(exchange.submit(open_board(home=home), file, statement, **where), output)
     except exchange.RefusedError as error:
         if output == "json":
             print_json(exchange.refusal(error))

@@ -51,7 +51,8 @@ TestData = Annotated[
     ),
 ]
 AllowPartial = Annotated[
-    bool, typer.Option("--allow-partial", help="Take the recordings that are there; marked as partial.")
+    bool,
+    typer.Option("--allow-partial/--no-allow-partial", help="Take the recordings that are there; marked as partial."),
 ]
 Out = Annotated[
     Path | None,
@@ -90,7 +91,7 @@ ReportProtocol = Annotated[
         metavar="RULE",
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run/--no-dry-run", help="Print what would be done and stop.")]
 
 # --- models, methods, front-ends --------------------------------------------------------------------------------
 
@@ -178,7 +179,8 @@ Storage = Annotated[
     str | None,
     typer.Option(
         "--storage",
-        help="postgresql://… or a journal file on a shared disk (default: HOME/studies/NAME.journal).",
+        help="Where studies are kept: postgresql://… or a journal file on a shared disk (default: "
+        "HOME/studies/NAME.journal).",
         envvar="BENCH_STUDIES",
         show_envvar=True,
         metavar="PLACE",

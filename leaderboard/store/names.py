@@ -29,6 +29,8 @@ def system_names(file: Path) -> list[str]:
 
 
 def _texts(file: Path, query: str) -> list[str]:
-    address = f"{file.absolute().as_uri()}?mode=ro"
+    # A read-only connection would leave the files of the write-ahead log behind.
+    address = f"{file.absolute().as_uri()}?mode=rw"
     with contextlib.closing(sqlite3.connect(address, uri=True, timeout=WAIT_SECONDS)) as connection:
+        connection.execute("PRAGMA query_only = ON")
         return [row[0] for row in connection.execute(query) if isinstance(row[0], str)]
