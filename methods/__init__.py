@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 from bench.core.cards import MethodCard
 from bench.core.options import build_options
 from bench.core.registry import Registry
-from methods import cards
 from methods.base import Batch, Draw, Method, Task, no_patches
+from methods.ce.card import CE
+from methods.mixup.card import CUTMIX, MIXUP
+from methods.patchmix.card import PATCHMIX_CE, PATCHMIX_CL, TPATCHMIX_CE
+from methods.scl.card import SCL, SCL_HYBRID
 
 if TYPE_CHECKING:
     from methods.losses import patch_mix_contrastive_loss
@@ -20,14 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "Batch", "Draw", "Method", "Task", "create", "patch_mix_contrastive_loss"]
 
 METHODS: Registry[MethodCard] = Registry("method", MethodCard, "lungbench.methods")
-METHODS.add("ce", cards.CE, "methods.ce.ce:CrossEntropy")
-METHODS.add("patchmix-ce", cards.PATCHMIX_CE, "methods.patchmix.ce:patch_mix_ce")
-METHODS.add("tpatchmix-ce", cards.TPATCHMIX_CE, "methods.patchmix.ce:time_patch_mix_ce")
-METHODS.add("patchmix-cl", cards.PATCHMIX_CL, "methods.patchmix.cl:PatchMixCL")
-METHODS.add("mixup", cards.MIXUP, "methods.mixup.mixup:MixupCE")
-METHODS.add("cutmix", cards.CUTMIX, "methods.mixup.cutmix:CutMixCE")
-METHODS.add("scl", cards.SCL, "methods.scl.scl:SCL")
-METHODS.add("scl-hybrid", cards.SCL_HYBRID, "methods.scl.hybrid:SCLHybrid")
+METHODS.add("ce", CE, "methods.ce.ce:CrossEntropy")
+METHODS.add("patchmix-ce", PATCHMIX_CE, "methods.patchmix.ce:patch_mix_ce")
+METHODS.add("tpatchmix-ce", TPATCHMIX_CE, "methods.patchmix.ce:time_patch_mix_ce")
+METHODS.add("patchmix-cl", PATCHMIX_CL, "methods.patchmix.cl:PatchMixCL")
+METHODS.add("mixup", MIXUP, "methods.mixup.mixup:MixupCE")
+METHODS.add("cutmix", CUTMIX, "methods.mixup.cutmix:CutMixCE")
+METHODS.add("scl", SCL, "methods.scl.scl:SCL")
+METHODS.add("scl-hybrid", SCL_HYBRID, "methods.scl.hybrid:SCLHybrid")
 
 
 def create(

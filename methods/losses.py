@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.core.errors import SpecError
-from methods.cards import NEGATIVES
+from methods.patchmix.card import NEGATIVES
 
 
 def full_precision(x: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from bench.core.errors import SpecError
 from methods.base import Batch
-from methods.cards import MIX_MODES
 from methods.losses import label_mixing_loss
+from methods.patchmix.card import MIX_MODES
 
 
 @dataclass(frozen=True)

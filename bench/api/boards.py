@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.api.calls import api_call
+from bench.api.frames import data_frame
 from bench.api.rows import RunRow, SystemRow
 from bench.api.tables import Comparison, Table
 from bench.api.words import known_word, selection_rule
-from bench.core.errors import SpecError
 from bench.core.paths import board_location, expanded, home_folder
 from bench.experiment.paper_rows import table_of_board
 from leaderboard.results.run_folder import ResultDocument, Rule
@@ -33,6 +33,7 @@ PAPER_RULE: Rule = "best-test"
 """The paper's selection rule."""
 
 
+@api_call
 def open_board(location: str | Path | None = None, *, home: Path | None = None) -> Board:
     """Name a board; nothing is read or made yet.
 
@@ -150,26 +151,8 @@ class Board:
         Raises:
             SpecError: If neither is installed.
         """
-        return _data_frame([asdict(run) for run in self.runs()])
-
-
-def _data_frame(rows: list[dict[str, Any]]) -> Any:
-    names = list(RunRow.__dataclass_fields__)
-    pandas, polars = _installed("pandas"), _installed("polars")
-    if pandas is not None:
-        return pandas.DataFrame(rows, columns=names)
-    if polars is not None:
-        # All rows say what a column holds: a hundred runs without an error say nothing of the next one's.
-        return polars.DataFrame(rows, schema=None if rows else names, infer_schema_length=None)
-    raise SpecError("A data frame needs pandas or polars, and neither is installed.", "pip install pandas")
-
-
-def _installed(name: str) -> Any:
-    """A package that this project does not need; None where it is not installed."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError:
-        return None
+        runs = self.runs()
+        return data_frame({field.name: [getattr(run, field.name) for run in runs] for field in fields(RunRow)})
 
 
 @dataclass(frozen=True)

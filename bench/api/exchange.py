@@ -204,7 +204,13 @@ def export_runs(board: Board, file: Path, runs: Sequence[str] = ()) -> Bundle:
         ResultError: If there is no such run.
     """
     done = export_bundle(board.store, file, runs, written_by=__version__)
-    return Bundle(file=done.path, runs=done.run_ids, cycle_sets=done.cycle_sets, bytes=done.size, sha256=done.sha256)
+    return Bundle(
+        file=done.path,
+        runs=list(done.run_ids),
+        cycle_sets=done.cycle_sets,
+        bytes=done.size,
+        sha256=done.sha256,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

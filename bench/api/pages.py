@@ -59,7 +59,7 @@ class Snapshot:
         return cls(
             folder=found.folder,
             created=found.created,
-            runs=found.run_ids,
+            runs=list(found.run_ids),
             files=found.files,
             bytes=found.size,
             sha256=found.sha256,

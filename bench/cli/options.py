@@ -91,7 +91,7 @@ ReportProtocol = Annotated[
         metavar="RULE",
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run/--no-dry-run", help="Print what would be done and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run/--no-dry-run", help="Print what would be run, and stop.")]
 
 # --- models, methods, front-ends --------------------------------------------------------------------------------
 

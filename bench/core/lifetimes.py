@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import signal
 import sys
+import threading
 
 PR_SET_PDEATHSIG = 1
 
@@ -18,8 +19,12 @@ def die_with_parent() -> None:
 def stop_signals() -> tuple[signal.Signals, ...]:
     """The signals that ask this process to stop: Ctrl-C, SIGTERM, and SIGHUP, which a terminal sends as it closes.
 
-    SIGHUP is none of them where it is ignored: ``nohup`` started the process so that it outlives its terminal.
+    SIGHUP is none of them where it is ignored: ``nohup`` started the process so that it outlives its terminal. In
+    another thread than the main one there are none: Python runs the handlers of signals in the main thread, and lets
+    no other one change them.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return ()
     hangs_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
     return (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hangs_up else ()))
 

@@ -132,7 +132,7 @@ def _start(spec: RunSpec, folder: Path, rerun: bool, hooks: Hooks) -> Launched:
     _prepare(folder, rerun)
     with _put_aside(folder, (RESULT_FILE, CHECKPOINT, WEIGHTS) if rerun else (RESULT_FILE,)):
         write_json(folder / SPEC_FILE, spec.to_json())
-        failure = _failure(spec, folder, _said_now_and_then(spec.frontend), hooks)
+        failure = _failure(spec, folder, said_by_tenths(spec.frontend), hooks)
     _release_memory()
     if failure is not None:
         document = write_failed_result(spec, folder, failure)
@@ -231,8 +231,8 @@ def _execute(spec: RunSpec, folder: Path, on_progress: Progress, hooks: Hooks) -
         run_group(folder, spec.processes, usable_cores(), hooks)
 
 
-def _said_now_and_then(frontend: str) -> Progress:
-    """Report the preparation of features, a line for every tenth of it."""
+def said_by_tenths(frontend: str) -> Progress:
+    """What reports the preparation of features in the log, a line for every tenth of it."""
     said: list[int] = []
 
     def on_progress(done: int, total: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from methods.base import Batch, Task
-from methods.cards import CEOptions
+from methods.ce.card import CEOptions
 from methods.losses import class_weights, cross_entropy
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from methods.base import Batch, Task
-from methods.cards import SpectrogramMixOptions
 from methods.mixing import both_labels_loss, partner_rows
+from methods.mixup.card import SpectrogramMixOptions
 from methods.mixup.spectrogram_mixing import Mixup, draw_mixup, mix_up
 
 if TYPE_CHECKING:

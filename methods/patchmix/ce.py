@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from methods.base import Batch, Task, no_patches, patch_access
-from methods.cards import PatchMixCEOptions
 from methods.mixing import PatchMix, both_labels_loss, draw_patch_mix, mix_batch
+from methods.patchmix.card import PatchMixCEOptions
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from bench.core.errors import SpecError
 from methods.base import Batch, Task, no_patches, patch_access
-from methods.cards import PatchMixCLOptions
 from methods.losses import cross_entropy, patch_mix_contrastive_loss
 from methods.mixing import PatchMix, draw_patch_mix, index_on, mix_batch
+from methods.patchmix.card import PatchMixCLOptions
 from methods.views import encode_both, gather_both
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 from torch import Tensor, nn
 
 from methods.base import Batch, Task
-from methods.cards import SCLHybridOptions
 from methods.losses import class_weights, hybrid_contrastive_loss
+from methods.scl.card import SCLHybridOptions
 from methods.views import Encoder, plain_projector, view_features
 
 if TYPE_CHECKING:

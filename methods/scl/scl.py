@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from methods.base import Batch, Stage, Task
-from methods.cards import CEOptions, SCLOptions
+from methods.ce.card import CEOptions
 from methods.ce.ce import CrossEntropy
 from methods.losses import supervised_contrastive_loss
+from methods.scl.card import SCLOptions
 from methods.views import plain_projector, view_features
 
 if TYPE_CHECKING:

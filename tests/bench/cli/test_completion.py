@@ -12,9 +12,9 @@ from board_runs import scores_for, write_run
 from cli_runs import environment
 from site_boards import cycles_of_patients
 
-import bench.search.storage
 from bench.api import completion
 from bench.cli.completion import offered
+from bench.search.storage import ENDING
 from leaderboard.metrics import CLASSES
 from leaderboard.results.submissions import OfficialPart, Statement, submit
 from leaderboard.store import database
@@ -200,7 +200,7 @@ def cpu_seconds_of_completion():
 
 def test_file_names_are_those_of_their_owners():
     assert completion.BOARD_FILE == database.DATABASE_FILE
-    assert completion.STUDY_ENDING == bench.search.storage.ENDING
+    assert completion.STUDY_ENDING == ENDING
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

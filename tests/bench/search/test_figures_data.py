@@ -15,7 +15,7 @@ from bench.search.figures.data import figure_of
 from bench.search.figures.importance import LEAST_TRIALS, importance_of
 from bench.search.figures.words import counts_words, limits, notes, study_line
 from leaderboard.published.figure2 import printed_figure2
-from methods.cards import PatchMixCLOptions
+from methods.patchmix.card import PatchMixCLOptions
 
 
 def data_of(study):

@@ -33,7 +33,7 @@ from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
 from leaderboard.store.versions import VERSION_TABLE, migrations_folder
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SUPPORT = ROOT / "tests" / "support"
 NEXT = f"{int(schema.VERSION) + 1:04d}"
 

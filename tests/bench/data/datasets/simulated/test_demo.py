@@ -239,7 +239,7 @@ def process(cache: Path, at_fifth: str) -> subprocess.Popen:
         f"def progress(done, total):\n    if done == 5:\n        {at_fifth}\n"
         "print(demo.demo_folder(pathlib.Path(sys.argv[1]), on_progress=progress))\n"
     )
-    root = Path(demo.__file__).resolve().parents[2]
+    root = Path(demo.__file__).resolve().parents[4]
     return subprocess.Popen(
         [sys.executable, "-c", program, str(cache)], env=os.environ | {"PYTHONPATH": str(root)}, stdout=subprocess.PIPE
     )

@@ -19,7 +19,7 @@ from bench.data.bank import prepare_bank
 from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.data.datasets.icbhi.verify import verify
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 COMPOSED = unicodedata.normalize("NFC", "Données")
 DECOMPOSED = unicodedata.normalize("NFD", "Données")
 FOLDERS = {"BENCH_HOME": home_folder, "BENCH_DATA": data_folder, "BENCH_CACHE": cache_folder}

@@ -413,7 +413,7 @@ def test_what_a_killed_unpacking_left_is_swept_away(owners, tmp_path):
 
 def test_user_and_password_reach_the_server_and_nothing_else(owners, tmp_path):
     url = owners.url.replace("http://", "http://somebody:s3cr3t%40x@")
-    with logged() as seen:
+    with logged():
         fetch(tmp_path / "data", base_url=url, patience=QUICK)
     assert {owner for _, owner in owners.authorized} == {"Basic c29tZWJvZHk6czNjcjN0QHg="}
     assert "s3cr3t" not in (tmp_path / "data" / "fetched.json").read_text(encoding="utf-8")

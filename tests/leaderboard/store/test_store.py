@@ -20,7 +20,7 @@ from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
 from leaderboard.store.versions import migrations_folder
 
-SUPPORT = Path(__file__).resolve().parent.parent / "support"
+SUPPORT = Path(__file__).resolve().parents[2] / "support"
 
 
 def board(home):

@@ -1,0 +1,64 @@
+"""Options and cards of Mixup and CutMix: data that can be read without importing torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.core.cards import MethodCard
+from bench.core.options import option
+from methods.paper import BETA, BETA_DOC
+
+ZHANG_2018 = """@inproceedings{zhang2018mixup,
+  title     = {mixup: Beyond Empirical Risk Minimization},
+  author    = {Hongyi Zhang and Moustapha Cisse and Yann N. Dauphin and David Lopez-Paz},
+  booktitle = {International Conference on Learning Representations (ICLR)},
+  year      = {2018},
+}"""
+
+
+YUN_2019 = """@inproceedings{yun2019cutmix,
+  title     = {{CutMix}: Regularization Strategy to Train Strong Classifiers with Localizable Features},
+  author    = {Sangdoo Yun and Dongyoon Han and Seong Joon Oh and Sanghyuk Chun and Junsuk Choe and Youngjoon Yoo},
+  booktitle = {IEEE/CVF International Conference on Computer Vision (ICCV)},
+  pages     = {6023--6032},
+  year      = {2019},
+}"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrogramMixOptions:
+    """Options of Mixup and CutMix."""
+
+    beta: float = option(1.0, BETA_DOC, low=0.0, run_low=0.001, high=1e6, space=BETA)
+
+
+MIXUP = MethodCard(
+    id="mixup",
+    title="Mixup",
+    summary=(
+        "Spectrograms of two clips are blended after normalisation and augmentation; unweighted cross-entropy with "
+        "both labels, weighted by their shares. A reconstruction: Bae et al. give neither code nor numbers; here one "
+        "lambda and one permutation serve the whole batch, and the other settings are those of the model's recipe."
+    ),
+    formula="L = lambda CE(p(x~), y) + (1 - lambda) CE(p(x~), y_perm),  x~ = lambda x + (1 - lambda) x_perm",
+    source="Zhang et al. 2018, section 2; named by Bae et al. 2023, section 2.2",
+    fidelity="reconstruction",
+    citation=ZHANG_2018,
+    options=SpectrogramMixOptions,
+)
+
+CUTMIX = MethodCard(
+    id="cutmix",
+    title="CutMix",
+    summary=(
+        "A rectangle of the spectrogram, its sides both sqrt(1 - lambda) of the picture's, its centre uniform and its "
+        "edges clipped, is taken from another clip; unweighted cross-entropy with both labels, weighted by the areas. "
+        "A reconstruction: Bae et al. give neither code nor numbers; here one rectangle and one permutation serve the "
+        "whole batch, and the other settings are those of the model's recipe."
+    ),
+    formula="L = lambda CE(p(x~), y) + (1 - lambda) CE(p(x~), y_perm),  lambda = 1 - rectangle / (frames mels)",
+    source="Yun et al. 2019, section 3.1; named by Bae et al. 2023, section 2.2",
+    fidelity="reconstruction",
+    citation=YUN_2019,
+    options=SpectrogramMixOptions,
+)
