@@ -18,6 +18,7 @@ import typer
 
 from bench.api.calls import prepared_process
 from bench.cli import audit, board, data, doctor, later, mock_run, registries, report, reproduce, run, search
+from bench.cli.completion import VARIABLE, print_completions
 from bench.cli.numbers import strict_numbers
 from bench.cli.output import print_text, show_error, show_internal_error, stderr
 from bench.core.errors import BenchError, SpecError
@@ -44,7 +45,6 @@ app = typer.Typer(
     help="Benchmark and leaderboard of respiratory sound classification (ICBHI 2017).",
     epilog=EPILOG,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -105,6 +105,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _exit_code(words: list[str]) -> int:
     """Run a command line to its end."""
+    if VARIABLE in os.environ:
+        print_completions(app, words)
+        return 1  # the shell asked for what there is not
     prepare_streams()
     _drop_odd_widths()
     _end_well()

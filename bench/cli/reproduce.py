@@ -8,24 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.api.words import known_word
 from bench.cli.grid import print_grid
 from bench.cli.later import later
-from bench.cli.options import Cache, Data, Format, Home
+from bench.cli.options import AllowPartial, Cache, Data, Device, DryRun, Format, Home, Precision, Profile, Settings
 from bench.cli.output import check_format, print_json, print_rendered
-from bench.cli.report import check_word
 from bench.cli.run import same_command
-from bench.cli.run_options import (
-    AllowPartial,
-    Device,
-    DryRun,
-    Epochs,
-    Precision,
-    Processes,
-    Profile,
-    Rerun,
-    Settings,
-    request_fields,
-)
+from bench.cli.run_options import Epochs, Processes, Rerun, request_fields
 from bench.cli.search_output import finish, print_planned
 from bench.core.errors import RunError
 
@@ -92,8 +81,8 @@ def reproduce(
     """
     from bench.api import reproductions
 
-    check_word("table", what, (*TABLES, FIGURE))
-    check_word("launcher", launcher, LAUNCHERS)
+    known_word("table", what, (*TABLES, FIGURE))
+    known_word("launcher", launcher, LAUNCHERS)
     if launcher != "local":
         raise later(f"bench reproduce --launcher {launcher}")
     check_format(output)

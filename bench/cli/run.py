@@ -13,26 +13,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.consent import asked_on_terminal
-from bench.cli.options import Cache, Data, Format, Home, Plugins
-from bench.cli.output import check_format, print_json, stdout
-from bench.cli.run_options import (
+from bench.cli.options import (
     AllowPartial,
-    Alpha,
-    Beta,
+    Cache,
+    Data,
     Device,
     DryRun,
-    Epochs,
+    Format,
     FrontEnd,
+    Home,
     Method,
     Model,
+    Plugins,
     Precision,
+    Profile,
+    Settings,
+)
+from bench.cli.output import check_format, print_json, stdout
+from bench.cli.run_options import (
+    Alpha,
+    Beta,
+    Epochs,
     Pretrain,
     Processes,
-    Profile,
     Rerun,
     Seed,
     Seeds,
-    Settings,
     Tau,
     ValFraction,
     request_of,

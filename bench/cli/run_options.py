@@ -12,16 +12,9 @@ from bench.core.errors import SpecError
 if TYPE_CHECKING:
     from bench.api.requests import Request
 
-Model = Annotated[str | None, Option(help="Model id; see `bench models list`.")]
-Method = Annotated[str | None, Option(help="Method id; see `bench methods list`.")]
 Pretrain = Annotated[
     str | None,
     Option(help="none, imagenet, imagenet+audioset, audioset, file, folder or URL (default: the model's)."),
-]
-FrontEnd = Annotated[str | None, Option(help="Front-end id: ast or scl (default: the model's own).")]
-Profile = Annotated[str, Option(help="auto, paper or demo.")]
-Settings = Annotated[
-    list[str] | None, Option("--set", help="key=value: any field of the spec or option; may be repeated.")
 ]
 Epochs = Annotated[int | None, Option(help="Number of epochs (default: the recipe's).")]
 Alpha = Annotated[float | None, Option(help="Weight of the contrastive loss, α.")]
@@ -31,10 +24,6 @@ ValFraction = Annotated[float | None, Option(help="Share of training cycles held
 Seed = Annotated[int | None, Option(help="Seed (default 1).")]
 Seeds = Annotated[str | None, Option(help="Several seeds, one run each: 1-5 or 1,3,7.")]
 Processes = Annotated[int | None, Option(help="Processes (GPUs) that share a run (default 1).")]
-Device = Annotated[str, Option(help="auto, cpu or cuda.")]
-Precision = Annotated[str, Option(help="auto, fp32, bf16 or fp16.")]
-AllowPartial = Annotated[bool, Option(help="Run although recordings are missing; marked as partial.")]
-DryRun = Annotated[bool, Option(help="Print what would be run, and stop.")]
 Rerun = Annotated[bool, Option(help="Run again although results exist.")]
 
 FIELDS = {

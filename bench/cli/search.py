@@ -6,29 +6,31 @@ import typer
 
 from bench.cli import search_studies
 from bench.cli.consent import asked_on_terminal
-from bench.cli.options import Cache, Data, Format, Home, Plugins
-from bench.cli.output import check_format
-from bench.cli.run_options import (
+from bench.cli.options import (
     AllowPartial,
+    Cache,
+    Data,
     Device,
     DryRun,
-    Epochs,
+    Format,
     FrontEnd,
+    Home,
     Method,
     Model,
+    Plugins,
     Precision,
-    Pretrain,
-    Processes,
     Profile,
     Settings,
-    request_of,
+    Storage,
+    Study,
 )
+from bench.cli.output import check_format
+from bench.cli.run_options import Epochs, Pretrain, Processes, request_of
 from bench.cli.search_options import (
     FinalSeeds,
     Folds,
     GiveUpAfter,
     MoreTrials,
-    Name,
     Objective,
     OtherFinalSeeds,
     OtherGiveUpAfter,
@@ -40,7 +42,6 @@ from bench.cli.search_options import (
     SamplerSeed,
     SeedsPerTrial,
     Spaces,
-    Storage,
     StudyName,
     Trials,
     Workers,
@@ -124,7 +125,7 @@ def search(
 
 @app.command("resume")
 def resume(
-    name: Name,
+    name: Study,
     trials: MoreTrials = None,
     workers: Workers = 1,
     storage: Storage = None,

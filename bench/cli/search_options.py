@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from typer import Argument, Option
+from typer import Option
+
+from bench.cli.completion import completer
 
 Params = Annotated[
     list[str] | None, Option("--param", help="What to search: alpha,tau,beta, lr, any field; may be repeated.")
 ]
 Trials = Annotated[int | None, Option(help="Trials of the study in total, whoever adds them (a grid: all its points).")]
-StudyName = Annotated[str | None, Option(help="Name (default: from model, method and parameters).")]
+StudyName = Annotated[
+    str | None,
+    Option(
+        "--study",
+        help="Name (default: from model, method and parameters).",
+        metavar="NAME",
+        autocompletion=completer("studies"),
+    ),
+]
 Spaces = Annotated[
     list[str] | None,
     Option(
@@ -20,14 +30,6 @@ Spaces = Annotated[
     ),
 ]
 Workers = Annotated[int, Option(help="Processes that work on trials side by side, each with its own device.")]
-Storage = Annotated[
-    str | None,
-    Option(
-        envvar="BENCH_STUDIES",
-        show_envvar=True,
-        help="postgresql://… or a journal file on a shared disk (default: HOME/studies/NAME.journal).",
-    ),
-]
 Sampler = Annotated[str, Option(help="auto (tpe), tpe, gp, cmaes, random or grid.")]
 Pruner = Annotated[str | None, Option(help="hyperband, median, wilcoxon or none (default: median; none for a grid).")]
 SeedsPerTrial = Annotated[int, Option(help="Runs of a trial with seeds 1 to K; their mean counts.")]
@@ -39,7 +41,6 @@ GiveUpAfter = Annotated[
 ]
 SamplerSeed = Annotated[int, Option(help="Seed of the sampler.")]
 
-Name = Annotated[str, Argument(help="The study's name; see `bench search list`.")]
 MoreTrials = Annotated[int | None, Option("--trials", help="Trials in total; more than before extends the study.")]
 RetryFailed = Annotated[bool, Option("--retry-failed", help="Do the trials that failed again, with their parameters.")]
 OtherFinalSeeds = Annotated[

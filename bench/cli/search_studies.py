@@ -10,9 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli.grid import print_grid
-from bench.cli.options import Format, Home
+from bench.cli.options import Format, Home, Storage, Study
 from bench.cli.output import check_format, print_json, print_text
-from bench.cli.search_options import Name, Storage
 from bench.cli.search_output import WRAPPED, count_words, judged_on, print_study, score_words
 from bench.core.errors import SpecError, StoreError
 from bench.core.text import echoed, plain
@@ -68,7 +67,7 @@ def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     print_grid("studies", heads, [[plain(cell) for cell in row] for row in cells], numbers=("best",), wrap=WRAPPED)
 
 
-def show(name: Name, storage: Storage = None, output: Format = "table", home: Home = None) -> None:
+def show(name: Study, storage: Storage = None, output: Format = "table", home: Home = None) -> None:
     """Show a study: what was asked for, what it cost, its best and all its trials.
 
     Example: bench search show ast-patchmix-cl-alpha-tau-beta --format json
@@ -79,7 +78,7 @@ def show(name: Name, storage: Storage = None, output: Format = "table", home: Ho
     print_study(open_study(name, storage, home).to_json(), output)
 
 
-def best(name: Name, storage: Storage = None, output: Format = "table", home: Home = None) -> None:
+def best(name: Study, storage: Storage = None, output: Format = "table", home: Home = None) -> None:
     """Show the best trial of a study and its parameters; `bench search resume` trains them on the whole training part.
 
     Example: bench search best ast-patchmix-cl-alpha-tau-beta
@@ -102,7 +101,7 @@ def best(name: Name, storage: Storage = None, output: Format = "table", home: Ho
 
 
 def delete(
-    name: Name,
+    name: Study,
     storage: Storage = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     home: Home = None,

@@ -20,7 +20,7 @@ from bench.core.messages import LONGEST_MESSAGE, message_text, sentence_text, wi
 from bench.core.streams import transliterated
 from leaderboard.store.store import Store
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 HOSTILE = "[/]x\\[/] :smile: \x1b]0;title\x07\x1b[2J\x9b2J\u202etxt [bold]b[/bold]"
 
 
