@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from bench.core.documents import specs_judged_by
 from bench.core.environment import keep_settings_out, refuse_late_settings
-from bench.core.errors import InterruptedRunError
+from bench.core.errors import BenchError, InterruptedRunError
 from bench.core.log import show_log_by_default
 from bench.core.machine import let_threads_sleep
 from bench.core.secrets import public_url
@@ -59,7 +59,9 @@ def going_on_with(words: str) -> Iterator[None]:
 
 
 def api_call(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Make a function one of the Python API: it shows the log, unless the caller has set up logging, and judges.
+    """Make a function one of the Python API.
+
+    It shows the log, unless the caller has set up logging, judges the results that it reads, and shows hints.
 
     Raises:
         SpecError: When it is called, if the environment changes what a library computes that is already imported.
@@ -69,10 +71,22 @@ def api_call(function: Callable[Parameters, Result]) -> Callable[Parameters, Res
     def called(*args: Parameters.args, **keywords: Parameters.kwargs) -> Result:
         show_log_by_default()
         refuse_late_settings()
-        with prepared_process():
+        with prepared_process(), _hints_shown():
             return function(*args, **keywords)
 
     return called
+
+
+@contextlib.contextmanager
+def _hints_shown() -> Iterator[None]:
+    """Have the traceback of an error end with its hint, which a command would print."""
+    try:
+        yield
+    except BenchError as error:
+        note = f"hint: {error.hint}"
+        if error.hint and note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+        raise
 
 
 def resumable(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

@@ -37,6 +37,16 @@ def test_what_is_no_interruption_passes():
         raise SpecError("wrong")
 
 
+def test_the_hint_stands_below_the_traceback_once():
+    @api_call
+    def inner():
+        raise SpecError("wrong", "Do this.")
+
+    with pytest.raises(SpecError) as caught:
+        api_call(lambda: inner())()
+    assert caught.value.__notes__ == ["hint: Do this."]
+
+
 @pytest.fixture
 def variable(monkeypatch):
     monkeypatch.setenv("TIMM_FUSED_ATTN", "0")
