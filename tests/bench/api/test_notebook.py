@@ -32,6 +32,7 @@ def test_a_bar_is_drawn_where_it_can_be(monkeypatch, kind, widgets, shown):
 def test_a_training_draws_its_bar_in_a_notebook(monkeypatch):
     monkeypatch.setattr(terminal, "find_spec", lambda name: object())
     monkeypatch.setattr(progress, "PlainConsole", lambda *words, **options: console("jupyter"))
+    monkeypatch.setattr(progress, "is_quiet", lambda: False)
     started = []
     monkeypatch.setattr(Progress, "start", lambda self: started.append(self))
     with TrainingProgress("ast", epochs=2, steps=3, shown=True) as shown:
