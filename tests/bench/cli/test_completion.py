@@ -227,3 +227,14 @@ def test_bash_itself_takes_what_is_offered(home, tmp_path):
     done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, cwd=tmp_path, check=True)
     assert done.stdout == "<our\\ CRNN>"
     assert not (tmp_path / "owned").exists()
+
+
+def test_completion_is_installed_for_the_shell_that_asks(home, tmp_path):
+    env = environment(home, home, HOME=str(tmp_path / "user"))
+    (tmp_path / "user").mkdir()
+    command = f"{sys.executable} -m bench --install-completion; exit $?"
+    done = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, check=True)
+    assert "bash completion installed in" in done.stdout
+    (script,) = (tmp_path / "user").rglob("bench.sh")
+    assert "_BENCH_COMPLETE=complete_bash" in script.read_text()
+    assert str(script) in (tmp_path / "user" / ".bashrc").read_text()
