@@ -129,9 +129,11 @@ def _harmless() -> list[Any]:
 
 def _renamed() -> Iterator[tuple[Any, str]]:
     """Classes and functions under the names by which files of different versions and systems know them."""
-    from numpy._core.multiarray import _reconstruct, scalar
+    import numpy as np
 
-    for function in (_reconstruct, scalar):
+    # What NumPy itself names when it pickles an array and a number.
+    made_by: tuple[Any, ...] = (np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0])
+    for function in made_by:
         for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
             yield function, f"{module}.{function.__name__}"
     yield _as_dictionary, "collections.defaultdict"

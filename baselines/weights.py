@@ -10,7 +10,7 @@ from baselines.checkpoints import INDEX_ENDING, fingerprint, read_tensors
 from baselines.downloads import LocatedWeights, fetch
 from baselines.locations import SCHEMES, is_remote
 from bench.core.cards import ModelCard, WeightsCard
-from bench.core.errors import WeightsError
+from bench.core.errors import RunWeightsError, WeightsError
 from bench.core.paths import expanded
 from bench.core.registry import suggestion
 from bench.core.secrets import masked
@@ -78,7 +78,8 @@ def of_run(pretrain: str, path: str | None, sha256: str | None) -> LocatedWeight
         The file; ``None`` for a spec that starts from scratch.
 
     Raises:
-        WeightsError: If the file is not there, has another hash, or the three do not belong together.
+        RunWeightsError: If the file is not there, or has another hash: both are in the message.
+        WeightsError: If the three do not belong together.
     """
     if pretrain == "none" and path is None and sha256 is None:
         return None
@@ -89,9 +90,12 @@ def of_run(pretrain: str, path: str | None, sha256: str | None) -> LocatedWeight
             "A start from scratch has none of them, and pretrained weights have a file and its hash.",
         )
     file = Path(path)
-    found = fingerprint(file)
+    try:
+        found = fingerprint(file)
+    except WeightsError as error:
+        raise RunWeightsError(error.message, error.hint) from error
     if found != sha256:
-        raise WeightsError(
+        raise RunWeightsError(
             f"The weights {file} are not those of the run: their SHA-256 is {found}, the spec's is {echoed(sha256)}.",
             "Put the same file there, or start a new run with --pretrain.",
         )

@@ -14,7 +14,7 @@ from bench.api.tables import Comparison, Table
 from bench.api.words import known_word, selection_rule
 from bench.core.paths import board_location, expanded, home_folder
 from bench.experiment.paper_rows import table_of_board
-from leaderboard.results.run_folder import ResultDocument, Rule
+from leaderboard.results.schema import ResultDocument, Rule
 from leaderboard.statistics.comparison import compare, runs_of
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table, runs_table

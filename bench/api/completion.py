@@ -36,7 +36,7 @@ def frontends(home: Path | None = None) -> Iterable[str]:
 
 
 def _ids(kind: str) -> list[str]:
-    from bench.experiment.plugins import registries
+    from bench.experiment.registries import registries
 
     return [entry.id for entry in registries()[kind]]
 

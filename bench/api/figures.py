@@ -13,7 +13,7 @@ from bench.search.figures.data import figure_of
 from bench.search.figures.render import BINARY, FORMATS, render
 from bench.search.storage import Place, check_name, places_in
 from bench.search.study import open_study, studies_in
-from leaderboard.render import check_format
+from leaderboard.render.formats import check_format
 
 if TYPE_CHECKING:
     import optuna

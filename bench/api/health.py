@@ -11,7 +11,8 @@ from bench.core.provenance import code_version, package_versions
 from bench.data.datasets.icbhi.dataset import find_dataset
 from bench.engine.hardware import hardware
 from bench.experiment.devices import choose_device, choose_precision
-from bench.experiment.plugins import load_entry_points, registries
+from bench.experiment.plugins import load_entry_points
+from bench.experiment.registries import registries
 from leaderboard.store.store import Store
 
 

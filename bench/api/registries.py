@@ -11,7 +11,8 @@ from typing import Any, Literal, get_type_hints
 
 from bench.core.cards import WeightsCard
 from bench.core.registry import Entry, Registry
-from bench.experiment.plugins import load_plugins, registries
+from bench.experiment.plugins import load_plugins
+from bench.experiment.registries import registries
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bench.experiment.recipes import Request
     from bench.launch.matrix import Ended, Plan, PlannedRun
     from bench.search.planning import PlannedSearch
-    from leaderboard.results.run_folder import Rule
+    from leaderboard.results.schema import Rule
     from leaderboard.tables.paper_tables import PaperTable
 
 logger = logging.getLogger(__name__)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.api.calls import prepared_process
 from bench.core.errors import BenchError, WeightsError
 from bench.core.text import echoed
 
@@ -41,6 +39,7 @@ class Run:
         self.folder: Path = launched.folder
         self.error: BenchError | None = launched.error
         self.document: dict[str, Any] = launched.document
+        self._result = launched.result
 
     def __repr__(self) -> str:
         return f"<Run {self.id}: {self.spec.model} · {self.spec.method} · seed {self.spec.seed} · {self.status}>"
@@ -76,19 +75,13 @@ class Run:
 
     @cached_property
     def predictions(self) -> dict[str, CyclePredictions]:
-        """The test cycles with their scores, by selection rule; read from the run's folder.
-
-        Raises:
-            ResultError: If a file is missing, or does not give the metrics that the result holds.
-        """
+        """The test cycles with their scores, by selection rule."""
         from bench.api.cycle_predictions import CyclePredictions
-        from leaderboard.results.run_folder import read_result
 
-        with prepared_process():
-            result = read_result(self.folder)
-        if result.cycles is None:
+        judged = self._result.cycles
+        if judged is None:
             return {}
-        return {rule: CyclePredictions.of(result.cycles, scores) for rule, scores in result.scores.items()}
+        return {rule: CyclePredictions.of(judged, scores) for rule, scores in self._result.scores.items()}
 
     def model(self, rule: str = "last") -> nn.Module:
         """The trained model, ready for evaluation.
@@ -121,39 +114,20 @@ class Run:
         return model.eval()
 
     def _weights(self, rule: str) -> Path:
-        from bench.launch.once import WEIGHTS
+        from leaderboard.results.run_folder import RunFolder
 
-        folder = self.folder / WEIGHTS
-        path = folder / f"{rule}.safetensors"
+        folder = RunFolder(self.folder)
+        path = folder.weights_of(rule)
         if path.is_file():
             return path
-        kept = ", ".join(sorted(file.stem for file in folder.glob("*.safetensors")))
+        kept = ", ".join(sorted(file.stem for file in folder.weights.glob("*.safetensors")))
         raise WeightsError(
-            f"The run {self.id} keeps no weights of '{echoed(rule)}' in {folder}.",
+            f"The run {self.id} keeps no weights of '{echoed(rule)}' in {folder.weights}.",
             f"It keeps those of {kept}." if kept else f"{AGAIN} Trials of a search keep none.",
         )
 
     def to_json(self) -> dict[str, Any]:
         """The run as ``bench run --format json`` prints it."""
-        document, files = self.document, self._files
-        return {
-            "run_id": document["run_id"],
-            "status": document["status"],
-            "error": document["error"],
-            "spec": document["spec"],
-            "profile": document["profile"],
-            "partial": document["partial"],
-            "metrics": document["metrics"],
-            "epochs": document["epochs"],
-            "predictions": files.get("last"),
-            "predictions_by_rule": files,
-            "seconds": document["seconds"],
-            "cycles_per_second": document["cycles_per_second"],
-            "folder": str(self.folder),
-        }
+        from leaderboard.results.schema import printed
 
-    @property
-    def _files(self) -> Mapping[str, str]:
-        """The files of predictions, by selection rule."""
-        files = self.document["predictions"].items()
-        return {rule: str(self.folder / name) for rule, name in files if name}
+        return printed(self.document, self.folder)

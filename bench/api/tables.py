@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from leaderboard.render import render
-from leaderboard.render_paper import render_paper
+from leaderboard.render.formats import render
 from leaderboard.statistics import comparison
 from leaderboard.tables.board_tables import Table as BoardTable
 from leaderboard.tables.paper_tables import PaperTable
@@ -92,8 +91,6 @@ class Table:
         Raises:
             ResultError: If the format is unknown.
         """
-        if isinstance(self.values, PaperTable):
-            return render_paper(self.values, form, width=width, colour=colour)
         return render(self.values, form, width=width, colour=colour)
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from bench.core.registry import suggestion
 from bench.core.text import echoed
 
 if TYPE_CHECKING:
-    from leaderboard.results.run_folder import Rule
+    from leaderboard.results.schema import Rule
 
 Word = TypeVar("Word", bound=str)
 
@@ -33,6 +33,6 @@ def known_word(what: str, word: str, known: tuple[Word, ...]) -> Word:
 
 def selection_rule(word: str, what: str = "protocol") -> Rule:
     """The selection rule of a name: ``last``, ``best-test`` or ``best-val``; raises SpecError for another word."""
-    from leaderboard.results.run_folder import RULES
+    from leaderboard.results.schema import RULES
 
     return known_word(what, word, RULES)

@@ -28,7 +28,7 @@ def list_runs(home: Home = None, output: options.TableFormat = "table") -> None:
     Example:  bench board list --format csv
     """
     from bench.api.boards import open_board
-    from leaderboard.render import check_format
+    from leaderboard.render.formats import check_format
 
     check_format(output)
     board = open_board(home=home)
@@ -44,7 +44,9 @@ def show(run: options.Run, home: Home = None, output: Format = "table") -> None:
     Example:  bench board show 3f2a --format json
     """
     from bench.api.boards import open_board
-    from leaderboard.render import check_format, run_table
+    from leaderboard.render.formats import check_format
+    from leaderboard.render.run import run_report
+    from leaderboard.render.terminal import write
 
     check_format(output, SHOW_FORMATS)
     found = open_board(home=home).run(run)
@@ -52,7 +54,7 @@ def show(run: options.Run, home: Home = None, output: Format = "table") -> None:
         print_json(found.to_json())
         return
     colour = sys.stdout.isatty()
-    print_rendered(run_table(found.document, colour=colour))
+    print_rendered(write(run_report(found.document), colour=colour))
     parts = found.parts()
     if parts.rows:
         print_rendered("\n" + parts.written(colour=colour))
@@ -118,7 +120,7 @@ def compare(
     Example:  bench board compare 3f2a ast/ce --protocol best-test
     """
     from bench.api.boards import open_board
-    from leaderboard.render import check_format
+    from leaderboard.render.formats import check_format
 
     check_format(output, SHOW_FORMATS)
     found = open_board(home=home).compare(a, b, protocol, single=single)

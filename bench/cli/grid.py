@@ -20,7 +20,8 @@ def print_grid(
         numbers: Heads of columns whose cells stand to the right.
         wrap: Heads of columns whose cells may be wrapped.
     """
-    from leaderboard.forms import Column, console, grid, printed
+    from leaderboard.render.cells import Column, Report, text_table
+    from leaderboard.render.terminal import write
 
-    columns = [Column(head, lambda row: [], number=head in numbers, wrap=head in wrap) for head in heads]
-    print_rendered(printed(console(None, sys.stdout.isatty()), [grid(title, columns, rows)]))
+    columns = [Column(head, number=head in numbers, wrap=head in wrap) for head in heads]
+    print_rendered(write(Report(title, [text_table(title, columns, rows)]), colour=sys.stdout.isatty()))

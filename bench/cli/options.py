@@ -14,7 +14,7 @@ from bench.cli.completion import completer
 from bench.core.text import LARGEST_WHOLE
 
 LARGEST_EPOCH = 2**31 - 1
-"""As the board holds them (``leaderboard.results.schema.LARGEST_COUNT``, which would bring NumPy with it)."""
+"""As the board holds them (``leaderboard.metrics.LARGEST_COUNT``, which would bring NumPy with it)."""
 
 LARGEST_ENSEMBLE = 10_000
 """As ``leaderboard.results.inputs`` has it."""

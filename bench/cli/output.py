@@ -71,7 +71,7 @@ def _print_labelled(label: str, style: str, text: str) -> None:
 
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout, without colour or wrapping."""
-    from leaderboard.forms import json_text
+    from leaderboard.render.json_text import json_text
 
     print_rendered(json_text(document), "json")
 

@@ -57,7 +57,7 @@ def report(
         raise SpecError(f"--study and --storage are options of figure2, not of {what}.")
     from bench.api.boards import open_board
     from bench.api.words import selection_rule
-    from leaderboard.render import check_format
+    from leaderboard.render.formats import check_format
 
     selection_rule(protocol or "last")
     check_format(output)

@@ -25,7 +25,7 @@ def report_figure(home: Path | None, names: Sequence[str], storage: str | None, 
         ResultError: If the format is unknown.
     """
     from bench.api.figures import BINARY, FORMATS, draw_studies
-    from leaderboard.render import check_format
+    from leaderboard.render.formats import check_format
 
     check_format(output, FORMATS)
     if output in BINARY and out is None:

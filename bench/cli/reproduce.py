@@ -138,9 +138,9 @@ def _print_runs(document: Mapping[str, Any], output: str) -> None:
 
 
 def _print_table(done: ReproducedTable, output: str) -> None:
-    from leaderboard.render_paper import render_paper
+    from leaderboard.render.formats import render
 
     if output == "json":
         print_json(done.to_json())
     else:
-        print_rendered(render_paper(done.table, colour=sys.stdout.isatty()))
+        print_rendered(render(done.table, colour=sys.stdout.isatty()))

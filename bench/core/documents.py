@@ -9,6 +9,7 @@ and is nested no deeper than a person would.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import math
 import os
@@ -34,6 +35,18 @@ SpecJudge = Callable[[Mapping[str, Any]], None]
 
 spec_judges: list[SpecJudge] = []
 """Who is asked about the spec of every result that is read."""
+
+
+@contextlib.contextmanager
+def collector_paused() -> Iterator[None]:
+    """No garbage collection: of the many small values of a board none is garbage, and looking takes as long."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -103,6 +103,10 @@ class WeightsError(BenchError):
     exit_code = 2
 
 
+class RunWeightsError(WeightsError):
+    """The file of a run's weights is gone, or no longer has the hash that the run's spec names."""
+
+
 class DataError(BenchError):
     """Data that is missing or broken."""
 

@@ -105,4 +105,4 @@ def show_log_by_default() -> None:
 
 def is_quiet() -> bool:
     """Whether progress is not to be shown, since even plain messages are not."""
-    return not logging.getLogger("bench").isEnabledFor(logging.INFO)
+    return logging.getLogger("bench").level > logging.INFO

@@ -7,7 +7,9 @@ An owner (a model, a method, a front-end) declares::
         alpha: float = option(1.0, "weight of the contrastive loss", low=0.0)
 
 and everything else (``--set``, help, checks, the run's identity) is derived from that. What a search may look through
-stands beside it, as ``space=Space(low=0.1, high=10.0, log=True, grid=(0.5, 1.0, 2.0))``.
+stands beside it, as ``space=Space(low=0.1, high=10.0, log=True, grid=(0.5, 1.0, 2.0))``. An option that is added to a
+class of which there are runs already carries ``since=2`` (3, 4, ...): while it has its default, it is no part of a
+run's identity (:func:`without_later_defaults`).
 
 Values come as text (flags), as values of the code (recipes), or from a document (a spec's file): :func:`check_value`
 reads the first two, :func:`check_given` takes from the third what has its type already.
@@ -35,6 +37,9 @@ TEXT_LIMIT = 4096
 
 SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+UPDATE = "If a newer lungbench wrote it, update this one: pip install --upgrade lungbench"
+"""What to do about a document with a field that is not known here."""
+
 _UNSTORED = ("Cc", "Cs", "Zl", "Zp")
 """Categories of control characters, halves of surrogate pairs (bytes that are not UTF-8) and line breaks."""
 
@@ -68,6 +73,7 @@ def option(
     choices: tuple[str, ...] | None = None,
     boundless: str | None = None,
     space: Space | None = None,
+    since: int | None = None,
 ) -> Any:
     """Declare an option as a dataclass field.
 
@@ -80,10 +86,53 @@ def option(
         choices: Allowed words.
         boundless: Why a number lacks a bound; every other one has both.
         space: Where a search looks, for a number that is worth searching.
+        since: In which version of the class the option came, 2 or more; None for the first. A later option stays out
+            of a run's identity while it has its default, which must therefore never change.
+
+    Raises:
+        ValueError: If ``since`` is not a whole number of 2 or more.
     """
     limits = {"low": low, "high": high, "run_low": run_low, "choices": choices, "boundless": boundless}
-    metadata = {"doc": doc, **limits, "space": space}
+    metadata = {"doc": doc, **limits, "space": space, **since_metadata(since)}
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def since_metadata(since: int | None) -> dict[str, int]:
+    """What a field's metadata hold of the version that it came in: nothing for one of the first version.
+
+    Raises:
+        ValueError: If the version is not a whole number of 2 or more.
+    """
+    if since is None:
+        return {}
+    if type(since) is not int or since < 2:
+        raise ValueError(f"since is {since!r}, but must be a whole number of 2 or more: the first version is 1.")
+    return {"since": since}
+
+
+@functools.cache
+def later_defaults(cls: type) -> Mapping[str, Any]:
+    """The defaults of a dataclass's fields that came in a later version (``since``), by name."""
+    return {field.name: _default(field) for field in dataclasses.fields(cls) if "since" in field.metadata}
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    if field.default is dataclasses.MISSING:
+        raise ValueError(f"{field.name} came in version {field.metadata['since']}, and so must have a default.")
+    return field.default
+
+
+def without_later_defaults(values: Mapping[str, Any], cls: type) -> dict[str, Any]:
+    """Leave out the fields of later versions (``since``) where they have their default.
+
+    Args:
+        values: Fields by name.
+        cls: The dataclass that declares them.
+    """
+    later = later_defaults(cls)
+    return {name: value for name, value in values.items() if name not in later or value != later[name]}
 
 
 def check_value(value: Any, kind: type, name: str, metadata: Mapping[str, Any]) -> Any:
@@ -250,7 +299,8 @@ def check_options(cls: type, values: Mapping[str, Any], owner: str, *, new: bool
     hints, fields = field_types(cls), {field.name: field for field in dataclasses.fields(cls)}
     for name, value in values.items():
         if name not in fields:
-            raise SpecError(f"Unknown option '{echoed(name)}' for {owner}: {suggestion(name, fields)}")
+            known = suggestion(name, fields)
+            raise SpecError(f"Unknown option '{echoed(name)}' for {owner}: {known}", UPDATE)
         metadata = fields[name].metadata
         check_given(value, hints[name], f"{owner}: {name}", metadata)
         if new and metadata.get("run_low") is not None and value < metadata["run_low"]:

@@ -29,7 +29,9 @@ def plain(text: object) -> str:
     Spaces of any kind (the no-break space too) become a space. What a terminal or a page could obey (escape sequences,
     characters that turn the direction of writing, halves of surrogate pairs) becomes a question mark.
     """
-    return "".join(_shown(character) for character in str(text))
+    line = str(text)
+    # Nearly every text is printable as it is, and a board has many: looking at each character takes ten times as long.
+    return line if line.isprintable() else "".join(map(_shown, line))
 
 
 def _shown(character: str) -> str:

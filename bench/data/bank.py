@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from bench.core.errors import DataError, SpecError, StoreError
 from bench.core.files import atomic_path, exclusive_lock, sweep, write_json
 from bench.core.machine import usable_cores
-from bench.core.options import build_options
+from bench.core.options import build_options, without_later_defaults
 from bench.data.forks import share
 from bench.data.frontends import FRONTENDS, FrontEnd, PieceOptions
 from bench.data.row_file import RowFile, checksum, header
@@ -226,7 +226,8 @@ def _identity(dataset: Dataset, source: Source, rows: Sequence[Sequence[Cycle]])
         "data": dataset.fingerprint,
         "frontend": source.frontend,
         "version": source.version,
-        "options": dataclasses.asdict(source.options),
+        # Options that came later orphan no bank.
+        "options": without_later_defaults(dataclasses.asdict(source.options), type(source.options)),
         "shape": [sum(map(len, rows)), *source.options.shape],
         "recordings": [[recording.name, len(part)] for recording, part in zip(dataset.recordings, rows, strict=True)],
     }

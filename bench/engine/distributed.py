@@ -14,9 +14,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench.core.errors import SpecError
+
+BATCH_NORM: Any = nn.BatchNorm1d.__base__
+"""What torch's batch normalisations of any number of dimensions have in common; torch exports no name for it."""
 
 STORE_VARIABLE = "BENCH_PROCESS_STORE"
 """Names the file through which the processes of a run meet. Only a process that bench started for a group has it: what
@@ -146,7 +148,7 @@ class GlobalBatchNorm(nn.Module):
     running_var: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(self, norm: _BatchNorm) -> None:
+    def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) -> None:
         super().__init__()
         self.eps, self.momentum = norm.eps, norm.momentum
         self.weight, self.bias = norm.weight, norm.bias
@@ -208,10 +210,10 @@ def share_batch_statistics(model: nn.Module, device: str) -> nn.Module:
     """
     from timm.layers.norm_act import BatchNormAct2d, convert_sync_batchnorm
 
-    known = (_BatchNorm.forward, BatchNormAct2d.forward)
+    known = (BATCH_NORM.forward, BatchNormAct2d.forward)
     # Every name of a layer that stands in several places, so that it is replaced in all of them.
     named = model.named_modules(remove_duplicate=False)
-    norms = {name: part for name, part in named if isinstance(part, _BatchNorm)}
+    norms = {name: part for name, part in named if isinstance(part, BATCH_NORM)}
     for name, norm in norms.items():
         if type(norm).forward not in known or norm.running_mean is None:
             raise SpecError(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bench.core.errors import SpecError
 from methods.base import Stage
@@ -111,7 +112,7 @@ class StepAverage:
             raise SpecError(f"step_average is {beta}, but must be at least 0 and below 1.")
         self.beta = beta
         # Owners and names, not tensors: moving a module to a device replaces its buffers.
-        self._places = [(part, name) for part in module.modules() for name in part._buffers] if beta > 0 else []
+        self._places = _buffer_places(module) if beta > 0 else []
         self._before: list[Tensor] = []
 
     def effective_lr(self, lr: float) -> float:
@@ -130,15 +131,25 @@ class StepAverage:
             _average_into([old for old, _ in pairs], [new for _, new in pairs], self.beta)
 
     def _buffers(self) -> list[Tensor]:
-        found = (part._buffers[name] for part, name in self._places)
-        return [buffer for buffer in found if buffer is not None]
+        return [part.get_buffer(name) for part, name in self._places]
+
+
+def _buffer_places(module: nn.Module) -> list[tuple[nn.Module, str]]:
+    """Each buffer of a module and its parts, as the part that owns it and its name there."""
+    return [
+        (part, name)
+        for part in module.modules()
+        for name, _ in part.named_buffers(recurse=False, remove_duplicate=False)
+    ]
 
 
 @torch.no_grad()
 def _average_into(before: list[Tensor], buffers: list[Tensor], beta: float) -> None:
     """Write beta * before + (1 - beta) * buffers into the buffers, which have one type, rounding counters to zero."""
     if buffers[0].is_floating_point():
-        torch._foreach_lerp_(buffers, before, beta)
+        # 1 - (1 - beta) is beta to the last bit of a float32: all tensors are averaged in one call.
+        average = get_ema_multi_avg_fn(1 - beta)  # type: ignore[no-untyped-call]
+        average(buffers, before, 0)
         return
     for old, new in zip(before, buffers, strict=True):
         new.copy_(beta * old + (1 - beta) * new)

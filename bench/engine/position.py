@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from bench.core.text import echoed
 from bench.engine.selection import Choice
 from leaderboard.metrics import JUDGED, metrics_of
-from leaderboard.results.run_folder import RULES
+from leaderboard.results.schema import RULES, EpochRow, marks_of
 
-ENTRY_FIELDS = ("epoch", "loss", "lr", "seconds", "cycles_per_second", "test", "val")
+ENTRY_FIELDS = tuple(marks_of(EpochRow))
 """What a state holds of each epoch that is done."""
 
 CHOICE_FIELDS = ("epoch", "score", "eligible")

@@ -9,12 +9,15 @@ with those of this process; a draw that cannot be divided by rows is refused the
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx.operator_schemas import get_signature_for_torch_op
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.core.errors import RunError, SpecError
@@ -49,14 +52,18 @@ def is_random(function: Any, arguments: Sequence[Any], options: dict[str, Any]) 
     name = function.overloadpacket.__name__
     if torch.Tag.nondeterministic_seeded not in function.tags and name not in UNTAGGED:
         return False
-    known = {argument.name: value for argument, value in zip(function._schema.arguments, arguments, strict=False)}
-    known |= options
-    rates = [
-        known.get(argument.name, argument.default_value)
-        for argument in function._schema.arguments
-        if argument.name in ("dropout", "dropout_p")
-    ]
+    parameters = _parameters(function)
+    known = {**dict(zip(parameters, arguments, strict=False)), **options}
+    rates = [known.get(name, parameters[name].default) for name in ("dropout", "dropout_p") if name in parameters]
     return not rates or any(rates)
+
+
+@functools.cache
+def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
+    """The parameters of an operator by name, in their order."""
+    signatures: Any = get_signature_for_torch_op(function)
+    parameters: Mapping[str, inspect.Parameter] = signatures[0].parameters
+    return parameters
 
 
 @dataclass(frozen=True)
@@ -90,11 +97,10 @@ class _RandomMode(TorchDispatchMode, abc.ABC):  # type: ignore[no-untyped-call]
         options = kwargs or {}
         if not is_random(func, args, options):
             return self.run(func, args, options)
-        if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
-            # Made of other operators, which say what is drawn: dropout in evaluation draws nothing.
-            with self:
-                return func.decompose(*args, **options)
-        return self.draw(func, args, options)
+        # One that is made of other operators: they say what is drawn, and dropout in evaluation draws nothing.
+        with self:
+            made = func.decompose(*args, **options)
+        return self.draw(func, args, options) if made is NotImplemented else made
 
     def run(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
         """Run an operator that draws nothing."""

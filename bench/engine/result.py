@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.core.errors import BenchError, PrunedRunError
 from bench.core.provenance import code_version, package_versions
@@ -13,9 +14,10 @@ from bench.engine.data import rows_of_epoch
 from bench.engine.hardware import hardware, peak_memory_mib
 from bench.engine.states import epochs_so_far
 from bench.experiment.spec import RunSpec
-from leaderboard.metrics import score_cycles
 from leaderboard.results.predictions import CycleSet, write_cycles, write_predictions
-from leaderboard.results.run_folder import CYCLES_FILE, RULES, SCHEMA, write_result
+from leaderboard.results.run_folder import RunFolder
+from leaderboard.results.run_result import RunResult
+from leaderboard.results.schema import RULES, SCHEMA, ResultDocument
 
 if TYPE_CHECKING:
     from bench.engine.data import RunData
@@ -36,35 +38,38 @@ def write_run_result(spec: RunSpec, data: RunData, outcome: Outcome, folder: Pat
         folder: The run's folder.
         processes: How many processes shared it.
     """
-    cycles = test_cycles(data)
-    write_cycles(folder / CYCLES_FILE, cycles)
-    metrics: dict[str, Any] = dict.fromkeys(RULES)
-    files: dict[str, str | None] = dict.fromkeys(RULES)
-    for rule, choice in outcome.selection.choices.items():
-        files[rule] = f"predictions-{rule}.csv"
-        write_predictions(folder / str(files[rule]), cycles.keys, choice.scores)
-        judged = score_cycles(cycles.labels, choice.scores)
-        metrics[rule] = {name: {**values, "epoch": choice.epoch} for name, values in judged.items()}
-    position = outcome.position
+    files, cycles, position = RunFolder(folder), test_cycles(data), outcome.position
+    choices = outcome.selection.choices
+    write_cycles(files.cycles, cycles)
+    for rule, choice in choices.items():
+        write_predictions(files.predictions(rule), cycles.keys, choice.scores)
+    # What was measured when the epoch was evaluated: the launcher recomputes it from the predictions.
+    judged = {entry["epoch"]: entry["test"] for entry in position.epochs}
     trained = sum(entry["seconds"] for entry in position.epochs)
-    document = {
-        **_common(spec, processes, peak_memory_mib()),
-        "status": "finished",
-        "error": None,
-        "metrics": metrics,
-        # An epoch that never reached the official Se threshold can be "best" only for want of another.
-        "best_above_min_se": {rule: choice.eligible for rule, choice in outcome.selection.choices.items()},
-        "judged_set": cycles.hash,
-        "patients_on_both_sides": patients_on_both_sides(data, cycles),
-        "epochs": position.epochs,
-        "predictions": files,
-        "seconds": position.seconds,
-        "cycles_per_second": len(position.epochs) * rows_of_epoch(len(data.train), spec) / max(trained, 1e-9),
-    }
-    write_result(folder, document)
+    document = _document(
+        spec,
+        processes,
+        peak_memory_mib(),
+        status="finished",
+        metrics={rule: _at(choice.epoch, judged) for rule, choice in choices.items()},
+        epochs=position.epochs,
+        predictions={rule: files.predictions(rule).name for rule in choices},
+        seconds=position.seconds,
+        cycles_per_second=len(position.epochs) * rows_of_epoch(len(data.train), spec) / max(trained, 1e-9),
+    )
+    # An epoch that never reached the official Se threshold can be "best" only for want of another.
+    document["best_above_min_se"] = {rule: choice.eligible for rule, choice in choices.items()}
+    document["judged_set"] = cycles.hash
+    document["patients_on_both_sides"] = patients_on_both_sides(data, cycles)
+    files.write_unread(document)
 
 
-def write_failed_result(spec: RunSpec, folder: Path, error: BenchError) -> dict[str, Any]:
+def _at(epoch: int, judged: Mapping[int, Any]) -> dict[str, Any]:
+    """Metrics of an epoch, by ``4class`` and ``2class``, as those of a selection rule."""
+    return {name: {**values, "epoch": epoch} for name, values in judged[epoch].items()}
+
+
+def write_failed_result(spec: RunSpec, folder: RunFolder, error: BenchError) -> RunResult:
     """Store a run that started and failed, or was pruned: it is shown as that and never counts as done.
 
     Args:
@@ -73,24 +78,22 @@ def write_failed_result(spec: RunSpec, folder: Path, error: BenchError) -> dict[
         error: What ended it.
 
     Returns:
-        The document.
+        The result.
     """
-    epochs = epochs_so_far(folder / "checkpoint")
+    epochs = epochs_so_far(folder.checkpoint)
     # The processes of a group have taken their peaks with them; this one did not train.
     peak: dict[str, float | None] = peak_memory_mib() if spec.processes == 1 else {"host": None, "gpu": None}
-    document = {
-        **_common(spec, spec.processes, peak),
-        "status": "pruned" if isinstance(error, PrunedRunError) else "failed",
+    document = _document(
+        spec,
+        spec.processes,
+        peak,
+        status="pruned" if isinstance(error, PrunedRunError) else "failed",
         # Words of other programs stand in it: the board takes one line that can be shown.
-        "error": echoed(" ".join(error.message.split()), LONGEST_ERROR),
-        "metrics": dict.fromkeys(RULES),
-        "epochs": epochs,
-        "predictions": dict.fromkeys(RULES),
-        "seconds": sum(entry["seconds"] for entry in epochs),
-        "cycles_per_second": None,
-    }
-    write_result(folder, document)
-    return document
+        error=echoed(" ".join(error.message.split()), LONGEST_ERROR),
+        epochs=epochs,
+        seconds=sum(entry["seconds"] for entry in epochs),
+    )
+    return folder.write(document)
 
 
 def test_cycles(data: RunData) -> CycleSet:
@@ -112,30 +115,48 @@ def patients_on_both_sides(data: RunData, cycles: CycleSet) -> list[str]:
     return sorted(trained & set(cycles.patients))
 
 
-def _common(spec: RunSpec, processes: int, peak: dict[str, float | None]) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "run_id": spec.run_id,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "spec": spec.identity(),
-        "execution": {name: value for name, value in spec.execution().items() if name != "study"},
-        "profile": spec.profile,
-        "partial": spec.partial,
-        **_study(spec),
-        "provenance": {
+def _document(
+    spec: RunSpec,
+    processes: int,
+    peak: Mapping[str, float | None],
+    *,
+    status: Literal["finished", "failed", "pruned"],
+    epochs: list[Any],
+    seconds: float,
+    error: str | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    predictions: Mapping[str, str] | None = None,
+    cycles_per_second: float | None = None,
+) -> ResultDocument:
+    """The result of a run that came to an end now; rules without metrics or predictions have null."""
+    document = ResultDocument(
+        schema=SCHEMA,
+        run_id=spec.run_id,
+        status=status,
+        error=error,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        spec=spec.identity(),
+        execution={name: value for name, value in spec.execution().items() if name != "study"},
+        profile=spec.profile,
+        partial=spec.partial,
+        metrics={**dict.fromkeys(RULES), **(metrics or {})},
+        epochs=epochs,
+        predictions={**dict.fromkeys(RULES), **(predictions or {})},
+        provenance={
             "code": code_version(),
             "packages": package_versions(),
             "hardware": hardware(),
             "processes": processes,
             "device": spec.device,
             "precision": spec.precision,
-            "peak_memory_mib": peak,
+            "peak_memory_mib": dict(peak),
         },
-    }
-
-
-def _study(spec: RunSpec) -> dict[str, Any]:
-    """What a run of a study says of it; a trial is a kind of its own, so that no table takes it for a system."""
-    if not spec.study:
-        return {}
-    return {"study": dict(spec.study), **({"kind": "trial"} if spec.study["role"] == "trial" else {})}
+        seconds=seconds,
+        cycles_per_second=cycles_per_second,
+    )
+    if spec.study:
+        document["study"] = dict(spec.study)
+        if spec.study["role"] == "trial":
+            # A kind of its own, so that no table takes it for a system.
+            document["kind"] = "trial"
+    return document

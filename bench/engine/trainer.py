@@ -41,6 +41,7 @@ from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shif
 from bench.engine.stages import Place, freeze_others, plan_stages, set_training_mode, trainable_parameters
 from bench.experiment.spec import RunSpec
 from leaderboard.metrics import score_cycles
+from leaderboard.results.run_folder import RunFolder
 from methods import METHODS
 from methods.base import Batch
 
@@ -112,7 +113,7 @@ class Trainer:
         self.fill = mask_value(spec)
         self.views = METHODS.card(spec.method).views
         self.selection = Selection(spec.best_min_se)
-        self.checkpoint = Checkpoint(folder / "checkpoint", self.accelerator)
+        self.checkpoint = Checkpoint(RunFolder(folder).checkpoint, self.accelerator)
         self.steps = steps_of_epoch(len(data.train), spec)
         self.draws: GlobalDraws | None = None
         self.check_every = 1 if self.accelerator.device.type == "cpu" else CHECK_EVERY_ON_GPU
@@ -375,7 +376,7 @@ class Trainer:
     def _save_weights(self, rule: str) -> None:
         if not self.accelerator.is_main_process:
             return
-        with atomic_path(self.folder / "weights" / f"{rule}.safetensors") as path:
+        with atomic_path(RunFolder(self.folder).weights_of(rule)) as path:
             tensors = {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
             metadata = {"model": self.spec.model, "rule": rule, "run_id": self.spec.run_id}
             try:

@@ -14,7 +14,7 @@ from typing import Any
 from bench.core.errors import SpecError
 from bench.core.options import build_options, check_options
 from bench.core.text import echoed
-from bench.experiment.plugins import registries
+from bench.experiment.registries import registries
 from bench.experiment.spec import NUMERICS, OWNERS, RunSpec, check_fields
 
 EDITED = "Use the spec.json of a run folder as it is."
@@ -33,10 +33,25 @@ def judge(identity: Mapping[str, Any]) -> None:
         raise SpecError("The spec is no object.", "Use the spec of a run.")
     check_fields(identity, "identity")
     spec = RunSpec(**identity)
+    _check_form(identity, spec.identity())
     # Texts that mean something: whether they can be read is what is asked.
     _ = spec.fold
     check_start_of(spec)
     judge_options(spec, new=False)
+
+
+def _check_form(given: Mapping[str, Any], canonical: Mapping[str, Any]) -> None:
+    """Refuse a field or an option of a later version that is written out although it has its default.
+
+    The run would have two ids, and its system two rows on a board.
+    """
+    for name, value in given.items():
+        if isinstance(value, Mapping) and isinstance(canonical.get(name), Mapping):
+            _check_form(value, canonical[name])
+        elif name not in canonical:
+            raise SpecError(
+                f"{name} is {echoed(repr(value))}: that is its default, which a run's spec leaves out.", EDITED
+            )
 
 
 def judge_options(spec: RunSpec, *, new: bool) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 from bench.core.errors import RegistryError
 from bench.experiment.recipes import DEMO, Request, recipe_fields
+from bench.experiment.spec import with_defaults
 from leaderboard.published import PrintedTable, RunAs, printed_table
-from leaderboard.results.run_folder import Rule
+from leaderboard.results.schema import Rule
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import flat
-from leaderboard.tables.paper_tables import Expected, Kind, PaperTable, paper_table
+from leaderboard.tables.paper_tables import Complete, Expected, Kind, PaperTable, paper_table
 
 PROFILES: Mapping[Kind, str] = {"icbhi": "paper", "demo": DEMO}
 """The recipes that runs on ICBHI, and on simulated data, are measured by."""
@@ -32,21 +33,28 @@ def request_of(run: RunAs, profile: str, **changes: Any) -> Request:
     return Request(model=run.model, method=run.method, pretrain=pretrain, fields=fields, **changes)
 
 
-def expected_fields(table: PrintedTable) -> Expected:
-    """What the recipe of each row sets, by row id and data set; rows that the registries do not know are left out."""
+def expected_fields(table: PrintedTable, complete: Complete = dict) -> Expected:
+    """What the recipe of each row sets, by row id and data set.
+
+    Args:
+        table: The printed table; its rows that the registries do not know are left out.
+        complete: What is done to the identity fields of a recipe, as :func:`~bench.experiment.spec.with_defaults` does
+            it.
+    """
     found: dict[str, dict[Kind, dict[str, Any]]] = {}
     for row in table.rows:
         if row.run is None:
             continue
         try:
-            found[row.id] = {kind: _fields(row.run, profile) for kind, profile in PROFILES.items()}
+            found[row.id] = {kind: _fields(row.run, profile, complete) for kind, profile in PROFILES.items()}
         except RegistryError:
             continue
     return found
 
 
-def _fields(run: RunAs, profile: str) -> dict[str, Any]:
-    return flat(recipe_fields(request_of(run, profile, cache=Path()), profile))
+def _fields(run: RunAs, profile: str, complete: Complete) -> dict[str, Any]:
+    recipe = recipe_fields(request_of(run, profile, cache=Path()), profile)
+    return flat(complete({"model": run.model, "method": run.method, **recipe}))
 
 
 def table_of_board(name: str, store: Store, protocol: Rule) -> PaperTable:
@@ -58,4 +66,4 @@ def table_of_board(name: str, store: Store, protocol: Rule) -> PaperTable:
         protocol: The selection rule of the numbers run here.
     """
     table = printed_table(name)
-    return paper_table(table, store, protocol, expected_fields(table))
+    return paper_table(table, store, protocol, expected_fields(table, with_defaults), with_defaults)

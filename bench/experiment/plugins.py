@@ -24,6 +24,7 @@ from bench.core.errors import BenchError, RegistryError, ResultError, RunError, 
 from bench.core.paths import expanded
 from bench.core.registry import GUIDE, Problem, Registration, Registry
 from bench.core.text import echoed
+from bench.experiment.registries import registries
 from bench.experiment.spec import RunSpec
 
 FILE_LIMIT = 2**20
@@ -36,15 +37,6 @@ FILE_VERSION = "sha256:"
 """What the version of a plug-in file begins with; that of a package is its name and version."""
 
 _loaded: dict[Path, str] = {}
-
-
-def registries() -> dict[str, Registry[Any]]:
-    """The registries by what the spec calls their things: ``model``, ``method``, ``frontend``."""
-    from baselines import MODELS
-    from bench.data.frontends import FRONTENDS
-    from methods import METHODS
-
-    return {"model": MODELS, "method": METHODS, "frontend": FRONTENDS}
 
 
 def load_plugins(files: Iterable[str | Path]) -> tuple[str, ...]:

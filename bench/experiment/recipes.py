@@ -180,7 +180,7 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
 
     Returns:
         The identity fields of the spec that a user can change, without seed and precision, and the options of model,
-        method and front-end.
+        method and front-end; those of later versions that have their default are left out, as in a run's spec.
 
     Raises:
         SpecError: As :func:`resolve`.
@@ -196,11 +196,14 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
     options = _build_options(values, model, method, frontend)
     settable = {name: item.default for name, item in settable_fields().items() if item.metadata["role"] == "identity"}
     fields = {name: values.get(name, default) for name, default in settable.items()}
-    return {
-        **without_defaults({name: value for name, value in fields.items() if name not in ("seed", "precision")}),
+    found = {
+        **{name: value for name, value in fields.items() if name not in ("seed", "precision")},
+        "model": model.id,
+        "method": method.id,
         "frontend": frontend.id,
         **{f"{owner}_options": chosen for owner, chosen in options.items()},
     }
+    return {name: value for name, value in without_defaults(found).items() if name not in ("model", "method")}
 
 
 def _simulated(cache: Path) -> Path:

@@ -2,7 +2,8 @@
 
 The run id is a hash of the identity fields alone, so that the same run has the same id on every machine, whatever
 the device, the number of processes or the folders are. An identity field that is added later says in which version of
-the spec (``since``; the first is 1), and stays out of the hash while it has its default.
+the spec (``since``; the first is 1), and stays out of the hash while it has its default. So does a later option of the
+model, the method or the front-end.
 """
 
 from __future__ import annotations
@@ -18,12 +19,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.core.errors import SpecError
-from bench.core.options import Space, check_given, check_value, field_types
+from bench.core.options import (
+    UPDATE,
+    Space,
+    check_given,
+    check_value,
+    field_types,
+    later_defaults,
+    since_metadata,
+    without_later_defaults,
+)
 from bench.core.registry import suggestion
 from bench.core.text import echoed, whole_number
 from bench.experiment import spec_documents as documents
 
-SPEC_FILE = "spec.json"
 """Name of a run's spec in its folder."""
 
 NUMERICS = 1
@@ -55,8 +64,8 @@ ROLES: tuple[Role, ...] = ("identity", "execution")
 NOT_A_SPEC = "Name the spec.json of a run folder."
 
 
-def _field(role: Role, doc: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
-    metadata = {"role": role, "doc": doc, **limits}
+def _field(role: Role, doc: str, default: Any = dataclasses.MISSING, since: int | None = None, **limits: Any) -> Any:
+    metadata = {"role": role, "doc": doc, **limits, **since_metadata(since)}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -200,8 +209,8 @@ class RunSpec:
         return fold, folds
 
     def identity(self) -> dict[str, Any]:
-        """The fields that change the result, but for later ones that have their default (:func:`without_defaults`)."""
-        return without_defaults(self._fields("identity"))
+        """The fields that change the result, but for later fields and options that have their default."""
+        return without_defaults(self._fields("identity"), type(self))
 
     def execution(self) -> dict[str, Any]:
         """The fields that say how and where it runs."""
@@ -245,17 +254,48 @@ class RunSpec:
         return spec
 
 
-def without_defaults(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out the fields of later versions (``since``) where they have their default.
+def without_defaults(identity: Mapping[str, Any], cls: type | None = None) -> dict[str, Any]:
+    """Leave out the fields and options of later versions (``since``) where they have their default.
 
     A run of before such a field was run with what is now its default: it keeps its id, and its place among the rows of
     a board.
 
     Args:
         identity: Identity fields by name.
+        cls: The class of the spec; :class:`RunSpec` where it is left out.
     """
-    later = {field.name: field.default for field in dataclasses.fields(RunSpec) if "since" in field.metadata}
-    return {name: value for name, value in identity.items() if name not in later or value != later[name]}
+    found = without_later_defaults(identity, cls or RunSpec)
+    for owner, options in _known_options(identity).items():
+        name = f"{owner}_options"
+        if isinstance(found.get(name), Mapping):
+            found[name] = without_later_defaults(found[name], options)
+    return found
+
+
+def with_defaults(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Write out what :func:`without_defaults` leaves out, so that specs of several versions can be compared.
+
+    Args:
+        identity: Identity fields by name.
+    """
+    found = {**later_defaults(RunSpec), **identity}
+    for owner, options in _known_options(identity).items():
+        name = f"{owner}_options"
+        found[name] = {**later_defaults(options), **found.get(name, {})}
+    return found
+
+
+def _known_options(identity: Mapping[str, Any]) -> dict[str, type]:
+    """The options classes of model, method and front-end by owner, where their code is here in the spec's version."""
+    from bench.experiment.registries import registries
+
+    versions = identity.get("extensions", {})
+    found = {
+        owner: registry.options(identity[owner], versions.get(owner))
+        for owner, registry in registries().items()
+        if owner in identity
+    }
+    return {owner: options for owner, options in found.items() if options is not None}
 
 
 def _plain(value: Any) -> Any:
@@ -277,8 +317,8 @@ def _parts(document: Any) -> dict[Role, Mapping[str, Any]]:
 
 
 @functools.cache
-def _fields_of(role: Role) -> dict[str, dataclasses.Field[Any]]:
-    return {field.name: field for field in dataclasses.fields(RunSpec) if field.metadata["role"] == role}
+def _fields_of(cls: type, role: Role) -> dict[str, dataclasses.Field[Any]]:
+    return {field.name: field for field in dataclasses.fields(cls) if field.metadata["role"] == role}
 
 
 def check_fields(values: Mapping[str, Any], role: Role) -> None:
@@ -291,10 +331,10 @@ def check_fields(values: Mapping[str, Any], role: Role) -> None:
     Raises:
         SpecError: At the first that is unknown (a name is suggested), missing, or cannot be.
     """
-    fields = _fields_of(role)
+    fields = _fields_of(RunSpec, role)
     for name in values:
         if name not in fields:
-            raise SpecError(f"Unknown field '{echoed(name)}' in the spec: {suggestion(str(name), fields)}")
+            raise SpecError(f"Unknown field '{echoed(name)}' in the spec: {suggestion(str(name), fields)}", UPDATE)
     for name, field in fields.items():
         if name in values:
             _check_value(values[name], field)

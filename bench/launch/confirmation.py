@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 from bench.core.errors import RunError, SpecError
 from bench.core.files import write_json
 from leaderboard.metrics import JUDGED
+from leaderboard.results.run_folder import RunFolder
 
 TOLERANCE = 0.5
 """Percent points by which Sp, Se and Score may differ: another machine rounds otherwise, which training amplifies."""
@@ -56,15 +56,16 @@ def run_again(document: Mapping[str, Any], words: Sequence[str] = (), tolerance:
     with tempfile.TemporaryDirectory(prefix="bench-rerun-") as place:
         folder = Path(place)
         execution = {name: value for name, value in document["execution"].items() if name != "study"}
-        write_json(folder / "spec.json", {"identity": document["spec"], "execution": execution})
-        command = [sys.executable, "-m", "bench", "run", "--spec", str(folder / "spec.json"), "--home", place]
+        spec = RunFolder(folder).spec
+        write_json(spec, {"identity": document["spec"], "execution": execution})
+        command = [sys.executable, "-m", "bench", "run", "--spec", str(spec), "--home", place]
         environment = {name: value for name, value in os.environ.items() if name != "BENCH_STORE"}
         done = subprocess.run(
             [*command, "--format", "json", *words], env=environment, stdout=subprocess.DEVNULL, check=False
         )
         if done.returncode != 0:
             raise RunError(f"The run {document['run_id']} could not be run again: exit code {done.returncode}.")
-        again = json.loads((folder / "runs" / document["run_id"] / "result.json").read_text(encoding="utf-8"))
+        again = RunFolder.of_run(folder, document["run_id"]).read_document()
     return compared(document, again, tolerance)
 
 

@@ -19,10 +19,11 @@ from types import FrameType
 from bench.core.errors import BenchError, InterruptedRunError, LostProcessError
 from bench.core.files import temporary_folder
 from bench.core.lifetimes import signal_name, stop_signals
+from bench.core.locks import check_flock
 from bench.engine.distributed import STORE_VARIABLE
 from bench.engine.hooks import WATCH_VARIABLE, Hooks, WatchedGroup, watched_group
-from bench.launch.rank import error_file, read_error
-from leaderboard.results.run_folder import RESULT_FILE
+from bench.launch.rank import read_error
+from leaderboard.results.run_folder import RunFolder
 
 GRACE_SECONDS = 60.0
 """How long the others may take to end after one process ended with an error, and all of them after the result."""
@@ -63,7 +64,7 @@ class Group:
     """
 
     def __init__(self, folder: Path, size: int) -> None:
-        self.folder, self.size = folder, size
+        self.folder, self.size = RunFolder(folder), size
         self.processes: list[subprocess.Popen[bytes]] = []
         self.asked = False
         self._ended_here: set[int] = set()
@@ -75,7 +76,7 @@ class Group:
             if self.asked:
                 return
             process = subprocess.Popen(
-                _command(self.folder),
+                _command(self.folder.path),
                 env={
                     **_environment(rank, self.size, store, max(1, cores // self.size)),
                     **(watched.variables if watched else {}),
@@ -143,8 +144,8 @@ class Group:
         self._first_to_end = self._first_to_end or failed
         if any(self._lost(rank) for rank in failed):
             return GRACE_SECONDS_AFTER_LOSS
-        reported = any(error_file(self.folder, rank).is_file() for rank in range(self.size))
-        return GRACE_SECONDS if failed or reported or (self.folder / RESULT_FILE).is_file() else None
+        reported = any(self.folder.error_of(rank).is_file() for rank in range(self.size))
+        return GRACE_SECONDS if failed or reported or self.folder.has_result() else None
 
     def _lost(self, rank: int) -> bool:
         """Whether a process was ended by a signal that did not come from here."""
@@ -160,7 +161,7 @@ class Group:
             BenchError: The error of the first process that reported one.
         """
         errors = self._reported()
-        if (self.folder / RESULT_FILE).is_file():
+        if self.folder.has_result():
             return
         for error in errors:
             if isinstance(error, InterruptedRunError):
@@ -194,7 +195,7 @@ class Group:
         """The errors that processes left behind, in their order; their files are removed."""
         errors = []
         for rank in range(self.size):
-            path = error_file(self.folder, rank)
+            path = self.folder.error_of(rank)
             if path.is_file():
                 errors.append(read_error(path))
                 path.unlink()
@@ -217,13 +218,15 @@ def run_group(folder: Path, processes: int, cores: int, hooks: Hooks | None = No
     """
     hooks = hooks or Hooks()
     for rank in range(processes):
-        error_file(folder, rank).unlink(missing_ok=True)
+        RunFolder(folder).error_of(rank).unlink(missing_ok=True)
     group = Group(folder, processes)
     with (
         temporary_folder("bench-group") as meeting,
         watched_group(hooks.watch) as watched,
         group.hearing_signals(),
     ):
+        # The file through which torch lets the processes meet is locked with flock and nothing else.
+        check_flock(meeting, "Name a folder on a local disk in TMPDIR, or use --processes 1.")
         if hooks.stopped():
             group.ask_to_stop()
         try:

@@ -20,8 +20,10 @@ from bench.experiment.paper_rows import request_of
 from bench.experiment.recipes import Request, Source, resolve
 from bench.experiment.spec import RunSpec
 from bench.launch.isolated import Interruption, run_isolated
-from bench.launch.once import finished_result, run_folder
+from bench.launch.once import finished_result
 from leaderboard.published import PrintedRow, PrintedTable
+from leaderboard.results.run_folder import RunFolder
+from leaderboard.results.run_result import RunResult
 from leaderboard.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -137,7 +139,11 @@ def _check_row(row: PrintedRow, spec: RunSpec) -> None:
 
 def is_done(run: PlannedRun, home: Path) -> bool:
     """Whether a run's result exists and is finished; raises ResultError for one that cannot be read."""
-    return finished_result(run_folder(home, run.spec)) is not None
+    return _done_before(run, home) is not None
+
+
+def _done_before(run: PlannedRun, home: Path) -> RunResult | None:
+    return finished_result(RunFolder.of_run(home, run.spec.run_id))
 
 
 def carry_out(plan: Plan, home: Path, *, rerun: bool) -> list[Ended]:
@@ -166,8 +172,9 @@ def carry_out(plan: Plan, home: Path, *, rerun: bool) -> list[Ended]:
 
 def _do(run: PlannedRun, said: str, home: Path, store: Store, *, rerun: bool, interruption: Interruption) -> Ended:
     try:
-        if not rerun and is_done(run, home):
-            store.import_run(run_folder(home, run.spec))
+        done = None if rerun else _done_before(run, home)
+        if done is not None:
+            store.import_result(done)
             logger.info(f"{said}: done before")
             return Ended(run, "done before")
         logger.info(said)

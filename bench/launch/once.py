@@ -14,12 +14,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from baselines.weights import of_run
 from bench.core.documents import specs_judged_by
 from bench.core.environment import refuse_foreign_group
-from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, PrunedRunError, RunError, StoreError
+from bench.core.errors import (
+    BenchError,
+    InterruptedRunError,
+    LostProcessError,
+    PrunedRunError,
+    ResultError,
+    RunError,
+    StoreError,
+)
 from bench.core.files import advice, check_writable, exclusive_lock, sweep, temporary_name, write_json
 from bench.core.machine import usable_cores
 from bench.core.paths import board_location
@@ -29,13 +37,11 @@ from bench.engine.result import write_failed_result
 from bench.engine.states import POINTER, named_states, remove_others
 from bench.experiment.judgement import judge
 from bench.experiment.plugins import load_for
-from bench.experiment.spec import SPEC_FILE, RunSpec
-from leaderboard.results.run_folder import RESULT_FILE, read_result
+from bench.experiment.spec import RunSpec
+from leaderboard.results.run_folder import RunFolder
+from leaderboard.results.run_result import RunResult
 
 logger = logging.getLogger(__name__)
-
-CHECKPOINT, WEIGHTS = "checkpoint", "weights"
-"""Folders of a run: its saved states, and the models of the epochs that the selection rules hold."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +50,18 @@ class Launched:
 
     Attributes:
         folder: Its folder.
-        document: Its result.
+        result: Its result and predictions, as they were read from there.
         error: What it failed with, if it did; detached, since it may be kept while other runs are made.
     """
 
     folder: Path
-    document: dict[str, Any]
+    result: RunResult
     error: BenchError | None = None
 
-
-def run_folder(home: Path, spec: RunSpec) -> Path:
-    """The folder of a run: ``<home>/runs/<run id>``."""
-    return home / "runs" / spec.run_id
+    @property
+    def document(self) -> dict[str, Any]:
+        """The result document, as ``result.json`` holds it."""
+        return cast(dict[str, Any], self.result.document)
 
 
 def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None) -> Launched:
@@ -74,45 +80,43 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
     from leaderboard.store.store import Store
 
     refuse_foreign_group()
-    folder = run_folder(home, spec)
+    folder = RunFolder.of_run(home, spec.run_id)
     store = Store.open(board_location(home))
     # A board that cannot take the result is worth knowing of before the training, not after it.
     store.check_writable()
-    for place in (home, folder.parent):
+    for place in (home, folder.path.parent):
         sweep(place)
-    holders = exclusive_lock(folder / "lock", lambda holder: logger.info(f"waiting: {holder} is at this run"))
+    holders = exclusive_lock(folder.lock, lambda holder: logger.info(f"waiting: {holder} is at this run"))
     with holders, specs_judged_by(judge):
         finished = None if rerun else finished_result(folder)
         if finished is not None:
             logger.info(f"run {spec.run_id} is finished already; --rerun runs it again")
             # A process that was killed between its last two acts has left the states.
-            shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-            launched = Launched(folder, finished)
+            shutil.rmtree(folder.checkpoint, ignore_errors=True)
+            launched = Launched(folder.path, finished)
         else:
             launched = _start_or_leave_nothing(spec, folder, rerun, hooks or Hooks())
-        if store.import_run(folder) == "retracted":
+        if store.import_result(launched.result) == "retracted":
             logger.info(f"run {spec.run_id} was retracted and stays off the board; `bench board log` tells why")
     return launched
 
 
-def finished_result(folder: Path) -> dict[str, Any] | None:
+def finished_result(folder: RunFolder) -> RunResult | None:
     """The result of a run folder, if it is finished."""
-    if not (folder / RESULT_FILE).is_file():
-        return None
-    document = dict(read_result(folder).document)
-    return document if document["status"] == "finished" else None
+    result = folder.read() if folder.has_result() else None
+    return result if result is not None and result.document["status"] == "finished" else None
 
 
-def _start_or_leave_nothing(spec: RunSpec, folder: Path, rerun: bool, hooks: Hooks) -> Launched:
+def _start_or_leave_nothing(spec: RunSpec, folder: RunFolder, rerun: bool, hooks: Hooks) -> Launched:
     """Start a run; one that was refused before its first step leaves no folder behind."""
-    known = (folder / SPEC_FILE).is_file()
+    known = folder.spec.is_file()
     try:
         return _start(spec, folder, rerun, hooks)
     except (InterruptedRunError, LostProcessError):
         raise
     except BenchError:
-        if not known and not (folder / CHECKPOINT / POINTER).is_file():
-            _remove(folder)
+        if not known and not _has_saved_state(folder):
+            _remove(folder.path)
         raise
 
 
@@ -126,57 +130,76 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(away, ignore_errors=True)
 
 
-def _start(spec: RunSpec, folder: Path, rerun: bool, hooks: Hooks) -> Launched:
+def _has_saved_state(folder: RunFolder) -> bool:
+    return (folder.checkpoint / POINTER).is_file()
+
+
+def _start(spec: RunSpec, folder: RunFolder, rerun: bool, hooks: Hooks) -> Launched:
     # Before anything of an earlier run is removed.
     of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     _prepare(folder, rerun)
-    with _put_aside(folder, (RESULT_FILE, CHECKPOINT, WEIGHTS) if rerun else (RESULT_FILE,)):
-        write_json(folder / SPEC_FILE, spec.to_json())
+    earlier = [folder.result, *([folder.checkpoint, folder.weights] if rerun else [])]
+    with _put_aside(folder, earlier):
+        write_json(folder.spec, spec.to_json())
         failure = _failure(spec, folder, said_by_tenths(spec.frontend), hooks)
     _release_memory()
     if failure is not None:
-        document = write_failed_result(spec, folder, failure)
+        result = write_failed_result(spec, folder, failure)
         if isinstance(failure, PrunedRunError):
-            shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-        return Launched(folder, document, failure)
-    done = finished_result(folder)
-    if done is None:
+            shutil.rmtree(folder.checkpoint, ignore_errors=True)
+        return Launched(folder.path, result, failure)
+    if not folder.has_result():
         raise LostProcessError(f"Run {spec.run_id} ended without a result.", "Run the same command again.")
-    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-    return Launched(folder, done)
+    done = _judged(folder)
+    shutil.rmtree(folder.checkpoint, ignore_errors=True)
+    return Launched(folder.path, done)
 
 
-def _prepare(folder: Path, rerun: bool) -> None:
+def _judged(folder: RunFolder) -> RunResult:
+    """Read what a run has just written, its predictions included: the one reading on their way to the board.
+
+    Raises:
+        ResultError: If its numbers do not follow from its predictions. The result is taken away then, so that the run
+            does not count as done; its saved state stays.
+    """
+    try:
+        return folder.read()
+    except ResultError:
+        folder.result.unlink(missing_ok=True)
+        raise
+
+
+def _prepare(folder: RunFolder, rerun: bool) -> None:
     """Make sure that a run's folder can be written, and remove what killed processes left there.
 
     Raises:
         StoreError: If a part of it cannot be written, or the pointer to its states cannot be read.
     """
-    for part in (folder, folder / CHECKPOINT, folder / WEIGHTS):
+    for part in (folder.path, folder.checkpoint, folder.weights):
         if part.is_dir():
             check_writable(part)
             sweep(part, held=True)
     if not rerun:
-        remove_others(folder / CHECKPOINT, named_states(folder / CHECKPOINT))
+        remove_others(folder.checkpoint, named_states(folder.checkpoint))
 
 
 @contextlib.contextmanager
-def _put_aside(folder: Path, names: Sequence[str]) -> Iterator[None]:
+def _put_aside(folder: RunFolder, paths: Sequence[Path]) -> Iterator[None]:
     """Move what an earlier start left out of the way while the block runs, and then remove it.
 
     A start that is refused (before it saved a state) gets everything back: it has begun nothing.
     """
-    aside = {folder / name: temporary_name(folder / name) for name in names if (folder / name).exists()}
+    aside = {path: temporary_name(path) for path in paths if path.exists()}
     try:
         for path, place in aside.items():
             path.rename(place)
     except OSError as error:
-        raise StoreError(f"Cannot replace what {folder} holds: {error.strerror}.", advice(error)) from error
+        raise StoreError(f"Cannot replace what {folder.path} holds: {error.strerror}.", advice(error)) from error
     refused = False
     try:
         yield
     except BenchError as error:
-        began = isinstance(error, InterruptedRunError | LostProcessError) or (folder / CHECKPOINT / POINTER).is_file()
+        began = isinstance(error, InterruptedRunError | LostProcessError) or _has_saved_state(folder)
         refused = not began
         raise
     finally:
@@ -193,7 +216,7 @@ def _delete(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _failure(spec: RunSpec, folder: Path, on_progress: Progress, hooks: Hooks) -> RunError | None:
+def _failure(spec: RunSpec, folder: RunFolder, on_progress: Progress, hooks: Hooks) -> RunError | None:
     """Carry the run out; gives what it failed with, without the frames that hold its model."""
     try:
         _execute(spec, folder, on_progress, hooks)
@@ -213,7 +236,7 @@ def _release_memory() -> None:
             torch.cuda.empty_cache()
 
 
-def _execute(spec: RunSpec, folder: Path, on_progress: Progress, hooks: Hooks) -> None:
+def _execute(spec: RunSpec, folder: RunFolder, on_progress: Progress, hooks: Hooks) -> None:
     from bench.engine.preflight import check_model
 
     load_for(spec)
@@ -221,14 +244,14 @@ def _execute(spec: RunSpec, folder: Path, on_progress: Progress, hooks: Hooks) -
     if spec.processes == 1:
         from bench.launch.rank import execute
 
-        execute(spec, folder, on_progress, hooks)
+        execute(spec, folder.path, on_progress, hooks)
     else:
         from bench.engine.data import open_run_data
         from bench.launch.group import run_group
 
         # The features are made here, with all cores; the processes of the group find them in the cache.
         (hooks.open_data or open_run_data)(spec, on_progress)
-        run_group(folder, spec.processes, usable_cores(), hooks)
+        run_group(folder.path, spec.processes, usable_cores(), hooks)
 
 
 def said_by_tenths(frontend: str) -> Progress:

@@ -18,7 +18,8 @@ from bench.data.bank import Progress
 from bench.engine.hardware import reset_peak_memory
 from bench.engine.hooks import Hooks, watch_of_rank
 from bench.experiment.plugins import load_for, plugin_failure
-from bench.experiment.spec import SPEC_FILE, RunSpec, read_spec
+from bench.experiment.spec import RunSpec, read_spec
+from leaderboard.results.run_folder import RunFolder
 
 OUT_OF_MEMORY_HINT = "Use a smaller --set batch=… or eval_batch, fewer processes, or a smaller model."
 
@@ -64,11 +65,6 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, ho
         raise failure from error
 
 
-def error_file(folder: Path, rank: int) -> Path:
-    """Where a process of a group leaves the error that ended it."""
-    return folder / f"error-{rank}.json"
-
-
 def main() -> None:
     """Run one rank of a group and report an error through a file: exit codes of a group cannot be trusted."""
     from bench.core.lifetimes import die_with_parent
@@ -78,7 +74,7 @@ def main() -> None:
     folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
     code = 0
     try:
-        execute(read_spec(folder / SPEC_FILE), folder, hooks=Hooks(watch_of_rank(rank)))
+        execute(read_spec(RunFolder(folder).spec), folder, hooks=Hooks(watch_of_rank(rank)))
     except BenchError as error:
         code = error.exit_code
         _report(folder, rank, error)
@@ -95,7 +91,7 @@ def main() -> None:
 def _report(folder: Path, rank: int, error: BenchError) -> None:
     document = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
     try:
-        write_json(error_file(folder, rank), {**document, "exit_code": error.exit_code})
+        write_json(RunFolder(folder).error_of(rank), {**document, "exit_code": error.exit_code})
     except StoreError:
         # The disk is full: the common stderr is what is left to say it on.
         print_traceback(error)

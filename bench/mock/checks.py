@@ -21,9 +21,10 @@ from bench.engine.data import CLASSES
 from bench.engine.graph import TrainingGraph
 from bench.engine.trainer import Trainer
 from bench.experiment.card_checks import card_problems
-from bench.launch.once import Launched, run_folder
+from bench.launch.once import Launched
 from bench.mock.trial import Trial
 from leaderboard.results.predictions import read_predictions
+from leaderboard.results.run_folder import RunFolder
 from methods.base import Stage
 
 STOP_IN_STEP = 3
@@ -168,7 +169,7 @@ def _check_run(trial: Trial) -> str:
 
 
 def _check_resume(trial: Trial) -> str:
-    _stop_midway(trial, run_folder(trial.folder / "resumed", trial.spec))
+    _stop_midway(trial, RunFolder.of_run(trial.folder / "resumed", trial.spec.run_id).path)
     _compare(trial.finished, trial.launch("resumed"), 0.0, "the resumed run")
     return f"stopped after step {STOP_IN_STEP}; scores and losses are the same to the last digit"
 

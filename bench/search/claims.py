@@ -109,6 +109,7 @@ class Claim:
 
     def __init__(self, search: Search, trial: Trial) -> None:
         self.search, self.trial = search, trial
+        self._id = search.trial_id(trial.number)
         self._token = uuid.uuid4().hex
         # The parameters are asked for under the lock: the next sampler then sees them.
         self.params = {dimension.name: dimension.suggest(trial) for dimension in search.request.space}
@@ -159,7 +160,7 @@ class Claim:
 
     @property
     def _frozen(self) -> FrozenTrial:
-        return self.search.study._storage.get_trial(self.trial._trial_id)
+        return self.search.storage.get_trial(self._id)
 
     @property
     def mine(self) -> bool:
@@ -197,7 +198,7 @@ class Claim:
         """Let the trial wait for whoever asks next."""
         with self._held() as mine:
             if mine:
-                self.search.study._storage.set_trial_state_values(self.trial._trial_id, TrialState.WAITING)
+                self.search.storage.set_trial_state_values(self._id, TrialState.WAITING)
 
     def lose(self, cause: str) -> AttemptLostError:
         """Count a lost attempt; the trial waits for the next one, or has failed where there were enough.
@@ -213,7 +214,7 @@ class Claim:
             if mine:
                 failed = _count_loss(self.search, self.trial, self._frozen, cause)
                 if failed is None:
-                    self.search.study._storage.set_trial_state_values(self.trial._trial_id, TrialState.WAITING)
+                    self.search.storage.set_trial_state_values(self._id, TrialState.WAITING)
         return AttemptLostError(self.number, cause, failed)
 
     def end(self, state: TrialState, value: float | None, told: Mapping[str, Any]) -> bool:
@@ -278,7 +279,7 @@ def claim(search: Search, breaker: Breaker | None = None) -> Claim | None:
 
 def _take_over(search: Search, trials: Sequence[FrozenTrial]) -> Trial | None:
     for frozen in abandoned(trials):
-        trial = Trial(_with_sampler(search, frozen.number), frozen._trial_id)
+        trial = Trial(_with_sampler(search, frozen.number), search.trial_id(frozen.number))
         with contextlib.suppress(UpdateFinishedTrialError):
             if _count_loss(search, trial, frozen, KILLED) is None:
                 return trial

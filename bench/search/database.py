@@ -17,6 +17,19 @@ VERSIONS = "alembic_version"
 OWN = frozenset({"studies", "trials", "version_info"})
 """Tables of Optuna without which a database holds no studies."""
 
+TABLES = OWN | {
+    "study_directions",
+    "study_system_attributes",
+    "study_user_attributes",
+    "trial_heartbeats",
+    "trial_intermediate_values",
+    "trial_params",
+    "trial_system_attributes",
+    "trial_user_attributes",
+    "trial_values",
+}
+"""All tables that Optuna makes, but for the one of its versions."""
+
 _OPTUNA_REVISION = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+\.[a-z]+")
 _WAY_OUT = (
     "Give the studies a database of their own, or a schema of their own that exists: add "
@@ -38,8 +51,6 @@ def holds_studies(url: sa.URL, shown: str) -> bool:
         StoreError: If another program's tables stand in the way of Optuna's.
         SQLAlchemyError: If it cannot be read.
     """
-    from optuna.storages._rdb import models
-
     engine = sa.create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
         tables = set(sa.inspect(connection).get_table_names())
@@ -52,7 +63,7 @@ def holds_studies(url: sa.URL, shown: str) -> bool:
         )
     if tables >= OWN:
         return True
-    taken = sorted(tables & set(models.BaseModel.metadata.tables))
+    taken = sorted(tables & TABLES)
     if taken:
         raise StoreError(
             f"{shown} has a table '{taken[0]}' that is not that of studies, which were not put there.", _way_out(url)

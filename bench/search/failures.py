@@ -3,7 +3,7 @@
 A trial's own fault (a loss that is not finite, parameters that cannot be run) would come again: the trial fails. An
 attempt is lost with its process: by a kill, by an error of CUDA or NCCL that leaves a process unusable, or by any
 error that nobody foresaw. It is tried again in a process of its own, a few times. What every trial would meet (data
-missing, a full disk, a storage that is away) ends the search, and the trial waits.
+missing, other weights than the study's, a full disk, a storage that is away) ends the search, and the trial waits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.core.errors import BenchError, LostProcessError, RunError, SpecError, StoreError, WeightsError, chain_of
+from bench.core.errors import (
+    BenchError,
+    LostProcessError,
+    RunError,
+    RunWeightsError,
+    SpecError,
+    StoreError,
+    WeightsError,
+    chain_of,
+)
 from bench.core.text import plain
 
 OWN_FAULTS = (RunError, SpecError, WeightsError, MemoryError)
@@ -45,8 +54,8 @@ def is_lost(error: BaseException) -> bool:
 
 
 def is_own_fault(error: BaseException) -> bool:
-    """Whether the trial's parameters are to blame."""
-    return isinstance(error, OWN_FAULTS) and not is_lost(error)
+    """Whether the trial's parameters are to blame: not for a file of weights that was exchanged under all trials."""
+    return isinstance(error, OWN_FAULTS) and not isinstance(error, RunWeightsError) and not is_lost(error)
 
 
 def shared_fault(error: BaseException) -> BaseException:

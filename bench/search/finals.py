@@ -7,7 +7,6 @@ other parameters too, because the study was extended and found better ones, is c
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +20,11 @@ from bench.core.errors import BenchError, InterruptedRunError
 from bench.core.paths import board_location
 from bench.experiment.spec import RunSpec
 from bench.launch.isolated import Interruption, run_isolated
-from bench.launch.once import run_folder
 from bench.search.request import base_spec
 from bench.search.space import apply_params
 from bench.search.study import FINALS, Search, budget
 from bench.search.trials import originals
-from leaderboard.results.run_folder import RESULT_FILE, write_result
+from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -127,11 +125,10 @@ def _train(spec: RunSpec, home: Path, interruption: Interruption) -> Final:
 
 def _mark(spec: RunSpec, home: Path) -> None:
     """Make a run that was finished before say which study it is the end of, and what that cost."""
-    folder = run_folder(home, spec)
-    document = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+    folder = RunFolder.of_run(home, spec.run_id)
+    document = folder.read_document()
     if document.get("study") == spec.study:
         return
     document["study"] = dict(spec.study)
     document.pop("kind", None)
-    write_result(folder, document)
-    Store.open(board_location(home)).import_run(folder)
+    Store.open(board_location(home)).import_result(folder.write(document))

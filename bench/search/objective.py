@@ -22,11 +22,12 @@ from bench.data.bank import Progress
 from bench.engine.data import RunData, open_run_data
 from bench.engine.hooks import Hooks
 from bench.experiment.spec import RunSpec
-from bench.launch.once import Launched, launch, run_folder
+from bench.launch.once import Launched, launch
 from bench.search.claims import Claim
 from bench.search.failures import cause_of, is_lost, is_own_fault, shared_fault
 from bench.search.request import base_spec, trial_specs
 from bench.search.study import Search, cards_of
+from leaderboard.results.run_folder import RunFolder
 
 TAKEN = "another worker has taken this trial over"
 
@@ -173,7 +174,7 @@ class TrialRunner:
         told.add(spec, launched.document)
         if launched.error is not None:
             if not is_lost(launched.error):
-                shutil.rmtree(run_folder(self.home, spec) / "checkpoint", ignore_errors=True)
+                shutil.rmtree(RunFolder.of_run(self.home, spec.run_id).checkpoint, ignore_errors=True)
             raise launched.error
         if by_epochs:
             claim.report(_epoch_scores(launched))

@@ -15,13 +15,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.core.documents import collector_paused
 from bench.core.errors import SpecError, StoreError
 from bench.core.files import exclusive_lock
+from bench.core.locks import lacks_record_locks
 from bench.core.paths import expanded
 from bench.core.secrets import masked, public_url
 from bench.core.text import echoed
 from bench.search.files import check_journal, check_kind
-from leaderboard.store.store import collector_paused
 
 if TYPE_CHECKING:
     import optuna
@@ -209,6 +210,8 @@ class Place:
         try:
             yield
         except (SQLAlchemyError, StorageInternalError, ImportError) as error:
+            if self.one_writer and self._path is not None and lacks_record_locks(self._path.parent):
+                raise self._unlockable() from None
             hint = "Check the URL, and that its server runs and lets you in."
             if isinstance(error, ImportError):
                 hint = "Install the driver: pip install 'lungbench[postgres]'"
@@ -220,6 +223,13 @@ class Place:
             raise StoreError(
                 f"The studies in {self} cannot be used: {error}.", "Check the file and its disk."
             ) from error
+
+    def _unlockable(self) -> StoreError:
+        return StoreError(
+            f"The studies in {self} cannot be used: their file system has no locks, which SQLite needs.",
+            "Leave --storage out (a journal file does without them), name a file on a local disk, or use "
+            "postgresql://user@host/name.",
+        )
 
     def _said(self, error: BaseException) -> str:
         """What a database said of an error, on one line."""

@@ -6,11 +6,11 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.core.errors import BenchError, SpecError, StoreError
@@ -56,11 +56,13 @@ class Search:
 
     Attributes:
         place: Where it is kept.
+        storage: The open storage there.
         study: It, as Optuna has it.
         request: What it is.
     """
 
     place: Place
+    storage: BaseStorage
     study: optuna.Study
     request: StudyRequest
 
@@ -74,6 +76,14 @@ class Search:
         """Its trials by number; not to be changed."""
         with self.place.translated():
             return self.study.get_trials(deepcopy=False)
+
+    @cached_property
+    def _id(self) -> int:
+        return self.storage.get_study_id_from_name(self.name)
+
+    def trial_id(self, number: int) -> int:
+        """What the storage calls the trial of a number; raises KeyError where there is none."""
+        return self.storage.get_trial_id_from_study_id_trial_number(self._id, number)
 
     @property
     def _attributes(self) -> dict[str, Any]:
@@ -147,7 +157,7 @@ def make_study(
         _check_same(place, study, request)
         if REQUEST not in study.user_attrs:
             study.set_user_attr(REQUEST, request.to_json())
-        search = _search(place, study, request)
+        search = _search(place, storage, study, request)
     search.running_on(execution, target, settings)
     return search
 
@@ -168,7 +178,7 @@ def check_study(place: Place, name: str, request: StudyRequest) -> None:
         except KeyError:
             return
         _check_same(place, study, request)
-        _search(place, study, request)
+        _search(place, storage, study, request)
 
 
 def _check_same(place: Place, study: optuna.Study, request: StudyRequest) -> None:
@@ -214,16 +224,16 @@ def open_study(place: Place, name: str) -> Search:
             raise SpecError(f"The study '{name}' in {place} was not made by `bench search`.")
         with _sound(place, name):
             request = read_request(document)
-        return _search(place, study, request)
+        return _search(place, storage, study, request)
 
 
-def _search(place: Place, study: optuna.Study, request: StudyRequest) -> Search:
+def _search(place: Place, storage: BaseStorage, study: optuna.Study, request: StudyRequest) -> Search:
     with _sound(place, study.study_name):
         check_attributes(study.user_attrs)
         for trial in study.get_trials(deepcopy=False):
             check_trial(trial)
     study.pruner = pruner_for(request)
-    return Search(place, study, request)
+    return Search(place, storage, study, request)
 
 
 @contextlib.contextmanager
@@ -263,19 +273,19 @@ def studies_in(places: Sequence[Place]) -> tuple[list[Search], list[BenchError]]
             continue
         for item in known:
             try:
-                found.append(_known_study(place, storage, item))
+                found.append(_known_study(place, storage, item.study_name, item.user_attrs[REQUEST]))
             except BenchError as error:
                 errors.append(error)
     return sorted(found, key=lambda search: search.name), errors
 
 
-def _known_study(place: Place, storage: BaseStorage, item: FrozenStudy) -> Search:
+def _known_study(place: Place, storage: BaseStorage, name: str, document: Any) -> Search:
     with place.translated():
-        study = optuna.load_study(storage=storage, study_name=item.study_name)
-        with _sound(place, item.study_name):
-            check_study_name(item.study_name)
-            request = read_request(item.user_attrs[REQUEST])
-        return _search(place, study, request)
+        study = optuna.load_study(storage=storage, study_name=name)
+        with _sound(place, name):
+            check_study_name(name)
+            request = read_request(document)
+        return _search(place, storage, study, request)
 
 
 def delete_study(search: Search) -> None:
@@ -286,8 +296,8 @@ def delete_study(search: Search) -> None:
     """
     journal = search.place.journal
     with search.place.lock(search.name), search.place.translated():
-        optuna.delete_study(study_name=search.name, storage=search.study._storage)
-        alone = journal is not None and not search.study._storage.get_all_studies()
+        optuna.delete_study(study_name=search.name, storage=search.storage)
+        alone = journal is not None and not search.storage.get_all_studies()
     if alone and journal is not None:
         try:
             journal.unlink()

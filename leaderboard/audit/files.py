@@ -17,7 +17,7 @@ from leaderboard.audit.runs import audit_folder, audit_runs, claim_findings, run
 from leaderboard.audit.tables import ResultRow, beside_binary, rows_of_document, rows_of_text
 from leaderboard.metrics import Judged
 from leaderboard.results.parquet import is_parquet
-from leaderboard.results.run_folder import RESULT_FILE
+from leaderboard.results.run_folder import RESULT_FILE, RunFolder
 from leaderboard.results.submissions import LARGEST_FILE, OfficialPart
 
 PREDICTIONS = frozenset({"recording", "cycle"})
@@ -37,7 +37,7 @@ def audit_file(path: Path, part: Callable[[], OfficialPart], claim: Claim, judge
         ResultError: If the file cannot be read, or holds none of these.
         BenchError: If the test cycles are not known.
     """
-    place = path / RESULT_FILE if path.is_dir() else path
+    place = RunFolder(path).result if path.is_dir() else path
     content = read_bytes(place, LARGEST_FILE, "a file of predictions or results")
     if is_parquet(content) or _names_cycles(content):
         return audit_predictions(place, part(), claim, judged)

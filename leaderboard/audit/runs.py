@@ -14,8 +14,9 @@ from leaderboard.audit.findings import Audit, Finding
 from leaderboard.audit.official import TEST
 from leaderboard.audit.readings import Claim, Confusion, Rate, Reading, explain, readings, sum_finding
 from leaderboard.metrics import CLASSES, JUDGED, SMALLEST_SE, Judged, metrics_of
-from leaderboard.results.run_folder import CYCLES_FILE, read_result
-from leaderboard.results.schema import RULES, TOLERANCE, Rule
+from leaderboard.results.run_folder import RunFolder
+from leaderboard.results.schema import RULES, Rule
+from leaderboard.results.validation import TOLERANCE
 
 Document = Mapping[str, Any]
 
@@ -62,11 +63,11 @@ def audit_folder(audit: Audit, folder: Path) -> None:
         audit: Takes what is found.
         folder: Where ``result.json`` lies.
     """
-    if not (folder / CYCLES_FILE).is_file():
+    if not RunFolder(folder).cycles.is_file():
         audit.unchecked.append("The predictions behind the numbers: they are not beside the result.")
         return
     try:
-        read_result(folder)
+        RunFolder(folder).read()
     except ResultError as error:
         audit.findings.append(Finding("predictions-disagree", "the run folder", error.message))
     else:

@@ -27,7 +27,7 @@ def claim_of(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def sign(document: dict[str, Any], key: Key | None) -> None:
+def sign(document: Mapping[str, Any], key: Key | None) -> None:
     """Put a key and its signature of the claim into a submission's document."""
     if key is not None:
         document["submission"]["key"] = key.public

@@ -1,1 +1,1 @@
-"""Results as files: run folders, predictions, submissions and bundles."""
+"""The result of a run or submission: its document, its predictions, and the folder that holds both."""

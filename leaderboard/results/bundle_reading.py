@@ -25,7 +25,9 @@ from bench.core.errors import ResultError, StoreError
 from bench.core.text import echoed
 from leaderboard.history.log import Entry as LogEntry
 from leaderboard.history.log import read_entry
-from leaderboard.results.run_folder import CYCLES_FILE, RESULT_FILE, RULES, ReadFile, RunResult, load_result
+from leaderboard.results.run_folder import CYCLES_FILE, RESULT_FILE, ReadFile, load_result, predictions_file
+from leaderboard.results.run_result import RunResult
+from leaderboard.results.schema import RULES
 
 FORMAT = "lungbench bundle"
 VERSION = 2
@@ -144,7 +146,7 @@ def _predictions(content: bytes, run_id: str) -> dict[str, str]:
     pairs = files.items() if isinstance(files, dict) else ()
     taken = (RESULT_FILE, CYCLES_FILE)
     return {
-        name: f"runs/{run_id}/predictions-{rule}.csv"
+        name: f"runs/{run_id}/{predictions_file(rule)}"
         for rule, name in pairs
         if rule in RULES and isinstance(name, str) and name not in taken
     }

@@ -49,8 +49,9 @@ from leaderboard.results.bundle_reading import (
     open_bundle,
 )
 from leaderboard.results.predictions import cycles_text, predictions_text
-from leaderboard.results.run_folder import RESULT_FILE, RunResult, kind_of, read_result
-from leaderboard.store.rebuilding import RUNS_FOLDER, SUBMISSIONS_FOLDER
+from leaderboard.results.run_folder import RESULT_FILE, RUNS_FOLDER, SUBMISSIONS_FOLDER, RunFolder, predictions_file
+from leaderboard.results.run_result import RunResult
+from leaderboard.results.schema import kind_of
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import claims_more
 
@@ -171,7 +172,7 @@ def _write_members(
         if result.cycles is not None:
             cycles, entry["cycles"] = result.cycles, result.cycles.hash
             for rule, scores in result.scores.items():
-                add(f"runs/{run_id}/predictions-{rule}.csv", predictions_text(cycles.keys, scores))
+                add(f"runs/{run_id}/{predictions_file(rule)}", predictions_text(cycles.keys, scores))
             if cycles_name(cycles.hash) not in files:
                 add(cycles_name(cycles.hash), cycles_text(cycles))
         entries.append(entry)
@@ -324,8 +325,8 @@ def _not_theirs(fresh: Sequence[_Checked], owners: Owners) -> dict[str, str]:
 
 
 def _folder(home: Path, run: _Checked) -> Path:
-    part = RUNS_FOLDER if run.submission is None else SUBMISSIONS_FOLDER
-    return home / part / run.entry.run_id
+    of_kind = RunFolder.of_run if run.submission is None else RunFolder.of_submission
+    return of_kind(home, run.entry.run_id).path
 
 
 def _conflict(store: Store, run: _Checked, folder: Path, known: bool) -> str | None:
@@ -336,9 +337,9 @@ def _conflict(store: Store, run: _Checked, folder: Path, known: bool) -> str | N
     try:
         if not folder.exists():
             return None
-        if not (folder / RESULT_FILE).exists():
+        if not RunFolder(folder).result.exists():
             return f"{folder} holds the same run without a result: it is running here, or was interrupted"
-        here = read_result(folder)
+        here = RunFolder(folder).read()
     except ResultError as error:
         return f"{folder} holds a broken result: {error.message}"
     except OSError as error:

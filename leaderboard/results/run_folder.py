@@ -1,135 +1,170 @@
-"""The result of a run as files: ``result.json``, predictions for each selection rule, and the judged cycles.
+"""The folder of a run: the names of its files, and how its result is read and written.
 
-A run folder alone is enough to make its rows of the board anew. Reading one recomputes every stored metric of a
-selection rule from the predictions, and refuses a document that says something else.
+A run folder alone is enough to make its rows of the board anew.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bench.core.documents import check_values, parse_document, read_bytes
 from bench.core.errors import ResultError
 from bench.core.files import write_json
-from bench.core.text import echoed
-from leaderboard.history.claims import check_signature
-from leaderboard.metrics import JUDGED, Metrics, score_cycles
 from leaderboard.results.predictions import CycleSet, align, parse_cycles, parse_predictions
-from leaderboard.results.schema import (
-    LARGEST_COUNT,
-    RULES,
-    SCHEMA,
-    TOLERANCE,
-    EpochRow,
-    Kind,
-    ResultDocument,
-    Rule,
-    judge_spec,
-    kind_of,
-    validate,
-)
+from leaderboard.results.run_result import RunResult, check_predictions
+from leaderboard.results.schema import ResultDocument
+from leaderboard.results.validation import judge_spec, validate
 
-__all__ = [
-    "CYCLES_FILE",
-    "LARGEST_COUNT",
-    "RESULT_FILE",
-    "RULES",
-    "SCHEMA",
-    "EpochRow",
-    "Kind",
-    "ResultDocument",
-    "Rule",
-    "RunResult",
-    "kind_of",
-    "load_result",
-    "read_result",
-    "submission_id",
-    "validate",
-    "write_result",
-]
+RUNS_FOLDER = "runs"
+"""Where, below the results folder, the folders of runs are."""
+
+SUBMISSIONS_FOLDER = "submissions"
+"""Where, below the results folder, the folders of submissions are; they have the form of those of runs."""
 
 RESULT_FILE = "result.json"
 CYCLES_FILE = "test-cycles.csv"
-
-ICBHI_PATIENTS = frozenset(map(str, range(101, 227)))
-"""The patients of ICBHI 2017: a result of that set is judged on their cycles."""
 
 ReadFile = Callable[[str], bytes]
 """Gives the content of a file of a run by its name; raises ResultError."""
 
 
-@dataclass(frozen=True, eq=False)
-class RunResult:
-    """A run's result as read and checked.
+def predictions_file(rule: str) -> str:
+    """Name of the file of predictions of the epoch that a selection rule chose."""
+    return f"predictions-{rule}.csv"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run or submission; nothing else knows the names in it.
 
     Attributes:
-        document: Its ``result.json``.
-        cycles: The judged cycles; None for a failed run without predictions.
-        scores: By rule, (n, 4) float64 in the order of ``cycles``.
+        path: The folder itself.
     """
 
-    document: ResultDocument
-    cycles: CycleSet | None = None
-    scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    path: Path
 
-    @cached_property
-    def digest(self) -> str:
-        """Hex SHA-256 over everything that the board stores of it, in whatever order its files list the cycles."""
-        by_rule = {name: {rule: self.document[name].get(rule) for rule in RULES} for name in ("metrics", "predictions")}
-        digest = hashlib.sha256(json.dumps({**self.document, **by_rule}, sort_keys=True).encode())
-        if self.cycles is not None:
-            order = self.cycles.order
-            cycles = self.cycles.subset(order)
-            digest.update(repr((cycles.keys, cycles.labels, cycles.patients, cycles.devices)).encode())
-            for rule in sorted(self.scores):
-                digest.update(rule.encode() + np.ascontiguousarray(self.scores[rule][order], dtype="<f8").tobytes())
-        return digest.hexdigest()
+    @classmethod
+    def of_run(cls, home: Path, run_id: str) -> RunFolder:
+        """The folder of a run in a results folder: ``<home>/runs/<run id>``."""
+        return cls(home / RUNS_FOLDER / run_id)
 
+    @classmethod
+    def of_submission(cls, home: Path, run_id: str) -> RunFolder:
+        """The folder of a submission in a results folder: ``<home>/submissions/<run id>``."""
+        return cls(home / SUBMISSIONS_FOLDER / run_id)
 
-def write_result(folder: Path, document: ResultDocument | Mapping[str, Any]) -> Path:
-    """Check a result document and write it atomically as the run's last act; the other files must be there.
+    @property
+    def spec(self) -> Path:
+        """The file ``spec.json``: what the run was asked to be, from which it can be replayed."""
+        return self.path / "spec.json"
 
-    Args:
-        folder: The run folder.
-        document: The document.
+    @property
+    def result(self) -> Path:
+        """The file ``result.json``, the run's last act: a run is done if and only if it says ``finished``."""
+        return self.path / RESULT_FILE
 
-    Returns:
-        The path of ``result.json``.
+    @property
+    def cycles(self) -> Path:
+        """The file ``test-cycles.csv``: the judged cycles with class, patient and device."""
+        return self.path / CYCLES_FILE
 
-    Raises:
-        ResultError: If the document, or its predictions beside it, would be refused by :func:`read_result`.
-        StoreError: If it cannot be written.
-    """
-    path = folder / RESULT_FILE
-    check_values(document, str(path))
-    _load(validate(document, str(path)), lambda name: read_bytes(folder / name), str(path))
-    write_json(path, document)
-    return path
+    @property
+    def lock(self) -> Path:
+        """The file that is locked by the process that is at this run."""
+        return self.path / "lock"
 
+    @property
+    def checkpoint(self) -> Path:
+        """The folder of the states that a stopped run goes on from; a finished run has none."""
+        return self.path / "checkpoint"
 
-def read_result(folder: Path) -> RunResult:
-    """Read a run folder and recompute its metrics.
+    @property
+    def weights(self) -> Path:
+        """The folder of the models of the epochs that the selection rules chose."""
+        return self.path / "weights"
 
-    Raises:
-        ResultError: If a file is missing or broken, the folder is that of another run, or a stored metric differs
-            from the predictions by more than 1e-9; the rule and both numbers are named.
-    """
-    path = folder / RESULT_FILE
-    result = load_result(lambda name: read_bytes(folder / name), str(path))
-    run_id = result.document["run_id"]
-    if re.fullmatch(r"[0-9a-f]{16}", folder.name) and folder.name != run_id:
-        raise ResultError(f"{path} is the result of the run {run_id}.", "Move it into a folder of that name.")
-    return result
+    def predictions(self, rule: str) -> Path:
+        """The file of predictions of the epoch that a selection rule chose."""
+        return self.path / predictions_file(rule)
+
+    def weights_of(self, rule: str) -> Path:
+        """The model of the epoch that a selection rule chose, as a safetensors file."""
+        return self.weights / f"{rule}.safetensors"
+
+    def error_of(self, rank: int) -> Path:
+        """The file in which a process of a group reports the error that ended it."""
+        return self.path / f"error-{rank}.json"
+
+    def has_result(self) -> bool:
+        """Whether the run came to an end, finished or failed."""
+        return self.result.is_file()
+
+    def read_document(self) -> ResultDocument:
+        """Read ``result.json`` alone and check its form; no number is compared with the predictions.
+
+        Raises:
+            ResultError: If it is missing or broken, or the folder is that of another run.
+        """
+        document = _read_document(read_bytes(self.result), str(self.result))
+        self._check_name(document["run_id"])
+        return document
+
+    def read(self) -> RunResult:
+        """Read the result and its predictions, and recompute its metrics from them.
+
+        Raises:
+            ResultError: If a file is missing or broken, the folder is that of another run, or a stored metric differs
+                from the predictions by more than 1e-9; the field and both numbers are named.
+        """
+        result = load_result(self._read_file, str(self.result))
+        self._check_name(result.document["run_id"])
+        return result
+
+    def write(self, document: ResultDocument | Mapping[str, Any]) -> RunResult:
+        """Check a document against the predictions, which must be there, and write it atomically as ``result.json``.
+
+        Args:
+            document: The document.
+
+        Returns:
+            The result as :meth:`read` gives it.
+
+        Raises:
+            ResultError: If the document, or its predictions beside it, would be refused by :meth:`read`.
+            StoreError: If it cannot be written.
+        """
+        result = _with_predictions(self._checked(document), self._read_file, str(self.result))
+        write_json(self.result, document)
+        return result
+
+    def write_unread(self, document: ResultDocument) -> None:
+        """Check the form of a document and write it atomically; who takes the result up reads the predictions.
+
+        Args:
+            document: The document of a run whose predictions have just been written here.
+
+        Raises:
+            ResultError: If its form is wrong.
+            StoreError: If it cannot be written.
+        """
+        write_json(self.result, self._checked(document))
+
+    def _checked(self, document: ResultDocument | Mapping[str, Any]) -> ResultDocument:
+        check_values(document, str(self.result))
+        return validate(document, str(self.result))
+
+    def _read_file(self, name: str) -> bytes:
+        return read_bytes(self.path / name)
+
+    def _check_name(self, run_id: str) -> None:
+        if re.fullmatch(r"[0-9a-f]{16}", self.path.name) and self.path.name != run_id:
+            raise ResultError(
+                f"{self.result} is the result of the run {run_id}.", "Move it into a folder of that name."
+            )
 
 
 def load_result(read: ReadFile, where: str) -> RunResult:
@@ -140,107 +175,34 @@ def load_result(read: ReadFile, where: str) -> RunResult:
         where: What they are, for messages.
 
     Raises:
-        ResultError: As :func:`read_result`.
+        ResultError: As :meth:`RunFolder.read`.
     """
-    document = validate(parse_document(read(RESULT_FILE), where), where)
+    return _with_predictions(_read_document(read(RESULT_FILE), where), read, where)
+
+
+def _read_document(content: bytes, where: str) -> ResultDocument:
+    document = validate(parse_document(content, where), where)
     judge_spec(document, where)
-    return _load(document, read, where)
+    return document
 
 
-def _load(document: ResultDocument, read: ReadFile, where: str) -> RunResult:
-    stored = {rule: metrics for rule, metrics in document["metrics"].items() if metrics is not None}
-    if not stored:
+def _with_predictions(document: ResultDocument, read: ReadFile, where: str) -> RunResult:
+    """A result with its predictions, which are read and scored once."""
+    rules = [rule for rule, metrics in document["metrics"].items() if metrics is not None]
+    if not rules:
         return RunResult(document)
     cycles = parse_cycles(read(CYCLES_FILE), f"{where}: {CYCLES_FILE}")
-    _check_patients(document, cycles, where)
-    _check_judged_set(document, cycles, where)
-    scores = {rule: _scores(document, rule, cycles, read, where) for rule in stored}
-    for rule, metrics in stored.items():
-        _compare(metrics, score_cycles(cycles.labels, scores[rule]), f"{where}: {rule}")
+    scores = {rule: _scores(document, rule, cycles, read, where) for rule in rules}
     result = RunResult(document, cycles, scores)
-    if kind_of(document) == "submission":
-        _check_submission_id(result, where)
-        check_signature(document, where)
+    check_predictions(result, where)
     return result
 
 
-def _scores(document: ResultDocument, rule: str, cycles: CycleSet, read: ReadFile, where: str) -> NDArray[np.float64]:
-    name = document["predictions"].get(rule)
-    if not name:
-        raise ResultError(f"{where} has metrics but no predictions for {rule}.")
+def _scores(document: ResultDocument, rule: str, cycles: CycleSet, read: ReadFile, where: str) -> Any:
+    """Scores (n, 4) of the predictions of a rule, in the order of the cycles."""
+    name = str(document["predictions"][rule])
     place = f"{where}: {name}"
     scores = align(parse_predictions(read(name), place), cycles, place).scores
     if scores is None:
         raise ResultError(f"{place} holds chosen classes only, but a run stores scores.")
     return scores
-
-
-def _check_patients(document: ResultDocument, cycles: CycleSet, where: str) -> None:
-    """Check that a result that says ICBHI was judged on ICBHI's patients: simulated ones have other numbers."""
-    if document["spec"]["dataset"] != "icbhi":
-        return
-    others = sorted(set(cycles.patients) - ICBHI_PATIENTS)
-    if others:
-        raise ResultError(
-            f"{where}: dataset is 'icbhi', but {len(others)} of the judged patients are not of ICBHI, first "
-            f"'{echoed(others[0])}'.",
-            "The document was edited: run it again with --rerun.",
-        )
-
-
-def _check_judged_set(document: ResultDocument, cycles: CycleSet, where: str) -> None:
-    """Check that a result was judged on the cycles, with the labels, that it says."""
-    said = document.get("judged_set", cycles.hash)
-    if said != cycles.hash:
-        raise ResultError(
-            f"{where}: judged_set is '{echoed(said)}', but {CYCLES_FILE} holds the set {cycles.hash}.",
-            "The cycles or their labels were edited: run it again with --rerun.",
-        )
-
-
-def submission_id(spec: Mapping[str, Any], selection: str, cycles: CycleSet, scores: NDArray[Any], scored: bool) -> str:
-    """The id of a submission: 16 hexadecimal characters, a hash of cycles, answers, system, selection rule and seed.
-
-    The same answers have the same id, whatever their file's format and order.
-
-    Args:
-        spec: Names the system and its seed.
-        selection: The stated selection rule.
-        cycles: The test cycles.
-        scores: (n, 4) scores in their order.
-        scored: Whether scores were submitted, rather than classes.
-    """
-    stated = [cycles.hash, spec["system"], selection, spec["seed"], scored]
-    digest = hashlib.sha256(json.dumps(stated).encode())
-    digest.update(np.ascontiguousarray(scores[cycles.order], dtype="<f8").tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _check_submission_id(result: RunResult, where: str) -> None:
-    document, cycles = result.document, result.cycles
-    assert cycles is not None
-    said = document["submission"]
-    rule = said["selection"]
-    expected = submission_id(document["spec"], rule, cycles, result.scores[rule], said["scores"])
-    if document["run_id"] != expected:
-        raise ResultError(
-            f"{where}: run_id is '{document['run_id']}', but that of the submitted predictions is {expected}.",
-            "The document was edited: submit the predictions again.",
-        )
-
-
-def _compare(stored: Mapping[str, Metrics], computed: Mapping[str, Metrics], where: str) -> None:
-    for judged in JUDGED:
-        for name in ("n", "confusion"):
-            if stored[judged][name] != computed[judged][name]:
-                raise _differs(where, judged, name, stored[judged], computed[judged])
-        for name in ("sp", "se", "score"):
-            if abs(stored[judged][name] - computed[judged][name]) > TOLERANCE:  # type: ignore[literal-required]
-                raise _differs(where, judged, name, stored[judged], computed[judged])
-
-
-def _differs(where: str, judged: str, name: str, stored: Mapping[str, Any], computed: Mapping[str, Any]) -> ResultError:
-    return ResultError(
-        f"{where} {judged} stores {name} {stored[name]}, but its predictions give {computed[name]}.",
-        "The files are not of one run, or were edited: run it again with --rerun.",
-    )

@@ -1,89 +1,301 @@
-"""The form of a run's result: what ``result.json`` holds, and the one judge of such a document.
+"""The one declaration of a run's result, the document ``result.json``.
 
-A document from outside is judged before anything else is done with it: known fields with the types and ranges that
-everything reads them with, numbers that a database holds, the run id that follows from the spec. What the fields of a
-spec may be, beyond those that the board reads, only the harness knows: it lends its judge.
+Everything else that knows the fields of a result asks here: what a document from elsewhere must look like
+(:mod:`leaderboard.results.validation`), which columns of the database hold it (:func:`names_stored_as`), what the
+command line prints of it (:func:`printed`), and what the engine writes. A result stays a plain dictionary, so that
+fields of later versions and the order of all fields come through unchanged.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NotRequired, TypedDict, cast, get_args
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired, cast, get_args, get_type_hints
 
-from bench.core.documents import spec_judges
-from bench.core.errors import BenchError, ResultError
-from bench.core.text import echoed
-from leaderboard.metrics import CLASSES, JUDGED, Judged, Metrics, metrics_of
-from leaderboard.results.inputs import check_inputs
+from annotated_types import MaxLen
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, FailFast, Field, GetPydanticSchema, with_config
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
+
+from leaderboard.metrics import JUDGED, LARGEST_COUNT, Metrics
 
 SCHEMA = 1
-TOLERANCE = 1e-9
-"""Percent points by which a stored metric may differ from the recomputed one."""
-
-LARGEST_COUNT = 2**31 - 1
-"""The largest epoch and number of cycles: a column of PostgreSQL holds 32 bits."""
+"""Version of the document's form."""
 
 Kind = Literal["run", "trial", "submission"]
 """Where a result comes from: trained here, trained for a search alone, or a system from outside by its predictions."""
-
-STATUSES = ("finished", "failed", "pruned")
-"""How a result ended; a trial is pruned where its search gave it up after an epoch."""
 
 Rule = Literal["last", "best-test", "best-val"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 """Selection rules: the last epoch, the best on test (the field's habit), the best on held-out training patients."""
 
+StoredAs = Literal["value", "object", "rows"]
 
+STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+"""How a document from elsewhere is read: no value is converted, numbers are finite."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Mark of a field that the board's database holds by itself.
+
+    Attributes:
+        as_: ``value`` in a column of the runs, ``object`` in a JSON column of the runs, ``rows`` in a table of its own.
+    """
+
+    as_: StoredAs
+
+
+@dataclass(frozen=True)
+class Printed:
+    """Mark of a field that ``bench run --format json`` prints."""
+
+
+VALUE, OBJECT, ROWS, PRINTED = Stored("value"), Stored("object"), Stored("rows"), Printed()
+
+
+# --- kinds of fields --------------------------------------------------------------------------------------------
+
+
+def wrong(expected: str) -> PydanticCustomError:
+    """The error of a value that is not what was expected, which is said in a few words."""
+    return PydanticCustomError("wrong", "{expected}", {"expected": expected})
+
+
+def _text_of(form: str, expected: str) -> AfterValidator:
+    """A text that matches a regular expression from its first character to its last."""
+    pattern = re.compile(form)
+
+    def check(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise wrong(expected)
+        return text
+
+    return AfterValidator(check)
+
+
+def _check_moment(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise wrong("a UTC time in ISO 8601")
+    return text
+
+
+def _named(known: Sequence[str], *, all_of_them: bool = False) -> BeforeValidator:
+    """An object whose names are known ones.
+
+    The names are looked at before the values: the faults of a million unknown ones would take a gigabyte.
+    """
+
+    def check(value: Any) -> Any:
+        if isinstance(value, dict):
+            for name in value:
+                if name not in known:
+                    raise PydanticCustomError("unknown_name", "{name}", {"name": name, "known": known})
+            for name in known if all_of_them else ():
+                if name not in value:
+                    raise PydanticCustomError("lacks", "{name}", {"name": name})
+        return value
+
+    return BeforeValidator(check)
+
+
+def _as(form: Any) -> GetPydanticSchema:
+    """A dictionary that is validated as a form of its own, and that code reads by any name."""
+    return GetPydanticSchema(lambda _source, handler: handler.generate_schema(form))
+
+
+Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
+Objects = dict[str, Any]
+RunId = Annotated[str, _text_of("[0-9a-f]{16}", "16 hexadecimal characters")]
+FileName = Annotated[str, _text_of("[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "the name of a file of the run folder")]
+
+
+# --- the parts of a result --------------------------------------------------------------------------------------
+
+
+@with_config(STRICT)
 class RuleMetrics(Metrics):
-    """Metrics and the epoch that they belong to; None where a submission does not say."""
+    """Metrics under a selection rule, and the epoch that they belong to."""
 
-    epoch: int | None
+    epoch: Count | None
+    """Epoch that the rule chose, counted from 1; null where a submission does not say."""
 
 
+ByJudged = Annotated[dict[str, Metrics], _named(JUDGED, all_of_them=True)]
+RuleMetricsByJudged = Annotated[dict[str, RuleMetrics], _named(JUDGED, all_of_them=True)]
+
+
+@with_config(STRICT)
 class EpochRow(TypedDict):
-    """One epoch: mean loss (None where it was not finite), learning rate, duration in s, and metrics by judged."""
+    """One epoch of a run."""
 
-    epoch: int
+    epoch: Count
+    """Number of the epoch, counted from 1."""
     loss: float | None
+    """Mean loss over the steps of the epoch; null where it was not finite."""
     lr: float
+    """Learning rate at the end of the epoch."""
     seconds: float
+    """Duration of the epoch in seconds, its evaluation included."""
     cycles_per_second: float
-    test: dict[str, Metrics] | None
-    val: dict[str, Metrics] | None
+    """Breathing cycles that were trained on in a second."""
+    test: ByJudged | None
+    """Metrics of the test part after the epoch, by ``4class`` and ``2class``; null where it was not evaluated."""
+    val: ByJudged | None
+    """Metrics of the held-out training patients, by ``4class`` and ``2class``; null where none are held out."""
 
 
+@with_config(STRICT)
+class SpecFields(TypedDict):
+    """The fields of a run's spec that the board reads; only the harness knows the others."""
+
+    model: Annotated[str, MaxLen(200), VALUE]
+    """Id of the model, or the architecture that a submission states."""
+    method: Annotated[str, MaxLen(200), VALUE]
+    """Id of the training method, or the one that a submission states."""
+    pretrain: Annotated[str, MaxLen(200), VALUE]
+    """Name, file or address of the weights that the training began with."""
+    dataset: Annotated[str, MaxLen(40), VALUE]
+    """Data set that was judged: ``icbhi``, or ``demo`` for a simulated one."""
+    seed: Annotated[int, VALUE]
+    """Seed of the training; runs that differ in nothing else are one system."""
+    split: Annotated[str, MaxLen(80), VALUE]
+    """Split of the data set into training and test part."""
+    data_fingerprint: Annotated[str, MaxLen(64), VALUE]
+    """Hash of the recordings and annotations."""
+    precision: Annotated[str, MaxLen(8), VALUE]
+    """Floating-point precision of the training, as ``fp32``."""
+    system: NotRequired[str]
+    """Name of the system of a submission."""
+    partial: NotRequired[str | None]
+    """How much of the data set there was, where not all of it."""
+    epochs: NotRequired[int]
+    """Number of epochs."""
+    batch: NotRequired[int]
+    """Cycles in a batch, over all processes."""
+    model_options: NotRequired[Objects]
+    """Options of the model by name."""
+    method_options: NotRequired[Objects]
+    """Options of the method by name."""
+    frontend_options: NotRequired[Objects]
+    """Options of the front-end by name."""
+    extensions: NotRequired[Objects]
+    """Versions of the plug-ins that take part, by id."""
+
+
+@with_config(STRICT)
+class Study(TypedDict):
+    """What a run of a search says of it."""
+
+    name: str
+    """Name of the study."""
+    objective: str
+    """Part of the data that the search looks at: ``val`` or ``test``."""
+    role: Literal["trial", "final"]
+    """Whether the run is one trial, or is trained with the parameters that the search found."""
+    space: NotRequired[Objects]
+    """Search space by parameter."""
+    trial: NotRequired[int]
+    """Number of the trial whose parameters a final run has."""
+    gpu_hours: NotRequired[float]
+    """Hours of GPUs that the search took."""
+    cpu_hours: NotRequired[float]
+    """Hours of CPUs that the search took."""
+    trials: NotRequired[int]
+    """Number of trials that were started."""
+    complete: NotRequired[int]
+    """Number of trials that were trained to their end."""
+    pruned: NotRequired[int]
+    """Number of trials that were given up after an epoch."""
+    fail: NotRequired[int]
+    """Number of trials that failed."""
+    test_evaluations: NotRequired[int]
+    """Number of parameter sets that the test part was looked at for."""
+    folds: NotRequired[int]
+    """Number of folds of training patients that a trial is judged on."""
+    seeds_per_trial: NotRequired[int]
+    """Number of seeds that a trial is trained with."""
+
+
+@with_config(STRICT)
+class Submission(TypedDict):
+    """What the submitter of a system from outside states, and the file that was judged."""
+
+    selection: str
+    """Selection rule that the submitter states."""
+    sha256: str
+    """SHA-256 of the submitted file in hexadecimal characters."""
+    scores: bool
+    """Whether the file holds scores, rather than chosen classes."""
+    file: NotRequired[str | None]
+    """Name of the copy of the submitted file in the folder of the submission."""
+    name: NotRequired[str | None]
+    """Name that the submitted file had."""
+    paper: NotRequired[str | None]
+    """Citation of the paper that describes the system."""
+    url: NotRequired[str | None]
+    """Address where to read on."""
+    notes: NotRequired[str | None]
+    """Anything else that the submitter says."""
+    key: NotRequired[str | None]
+    """Public key of the submitter."""
+    signature: NotRequired[str | None]
+    """Signature of the submission under that key."""
+    inputs: NotRequired[Objects]
+    """What the system uses beside the sound of one cycle (:mod:`leaderboard.results.inputs`)."""
+
+
+@with_config(STRICT)
 class ResultDocument(TypedDict):
-    """The content of ``result.json``; ``metrics`` by rule, then by judged (``4class``, ``2class``)."""
+    """The content of ``result.json``."""
 
     schema: int
-    run_id: str
-    status: Literal["finished", "failed", "pruned"]
-    error: str | None
-    created: str
-    spec: dict[str, Any]
-    execution: dict[str, Any]
-    profile: str
-    partial: str | None
-    metrics: dict[str, dict[str, RuleMetrics] | None]
-    epochs: list[EpochRow]
-    predictions: dict[str, str | None]
-    provenance: dict[str, Any]
-    seconds: float | None
-    cycles_per_second: float | None
+    """Version of the document's form: 1."""
+    run_id: Annotated[RunId, VALUE, PRINTED]
+    """Id of the run: a hash of its spec, or of the predictions of a submission."""
+    status: Annotated[Literal["finished", "failed", "pruned"], VALUE, PRINTED]
+    """How the run ended; a trial is pruned where its search gave it up after an epoch."""
+    error: Annotated[str | None, VALUE, PRINTED]
+    """Error that ended a run that has not finished, on one line."""
+    created: Annotated[str, MaxLen(40), AfterValidator(_check_moment), VALUE]
+    """Time at which the result was made: UTC in ISO 8601."""
+    spec: Annotated[Objects, _as(SpecFields), OBJECT, PRINTED]
+    """Identity fields of the spec: all that can change the numbers."""
+    execution: Annotated[Objects, OBJECT]
+    """How and where the spec was run: fields that do not change the numbers."""
+    profile: Annotated[str, MaxLen(40), VALUE, PRINTED]
+    """Recipes that the spec began with: ``paper`` or ``demo``; ``submission`` for one from outside."""
+    partial: Annotated[str | None, MaxLen(80), VALUE, PRINTED]
+    """How much of the data set there was, where not all of it."""
+    metrics: Annotated[dict[str, RuleMetricsByJudged | None], _named(RULES), ROWS, PRINTED]
+    """Metrics by selection rule, then by ``4class`` and ``2class``; null for a rule that the run has no epoch for."""
+    epochs: Annotated[list[EpochRow], FailFast(), ROWS, PRINTED]
+    """Epochs of the run in their order."""
+    predictions: Annotated[dict[str, FileName | None], _named(RULES), ROWS, PRINTED]
+    """Names of the files of predictions in the run folder, by selection rule."""
+    provenance: Annotated[Objects, OBJECT]
+    """Code, packages, machine and memory of the run."""
+    seconds: Annotated[float | None, VALUE, PRINTED]
+    """Duration of the training in seconds; null for a submission."""
+    cycles_per_second: Annotated[float | None, VALUE, PRINTED]
+    """Breathing cycles that were trained on in a second; null for a run that failed."""
     kind: NotRequired[Kind]
-    """``run`` where it is not named."""
-    submission: NotRequired[dict[str, Any]]
-    """Of a submission: its file and hash, the stated selection rule, paper and notes."""
-    study: NotRequired[dict[str, Any]]
-    """Of a run of a search: its name, objective and role (``trial`` or ``final``); a final one's budget too."""
-    best_above_min_se: NotRequired[dict[str, bool]]
-    """By rule, whether the chosen epoch reached the least Se; a best epoch without it is best for want of another."""
-    patients_on_both_sides: NotRequired[list[str]]
+    """Where the result comes from; a document without it is of a run."""
+    submission: NotRequired[Annotated[Objects, _as(Submission)]]
+    """What the submitter of a system from outside states."""
+    study: NotRequired[Annotated[Objects, _as(Study)]]
+    """Study that the run was made for."""
+    best_above_min_se: NotRequired[Annotated[dict[str, bool], _named(RULES)]]
+    """By rule, whether the chosen epoch reached the least Se; a best one without it is best for want of another."""
+    patients_on_both_sides: NotRequired[Annotated[list[str], FailFast()]]
     """Patients with cycles in the training and in the test part of the set that the run was made on."""
     judged_set: NotRequired[str]
     """Hash of the judged cycles (:mod:`leaderboard.results.judged_set`); older results do not say it."""
@@ -94,350 +306,40 @@ def kind_of(document: Mapping[str, Any] | ResultDocument) -> Kind:
     return cast(Kind, document.get("kind", "run"))
 
 
-def judge_spec(document: ResultDocument, where: str) -> None:
-    """Ask those whom the harness has lent (:func:`bench.core.documents.specs_judged_by`) about a result's spec.
-
-    Raises:
-        ResultError: If no run can have had it.
-    """
-    if kind_of(document) == "submission":
-        return
-    for judge in spec_judges:
-        try:
-            judge(document["spec"])
-        except BenchError as error:
-            raise ResultError(f"{where}: {error.message}", error.hint) from error
+# --- what follows from the declaration --------------------------------------------------------------------------
 
 
-def run_id_of(spec: Mapping[str, Any]) -> str:
-    """The id of a run: 16 hexadecimal characters, a hash of its spec's identity fields in canonical JSON."""
-    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+@cache
+def marks_of(form: Any) -> dict[str, tuple[Any, ...]]:
+    """What is annotated to the fields of a form, by name, in the order of their declaration."""
+    hints = get_type_hints(form, include_extras=True)
+    return {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
 
 
-# --- fields and their types -------------------------------------------------------------------------------------
-
-Kinds = tuple[type, ...]
-
-_TEXT, _WORDS, _LIST, _FLAG, _COUNT = (str,), (dict,), (list,), (bool,), (int,)
-_NUMBER, _MAYBE_NUMBER, _MAYBE_TEXT = (int, float), (int, float, type(None)), (str, type(None))
-
-_FIELDS: dict[str, Kinds] = {
-    "schema": _COUNT,
-    "run_id": _TEXT,
-    "status": _TEXT,
-    "error": _MAYBE_TEXT,
-    "created": _TEXT,
-    "spec": _WORDS,
-    "execution": _WORDS,
-    "profile": _TEXT,
-    "partial": _MAYBE_TEXT,
-    "metrics": _WORDS,
-    "epochs": _LIST,
-    "predictions": _WORDS,
-    "provenance": _WORDS,
-    "seconds": _MAYBE_NUMBER,
-    "cycles_per_second": _MAYBE_NUMBER,
-}
-_SPEC_FIELDS: dict[str, Kinds] = {
-    "model": _TEXT,
-    "method": _TEXT,
-    "pretrain": _TEXT,
-    "dataset": _TEXT,
-    "data_fingerprint": _TEXT,
-    "split": _TEXT,
-    "precision": _TEXT,
-    "seed": _COUNT,
-}
-_OPTIONAL_SPEC_FIELDS: dict[str, Kinds] = {
-    "system": _TEXT,
-    "partial": _MAYBE_TEXT,
-    "epochs": _COUNT,
-    "batch": _COUNT,
-    "model_options": _WORDS,
-    "method_options": _WORDS,
-    "frontend_options": _WORDS,
-    "extensions": _WORDS,
-}
-"""Fields that the tables read where they are there."""
-
-_STUDY_FIELDS: dict[str, Kinds] = {"name": _TEXT, "objective": _TEXT, "role": _TEXT}
-_OPTIONAL_STUDY_FIELDS: dict[str, Kinds] = {
-    "space": _WORDS,
-    "trial": _COUNT,
-    "gpu_hours": _NUMBER,
-    "cpu_hours": _NUMBER,
-    **dict.fromkeys(("trials", "complete", "pruned", "fail", "test_evaluations", "folds", "seeds_per_trial"), _COUNT),
-}
-_SUBMISSION_FIELDS: dict[str, Kinds] = {"selection": _TEXT, "sha256": _TEXT, "scores": _FLAG}
-_OPTIONAL_SUBMISSION_FIELDS: dict[str, Kinds] = {
-    **dict.fromkeys(("file", "name", "paper", "url", "notes", "key", "signature"), _MAYBE_TEXT),
-    "inputs": _WORDS,
-}
-
-LONGEST: dict[str, int] = {
-    "created": 40,
-    "profile": 40,
-    "partial": 80,
-    "model": 200,
-    "method": 200,
-    "pretrain": 200,
-    "dataset": 40,
-    "split": 80,
-    "data_fingerprint": 64,
-    "precision": 8,
-}
-"""Characters that the board's columns take, of a document or its spec; a test compares them with the schema."""
-
-_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""Names of files in a run folder."""
-
-_EPOCH_FIELDS: dict[str, Kinds] = {
-    "epoch": _COUNT,
-    "loss": _MAYBE_NUMBER,
-    "lr": _NUMBER,
-    "seconds": _NUMBER,
-    "cycles_per_second": _NUMBER,
-    "test": (dict, type(None)),
-    "val": (dict, type(None)),
-}
-_METRIC_FIELDS: dict[str, Kinds] = {
-    "sp": _NUMBER,
-    "se": _NUMBER,
-    "score": _NUMBER,
-    "confusion": _LIST,
-    "n": _COUNT,
-}
+def names_stored_as(place: StoredAs, form: Any = ResultDocument) -> tuple[str, ...]:
+    """Names of the fields of a form that the board's database holds in one way."""
+    return tuple(name for name, marks in marks_of(form).items() if Stored(place) in marks)
 
 
-def validate(document: Mapping[str, Any] | Any, where: str) -> ResultDocument:
-    """Check the form of a result document.
+def longest_texts(form: Any) -> dict[str, int]:
+    """How many characters the board takes of the texts of a form, by the name of the field."""
+    return {
+        name: mark.max_length for name, marks in marks_of(form).items() for mark in marks if isinstance(mark, MaxLen)
+    }
+
+
+def printed(document: Mapping[str, Any] | ResultDocument, folder: Path) -> dict[str, Any]:
+    """The JSON of one run as ``bench run --format json`` prints it, for scripts to rely on.
 
     Args:
-        document: What was read, or is to be written.
-        where: Its file, for messages.
-
-    Returns:
-        The same document, typed.
-
-    Raises:
-        ResultError: At the first field that is missing or wrong; the field and its value are named.
+        document: The result.
+        folder: The run's folder; the files of predictions are printed with their paths in it.
     """
-    if not isinstance(document, dict):
-        raise ResultError(f"{where} holds no result document.")
-    _check_schema(document.get("schema"), where)
-    _check_fields(document, _FIELDS, where)
-    _check_fields(document["spec"], _SPEC_FIELDS, f"{where}: spec")
-    _check_some(document["spec"], _OPTIONAL_SPEC_FIELDS, f"{where}: spec")
-    _check_identity(document, where)
-    _check_moment(document["created"], where)
-    _check_lengths({**document["spec"], **document}, where)
-    _check_kind(document, where)
-    _check_study(document, where)
-    _check_run_id(document, where)
-    _check_extra(document, where)
-    for rule, metrics in document["metrics"].items():
-        _check_rule(document, rule, metrics, where)
-    _check_epochs(document["epochs"], where)
-    return cast(ResultDocument, document)
-
-
-def _check_schema(schema: Any, where: str) -> None:
-    if type(schema) is int and schema > SCHEMA:
-        raise ResultError(
-            f"{where} has the schema {schema}, but this lungbench reads up to {SCHEMA}.", "Update lungbench."
-        )
-    if type(schema) is not int or schema != SCHEMA:
-        raise ResultError(f"{where}: schema is {_short(schema)}, but must be {SCHEMA}.")
-
-
-def _check_fields(values: Any, fields: Mapping[str, Kinds], where: str) -> None:
-    """Check that an object has all of some fields, and their types."""
-    if not isinstance(values, dict):
-        raise ResultError(f"{where} is {_short(values)}, but must be an object.")
-    for name, kinds in fields.items():
-        if name not in values:
-            raise ResultError(f"{where} lacks '{name}'.")
-        _check_type(values[name], kinds, name, where)
-
-
-def _check_some(values: Mapping[str, Any], fields: Mapping[str, Kinds], where: str) -> None:
-    """Check the types of those of some fields that an object has."""
-    for name, kinds in fields.items():
-        if name in values:
-            _check_type(values[name], kinds, name, where)
-
-
-def _check_type(value: Any, kinds: Kinds, name: str, where: str) -> None:
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        words = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
-        raise ResultError(f"{where}: {name} is {_short(value)}, but must be {words}.")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ResultError(f"{where}: {name} is {value}, but must be a finite number.")
-
-
-def _check_count(value: int, name: str, where: str) -> None:
-    if not 1 <= value <= LARGEST_COUNT:
-        raise ResultError(f"{where}: {name} is {_short(value)}, but must be from 1 to {LARGEST_COUNT:,}.")
-
-
-def _check_identity(document: Mapping[str, Any], where: str) -> None:
-    if not re.fullmatch(r"[0-9a-f]{16}", document["run_id"]):
-        raise ResultError(f"{where}: run_id is {_short(document['run_id'])}, but must be 16 hexadecimal characters.")
-    status = document["status"]
-    if status not in STATUSES:
-        raise ResultError(
-            f"{where}: status is {_short(status)}, but must be {', '.join(STATUSES[:-1])} or {STATUSES[-1]}."
-        )
-    if (status != "finished") != (document["error"] is not None):
-        raise ResultError(f"{where}: status is '{status}', but error is {_short(document['error'])}.")
-    if "partial" in document["spec"] and document["spec"]["partial"] != document["partial"]:
-        raise ResultError(
-            f"{where}: partial is {_short(document['partial'])}, but that of its spec is "
-            f"{_short(document['spec']['partial'])}."
-        )
-
-
-def _check_moment(created: str, where: str) -> None:
-    try:
-        moment = datetime.fromisoformat(created)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ResultError(f"{where}: created is {_short(created)}, but must be a UTC time in ISO 8601.")
-
-
-def _check_lengths(values: Mapping[str, Any], where: str) -> None:
-    """Refuse a text that one database would take and another would not."""
-    for name, most in LONGEST.items():
-        value = values.get(name)
-        if isinstance(value, str) and len(value) > most:
-            raise ResultError(f"{where}: {name} has {len(value)} characters, but the board takes {most}.")
-
-
-def _check_kind(document: Mapping[str, Any], where: str) -> None:
-    """Check what a run must have and a submission need not, and the other way round."""
-    kind = document.get("kind", "run")
-    if kind not in get_args(Kind):
-        raise ResultError(f"{where}: kind is {_short(kind)}, but must be {' or '.join(get_args(Kind))}.")
-    if kind == "submission":
-        _check_fields(document.get("submission"), _SUBMISSION_FIELDS, f"{where}: submission")
-        _check_fields(document["spec"], {"system": _TEXT}, f"{where}: spec")
-        rule = document["submission"]["selection"]
-        if document["status"] != "finished":
-            raise ResultError(f"{where}: status is '{document['status']}', but a submission must be finished.")
-    else:
-        _check_fields(document, {"seconds": _NUMBER}, where)
-        rule = "last"
-    if document["status"] == "finished" and document["metrics"].get(rule) is None:
-        raise ResultError(f"{where}: status is 'finished', but there are no metrics for {echoed(rule)}.")
-
-
-def _check_study(document: Mapping[str, Any], where: str) -> None:
-    """Check that a run says which study it belongs to, and that trials and final runs are what they say."""
-    study, is_trial = document.get("study"), kind_of(document) == "trial"
-    if study is not None:
-        _check_fields(study, _STUDY_FIELDS, f"{where}: study")
-        _check_some(study, _OPTIONAL_STUDY_FIELDS, f"{where}: study")
-    elif "study" in document:
-        raise ResultError(f"{where}: study is None, but must be an object.")
-    role = None if study is None else study["role"]
-    if is_trial != (role == "trial") or role not in (None, "trial", "final"):
-        raise ResultError(f"{where}: kind is '{kind_of(document)}', but the role in its study is {_short(role)}.")
-
-
-def _check_run_id(document: Mapping[str, Any], where: str) -> None:
-    """Check that a run has the id of its spec; that of a submission follows from its predictions too."""
-    if kind_of(document) == "submission":
-        return
-    expected = run_id_of(document["spec"])
-    if document["run_id"] != expected:
-        raise ResultError(
-            f"{where}: run_id is '{document['run_id']}', but that of its spec is {expected}.",
-            "The document was edited, or is of two runs: run it again with --rerun.",
-        )
-
-
-def _check_extra(document: Mapping[str, Any], where: str) -> None:
-    """Check the fields without a column of their own that tables and pages read."""
-    above = document.get("best_above_min_se", {})
-    _check_fields(above, {}, f"{where}: best_above_min_se")
-    _check_some(above, dict.fromkeys(RULES, _FLAG), f"{where}: best_above_min_se")
-    shared = document.get("patients_on_both_sides", [])
-    if not (isinstance(shared, list) and all(isinstance(patient, str) for patient in shared)):
-        raise ResultError(f"{where}: patients_on_both_sides is {_short(shared)}, but must list patients.")
-    _check_some(document, {"judged_set": _TEXT}, where)
-    submission = document.get("submission", {})
-    _check_fields(submission, {}, f"{where}: submission")
-    _check_some(submission, _OPTIONAL_SUBMISSION_FIELDS, f"{where}: submission")
-    check_inputs(submission.get("inputs", {}), f"{where}: submission")
-
-
-def _check_rule(document: Mapping[str, Any], rule: str, metrics: Any, where: str) -> None:
-    if rule not in RULES:
-        raise ResultError(f"{where}: metrics names the rule {_short(rule)}, but rules are {', '.join(RULES)}.")
-    if metrics is None:
-        return
-    if document["status"] != "finished":
-        raise ResultError(f"{where}: status is '{document['status']}', but there are metrics for {rule}.")
-    is_submission = kind_of(document) == "submission"
-    if is_submission and rule != document["submission"]["selection"]:
-        raise ResultError(f"{where}: a submission has metrics for {rule}, but states another selection rule.")
-    epoch = (int, type(None)) if is_submission else _COUNT
-    check_judged(metrics, f"{where}: {rule}", {**_METRIC_FIELDS, "epoch": epoch})
-    for judged in JUDGED:
-        if metrics[judged]["epoch"] is not None:
-            _check_count(metrics[judged]["epoch"], "epoch", f"{where}: {rule} {judged}")
-    name = document["predictions"].get(rule)
-    if not (isinstance(name, str) and _FILE.fullmatch(name)):
-        raise ResultError(f"{where}: predictions of {rule} is {_short(name)}, but must name a file of the run folder.")
-
-
-def check_judged(metrics: Any, where: str, fields: Mapping[str, Kinds] = _METRIC_FIELDS) -> None:
-    """Check metrics under ``4class`` and ``2class``: their form, and that they follow from their confusion matrix.
-
-    Raises:
-        ResultError: At the first fault.
-    """
-    _check_fields(metrics, dict.fromkeys(JUDGED, _WORDS), where)
-    for judged in JUDGED:
-        _check_fields(metrics[judged], fields, f"{where} {judged}")
-        _check_numbers(metrics[judged], judged, where)
-
-
-def _check_numbers(metrics: Metrics, judged: Judged, where: str) -> None:
-    counts = metrics["confusion"]
-    if not _is_confusion(counts):
-        raise ResultError(f"{where} {judged}: confusion is {_short(counts)}, but must be 4 x 4 counts.")
-    computed = metrics_of(counts, judged)
-    for name in ("n", "sp", "se", "score"):
-        if abs(metrics[name] - computed[name]) > TOLERANCE:
-            raise ResultError(
-                f"{where} {judged} stores {name} {metrics[name]}, but its confusion matrix gives {computed[name]}."
-            )
-
-
-def _is_confusion(counts: Any) -> bool:
-    """Whether something is a confusion matrix of the four classes, with a sum that a column holds."""
-    if not (len(counts) == len(CLASSES) and all(isinstance(row, list) and len(row) == len(CLASSES) for row in counts)):
-        return False
-    cells = [count for row in counts for count in row]
-    return all(type(count) is int and 0 <= count <= LARGEST_COUNT for count in cells) and sum(cells) <= LARGEST_COUNT
-
-
-def _check_epochs(rows: Any, where: str) -> None:
-    seen = set[int]()
-    for number, row in enumerate(rows, start=1):
-        place = f"{where}: entry {number} of epochs"
-        _check_fields(row, _EPOCH_FIELDS, place)
-        _check_count(row["epoch"], "epoch", place)
-        if row["epoch"] in seen:
-            raise ResultError(f"{place}: epoch {row['epoch']} stands twice.")
-        seen.add(row["epoch"])
-        for part in ("test", "val"):
-            if row[part] is not None:
-                check_judged(row[part], f"{place}: {part}")
-
-
-def _short(value: Any) -> str:
-    return echoed(repr(value), 60)
+    files = {rule: str(folder / name) for rule, name in document["predictions"].items() if name}
+    found: dict[str, Any] = {}
+    for name, marks in marks_of(ResultDocument).items():
+        if name == "predictions":
+            found |= {"predictions": files.get("last"), "predictions_by_rule": files}
+        elif PRINTED in marks:
+            found[name] = cast(Mapping[str, Any], document)[name]
+    return {**found, "folder": str(folder)}

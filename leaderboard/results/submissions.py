@@ -25,7 +25,7 @@ from leaderboard.history.changes import record
 from leaderboard.history.claims import changes, key_of, sign
 from leaderboard.history.keys import Key as SigningKey
 from leaderboard.history.ownership import Owners
-from leaderboard.metrics import CLASSES, Metrics, score_cycles
+from leaderboard.metrics import CLASSES, LARGEST_COUNT, Metrics, score_cycles
 from leaderboard.results.inputs import Inputs, check_inputs
 from leaderboard.results.parquet import is_parquet
 from leaderboard.results.predictions import (
@@ -40,20 +40,10 @@ from leaderboard.results.predictions import (
     write_cycles,
     write_predictions,
 )
-from leaderboard.results.run_folder import (
-    CYCLES_FILE,
-    LARGEST_COUNT,
-    RESULT_FILE,
-    RULES,
-    SCHEMA,
-    Rule,
-    RunResult,
-    read_result,
-    submission_id,
-    validate,
-    write_result,
-)
-from leaderboard.store.rebuilding import SUBMISSIONS_FOLDER
+from leaderboard.results.run_folder import RunFolder, predictions_file
+from leaderboard.results.run_result import RunResult, submission_id
+from leaderboard.results.schema import RULES, SCHEMA, ResultDocument, Rule
+from leaderboard.results.validation import validate
 from leaderboard.store.result_rows import Imported
 from leaderboard.store.store import Store
 
@@ -426,19 +416,17 @@ def submit(
             run_id, path, part, statement, answers.content, checked, metrics["official"] or {}, checked_by
         )
         sign(document, key)
-        folder = home / SUBMISSIONS_FOLDER / run_id
+        folder = RunFolder.of_submission(home, run_id)
         before = _before(owners, store, folder, run_id)
         _refuse_change(owners, document, before)
         # Whether the board can take it is worth knowing of before the folder is written.
         scores: dict[str, NDArray[np.float64]] = {statement.selection: checked.scores}
         store.rehearse([RunResult(validate(document, "The submission"), part.cycles, scores)])
-        if not _is_there(folder, document):
-            _write(folder, answers.content, part, checked, document)
-        state = store.import_run(folder)
+        stored = _as_it_is_there(folder, document) or _write(folder, answers.content, part, checked, document)
+        state = store.import_result(stored)
         _record(home, store, before, document, key)
-    stored = read_result(folder).document
     judged = {name: _at_epoch(values, statement) if values else None for name, values in metrics.items()}
-    return Submitted(state, dict(stored), folder, judged, answers.stripped)
+    return Submitted(state, dict(stored.document), folder.path, judged, answers.stripped)
 
 
 def _record(
@@ -452,7 +440,7 @@ def _record(
         record(home, store, "restate", run_id, {"system": system, "changes": told}, key)
 
 
-def _before(owners: Owners, store: Store, folder: Path, run_id: str) -> Mapping[str, Any] | None:
+def _before(owners: Owners, store: Store, folder: RunFolder, run_id: str) -> Mapping[str, Any] | None:
     """The document of this submission that is there already, on the board or in its folder.
 
     Raises:
@@ -467,7 +455,7 @@ def _before(owners: Owners, store: Store, folder: Path, run_id: str) -> Mapping[
         )
     if owners.holds(run_id):
         return store.run(run_id)
-    return read_result(folder).document if (folder / RESULT_FILE).is_file() else None
+    return folder.read().document if folder.has_result() else None
 
 
 def _refuse_change(owners: Owners, document: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
@@ -516,29 +504,29 @@ def _document(
     checked: Checked,
     official: Mapping[str, Metrics],
     checked_by: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> ResultDocument:
     rule = statement.selection
     said = {name: getattr(statement, name) for name in ("paper", "url", "notes")}
-    return {
-        "schema": SCHEMA,
-        "kind": "submission",
-        "run_id": run_id,
-        "status": "finished",
-        "error": None,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "spec": _spec(part, statement),
-        "execution": {},
-        "profile": "submission",
-        "partial": part.partial,
-        "metrics": {**dict.fromkeys(RULES), rule: _at_epoch(official, statement)},
-        "epochs": [],
-        "predictions": {**dict.fromkeys(RULES), rule: f"predictions-{rule}.csv"},
-        "provenance": {"checked_by": dict(checked_by), "cycles_from": part.source},
-        "seconds": None,
-        "cycles_per_second": None,
-        "judged_set": part.cycles.hash,
-        "patients_on_both_sides": sorted(part.shared_patients),
-        "submission": {
+    return ResultDocument(
+        schema=SCHEMA,
+        kind="submission",
+        run_id=run_id,
+        status="finished",
+        error=None,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        spec=_spec(part, statement),
+        execution={},
+        profile="submission",
+        partial=part.partial,
+        metrics={**dict.fromkeys(RULES), rule: _at_epoch(official, statement)},
+        epochs=[],
+        predictions={**dict.fromkeys(RULES), rule: predictions_file(rule)},
+        provenance={"checked_by": dict(checked_by), "cycles_from": part.source},
+        seconds=None,
+        cycles_per_second=None,
+        judged_set=part.cycles.hash,
+        patients_on_both_sides=sorted(part.shared_patients),
+        submission={
             "selection": rule,
             "scores": checked.scored,
             "file": "submitted.parquet" if is_parquet(content) else "submitted.csv",
@@ -547,10 +535,10 @@ def _document(
             "inputs": statement.inputs.declared(),
             **said,
         },
-    }
+    )
 
 
-def _at_epoch(metrics: Mapping[str, Metrics], statement: Statement) -> dict[str, dict[str, Any]]:
+def _at_epoch(metrics: Mapping[str, Metrics], statement: Statement) -> dict[str, Any]:
     return {judged: {**values, "epoch": statement.epoch} for judged, values in metrics.items()}
 
 
@@ -570,19 +558,22 @@ def _spec(part: OfficialPart, statement: Statement) -> dict[str, Any]:
     }
 
 
-def _is_there(folder: Path, document: Mapping[str, Any]) -> bool:
-    """Whether a folder holds this submission already; when it was made and from which file does not matter."""
-    return (folder / RESULT_FILE).is_file() and not changes(read_result(folder).document, document)
+def _as_it_is_there(folder: RunFolder, document: Mapping[str, Any]) -> RunResult | None:
+    """The submission that a folder holds already; when it was made and from which file does not matter."""
+    found = folder.read() if folder.has_result() else None
+    return None if found is None or changes(found.document, document) else found
 
 
-def _write(folder: Path, content: bytes, part: OfficialPart, checked: Checked, document: Mapping[str, Any]) -> None:
+def _write(
+    folder: RunFolder, content: bytes, part: OfficialPart, checked: Checked, document: Mapping[str, Any]
+) -> RunResult:
     submission = document["submission"]
-    sweep(folder)
-    with atomic_path(folder / submission["file"]) as copy:
+    sweep(folder.path)
+    with atomic_path(folder.path / submission["file"]) as copy:
         copy.write_bytes(content)
-    write_cycles(folder / CYCLES_FILE, part.cycles)
-    write_predictions(folder / document["predictions"][submission["selection"]], part.cycles.keys, checked.scores)
-    write_result(folder, document)
+    write_cycles(folder.cycles, part.cycles)
+    write_predictions(folder.predictions(submission["selection"]), part.cycles.keys, checked.scores)
+    return folder.write(document)
 
 
 def refusal(error: RefusedError) -> dict[str, Any]:

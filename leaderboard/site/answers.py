@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from leaderboard.metrics import JUDGED, predicted_classes
 from leaderboard.results.predictions import CycleSet, Key
-from leaderboard.results.run_folder import Rule
+from leaderboard.results.schema import Rule
 from leaderboard.site.systems import System, SystemAnswers
 from leaderboard.statistics.operating_points import operating_points
 from leaderboard.statistics.reliability import reliability

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, NamedTuple, get_args
 
+from bench.core.documents import collector_paused
 from leaderboard.metrics import JUDGED, Judged, metrics_of
-from leaderboard.results.run_folder import RULES, Rule
+from leaderboard.results.schema import RULES, Rule
 from leaderboard.site.answers import MissedCycle, missed_cycles, read_answers
 from leaderboard.site.systems import Lens, Part, Row, System
 from leaderboard.statistics.breakdown import ALL_NORMAL, SystemCounts, both_sides_of, breakdown
@@ -30,7 +31,7 @@ from leaderboard.statistics.row_places import (
     read_counts,
     within_limits,
 )
-from leaderboard.store.store import BoardRun, RunRecord, Store, collector_paused
+from leaderboard.store.store import BoardRun, RunRecord, Store
 from leaderboard.tables.board_tables import (
     SIMULATED,
     Section,

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from bench.core.text import plain
-from leaderboard.bibtex import published_entry
 from leaderboard.metrics import JUDGED
 from leaderboard.published.systems import PublishedSystem, published_systems
-from leaderboard.results.run_folder import RULES
+from leaderboard.render.bibtex import published_entry
+from leaderboard.results.schema import RULES
 from leaderboard.site.answers import MissedCycle
 from leaderboard.site.data import Board
 from leaderboard.site.systems import Row, System, SystemAnswers

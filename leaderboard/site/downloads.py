@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from leaderboard.forms import csv_text, json_text
 from leaderboard.metrics import CLASSES, JUDGED
+from leaderboard.render.csv import csv_text
+from leaderboard.render.json_text import json_text
 from leaderboard.site.data import RATES, Board
 from leaderboard.site.details import MOST_COUNTED
 from leaderboard.site.systems import Lens, Row, System

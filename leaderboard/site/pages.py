@@ -12,12 +12,14 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from leaderboard.html import page, resource
-from leaderboard.results.run_folder import Rule
+from leaderboard.render.pages import page, resource
+from leaderboard.results.schema import Rule
 from leaderboard.site.data import Board
 from leaderboard.site.downloads import FOLDER, TABLES
 from leaderboard.site.values import inline_json, page_values
 
+PACKAGE = "leaderboard.site"
+"""The package that the page's template and scripts lie in."""
 VENDOR = ("d3.min.js", "plot.umd.min.js")
 OWN = (
     "format.js",
@@ -49,8 +51,9 @@ def site_page(board: Board, version: str, made: str, start: Rule) -> str:
         made: When, as text.
         start: The selection rule that is shown first.
     """
-    scripts = [*(resource("vendor", name) for name in VENDOR), _own_script()]
+    scripts = [*(resource(PACKAGE, "vendor", name) for name in VENDOR), _own_script()]
     return page(
+        PACKAGE,
         "board.html.j2",
         {
             "policy": f"{POLICY}; script-src {' '.join(map(_source, scripts))}",
@@ -65,7 +68,7 @@ def site_page(board: Board, version: str, made: str, start: Rule) -> str:
 
 
 def _own_script() -> str:
-    parts = "\n".join(resource("static", name) for name in OWN)
+    parts = "\n".join(resource(PACKAGE, "static", name) for name in OWN)
     return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from leaderboard.metrics import Judged
 from leaderboard.results.predictions import CycleSet
-from leaderboard.results.run_folder import Rule
+from leaderboard.results.schema import Rule
 from leaderboard.statistics.breakdown import SystemCounts
 from leaderboard.statistics.operating_points import OperatingPoints
 from leaderboard.statistics.reliability import Reliability

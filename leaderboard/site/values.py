@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.core.text import plain
-from leaderboard.bibtex import run_entry, submission_entry
-from leaderboard.forms import seeds
 from leaderboard.metrics import CLASSES, JUDGED
-from leaderboard.render import system_lines
-from leaderboard.results.run_folder import RULES, Rule
+from leaderboard.render.bibtex import run_entry, submission_entry
+from leaderboard.render.numbers import seeds
+from leaderboard.render.system_names import system_lines
+from leaderboard.results.schema import RULES, Rule
 from leaderboard.site.data import PARTS, RATES, REFERENCE, Board
 from leaderboard.site.details import detail_values
 from leaderboard.site.downloads import command, run_file

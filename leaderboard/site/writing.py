@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.core.errors import StoreError
-from leaderboard.html import resource
-from leaderboard.results.run_folder import Rule
+from leaderboard.render.pages import resource
+from leaderboard.results.schema import Rule
 from leaderboard.site.data import read_board
 from leaderboard.site.downloads import data_files
-from leaderboard.site.pages import VENDOR, site_page
+from leaderboard.site.pages import PACKAGE, VENDOR, site_page
 from leaderboard.store.store import Store
 
 PAGE = "index.html"
@@ -124,4 +124,4 @@ def _write(path: Path, text: str) -> None:
 
 
 def _licence(script: str) -> str:
-    return resource("vendor", f"{script.partition('.')[0]}.LICENSE")
+    return resource(PACKAGE, "vendor", f"{script.partition('.')[0]}.LICENSE")

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.core.errors import ResultError
 from leaderboard.metrics import JUDGED, Judged
-from leaderboard.results.run_folder import Rule
+from leaderboard.results.schema import Rule
 from leaderboard.statistics.breakdown import (
     SystemCounts,
     both_sides_of,

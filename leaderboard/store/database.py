@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from bench.core.errors import ResultError, StoreError
 from bench.core.files import atomic_path, exclusive_lock, sweep
+from bench.core.locks import lacks_record_locks
 from bench.core.text import echoed, plain
 from leaderboard.store import engines, schema, versions
 
@@ -35,6 +36,13 @@ LOG_ENDINGS = ("-wal", "-shm", "-journal")
 
 _WAIT = "Wait for it to end, or stop it, and try again."
 _REBUILD = "Run `bench board rebuild` to make it anew from the run folders."
+_MOVE = (
+    "Name a results folder on a local disk with --home or BENCH_HOME, or a PostgreSQL database in BENCH_STORE "
+    "(postgresql://user@host/name); or have it mounted with locks (Lustre: -o flock)."
+)
+_LOCKING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_PROTOCOL", "SQLITE_CANTOPEN")
+"""What SQLite says where a file cannot be locked, among other things that it says so of."""
+
 _URL_FORM = "Write it as postgresql://user@host/name, or sqlite:///folder/leaderboard.sqlite."
 
 
@@ -199,6 +207,8 @@ class Database:
 
     def _translation(self, error: BaseException) -> StoreError | ResultError:
         name = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None) or ""
+        if self.path is not None and name.startswith(_LOCKING) and lacks_record_locks(self.path.parent):
+            return self._unlockable()
         for prefix, kind, what, hint in _FAULTS:
             if name.startswith(prefix):
                 return kind(f"The board {self} {what}.", hint)
@@ -209,6 +219,9 @@ class Database:
             return SpoiltBoardError(f"The board {self} cannot be used: {text}.", _REBUILD)
         hint = _REBUILD if self.path else "Check the URL in BENCH_STORE, and that its server runs and lets you in."
         return StoreError(f"The board {self} cannot be used: {text}.", hint)
+
+    def _unlockable(self) -> StoreError:
+        return StoreError(f"The board {self} cannot be used: its file system has no locks, which SQLite needs.", _MOVE)
 
     def spoilt(self, what: str) -> SpoiltBoardError:
         """The error for a board whose rows hold what no board writes."""
@@ -265,6 +278,9 @@ class Database:
             self._migrate(self._migration_engine())
             return
         with self.creation_lock():
+            # Before SQLite waits half a minute for a lock that nobody holds.
+            if lacks_record_locks(self.path.parent):
+                raise self._unlockable()
             sweep(self.path.parent)
             if self.version() is None:
                 with atomic_path(self.path) as temporary:

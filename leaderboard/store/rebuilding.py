@@ -20,14 +20,13 @@ from bench.core.errors import ResultError, StoreError
 from bench.core.files import exclusive_lock
 from leaderboard.history.log import History, read_log, write_entries
 from leaderboard.history.ownership import Owners
-from leaderboard.results.run_folder import RESULT_FILE, RunResult, read_result
+from leaderboard.results.run_folder import RUNS_FOLDER, SUBMISSIONS_FOLDER, RunFolder
+from leaderboard.results.run_result import RunResult
 from leaderboard.store import database, schema
 from leaderboard.store.database import DATABASE_FILE, LOG_ENDINGS, DamagedBoardError, SpoiltBoardError, absent
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import claims_more
 
-RUNS_FOLDER = "runs"
-SUBMISSIONS_FOLDER = "submissions"
 Progress = Callable[[int, int], None]
 
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
@@ -191,7 +190,7 @@ def _run_folders(home: Path) -> tuple[dict[Path, int], list[str]]:
     done, unfinished = dict[Path, int](), list[str]()
     for folder in [*_folders(home / RUNS_FOLDER), *_folders(home / SUBMISSIONS_FOLDER)]:
         try:
-            done[folder] = (folder / RESULT_FILE).lstat().st_mtime_ns
+            done[folder] = RunFolder(folder).result.lstat().st_mtime_ns
         except FileNotFoundError:
             unfinished.append(folder.name)
         except OSError:
@@ -228,7 +227,7 @@ def _import_all(
     for number, folder in enumerate(fresh, start=1):
         broken.pop(folder.name, None)
         try:
-            result = read_result(folder)
+            result = RunFolder(folder).read()
             _check_owner(result, log)
             store.import_result(result, anew=True)
         except ResultError as error:

@@ -13,34 +13,35 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from bench.core.errors import ResultError
-from leaderboard.metrics import CLASSES, predicted_classes, score_cycles
+from leaderboard.metrics import CLASSES, LARGEST_COUNT, predicted_classes, score_cycles
 from leaderboard.results.predictions import CycleSet, Key
-from leaderboard.results.run_folder import LARGEST_COUNT, RULES, SCHEMA, ResultDocument, RunResult, kind_of
+from leaderboard.results.run_result import RunResult
+from leaderboard.results.schema import (
+    RULES,
+    SCHEMA,
+    EpochRow,
+    ResultDocument,
+    RuleMetrics,
+    SpecFields,
+    kind_of,
+    marks_of,
+    names_stored_as,
+)
 from leaderboard.store import schema
 
 Imported = Literal["new", "same", "changed", "retracted"]
 
-_SPEC_COLUMNS = ("model", "method", "pretrain", "dataset", "seed", "split", "data_fingerprint", "precision")
-_DOCUMENT_COLUMNS = (
-    "run_id",
-    "status",
-    "error",
-    "created",
-    "profile",
-    "partial",
-    "seconds",
-    "cycles_per_second",
-    "spec",
-    "execution",
-    "provenance",
-)
-_KNOWN = frozenset({"schema", "kind", *_DOCUMENT_COLUMNS, "metrics", "epochs", "predictions"})
+_VALUES, _OBJECTS = names_stored_as("value"), names_stored_as("object")
+_OF_SPEC = names_stored_as("value", SpecFields)
+"""Fields of the document, and of its spec, that have columns of the runs."""
+
+_KNOWN = frozenset({"schema", "kind", *_VALUES, *_OBJECTS, *names_stored_as("rows")})
 """Fields that have columns or tables; others are kept together."""
 
-_EPOCH_COLUMNS = ("epoch", "loss", "lr", "seconds", "cycles_per_second", "test", "val")
+METRIC_COLUMNS, EPOCH_COLUMNS = tuple(marks_of(RuleMetrics)), tuple(marks_of(EpochRow))
+
 _AT_ONCE = 500
 """Runs asked for in one statement: databases limit its parameters."""
-METRIC_COLUMNS = ("sp", "se", "score", "confusion", "n", "epoch")
 
 
 def system_hash(spec: Mapping[str, Any]) -> str:
@@ -108,7 +109,7 @@ def _prediction_row(result: RunResult, cycles: CycleSet, rule: str, order: Seque
 def _run_row(result: RunResult) -> schema.Run:
     document = cast("dict[str, Any]", result.document)
     spec = document["spec"]
-    columns = {name: document[name] for name in _DOCUMENT_COLUMNS} | {name: spec[name] for name in _SPEC_COLUMNS}
+    columns = {name: document[name] for name in (*_VALUES, *_OBJECTS)} | {name: spec[name] for name in _OF_SPEC}
     return schema.Run(
         kind=kind_of(result.document),
         digest=result.digest,
@@ -118,7 +119,7 @@ def _run_row(result: RunResult) -> schema.Run:
         **_provenance_columns(document["provenance"]),
         extra={name: value for name, value in document.items() if name not in _KNOWN},
         metrics=_metric_rows(document),
-        epochs=[schema.EpochRow(**{name: row[name] for name in _EPOCH_COLUMNS}) for row in document["epochs"]],
+        epochs=[schema.EpochRow(**{name: row[name] for name in EPOCH_COLUMNS}) for row in document["epochs"]],
         predictions=[],
     )
 
@@ -211,9 +212,9 @@ def document_of(session: Session, run: schema.Run) -> ResultDocument:
     files = {row.rule: row.file for row in run.predictions}
     document = {
         "schema": SCHEMA,
-        **{name: getattr(run, name) for name in _DOCUMENT_COLUMNS},
+        **{name: getattr(run, name) for name in (*_VALUES, *_OBJECTS)},
         "metrics": {rule: metrics.get(rule) for rule in RULES},
-        "epochs": [{name: getattr(row, name) for name in _EPOCH_COLUMNS} for row in run.epochs],
+        "epochs": [{name: getattr(row, name) for name in EPOCH_COLUMNS} for row in run.epochs],
         "predictions": {rule: files.get(rule) for rule in RULES},
         **run.extra,
     }

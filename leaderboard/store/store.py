@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import gc
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -16,16 +15,20 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from bench.core.documents import collector_paused
 from bench.core.errors import ResultError
 from bench.core.text import echoed, folded
 from leaderboard.history.log import Entry, History
 from leaderboard.metrics import Metrics, score_cycles
 from leaderboard.results.predictions import CycleSet
-from leaderboard.results.run_folder import EpochRow, ResultDocument, RunResult, read_result
+from leaderboard.results.run_folder import RunFolder
+from leaderboard.results.run_result import RunResult
+from leaderboard.results.schema import EpochRow, ResultDocument
 from leaderboard.store import schema
 from leaderboard.store.database import Database
 from leaderboard.store.log_rows import is_retracted, put_entries, read_entries_of
 from leaderboard.store.result_rows import (
+    EPOCH_COLUMNS,
     METRIC_COLUMNS,
     Imported,
     document_of,
@@ -47,18 +50,6 @@ _REHEARSED_AT_ONCE = 5
 """Results that are in memory together; one may take a hundred megabytes."""
 
 _SPEC_NAMES = frozenset({"model", "method", "pretrain", "dataset", "split"})
-
-
-@contextlib.contextmanager
-def collector_paused() -> Iterator[None]:
-    """No garbage collection: of the many small values of a large board none is garbage, and looking takes as long."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 @dataclass(frozen=True)
@@ -229,7 +220,7 @@ class Store:
             ResultError: If the folder is broken or its metrics do not follow from its predictions.
             StoreError: If the database cannot be written.
         """
-        return self.import_result(read_result(folder), anew=anew)
+        return self.import_result(RunFolder(folder).read(), anew=anew)
 
     def import_result(self, result: RunResult, *, anew: bool = False) -> Imported:
         """Store a result that was read and judged, as :meth:`import_run` does."""
@@ -295,8 +286,7 @@ class Store:
     def records(self) -> dict[str, RunRecord]:
         """What is stored of all runs beyond identity and numbers, by run id."""
         runs, epochs = schema.Run, schema.EpochRow
-        names = ("epoch", "loss", "lr", "seconds", "cycles_per_second", "test", "val")
-        columns = [getattr(epochs, name) for name in names]
+        columns = [getattr(epochs, name) for name in EPOCH_COLUMNS]
         with self.session() as session:
             connection = session.connection()
             rows = connection.execute(sa.select(runs.run_id, runs.execution, runs.provenance)).all()
@@ -304,7 +294,7 @@ class Store:
             for run_id, *values in connection.execute(
                 sa.select(epochs.run_id, *columns).order_by(epochs.run_id, epochs.epoch)
             ).all():
-                found[run_id].epochs.append(cast(EpochRow, dict(zip(names, values, strict=True))))
+                found[run_id].epochs.append(cast(EpochRow, dict(zip(EPOCH_COLUMNS, values, strict=True))))
         return found
 
     def systems(self, pairs: Collection[tuple[str, str]], rule: str) -> list[BoardSystem]:

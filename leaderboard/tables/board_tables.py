@@ -15,14 +15,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bench.core.documents import collector_paused
 from leaderboard.history.claims import key_of
 from leaderboard.results.inputs import UNDECLARED, inputs_of
 from leaderboard.results.judged_set import is_official, short
-from leaderboard.results.run_folder import RULES, Rule
+from leaderboard.results.schema import RULES, Rule
 from leaderboard.statistics.breakdown import ALL_NORMAL, mean_of_known, optimism, optimism_of_val
 from leaderboard.statistics.intervals import seed_spread
 from leaderboard.statistics.row_places import EMPTY, add_statistics, give_places
-from leaderboard.store.store import BoardRun, Store, collector_paused
+from leaderboard.store.store import BoardRun, Store
 from leaderboard.tables.marks import add_marks, mark_notes
 
 OFFICIAL = "ICBHI 2017, official split"

@@ -100,7 +100,7 @@ def _plain(mark: Mark, history: History) -> dict[str, Any]:
     return {"mark": mark.word, "sentence": mark.sentence, "run_ids": list(mark.run_ids), "review": review}
 
 
-def mark_words(row: Row) -> list[str]:
+def mark_words(row: Mapping[str, Any]) -> list[str]:
     """The words of a row's marks; a reviewed one says what the review found."""
     return [
         mark["mark"] + (f" ({mark['review']['verdict']})" if mark["review"] else "") for mark in row.get("marks") or ()

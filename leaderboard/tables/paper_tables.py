@@ -16,7 +16,7 @@ from typing import Any, Literal
 from leaderboard.metrics import Judged
 from leaderboard.published import PrintedRow, PrintedTable, RunAs
 from leaderboard.results.judged_set import is_official
-from leaderboard.results.run_folder import Rule
+from leaderboard.results.schema import Rule
 from leaderboard.statistics.breakdown import system_counts
 from leaderboard.statistics.intervals import PAPER_SPREAD, system_estimate
 from leaderboard.statistics.row_places import Choices
@@ -33,6 +33,9 @@ SIZES = ("model_options.", "frontend_options.")
 Kind = Literal["icbhi", "demo"]
 Expected = Mapping[str, Mapping[Kind, Mapping[str, Any]]]
 """Fields that the recipe of a row sets, by row id and data set, under dotted names (``method_options.alpha``)."""
+
+Complete = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Writes out in the identity fields of a spec what it leaves out because it has its default."""
 
 SHARED = ("id", "section", "judged", "system", "architecture", "pretrain", "method", "venue", "authors_run")
 PRINTED = ("sp", "sp_std", "se", "se_std", "score", "score_std", "protocol", "split", "consistent", "previous_best")
@@ -84,7 +87,9 @@ class _Candidate:
         return _data(self.system)
 
 
-def paper_table(printed: PrintedTable, store: Store, protocol: Rule, expected: Expected) -> PaperTable:
+def paper_table(
+    printed: PrintedTable, store: Store, protocol: Rule, expected: Expected, complete: Complete = dict
+) -> PaperTable:
     """Put the board's runs beside the printed rows.
 
     Args:
@@ -92,10 +97,11 @@ def paper_table(printed: PrintedTable, store: Store, protocol: Rule, expected: E
         store: The board.
         protocol: The selection rule of the numbers run here.
         expected: What each row's recipe sets; a row without an entry is taken to deviate nowhere.
+        complete: Writes out in a run's spec what it leaves out because it has its default.
     """
     other: Rule = "last" if protocol != "last" else "best-test"
     systems = store.systems({(row.run.model, row.run.method) for row in printed.rows if row.run}, protocol)
-    specs = _Specs(store)
+    specs = _Specs(store, complete)
     chosen = {row.id: _choose(row, systems, specs, expected.get(row.id, {})) for row in printed.rows}
     shown = {candidate.system.system for candidate in chosen.values() if candidate}
     scores = store.scores(shown, (protocol, other)) if shown else []
@@ -114,8 +120,8 @@ class _Specs:
 
     PORTION = 100
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, complete: Complete) -> None:
+        self._store, self._complete = store, complete
         self._known: dict[str, dict[str, Any]] = {}
 
     def of(self, systems: Sequence[BoardSystem]) -> Iterator[tuple[BoardSystem, dict[str, Any]]]:
@@ -123,7 +129,8 @@ class _Specs:
             portion = systems[start : start + self.PORTION]
             unread = [system.first for system in portion if system.first not in self._known]
             if unread:
-                self._known.update(self._store.specs(unread))
+                read = self._store.specs(unread)
+                self._known.update({run_id: self._complete(spec) for run_id, spec in read.items()})
             for system in portion:
                 yield system, self._known[system.first]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaderboard.metrics import predicted_classes
-from leaderboard.results.run_folder import ResultDocument
+from leaderboard.results.schema import ResultDocument
 from leaderboard.statistics.breakdown import breakdown, patients_on_both_sides, system_counts
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import Row, Section, Table

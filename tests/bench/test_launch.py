@@ -20,7 +20,8 @@ from bench.core.errors import DataError, LostProcessError, RunError, StoreError
 from bench.engine import hardware, hooks, trainer
 from bench.experiment.recipes import Request, choose_source, resolve
 from bench.launch import once as launching
-from bench.launch.once import launch, run_folder
+from bench.launch.once import launch
+from leaderboard.results.run_folder import RunFolder
 
 SETTINGS = "embed_dim=16 depth=1 heads=2 seconds=1.0 batch=8 specaug_probability=0.5 specaug_time_width=20".split()
 
@@ -175,7 +176,7 @@ def test_a_lost_process_stores_nothing_and_keeps_the_state(small_data, small_cac
     monkeypatch.setattr("bench.launch.group.run_group", lost)
     with pytest.raises(LostProcessError, match="SIGKILL"):
         started(spec, tmp_path)
-    folder = run_folder(tmp_path, spec)
+    folder = RunFolder.of_run(tmp_path, spec.run_id).path
     assert not (folder / "result.json").exists()
     assert (folder / "checkpoint" / "epoch0001-step000000").is_dir()
     from leaderboard.store.store import Store
@@ -189,7 +190,7 @@ def test_a_lost_helper_of_the_features_is_a_lost_process(spec, tmp_path):
 
     with pytest.raises(LostProcessError):
         started(spec, tmp_path, hooks=hooks.Hooks(open_data=lost))
-    assert not (run_folder(tmp_path, spec) / "result.json").exists()
+    assert not (RunFolder.of_run(tmp_path, spec.run_id).path / "result.json").exists()
     assert started(spec, tmp_path)[0].document["status"] == "finished"
 
 
@@ -216,7 +217,7 @@ def test_a_refused_rerun_keeps_what_was_there(spec, tmp_path):
     assert {"result.json", "weights/last.safetensors"} <= set(before)
     with pytest.raises(DataError):
         started(spec, tmp_path, rerun=True, hooks=hooks.Hooks(open_data=refusing))
-    assert contents(run_folder(tmp_path, spec)) == before
+    assert contents(RunFolder.of_run(tmp_path, spec.run_id).path) == before
     assert "finished already" in started(spec, tmp_path)[1][0]
 
 
@@ -283,7 +284,7 @@ def test_those_who_wait_take_turns_after_a_refused_start_removed_the_folder(tmp_
 
 
 def test_a_start_sweeps_what_killed_processes_left(spec, tmp_path):
-    folder = run_folder(tmp_path, spec)
+    folder = RunFolder.of_run(tmp_path, spec.run_id).path
     left = [
         folder / "weights" / ".best-test.safetensors.00000000-1-00000000.tmp",
         folder / "weights" / ".tmpN0sDx7",
@@ -316,7 +317,7 @@ def test_states_that_a_finished_run_left_go(spec, tmp_path):
 
 @pytest.mark.parametrize("part", ["", "checkpoint", "weights"])
 def test_a_folder_that_cannot_be_written_is_a_sentence_before_the_training(spec, tmp_path, monkeypatch, part):
-    folder = run_folder(tmp_path, spec)
+    folder = RunFolder.of_run(tmp_path, spec.run_id).path
     (folder / part).mkdir(parents=True)
     real = launching.check_writable
 
@@ -332,7 +333,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence_before_the_training(spec,
 
 
 def test_a_result_that_cannot_be_replaced_is_a_sentence(spec, tmp_path, monkeypatch):
-    folder = run_folder(tmp_path, spec)
+    folder = RunFolder.of_run(tmp_path, spec.run_id).path
     folder.mkdir(parents=True)
     failed = launch(spec, tmp_path, rerun=False, hooks=hooks.Hooks(watch=lambda scores: "pruned"))
     rename = Path.rename

@@ -10,8 +10,9 @@ import numpy as np
 
 from leaderboard.metrics import score_cycles
 from leaderboard.results.predictions import CycleSet, write_cycles, write_predictions
-from leaderboard.results.run_folder import write_result
-from leaderboard.results.schema import RULES, run_id_of
+from leaderboard.results.run_folder import RunFolder
+from leaderboard.results.schema import RULES
+from leaderboard.results.validation import run_id_of
 from leaderboard.store.store import Store
 
 CYCLES = 60
@@ -115,7 +116,7 @@ def write_run(
     if not failed:
         add_metrics(folder, told, rules, salt, cycles or cycle_set(), skill)
     folder.mkdir(parents=True, exist_ok=True)
-    write_result(folder, told)
+    RunFolder(folder).write(told)
     return folder
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import bench.experiment.plugins
-from bench.experiment.plugins import registries
+from bench.experiment.registries import registries
 
 METHOD = """
 from dataclasses import dataclass

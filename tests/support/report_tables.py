@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,7 @@ from board_runs import write_run
 from site_boards import cycles_of_patients, make_board
 
 from leaderboard.published import TABLES, printed_table
-from leaderboard.render import render
-from leaderboard.render_paper import render_paper
-from leaderboard.results.run_folder import Rule
+from leaderboard.results.schema import Rule
 from leaderboard.statistics.comparison import compare, comparison_table, runs_of
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import Table, leaderboard_table, runs_table
@@ -62,9 +59,3 @@ def report_tables(store: Store, protocol: Rule = "best-test") -> dict[str, AnyTa
     tables["comparison"] = comparison_table(compare(store, *sides, "last"))
     tables["parts"] = parts_table(store, store.run(first.run_id))
     return {name: tables[name] for name in NAMES}
-
-
-def written(table: AnyTable, form: str, **options: Any) -> str:
-    """A table in a form, by the renderer of its kind."""
-    write: Callable[..., str] = render_paper if isinstance(table, PaperTable) else render
-    return write(table, form, **options)

@@ -11,7 +11,7 @@ from board_runs import cycle_set, scores_for, write_run
 
 from leaderboard.metrics import CLASSES
 from leaderboard.results.predictions import CycleSet
-from leaderboard.results.run_folder import EpochRow
+from leaderboard.results.schema import EpochRow
 from leaderboard.results.submissions import OfficialPart, Statement, submit
 from leaderboard.site.answers import MOST_SCORED
 from leaderboard.site.data import Board

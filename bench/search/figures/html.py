@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from bench.search.figures import draw, words
 from bench.search.figures.data import TEST, FigureData, StudyData
-from bench.search.figures.text import trial_rows
+from bench.search.figures.text import trials_table
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
@@ -61,14 +61,14 @@ def html(figure: FigureData) -> str:
 
 
 def _study(study: StudyData) -> Mapping[str, Any]:
-    heads, rows = trial_rows(study)
+    table = trials_table(study)
     return {
         "name": study.name,
         "line": words.study_line(study),
         "counts": words.counts_words(study),
         "marked": study.objective == TEST or study.data is not None,
-        "heads": heads,
-        "rows": rows,
+        "heads": [column.head for column in table.columns],
+        "rows": [[line for cell in row.cells for line in cell.lines] for row in table.sections[0].rows],
         "best": None if study.best is None else str(study.best.number),
     }
 

@@ -6,8 +6,8 @@ from typing import Literal, cast
 
 from bench.search.figures.data import FigureData
 from bench.search.figures.text import csv, terminal
-from leaderboard.forms import json_text
-from leaderboard.render import check_format
+from leaderboard.render.formats import check_format
+from leaderboard.render.json_text import json_text
 
 BINARY = ("pdf", "png")
 FORMATS = ("table", "svg", *BINARY, "html", "csv", "json")

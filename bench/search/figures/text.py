@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+
+from rich.console import RenderableType
+from rich.text import Text
 
 from bench.core.text import plain
 from bench.search.figures import words
 from bench.search.figures.data import FigureData, Parameter, StudyData, Trial
-from leaderboard.forms import Column, console, csv_text, grid, number, printed, seeds
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from leaderboard.render import csv as csv_writer
+from leaderboard.render.cells import Cell, Column, Report, Row, Section, Table, Values, text_table
+from leaderboard.render.numbers import number, seeds
+from leaderboard.render.terminal import console, parts, printed
 
 MOST_VALUES = 12
 """Values of a parameter that get a line each; more are put together in ranges."""
@@ -32,27 +34,23 @@ def terminal(figure: FigureData, width: int | None = None, colour: bool = False)
         width: Columns of the terminal; its own by default.
         colour: Whether to write colour codes.
     """
-    from rich.text import Text
-
-    parts: list[RenderableType] = [Text(words.title(figure), style="bold")]
+    screen = console(width, colour)
+    shown: list[RenderableType] = [Text(words.title(figure), style="bold")]
     for study in figure.studies:
-        parts += [Text(words.study_line(study)), Text()]
-        for title, table in _grids(study):
-            parts += [Text(title, style="bold"), table]
-    parts += [Text(note) for note in words.notes(figure)]
-    return printed(console(width, colour), parts)
+        shown += [Text(words.study_line(study)), Text(), *parts(Report(study.name, list(_tables(study))), screen.width)]
+    return printed(screen, [*shown, *map(Text, words.notes(figure))])
 
 
-def _grids(study: StudyData) -> Iterator[tuple[str, RenderableType]]:
-    """Titles and tables of a study."""
+def _tables(study: StudyData) -> Iterator[Table]:
+    """The tables of a study: Score by each parameter, history, importance."""
     if not study.finished:
         return
     for parameter in study.parameters.values():
         if study.points(parameter.name):
-            yield _score_grid(study, parameter)
-    yield "history: trials better than all before them", _history_grid(study)
+            yield _scores_by_value(study, parameter)
+    yield _history(study)
     if study.importance.shares:
-        yield words.importance_words(study), _importance_grid(study)
+        yield _importance(study)
 
 
 def bar(value: float, low: float, high: float, most: int = BAR) -> str:
@@ -61,15 +59,11 @@ def bar(value: float, low: float, high: float, most: int = BAR) -> str:
     return "█" * (eighths // 8) + _PARTS[eighths % 8].strip()
 
 
-def _column(head: str, *, words_in_it: bool = False) -> Column:
-    return Column(head, lambda _row: [], number=not words_in_it)
-
-
-def _score_grid(study: StudyData, parameter: Parameter) -> tuple[str, RenderableType]:
+def _scores_by_value(study: StudyData, parameter: Parameter) -> Table:
     trials = study.points(parameter.name)
     values = sorted({parameter.number(trial.params[parameter.name]) for trial in trials})
     ranges = len(values) > MOST_VALUES
-    groups = _ranges(parameter, trials) if ranges else _values(parameter, trials)
+    groups = _ranges(parameter, trials) if ranges else _by_value(parameter, trials)
     means = [fmean(_scores(group)) for _, group in groups]
     low, high = min(means), max(means)
     rows = [
@@ -83,17 +77,17 @@ def _score_grid(study: StudyData, parameter: Parameter) -> tuple[str, Renderable
         for (label, group), mean in zip(groups, means, strict=True)
     ]
     mean_of = "Score" if all(len(group) == 1 for _, group in groups) else "mean Score"
-    heads = [_column(parameter.symbol), _column("trials"), _column(mean_of), _column("best")]
+    columns = [Column(parameter.symbol), Column("trials"), Column(mean_of), Column("best"), Column("", number=False)]
     title = f"Score against {parameter.title}, percent; bars from {number(low)} to {number(high)}"
     mark = "; * the paper's choice" if any(label.endswith(" *") for label, _ in groups) else ""
-    return f"{title}{mark}", grid("", [*heads, _column("", words_in_it=True)], rows)
+    return text_table(f"{title}{mark}", columns, rows)
 
 
 def _scores(trials: Sequence[Trial]) -> list[float]:
     return [trial.score for trial in trials if trial.score is not None]
 
 
-def _values(parameter: Parameter, trials: Sequence[Trial]) -> list[tuple[str, list[Trial]]]:
+def _by_value(parameter: Parameter, trials: Sequence[Trial]) -> list[tuple[str, list[Trial]]]:
     """Trials by value; an asterisk marks the paper's choice."""
     found: dict[float, list[Trial]] = {}
     for trial in sorted(trials, key=lambda trial: parameter.number(trial.params[parameter.name])):
@@ -127,7 +121,7 @@ def _value_at(parameter: Parameter, place: float) -> float:
     return low * (high / low) ** place if parameter.log else low + (high - low) * place
 
 
-def _history_grid(study: StudyData) -> RenderableType:
+def _history(study: StudyData) -> Table:
     """The trials that were the best when they finished."""
     parameters = list(study.parameters.values())
     trials = {trial.number: trial for trial in study.finished}
@@ -141,71 +135,65 @@ def _history_grid(study: StudyData) -> RenderableType:
         ]
         for step in bettered
     ]
-    heads = [_column(head) for head in ("trial", *(parameter.symbol for parameter in parameters), "Score")]
-    return grid("", heads, rows)
+    columns = [Column("trial"), *(Column(parameter.symbol) for parameter in parameters), Column("Score")]
+    return text_table("history: trials better than all before them", columns, rows)
 
 
 def _value(trial: Trial, parameter: Parameter) -> str:
     return words.value_words(trial.params[parameter.name]) if parameter.name in trial.params else "–"
 
 
-def _importance_grid(study: StudyData) -> RenderableType:
+def _importance(study: StudyData) -> Table:
     importance = study.importance
     rows = [
         [plain(study.parameters[name].title), f"{share:.2f} ± {std:.2f}", bar(share, 0.0, 1.0)]
         for name, (share, std) in importance.shares.items()
     ]
-    heads = [_column("parameter", words_in_it=True), _column("share"), _column("", words_in_it=True)]
-    return grid("", heads, rows)
+    columns = [Column("parameter", number=False), Column("share"), Column("", number=False)]
+    return text_table(words.importance_words(study), columns, rows)
 
 
 # --- tables of all trials ---------------------------------------------------------------------------------------
 
 
-def trial_rows(study: StudyData) -> tuple[list[str], list[list[str]]]:
-    """Heads and cells of a table of all trials, in every state."""
+def trials_table(study: StudyData) -> Table:
+    """All trials of a study in every state: cells for a page, values for CSV."""
     best = {step.number: step.best for step in study.history}
     parameters = list(study.parameters.values())
-    heads = [
-        "trial",
-        "state",
-        *(parameter.title for parameter in parameters),
-        "Score",
-        "std",
-        "best so far",
-        "seeds",
-        "note",
-    ]
+    heads = ("trial", "state", *(one.title for one in parameters), "Score", "std", "best so far", "seeds", "note")
     rows = [
-        [
-            str(trial.number),
-            words.STATES[trial.state],
-            *(_value(trial, parameter) for parameter in parameters),
-            number(trial.score),
-            number(trial.std),
-            number(best.get(trial.number)),
-            seeds(sorted(set(trial.seeds))) or "–",
-            trial.error or "",
-        ]
+        Row([Cell([text]) for text in _texts(trial, parameters, best)], _values(study, trial, best))
         for trial in study.trials
     ]
-    return heads, rows
+    return Table(
+        study.name, [Column(head, number=head not in ("state", "note")) for head in heads], [Section("", rows)]
+    )
+
+
+def _texts(trial: Trial, parameters: Sequence[Parameter], best: Mapping[int, float]) -> list[str]:
+    return [
+        str(trial.number),
+        words.STATES[trial.state],
+        *(_value(trial, parameter) for parameter in parameters),
+        number(trial.score),
+        number(trial.std),
+        number(best.get(trial.number)),
+        seeds(sorted(set(trial.seeds))) or "–",
+        trial.error or "",
+    ]
+
+
+def _values(study: StudyData, trial: Trial, best: Mapping[int, float]) -> Values:
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(trial).items()}
+    params = {f"param.{name}": value for name, value in trial.params.items()}
+    del values["params"]
+    place = {"study": study.name, "objective": study.objective, "data": study.data, "trial": values.pop("number")}
+    return {**place, **values, **params, "best_so_far": best.get(trial.number)}
 
 
 def csv(figure: FigureData) -> str:
     """One line for each trial in every state, numbers in full precision; a parameter's column is ``param.NAME``."""
-    rows = [row for study in figure.studies for row in _csv_rows(study)]
-    fixed = ["study", "objective", "data", "trial", "state"]
-    params = [f"param.{name}" for name in figure.parameters]
-    rest = ["score", "std", "best_so_far", "scores", "seeds", "folds", "run_ids", "seconds", "error"]
-    return csv_text([*fixed, *params, *rest], rows)
-
-
-def _csv_rows(study: StudyData) -> Iterator[dict[str, Any]]:
-    best = {step.number: step.best for step in study.history}
-    for trial in study.trials:
-        values = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(trial).items()}
-        params = {f"param.{name}": value for name, value in trial.params.items()}
-        del values["params"]
-        place = {"study": study.name, "objective": study.objective, "data": study.data, "trial": values.pop("number")}
-        yield {**place, **values, **params, "best_so_far": best.get(trial.number)}
+    fixed = ("study", "objective", "data", "trial", "state")
+    params = (f"param.{name}" for name in figure.parameters)
+    rest = ("score", "std", "best_so_far", "scores", "seeds", "folds", "run_ids", "seconds", "error")
+    return csv_writer.write(Report("trials", list(map(trials_table, figure.studies)), fields=(*fixed, *params, *rest)))

@@ -17,7 +17,8 @@ from bench.cli import main
 from bench.core.version import __version__
 
 ROOT = Path(__file__).resolve().parents[3]
-HEAVY = ("torch", "accelerate", "timm", "torchaudio", "sqlalchemy", "optuna", "scipy", "soundfile")
+SCHEMA = "leaderboard.results.schema"
+HEAVY = ("torch", "accelerate", "timm", "torchaudio", "sqlalchemy", "optuna", "scipy", "soundfile", SCHEMA)
 
 RUN_FLAGS = (
     "--model --method --pretrain --seed --seeds --data --profile --set --epochs --alpha --tau --beta --processes "
@@ -47,6 +48,14 @@ def test_help_and_lists_import_nothing_heavy(words):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("code", ["import bench", "from bench.cli import main", "import leaderboard.metrics"])
+def test_the_start_is_free_of_the_schema_of_results(code):
+    """Typer itself imports pydantic where a command has options; building our schema would take as long again."""
+    said = f"import sys\n{code}\nprint({{'pydantic', {SCHEMA!r}}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", said], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 @pytest.mark.perf

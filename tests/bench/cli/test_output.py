@@ -411,16 +411,16 @@ def test_the_bundle_and_features_go_to_stdout(place, small_data):
 # --- one printing layer ---------------------------------------------------------------------------------------------
 
 MAY = {
-    "leaderboard/terminal.py": {"Console"},
-    "leaderboard/forms.py": {"csv.DictWriter"},
-    "leaderboard/predictions.py": {"csv.writer"},  # recordings and numbers, read again by the program
+    "bench/core/terminal.py": {"Console"},
+    "leaderboard/render/csv.py": {"csv.DictWriter"},
+    "leaderboard/results/predictions.py": {"csv.writer"},  # recordings and numbers, read again by the program
     "bench/cli/output.py": {"sys.stdout.write"},
-    "bench/streams.py": {"sys.stderr.write"},
+    "bench/core/streams.py": {"sys.stderr.write"},
     "baselines/downloads.py": {"sys.stderr.write"},  # sentences of its own, secrets masked
     # JSON for the process that started this one:
-    "bench/isolated.py": {"print"},
+    "bench/launch/isolated.py": {"print"},
     "bench/search/worker.py": {"sys.stdout.write"},
-    "bench/measure.py": {"sys.stdout.write"},
+    "bench/launch/measurement.py": {"sys.stdout.write"},
 }
 RAW = {
     *("print", "Console", "from_markup", "Text.from_markup", "typer.echo", "typer.secho", "click.echo"),

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -142,30 +143,43 @@ def test_files_of_the_user_are_never_swept(tmp_path):
     assert sweep(tmp_path / "nowhere") == []
 
 
-def hold(path, flock_fails):
-    """A process that takes the lock, says so, and holds it until it is killed."""
+FLOCK_REFUSED = [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP]
+
+
+def refuse(number):
+    def refused(*_args):
+        raise OSError(number, os.strerror(number))
+
+    return refused
+
+
+def hold(path, flock_fails, stopped=locks.STOPPED_SECONDS):
+    """A process that takes the lock, says so, and holds it until it is killed, or until it has read a line."""
     script = (
-        "import fcntl, sys, time; from pathlib import Path; from bench.core.locks import exclusive_lock\n"
+        "import fcntl, sys; from pathlib import Path; from leaderboard import locks\n"
+        f"locks.STOPPED_SECONDS, locks.BEAT_SECONDS = {stopped}, {stopped / 20}\n"
         f"if {flock_fails}:\n"
         "    def refused(*a): raise OSError(38, 'Function not implemented')\n"
         "    fcntl.flock = refused\n"
-        f"with exclusive_lock(Path({str(path)!r})):\n    print('held', flush=True); time.sleep(60)\n"
+        f"with locks.exclusive_lock(Path({str(path)!r})):\n    print('held', flush=True); sys.stdin.readline()\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout.readline() == "held\n"
     return process
 
 
-@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, 0])
+@pytest.mark.parametrize("number", [*FLOCK_REFUSED, 0])
 def test_a_killed_holders_lock_is_free(tmp_path, monkeypatch, number):
     path = tmp_path / "lock"
     holder = hold(path, bool(number))
     if number:
-
-        def refused(*_args):
-            raise OSError(number, os.strerror(number))
-
-        monkeypatch.setattr(fcntl, "flock", refused)
+        monkeypatch.setattr(fcntl, "flock", refuse(number))
     said = []
 
     def waited(text):
@@ -175,18 +189,61 @@ def test_a_killed_holders_lock_is_free(tmp_path, monkeypatch, number):
 
     monkeypatch.setattr(locks, "SOFT_POLL_SECONDS", 0.02)
     with exclusive_lock(path, waited):
-        assert said == [f"process {holder.pid}"]
+        # Without flock the holder may be on another machine.
+        where = f" on {socket.gethostname()}" if number else ""
+        assert said == [f"process {holder.pid}{where}"]
     with exclusive_lock(path, lambda _text: pytest.fail("it is free")):
         pass
 
 
-def test_a_file_system_without_any_lock_is_a_sentence(tmp_path, monkeypatch):
-    def refused(*_args):
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
+def test_a_lock_whose_holder_stands_still_is_taken_over(tmp_path, monkeypatch):
+    """The holder lives, as far as another machine can know, but its heart has stopped."""
+    path = tmp_path / "lock"
+    holder = hold(path, True, stopped=2.0)
+    monkeypatch.setattr(fcntl, "flock", refuse(errno.ENOSYS))
+    monkeypatch.setattr(locks, "STOPPED_SECONDS", 2.0)
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "SOFT_POLL_SECONDS", 0.05)
+    holder.send_signal(signal.SIGSTOP)
+    with exclusive_lock(path, lambda holder: None):
+        marker = (tmp_path / "lock.held").read_text()
+        assert f"pid={os.getpid()}" in marker
+        holder.send_signal(signal.SIGCONT)
+        # The one that wakes up says that it lost its lock, and leaves that of the other one alone.
+        assert "was lost" in holder.stderr.readline()
+        holder.communicate("\n", timeout=30)
+        assert holder.returncode == 0
+        assert (tmp_path / "lock.held").read_text() == marker
+    assert not (tmp_path / "lock.held").exists()
 
-    monkeypatch.setattr(fcntl, "flock", refused)
+
+def test_a_holder_is_given_many_beats_before_it_counts_as_gone():
+    assert locks.STOPPED_SECONDS >= 10 * locks.BEAT_SECONDS
+
+
+def test_a_file_system_without_any_lock_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", refuse(errno.EIO))
     with pytest.raises(StoreError, match=r"The file system of .*lock has no locks"), exclusive_lock(tmp_path / "lock"):
         pass
+
+
+@pytest.mark.parametrize("number", FLOCK_REFUSED)
+def test_a_library_that_needs_flock_is_refused_a_folder_without(tmp_path, monkeypatch, number):
+    locks.check_flock(tmp_path, "Use another.")
+    monkeypatch.setattr(fcntl, "flock", refuse(number))
+    with pytest.raises(StoreError, match=r"The file system of .* has no locks") as caught:
+        locks.check_flock(tmp_path, "Use another.")
+    assert caught.value.hint == "Use another."
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "lacks"), [*((number, True) for number in FLOCK_REFUSED), (errno.EAGAIN, False)])
+def test_locks_of_parts_of_files_are_tried(tmp_path, monkeypatch, number, lacks):
+    assert not locks.lacks_record_locks(tmp_path)
+    assert not locks.lacks_record_locks(tmp_path / "nowhere")
+    monkeypatch.setattr(fcntl, "lockf", refuse(number))
+    assert locks.lacks_record_locks(tmp_path) == lacks
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_folders_of_killed_processes_are_swept_too(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from five_steps import run_data, spec_of
 
 from bench.core.errors import SpecError
 from bench.engine.data import _check
-from bench.experiment.recipes import check_spec
+from bench.engine.preflight import check_model
 
 TINY = {"embed_dim": 16, "depth": 1, "heads": 2, "frames": 98, "mels": 128}
 
@@ -30,14 +30,14 @@ CAN = [("ast", TINY, "ce"), ("ast", TINY, "patchmix-ce"), ("timm:test_resnet", {
 @pytest.mark.parametrize(("model", "options", "method"), CANNOT)
 def test_a_batch_of_one_is_refused(model, options, method):
     with pytest.raises(SpecError, match=r"A batch has one clip, but .* normalises over the batch"):
-        check_spec(small_spec(model, options, method, batch=1))
-    check_spec(small_spec(model, options, method, batch=2))
+        check_model(small_spec(model, options, method, batch=1))
+    check_model(small_spec(model, options, method, batch=2))
 
 
 @pytest.mark.parametrize(("model", "options", "method"), CAN)
 def test_a_batch_of_one_is_taken_where_nothing_is_normalised_over_it(model, options, method):
     before = torch.get_rng_state()
-    check_spec(small_spec(model, options, method, batch=1))
+    check_model(small_spec(model, options, method, batch=1))
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -18,7 +18,8 @@ from bench.core.registry import Registration, Registry
 from bench.experiment import plugins
 from bench.experiment.card_checks import card_problems
 from bench.experiment.consent import agreed_plugins
-from bench.experiment.plugins import FILE_LIMIT, load_entry_points, load_for, load_plugins, registries
+from bench.experiment.plugins import FILE_LIMIT, load_entry_points, load_for, load_plugins
+from bench.experiment.registries import registries
 from bench.experiment.spec import read_spec
 from bench.launch.rank import execute
 from bench.search.request import base_spec

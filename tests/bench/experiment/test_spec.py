@@ -5,12 +5,13 @@ import json
 import os
 
 import pytest
+from pinned_specs import RECIPE_IDS, recipe_spec
 
 from bench.core.errors import SpecError
 from bench.core.files import write_json
 from bench.core.options import check_value
 from bench.experiment.judgement import judge
-from bench.experiment.plugins import registries
+from bench.experiment.registries import registries
 from bench.experiment.spec import NUMERICS, RunSpec, check_field, read_spec, settable_fields
 from bench.experiment.spec_documents import DOCUMENT_LIMIT
 
@@ -94,6 +95,18 @@ KNOWN_IDS = [
 def test_run_ids_of_finished_runs_stay_what_they_are(changes, run_id):
     assert spec(**changes).run_id == run_id
     assert RunSpec.from_json(json.loads(json.dumps(spec(**changes).to_json()))).run_id == run_id
+
+
+@pytest.mark.parametrize(("model", "method", "profile", "run_id"), RECIPE_IDS)
+def test_run_ids_of_recipes_stay_what_they_are(model, method, profile, run_id):
+    assert recipe_spec(model, method, profile).run_id == run_id
+
+
+def test_every_model_and_every_method_has_a_recipe_whose_id_is_pinned():
+    pinned = registries()["model"], {row[0].partition(":")[0] for row in RECIPE_IDS}
+    assert {entry.id for entry in pinned[0]} | {family.prefix for family in pinned[0].families} == pinned[1]
+    assert {entry.id for entry in registries()["method"]} == {row[1] for row in RECIPE_IDS}
+    assert len({row[3] for row in RECIPE_IDS}) == len(RECIPE_IDS) > 20
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from bench.search.claims import AttemptLostError
 from bench.search.failures import Breaker
 from bench.search.finals import is_over
 from bench.search.study import counted
+from leaderboard.results.run_result import RunResult
 
 ELSEWHERE = {"machine": "another machine", "pid": 1, "started": 0.0, "beat": 0.0}
 COMPLETE, FAIL = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
@@ -47,7 +48,7 @@ def runs(monkeypatch, ending):
         score = ending(hooks)
         entry = {"epoch": spec.epochs, "test": {"4class": {"score": score}}}
         metrics = {"last": {"4class": {"score": score}}}
-        return Launched(home, {"epochs": [entry], "metrics": metrics, "seconds": 0.0})
+        return Launched(home, RunResult({"epochs": [entry], "metrics": metrics, "seconds": 0.0}))
 
     monkeypatch.setattr(objective, "launch", launch)
 

@@ -1,5 +1,7 @@
 """What studies are kept in: what is no storage is left as it is, what is damaged is named, and no secret is shown."""
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -7,10 +9,12 @@ import sqlite3
 
 import pytest
 import sqlalchemy as sa
+from optuna.trial import TrialState
 from small_studies import SETTINGS, base_spec, request_of, study_of, work_on
 
 from bench.core.errors import SpecError, StoreError
 from bench.search import claims, objective
+from bench.search.database import TABLES, VERSIONS
 from bench.search.storage import Place, check_name
 from bench.search.study import make_study, open_study, studies_in
 
@@ -407,3 +411,44 @@ def test_sqlite_keeps_a_study(base, home, tmp_path, monkeypatch):
     claims.claim(search).end(claims.TrialState.COMPLETE, 50.0, {})
     assert work_on(search, home) == []
     assert open_study(search.place, "s").best.value == 50.0
+
+
+# --- file systems without locks ---------------------------------------------------------------------------------
+
+
+def refuse(number):
+    def refused(*_args):
+        raise OSError(number, os.strerror(number))
+
+    return refused
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])
+def test_a_journal_does_without_the_locks_of_its_file_system(base, home, monkeypatch, number):
+    monkeypatch.setattr(fcntl, "flock", refuse(number))
+    search = study_of(base, request_of(base), home, 1)
+    taken = claims.claim(search)
+    taken.beat()
+    assert taken.end(TrialState.COMPLETE, 50.0, {})
+    assert [path.name for path in (home / "studies").iterdir() if path.name.endswith(".held")] == []
+
+
+def test_an_sqlite_file_that_cannot_be_locked_is_named(tmp_path, monkeypatch):
+    place = Place.of(f"sqlite:///{tmp_path}/s.db", tmp_path, "s")
+    locked = sqlite3.OperationalError("database is locked")
+    for lacks in (False, True):
+        if lacks:
+            monkeypatch.setattr(fcntl, "lockf", refuse(errno.ENOLCK))
+        with pytest.raises(StoreError, match=r"s\.db cannot be used") as caught, place.translated():
+            raise sa.exc.OperationalError("BEGIN", {}, locked)
+        assert ("has no locks" in caught.value.message) == lacks
+        assert ("Leave --storage out" in caught.value.hint) == lacks
+
+
+def test_the_tables_of_optuna_are_known(tmp_path):
+    """A database that has one of them without the others is not given to Optuna."""
+    import optuna
+
+    optuna.storages.RDBStorage(f"sqlite:///{tmp_path}/s.db")
+    tables = sa.inspect(sa.create_engine(f"sqlite:///{tmp_path}/s.db")).get_table_names()
+    assert set(tables) == TABLES | {VERSIONS}

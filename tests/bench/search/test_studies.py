@@ -16,7 +16,7 @@ from bench.engine.hooks import Hooks
 from bench.launch.once import launch
 from bench.search import claims, objective
 from bench.search.study import budget, describe, open_study
-from leaderboard.results.run_folder import read_result
+from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.store import Store
 
 NOBODY = {"machine": claims._machine(), "pid": 2**22 + 1, "started": 0.0, "beat": 0.0}
@@ -63,7 +63,7 @@ def test_a_trial_is_a_run_on_the_board_for_each_seed_and_fold_and_their_mean_cou
         assert run.extra["study"] == {"name": "s", "objective": "held-out", "role": "trial", "trial": 0}
         assert run.metrics["last"]["4class"]["score"] == pytest.approx(score)
         assert run.spec["method_options"]["alpha"] == trial.params["alpha"]
-        patients = set(read_result(home / "runs" / run_id).cycles.patients)
+        patients = set(RunFolder(home / "runs" / run_id).read().cycles.patients)
         assert patients < {"101", "102", "103", "104", "105", "106"}
         assert not (home / "runs" / run_id / "weights").exists()
     assert list(trial.intermediate_values) == [1]
@@ -101,7 +101,7 @@ def test_the_test_set_is_searched_on_only_where_it_is_asked_for_and_the_runs_say
     work_on(search, home)
     (run,) = Store.open(home).runs()
     assert (run.kind, run.spec["split"], run.extra["study"]["objective"]) == ("trial", "official", "test")
-    assert set(read_result(home / "runs" / run.run_id).cycles.patients) == {"201", "202", "203"}
+    assert set(RunFolder(home / "runs" / run.run_id).read().cycles.patients) == {"201", "202", "203"}
     document = describe(search)
     assert document["tuned_on_test"]
     assert document["budget"]["test_evaluations"] == 1
@@ -339,7 +339,7 @@ def test_a_pruned_trial_keeps_its_epochs_and_is_never_taken_as_finished(small_da
     assert list(trial.intermediate_values) == [1]
     assert "by the pruner median" in trial.user_attrs["pruned"]
     folder = home / "runs" / trial.user_attrs["run_ids"][0]
-    document = read_result(folder).document
+    document = RunFolder(folder).read().document
     assert (document["status"], len(document["epochs"])) == ("pruned", 1)
     assert document["metrics"]["last"] is None
     assert not (folder / "checkpoint").exists()

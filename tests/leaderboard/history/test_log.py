@@ -16,7 +16,7 @@ from leaderboard.history.keys import is_signed, load_key, make_key
 from leaderboard.history.log import History, read_log
 from leaderboard.metrics import CLASSES
 from leaderboard.results.bundles import export_bundle, import_bundle
-from leaderboard.results.run_folder import read_result, write_result
+from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.submissions import OfficialPart, Statement, submit
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
@@ -167,7 +167,7 @@ def test_a_signed_document_that_was_edited_is_refused(tmp_path, keys):
     for change in ({"paper": "B, 2026"}, {"key": keys[1].public}, {"inputs": {"metadata": False}}, {"signature": None}):
         edited = {**document, "submission": {**document["submission"], **change}}
         with pytest.raises(ResultError, match="the signature is not one of the key"):
-            write_result(done.folder, edited)
+            RunFolder(done.folder).write(edited)
     (done.folder / "result.json").write_text(
         json.dumps({**document, "submission": {**document["submission"], "notes": "x"}})
     )
@@ -382,4 +382,4 @@ def test_a_submission_is_confirmed_by_its_own_key_alone(tmp_path, keys):
             confirm(home, store, run_id, "mine", key)
     confirm(home, store, run_id, "mine", keys[0])
     assert set(store.history().confirmed) == {run_id}
-    assert read_result(home / "submissions" / run_id).document["submission"]["key"] == keys[0].public
+    assert RunFolder(home / "submissions" / run_id).read().document["submission"]["key"] == keys[0].public

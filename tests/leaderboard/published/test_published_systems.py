@@ -15,7 +15,7 @@ from leaderboard.published.systems import (
     PublishedSystem,
     published_systems,
 )
-from leaderboard.render import FORMATS, render
+from leaderboard.render.formats import FORMATS, render
 from leaderboard.tables.published_table import doubts, published_table
 
 SYSTEMS = {system.id: system for system in published_systems()}

@@ -15,7 +15,7 @@ from bench.core.errors import BenchError, ResultError, StoreError
 from bench.core.files import temporary_name
 from leaderboard.results.bundle_reading import MANIFEST, open_bundle
 from leaderboard.results.bundles import export_bundle, import_bundle
-from leaderboard.results.run_folder import write_result
+from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.submissions import OfficialPart, Statement, submit
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
@@ -81,7 +81,7 @@ def test_predictions_keep_the_names_that_a_result_gives_them(tmp_path):
     (folder / "predictions-last.csv").rename(folder / "answers.csv")
     document = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     document["predictions"]["last"] = "answers.csv"
-    write_result(folder, document)
+    RunFolder(folder).write(document)
     store = Store.open(tmp_path / "there")
     store.import_run(folder)
     export_bundle(store, tmp_path / "b.zip")
@@ -408,11 +408,14 @@ HOSTILE = {
     "options a list": (edited_document(lambda d: d["spec"].update(method_options=[])), "method_options is []"),
     "partial hidden": (edited_document(lambda d: d["spec"].update(partial="partial (1 of 920)")), "partial is None"),
     "epoch twice": (edited_document(lambda d: d["epochs"].append(d["epochs"][0])), "stands twice"),
-    "epoch beyond 32 bits": (edited_document(lambda d: d["epochs"][0].update(epoch=2**31)), "must be from 1"),
-    "epoch negative": (edited_document(lambda d: d["epochs"][0].update(epoch=-1)), "must be from 1"),
+    "epoch beyond 32 bits": (
+        edited_document(lambda d: d["epochs"][0].update(epoch=2**31)),
+        "but must be at most 2,147,483,647",
+    ),
+    "epoch negative": (edited_document(lambda d: d["epochs"][0].update(epoch=-1)), "but must be at least 1"),
     "long model": (edited_document(lambda d: d["spec"].update(model="x" * 300)), "300 characters"),
     "file elsewhere": (edited_document(lambda d: d["predictions"].update(last="result.json")), "the header is"),
-    "hidden file": (edited_document(lambda d: d["predictions"].update(last=".profile")), "must name a file"),
+    "hidden file": (edited_document(lambda d: d["predictions"].update(last=".profile")), "must be the name of a file"),
     "simulated as ICBHI": (
         lambda m: with_hashes({**m, first(m, ".csv"): m[first(m, ".csv")].replace(b",101,", b",501,")}),
         "are not of ICBHI, first '501'",

@@ -12,7 +12,7 @@ from bench.core.errors import ResultError
 from leaderboard.results.bundles import export_bundle, import_bundle
 from leaderboard.results.judged_set import is_official
 from leaderboard.results.predictions import write_cycles
-from leaderboard.results.run_folder import read_result
+from leaderboard.results.run_folder import RunFolder
 from leaderboard.site.data import read_board
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
@@ -99,7 +99,7 @@ def test_the_hash_stands_with_every_result_and_is_checked(tmp_path):
     older = json.loads((folder / "result.json").read_text())
     write_cycles(folder / "test-cycles.csv", cycles_with_one_device_less(cycles))
     with pytest.raises(ResultError, match="judged_set is"):
-        read_result(folder)
+        RunFolder(folder).read()
     del older["judged_set"]
     (folder / "result.json").write_text(json.dumps(older))
     assert store.import_run(folder) == "changed"

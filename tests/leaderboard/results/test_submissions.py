@@ -13,8 +13,9 @@ from board_runs import cycle_set, write_run
 from bench.core.errors import ResultError, StoreError
 from leaderboard.history.keys import make_key
 from leaderboard.metrics import CLASSES
+from leaderboard.results import run_folder
 from leaderboard.results.predictions import CycleSet
-from leaderboard.results.run_folder import read_result, validate
+from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.submissions import (
     OfficialPart,
     RefusedError,
@@ -26,6 +27,7 @@ from leaderboard.results.submissions import (
     refusal,
     submit,
 )
+from leaderboard.results.validation import validate
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table, runs_table
@@ -112,6 +114,16 @@ def test_a_submission_is_a_result_under_the_rule_it_states_alone(tmp_path, part)
     assert [(row["rank"], row["name"], row["kind"]) for row in section.rows] == [(1, "a CRNN", "submission")]
     assert leaderboard_table(store, "last").sections == []
     assert runs_table(store).sections[0].rows[0]["name"] == "a CRNN"
+
+
+def test_the_stored_predictions_of_a_submission_are_read_once(tmp_path, part, monkeypatch):
+    read = []
+    parse = run_folder.parse_predictions
+    monkeypatch.setattr(
+        run_folder, "parse_predictions", lambda content, where: read.append(where) or parse(content, where)
+    )
+    enter(tmp_path, write_csv(tmp_path / "p.csv", random_rows(part)), part)
+    assert len(read) == 1
 
 
 def test_a_submission_ranks_with_runs_and_does_not_touch_their_names(tmp_path, part):
@@ -638,7 +650,7 @@ def test_checked_answers_stand_in_the_order_of_the_cycles(tmp_path, part):
     path = write_csv(tmp_path / "p.csv", rows[::-1])
     found = check(read_answers(path), part, path)
     assert np.array_equal(found.scores, np.array([row[2:] for row in rows], dtype=float))
-    assert read_result(enter(tmp_path, path, part).folder).scores["last"].tolist() == found.scores.tolist()
+    assert RunFolder(enter(tmp_path, path, part).folder).read().scores["last"].tolist() == found.scores.tolist()
 
 
 def test_cycles_are_a_value():

@@ -11,13 +11,13 @@ from board_runs import write_run
 from site_boards import NASTY, PARTIAL, make_board
 
 from bench.core.errors import StoreError
-from leaderboard.html import resource
-from leaderboard.results.run_folder import RULES
+from leaderboard.render.pages import resource
+from leaderboard.results.schema import RULES
 from leaderboard.site import data, write_site
 from leaderboard.site.answers import MOST_MISSED
 from leaderboard.site.data import read_board
 from leaderboard.site.downloads import TABLES, command, run_file
-from leaderboard.site.pages import OWN, VENDOR
+from leaderboard.site.pages import OWN, PACKAGE, VENDOR
 from leaderboard.site.systems import Lens
 from leaderboard.site.values import inline_json, page_values, system_labels
 from leaderboard.statistics.breakdown import counts_of
@@ -280,7 +280,7 @@ def test_the_page_fetches_nothing_and_names_its_scripts_hashes(site):
 
 @pytest.mark.parametrize("name", [*(("vendor", name) for name in VENDOR), *(("static", name) for name in OWN)])
 def test_no_script_ends_its_own_element(name):
-    text = resource(*name)
+    text = resource(PACKAGE, *name)
     assert "</script" not in text.lower()
     assert "\r" not in text
 

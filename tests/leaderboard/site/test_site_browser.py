@@ -14,11 +14,11 @@ import soundfile as sf
 from browser import chromium
 from site_boards import NASTY, enlarged, make_board
 
-from leaderboard.html import resource
 from leaderboard.published import TABLES, printed_table
-from leaderboard.render import ranks
-from leaderboard.render_paper import render_paper
-from leaderboard.results.run_folder import RULES
+from leaderboard.render.board_columns import ranks
+from leaderboard.render.formats import render
+from leaderboard.render.pages import resource
+from leaderboard.results.schema import RULES
 from leaderboard.site import write_site
 from leaderboard.site.answers import MOST_MISSED
 from leaderboard.site.data import PARTS, read_board
@@ -339,7 +339,7 @@ def minus(value, digits=2):
 
 def test_the_page_computes_intervals_as_python_does(browser):
     page = browser.new_page()
-    code = resource("static", "statistics.js")
+    code = resource("leaderboard.site", "static", "statistics.js")
     for degrees, probability in itertools.product((0.7, 1, 2.5, 4, 17.3, 48, 350.2, 4e4), (0.6, 0.975, 0.9995)):
         found = page.evaluate(f"([p, d]) => {{ {code}; return tQuantile(p, d); }}", [probability, degrees])
         assert found == pytest.approx(t_quantile(probability, degrees), rel=1e-9)
@@ -666,7 +666,7 @@ def test_paper_has_every_column_and_figure(open_page, board, scheme):
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_of_the_paper_fits_the_page(open_page, store, tmp_path, name):
     path = tmp_path / "table.html"
-    path.write_text(render_paper(paper_table(printed_table(name), store, "best-test", {}), "html"), encoding="utf-8")
+    path.write_text(render(paper_table(printed_table(name), store, "best-test", {}), "html"), encoding="utf-8")
     page = open_page(path=path, width=A4_ACROSS)
     page.emulate_media(media="print")
     assert overflow(page) == 0
@@ -716,7 +716,7 @@ def test_text_can_be_read(open_page, board, scheme):
 def test_a_table_of_the_paper_is_one_file_without_script(open_page, store, tmp_path, name, width):
     table = paper_table(printed_table(name), store, "best-test", {})
     path = tmp_path / "table.html"
-    path.write_text(render_paper(table, "html"), encoding="utf-8")
+    path.write_text(render(table, "html"), encoding="utf-8")
     page = open_page(path=path, width=width, scheme="dark")
     assert page.locator("tbody tr:has(td)").count() == len(table.rows)
     assert overflow(page) == 0

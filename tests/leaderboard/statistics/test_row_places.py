@@ -8,7 +8,7 @@ import pytest
 from board_runs import cycle_set, write_run
 from official_sets import many_patients
 
-from leaderboard.render import render
+from leaderboard.render.formats import render
 from leaderboard.results.predictions import CycleSet
 from leaderboard.statistics import row_places as standing
 from leaderboard.statistics.breakdown import counts_of

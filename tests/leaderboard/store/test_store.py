@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import resource
 import signal
@@ -343,3 +345,35 @@ def test_a_full_disk_is_noticed_by_writing(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+def refuse_locks(monkeypatch, number=errno.ENOLCK):
+    def refused(*_args):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "lockf", refused)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_no_board_is_made_where_files_cannot_be_locked(tmp_path, monkeypatch, number):
+    refuse_locks(monkeypatch, number)
+    with pytest.raises(StoreError, match=r"leaderboard.sqlite cannot be used: its file system has no locks") as caught:
+        Store.open(tmp_path).check_writable()
+    assert "BENCH_HOME" in caught.value.hint
+    assert "postgresql://" in caught.value.hint
+    assert [path.name for path in tmp_path.iterdir()] == [".leaderboard.sqlite.lock"]
+
+
+@pytest.mark.parametrize("name", ["SQLITE_BUSY", "SQLITE_IOERR_RDLOCK", "SQLITE_PROTOCOL"])
+def test_a_board_whose_file_cannot_be_locked_is_told_from_one_that_is_locked(tmp_path, monkeypatch, name):
+    board(tmp_path)
+    error = sqlite3.OperationalError("as SQLite says it")
+    error.sqlite_errorname = name
+    known = database.Database.at(tmp_path)
+    for lacks in (False, True):
+        if lacks:
+            refuse_locks(monkeypatch)
+        with pytest.raises(StoreError) as caught, known.translated():
+            raise error
+        assert ("has no locks" in caught.value.message) == lacks
+        assert "leaderboard.sqlite" in caught.value.message

@@ -26,8 +26,8 @@ from board_runs import scores_for, write_run
 
 from bench.core.errors import ResultError, StoreError
 from leaderboard.results.predictions import read_predictions, write_predictions
-from leaderboard.results.run_folder import read_result
-from leaderboard.results.schema import LONGEST
+from leaderboard.results.run_folder import RunFolder
+from leaderboard.results.schema import ResultDocument, SpecFields, longest_texts
 from leaderboard.store import database, schema, versions
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
@@ -160,7 +160,7 @@ class TestBoard:
     def test_a_stored_run_has_the_digest_of_its_folder(self, place):
         folder = write_run(place.home)
         place.store.import_run(folder)
-        assert place.store.result(folder.name).digest == read_result(folder).digest
+        assert place.store.result(folder.name).digest == RunFolder(folder).read().digest
 
     def test_fields_without_a_column_are_kept(self, place):
         folder = write_run(place.home)
@@ -174,7 +174,7 @@ class TestBoard:
         folder = write_run(place.home)
         place.store.import_run(folder)
         cycles, scores = place.store.predictions(folder.name, "last")
-        original = read_result(folder)
+        original = RunFolder(folder).read()
         order = [original.cycles.keys.index(key) for key in cycles.keys]
         assert np.array_equal(scores, scores_for(1, "last")[order].astype(np.float64))
         assert cycles.hash == original.cycles.hash
@@ -360,16 +360,17 @@ class TestBoard:
             assert place.store.runs() == before
 
     def test_the_board_holds_texts_as_long_as_the_judge_of_results_lets_them_be(self, place):
-        widths = {name: column.type.length for name, column in schema.Run.__table__.c.items() if name in LONGEST}
-        assert widths == LONGEST
-        longest = {name: "é" * LONGEST[name] for name in ("model", "method", "pretrain", "split")}
+        most = longest_texts(ResultDocument) | longest_texts(SpecFields)
+        widths = {name: column.type.length for name, column in schema.Run.__table__.c.items() if name in most}
+        assert widths == most
+        longest = {name: "é" * most[name] for name in ("model", "method", "pretrain", "split")}
         folder = write_run(place.home, seed=2**63 - 1, **longest)
         place.store.import_run(folder)
         assert place.store.run(folder.name)["spec"]["model"] == longest["model"]
         assert place.store.runs()[0].spec["seed"] == 2**63 - 1
 
     def test_a_rehearsal_leaves_nothing(self, place):
-        result = read_result(write_run(place.home))
+        result = RunFolder(write_run(place.home)).read()
         place.store.rehearse([result, result])
         assert place.store.runs() == []
         assert place.run("SELECT count(*) FROM cycle_sets") == [(0,)]

@@ -16,7 +16,7 @@ from bench.core.errors import ResultError
 from leaderboard.history.changes import review
 from leaderboard.history.keys import make_key
 from leaderboard.metrics import CLASSES
-from leaderboard.render import FORMATS, render
+from leaderboard.render.formats import FORMATS, render
 from leaderboard.results.inputs import NAMES, Inputs, inputs_of, notable
 from leaderboard.results.submissions import OfficialPart, Statement, submit
 from leaderboard.site.data import read_board

@@ -6,8 +6,8 @@ import pytest
 from board_runs import write_run
 
 from bench.core.errors import ResultError
-from leaderboard.render import FORMATS, render
-from leaderboard.results.run_folder import read_result
+from leaderboard.render.formats import FORMATS, render
+from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table, runs_table
@@ -108,7 +108,7 @@ def test_a_trial_comes_back_as_its_folder_has_it(tmp_path):
     folder = trial(tmp_path, split="training-fold-1-of-5")
     store = Store.open(tmp_path)
     store.import_run(folder)
-    document = read_result(folder).document
+    document = RunFolder(folder).read().document
     assert store.run(document["run_id"]) == {**document, "epochs": store.run(document["run_id"])["epochs"]}
 
 
@@ -125,14 +125,14 @@ def test_a_pruned_run_is_neither_finished_nor_failed(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"kind": "trial"}, "kind is 'trial', but the role in its study is None"),
-        ({"kind": "trial", "study": FINAL}, "kind is 'trial', but the role in its study is 'final'"),
-        ({"study": TRIAL}, "kind is 'run', but the role in its study is 'trial'"),
-        ({"study": {**FINAL, "role": "best"}}, "role in its study is 'best'"),
+        ({"kind": "trial"}, "kind is 'trial', but study.role is None"),
+        ({"kind": "trial", "study": FINAL}, "kind is 'trial', but study.role is 'final'"),
+        ({"study": TRIAL}, "kind is 'run', but study.role is 'trial'"),
+        ({"study": {**FINAL, "role": "best"}}, "study.role is 'best', but must be 'trial' or 'final'"),
         ({"study": {"name": "x", "role": "final"}}, "lacks 'objective'"),
         ({"study": "tuning"}, "study is 'tuning', but must be an object"),
         ({"status": "pruned"}, "status is 'pruned', but error is None"),
-        ({"status": "stopped"}, "must be finished, failed or pruned"),
+        ({"status": "stopped"}, "must be 'finished', 'failed' or 'pruned'"),
     ],
 )
 def test_other_documents_are_refused(tmp_path, changes, said):
@@ -140,5 +140,5 @@ def test_other_documents_are_refused(tmp_path, changes, said):
     document = json.loads((folder / "result.json").read_text())
     (folder / "result.json").write_text(json.dumps({**document, **changes}))
     with pytest.raises(ResultError) as caught:
-        read_result(folder)
+        RunFolder(folder).read()
     assert said in caught.value.message

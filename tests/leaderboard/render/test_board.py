@@ -9,8 +9,13 @@ from board_runs import document, spec, write_run
 
 from bench.core.errors import ResultError
 from bench.core.text import plain
-from leaderboard.forms import csv_text, json_text, seeds
-from leaderboard.render import FORMATS, heading, render, run_table
+from leaderboard.render import terminal
+from leaderboard.render.board import heading
+from leaderboard.render.csv import csv_text
+from leaderboard.render.formats import FORMATS, render
+from leaderboard.render.json_text import json_text
+from leaderboard.render.numbers import seeds
+from leaderboard.render.run import run_report
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import Section, Table, leaderboard_table, runs_table
 
@@ -120,7 +125,7 @@ def test_names_are_never_markup(form):
 
 
 def test_markup_in_a_run_is_shown_as_it_is():
-    text = run_table(document(spec(model=NASTY), failed=NASTY), width=400)
+    text = terminal.write(run_report(document(spec(model=NASTY), failed=NASTY)), width=400)
     assert "[bold red]x[/]" in text
     assert "\x1b" not in text
 
@@ -128,7 +133,7 @@ def test_markup_in_a_run_is_shown_as_it_is():
 @pytest.mark.parametrize("width", [80, 120])
 def test_a_run_is_shown_whole(store, width):
     run = next(run for run in store.runs() if run.status == "finished")
-    text = run_table(store.run(run.run_id), width=width)
+    text = terminal.write(run_report(store.run(run.run_id)), width=width)
     assert max(map(len, text.splitlines())) <= width
     for rule in ("last", "best-test"):
         for judged in ("4class", "2class"):

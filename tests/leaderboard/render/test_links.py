@@ -4,11 +4,10 @@ import re
 
 import pytest
 
-from leaderboard import latex
-from leaderboard.forms import Column, markdown_grid
-from leaderboard.html import HtmlTable, tables_page
-from leaderboard.links import pieces
-from leaderboard.render import render
+from leaderboard.render import html, latex, markdown
+from leaderboard.render.cells import Column, Report, text_table
+from leaderboard.render.formats import render
+from leaderboard.render.links import pieces
 from leaderboard.tables.published_table import published_table
 
 CITED = [
@@ -57,14 +56,9 @@ NASTY = 'https://example.org/a"onclick=alert(1)<b>|](x)\\end{tabular}%&'
 
 
 def forms(text, *, linked):
-    column = Column("source", lambda _row: [text], number=False, linked=linked)
-    cell = latex.Cell(text, linked=linked)
-    block = latex.Block("", [[cell]])
-    return {
-        "html": tables_page("t", [HtmlTable("", [column], [block])], "", []),
-        "latex": latex.table("t", [column], [block]),
-        "markdown": "\n".join(markdown_grid("t", [column], [[text]])),
-    }
+    column = Column("source", number=False, linked=linked)
+    report = Report("t", [text_table("t", [column], [[text]])])
+    return {"html": html.write(report), "latex": latex.write(report), "markdown": markdown.write(report)}
 
 
 def test_an_address_cannot_leave_its_place_in_any_form():
@@ -83,9 +77,8 @@ def test_a_column_without_links_has_none():
 
 
 def test_what_latex_reads_in_an_address_is_escaped():
-    assert "\\href{https://example.org/a\\_b?c=d\\&e\\#f}" in str(
-        latex.Cell("https://example.org/a_b?c=d&e#f", linked=True)
-    )
+    shown = forms("https://example.org/a_b?c=d&e#f", linked=True)["latex"]
+    assert "\\href{https://example.org/a\\_b?c=d\\&e\\#f}" in shown
 
 
 @pytest.mark.parametrize("form", ["html", "markdown"])

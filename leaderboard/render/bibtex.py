@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from bench.core.text import plain
-from leaderboard.latex_text import escaped
 from leaderboard.published.systems import PublishedSystem
+from leaderboard.render.latex_text import escaped
 
 _ADDRESS = re.compile(r"https?://[^\s,;)]+")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from browser import chromium
-from report_tables import NAMES, long_board, report_tables, written
+from report_tables import NAMES, long_board, report_tables
+
+from leaderboard.render.formats import render
 
 SHEET = 1032
 """CSS pixels across a sheet of A4 in landscape between its margins."""
@@ -27,7 +29,7 @@ def tables(tmp_path_factory):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_printed_sheet_holds_every_column(browser, tables, name, tmp_path):
     path = tmp_path / "table.html"
-    path.write_text(written(tables[name], "html"), encoding="utf-8")
+    path.write_text(render(tables[name], "html"), encoding="utf-8")
     page = browser.new_page(viewport={"width": SHEET, "height": 700}, color_scheme="dark")
     page.goto(path.as_uri())
     page.emulate_media(media="print")
@@ -44,4 +46,4 @@ def test_a_printed_sheet_holds_every_column(browser, tables, name, tmp_path):
 
 
 def test_a_page_for_paper_names_its_sheet(tables):
-    assert "@page { size: A4 landscape;" in written(tables["table3"], "html")
+    assert "@page { size: A4 landscape;" in render(tables["table3"], "html")

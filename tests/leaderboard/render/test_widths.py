@@ -7,14 +7,17 @@ import itertools
 import re
 
 import pytest
-from report_tables import LONG, NAMES, ODD, PART, long_board, report_tables, written
+from report_tables import LONG, NAMES, ODD, PART, long_board, report_tables
 
 from bench.core.text import plain
-from leaderboard.forms import Column, console, grid, printed
-from leaderboard.render import render, run_table, system_lines
+from leaderboard.render import terminal
+from leaderboard.render.cells import Column, Report, text_table
+from leaderboard.render.formats import render
+from leaderboard.render.run import run_report
+from leaderboard.render.system_names import system_lines
+from leaderboard.render.widths import allotted, kept_sets
 from leaderboard.tables.board_tables import Section, Table
 from leaderboard.tables.paper_tables import PaperTable
-from leaderboard.widths import allotted, kept_sets
 
 WIDTHS = (40, 60, 80, 100, 140, 180)
 
@@ -64,7 +67,7 @@ def rates_of(table):
 @pytest.mark.parametrize("name", NAMES)
 def test_each_row_keeps_its_name_score_and_interval_and_no_line_is_too_long(tables, name, width):
     table = tables[name]
-    text = written(table, "table", width=width)
+    text = render(table, "table", width=width)
     assert max(map(len, text.splitlines())) <= width
     found = without_spaces(text)
     for row_name in names_of(table):
@@ -80,7 +83,7 @@ def test_each_row_keeps_its_name_score_and_interval_and_no_line_is_too_long(tabl
 @pytest.mark.parametrize("width", [1, 20])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sliver_of_a_terminal_is_kept_to(tables, name, width):
-    assert max(map(len, written(tables[name], "table", width=width).splitlines())) <= width
+    assert max(map(len, render(tables[name], "table", width=width).splitlines())) <= width
 
 
 def test_at_any_width_below_80_a_row_is_a_card_of_its_name_its_score_and_the_rest(tables):
@@ -106,7 +109,7 @@ def test_a_table_that_fits_below_80_columns_stays_one(tables):
 def test_no_word_of_usual_length_is_broken(tables, width):
     for name in ("table1", "table2", "table3", "parts"):
         table = tables[name]
-        text = written(table, "table", width=width)
+        text = render(table, "table", width=width)
         for row in getattr(table, "rows", ()):
             for field in table.columns.values():
                 value = row["options"][field[8:]] if field.startswith("options.") else row[field]
@@ -180,16 +183,16 @@ def test_a_marked_run_is_marked_in_the_papers_tables_too(tables):
     table = dataclasses.replace(tables["table3"], rows=rows)
     shown = sum(row["reproduced"] is not None for row in rows)
     for form in ("markdown", "latex", "html"):
-        assert written(table, form).count("marked: ties") == shown
+        assert render(table, form).count("marked: ties") == shown
     for width in WIDTHS:
-        assert " ".join(written(table, "table", width=width).split()).count("ties") == shown
+        assert " ".join(render(table, "table", width=width).split()).count("ties") == shown
 
 
 def test_a_single_run_keeps_to_the_width_and_shows_all_its_numbers(tmp_path):
     store = long_board(tmp_path, most=1)
     run = next(run for run in store.runs() if run.spec["model"] == LONG)
     for width in (20, 40, 60, 80, 140):
-        text = run_table(store.run(run.run_id), width=width)
+        text = terminal.write(run_report(store.run(run.run_id)), width=width)
         assert max(map(len, text.splitlines())) <= width
         for judged in ("4class", "2class"):
             metrics = run.metrics["last"][judged]
@@ -266,25 +269,24 @@ def test_room_is_dealt_out_by_shares_until_nobody_wishes_for_more(least, wished,
 
 
 def test_columns_of_one_rank_go_together_the_highest_first():
-    columns = [Column(str(rank), lambda row: [], expendable=rank) for rank in (0, 2, 1, 2, 0)]
+    columns = [Column(str(rank), expendable=rank) for rank in (0, 2, 1, 2, 0)]
     assert list(kept_sets(columns)) == [[0, 1, 2, 3, 4], [0, 2, 4], [0, 4]]
     assert list(kept_sets(columns[:1])) == [[0]]
 
 
 @pytest.mark.parametrize("width", [1, 5, 20, 50, 80])
 def test_pairs_without_heads_fit_any_width(width):
-    columns = [Column("name", lambda row: [], number=False), Column("value", lambda row: [], number=False, wrap=True)]
-    text = printed(
-        console(width, False), [grid("", columns, [["a_name_of_thirty_letters_or_so", "b " * 60]], heads=False)]
-    )
+    columns = [Column("name", number=False), Column("value", number=False, wrap=True)]
+    table = text_table("", columns, [["a_name_of_thirty_letters_or_so", "b " * 60]], heads=False)
+    text = terminal.write(Report("pairs", [table]), width=width)
     assert max(map(len, text.splitlines())) <= width
     assert without_spaces(text) == "a_name_of_thirty_letters_or_so" + "b" * 60 or width < 80
 
 
 def test_a_table_without_rows_or_with_wide_letters_keeps_to_the_width():
-    columns = [Column("system", lambda row: [], number=False, wrap=True), Column("Score", lambda row: [])]
-    assert "Score" in printed(console(30, False), [grid("", columns, [])])
-    text = printed(console(30, False), [grid("表", columns, [["表示" * 30, "1.00"]])])
+    columns = [Column("system", number=False, wrap=True), Column("Score")]
+    assert "Score" in terminal.write(Report("none", [text_table("", columns, [])]), width=30)
+    text = terminal.write(Report("wide", [text_table("表", columns, [["表示" * 30, "1.00"]])]), width=30)
     assert all(sum(2 if ord(letter) > 0x2E80 else 1 for letter in line) <= 30 for line in text.splitlines())
     assert "Score: 1.00" in text
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from leaderboard.bibtex import published_entry, run_entry, submission_entry
 from leaderboard.published.systems import published_systems
+from leaderboard.render.bibtex import published_entry, run_entry, submission_entry
 
 ENTRY = re.compile(r"@(?:misc|software)\{[a-z0-9-]+,\n(?:  [a-z]+ = \{.*\},\n)+\}")
 

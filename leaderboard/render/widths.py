@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from leaderboard.forms import Column
+from leaderboard.render.cells import Column
 
 
 def kept_sets(columns: Sequence[Column]) -> Iterator[list[int]]:

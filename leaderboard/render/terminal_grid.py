@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,9 +14,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bench.core.text import plain, plain_lines
-from leaderboard.forms import Column
-from leaderboard.widths import allotted, kept_sets
+from bench.core.text import plain
+from leaderboard.render.cells import Cell, Column, Place
+from leaderboard.render.widths import allotted, kept_sets
 
 CARDS_BELOW = 80
 """Columns of a terminal below which a table that does not fit as it is becomes cards."""
@@ -30,6 +30,7 @@ _EDGES, _GAP = 2, 2
 """What rich's box and padding take: at both edges together, and between two columns."""
 _INDENT = 2
 _EMPTY = frozenset(("", "–"))
+_STYLES: Mapping[Place, str] = {"best": "bold", "second": "underline", "": ""}
 
 Cells = Sequence[Sequence[Text]]
 
@@ -54,17 +55,15 @@ class Grid:
     Args:
         title: What stands above; nothing where it is empty.
         columns: Its columns.
-        rows: Cells by row: text, or text with a style, of one or more lines.
+        rows: Cells by row.
         heads: Whether the heads are shown; a table without them is never turned into cards.
     """
 
     def __init__(
-        self, title: str, columns: Sequence[Column], rows: Sequence[Sequence[str | Text]], *, heads: bool = True
+        self, title: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, heads: bool = True
     ) -> None:
         self.title, self.columns, self.heads = plain(title), columns, heads
-        self.cells: Cells = [
-            [cell if isinstance(cell, Text) else Text(plain_lines(cell)) for cell in row] for row in rows
-        ]
+        self.cells: Cells = [[_text(cell) for cell in row] for row in rows]
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
         """The title, and the table as it fits."""
@@ -75,7 +74,7 @@ class Grid:
             yield from self._cards(options.max_width)
             return
         yield self._table(layout)
-        gone = [_label(self.columns[place]) for place in range(len(self.columns)) if place not in layout.kept]
+        gone = [self.columns[place].label for place in range(len(self.columns)) if place not in layout.kept]
         if gone:
             yield Text(
                 f"Left out here: {', '.join(gone)} (a wider terminal and --format csv show them).\n", style="dim"
@@ -111,7 +110,7 @@ class Grid:
         return self._dealt(every, self.cells, least, width) or _Layout(every, least, self.cells)
 
     def _dealt(self, kept: Sequence[int], cells: Cells, least: Sequence[int], width: int) -> _Layout | None:
-        shares = [self.columns[place].share or 1 for place in kept]
+        shares = [self.columns[place].share for place in kept]
         found = allotted(least, [self._whole(place, cells) for place in kept], shares, self._room(width, kept))
         return _Layout(kept, [int(one) for one in found], cells) if found else None
 
@@ -124,7 +123,7 @@ class Grid:
         return width - _EDGES - _GAP * (len(kept) - 1)
 
     def _head(self, place: int) -> str:
-        return self.columns[place].head if self.heads else ""
+        return _head(self.columns[place]) if self.heads else ""
 
     def _whole(self, place: int, cells: Cells) -> int:
         """What a column takes without wrapping."""
@@ -145,7 +144,7 @@ class Grid:
         for place, width in zip(layout.kept, layout.widths, strict=True):
             column = self.columns[place]
             justify: Literal["left", "right"] = "right" if column.number else "left"
-            table.add_column(Text(column.head), justify=justify, overflow="fold", width=width)
+            table.add_column(Text(_head(column)), justify=justify, overflow="fold", width=width)
         for row in layout.cells:
             table.add_row(*(row[place] for place in layout.kept))
         return table
@@ -175,8 +174,13 @@ class Grid:
         yield from map(_indented, _packed(rest, width))
 
 
-def _label(column: Column) -> str:
-    return column.head.replace("\n", " ")
+def _text(cell: Cell) -> Text:
+    first, *rest = cell.plain_lines or [""]
+    return Text.assemble((first, _STYLES[cell.place]), *(f"\n{line}" for line in rest))
+
+
+def _head(column: Column) -> str:
+    return f"{column.group}\n{column.head}" if column.group else column.head
 
 
 def _one_line(cell: Text, gap: str) -> Text:
@@ -185,7 +189,7 @@ def _one_line(cell: Text, gap: str) -> Text:
 
 def _pair(column: Column, cell: Text) -> Text:
     value = _one_line(cell, " " if column.number else "; ")
-    return Text.assemble((f"{_label(column)}: ", "dim"), value) if column.head else value
+    return Text.assemble((f"{column.label}: ", "dim"), value) if column.head else value
 
 
 def _packed(pieces: Sequence[Text], width: int) -> list[Text]:

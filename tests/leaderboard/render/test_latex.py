@@ -8,11 +8,13 @@ import shutil
 import subprocess
 
 import pytest
-from report_tables import NAMES, long_board, report_tables, written
+from report_tables import NAMES, long_board, report_tables
 
-from leaderboard import latex
-from leaderboard.forms import Column
-from leaderboard.latex_text import breakable, escaped, widest_part, widest_word, width
+from leaderboard.render import latex
+from leaderboard.render.cells import Column, Report, text_table
+from leaderboard.render.formats import render
+from leaderboard.render.latex_layout import fitted
+from leaderboard.render.latex_text import breakable, escaped, widest_part, widest_word, width
 from leaderboard.tables.board_tables import Section, Table
 
 DOCUMENT = "\\documentclass[%s]{article}\n\\usepackage{booktabs}\n\\begin{document}\n%s\\end{document}\n"
@@ -51,18 +53,18 @@ def assert_fits(text, folder, options="a4paper"):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_table_compiles_without_errors_and_overfull_boxes(tables, name, tmp_path):
-    assert_fits(written(tables[name], "latex"), tmp_path)
+    assert_fits(render(tables[name], "latex"), tmp_path)
 
 
 @pytest.mark.parametrize("options", ["a4paper,11pt", "a4paper,12pt", "a4paper,twocolumn", "letterpaper"])
 @pytest.mark.parametrize("name", ["leaderboard", "table3"])
 def test_a_table_fits_documents_of_other_type_and_columns(tables, name, options, tmp_path):
-    assert_fits(written(tables[name], "latex"), tmp_path, options)
+    assert_fits(render(tables[name], "latex"), tmp_path, options)
 
 
 def test_the_papers_widest_table_fits_under_the_other_rules_as_well(store, tmp_path):
     for rule in ("last", "best-val"):
-        assert_fits(written(report_tables(store, rule)["table3"], "latex"), tmp_path)
+        assert_fits(render(report_tables(store, rule)["table3"], "latex"), tmp_path)
 
 
 def test_all_that_a_row_may_say_fits_or_is_left_out_with_a_note(tables, tmp_path):
@@ -84,7 +86,7 @@ def test_all_that_a_row_may_say_fits_or_is_left_out_with_a_note(tables, tmp_path
         "score_std": 10.25,
     }
     rows = [{**row, **told} for row in section.rows]
-    text = written(Table("leaderboard", "last", [dataclasses.replace(section, rows=rows)]), "latex")
+    text = render(Table("leaderboard", "last", [dataclasses.replace(section, rows=rows)]), "latex")
     for word in ("Score", "recomputed", "beyond-print", "labels-as-predictions"):
         assert word in text
     assert "Left out for want of room: 2-class, " in text
@@ -94,7 +96,7 @@ def test_all_that_a_row_may_say_fits_or_is_left_out_with_a_note(tables, tmp_path
 def test_a_table_longer_than_a_page_goes_on_with_its_heads_and_its_number(tables, tmp_path):
     section = tables["runs"].sections[0]
     rows = [{**section.rows[0], "run_id": f"{number:016x}"} for number in range(260)]
-    text = written(Table("runs", "last", [Section("runs", "runs", rows)]), "latex")
+    text = render(Table("runs", "last", [Section("runs", "runs", rows)]), "latex")
     parts = text.count("\\begin{table*}")
     assert parts >= 4
     assert text.count("\\caption{runs (continued)}") == text.count("\\addtocounter{table}{-1}") == parts - 1
@@ -106,7 +108,7 @@ def test_a_table_longer_than_a_page_goes_on_with_its_heads_and_its_number(tables
 
 def test_notes_longer_than_a_page_follow_the_table(tables, tmp_path):
     table = dataclasses.replace(tables["parts"], notes=["A note of several words. " * 40] * 20)
-    text = written(table, "latex")
+    text = render(table, "latex")
     assert text.count("A note of several words. " * 40) == 20
     assert text.rindex("\\end{table*}") < text.index("A note of several")
     assert_fits(text, tmp_path)
@@ -114,26 +116,26 @@ def test_notes_longer_than_a_page_follow_the_table(tables, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_boxes_of_a_row_are_no_wider_than_the_line(tables, name):
-    for row in re.findall(r"^.* \\\\$", written(tables[name], "latex"), re.MULTILINE):
+    for row in re.findall(r"^.* \\\\$", render(tables[name], "latex"), re.MULTILINE):
         assert sum(float(part) for part in re.findall(r"\{([0-9.]+)\\linewidth\}", row)) < 1
 
 
 def test_words_that_nothing_holds_are_squeezed_rather_than_lost(tmp_path):
-    columns = [Column(f"column{number}", lambda row: []) for number in range(20)]
-    rows = [[latex.Cell("1234567.89")] * 20]
-    assert not latex.fits(columns, [latex.Block("", rows)])
-    text = latex.table("Many", columns, [latex.Block("", rows)])
+    table = text_table("Many", [Column(f"column{number}") for number in range(20)], [["1234567.89"] * 20])
+    layout = fitted(table)
+    assert sum(layout.widths) == pytest.approx(layout.size.room(20))
+    assert all(room < width("1234567.89") * layout.size.em for room in layout.widths)
+    text = latex.write(Report("many", [table]))
     assert text.count("1234567.89") == 20
     assert "! " not in compiled(text, tmp_path)
 
 
 def test_heads_of_groups_follow_the_columns_that_are_kept():
     columns = [
-        Column("system", lambda row: [], number=False, wrap=True),
-        *(Column(f"paper\n{number}", lambda row: [], expendable=number) for number in range(12)),
+        Column("system", number=False, wrap=True),
+        *(Column(f"{number}", "paper", expendable=number) for number in range(12)),
     ]
-    rows = [[latex.Cell("x"), *[latex.Cell("12345678.90")] * 12]]
-    text = latex.table("Wide", columns, [latex.Block("", rows)], groups=[("", 1), ("paper", 12)])
+    text = latex.write(Report("wide", [text_table("Wide", columns, [["x", *["12345678.90"] * 12]])]))
     aligned = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)[1]
     assert f"\\multicolumn{{{len(aligned) - 1}}}{{c}}{{paper}}" in text
     assert f"\\cmidrule(lr){{2-{len(aligned)}}}" in text

@@ -11,9 +11,9 @@ import pytest
 from board_runs import write_run
 
 from bench.core.errors import ResultError
-from leaderboard import latex
 from leaderboard.published import TABLES, printed_table
-from leaderboard.render_paper import render_paper
+from leaderboard.render.formats import render
+from leaderboard.render.latex_text import escaped
 from leaderboard.store.store import Store
 from leaderboard.tables.paper_tables import paper_table
 
@@ -42,7 +42,7 @@ def table(store, request):
 
 @pytest.mark.parametrize("width", [80, 100, 180])
 def test_a_terminal_shows_print_and_runs_side_by_side(table, width):
-    text = render_paper(table, "table", width=width).replace("\u00a0", " ")
+    text = render(table, "table", width=width).replace("\u00a0", " ")
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     assert "\x1b" not in text
@@ -89,7 +89,7 @@ def columns_of(table, form):
 
 @pytest.mark.parametrize("form", ["markdown", "latex"])
 def test_a_document_has_the_papers_columns_rows_and_sections(table, form):
-    text = render_paper(table, form)
+    text = render(table, form)
     rows = cells_of(text, form)
     assert len(rows) == len(table.rows)
     width = columns_of(table, form)
@@ -106,16 +106,16 @@ def test_a_document_has_the_papers_columns_rows_and_sections(table, form):
 
 
 def test_latex_marks_the_best_and_the_second_printed_number_of_each_column(store):
-    text = render_paper(paper_table(printed_table("table3"), store, "best-test", {}), "latex")
+    text = render(paper_table(printed_table("table3"), store, "best-test", {}), "latex")
     assert re.findall(r"\\textbf\{([^}]*)\}", text) == ["51.83", "85.60", "62.37", "56.40", "81.66", "68.71"]
     assert re.findall(r"\\underline\{([^}]*)\}", text) == ["46.38", "59.55", "81.66", "79.34", "66.77", "55.77"]
-    second = render_paper(paper_table(printed_table("table2"), store, "best-test", {}), "latex")
+    second = render(paper_table(printed_table("table2"), store, "best-test", {}), "latex")
     assert "\\textbf{62.37} $\\pm$\\,0.61" in second
     assert re.findall(r"\\underline\{([^}]*)\}", second) == ["81.66", "43.54", "61.52"]
 
 
 def test_latex_has_booktabs_rules_and_closes_what_it_opens(table):
-    text = render_paper(table, "latex")
+    text = render(table, "latex")
     for rule in ("\\toprule", "\\bottomrule", "\\cmidrule(lr)"):
         assert rule in text
     pages = text.count("\\begin{table*}")
@@ -138,18 +138,18 @@ def test_latex_has_booktabs_rules_and_closes_what_it_opens(table):
 
 
 def test_latex_escapes_what_it_would_read():
-    assert latex.escaped("a_b & 5 % {x} #1 $ ~ ^ \\") == (
+    assert escaped("a_b & 5 % {x} #1 $ ~ ^ \\") == (
         "a\\_b \\& 5 \\% \\{x\\} \\#1 \\$ \\textasciitilde{} \\textasciicircum{} \\textbackslash{}"
     )
-    assert latex.escaped("[a] * --only") == "{[}a{]} {*} -{}-only"
+    assert escaped("[a] * --only") == "{[}a{]} {*} -{}-only"
 
 
 def test_json_is_the_table(table):
-    assert json.loads(render_paper(table, "json")) == table.to_json()
+    assert json.loads(render(table, "json")) == table.to_json()
 
 
 def test_csv_keeps_full_precision_and_the_same_columns_with_and_without_runs(table, tmp_path):
-    rows = list(csv.DictReader(io.StringIO(render_paper(table, "csv"))))
+    rows = list(csv.DictReader(io.StringIO(render(table, "csv"))))
     assert [row["id"] for row in rows] == [row["id"] for row in table.rows]
     for read, row in zip(rows, table.rows, strict=True):
         assert float(read["published.score"]) == row["published"]["score"]
@@ -158,21 +158,21 @@ def test_csv_keeps_full_precision_and_the_same_columns_with_and_without_runs(tab
         assert read["reproduced.score"] == (repr(found["score"]) if found else "")
         assert (json.loads(read["reproduced.seeds"]) == found["seeds"]) if found else not read["reproduced.seeds"]
     empty = paper_table(printed_table(table.name), Store.open(tmp_path), "best-test", {})
-    assert render_paper(empty, "csv").splitlines()[0].split(",") == list(rows[0])
+    assert render(empty, "csv").splitlines()[0].split(",") == list(rows[0])
 
 
 def test_colour_makes_the_best_bold(store):
     table = paper_table(printed_table("table2"), store, "best-test", {})
-    assert "\x1b[1m62.37" in render_paper(table, "table", width=100, colour=True)
+    assert "\x1b[1m62.37" in render(table, "table", width=100, colour=True)
 
 
 def test_other_formats_are_refused(table):
     with pytest.raises(ResultError, match="Unknown format 'xml'"):
-        render_paper(table, "xml")
+        render(table, "xml")
 
 
 def test_html_has_every_row_print_and_runs_side_by_side(table):
-    text = render_paper(table, "html")
+    text = render(table, "html")
     assert text.count("<tr>") == 2 + len(table.rows) + (len({row["section"] for row in table.rows}) > 1) * len(
         {row["section"] for row in table.rows}
     )
@@ -183,7 +183,7 @@ def test_html_has_every_row_print_and_runs_side_by_side(table):
             assert f"{row['reproduced']['score']:.2f}" in cells
         if row["not_runnable"]:
             assert row["not_runnable"] in unescape(cells)
-    latex_text = render_paper(table, "latex")
+    latex_text = render(table, "latex")
     assert re.findall(r"<strong>([^<]*)</strong>", text) == re.findall(
         r"textbf\{([^}]*)\}", latex_text.replace("{*}", "*")
     )
@@ -192,6 +192,6 @@ def test_html_has_every_row_print_and_runs_side_by_side(table):
 
 def test_html_shows_markup_in_names_as_text(table):
     row = {**table.rows[0], "method": "<b>x</b>", "architecture": "<b>x</b>", "system": "<b>x</b>"}
-    text = render_paper(dataclasses.replace(table, rows=[row], notes=["<i>note</i>"]), "html")
+    text = render(dataclasses.replace(table, rows=[row], notes=["<i>note</i>"]), "html")
     assert "<b>" not in text
     assert "&lt;i&gt;note" in text

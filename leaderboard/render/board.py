@@ -1,0 +1,79 @@
+"""The board's tables as reports: systems, runs, what others published, a comparison, the parts of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from leaderboard.render import cells
+from leaderboard.render.board_columns import COLUMNS
+from leaderboard.render.cells import FilledColumn, Report, Values, cells_of
+from leaderboard.tables.board_tables import Row, Section, Table, flat
+
+MOST_ROWS: Mapping[str, int] = {"systems": 100, "runs": 1000}
+"""Rows of a section that a terminal gets, by kind: nobody reads more there, and laying out one takes a millisecond."""
+
+CAPTIONS = {
+    "published": (
+        "As printed; percent; mean ± standard deviation over runs where given. Ranks: on the official split, seen "
+        "in code, one rule of choosing the epoch. best-test: the epoch was chosen on the test part. Every row is "
+        "claimed: printed by others, and nothing of it was computed here."
+    ),
+    "runs": "Score: 4-class, last epoch, percent.",
+    "comparison": (
+        "Selection rule: {rule}. Percent; mean ± sample standard deviation over seeds; in brackets: "
+        "95 % interval over test patients, the same ones for A and B, and over seeds. "
+        "Optimism: Score of best-test minus last."
+    ),
+    "parts": "Patient-disjoint: without the patients who were trained on too. Score: 4-class.",
+    "leaderboard": (
+        "Selection rule: {rule}. Percent; mean ± sample standard deviation over seeds. "
+        "Score = (Sp + Se)/2; 2-class: its Score where any abnormal class is a hit; "
+        "in brackets: 95 % interval of the mean Score over test patients and seeds; "
+        "disjoint: Score without the patients that are trained on too; optimism: Score of best-test minus last, "
+        "in brackets minus best-val; state: how far the numbers were checked. "
+        "#: the ranks that the data leave open, for all rows at once with 95 % probability."
+    ),
+}
+"""What the numbers of a table are, by its name; ``{rule}`` is its selection rule."""
+
+
+def board_report(table: Table) -> Report:
+    """A table of the board as a report."""
+    return Report(
+        table.name,
+        [_table(table, section) for section in table.sections],
+        caption=CAPTIONS[table.name].format(rule=table.protocol),
+        notes=table.below,
+        empty="The board is empty.",
+        fields=("table", "protocol", "section", "ranked"),
+    )
+
+
+def heading(section: Section) -> str:
+    """A section's title, and the smallest difference that its test part can show, where that is known."""
+    if section.floor is None:
+        return section.title
+    return f"{section.title} (five seeds show differences of {section.floor:.1f} points and more)"
+
+
+def _table(table: Table, section: Section) -> cells.Table:
+    columns = _columns(section)
+    rows = [cells.Row(cells_of(columns, row), _values(table, section, row)) for row in section.rows]
+    reference = cells.Row(cells_of(columns, section.reference)) if section.reference else None
+    shown = cells.Section("", rows, reference, MOST_ROWS.get(section.kind))
+    return cells.Table(heading(section), [filled.column for filled in columns], [shown])
+
+
+def _columns(section: Section) -> list[FilledColumn]:
+    """The columns of a section that say something about its rows."""
+    rows = [*section.rows, *([section.reference] if section.reference else [])]
+    said = [filled for filled in COLUMNS[section.kind] if not filled.optional or any(map(filled.lines, rows))]
+    return [filled for filled in said if filled.column.head != "#" or section.ranked]
+
+
+def _values(table: Table, section: Section, row: Row) -> Values:
+    """A row for CSV: nested values under dotted names, a spec and what tells it apart as JSON."""
+    place = {"table": table.name, "protocol": table.protocol, "section": section.title, "ranked": section.ranked}
+    values = {name: value for name, value in row.items() if name not in ("spec", "differs")}
+    told = {"differs": row["differs"], "spec": row["spec"]} if "spec" in row else {}
+    return {**place, **flat(values), **told}

@@ -1,0 +1,66 @@
+"""What systems, runs and published results are called in the tables, in lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from leaderboard.render.cells import Values
+
+_DIGEST = 64
+"""Letters of a SHA-256 in hex; a label shows the first eight."""
+
+
+def model_and_method(row: Values) -> str:
+    """The model and the method of a row or a spec: ``ast + patchmix-cl``."""
+    return f"{row['model']} + {row['method']}"
+
+
+def system_lines(row: Values) -> list[str]:
+    """What a system is called: its name, what it started from, and what tells it apart, as far as there is any."""
+    if "reference" in row:
+        return [row["reference"]]
+    differs = dict(row.get("differs", {}))
+    lines = [f"{row['name']} (submitted)"] if row.get("name") else [model_and_method(row)]
+    told_apart = differs.pop("pretrain", None) is not None
+    if told_apart or (not row.get("name") and row["pretrain"] != "none"):
+        lines.append("from scratch" if row["pretrain"] == "none" else f"from {row['pretrain']}")
+    study = row.get("study")
+    tuned = f"{'tuned on the TEST SET' if study['objective'] == 'test' else 'tuned'}: {study['name']}" if study else ""
+    return [*lines, *(text for text in (_differences(differs), tuned) if text)]
+
+
+def _differences(differs: Mapping[str, Any]) -> str:
+    """The fields that tell a row from others of its name: by their last word, or in full where two share it."""
+    short = [name.rpartition(".")[2] for name in differs]
+    words = [word if short.count(word) == 1 else name for name, word in zip(differs, short, strict=True)]
+    return ", ".join(_setting(word, value) for word, value in zip(words, differs.values(), strict=True))
+
+
+def _setting(word: str, value: Any) -> str:
+    """``alpha 0.5``; ``without alpha`` where a spec has no such setting, or has it switched off."""
+    if value is None or value is False:
+        return f"without {word}"
+    if value is True:
+        return f"with {word}"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    is_digest = len(text) == _DIGEST and set(text) <= set("0123456789abcdef")
+    return f"{word} {text[:8]}" if is_digest else f"{word} {text}"
+
+
+def run_lines(row: Values) -> list[str]:
+    """What a run is called: its system, and the study that it belongs to."""
+    study = [f"{row['kind']} of {row['study']}"] if row.get("study") else []
+    return [row.get("name") or model_and_method(row), *study]
+
+
+def published_lines(row: Values) -> list[str]:
+    """Name and architecture of a published system; whose numbers they are, where not its authors'."""
+    name = row["system"] + (" (re-run by others)" if row["kind"] == "reproduction" else "")
+    start = "" if row["pretrain"] == "-" else f" from {row['pretrain']}"
+    return [name, f"{row['architecture']}{start}"]
+
+
+def data_words(dataset: str, partial: str | None) -> str:
+    """What a run was made on, in the words that the board uses for it."""
+    return "simulated" if dataset == "demo" else partial or dataset

@@ -1,0 +1,239 @@
+"""The judge of result documents: a document from elsewhere is believed only as far as this goes.
+
+First every field is held to its declaration (:mod:`leaderboard.results.schema`), then to the others: the run id follows
+from the spec, rates follow from their confusion matrix, a finished run has metrics. The first fault ends it, and is
+told by the path of its field, what stands there and what was expected. What the fields of a spec may be, beyond those
+that the board reads, only the harness knows: it lends its judge.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, cast
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from bench.core.documents import collector_paused, spec_judges
+from bench.core.errors import BenchError, ResultError
+from bench.core.text import echoed
+from leaderboard.metrics import JUDGED, LARGEST_COUNT, Metrics, metrics_of
+from leaderboard.results.inputs import check_inputs
+from leaderboard.results.schema import SCHEMA, ResultDocument, kind_of
+
+TOLERANCE = 1e-9
+"""Percent points by which a stored metric may differ from the recomputed one."""
+
+EDITED = "The document was edited, or is of two runs: run it again with --rerun."
+
+_SHOWN = 60
+"""Characters of a value that a message shows."""
+
+
+def validate(document: Mapping[str, Any] | Any, where: str) -> ResultDocument:
+    """Check the form of a result document, and that its fields agree with one another.
+
+    Args:
+        document: What was read within the bounds of :func:`bench.core.documents.parse_document`, or is to be written.
+        where: Its file, for messages.
+
+    Returns:
+        The same document, typed.
+
+    Raises:
+        ResultError: At the first field that is missing or wrong; its path, its value and what was expected are named.
+    """
+    if not isinstance(document, dict):
+        raise ResultError(f"{where} holds no result document.", EDITED)
+    _check_schema(document.get("schema"), where)
+    try:
+        with collector_paused():
+            _form().validate_python(document)
+    except ValidationError as error:
+        # Texts of the values are made for the first fault alone: there may be many, and each may be long.
+        first = error.errors(include_url=False)[0]
+        raise ResultError(f"{where}{_sentence(first)}", EDITED) from None
+    result = cast(ResultDocument, document)
+    for check in (_check_status, _check_kind, _check_study, _check_run_id, _check_metrics, _check_epochs):
+        for fault in check(result):
+            raise ResultError(f"{where}: {fault}", EDITED)
+    check_inputs(result.get("submission", {}).get("inputs", {}), f"{where}: submission.inputs")
+    return result
+
+
+@cache
+def _form() -> TypeAdapter[ResultDocument]:
+    return TypeAdapter(ResultDocument)
+
+
+def judge_spec(document: ResultDocument, where: str) -> None:
+    """Ask those whom the harness has lent (:func:`bench.core.documents.specs_judged_by`) about a result's spec.
+
+    Raises:
+        ResultError: If no run can have had it.
+    """
+    if kind_of(document) == "submission":
+        return
+    for judge in spec_judges:
+        try:
+            judge(document["spec"])
+        except BenchError as error:
+            raise ResultError(f"{where}: {error.message}", error.hint) from error
+
+
+def run_id_of(spec: Mapping[str, Any]) -> str:
+    """The id of a run: 16 hexadecimal characters, a hash of its spec's identity fields in canonical JSON."""
+    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+# --- the sentence of a fault in the form ------------------------------------------------------------------------
+
+_EXPECTED = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "wrong": "{expected}",
+    "literal_error": "{expected}",
+    "greater_than_equal": "at least {ge:,}",
+    "less_than_equal": "at most {le:,}",
+    "too_short": "a list of {min_length}",
+    "too_long": "a list of {max_length}",
+}
+"""What was expected, by the kind of fault that pydantic names."""
+
+
+def _sentence(fault: ErrorDetails) -> str:
+    """A fault in the form in one sentence, which follows the name of the file."""
+    kind, context, places = fault["type"], fault.get("ctx", {}), fault["loc"]
+    if kind in ("missing", "lacks"):
+        name, outer = (places[-1], places[:-1]) if kind == "missing" else (context["name"], places)
+        return f"{': ' * bool(outer)}{path_of(*outer)} lacks '{name}'."
+    if kind == "unknown_name":
+        return f": {path_of(*places)} names {shown(context['name'])}, but may name {', '.join(context['known'])}."
+    path = path_of(*places)
+    if kind == "string_too_long":
+        return f": {path} has {len(fault['input']):,} characters, but the board takes {context['max_length']}."
+    expected = _EXPECTED.get(kind, "a value that such a field holds")
+    return f": {path} is {shown(fault['input'])}, but must be {expected.format(**context)}."
+
+
+def path_of(*places: int | str) -> str:
+    """The path of a field, as ``metrics.last.4class.confusion[2][1]``."""
+    words = [f"[{place}]" if isinstance(place, int) else f".{echoed(place, _SHOWN)}" for place in places]
+    return "".join(words).removeprefix(".")
+
+
+def shown(value: Any) -> str:
+    """A value for a message: as it stands where that is short, otherwise how long it is."""
+    if isinstance(value, list | dict) and len(value) > _SHOWN:
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value):,}"
+    text = value[: 2 * _SHOWN] if isinstance(value, str) else value
+    return echoed(repr(text), _SHOWN)
+
+
+# --- what fields say of one another -----------------------------------------------------------------------------
+
+Faults = Iterator[str]
+"""Sentences that each tell one fault; the first is enough."""
+
+
+def _check_schema(schema: Any, where: str) -> None:
+    if type(schema) is int and schema > SCHEMA:
+        raise ResultError(
+            f"{where} has the schema {schema}, but this lungbench reads up to {SCHEMA}.", "Update lungbench."
+        )
+    if type(schema) is not int or schema != SCHEMA:
+        raise ResultError(f"{where}: schema is {shown(schema)}, but must be {SCHEMA}.", EDITED)
+
+
+def _check_status(document: ResultDocument) -> Faults:
+    status, spec = document["status"], document["spec"]
+    if (status != "finished") != (document["error"] is not None):
+        yield f"status is '{status}', but error is {shown(document['error'])}."
+    if "partial" in spec and spec["partial"] != document["partial"]:
+        yield f"partial is {shown(document['partial'])}, but that of its spec is {shown(spec['partial'])}."
+
+
+def _check_kind(document: ResultDocument) -> Faults:
+    """What a run must have and a submission need not, and the other way round."""
+    status, rule = document["status"], "last"
+    if kind_of(document) == "submission":
+        if "submission" not in document:
+            yield "lacks 'submission', but kind is 'submission'."
+        if "system" not in document["spec"]:
+            yield "spec lacks 'system', but kind is 'submission'."
+        if status != "finished":
+            yield f"status is '{status}', but a submission must be finished."
+        rule = document["submission"]["selection"]
+    elif document["seconds"] is None:
+        yield "seconds is None, but must be a number for a run."
+    if status == "finished" and document["metrics"].get(rule) is None:
+        yield f"status is 'finished', but there are no metrics for {echoed(rule)}."
+
+
+def _check_study(document: ResultDocument) -> Faults:
+    """A run says which study it belongs to, and trials and final runs are what they say."""
+    role = document["study"]["role"] if "study" in document else None
+    if (kind_of(document) == "trial") != (role == "trial"):
+        yield f"kind is '{kind_of(document)}', but study.role is {shown(role)}."
+
+
+def _check_run_id(document: ResultDocument) -> Faults:
+    """A run has the id of its spec; that of a submission follows from its predictions too."""
+    if kind_of(document) == "submission":
+        return
+    expected = run_id_of(document["spec"])
+    if document["run_id"] != expected:
+        yield f"run_id is '{document['run_id']}', but that of its spec is {expected}."
+
+
+def _check_metrics(document: ResultDocument) -> Faults:
+    is_submission, status = kind_of(document) == "submission", document["status"]
+    for rule, metrics in document["metrics"].items():
+        if metrics is None:
+            continue
+        if status != "finished":
+            yield f"status is '{status}', but there are metrics for {rule}."
+        if is_submission and rule != document["submission"]["selection"]:
+            yield f"metrics.{rule} has metrics, but submission.selection is another rule."
+        for judged in JUDGED:
+            if metrics[judged]["epoch"] is None and not is_submission:
+                yield f"metrics.{rule}.{judged}.epoch is None, but must be a whole number for a run."
+        yield from _differences(metrics, f"metrics.{rule}")
+        if document["predictions"].get(rule) is None:
+            yield f"predictions.{rule} is None, but must be the name of a file of the run folder."
+
+
+def _check_epochs(document: ResultDocument) -> Faults:
+    seen = set[int]()
+    for place, row in enumerate(document["epochs"]):
+        if row["epoch"] in seen:
+            yield f"epochs[{place}].epoch is {row['epoch']}, but epoch {row['epoch']} stands twice."
+        seen.add(row["epoch"])
+        for part, metrics in (("test", row["test"]), ("val", row["val"])):
+            if metrics is not None:
+                yield from _differences(metrics, f"epochs[{place}].{part}")
+
+
+def _differences(metrics: Mapping[str, Metrics], path: str) -> Faults:
+    """Metrics that do not follow from their confusion matrix."""
+    for judged in JUDGED:
+        stored: Mapping[str, Any] = metrics[judged]
+        if sum(map(sum, stored["confusion"])) > LARGEST_COUNT:
+            yield f"{path}.{judged}.confusion has a sum above {LARGEST_COUNT:,}."
+        try:
+            computed: Mapping[str, Any] = metrics_of(stored["confusion"], judged)
+        except ResultError as error:
+            yield f"{path}.{judged}.confusion gives no rates: {error.message}"
+            return
+        for name in ("n", "sp", "se", "score"):
+            if abs(stored[name] - computed[name]) > TOLERANCE:
+                yield f"{path}.{judged}.{name} is {stored[name]}, but its confusion matrix gives {computed[name]}."
