@@ -211,20 +211,29 @@ def read_answers(path: Path) -> Answers:
     Raises:
         ResultError: If it cannot be read, has other columns, or a line that names no cycle or number.
     """
-    content = read_bytes(path, LARGEST_FILE, "the file of predictions of a test part")
+    return parse_answers(read_bytes(path, LARGEST_FILE, "the file of predictions of a test part"), str(path))
+
+
+def parse_answers(content: bytes, where: str) -> Answers:
+    """Read submitted predictions; raises as :func:`read_answers` does.
+
+    Args:
+        content: Of a CSV or Parquet file.
+        where: Its name, for messages.
+    """
     keys: list[Key] = []
     values: list[list[float]] = []
     words: list[str] = []
     stripped = 0
-    for line, row in parse_rows(content, str(path), (SCORED, CHOSEN)):
-        recording, cycle = read_key(row, str(path), line)
+    for line, row in parse_rows(content, where, (SCORED, CHOSEN)):
+        recording, cycle = read_key(row, where, line)
         bare = recording[:-4] if recording.lower().endswith(".wav") else recording
         stripped += bare != recording
         keys.append((bare, cycle))
         if "predicted" in row:
             words.append(row["predicted"])
         else:
-            values.append([read_number(row[name], name, str(path), line) for name in CLASSES])
+            values.append([read_number(row[name], name, where, line) for name in CLASSES])
     scores = np.asarray(values, dtype=np.float64) if values else None
     return Answers(content, tuple(keys), scores, None if values else tuple(words), stripped)
 
@@ -263,13 +272,13 @@ def _wrong_classes(answers: Answers) -> tuple[tuple[Key, str], ...]:
     return tuple((key, word) for key, word in pairs if class_of(word) is None)
 
 
-def check(answers: Answers, part: OfficialPart, path: Path) -> Checked:
+def check(answers: Answers, part: OfficialPart, path: Path | str) -> Checked:
     """Accept answers that are exactly the test cycles', or say what is wrong with them.
 
     Args:
         answers: What was read.
         part: What must be answered.
-        path: Their file, for the message.
+        path: Their file, or what else they are, for the message.
 
     Raises:
         RefusedError: With the exact difference.
@@ -285,7 +294,7 @@ def check(answers: Answers, part: OfficialPart, path: Path) -> Checked:
     return Checked(np.eye(len(CLASSES))[chosen[order]], scored=False)
 
 
-def _sentence(found: Difference, answers: Answers, part: OfficialPart, path: Path) -> str:
+def _sentence(found: Difference, answers: Answers, part: OfficialPart, path: Path | str) -> str:
     wrong = [f"'{echoed(word)}' for {_name(key)}" for key, word in found.wrong_classes]
     parts = [
         ("lacks {}", _counted(found.missing, "test cycle")),
