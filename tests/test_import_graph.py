@@ -29,6 +29,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 NO_TORCH = ("bench.core", "leaderboard", "bench.cli")
 
+COMMANDS = "bench.cli"
+COMMANDS_IMPORT = (
+    *("bench.api", "bench.core", COMMANDS),
+    *("leaderboard.render", "leaderboard.forms", "leaderboard.render_paper"),
+)
+"""A command parses words, calls the API, and prints: it needs nothing else of ours."""
+
 Graph = Mapping[str, set[str]]
 
 
@@ -66,12 +73,7 @@ def import_graph(root: Path) -> Graph:
 
 def place(module: str) -> tuple[int, str]:
     """Floor of a module, and the part of it that it belongs to; the longest name decides."""
-    fitting = [
-        (len(part), floor, part)
-        for floor, parts in enumerate(FLOORS)
-        for part in parts
-        if module == part or module.startswith(part + ".")
-    ]
+    fitting = [(len(part), floor, part) for floor, parts in enumerate(FLOORS) for part in parts if is_in(module, part)]
     _, floor, part = max(fitting)
     return floor, part
 
@@ -86,6 +88,19 @@ def arrows_up(graph: Graph) -> list[str]:
             if other_floor > floor or (other_floor == floor and other_part != part):
                 found.append(f"{module} ({part}) -> {other} ({other_part})")
     return found
+
+
+def is_in(module: str, part: str) -> bool:
+    return module == part or module.startswith(part + ".")
+
+
+def past_the_api(graph: Graph, command: str) -> list[str]:
+    """Arrows of a module of commands to what is neither the API nor a writer of tables."""
+    return [
+        f"{command} -> {other}"
+        for other in sorted(graph[command])
+        if not any(is_in(other, part) for part in COMMANDS_IMPORT)
+    ]
 
 
 def circles(graph: Graph) -> list[str]:
@@ -133,6 +148,12 @@ def test_no_modules_import_one_another_in_a_circle(graph):
     assert not found, "circles of imports:\n" + "\n".join(found)
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "bench" / "cli").glob("*.py")), ids=lambda path: path.stem)
+def test_a_command_parses_calls_the_api_and_prints(graph, path):
+    found = past_the_api(graph, module_name(path, ROOT))
+    assert not found, "belongs into bench/api:\n" + "\n".join(found)
+
+
 def test_ground_floor_and_board_name_no_torch():
     heavy = {"torch", "torchaudio", "torchvision", "timm", "accelerate"}
     found = [
@@ -168,6 +189,16 @@ def test_a_circle_is_found_and_printed(tmp_path):
         "bench/data/three.py": "from bench.data import one",
     }
     assert circles(import_graph(written(tmp_path, files))) == ["bench.data.one -> bench.data.two -> bench.data.one"]
+
+
+def test_a_command_that_does_more_is_found_and_printed(tmp_path):
+    files = {
+        "bench/cli/board.py": "from bench.api.boards import x\ndef f():\n    from leaderboard.store.store import Store",
+        "bench/api/boards.py": "from leaderboard.store.store import Store",
+        "leaderboard/store/store.py": "",
+    }
+    graph = import_graph(written(tmp_path, files))
+    assert past_the_api(graph, "bench.cli.board") == ["bench.cli.board -> leaderboard.store.store"]
 
 
 def written(root: Path, files: Mapping[str, str]) -> Path:

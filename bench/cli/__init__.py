@@ -11,16 +11,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, cast
 
 import typer
 
+from bench.api.calls import prepared_process
 from bench.cli import audit, board, data, doctor, later, mock_run, registries, report, reproduce, run, search
+from bench.cli.completion import VARIABLE, print_completions
 from bench.cli.numbers import strict_numbers
 from bench.cli.output import print_text, show_error, show_internal_error, stderr
-from bench.core.documents import specs_judged_by
-from bench.core.environment import keep_settings_out
 from bench.core.errors import BenchError, SpecError
 from bench.core.log import show_log
 from bench.core.messages import message_text, shortened
@@ -45,7 +45,6 @@ app = typer.Typer(
     help="Benchmark and leaderboard of respiratory sound classification (ICBHI 2017).",
     epilog=EPILOG,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -71,17 +70,6 @@ def common(
 for module in (run, search, reproduce, report, board, audit, data, registries, mock_run, doctor, later):
     module.register(app)
 strict_numbers(app)
-
-
-def _share_cores() -> None:
-    """Let OpenMP's threads fall asleep sooner while they wait for one another; what the user has set stands.
-
-    By default they stay awake for 300,000 turns of a loop. Beside another program on the same cores, that keeps the
-    threads that they wait for from running: an epoch of 1.9 s took 21 to 52 s, and takes 5.5 s like this. On an idle
-    machine it is as quick as before.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def _end_well() -> None:
@@ -111,37 +99,36 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: Words after ``bench``; the process's own by default.
     """
-    keep_settings_out()
+    with prepared_process():
+        sys.exit(_exit_code(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _exit_code(words: list[str]) -> int:
+    """Run a command line to its end."""
+    if VARIABLE in os.environ:
+        print_completions(app, words)
+        return 1  # the shell asked for what there is not
     prepare_streams()
-    _share_cores()
     _drop_odd_widths()
     _end_well()
-    words = list(sys.argv[1:] if arguments is None else arguments)
     options = words[: words.index("--")] if "--" in words else words
     # Options of the program may stand anywhere, after the command too.
     common_words = [word for word in options if word in ANYWHERE]
     rest = [word for word in options if word not in ANYWHERE] + words[len(options) :]
     debug = "--debug" in common_words
     code = _ended(lambda: _run(common_words + rest), debug)
-    sys.exit(code or _ended(sys.stdout.flush, debug))
+    return code or _ended(sys.stdout.flush, debug)
 
 
 def _run(words: list[str]) -> int:
     """Run a command without Typer's own printing of errors, which shows words of the user as they are."""
     command = typer.main.get_command(app)
     try:
-        with specs_judged_by(_judge), command.make_context("bench", words) as context:
+        with command.make_context("bench", words) as context:
             command.invoke(context)
     except typer.Exit as end:
         return end.exit_code
     return 0
-
-
-def _judge(identity: Mapping[str, Any]) -> None:
-    """Judge the spec of a result that is read; what that takes is loaded by the first one."""
-    from bench.experiment.judgement import judge
-
-    judge(identity)
 
 
 # Typer exports one of the kinds of wrong usage alone.

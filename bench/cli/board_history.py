@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.output import Plugins, check_format, print_json, print_text
+from bench.cli import options
+from bench.cli.options import Format, Home, Reason, Run
+from bench.cli.output import check_format, print_json, print_text
 from bench.core.errors import RunError, SpecError
-from bench.core.paths import board_location, home_folder
 
 if TYPE_CHECKING:
-    from leaderboard.history.log import LogEntry
-    from leaderboard.store.store import Store
+    from bench.api.boards import Board
+    from bench.api.changes import LogEntry
 
 logger = logging.getLogger(__name__)
-
-Home = Annotated[Path | None, typer.Option("--home", help="Results folder (BENCH_HOME).", metavar="DIR")]
-Format = Annotated[str, typer.Option("--format", help="table or json.", metavar="FORMAT")]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")]
-Reason = Annotated[str, typer.Option(help="Why; it stays in the log.", metavar="TEXT")]
-
-
-def _board(home: Path | None) -> tuple[Path, Store]:
-    from leaderboard.store.store import Store
-
-    folder = home_folder(home)
-    return folder, Store.open(board_location(folder))
 
 
 def key(output: Format = "table") -> None:
@@ -39,18 +27,16 @@ def key(output: Format = "table") -> None:
 
     Example:  bench board key
     """
-    from leaderboard.history.keys import key_path, load_key, make_key
+    from bench.api.keys import own_key
 
     check_format(output)
-    path = key_path()
-    known = load_key() if path.exists() else None
-    found = known or make_key(path)
-    if known is None:
-        logger.info(f"made a key: {path}; keep a copy of it, and show it to nobody")
+    found = own_key()
+    if found.new:
+        logger.info(f"made a key: {found.file}; keep a copy of it, and show it to nobody")
     if output == "json":
-        print_json({"key": found.public, "file": str(path), "new": known is None})
+        print_json(found.to_json())
     else:
-        print_text(found.public)
+        print_text(found.key)
 
 
 def retract(
@@ -66,20 +52,17 @@ def retract(
 
     Example:  bench board retract 3f2a --reason "trained on test patients"
     """
-    from leaderboard.history.changes import restore
-    from leaderboard.history.changes import retract as retract_run
-    from leaderboard.history.keys import load_key
+    from bench.api import changes
+    from bench.api.boards import open_board
 
     check_format(output)
-    folder, store = _board(home)
-    change = restore if undo else retract_run
-    entry = change(folder, store, run, reason, load_key())
+    entry = changes.retract(open_board(home=home), run, reason, undo=undo)
     again = "`bench board rebuild` brings it back" if undo else "`bench board log` tells why"
     _print_entry(entry, f"{entry.run} {'may come back' if undo else 'was retracted'}; {again}", output)
 
 
 def rename(
-    old: Annotated[str, typer.Argument(metavar="OLD", help="The name of a submitted system.")],
+    old: options.OldName,
     new: Annotated[str, typer.Argument(metavar="NEW", help="What it is called from now on.")],
     home: Home = None,
     output: Format = "table",
@@ -88,12 +71,11 @@ def rename(
 
     Example:  bench board rename "our CRNN" "CRNN-T"
     """
-    from leaderboard.history.changes import rename as rename_system
-    from leaderboard.history.keys import load_key
+    from bench.api import changes
+    from bench.api.boards import open_board
 
     check_format(output)
-    folder, store = _board(home)
-    entry = rename_system(folder, store, old, new, load_key())
+    entry = changes.rename(open_board(home=home), old, new)
     _print_entry(entry, f"'{entry.details['old']}' is called '{entry.details['new']}'", output)
 
 
@@ -107,23 +89,22 @@ def confirm(
 
     Example:  bench board confirm 3f2a
     """
-    from leaderboard.history.changes import confirm as confirm_run
-    from leaderboard.history.keys import load_key
+    from bench.api import changes
+    from bench.api.boards import open_board
 
     check_format(output)
-    folder, store = _board(home)
-    entry = confirm_run(folder, store, run, reason, load_key())
+    entry = changes.confirm(open_board(home=home), run, reason)
     _print_entry(entry, f"{entry.run} is confirmed by {entry.key}", output)
 
 
 def rerun(
     run: Run,
-    data: Annotated[str | None, typer.Option(help="Folder with ICBHI, or `demo` (BENCH_DATA).", metavar="DIR")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.", metavar="DEVICE")] = "auto",
+    data: options.Data = None,
+    device: options.Device = "auto",
     tolerance: Annotated[
         float, typer.Option(help="Percent points by which Sp, Se and Score may differ.", min=0.0, max=5.0)
     ] = 0.5,
-    plugin: Plugins = None,
+    plugin: options.Plugins = None,
     home: Home = None,
     output: Format = "table",
 ) -> None:
@@ -133,26 +114,15 @@ def rerun(
 
     Example:  bench board rerun 3f2a
     """
-    import dataclasses
-
-    from bench.cli.run import replayed
-    from bench.core.paths import cache_folder
-    from bench.launch.confirmation import run_again
-    from leaderboard.history.changes import record
-    from leaderboard.history.keys import load_key
+    from bench.api import changes
+    from bench.api.boards import open_board
 
     check_format(output)
-    folder, store = _board(home)
-    signing = load_key()
-    document = store.run(run)
-    # As a script is, nobody is asked about code that the run names.
-    found = run_again(
-        document, lambda path: replayed(path, data, cache_folder(), None, device, plugin, "json"), tolerance
-    )
-    entry = record(folder, store, "rerun", document["run_id"], dataclasses.asdict(found), signing)
+    board = open_board(home=home)
+    found = changes.rerun(board, run, data=data, device=device, plugins=plugin or (), tolerance=tolerance)
     told = "other cycles or rules" if found.largest is None else f"the largest difference is {found.largest:.4f} points"
     equal = "the same numbers" if found.equal else "OTHER NUMBERS"
-    _print_entry(entry, f"{entry.run} run again: {equal} ({told}; {tolerance:g} allowed)", output)
+    _print_entry(found.entry, f"{found.entry.run} run again: {equal} ({told}; {tolerance:g} allowed)", output)
     if not found.equal:
         raise typer.Exit(RunError.exit_code)
 
@@ -165,7 +135,7 @@ def review(
         tuple[str, str] | None, typer.Option(help="The mark of a run is wrong.", metavar="RUN MARK")
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Why; it stands beside the mark.", metavar="TEXT")] = None,
-    protocol: Annotated[str, typer.Option(help="Selection rule whose rows are listed.", metavar="RULE")] = "last",
+    protocol: options.Protocol = "last",
     home: Home = None,
     output: Format = "table",
 ) -> None:
@@ -173,39 +143,31 @@ def review(
 
     Example:  bench board review --reject 3f2a copy --reason "two checkpoints of one group"
     """
-    from leaderboard.history.changes import review as review_mark
-    from leaderboard.history.keys import load_key
+    from bench.api import changes
+    from bench.api.boards import open_board
 
     check_format(output)
-    folder, store = _board(home)
+    board = open_board(home=home)
     if accept is None and reject is None:
-        _print_marks(store, protocol, output)
+        _print_marks(board, protocol, output)
         return
     if (accept is None) == (reject is None) or reason is None:
         raise SpecError("A review accepts or rejects one mark, and says why: --accept RUN MARK --reason TEXT.")
     run, mark = accept or reject or ("", "")
-    verdict = "rejected" if accept is None else "accepted"
-    entry = review_mark(folder, store, run, mark, verdict, reason, load_key())
-    _print_entry(entry, f"mark '{mark}' of {entry.run}: {verdict}", output)
+    entry = changes.review(board, run, mark, accept=accept is not None, reason=reason)
+    _print_entry(entry, f"mark '{mark}' of {entry.run}: {entry.details['verdict']}", output)
 
 
-def _print_marks(store: Store, protocol: str, output: str) -> None:
-    from bench.cli.report import check_word
-    from leaderboard.results.schema import RULES
-    from leaderboard.tables.board_tables import leaderboard_table
+def _print_marks(board: Board, protocol: str, output: str) -> None:
+    from bench.api.changes import marks
 
-    check_word("protocol", protocol, RULES)
-    rule = next(known for known in RULES if known == protocol)
-    rows = [row for section in leaderboard_table(store, rule, failed=False).sections for row in section.rows]
-    marks = [
-        {"system": row["name"] or f"{row['model']} + {row['method']}", **mark} for row in rows for mark in row["marks"]
-    ]
+    found = marks(board, protocol)
     if output == "json":
-        print_json({"marks": marks})
+        print_json({"marks": found})
         return
-    if not marks:
+    if not found:
         logger.info("No row has a mark.")
-    for mark in marks:
+    for mark in found:
         said = f" [{mark['review']['verdict']}: {mark['review']['reason']}]" if mark["review"] else ""
         print_text(f"{', '.join(mark['run_ids'])}  {mark['system']}  {mark['mark']}: {mark['sentence']}{said}")
 
@@ -215,28 +177,28 @@ def log(home: Home = None, output: Format = "table") -> None:
 
     Example:  bench board log --format json
     """
-    from leaderboard.history.changes import joint_history
+    from bench.api.boards import open_board
+    from bench.api.changes import history, history_document
 
     check_format(output)
-    folder, store = _board(home)
-    history = joint_history(folder, store)
+    found = history(open_board(home=home))
     if output == "json":
-        entries = [{"id": one.id, "obeyed": one.obeyed, **one.document} for one in history.entries]
-        print_json({"entries": entries, "missing": history.missing})
+        print_json(history_document(found))
         return
-    for one in history.entries:
+    for one in found.entries:
         who = one.key[:16] + "…" if one.key else "unsigned"
         told = "; ".join(f"{name} {value}" for name, value in one.details.items())
         obeyed = "" if one.obeyed else " (not obeyed here)"
         print_text(f"{one.document['at'][:16]}  {one.action:<8} {one.run or '-':<16}  {who}  {told}{obeyed}")
-    if history.missing:
-        logger.warning(f"{len(history.missing)} entries were taken out of the log, first {history.missing[0]}.")
+    if found.missing:
+        logger.warning(f"{len(found.missing)} entries were taken out of the log, first {found.missing[0]}.")
 
 
 def _print_entry(entry: LogEntry, line: str, output: str) -> None:
+    from bench.api.changes import entry_document
+
     if output == "json":
-        document: dict[str, Any] = {"id": entry.id, **entry.document}
-        print_json(document)
+        print_json(entry_document(entry))
     else:
         print_text(line)
 

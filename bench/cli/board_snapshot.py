@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.options import Format, Home
 from bench.cli.output import check_format, print_json, print_text
 from bench.core.errors import SpecError
-from bench.core.paths import board_location, home_folder
 
 if TYPE_CHECKING:
-    from leaderboard.site.snapshots import Snapshot
+    from bench.api.pages import Snapshot
 
 
 def snapshot(
@@ -23,8 +22,8 @@ def snapshot(
     verify: Annotated[
         Path | None, typer.Option(help="Check this snapshot instead of making one.", metavar="DIR")
     ] = None,
-    home: Annotated[Path | None, typer.Option("--home", help="Results folder (BENCH_HOME).", metavar="DIR")] = None,
-    output: Annotated[str, typer.Option("--format", help="table or json.", metavar="FORMAT")] = "table",
+    home: Home = None,
+    output: Format = "table",
 ) -> None:
     """Make a dated copy of the board that needs nothing else: its page, the data behind it, all runs as a bundle.
 
@@ -34,43 +33,27 @@ def snapshot(
       bench board snapshot --out board-2026-12
       bench board snapshot --verify board-2026-12
     """
-    from bench.core.version import __version__
-    from leaderboard.site.snapshots import verify_snapshot, write_snapshot
-    from leaderboard.store.store import Store
+    from bench.api.boards import open_board
+    from bench.api.pages import make_snapshot, verify_snapshot
 
     check_format(output)
-    if verify is not None:
-        if out is not None:
-            raise SpecError("--out makes a snapshot and --verify checks one: give one of them.")
+    if verify is None:
+        _print(make_snapshot(open_board(home=home), out), "was made", output)
+    elif out is None:
         _print(verify_snapshot(verify), "is whole", output)
-        return
-    now = datetime.now(UTC)
-    store = Store.open(board_location(home_folder(home)))
-    made = write_snapshot(store, out or Path(f"snapshot-{now:%Y-%m-%d}"), __version__, made=now)
-    _print(made, "was made", output)
+    else:
+        raise SpecError("--out makes a snapshot and --verify checks one: give one of them.")
 
 
 def _print(found: Snapshot, what: str, output: str) -> None:
     if output == "json":
-        print_json(snapshot_document(found))
+        print_json(found.to_json())
         return
-    size = f"{found.size / 2**20:.1f} MiB"
+    size = f"{found.bytes / 2**20:.1f} MiB"
     print_text(
-        f"{found.folder} {what}: {len(found.run_ids):,} runs, {found.files:,} files, {size}, of {found.created}\n"
+        f"{found.folder} {what}: {len(found.runs):,} runs, {found.files:,} files, {size}, of {found.created}\n"
         f"sha256 {found.sha256}"
     )
-
-
-def snapshot_document(found: Snapshot) -> dict[str, Any]:
-    """The JSON of ``bench board snapshot``."""
-    return {
-        "folder": str(found.folder),
-        "created": found.created,
-        "runs": list(found.run_ids),
-        "files": found.files,
-        "bytes": found.size,
-        "sha256": found.sha256,
-    }
 
 
 def register(group: typer.Typer) -> None:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
-import logging
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import Plugins, check_format, print_json, print_written, stdout
-from bench.core.errors import DataError, SpecError
-from bench.core.paths import cache_folder, data_folder, expanded
-from bench.core.progress import counted
+from bench.cli import options
+from bench.cli.options import Cache, Data, Format
+from bench.cli.output import check_format, print_json, print_written, stdout
+from bench.core.errors import SpecError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.data.datasets.icbhi.recordings import Dataset
-    from bench.data.datasets.icbhi.verify import Counts, Report
-
-logger = logging.getLogger(__name__)
+    from bench.api.datasets import Counts, DataDescription, FeatureSizes, Report
 
 BROKEN = 3
 """Exit code of a data folder that is broken."""
@@ -33,35 +27,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Data = Annotated[
-    str | None,
-    typer.Option("--data", help="Folder of the ICBHI data, or `demo` (default: BENCH_DATA or ./data/icbhi)."),
-]
-Cache = Annotated[Path | None, typer.Option("--cache", help="Cache folder (default: BENCH_CACHE or the user's).")]
-Format = Annotated[str, typer.Option("--format", help="table or json.")]
-Partial = Annotated[bool, typer.Option("--allow-partial", help="Accept that recordings are missing.")]
-FrontEndId = Annotated[str, typer.Option("--frontend", help="Front-end id.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="frontend.KEY=VALUE: an option of the front-end; may be repeated.")
-]
-
 
 def register(parent: typer.Typer) -> None:
     """Add the commands to the application."""
     parent.add_typer(app, name="data")
 
 
-def _folder(data: str | None, cache: Path) -> Path:
-    if data != "demo":
-        return data_folder(Path(data) if data is not None else None)
-    from bench.data.datasets.simulated.demo import demo_folder
-
-    return demo_folder(cache)
-
-
 @app.command()
 def fetch(
-    data: Annotated[Path | None, typer.Option("--data", help="Where to (default: BENCH_DATA or ./data/icbhi).")] = None,
+    data: options.DataFolder = None,
     base_url: Annotated[
         str | None, typer.Option(help="Where the files are (default: BENCH_ICBHI_URL or the owners' server).")
     ] = None,
@@ -79,20 +53,11 @@ def fetch(
 
     Example: bench data fetch --data ~/icbhi
     """
-    from bench.core.download import Patience
-    from bench.data.datasets.icbhi.fetch import fetch as fetch_files
+    from bench.api.datasets import fetch_data
 
     check_format(output)
-    folder = data_folder(data)
-    with counted("bytes") as update:
-        fetch_files(
-            folder,
-            base_url=base_url,
-            keep_archive=keep_archive,
-            patience=Patience(insecure=insecure),
-            on_progress=update,
-        )
-    _report(folder, None, output)
+    report = fetch_data(data, base_url=base_url, keep_archive=keep_archive, insecure=insecure)
+    _print_report(report, output)
 
 
 @app.command()
@@ -103,25 +68,23 @@ def verify(data: Data = None, cache: Cache = None, output: Format = "table") -> 
 
     Example: bench data verify --data ~/icbhi --format json
     """
+    from bench.api.datasets import verify_data
+
     check_format(output)
-    folder = cache_folder(cache)
-    _report(_folder(data, folder), folder, output)
+    _print_report(verify_data(data, cache=cache), output)
 
 
-def _report(folder: Path, cache: Path | None, output: str) -> None:
-    from bench.data.datasets.icbhi.verify import verify as verify_files
-
-    report = verify_files(folder, cache)
+def _print_report(report: Report, output: str) -> None:
     if output == "json":
         print_json(report.to_json())
     else:
-        _print_report(report)
+        _print_counts(report)
     if not report.ok:
         raise typer.Exit(BROKEN)
 
 
-def _print_report(report: Report) -> None:
-    from bench.data.datasets.icbhi.verify import OFFICIAL
+def _print_counts(report: Report) -> None:
+    from bench.api.datasets import OFFICIAL
 
     columns = {"with audio": report.counts}
     if report.annotated != report.counts:
@@ -199,37 +162,19 @@ def info(data: Data = None, cache: Cache = None, output: Format = "table") -> No
 
     Example: bench data info --format json
     """
-    from bench.data.datasets.icbhi.dataset import load_dataset
-    from bench.data.datasets.icbhi.verify import count
+    from bench.api.datasets import describe_data
 
     check_format(output)
-    store = cache_folder(cache)
-    dataset = load_dataset(_folder(data, store), allow_partial=True, cache=store)
-    counts = count(dataset.recordings)
+    found = describe_data(data, cache=cache)
     if output == "json":
-        print_json(_info_document(dataset, counts))
+        print_json(found.to_json())
         return
-    stdout().print(_count_table({"recordings · cycles": counts}))
-    _print_lines(f"{name}: {value}" for name, value in _info_lines(dataset, counts).items())
+    stdout().print(_count_table({"recordings · cycles": found.counts}))
+    _print_lines(f"{name}: {value}" for name, value in _info_lines(found).items())
 
 
-def _info_document(dataset: Dataset, counts: Counts) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "root": str(dataset.root),
-        "simulated": dataset.simulated,
-        "partial": dataset.partial,
-        "recordings": {"present": len(dataset.recordings), "expected": dataset.expected},
-        "fingerprint": dataset.fingerprint,
-        "counts": counts.to_json(),
-        "seconds": round(sum(cycle.end - cycle.start for cycle in dataset.cycles), 3),
-        "patients_with_diagnosis": len(dataset.diagnosis),
-        "patients_with_demographics": len(dataset.demographics),
-    }
-
-
-def _info_lines(dataset: Dataset, counts: Counts) -> dict[str, str]:
-    document = _info_document(dataset, counts)
+def _info_lines(found: DataDescription) -> dict[str, str]:
+    dataset, counts, document = found.dataset, found.counts, found.to_json()
     totals = document["counts"]
     mark = "simulated" if dataset.simulated else dataset.partial or "complete"
     return {
@@ -249,30 +194,24 @@ def _pairs(numbers: Mapping[Any, int], unit: str = "") -> str:
     return ", ".join(f"{name}{unit}: {number}" for name, number in numbers.items())
 
 
-def _frontend_options(frontend: str, settings: Iterable[str], plugins: Iterable[Path]) -> dict[str, str]:
-    """``frontend.KEY=VALUE`` settings as options; unknown ids, keys and values are refused here."""
-    from bench.core.options import build_options
-    from bench.data.frontends import FRONTENDS
-    from bench.experiment.plugins import load_plugins
-
-    load_plugins(plugins)
+def _frontend_options(settings: Iterable[str]) -> dict[str, str]:
+    """``frontend.KEY=VALUE`` settings as options by name."""
     values: dict[str, str] = {}
     for setting in settings:
         name, separator, value = setting.partition("=")
         if not separator or not name.startswith("frontend."):
             raise SpecError(f"--set {setting} cannot be read.", "Write it as --set frontend.KEY=VALUE.")
         values[name.removeprefix("frontend.")] = value
-    build_options(FRONTENDS.card(frontend).options, values, f"front-end {frontend}")
     return values
 
 
 @app.command()
 def prepare(
-    frontend: FrontEndId = "ast",
-    settings: Settings = None,
-    plugin: Plugins = None,
+    frontend: options.FrontEndId = "ast",
+    settings: options.FrontEndSettings = None,
+    plugin: options.Plugins = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Recordings at a time (default: one per core).")] = None,
-    allow_partial: Partial = False,
+    allow_partial: options.AllowPartial = False,
     data: Data = None,
     cache: Cache = None,
     output: Format = "table",
@@ -281,32 +220,19 @@ def prepare(
 
     Example: bench data prepare --frontend ast --workers 8
     """
-    from bench.data.bank import prepare_bank
-    from bench.data.datasets.icbhi.dataset import load_dataset
+    from bench.api.datasets import prepare_features
 
     check_format(output)
-    options = _frontend_options(frontend, settings or (), plugin or ())
-    store = cache_folder(cache)
-    dataset = load_dataset(_folder(data, store), allow_partial=allow_partial, cache=store)
-    began = time.monotonic()
-    with counted("recordings") as update:
-        bank = prepare_bank(
-            dataset,
-            frontend,
-            options,
-            store,
-            workers=workers,
-            on_progress=lambda done, total: update(f"features {frontend}", done, total),
-        )
-    sizes = _sizes(len(dataset.cycles), bank.features.shape)
-    document = {
-        "frontend": frontend,
-        "path": str(bank.path),
-        **sizes,
-        "partial": dataset.partial,
-        "seconds": round(time.monotonic() - began, 3),
-    }
-    _print_document(document, f"{_described(sizes)} in {bank.path}", output)
+    done = prepare_features(
+        frontend,
+        _frontend_options(settings or ()),
+        data=data,
+        cache=cache,
+        plugins=plugin or (),
+        workers=workers,
+        allow_partial=allow_partial,
+    )
+    _print_document(done.to_json(), f"{_described(done.sizes)} in {done.path}", output)
 
 
 def _print_document(document: Mapping[str, Any], line: str, output: str) -> None:
@@ -319,10 +245,10 @@ def _print_document(document: Mapping[str, Any], line: str, output: str) -> None
 @app.command()
 def features(
     recording: Annotated[str, typer.Argument(help="A recording's name, or a WAV file with its .txt beside it.")],
-    out: Annotated[Path, typer.Option("--out", help="The .npz file to write.")],
-    frontend: FrontEndId = "ast",
-    settings: Settings = None,
-    plugin: Plugins = None,
+    out: options.FeatureFile,
+    frontend: options.FrontEndId = "ast",
+    settings: options.FrontEndSettings = None,
+    plugin: options.Plugins = None,
     data: Data = None,
     cache: Cache = None,
     output: Format = "table",
@@ -334,47 +260,17 @@ def features(
 
     Example: bench data features 101_1b1_Al_sc_Meditron --out features.npz
     """
-    from bench.data.bank import recording_features
-    from bench.data.features import read_annotated, write_features
+    from bench.api.datasets import write_recording_features
 
     check_format(output)
-    options = _frontend_options(frontend, settings or (), plugin or ())
-    path = expanded(recording)
-    if path.suffix.lower() != ".wav":
-        path = _audio_of(recording, _folder(data, cache_folder(cache)))
-    found, notes = read_annotated(path)
-    for note in notes:
-        logger.info(f"note: {note}")
-    array, cycles = recording_features(found, frontend, options)
-    out = expanded(out)
-    write_features(out, cycles, array.numpy())
-    sizes = _sizes(len(found.cycles), array.shape)
-    document = {"recording": found.name, "out": str(out), **sizes}
-    print_written(out, document, f"{_described(sizes)} in {out}", output)
+    values = _frontend_options(settings or ())
+    done = write_recording_features(recording, out, frontend, values, data=data, cache=cache, plugins=plugin or ())
+    print_written(done.out, done.to_json(), f"{_described(done.sizes)} in {done.out}", output)
 
 
-def _sizes(cycles: int, shape: Sequence[int]) -> dict[str, Any]:
-    """How many cycles and rows there are, and what a row is; frames and mels where it is a picture."""
-    rows, *row = shape
-    frames, mels = row[-2:] if len(row) > 1 else (None, None)
-    return {"cycles": cycles, "rows": rows, "shape": row, "frames": frames, "mels": mels}
-
-
-def _described(sizes: Mapping[str, Any]) -> str:
-    pieces = "" if sizes["rows"] == sizes["cycles"] else f" in {sizes['rows']} pieces"
-    return f"{sizes['cycles']} cycles{pieces} of {' × '.join(map(str, sizes['shape']))}"
-
-
-def _audio_of(name: str, folder: Path) -> Path:
-    """The WAV file of a recording of the data folder."""
-    from bench.data.files import scan
-
-    known = {path.stem: path for paths in scan(folder).audio.values() for path in paths}
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean {close[0]}?" if close else "Name a recording, or a WAV file with its .txt beside it."
-        raise DataError(f"There is no recording '{name}' with audio below {folder}.", hint)
-    return known[name]
+def _described(sizes: FeatureSizes) -> str:
+    pieces = "" if sizes.rows == sizes.cycles else f" in {sizes.rows} pieces"
+    return f"{sizes.cycles} cycles{pieces} of {' × '.join(map(str, sizes.shape))}"
 
 
 @app.command()
@@ -387,12 +283,8 @@ def demo(
 
     Example: bench data demo ./demo --seed 0
     """
-    from bench.data.datasets.simulated.demo import write_demo
+    from bench.api.datasets import make_simulated_data
 
     check_format(output)
-    folder = expanded(folder)
-    with counted("recordings") as update:
-        write_demo(folder, seed=seed, on_progress=lambda done, total: update("simulated recordings", done, total))
-    number = sum(1 for _ in folder.rglob("*.wav"))
-    document = {"folder": str(folder), "seed": seed, "recordings": number, "simulated": True}
-    _print_document(document, f"{number} simulated recordings in {folder}", output)
+    document = make_simulated_data(folder, seed=seed)
+    _print_document(document, f"{document['recordings']} simulated recordings in {document['folder']}", output)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
+from bench.cli.options import Device, Format, ModelIds
 from bench.cli.output import check_format, print_json, stdout
-
-logger = logging.getLogger(__name__)
 
 
 def bench_models(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Models; all of the list if none.")] = None,
+    ids: ModelIds = None,
     batch: Annotated[int, typer.Option(help="Clips of a training step.")] = 8,
     frames: Annotated[int | None, typer.Option(help="Frames of a spectrogram (default: the front-end's).")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     repeats: Annotated[int, typer.Option(help="Timed steps; their median counts.")] = 3,
-    output: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    output: Format = "table",
 ) -> None:
     """Measure parameters, operations, time and peak memory of training and evaluation, each model in its own process.
 
@@ -27,33 +26,22 @@ def bench_models(
 
     Example: bench models bench resnet18 cnn6 --batch 4 --frames 398
     """
-    check_format(output)
-    from baselines import MODELS
-    from bench.engine.hardware import hardware
-    from bench.experiment.devices import choose_device
-    from bench.launch.measurement import Plan, measure_apart
+    from bench.api.measurements import measure_models
 
-    chosen = ids or [entry.id for entry in MODELS]
-    for model in chosen:
-        MODELS.get(model)
-    found = choose_device(device)
-    plans = [Plan(model=model, batch=batch, frames=frames, device=found, repeats=repeats) for model in chosen]
-    rows = []
-    for i, plan in enumerate(plans, start=1):
-        logger.info(f"{plan.model} ({i} of {len(plans)})")
-        rows.append(measure_apart(plan))
+    check_format(output)
+    done = measure_models(ids or (), batch=batch, frames=frames, device=device, repeats=repeats)
     if output == "json":
-        print_json({"hardware": hardware(), "rows": rows})
+        print_json(done.to_json())
     else:
-        _print_table(rows)
-    if any(row["error"] for row in rows):
+        _print_table(done.rows)
+    if not done.complete:
         raise typer.Exit(1)
 
 
 HEADINGS = ("model", "parameters", "GFLOPs", "s / step", "train MiB", "ms / cycle", "eval MiB")
 
 
-def _print_table(rows: list[dict[str, Any]]) -> None:
+def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     from rich.table import Table
 
     first = rows[0]

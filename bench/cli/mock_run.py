@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from bench.cli.output import Plugins, check_format, print_json, stdout
+from bench.cli.options import Format, FrontEnd, Method, Model, Plugins
+from bench.cli.output import check_format, print_json, stdout
 from bench.core.errors import RunError, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.mock.run import Outcome
+    from bench.api.mock_runs import Outcome
 
-MODEL, METHOD = "ast", "ce"
 STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 
 
@@ -25,17 +24,16 @@ def register(app: typer.Typer) -> None:
 
 
 def mock_run(
-    method: Annotated[str | None, typer.Option(help=f"Method id (default {METHOD}).")] = None,
-    model: Annotated[
-        str | None, typer.Option(help=f"Model id (default {MODEL}); built as its demo recipe says.")
-    ] = None,
-    frontend: Annotated[str | None, typer.Option(help="Front-end id (default: the model's own).")] = None,
+    method: Method = None,
+    model: Model = None,
+    frontend: FrontEnd = None,
     plugin: Plugins = None,
-    output: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    output: Format = "table",
 ) -> None:
     """Check a new model or method on tiny simulated data: forward, backward, save, resume, two processes, evaluation.
 
-    It takes about half a minute, uses the CPU and leaves nothing on disk. Exit code 1 when a check failed.
+    What is not named is the model ast and the method ce, and a model is built as its demo recipe says. It takes about
+    half a minute, uses the CPU and leaves nothing on disk. Exit code 1 when a check failed.
 
     Examples:
       bench mock-run --plugin my_method.py --method my-method
@@ -44,17 +42,21 @@ def mock_run(
     check_format(output)
     if plugin and method is None and model is None and frontend is None:
         raise SpecError("Name what is to be checked: --method ID, --model ID or --frontend ID of the plug-in.")
-    from bench.mock.run import mock_run as run_checks
+    from bench.api.mock_runs import METHOD, MODEL
+    from bench.api.mock_runs import mock_run as run_checks
 
-    model, method = model or MODEL, method or METHOD
-    outcomes = run_checks(model, method, plugin or (), _print_outcome if output == "table" else None, frontend=frontend)
-    passed = all(outcome.status != "failed" for outcome in outcomes)
+    done = run_checks(
+        model or MODEL,
+        method or METHOD,
+        frontend=frontend,
+        plugins=plugin or (),
+        on_outcome=_print_outcome if output == "table" else None,
+    )
     if output == "json":
-        checks = [dataclasses.asdict(outcome) for outcome in outcomes]
-        print_json({"model": model, "method": method, "simulated": True, "passed": passed, "checks": checks})
+        print_json(done.to_json())
     else:
-        _print_summary(outcomes)
-    if not passed:
+        _print_summary(done.checks)
+    if not done.passed:
         raise typer.Exit(RunError.exit_code)
 
 

@@ -10,9 +10,8 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.text import Text
 
 from bench.core.errors import BenchError, SpecError
@@ -21,12 +20,6 @@ from bench.core.terminal import PlainConsole
 from bench.core.text import echoed, plain_lines
 
 logger = logging.getLogger(__name__)
-
-Plugins = Annotated[
-    list[Path] | None,
-    typer.Option("--plugin", metavar="FILE.py", help="A file with models, methods or front-ends; may be repeated."),
-]
-"""The option of every command that looks up ids."""
 
 WIDTH_OF_A_FILE = 160
 """Columns for tables that go into a file or a pipe."""

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from bench.cli.measure import bench_models
-from bench.cli.output import Plugins, check_format, print_json, stdout
+from bench.cli.options import Format, MethodId, ModelId, Plugins
+from bench.cli.output import check_format, print_json, stdout
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.core.cards import WeightsCard
-    from bench.core.registry import Entry, Registry
+    from bench.api.registries import Kind
     from bench.core.terminal import PlainConsole
 
 logger = logging.getLogger(__name__)
-
-Format = Annotated[str, typer.Option("--format", help="table or json.")]
-Id = Annotated[str, typer.Argument(metavar="ID", help="An id from the list.")]
 
 LABEL_WIDTH = 16
 FACTS = (
@@ -52,7 +49,7 @@ def list_models(plugin: Plugins = None, output: Format = "table") -> None:
     _list("model", plugin, output, ("id", "title", "parameters", "frontend", "fidelity"))
 
 
-def show_model(id: Id, plugin: Plugins = None, output: Format = "table") -> None:  # noqa: A002
+def show_model(id: ModelId, plugin: Plugins = None, output: Format = "table") -> None:  # noqa: A002
     """Show a model's card: architecture, parameters, options, recipes, weights with licence, citation.
 
     Example: bench models show ast
@@ -69,7 +66,7 @@ def list_methods(plugin: Plugins = None, output: Format = "table") -> None:
     _list("method", plugin, output, ("id", "title", "formula", "fidelity"))
 
 
-def show_method(id: Id, plugin: Plugins = None, output: Format = "table") -> None:  # noqa: A002
+def show_method(id: MethodId, plugin: Plugins = None, output: Format = "table") -> None:  # noqa: A002
     """Show a method's card: formula, options, recipes, source, citation.
 
     Example: bench methods show patchmix-cl
@@ -77,86 +74,37 @@ def show_method(id: Id, plugin: Plugins = None, output: Format = "table") -> Non
     _show("method", id, plugin, output)
 
 
-def describe(entry: Entry[Any]) -> dict[str, Any]:
-    """An entry as plain data: its card, its options with defaults, limits and docs, and where it comes from."""
-    card = entry.card
-    document = {field.name: getattr(card, field.name) for field in dataclasses.fields(card)}
-    hints = get_type_hints(card.options)
-    document["options"] = {
-        field.name: _describe_option(field, hints[field.name]) for field in dataclasses.fields(card.options)
-    }
-    if "weights" in document:
-        document["weights"] = {name: _describe_weights(weights) for name, weights in card.weights.items()}
-    document["recipes"] = {profile: dict(recipe) for profile, recipe in card.recipes.items()}
-    return {**document, "origin": entry.origin, "version": entry.version}
+def _list(kind: Kind, plugins: Sequence[Path] | None, output: str, columns: tuple[str, ...]) -> None:
+    from bench.api.registries import list_entries
 
-
-def _describe_weights(weights: WeightsCard) -> dict[str, str]:
-    """Weights as plain data; a hash that nobody published is recorded at the first download."""
-    document = dataclasses.asdict(weights)
-    md5, sha256 = document.pop("md5"), document.pop("sha256")
-    known = f"SHA-256 {sha256}" if sha256 else f"MD5 {md5}" if md5 else None
-    return {**document, "hash": known or "recorded at the first download, compared at every other"}
-
-
-def _describe_option(field: dataclasses.Field[Any], kind: type) -> dict[str, Any]:
-    least = field.metadata.get("run_low")
-    limits = {"low": field.metadata.get("low") if least is None else least, "high": field.metadata.get("high")}
-    choices = field.metadata.get("choices")
-    return {
-        "type": kind.__name__,
-        "default": field.default,
-        **limits,
-        "choices": list(choices) if choices else None,
-        "space": dataclasses.asdict(space) if (space := field.metadata.get("space")) else None,
-        "help": field.metadata.get("doc", ""),
-    }
-
-
-def _open(kind: str, plugins: Any) -> Registry[Any]:
-    """A registry with the plug-ins of the command line; a broken package is named on stderr."""
-    from bench.experiment.plugins import load_plugins
-    from bench.experiment.registries import registries
-
-    load_plugins(plugins or ())
-    registry = registries()[kind]
-    for problem in registry.problems():
-        logger.warning(f"not usable: {problem.reason}")
-    return registry
-
-
-def _list(kind: str, plugins: Any, output: str, columns: tuple[str, ...]) -> None:
     check_format(output)
-    registry = _open(kind, plugins)
-    entries = list(registry)
-    rows = [
-        {**{name: getattr(entry.card, name) for name in columns}, "origin": entry.origin, "version": entry.version}
-        for entry in entries
-    ]
+    listing = list_entries(kind, columns, plugins or ())
     if output == "json":
-        print_json(rows)
+        print_json(listing.rows)
         return
     from rich.table import Table
 
     # Where everything is built in, its modules are no news.
-    shown = (*columns, "origin") if any(entry.version for entry in entries) else columns
+    shown = (*columns, "origin") if any(row["version"] for row in listing.rows) else columns
     table = Table()
     for name in shown:
         table.add_column(name, justify="right" if name == "parameters" else "left", no_wrap=name == "id")
-    for row in rows:
+    for row in listing.rows:
         table.add_row(*(_cell(_fact(name, row[name])) for name in shown))
     stdout().print(table)
-    for family in registry.families:
-        logger.info(f"{family.prefix}:NAME  {family.doc}")
+    for prefix, doc in listing.families:
+        logger.info(f"{prefix}:NAME  {doc}")
 
 
-def _show(kind: str, name: str, plugins: Any, output: str) -> None:
+def _show(kind: Kind, name: str, plugins: Sequence[Path] | None, output: str) -> None:
+    from bench.api.registries import show_entry
+
     check_format(output)
-    document = describe(_open(kind, plugins).get(name))
+    document = show_entry(kind, name, plugins or ())
     if output == "json":
         print_json(document)
-        return
-    _print_card(stdout(), document)
+    else:
+        _print_card(stdout(), document)
 
 
 def _print_card(console: PlainConsole, document: Mapping[str, Any]) -> None:

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.api.words import known_word
+from bench.cli.grid import print_grid
 from bench.cli.later import later
+from bench.cli.options import AllowPartial, Cache, Data, Device, DryRun, Format, Home, Precision, Profile, Settings
 from bench.cli.output import check_format, print_json, print_rendered
-from bench.core.errors import InterruptedRunError, ResultError, RunError
-from bench.core.paths import board_location
+from bench.cli.run import same_command
+from bench.cli.run_options import Epochs, Processes, Rerun, request_fields
+from bench.cli.search_output import finish, print_planned
+from bench.core.errors import RunError
 
 if TYPE_CHECKING:
-    from bench.experiment.recipes import Request
-    from bench.launch.matrix import Ended, Plan, PlannedRun
-    from leaderboard.results.schema import Rule
-    from leaderboard.tables.paper_tables import PaperTable
-
-logger = logging.getLogger(__name__)
+    from bench.api.reproductions import PlannedTable, ReproducedTable
 
 TABLES = ("table1", "table2", "table3")
+FIGURE = "figure2"
 LAUNCHERS = ("local", "slurm")
-PROTOCOL: Rule = "best-test"
-"""The paper's selection rule."""
+
+What = Annotated[str, typer.Argument(metavar="table1|table2|table3|figure2", help="Which table.")]
+RowSeeds = Annotated[
+    str | None,
+    typer.Option("--seeds", help="Seeds of each row: 1-5 or 1,3,7 (default 1-5; 1 in the demo profile)."),
+]
+Only = Annotated[str | None, typer.Option(help="Rows whose id matches; see --dry-run for ids.", metavar="GLOB")]
+Launcher = Annotated[str, typer.Option(help="local: on this machine, one run after the other.")]
+FigureWorkers = Annotated[
+    int, typer.Option("--workers", help="figure2: workers side by side, each with its own device.")
+]
+FigureObjective = Annotated[
+    str,
+    typer.Option("--objective", help="figure2: held-out training patients, or `test`, as the paper's own figure."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,38 +47,26 @@ def register(app: typer.Typer) -> None:
 
 
 def reproduce(
-    what: Annotated[str, typer.Argument(metavar="table1|table2|table3|figure2", help="Which table.")],
-    seeds: Annotated[
-        str | None, typer.Option(help="Seeds of each row: 1-5 or 1,3,7 (default 1-5; 1 in the demo profile).")
-    ] = None,
-    only: Annotated[
-        str | None, typer.Option(help="Rows whose id matches; see --dry-run for ids.", metavar="GLOB")
-    ] = None,
-    launcher: Annotated[str, typer.Option(help="local: on this machine, one run after the other.")] = "local",
-    dry_run: Annotated[bool, typer.Option(help="List the runs and start none.")] = False,
-    profile: Annotated[str, typer.Option(help="auto, paper or demo.")] = "auto",
-    data: Annotated[
-        str | None, typer.Option(help="Folder of the ICBHI data, or `demo` (default: BENCH_DATA or ./data/icbhi).")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="key=value for every row: any field of the spec or option; may be repeated."),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of every row (default: the row's recipe).")] = None,
-    workers: Annotated[int, typer.Option(help="figure2: workers side by side, each with its own device.")] = 1,
-    objective: Annotated[
-        str, typer.Option(help="figure2: held-out training patients, or `test`, as the paper's own figure.")
-    ] = "held-out",
-    allow_partial: Annotated[
-        bool, typer.Option(help="Run although recordings are missing; marked as partial.")
-    ] = False,
-    processes: Annotated[int, typer.Option(help="Processes (GPUs) that share a run.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    rerun: Annotated[bool, typer.Option(help="Run again although results exist.")] = False,
-    output: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
-    home: Annotated[Path | None, typer.Option(help="Results folder (default: BENCH_HOME or ./results).")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Cache folder (default: BENCH_CACHE or the user's).")] = None,
+    context: typer.Context,
+    what: What,
+    seeds: RowSeeds = None,
+    only: Only = None,
+    launcher: Launcher = "local",
+    dry_run: DryRun = False,
+    profile: Profile = "auto",
+    data: Data = None,
+    settings: Settings = None,
+    epochs: Epochs = None,
+    workers: FigureWorkers = 1,
+    objective: FigureObjective = "held-out",
+    allow_partial: AllowPartial = False,
+    processes: Processes = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    rerun: Rerun = False,
+    output: Format = "table",
+    home: Home = None,
+    cache: Cache = None,
 ) -> None:
     """Run the rows of a table of the paper, and print it with what was run beside what was printed.
 
@@ -79,125 +79,51 @@ def reproduce(
       bench reproduce table2 --profile demo --dry-run
       bench reproduce figure2 --workers 4
     """
-    from bench.cli.report import check_word
-    from bench.core.paths import cache_folder, home_folder
-    from bench.experiment.recipes import Request
+    from bench.api import reproductions
 
-    check_word("table", what, (*TABLES, "figure2"))
-    check_word("launcher", launcher, LAUNCHERS)
+    known_word("table", what, (*TABLES, FIGURE))
+    known_word("launcher", launcher, LAUNCHERS)
     if launcher != "local":
         raise later(f"bench reproduce --launcher {launcher}")
     check_format(output)
-    request = Request(
-        model="",
-        method="",
-        profile=profile,
-        data=data,
-        cache=cache_folder(cache),
-        settings=settings or (),
-        fields={"epochs": epochs},
-        allow_partial=allow_partial,
-        processes=processes,
-        device=device,
-        precision=precision,
-    )
-    if what == "figure2":
-        from bench.cli.search import reproduce_figure2
-
-        reproduce_figure2(request, only, seeds, objective, workers, dry_run, output, home_folder(home))
+    request = reproductions.rows_request(**request_fields(context.params))
+    if what == FIGURE:
+        planned = reproductions.plan_figure2(
+            request, only=only, seeds=seeds, objective=objective, workers=workers, home=home
+        )
+        if dry_run:
+            print_planned(planned, output)
+        else:
+            finish(reproductions.start_figure2(planned), output)
         return
-    plan = _planned(what, only, request, seeds)
-    folder = home_folder(home)
+    table = reproductions.plan_table(what, request, only=only, seeds=seeds, home=home)
     if dry_run:
-        _print_plan(plan, folder, output)
-        return
-    ended = _carried_out(plan, folder, rerun)
-    _print_table(plan, ended, folder, output)
-    if plan.refused or any(item.error for item in ended):
+        _print_runs(table.to_json(), output)
+    else:
+        _run_rows(table, rerun, output)
+
+
+def _run_rows(planned: PlannedTable, rerun: bool, output: str) -> None:
+    """Run the rows of a table and print it; the exit code says whether every one was run."""
+    from bench.api.calls import going_on_with
+    from bench.api.reproductions import reproduce_table, say_how_it_ended
+
+    with going_on_with(same_command()):
+        done = reproduce_table(planned, rerun=rerun)
+    _print_table(done, output)
+    if output != "json":
+        say_how_it_ended(done)
+    if not done.well:
         raise typer.Exit(RunError.exit_code)
 
 
-def _planned(what: str, only: str | None, request: Request, seeds: str | None) -> Plan:
-    from bench.experiment.recipes import choose_source, parse_seeds
-    from bench.launch.matrix import choose_rows, make_plan
-    from leaderboard.published import printed_table
-
-    table = printed_table(what)
-    rows = choose_rows(table, only)
-    chosen = parse_seeds(None, seeds) if seeds is not None else None
-    source = choose_source(request)
-    logger.info(f"profile {source.profile}: {source.reason}")
-    if source.profile == "demo":
-        logger.info(
-            "the demo profile trains from scratch, whatever the row's pretraining; simulated data prove the pipeline"
-        )
-    plan = make_plan(table, rows, request, source, chosen or ([1] if source.profile == "demo" else range(1, 6)))
-    for row, reason in plan.skipped.items():
-        logger.warning(f"{row}: not run. {reason}")
-    for row, error in plan.refused.items():
-        logger.warning(f"{row}: cannot start. {error.message} {error.hint or ''}".rstrip())
-    return plan
-
-
-def _carried_out(plan: Plan, home: Path, rerun: bool) -> list[Ended]:
-    from bench.cli.run import same_command
-    from bench.launch.matrix import carry_out
-
-    try:
-        return carry_out(plan, home, rerun=rerun)
-    except InterruptedRunError as error:
-        raise InterruptedRunError(error.message, f"Go on with: {same_command()}") from error
-
-
-# --- what is printed --------------------------------------------------------------------------------------------
-
-
-def _status(run: PlannedRun, home: Path) -> str:
-    from bench.launch.matrix import is_done
-
-    try:
-        return "done" if is_done(run, home) else "missing"
-    except ResultError:
-        return "broken"
-
-
-def _row_options(plan: Plan, run: PlannedRun) -> dict[str, Any]:
-    """The method options that make the rows of a run what they are."""
-    printed = next(row for row in plan.table.rows if row.id == run.rows[0])
-    return dict(printed.run.method_options) if printed.run else {}
-
-
-def _described(plan: Plan, run: PlannedRun, status: str) -> dict[str, Any]:
-    names = ("run_id", "model", "pretrain", "method", "seed")
-    return {
-        "rows": list(run.rows),
-        **{name: getattr(run.spec, name) for name in names},
-        "options": _row_options(plan, run),
-        "status": status,
-    }
-
-
-def _left_out(plan: Plan) -> dict[str, Any]:
-    refused = {row: error.message for row, error in plan.refused.items()}
-    return {"not_runnable": dict(plan.skipped), "cannot_start": refused}
-
-
-def _print_plan(plan: Plan, home: Path, output: str) -> None:
-    runs = [_described(plan, run, _status(run, home)) for run in plan.runs]
+def _print_runs(document: Mapping[str, Any], output: str) -> None:
     if output == "json":
-        print_json({"table": plan.table.name, "profile": plan.profile, "runs": runs, **_left_out(plan)})
+        print_json(document)
         return
-    _print_grid(f"{plan.table.name}, profile {plan.profile}", runs)
-
-
-def _print_grid(title: str, runs: Sequence[Mapping[str, Any]]) -> None:
-    from leaderboard.render.cells import Column, Report, text_table
-    from leaderboard.render.terminal import write
-
     heads = ("rows", "run", "model", "pretrain", "method", "options", "seed", "status")
-    columns = [Column(head, number=head == "seed", wrap=head == "options") for head in heads]
     names = ("run_id", "model", "pretrain", "method")
-    cells = [
+    rows = [
         [
             "\n".join(run["rows"]),
             *(str(run[name]) for name in names),
@@ -205,40 +131,16 @@ def _print_grid(title: str, runs: Sequence[Mapping[str, Any]]) -> None:
             str(run["seed"]),
             run["status"],
         ]
-        for run in runs
+        for run in document["runs"]
     ]
-    print_rendered(write(Report("plan", [text_table(title, columns, cells)]), colour=sys.stdout.isatty()))
+    title = f"{document['table']}, profile {document['profile']}"
+    print_grid(title, heads, rows, numbers=("seed",), wrap=("options",))
 
 
-def _print_table(plan: Plan, ended: Sequence[Ended], home: Path, output: str) -> None:
+def _print_table(done: ReproducedTable, output: str) -> None:
     from leaderboard.render.formats import render
 
-    table = _table(plan, home)
     if output == "json":
-        runs = [
-            {**_described(plan, item.run, item.status), "error": item.error.message if item.error else None}
-            for item in ended
-        ]
-        print_json({**table.to_json(), "profile": plan.profile, "runs": runs, **_left_out(plan)})
-        return
-    print_rendered(render(table, colour=sys.stdout.isatty()))
-    _print_summary(plan, ended)
-
-
-def _print_summary(plan: Plan, ended: Sequence[Ended]) -> None:
-    from bench.launch.matrix import headline
-
-    failed = [item for item in ended if item.error]
-    counts = f"{len(ended) - len(failed)} finished, {len(failed)} failed"
-    logger.info(f"{len(ended)} runs: {counts}; this table again: bench report {plan.table.name}")
-    for item in failed:
-        logger.warning(f"failed: {headline(item.run)}: {item.error.message if item.error else ''}")
-    for row, error in plan.refused.items():
-        logger.warning(f"not started: {row}: {error.message}")
-
-
-def _table(plan: Plan, home: Path) -> PaperTable:
-    from bench.experiment.paper_rows import table_of_board
-    from leaderboard.store.store import Store
-
-    return table_of_board(plan.table.name, Store.open(board_location(home)), PROTOCOL)
+        print_json(done.to_json())
+    else:
+        print_rendered(render(done.table, colour=sys.stdout.isatty()))

@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
-import dataclasses
-import logging
 import os
 import shlex
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import Plugins, check_format, print_json, stdout
-from bench.core.errors import InterruptedRunError, RunError, SpecError
+from bench.cli.consent import asked_on_terminal
+from bench.cli.options import (
+    AllowPartial,
+    Cache,
+    Data,
+    Device,
+    DryRun,
+    Format,
+    FrontEnd,
+    Home,
+    Method,
+    Model,
+    Plugins,
+    Precision,
+    Profile,
+    Settings,
+)
+from bench.cli.output import check_format, print_json, stdout
+from bench.cli.run_options import (
+    Alpha,
+    Beta,
+    Epochs,
+    Pretrain,
+    Processes,
+    Rerun,
+    Seed,
+    Seeds,
+    Tau,
+    ValFraction,
+    request_of,
+)
+from bench.core.errors import RunError, SpecError
 
 if TYPE_CHECKING:
-    from bench.experiment.spec import RunSpec
-    from bench.launch.once import Launched
+    from bench.api.requests import RunSpec
 
-logger = logging.getLogger(__name__)
+EXAMPLE = "bench run --model ast --method patchmix-cl"
 
-SIMULATED = "simulated data prove that the pipeline works, never that a method does; the run is marked `simulated`"
-
-Choice = Annotated[str | None, typer.Option()]
+WHAT_A_RUN_IS = (
+    *("model", "method", "seed", "seeds", "pretrain", "frontend", "epochs", "alpha", "tau", "beta", "val_fraction"),
+)
+"""Options without a default that a replayed spec holds already."""
 
 
 def register(app: typer.Typer) -> None:
@@ -33,40 +62,32 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    model: Annotated[str | None, typer.Option(help="Model id; see `bench models list`.")] = None,
-    method: Annotated[str | None, typer.Option(help="Method id; see `bench methods list`.")] = None,
-    pretrain: Annotated[
-        str | None,
-        typer.Option(help="none, imagenet, imagenet+audioset, audioset, file, folder or URL (default: the model's)."),
-    ] = None,
-    frontend: Annotated[str | None, typer.Option(help="Front-end id: ast or scl (default: the model's own).")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed (default 1).")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Several seeds, one run each: 1-5 or 1,3,7.")] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Folder of the ICBHI data, or `demo` (default: BENCH_DATA or ./data/icbhi).")
-    ] = None,
-    profile: Annotated[str, typer.Option(help="auto, paper or demo.")] = "auto",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value: any field of the spec or option; may be repeated.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Number of epochs.")] = None,
-    alpha: Annotated[float | None, typer.Option(help="Weight of the contrastive loss, α.")] = None,
-    tau: Annotated[float | None, typer.Option(help="Temperature, τ.")] = None,
-    beta: Annotated[float | None, typer.Option(help="Parameter of the Beta distribution of λ, β.")] = None,
-    val_fraction: Annotated[float | None, typer.Option(help="Share of training cycles held out for best-val.")] = None,
-    processes: Annotated[int | None, typer.Option(help="Processes (GPUs) that share the run (default 1).")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    allow_partial: Annotated[
-        bool, typer.Option(help="Run although recordings are missing; marked as partial.")
-    ] = False,
+    context: typer.Context,
+    model: Model = None,
+    method: Method = None,
+    pretrain: Pretrain = None,
+    frontend: FrontEnd = None,
+    seed: Seed = None,
+    seeds: Seeds = None,
+    data: Data = None,
+    profile: Profile = "auto",
+    settings: Settings = None,
+    epochs: Epochs = None,
+    alpha: Alpha = None,
+    tau: Tau = None,
+    beta: Beta = None,
+    val_fraction: ValFraction = None,
+    processes: Processes = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    allow_partial: AllowPartial = False,
     spec: Annotated[Path | None, typer.Option(help="Replay the spec.json of a run.")] = None,
     plugin: Plugins = None,
-    dry_run: Annotated[bool, typer.Option(help="Print the resolved spec and stop.")] = False,
-    rerun: Annotated[bool, typer.Option(help="Run again although the result exists.")] = False,
-    output: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
-    home: Annotated[Path | None, typer.Option(help="Results folder (default: BENCH_HOME or ./results).")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Cache folder (default: BENCH_CACHE or the user's).")] = None,
+    dry_run: DryRun = False,
+    rerun: Rerun = False,
+    output: Format = "table",
+    home: Home = None,
+    cache: Cache = None,
 ) -> None:
     """Train a model with a method, evaluate it on the official test part, and store the result.
 
@@ -77,117 +98,38 @@ def run(
       bench run --model ast --method patchmix-cl --seeds 1-5 --data ~/icbhi
       bench run --model cnn6 --method ce --epochs 20 --set lr=3e-4 --format json
     """
-    from bench.core.paths import cache_folder, home_folder
-    from bench.experiment.recipes import Request
-    from bench.launch.once import launch
+    from bench.api.calls import going_on_with
+    from bench.api.requests import resolve_request
+    from bench.api.runs import check_starts, run_specs
 
     check_format(output)
     if spec is not None:
-        changes = (model, method, settings, seed, seeds, pretrain, frontend, epochs, alpha, tau, beta, val_fraction)
-        if any(change is not None for change in changes) or allow_partial or (profile, precision) != ("auto", "auto"):
-            raise SpecError(
-                "--spec replays a run as it was: give it without --model, --method, --set or --seed.",
-                "What may be given beside it says where and how it runs: --data, --device, --processes, --plugin.",
-            )
-        specs = [replayed(spec, data, cache_folder(cache), processes, device, plugin, output)]
+        specs = [_replayed(context, spec)]
     else:
-        if model is None or method is None:
-            raise SpecError("Name a model and a method.", "For example: bench run --model ast --method patchmix-cl")
-        request = Request(
-            model=model,
-            method=method,
-            pretrain=pretrain,
-            frontend=frontend,
-            profile=profile,
-            data=data,
-            cache=cache_folder(cache),
-            settings=settings or (),
-            fields={
-                "epochs": epochs,
-                "val_fraction": val_fraction,
-                "method.alpha": alpha,
-                "method.tau": tau,
-                "method.beta": beta,
-            },
-            allow_partial=allow_partial,
-            processes=1 if processes is None else processes,
-            device=device,
-            precision=precision,
-            plugins=plugin or (),
-        )
-        specs = _resolved(request, seed, seeds)
+        specs = resolve_request(request_of(context.params, EXAMPLE), seed, seeds)
     if dry_run:
-        _check_starts(specs)
+        check_starts(specs)
         _print_specs(specs, output)
         return
-    if not _run_all(specs, home_folder(home), rerun, output, launch):
+    with going_on_with(same_command()):
+        done = [item.to_json() for item in run_specs(specs, home, rerun=rerun)]
+    _print_results(done, output)
+    if any(document["status"] != "finished" for document in done):
         raise typer.Exit(RunError.exit_code)
 
 
-def _resolved(request: Any, seed: int | None, seeds: str | None) -> list[RunSpec]:
-    from bench.experiment.recipes import choose_source, parse_seeds, resolve
+def _replayed(context: typer.Context, spec: Path) -> RunSpec:
+    from bench.api.runs import replayed_spec
 
-    chosen = parse_seeds(seed, seeds)
-    source = choose_source(request)
-    logger.info(f"profile {source.profile}: {source.reason}")
-    if source.profile == "demo":
-        logger.info(SIMULATED)
-    specs = resolve(request, source, chosen)
-    for item in specs:
-        logger.info(_headline(item))
-    return specs
-
-
-def _headline(spec: RunSpec) -> str:
-    mark = "simulated" if spec.dataset == "demo" else spec.partial or "ICBHI 2017"
-    return (
-        f"run {spec.run_id}: {spec.model} ({spec.pretrain}) · {spec.method} · {mark} · seed {spec.seed} · "
-        f"{spec.epochs} epochs · batch {spec.batch} · lr {spec.lr:g} · {spec.device} · {spec.precision} · "
-        f"{spec.processes} process(es)"
-    )
-
-
-def replayed(
-    path: Path,
-    data: str | None,
-    cache: Path,
-    processes: int | None,
-    device: str,
-    plugins: Sequence[Path] | None,
-    output: str,
-) -> RunSpec:
-    """The spec of a file as the run that it is here: with this machine's data, cache, device and plug-ins."""
-    from bench.cli.consent import agreed_plugins
-    from bench.core.paths import data_folder
-    from bench.data.datasets.icbhi.dataset import find_dataset
-    from bench.experiment.devices import choose_device
-    from bench.experiment.plugins import load_for
-    from bench.experiment.recipes import check_spec
-    from bench.experiment.spec import read_spec
-
-    spec = read_spec(path)
-    folder = (
-        spec.data if data is None and find_dataset(Path(spec.data)) else str(data_folder(Path(data) if data else None))
-    )
-    here = dataclasses.replace(
-        spec,
-        data=folder,
-        cache=str(cache.resolve()),
-        device=choose_device(device),
-        processes=spec.processes if processes is None else processes,
-        plugins=agreed_plugins(spec, plugins, output),
-    )
-    load_for(here)
-    check_spec(here)
-    return here
-
-
-def _check_starts(specs: Sequence[RunSpec]) -> None:
-    """Check all that a start would; runs that differ in the seed alone are checked once."""
-    from bench.engine.preflight import check_start
-
-    for spec in {dataclasses.replace(spec, seed=1).run_id: spec for spec in specs}.values():
-        check_start(spec)
+    given = context.params
+    chosen = any(given[name] != "auto" for name in ("profile", "precision"))
+    if chosen or given["settings"] or given["allow_partial"] or any(given[name] is not None for name in WHAT_A_RUN_IS):
+        raise SpecError(
+            "--spec replays a run as it was: give it without --model, --method, --set or --seed.",
+            "What may be given beside it says where and how it runs: --data, --device, --processes, --plugin.",
+        )
+    where = {name: given[name] for name in ("data", "cache", "processes", "device")}
+    return replayed_spec(spec, asked_on_terminal(given["output"]), plugins=given["plugin"], **where)
 
 
 def _print_specs(specs: Sequence[RunSpec], output: str) -> None:
@@ -202,25 +144,8 @@ def _print_specs(specs: Sequence[RunSpec], output: str) -> None:
             console.print(f"  {name}: {value}")
 
 
-def _run_all(specs: Sequence[RunSpec], home: Path, rerun: bool, output: str, launch: Any) -> bool:
-    done: list[Launched] = []
-    for spec in specs:
-        try:
-            launched = launch(spec, home, rerun=rerun)
-        except (InterruptedRunError, KeyboardInterrupt) as error:
-            message = error.message if isinstance(error, InterruptedRunError) else "Stopped at once."
-            raise InterruptedRunError(message, f"Go on with: {same_command()}") from error
-        if launched.error is not None:
-            logger.warning(f"run {spec.run_id} failed: {launched.error.message} {launched.error.hint or ''}")
-        done.append(launched)
-    _print_results(done, output)
-    return all(item.error is None for item in done)
-
-
 def same_command() -> str:
     """The command that was given, as one line that goes on with it: without --rerun, with the folders it found."""
-    import sys
-
     words = [word for word in sys.argv[1:] if word != "--rerun"]
     kept = [
         f"{name}={shlex.quote(os.environ[name])}"
@@ -230,24 +155,21 @@ def same_command() -> str:
     return " ".join([*kept, "bench", *map(shlex.quote, words)])
 
 
-def _print_results(done: Sequence[Launched], output: str) -> None:
+def _print_results(documents: Sequence[Mapping[str, Any]], output: str) -> None:
     if output == "json":
-        from leaderboard.results.schema import printed
-
-        documents = [printed(item.document, item.folder) for item in done]
         print_json(documents if len(documents) > 1 else documents[0])
         return
     from rich import box
     from rich.table import Table
 
     table = Table(
-        title=_title(done[0].document), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+        title=_title(documents[0]), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
     )
     for heading in ("seed", "run", "rule", "epoch", "Sp", "Se", "Score", "Score 2"):
         table.add_column(heading, justify="left" if heading in ("run", "rule") else "right", no_wrap=True)
-    for item in done:
-        _add_rows(table, item.document)
-    _add_summary(table, [item.document for item in done])
+    for document in documents:
+        _add_rows(table, document)
+    _add_summary(table, documents)
     console = stdout()
     console.print(table)
     console.print("Percent; Score 2: any abnormal class is a hit. Board: bench report leaderboard")

@@ -1,33 +1,55 @@
-"""``bench search`` and ``bench search resume``: begin a study or go on with one; the grids of Figure 2."""
+"""``bench search`` and ``bench search resume``: begin a study or go on with one."""
 
 from __future__ import annotations
-
-import dataclasses
-import logging
-import re
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.cli import search_studies
-from bench.cli.consent import agreed_plugins
-from bench.cli.output import Plugins, check_format
-from bench.cli.search_output import print_plans
-from bench.cli.search_run import NO_FINALS, SearchRun, finish
-from bench.cli.search_studies import Format, Home, Name, Storage, opened
-from bench.core.errors import SpecError
-from bench.core.registry import suggestion
+from bench.cli.consent import asked_on_terminal
+from bench.cli.options import (
+    AllowPartial,
+    Cache,
+    Data,
+    Device,
+    DryRun,
+    Format,
+    FrontEnd,
+    Home,
+    Method,
+    Model,
+    Plugins,
+    Precision,
+    Profile,
+    Settings,
+    Storage,
+    Study,
+)
+from bench.cli.output import check_format
+from bench.cli.run_options import Epochs, Pretrain, Processes, request_of
+from bench.cli.search_options import (
+    FinalSeeds,
+    Folds,
+    GiveUpAfter,
+    MoreTrials,
+    Objective,
+    OtherFinalSeeds,
+    OtherGiveUpAfter,
+    OtherProcesses,
+    Params,
+    Pruner,
+    RetryFailed,
+    Sampler,
+    SamplerSeed,
+    SeedsPerTrial,
+    Spaces,
+    StudyName,
+    Trials,
+    Workers,
+    search_options,
+)
+from bench.cli.search_output import finish, print_planned
 
-if TYPE_CHECKING:
-    from bench.core.cards import Card
-    from bench.experiment.recipes import Request
-    from bench.search.request import StudyRequest
-    from bench.search.study import Search
-
-logger = logging.getLogger(__name__)
+EXAMPLE = "bench search --model ast --method patchmix-cl --param alpha,tau,beta --trials 60"
 
 app = typer.Typer(
     help="Search hyper-parameters with Optuna, without looking at the test set.",
@@ -35,30 +57,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _whole(text: str | int) -> int:
-    """Read a number of the command line as a whole number in the digits 0 to 9; click's own reader takes others too."""
-    from bench.core.text import whole_number
-
-    try:
-        return text if isinstance(text, int) else whole_number(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-def _number(words: str) -> Any:
-    """An option that is a whole number."""
-    return typer.Option(help=words, parser=_whole, metavar="INTEGER")
-
-
-Workers = Annotated[int, _number("Processes that work on trials side by side, each with its own device.")]
-Data = Annotated[
-    str | None, typer.Option(help="Folder of the ICBHI data, or `demo` (default: BENCH_DATA or ./data/icbhi).")
-]
-Cache = Annotated[Path | None, typer.Option(help="Cache folder (default: BENCH_CACHE or the user's).")]
-
-FIGURE2 = ("alpha", "tau", "beta")
 
 
 def register(parent: typer.Typer) -> None:
@@ -70,57 +68,34 @@ def register(parent: typer.Typer) -> None:
 @app.callback(invoke_without_command=True)
 def search(
     context: typer.Context,
-    model: Annotated[str | None, typer.Option(help="Model id; see `bench models list`.")] = None,
-    method: Annotated[str | None, typer.Option(help="Method id; see `bench methods list`.")] = None,
-    param: Annotated[
-        list[str] | None, typer.Option(help="What to search: alpha,tau,beta, lr, any field; may be repeated.")
-    ] = None,
-    trials: Annotated[
-        int | None, _number("Trials of the study in total, whoever adds them (a grid: all its points).")
-    ] = None,
-    study: Annotated[str | None, typer.Option(help="Name (default: from model, method and parameters).")] = None,
-    space: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="key=low..high, key=low..high:log or key=a,b,c instead of what is declared; may be repeated."
-        ),
-    ] = None,
+    model: Model = None,
+    method: Method = None,
+    param: Params = None,
+    trials: Trials = None,
+    study: StudyName = None,
+    space: Spaces = None,
     workers: Workers = 1,
     storage: Storage = None,
-    sampler: Annotated[str, typer.Option(help="auto (tpe), tpe, gp, cmaes, random or grid.")] = "auto",
-    pruner: Annotated[
-        str | None, typer.Option(help="hyperband, median, wilcoxon or none (default: median; none for a grid).")
-    ] = None,
-    seeds_per_trial: Annotated[int, _number("Runs of a trial with seeds 1 to K; their mean counts.")] = 1,
-    folds: Annotated[int, _number("1: a fifth of the training patients is held out; K: cross-validation.")] = 1,
-    objective: Annotated[
-        str, typer.Option(help="held-out, or test, which marks every row as tuned on the test set.")
-    ] = "held-out",
-    final_seeds: Annotated[
-        str, typer.Option(help="Seeds that the best is trained with in the end: 1-5, or none.")
-    ] = "1-5",
-    give_up_after: Annotated[
-        int, _number("Stop after so many trials in a row that failed with the same cause; 0: never.")
-    ] = 5,
-    sampler_seed: Annotated[int, _number("Seed of the sampler.")] = 1,
-    pretrain: Annotated[
-        str | None, typer.Option(help="none, imagenet, imagenet+audioset, audioset, file, folder or URL.")
-    ] = None,
-    frontend: Annotated[str | None, typer.Option(help="Front-end id (default: the model's own).")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value: any field of the spec or option; may be repeated.")
-    ] = None,
-    epochs: Annotated[int | None, _number("Epochs of every run.")] = None,
+    sampler: Sampler = "auto",
+    pruner: Pruner = None,
+    seeds_per_trial: SeedsPerTrial = 1,
+    folds: Folds = 1,
+    objective: Objective = "held-out",
+    final_seeds: FinalSeeds = "1-5",
+    give_up_after: GiveUpAfter = 5,
+    sampler_seed: SamplerSeed = 1,
+    pretrain: Pretrain = None,
+    frontend: FrontEnd = None,
+    settings: Settings = None,
+    epochs: Epochs = None,
     data: Data = None,
-    profile: Annotated[str, typer.Option(help="auto, paper or demo.")] = "auto",
-    processes: Annotated[int, _number("Processes (GPUs) that share a run.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    allow_partial: Annotated[
-        bool, typer.Option(help="Search although recordings are missing; marked as partial.")
-    ] = False,
+    profile: Profile = "auto",
+    processes: Processes = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    allow_partial: AllowPartial = False,
     plugin: Plugins = None,
-    dry_run: Annotated[bool, typer.Option(help="Print what would be searched and stop.")] = False,
+    dry_run: DryRun = False,
     output: Format = "table",
     home: Home = None,
     cache: Cache = None,
@@ -137,125 +112,29 @@ def search(
     """
     if context.invoked_subcommand is not None:
         return
-    from bench.core.paths import cache_folder, home_folder
-    from bench.experiment.recipes import Request, choose_source, resolve
-    from bench.search.request import build_request, check_trials
-    from bench.search.space import build_space
-    from bench.search.study import Settings
+    from bench.api.searches import plan_search, start_search
 
     check_format(output)
-    if model is None or method is None:
-        raise SpecError(
-            "Name a model and a method.",
-            "For example: bench search --model ast --method patchmix-cl --param alpha,tau,beta --trials 60",
-        )
-    asked = Request(
-        model=model,
-        method=method,
-        pretrain=pretrain,
-        frontend=frontend,
-        profile=profile,
-        data=data,
-        cache=cache_folder(cache),
-        settings=settings or (),
-        fields={"epochs": epochs},
-        allow_partial=allow_partial,
-        processes=processes,
-        device=device,
-        precision=precision,
-        plugins=plugin or (),
-    )
-    seeds = _trial_seeds(seeds_per_trial)
-    names = [name.strip() for text in param or () for name in text.split(",")]
-    build_space(names, space or (), _cards(asked), grid=sampler == "grid")  # what is wrong here needs no data
-    source = choose_source(asked)
-    logger.info(f"profile {source.profile}: {source.reason}")
-    (base,) = resolve(asked, source, [1])
-    request = build_request(
-        base,
-        build_space(names, space or (), _cards(asked), grid=sampler == "grid"),
-        objective=objective,
-        folds=folds,
-        seeds=seeds,
-        sampler=sampler,
-        pruner=pruner,
-        sampler_seed=sampler_seed,
-    )
-    run = SearchRun(
-        home=home_folder(home),
-        storage=storage,
-        name=study or default_name(request),
-        workers=workers,
-        settings=Settings(_final_seeds(final_seeds), _give_up_after(give_up_after)),
-        output=output,
-    )
-    target = check_trials(request, trials)
-    run.check(request, base.execution())
+    request, options = request_of(context.params, EXAMPLE), search_options(context.params)
+    planned = plan_search(request, options, home=home, storage=storage, workers=workers)
     if dry_run:
-        print_plans([(run, request, base, target)], output)
+        print_planned([planned], output)
         return
-    finish([run.start(request, base.execution(), target)], output)
-
-
-def default_name(request: StudyRequest) -> str:
-    """A study's name where none is given: model, method and parameters."""
-    words = [request.model, request.method, *(dimension.name for dimension in request.space)]
-    words += ["test"] if request.objective == "test" else []
-    # A name is of ASCII characters, and begins with a letter or a digit.
-    return re.sub(r"[^A-Za-z0-9._-]", "-", "-".join(words)).lstrip("._-")[:100] or "study"
-
-
-def _trial_seeds(number: int) -> list[int]:
-    if not 1 <= number <= 100:
-        raise SpecError(f"--seeds-per-trial is {number}, but must be 1 to 100.")
-    return list(range(1, number + 1))
-
-
-def _final_seeds(text: str) -> tuple[int, ...]:
-    from bench.experiment.recipes import parse_seeds
-
-    return () if text == NO_FINALS else tuple(parse_seeds(None, text))
-
-
-def _give_up_after(number: int) -> int:
-    if not 0 <= number <= 1_000_000:
-        raise SpecError(f"--give-up-after is {number}, but must be 0 (never) to 1,000,000.")
-    return number
-
-
-def _cards(asked: Any) -> dict[str, Card]:
-    """The cards of a request, by owner; raises SpecError for an unknown id."""
-    import baselines
-    import methods
-    from bench.data.frontends import FRONTENDS
-    from bench.experiment.plugins import load_plugins
-    from bench.experiment.recipes import check_pair
-
-    load_plugins(asked.plugins)
-    model, method = baselines.MODELS.card(asked.model), methods.METHODS.card(asked.method)
-    check_pair(model, method)
-    return {"model": model, "method": method, "frontend": FRONTENDS.card(asked.frontend or model.frontend)}
+    finish([start_search(planned)], output)
 
 
 @app.command("resume")
 def resume(
-    name: Name,
-    trials: Annotated[int | None, _number("Trials in total; more than before extends the study.")] = None,
+    name: Study,
+    trials: MoreTrials = None,
     workers: Workers = 1,
     storage: Storage = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Do the trials that failed again, with their parameters.")
-    ] = False,
-    final_seeds: Annotated[
-        str | None,
-        typer.Option(help="Seeds that the best is trained with in the end: 1-5, or none (default: as before)."),
-    ] = None,
-    give_up_after: Annotated[
-        int | None, _number("Stop after so many trials in a row that failed alike; 0: never (default: as before).")
-    ] = None,
+    retry_failed: RetryFailed = False,
+    final_seeds: OtherFinalSeeds = None,
+    give_up_after: OtherGiveUpAfter = None,
     data: Data = None,
-    processes: Annotated[int | None, _number("Processes that share a run (default: as before).")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    processes: OtherProcesses = None,
+    device: Device = "auto",
     plugin: Plugins = None,
     output: Format = "table",
     home: Home = None,
@@ -268,156 +147,23 @@ def resume(
       bench search resume ast-patchmix-cl-alpha-tau-beta --trials 100 --workers 4
       bench search resume ast-patchmix-cl-alpha-tau-beta --retry-failed
     """
-    from bench.core.paths import home_folder
-    from bench.search.claims import retry_failed as enqueue_failed
-    from bench.search.request import base_spec, check_trials
-    from bench.search.study import Settings
+    from bench.api.searches import resume_search
 
     check_format(output)
-    study = opened(name, storage, home)
-    if not study.execution:
-        raise SpecError(
-            f"The study '{name}' was made, but never began.", "Begin it with the `bench search` command again."
-        )
-    known = study.settings
-    run = SearchRun(
-        home=home_folder(home),
-        storage=storage,
-        name=name,
+    done = resume_search(
+        name,
+        asked_on_terminal(output),
+        trials=trials,
         workers=workers,
-        settings=Settings(
-            known.final_seeds if final_seeds is None else _final_seeds(final_seeds),
-            known.give_up_after if give_up_after is None else _give_up_after(give_up_after),
-        ),
-        output=output,
+        storage=storage,
+        retry_failed=retry_failed,
+        final_seeds=final_seeds,
+        give_up_after=give_up_after,
+        data=data,
+        processes=processes,
+        device=device,
+        plugins=plugin,
+        home=home,
+        cache=cache,
     )
-    run.check_words(study.request)
-    agreed = agreed_plugins(base_spec(study.request, study.execution), plugin, output)
-    execution = _execution(study, data, _cache(study, cache), processes, device, agreed)
-    target = check_trials(study.request, study.target if trials is None else trials)
-    run.check(study.request, execution)
-    with study.place.only_user():
-        study.running_on(execution, target, run.settings)
-        if retry_failed:
-            logger.info(f"{enqueue_failed(study)} failed trials will be done again")
-        done = run.go_on(study, execution)
     finish([done], output)
-
-
-def _cache(study: Search, cache: Path | None) -> Path:
-    """The cache folder: the one that is given, that of the last time where it is here, or the usual one."""
-    from bench.core.paths import cache_folder
-
-    known = Path(study.execution["cache"])
-    return cache_folder(known if cache is None and known.is_dir() else cache)
-
-
-def _execution(
-    study: Search, data: str | None, cache: Path, processes: int | None, device: str, plugins: Sequence[str]
-) -> dict[str, Any]:
-    """Where the runs are done this time: as the last time, but for what is given or is not here."""
-    from bench.core.paths import data_folder
-    from bench.data.datasets.icbhi.dataset import find_dataset
-    from bench.experiment.devices import choose_device
-    from bench.experiment.recipes import DEMO
-
-    known = study.execution
-    folder = known["data"]
-    if data is None and not find_dataset(Path(folder)) and study.request.identity["dataset"] == DEMO:
-        data = DEMO
-    if data == DEMO:
-        from bench.data.datasets.simulated.demo import demo_folder
-
-        folder = str(demo_folder(cache).resolve())
-    elif data is not None or not find_dataset(Path(folder)):
-        folder = str(data_folder(Path(data) if data else None).resolve())
-    return {
-        **known,
-        "data": folder,
-        "cache": str(cache.resolve()),
-        "device": choose_device(device),
-        "processes": known["processes"] if processes is None else processes,
-        "plugins": list(plugins),
-        "weights": _weights(study, known["weights"], cache),
-    }
-
-
-def _weights(study: Search, path: str | None, cache: Path) -> str | None:
-    """The pretrained weights of a study on this machine; whether they are the study's own is checked as for a run."""
-    if path is None or Path(path).is_file():
-        return path
-    from baselines.weights import locate
-    from bench.search.study import cards_of
-
-    card, pretrain = cards_of(study.request)["model"], study.request.identity["pretrain"]
-    found = locate(card, pretrain, cache) if pretrain in card.weights else None
-    if found is None:
-        raise SpecError(
-            f"The pretrained weights of the study '{study.name}' ({path}) are not on this machine.",
-            "Put the same file there.",
-        )
-    return str(found.path)
-
-
-# --- Figure 2 ---------------------------------------------------------------------------------------------------
-
-
-def reproduce_figure2(
-    asked: Request,
-    only: str | None,
-    seeds: str | None,
-    objective: str,
-    workers: int,
-    dry_run: bool,
-    output: str,
-    home: Path,
-) -> None:
-    """Search each of the figure's parameters over its grid, the others at the paper's values: a study for each.
-
-    Args:
-        asked: What the user asked for; model and method are the figure's.
-        only: A pattern of parameter names.
-        seeds: Seeds of each point; 1-5 by default, 1 in the demo profile.
-        objective: ``held-out`` or ``test``.
-        workers: Workers.
-        dry_run: Print what would be searched and start nothing.
-        output: ``table`` or ``json``.
-        home: The results folder.
-
-    Raises:
-        BenchError: As `bench search`.
-    """
-    from bench.core.text import echoed
-    from bench.experiment.recipes import choose_source, parse_seeds, resolve
-    from bench.search.request import build_request, check_trials
-    from bench.search.space import build_space
-    from bench.search.study import Settings
-
-    names = [name for name in FIGURE2 if only is None or fnmatchcase(name, only)]
-    if not names:
-        raise SpecError(f"--only '{echoed(only)}' matches no parameter of figure2: {suggestion(str(only), FIGURE2)}")
-    asked = dataclasses.replace(asked, model="ast", method="patchmix-cl")
-    source = choose_source(asked)
-    logger.info(f"profile {source.profile}: {source.reason}")
-    chosen = parse_seeds(None, seeds or ("1" if source.profile == "demo" else "1-5"))
-    (base,) = resolve(asked, source, [1])
-    done, plans = [], []
-    for name in names:
-        space = build_space([name], [], _cards(asked), grid=True)
-        request = build_request(
-            base, space, objective=objective, folds=1, seeds=chosen, sampler="grid", pruner=None, sampler_seed=1
-        )
-        study = f"figure2-{name}" + ("-test" if objective == "test" else "")
-        run = SearchRun(
-            home=home, storage=None, name=study, workers=workers, settings=Settings(final_seeds=()), output=output
-        )
-        run.check(request, base.execution())
-        target = check_trials(request, None)
-        if dry_run:
-            plans.append((run, request, base, target))
-        else:
-            done.append(run.start(request, base.execution(), target))
-    if dry_run:
-        print_plans(plans, output)
-    else:
-        finish(done, output)

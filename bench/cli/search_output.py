@@ -1,21 +1,26 @@
-"""How studies are printed."""
+"""How searches are printed: what would be searched, and what studies hold."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.output import print_json, print_rendered, print_text
+import typer
+
+from bench.cli.grid import print_grid
+from bench.cli.output import print_json, print_text
+from bench.core.errors import RunError
+from bench.core.text import plain
 
 if TYPE_CHECKING:
-    from bench.cli.search_run import SearchRun
-    from bench.experiment.spec import RunSpec
-    from bench.search.request import StudyRequest
-    from bench.search.study import Search
+    from bench.api.searches import PlannedSearch
+    from bench.api.study import Study
 
 MOST_ROWS = 100
 """Trials that a terminal gets, the best ones: nobody reads more there, and laying out a row takes a millisecond."""
+
+WRAPPED = ("study", "why", "params")
+"""Columns whose cells may be wrapped."""
 
 
 def objective_words(objective: str) -> str:
@@ -35,66 +40,77 @@ def count_words(row: Mapping[str, Any]) -> str:
     return f"{row['trials']} of {row['target']}" + (f" ({told})" if told else "")
 
 
-_Plan = tuple["SearchRun", "StudyRequest", "RunSpec", int]
-
-
-def print_plans(plans: Sequence[_Plan], output: str) -> None:
+def print_planned(planned: Sequence[PlannedSearch], output: str) -> None:
     """Print what would be searched."""
     if output == "json":
-        documents = [
-            {"study": run.name, "trials": target, "storage": str(run.place), "request": request.to_json()}
-            for run, request, _, target in plans
-        ]
+        documents = [item.to_json() for item in planned]
         print_json(documents if len(documents) > 1 else documents[0])
         return
-    for plan in plans:
-        _print_plan(*plan)
+    for item in planned:
+        for name, value in _facts(item).items():
+            print_text(f"{name}: {value}")
 
 
-def _print_plan(run: SearchRun, request: StudyRequest, base: RunSpec, target: int) -> None:
-    facts = {
-        "study": run.name,
-        "storage": str(run.place),
+def _facts(planned: PlannedSearch) -> dict[str, str]:
+    request, session = planned.request, planned.session
+    return {
+        "study": session.name,
+        "storage": str(session.place),
         "objective": objective_words(request.objective),
-        "trials": str(target),
+        "trials": str(planned.target),
         "runs of a trial": str(len(request.seeds) * request.folds),
-        "epochs of a run": str(base.epochs),
+        "epochs of a run": str(planned.base.epochs),
         "sampler, pruner": f"{request.sampler}, {request.pruner}",
-        "workers": str(run.workers),
+        "workers": str(session.workers),
         **{f"space of {dimension.name}": str(dimension) for dimension in request.space},
     }
-    for name, value in facts.items():
-        print_text(f"{name}: {value}")
 
 
-def print_study(study: Search, output: str) -> None:
-    """Print a study with its trials, what it cost and its best."""
-    from bench.search.study import describe
+def finish(done: Sequence[Study], output: str) -> None:
+    """Print studies that were worked on; the exit code says whether all is well."""
+    documents = [item.to_json() for item in done]
+    if output == "json":
+        print_json(documents if len(documents) > 1 else documents[0])
+    else:
+        for document in documents:
+            print_study(document, output)
+    if not all(item.well for item in done):
+        raise typer.Exit(RunError.exit_code)
 
-    document = describe(study)
+
+def print_study(document: Mapping[str, Any], output: str) -> None:
+    """Print a study with its trials, what it cost and its best.
+
+    Args:
+        document: The study as JSON.
+        output: ``table`` or ``json``.
+    """
     if output == "json":
         print_json(document)
         return
     names = list(document["request"]["params"])
     heads = ("trial", "state", *names, "Score", "seconds", "run", "why")
-    cells = [
-        [
-            str(trial["number"]),
-            trial["state"].lower(),
-            *(_value(trial["params"].get(name)) for name in names),
-            score_words(trial["value"]),
-            "–" if trial["seconds"] is None else f"{trial['seconds']:.1f}",
-            trial["run_id"] or "–",
-            trial["error"] or trial["pruned"] or "",
-        ]
-        for trial in _shown(document["trials"])
-    ]
-    title = f"study {study.name}: {objective_words(study.request.objective)}"
-    if len(cells) < len(document["trials"]):
-        title += f" (the best {len(cells)} of {len(document['trials'])} trials; all with --format json)"
-    print_grid(title, heads, cells, numbers=("Score", "seconds"))
-    for line in _summary_lines(study, document):
+    shown = _shown(document["trials"])
+    rows = [_cells(trial, names) for trial in shown]
+    title = f"study {document['study']}: {objective_words(document['objective'])}"
+    if len(shown) < len(document["trials"]):
+        title += f" (the best {len(shown)} of {len(document['trials'])} trials; all with --format json)"
+    print_grid(title, heads, rows, numbers=("Score", "seconds"), wrap=WRAPPED)
+    for line in _summary_lines(document):
         print_text(line)
+
+
+def _cells(trial: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    cells = [
+        str(trial["number"]),
+        trial["state"].lower(),
+        *(_value(trial["params"].get(name)) for name in names),
+        score_words(trial["value"]),
+        "–" if trial["seconds"] is None else f"{trial['seconds']:.1f}",
+        trial["run_id"] or "–",
+        trial["error"] or trial["pruned"] or "",
+    ]
+    return [plain(cell) for cell in cells]
 
 
 def _shown(trials: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
@@ -109,7 +125,7 @@ def _value(value: Any) -> str:
     return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _summary_lines(study: Search, document: Mapping[str, Any]) -> list[str]:
+def _summary_lines(document: Mapping[str, Any]) -> list[str]:
     spent, found = document["budget"], document["best"]
     counts = {"complete": spent["complete"], "pruned": spent["pruned"], "failed": spent["fail"]}
     if spent["tried_again"]:
@@ -123,27 +139,16 @@ def _summary_lines(study: Search, document: Mapping[str, Any]) -> list[str]:
     ]
     if found is not None:
         params = ", ".join(f"{name} {_value(value)}" for name, value in found["params"].items())
-        lines.append(f"Best: trial {found['number']}, {params}: Score {found['value']:.2f}, {judged_on(study)}.")
+        lines.append(f"Best: trial {found['number']}, {params}: Score {found['value']:.2f}, {judged_on(document)}.")
     if document["final"]:
         lines.append("Its final runs are on the board: bench report leaderboard")
     return lines
 
 
-def judged_on(study: Search) -> str:
-    """Which cycles a trial's Score is of."""
-    request = study.request
-    if request.objective == "test":
+def judged_on(document: Mapping[str, Any]) -> str:
+    """Which cycles the Score of a study's trials is of."""
+    if document["objective"] == "test":
         return "last epoch, on the TEST SET"
-    where = f"{request.folds} folds of" if request.folds > 1 else "a fifth of"
+    folds = document["request"]["folds"]
+    where = f"{folds} folds of" if folds > 1 else "a fifth of"
     return f"last epoch, on {where} the training patients"
-
-
-def print_grid(title: str, heads: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[str]) -> None:
-    """Print cells as a table; those under ``numbers`` stand to the right."""
-    from bench.core.text import plain
-    from leaderboard.render.cells import Column, Report, text_table
-    from leaderboard.render.terminal import write
-
-    columns = [Column(head, number=head in numbers, wrap=head in ("study", "why", "params")) for head in heads]
-    rows = [[plain(cell) for cell in row] for row in cells]
-    print_rendered(write(Report("search", [text_table(title, columns, rows)]), colour=sys.stdout.isatty()))

@@ -8,6 +8,7 @@ run's id does not know of them, so they are kept out.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 
 from bench.core.errors import SpecError
@@ -28,6 +29,9 @@ SETTINGS = frozenset(
     }
 )
 """Variables that change what libraries compute; they read them once, most of them as they are imported."""
+
+READERS = frozenset({"torch", "timm"})
+"""The libraries that read them."""
 
 GROUP = frozenset(
     {
@@ -65,6 +69,23 @@ def keep_settings_out() -> None:
     """Forget the variables that change what libraries compute; call it before torch and timm are imported."""
     for name in SETTINGS & os.environ.keys():
         del os.environ[name]
+
+
+def refuse_late_settings() -> None:
+    """Refuse to go on where a library may have read such a variable before this program could forget it.
+
+    A command forgets them first of all; in a notebook or a script, torch may have been imported
+    before.
+
+    Raises:
+        SpecError: If a variable is set, and torch or timm is imported.
+    """
+    found = sorted(SETTINGS & os.environ.keys())
+    if found and not READERS.isdisjoint(sys.modules):
+        raise SpecError(
+            f"{', '.join(found)} is set, which changes what torch or timm computes, and one of them is imported.",
+            f"Start Python without it (unset {' '.join(found)}), so that the numbers are those of other machines.",
+        )
 
 
 def keep_launchers_out(group: Mapping[str, int] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Progress of things that are counted, on stderr: a bar on a terminal, plain lines in a log."""
+"""Progress of things that are counted, on stderr: a bar on a terminal or in a notebook, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bench.core.log import is_quiet
-from bench.core.terminal import PlainConsole
+from bench.core.terminal import PlainConsole, shows_bars
 from bench.core.text import plain
 
 Update = Callable[[str, int, int | None], None]
@@ -30,7 +30,7 @@ def counted(unit: str) -> Iterator[Update]:
         yield _not_shown
         return
     console = PlainConsole(sys.stderr, soft_wrap=not sys.stderr.isatty())
-    if not console.is_terminal:
+    if not shows_bars(console):
         yield _plain(unit, console)
         return
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -41,3 +42,8 @@ class PlainConsole(Console):
     def on_broken_pipe(self) -> None:
         """Let the error, which is being handled, through; rich would end the process."""
         raise
+
+
+def shows_bars(console: Console) -> bool:
+    """Whether a bar of progress can be drawn: on a terminal, and in a notebook that has rich's widgets (ipywidgets)."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,6 +69,21 @@ class RunData:
         keys = self.keys(rows)
         begins = np.array([place == 0 or key != keys[place - 1] for place, key in enumerate(keys)], dtype=bool)
         return rows[begins], np.cumsum(begins) - 1
+
+    def mean_over_pieces(self, rows: np.ndarray, pieces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of the cycles that some rows are pieces of.
+
+        Args:
+            rows: (n,) rows in the bank's order.
+            pieces: (n, 4) scores of them.
+
+        Returns:
+            (cycles,) the first row of each cycle, and (cycles, 4) the mean over its pieces.
+        """
+        first, place = self.cycles_of(rows)
+        scores = np.zeros((len(first), pieces.shape[1]))
+        np.add.at(scores, place, pieces)
+        return first, scores / np.bincount(place)[:, None]
 
     def class_counts(self) -> list[int]:
         """Training rows per class: normal, crackle, wheeze, both."""
@@ -141,7 +157,8 @@ def open_run_data(spec: RunSpec, on_progress: Progress | None = None) -> RunData
         workers=spec.workers or None,
         on_progress=on_progress,
     )
-    return replace(split_rows(dataset, bank, spec), extremes=_extremes(spec, bank))
+    extremes = extremes_of(bank, spec.frontend, spec.frontend_options)
+    return replace(split_rows(dataset, bank, spec), extremes=extremes)
 
 
 def load_run_dataset(spec: RunSpec) -> Dataset:
@@ -172,10 +189,17 @@ def planned_data(dataset: Dataset, spec: RunSpec) -> RunData:
     return split_rows(dataset, empty_bank(dataset, spec.frontend, spec.frontend_options), spec)
 
 
-def _extremes(spec: RunSpec, bank: FeatureBank) -> BatchExtremes | None:
-    entry = FRONTENDS.get(spec.frontend)
-    frontend = entry.load()(build_options(entry.card.options, spec.frontend_options, f"front-end {spec.frontend}"))
-    return BatchExtremes.of(frontend, bank.features) if isinstance(frontend, BatchFrontEnd) else None
+def extremes_of(bank: FeatureBank, frontend: str, options: Mapping[str, Any]) -> BatchExtremes | None:
+    """What normalises the batches of a bank; None where its front-end needs no batch for that.
+
+    Args:
+        bank: The bank.
+        frontend: Id of the front-end that made it.
+        options: Its options.
+    """
+    entry = FRONTENDS.get(frontend)
+    built = entry.load()(build_options(entry.card.options, options, f"front-end {frontend}"))
+    return BatchExtremes.of(built, bank.features) if isinstance(built, BatchFrontEnd) else None
 
 
 def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:

@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a bar on a terminal, plain lines in a log; always on stderr."""
+"""What a person sees of a training: a bar on a terminal or in a notebook, plain lines in a log; always on stderr."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from bench.core.log import is_quiet
-from bench.core.terminal import PlainConsole
+from bench.core.terminal import PlainConsole, shows_bars
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class TrainingProgress:
         self._last_line = time.monotonic()
 
     def __enter__(self) -> TrainingProgress:
-        if self.shown and self.console.is_terminal:
+        if self.shown and shows_bars(self.console):
             self._bar = Progress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),

@@ -346,10 +346,7 @@ class Trainer:
     def _evaluate(self, rows: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         """Scores of the cycles that some rows are pieces of, each the mean over its pieces, and their metrics."""
         pieces = class_probabilities(self.model, self.data, rows, self.accelerator, self.spec.eval_batch)
-        first, place = self.data.cycles_of(rows)
-        scores = np.zeros((len(first), pieces.shape[1]))
-        np.add.at(scores, place, pieces)
-        scores /= np.bincount(place)[:, None]
+        first, scores = self.data.mean_over_pieces(rows, pieces)
         return scores, score_cycles(self.data.bank.labels[first], scores)
 
     def _save_weights(self, rule: str) -> None:

@@ -141,7 +141,7 @@ def _start(spec: RunSpec, folder: RunFolder, rerun: bool, hooks: Hooks) -> Launc
     earlier = [folder.result, *([folder.checkpoint, folder.weights] if rerun else [])]
     with _put_aside(folder, earlier):
         write_json(folder.spec, spec.to_json())
-        failure = _failure(spec, folder, _said_now_and_then(spec.frontend), hooks)
+        failure = _failure(spec, folder, said_by_tenths(spec.frontend), hooks)
     _release_memory()
     if failure is not None:
         result = write_failed_result(spec, folder, failure)
@@ -254,8 +254,8 @@ def _execute(spec: RunSpec, folder: RunFolder, on_progress: Progress, hooks: Hoo
         run_group(folder.path, spec.processes, usable_cores(), hooks.watch)
 
 
-def _said_now_and_then(frontend: str) -> Progress:
-    """Report the preparation of features, a line for every tenth of it."""
+def said_by_tenths(frontend: str) -> Progress:
+    """What reports the preparation of features in the log, a line for every tenth of it."""
     said: list[int] = []
 
     def on_progress(done: int, total: int) -> None:

@@ -102,13 +102,13 @@ def _wrong_classes(answers: SubmittedPredictions) -> tuple[tuple[Key, str], ...]
     return tuple((key, word) for key, word in pairs if class_of(word) is None)
 
 
-def check_predictions(answers: SubmittedPredictions, part: OfficialPart, path: Path) -> AcceptedPredictions:
+def check_predictions(answers: SubmittedPredictions, part: OfficialPart, path: Path | str) -> AcceptedPredictions:
     """Accept predictions that answer every test cycle exactly once, and refuse all others.
 
     Args:
         answers: The predictions as they were read.
         part: The test part that must be answered.
-        path: The file of the predictions, for the message.
+        path: The file of the predictions, or other words for what they are, for the message.
 
     Returns:
         The predictions in the order of the test part's cycles.
@@ -127,7 +127,7 @@ def check_predictions(answers: SubmittedPredictions, part: OfficialPart, path: P
     return AcceptedPredictions(np.eye(len(CLASSES))[chosen[order]], scored=False)
 
 
-def _sentence(found: Difference, answers: SubmittedPredictions, part: OfficialPart, path: Path) -> str:
+def _sentence(found: Difference, answers: SubmittedPredictions, part: OfficialPart, path: Path | str) -> str:
     wrong = [f"'{echoed(word)}' for {_name(key)}" for key, word in found.wrong_classes]
     parts = [
         ("lacks {}", _counted(found.missing, "test cycle")),

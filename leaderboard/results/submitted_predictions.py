@@ -45,19 +45,31 @@ def read_submitted(path: Path) -> SubmittedPredictions:
     Raises:
         ResultError: If it cannot be read, has other columns, or a line that names no cycle or number.
     """
-    content = read_bytes(path, LARGEST_FILE, "the file of predictions of a test part")
+    return parse_submitted(read_bytes(path, LARGEST_FILE, "the file of predictions of a test part"), str(path))
+
+
+def parse_submitted(content: bytes, where: str) -> SubmittedPredictions:
+    """Read the content of a submitted file as :func:`read_submitted` does.
+
+    Args:
+        content: The bytes of a CSV or Parquet file.
+        where: The name of the file, for messages.
+
+    Raises:
+        ResultError: If it has other columns, or a line that names no cycle or number.
+    """
     keys: list[Key] = []
     values: list[list[float]] = []
     words: list[str] = []
     stripped = 0
-    for line, row in parse_rows(content, str(path), (SCORED, CHOSEN)):
-        recording, cycle = read_key(row, str(path), line)
+    for line, row in parse_rows(content, where, (SCORED, CHOSEN)):
+        recording, cycle = read_key(row, where, line)
         bare = recording[:-4] if recording.lower().endswith(".wav") else recording
         stripped += bare != recording
         keys.append((bare, cycle))
         if "predicted" in row:
             words.append(row["predicted"])
         else:
-            values.append([read_number(row[name], name, str(path), line) for name in CLASSES])
+            values.append([read_number(row[name], name, where, line) for name in CLASSES])
     scores = np.asarray(values, dtype=np.float64) if values else None
     return SubmittedPredictions(content, tuple(keys), scores, None if values else tuple(words), stripped)

@@ -17,6 +17,7 @@ from bench.core.options import option
 from bench.core.registry import Registration, Registry
 from bench.experiment import plugins
 from bench.experiment.card_checks import card_problems
+from bench.experiment.consent import agreed_plugins
 from bench.experiment.plugins import FILE_LIMIT, load_entry_points, load_for, load_plugins
 from bench.experiment.registries import registries
 from bench.experiment.spec import read_spec
@@ -391,16 +392,16 @@ def test_on_a_terminal_the_user_is_shown_path_and_hash(made, monkeypatch, capsys
     monkeypatch.setattr(consent.typer, "confirm", lambda *words, **options: answer)
     document = read_spec(spec)
     if runs:
-        assert consent.agreed_plugins(document, None, "table") == (str(path),)
+        assert agreed_plugins(document, None, consent.asked_on_terminal("table")) == (str(path),)
     else:
         with pytest.raises(SpecError, match="nobody here has asked for that code"):
-            consent.agreed_plugins(document, None, "table")
+            agreed_plugins(document, None, consent.asked_on_terminal("table"))
     said = one_line(capsys.readouterr().err)
     assert str(path) in said.replace(" ", "")
     assert document.extensions["method"] in said
     assert not trace.exists()
     with pytest.raises(SpecError, match="nobody here has asked for that code"):
-        consent.agreed_plugins(document, None, "json")
+        agreed_plugins(document, None, consent.asked_on_terminal("json"))
 
 
 def test_a_file_that_changes_between_the_look_and_the_run_is_not_run(made, monkeypatch):

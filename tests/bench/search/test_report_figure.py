@@ -11,7 +11,7 @@ from made_studies import add_trial
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
-from bench.cli.report_figure import default_studies
+from bench.api.figures import default_studies
 from bench.core.errors import SpecError
 from bench.search.request import StudyRequest
 from bench.search.space import Dimension

@@ -8,9 +8,9 @@ from plugin_files import fresh_registries, write_plugin
 from small_studies import SETTINGS, base_spec, request_of, study_of
 
 from bench.cli import search as commands
-from bench.search import claims, finals, workers
+from bench.search import claims, session, workers
 from bench.search.storage import Place
-from bench.search.study import Settings, open_study
+from bench.search.study import Search, Settings, open_study
 
 GIVEN = {
     "model": "resnet18",
@@ -73,10 +73,9 @@ def heard(monkeypatch):
         return []
 
     monkeypatch.setattr(workers.Crew, "run", run)
-    monkeypatch.setattr(finals, "train_best", train)
-    monkeypatch.setattr("bench.cli.search_run._is_over", lambda study: bool(found) and "finals" not in found[-1])
-    monkeypatch.setattr("bench.search.study.Search.best", property(lambda self: claims))
-    monkeypatch.setattr("bench.cli.search_run.finish", lambda done, output: None)
+    monkeypatch.setattr(session, "train_best", train)
+    monkeypatch.setattr(session, "is_over", lambda study: bool(found) and "finals" not in found[-1])
+    monkeypatch.setattr(Search, "best", property(lambda self: claims))
     monkeypatch.setattr(commands, "finish", lambda done, output: None)
     return found
 

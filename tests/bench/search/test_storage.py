@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from small_studies import SETTINGS, base_spec, request_of, study_of, work_on
 
 from bench.core.errors import SpecError, StoreError
-from bench.search import claims
+from bench.search import claims, objective
 from bench.search.database import TABLES, VERSIONS
 from bench.search.storage import Place, check_name
 from bench.search.study import make_study, open_study, studies_in
@@ -351,7 +351,7 @@ def test_a_password_reaches_no_message(bench, words, tmp_path, monkeypatch, url,
 
 
 def test_a_password_reaches_no_study_plan_or_command(bench, words, base, home, postgres_url, monkeypatch):
-    from bench.cli.search_run import SearchRun
+    from bench.search.session import SearchSession
     from bench.search.study import Settings
 
     host = sa.make_url(postgres_url).query["host"]
@@ -366,8 +366,8 @@ def test_a_password_reaches_no_study_plan_or_command(bench, words, base, home, p
         search = study_of(base, request_of(base), home, 1, name=f"s{number}", storage=url)
         shown = bench("search", "show", f"s{number}", "--storage", url, "--format", "json").out
         shown += bench("search", "list", "--storage", url, "--format", "json").out
-        run = SearchRun(home=home, storage=url, name="s", workers=1, settings=Settings(), output="table")
-        assert SECRET not in shown + json.dumps(search.study.user_attrs) + run._resume_command()
+        run = SearchSession(home=home, storage=url, name="s", workers=1, settings=Settings())
+        assert SECRET not in shown + json.dumps(search.study.user_attrs) + run.resume_command()
         assert search.place.masked(f"no password {SECRET} here") == "no password *** here"
 
 
@@ -405,7 +405,7 @@ def test_all_studies_of_a_folder_are_read_with_what_is_wrong_with_the_others(bas
 
 
 def test_sqlite_keeps_a_study(base, home, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.search.objective.launch", lambda *words, **options: pytest.fail("no run is due"))
+    monkeypatch.setattr(objective, "launch", lambda *words, **options: pytest.fail("no run is due"))
     search = study_of(base, request_of(base), home, 0 + 1, storage=f"sqlite:///{tmp_path}/s.sqlite")
     claims.claim(search).end(claims.TrialState.COMPLETE, 50.0, {})
     assert work_on(search, home) == []

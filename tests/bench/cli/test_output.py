@@ -20,7 +20,7 @@ from bench.core.messages import LONGEST_MESSAGE, message_text, sentence_text, wi
 from bench.core.streams import transliterated
 from leaderboard.store.store import Store
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 HOSTILE = "[/]x\\[/] :smile: \x1b]0;title\x07\x1b[2J\x9b2J\u202etxt [bold]b[/bold]"
 
 
@@ -306,7 +306,7 @@ def test_what_ends_a_command_from_within(monkeypatch, capsys, raised, code, debu
     def fail(*_args, **_options):
         raise raised
 
-    monkeypatch.setattr("leaderboard.tables.published_table.published_table", fail)
+    monkeypatch.setattr("bench.api.boards.published_table", fail)
     assert finish("report", "published", *debug) == code
     printed = capsys.readouterr().err
     assert ("Traceback" in printed) == bool(debug)
@@ -317,13 +317,13 @@ def test_what_ends_a_command_from_within(monkeypatch, capsys, raised, code, debu
 SLOW = """
 import os, signal, sys, time
 from bench.cli import main
-from bench.data.datasets.simulated import demo
+from bench.api import datasets
 
 def slow(*_args, **_options):
     os.write(1, b"at it\\n")
     time.sleep(20)
 
-demo.write_demo = slow
+datasets.write_demo = slow
 main(["data", "demo", sys.argv[1]])
 """
 

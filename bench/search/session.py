@@ -1,48 +1,68 @@
-"""How a search is run by a command: its study, its workers, its final runs, and how all of that ended."""
+"""How a study is worked on this time: checked, made or opened, its trials, its final runs, and how that ended."""
 
 from __future__ import annotations
 
 import logging
+import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import typer
-
-from bench.cli.output import print_json
-from bench.cli.search_output import objective_words, print_study
-from bench.core.errors import InterruptedRunError, RunError, SpecError
-
-if TYPE_CHECKING:
-    from bench.experiment.spec import RunSpec
-    from bench.search.finals import FinalRun
-    from bench.search.request import StudyRequest
-    from bench.search.storage import Place
-    from bench.search.study import Search, Settings
+from baselines.weights import of_run
+from bench.core.errors import InterruptedRunError, SpecError
+from bench.engine.preflight import check_model
+from bench.experiment.devices import shares_of
+from bench.experiment.plugins import load_for
+from bench.experiment.recipes import check_spec
+from bench.experiment.spec import RunSpec
+from bench.search.finals import FinalRun, is_over, train_best
+from bench.search.optuna_parts import check_installed
+from bench.search.request import StudyRequest, base_spec, check_data
+from bench.search.storage import Place, check_name
+from bench.search.study import Search, Settings, cards_of, check_study, counted, make_study
+from bench.search.workers import Crew
 
 logger = logging.getLogger(__name__)
 
-NO_FINALS = "none"
 MOST_WORKERS = 1024
 
 
+def objective_words(objective: str) -> str:
+    """What a study's trials are judged on, for people."""
+    return "TUNED ON THE TEST SET" if objective == "test" else "held-out training patients"
+
+
+@dataclass(frozen=True)
+class WorkedOn:
+    """A study when its workers have gone, and whether all is well: something was completed, no final run failed."""
+
+    study: Search
+    well: bool
+
+
 @dataclass(frozen=True, kw_only=True)
-class SearchRun:
-    """How a search is run this time."""
+class SearchSession:
+    """How a study is worked on this time.
+
+    Attributes:
+        home: Results folder.
+        storage: Where studies are kept; None for a file in the results folder.
+        name: The study's name.
+        workers: Processes that work on trials side by side.
+        settings: How the search stops and ends.
+    """
 
     home: Path
     storage: str | None
     name: str
     workers: int
     settings: Settings
-    output: str
 
     @property
     def place(self) -> Place:
         """Where its study is kept."""
-        from bench.search.storage import Place
-
         return Place.of(self.storage, self.home, self.name)
 
     def check(self, request: StudyRequest, execution: Mapping[str, Any]) -> None:
@@ -55,10 +75,6 @@ class SearchRun:
         Raises:
             BenchError: The first thing that stands in the way.
         """
-        from bench.experiment.devices import shares_of
-        from bench.search.request import base_spec, check_data
-        from bench.search.study import check_study
-
         self.check_words(request)
         _check_runnable(base_spec(request, execution))
         shares_of(execution, self.workers)
@@ -67,9 +83,6 @@ class SearchRun:
 
     def check_words(self, request: StudyRequest) -> None:
         """Refuse what is wrong by itself, wherever it shall run; raises SpecError."""
-        from bench.search.optuna_parts import check_installed
-        from bench.search.storage import check_name
-
         check_name(self.name)
         check_installed(request)
         if not 1 <= self.workers <= MOST_WORKERS:
@@ -80,42 +93,44 @@ class SearchRun:
                 "Leave --storage out (a journal file serves many workers), or use PostgreSQL.",
             )
 
-    def start(self, request: StudyRequest, execution: Mapping[str, Any], target: int) -> Done:
-        """Make or open the study, and work on it."""
-        from bench.search.study import make_study
+    def start(self, request: StudyRequest, execution: Mapping[str, Any], target: int) -> WorkedOn:
+        """Make or open the study, and work on it.
 
+        Args:
+            request: What the study is.
+            execution: Execution fields of its runs.
+            target: Trials that it shall have in total.
+
+        Raises:
+            BenchError: As :meth:`go_on`, or if the study is another one.
+        """
         with self.place.only_user():
             study = make_study(self.place, self.name, request, execution, target, self.settings)
             return self.go_on(study, execution)
 
-    def go_on(self, study: Search, execution: Mapping[str, Any]) -> Done:
-        """Do the trials that are missing, then the final runs."""
-        from bench.search.study import counted
-        from bench.search.workers import Crew
+    def go_on(self, study: Search, execution: Mapping[str, Any]) -> WorkedOn:
+        """Do the trials that are missing, then the final runs.
 
+        Raises:
+            InterruptedRunError: After a signal; runs under way have saved their state.
+            BenchError: What ended a worker and would end the others.
+        """
         logger.info(
             f"study {study.name}: {study.target} trials in all, {counted(study.trials)} done; "
             f"objective: {objective_words(study.request.objective)}; {study.place}"
         )
         try:
-            if not _is_over(study):
+            if not is_over(study):
                 Crew(study, self.home, execution, self.workers, self.settings.give_up_after).run()
             finals = self._finals(study, execution)
         except InterruptedRunError as error:
-            raise InterruptedRunError(error.message, f"Go on with: {self._resume_command()}") from error
-        return Done(study, well=self._is_well(study, finals))
-
-    @staticmethod
-    def _is_well(study: Search, finals: Sequence[FinalRun]) -> bool:
-        return not any(final.error for final in finals) and (study.best is not None or not _is_over(study))
+            raise InterruptedRunError(error.message, f"Go on with: {self.resume_command()}") from error
+        return WorkedOn(study, well=_is_well(study, finals))
 
     def _finals(self, study: Search, execution: Mapping[str, Any]) -> list[FinalRun]:
-        from bench.search.finals import train_best
-        from bench.search.study import cards_of
-
         if not self.settings.final_seeds:
             return []
-        if not _is_over(study):
+        if not is_over(study):
             logger.info(
                 f"other workers are at trials of this study; when they are done: bench search resume {study.name}"
             )
@@ -125,51 +140,19 @@ class SearchRun:
             return []
         return train_best(study, self.home, execution, cards_of(study.request), self.settings.final_seeds)
 
-    def _resume_command(self) -> str:
+    def resume_command(self) -> str:
         """The command that goes on; how the search ends is kept with the study, a storage's password nowhere."""
-        import os
-        import shlex
-
         words = ["bench", "search", "resume", self.name, "--workers", str(self.workers), "--home", str(self.home)]
         if self.storage is not None and "BENCH_STUDIES" not in os.environ:
             words += ["--storage", str(self.place)]
         return shlex.join(words)
 
 
-@dataclass(frozen=True)
-class Done:
-    """A study when its workers have gone, and whether all is well: something was completed, no final run failed."""
-
-    study: Search
-    well: bool
-
-
-def finish(done: Sequence[Done], output: str) -> None:
-    """Print studies; the exit code says whether all is well."""
-    if output == "json":
-        from bench.search.study import describe
-
-        documents = [describe(item.study) for item in done]
-        print_json(documents if len(documents) > 1 else documents[0])
-    else:
-        for item in done:
-            print_study(item.study, output)
-    if not all(item.well for item in done):
-        raise typer.Exit(RunError.exit_code)
-
-
-def _is_over(study: Search) -> bool:
-    from bench.search.finals import is_over
-
-    return is_over(study)
+def _is_well(study: Search, finals: Sequence[FinalRun]) -> bool:
+    return not any(final.error for final in finals) and (study.best is not None or not is_over(study))
 
 
 def _check_runnable(spec: RunSpec) -> None:
-    from baselines.weights import of_run
-    from bench.engine.preflight import check_model
-    from bench.experiment.plugins import load_for
-    from bench.experiment.recipes import check_spec
-
     load_for(spec)
     check_spec(spec)
     check_model(spec)

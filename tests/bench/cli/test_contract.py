@@ -16,7 +16,7 @@ from bench import cli
 from bench.cli import main
 from bench.core.version import __version__
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = "leaderboard.results.schema"
 HEAVY = ("torch", "accelerate", "timm", "torchaudio", "sqlalchemy", "optuna", "scipy", "soundfile", SCHEMA)
 

@@ -326,7 +326,7 @@ def test_a_stopped_prepare_leaves_nothing_half_written(data, tmp_path, number):
     words = ["data", "prepare", "--data", str(data), "--allow-partial", "--cache", str(tmp_path / "cache")]
     with subprocess.Popen(
         [sys.executable, "-c", SLOW_PREPARE, *words],
-        cwd=Path(__file__).resolve().parents[2],
+        cwd=Path(__file__).resolve().parents[3],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

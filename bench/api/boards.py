@@ -1,0 +1,207 @@
+"""The board: its runs, its systems, its tables, two systems compared, and all that is stored of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.api.calls import api_call
+from bench.api.frames import data_frame
+from bench.api.rows import RunRow, SystemRow
+from bench.api.tables import Comparison, Table
+from bench.api.words import known_word, selection_rule
+from bench.core.paths import board_location, expanded, home_folder
+from bench.experiment.paper_rows import table_of_board
+from leaderboard.results.schema import ResultDocument, Rule
+from leaderboard.statistics.comparison import compare, runs_of
+from leaderboard.store.store import Store
+from leaderboard.tables.board_tables import leaderboard_table, runs_table
+from leaderboard.tables.published_table import published_table
+from leaderboard.tables.run_parts import parts_table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from leaderboard.results.predictions import CycleSet
+
+PAPER = ("table1", "table2", "table3")
+TABLES = ("leaderboard", "runs", "published", *PAPER)
+PAPER_RULE: Rule = "best-test"
+"""The paper's selection rule."""
+
+
+@api_call
+def open_board(location: str | Path | None = None, *, home: Path | None = None) -> Board:
+    """Name a board; nothing is read or made yet.
+
+    Args:
+        location: A results folder, or the URL of a database (``postgresql://user@host/name``). By default the database
+            that ``BENCH_STORE`` names, otherwise the one in the results folder.
+        home: The results folder, with the run folders (default: ``BENCH_HOME`` or ./results).
+
+    Raises:
+        StoreError: If a URL cannot be read.
+
+    Example:
+        >>> board = bench.open_board("results")
+        >>> print(board.table("leaderboard"))
+        >>> print(board.compare("ast/patchmix-cl", "ast/ce"))
+    """
+    if location is None:
+        folder = home_folder(home)
+        return Board(folder, Store.open(board_location(folder)))
+    if isinstance(location, str) and "://" in location:
+        return Board(home_folder(home), Store.open(location))
+    return Board(home or expanded(location), Store.open(expanded(location)))
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board, as :func:`open_board` gives it; what is read of it is as new as the call.
+
+    Attributes:
+        home: The results folder, with run folders, submissions and the files of the log.
+        store: The database.
+    """
+
+    home: Path
+    store: Store
+
+    def __str__(self) -> str:
+        return str(self.store)
+
+    def runs(self) -> list[RunRow]:
+        """Every run, the newest first, with its numbers of the last epoch.
+
+        Raises:
+            StoreError: If the database cannot be read.
+        """
+        return [RunRow(**row) for row in self.table("runs").rows]
+
+    def systems(self, protocol: str = "last") -> list[SystemRow]:
+        """The rows of the board: runs that differ in the seed alone, taken together.
+
+        Args:
+            protocol: Selection rule of the numbers: ``last``, ``best-test`` or ``best-val``.
+
+        Raises:
+            SpecError: If there is no such rule.
+            StoreError: If the database cannot be read.
+        """
+        table = leaderboard_table(self.store, selection_rule(protocol), failed=False)
+        return [SystemRow(section=section.title, **row) for section in table.sections for row in section.rows]
+
+    def run(self, run: str) -> StoredRun:
+        """All that is stored of one run.
+
+        Args:
+            run: Its id, or the beginning of it.
+
+        Raises:
+            ResultError: If no run or several begin with it.
+        """
+        return StoredRun(self, self.store.run(run))
+
+    def table(self, name: str = "leaderboard", protocol: str | None = None) -> Table:
+        """A table as ``bench report`` and ``bench board list`` print it.
+
+        Args:
+            name: ``leaderboard``, ``runs``, ``published``, ``table1``, ``table2`` or ``table3``.
+            protocol: Selection rule of the numbers (default: ``last``; ``best-test``, the paper's, for its tables).
+
+        Raises:
+            SpecError: If there is no such table or rule.
+            StoreError: If the database cannot be read.
+        """
+        known_word("table", name, TABLES)
+        rule = selection_rule(protocol or (PAPER_RULE if name in PAPER else "last"))
+        if name in PAPER:
+            return Table(table_of_board(name, self.store, rule))
+        if name == "published":
+            return Table(published_table())
+        return Table(runs_table(self.store) if name == "runs" else leaderboard_table(self.store, rule))
+
+    def compare(self, a: str, b: str, protocol: str = "last", *, single: bool = False) -> Comparison:
+        """Compare two systems on the same cycles: the difference of their Scores with an interval over patients.
+
+        Args:
+            a: A run's id or the beginning of it, ``model/method``, or the name of a submitted system.
+            b: What to compare it with.
+            protocol: Selection rule of the numbers.
+            single: Compare the two runs alone, not all seeds of their systems.
+
+        Raises:
+            SpecError: If there is no such rule.
+            ResultError: If there is no such system, or the two cannot be compared.
+        """
+        rule = selection_rule(protocol)
+        runs = self.store.runs()
+        of_a, of_b = (runs_of(self.store, runs, text, rule, single=single) for text in (a, b))
+        return Comparison.of(compare(self.store, of_a, of_b, rule))
+
+    def to_dataframe(self) -> Any:
+        """Every run as a line of a data frame, with the columns of :class:`bench.api.rows.RunRow`.
+
+        Returns:
+            A ``pandas.DataFrame`` where pandas is installed, otherwise a ``polars.DataFrame``.
+
+        Raises:
+            SpecError: If neither is installed.
+        """
+        runs = self.runs()
+        return data_frame({field.name: [getattr(run, field.name) for run in runs] for field in fields(RunRow)})
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One run of the board.
+
+    Attributes:
+        board: The board.
+        document: Its result document; metrics are recomputed from its stored predictions.
+    """
+
+    board: Board
+    document: ResultDocument
+
+    @property
+    def run_id(self) -> str:
+        """Its id."""
+        return self.document["run_id"]
+
+    @property
+    def status(self) -> str:
+        """``finished`` or ``failed``."""
+        return self.document["status"]
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """The identity fields of its spec."""
+        return self.document["spec"]
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """Its rates by selection rule, then by ``4class`` and ``2class``; percent."""
+        return self.document["metrics"]
+
+    def predictions(self, protocol: str = "last") -> tuple[CycleSet, NDArray[np.float64]]:
+        """The judged cycles and the scores of the four classes, (cycles, 4), in their order.
+
+        Args:
+            protocol: The selection rule that chose the epoch.
+
+        Raises:
+            ResultError: If the run has no predictions under the rule.
+        """
+        return self.board.store.predictions(self.run_id, selection_rule(protocol))
+
+    def parts(self) -> Table:
+        """Its last epoch in parts: official and patient-disjoint, by device, by class."""
+        return Table(parts_table(self.board.store, self.document))
+
+    def to_json(self) -> ResultDocument:
+        """The document that ``bench board show --format json`` prints."""
+        return self.document

@@ -1,0 +1,94 @@
+"""Predictions of test cycles as arrays with keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api.frames import data_frame
+from leaderboard.metrics import CLASSES, predicted_classes
+from leaderboard.results.predictions import CycleSet, write_predictions
+
+
+@dataclass(frozen=True, eq=False)
+class CyclePredictions:
+    """What a system says of n test cycles, and what is true; row i of every array is the same cycle.
+
+    Attributes:
+        recordings: (n,) name of the recording, its file name without ending.
+        cycles: (n,) number of the cycle in its recording, from 0: its line in the annotation file.
+        labels: (n,) true class: 0 normal, 1 crackle, 2 wheeze, 3 both.
+        patients: (n,) patient.
+        devices: (n,) recording device.
+        scores: (n, 4) score or probability of each class, float64.
+        predicted: (n,) class with the highest score.
+    """
+
+    recordings: NDArray[np.str_]
+    cycles: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    patients: NDArray[np.str_]
+    devices: NDArray[np.str_]
+    scores: NDArray[np.float64]
+    predicted: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, judged: CycleSet, scores: NDArray[np.float64]) -> CyclePredictions:
+        """Lay out scores (n, 4) beside the n cycles that they are of."""
+        return cls(
+            recordings=np.asarray([recording for recording, _ in judged.keys]),
+            cycles=np.asarray([cycle for _, cycle in judged.keys], dtype=np.int64),
+            labels=np.asarray(judged.labels, dtype=np.int64),
+            patients=np.asarray(judged.patients),
+            devices=np.asarray(judged.devices),
+            scores=np.asarray(scores, dtype=np.float64),
+            predicted=predicted_classes(scores),
+        )
+
+    def __len__(self) -> int:
+        return len(self.cycles)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self)} cycles>"
+
+    @property
+    def keys(self) -> list[tuple[str, int]]:
+        """Recording and cycle number of each row."""
+        return list(zip(self.recordings.tolist(), self.cycles.tolist(), strict=True))
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the scores as a file that ``bench board submit`` and :func:`bench.score` take.
+
+        Args:
+            path: The file; one that is there is replaced.
+
+        Returns:
+            The file.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        file = Path(path)
+        write_predictions(file, self.keys, self.scores)
+        return file
+
+    def to_dataframe(self) -> Any:
+        """The predictions as a data frame of pandas, or of polars where that alone is installed; a row per cycle.
+
+        Raises:
+            SpecError: If neither is installed.
+        """
+        columns = {
+            "recording": self.recordings,
+            "cycle": self.cycles,
+            "label": self.labels,
+            "patient": self.patients,
+            "device": self.devices,
+            **{name: self.scores[:, place] for place, name in enumerate(CLASSES)},
+            "predicted": self.predicted,
+        }
+        return data_frame({name: values.tolist() for name, values in columns.items()})

@@ -1,0 +1,153 @@
+"""Evaluation of any model on the official test part, without training."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.api.calls import api_call
+from bench.api.requests import FilePath
+from bench.api.scores import Scores
+from bench.core.errors import RunError, SpecError
+from bench.core.paths import cache_folder, data_folder
+from bench.core.text import echoed
+from bench.data.bank import prepare_bank
+from bench.data.datasets.icbhi.dataset import load_dataset
+from bench.engine.data import CLASSES, RunData, extremes_of
+from bench.engine.result import test_cycles
+from bench.launch.once import said_by_tenths
+
+if TYPE_CHECKING:
+    from bench.data.datasets.icbhi.recordings import Dataset
+
+Model = nn.Module | Callable[[Tensor], Any]
+
+NEAR_ONE = 1e-2
+"""How far from 1 the sum of probabilities may be: that of four numbers in bf16."""
+
+
+@api_call
+def evaluate(
+    model: Model,
+    *,
+    frontend: str,
+    data: FilePath,
+    frontend_options: Mapping[str, Any] | None = None,
+    batch: int = 32,
+    allow_partial: bool = False,
+    cache: FilePath | None = None,
+    plugins: FilePath | Sequence[FilePath] = (),
+) -> Scores:
+    """Evaluate a model, trained anywhere, on the official test part.
+
+    Args:
+        model: A torch module, or any function of a batch of pictures (batch, 1, frames, mels), that gives logits or
+            probabilities (batch, 4): normal, crackle, wheeze, both. A module is evaluated where its parameters are
+            and left in the mode that it was in; a function gets its pictures on the CPU.
+        frontend: Id of the front-end that makes the pictures: ``ast`` or ``scl``, or a plug-in's.
+        data: Folder of the ICBHI data, or ``demo`` for the simulated set.
+        frontend_options: Options of the front-end, as ``{"seconds": 4}``; the others keep their defaults.
+        batch: Cycles of a forward pass.
+        allow_partial: Evaluate although recordings are missing.
+        cache: Cache folder (default: ``BENCH_CACHE`` or the user's).
+        plugins: Files with front-ends of your own.
+
+    Returns:
+        Metrics and predictions of every test cycle.
+
+    Raises:
+        SpecError: For an unknown front-end or option, or outputs of another shape.
+        RunError: If an output is not finite.
+        DataError: If the data are missing or broken.
+    """
+    from bench.experiment.plugins import load_plugins
+
+    if batch < 1:
+        raise SpecError(f"batch is {batch}, but must be at least 1.")
+    load_plugins([plugins] if isinstance(plugins, str | Path) else plugins)
+    folder = cache_folder(None if cache is None else Path(cache))
+    dataset = _dataset(data, folder, allow_partial)
+    test = _test_data(dataset, frontend, frontend_options or {}, folder)
+    _, scores = test.mean_over_pieces(test.test, _probabilities(_outputs(model, test, batch)))
+    return Scores.of(test_cycles(test), scores, dataset.name, dataset.partial)
+
+
+def _dataset(data: FilePath, cache: Path, allow_partial: bool) -> Dataset:
+    from bench.data.datasets.simulated.demo import demo_folder
+    from bench.experiment.recipes import DEMO
+
+    folder = demo_folder(cache) if str(data) == DEMO else data_folder(Path(data))
+    return load_dataset(folder, allow_partial=allow_partial, cache=cache)
+
+
+def _test_data(dataset: Dataset, frontend: str, options: Mapping[str, Any], cache: Path) -> RunData:
+    """The test part of a data set with its pictures, from the bank that runs use too."""
+    bank = prepare_bank(dataset, frontend, options, cache, on_progress=said_by_tenths(frontend))
+    recordings = {recording.name: recording for recording in dataset.recordings}
+    is_test = [recordings[cycle.recording].split == "test" for cycle in bank.cycles]
+    none = np.array([], dtype=np.int64)
+    extremes = extremes_of(bank, frontend, options)
+    return RunData(bank, train=none, val=none, test=np.flatnonzero(is_test), recordings=recordings, extremes=extremes)
+
+
+def _outputs(model: Model, data: RunData, batch: int) -> Tensor:
+    """What a model says of every test row, in their order: (n, 4) float64 on the CPU."""
+    rows, device = data.test, _device(model)
+    found = torch.zeros(len(rows), CLASSES, dtype=torch.float64)
+    with _evaluating(model), torch.inference_mode():
+        for start in range(0, len(rows), batch):
+            part = np.arange(start, min(start + batch, len(rows)))
+            x = data.pictures(rows[part]).to(device)
+            if data.extremes is not None:
+                x = data.extremes.in_evaluation(x, rows, part)
+            found[start : start + batch] = _checked(model(x), len(part))
+    return found
+
+
+def _device(model: Model) -> torch.device:
+    """Where the parameters of a model are; the CPU for a function, and for a module without any."""
+    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
+    return next((parameter.device for parameter in parameters), torch.device("cpu"))
+
+
+@contextlib.contextmanager
+def _evaluating(model: Model) -> Iterator[None]:
+    """A module in evaluation mode while the block runs; each of its parts is then in its own mode again."""
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    before = [module.training for module in modules]
+    try:
+        for module in modules:
+            module.training = False
+        yield
+    finally:
+        for module, training in zip(modules, before, strict=True):
+            module.training = training
+
+
+def _checked(outputs: Any, rows: int) -> Tensor:
+    """A batch's outputs (rows, 4) in float64; raises SpecError or RunError where they cannot be judged."""
+    try:
+        found = torch.as_tensor(outputs).detach().double().cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise SpecError(
+            f"The model gives {echoed(type(outputs).__name__)}, but must give a tensor (batch, 4)."
+        ) from error
+    if found.shape != (rows, CLASSES):
+        raise SpecError(f"The model gives {tuple(found.shape)} for {rows} pictures, but must give ({rows}, {CLASSES}).")
+    if not bool(found.isfinite().all()):
+        raise RunError("The model's outputs are not finite.")
+    return found
+
+
+def _probabilities(outputs: Tensor) -> NDArray[np.float64]:
+    """Probabilities (n, 4): outputs that are that already, every row of them, or the softmax of logits."""
+    is_probability = bool((outputs >= 0).all()) and bool(((outputs.sum(-1) - 1).abs() < NEAR_ONE).all())
+    found: NDArray[np.float64] = (outputs if is_probability else outputs.softmax(-1)).numpy()
+    return found

@@ -1,0 +1,64 @@
+"""What this machine has, and what of it a run would use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import StoreError
+from bench.core.paths import board_location, cache_folder, data_folder, home_folder
+from bench.core.provenance import code_version, package_versions
+from bench.data.datasets.icbhi.dataset import find_dataset
+from bench.engine.hardware import hardware
+from bench.experiment.devices import choose_device, choose_precision
+from bench.experiment.plugins import load_entry_points
+from bench.experiment.registries import registries
+from leaderboard.store.store import Store
+
+
+def examine_machine(
+    home: Path | None = None, data: Path | None = None, cache: Path | None = None
+) -> dict[str, dict[str, Any]]:
+    """Look at versions, hardware, folders and plug-ins, and at what ``auto`` chooses here.
+
+    Args:
+        home: The results folder.
+        data: Folder of the ICBHI data.
+        cache: The cache folder.
+
+    Returns:
+        The document that ``bench doctor --format json`` prints: facts by section and name.
+    """
+    device = choose_device("auto")
+    found = bool(find_dataset(data_folder(data)))
+    problems = load_entry_points()
+    installed = [entry for registry in registries().values() for entry in registry if entry.version is not None]
+    return {
+        "code": code_version(),
+        "packages": package_versions(),
+        "hardware": hardware(),
+        "folders": {
+            "results": str(home_folder(home)),
+            "board": _board(home_folder(home)),
+            "data": str(data_folder(data)),
+            "data found": found,
+            "cache": str(cache_folder(cache)),
+        },
+        "plug-ins": {
+            "installed": [f"{entry.id} ({entry.origin})" for entry in installed],
+            "not usable": [problem.reason for problem in problems],
+        },
+        "auto": {
+            "profile": "paper" if found else "demo",
+            "device": device,
+            "precision": choose_precision("auto", device),
+        },
+    }
+
+
+def _board(home: Path) -> str:
+    """Where the board is, without its password."""
+    try:
+        return str(Store.open(board_location(home)))
+    except StoreError as error:
+        return error.message

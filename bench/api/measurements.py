@@ -1,0 +1,71 @@
+"""What the models cost on this machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from baselines import MODELS
+from bench.engine.hardware import hardware
+from bench.experiment.devices import choose_device
+from bench.launch.measurement import Plan, measure_apart
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What models cost.
+
+    Attributes:
+        hardware: What they were measured on.
+        rows: By model: parameters, operations, time and memory of training and evaluation, or ``error``, the reason why
+            it could not be measured.
+    """
+
+    hardware: Mapping[str, Any]
+    rows: Sequence[dict[str, Any]]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every model could be measured."""
+        return not any(row["error"] for row in self.rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that ``bench models bench --format json`` prints."""
+        return {"hardware": self.hardware, "rows": self.rows}
+
+
+def measure_models(
+    ids: Sequence[str] = (),
+    *,
+    batch: int = 8,
+    frames: int | None = None,
+    device: str = "auto",
+    repeats: int = 3,
+) -> Measurements:
+    """Measure parameters, operations, time and peak memory, each model in its own process.
+
+    Args:
+        ids: Models; all that are listed by default.
+        batch: Clips of a training step.
+        frames: Frames of a spectrogram (default: the front-end's).
+        device: ``auto``, ``cpu`` or ``cuda``.
+        repeats: Timed steps; their median counts.
+
+    Raises:
+        RegistryError: If there is no such model.
+        SpecError: If a number is out of its range, or there is no such device.
+    """
+    chosen = ids or [entry.id for entry in MODELS]
+    for model in chosen:
+        MODELS.get(model)
+    found = choose_device(device)
+    plans = [Plan(model=model, batch=batch, frames=frames, device=found, repeats=repeats) for model in chosen]
+    rows = []
+    for number, plan in enumerate(plans, start=1):
+        logger.info(f"{plan.model} ({number} of {len(plans)})")
+        rows.append(measure_apart(plan))
+    return Measurements(hardware(), rows)

@@ -1,0 +1,284 @@
+"""The paper's tables: their rows run, and the printed numbers beside those that were run; the searches of Figure 2."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.api.calls import api_call, resumable
+from bench.api.requests import FilePath, build_request, choose_source, joined_settings, seeds_text
+from bench.api.searches import start_search
+from bench.api.study import Study
+from bench.core.errors import ResultError, SpecError
+from bench.core.paths import board_location, home_folder
+from bench.core.registry import suggestion
+from bench.core.text import echoed
+
+if TYPE_CHECKING:
+    from bench.experiment.recipes import Request
+    from bench.launch.matrix import Ended, Plan, PlannedRun
+    from bench.search.planning import PlannedSearch
+    from leaderboard.results.schema import Rule
+    from leaderboard.tables.paper_tables import PaperTable
+
+logger = logging.getLogger(__name__)
+
+TABLES = ("table1", "table2", "table3")
+FIGURE = "figure2"
+PROTOCOL: Rule = "best-test"
+"""The paper's selection rule."""
+
+
+@api_call
+@resumable
+def reproduce(
+    table: str,
+    *,
+    only: str | None = None,
+    seeds: str | Sequence[int] | None = None,
+    data: FilePath | None = None,
+    settings: Mapping[str, Any] | None = None,
+    profile: str = "auto",
+    workers: int = 1,
+    objective: str = "held-out",
+    processes: int = 1,
+    device: str = "auto",
+    precision: str = "auto",
+    allow_partial: bool = False,
+    rerun: bool = False,
+    home: FilePath | None = None,
+    cache: FilePath | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Run the rows of a table of the paper, and give the table with what was run beside what was printed.
+
+    Finished runs are not run twice. A run that fails does not keep the others from running.
+
+    Args:
+        table: ``table1``, ``table2``, ``table3``, or ``figure2`` for its searches.
+        only: Rows whose id matches this pattern, as ``ast*``; of figure2, parameters.
+        seeds: Seeds of each row, as ``1-5`` or a list (default: 1-5; 1 in the demo profile).
+        data: As for :func:`bench.run`, and so are the arguments that follow, but for workers and objective.
+        settings: Settings of every row, by name.
+        profile: Recipes that the runs begin with.
+        workers: Of figure2: processes that work side by side, each with its own device.
+        objective: Of figure2: ``held-out``, or ``test`` as the paper's own figure.
+        processes: Processes (GPUs) that share a run.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        allow_partial: Run although recordings are missing.
+        rerun: Run again although results exist.
+        home: Results folder.
+        cache: Cache folder.
+        **options: More settings by name, as ``epochs=2``.
+
+    Returns:
+        What ``bench reproduce TABLE --format json`` prints: ``table``, ``protocol``, ``rows`` (each with ``published``
+        and ``reproduced``), ``runs`` (each with its ``status`` and ``error``), ``not_runnable``, ``cannot_start``. Of
+        figure2, its ``studies``.
+
+    Raises:
+        InterruptedRunError: After Ctrl-C; the same call goes on.
+        BenchError: Whatever kept it from starting.
+    """
+    request = rows_request(
+        data=data,
+        fields=joined_settings(settings, options),
+        profile=profile,
+        processes=processes,
+        device=device,
+        precision=precision,
+        allow_partial=allow_partial,
+        cache=cache,
+    )
+    folder = None if home is None else Path(home)
+    words = None if seeds is None else seeds_text(seeds)
+    if table == FIGURE:
+        planned = plan_figure2(request, only=only, seeds=words, objective=objective, home=folder, workers=workers)
+        return {"figure": FIGURE, "studies": [start_search(one).to_json() for one in planned]}
+    return reproduce_table(plan_table(table, request, only=only, seeds=words, home=folder), rerun=rerun).to_json()
+
+
+def rows_request(**asked: Any) -> Request:
+    """What is asked of all rows: a request whose model and method are each row's own; raises SpecError."""
+    return build_request("", "", **asked)
+
+
+@dataclass(frozen=True)
+class PlannedTable:
+    """The runs that a table comes down to.
+
+    Attributes:
+        plan: The runs, and the rows without one.
+        home: The results folder.
+    """
+
+    plan: Plan
+    home: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """The runs and how each stands, as ``--dry-run`` prints them."""
+        runs = [_described(self.plan, run, _status(run, self.home)) for run in self.plan.runs]
+        return {"table": self.plan.table.name, "profile": self.plan.profile, "runs": runs, **_left_out(self.plan)}
+
+
+@dataclass(frozen=True)
+class ReproducedTable:
+    """A table whose runs have ended.
+
+    Attributes:
+        plan: What was planned.
+        ended: How each run ended.
+        table: The printed numbers beside those that were run.
+    """
+
+    plan: Plan
+    ended: Sequence[Ended]
+    table: PaperTable
+
+    @property
+    def well(self) -> bool:
+        """Whether every row that this version can run was run."""
+        return not self.plan.refused and not any(item.error for item in self.ended)
+
+    def to_json(self) -> dict[str, Any]:
+        """The table as ``bench reproduce TABLE --format json`` prints it."""
+        runs = [
+            {**_described(self.plan, item.run, item.status), "error": item.error.message if item.error else None}
+            for item in self.ended
+        ]
+        return {**self.table.to_json(), "profile": self.plan.profile, "runs": runs, **_left_out(self.plan)}
+
+
+def plan_table(
+    name: str, request: Request, *, only: str | None, seeds: str | None, home: Path | None = None
+) -> PlannedTable:
+    """Resolve every run of a table before one starts, and say in the log which rows cannot be run.
+
+    Args:
+        name: ``table1``, ``table2`` or ``table3``.
+        request: What is asked of all rows.
+        only: A pattern of row ids.
+        seeds: Seeds of each row; 1-5 by default, 1 in the demo profile.
+        home: Results folder (default: ``BENCH_HOME`` or ./results).
+
+    Raises:
+        BenchError: For a table, row or setting that does not exist, or data that are missing.
+    """
+    from bench.experiment.recipes import DEMO, parse_seeds
+    from bench.launch.matrix import choose_rows, make_plan
+    from leaderboard.published import printed_table
+
+    if name not in TABLES:
+        raise SpecError(f"Unknown table '{echoed(name)}': {suggestion(str(name), (*TABLES, FIGURE))}")
+    table = printed_table(name)
+    rows = choose_rows(table, only)
+    chosen = parse_seeds(None, seeds) if seeds is not None else None
+    source = choose_source(request)
+    is_demo = source.profile == DEMO
+    if is_demo:
+        logger.info(
+            "the demo profile trains from scratch, whatever the row's pretraining; simulated data prove the pipeline"
+        )
+    plan = make_plan(table, rows, request, source, chosen or ([1] if is_demo else range(1, 6)))
+    for row, reason in plan.skipped.items():
+        logger.warning(f"{row}: not run. {reason}")
+    for row, error in plan.refused.items():
+        logger.warning(f"{row}: cannot start. {error.message} {error.hint or ''}".rstrip())
+    return PlannedTable(plan, home_folder(home))
+
+
+def reproduce_table(planned: PlannedTable, *, rerun: bool = False) -> ReproducedTable:
+    """Do the runs of a table that are missing, one after the other.
+
+    Args:
+        planned: The runs.
+        rerun: Run finished ones again.
+
+    Raises:
+        InterruptedRunError: If it was stopped; the run under way has saved its state.
+        StoreError: If the board cannot take results.
+    """
+    from bench.experiment.paper_rows import table_of_board
+    from bench.launch.matrix import carry_out
+    from leaderboard.store.store import Store
+
+    ended = carry_out(planned.plan, planned.home, rerun=rerun)
+    store = Store.open(board_location(planned.home))
+    table = table_of_board(planned.plan.table.name, store, PROTOCOL)
+    return ReproducedTable(planned.plan, ended, table)
+
+
+def say_how_it_ended(done: ReproducedTable) -> None:
+    """Say in the log how many runs finished, and what failed."""
+    from bench.launch.matrix import headline
+
+    failed = [item for item in done.ended if item.error]
+    counts = f"{len(done.ended) - len(failed)} finished, {len(failed)} failed"
+    name = done.plan.table.name
+    logger.info(f"{len(done.ended)} runs: {counts}; this table again: bench report {name}")
+    for item in failed:
+        logger.warning(f"failed: {headline(item.run)}: {item.error.message if item.error else ''}")
+    for row, error in done.plan.refused.items():
+        logger.warning(f"not started: {row}: {error.message}")
+
+
+def plan_figure2(
+    request: Request, *, only: str | None, seeds: str | None, objective: str, workers: int, home: Path | None = None
+) -> list[PlannedSearch]:
+    """A search for each parameter of Figure 2 over its grid.
+
+    Args:
+        request: What is asked of all runs; model and method are the figure's.
+        only: A pattern of parameter names.
+        seeds: Seeds of each point; 1-5 by default, 1 in the demo profile.
+        objective: ``held-out`` or ``test``.
+        workers: Processes that work on trials side by side.
+        home: Results folder (default: ``BENCH_HOME`` or ./results).
+
+    Raises:
+        BenchError: The first thing that stands in the way.
+    """
+    from bench.search import planning
+
+    return planning.plan_figure2(
+        request, choose_source, only=only, seeds=seeds, objective=objective, home=home_folder(home), workers=workers
+    )
+
+
+def start_figure2(planned: Sequence[PlannedSearch]) -> list[Study]:
+    """Work on the searches of the figure, one after the other; raises as :func:`start_search` does."""
+    return [start_search(one) for one in planned]
+
+
+def _status(run: PlannedRun, home: Path) -> str:
+    from bench.launch.matrix import is_done
+
+    try:
+        return "done" if is_done(run, home) else "missing"
+    except ResultError:
+        return "broken"
+
+
+def _row_options(plan: Plan, run: PlannedRun) -> dict[str, Any]:
+    """The method options that make the rows of a run what they are."""
+    printed = next(row for row in plan.table.rows if row.id == run.rows[0])
+    return dict(printed.run.method_options) if printed.run else {}
+
+
+def _described(plan: Plan, run: PlannedRun, status: str) -> dict[str, Any]:
+    names = ("run_id", "model", "pretrain", "method", "seed")
+    return {
+        "rows": list(run.rows),
+        **{name: getattr(run.spec, name) for name in names},
+        "options": _row_options(plan, run),
+        "status": status,
+    }
+
+
+def _left_out(plan: Plan) -> dict[str, Any]:
+    refused = {row: error.message for row, error in plan.refused.items()}
+    return {"not_runnable": dict(plan.skipped), "cannot_start": refused}

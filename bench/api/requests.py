@@ -1,0 +1,181 @@
+"""From what a user asks for, as Python values or as words of a command line, to complete specs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.api.calls import api_call
+from bench.core.errors import SpecError
+from bench.core.paths import cache_folder
+from bench.core.text import echoed
+
+if TYPE_CHECKING:
+    from bench.experiment.recipes import Request as Request
+    from bench.experiment.recipes import Source
+    from bench.experiment.spec import RunSpec as RunSpec
+
+logger = logging.getLogger(__name__)
+
+FilePath = str | Path
+SIMULATED = "simulated data prove that the pipeline works, never that a method does; the run is marked `simulated`"
+
+
+@api_call
+def resolve(
+    model: str,
+    method: str,
+    *,
+    data: FilePath | None = None,
+    seed: int = 1,
+    settings: Mapping[str, Any] | None = None,
+    pretrain: str | None = None,
+    frontend: str | None = None,
+    profile: str = "auto",
+    processes: int = 1,
+    device: str = "auto",
+    precision: str = "auto",
+    allow_partial: bool = False,
+    cache: FilePath | None = None,
+    plugins: FilePath | Sequence[FilePath] = (),
+    **options: Any,
+) -> RunSpec:
+    """Say what :func:`bench.run` would run with these arguments, without training.
+
+    Args:
+        model: Model id; ``bench models list`` shows them.
+        method: Method id; ``bench methods list`` shows them.
+        data: Folder of the ICBHI data, or ``demo`` for the simulated set (default: ``BENCH_DATA`` or ./data/icbhi).
+        seed: Seed of everything that is drawn.
+        settings: Fields of the spec and options by name, dotted where a name alone is not enough:
+            ``{"frontend.seconds": 4}``.
+        pretrain: Name, file, folder or URL of pretrained weights, or ``none`` (default: the model's).
+        frontend: Front-end id (default: the model's own).
+        profile: ``auto``, ``paper`` or ``demo``: which recipes the spec begins with.
+        processes: Processes (GPUs) that share the run.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        allow_partial: Run although recordings are missing; marked as partial.
+        cache: Cache folder (default: ``BENCH_CACHE`` or the user's).
+        plugins: Files with models, methods or front-ends of your own.
+        **options: More settings by name: ``epochs=2``, ``lr=1e-4``, ``val_fraction=0.2``.
+
+    Returns:
+        The complete spec. Its ``run_id`` names the run on every machine.
+
+    Raises:
+        BenchError: For an unknown id or setting, a value that cannot be run, or data or weights that are missing.
+    """
+    request = build_request(
+        model,
+        method,
+        data=data,
+        fields=joined_settings(settings, options),
+        pretrain=pretrain,
+        frontend=frontend,
+        profile=profile,
+        processes=processes,
+        device=device,
+        precision=precision,
+        allow_partial=allow_partial,
+        cache=cache,
+        plugins=plugins,
+    )
+    return resolve_request(request, seed)[0]
+
+
+def joined_settings(settings: Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a mapping and of keywords as one; raises SpecError where both give one."""
+    twice = sorted((settings or {}).keys() & options.keys())
+    if twice:
+        raise SpecError(f"'{echoed(twice[0])}' is given as a keyword and in settings.", "Give it once.")
+    return {**(settings or {}), **options}
+
+
+def build_request(
+    model: str,
+    method: str,
+    *,
+    data: FilePath | None = None,
+    cache: FilePath | None = None,
+    plugins: FilePath | Sequence[FilePath] = (),
+    **asked: Any,
+) -> Request:
+    """Build the request that commands and functions resolve.
+
+    Args:
+        model: Model id.
+        method: Method id.
+        data: Folder of the data, ``demo``, or None for the default place.
+        cache: Cache folder; None for the default place.
+        plugins: A plug-in file, or several.
+        **asked: The other fields of :class:`bench.experiment.recipes.Request`.
+
+    Raises:
+        SpecError: If model or method is no text, or a path cannot be one.
+    """
+    from bench.experiment.recipes import Request
+
+    for what, name in (("model", model), ("method", method)):
+        if not isinstance(name, str):
+            raise SpecError(
+                f"The {what} is {echoed(repr(name))}, but must be an id.",
+                f"`bench {what}s list` shows them; code of your own is named by a plug-in (docs/extending.md).",
+            )
+    return Request(
+        model=model,
+        method=method,
+        data=None if data is None else str(data),
+        cache=cache_folder(None if cache is None else Path(cache)),
+        plugins=[plugins] if isinstance(plugins, str | Path) else list(plugins),
+        **asked,
+    )
+
+
+def seeds_text(seeds: str | Sequence[int]) -> str:
+    """Seeds as the command line writes them, as in ``1-5`` or ``1,3,7``."""
+    return seeds if isinstance(seeds, str) else ",".join(map(str, seeds))
+
+
+def choose_source(request: Request) -> Source:
+    """Decide on data and profile, and say which; raises as :func:`bench.experiment.recipes.choose_source`."""
+    from bench.experiment import recipes
+
+    source = recipes.choose_source(request)
+    logger.info(f"profile {source.profile}: {source.reason}")
+    return source
+
+
+def resolve_request(request: Request, seed: int | None = None, seeds: str | None = None) -> list[RunSpec]:
+    """Complete a request to a spec for each seed, and say in the log what will be run.
+
+    Args:
+        request: What is asked for.
+        seed: A single seed; 1 where neither is given.
+        seeds: Several, as ``1-5`` or ``1,3,7``.
+
+    Raises:
+        BenchError: As :func:`bench.experiment.recipes.resolve`, and for seeds that cannot be read.
+    """
+    from bench.experiment.recipes import DEMO, parse_seeds
+    from bench.experiment.recipes import resolve as complete
+
+    chosen = parse_seeds(seed, seeds)
+    source = choose_source(request)
+    if source.profile == DEMO:
+        logger.info(SIMULATED)
+    specs = complete(request, source, chosen)
+    for spec in specs:
+        logger.info(_headline(spec))
+    return specs
+
+
+def _headline(spec: RunSpec) -> str:
+    mark = "simulated" if spec.dataset == "demo" else spec.partial or "ICBHI 2017"
+    return (
+        f"run {spec.run_id}: {spec.model} ({spec.pretrain}) · {spec.method} · {mark} · seed {spec.seed} · "
+        f"{spec.epochs} epochs · batch {spec.batch} · lr {spec.lr:g} · {spec.device} · {spec.precision} · "
+        f"{spec.processes} process(es)"
+    )

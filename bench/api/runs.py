@@ -1,0 +1,185 @@
+"""Training: a model with a method, evaluated on the official test part, once per spec."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.api.calls import api_call, resumable
+from bench.api.requests import FilePath, resolve
+from bench.api.run_result import Run
+from bench.core.paths import cache_folder, data_folder, home_folder
+
+if TYPE_CHECKING:
+    from bench.experiment.consent import Allow
+    from bench.experiment.spec import RunSpec
+
+logger = logging.getLogger(__name__)
+
+
+@api_call
+@resumable
+def run(
+    model: str,
+    method: str,
+    *,
+    data: FilePath | None = None,
+    seed: int = 1,
+    settings: Mapping[str, Any] | None = None,
+    pretrain: str | None = None,
+    frontend: str | None = None,
+    profile: str = "auto",
+    processes: int = 1,
+    device: str = "auto",
+    precision: str = "auto",
+    allow_partial: bool = False,
+    rerun: bool = False,
+    home: FilePath | None = None,
+    cache: FilePath | None = None,
+    plugins: FilePath | Sequence[FilePath] = (),
+    **options: Any,
+) -> Run:
+    """Train a model with a method, evaluate it on the official test part, and store the result on the board.
+
+    A finished run is not run twice: the same call gives its result back. An interrupted one goes on where it stopped.
+
+    Args:
+        model: Model id; ``bench models list`` shows them.
+        method: Method id; ``bench methods list`` shows them.
+        data: Folder of the ICBHI data, or ``demo`` for the simulated set (default: ``BENCH_DATA`` or ./data/icbhi).
+        seed: Seed of everything that is drawn.
+        settings: Fields of the spec and options by name, dotted where a name alone is not enough:
+            ``{"frontend.seconds": 4}``.
+        pretrain: Name, file, folder or URL of pretrained weights, or ``none`` (default: the model's).
+        frontend: Front-end id (default: the model's own).
+        profile: ``auto``, ``paper`` or ``demo``: which recipes the spec begins with.
+        processes: Processes (GPUs) that share the run.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        allow_partial: Run although recordings are missing; marked as partial.
+        rerun: Run again although the result exists.
+        home: Results folder (default: ``BENCH_HOME`` or ./results).
+        cache: Cache folder (default: ``BENCH_CACHE`` or the user's).
+        plugins: Files with models, methods or front-ends of your own.
+        **options: More settings by name: ``epochs=2``, ``lr=1e-4``, ``val_fraction=0.2``.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        InterruptedRunError: After Ctrl-C; the state is saved, and the same call goes on.
+        RunError: If the run started and failed; it is stored as failed.
+        BenchError: Whatever kept it from starting.
+    """
+    spec = resolve(
+        model,
+        method,
+        data=data,
+        seed=seed,
+        settings=settings,
+        pretrain=pretrain,
+        frontend=frontend,
+        profile=profile,
+        processes=processes,
+        device=device,
+        precision=precision,
+        allow_partial=allow_partial,
+        cache=cache,
+        plugins=plugins,
+        **options,
+    )
+    done = run_spec(spec, home_folder(None if home is None else Path(home)), rerun=rerun)
+    if done.error is not None:
+        raise done.error
+    return done
+
+
+def run_spec(spec: RunSpec, home: Path, *, rerun: bool) -> Run:
+    """Run a spec in this process, or give back the result that it has already; raises as ``launch`` does."""
+    from bench.launch.once import launch
+
+    return Run(launch(spec, home, rerun=rerun), spec)
+
+
+def run_specs(specs: Sequence[RunSpec], home: Path | None = None, *, rerun: bool = False) -> list[Run]:
+    """Run specs one after the other; one that fails does not keep the others from running.
+
+    Args:
+        specs: What to run.
+        home: Results folder (default: ``BENCH_HOME`` or ./results).
+        rerun: Run finished ones again.
+
+    Returns:
+        The runs, with the error of each that failed.
+
+    Raises:
+        BenchError: As :func:`bench.launch.once.launch`.
+    """
+    folder, done = home_folder(home), []
+    for spec in specs:
+        ended = run_spec(spec, folder, rerun=rerun)
+        if ended.error is not None:
+            logger.warning(f"run {spec.run_id} failed: {ended.error.message} {ended.error.hint or ''}")
+        done.append(ended)
+    return done
+
+
+def replayed_spec(
+    path: Path,
+    allow: Allow,
+    *,
+    data: str | None = None,
+    cache: Path | None = None,
+    processes: int | None = None,
+    device: str = "auto",
+    plugins: Sequence[Path] | None = None,
+) -> RunSpec:
+    """Read the ``spec.json`` of a run to run it as it was, here.
+
+    Args:
+        path: The file.
+        allow: Asked whether a plug-in may be run that the file names and ``plugins`` do not.
+        data: Folder of the data, where they are elsewhere than the spec says.
+        cache: Cache folder.
+        processes: Processes that share the run (default: as before).
+        device: ``auto``, ``cpu`` or ``cuda``.
+        plugins: Plug-in files.
+
+    Raises:
+        SpecError: If the file cannot be read, or what it holds cannot be run here.
+    """
+    from bench.data.datasets.icbhi.dataset import find_dataset
+    from bench.experiment.consent import agreed_plugins
+    from bench.experiment.devices import choose_device
+    from bench.experiment.plugins import load_for
+    from bench.experiment.recipes import check_spec
+    from bench.experiment.spec import read_spec
+
+    spec = read_spec(path)
+    is_here = data is None and find_dataset(Path(spec.data))
+    replayed = dataclasses.replace(
+        spec,
+        data=spec.data if is_here else str(data_folder(Path(data) if data else None)),
+        cache=str(cache_folder(cache).resolve()),
+        device=choose_device(device),
+        processes=spec.processes if processes is None else processes,
+        plugins=agreed_plugins(spec, plugins, allow),
+    )
+    load_for(replayed)
+    check_spec(replayed)
+    return replayed
+
+
+def check_starts(specs: Sequence[RunSpec]) -> None:
+    """Check all that a start would, without one; runs that differ in the seed alone are checked once.
+
+    Raises:
+        BenchError: As :func:`bench.engine.preflight.check_start`.
+    """
+    from bench.engine.preflight import check_start
+
+    for spec in {dataclasses.replace(spec, seed=1).run_id: spec for spec in specs}.values():
+        check_start(spec)

@@ -1,0 +1,196 @@
+"""Judging: predictions of any origin against the official test cycles, as the board would."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api.calls import api_call
+from bench.api.cycle_predictions import CyclePredictions
+from bench.api.requests import FilePath
+from bench.core.errors import SpecError
+from bench.core.paths import cache_folder, data_folder, expanded
+from leaderboard.metrics import CLASSES, Metrics, score_cycles
+from leaderboard.results.official_part import OfficialPart
+from leaderboard.results.predictions import CycleSet
+from leaderboard.results.submission_checks import check_predictions
+from leaderboard.results.submitted_predictions import SubmittedPredictions, parse_submitted, read_submitted
+from leaderboard.statistics.breakdown import SystemCounts, system_counts, view_of
+
+GIVEN = "What was given"
+"""What messages call predictions that are no file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How a system does on the test cycles.
+
+    Attributes:
+        judged: The test cycles with their true classes.
+        predictions: What the system says of each.
+        dataset: ``icbhi``, or ``demo`` for the simulated set.
+        partial: How much of the data set was there, where not all; None for a whole set.
+    """
+
+    judged: CycleSet
+    predictions: CyclePredictions
+    dataset: str
+    partial: str | None
+
+    @classmethod
+    def of(cls, judged: CycleSet, scores: NDArray[np.float64], dataset: str, partial: str | None) -> Scores:
+        """Judge scores (n, 4) of the n cycles ``judged``."""
+        return cls(judged, CyclePredictions.of(judged, scores), dataset, partial)
+
+    def __repr__(self) -> str:
+        strict = self.metrics["4class"]
+        rates = ", ".join(f"{name} {strict[key]:.2f}" for name, key in (("Sp", "sp"), ("Se", "se"), ("Score", "score")))  # type: ignore[literal-required]
+        return f"<Scores of {len(self.judged)} cycles: {rates}>"
+
+    @cached_property
+    def metrics(self) -> dict[str, Metrics]:
+        """``4class`` (the exact class) and ``2class`` (any abnormal class is a hit).
+
+        Each holds ``sp``, ``se`` and ``score`` in percent, ``confusion`` (rows are true classes) and ``n``.
+
+        Raises:
+            ResultError: If the test part holds no normal or no abnormal cycle, so that a rate is undefined.
+        """
+        return score_cycles(self.judged.labels, self.predictions.scores)
+
+    @cached_property
+    def _counts(self) -> SystemCounts:
+        return system_counts(self.judged, [self.predictions.predicted])
+
+    @property
+    def by_device(self) -> dict[str, dict[str, Any]]:
+        """The rates on the cycles of each recording device; None for one that no cycle defines."""
+        return {device: _rates(self._counts.of_device(device)) for device in self._counts.devices}
+
+    @property
+    def by_patient(self) -> dict[str, dict[str, Any]]:
+        """The rates on the cycles of each patient; None for one that no cycle defines."""
+        patients = set(self._counts.patients)
+        return {patient: _rates(self._counts.without(patients - {patient})) for patient in self._counts.patients}
+
+    def to_csv(self, path: FilePath) -> Path:
+        """Write the predictions as a file that ``bench board submit`` takes.
+
+        Args:
+            path: The file; one that is there is replaced.
+
+        Returns:
+            The file.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        return self.predictions.to_csv(path)
+
+
+def _rates(counts: SystemCounts) -> dict[str, Any]:
+    """Cycles and rates of one system, without the deviations over seeds that it does not have."""
+    view = view_of(counts)
+    names = ("sp", "se", "score")
+    return {
+        "cycles": view["cycles"],
+        "4class": {name: view[name] for name in names},
+        "2class": {name: view["two_class"][name] for name in names},
+    }
+
+
+@api_call
+def score(predictions: Any, data: FilePath, *, allow_partial: bool = False, cache: FilePath | None = None) -> Scores:
+    """Judge predictions against the official test cycles, as ``bench board submit`` does; nothing is stored.
+
+    Args:
+        predictions: A CSV or Parquet file; a data frame, structured array or mapping of columns with ``recording``,
+            ``cycle`` and either ``normal``, ``crackle``, ``wheeze``, ``both`` or ``predicted``; or a mapping from
+            (recording, cycle) to four scores, or to a class (0 to 3, or its name).
+        data: Folder with ICBHI's annotation and split files, or ``demo`` for the simulated set. No audio is needed.
+        allow_partial: Judge on the recordings that are there.
+        cache: Cache folder, for the simulated set.
+
+    Raises:
+        RefusedError: If they do not answer exactly the test cycles; its ``difference`` names every cycle.
+        ResultError: If they cannot be read.
+        DataError: If the test cycles are not known.
+    """
+    answers, where = _answers(predictions)
+    part = _official_part(data, cache, allow_partial)
+    return Scores.of(part.cycles, check_predictions(answers, part, where).scores, part.dataset, part.partial)
+
+
+def _official_part(data: FilePath, cache: FilePath | None, allow_partial: bool) -> OfficialPart:
+    from bench.data.datasets.icbhi.official import part_of_folder
+    from bench.data.datasets.simulated.demo import demo_folder
+    from bench.experiment.recipes import DEMO
+
+    if str(data) == DEMO:
+        return part_of_folder(demo_folder(cache_folder(None if cache is None else Path(cache))))
+    return part_of_folder(data_folder(Path(data)), allow_partial=allow_partial)
+
+
+def _answers(predictions: Any) -> tuple[SubmittedPredictions, str]:
+    """Predictions of any form, and what messages call them."""
+    if isinstance(predictions, str | Path):
+        path = expanded(predictions)
+        return read_submitted(path), str(path)
+    if isinstance(predictions, Scores):
+        predictions = predictions.predictions
+    if isinstance(predictions, CyclePredictions):
+        predictions = dict(zip(predictions.keys, predictions.scores.tolist(), strict=True))
+    return parse_submitted(_csv_text(_columns(predictions)).encode(), GIVEN), GIVEN
+
+
+def _columns(table: Any) -> dict[str, list[Any]]:
+    """The columns of a table of any library, by name.
+
+    Raises:
+        SpecError: If it has no columns with names.
+    """
+    if isinstance(table, Mapping) and table and all(isinstance(key, tuple) for key in table):
+        return _columns_of_keys(table)
+    names = getattr(getattr(table, "dtype", None), "names", None) or getattr(table, "columns", None)
+    if names is None and isinstance(table, Mapping):
+        names = table.keys()
+    if names is None:
+        raise SpecError(
+            f"Predictions cannot be a {type(table).__name__} without names: which cycle is which row of?",
+            "Give a file, a data frame, or a mapping from (recording, cycle) to scores.",
+        )
+    return {str(name): np.asarray(table[name]).tolist() for name in names}
+
+
+def _columns_of_keys(answers: Mapping[Any, Any]) -> dict[str, list[Any]]:
+    """A mapping from (recording, cycle) to four scores, or to a class, as columns."""
+    if any(len(key) != 2 for key in answers):
+        raise SpecError("The keys of the predictions must each be (recording, cycle).")
+    columns: dict[str, list[Any]] = {
+        "recording": [recording for recording, _ in answers],
+        "cycle": [int(cycle) for _, cycle in answers],
+    }
+    values = [np.asarray(value) for value in answers.values()]
+    if all(value.ndim == 0 for value in values):
+        return {**columns, "predicted": [value.item() for value in values]}
+    if any(value.shape != (len(CLASSES),) for value in values):
+        raise SpecError(f"The predictions of a cycle must be {len(CLASSES)} scores, or one class.")
+    return {**columns, **{name: [value[row].item() for value in values] for row, name in enumerate(CLASSES)}}
+
+
+def _csv_text(columns: Mapping[str, Sequence[Any]]) -> str:
+    """Columns as the text of a CSV file: predictions in memory are read by the rules of those in files."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    rows: Iterable[Sequence[Any]] = zip(*columns.values(), strict=True)
+    writer.writerows(rows)
+    return stream.getvalue()

@@ -1,0 +1,67 @@
+"""What `bench run`, `bench search` and `bench reproduce` are asked alike: options, and the request they become."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Option
+
+from bench.core.errors import SpecError
+
+if TYPE_CHECKING:
+    from bench.api.requests import Request
+
+Pretrain = Annotated[
+    str | None,
+    Option(help="none, imagenet, imagenet+audioset, audioset, file, folder or URL (default: the model's)."),
+]
+Epochs = Annotated[int | None, Option(help="Number of epochs (default: the recipe's).")]
+Alpha = Annotated[float | None, Option(help="Weight of the contrastive loss, α.")]
+Tau = Annotated[float | None, Option(help="Temperature, τ.")]
+Beta = Annotated[float | None, Option(help="Parameter of the Beta distribution of λ, β.")]
+ValFraction = Annotated[float | None, Option(help="Share of training cycles held out for best-val.")]
+Seed = Annotated[int | None, Option(help="Seed (default 1).")]
+Seeds = Annotated[str | None, Option(help="Several seeds, one run each: 1-5 or 1,3,7.")]
+Processes = Annotated[int | None, Option(help="Processes (GPUs) that share a run (default 1).")]
+Rerun = Annotated[bool, Option(help="Run again although results exist.")]
+
+FIELDS = {
+    "epochs": "epochs",
+    "val_fraction": "val_fraction",
+    "alpha": "method.alpha",
+    "tau": "method.tau",
+    "beta": "method.beta",
+}
+"""Options that are fields of a spec, and their names there."""
+
+PASSED_ON = ("data", "cache", "pretrain", "frontend", "profile", "allow_partial", "device", "precision")
+"""Options that a request knows by the same name."""
+
+
+def request_of(given: Mapping[str, Any], example: str) -> Request:
+    """Build the request of a command from its options.
+
+    Args:
+        given: The options by name, as ``typer.Context.params`` has them; a command need not have all.
+        example: A command that names a model and a method, for those who name none.
+
+    Raises:
+        SpecError: If model or method is missing, or a path cannot be one.
+    """
+    from bench.api.requests import build_request
+
+    if given["model"] is None or given["method"] is None:
+        raise SpecError("Name a model and a method.", f"For example: {example}")
+    return build_request(given["model"], given["method"], **request_fields(given))
+
+
+def request_fields(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a request, but for model and method, from the options of a command."""
+    return {
+        **{name: given[name] for name in PASSED_ON if name in given},
+        "settings": given["settings"] or (),
+        "fields": {field: given[name] for name, field in FIELDS.items() if name in given},
+        "processes": 1 if given["processes"] is None else given["processes"],
+        "plugins": given.get("plugin") or (),
+    }

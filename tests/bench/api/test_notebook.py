@@ -1,0 +1,41 @@
+"""Progress in a notebook: a bar where it has widgets, lines where it has none."""
+
+import io
+
+import pytest
+from rich.progress import Progress
+
+from bench.core import terminal
+from bench.core.terminal import PlainConsole, shows_bars
+from bench.engine import progress
+from bench.engine.progress import TrainingProgress
+
+
+def console(kind):
+    return PlainConsole(io.StringIO(), **{f"force_{kind}": True} if kind else {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "widgets", "shown"),
+    [
+        ("terminal", False, True),
+        ("jupyter", True, True),
+        ("jupyter", False, False),
+        (None, True, False),
+    ],
+)
+def test_a_bar_is_drawn_where_it_can_be(monkeypatch, kind, widgets, shown):
+    monkeypatch.setattr(terminal, "find_spec", lambda name: object() if widgets and name == "ipywidgets" else None)
+    assert shows_bars(console(kind)) is shown
+
+
+def test_a_training_draws_its_bar_in_a_notebook(monkeypatch):
+    monkeypatch.setattr(terminal, "find_spec", lambda name: object())
+    monkeypatch.setattr(progress, "PlainConsole", lambda *words, **options: console("jupyter"))
+    monkeypatch.setattr(progress, "is_quiet", lambda: False)
+    started = []
+    monkeypatch.setattr(Progress, "start", lambda self: started.append(self))
+    with TrainingProgress("ast", epochs=2, steps=3, shown=True) as shown:
+        shown.step(1, 2, 0.5)
+    (bar,) = started
+    assert bar.tasks[0].completed == 2
