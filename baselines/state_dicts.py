@@ -218,9 +218,9 @@ def _fit(
         wrong = [_mis_shaped(s, part, needed) for s, part in zip(sources, parts, strict=True) if part.shape != needed]
         if wrong:
             return wrong, ours
-    joined = torch.cat(list(parts)) if len(parts) > 1 else parts[0]
+    joint_history = torch.cat(list(parts)) if len(parts) > 1 else parts[0]
     try:
-        adapted = joined if layout.fitted else model.adapt(name, joined, layout)
+        adapted = joint_history if layout.fitted else model.adapt(name, joint_history, layout)
     except WeightsError as error:
         return [f"'{sources[0]}': {error.message.rstrip('.')}"], ours
     if adapted.shape != ours.shape:

@@ -19,8 +19,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from benchmarks.simulated_boards import STEADY, UNSTEADY, SimulatedTestPart, Truth
-from leaderboard.statistics.intervals import Judgement, SeedSpread, estimate_of, paired_difference, pooled_spread
+from leaderboard.statistics.intervals import estimate_from_hits, paired_difference
+from leaderboard.statistics.patient_hits import PatientHits
 from leaderboard.statistics.rank_intervals import rank_intervals
+from leaderboard.statistics.seed_spread import SeedSpread, pooled_seed_spread
 
 SPREADS = {"0.6 points": STEADY, "1.3 points": UNSTEADY}
 SEEDS = (1, 3, 5)
@@ -69,7 +71,7 @@ def measure(truth: Truth, spread: str, seeds: int, boards: int, ranked: int, rng
     for _ in range(boards):
         a, b = part.board(2, seeds, rng)
         pooled = seed_spread_of_others(part, rng) if seeds == 1 else None
-        score = estimate_of(Judgement.of(a), pooled).score
+        score = estimate_from_hits(PatientHits.of(a), pooled).score
         held += score.lo <= truth.score <= score.hi
         tied += paired_difference(a, b, pooled=pooled).score.holds_zero
     together = sum(_all_open(part, seeds, rng) for _ in range(ranked))
@@ -78,12 +80,12 @@ def measure(truth: Truth, spread: str, seeds: int, boards: int, ranked: int, rng
 
 def seed_spread_of_others(part: SimulatedTestPart, rng: np.random.Generator) -> SeedSpread | None:
     """The pooled seed spread of the other rows of a board."""
-    return pooled_spread((Judgement.of(counts) for counts in part.board(OTHERS, 5, rng)), "others")
+    return pooled_seed_spread((PatientHits.of(counts).by_seed for counts in part.board(OTHERS, 5, rng)), "others")
 
 
 def _all_open(part: SimulatedTestPart, seeds: int, rng: np.random.Generator) -> bool:
     pooled = seed_spread_of_others(part, rng) if seeds == 1 else None
-    systems = [Judgement.of(counts) for counts in part.board(ROWS, seeds, rng)]
+    systems = [PatientHits.of(counts) for counts in part.board(ROWS, seeds, rng)]
     return all(ranks == (1, ROWS) for ranks in rank_intervals(systems, pooled))
 
 

@@ -17,8 +17,13 @@ from typing_extensions import TypedDict
 from bench.core.errors import ResultError
 
 CLASSES = ("normal", "crackle", "wheeze", "both")
-Judged = Literal["4class", "2class"]
-JUDGED: tuple[Judged, ...] = get_args(Judged)
+Sensitivity = Literal["4class", "2class"]
+"""Which abnormal cycles Se counts as correct: those of the exact class, or those that are given any abnormal class.
+
+Documents and the database name it ``judged``.
+"""
+
+SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
 
 OFFICIAL_DIVISOR = 1e-10
 """What the official code adds to each divisor: 100 % on 12 cycles becomes 99.999999999167 % there."""
@@ -87,7 +92,7 @@ def _classes(values: ArrayLike, what: str) -> NDArray[np.int64]:
     return array.astype(np.int64)
 
 
-def metrics_of(confusion: Sequence[Sequence[int]], judged: Judged = "4class", *, divisor: float = 0.0) -> Metrics:
+def metrics_of(confusion: Sequence[Sequence[int]], judged: Sensitivity = "4class", *, divisor: float = 0.0) -> Metrics:
     """Compute Sp, Se and Score from counts, in float64.
 
     Args:
@@ -158,7 +163,7 @@ def score_cycles(labels: ArrayLike, scores: ArrayLike) -> dict[str, Metrics]:
         ResultError: As :func:`confusion_matrix`, :func:`predicted_classes` and :func:`metrics_of`.
     """
     confusion = confusion_matrix(labels, predicted_classes(scores))
-    return {judged: metrics_of(confusion, judged) for judged in JUDGED}
+    return {judged: metrics_of(confusion, judged) for judged in SENSITIVITIES}
 
 
 def taken_as_best(candidate: Metrics, best_score: float = 0.0, smallest_se: float = SMALLEST_SE) -> bool:

@@ -11,9 +11,10 @@ from bench.api.words import known_word
 from bench.core.errors import SpecError
 from bench.core.text import decimal_number, echoed
 from leaderboard.audit import Audit, Finding, audit_file
+from leaderboard.audit.claim_checks import Claim
+from leaderboard.audit.metric_variants import RATES
 from leaderboard.audit.printed import printed_cell
-from leaderboard.audit.readings import RATES, Claim
-from leaderboard.metrics import JUDGED
+from leaderboard.metrics import SENSITIVITIES
 
 __all__ = ["Audit", "Finding", "audit"]
 
@@ -47,7 +48,7 @@ def audit(
         DataError: If the test cycles are needed and not known.
     """
     cycles = partial(official_test_cycles, board, data, cache)
-    return audit_file(file, cycles, _claim(claimed), known_word("way of judging", judged, JUDGED))
+    return audit_file(file, cycles, _claim(claimed), known_word("way of judging", judged, SENSITIVITIES))
 
 
 def _claim(text: str | None) -> Claim:

@@ -15,13 +15,13 @@ from bench.experiment.spec import RunSpec
 from bench.launch.confirmation import TOLERANCE, run_again
 from leaderboard.history import changes
 from leaderboard.history.keys import load_key
-from leaderboard.history.log import Entry, History
+from leaderboard.history.log import History, LogEntry
 from leaderboard.tables.board_tables import leaderboard_table
 
 __all__ = [
     "TOLERANCE",
     "ConfirmedRun",
-    "Entry",
+    "LogEntry",
     "confirm",
     "entry_document",
     "history",
@@ -34,12 +34,12 @@ __all__ = [
 ]
 
 
-def entry_document(entry: Entry) -> dict[str, Any]:
+def entry_document(entry: LogEntry) -> dict[str, Any]:
     """An entry of the log as JSON."""
     return {"id": entry.id, **entry.document}
 
 
-def retract(board: Board, run: str, reason: str, *, undo: bool = False) -> Entry:
+def retract(board: Board, run: str, reason: str, *, undo: bool = False) -> LogEntry:
     """Take a run back: it leaves the board, and neither import nor rebuild brings it back. Its folder stays.
 
     Args:
@@ -56,7 +56,7 @@ def retract(board: Board, run: str, reason: str, *, undo: bool = False) -> Entry
     return change(board.home, board.store, run, reason, load_key())
 
 
-def rename(board: Board, old: str, new: str) -> Entry:
+def rename(board: Board, old: str, new: str) -> LogEntry:
     """Give a submitted system another name; ids, runs and files stay, and the old name leads to it.
 
     Raises:
@@ -66,7 +66,7 @@ def rename(board: Board, old: str, new: str) -> Entry:
     return changes.rename(board.home, board.store, old, new, load_key())
 
 
-def confirm(board: Board, run: str, reason: str = "confirmed by its author") -> Entry:
+def confirm(board: Board, run: str, reason: str = "confirmed by its author") -> LogEntry:
     """Confirm with the user's key that a run is a system as its author meant it.
 
     Raises:
@@ -86,7 +86,7 @@ class ConfirmedRun:
         largest: The largest difference, percent points; None where other cycles were judged.
     """
 
-    entry: Entry
+    entry: LogEntry
     equal: bool
     largest: float | None
 
@@ -127,7 +127,7 @@ def rerun(
     return ConfirmedRun(entry, found.equal, found.largest)
 
 
-def review(board: Board, run: str, mark: str, *, accept: bool, reason: str) -> Entry:
+def review(board: Board, run: str, mark: str, *, accept: bool, reason: str) -> LogEntry:
     """Say of a mark of a run whether it is right; the mark stays, with what was said beside it.
 
     Args:
@@ -164,7 +164,7 @@ def marks(board: Board, protocol: str = "last") -> list[dict[str, Any]]:
 
 def history(board: Board) -> History:
     """Every change of a board, the oldest first, of its database and its results folder together."""
-    return changes.joined(board.home, board.store)
+    return changes.joint_history(board.home, board.store)
 
 
 def history_document(found: History) -> dict[str, Any]:

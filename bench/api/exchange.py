@@ -13,12 +13,15 @@ from bench.api.official_test import official_test_cycles
 from bench.core.provenance import code_version
 from bench.core.version import __version__
 from bench.experiment.recipes import DEMO
-from leaderboard.history.claims import key_of
 from leaderboard.history.keys import load_key
+from leaderboard.history.signatures import submitter_key
 from leaderboard.results import submissions
-from leaderboard.results.bundles import Merged, check_bundle, export_bundle, import_bundle
+from leaderboard.results.bundle_merging import MergeReport, check_bundle, import_bundle
+from leaderboard.results.bundle_writing import export_bundle
 from leaderboard.results.inputs import UNDECLARED, Inputs, inputs_of
-from leaderboard.results.submissions import OfficialPart, RefusedError, Statement, Submitted, check_statement, refusal
+from leaderboard.results.official_part import OfficialPart
+from leaderboard.results.submission_checks import RefusedError, refusal_document
+from leaderboard.results.submissions import Statement, StoredSubmission, check_statement
 
 __all__ = [
     "Bundle",
@@ -29,7 +32,7 @@ __all__ = [
     "Submission",
     "export_runs",
     "import_bundles",
-    "refusal",
+    "refusal_document",
     "submit",
 ]
 
@@ -125,7 +128,7 @@ def submit(
     return _submission(done, part)
 
 
-def _submission(done: Submitted, part: OfficialPart) -> Submission:
+def _submission(done: StoredSubmission, part: OfficialPart) -> Submission:
     document = done.document
     spec, stated = document["spec"], document["submission"]
     inputs = inputs_of("submission", spec, document)
@@ -151,13 +154,13 @@ def _submission(done: Submitted, part: OfficialPart) -> Submission:
     )
 
 
-def _remarks(done: Submitted, part: OfficialPart, inputs: Mapping[str, Any]) -> list[str]:
+def _remarks(done: StoredSubmission, part: OfficialPart, inputs: Mapping[str, Any]) -> list[str]:
     remarks = [f"checked against {part.source}: {len(part.cycles):,} test cycles"]
     if done.stripped:
         remarks.append(f"{done.stripped:,} lines name the recording with .wav; the ending was left out")
     if done.state == "same":
         remarks.append("the board holds this submission already; nothing changed")
-    if key_of(done.document) is None:
+    if submitter_key(done.document) is None:
         remarks.append("not signed: `bench board key` makes a key, so that nobody else can add to this system")
     undeclared = [name for name, value in inputs.items() if value == UNDECLARED]
     if undeclared:
@@ -240,7 +243,7 @@ class MergedBundle:
     refused: Sequence[str]
 
     @classmethod
-    def of(cls, merged: Merged) -> MergedBundle:
+    def of(cls, merged: MergeReport) -> MergedBundle:
         """What was merged, with the names of its JSON document."""
         names = ("new", "same", "replaced", "retracted", "not_official", "log_entries", "refused")
         conflicts = [{"run_id": conflict.run_id, "reason": conflict.reason} for conflict in merged.conflicts]

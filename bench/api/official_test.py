@@ -9,7 +9,7 @@ from bench.core.paths import cache_folder, data_folder
 from bench.data.datasets.icbhi.official import official_part
 from bench.data.datasets.simulated.demo import demo_folder
 from bench.experiment.recipes import DEMO
-from leaderboard.results.submissions import OfficialPart
+from leaderboard.results.official_part import OfficialPart
 
 
 def official_test_cycles(

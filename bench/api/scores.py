@@ -19,8 +19,10 @@ from bench.api.requests import FilePath
 from bench.core.errors import SpecError
 from bench.core.paths import cache_folder, data_folder, expanded
 from leaderboard.metrics import CLASSES, Metrics, score_cycles
+from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.predictions import CycleSet
-from leaderboard.results.submissions import Answers, OfficialPart, check, parse_answers, read_answers
+from leaderboard.results.submission_checks import check_predictions
+from leaderboard.results.submitted_predictions import SubmittedPredictions, parse_submitted, read_submitted
 from leaderboard.statistics.breakdown import SystemCounts, system_counts, view_of
 
 GIVEN = "What was given"
@@ -124,7 +126,7 @@ def score(predictions: Any, data: FilePath, *, allow_partial: bool = False, cach
     """
     answers, where = _answers(predictions)
     part = _official_part(data, cache, allow_partial)
-    return Scores.of(part.cycles, check(answers, part, where).scores, part.dataset, part.partial)
+    return Scores.of(part.cycles, check_predictions(answers, part, where).scores, part.dataset, part.partial)
 
 
 def _official_part(data: FilePath, cache: FilePath | None, allow_partial: bool) -> OfficialPart:
@@ -137,16 +139,16 @@ def _official_part(data: FilePath, cache: FilePath | None, allow_partial: bool) 
     return part_of_folder(data_folder(Path(data)), allow_partial=allow_partial)
 
 
-def _answers(predictions: Any) -> tuple[Answers, str]:
+def _answers(predictions: Any) -> tuple[SubmittedPredictions, str]:
     """Predictions of any form, and what messages call them."""
     if isinstance(predictions, str | Path):
         path = expanded(predictions)
-        return read_answers(path), str(path)
+        return read_submitted(path), str(path)
     if isinstance(predictions, Scores):
         predictions = predictions.predictions
     if isinstance(predictions, CyclePredictions):
         predictions = dict(zip(predictions.keys, predictions.scores.tolist(), strict=True))
-    return parse_answers(_csv_text(_columns(predictions)).encode(), GIVEN), GIVEN
+    return parse_submitted(_csv_text(_columns(predictions)).encode(), GIVEN), GIVEN
 
 
 def _columns(table: Any) -> dict[str, list[Any]]:

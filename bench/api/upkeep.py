@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from bench.api.boards import Board
 from leaderboard.store import rebuilding
-from leaderboard.store.rebuilding import Rebuilt
+from leaderboard.store.rebuilding import RebuildReport
 
-__all__ = ["Rebuilt", "rebuild", "upgrade"]
+__all__ = ["RebuildReport", "rebuild", "upgrade"]
 
 
-def rebuild(board: Board, on_progress: Callable[[int, int], None] | None = None) -> Rebuilt:
+def rebuild(board: Board, on_progress: Callable[[int, int], None] | None = None) -> RebuildReport:
     """Make a board anew from its run folders; broken folders are named in what it returns, and do not stop it.
 
     Args:

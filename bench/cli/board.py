@@ -15,7 +15,7 @@ from bench.core.errors import StoreError
 
 if TYPE_CHECKING:
     from bench.api.boards import Board
-    from bench.api.upkeep import Rebuilt
+    from bench.api.upkeep import RebuildReport
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def rebuild(home: Home = None) -> None:
         )
 
 
-def _tell_of_rebuild(board: Board, done: Rebuilt) -> None:
+def _tell_of_rebuild(board: Board, done: RebuildReport) -> None:
     logger.info(f"The board {board} holds {len(done.imported) + len(done.kept)} runs.")
     for names, what in (
         (done.unfinished, "without a result"),

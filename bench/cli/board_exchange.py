@@ -90,7 +90,7 @@ def _enter(file: Path, statement: Statement, home: Path | None, output: str, **w
         _print_submission(exchange.submit(open_board(home=home), file, statement, **where), output)
     except exchange.RefusedError as error:
         if output == "json":
-            print_json(exchange.refusal(error))
+            print_json(exchange.refusal_document(error))
         raise
 
 

@@ -14,7 +14,7 @@ from bench.core.errors import RunError, SpecError
 
 if TYPE_CHECKING:
     from bench.api.boards import Board
-    from bench.api.changes import Entry
+    from bench.api.changes import LogEntry
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ def log(home: Home = None, output: Format = "table") -> None:
         logger.warning(f"{len(found.missing)} entries were taken out of the log, first {found.missing[0]}.")
 
 
-def _print_entry(entry: Entry, line: str, output: str) -> None:
+def _print_entry(entry: LogEntry, line: str, output: str) -> None:
     from bench.api.changes import entry_document
 
     if output == "json":

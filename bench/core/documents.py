@@ -39,7 +39,10 @@ spec_judges: list[SpecJudge] = []
 
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
-    """No garbage collection: of the many small values of a board none is garbage, and looking takes as long."""
+    """Pause garbage collection within the block.
+
+    Of the many small values of a large board none is garbage, and looking for it takes as long as reading them.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:

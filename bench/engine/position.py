@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.core.text import echoed
 from bench.engine.selection import Choice
-from leaderboard.metrics import JUDGED, metrics_of
+from leaderboard.metrics import SENSITIVITIES, metrics_of
 from leaderboard.results.schema import RULES, EpochRow, marks_of
 
 ENTRY_FIELDS = tuple(marks_of(EpochRow))
@@ -136,8 +136,8 @@ def _check_entry(entry: Any, number: int) -> None:
         _number(f"{name} in {where}", entry[name])
     for part in ("test", "val"):
         if entry[part] is not None:
-            _check_names(entry[part], set(JUDGED), f"{part} in {where}")
-            for judged in JUDGED:
+            _check_names(entry[part], set(SENSITIVITIES), f"{part} in {where}")
+            for judged in SENSITIVITIES:
                 stored, computed = entry[part][judged], metrics_of(entry[part][judged]["confusion"], judged)
                 _check_names(stored, set(computed), f"{judged} in {where}")
                 if not all(math.isclose(stored[name], computed[name]) for name in ("sp", "se", "score", "n")):

@@ -12,10 +12,10 @@ from bench.experiment.spec import with_defaults
 from leaderboard.published import PrintedTable, RunAs, printed_table
 from leaderboard.results.schema import Rule
 from leaderboard.store.store import Store
-from leaderboard.tables.board_tables import flat
-from leaderboard.tables.paper_tables import Complete, Expected, Kind, PaperTable, paper_table
+from leaderboard.tables.board_tables import flattened
+from leaderboard.tables.paper_tables import Complete, DatasetId, ExpectedFields, PaperTable, paper_table
 
-PROFILES: Mapping[Kind, str] = {"icbhi": "paper", "demo": DEMO}
+PROFILES: Mapping[DatasetId, str] = {"icbhi": "paper", "demo": DEMO}
 """The recipes that runs on ICBHI, and on simulated data, are measured by."""
 
 
@@ -33,7 +33,7 @@ def request_of(run: RunAs, profile: str, **changes: Any) -> Request:
     return Request(model=run.model, method=run.method, pretrain=pretrain, fields=fields, **changes)
 
 
-def expected_fields(table: PrintedTable, complete: Complete = dict) -> Expected:
+def expected_fields(table: PrintedTable, complete: Complete = dict) -> ExpectedFields:
     """What the recipe of each row sets, by row id and data set.
 
     Args:
@@ -41,7 +41,7 @@ def expected_fields(table: PrintedTable, complete: Complete = dict) -> Expected:
         complete: What is done to the identity fields of a recipe, as :func:`~bench.experiment.spec.with_defaults` does
             it.
     """
-    found: dict[str, dict[Kind, dict[str, Any]]] = {}
+    found: dict[str, dict[DatasetId, dict[str, Any]]] = {}
     for row in table.rows:
         if row.run is None:
             continue
@@ -54,7 +54,7 @@ def expected_fields(table: PrintedTable, complete: Complete = dict) -> Expected:
 
 def _fields(run: RunAs, profile: str, complete: Complete) -> dict[str, Any]:
     recipe = recipe_fields(request_of(run, profile, cache=Path()), profile)
-    return flat(complete({"model": run.model, "method": run.method, **recipe}))
+    return flattened(complete({"model": run.model, "method": run.method, **recipe}))
 
 
 def table_of_board(name: str, store: Store, protocol: Rule) -> PaperTable:

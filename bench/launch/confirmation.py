@@ -12,7 +12,7 @@ from bench.core.files import temporary_folder, write_json
 from bench.experiment.spec import RunSpec
 from bench.launch.child import Children
 from bench.launch.isolated import run_isolated
-from leaderboard.metrics import JUDGED
+from leaderboard.metrics import SENSITIVITIES
 from leaderboard.results.run_folder import RunFolder
 
 TOLERANCE = 0.5
@@ -89,7 +89,7 @@ def compared(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float
     largest = max(
         abs(one[judged][rate] - other[judged][rate])
         for one, other in pairs.values()
-        for judged in JUDGED
+        for judged in SENSITIVITIES
         for rate in ("sp", "se", "score")
     )
     return Rerun(largest <= tolerance, tolerance, largest, scores)

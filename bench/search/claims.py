@@ -30,7 +30,7 @@ import psutil
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from bench.search.failures import Breaker
+from bench.search.failures import CircuitBreaker
 from bench.search.optuna_parts import sampler_for
 from bench.search.space import grid_point
 from bench.search.study import Search
@@ -255,7 +255,7 @@ def retry_failed(search: Search) -> int:
     return len(failed)
 
 
-def claim(search: Search, breaker: Breaker | None = None) -> Claim | None:
+def claim(search: Search, breaker: CircuitBreaker | None = None) -> Claim | None:
     """Take a trial: one whose worker died, one that waits, or a new one while some are missing.
 
     Args:

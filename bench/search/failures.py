@@ -34,23 +34,25 @@ GIVE_UP_AFTER = 5
 """Trials that fail one after the other with the same cause before a search stops."""
 
 CAUSE_LENGTH = 500
-"""Characters of an error that a study keeps."""
+"""How many characters of an error a study keeps."""
 
-_POISON = re.compile(
+_UNUSABLE_DEVICE = re.compile(
     r"CUDA (driver |runtime |kernel )?error|device-side assert|illegal memory access|\bNCCL\b|ncclInternal|"
     r"CUBLAS_STATUS_|CUDNN_STATUS_|cuDNN error|HIP error",
     re.IGNORECASE,
 )
 """What errors say after which CUDA refuses everything else that a process asks of it."""
 
-_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 def is_lost(error: BaseException) -> bool:
     """Whether an attempt was lost with its process, so that the trial may go on in another one."""
-    if isinstance(error, LostProcessError) or any(_POISON.search(str(part)) for part in chain_of(error)):
+    if isinstance(error, LostProcessError) or any(_UNUSABLE_DEVICE.search(str(part)) for part in chain_of(error)):
         return True
-    return isinstance(error, Exception) and not isinstance(error, BenchError | MemoryError) and not _is_disk(error)
+    return (
+        isinstance(error, Exception) and not isinstance(error, BenchError | MemoryError) and not _is_disk_error(error)
+    )
 
 
 def is_own_fault(error: BaseException) -> bool:
@@ -59,19 +61,19 @@ def is_own_fault(error: BaseException) -> bool:
 
 
 def shared_fault(error: BaseException) -> BaseException:
-    """The error as it ends a worker: a full disk is a sentence."""
-    if isinstance(error, OSError) and _is_disk(error):
+    """Give an error the form in which it ends a worker: a full or read-only disk becomes a sentence with advice."""
+    if isinstance(error, OSError) and _is_disk_error(error):
         where = f" {error.filename}" if error.filename else ""
         return StoreError(f"Cannot write{where}: {error.strerror}.", "Free space, then go on with the same command.")
     return error
 
 
-def _is_disk(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in _DISK
+def _is_disk_error(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in _DISK_ERRORS
 
 
 def cause_of(error: BaseException) -> str:
-    """What an error says, on one line as a study keeps it."""
+    """Put what an error says on one line of at most :data:`CAUSE_LENGTH` characters, as a study keeps it."""
     if isinstance(error, BenchError):
         text = error.message
     elif isinstance(error, MemoryError):
@@ -85,7 +87,7 @@ def cause_of(error: BaseException) -> str:
 
 
 @dataclass(frozen=True)
-class Breaker:
+class CircuitBreaker:
     """Stops a search whose trials fail one after the other with the same cause, as on a GPU that another program fills.
 
     Attributes:
@@ -97,14 +99,14 @@ class Breaker:
     since: float
 
     def check(self, name: str, trials: Sequence[FrozenTrial]) -> None:
-        """Look at the trials that ended last.
+        """Stop the search if the trials that ended last have all failed with the same cause.
 
         Args:
-            name: The study's name, for the advice.
-            trials: Its trials.
+            name: Name of the study, for the advice.
+            trials: All trials of the study.
 
         Raises:
-            RunError: If so many have failed alike.
+            RunError: If the last ``limit`` trials have failed with the same cause.
         """
         if not self.limit:
             return

@@ -33,15 +33,20 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Final:
-    """A final run: its spec and, where it failed, why."""
+class FinalRun:
+    """A final run of a study.
+
+    Attributes:
+        spec: The spec of the run.
+        error: The error that the run failed with; None where it finished.
+    """
 
     spec: RunSpec
     error: BenchError | None = None
 
 
 def is_over(search: Search) -> bool:
-    """Whether every trial has ended, here and on other machines."""
+    """Whether every trial of a study has ended, here and on other machines."""
     trials = search.trials
     return len(originals(trials)) >= search.target and all(trial.state.is_finished() for trial in trials)
 
@@ -49,22 +54,22 @@ def is_over(search: Search) -> bool:
 def final_specs(
     search: Search, best: FrozenTrial, execution: Mapping[str, Any], cards: Mapping[str, Card], seeds: Sequence[int]
 ) -> list[RunSpec]:
-    """The final runs: the official split, the best trial's parameters, one for each seed.
+    """Make the specs of the final runs: the official split, the best trial's parameters, one run for each seed.
 
     Args:
         search: The study.
-        best: Its best trial.
+        best: The best trial of the study.
         execution: Execution fields of the runs.
         cards: Cards of model and method.
-        seeds: One run each.
+        seeds: Seeds of the runs.
     """
     spec = apply_params(base_spec(search.request, execution), best.params, search.request.space, cards)
     about = {"name": search.name, "objective": search.request.objective, "role": "final", "trial": best.number}
-    study = {**about, "sampler": search.request.sampler, "pruner": search.request.pruner, **_cost(search)}
+    study = {**about, "sampler": search.request.sampler, "pruner": search.request.pruner, **_search_cost(search)}
     return [dataclasses.replace(spec, seed=seed, study=study) for seed in seeds]
 
 
-def _cost(search: Search) -> dict[str, Any]:
+def _search_cost(search: Search) -> dict[str, Any]:
     spent = budget(search)
     names = ("trials", "complete", "pruned", "fail", "gpu_hours", "cpu_hours", "space", "test_evaluations")
     runs = {"folds": search.request.folds, "seeds_per_trial": len(search.request.seeds)}
@@ -77,7 +82,7 @@ def train_best(
     execution: Mapping[str, Any],
     cards: Mapping[str, Card],
     seeds: Sequence[int],
-) -> list[Final]:
+) -> list[FinalRun]:
     """Train the best trial's parameters on the whole training part, once for each seed.
 
     Args:
@@ -85,50 +90,56 @@ def train_best(
         home: The results folder.
         execution: Execution fields of the runs.
         cards: Cards of model and method.
-        seeds: One run each.
+        seeds: Seeds of the runs.
 
     Returns:
-        The runs, with the error of each that failed.
+        The final runs, with the error of each that failed.
 
     Raises:
-        InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped it; the run under way has saved its state.
+        InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped the training; the run under way has saved its state.
         StoreError: If a run finds the board damaged.
     """
     best = search.best
     assert best is not None
-    _remember(search, best)
+    _count_test_evaluation(search, best)
     done = []
     with Children() as children:
         for spec in final_specs(search, best, execution, cards, seeds):
             if children.asked:
                 raise InterruptedRunError("Stopped between two final runs.")
             logger.info(f"final run {spec.run_id}: trial {best.number}, seed {spec.seed}, the whole training part")
-            done.append(_train(spec, home, children))
+            done.append(_train_once(spec, home, children))
     return done
 
 
-def _remember(search: Search, best: FrozenTrial) -> None:
-    """Count the trials whose parameters the test set was looked at for."""
+def _count_test_evaluation(search: Search, best: FrozenTrial) -> None:
+    """Store that the test set is looked at for a trial's parameters.
+
+    It is stored before the final runs: a look that ends in an error is a look all the same.
+    """
     if best.number not in search.finals:
         with search.place.translated():
             search.study.set_user_attr(FINALS, [*search.finals, best.number])
 
 
-def _train(spec: RunSpec, home: Path, children: Children) -> Final:
+def _train_once(spec: RunSpec, home: Path, children: Children) -> FinalRun:
     try:
         run_isolated(spec, home, rerun=False, children=children)
-        _mark(spec, home)
+        _add_study_to_result(spec, home)
     except (InterruptedRunError, DamagedBoardError, SpoiltBoardError):
         # Such a board would take no other run's result either.
         raise
     except BenchError as error:
         logger.warning(f"final run {spec.run_id} failed: {error.message} {error.hint or ''}".rstrip())
-        return Final(spec, error)
-    return Final(spec)
+        return FinalRun(spec, error)
+    return FinalRun(spec)
 
 
-def _mark(spec: RunSpec, home: Path) -> None:
-    """Make a run that was finished before say which study it is the end of, and what that cost."""
+def _add_study_to_result(spec: RunSpec, home: Path) -> None:
+    """Write into the result of a run that was finished before which study it is the end of, and what that cost.
+
+    The study is no part of a run's identity: the same run may have been made by hand, or by an earlier search.
+    """
     folder = RunFolder.of_run(home, spec.run_id)
     document = folder.read_document()
     if document.get("study") == spec.study:

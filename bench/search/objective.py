@@ -29,18 +29,19 @@ from bench.search.request import base_spec, trial_specs
 from bench.search.study import Search, cards_of
 from leaderboard.results.run_folder import RunFolder
 
-TAKEN = "another worker has taken this trial over"
+TAKEN_OVER = "another worker has taken this trial over"
+"""Why a run is ended whose trial belongs to somebody else by now."""
 
 
-class LastData:
-    """Opens the data of a spec and keeps them, so that a worker reads them once and not for every run."""
+class LastRunData:
+    """Opens the data of a spec and keeps them until another spec needs others: a worker's runs mostly share theirs."""
 
     def __init__(self) -> None:
         self._key: tuple[Any, ...] = ()
         self._data: RunData | None = None
 
     def __call__(self, spec: RunSpec, on_progress: Progress | None = None) -> RunData:
-        """As :func:`bench.engine.data.open_run_data`."""
+        """Open the data of a spec as :func:`bench.engine.data.open_run_data` does, or give those that are open."""
         names = (
             "data",
             "cache",
@@ -60,13 +61,13 @@ class LastData:
 
 
 @dataclass(frozen=True)
-class Ended:
+class TrialOutcome:
     """How a trial ended.
 
     Attributes:
         state: COMPLETE, PRUNED or FAIL.
-        value: Its Score, percent; None unless it is complete.
-        reason: Why it failed or was pruned.
+        value: Mean Score of the trial's runs, percent; None unless the trial is complete.
+        reason: Why the trial failed or was pruned, on one line.
     """
 
     state: TrialState
@@ -75,8 +76,11 @@ class Ended:
 
 
 @dataclass
-class _Told:
-    """What a trial says of its runs."""
+class _TrialRecord:
+    """What a trial stores of its runs, one entry for each run, and their seconds together.
+
+    The names of the fields are those of the trial's attributes in the study's storage.
+    """
 
     run_ids: list[str] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
@@ -98,7 +102,7 @@ class TrialRunner:
         search: The study.
         home: The results folder.
         execution: Execution fields of the runs.
-        stopped: Whether this process was asked to stop.
+        stopped: Tells whether this process was asked to stop.
     """
 
     def __init__(
@@ -111,68 +115,69 @@ class TrialRunner:
         self.search, self.home, self.stopped = search, home, stopped
         self.base = base_spec(search.request, execution)
         self.cards = cards_of(search.request)
-        self._data = LastData()
+        self._data = LastRunData()
 
-    def carry_out(self, claim: Claim) -> Ended | None:
-        """Do a trial's runs and tell the study how it ended.
+    def carry_out(self, claim: Claim) -> TrialOutcome | None:
+        """Do a trial's runs and tell the study how the trial ended.
 
         Returns:
-            How it ended; None where somebody else had taken it over.
+            How the trial ended; None where somebody else had taken it over.
 
         Raises:
             BenchError: What is no fault of the trial's parameters, InterruptedRunError included; the trial then waits.
             AttemptLostError: If this process should not go on; the attempt is counted.
         """
-        told = _Told()
+        record = _TrialRecord()
         with claim.beating():
             try:
-                ended = self._ended(claim, told)
+                outcome = self._run_all(claim, record)
             except BaseException as error:  # noqa: BLE001 - a trial's border: whatever it is, the study must hear of it
-                ended = self._failed(claim, error)
-        if ended.state is not TrialState.COMPLETE:
-            _tidy()
+                outcome = self._outcome_of_error(claim, error)
+        if outcome.state is not TrialState.COMPLETE:
+            _free_memory()
         where = {"device": self.base.device, "processes": self.base.processes}
-        reason = {TrialState.FAIL: "error", TrialState.PRUNED: "pruned"}.get(ended.state)
-        attributes = {**vars(told), **where, **({reason: ended.reason} if reason else {})}
-        return ended if claim.end(ended.state, ended.value, attributes) else None
+        reason = {TrialState.FAIL: "error", TrialState.PRUNED: "pruned"}.get(outcome.state)
+        attributes = {**vars(record), **where, **({reason: outcome.reason} if reason else {})}
+        return outcome if claim.end(outcome.state, outcome.value, attributes) else None
 
-    def _ended(self, claim: Claim, told: _Told) -> Ended:
+    def _run_all(self, claim: Claim, record: _TrialRecord) -> TrialOutcome:
         role = {"name": self.search.name, "objective": self.search.request.objective, "role": "trial"}
         study = {**role, "trial": claim.number}
         specs = trial_specs(self.search.request, self.base, claim.params, self.cards, study)
         for index, spec in enumerate(specs):
-            self._run(claim, told, index, spec)
-            if self._is_worse(claim, told, index, len(specs)):
+            self._carry_out_run(claim, record, index, spec)
+            if self._is_given_up(claim, record, index, len(specs)):
                 reason = f"after run {index + 1} of {len(specs)}: worse than the best trial (Wilcoxon)"
-                return Ended(TrialState.PRUNED, None, reason)
-        return Ended(TrialState.COMPLETE, fmean(told.scores))
+                return TrialOutcome(TrialState.PRUNED, None, reason)
+        return TrialOutcome(TrialState.COMPLETE, fmean(record.scores))
 
-    def _failed(self, claim: Claim, error: BaseException) -> Ended:
-        """What an error makes of the trial; raises what ends the worker."""
+    def _outcome_of_error(self, claim: Claim, error: BaseException) -> TrialOutcome:
+        """Decide what an error makes of the trial; an error that is not the trial's fault is raised."""
         reason = cause_of(error)
         if isinstance(error, PrunedRunError):
             forget(error)
-            return Ended(TrialState.PRUNED, None, reason)
+            return TrialOutcome(TrialState.PRUNED, None, reason)
         if isinstance(error, Exception) and self.stopped() and not isinstance(error, InterruptedRunError):
             # Processes of a run that a signal reached before they listened for it have failed for that reason.
             claim.give_back()
             raise InterruptedRunError("Stopped while a run began.") from error
         if is_own_fault(error):
             forget(error)
-            return Ended(TrialState.FAIL, None, reason)
+            return TrialOutcome(TrialState.FAIL, None, reason)
         if is_lost(error):
             raise claim.lose(self.search.place.masked(reason)) from error
         claim.give_back()
         raise shared_fault(error)
 
-    def _run(self, claim: Claim, told: _Told, index: int, spec: RunSpec) -> None:
-        """Do one run; raises what it failed with."""
+    def _carry_out_run(self, claim: Claim, record: _TrialRecord, index: int, spec: RunSpec) -> None:
+        """Do one run of the trial and put it on record; raises the error that the run failed with."""
         by_epochs = index == 0 and self.search.request.pruner != "wilcoxon"
-        watch = self._watch(claim) if by_epochs else self._watch_epochs(claim, index * spec.epochs)
+        watch = self._report_epochs(claim) if by_epochs else self._note_epochs(claim, index * spec.epochs)
         hooks = Hooks(watch, self._data)
         launched = launch(spec, self.home, rerun=False, hooks=hooks)
-        told.add(spec, launched.document)
+        record.add(spec, launched.document)
         if launched.error is not None:
+            # A lost attempt goes on from the run's last saved state; nobody will go on with any other failure.
             if not is_lost(launched.error):
                 shutil.rmtree(RunFolder.of_run(self.home, spec.run_id).checkpoint, ignore_errors=True)
             raise launched.error
@@ -180,43 +185,43 @@ class TrialRunner:
             claim.report(_epoch_scores(launched))
         if index > 0 or not by_epochs:
             claim.note_epochs((index + 1) * spec.epochs)
-        told.scores.append(float(launched.document["metrics"]["last"]["4class"]["score"]))
-        _tidy(freeze=True)
+        record.scores.append(float(launched.document["metrics"]["last"]["4class"]["score"]))
+        _free_memory(freeze=True)
 
-    def _watch(self, claim: Claim) -> Callable[[Mapping[int, float]], str | None]:
-        """Report epochs to the study and ask its pruner."""
+    def _report_epochs(self, claim: Claim) -> Callable[[Mapping[int, float]], str | None]:
+        """Give the function that reports a run's epochs to the study and says why the run must end, if it must."""
 
         def watch(scores: Mapping[int, float]) -> str | None:
             if not claim.report(scores):
-                return TAKEN
+                return TAKEN_OVER
             return f"by the pruner {self.search.request.pruner}" if claim.trial.should_prune() else None
 
         return watch
 
     @staticmethod
-    def _watch_epochs(claim: Claim, before: int) -> Callable[[Mapping[int, float]], str | None]:
-        """Remember how far the trial got, where its epochs are not what is reported."""
+    def _note_epochs(claim: Claim, before: int) -> Callable[[Mapping[int, float]], str | None]:
+        """Give the function that stores how far the trial got, for runs whose epochs are not reported to the pruner."""
 
         def watch(scores: Mapping[int, float]) -> str | None:
-            return None if claim.note_epochs(before + max(scores, default=0)) else TAKEN
+            return None if claim.note_epochs(before + max(scores, default=0)) else TAKEN_OVER
 
         return watch
 
-    def _is_worse(self, claim: Claim, told: _Told, index: int, runs: int) -> bool:
+    def _is_given_up(self, claim: Claim, record: _TrialRecord, index: int, runs: int) -> bool:
         """Whether Wilcoxon's pruner gives the trial up between two runs."""
         if self.search.request.pruner != "wilcoxon":
             return False
-        claim.report({index: told.scores[-1]})
+        claim.report({index: record.scores[-1]})
         return index + 1 < runs and claim.trial.should_prune()
 
 
 def _epoch_scores(launched: Launched) -> dict[int, float]:
-    """The 4-class Score of each judged epoch, percent; of a run that was finished before, too."""
+    """The 4-class Score of each judged epoch, percent, from the result: a run finished before has reported none."""
     entries = launched.document["epochs"]
     return {entry["epoch"]: entry["test"]["4class"]["score"] for entry in entries if entry["test"] is not None}
 
 
-def _tidy(*, freeze: bool = False) -> None:
+def _free_memory(*, freeze: bool = False) -> None:
     """Give a run's memory back before the next one.
 
     Args:

@@ -13,9 +13,11 @@ from bench.core.errors import SpecError
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.experiment.spec import OFFICIAL_SPLIT, RunSpec, check_field
-from bench.search.space import Dimension, Value, apply_params, whole_grid
+from bench.search.space import Dimension, Value, apply_params, grid_size
 
 Objective = Literal["held-out", "test"]
+"""What a trial is judged on: held-out training patients, or the official test part."""
+
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 SAMPLERS = ("auto", "tpe", "gp", "cmaes", "random", "grid")
 PRUNERS = ("hyperband", "median", "wilcoxon", "none")
@@ -29,12 +31,12 @@ SINGLE_FOLD_OF = 5
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRequest:
-    """What is searched and how. Two studies with equal requests ask for the same.
+    """What a study searches and how; two studies with equal requests ask for the same.
 
     Attributes:
         identity: Identity fields of the spec that every trial shares; split and seed are the trials' own.
-        space: What is searched.
-        objective: ``held-out``: the Score on held-out training patients; ``test``: on the official test part.
+        space: The dimensions that are searched.
+        objective: ``held-out`` for the Score on held-out training patients, ``test`` for the official test part.
         folds: Runs of a trial for each seed, each judged on another fold; 1 is a single hold-out.
         seeds: Seeds of a trial's runs.
         sampler: One of :data:`SAMPLERS`, but ``auto``.
@@ -62,7 +64,7 @@ class StudyRequest:
         return str(self.identity["method"])
 
     def to_json(self) -> dict[str, Any]:
-        """The request as the study keeps it."""
+        """Write the request as the JSON document that is stored with the study."""
         names = ("model", "method", "pretrain", "dataset", "partial")
         return {
             **{name: self.identity[name] for name in names},
@@ -75,7 +77,7 @@ class StudyRequest:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> StudyRequest:
-        """Read what :meth:`to_json` wrote."""
+        """Read a request from the JSON document that :meth:`to_json` wrote."""
         names = ("objective", "folds", "sampler", "pruner", "sampler_seed")
         space = [Dimension.from_json(name, document["space"][name]) for name in document["params"]]
         kept = {name: document[name] for name in names}
@@ -83,15 +85,15 @@ class StudyRequest:
 
     @property
     def most_epochs(self) -> int:
-        """Epochs of the longest run that may come up."""
+        """Number of epochs of the longest run that the study may make."""
         for dimension in self.space:
             if dimension.field == "epochs":
                 return int(max(cast("Sequence[int]", dimension.values), default=int(dimension.high)))
         return int(self.identity["epochs"])
 
     def differences(self, other: StudyRequest) -> list[str]:
-        """What another request asks for otherwise, a line for each field."""
-        mine, theirs = _flat(self.to_json()), _flat(other.to_json())
+        """Say what another request asks for otherwise, a line for each field."""
+        mine, theirs = _flattened(self.to_json()), _flattened(other.to_json())
         names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
         return [
             f"{echoed(name)}: {echoed(mine.get(name))} in the study, {echoed(theirs.get(name))} asked for"
@@ -99,11 +101,11 @@ class StudyRequest:
         ]
 
 
-def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flattened(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in document.items():
         if isinstance(value, Mapping):
-            found.update(_flat(value, f"{prefix}{name}."))
+            found.update(_flattened(value, f"{prefix}{name}."))
         else:
             found[prefix + name] = list(value) if isinstance(value, tuple) else value
     return found
@@ -120,11 +122,11 @@ def build_request(
     pruner: str | None,
     sampler_seed: int,
 ) -> StudyRequest:
-    """Check what a study is asked to be.
+    """Build the request of a study, and refuse settings that do not go together.
 
     Args:
-        base: The spec of its runs; seed and split do not matter.
-        space: What is searched.
+        base: The spec of the study's runs; seed and split do not matter.
+        space: The dimensions that are searched.
         objective: One of :data:`OBJECTIVES`.
         folds: 1, or the number of folds of a cross-validation.
         seeds: Seeds of a trial's runs.
@@ -133,23 +135,13 @@ def build_request(
         sampler_seed: Seed of the sampler.
 
     Raises:
-        SpecError: For an unknown word, or things that do not go together.
+        SpecError: For an unknown word, or settings that do not go together.
     """
-    for what, word, known in (("objective", objective, OBJECTIVES), ("sampler", sampler, SAMPLERS)):
-        if word not in known:
-            raise SpecError(f"Unknown {what} '{echoed(word)}': {suggestion(word, known)}")
-    if pruner is not None and pruner not in PRUNERS:
-        raise SpecError(f"Unknown pruner '{echoed(pruner)}': {suggestion(pruner, PRUNERS)}")
-    if not 1 <= folds <= 100:
-        raise SpecError(f"--folds is {folds}, but must be 1 (a single hold-out) to 100.")
-    if objective == "test" and folds != 1:
-        raise SpecError("--objective test judges on the official test part, which has no folds.", "Leave out --folds.")
+    _check_words(objective, sampler, pruner)
+    _check_folds(objective, folds)
     sampler = "tpe" if sampler == "auto" else sampler
     if sampler == "cmaes":
-        lists = [dimension.name for dimension in space if dimension.values]
-        if lists or len(space) < 2:
-            why = f"{lists[0]} is a list" if lists else f"{space[0].name} is the only one"
-            raise SpecError(f"The sampler cmaes searches ranges of two or more numbers, but {why}.", "Use tpe or gp.")
+        _check_cmaes(space)
     if pruner is None:
         pruner = "none" if sampler == "grid" else "median"
     if pruner == "wilcoxon" and folds * len(seeds) < 2:
@@ -170,14 +162,40 @@ def build_request(
     )
 
 
+def _check_words(objective: str, sampler: str, pruner: str | None) -> None:
+    for what, word, known in (("objective", objective, OBJECTIVES), ("sampler", sampler, SAMPLERS)):
+        if word not in known:
+            raise SpecError(f"Unknown {what} '{echoed(word)}': {suggestion(word, known)}")
+    if pruner is not None and pruner not in PRUNERS:
+        raise SpecError(f"Unknown pruner '{echoed(pruner)}': {suggestion(pruner, PRUNERS)}")
+
+
+def _check_folds(objective: str, folds: int) -> None:
+    if not 1 <= folds <= 100:
+        raise SpecError(f"--folds is {folds}, but must be 1 (a single hold-out) to 100.")
+    if objective == "test" and folds != 1:
+        raise SpecError("--objective test judges on the official test part, which has no folds.", "Leave out --folds.")
+
+
+def _check_cmaes(space: Sequence[Dimension]) -> None:
+    """CMA-ES adapts the covariance of several numbers: it searches no lists, and needs two numbers at least."""
+    lists = [dimension.name for dimension in space if dimension.values]
+    if lists or len(space) < 2:
+        why = f"{lists[0]} is a list" if lists else f"{space[0].name} is the only one"
+        raise SpecError(f"The sampler cmaes searches ranges of two or more numbers, but {why}.", "Use tpe or gp.")
+
+
 def check_trials(request: StudyRequest, trials: int | None) -> int:
-    """How many trials are wanted; a grid has its own number.
+    """Check how many trials are wanted; a grid has as many as it has points.
+
+    Returns:
+        The number of trials that the study shall have in total.
 
     Raises:
         SpecError: If the number is missing, below 1, or larger than the grid or than a study can be.
     """
     if request.sampler == "grid":
-        points = whole_grid(request.space)
+        points = grid_size(request.space)
         if trials is not None and trials > points:
             raise SpecError(f"The grid has {points} points, but --trials is {trials}.", f"Use --trials {points}.")
         trials = points if trials is None else trials
@@ -191,7 +209,7 @@ def check_trials(request: StudyRequest, trials: int | None) -> int:
 
 
 def base_spec(request: StudyRequest, execution: Mapping[str, Any]) -> RunSpec:
-    """The spec of a study's final runs but for the parameters: the official split, seed 1.
+    """Make the spec of a study's final runs but for the parameters: the official split, seed 1.
 
     Raises:
         SpecError: If the storage, which others may write to, holds what no spec can be.
@@ -207,14 +225,14 @@ def trial_specs(
     cards: Mapping[str, Card],
     study: Mapping[str, Any],
 ) -> list[RunSpec]:
-    """The runs of a trial, all folds of the first seed first.
+    """Make the specs of the runs of a trial, all folds of the first seed first.
 
     Args:
         request: The study's request.
-        base: Its spec, from :func:`base_spec`.
+        base: The study's spec, from :func:`base_spec`.
         params: The trial's parameters.
         cards: Cards of model and method.
-        study: What the runs say of the study that they belong to.
+        study: What the results of the runs say of the study that they belong to.
 
     Raises:
         SpecError: If the parameters cannot be run together.
@@ -224,7 +242,7 @@ def trial_specs(
 
 
 def splits(request: StudyRequest) -> list[str]:
-    """What the runs of a trial are judged on."""
+    """List the splits that the runs of a trial are judged on: the official one, or one for each fold."""
     if request.objective == "test":
         return [OFFICIAL_SPLIT]
     of = SINGLE_FOLD_OF if request.folds == 1 else request.folds

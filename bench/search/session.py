@@ -17,7 +17,7 @@ from bench.experiment.devices import shares_of
 from bench.experiment.plugins import load_for
 from bench.experiment.recipes import check_spec
 from bench.experiment.spec import RunSpec
-from bench.search.finals import Final, is_over, train_best
+from bench.search.finals import FinalRun, is_over, train_best
 from bench.search.optuna_parts import check_installed
 from bench.search.request import StudyRequest, base_spec, check_data
 from bench.search.storage import Place, check_name
@@ -127,7 +127,7 @@ class SearchSession:
             raise InterruptedRunError(error.message, f"Go on with: {self.resume_command()}") from error
         return WorkedOn(study, well=_is_well(study, finals))
 
-    def _finals(self, study: Search, execution: Mapping[str, Any]) -> list[Final]:
+    def _finals(self, study: Search, execution: Mapping[str, Any]) -> list[FinalRun]:
         if not self.settings.final_seeds:
             return []
         if not is_over(study):
@@ -148,7 +148,7 @@ class SearchSession:
         return shlex.join(words)
 
 
-def _is_well(study: Search, finals: Sequence[Final]) -> bool:
+def _is_well(study: Search, finals: Sequence[FinalRun]) -> bool:
     return not any(final.error for final in finals) and (study.best is not None or not is_over(study))
 
 

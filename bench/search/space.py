@@ -29,7 +29,10 @@ MOST_VALUES = 1000
 """Values of a list: each trial is stored with all of them."""
 
 Value = float | int | str | bool
+"""A value of a searched parameter."""
+
 Cards = Mapping[str, Card]
+"""The cards of model, method and front-end, by owner: ``model``, ``method``, ``frontend``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +40,13 @@ class Dimension:
     """One parameter and the values that it may have: a range, or a list.
 
     Attributes:
-        name: What the user calls it (``alpha``).
-        field: The spec's name of it (``method.alpha``, ``lr``).
+        name: Name of the parameter as the user gives it (``alpha``).
+        field: Full name of the parameter in the spec (``method.alpha``, ``lr``).
         low: Smallest value of a range.
         high: Largest value of a range.
         log: Whether a range is searched on a logarithmic scale.
         whole: Whether a range holds whole numbers alone.
-        values: The list; empty for a range.
+        values: The values of a list; empty for a range.
     """
 
     name: str
@@ -60,7 +63,7 @@ class Dimension:
         return f"{self.low:g}..{self.high:g}{':log' if self.log else ''}"
 
     def to_json(self) -> dict[str, Any]:
-        """The dimension as :meth:`from_json` reads it."""
+        """Write the dimension as a JSON document that :meth:`from_json` reads."""
         if self.values:
             return {"field": self.field, "values": list(self.values)}
         names = ("field", "low", "high", "log", "whole")
@@ -68,11 +71,11 @@ class Dimension:
 
     @classmethod
     def from_json(cls, name: str, document: Mapping[str, Any]) -> Dimension:
-        """Read what :meth:`to_json` wrote."""
+        """Read a dimension from the JSON document that :meth:`to_json` wrote."""
         return cls(name=name, **{**document, "values": tuple(document.get("values", ()))})
 
     def suggest(self, trial: Trial) -> Value:
-        """The value that a trial has, or gets from its sampler."""
+        """Give the value that a trial has in this dimension; a new trial gets one from its sampler."""
         if self.values:
             return cast("Value", trial.suggest_categorical(self.name, self.values))
         if self.whole:
@@ -81,10 +84,10 @@ class Dimension:
 
 
 def build_space(params: Sequence[str], overrides: Sequence[str], cards: Cards, *, grid: bool) -> tuple[Dimension, ...]:
-    """The space of a study.
+    """Build the space of a study from the parameters to search and from spaces given on the command line.
 
     Args:
-        params: What to search; what ``overrides`` name where it is empty.
+        params: Names of the parameters to search; those that ``overrides`` name where this is empty.
         overrides: Texts like ``lr=1e-5..1e-3:log`` and ``batch=8,16,32``.
         cards: The cards of model, method and front-end, by owner.
         grid: Whether a grid is wanted, so that every dimension must be a list.
@@ -95,8 +98,8 @@ def build_space(params: Sequence[str], overrides: Sequence[str], cards: Cards, *
     texts = _split_overrides(overrides)
     names = list(dict.fromkeys(params or texts))
     if not names:
-        raise SpecError("Nothing to search: no --param is given.", f"For example --param {_declared(cards)}.")
-    fields = {name: _field(name, cards) for name in names}
+        raise SpecError("Nothing to search: no --param is given.", f"For example --param {_example_parameters(cards)}.")
+    fields = {name: _searchable_field(name, cards) for name in names}
     for name in texts:
         if name not in names:
             raise SpecError(f"--space names '{echoed(name)}', which is not searched: {suggestion(name, names)}")
@@ -121,15 +124,15 @@ def _split_overrides(overrides: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _declared(cards: Cards) -> str:
-    """The numbers that the method declares a space for; otherwise what every run has."""
+def _example_parameters(cards: Cards) -> str:
+    """Parameters for an example in a message: those that the method declares a space for, or two of every run."""
     options = dataclasses.fields(cards["method"].options)
     return ",".join(field.name for field in options if field.metadata.get("space")) or "lr,weight_decay"
 
 
-def _field(name: str, cards: Cards) -> str:
+def _searchable_field(name: str, cards: Cards) -> str:
     if not name:
-        raise SpecError("--param names an empty parameter.", f"For example --param {_declared(cards)}.")
+        raise SpecError("--param names an empty parameter.", f"For example --param {_example_parameters(cards)}.")
     field = full_name(name, cards)
     if field.startswith("frontend."):
         raise SpecError(
@@ -137,7 +140,9 @@ def _field(name: str, cards: Cards) -> str:
             f"Give it with --set {name}=…, a study for each value.",
         )
     if field in UNSEARCHED or ("." not in field and settable_fields()[field].metadata["role"] != "identity"):
-        raise SpecError(f"'{name}' cannot be searched.", f"Search what the method declares: {_declared(cards)}.")
+        raise SpecError(
+            f"'{name}' cannot be searched.", f"Search what the method declares: {_example_parameters(cards)}."
+        )
     return field
 
 
@@ -154,17 +159,17 @@ def _dimension(name: str, field: str, text: str | None, cards: Cards, grid: bool
     if text is None:
         return _declared_dimension(name, field, kind, limits, grid)
     if ".." in text and kind in (int, float):
-        return _range(name, field, text, kind, limits, grid)
+        return _range_dimension(name, field, text, kind, limits, grid)
     if ".." in text and "," not in text:
         raise SpecError(f"{name} is no number and has no range.", f"Write it as --space {name}=a,b,c.")
-    return _list(name, field, text, kind, limits)
+    return _list_dimension(name, field, text, kind, limits)
 
 
-def _list(name: str, field: str, text: str, kind: type, limits: Mapping[str, Any]) -> Dimension:
+def _list_dimension(name: str, field: str, text: str, kind: type, limits: Mapping[str, Any]) -> Dimension:
     words = [word.strip() for word in text.split(",")]
     if not all(words):
         raise SpecError(f"--space {name}={echoed(text)} holds an empty value.", f"Write it as --space {name}=a,b,c.")
-    values = tuple(dict.fromkeys(_checked(word, kind, name, limits) for word in words))
+    values = tuple(dict.fromkeys(_checked_value(word, kind, name, limits) for word in words))
     if len(values) == 1 < len(words):
         raise SpecError(
             f"--space {name}={echoed(text)} names one value {len(words)} times.", f"Write it as --space {name}=a,b,c."
@@ -174,7 +179,7 @@ def _list(name: str, field: str, text: str, kind: type, limits: Mapping[str, Any
     return Dimension(name=name, field=field, values=values)
 
 
-def _range(name: str, field: str, text: str, kind: type, limits: Mapping[str, Any], grid: bool) -> Dimension:
+def _range_dimension(name: str, field: str, text: str, kind: type, limits: Mapping[str, Any], grid: bool) -> Dimension:
     bounds, colon, scale = text.partition(":")
     ends = [end.strip() for end in bounds.split("..")]
     # Three points would leave open to which number the middle one belongs.
@@ -185,14 +190,14 @@ def _range(name: str, field: str, text: str, kind: type, limits: Mapping[str, An
         )
     if colon and scale.strip() != "log":
         raise SpecError(f"--space {name}={echoed(text)}: the scale is '{echoed(scale)}', but can only be log.")
-    low, high = (_checked(end, kind, name, limits) for end in ends)
+    low, high = (_checked_value(end, kind, name, limits) for end in ends)
     found = Dimension(name=name, field=field, low=low, high=high, log=bool(colon), whole=kind is int)
     _check_range(found, echoed(text), grid)
     return found
 
 
-def _checked(word: str, kind: type, name: str, limits: Mapping[str, Any]) -> Any:
-    """A value of a space in its option's type and within its limits."""
+def _checked_value(word: str, kind: type, name: str, limits: Mapping[str, Any]) -> Any:
+    """Convert a word to the type of the parameter, and check that it lies within the parameter's limits."""
     return check_value(_number(word, kind, name) if kind in (int, float) else word, kind, f"--space {name}", limits)
 
 
@@ -244,11 +249,11 @@ def _declared_dimension(name: str, field: str, kind: type, limits: Mapping[str, 
 
 
 def apply_params(base: RunSpec, params: Mapping[str, Value], space: Sequence[Dimension], cards: Cards) -> RunSpec:
-    """The spec of a trial: a study's spec with the parameters of the trial.
+    """Make the spec of a trial: the study's spec with the parameters of the trial.
 
     Args:
         base: The study's spec.
-        params: Values by the dimensions' names.
+        params: Values of the trial by the names of the dimensions.
         space: The study's space.
         cards: The cards of model and method, by owner.
 
@@ -275,8 +280,8 @@ def apply_params(base: RunSpec, params: Mapping[str, Value], space: Sequence[Dim
     return spec
 
 
-def whole_grid(space: Sequence[Dimension]) -> int:
-    """Number of points of a grid."""
+def grid_size(space: Sequence[Dimension]) -> int:
+    """Count the points of a grid: the product of the numbers of values."""
     points = 1
     for dimension in space:
         points *= len(dimension.values)
@@ -284,7 +289,10 @@ def whole_grid(space: Sequence[Dimension]) -> int:
 
 
 def grid_point(space: Sequence[Dimension], number: int) -> dict[str, Value]:
-    """A point of a grid, in the order in which the last parameter changes fastest."""
+    """Give a point of a grid by its number from 0, in the order in which the last parameter changes fastest.
+
+    Every worker computes the same point for the same number, so that no grid needs to be stored.
+    """
     point: dict[str, Value] = {}
     for dimension in reversed(space):
         number, place = divmod(number, len(dimension.values))

@@ -20,7 +20,7 @@ from bench.search.failures import GIVE_UP_AFTER
 from bench.search.optuna_parts import pruner_for
 from bench.search.request import StudyRequest
 from bench.search.storage import ENDING, Place
-from bench.search.stored import UnsoundError, check_attributes, check_study_name, check_trial, read_request
+from bench.search.study_validation import UnsoundError, check_attributes, check_study_name, check_trial, read_request
 from bench.search.trials import RETRY_OF, tried_again
 
 REQUEST, EXECUTION, TARGET, FINALS, SETTINGS = "request", "execution", "trials", "finals", "settings"

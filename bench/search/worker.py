@@ -17,7 +17,7 @@ from bench.core.lifetimes import StopRequest
 
 if TYPE_CHECKING:
     from bench.launch.child_process import Parent
-    from bench.search.failures import Breaker
+    from bench.search.failures import CircuitBreaker
     from bench.search.storage import Place
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def work(
     execution: Mapping[str, Any],
     tell: Tell,
     stopped: Callable[[], bool] = bool,
-    breaker: Breaker | None = None,
+    breaker: CircuitBreaker | None = None,
 ) -> None:
     """Take trials and carry them out until there is nothing to do.
 
@@ -89,11 +89,11 @@ def main(task: Mapping[str, Any], parent: Parent) -> None:
 
 def _work_on(place: Place, task: Mapping[str, Any], tell: Tell, stop: StopRequest) -> None:
     from bench.experiment.plugins import load_for
-    from bench.search.failures import Breaker
+    from bench.search.failures import CircuitBreaker
     from bench.search.request import base_spec
     from bench.search.study import open_study
 
     search = open_study(place, task["study"])
     # By the hash in the study: a file that changed after the user agreed to it is not run.
     load_for(base_spec(search.request, task["execution"]))
-    work(search, Path(task["home"]), task["execution"], tell, lambda: stop.wanted, Breaker(**task["breaker"]))
+    work(search, Path(task["home"]), task["execution"], tell, lambda: stop.wanted, CircuitBreaker(**task["breaker"]))

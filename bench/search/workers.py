@@ -14,7 +14,7 @@ from bench.core.errors import BenchError, InterruptedRunError, RunError, Unexpec
 from bench.core.machine import usable_cores
 from bench.experiment.devices import VISIBLE, shares_of
 from bench.launch.child import Child, Children, Work
-from bench.search.failures import GIVE_UP_AFTER, Breaker
+from bench.search.failures import GIVE_UP_AFTER, CircuitBreaker
 from bench.search.study import Search
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Crew:
     ) -> None:
         self.search, self.home, self.execution, self.workers = search, home, execution, workers
         self._devices = shares_of(execution, workers)
-        self._breaker = Breaker(give_up_after, time.time())
+        self._breaker = CircuitBreaker(give_up_after, time.time())
         self._stillborn = 0
         self._children = Children(self._hear)
         self._workers: dict[Child, _Worker] = {}

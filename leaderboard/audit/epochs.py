@@ -21,16 +21,16 @@ _ON_VAL = re.compile(r"(?<![a-z])(val|valid|validation|dev|held.?out)(?![a-z])")
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingCourse:
     """One training: the Score on the test part after each epoch, and the epoch that was reported.
 
     Attributes:
-        where: Its place in the file.
-        system: Whose it is.
-        selection: How the epoch was chosen, as far as it is said.
-        chosen: The epoch.
-        test: Scores on the test part by epoch.
-        val: Scores on held-out patients by epoch.
+        where: The line or row of the file that the training stands in.
+        system: Name of the system that was trained; empty where the file does not say.
+        selection: How the epoch was chosen, in the words of the file; empty where it does not say.
+        chosen: The epoch whose numbers are reported.
+        test: Score on the test part after each epoch, percent.
+        val: Score on held-out patients after each epoch, percent.
     """
 
     where: str
@@ -41,21 +41,21 @@ class Course:
     val: Series = ()
 
     @property
-    def best(self) -> bool:
-        """Whether the chosen epoch is the best on the test part."""
+    def is_best_on_test(self) -> bool:
+        """Whether the chosen epoch has the best Score on the test part."""
         scores = dict(self.test)
         return scores.get(self.chosen) == max(scores.values())
 
     @property
-    def last(self) -> bool:
-        """Whether it is the last one."""
+    def is_last(self) -> bool:
+        """Whether the chosen epoch is the last one of the training."""
         return self.chosen == self.test[-1][0]
 
 
-def courses_of(rows: Sequence[ResultRow]) -> list[Course]:
-    """The trainings of a table: a row with the Scores of all epochs, or a row for each epoch with one marked."""
+def training_courses(rows: Sequence[ResultRow]) -> list[TrainingCourse]:
+    """Find the trainings in a table: a row with the Scores of all epochs, or a row for each epoch with one marked."""
     wide = [
-        Course(row.where, row.system, row.selection or "", row.epoch, row.test_scores, row.val_scores)
+        TrainingCourse(row.where, row.system, row.selection or "", row.epoch, row.test_scores, row.val_scores)
         for row in rows
         if row.epoch is not None and len(row.test_scores) >= FEWEST_EPOCHS
     ]
@@ -63,10 +63,10 @@ def courses_of(rows: Sequence[ResultRow]) -> list[Course]:
     for row in rows:
         if row.epoch is not None and row.score is not None and row.chosen is not None:
             by_run.setdefault((row.system, row.seed, row.judged), []).append(row)
-    return [*wide, *filter(None, map(_long, by_run.values()))]
+    return [*wide, *filter(None, map(_course_of_epoch_rows, by_run.values()))]
 
 
-def _long(rows: Sequence[ResultRow]) -> Course | None:
+def _course_of_epoch_rows(rows: Sequence[ResultRow]) -> TrainingCourse | None:
     chosen = [row for row in rows if row.chosen and row.epoch is not None]
     series = tuple(
         sorted((row.epoch, row.score.value) for row in rows if row.epoch is not None and row.score is not None)
@@ -74,21 +74,21 @@ def _long(rows: Sequence[ResultRow]) -> Course | None:
     if len(chosen) != 1 or len(series) < FEWEST_EPOCHS:
         return None
     row = chosen[0]
-    return Course(row.where, row.system, row.selection or "", row.epoch or 0, series)
+    return TrainingCourse(row.where, row.system, row.selection or "", row.epoch or 0, series)
 
 
-def check_epochs(courses: Sequence[Course]) -> Iterator[Finding]:
-    """What the trainings of a table say of the choice of epochs, system by system."""
-    by_system: dict[tuple[str, str], list[Course]] = {}
+def check_epochs(courses: Sequence[TrainingCourse]) -> Iterator[Finding]:
+    """Say what the trainings of a table show of the choice of epochs, system by system."""
+    by_system: dict[tuple[str, str], list[TrainingCourse]] = {}
     for course in courses:
         if course.chosen in dict(course.test):
             by_system.setdefault((course.system, course.selection), []).append(course)
     for group in by_system.values():
-        yield from _contradicted(group)
-        yield from _by_test(group)
+        yield from _rule_contradictions(group)
+        yield from _chosen_on_test(group)
 
 
-def _contradicted(courses: Sequence[Course]) -> Iterator[Finding]:
+def _rule_contradictions(courses: Sequence[TrainingCourse]) -> Iterator[Finding]:
     """Epochs that are not those of the rule that is stated."""
     for course in courses:
         words, last = course.selection.lower(), course.test[-1][0]
@@ -107,11 +107,12 @@ def _contradicted(courses: Sequence[Course]) -> Iterator[Finding]:
             yield Finding("rule-contradicted", course.where, sentence, {"epoch": course.chosen, "best": best})
 
 
-def _by_test(courses: Sequence[Course]) -> Iterator[Finding]:
-    hits = [course for course in courses if course.best]
-    if len(hits) < len(courses) * (NEARLY_ALL if len(courses) >= 5 else 1) or all(course.last for course in hits):
+def _chosen_on_test(courses: Sequence[TrainingCourse]) -> Iterator[Finding]:
+    hits = [course for course in courses if course.is_best_on_test]
+    if len(hits) < len(courses) * (NEARLY_ALL if len(courses) >= 5 else 1) or all(course.is_last for course in hits):
         return
     name = f" of {courses[0].system[:40]}" if courses[0].system else ""
+    # A rule that does not look at the test part hits the best of n epochs once in n times, in each training anew.
     chance = 1.0
     for course in hits:
         chance /= len(course.test)
@@ -126,8 +127,8 @@ def _by_test(courses: Sequence[Course]) -> Iterator[Finding]:
     yield Finding("chosen-on-test", courses[0].where, sentence, {"best": len(hits), "trainings": len(courses)})
 
 
-def check_stated(rows: Sequence[ResultRow], courses: Sequence[Course]) -> Iterator[Finding]:
-    """Rows that say themselves that the test part chose the epoch, and show no Scores of epochs."""
+def check_stated(rows: Sequence[ResultRow], courses: Sequence[TrainingCourse]) -> Iterator[Finding]:
+    """Find rows that say themselves that the test part chose the epoch, and show no Scores of epochs."""
     shown = {course.where for course in courses}
     found: dict[str, list[ResultRow]] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""What a file holds, and the audit that fits."""
+"""An audit of any file: what it holds is recognised by its content, and the audit that fits is made."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ from typing import Any
 
 from bench.core.documents import parse_document, read_bytes
 from bench.core.errors import ResultError
-from leaderboard.audit.epochs import check_epochs, check_stated, courses_of
+from leaderboard.audit.claim_checks import Claim
+from leaderboard.audit.epochs import check_epochs, check_stated, training_courses
 from leaderboard.audit.findings import Audit, Finding
 from leaderboard.audit.predictions import audit_predictions
-from leaderboard.audit.readings import Claim
 from leaderboard.audit.row_checks import check_row, numbers_of, unchecked_of
 from leaderboard.audit.runs import audit_folder, audit_runs, claim_findings, run_documents
 from leaderboard.audit.tables import ResultRow, beside_binary, rows_of_document, rows_of_text
-from leaderboard.metrics import Judged
+from leaderboard.metrics import Sensitivity
+from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.parquet import is_parquet
 from leaderboard.results.run_folder import RESULT_FILE, RunFolder
-from leaderboard.results.submissions import LARGEST_FILE, OfficialPart
+from leaderboard.results.submitted_predictions import LARGEST_FILE
 
 PREDICTIONS = frozenset({"recording", "cycle"})
 """Columns that a file of predictions has, and a table of results has not."""
 
 
-def audit_file(path: Path, part: Callable[[], OfficialPart], claim: Claim, judged: Judged = "4class") -> Audit:
+def audit_file(path: Path, part: Callable[[], OfficialPart], claim: Claim, judged: Sensitivity = "4class") -> Audit:
     """Audit a file: predictions, a table of results, the result of a run, or a run's folder.
 
     Args:
         path: The file; CSV or Parquet (predictions), CSV, Markdown or JSON (results).
-        part: Gives the official test cycles; asked for predictions alone.
+        part: Gives the official test cycles; called for predictions alone, because it may read the data set.
         claim: What is claimed of predictions or runs; may be empty.
-        judged: How the claim counts hits.
+        judged: Which sensitivity the claim's Se is.
 
     Raises:
-        ResultError: If the file cannot be read, or holds none of these.
+        ResultError: If the file cannot be read, holds none of these, or a table of results is given a claim.
         BenchError: If the test cycles are not known.
     """
     place = RunFolder(path).result if path.is_dir() else path
@@ -44,15 +45,15 @@ def audit_file(path: Path, part: Callable[[], OfficialPart], claim: Claim, judge
     document = parse_document(content, str(place)) if _is_json(content) else None
     runs = run_documents(document)
     if runs:
-        return _of_runs(place, runs, claim, judged)
+        return _audit_of_runs(place, runs, claim, judged)
     if claim:
         raise ResultError(
             f"{place} holds neither predictions nor results of runs, so that no claim can be compared with it.",
             "Leave out --claimed: a table of results is a claim itself.",
         )
     if document is not None:
-        return _of_rows(place, rows_of_document(document, str(place)))
-    return _of_rows(place, rows_of_text(_text(content, place), str(place)))
+        return _audit_of_table(place, rows_of_document(document, str(place)))
+    return _audit_of_table(place, rows_of_text(_text(content, place), str(place)))
 
 
 def _is_json(content: bytes) -> bool:
@@ -73,7 +74,7 @@ def _text(content: bytes, path: Path) -> str:
         raise ResultError(f"{path} is neither Parquet nor text in UTF-8.") from error
 
 
-def _of_runs(path: Path, runs: Sequence[Any], claim: Claim, judged: Judged) -> Audit:
+def _audit_of_runs(path: Path, runs: Sequence[Any], claim: Claim, judged: Sensitivity) -> Audit:
     audit = Audit(str(path), "runs")
     audit_runs(audit, runs)
     if claim:
@@ -86,12 +87,12 @@ def _of_runs(path: Path, runs: Sequence[Any], claim: Claim, judged: Judged) -> A
     return audit
 
 
-def _of_rows(path: Path, rows: Sequence[ResultRow]) -> Audit:
+def _audit_of_table(path: Path, rows: Sequence[ResultRow]) -> Audit:
     audit = Audit(str(path), "table")
-    courses = courses_of(rows)
+    courses = training_courses(rows)
     for row in beside_binary(rows):
         audit.findings.extend(check_row(row))
-    audit.findings.extend([*_repeated(rows), *check_epochs(courses), *check_stated(rows, courses)])
+    audit.findings.extend([*_repeated_seeds(rows), *check_epochs(courses), *check_stated(rows, courses)])
     audit.facts.append(f"It has {len(rows):,} row{'s' * (len(rows) > 1)} of results.")
     audit.unchecked.extend(_shared_reasons(rows))
     audit.unchecked.append("Whether the numbers are those of any predictions: only the predictions show that.")
@@ -108,7 +109,7 @@ def _shared_reasons(rows: Sequence[ResultRow]) -> list[str]:
     return [f"{reason} ({count:,} of {len(rows):,} rows)." for reason, count in counts.items()]
 
 
-def _repeated(rows: Sequence[ResultRow]) -> Iterator[Finding]:
+def _repeated_seeds(rows: Sequence[ResultRow]) -> Iterator[Finding]:
     """Seeds that stand twice, and seeds whose numbers are another seed's."""
     by_seed: dict[tuple[Any, ...], ResultRow] = {}
     by_numbers: dict[tuple[Any, ...], ResultRow] = {}

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Holds = Literal["predictions", "table", "runs"]
+ContentKind = Literal["predictions", "table", "runs"]
+"""What a file that is audited may hold."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault.
+    """One fault that an audit found.
 
     Attributes:
         kind: What is wrong, in a few words with hyphens; ``docs/audit.md`` lists them.
-        where: The part of the file that it is about.
+        where: The part of the file that the fault is in.
         sentence: What is wrong, where, with the numbers.
         numbers: The same numbers by name, for scripts.
     """
@@ -31,16 +32,16 @@ class Audit:
     """What an audit of a file found.
 
     Attributes:
-        file: The file.
-        holds: What was found in it.
+        file: Path of the file.
+        holds: Whether the file holds predictions, a table of results or results of runs.
         findings: The faults.
-        facts: What its numbers are.
-        unchecked: What could not be checked, and why.
-        numbers: The facts as numbers, for scripts.
+        facts: Sentences that say what the numbers in the file are.
+        unchecked: Sentences that say what could not be checked, and why.
+        numbers: The facts as numbers by name, for scripts.
     """
 
     file: str
-    holds: Holds
+    holds: ContentKind
     findings: list[Finding] = field(default_factory=list)
     facts: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)

@@ -22,11 +22,11 @@ CYCLES = sum(TRAIN) + sum(TEST)
 
 
 def split_words(train: int | None, test: int | None) -> str | None:
-    """What is wrong with the numbers of cycles of a split, as the end of a sentence; None where they are the official.
+    """Say what is wrong with the numbers of cycles of a split, as the end of a sentence; None where nothing is.
 
     Args:
-        train: Cycles of its training part, where known.
-        test: Cycles of its test part, where known.
+        train: Number of cycles of the training part, where known.
+        test: Number of cycles of the test part, where known.
     """
     if (train is None or train == sum(TRAIN)) and (test is None or test == sum(TEST)):
         return None

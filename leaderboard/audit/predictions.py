@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.text import echoed
+from leaderboard.audit.claim_checks import Claim, explain_claim, sum_finding
 from leaderboard.audit.findings import Audit, Finding
+from leaderboard.audit.metric_variants import SENSITIVITY_NAMES, PartConfusions, metric_variants
 from leaderboard.audit.official import TEST, split_words
-from leaderboard.audit.readings import JUDGED_WORDS, Claim, Group, explain, readings, sum_finding
-from leaderboard.metrics import CLASSES, JUDGED, Judged, confusion_matrix, metrics_of, predicted_classes
+from leaderboard.metrics import CLASSES, SENSITIVITIES, Sensitivity, confusion_matrix, metrics_of, predicted_classes
+from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.predictions import CycleSet, Key, class_of
-from leaderboard.results.submissions import Answers, Difference, OfficialPart, difference, patient_of, read_answers
+from leaderboard.results.submission_checks import Difference, difference_to_part, patient_of
+from leaderboard.results.submitted_predictions import SubmittedPredictions, read_submitted
 
 SHOWN = 3
-"""Cycles that a sentence names."""
+"""How many cycles a sentence names; of the others their number is said."""
 
 MOST_TIES = 0.01
 """Share of the cycles that may have two highest scores, as numbers of few decimals have them by chance."""
@@ -26,24 +29,24 @@ MOST_TIES = 0.01
 Classes = NDArray[np.int64]
 
 
-def audit_predictions(path: Path, part: OfficialPart, claim: Claim, judged: Judged = "4class") -> Audit:
+def audit_predictions(path: Path, part: OfficialPart, claim: Claim, judged: Sensitivity = "4class") -> Audit:
     """Audit a file of predictions against the official test cycles.
 
     Args:
         path: The file, CSV or Parquet, as ``bench board submit`` takes it.
-        part: The test cycles.
-        claim: What is claimed of them; may be empty.
-        judged: How the claim counts hits.
+        part: The official test part.
+        claim: What is claimed of the predictions; may be empty.
+        judged: Which sensitivity the claim's Se is.
 
     Raises:
-        ResultError: If it cannot be read as predictions.
+        ResultError: If the file cannot be read as predictions.
     """
-    answers = read_answers(path)
+    answers = read_submitted(path)
     audit = Audit(str(path), "predictions")
-    found = difference(answers, part)
+    found = difference_to_part(answers, part)
     audit.findings.extend(_cycle_findings(found, answers, part))
-    rows, places = _judgeable(answers, part, shifted=found.shifted)
-    cycles, chosen = part.cycles.subset(places), _chosen(answers, rows)
+    rows, places = _judgeable_rows(answers, part, shifted=found.shifted)
+    cycles, chosen = part.cycles.subset(places), _predicted_classes(answers, rows)
     labels = np.asarray(cycles.labels, dtype=np.int64)
     if not (labels == 0).any() or not labels.any():
         audit.unchecked.append("Its numbers: it answers no normal or no abnormal cycle of the test part.")
@@ -62,7 +65,7 @@ def audit_predictions(path: Path, part: OfficialPart, claim: Claim, judged: Judg
 # --- the cycles -------------------------------------------------------------------------------------------------
 
 
-def _cycle_findings(found: Difference, answers: Answers, part: OfficialPart) -> Iterator[Finding]:
+def _cycle_findings(found: Difference, answers: SubmittedPredictions, part: OfficialPart) -> Iterator[Finding]:
     if found.shifted:
         sentence = (
             "The cycles of each recording are counted from 1, but count from 0, as the annotation files' lines do."
@@ -71,16 +74,16 @@ def _cycle_findings(found: Difference, answers: Answers, part: OfficialPart) -> 
     else:
         yield from _differing_cycles(found, answers, part)
     if found.twice:
-        yield _of_cycles("duplicate-cycles", "Cycles that are answered more than once", found.twice)
+        yield _cycles_finding("duplicate-cycles", "Cycles that are answered more than once", found.twice)
     if found.not_finite:
-        yield _of_cycles("not-finite", "Cycles with a score that is not finite", found.not_finite)
+        yield _cycles_finding("not-finite", "Cycles with a score that is not finite", found.not_finite)
     if found.wrong_classes:
         words = ", ".join(dict.fromkeys(f"'{echoed(word, 20)}'" for _, word in found.wrong_classes[:SHOWN]))
         what = f"Cycles with a class that is none of 0 to 3 or {', '.join(CLASSES)} but {words}"
-        yield _of_cycles("unknown-class", what, [key for key, _ in found.wrong_classes])
+        yield _cycles_finding("unknown-class", what, [key for key, _ in found.wrong_classes])
 
 
-def _differing_cycles(found: Difference, answers: Answers, part: OfficialPart) -> Iterator[Finding]:
+def _differing_cycles(found: Difference, answers: SubmittedPredictions, part: OfficialPart) -> Iterator[Finding]:
     if found.missing and found.training:
         sentence = (
             f"This looks like a random split: {found.training:,} of the {len(answers.keys):,} cycles are of training "
@@ -92,22 +95,22 @@ def _differing_cycles(found: Difference, answers: Answers, part: OfficialPart) -
         numbers = {"training": found.training, "missing": len(found.missing)}
         yield Finding("random-split", "the cycles", sentence, numbers)
     elif found.missing:
-        yield _of_cycles("missing-cycles", f"Of {len(part.cycles):,} test cycles without an answer", found.missing)
+        yield _cycles_finding("missing-cycles", f"Of {len(part.cycles):,} test cycles without an answer", found.missing)
     training = [key for key in found.extra if patient_of(key) in part.train_patients]
     if training and not found.missing:
-        yield _of_cycles("training-cycles", "Cycles of patients of the training part", training)
+        yield _cycles_finding("training-cycles", "Cycles of patients of the training part", training)
     unknown = [key for key in found.extra if patient_of(key) not in part.train_patients]
     if unknown:
-        yield _of_cycles("unknown-cycles", "Cycles that are none of the test part's", unknown)
+        yield _cycles_finding("unknown-cycles", "Cycles that are none of the test part's", unknown)
 
 
-def _of_cycles(kind: str, what: str, keys: Sequence[Key]) -> Finding:
+def _cycles_finding(kind: str, what: str, keys: Sequence[Key]) -> Finding:
     named = ", ".join(f"{echoed(recording, 40)} cycle {cycle}" for recording, cycle in keys[:SHOWN])
     more = ", …" * (len(keys) > SHOWN)
     return Finding(kind, "the cycles", f"{what}: {len(keys):,} ({named}{more}).", {"cycles": len(keys)})
 
 
-def _judgeable(answers: Answers, part: OfficialPart, *, shifted: bool) -> tuple[list[int], list[int]]:
+def _judgeable_rows(answers: SubmittedPredictions, part: OfficialPart, *, shifted: bool) -> tuple[list[int], list[int]]:
     """Rows of the answers that can be judged, and the places of their cycles in the test part.
 
     Left out are cycles that are none of the test part's, that are answered twice, and answers that are none.
@@ -124,13 +127,13 @@ def _repeated(keys: Sequence[Key]) -> set[Key]:
     return {key for key in keys if key in seen or seen.add(key)}  # type: ignore[func-returns-value]
 
 
-def _is_answer(answers: Answers, row: int) -> bool:
+def _is_answer(answers: SubmittedPredictions, row: int) -> bool:
     if answers.scores is not None:
         return bool(np.isfinite(answers.scores[row]).all())
     return class_of((answers.words or ())[row]) is not None
 
 
-def _chosen(answers: Answers, rows: Sequence[int]) -> Classes:
+def _predicted_classes(answers: SubmittedPredictions, rows: Sequence[int]) -> Classes:
     if answers.scores is not None:
         return predicted_classes(answers.scores[list(rows)])
     return np.asarray([class_of((answers.words or ())[row]) for row in rows], dtype=np.int64)
@@ -139,7 +142,9 @@ def _chosen(answers: Answers, rows: Sequence[int]) -> Classes:
 # --- the answers ------------------------------------------------------------------------------------------------
 
 
-def _answer_findings(answers: Answers, rows: Sequence[int], labels: Classes, chosen: Classes) -> Iterator[Finding]:
+def _answer_findings(
+    answers: SubmittedPredictions, rows: Sequence[int], labels: Classes, chosen: Classes
+) -> Iterator[Finding]:
     if (labels == chosen).all():
         sentence = (
             f"Every one of the {len(labels):,} answers is the label: these are the annotations, or made from them."
@@ -166,10 +171,10 @@ def _add_numbers(audit: Audit, confusion: list[list[int]], count: int, part: Off
     of = f"all {whole:,} test cycles" if count == whole else f"the {count:,} of {whole:,} test cycles that it answers"
     audit.facts.append(f"Of {of}, from {part.source}:")
     numbers: dict[str, Any] = {"cycles": count, "confusion": confusion}
-    for judged in JUDGED:
+    for judged in SENSITIVITIES:
         found = metrics_of(confusion, judged)
         rates = f"Sp {found['sp']:.2f}, Se {found['se']:.2f}, Score {found['score']:.2f}"
-        audit.facts.append(f"{JUDGED_WORDS[judged]}: {rates}.")
+        audit.facts.append(f"{SENSITIVITY_NAMES[judged]}: {rates}.")
         numbers[judged] = {"sp": found["sp"], "se": found["se"], "score": found["score"]}
     audit.numbers.update(numbers)
 
@@ -179,7 +184,7 @@ def _add_numbers(audit: Audit, confusion: list[list[int]], count: int, part: Off
 
 def _claim_findings(
     claim: Claim,
-    judged: Judged,
+    judged: Sensitivity,
     confusion: list[list[int]],
     cycles: CycleSet,
     labels: Classes,
@@ -190,15 +195,15 @@ def _claim_findings(
     if not claim:
         return []
     groups = [
-        Group("devices", _by(cycles.devices, labels, chosen)),
-        Group("patients", _by(cycles.patients, labels, chosen)),
+        PartConfusions("devices", _confusions_by(cycles.devices, labels, chosen)),
+        PartConfusions("patients", _confusions_by(cycles.patients, labels, chosen)),
     ]
     kept = [patient not in part.shared_patients for patient in cycles.patients]
     disjoint = confusion_matrix(labels[kept], chosen[kept]) if not all(kept) else None
-    others = readings(confusion, judged, groups, disjoint)
-    return [*sum_finding(claim, "the claim"), *explain(claim, confusion, "these predictions", judged, others)]
+    others = metric_variants(confusion, judged, groups, disjoint)
+    return [*sum_finding(claim, "the claim"), *explain_claim(claim, confusion, "these predictions", judged, others)]
 
 
-def _by(names: Sequence[str], labels: Classes, chosen: Classes) -> list[list[list[int]]]:
+def _confusions_by(names: Sequence[str], labels: Classes, chosen: Classes) -> list[list[list[int]]]:
     member = np.asarray(names)
     return [confusion_matrix(labels[member == name], chosen[member == name]) for name in sorted(set(names))]

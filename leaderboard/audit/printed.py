@@ -24,8 +24,8 @@ class Printed:
     """A printed number.
 
     Attributes:
-        value: As it stands there, in percent.
-        digits: Its decimals.
+        value: The number as it is printed, in percent.
+        digits: How many decimals are printed; negative where the last digits before the point are not known either.
     """
 
     value: float
@@ -36,20 +36,20 @@ class Printed:
 
     @property
     def unit(self) -> float:
-        """The value of its last decimal."""
+        """The value of one step of the last printed decimal, in percent."""
         return float(10.0**-self.digits)
 
     def stands_for(self, exact: float) -> bool:
-        """Whether it can be printed for an exact value: rounded, or cut off after its last decimal."""
+        """Whether this can be printed for an exact value: rounded, or cut off after the last decimal."""
         return -self.unit / 2 - SLACK <= exact - self.value < self.unit + SLACK
 
     def scaled(self) -> Printed:
-        """A fraction as a percentage."""
+        """Turn a printed fraction into a percentage, which has two decimals less."""
         return Printed(self.value * 100, self.digits - 2)
 
 
 def printed_number(value: float) -> Printed:
-    """A number of a document, with the decimals that it has there: zeros at its end are lost but for one."""
+    """Read a number of a JSON document with the decimals that it has there; zeros at its end are lost but for one."""
     exponent = Decimal(repr(float(value))).normalize().as_tuple().exponent
     return Printed(float(value), min(max(-int(exponent), 1), MOST_DIGITS))
 
@@ -61,31 +61,31 @@ def printed_cell(text: str) -> tuple[Printed | None, Printed | None]:
         text: ``81.66``, ``81.66 ± 3.83``, ``**81.66%**``, also in LaTeX; what follows is not looked at.
 
     Returns:
-        Both as printed; None for what is not there.
+        The number and its deviation as printed; None for what is not there.
     """
     plain = _MARKUP.sub("", text.replace("\\pm", "±").replace("\u00a0", " ")).strip()
     found = _CELL.match(plain)
     if found is None:
         return None, None
     try:
-        return _read(found["value"]), None if found["std"] is None else _read(found["std"])
+        return _printed_from_text(found["value"]), None if found["std"] is None else _printed_from_text(found["std"])
     except ValueError:  # A number beyond what a computer's holds.
         return None, None
 
 
-def _read(text: str) -> Printed:
+def _printed_from_text(text: str) -> Printed:
     word = text.replace(",", ".")
     if "e" in word.lower():
         return printed_number(decimal_number(word))
     return Printed(decimal_number(word), min(len(word.partition(".")[2]), MOST_DIGITS))
 
 
-def has_count(printed: Printed, cycles: int) -> bool:
-    """Whether some number of hits among some cycles gives a printed rate.
+def some_count_gives(printed: Printed, cycles: int) -> bool:
+    """Whether any whole number of hits among so many cycles gives a printed rate.
 
     Args:
         printed: The rate, percent.
-        cycles: By which it is divided; those of S runs together for a mean over S runs.
+        cycles: Number of cycles that hits are divided by; those of S runs together for a mean over S runs.
     """
     first = math.floor((printed.value - printed.unit) * cycles / 100)
     last = math.ceil((printed.value + printed.unit) * cycles / 100)
@@ -94,6 +94,6 @@ def has_count(printed: Printed, cycles: int) -> bool:
     return any(printed.stands_for(100 * count / cycles) for count in counts)
 
 
-def says_little(printed: Printed, cycles: int) -> bool:
-    """Whether a rate has so few decimals that some count gives nearly every value."""
+def is_too_coarse(printed: Printed, cycles: int) -> bool:
+    """Whether a rate has so few decimals that nearly every printed value is given by some number of hits."""
     return 1.5 * printed.unit >= 100 / cycles

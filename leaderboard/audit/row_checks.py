@@ -8,35 +8,36 @@ from typing import Any
 
 import numpy as np
 
+from leaderboard.audit.claim_checks import Claim, explain_claim, sum_finding
 from leaderboard.audit.findings import Finding
+from leaderboard.audit.metric_variants import RATE_NAMES, RATES, metric_variants
 from leaderboard.audit.official import ABNORMAL, DISJOINT_TEST, NORMAL, TEST, split_words
-from leaderboard.audit.printed import MOST_DIGITS, SLACK, Printed, has_count, says_little
-from leaderboard.audit.readings import NAMES, RATES, Claim, explain, readings, sum_finding
+from leaderboard.audit.printed import MOST_DIGITS, SLACK, Printed, is_too_coarse, some_count_gives
 from leaderboard.audit.tables import ResultRow
 from leaderboard.metrics import CLASSES
 
 Findings = Iterator[Finding]
 
-_OTHER = re.compile(r"80\D{1,3}20|70\D{1,3}30|90\D{1,3}10|random|shuffle|fold|cross.?valid|leave.?one|\bother\b")
-_DISJOINT = re.compile(r"disjoint|corrected")
-_OPEN = re.compile(r"|unknown|unstated|n/?a|-|–|\?")
+_OTHER_SPLIT = re.compile(r"80\D{1,3}20|70\D{1,3}30|90\D{1,3}10|random|shuffle|fold|cross.?valid|leave.?one|\bother\b")
+_DISJOINT_SPLIT = re.compile(r"disjoint|corrected")
+_UNNAMED_SPLIT = re.compile(r"|unknown|unstated|n/?a|-|–|\?")
 
 
 def check_row(row: ResultRow) -> Findings:
-    """All that contradicts itself, or the official split, within a row."""
+    """Find all that contradicts itself, or the official split, within a row."""
     for check in _CHECKS:
         yield from check(row)
 
 
 def claim_of(row: ResultRow) -> Claim:
-    """The rates that a row prints."""
+    """Give the rates that a row prints, by name."""
     return {rate: printed for rate in RATES if (printed := getattr(row, rate)) is not None}
 
 
 def is_official(row: ResultRow) -> bool:
     """Whether nothing in a row says that it is of another split than the official one."""
     words = (row.split or "").lower()
-    other = _OTHER.search(words) or _DISJOINT.search(words) or split_words(row.train, row.test)
+    other = _OTHER_SPLIT.search(words) or _DISJOINT_SPLIT.search(words) or split_words(row.train, row.test)
     counts = _totals(row)
     return not other and (counts is None or counts in (TEST, (NORMAL, ABNORMAL)))
 
@@ -52,7 +53,7 @@ def _totals(row: ResultRow) -> tuple[int, ...] | None:
 def _percentages(row: ResultRow) -> Findings:
     for rate, printed in claim_of(row).items():
         if not 0 <= printed.value <= 100:
-            sentence = f"In {row.where} {NAMES[rate]} is {printed}, but a percentage is from 0 to 100."
+            sentence = f"In {row.where} {RATE_NAMES[rate]} is {printed}, but a percentage is from 0 to 100."
             yield Finding("no-percentage", row.where, sentence, {rate: printed.value})
 
 
@@ -89,7 +90,12 @@ def _above_binary(row: ResultRow, binary: Printed) -> Findings:
 def _accuracy(row: ResultRow) -> Findings:
     if row.accuracy is None:
         return
-    if row.score is not None and row.sp is not None and row.se is not None and _same(row.score, row.accuracy):
+    if (
+        row.score is not None
+        and row.sp is not None
+        and row.se is not None
+        and _equal_as_printed(row.score, row.accuracy)
+    ):
         mean = (row.sp.value + row.se.value) / 2
         if not row.score.stands_for(mean):
             sentence = f"In {row.where} the Score is the accuracy, {row.accuracy}; (Sp + Se)/2 is {mean:.2f}."
@@ -105,7 +111,7 @@ def _accuracy(row: ResultRow) -> Findings:
         yield Finding("accuracy-contradicts", row.where, sentence, {"accuracy": row.accuracy.value, "made": expected})
 
 
-def _same(a: Printed, b: Printed) -> bool:
+def _equal_as_printed(a: Printed, b: Printed) -> bool:
     return abs(a.value - b.value) <= max(a.unit, b.unit) / 2 + SLACK
 
 
@@ -121,8 +127,8 @@ def _deviations(row: ResultRow) -> Findings:
     for rate, std in stds.items():
         if std.value == 0 and row.seeds != 1:
             sentence = (
-                f"In {row.where} the deviation of {NAMES[rate]} is {std}: runs that differ in the seed never agree so "
-                "closely, so that these are the same run, or one."
+                f"In {row.where} the deviation of {RATE_NAMES[rate]} is {std}: runs that differ in the seed never "
+                "agree so closely, so that these are the same run, or one."
             )
             yield Finding("deviation-of-zero", row.where, sentence, {"rate": rate})
     if len(stds) == len(RATES):
@@ -130,7 +136,10 @@ def _deviations(row: ResultRow) -> Findings:
 
 
 def _joint_deviation(row: ResultRow, sp: Printed, se: Printed, score: Printed) -> Findings:
-    """The Score is a mean of Sp and Se, so that its deviation lies between half their difference and half their sum."""
+    """Check the Score's deviation: that of a mean lies between half the difference and half the sum of the two others.
+
+    The ends are reached where Sp and Se of the seeds move against each other in step, or together in step.
+    """
     slack = score.unit / 2 + (sp.unit + se.unit) / 4 + SLACK
     low, high = abs(sp.value - se.value) / 2, (sp.value + se.value) / 2
     if not low - slack <= score.value <= high + slack:
@@ -157,22 +166,22 @@ def _confusion(row: ResultRow) -> Findings:
         names = CLASSES if len(matrix) == len(CLASSES) else ("normal", "abnormal")
         expected = TEST if len(matrix) == len(CLASSES) else (NORMAL, ABNORMAL)
         sentence = (
-            f"In {row.where} the confusion matrix has {_by_class(totals or (), names)}, but the official test part has "
-            f"{_by_class(expected, names)}."
+            f"In {row.where} the confusion matrix has {_counts_by_class(totals or (), names)}, "
+            f"but the official test part has {_counts_by_class(expected, names)}."
         )
         yield Finding("class-counts", row.where, sentence, {"counts": list(totals or ())})
     claim, where = claim_of(row), f"the confusion matrix in {row.where}"
     if len(matrix) == len(CLASSES):
-        yield from explain(claim, matrix, where, row.judged, readings(matrix, row.judged))
+        yield from explain_claim(claim, matrix, where, row.judged, metric_variants(matrix, row.judged))
     elif row.judged == "2class":
-        yield from explain(claim, matrix, where, row.judged, [])
+        yield from explain_claim(claim, matrix, where, row.judged, [])
     else:
         # Two classes do not show which abnormal class was found; they bound it.
-        yield from explain({rate: claim[rate] for rate in claim if rate == "sp"}, matrix, where, row.judged, [])
+        yield from explain_claim({rate: claim[rate] for rate in claim if rate == "sp"}, matrix, where, row.judged, [])
         yield from _above_binary(row, Printed(100 * float(matrix[1, 1] / matrix[1].sum()), MOST_DIGITS))
 
 
-def _by_class(counts: tuple[int, ...], names: tuple[str, ...]) -> str:
+def _counts_by_class(counts: tuple[int, ...], names: tuple[str, ...]) -> str:
     return ", ".join(f"{count:,} {name}" for count, name in zip(counts, names, strict=True))
 
 
@@ -182,7 +191,7 @@ def _split(row: ResultRow) -> Findings:
         counts = {"training": row.train, "test": row.test}
         parts = " and ".join(f"{count:,} {name}" for name, count in counts.items() if count is not None)
         yield Finding("split", row.where, f"In {row.where} there are {parts} cycles: {wrong}.", counts)
-    elif _OTHER.search(words.lower()):
+    elif _OTHER_SPLIT.search(words.lower()):
         sentence = f"In {row.where} the split is '{words[:60]}', not the official 60-40 one (4,142 and 2,756 cycles)."
         yield Finding("split", row.where, sentence, {"split": words[:60]})
 
@@ -193,16 +202,16 @@ def _counts(row: ResultRow) -> Findings:
     if runs is None or not is_official(row):
         return
     for name, printed, cycles, kind in (("Sp", row.sp, NORMAL, "normal"), ("Se", row.se, ABNORMAL, "abnormal")):
-        if printed is None or not 0 <= printed.value <= 100 or says_little(printed, cycles * runs):
+        if printed is None or not 0 <= printed.value <= 100 or is_too_coarse(printed, cycles * runs):
             continue
-        if not has_count(printed, cycles * runs):
-            yield _impossible(row, name, printed, cycles, kind, runs)
+        if not some_count_gives(printed, cycles * runs):
+            yield _impossible_count(row, name, printed, cycles, kind, runs)
 
 
-def _impossible(row: ResultRow, name: str, printed: Printed, cycles: int, kind: str, runs: int) -> Finding:
+def _impossible_count(row: ResultRow, name: str, printed: Printed, cycles: int, kind: str, runs: int) -> Finding:
     other = DISJOINT_TEST[0] if kind == "normal" else sum(DISJOINT_TEST[1:])
     of = f"the official test part's {cycles:,} {kind} cycles" + (f" over {runs} runs" if runs > 1 else "")
-    end = f"; of the {other:,} without patients 156 and 218 one does" if has_count(printed, other * runs) else ""
+    end = f"; of the {other:,} without patients 156 and 218 one does" if some_count_gives(printed, other * runs) else ""
     sentence = f"In {row.where} {name} is {printed}, which no number of {of} gives, rounded or cut off{end}."
     return Finding("no-such-count", row.where, sentence, {"value": printed.value, "cycles": cycles, "runs": runs})
 
@@ -220,13 +229,13 @@ _CHECKS: tuple[Callable[[ResultRow], Findings], ...] = (
 
 
 def unchecked_of(row: ResultRow) -> list[str]:
-    """What of a row could not be checked, as reasons that many rows may share."""
+    """Say what of a row could not be checked, as reasons that many rows may share."""
     found = []
     if not all((row.sp, row.se, row.score)):
         found.append("Whether the Score is (Sp + Se)/2: one of the three is missing")
     if row.seed is None and row.seeds is None:
         found.append("Whether whole numbers of cycles give the rates: the number of runs is not said (column seeds)")
-    if _OPEN.fullmatch((row.split or "").strip().lower()) and row.test is None and row.confusion is None:
+    if _UNNAMED_SPLIT.fullmatch((row.split or "").strip().lower()) and row.test is None and row.confusion is None:
         found.append("Which split it is: neither its name nor numbers of cycles are given")
     if row.confusion is None:
         found.append("What counts as a hit in Se: there is no confusion matrix")
@@ -236,5 +245,5 @@ def unchecked_of(row: ResultRow) -> list[str]:
 
 
 def numbers_of(row: ResultRow) -> dict[str, Any]:
-    """What a row prints, for scripts."""
+    """Give the place of a row and the rates that it prints, for scripts."""
     return {"where": row.where, **{rate: printed.value for rate, printed in claim_of(row).items()}}

@@ -10,21 +10,23 @@ import numpy as np
 
 from bench.core.errors import ResultError
 from bench.core.text import echoed
+from leaderboard.audit.claim_checks import Claim, explain_claim, sum_finding
 from leaderboard.audit.findings import Audit, Finding
+from leaderboard.audit.metric_variants import Confusion, MetricVariant, Rate, metric_variants
 from leaderboard.audit.official import TEST
-from leaderboard.audit.readings import Claim, Confusion, Rate, Reading, explain, readings, sum_finding
-from leaderboard.metrics import CLASSES, JUDGED, SMALLEST_SE, Judged, metrics_of
+from leaderboard.metrics import CLASSES, SENSITIVITIES, SMALLEST_SE, Sensitivity, metrics_of
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.schema import RULES, Rule
 from leaderboard.results.validation import TOLERANCE
 
 Document = Mapping[str, Any]
+"""The result document of a run, or a part of it, as somebody else may have written it."""
 
 RATES = ("sp", "se", "score")
 
 
 def run_documents(document: Any) -> list[Document]:
-    """The results of runs that a JSON document holds: itself, or a list of them; empty where it holds none."""
+    """Find the results of runs in a JSON document, which may be one itself or a list of them; empty where none is."""
     found = document if isinstance(document, list) else [document]
     return [item for item in found if isinstance(item, Mapping) and _is_run(item)]
 
@@ -38,30 +40,30 @@ def audit_runs(audit: Audit, documents: Sequence[Document]) -> None:
     """Audit results of runs.
 
     Args:
-        audit: Takes what is found.
+        audit: The audit to which all that is found is added.
         documents: The results.
 
     Raises:
         ResultError: If the metrics of one have another form than a run's.
     """
     for document in documents:
-        where = _where(document)
-        for rule, by_judged in _rules(document, where):
+        where = _run_words(document)
+        for rule, by_judged in _metrics_by_rule(document, where):
             audit.findings.extend(_metric_findings(by_judged, f"{where}, {rule}", _is_official(document)))
-            audit.facts.append(_fact(by_judged, f"{where}, {rule}"))
+            audit.facts.append(_rates_sentence(by_judged, f"{where}, {rule}"))
         audit.findings.extend(_epoch_findings(document, where))
-        audit.facts.extend(_optimism(document, where))
+        audit.facts.extend(_optimism_sentence(document, where))
         if document.get("status") != "finished":
             audit.unchecked.append(f"The numbers of {where}: it is {echoed(document.get('status'), 20)}.")
-    audit.findings.extend(_repeated(documents))
+    audit.findings.extend(_repeated_runs(documents))
 
 
 def audit_folder(audit: Audit, folder: Path) -> None:
     """Recompute the numbers of a run from the predictions in its folder, where they are.
 
     Args:
-        audit: Takes what is found.
-        folder: Where ``result.json`` lies.
+        audit: The audit to which all that is found is added.
+        folder: The run's folder, in which ``result.json`` lies.
     """
     if not RunFolder(folder).cycles.is_file():
         audit.unchecked.append("The predictions behind the numbers: they are not beside the result.")
@@ -77,7 +79,7 @@ def audit_folder(audit: Audit, folder: Path) -> None:
     )
 
 
-def _where(document: Document) -> str:
+def _run_words(document: Document) -> str:
     seed = document["spec"].get("seed")
     return f"run {echoed(document['run_id'], 20)}" + ("" if seed is None else f" (seed {echoed(seed, 20)})")
 
@@ -87,7 +89,7 @@ def _is_official(document: Document) -> bool:
     return spec.get("dataset") == "icbhi" and spec.get("split") == "official" and not document.get("partial")
 
 
-def _rules(document: Document, where: str) -> Iterator[tuple[str, Document]]:
+def _metrics_by_rule(document: Document, where: str) -> Iterator[tuple[str, Document]]:
     """The metrics by selection rule, as far as there are any."""
     for rule, by_judged in document["metrics"].items():
         if by_judged is None:
@@ -105,7 +107,7 @@ def _has_form(by_judged: Any) -> bool:
         isinstance(metrics := by_judged.get(judged), Mapping)
         and all(_is_number(metrics.get(rate)) for rate in RATES)
         and _is_matrix(metrics.get("confusion"))
-        for judged in JUDGED
+        for judged in SENSITIVITIES
     )
 
 
@@ -127,7 +129,7 @@ def _is_matrix(value: Any) -> bool:
 
 
 def _metric_findings(by_judged: Document, where: str, official: bool) -> Iterator[Finding]:
-    for judged in JUDGED:
+    for judged in SENSITIVITIES:
         stored = by_judged[judged]
         computed = metrics_of(stored["confusion"], judged)
         for rate, value in (("sp", computed["sp"]), ("se", computed["se"]), ("score", computed["score"])):
@@ -158,7 +160,7 @@ def _listed(counts: Sequence[int]) -> str:
     return ", ".join(f"{count:,}" for count in counts)
 
 
-def _fact(by_judged: Document, where: str) -> str:
+def _rates_sentence(by_judged: Document, where: str) -> str:
     strict, binary = by_judged["4class"], by_judged["2class"]
     return (
         f"{where}: Sp {strict['sp']:.2f}, Se {strict['se']:.2f}, Score {strict['score']:.2f}; 2-class Se "
@@ -169,7 +171,7 @@ def _fact(by_judged: Document, where: str) -> str:
 # --- epochs -----------------------------------------------------------------------------------------------------
 
 
-def _epochs(document: Document, part: str) -> dict[int, Document]:
+def _metrics_by_epoch(document: Document, part: str) -> dict[int, Document]:
     """The 4-class metrics of each epoch on a part (``test`` or ``val``), where the result lists epochs."""
     found: dict[int, Document] = {}
     for row in document.get("epochs") or []:
@@ -182,7 +184,7 @@ def _epochs(document: Document, part: str) -> dict[int, Document]:
 
 def _epoch_findings(document: Document, where: str) -> Iterator[Finding]:
     """Whether the epoch of each rule is the one that the rule asks for, and has the numbers that it had then."""
-    test, val = _epochs(document, "test"), _epochs(document, "val")
+    test, val = _metrics_by_epoch(document, "test"), _metrics_by_epoch(document, "val")
     for rule, by_judged in document["metrics"].items():
         epoch = by_judged["4class"].get("epoch") if by_judged else None
         if not isinstance(epoch, int) or not test:
@@ -192,13 +194,13 @@ def _epoch_findings(document: Document, where: str) -> Iterator[Finding]:
             had = test[epoch]["score"]
             sentence = f"In {where} {rule} is epoch {epoch} with a Score of {score:.4f}, but that epoch had {had:.4f}."
             yield Finding("epoch-disagrees", where, sentence, {"epoch": epoch, "stored": score, "had": had})
-        asked = _asked_for(rule, epoch, test, val)
+        asked = _epoch_asked_for(rule, epoch, test, val)
         if asked is not None and asked != epoch:
             sentence = f"In {where} {rule} is epoch {epoch}, but the rule asks for epoch {asked}."
             yield Finding("rule-contradicted", where, sentence, {"rule": rule, "epoch": epoch, "asked": asked})
 
 
-def _asked_for(rule: str, epoch: int, test: Mapping[int, Document], val: Mapping[int, Document]) -> int | None:
+def _epoch_asked_for(rule: str, epoch: int, test: Mapping[int, Document], val: Mapping[int, Document]) -> int | None:
     """The epoch that a rule asks for; the given one where it is as good, None where the result does not show it."""
     if rule == "last":
         return max(test)
@@ -211,7 +213,7 @@ def _asked_for(rule: str, epoch: int, test: Mapping[int, Document], val: Mapping
     return max(better, key=lambda number: float(able[number]["score"])) if better else epoch
 
 
-def _optimism(document: Document, where: str) -> Iterator[str]:
+def _optimism_sentence(document: Document, where: str) -> Iterator[str]:
     metrics = document["metrics"]
     best, last = metrics.get("best-test"), metrics.get("last")
     if best and last:
@@ -222,38 +224,38 @@ def _optimism(document: Document, where: str) -> Iterator[str]:
 # --- claims -----------------------------------------------------------------------------------------------------
 
 
-def claim_findings(documents: Sequence[Document], claim: Claim, judged: Judged) -> list[Finding]:
-    """What is wrong with a claim about runs: the means over them at their last epoch are what it should be.
+def claim_findings(documents: Sequence[Document], claim: Claim, judged: Sensitivity) -> list[Finding]:
+    """Say what is wrong with a claim about runs, which should be the means over them at their last epoch.
 
     Args:
         documents: Results of runs that differ in the seed.
         claim: The rates as printed.
-        judged: How the claim counts hits.
+        judged: Which sensitivity the claim's Se is.
 
     Raises:
         ResultError: If there is nothing to compare with.
     """
-    by_rule = {rule: _pooled(documents, rule, judged) for rule in RULES}
+    by_rule = {rule: _summed_confusion(documents, rule, judged) for rule in RULES}
     rules: tuple[Rule, ...] = ("last", "best-val", "best-test")
     rule = next((rule for rule in rules if by_rule[rule] is not None), None)
     confusion = by_rule[rule] if rule else None
     if rule is None or confusion is None:
         raise ResultError("No run has numbers that a claim can be compared with.", "Leave out --claimed.")
-    others = [reading for other in RULES if other != rule for reading in _of_rule(by_rule[other], other, judged)]
+    others = [reading for other in RULES if other != rule for reading in _rule_variants(by_rule[other], other, judged)]
     where = f"{len(documents)} runs' {rule} epochs" if len(documents) > 1 else f"the run's {rule} epoch"
     return [
         *sum_finding(claim, "the claim"),
-        *explain(claim, confusion, where, judged, [*others, *readings(confusion, judged)]),
+        *explain_claim(claim, confusion, where, judged, [*others, *metric_variants(confusion, judged)]),
     ]
 
 
-def _pooled(documents: Sequence[Document], rule: str, judged: Judged) -> Confusion | None:
+def _summed_confusion(documents: Sequence[Document], rule: str, judged: Sensitivity) -> Confusion | None:
     """The confusion matrices under a rule, added up: rates of runs on the same cycles are means of the runs' rates."""
     found = [metrics[judged]["confusion"] for document in documents if (metrics := document["metrics"].get(rule))]
     return np.asarray(found, dtype=np.int64).sum(axis=0) if found else None
 
 
-def _of_rule(confusion: Confusion | None, rule: str, judged: Judged) -> list[Reading]:
+def _rule_variants(confusion: Confusion | None, rule: str, judged: Sensitivity) -> list[MetricVariant]:
     """The rates under another rule, as what a claim may be."""
     if confusion is None:
         return []
@@ -261,13 +263,13 @@ def _of_rule(confusion: Confusion | None, rule: str, judged: Judged) -> list[Rea
     kind = "chosen-on-test" if rule == "best-test" else "other-rule"
     words = f"that of {rule}" + (": the test part chose the epoch" if rule == "best-test" else "")
     values: tuple[tuple[Rate, float], ...] = (("sp", found["sp"]), ("se", found["se"]), ("score", found["score"]))
-    return [Reading(kind, rate, words, value) for rate, value in values]
+    return [MetricVariant(kind, rate, words, value) for rate, value in values]
 
 
 # --- several runs -----------------------------------------------------------------------------------------------
 
 
-def _repeated(documents: Sequence[Document]) -> Iterator[Finding]:
+def _repeated_runs(documents: Sequence[Document]) -> Iterator[Finding]:
     """Runs that differ in the seed and have the same confusion matrix: the seed changed nothing, or was not set."""
     seen: dict[str, Document] = {}
     for document in documents:
@@ -278,5 +280,7 @@ def _repeated(documents: Sequence[Document]) -> Iterator[Finding]:
         key = repr((sorted(spec.items(), key=repr), last["4class"]["confusion"]))
         first = seen.setdefault(key, document)
         if first is not document:
-            sentence = f"{_where(document)} has the confusion matrix of {_where(first)}, cycle count by cycle count."
-            yield Finding("repeated-run", _where(document), sentence[:1].upper() + sentence[1:])
+            sentence = (
+                f"{_run_words(document)} has the confusion matrix of {_run_words(first)}, cycle count by cycle count."
+            )
+            yield Finding("repeated-run", _run_words(document), sentence[:1].upper() + sentence[1:])

@@ -12,9 +12,10 @@ from typing import Any
 from bench.core.errors import ResultError
 from bench.core.text import echoed
 from leaderboard.audit.printed import Printed, printed_cell, printed_number
-from leaderboard.metrics import Judged
+from leaderboard.metrics import Sensitivity
 
 MOST_ROWS = 200_000
+"""Lines of a CSV file above which it is no table of results."""
 
 Series = tuple[tuple[int, float], ...]
 """Scores by epoch, in the order of the epochs."""
@@ -25,33 +26,33 @@ class ResultRow:
     """A row of a table of results; None for what it does not say.
 
     Attributes:
-        where: Its place and name, for sentences.
-        system: What it is about.
-        judged: How its Se counts.
-        sp: Specificity.
-        se: Sensitivity.
-        score: Score.
-        accuracy: Accuracy.
-        binary_se: Its 2-class Se where it stands beside a 4-class one.
+        where: The place of the row in the file, with system and seed where they are given, for sentences.
+        system: Name of the system whose results the row holds.
+        judged: Which sensitivity the row's Se is.
+        sp: Specificity, as printed.
+        se: Sensitivity, as printed.
+        score: Score, as printed.
+        accuracy: Accuracy, as printed.
+        binary_se: The 2-class Se where it stands beside a 4-class one.
         sp_std: Deviation of Sp over runs.
         se_std: Deviation of Se over runs.
         score_std: Deviation of the Score over runs.
-        seed: The seed of the one run that it is of.
-        seeds: The number of runs that it is a mean over.
-        epoch: The epoch that its numbers are of.
-        chosen: Whether it is the epoch that was chosen, in a table with a row for each epoch.
-        split: The split, in words.
-        selection: How the epoch was chosen, in words.
-        train: Cycles of the training part.
-        test: Cycles of the test part.
-        confusion: Its confusion matrix, 4 x 4 or 2 x 2.
-        test_scores: Score on the test part by epoch.
-        val_scores: Score on held-out patients by epoch.
+        seed: The seed, where the row is of a single run.
+        seeds: The number of runs that the row is a mean over.
+        epoch: The epoch after which the numbers were reached.
+        chosen: Whether this epoch was the chosen one, in a table with a row for each epoch.
+        split: The split, in the words of the table.
+        selection: How the epoch was chosen, in the words of the table.
+        train: Number of cycles of the training part.
+        test: Number of cycles of the test part.
+        confusion: Confusion matrix, 4 x 4 or 2 x 2, rows are true classes.
+        test_scores: Score on the test part after each epoch, percent.
+        val_scores: Score on held-out patients after each epoch, percent.
     """
 
     where: str
     system: str = ""
-    judged: Judged = "4class"
+    judged: Sensitivity = "4class"
     sp: Printed | None = None
     se: Printed | None = None
     score: Printed | None = None
@@ -111,7 +112,7 @@ _BINARY = frozenset({"2class", "2", "binary", "twoclass", "normalabnormal"})
 
 
 def field_of(name: str) -> str | None:
-    """The field that a column's name means; None where it means none."""
+    """Find the field that a column's name stands for, whatever its case and punctuation; None where there is none."""
     return _FIELDS.get(re.sub(r"[^a-z0-9]", "", name.lower()))
 
 
@@ -124,11 +125,11 @@ def has_results(names: Sequence[str]) -> bool:
 
 
 def rows_of_text(text: str, where: str) -> list[ResultRow]:
-    """The rows of a CSV file or of the tables in a Markdown file.
+    """Read the rows of a CSV file or of the tables in a Markdown file.
 
     Args:
-        text: Its content.
-        where: Its name, for messages.
+        text: Content of the file.
+        where: Name of the file, for messages.
 
     Raises:
         ResultError: If no table in it has a column of Sp, Se or Score.
@@ -138,7 +139,7 @@ def rows_of_text(text: str, where: str) -> list[ResultRow]:
         _markdown_tables(lines) if any(line.lstrip().startswith("|") for line in lines) else _csv_tables(text, where)
     )
     rows = [
-        _row(f"line {number}", dict(zip(header, cells, strict=False)))
+        _result_row(f"line {number}", dict(zip(header, cells, strict=False)))
         for header, body in tables
         if has_results(header)
         for number, cells in body
@@ -151,12 +152,12 @@ def rows_of_text(text: str, where: str) -> list[ResultRow]:
     return _in_percent(rows)
 
 
-Body = list[tuple[int, list[str]]]
+NumberedLines = list[tuple[int, list[str]]]
 
 
-def _markdown_tables(lines: Sequence[str]) -> Iterator[tuple[list[str], Body]]:
+def _markdown_tables(lines: Sequence[str]) -> Iterator[tuple[list[str], NumberedLines]]:
     header: list[str] | None = None
-    body: Body = []
+    body: NumberedLines = []
     for number, line in enumerate([*lines, ""], start=1):
         bare = line.strip()
         if not bare.startswith("|"):
@@ -164,20 +165,20 @@ def _markdown_tables(lines: Sequence[str]) -> Iterator[tuple[list[str], Body]]:
                 yield header, body
             header, body = None, []
         elif header is None:
-            header = _bar(bare)
+            header = _markdown_cells(bare)
         elif set(bare) - set("|-: "):
-            body.append((number, _bar(bare)))
+            body.append((number, _markdown_cells(bare)))
 
 
-def _bar(line: str) -> list[str]:
+def _markdown_cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def _csv_tables(text: str, where: str) -> Iterator[tuple[list[str], Body]]:
+def _csv_tables(text: str, where: str) -> Iterator[tuple[list[str], NumberedLines]]:
     first = text.lstrip("\ufeff\r\n").partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter=delimiter)
-    body: Body = []
+    body: NumberedLines = []
     header: list[str] = []
     try:
         for cells in reader:
@@ -195,17 +196,17 @@ def _csv_tables(text: str, where: str) -> Iterator[tuple[list[str], Body]]:
 
 
 def rows_of_document(document: Any, where: str) -> list[ResultRow]:
-    """The rows of a JSON document: a list of objects, or an object that holds one.
+    """Read the rows of a JSON document, which is a list of objects, or an object that holds one.
 
     Args:
-        document: As read.
-        where: Its name, for messages.
+        document: The document as JSON values.
+        where: Name of the file, for messages.
 
     Raises:
         ResultError: If no object in it has a field of Sp, Se or Score.
     """
     rows = [
-        _row(f"row {number}", values)
+        _result_row(f"row {number}", values)
         for number, values in enumerate(_objects(document), start=1)
         if has_results(list(values))
     ]
@@ -218,7 +219,7 @@ def rows_of_document(document: Any, where: str) -> list[ResultRow]:
 
 
 def _objects(document: Any) -> Iterator[Mapping[str, Any]]:
-    """The objects that can be rows."""
+    """The objects in a JSON document that can be rows: those with a rate, or those in a list that holds results."""
     if isinstance(document, list):
         for item in document:
             yield from _objects(item)
@@ -234,7 +235,7 @@ def _objects(document: Any) -> Iterator[Mapping[str, Any]]:
 # --- what stands in a row ---------------------------------------------------------------------------------------
 
 
-def _row(place: str, values: Mapping[str, Any]) -> ResultRow:
+def _result_row(place: str, values: Mapping[str, Any]) -> ResultRow:
     found: dict[str, Any] = {}
     for column, value in values.items():
         name = field_of(str(column))
@@ -251,7 +252,7 @@ def _row(place: str, values: Mapping[str, Any]) -> ResultRow:
         where=f"{place} ({told})" if told else place,
         system=system or "",
         seed=seed,
-        judged="2class" if _key(found.get("judged")) in _BINARY else "4class",
+        judged="2class" if _letters_and_digits(found.get("judged")) in _BINARY else "4class",
         split=_word(found.get("split")),
         selection=_word(found.get("selection")),
         chosen=_flag(found["chosen"]) if "chosen" in found else None,
@@ -289,7 +290,7 @@ def _word(value: Any) -> str | None:
     return str(value).strip() or None
 
 
-def _key(value: Any) -> str:
+def _letters_and_digits(value: Any) -> str:
     return re.sub(r"[^a-z0-9]", "", str(value).lower())
 
 
@@ -339,11 +340,11 @@ def _series(value: Any) -> Series:
         value = [{"epoch": epoch, "score": score} for epoch, score in value.items()]
     if not isinstance(value, list):
         return ()
-    pairs = [_of_epoch(number, item) for number, item in enumerate(value, start=1)]
+    pairs = [_epoch_score(number, item) for number, item in enumerate(value, start=1)]
     return tuple(sorted(pair for pair in pairs if pair is not None))
 
 
-def _of_epoch(number: int, item: Any) -> tuple[int, float] | None:
+def _epoch_score(number: int, item: Any) -> tuple[int, float] | None:
     if isinstance(item, Mapping):
         epoch, score = _count(item.get("epoch")), _printed(item.get("score", item.get("test")))[0]
     else:
@@ -352,15 +353,17 @@ def _of_epoch(number: int, item: Any) -> tuple[int, float] | None:
 
 
 def beside_binary(rows: Sequence[ResultRow]) -> list[ResultRow]:
-    """Rows of a 4-class table with the Se that the same system, at the same Sp, has in the 2-class table."""
-    binary = {_place(row): row.se for row in rows if row.judged == "2class"}
+    """Put the 2-class Se beside the 4-class one in rows of the same predictions, which share system, run and Sp."""
+    binary = {_prediction_identity(row): row.se for row in rows if row.judged == "2class"}
     return [
-        replace(row, binary_se=binary.get(_place(row))) if row.judged == "4class" and row.binary_se is None else row
+        replace(row, binary_se=binary.get(_prediction_identity(row)))
+        if row.judged == "4class" and row.binary_se is None
+        else row
         for row in rows
     ]
 
 
-def _place(row: ResultRow) -> tuple[Any, ...]:
+def _prediction_identity(row: ResultRow) -> tuple[Any, ...]:
     """What the same predictions have in common, however they are judged; nothing where the row has no Sp."""
     return (row.where,) if row.sp is None else (row.system, row.seed, row.selection, row.epoch, row.sp.value)
 

@@ -27,12 +27,12 @@ _LARGEST_KEY = 16 * 2**10
 
 
 @dataclass(frozen=True)
-class Key:
-    """A private key, and the public half of it.
+class SigningKey:
+    """A submitter's private Ed25519 key with its public half.
 
     Attributes:
-        public: The public half, as text.
-        private: The private half; never shown.
+        public: The public half as text, ``ed25519:`` and 64 hexadecimal characters.
+        private: The private half; it is never shown.
     """
 
     public: str
@@ -42,12 +42,12 @@ class Key:
         return f"Key({self.public})"
 
     def sign(self, document: Mapping[str, Any]) -> str:
-        """The signature of a JSON document, hexadecimal."""
+        """Sign a JSON document; gives the signature as 128 hexadecimal characters."""
         return str(self.private.sign(canonical(document)).hex())
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
-    """A document as the bytes that are hashed and signed: JSON with sorted names, no spaces, UTF-8."""
+    """Write a document as the bytes that are hashed and signed: JSON with sorted names, no spaces, UTF-8."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -72,7 +72,7 @@ def is_signed(document: Mapping[str, Any], public: str, signature: Any) -> bool:
 
 
 def key_path() -> Path:
-    """Where the private key is: what ``BENCH_KEY`` names, or ``lungbench/key.pem`` in the configuration folder."""
+    """Find the private key: what ``BENCH_KEY`` names, or ``lungbench/key.pem`` in the configuration folder."""
     named = os.environ.get(KEY_VARIABLE)
     if named:
         return Path(named).expanduser()
@@ -80,7 +80,7 @@ def key_path() -> Path:
     return (Path(folder) if folder else Path.home() / ".config") / "lungbench" / "key.pem"
 
 
-def make_key(path: Path) -> Key:
+def make_key(path: Path) -> SigningKey:
     """Make a key and write its private half, readable by its owner alone; a file that is there is never replaced.
 
     Raises:
@@ -101,11 +101,11 @@ def make_key(path: Path) -> Key:
         raise StoreError(f"There is a key at {path} already.", f"Name another file in {KEY_VARIABLE}.") from None
     except OSError as error:
         raise StoreError(f"Cannot write {path}: {error.strerror or error}.", advice(error)) from error
-    return Key(_public(private), private)
+    return SigningKey(_public_half(private), private)
 
 
-def load_key() -> Key | None:
-    """The user's key; None where there is none.
+def load_key() -> SigningKey | None:
+    """Load the user's private key; None where there is none.
 
     Raises:
         ResultError: If the file that ``BENCH_KEY`` names is not there, others can read the key, or it is no key.
@@ -126,8 +126,8 @@ def load_key() -> Key | None:
         raise ResultError(f"{path} is no private key: {error}.", "`bench board key` makes one.") from error
     if not isinstance(private, Ed25519PrivateKey):
         raise ResultError(f"{path} is no Ed25519 key.", "`bench board key` makes one.")
-    return Key(_public(private), private)
+    return SigningKey(_public_half(private), private)
 
 
-def _public(private: Any) -> str:
+def _public_half(private: Any) -> str:
     return f"ed25519:{private.public_key().public_bytes_raw().hex()}"

@@ -23,7 +23,7 @@ from bench.core.documents import read_document
 from bench.core.errors import ResultError
 from bench.core.files import exclusive_lock, write_json
 from bench.core.text import echoed, folded
-from leaderboard.history.keys import Key, canonical, is_signed
+from leaderboard.history.keys import SigningKey, canonical, is_signed
 
 LOG_FOLDER = "log"
 FORMAT = 1
@@ -45,12 +45,12 @@ _ID, _RUN_ID = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One change of the board.
+class LogEntry:
+    """One entry of a board's log: one change of the board.
 
     Attributes:
-        document: The entry as JSON.
-        obeyed: Whether it counts here.
+        document: The entry as a JSON document.
+        obeyed: Whether the entry has an effect on this board; an entry of another board may be refused.
     """
 
     document: Mapping[str, Any]
@@ -63,27 +63,31 @@ class Entry:
 
     @property
     def action(self) -> Action:
-        """What was done."""
+        """The word for what the entry does."""
         return cast(Action, self.document["action"])
 
     @property
     def run(self) -> str | None:
-        """The run that it was done to."""
+        """Id of the run that the entry concerns; None where it concerns no single run."""
         return cast("str | None", self.document["run"])
 
     @property
     def key(self) -> str | None:
-        """The public key of who did it; None where it was not signed."""
+        """The public key that the entry was signed with; None where it was not signed."""
         return cast("str | None", self.document["key"])
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """What else belongs to it."""
+        """What else the action needs, by name: a reason, old and new names, what was stated otherwise."""
         return cast("Mapping[str, Any]", self.document["details"])
 
     @property
     def order(self) -> tuple[int, str, str]:
-        """Its place among all entries."""
+        """The sort key of the entry: all boards that hold the same entries bring them into the same order by it.
+
+        The height comes first, because it is one more than that of every entry that the writer saw: clocks of two
+        machines may disagree, but no entry comes before one that it follows. Time and hash decide between the rest.
+        """
         return self.document["height"], self.document["at"], self.id
 
 
@@ -94,8 +98,15 @@ def _unsigned(document: Mapping[str, Any]) -> dict[str, Any]:
 def read_entry(document: Any, where: str) -> dict[str, Any]:
     """Check an entry from outside: its form, and its signature where it names a key.
 
+    Args:
+        document: The entry as JSON values.
+        where: The file or member that it was read from, for messages.
+
+    Returns:
+        The same document.
+
     Raises:
-        ResultError: If it is no entry, or was changed after it was signed.
+        ResultError: If it is no entry, of a newer version, or was changed after it was signed.
     """
     if not isinstance(document, dict) or set(document) != set(_FIELDS):
         raise ResultError(f"{where} is no entry of a board's log.")
@@ -123,7 +134,13 @@ def _check_texts(details: Mapping[str, Any], where: str) -> None:
 
 @dataclass(frozen=True)
 class Review:
-    """What somebody thinks of a mark: ``accepted`` or ``rejected``, why, and with which key."""
+    """A review of a mark by a keeper of the board.
+
+    Attributes:
+        verdict: ``accepted`` where the mark is right, ``rejected`` where it is not.
+        reason: Why the keeper thinks so.
+        key: The keeper's public key; None where the review was not signed.
+    """
 
     verdict: str
     reason: str
@@ -132,27 +149,27 @@ class Review:
 
 @dataclass(frozen=True)
 class History:
-    """What the entries of a log come to.
+    """What the entries of a log amount to, read in their order.
 
     Attributes:
-        entries: All of them, in their order, those that are not obeyed included.
+        entries: All entries in their order, those that are not obeyed included.
     """
 
-    entries: Sequence[Entry] = field(default_factory=tuple)
+    entries: Sequence[LogEntry] = field(default_factory=tuple)
 
     @classmethod
-    def of(cls, entries: Iterable[Entry]) -> History:
-        """The history of some entries in any order; one that stands twice counts once."""
+    def of(cls, entries: Iterable[LogEntry]) -> History:
+        """Make a history of entries in any order; one that stands twice counts once."""
         return cls(tuple(sorted({entry.id: entry for entry in entries}.values(), key=lambda entry: entry.order)))
 
-    def _obeyed(self, *actions: Action) -> list[Entry]:
+    def _obeyed_entries(self, *actions: Action) -> list[LogEntry]:
         return [entry for entry in self.entries if entry.obeyed and entry.action in actions]
 
     @cached_property
-    def retracted(self) -> dict[str, Entry]:
-        """By run id, the entry that took the run back."""
-        found: dict[str, Entry] = {}
-        for entry in self._obeyed("retract", "restore"):
+    def retracted(self) -> dict[str, LogEntry]:
+        """By run id, the entry that retracted the run, for runs that were not restored after it."""
+        found: dict[str, LogEntry] = {}
+        for entry in self._obeyed_entries("retract", "restore"):
             if entry.run is None:
                 continue
             if entry.action == "retract":
@@ -165,7 +182,7 @@ class History:
     def aliases(self) -> dict[str, str]:
         """By the name under which a system was submitted, the name that it has now."""
         found: dict[str, str] = {}
-        for entry in self._obeyed("rename"):
+        for entry in self._obeyed_entries("rename"):
             old, new = entry.details["old"], entry.details["new"]
             found[self._original(found, old)] = new
         return found
@@ -175,45 +192,56 @@ class History:
         return next((old for old, new in aliases.items() if folded(new) == folded(name)), name)
 
     def original(self, name: str) -> str:
-        """The name under which a system was submitted, given any of its names."""
+        """Give the name under which a system was submitted, whichever of its names is given."""
         return self._original(self.aliases, name)
 
     @cached_property
     def owners(self) -> dict[str, str | None]:
         """By folded name, the key that a system was first submitted with; None where that was without one."""
         found: dict[str, str | None] = {}
-        for entry in self._obeyed("submit"):
+        for entry in self._obeyed_entries("submit"):
             found.setdefault(folded(str(entry.details.get("system", ""))), entry.key)
         return found
 
     @cached_property
     def reviews(self) -> dict[tuple[str, str], Review]:
-        """By run id and mark, what was last said of the mark."""
+        """By run id and mark, the last review of the mark."""
         return {
             (str(entry.run), str(entry.details["mark"])): Review(
                 str(entry.details["verdict"]), str(entry.details["reason"]), entry.key
             )
-            for entry in self._obeyed("review")
+            for entry in self._obeyed_entries("review")
         }
 
     @cached_property
-    def rerun(self) -> dict[str, Entry]:
+    def rerun(self) -> dict[str, LogEntry]:
         """By run id, the entry of its last rerun that gave the same numbers."""
-        return {str(entry.run): entry for entry in self._obeyed("rerun") if entry.details.get("equal") is True}
+        return {str(entry.run): entry for entry in self._obeyed_entries("rerun") if entry.details.get("equal") is True}
 
     @cached_property
-    def confirmed(self) -> dict[str, Entry]:
+    def confirmed(self) -> dict[str, LogEntry]:
         """By run id, the entry in which its author's key confirms it."""
-        return {str(entry.run): entry for entry in self._obeyed("confirm") if entry.key}
+        return {str(entry.run): entry for entry in self._obeyed_entries("confirm") if entry.key}
 
     @property
     def missing(self) -> list[str]:
-        """Ids of entries that others name as their forerunners, and that are not there: they were taken out."""
+        """Ids of entries that later entries name as their forerunners and that are not there: they were taken out."""
         known = {entry.id for entry in self.entries}
         return sorted({parent for entry in self.entries for parent in entry.document["after"]} - known)
 
-    def next(self, action: Action, run: str | None, details: Mapping[str, Any], key: Key | None) -> Entry:
-        """The entry of a change that is made now, signed where there is a key."""
+    def new_entry(
+        self, action: Action, run: str | None, details: Mapping[str, Any], key: SigningKey | None
+    ) -> LogEntry:
+        """Make the entry of a change that is made now, signed where there is a key.
+
+        Args:
+            action: What is done.
+            run: Id of the run that it is done to; None where it concerns no single run.
+            details: What else the action needs.
+            key: The key of whoever does it; None for an unsigned entry.
+        """
+        # Naming the newest entries is enough: these name the ones before them. An entry that is taken out later is
+        # missed by those that name it, and one that is changed has another id.
         named = {parent for entry in self.entries for parent in entry.document["after"]}
         document: dict[str, Any] = {
             "format": FORMAT,
@@ -225,19 +253,23 @@ class History:
             "details": dict(details),
             "key": None if key is None else key.public,
         }
-        return Entry({**document, "signature": None if key is None else key.sign(document)})
+        return LogEntry({**document, "signature": None if key is None else key.sign(document)})
 
 
 # --- files ------------------------------------------------------------------------------------------------------
 
 
-def read_log(home: Path) -> tuple[list[Entry], dict[str, str]]:
-    """The entries in a results folder, and by file name what is wrong with those that cannot be read."""
-    entries, broken = list[Entry](), dict[str, str]()
-    for folder, obeyed in _places(home):
+def read_log(home: Path) -> tuple[list[LogEntry], dict[str, str]]:
+    """Read the entries in a results folder.
+
+    Returns:
+        The entries that can be read, and by file name what is wrong with the others.
+    """
+    entries, broken = list[LogEntry](), dict[str, str]()
+    for folder, obeyed in _entry_folders(home):
         for path in sorted(folder.glob("*.json")):
             try:
-                entry = Entry(read_entry(read_document(path), str(path)), obeyed)
+                entry = LogEntry(read_entry(read_document(path), str(path)), obeyed)
                 if entry.id != path.stem:
                     raise ResultError(f"{path} was changed: its content is that of {entry.id}.")
             except ResultError as error:
@@ -247,13 +279,13 @@ def read_log(home: Path) -> tuple[list[Entry], dict[str, str]]:
     return entries, broken
 
 
-def write_entries(home: Path, entries: Iterable[Entry]) -> None:
-    """Write entries as files, each in one step; those that are there stay.
+def write_entries(home: Path, entries: Iterable[LogEntry]) -> None:
+    """Write entries as files into a results folder, each in one step; those that are there stay.
 
     Raises:
         StoreError: If they cannot be written.
     """
-    places = {obeyed: folder for folder, obeyed in _places(home)}
+    places = {obeyed: folder for folder, obeyed in _entry_folders(home)}
     for entry in entries:
         path = places[entry.obeyed] / f"{entry.id}.json"
         if not path.exists():
@@ -262,11 +294,11 @@ def write_entries(home: Path, entries: Iterable[Entry]) -> None:
         places[not entry.obeyed].joinpath(path.name).unlink(missing_ok=True)
 
 
-def _places(home: Path) -> tuple[tuple[Path, bool], tuple[Path, bool]]:
+def _entry_folders(home: Path) -> tuple[tuple[Path, bool], tuple[Path, bool]]:
     return (home / LOG_FOLDER, True), (home / LOG_FOLDER / "refused", False)
 
 
 def log_lock(home: Path) -> Any:
-    """Held while an entry is made: it names all that came before it."""
+    """Give the lock that is held while an entry is made, which names the entries before it and must miss none."""
     (home / LOG_FOLDER).mkdir(parents=True, exist_ok=True)
     return exclusive_lock(home / LOG_FOLDER / ".lock")

@@ -11,25 +11,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.text import echoed, folded
-from leaderboard.history.claims import key_of
 from leaderboard.history.log import History
+from leaderboard.history.signatures import submitter_key
+from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.result_rows import system_hash
-from leaderboard.store.store import BoardRun, Store
+from leaderboard.store.store import Store
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose a name is: a public key, or None where nobody can show it."""
+    """The owner of a system's name.
+
+    Attributes:
+        key: The owner's public key; None where the name was first submitted without one, so that nobody owns it.
+    """
 
     key: str | None
 
 
 @dataclass(frozen=True)
 class Owners:
-    """The names on a board and whose they are.
+    """The owners of the names of submitted systems on a board.
 
     Attributes:
-        history: The board's history.
+        history: The history of the board.
         runs: The runs on the board.
     """
 
@@ -38,11 +43,15 @@ class Owners:
 
     @classmethod
     def of(cls, store: Store) -> Owners:
-        """Those of a board as it is now."""
+        """Read the owners of the names on a board as it is now."""
         return cls(store.history(), store.runs())
 
     def owner(self, name: str) -> Owner | None:
-        """Whose a name is; None where it is free. A name stays its owner's when all its runs were taken back."""
+        """Find the owner of a name; None where the name is free.
+
+        A name stays its owner's when all its runs were taken back: otherwise somebody else could take it over by
+        waiting for that. Boards of older versions have runs without a log; there the oldest run decides.
+        """
         wanted = folded(self.history.original(name))
         if wanted in self.history.owners:
             return Owner(self.history.owners[wanted])
@@ -51,10 +60,10 @@ class Owners:
             for run in self.runs
             if run.kind == "submission" and folded(self.history.original(run.spec.get("system", ""))) == wanted
         ]
-        return Owner(key_of(min(mine, key=lambda run: (run.created, run.run_id)).extra)) if mine else None
+        return Owner(submitter_key(min(mine, key=lambda run: (run.created, run.run_id)).extra)) if mine else None
 
-    def key_of_run(self, run_id: str) -> Owner | None:
-        """Whose a submission on the board is; None for what is no submission, or not there."""
+    def owner_of_run(self, run_id: str) -> Owner | None:
+        """Find the owner of a submission on the board; None for what is no submission, or not there."""
         for run in self.runs:
             if run.run_id == run_id and run.kind == "submission":
                 return self.owner(run.spec["system"])
@@ -64,15 +73,15 @@ class Owners:
         """Whether a run is on the board."""
         return any(run.run_id == run_id for run in self.runs)
 
-    def refusal(self, document: Mapping[str, Any]) -> str | None:
-        """Why a submission cannot come onto the board, in words; None where it can, and for runs made by a harness."""
+    def refusal_reason(self, document: Mapping[str, Any]) -> str | None:
+        """Say why a submission cannot come onto the board; None where it can, and for runs that were made here."""
         if document.get("kind") != "submission":
             return None
-        return self._of_another(document) or self._same_seed(document)
+        return self._refusal_of_foreign_name(document) or self._refusal_of_second_seed(document)
 
-    def _of_another(self, document: Mapping[str, Any]) -> str | None:
+    def _refusal_of_foreign_name(self, document: Mapping[str, Any]) -> str | None:
         name = document["spec"]["system"]
-        owner, key = self.owner(name), key_of(document)
+        owner, key = self.owner(name), submitter_key(document)
         if owner is None or owner.key == key:
             return None
         if owner.key is None:
@@ -80,7 +89,7 @@ class Owners:
         given = "this is not signed" if key is None else f"this is signed by {key}"
         return f"the system '{echoed(name)}' belongs to the key {owner.key}, and {given}"
 
-    def _same_seed(self, document: Mapping[str, Any]) -> str | None:
+    def _refusal_of_second_seed(self, document: Mapping[str, Any]) -> str | None:
         rule, seed = document["submission"]["selection"], document["spec"]["seed"]
         system, judged = system_hash(document["spec"]), document.get("judged_set")
         for run in self.runs:
@@ -93,7 +102,10 @@ class Owners:
 
 
 def board_run_of(document: Mapping[str, Any], judged_set: str | None) -> BoardRun:
-    """A submission that is about to come onto a board, as far as ownership asks for it."""
+    """Make the run that a submission will be on the board, as far as ownership asks for it.
+
+    Submissions of one bundle are judged one after another, each against those before it that are not stored yet.
+    """
     return BoardRun(
         run_id=document["run_id"],
         system=system_hash(document["spec"]),

@@ -14,7 +14,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from leaderboard.metrics import Judged
+from leaderboard.metrics import Sensitivity
 
 TABLES = ("table1", "table2", "table3")
 
@@ -31,7 +31,7 @@ ROUNDING = 0.015
 
 @dataclass(frozen=True, kw_only=True)
 class RunAs:
-    """What a row is run as: ids of the registries and method options as plain words."""
+    """The model, pretraining and method that a printed row is run as: ids of registries, and options as plain words."""
 
     model: str
     pretrain: str
@@ -47,11 +47,11 @@ class PrintedRow:
         id: Short name, unique within the table (``--only``).
         section: Block of the table.
         judged: How its Se counts: ``4class`` or ``2class``.
-        system: What the line is about, as printed; the paper's ``[ours]`` and † are ``authors_run``.
-        architecture: As printed.
-        pretrain: As printed: ``-``, ``IN`` (ImageNet), ``AS`` (AudioSet) or ``IN + AS``.
-        method: As printed, or the table's caption.
-        venue: As printed; None where the table has no such column.
+        system: Name of the system, as printed; the paper's ``[ours]`` and † are ``authors_run``.
+        architecture: Network of the system, as printed.
+        pretrain: Pretraining, as printed: ``-``, ``IN`` (ImageNet), ``AS`` (AudioSet) or ``IN + AS``.
+        method: Training method, as printed, or the table's caption.
+        venue: Where the system was published, as printed; None where the table has no such column.
         options: Further cells by name, as printed (Table 2).
         ref: The citation as printed, whose numbers the line repeats.
         authors_run: Whether the paper's authors ran it themselves.
@@ -59,19 +59,19 @@ class PrintedRow:
         sp: Specificity, percent.
         se: Sensitivity, percent.
         score: Score, percent.
-        sp_std: Its deviation over five runs, where printed.
-        se_std: Its deviation over five runs, where printed.
-        score_std: Its deviation over five runs, where printed.
+        sp_std: Deviation of the specificity over five runs, points, where printed.
+        se_std: Deviation of the sensitivity over five runs, points, where printed.
+        score_std: Deviation of the Score over five runs, points, where printed.
         protocol: One of :data:`PROTOCOLS`.
         fidelity: One of :data:`FIDELITIES`.
-        run: What it is run as; None where it cannot be run.
-        not_runnable: Why it cannot be run.
+        run: What the row is run as; None where it cannot be run.
+        not_runnable: Why the row cannot be run; None where it can.
         note: What else must be known to compare it with a run.
     """
 
     id: str
     section: str
-    judged: Judged
+    judged: Sensitivity
     system: str
     architecture: str
     pretrain: str
@@ -95,7 +95,7 @@ class PrintedRow:
 
     @property
     def split(self) -> str:
-        """The split of the row, in the words of :data:`leaderboard.published.systems.SPLITS`.
+        """The split that the row was judged on, in the words of :data:`leaderboard.published.systems.SPLITS`.
 
         Every row claims the official one; it was seen in code for the rows that the paper's authors ran.
         """
@@ -109,14 +109,14 @@ class PrintedRow:
 
 @dataclass(frozen=True, kw_only=True)
 class PrintedTable:
-    """A printed table.
+    """A table of the paper as it is printed.
 
     Attributes:
         name: One of :data:`TABLES`.
-        title: What it shows.
-        source: Where it is printed.
+        title: What the table shows.
+        source: Where the table is printed.
         columns: Left-hand columns in the paper's order: heading, and the row's field (``options.x`` is an option).
-        rows: In the paper's order.
+        rows: The rows in the paper's order.
     """
 
     name: str

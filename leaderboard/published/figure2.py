@@ -11,10 +11,10 @@ from importlib import resources
 
 @dataclass(frozen=True, kw_only=True)
 class PrintedParameter:
-    """A hyper-parameter of the figure.
+    """A hyper-parameter that the figure varies.
 
     Attributes:
-        symbol: Its sign in the paper.
+        symbol: The parameter's sign in the paper.
         chosen: The value that the paper's final runs use.
     """
 
@@ -24,13 +24,13 @@ class PrintedParameter:
 
 @dataclass(frozen=True, kw_only=True)
 class PrintedFigure:
-    """Figure 2.
+    """What the paper says of its Figure 2.
 
     Attributes:
-        title: What it shows.
-        source: Where it is printed.
-        method: Id of the method whose options it varies; for another method the choices say nothing.
-        parameters: By option name.
+        title: What the figure shows.
+        source: Where the figure is printed.
+        method: Id of the method whose options the figure varies; for another method the choices say nothing.
+        parameters: The varied hyper-parameters by the name of the method's option.
     """
 
     title: str

@@ -13,19 +13,19 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from leaderboard.metrics import Judged
+from leaderboard.metrics import Sensitivity
 from leaderboard.published import ROUNDING, PrintedRow, PrintedTable, printed_table
 
 KINDS = ("published", "reproduction", "independent", "reference")
 """A system's own numbers, a re-run of one by others, a study of its own without a system, people."""
 
-RULES = ("last", "best-val", "best-test", "best-test-accuracy", "unknown", "none")
+PRINTED_RULES = ("last", "best-val", "best-test", "best-test-accuracy", "unknown", "none")
 """How the epoch was chosen, as far as code or text shows; none where there is nothing to choose."""
 
 SPLITS = ("official", "official-stated", "other", "unknown")
 """The official split, seen in the code; the same, as the authors or others say; known to be another one; not known."""
 
-SENSITIVITIES = ("4class", "2class", "macro", "unknown")
+PRINTED_SENSITIVITIES = ("4class", "2class", "macro", "unknown")
 """What counts as a hit in Se: the right one of the abnormal classes, any of them, each class against the rest (Se is
 then a mean over classes, another number altogether), or not known."""
 
@@ -38,30 +38,30 @@ PAPER = "arXiv 2305.14032"
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedSystem:
-    """One published result.
+    """One published result of a system.
 
     Attributes:
-        id: Short name, unique.
-        system: Its name.
-        architecture: What is trained.
-        pretrain: What it starts from.
+        id: Short name, unique among all published systems.
+        system: Name of the system, as published.
+        architecture: The network that is trained.
+        pretrain: The weights that training starts from.
         venue: Where and when it was published.
         year: Year of publication.
         kind: One of :data:`KINDS`.
-        table: The kind of table that it stands in, ``4class`` or ``2class``.
+        table: The kind of table that the result stands in, ``4class`` or ``2class``.
         sp: Specificity, percent.
         se: Sensitivity, percent.
         score: Score, percent.
-        sp_std: Its deviation over runs, where given.
-        se_std: Its deviation over runs, where given.
-        score_std: Its deviation over runs, where given.
-        protocol: One of :data:`RULES`.
+        sp_std: Deviation of the specificity over runs, points, where given.
+        se_std: Deviation of the sensitivity over runs, points, where given.
+        score_std: Deviation of the Score over runs, points, where given.
+        protocol: One of :data:`PRINTED_RULES`.
         split: One of :data:`SPLITS`.
-        sensitivity: One of :data:`SENSITIVITIES`.
+        sensitivity: One of :data:`PRINTED_SENSITIVITIES`.
         evidence: One of :data:`EVIDENCE`.
         source: Where the numbers, or the system, are published.
-        code: Its code, where there is some.
-        note: What else must be known to compare it.
+        code: Address of the system's code, where it is published.
+        note: What else must be known to compare the result.
     """
 
     id: str
@@ -71,7 +71,7 @@ class PublishedSystem:
     venue: str
     year: int
     kind: str
-    table: Judged
+    table: Sensitivity
     sp: float | None = None
     se: float | None = None
     score: float
@@ -95,26 +95,29 @@ class PublishedSystem:
 
     @property
     def comparable(self) -> bool:
-        """Whether it is said to be judged as its table is: on the official split, with that table's sensitivity."""
+        """Whether it is said to have been judged as its table is: on the official split, with the same sensitivity."""
         return self.split in ("official", "official-stated") and self.sensitivity == self.table
 
     @property
     def verified(self) -> bool:
-        """Whether that was seen, and the selection rule too: only then does a rank mean something."""
+        """Whether split, sensitivity and selection rule were seen in code or at the source.
+
+        Only then does a rank mean something.
+        """
         known = self.protocol not in ("unknown", "none") and self.evidence != "second-hand"
         return self.comparable and self.split == "official" and known and self.consistent is not False
 
 
 @cache
 def published_systems() -> tuple[PublishedSystem, ...]:
-    """All of them: the paper's Table 3 in its order, then those since."""
+    """Read all published systems: the rows of the paper's Table 3 in its order, then those published since."""
     text = resources.files("leaderboard.published").joinpath("since_2023.toml").read_text(encoding="utf-8")
     since = tuple(PublishedSystem(**values) for values in tomllib.loads(text)["systems"])
     table = printed_table("table3")
-    return (*(_of_table(table, row) for row in table.rows), *since)
+    return (*(_system_of_row(table, row) for row in table.rows), *since)
 
 
-def _of_table(table: PrintedTable, row: PrintedRow) -> PublishedSystem:
+def _system_of_row(table: PrintedTable, row: PrintedRow) -> PublishedSystem:
     copied: Mapping[str, Any] = {
         name: getattr(row, name)
         for name in ("architecture", "pretrain", "sp", "sp_std", "se", "se_std", "score", "score_std", "note")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from leaderboard.render import cells
 from leaderboard.render.board_columns import COLUMNS
 from leaderboard.render.cells import FilledColumn, Report, Values, cells_of
-from leaderboard.tables.board_tables import Row, Section, Table, flat
+from leaderboard.tables.board_tables import Row, Section, Table, flattened
 
 MOST_ROWS: Mapping[str, int] = {"systems": 100, "runs": 1000}
 """Rows of a section that a terminal gets, by kind: nobody reads more there, and laying out one takes a millisecond."""
@@ -76,4 +76,4 @@ def _values(table: Table, section: Section, row: Row) -> Values:
     place = {"table": table.name, "protocol": table.protocol, "section": section.title, "ranked": section.ranked}
     values = {name: value for name, value in row.items() if name not in ("spec", "differs")}
     told = {"differs": row["differs"], "spec": row["spec"]} if "spec" in row else {}
-    return {**place, **flat(values), **told}
+    return {**place, **flattened(values), **told}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from leaderboard.render import cells
 from leaderboard.render.cells import FilledColumn, Place, Report, Values, cells_of
 from leaderboard.render.paper_columns import PRINTED, Places, marks_own_runs, paper_columns
-from leaderboard.tables.board_tables import flat
+from leaderboard.tables.board_tables import flattened
 from leaderboard.tables.paper_tables import PaperTable, Row
 
 REPRODUCED = (
@@ -78,13 +78,13 @@ def _caption(table: PaperTable) -> str:
 def _values(table: PaperTable, row: Row) -> Values:
     """A row for CSV: nested values under dotted names, options and differences as JSON."""
     nested = ("published", "reproduced", "options", "differs")
-    reproduced = flat(row["reproduced"] or {})
+    reproduced = flattened(row["reproduced"] or {})
     return {
         "table": table.name,
         "protocol": table.protocol,
         **{name: value for name, value in row.items() if name not in nested},
         "options": dict(row["options"]),
         "differs": row["differs"],
-        **flat({"published": row["published"]}),
+        **flattened({"published": row["published"]}),
         **{f"reproduced.{name}": reproduced.get(name) for name in REPRODUCED},
     }

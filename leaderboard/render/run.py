@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench.core.text import plain
-from leaderboard.metrics import CLASSES, JUDGED
+from leaderboard.metrics import CLASSES, SENSITIVITIES
 from leaderboard.render.cells import Column, Report, Table, text_table
 from leaderboard.render.numbers import number
 from leaderboard.render.system_names import data_words, model_and_method
 from leaderboard.results.schema import EpochRow, ResultDocument, kind_of
-from leaderboard.tables.board_tables import flat
+from leaderboard.tables.board_tables import flattened
 
 
 def run_report(document: ResultDocument) -> Report:
@@ -29,9 +29,9 @@ def _tables(document: ResultDocument) -> Iterator[Table]:
     if document["epochs"]:
         yield _epochs(document)
     if kind_of(document) == "submission":
-        yield _pairs("submission", flat(document["submission"]))
-    yield _pairs("spec", flat(document["spec"]))
-    yield _pairs("provenance", flat(document["provenance"]))
+        yield _pairs("submission", flattened(document["submission"]))
+    yield _pairs("spec", flattened(document["spec"]))
+    yield _pairs("provenance", flattened(document["provenance"]))
 
 
 def _facts(document: ResultDocument) -> Mapping[str, Any]:
@@ -69,7 +69,7 @@ def _metrics(document: ResultDocument) -> Table:
         if by_judged is None:
             rows.append([rule, *"––––––"])
             continue
-        for judged in JUDGED:
+        for judged in SENSITIVITIES:
             m = by_judged[judged]
             rates = [number(m["sp"]), number(m["se"]), number(m["score"])]
             rows.append([rule, judged, str(m["epoch"] or "–"), *rates, str(m["n"])])

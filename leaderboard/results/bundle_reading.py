@@ -23,8 +23,7 @@ from typing import Any, cast
 from bench.core.documents import check_regular, parse_document
 from bench.core.errors import ResultError, StoreError
 from bench.core.text import echoed
-from leaderboard.history.log import Entry as LogEntry
-from leaderboard.history.log import read_entry
+from leaderboard.history.log import LogEntry, read_entry
 from leaderboard.results.run_folder import CYCLES_FILE, RESULT_FILE, ReadFile, load_result, predictions_file
 from leaderboard.results.run_result import RunResult
 from leaderboard.results.schema import RULES
@@ -61,13 +60,13 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, Ru
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A run of a bundle, as its manifest names it.
+class BundledRun:
+    """A run of a bundle, as the manifest names it.
 
     Attributes:
-        run_id: Its id.
-        digest: The hash of its content.
-        cycles: The hash of its judged cycles; None for a run without predictions.
+        run_id: Id of the run.
+        digest: Hash of everything that a board stores of the run.
+        cycles: Hash of the run's judged cycles; None for a run without predictions.
     """
 
     run_id: str
@@ -80,22 +79,22 @@ class Bundle:
     """An opened bundle whose names, sizes and hashes were checked.
 
     Attributes:
-        path: Its file.
+        path: The file of the bundle.
         archive: The open archive.
-        runs: The runs that its manifest names.
-        log: The entries of its board's log, their signatures checked.
+        runs: The runs that the manifest names.
+        log: The entries of the log of the board that the bundle comes from, their signatures checked.
     """
 
     path: Path
     archive: zipfile.ZipFile
-    runs: Sequence[Entry] = ()
+    runs: Sequence[BundledRun] = ()
     log: Sequence[LogEntry] = ()
 
-    def result(self, run: Entry) -> RunResult:
-        """A run's result, judged, its metrics recomputed.
+    def result(self, run: BundledRun) -> RunResult:
+        """Read a run's result and check it; its metrics are recomputed from its predictions.
 
         Raises:
-            StoreError: If it cannot be, or is not the run that the manifest names.
+            StoreError: If the result cannot be read, is unsound, or is not that of the run which the manifest names.
         """
         with damage_named(self.path):
             result = load_result(self._files_of(run), f"run {run.run_id}")
@@ -103,11 +102,11 @@ class Bundle:
             raise damaged(self.path, f"the content of run {run.run_id} is not what the manifest says")
         return result
 
-    def write(self, run: Entry, folder: Path) -> None:
-        """Write a run as its folder; ``result.json`` comes last.
+    def write(self, run: BundledRun, folder: Path) -> None:
+        """Write a run as a run folder; ``result.json`` comes last, because a run is done when that is there.
 
         Raises:
-            OSError: If it cannot be written.
+            OSError: If the folder cannot be written.
             StoreError: If the bundle is damaged.
         """
         with damage_named(self.path):
@@ -120,18 +119,18 @@ class Bundle:
         for name, content in contents.items():
             (folder / name).write_bytes(content)
 
-    def _files_of(self, run: Entry) -> ReadFile:
-        """Gives the files of a run by their names in its folder.
+    def _files_of(self, run: BundledRun) -> ReadFile:
+        """Give a function that reads the files of a run by their names in its folder.
 
         Predictions have the names that result.json gives them; who asks for them has read and judged it.
         """
         names = {RESULT_FILE: f"runs/{run.run_id}/{RESULT_FILE}"}
         if run.cycles is not None:
-            names[CYCLES_FILE] = cycles_name(run.cycles)
+            names[CYCLES_FILE] = cycles_member(run.cycles)
 
         def read(name: str) -> bytes:
             if name not in names:
-                names.update(_predictions(read_member(self.archive, names[RESULT_FILE]), run.run_id))
+                names.update(_prediction_members(read_member(self.archive, names[RESULT_FILE]), run.run_id))
             if name not in names:
                 raise ResultError(f"it lacks the file {echoed(name)}")
             return read_member(self.archive, names[name])
@@ -139,7 +138,7 @@ class Bundle:
         return read
 
 
-def _predictions(content: bytes, run_id: str) -> dict[str, str]:
+def _prediction_members(content: bytes, run_id: str) -> dict[str, str]:
     """The members that hold the predictions, by the file names that a judged result gives them."""
     document = json.loads(content.decode("utf-8-sig"))
     files = document.get("predictions") if isinstance(document, dict) else None
@@ -152,8 +151,8 @@ def _predictions(content: bytes, run_id: str) -> dict[str, str]:
     }
 
 
-def cycles_name(digest: str) -> str:
-    """The member that holds a cycle set."""
+def cycles_member(digest: str) -> str:
+    """Give the name of the member that holds the cycle set of a hash."""
     return f"cycles/{digest}.csv"
 
 
@@ -162,11 +161,11 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
     """Open a bundle and check every member's name, size and hash; nothing is written.
 
     Raises:
-        StoreError: If it is no bundle, damaged, of a newer form, or not made as bundles are.
+        StoreError: If the file is no bundle, damaged, of a newer form, or not made as bundles are.
     """
-    with _opened(path) as stream:
+    with _opened_file(path) as stream:
         try:
-            archive = zipfile.ZipFile(cast(Any, _Bounded(stream)))
+            archive = zipfile.ZipFile(cast(Any, _BoundedReader(stream)))
         except zipfile.BadZipFile as error:
             raise StoreError(
                 f"{path} is no bundle: {echoed(error)}.", "`bench board export FILE` writes one."
@@ -179,26 +178,26 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
                 manifest = _read_manifest(path, archive)
                 _check_hashes(path, archive, manifest["files"])
                 log = _read_log(archive)
-            yield Bundle(path, archive, _entries(path, manifest["runs"], set(manifest["files"])), log)
+            yield Bundle(path, archive, _bundled_runs(path, manifest["runs"], set(manifest["files"])), log)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[io.BufferedReader]:
+def _opened_file(path: Path) -> Iterator[io.BufferedReader]:
     try:
         check_regular(path, path.stat())
         stream = path.open("rb")
     except (OSError, ValueError, ResultError) as error:
-        said = error.message if isinstance(error, ResultError) else f"Cannot read {path}: {_reason(error)}."
+        said = error.message if isinstance(error, ResultError) else f"Cannot read {path}: {_os_reason(error)}."
         raise StoreError(said, "Name a bundle.") from error
     with stream:
         yield stream
 
 
-def _reason(error: Exception) -> str:
+def _os_reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-class _Bounded:
+class _BoundedReader:
     """A file of which nobody reads more than :data:`LARGEST_DIRECTORY` at once.
 
     ``zipfile`` reads the list of members in one piece, as long as the archive says that it is, and makes an object of
@@ -220,7 +219,7 @@ class _Bounded:
 
 @contextmanager
 def damage_named(path: Path) -> Iterator[None]:
-    """Turn what a damaged archive raises into one sentence."""
+    """Turn any error that reading a damaged archive raises within the block into a StoreError of one sentence."""
     try:
         yield
     except (*_BROKEN, ResultError) as error:
@@ -229,7 +228,12 @@ def damage_named(path: Path) -> Iterator[None]:
 
 
 def damaged(path: Path, what: str) -> StoreError:
-    """The error for a bundle that cannot be trusted."""
+    """Make the error for a bundle that cannot be trusted.
+
+    Args:
+        path: The file of the bundle.
+        what: What is wrong with it, as the middle of a sentence.
+    """
     return StoreError(
         f"The bundle {path} is damaged, or was not made by `bench board export`: {what}. Nothing of it was imported.",
         "Copy or export it again.",
@@ -248,6 +252,8 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
         fault = _member_fault(member)
         if fault:
             raise damaged(path, fault)
+    # What follows refuses archives that are small on disk and huge in memory, by compression or by members that share
+    # their bytes.
     total, size = sum(member.file_size for member in members), path.stat().st_size
     if total > LARGEST_RATIO * size:
         raise damaged(path, f"{size:,} bytes would become {total:,}")
@@ -272,7 +278,7 @@ def _member_fault(member: zipfile.ZipInfo) -> str | None:
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """The content of a member, as long as the archive announces.
+    """Read the content of a member, which is never longer than the archive announces.
 
     Raises:
         ResultError: If there is no such member.
@@ -335,9 +341,9 @@ def _check_hashes(path: Path, archive: zipfile.ZipFile, files: Mapping[str, Any]
             raise damaged(path, f"{name} has not the size that {MANIFEST} gives")
 
 
-def _entries(path: Path, runs: Sequence[Any], names: set[str]) -> list[Entry]:
+def _bundled_runs(path: Path, runs: Sequence[Any], names: set[str]) -> list[BundledRun]:
     """The runs of a manifest, each with the members that it must have, and no member of anything else."""
-    entries = [_entry(path, run) for run in runs]
+    entries = [_bundled_run(path, run) for run in runs]
     if len({entry.run_id for entry in entries}) != len(entries):
         raise damaged(path, f"{MANIFEST} names a run twice")
     known = {entry.run_id for entry in entries} | {entry.cycles for entry in entries}
@@ -347,7 +353,7 @@ def _entries(path: Path, runs: Sequence[Any], names: set[str]) -> list[Entry]:
     return entries
 
 
-def _entry(path: Path, run: Any) -> Entry:
+def _bundled_run(path: Path, run: Any) -> BundledRun:
     if not (isinstance(run, dict) and {"run_id", "digest", "cycles"} <= set(run)):
         raise damaged(path, f"{MANIFEST} has a run without id or hash")
     run_id, digest, cycles = run["run_id"], run["digest"], run["cycles"]
@@ -356,4 +362,4 @@ def _entry(path: Path, run: Any) -> Entry:
     for value in (digest, cycles):
         if value is not None and not (isinstance(value, str) and _HASH.fullmatch(value)):
             raise damaged(path, f"{MANIFEST} gives run {run_id} the hash {echoed(repr(value))}")
-    return Entry(run_id, str(digest), cycles)
+    return BundledRun(run_id, str(digest), cycles)

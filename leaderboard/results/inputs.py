@@ -18,6 +18,7 @@ THRESHOLDS = ("none", "training", "held-out", "test")
 """What decision thresholds or class biases were tuned on; none where the largest score decides as it is."""
 
 LARGEST_ENSEMBLE = 10_000
+"""Models of an ensemble, above which a declaration is taken for a mistake."""
 
 _KNOWN_PRETRAINING = ("none", "imagenet", "audioset", "imagenet+audioset")
 """Pretraining of runs made here whose data hold nothing of ICBHI."""
@@ -25,7 +26,7 @@ _KNOWN_PRETRAINING = ("none", "imagenet", "audioset", "imagenet+audioset")
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a submitter declares; None where that is left open.
+    """The inputs that a submitter declares; None for what is left open.
 
     Attributes:
         metadata: Whether anything of patient, device, location or diagnosis is an input.
@@ -42,18 +43,19 @@ class Inputs:
     pretrained_on_icbhi: bool | None = None
 
     def declared(self) -> dict[str, Any]:
-        """Those that are declared, by name."""
+        """Give the inputs that are declared, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-NAMES = tuple(Inputs.__dataclass_fields__)
+INPUT_NAMES = tuple(Inputs.__dataclass_fields__)
+"""Names of the inputs that can be declared."""
 
 
 def check_inputs(values: Mapping[str, Any], where: str) -> None:
-    """Refuse declarations that mean nothing; raises ResultError."""
+    """Refuse declarations of inputs that do not exist, or with values that mean nothing; raises ResultError."""
     for name, value in values.items():
-        if name not in NAMES:
-            raise ResultError(f"{where}: '{echoed(name)}' is no declared input; there are {', '.join(NAMES)}.")
+        if name not in INPUT_NAMES:
+            raise ResultError(f"{where}: '{echoed(name)}' is no declared input; there are {', '.join(INPUT_NAMES)}.")
         if not _is_sound(name, value):
             raise ResultError(f"{where}: {name} is {echoed(repr(value))}, which cannot be declared.")
 
@@ -65,25 +67,25 @@ def _is_sound(name: str, value: Any) -> bool:
 
 
 def inputs_of(kind: str, spec: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs of a run or submission, each with its value or ``undeclared``.
+    """Give the inputs of a run or submission, each with its value or ``undeclared``.
 
     What is trained here uses the sound of one cycle, one model and the largest score. What its weights were pretrained
     on is known where they are of a named pretraining.
 
     Args:
-        kind: Where it comes from.
-        spec: The identity fields of its spec.
-        extra: Fields of its result, of which ``submission`` holds what was declared.
+        kind: ``submission`` for a system from outside; anything else was trained here.
+        spec: The identity fields of the run's spec.
+        extra: Fields of the run's result, of which ``submission`` holds what was declared.
     """
     if kind == "submission":
         declared = extra.get("submission", {}).get("inputs") or {}
-        return {name: declared.get(name, UNDECLARED) for name in NAMES}
+        return {name: declared.get(name, UNDECLARED) for name in INPUT_NAMES}
     clean = False if spec.get("pretrain") in _KNOWN_PRETRAINING else UNDECLARED
     return {"metadata": False, "ensemble": 1, "tta": False, "thresholds": "none", "pretrained_on_icbhi": clean}
 
 
 def notable(inputs: Mapping[str, Any]) -> list[str]:
-    """In a few words, what sets a row apart from sound alone: nothing where all is declared and nothing is used."""
+    """Say in a few words what sets a row apart from sound alone; empty where all is declared and nothing is used."""
     words = {
         "metadata": "metadata",
         "tta": "test-time augmentation",
@@ -94,7 +96,7 @@ def notable(inputs: Mapping[str, Any]) -> list[str]:
         used.append(f"ensemble of {inputs['ensemble']}")
     if inputs["thresholds"] not in ("none", UNDECLARED):
         used.append(f"thresholds tuned on {inputs['thresholds']}")
-    open_ones = [name for name in NAMES if inputs[name] == UNDECLARED]
-    if len(open_ones) == len(NAMES):
+    open_ones = [name for name in INPUT_NAMES if inputs[name] == UNDECLARED]
+    if len(open_ones) == len(INPUT_NAMES):
         return ["inputs undeclared"]
     return [*used, *([f"undeclared: {', '.join(name.replace('_', ' ') for name in open_ones)}"] if open_ones else [])]

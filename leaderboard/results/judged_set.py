@@ -21,5 +21,5 @@ def is_official(judged_set: str | None) -> bool:
 
 
 def short(judged_set: str | None) -> str:
-    """The beginning of a hash, for titles."""
+    """Give the beginning of a hash, for titles; ``unknown`` where there is none."""
     return (judged_set or "unknown")[:SHOWN]

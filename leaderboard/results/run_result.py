@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from bench.core.errors import ResultError
 from bench.core.text import echoed
-from leaderboard.history.claims import check_signature
-from leaderboard.metrics import JUDGED, Metrics, score_cycles
+from leaderboard.history.signatures import check_signature
+from leaderboard.metrics import SENSITIVITIES, Metrics, score_cycles
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.schema import RULES, ResultDocument, kind_of
 from leaderboard.results.validation import EDITED, TOLERANCE
@@ -135,7 +135,7 @@ def _check_submission_id(result: RunResult, cycles: CycleSet, where: str) -> Non
 
 def _compare(stored: Mapping[str, Metrics], computed: Mapping[str, Metrics], path: str) -> None:
     """Check stored metrics, by judged, against those that the predictions give."""
-    for judged in JUDGED:
+    for judged in SENSITIVITIES:
         said: Mapping[str, Any] = stored[judged]
         found: Mapping[str, Any] = computed[judged]
         for name in ("n", "confusion", "sp", "se", "score"):

@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, FailFast, Fiel
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from leaderboard.metrics import JUDGED, LARGEST_COUNT, Metrics
+from leaderboard.metrics import LARGEST_COUNT, SENSITIVITIES, Metrics
 
 SCHEMA = 1
 """Version of the document's form."""
@@ -129,8 +129,8 @@ class RuleMetrics(Metrics):
     """Epoch that the rule chose, counted from 1; null where a submission does not say."""
 
 
-ByJudged = Annotated[dict[str, Metrics], _named(JUDGED, all_of_them=True)]
-RuleMetricsByJudged = Annotated[dict[str, RuleMetrics], _named(JUDGED, all_of_them=True)]
+ByJudged = Annotated[dict[str, Metrics], _named(SENSITIVITIES, all_of_them=True)]
+RuleMetricsByJudged = Annotated[dict[str, RuleMetrics], _named(SENSITIVITIES, all_of_them=True)]
 
 
 @with_config(STRICT)

@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 from bench.core.documents import collector_paused, spec_judges
 from bench.core.errors import BenchError, ResultError
 from bench.core.text import echoed
-from leaderboard.metrics import JUDGED, LARGEST_COUNT, Metrics, metrics_of
+from leaderboard.metrics import LARGEST_COUNT, SENSITIVITIES, Metrics, metrics_of
 from leaderboard.results.inputs import check_inputs
 from leaderboard.results.schema import SCHEMA, ResultDocument, kind_of
 
@@ -204,7 +204,7 @@ def _check_metrics(document: ResultDocument) -> Faults:
             yield f"status is '{status}', but there are metrics for {rule}."
         if is_submission and rule != document["submission"]["selection"]:
             yield f"metrics.{rule} has metrics, but submission.selection is another rule."
-        for judged in JUDGED:
+        for judged in SENSITIVITIES:
             if metrics[judged]["epoch"] is None and not is_submission:
                 yield f"metrics.{rule}.{judged}.epoch is None, but must be a whole number for a run."
         yield from _differences(metrics, f"metrics.{rule}")
@@ -225,7 +225,7 @@ def _check_epochs(document: ResultDocument) -> Faults:
 
 def _differences(metrics: Mapping[str, Metrics], path: str) -> Faults:
     """Metrics that do not follow from their confusion matrix."""
-    for judged in JUDGED:
+    for judged in SENSITIVITIES:
         stored: Mapping[str, Any] = metrics[judged]
         if sum(map(sum, stored["confusion"])) > LARGEST_COUNT:
             yield f"{path}.{judged}.confusion has a sum above {LARGEST_COUNT:,}."

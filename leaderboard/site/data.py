@@ -14,24 +14,25 @@ from hashlib import sha256
 from typing import Any, NamedTuple, get_args
 
 from bench.core.documents import collector_paused
-from leaderboard.metrics import JUDGED, Judged, metrics_of
+from leaderboard.metrics import SENSITIVITIES, Sensitivity, metrics_of
 from leaderboard.results.schema import RULES, Rule
-from leaderboard.site.answers import MissedCycle, missed_cycles, read_answers
-from leaderboard.site.systems import Lens, Part, Row, System
-from leaderboard.statistics.breakdown import ALL_NORMAL, SystemCounts, both_sides_of, breakdown
-from leaderboard.statistics.comparison import seed_spreads
-from leaderboard.statistics.intervals import SeedSpread
-from leaderboard.statistics.row_places import (
-    PLACES,
-    Uncertainty,
+from leaderboard.site.system_predictions import MissedCycle, missed_cycles, read_predictions
+from leaderboard.site.systems import Lens, Row, System, TestPart
+from leaderboard.statistics.breakdown import ALL_NORMAL, SystemCounts, breakdown, patients_on_both_sides_of
+from leaderboard.statistics.comparison import pooled_seed_spreads
+from leaderboard.statistics.row_statistics import (
+    PLACE_FIELDS,
+    SectionUncertainty,
     add_intervals,
-    covered_notes,
+    coverage_notes,
     give_places,
+    leading_rows,
     missing_notes,
-    read_counts,
-    within_limits,
+    read_row_counts,
 )
-from leaderboard.store.store import BoardRun, RunRecord, Store
+from leaderboard.statistics.seed_spread import SeedSpread
+from leaderboard.store.board_rows import BoardRun, RunRecord
+from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import (
     SIMULATED,
     Section,
@@ -42,7 +43,7 @@ from leaderboard.tables.board_tables import (
 )
 from leaderboard.tables.marks import add_marks
 
-PARTS: tuple[Part, ...] = get_args(Part)
+TEST_PARTS: tuple[TestPart, ...] = get_args(TestPart)
 RATES = ("sp", "se", "score")
 
 MOST_SYSTEMS = 1000
@@ -51,18 +52,18 @@ MOST_RUNS = 2500
 
 
 @dataclass(frozen=True)
-class Board:
-    """All that the page and its downloads hold.
+class SiteData:
+    """All values of a board that the page and its downloads hold.
 
     Attributes:
-        sections: Titles in the order shown, and whether their systems are ranked.
-        systems: In the order of the first rule that each has numbers under.
-        runs: The runs behind them, by id.
-        records: What is stored of each run beyond its numbers.
+        sections: Titles of the sections in the order shown, and whether their systems are ranked.
+        systems: The systems in the order of the first selection rule that each has numbers under.
+        runs: The runs behind the systems, by id.
+        records: What is stored of each run beyond its numbers, by run id.
         failed: One row for each failed run.
         notes: By rule, sentences that belong below its numbers.
         spreads: By rule and section, the seed spread that a single seed is given in a comparison, by judged.
-        missed: By rule and section, the cycles that most systems miss.
+        missed: By rule and section, the cycles that most systems class wrongly.
     """
 
     sections: Mapping[str, bool]
@@ -71,18 +72,18 @@ class Board:
     records: Mapping[str, RunRecord]
     failed: Sequence[Row]
     notes: Mapping[str, Sequence[str]]
-    spreads: Mapping[str, Mapping[str, Mapping[Judged, SeedSpread | None]]] = field(default_factory=dict)
+    spreads: Mapping[str, Mapping[str, Mapping[Sensitivity, SeedSpread | None]]] = field(default_factory=dict)
     missed: Mapping[str, Mapping[str, Sequence[MissedCycle]]] = field(default_factory=dict)
 
     @property
     def lenses(self) -> list[Lens]:
         """Every choice of the switches, whether or not a system has numbers under it."""
-        return [Lens(rule, part, judged) for rule in RULES for part in PARTS for judged in JUDGED]
+        return [Lens(rule, part, judged) for rule in RULES for part in TEST_PARTS for judged in SENSITIVITIES]
 
 
 @collector_paused()
-def read_board(store: Store) -> Board:
-    """Everything that the page shows of a board."""
+def read_site_data(store: Store) -> SiteData:
+    """Read everything of a board that the page shows."""
     runs = store.runs()
     by_id = {run.run_id: run for run in runs}
     systems: dict[SystemKey, System] = {}
@@ -94,15 +95,15 @@ def read_board(store: Store) -> Board:
         sections.update({section.title: section.ranked for section in found})
         for section in found:
             for row in section.rows:
-                _system(systems, section, row, by_id)
+                _add_system(systems, section, row, by_id)
         notes[rule] = [*board_notes(runs, rule), *_add_lenses(store, found, systems, by_id, rule)]
-    _tell_apart(systems.values())
+    _name_all_differences(systems.values())
     known = list(systems.values())
     for rule in RULES:
-        read_answers(store, known, rule)
+        read_predictions(store, known, rule)
     shown = {run_id for system in systems.values() for rule in system.rules.values() for run_id in rule["run_ids"]}
     order = sorted(sections, key=lambda title: (not sections[title], title.startswith(SIMULATED), title))
-    return Board(
+    return SiteData(
         sections={title: sections[title] for title in order},
         systems=list(systems.values()),
         runs={run_id: run for run_id, run in by_id.items() if run_id in shown},
@@ -110,21 +111,22 @@ def read_board(store: Store) -> Board:
         failed=failed_rows(runs),
         notes=notes,
         spreads={
-            rule: {title: _spreads(known, title, sections[title], by_id, rule) for title in sections} for rule in RULES
+            rule: {title: _section_spreads(known, title, sections[title], by_id, rule) for title in sections}
+            for rule in RULES
         },
         missed={rule: missed_cycles(known, rule) for rule in RULES},
     )
 
 
-def _spreads(
+def _section_spreads(
     systems: Iterable[System], title: str, ranked: bool, runs: Mapping[str, BoardRun], rule: Rule
-) -> Mapping[Judged, SeedSpread | None]:
-    """As the comparison of two systems takes them: of all systems in their section."""
-    mine = [runs[run_id] for system in systems if system.section == title for run_id in _runs_of(system, rule)]
-    return seed_spreads(mine, rule, ranked)
+) -> Mapping[Sensitivity, SeedSpread | None]:
+    """The seed spreads that the comparison of two systems takes: those of all systems in the section."""
+    mine = [runs[run_id] for system in systems if system.section == title for run_id in _run_ids_of(system, rule)]
+    return pooled_seed_spreads(mine, rule, ranked)
 
 
-def _runs_of(system: System, rule: Rule) -> list[str]:
+def _run_ids_of(system: System, rule: Rule) -> list[str]:
     found: list[str] = system.rules[rule]["run_ids"] if rule in system.rules else []
     return found
 
@@ -133,26 +135,26 @@ SystemKey = tuple[str, str | None]
 """The hash of a system's spec, and that of the cycles that it was judged on."""
 
 
-def _key(run: BoardRun) -> SystemKey:
+def _system_key(run: BoardRun) -> SystemKey:
     return run.system, run.judged_set
 
 
-def _system(systems: dict[SystemKey, System], section: Section, row: Row, runs: Mapping[str, BoardRun]) -> None:
-    """Make the system of a row, or find it where another rule has it already."""
-    key = _key(runs[row["run_ids"][0]])
+def _add_system(systems: dict[SystemKey, System], section: Section, row: Row, runs: Mapping[str, BoardRun]) -> None:
+    """Add the system of a row, unless another selection rule has added it already."""
+    key = _system_key(runs[row["run_ids"][0]])
     if key not in systems:
         taken = {system.id for (spec, _), system in systems.items() if spec == key[0]}
-        name = next(name for name in _ids(key) if name not in taken)
-        systems[key] = System(name, section.title, row, shared=both_sides_of(runs[row["run_ids"][0]]))
+        name = next(name for name in _page_ids(key) if name not in taken)
+        systems[key] = System(name, section.title, row, shared=patients_on_both_sides_of(runs[row["run_ids"][0]]))
 
 
-def _ids(key: SystemKey) -> Iterator[str]:
-    """Names of a system on the page: the beginning of its hash, or of that with its cycles where that is taken."""
+def _page_ids(key: SystemKey) -> Iterator[str]:
+    """Ids that a system may have on the page: the beginning of its hash; where taken, of hash and cycles together."""
     yield key[0][:12]
     yield sha256("".join(map(str, key)).encode()).hexdigest()[:12]
 
 
-def _tell_apart(systems: Iterable[System]) -> None:
+def _name_all_differences(systems: Iterable[System]) -> None:
     by_section: dict[str, list[Row]] = {}
     for system in systems:
         by_section.setdefault(system.section, []).append(system.row)
@@ -163,21 +165,21 @@ def _tell_apart(systems: Iterable[System]) -> None:
 # --- the numbers under one rule ---------------------------------------------------------------------------------
 
 
-class _Seen(NamedTuple):
-    """What a system's runs said on a part, and that in numbers."""
+class _PartCounts(NamedTuple):
+    """Confusion counts of a system's runs on one part of the test cycles, and the rates that follow from them."""
 
     counts: SystemCounts
     breakdown: Row
 
 
 @dataclass(frozen=True, eq=False)
-class _Judged:
-    """A system under one rule: its row, its runs, and what they said on each part as far as that is known."""
+class _SystemUnderRule:
+    """A system under one selection rule: its row, its runs, and their counts on each part, as far as they are known."""
 
     system: System
     row: Row
     runs: Sequence[BoardRun]
-    parts: Mapping[Part, _Seen]
+    parts: Mapping[TestPart, _PartCounts]
 
 
 def _add_lenses(
@@ -187,39 +189,43 @@ def _add_lenses(
     runs: Mapping[str, BoardRun],
     rule: Rule,
 ) -> list[str]:
-    """Add the lenses of one rule to its systems; gives notes on those that were left without an interval."""
+    """Add the numbers of all lenses of one rule to its systems.
+
+    Returns:
+        Notes on what the intervals cover and on the systems that were left without one.
+    """
     rows = [row for section in sections for row in section.rows]
-    able = within_limits(rows, MOST_SYSTEMS, MOST_RUNS)
-    counts = dict(zip((row["run_ids"][0] for row in able), read_counts(store, able, rule), strict=True))
-    shown: list[Uncertainty] = []
+    able = leading_rows(rows, MOST_SYSTEMS, MOST_RUNS)
+    counts = dict(zip((row["run_ids"][0] for row in able), read_row_counts(store, able, rule), strict=True))
+    shown: list[SectionUncertainty] = []
     for section in sections:
-        judged = [_judged(row, systems, runs, counts.get(row["run_ids"][0])) for row in section.rows]
+        judged = [_system_under_rule(row, systems, runs, counts.get(row["run_ids"][0])) for row in section.rows]
         for item in judged:
             item.system.rules[rule] = _rule_facts(item.row, item.runs)
-            if PARTS[0] in item.parts:
-                item.system.counts[rule] = item.parts[PARTS[0]].counts
-        for part in PARTS:
-            for which in JUDGED:
+            if TEST_PARTS[0] in item.parts:
+                item.system.counts[rule] = item.parts[TEST_PARTS[0]].counts
+        for part in TEST_PARTS:
+            for which in SENSITIVITIES:
                 found = _add_lens(judged, Lens(rule, part, which), section.ranked)
-                if (part, which) == (PARTS[0], JUDGED[0]):
+                if (part, which) == (TEST_PARTS[0], SENSITIVITIES[0]):
                     shown.append(found)
     known = sum(counted is not None for counted in counts.values())
-    lone = sum(found.lone for found in shown)
-    return [*covered_notes(shown), *missing_notes(len(rows), len(able), len(able) - known, lone)]
+    without_interval = sum(found.without_interval for found in shown)
+    return [*coverage_notes(shown), *missing_notes(len(rows), len(able), len(able) - known, without_interval)]
 
 
-def _judged(
+def _system_under_rule(
     row: Row, systems: Mapping[SystemKey, System], runs: Mapping[str, BoardRun], counts: SystemCounts | None
-) -> _Judged:
+) -> _SystemUnderRule:
     mine = [runs[run_id] for run_id in row["run_ids"]]
-    shared = both_sides_of(mine[0])
-    known: dict[Part, SystemCounts] = {}
+    shared = patients_on_both_sides_of(mine[0])
+    known: dict[TestPart, SystemCounts] = {}
     if counts is not None:
         known["official"] = counts
         if shared is not None:
             known["patient-disjoint"] = counts.without(shared)
-    parts = {part: _Seen(counted, breakdown(counted, None)) for part, counted in known.items()}
-    return _Judged(systems[_key(mine[0])], row, mine, parts)
+    parts = {part: _PartCounts(counted, breakdown(counted, None)) for part, counted in known.items()}
+    return _SystemUnderRule(systems[_system_key(mine[0])], row, mine, parts)
 
 
 def _rule_facts(row: Row, runs: Sequence[BoardRun]) -> Row:
@@ -233,9 +239,13 @@ def _rule_facts(row: Row, runs: Sequence[BoardRun]) -> Row:
     }
 
 
-def _add_lens(judged: Sequence[_Judged], lens: Lens, ranked: bool) -> Uncertainty:
-    """Add one lens to the systems of a section; gives what was found beside the numbers."""
-    known = [(item, values) for item in judged if (values := _values(item, lens)) is not None]
+def _add_lens(judged: Sequence[_SystemUnderRule], lens: Lens, ranked: bool) -> SectionUncertainty:
+    """Add the numbers of one lens to the systems of a section.
+
+    Returns:
+        What was found beside the numbers of each system.
+    """
+    known = [(item, values) for item in judged if (values := _lens_values(item, lens)) is not None]
     known.sort(key=lambda pair: -pair[1]["score"])
     rows = [values for _, values in known]
     if ranked:
@@ -249,50 +259,50 @@ def _add_lens(judged: Sequence[_Judged], lens: Lens, ranked: bool) -> Uncertaint
     return found
 
 
-def _values(item: _Judged, lens: Lens) -> Row | None:
-    """A system's numbers on a part judged in one way; None where they are not known or there is no Score."""
+def _lens_values(item: _SystemUnderRule, lens: Lens) -> Row | None:
+    """A system's numbers under one lens; None where they are not known or there is no Score."""
     seen = item.parts.get(lens.part)
     if seen is None:
-        return _stored(item, lens) if lens.part == "official" else None
+        return _stored_values(item, lens) if lens.part == "official" else None
     view = seen.breakdown["views"]["official"]  # all cycles of the part
     rates = _rates(view, lens.judged)
     if rates["score"] is None:
         return None
     matrices = seen.counts.counts.sum(axis=1)
     return {
-        **_place(),
+        **_empty_places(),
         **rates,
         "cycles": view["cycles"],
         "patients": view["patients"],
-        "by_seed": [_of_matrix(matrix.tolist(), lens.judged) for matrix in matrices],
+        "by_seed": [_confusion_rates(matrix.tolist(), lens.judged) for matrix in matrices],
         "confusion": matrices.sum(axis=0).tolist(),
-        "devices": {name: _part(device, lens.judged) for name, device in seen.breakdown["devices"].items()},
+        "devices": {name: _device_rates(device, lens.judged) for name, device in seen.breakdown["devices"].items()},
         "classes": seen.breakdown["classes"],
     }
 
 
-def _place() -> Row:
-    return dict.fromkeys(PLACES)
+def _empty_places() -> Row:
+    return dict.fromkeys(PLACE_FIELDS)
 
 
-def _rates(view: Row, judged: Judged) -> Row:
+def _rates(view: Row, judged: Sensitivity) -> Row:
     values = view if judged == "4class" else view["two_class"]
     return {name: values[name] for rate in RATES for name in (rate, f"{rate}_std")}
 
 
-def _part(view: Row, judged: Judged) -> Row:
+def _device_rates(view: Row, judged: Sensitivity) -> Row:
     return {"cycles": view["cycles"], "patients": view["patients"], **_rates(view, judged)}
 
 
-def _of_matrix(confusion: list[list[int]], judged: Judged) -> Row:
+def _confusion_rates(confusion: list[list[int]], judged: Sensitivity) -> Row:
     metrics = metrics_of(confusion, judged)
     return {"sp": metrics["sp"], "se": metrics["se"], "score": metrics["score"]}
 
 
-def _stored(item: _Judged, lens: Lens) -> Row:
-    """The numbers as the runs stored them, for a system whose predictions are not looked at."""
+def _stored_values(item: _SystemUnderRule, lens: Lens) -> Row:
+    """The numbers as the runs stored them, for a system beyond the limits whose predictions are not read."""
     return {
-        **_place(),
+        **_empty_places(),
         **_rates(item.row, lens.judged),
         "cycles": item.row["cycles"],
         "patients": None,

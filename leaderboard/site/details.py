@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from bench.core.text import plain
-from leaderboard.metrics import JUDGED
+from leaderboard.metrics import SENSITIVITIES
 from leaderboard.published.systems import PublishedSystem, published_systems
 from leaderboard.render.bibtex import published_entry
 from leaderboard.results.schema import RULES
-from leaderboard.site.answers import MissedCycle
-from leaderboard.site.data import Board
-from leaderboard.site.systems import Row, System, SystemAnswers
+from leaderboard.site.data import SiteData
+from leaderboard.site.system_predictions import MissedCycle
+from leaderboard.site.systems import Row, System, SystemPredictions
 from leaderboard.statistics.breakdown import SystemCounts
-from leaderboard.statistics.intervals import hits
 from leaderboard.statistics.operating_points import FOLDS, OperatingPoints
+from leaderboard.statistics.patient_hits import count_hits
 from leaderboard.statistics.reliability import Reliability
 from leaderboard.tables.published_table import doubts
 
@@ -26,10 +26,10 @@ MOST_COUNTED = 200
 """Systems whose correct cycles of each patient stand in the page, which any two of them are compared by."""
 
 
-def detail_values(board: Board) -> dict[str, Any]:
-    """The part of the page's document that its views need; systems are named by their places in ``systems``."""
-    sets = _Sets()
-    counted = {rule: [_hits(system, rule, sets) for system in board.systems[:MOST_COUNTED]] for rule in RULES}
+def detail_values(board: SiteData) -> dict[str, Any]:
+    """Make the part of the page's document that its views need; systems are named by their places in ``systems``."""
+    sets = _CycleSets()
+    counted = {rule: [_hit_values(system, rule, sets) for system in board.systems[:MOST_COUNTED]] for rule in RULES}
     return {
         "hits": counted,
         "sets": sets.known,
@@ -44,23 +44,24 @@ def detail_values(board: Board) -> dict[str, Any]:
         },
         "answers": {
             rule: {
-                str(place): _answers(system.answers[rule])
+                str(place): _prediction_values(system.predictions[rule])
                 for place, system in enumerate(board.systems)
-                if rule in system.answers
+                if rule in system.predictions
             }
             for rule in RULES
         },
         "missed": {
             rule: {
-                str(list(board.sections).index(title)): list(map(_missed, cycles)) for title, cycles in found.items()
+                str(list(board.sections).index(title)): list(map(_missed_values, cycles))
+                for title, cycles in found.items()
             }
             for rule, found in board.missed.items()
         },
-        "printed": list(map(_printed_system, printed_systems())),
+        "printed": list(map(_printed_system_values, printed_systems())),
     }
 
 
-class _Sets:
+class _CycleSets:
     """The patients of judged cycles, each set kept once."""
 
     def __init__(self) -> None:
@@ -83,7 +84,7 @@ class _Sets:
         return self._places[key]
 
 
-def _hits(system: System, rule: str, sets: _Sets) -> Row | None:
+def _hit_values(system: System, rule: str, sets: _CycleSets) -> Row | None:
     """Correct normal, exactly classed and any abnormal cycles: of each patient over all seeds, and of each seed.
 
     The sums of each seed are given with and without the patients who were trained on too.
@@ -92,7 +93,9 @@ def _hits(system: System, rule: str, sets: _Sets) -> Row | None:
     if counts is None or not counts.has_interval:
         return None
     by_patient = counts.by_patient
-    right = np.stack([hits(by_patient)[0], *(hits(by_patient, judged)[1] for judged in JUDGED)], axis=1)  # (S, 3, P)
+    right = np.stack(
+        [count_hits(by_patient)[0], *(count_hits(by_patient, judged)[1] for judged in SENSITIVITIES)], axis=1
+    )  # (S, 3, P)
     kept = np.asarray([name not in (system.shared or ()) for name in counts.patients])
     return {
         "set": sets.place(counts, system.shared),
@@ -101,24 +104,24 @@ def _hits(system: System, rule: str, sets: _Sets) -> Row | None:
     }
 
 
-def _answers(found: SystemAnswers) -> Row:
+def _prediction_values(found: SystemPredictions) -> Row:
     return {
-        "points": None if found.points is None else _points(found.points),
-        "reliability": None if found.reliability is None else _reliability(found.reliability),
+        "points": None if found.points is None else _operating_values(found.points),
+        "reliability": None if found.reliability is None else _reliability_values(found.reliability),
     }
 
 
-def _points(runs: Sequence[OperatingPoints]) -> Row:
+def _operating_values(runs: Sequence[OperatingPoints]) -> Row:
     """Means over runs, as they are drawn and printed."""
     curve = np.mean([run.curve for run in runs], axis=0)
-    tuned = {judged: np.mean([run.tuned[judged] for run in runs], axis=0) for judged in JUDGED}
+    tuned = {judged: np.mean([run.tuned[judged] for run in runs], axis=0) for judged in SENSITIVITIES}
     return {
         "curve": _rounded(curve.tolist(), 1),
         "tuned": {judged: [round(value, 2) for value in rates.tolist()] for judged, rates in tuned.items()},
     }
 
 
-def _reliability(found: Reliability) -> Row:
+def _reliability_values(found: Reliability) -> Row:
     return {"bins": _rounded(found.bins, 1), "error": round(found.error, 2), "softmax": found.softmax}
 
 
@@ -126,11 +129,11 @@ def _rounded(rows: Iterable[Sequence[float]], digits: int) -> list[list[float]]:
     return [[round(value, digits) for value in row] for row in rows]
 
 
-def _missed(cycle: MissedCycle) -> list[Any]:
+def _missed_values(cycle: MissedCycle) -> list[Any]:
     """Sensitivity, recording, cycle, patient, class, whether trained on too, percent missed, systems asked."""
     recording, number = cycle.key
     return [
-        JUDGED.index(cycle.judged),
+        SENSITIVITIES.index(cycle.judged),
         plain(recording),
         number,
         plain(cycle.patient),
@@ -145,7 +148,7 @@ def _missed(cycle: MissedCycle) -> list[Any]:
 
 
 def printed_systems() -> list[PublishedSystem]:
-    """Published systems that have a place on the Sp/Se plane: judged as their table says, Sp and Se given."""
+    """List the published systems that have a place on the Sp/Se plane: comparable ones, with Sp and Se given."""
     return [
         system
         for system in published_systems()
@@ -153,7 +156,7 @@ def printed_systems() -> list[PublishedSystem]:
     ]
 
 
-def _printed_system(system: PublishedSystem) -> Row:
+def _printed_system_values(system: PublishedSystem) -> Row:
     sources = [system.source, *([system.code] if system.code else [])]
     return {
         "name": plain(system.system + (" (re-run by others)" if system.kind == "reproduction" else "")),

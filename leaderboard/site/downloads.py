@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from leaderboard.metrics import CLASSES, JUDGED
+from leaderboard.metrics import CLASSES, SENSITIVITIES
 from leaderboard.render.csv import csv_text
 from leaderboard.render.json_text import json_text
-from leaderboard.site.data import RATES, Board
+from leaderboard.site.data import RATES, SiteData
 from leaderboard.site.details import MOST_COUNTED
 from leaderboard.site.systems import Lens, Row, System
-from leaderboard.statistics.intervals import hits
 from leaderboard.statistics.operating_points import TARGETS
+from leaderboard.statistics.patient_hits import count_hits
 
 FOLDER = "data"
 
@@ -31,19 +31,19 @@ TABLES: Mapping[str, str] = {
 """Files beside the page, and what each holds."""
 
 
-def data_files(board: Board) -> Iterator[tuple[str, str]]:
-    """Paths below the site's folder and their text, one after another."""
-    rows: Mapping[str, Callable[[Board], Iterator[Row]]] = {
-        "board.csv": _board,
-        "seeds.csv": _seeds,
-        "confusion.csv": _confusions,
-        "classes.csv": _classes,
-        "devices.csv": _devices,
-        "patients.csv": _patients,
-        "thresholds.csv": _thresholds,
-        "reliability.csv": _reliability,
-        "missed.csv": _missed,
-        "curves.csv": _curves,
+def data_files(board: SiteData) -> Iterator[tuple[str, str]]:
+    """Give the paths of all data files below the site's folder with their text, one after another."""
+    rows: Mapping[str, Callable[[SiteData], Iterator[Row]]] = {
+        "board.csv": _board_rows,
+        "seeds.csv": _seed_rows,
+        "confusion.csv": _confusion_rows,
+        "classes.csv": _class_rows,
+        "devices.csv": _device_rows,
+        "patients.csv": _patient_rows,
+        "thresholds.csv": _threshold_rows,
+        "reliability.csv": _reliability_rows,
+        "missed.csv": _missed_rows,
+        "curves.csv": _curve_rows,
     }
     for name in TABLES:
         found = list(rows[name](board))
@@ -54,16 +54,16 @@ def data_files(board: Board) -> Iterator[tuple[str, str]]:
 
 
 def run_file(run_id: str) -> str:
-    """Where the file of a run is, below the site's folder."""
+    """Give the path of a run's spec file below the site's folder."""
     return f"{FOLDER}/runs/{run_id}.json"
 
 
 def command(run_id: str) -> str:
-    """What replays a run, given in the site's folder."""
+    """Give the command line that replays a run, to be given in the site's folder."""
     return f"bench run --spec {run_file(run_id)}"
 
 
-def _run_text(board: Board, run_id: str) -> str:
+def _run_text(board: SiteData, run_id: str) -> str:
     """A run's spec in the form of ``spec.json``, and where its result came from."""
     run, record = board.runs[run_id], board.records[run_id]
     document = {
@@ -76,9 +76,9 @@ def _run_text(board: Board, run_id: str) -> str:
     return json_text(document) + "\n"
 
 
-def _under(board: Board) -> Iterator[tuple[System, Lens, Row, Row]]:
+def _systems_by_lens(board: SiteData) -> Iterator[tuple[System, Lens, Row, Row]]:
     """Each system under each lens that it has: system, lens, its numbers, and the first columns of its rows."""
-    who = {system.id: _who(system) for system in board.systems}
+    who = {system.id: _identity_columns(system) for system in board.systems}
     for lens in board.lenses:
         for system in board.systems:
             values = system.lenses.get(lens)
@@ -86,13 +86,13 @@ def _under(board: Board) -> Iterator[tuple[System, Lens, Row, Row]]:
                 yield system, lens, values, {**who[system.id], **lens._asdict()}
 
 
-def _who(system: System) -> Row:
+def _identity_columns(system: System) -> Row:
     name = system.row["name"] or f"{system.row['model']} + {system.row['method']}"
     return {"system": system.id, "name": name, "section": system.section}
 
 
-def _board(board: Board) -> Iterator[Row]:
-    for system, lens, values, first in _under(board):
+def _board_rows(board: SiteData) -> Iterator[Row]:
+    for system, lens, values, first in _systems_by_lens(board):
         facts = system.rules[lens.rule]
         numbers = {name: values[name] for rate in RATES for name in (rate, f"{rate}_std")}
         lo, hi = values["ci95"] or (None, None)
@@ -113,49 +113,49 @@ def _board(board: Board) -> Iterator[Row]:
         }
 
 
-def _seeds(board: Board) -> Iterator[Row]:
-    for system, lens, values, first in _under(board):
+def _seed_rows(board: SiteData) -> Iterator[Row]:
+    for system, lens, values, first in _systems_by_lens(board):
         facts = system.rules[lens.rule]
         for seed, run_id, rates in zip(facts["seeds"], facts["run_ids"], values["by_seed"], strict=True):
             yield {**first, "seed": seed, "run_id": run_id, **rates}
 
 
-def _confusions(board: Board) -> Iterator[Row]:
-    for _, lens, values, first in _under(board):
-        if lens.judged == JUDGED[0] and values["confusion"] is not None:
+def _confusion_rows(board: SiteData) -> Iterator[Row]:
+    for _, lens, values, first in _systems_by_lens(board):
+        if lens.judged == SENSITIVITIES[0] and values["confusion"] is not None:
             for true, counts in zip(CLASSES, values["confusion"], strict=True):
                 for predicted, cycles in zip(CLASSES, counts, strict=True):
                     yield {**_without_judged(first), "true": true, "predicted": predicted, "cycles": cycles}
 
 
-def _classes(board: Board) -> Iterator[Row]:
-    for _, lens, values, first in _under(board):
-        if lens.judged == JUDGED[0]:
+def _class_rows(board: SiteData) -> Iterator[Row]:
+    for _, lens, values, first in _systems_by_lens(board):
+        if lens.judged == SENSITIVITIES[0]:
             for name, view in values["classes"].items():
                 yield {**_without_judged(first), "class": name, **view}
 
 
-def _devices(board: Board) -> Iterator[Row]:
-    for _, _, values, first in _under(board):
+def _device_rows(board: SiteData) -> Iterator[Row]:
+    for _, _, values, first in _systems_by_lens(board):
         for name, view in values["devices"].items():
             yield {**first, "device": name, **view}
 
 
-def _by_rule(board: Board) -> Iterator[tuple[System, str, Row]]:
+def _systems_by_rule(board: SiteData) -> Iterator[tuple[System, str, Row]]:
     """Each system under each rule that it has numbers under, and the first columns of its rows."""
     for system in board.systems:
         for rule in system.rules:
-            yield system, rule, {**_who(system), "rule": rule}
+            yield system, rule, {**_identity_columns(system), "rule": rule}
 
 
-def _patients(board: Board) -> Iterator[Row]:
+def _patient_rows(board: SiteData) -> Iterator[Row]:
     shown = {system.id for system in board.systems[:MOST_COUNTED]}
-    for system, rule, first in _by_rule(board):
+    for system, rule, first in _systems_by_rule(board):
         if system.id in shown and rule in system.counts:
             counts = system.counts[rule]
             cycles = counts.by_patient[0].sum(axis=-1)
-            normal, exact = hits(counts.by_patient.sum(axis=0))
-            either = hits(counts.by_patient.sum(axis=0), "2class")[1]
+            normal, exact = count_hits(counts.by_patient.sum(axis=0))
+            either = count_hits(counts.by_patient.sum(axis=0), "2class")[1]
             for place, patient in enumerate(counts.patients):
                 yield {
                     **first,
@@ -170,10 +170,10 @@ def _patients(board: Board) -> Iterator[Row]:
                 }
 
 
-def _thresholds(board: Board) -> Iterator[Row]:
-    for system, rule, first in _by_rule(board):
+def _threshold_rows(board: SiteData) -> Iterator[Row]:
+    for system, rule, first in _systems_by_rule(board):
         runs = system.rules[rule]["run_ids"]
-        points = system.answers[rule].points if rule in system.answers else None
+        points = system.predictions[rule].points if rule in system.predictions else None
         for run_id, found in zip(runs, points or (), strict=False):
             of_run = {**first, "run_id": run_id}
             for target, (sp, exact, either) in zip(TARGETS, found.curve, strict=True):
@@ -183,15 +183,15 @@ def _thresholds(board: Board) -> Iterator[Row]:
                 yield {**of_run, "chosen_for": f"{judged} Score", "sp": sp, **rates}
 
 
-def _reliability(board: Board) -> Iterator[Row]:
-    for system, rule, first in _by_rule(board):
-        found = system.answers[rule].reliability if rule in system.answers else None
+def _reliability_rows(board: SiteData) -> Iterator[Row]:
+    for system, rule, first in _systems_by_rule(board):
+        found = system.predictions[rule].reliability if rule in system.predictions else None
         for answers, confidence, accuracy in found.bins if found else ():
             bin_ = {"answers": answers, "confidence": confidence, "accuracy": accuracy}
             yield {**first, **bin_, "expected_calibration_error": found.error if found else None}
 
 
-def _missed(board: Board) -> Iterator[Row]:
+def _missed_rows(board: SiteData) -> Iterator[Row]:
     for rule, by_section in board.missed.items():
         for title, cycles in by_section.items():
             for cycle in cycles:
@@ -213,15 +213,15 @@ def _without_judged(first: Row) -> Row:
     return {name: value for name, value in first.items() if name != "judged"}
 
 
-def _curves(board: Board) -> Iterator[Row]:
+def _curve_rows(board: SiteData) -> Iterator[Row]:
     for run_id, record in board.records.items():
         seed = board.runs[run_id].spec["seed"]
         for epoch in record.epochs:
             facts = {name: value for name, value in epoch.items() if name not in ("test", "val")}
-            rates = {**_rates("test", epoch["test"]), **_rates("val", epoch["val"])}
+            rates = {**_rate_columns("test", epoch["test"]), **_rate_columns("val", epoch["val"])}
             yield {"run_id": run_id, "seed": seed, **facts, **rates}
 
 
-def _rates(where: str, metrics: Mapping[str, Any] | None) -> Row:
+def _rate_columns(where: str, metrics: Mapping[str, Any] | None) -> Row:
     found = metrics or {}
-    return {f"{where}_{judged}_{rate}": found.get(judged, {}).get(rate) for judged in JUDGED for rate in RATES}
+    return {f"{where}_{judged}_{rate}": found.get(judged, {}).get(rate) for judged in SENSITIVITIES for rate in RATES}

@@ -14,14 +14,14 @@ import hashlib
 
 from leaderboard.render.pages import page, resource
 from leaderboard.results.schema import Rule
-from leaderboard.site.data import Board
+from leaderboard.site.data import SiteData
 from leaderboard.site.downloads import FOLDER, TABLES
 from leaderboard.site.values import inline_json, page_values
 
 PACKAGE = "leaderboard.site"
 """The package that the page's template and scripts lie in."""
-VENDOR = ("d3.min.js", "plot.umd.min.js")
-OWN = (
+VENDOR_SCRIPTS = ("d3.min.js", "plot.umd.min.js")
+OWN_SCRIPTS = (
     "format.js",
     "state.js",
     "statistics.js",
@@ -42,21 +42,21 @@ OWN = (
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
-def site_page(board: Board, version: str, made: str, start: Rule) -> str:
-    """The page of a board.
+def site_page(board: SiteData, version: str, made: str, start: Rule) -> str:
+    """Write the page of a board as HTML.
 
     Args:
-        board: What it shows.
-        version: Of the program that writes it.
-        made: When, as text.
+        board: The values that the page shows.
+        version: Version of the program that writes the page.
+        made: When the page is written, as text.
         start: The selection rule that is shown first.
     """
-    scripts = [*(resource(PACKAGE, "vendor", name) for name in VENDOR), _own_script()]
+    scripts = [*(resource(PACKAGE, "vendor", name) for name in VENDOR_SCRIPTS), _own_script()]
     return page(
         PACKAGE,
         "board.html.j2",
         {
-            "policy": f"{POLICY}; script-src {' '.join(map(_source, scripts))}",
+            "policy": f"{POLICY}; script-src {' '.join(map(_policy_hash, scripts))}",
             "scripts": scripts,
             "values": inline_json(page_values(board, start, version)),
             "failed": board.failed,
@@ -68,10 +68,10 @@ def site_page(board: Board, version: str, made: str, start: Rule) -> str:
 
 
 def _own_script() -> str:
-    parts = "\n".join(resource(PACKAGE, "static", name) for name in OWN)
+    parts = "\n".join(resource(PACKAGE, "static", name) for name in OWN_SCRIPTS)
     return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
-def _source(script: str) -> str:
-    """A script as the policy names it."""
+def _policy_hash(script: str) -> str:
+    """The hash of a script as a content security policy names it: a browser runs no other script on the page."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -22,7 +22,7 @@ from bench.core.documents import read_bytes
 from bench.core.errors import ResultError, StoreError
 from bench.core.files import advice, home_expanded, sync_folder, sync_tree, temporary_name
 from bench.core.text import echoed
-from leaderboard.results.bundles import export_bundle
+from leaderboard.results.bundle_writing import export_bundle
 from leaderboard.site import write_site
 from leaderboard.store.store import Store
 
@@ -51,7 +51,16 @@ Files alone:     sha256sum --check SHA256SUMS
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a snapshot is: its folder, when it was made, ids of its runs, number of files, their bytes, one hash."""
+    """A snapshot of a board in a folder.
+
+    Attributes:
+        folder: Folder of the snapshot.
+        created: When the snapshot was made, UTC, ISO 8601.
+        run_ids: Ids of the runs of the board.
+        files: Number of files.
+        size: Size of all files together in bytes.
+        sha256: One hash over everything, hexadecimal.
+    """
 
     folder: Path
     created: str
@@ -66,9 +75,9 @@ def write_snapshot(store: Store, folder: Path, version: str, *, made: datetime |
 
     Args:
         store: The board.
-        folder: Where; it must be new or empty.
-        version: Of the program.
-        made: When it is made; now by default.
+        folder: The folder to write; it must be new or empty.
+        version: Version of the program.
+        made: When the snapshot is made; now by default.
 
     Raises:
         StoreError: If the folder holds something or cannot be written, or the board is empty or cannot be read.
@@ -99,12 +108,12 @@ def verify_snapshot(folder: Path) -> Snapshot:
     """Check every file of a snapshot against its manifest.
 
     Raises:
-        StoreError: If the folder is no snapshot, or a file is missing, changed, or none of it.
+        StoreError: If the folder is no snapshot, or a file is missing, was changed, or does not belong to it.
     """
     place = home_expanded(folder)
     manifest = _read_manifest(place)
     try:
-        found = _hashes(place)
+        found = _file_hashes(place)
         sums = (place / SUMS).read_bytes() if (place / SUMS).is_file() else b""
     except OSError as error:
         raise StoreError(f"Cannot read {folder}: {error.strerror or error}.") from error
@@ -113,7 +122,7 @@ def verify_snapshot(folder: Path) -> Snapshot:
         *(f"{echoed(name)} is missing" for name in said if name not in found),
         *(f"{echoed(name)} is none of its files" for name in found if name not in said),
         *(f"{echoed(name)} was changed" for name in said if name in found and found[name] != said[name]),
-        *([] if sums == _sums(said).encode() else [f"{SUMS} was changed"]),
+        *([] if sums == _sha256sum_lines(said).encode() else [f"{SUMS} was changed"]),
         *([] if manifest["sha256"] == _hash_over_all(manifest) else [f"{MANIFEST} was changed"]),
     ]
     if faults:
@@ -134,16 +143,16 @@ def _check_free(folder: Path) -> None:
 
 
 def _write_manifest(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
-    files = _hashes(folder)
+    files = _file_hashes(folder)
     manifest = {"format": FORMAT, "version": VERSION, **facts, "files": files}
     manifest["sha256"] = _hash_over_all(manifest)
-    (folder / SUMS).write_text(_sums(files), encoding="utf-8", newline="\n")
+    (folder / SUMS).write_text(_sha256sum_lines(files), encoding="utf-8", newline="\n")
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     return manifest
 
 
-def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
+def _file_hashes(folder: Path) -> dict[str, dict[str, Any]]:
     """SHA-256 and bytes of every file below a folder but the two that hold them, by name; what is no file has none."""
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
@@ -157,7 +166,7 @@ def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _sums(files: Mapping[str, Mapping[str, Any]]) -> str:
+def _sha256sum_lines(files: Mapping[str, Mapping[str, Any]]) -> str:
     """The hashes as ``sha256sum`` writes and reads them."""
     return "".join(f"{files[name]['sha256']}  {name}\n" for name in sorted(files))
 

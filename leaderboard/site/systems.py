@@ -1,4 +1,4 @@
-"""A system of the page, the choices of its switches, and what a system said of each cycle, as plain values."""
+"""A system of the page, the choices of the page's switches, and a system's predictions in summary, as plain values."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.metrics import Judged
+from leaderboard.metrics import Sensitivity
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.schema import Rule
 from leaderboard.statistics.breakdown import SystemCounts
 from leaderboard.statistics.operating_points import OperatingPoints
 from leaderboard.statistics.reliability import Reliability
 
-Part = Literal["official", "patient-disjoint"]
+TestPart = Literal["official", "patient-disjoint"]
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class SystemAnswers:
-    """What a system said of each cycle, and what its scores allow.
+class SystemPredictions:
+    """The predictions of a system's runs in summary.
 
     Attributes:
-        cycles: The judged cycles.
-        missed: By judged, (n,) share of its runs that miss each cycle.
-        points: Of each run, Sp and Se at thresholds chosen on other patients; None where there are no scores.
-        reliability: Of all runs together; None where there are no scores.
+        cycles: The n judged cycles.
+        missed: By sensitivity, (n,) the share of the system's runs that miss each cycle, 0 to 1.
+        points: For each run, Sp and Se at thresholds chosen on other patients; None where there are no scores.
+        reliability: Accuracy by confidence of all runs together; None where there are no scores.
     """
 
     cycles: CycleSet
@@ -38,11 +38,11 @@ class SystemAnswers:
 
 
 class Lens(NamedTuple):
-    """One choice of the page's switches."""
+    """One choice of the page's switches: selection rule, part of the test cycles, sensitivity."""
 
     rule: Rule
-    part: Part
-    judged: Judged
+    part: TestPart
+    judged: Sensitivity
 
     def __str__(self) -> str:
         return "/".join(self)
@@ -50,18 +50,18 @@ class Lens(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """Runs whose specs differ in nothing but the seed.
+    """A system: runs whose specs differ in nothing but the seed.
 
     Attributes:
-        id: Beginning of the hash of their spec without the seed.
-        section: The section that they are compared in.
-        row: Who they are: a row of the board, with ``differs`` told over all selection rules.
-        rules: By rule with numbers: seeds, runs, chosen epochs, optimism.
+        id: Beginning of the hash of the spec without the seed, unique on the page.
+        section: Title of the section in which the system is compared.
+        row: A row of the board that says what the system is; ``differs`` holds over all selection rules.
+        rules: By selection rule with numbers: seeds, runs, chosen epochs, optimism.
         lenses: By lens with numbers: rates with deviation, place, ranks, interval, devices, classes,
             confusion, and the rates of each seed.
-        counts: By rule, the confusion counts of each patient, where they are known.
-        shared: Patients who were trained on too; None where that is not known.
-        answers: By rule, what its scores say beyond the classes; of the first systems alone.
+        counts: By selection rule, the confusion counts of each patient, where they are known.
+        shared: Patients who were trained on too; None where they are not known.
+        predictions: By selection rule, the predictions in summary; for the first systems alone.
     """
 
     id: str
@@ -71,4 +71,4 @@ class System:
     lenses: dict[Lens, Row] = field(default_factory=dict)
     counts: dict[str, SystemCounts] = field(default_factory=dict)
     shared: frozenset[str] | None = None
-    answers: dict[str, SystemAnswers] = field(default_factory=dict)
+    predictions: dict[str, SystemPredictions] = field(default_factory=dict)

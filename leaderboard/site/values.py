@@ -8,17 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.core.text import plain
-from leaderboard.metrics import CLASSES, JUDGED
+from leaderboard.metrics import CLASSES, SENSITIVITIES
 from leaderboard.render.bibtex import run_entry, submission_entry
 from leaderboard.render.numbers import seeds
 from leaderboard.render.system_names import system_lines
 from leaderboard.results.schema import RULES, Rule
-from leaderboard.site.data import PARTS, RATES, REFERENCE, Board
+from leaderboard.site.data import RATES, REFERENCE, TEST_PARTS, SiteData
 from leaderboard.site.details import detail_values
 from leaderboard.site.downloads import command, run_file
 from leaderboard.site.systems import Lens, Row, System
-from leaderboard.store.store import BoardRun
-from leaderboard.tables.board_tables import SIMULATED, flat
+from leaderboard.store.board_rows import BoardRun
+from leaderboard.tables.board_tables import SIMULATED, flattened
 
 COLUMNS = ("rank", "ranks", "cycles", "patients")
 DeviceName = tuple[str, int, int]
@@ -27,33 +27,37 @@ DeviceName = tuple[str, int, int]
 NUMBERS = ("sp", "sp_std", "se", "se_std", "score", "score_std")
 
 
-def page_values(board: Board, start: Rule = "last", version: str = "") -> dict[str, Any]:
-    """The document. Systems and runs are named by their places in its lists.
+def page_values(board: SiteData, start: Rule = "last", version: str = "") -> dict[str, Any]:
+    """Make the document that the page's script reads; it names systems and runs by their places in lists.
 
     Args:
-        board: What is shown.
+        board: The values that the page shows.
         start: The selection rule that is shown first.
-        version: Of the program, for citations.
+        version: Version of the program, for citations.
     """
-    facts, devices = _Facts(), _device_places(board)
+    facts, devices = _SharedFacts(), _device_places(board)
     places = {run_id: place for place, run_id in enumerate(board.runs)}
     return {
         "start": start,
         "rules": list(RULES),
-        "parts": list(PARTS),
-        "judged": list(JUDGED),
+        "parts": list(TEST_PARTS),
+        "judged": list(SENSITIVITIES),
         "classes": list(CLASSES),
         "sections": [
             {"title": plain(title), "ranked": ranked, "simulated": title == SIMULATED}
             for title, ranked in board.sections.items()
         ],
-        "systems": _systems(board, facts, version),
+        "systems": _all_system_values(board, facts, version),
         "devices": list(devices),
-        "byRule": {rule: [_under_rule(system, rule, places) for system in board.systems] for rule in RULES},
-        "lenses": {str(lens): _lens(board, lens, devices) for lens in board.lenses},
+        "byRule": {rule: [_rule_values(system, rule, places) for system in board.systems] for rule in RULES},
+        "lenses": {str(lens): _lens_columns(board, lens, devices) for lens in board.lenses},
         "floors": {str(lens): _floors(board, lens) for lens in board.lenses},
-        "cells": {f"{rule}/{part}": _cells(board, Lens(rule, part, JUDGED[0])) for rule in RULES for part in PARTS},
-        "runs": [_run(board, run, facts) for run in board.runs.values()],
+        "cells": {
+            f"{rule}/{part}": _confusion_columns(board, Lens(rule, part, SENSITIVITIES[0]))
+            for rule in RULES
+            for part in TEST_PARTS
+        },
+        "runs": [_run_values(board, run, facts) for run in board.runs.values()],
         "facts": facts.known,
         "reference": {name: REFERENCE[name] for name in ("name", *RATES)},
         "notes": {rule: list(map(plain, notes)) for rule, notes in board.notes.items()},
@@ -62,12 +66,12 @@ def page_values(board: Board, start: Rule = "last", version: str = "") -> dict[s
 
 
 def inline_json(values: Any) -> str:
-    """JSON that may stand inside a script element: ASCII alone, and nothing in it can end the element."""
+    """Write values as JSON that may stand inside a script element: in ASCII, and nothing in it can end the element."""
     text = json.dumps(values, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-class _Facts:
+class _SharedFacts:
     """Names with values, each kept once: runs of one board have most of them in common."""
 
     def __init__(self) -> None:
@@ -78,7 +82,7 @@ class _Facts:
         return list(self._places)
 
     def places(self, values: Mapping[str, Any]) -> list[int]:
-        pairs = [(plain(name), _text(value)) for name, value in flat(values).items()]
+        pairs = [(plain(name), _text(value)) for name, value in flattened(values).items()]
         return [self._places.setdefault(pair, len(self._places)) for pair in pairs]
 
 
@@ -90,20 +94,20 @@ def _text(value: Any) -> str:
     return plain(value)
 
 
-def _printed(value: float | None, digits: int = 2) -> float | None:
+def _rounded_as_printed(value: float | None, digits: int = 2) -> float | None:
     """A number as every report prints it, so that the page shows the same one; rounding it twice would not."""
     return None if value is None else float(f"{value:.{digits}f}")
 
 
-def _systems(board: Board, facts: _Facts, version: str) -> list[Row]:
+def _all_system_values(board: SiteData, facts: _SharedFacts, version: str) -> list[Row]:
     labels = system_labels(board.systems)
     return [
-        {**_system(board, system, facts), "label": label, "bibtex": _bibtex(board, system, version)}
+        {**_system_values(board, system, facts), "label": label, "bibtex": _bibtex(board, system, version)}
         for system, label in zip(board.systems, labels, strict=True)
     ]
 
 
-def _system(board: Board, system: System, facts: _Facts) -> Row:
+def _system_values(board: SiteData, system: System, facts: _SharedFacts) -> Row:
     row = system.row
     title, *detail = map(plain, system_lines(row))
     marks = [SIMULATED] if system.section == SIMULATED else [row["partial"]] if row["partial"] else []
@@ -117,7 +121,7 @@ def _system(board: Board, system: System, facts: _Facts) -> Row:
         "marks": [[plain(mark), ""] for mark in marks],
         "kind": row["kind"],
         **{name: plain(row[name]) for name in ("model", "method", "pretrain")},
-        "inputs": _inputs(row.get("inputs")),
+        "inputs": _inputs_line(row.get("inputs")),
         "spec": facts.places(row["spec"]),
     }
 
@@ -126,7 +130,7 @@ SCRATCH = "from scratch"
 UNDECLARED = "undeclared"
 
 
-def _inputs(declared: Any) -> str:
+def _inputs_line(declared: Any) -> str:
     """Declared inputs in one line: those that are used, and those that were left open; empty where there are none."""
     if not isinstance(declared, Mapping):
         return _text(declared) if declared else ""
@@ -140,7 +144,7 @@ def _inputs(declared: Any) -> str:
     return "; ".join([*used, *([f"{UNDECLARED}: {', '.join(left)}"] if left else [])])
 
 
-def _mark(mark: Row) -> list[str]:
+def _mark_texts(mark: Row) -> list[str]:
     """A mark's word and its sentence, with what the keepers of the board said of it."""
     review = mark.get("review")
     said = f" Review: {review['verdict']}, {review['reason']}." if review else ""
@@ -148,7 +152,7 @@ def _mark(mark: Row) -> list[str]:
 
 
 def system_labels(systems: Sequence[System]) -> list[str]:
-    """What each system is called in figures: its title, and what tells it from others of that title in its section."""
+    """Name each system in figures: by its title, and by what tells it from others of that title in its section."""
     names = [(system.section, *map(plain, _telling_lines(system.row))) for system in systems]
     alike = Counter(name[:2] for name in names)
     having = Counter((section, title, line) for section, title, *detail in names for line in set(detail))
@@ -156,17 +160,17 @@ def system_labels(systems: Sequence[System]) -> list[str]:
         ", ".join([title, *(line for line in detail if having[section, title, line] < alike[section, title])])
         for section, title, *detail in names
     ]
-    return _unlike(systems, labels)
+    return _unique_labels(systems, labels)
 
 
 def _telling_lines(row: Row) -> list[str]:
-    """As a row's lines, also where it started from nothing: beside others of its title that tells it apart."""
+    """The lines of a row; that it started from nothing is said too, which tells it apart from others of its title."""
     title, *lines = system_lines(row)
     from_nothing = not row["name"] and row["pretrain"] == "none" and SCRATCH not in lines
     return [title, *([SCRATCH] if from_nothing else []), *lines]
 
 
-def _unlike(systems: Sequence[System], labels: Sequence[str]) -> list[str]:
+def _unique_labels(systems: Sequence[System], labels: Sequence[str]) -> list[str]:
     """Labels with the beginning of the id where two of a section are the same."""
     count = Counter((system.section, label) for system, label in zip(systems, labels, strict=True))
     return [
@@ -175,7 +179,7 @@ def _unlike(systems: Sequence[System], labels: Sequence[str]) -> list[str]:
     ]
 
 
-def _bibtex(board: Board, system: System, version: str) -> str:
+def _bibtex(board: SiteData, system: System, version: str) -> str:
     run_ids = next(iter(system.rules.values()))["run_ids"]
     run, title = board.runs[run_ids[0]], ", ".join(system_lines(system.row))
     if run.kind == "submission":
@@ -183,7 +187,7 @@ def _bibtex(board: Board, system: System, version: str) -> str:
     return run_entry(title, run_ids, max(board.runs[run_id].created for run_id in run_ids), version)
 
 
-def _under_rule(system: System, rule: str, places: Mapping[str, int]) -> Row | None:
+def _rule_values(system: System, rule: str, places: Mapping[str, int]) -> Row | None:
     found = system.rules.get(rule)
     if found is None:
         return None
@@ -191,36 +195,37 @@ def _under_rule(system: System, rule: str, places: Mapping[str, int]) -> Row | N
         "seeds": seeds(found["seeds"]),
         "runs": [places[run_id] for run_id in found["run_ids"]],
         "epochs": found["selected_epochs"],
-        "optimism": _printed(found["optimism"]),
+        "optimism": _rounded_as_printed(found["optimism"]),
         "below": seeds(found["below_min_se"]),
         "date": found["date"],
         **({"state": plain(found["state"])} if found["state"] else {}),
-        **({"marks": list(map(_mark, found["marks"]))} if found["marks"] else {}),
+        **({"marks": list(map(_mark_texts, found["marks"]))} if found["marks"] else {}),
     }
 
 
-def _lens(board: Board, lens: Lens, devices: Mapping[DeviceName, int]) -> Row:
+def _lens_columns(board: SiteData, lens: Lens, devices: Mapping[DeviceName, int]) -> Row:
     """Columns over the systems; None where a system has no numbers under the lens."""
     rows = [system.lenses.get(lens) for system in board.systems]
     columns: Row = {name: [row[name] if row else None for row in rows] for name in COLUMNS}
-    columns["order"] = _order(rows)
-    columns |= {name: [_printed(row[name]) if row else None for row in rows] for name in NUMBERS}
+    columns["order"] = _score_order(rows)
+    columns |= {name: [_rounded_as_printed(row[name]) if row else None for row in rows] for name in NUMBERS}
     for end, name in enumerate(("lo", "hi")):
-        columns[name] = [_printed(row["ci95"][end], 1) if row and row["ci95"] else None for row in rows]
+        columns[name] = [_rounded_as_printed(row["ci95"][end], 1) if row and row["ci95"] else None for row in rows]
     columns["bySeed"] = [
-        [[_printed(rates[rate]) for rate in RATES] for rates in row["by_seed"]] if row else None for row in rows
+        [[_rounded_as_printed(rates[rate]) for rate in RATES] for rates in row["by_seed"]] if row else None
+        for row in rows
     ]
     columns["devices"] = [_devices(row["devices"], devices) if row else None for row in rows]
     return columns
 
 
-def _floors(board: Board, lens: Lens) -> list[float | None]:
+def _floors(board: SiteData, lens: Lens) -> list[float | None]:
     """By section, the smallest difference of Score that its test part can show at five seeds."""
     found = {system.section: system.lenses[lens].get("floor") for system in board.systems if lens in system.lenses}
-    return [_printed(found.get(title), 1) for title in board.sections]
+    return [_rounded_as_printed(found.get(title), 1) for title in board.sections]
 
 
-def _order(rows: Sequence[Row | None]) -> list[int | None]:
+def _score_order(rows: Sequence[Row | None]) -> list[int | None]:
     """Where each row stands by Score in full precision, whatever its section; None for one without."""
     known = sorted((n for n, row in enumerate(rows) if row), key=lambda n: -rows[n]["score"])  # type: ignore[index]
     order: list[int | None] = [None] * len(rows)
@@ -229,7 +234,7 @@ def _order(rows: Sequence[Row | None]) -> list[int | None]:
     return order
 
 
-def _device_places(board: Board) -> dict[DeviceName, int]:
+def _device_places(board: SiteData) -> dict[DeviceName, int]:
     """Recording devices with their cycles and patients, and the place of each."""
     lenses = (row for system in board.systems for row in system.lenses.values())
     names = dict.fromkeys(_device(name, view) for row in lenses for name, view in row["devices"].items())
@@ -241,14 +246,15 @@ def _device(name: str, view: Row) -> DeviceName:
 
 
 def _devices(views: Mapping[str, Row], places: Mapping[DeviceName, int]) -> list[list[Any]]:
-    """Place among the devices, and the numbers."""
+    """For each recording device, its place in the page's list of devices, and the numbers as they are printed."""
     return [
-        [places[_device(name, view)], *(_printed(view[number]) for number in NUMBERS)] for name, view in views.items()
+        [places[_device(name, view)], *(_rounded_as_printed(view[number]) for number in NUMBERS)]
+        for name, view in views.items()
     ]
 
 
-def _cells(board: Board, lens: Lens) -> Row:
-    """What does not depend on the sensitivity: confusion matrices and recalls."""
+def _confusion_columns(board: SiteData, lens: Lens) -> Row:
+    """Confusion matrices and recalls of all systems, which do not depend on the sensitivity."""
     rows = [system.lenses.get(lens) for system in board.systems]
     return {
         "confusion": [row["confusion"] if row else None for row in rows],
@@ -257,10 +263,12 @@ def _cells(board: Board, lens: Lens) -> Row:
 
 
 def _recalls(views: Iterable[Row]) -> list[list[Any]]:
-    return [[view["cycles"], _printed(view["recall"]), _printed(view["recall_std"])] for view in views]
+    return [
+        [view["cycles"], _rounded_as_printed(view["recall"]), _rounded_as_printed(view["recall_std"])] for view in views
+    ]
 
 
-def _run(board: Board, run: BoardRun, facts: _Facts) -> Row:
+def _run_values(board: SiteData, run: BoardRun, facts: _SharedFacts) -> Row:
     record = board.records[run.run_id]
     of_run = {"created": run.created, "profile": run.profile, "seconds": run.seconds}
     replay = {"command": command(run.run_id), "file": run_file(run.run_id)} if run.kind == "run" else {}
@@ -276,13 +284,13 @@ def _run(board: Board, run: BoardRun, facts: _Facts) -> Row:
 def _curve(epochs: Sequence[Any]) -> Row:
     """Columns over the epochs: numbers, loss to four digits, Scores on test and held-out patients by sensitivity.
 
-    Of numbers that count from 1 it is said how many; Scores are in hundredths of a percent.
+    Where the epochs are 1, 2, 3 and so on, only their number is given; Scores are in hundredths of a percent.
     """
     numbers = [row["epoch"] for row in epochs]
     counted = numbers == list(range(1, len(numbers) + 1))
-    found: Row = {"epoch": len(numbers) if counted else numbers, "loss": [_digits(row["loss"]) for row in epochs]}
+    found: Row = {"epoch": len(numbers) if counted else numbers, "loss": [_four_digits(row["loss"]) for row in epochs]}
     for where in ("test", "val"):
-        for judged in JUDGED:
+        for judged in SENSITIVITIES:
             scores = [_hundredths(row[where][judged]["score"]) if row[where] else None for row in epochs]
             if any(score is not None for score in scores):
                 found[f"{where}/{judged}"] = scores
@@ -290,9 +298,9 @@ def _curve(epochs: Sequence[Any]) -> Row:
 
 
 def _hundredths(value: float | None) -> int | None:
-    printed = _printed(value)
+    printed = _rounded_as_printed(value)
     return None if printed is None else round(100 * printed)
 
 
-def _digits(value: float | None) -> float | None:
+def _four_digits(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")

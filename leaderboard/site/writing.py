@@ -13,9 +13,9 @@ from pathlib import Path
 from bench.core.errors import StoreError
 from leaderboard.render.pages import resource
 from leaderboard.results.schema import Rule
-from leaderboard.site.data import read_board
+from leaderboard.site.data import read_site_data
 from leaderboard.site.downloads import data_files
-from leaderboard.site.pages import PACKAGE, VENDOR, site_page
+from leaderboard.site.pages import PACKAGE, VENDOR_SCRIPTS, site_page
 from leaderboard.store.store import Store
 
 PAGE = "index.html"
@@ -33,8 +33,8 @@ def write_site(store: Store, folder: Path, version: str, *, start: Rule = "last"
 
     Args:
         store: The board.
-        folder: Where; it must be new, empty, or hold a site that was written by this function.
-        version: Of the program, for the footer.
+        folder: The folder to write into; it must be new, empty, or hold a site that was written by this function.
+        version: Version of the program, for the footer.
         start: The selection rule that the page shows first.
         made: When the site is made; now by default.
 
@@ -44,15 +44,16 @@ def write_site(store: Store, folder: Path, version: str, *, start: Rule = "last"
     Raises:
         StoreError: If the folder holds something else or cannot be written, or the board cannot be read.
     """
-    before = _files_of(folder)
-    board = read_board(store)
+    # What may be removed in the end is what an earlier site listed as its own: files of others in the folder stay.
+    before = _files_of_earlier_site(folder)
+    board = read_site_data(store)
     moment = (made or datetime.now(UTC)).astimezone(UTC)
-    with _beside(folder) as fresh:
+    with _temporary_folder_in(folder) as fresh:
         written = []
         for name, text in data_files(board):
             _write(fresh / name, text)
             written.append(name)
-        for script in VENDOR:
+        for script in VENDOR_SCRIPTS:
             name = f"licences/{script.partition('.')[0]}.txt"
             _write(fresh / name, _licence(script))
             written.append(name)
@@ -69,10 +70,10 @@ def write_site(store: Store, folder: Path, version: str, *, start: Rule = "last"
 
 def check_folder(folder: Path) -> None:
     """Raise StoreError unless a site may be written into a folder."""
-    _files_of(folder)
+    _files_of_earlier_site(folder)
 
 
-def _files_of(folder: Path) -> set[str]:
+def _files_of_earlier_site(folder: Path) -> set[str]:
     """The files of the site that a folder holds; none for a folder that is new or empty."""
     refusal = StoreError(
         f"{folder} is there and is no page of this program, so that nothing is written into it.",
@@ -92,11 +93,11 @@ def _files_of(folder: Path) -> set[str]:
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         raise refusal from None
     except OSError as error:
-        raise _cannot(folder, error) from error
+        raise _write_error(folder, error) from error
 
 
 @contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
+def _temporary_folder_in(folder: Path) -> Iterator[Path]:
     """A temporary folder within ``folder``, so that moving out of it is one step; it is gone in the end."""
     made = not folder.exists()
     fresh = None
@@ -105,7 +106,7 @@ def _beside(folder: Path) -> Iterator[Path]:
         fresh = Path(tempfile.mkdtemp(prefix=".writing.", dir=folder))
         yield fresh
     except OSError as error:
-        raise _cannot(folder, error) from error
+        raise _write_error(folder, error) from error
     finally:
         if fresh is not None:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -113,7 +114,7 @@ def _beside(folder: Path) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _cannot(folder: Path, error: OSError) -> StoreError:
+def _write_error(folder: Path, error: OSError) -> StoreError:
     reason = error.strerror or error
     return StoreError(f"Cannot write {folder}: {reason}.", "Free space there or choose another folder.")
 

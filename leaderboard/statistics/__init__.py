@@ -1,1 +1,1 @@
-"""Intervals, ranks and comparisons."""
+"""Statistics of the board: intervals over patients and seeds, ranks that the data leave open, paired comparisons."""

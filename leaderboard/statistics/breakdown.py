@@ -15,18 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import ResultError
-from leaderboard.metrics import CLASSES, Judged
+from leaderboard.metrics import CLASSES, Sensitivity
 from leaderboard.results.predictions import CycleSet
-from leaderboard.statistics.intervals import Counts, hits, seed_spread
-from leaderboard.store.store import BoardRun, Store
+from leaderboard.statistics.patient_hits import Counts, count_hits
+from leaderboard.statistics.seed_spread import mean_and_deviation
+from leaderboard.store.board_rows import BoardRun
+from leaderboard.store.store import Store
 
-ICBHI_BOTH_SIDES = frozenset({"156", "218"})
+TestView = dict[str, Any]
+"""Rates on one part of the test cycles: cycles, patients, 4-class and 2-class Sp, Se and Score with deviations."""
+
+ICBHI_PATIENTS_ON_BOTH_SIDES = frozenset({"156", "218"})
 """Patients with recordings in both parts of ICBHI 2017's official split: 120 of the 2,756 test cycles (PROTOCOL)."""
 
 ALL_NORMAL = {"sp": 100.0, "sp_std": None, "se": 0.0, "se_std": None, "score": 50.0, "score_std": None}
 """What calling every cycle normal gives, without a model: on any cycles, judged in either way."""
-
-View = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +58,7 @@ class SystemCounts:
 
     @property
     def has_interval(self) -> bool:
-        """Whether two patients have normal and two have abnormal cycles: each can then be left out in turn."""
+        """Whether two patients have normal and two have abnormal cycles, so that each can be left out in turn."""
         cycles = self.by_patient[0].sum(axis=-1)
         return int((cycles[:, 0] > 0).sum()) > 1 and int((cycles[:, 1:].sum(axis=-1) > 0).sum()) > 1
 
@@ -71,30 +74,32 @@ class SystemCounts:
         return pooled
 
     def without(self, patients: Collection[str]) -> SystemCounts:
-        """The counts of the other patients."""
-        return self._part([patient not in patients for patient, _ in self.groups])
+        """Give the counts without those of some patients."""
+        return self._with_groups([patient not in patients for patient, _ in self.groups])
 
     def of_device(self, device: str) -> SystemCounts:
-        """The counts of one recording device."""
-        return self._part([name == device for _, name in self.groups])
+        """Give the counts of the cycles that were recorded with one device."""
+        return self._with_groups([name == device for _, name in self.groups])
 
-    def _part(self, keep: Sequence[bool]) -> SystemCounts:
+    def _with_groups(self, keep: Sequence[bool]) -> SystemCounts:
         groups = tuple(group for group, kept in zip(self.groups, keep, strict=True) if kept)
         return SystemCounts(self.cycles, groups, self.counts[:, np.asarray(keep, dtype=bool)])
 
 
 def system_counts(cycles: CycleSet, chosen: Sequence[NDArray[np.int64]]) -> SystemCounts:
-    """Count what a system's runs said.
+    """Count the true and predicted classes of a system's runs.
 
     Args:
         cycles: The n judged cycles.
-        chosen: (n,) chosen classes of each run, in their order.
+        chosen: (n,) predicted classes of each run, in the order of the cycles.
     """
-    return CountingPlan(cycles).count(chosen)
+    return CycleCounter(cycles).count(chosen)
 
 
-class CountingPlan:
-    """Where each cycle of a set is counted: made once for all the systems that were judged on it.
+class CycleCounter:
+    """Counts predictions on one set of cycles by patient, device, true and predicted class.
+
+    Which group each cycle belongs to is found out once, for all the systems that were judged on the set.
 
     Args:
         cycles: The judged cycles.
@@ -109,20 +114,20 @@ class CountingPlan:
         self._true = (rows * len(CLASSES) + np.asarray(cycles.labels, dtype=np.int64)) * len(CLASSES)
 
     def count(self, chosen: Sequence[NDArray[np.int64]]) -> SystemCounts:
-        """Counts of the runs whose chosen classes, (n,) each, are given."""
+        """Count the runs whose predicted classes, (n,) each in the order of the cycles, are given."""
         size = len(self.groups) * len(CLASSES) ** 2
         counts = [np.bincount(self._true + classes, minlength=size) for classes in chosen]
         shape = (len(chosen), len(self.groups), len(CLASSES), len(CLASSES))
         return SystemCounts(self.cycles, self.groups, np.asarray(counts, dtype=np.int64).reshape(shape))
 
 
-def counts_of(store: Store, runs: Sequence[BoardRun], rule: str) -> SystemCounts:
-    """Count what the runs of a system said under a selection rule.
+def read_system_counts(store: Store, runs: Sequence[BoardRun], rule: str) -> SystemCounts:
+    """Count the stored predictions of a system's runs under a selection rule.
 
     Raises:
         ResultError: If a run has no predictions under the rule, or the runs were judged on different cycles.
     """
-    found = store.chosen([run.run_id for run in runs], rule)
+    found = store.predicted_classes([run.run_id for run in runs], rule)
     missing = [run.run_id for run in runs if run.run_id not in found]
     if missing:
         raise ResultError(f"The run {missing[0]} has no predictions under the rule '{rule}'.")
@@ -136,31 +141,36 @@ def counts_of(store: Store, runs: Sequence[BoardRun], rule: str) -> SystemCounts
 def patients_on_both_sides(
     spec: Mapping[str, Any], partial: str | None, result: Mapping[str, Any]
 ) -> frozenset[str] | None:
-    """Patients with recordings in both parts of the set that a run was made on; None where that is not known.
+    """Name the patients with recordings in both the training and the test part that a run was made on.
+
+    A run says itself who they are. Of one that does not (of an older version), it is known for the whole of ICBHI 2017
+    under the official split.
 
     Args:
-        spec: The run's spec.
-        partial: How much of the set there was, where not all of it.
-        result: Its result, or those fields of it without a column: a run says itself who is on both sides. Of one
-            that does not say, it is known for the whole of ICBHI 2017 under the official split.
+        spec: The identity fields of the run's spec.
+        partial: How much of the data set there was, in words; None where all of it was.
+        result: The run's result, or those of its fields that have no column on the board.
+
+    Returns:
+        The patients' names; None where they are not known.
     """
     if "patients_on_both_sides" in result:
         return frozenset(result["patients_on_both_sides"])
     whole = spec["dataset"] == "icbhi" and spec["split"] == "official" and not partial
-    return ICBHI_BOTH_SIDES if whole else None
+    return ICBHI_PATIENTS_ON_BOTH_SIDES if whole else None
 
 
-def both_sides_of(run: BoardRun) -> frozenset[str] | None:
-    """As :func:`patients_on_both_sides`, of a run on the board."""
+def patients_on_both_sides_of(run: BoardRun) -> frozenset[str] | None:
+    """Name the patients in both the training and the test part of a run on the board; None where they are not known."""
     return patients_on_both_sides(run.spec, run.partial, run.extra)
 
 
 def breakdown(counts: SystemCounts, both_sides: frozenset[str] | None) -> dict[str, Any]:
-    """The parts of a system's Score as plain values.
+    """Take a system's Score apart by patients who were trained on, by device and by class, as plain values.
 
     Args:
-        counts: Of its S runs.
-        both_sides: Patients who were trained on too, where that is known.
+        counts: The confusion counts of the system's S runs.
+        both_sides: Patients who were trained on too; None where they are not known.
 
     Returns:
         ``views`` (``official``: all test cycles, ``patient-disjoint``: those of patients who were not trained on,
@@ -176,55 +186,66 @@ def breakdown(counts: SystemCounts, both_sides: frozenset[str] | None) -> dict[s
     }
 
 
-def view_of(counts: SystemCounts) -> View:
-    """Means and deviations over the runs: cycles, patients, 4-class Sp, Se and Score, and the 2-class ones.
+def view_of(counts: SystemCounts) -> TestView:
+    """Give means and deviations over the runs: cycles, patients, 4-class Sp, Se and Score, and the 2-class ones.
 
-    A rate without a cycle to judge is None, and so is the Score then.
+    All rates are in percent. A rate without a cycle to judge is None, and so is the Score then.
     """
-    found: View = {"cycles": int(counts.counts[0].sum()), "patients": len(counts.patients)}
+    found: TestView = {"cycles": int(counts.counts[0].sum()), "patients": len(counts.patients)}
     return {**found, **_rates(counts, "4class"), "two_class": _rates(counts, "2class")}
 
 
-def _rates(counts: SystemCounts, judged: Judged) -> dict[str, float | None]:
+def _rates(counts: SystemCounts, judged: Sensitivity) -> dict[str, float | None]:
     matrices = counts.counts.sum(axis=1)
-    normal, abnormal = hits(matrices, judged)
-    sp = _share(normal, matrices[:, 0].sum(axis=-1))
-    se = _share(abnormal, matrices[:, 1:].sum(axis=(1, 2)))
+    normal, abnormal = count_hits(matrices, judged)
+    sp = _percent(normal, matrices[:, 0].sum(axis=-1))
+    se = _percent(abnormal, matrices[:, 1:].sum(axis=(1, 2)))
     score = None if sp is None or se is None else (sp + se) / 2.0
-    return {**_spread("sp", sp), **_spread("se", se), **_spread("score", score)}
+    return {**_mean_and_std("sp", sp), **_mean_and_std("se", se), **_mean_and_std("score", score)}
 
 
-def _share(correct: Counts, cycles: Counts) -> NDArray[np.float64] | None:
+def _percent(correct: Counts, cycles: Counts) -> NDArray[np.float64] | None:
     return correct / cycles * 100.0 if cycles.all() else None
 
 
-def _spread(name: str, values: NDArray[np.float64] | None) -> dict[str, float | None]:
+def _mean_and_std(name: str, values: NDArray[np.float64] | None) -> dict[str, float | None]:
     if values is None:
         return {name: None, f"{name}_std": None}
-    spread = seed_spread(values.tolist())
+    spread = mean_and_deviation(values.tolist())
     return {name: spread.mean, f"{name}_std": spread.std}
 
 
-def _classes(counts: SystemCounts) -> dict[str, View]:
+def _classes(counts: SystemCounts) -> dict[str, TestView]:
     matrices = counts.counts.sum(axis=1)
     cycles = matrices.sum(axis=-1)
     return {
-        name: {"cycles": int(cycles[0, row]), **_spread("recall", _share(matrices[:, row, row], cycles[:, row]))}
+        name: {
+            "cycles": int(cycles[0, row]),
+            **_mean_and_std("recall", _percent(matrices[:, row, row], cycles[:, row])),
+        }
         for row, name in enumerate(CLASSES)
     }
 
 
 def optimism(run: BoardRun) -> float | None:
-    """What choosing the epoch on the test part gives: 4-class Score of best-test minus last; None without both."""
-    return _gain(run, "last")
+    """Give what choosing the epoch on the test part adds: the 4-class Score of ``best-test`` minus that of ``last``.
+
+    Returns:
+        Points; None for a run without numbers under both rules.
+    """
+    return _gain_of_best_test(run, "last")
 
 
 def optimism_of_val(run: BoardRun) -> float | None:
-    """As :func:`optimism`, against the epoch chosen on held-out training patients: best-test minus best-val."""
-    return _gain(run, "best-val")
+    """Give what choosing the epoch on the test part adds to choosing it on held-out training patients.
+
+    Returns:
+        The 4-class Score of ``best-test`` minus that of ``best-val``, points; None for a run without both.
+    """
+    return _gain_of_best_test(run, "best-val")
 
 
-def _gain(run: BoardRun, rule: str) -> float | None:
+def _gain_of_best_test(run: BoardRun, rule: str) -> float | None:
     if "best-test" not in run.metrics or rule not in run.metrics:
         return None
     best, other = (float(run.metrics[name]["4class"]["score"]) for name in ("best-test", rule))
@@ -232,6 +253,6 @@ def _gain(run: BoardRun, rule: str) -> float | None:
 
 
 def mean_of_known(values: Sequence[float | None]) -> float | None:
-    """Mean of the values that are there; None where none is."""
+    """Take the mean of the values that are not None; None where all are."""
     known = [value for value in values if value is not None]
-    return seed_spread(known).mean if known else None
+    return mean_and_deviation(known).mean if known else None

@@ -7,31 +7,30 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.core.errors import ResultError
-from leaderboard.metrics import JUDGED, Judged
+from leaderboard.metrics import SENSITIVITIES, Sensitivity
 from leaderboard.results.schema import Rule
 from leaderboard.statistics.breakdown import (
     SystemCounts,
-    both_sides_of,
     breakdown,
-    counts_of,
     mean_of_known,
     optimism,
+    patients_on_both_sides_of,
+    read_system_counts,
     view_of,
 )
 from leaderboard.statistics.intervals import (
-    PAPER_SPREAD,
-    RATES,
     Estimate,
     PairedEstimate,
-    SeedSpread,
     SystemEstimate,
+    coverage_sentence,
     paired_difference,
-    pooled_rates,
     system_estimate,
-    what_is_covered,
 )
-from leaderboard.statistics.row_places import BOARD_SPREAD
-from leaderboard.store.store import BoardRun, Store
+from leaderboard.statistics.patient_hits import RATES
+from leaderboard.statistics.row_statistics import BOARD_SPREAD
+from leaderboard.statistics.seed_spread import PAPER_SPREAD, SeedSpread, pooled_seed_spread
+from leaderboard.store.board_rows import BoardRun
+from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import (
     NOT_OFFICIAL,
     OFFICIAL,
@@ -50,18 +49,18 @@ SIDES = ("a", "b")
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found.
+    """Two systems side by side, and what their paired difference says.
 
     Attributes:
-        protocol: The selection rule.
+        protocol: The selection rule of all numbers.
         data: What the systems were judged on, in the board's words.
-        systems: ``a`` and ``b``: their identity, seeds, runs, rates with deviation and interval by view and judged,
-            devices, classes, optimism.
-        differences: By view and judged, A minus B: each rate's ``value`` and ``ci95``, and ``favours_a``. None for a
-            view that is not known.
+        systems: By side, ``a`` and ``b``: identity, seeds, runs, rates with deviation and interval by view and
+            sensitivity, devices, classes, optimism.
+        differences: By view and sensitivity, A minus B: each rate's ``value`` and ``ci95``, and ``favours_a``. None
+            for a view that is not known.
         tied: Whether the interval of the difference of the official 4-class Scores holds 0.
-        sentence: The answer in plain words.
-        covers: What the intervals cover and what not.
+        sentence: The verdict in plain words.
+        covers: What the intervals cover and what they leave out, in plain words.
         notes: What else a reader must know.
     """
 
@@ -91,7 +90,7 @@ class Comparison:
 def runs_of(
     store: Store, board: Sequence[BoardRun], text: str, protocol: Rule, *, single: bool = False
 ) -> list[BoardRun]:
-    """The runs that a text means, by seed.
+    """Find the runs that a text means, sorted by seed.
 
     Args:
         store: The board.
@@ -127,8 +126,8 @@ def compare(store: Store, a: Sequence[BoardRun], b: Sequence[BoardRun], protocol
 
     Args:
         store: The board, for the predictions.
-        a: Runs of the first, as :func:`runs_of` gives them.
-        b: Runs of the second.
+        a: Runs of the first system, as :func:`runs_of` gives them.
+        b: Runs of the second system.
         protocol: The selection rule of the numbers.
 
     Raises:
@@ -137,16 +136,18 @@ def compare(store: Store, a: Sequence[BoardRun], b: Sequence[BoardRun], protocol
     """
     _check_comparable(a, b)
     runs = dict(zip(SIDES, (a, b), strict=True))
-    views = {side: _views(of_side, counts_of(store, of_side, protocol)) for side, of_side in runs.items()}
+    views = {
+        side: _judgeable_views(of_side, read_system_counts(store, of_side, protocol)) for side, of_side in runs.items()
+    }
     whole = [views[side]["official"] for side in SIDES]
     _check_same_cycles(*whole)
     data = section_title(a[0])
-    pooled = seed_spreads(
+    pooled = pooled_seed_spreads(
         [run for run in store.runs() if section_key(run) == section_key(a[0])], protocol, data == OFFICIAL
     )
     differences = {view: _differences(views["a"].get(view), views["b"].get(view), pooled) for view in VIEWS}
     found = paired_difference(whole[0].by_patient, whole[1].by_patient, pooled=pooled["4class"])
-    systems = {side: _system(of_side, views[side], protocol, pooled) for side, of_side in runs.items()}
+    systems = {side: _system_document(of_side, views[side], protocol, pooled) for side, of_side in runs.items()}
     name_differences(list(systems.values()))
     return Comparison(
         protocol=protocol,
@@ -154,33 +155,38 @@ def compare(store: Store, a: Sequence[BoardRun], b: Sequence[BoardRun], protocol
         systems=systems,
         differences=differences,
         tied=found.score.holds_zero,
-        sentence=sentence(found, *(_name(side, systems[side]) for side in SIDES)),
-        covers=what_is_covered(len(whole[0].patients), [len(a), len(b)], pooled["4class"]),
+        sentence=verdict_sentence(found, *(_side_name(side, systems[side]) for side in SIDES)),
+        covers=coverage_sentence(len(whole[0].patients), [len(a), len(b)], pooled["4class"]),
         notes=_notes(data, differences),
     )
 
 
-def seed_spreads(runs: Sequence[BoardRun], protocol: Rule, official: bool) -> dict[Judged, SeedSpread | None]:
-    """The seed spread that a system of one seed is given, by judged: that of the others in its section.
+def pooled_seed_spreads(
+    runs: Sequence[BoardRun], protocol: Rule, official: bool
+) -> dict[Sensitivity, SeedSpread | None]:
+    """Give the seed spread that a system of one seed borrows, by sensitivity: that of the others in its section.
 
     Args:
         runs: The runs of the section.
         protocol: The selection rule of the numbers.
         official: Whether they were judged on the official test part, for which the paper's spread stands in.
+
+    Returns:
+        The spreads, None for a sensitivity whose spread is not known.
     """
     by_system: dict[str, list[BoardRun]] = {}
     for run in runs:
         if run.kind != "trial" and protocol in run.metrics:
             by_system.setdefault(run.system, []).append(run)
-    found: dict[Judged, SeedSpread | None] = {
-        judged: pooled_rates(
+    found: dict[Sensitivity, SeedSpread | None] = {
+        judged: pooled_seed_spread(
             (
                 [[run.metrics[protocol][judged][name] for name in RATES] for run in seeds]
                 for seeds in by_system.values()
             ),
             BOARD_SPREAD,
         )
-        for judged in JUDGED
+        for judged in SENSITIVITIES
     }
     if official and found["4class"] is None:
         found["4class"] = PAPER_SPREAD
@@ -205,9 +211,9 @@ def _check_same_cycles(a: SystemCounts, b: SystemCounts) -> None:
     raise ResultError(f"A and B were judged on different cycles ({len(first)} and {len(second)}): {told}.")
 
 
-def _views(runs: Sequence[BoardRun], counts: SystemCounts) -> dict[str, SystemCounts]:
-    """The whole test part, and where that can be judged, what is left of it without patients who were trained on."""
-    shared = both_sides_of(runs[0])
+def _judgeable_views(runs: Sequence[BoardRun], counts: SystemCounts) -> dict[str, SystemCounts]:
+    """Counts of the whole test part, and of it without patients who were trained on, where enough of it is left."""
+    shared = patients_on_both_sides_of(runs[0])
     disjoint = None if shared is None else counts.without(shared)
     return {"official": counts, **({"patient-disjoint": disjoint} if disjoint and disjoint.has_interval else {})}
 
@@ -220,18 +226,19 @@ def _notes(data: str, differences: dict[str, dict[str, Any] | None]) -> tuple[st
 
 
 def _differences(
-    a: SystemCounts | None, b: SystemCounts | None, pooled: Mapping[Judged, SeedSpread | None]
+    a: SystemCounts | None, b: SystemCounts | None, pooled: Mapping[Sensitivity, SeedSpread | None]
 ) -> dict[str, Any] | None:
     if a is None or b is None:
         return None
     found = {
-        judged: paired_difference(a.by_patient, b.by_patient, judged=judged, pooled=pooled[judged]) for judged in JUDGED
+        judged: paired_difference(a.by_patient, b.by_patient, judged=judged, pooled=pooled[judged])
+        for judged in SENSITIVITIES
     }
     return {judged: {**_rates(result), "favours_a": result.favours_a} for judged, result in found.items()}
 
 
 def _rates(result: SystemEstimate | PairedEstimate) -> dict[str, Any]:
-    """Each rate with its interval; none where nothing varies over patients or seeds."""
+    """Each rate with its 95 % interval, which is None where nothing varies over patients or seeds."""
     estimates: dict[str, Estimate] = {name: getattr(result, name) for name in RATES}
     return {
         name: {"value": found.value, "ci95": None if found.is_degenerate else [found.lo, found.hi]}
@@ -239,14 +246,14 @@ def _rates(result: SystemEstimate | PairedEstimate) -> dict[str, Any]:
     }
 
 
-def _system(
+def _system_document(
     runs: Sequence[BoardRun],
     views: dict[str, SystemCounts],
     protocol: str,
-    pooled: Mapping[Judged, SeedSpread | None],
+    pooled: Mapping[Sensitivity, SeedSpread | None],
 ) -> Row:
     spec, gaps = runs[0].spec, [optimism(run) for run in runs]
-    parts = breakdown(views["official"], both_sides_of(runs[0]))
+    parts = breakdown(views["official"], patients_on_both_sides_of(runs[0]))
     return {
         "kind": runs[0].kind,
         "name": spec.get("system"),
@@ -257,35 +264,35 @@ def _system(
         "scores": [run.metrics[protocol]["4class"]["score"] for run in runs],
         "optimism": mean_of_known(gaps),
         "optimisms": gaps,
-        "views": {view: _view(views[view], pooled) if view in views else None for view in VIEWS},
+        "views": {view: _view_document(views[view], pooled) if view in views else None for view in VIEWS},
         "devices": parts["devices"],
         "classes": parts["classes"],
         "spec": {name: value for name, value in spec.items() if name != "seed"},
     }
 
 
-def _view(counts: SystemCounts, pooled: Mapping[Judged, SeedSpread | None]) -> Row:
-    """Cycles, patients, and by judged each rate with its deviation over seeds and its interval over patients."""
+def _view_document(counts: SystemCounts, pooled: Mapping[Sensitivity, SeedSpread | None]) -> Row:
+    """Cycles, patients, and by sensitivity each rate with its deviation over seeds and its interval over patients."""
     plain = view_of(counts)
     found: Row = {"cycles": plain["cycles"], "patients": plain["patients"]}
-    for judged in JUDGED:
+    for judged in SENSITIVITIES:
         rates = _rates(system_estimate(counts.by_patient, judged=judged, pooled=pooled[judged]))
         spread = plain if judged == "4class" else plain["two_class"]
         found[judged] = {name: {**rates[name], "std": spread[f"{name}_std"]} for name in RATES}
     return found
 
 
-def _name(side: str, system: Row) -> str:
+def _side_name(side: str, system: Row) -> str:
     return f"{side.upper()} ({system['name'] or system['model'] + ' + ' + system['method']})"
 
 
-def sentence(found: PairedEstimate, a: str, b: str) -> str:
-    """The answer in plain words; of the runs alone where nothing is known of other seeds.
+def verdict_sentence(found: PairedEstimate, a: str, b: str) -> str:
+    """Say in plain words which system is better, or that the data do not tell; of the runs alone without other seeds.
 
     Args:
-        found: A minus B.
-        a: How A is called.
-        b: How B is called.
+        found: The estimated difference A minus B.
+        a: What A is called in the sentence.
+        b: What B is called in the sentence.
     """
     score = found.score
     if score.is_degenerate:
@@ -298,12 +305,12 @@ def sentence(found: PairedEstimate, a: str, b: str) -> str:
         told = f"The data do not tell {a} from {b}: the difference of {score.value:.2f} points ({ends}) may be none."
         return told + of_runs
     if score.value < 0:
-        return sentence(_turned(found), b, a)
+        return verdict_sentence(_sides_swapped(found), b, a)
     return f"{a} is better than {b} by {score.value:.2f} points of Score ({ends}).{of_runs}"
 
 
-def _turned(found: PairedEstimate) -> PairedEstimate:
-    """B minus A."""
+def _sides_swapped(found: PairedEstimate) -> PairedEstimate:
+    """Turn the difference A minus B into B minus A, so that the better system comes first in a sentence."""
     sp, se, score = (
         replace(rate, value=-rate.value, lo=-rate.hi, hi=-rate.lo) for rate in (found.sp, found.se, found.score)
     )
@@ -311,7 +318,7 @@ def _turned(found: PairedEstimate) -> PairedEstimate:
 
 
 def comparison_table(found: Comparison) -> Table:
-    """The comparison as a table: the systems, their rates with the difference, devices and classes."""
+    """Put a comparison into a table: the systems, their rates with the difference, devices and classes."""
     sections = [
         Section(found.data, "compared", [{"side": side.upper(), **found.systems[side]} for side in SIDES]),
         Section("percent", "comparison", _rate_rows(found)),

@@ -22,17 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaderboard.statistics.intervals import (
-    LEVEL,
-    RATES,
-    ZERO,
-    Floats,
-    Judgement,
-    Part,
-    SeedSpread,
-    estimate,
-    influence,
-)
+from leaderboard.statistics.intervals import LEVEL, ZERO, satterthwaite_interval
+from leaderboard.statistics.patient_hits import RATES, Floats, PatientHits, VarianceComponent, influence
+from leaderboard.statistics.seed_spread import SeedSpread
 
 MOST_DRAWS, LEAST_DRAWS = 1_000, 200
 MOST_CELLS = 20_000_000
@@ -45,8 +37,10 @@ SEED = 2017
 """Seed of the draws: a table printed twice is the same."""
 
 SEEDS_OF_THE_FLOOR = 5
+"""Seeds of each of two methods that the smallest visible difference is stated for: as many as the paper's rows have."""
 
 SCORE = RATES.index("score")
+"""Place of the Score among the rates of an array."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +48,11 @@ class ScoreUncertainty:
     """The Scores of R rows on the same patients.
 
     Attributes:
-        values: (R,) percent, the mean over seeds.
-        influence: (R, P) how far each patient moves it; the squares add up to its variance over patients.
+        values: (R,) Score of each row in percent, the mean over seeds.
+        influence: (R, P) how far each patient moves the Score; the squares add up to its variance over patients.
         deviations: (R, 2, P) correct normal and abnormal cycles of each patient beyond what the row's mean rate gives.
         cycles: (2, P) normal and abnormal cycles of each patient.
-        seeds: (R,) the part of its variance that comes from the seeds.
+        seeds: (R,) the part of the Score's variance that comes from the seeds, squared points.
         degrees: (R,) degrees of freedom of that part; infinite where it is not known.
     """
 
@@ -70,9 +64,11 @@ class ScoreUncertainty:
     degrees: Floats
 
     @classmethod
-    def of(cls, systems: Sequence[Judgement], pooled: SeedSpread | None) -> ScoreUncertainty:
-        """Read systems; ``pooled`` is the seed spread that a row with a single seed is given."""
-        parts = [Part(0.0, math.inf) if (p := s.seed_parts(pooled)) is None else p[SCORE] for s in systems]
+    def of(cls, systems: Sequence[PatientHits], pooled: SeedSpread | None) -> ScoreUncertainty:
+        """Take the Scores of systems; ``pooled`` is the seed spread that a row with a single seed is given."""
+        parts = [
+            VarianceComponent(0.0, math.inf) if (p := s.seed_components(pooled)) is None else p[SCORE] for s in systems
+        ]
         cycles = np.stack([systems[0].normal, systems[0].abnormal])
         correct = np.stack([system.correct for system in systems])
         mean = correct.sum(axis=-1, keepdims=True) / cycles.sum(axis=-1, keepdims=True)
@@ -87,7 +83,7 @@ class ScoreUncertainty:
 
     def patient_variances(self) -> Floats:
         """(R, R) the variance over patients of every two rows' difference; 0 between exact copies."""
-        variances = _of_differences(self.influence @ self.influence.T)
+        variances = _difference_variances(self.influence @ self.influence.T)
         variances[variances < ZERO] = 0.0  # rounding leaves a trace between copies
         return variances
 
@@ -96,19 +92,22 @@ class ScoreUncertainty:
         return self.patient_variances() + self.seeds[:, None] + self.seeds[None, :]
 
 
-def _of_differences(products: np.ndarray) -> np.ndarray:
+def _difference_variances(products: np.ndarray) -> np.ndarray:
     """Squared lengths of all differences of vectors from their inner products, (..., R, R) each."""
     own = np.diagonal(products, axis1=-2, axis2=-1)
     squared: np.ndarray = np.maximum(own[..., :, None] + own[..., None, :] - 2.0 * products, 0.0)
     return squared
 
 
-def rank_intervals(systems: Sequence[Judgement], pooled: SeedSpread | None) -> list[tuple[int, int]]:
-    """Best and worst rank of each row that the data leave open, all at once with 95 % probability.
+def rank_intervals(systems: Sequence[PatientHits], pooled: SeedSpread | None) -> list[tuple[int, int]]:
+    """Give the best and the worst rank of each row that the data leave open, all at once with 95 % probability.
 
     Args:
-        systems: Rows on the same patients, in any order.
+        systems: Hits of R rows on the same patients, in any order.
         pooled: The seed spread that a row with a single seed is given.
+
+    Returns:
+        R pairs of ranks from 1, in the order of the rows.
     """
     if len(systems) < 2:
         return [(1, 1)] * len(systems)
@@ -121,22 +120,26 @@ def rank_intervals(systems: Sequence[Judgement], pooled: SeedSpread | None) -> l
 
 
 def critical_value(found: ScoreUncertainty, varies: np.ndarray) -> float:
-    """How many standard errors the largest difference between equal systems stays below with 95 % probability.
+    """Give the standard errors that the largest difference between equal systems stays below with 95 % probability.
+
+    A table of 20 rows has 190 pairs: at the usual 1.96 about ten of them would be told apart by chance alone, although
+    nothing is. The largest of all differences decides instead (max-t), and drawing it takes into account that rows
+    resemble each other, which a correction by the number of pairs (Bonferroni) does not.
 
     Args:
         found: The rows.
-        varies: (R, R) the pairs that differ at all.
+        varies: (R, R) the pairs that differ at all; exact copies have no difference to be standardised.
     """
     rows = len(found.values)
     pairs = np.triu(varies, k=1)
     if not pairs.any():
         return 0.0
     draws = int(np.clip(MOST_CELLS // rows**2, LEAST_DRAWS, MOST_DRAWS))
-    largest = np.concatenate([_largest(*drawn, pairs) for drawn in _draws(found, draws)])
+    largest = np.concatenate([_max_t(*drawn, pairs) for drawn in _drawn_equal_systems(found, draws)])
     return float(np.quantile(largest, LEVEL))
 
 
-def _draws(found: ScoreUncertainty, draws: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _drawn_equal_systems(found: ScoreUncertainty, draws: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks of draws: (b, R) Scores of equal systems, and (b, R, R) the variances of their differences."""
     rng = np.random.default_rng(SEED)
     rows, patients = found.influence.shape
@@ -145,34 +148,41 @@ def _draws(found: ScoreUncertainty, draws: int) -> Iterator[tuple[np.ndarray, np
     block = max(1, BLOCK_CELLS // rows**2)
     for start in range(0, draws, block):
         size = min(block, draws - start)
-        # Patients' deviations as normal numbers that vary as their cycles' number, correlated between rows as seen.
+        # Patients' deviations as normal numbers that vary as their cycles' number, correlated between rows as seen:
+        # a normal mix of the deviations of all patients has the covariance between rows that the deviations have.
         mixed = found.deviations @ rng.standard_normal((size, 1, patients, patients))
         correct = mixed * (found.cycles / np.linalg.norm(found.cycles, axis=-1, keepdims=True))
         scores = 100.0 * (correct.sum(axis=-1) / found.cycles.sum(axis=-1)).mean(axis=-1)
         scores += rng.standard_normal((size, rows)) * np.sqrt(found.seeds)
         seeds = np.zeros((size, rows))
         seeds[:, known] = found.seeds[known] * rng.chisquare(degrees, (size, len(degrees))) / degrees
+        # Each draw is standardised by its own jackknife and its own seeds, as the board's differences are: with few
+        # patients of very uneven sizes a standard error is itself uncertain, and that makes large ratios more common.
         moved = influence(correct, *found.cycles)[..., SCORE, :].astype(np.float32)
-        variances = _of_differences(moved @ moved.swapaxes(-1, -2)) + seeds[:, :, None] + seeds[:, None, :]
+        variances = _difference_variances(moved @ moved.swapaxes(-1, -2)) + seeds[:, :, None] + seeds[:, None, :]
         yield scores.astype(np.float32), variances.astype(np.float32)
 
 
-def _largest(scores: np.ndarray, variances: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """(b,) the largest standardised difference of each draw."""
+def _max_t(scores: np.ndarray, variances: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """The largest standardised difference (max-t) of each draw, (b,), over the pairs that differ at all."""
     squares = np.square(scores[:, :, None] - scores[:, None, :])
     ratios = np.divide(squares, variances, out=np.zeros_like(squares), where=pairs & (variances > 0))
     largest: np.ndarray = np.sqrt(ratios.reshape(len(scores), -1).max(axis=1))
     return largest
 
 
-def resolution_floor(systems: Sequence[Judgement], pooled: SeedSpread | None) -> float | None:
-    """The smallest difference of Score, in points, that this test part can show between two methods at five seeds.
+def resolution_floor(systems: Sequence[PatientHits], pooled: SeedSpread | None) -> float | None:
+    """Give the smallest difference of Score, in points, that this test part can show between two methods at five seeds.
 
     It is what the 95 % interval of a typical pair reaches: the median over the pairs of rows of the patients' part, and
     the pooled spread over five seeds of each.
 
+    Args:
+        systems: Hits of the rows, on the same patients.
+        pooled: The seed spread of the board's rows, or of the paper's.
+
     Returns:
-        None where there are no two rows that differ, or nothing is known of seeds.
+        The difference; None where there are no two rows that differ, or nothing is known of seeds.
     """
     if len(systems) < 2 or pooled is None:
         return None
@@ -181,6 +191,6 @@ def resolution_floor(systems: Sequence[Judgement], pooled: SeedSpread | None) ->
     apart = apart[apart > 0]
     if not len(apart):
         return None
-    patients = Part(float(np.median(apart)), found.influence.shape[1] - 1)
-    seeds = Part(2.0 * pooled.score**2 / SEEDS_OF_THE_FLOOR, pooled.degrees)
-    return estimate(0.0, [patients, seeds]).hi
+    patients = VarianceComponent(float(np.median(apart)), found.influence.shape[1] - 1)
+    seeds = VarianceComponent(2.0 * pooled.score**2 / SEEDS_OF_THE_FLOOR, pooled.degrees)
+    return satterthwaite_interval(0.0, [patients, seeds]).hi

@@ -13,21 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from leaderboard.statistics.operating_points import says_classes_alone
+from leaderboard.statistics.operating_points import is_one_hot
 
 BINS = 10
 """Bins of equal width from 0 to 1."""
 
-_SUM = 1e-3
+_SUM_TOLERANCE = 1e-3
 """How far from 1 the sum of a row of probabilities may lie: they were written with a few digits."""
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Accuracy by confidence.
+    """Accuracy of a system's answers by their confidence.
 
     Attributes:
-        bins: Number of answers, mean confidence and accuracy (percent) of each bin that holds any.
+        bins: For each bin that holds answers: their number, mean confidence and accuracy, both in percent.
         error: Expected calibration error, points.
         softmax: Whether the scores were no probabilities and were made some by a softmax.
     """
@@ -38,22 +38,23 @@ class Reliability:
 
 
 def reliability(labels: Sequence[int], runs: Sequence[ArrayLike]) -> Reliability | None:
-    """Accuracy by confidence of all runs of a system together.
+    """Compute the accuracy by confidence of all runs of a system together.
 
     Args:
         labels: (n,) true classes.
         runs: (n, 4) scores of each run.
 
     Returns:
-        None where a run gave classes and no scores.
+        The reliability; None where a run gave classes and no scores.
     """
     scores = [np.asarray(run, dtype=np.float64) for run in runs]
-    if any(map(says_classes_alone, scores)):
+    if any(map(is_one_hot, scores)):
         return None
     softmax = not all(map(_are_probabilities, scores))
     probabilities = np.concatenate([_softmax(run) if softmax else run for run in scores])
     right = probabilities.argmax(axis=1) == np.tile(np.asarray(labels), len(scores))
     confidence = probabilities.max(axis=1)
+    # A confidence of exactly 1 belongs to the last bin, which has no other upper end.
     of_bin = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     bins = []
     for number in np.unique(of_bin):
@@ -64,7 +65,7 @@ def reliability(labels: Sequence[int], runs: Sequence[ArrayLike]) -> Reliability
 
 
 def _are_probabilities(scores: NDArray[np.float64]) -> bool:
-    return bool((scores >= 0).all() and (np.abs(scores.sum(axis=1) - 1.0) < _SUM).all())
+    return bool((scores >= 0).all() and (np.abs(scores.sum(axis=1) - 1.0) < _SUM_TOLERANCE).all())
 
 
 def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:

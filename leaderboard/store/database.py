@@ -99,12 +99,12 @@ _UNFIT = "22"
 
 
 class Database:
-    """A database by its place. Nothing is opened before it is used.
+    """The database of a board, named by its place; nothing is opened before it is used.
 
     Args:
-        url: Its SQLAlchemy URL.
-        path: Its file, where it is SQLite.
-        secrets: What of the URL must never be shown, as somebody wrote it.
+        url: SQLAlchemy URL of the database.
+        path: File of the database where it is SQLite; None for a server.
+        secrets: Passwords in the URL as somebody wrote them, which must never be shown.
     """
 
     def __init__(self, url: sa.URL, path: Path | None, secrets: tuple[str, ...] = ()) -> None:
@@ -151,7 +151,7 @@ class Database:
 
     @contextlib.contextmanager
     def engine(self, *, write: bool) -> Iterator[sa.Engine]:
-        """An engine on a board of this code's version; an absent one is made for writing, and empty for reading.
+        """Give an engine on a board of this code's version; an absent board is made for writing, and read as empty.
 
         Raises:
             StoreError: If the database is of another version, locked, damaged, read-only or out of space.
@@ -224,7 +224,7 @@ class Database:
         return StoreError(f"The board {self} cannot be used: its file system has no locks, which SQLite needs.", _MOVE)
 
     def spoilt(self, what: str) -> SpoiltBoardError:
-        """The error for a board whose rows hold what no board writes."""
+        """Make the error for a board whose rows hold what no board writes; ``what`` says what it is."""
         return SpoiltBoardError(f"The board {self} is spoilt: {plain(self._without_secrets(what))}.", _REBUILD)
 
     def _without_secrets(self, text: str) -> str:
@@ -243,12 +243,12 @@ class Database:
     # --- versions -----------------------------------------------------------------------------------------------
 
     def version(self) -> str | None:
-        """The version of the schema; None where there is no board yet.
+        """Read the version of the board's schema; None where there is no board yet.
 
         Raises:
-            StoreError: If the database cannot be read or holds something else.
+            StoreError: If the database cannot be read or holds something other than a board.
         """
-        if self.path is not None and absent(self.path):
+        if self.path is not None and is_absent(self.path):
             return None
         try:
             with self.translated(), self._connect(write=False).connect() as connection:
@@ -260,14 +260,15 @@ class Database:
             raise self.spoilt("it does not say which version of the schema it has") from None
 
     def check(self, found: str | None) -> None:
-        """Refuse a version that this code does not have.
+        """Refuse a board whose schema is of another version than this code's; None, for no board, is accepted.
 
         Raises:
-            StoreError: With both versions and what to do.
+            StoreError: If the versions differ; it names both and says what to do.
         """
         if found is None or found == schema.VERSION:
             return
         both = f"The board {self} has the schema version {found}, this lungbench has {schema.VERSION}"
+        # Versions are numbers of four digits, so that texts compare as the numbers do.
         if found < schema.VERSION:
             raise StoreError(f"{both}.", "Run `bench board upgrade`.")
         raise StoreError(f"{both}: a newer lungbench wrote it.", "Update this one: pip install --upgrade lungbench")
@@ -305,7 +306,7 @@ class Database:
 
     @contextlib.contextmanager
     def creation_lock(self) -> Iterator[None]:
-        """Held while the database's file comes into being or is exchanged."""
+        """Hold the lock under which the database's file comes into being or is exchanged."""
         assert self.path is not None
         with exclusive_lock(self.path.with_name(f".{self.path.name}.lock")):
             yield
@@ -340,7 +341,7 @@ class Database:
             connection.execute(sa.text(f"UPDATE {table} SET version_num = version_num"))
 
     def mend(self) -> None:
-        """Make the tables that a board lacks, empty, and say its version where that is missing; the others stay."""
+        """Make the tables that a board lacks, empty, and write its version where that is missing; all others stay."""
         engine = self._migration_engine()
         with self.translated(), engine.begin() as connection:
             schema.Base.metadata.create_all(connection)
@@ -358,7 +359,7 @@ class Database:
 
     def holds_other_tables(self) -> bool:
         """Whether there are tables of other programs in the database, which must be there."""
-        if self.path is not None and absent(self.path):
+        if self.path is not None and is_absent(self.path):
             return False
         with self.translated(), self._connect(write=False).connect() as connection:
             known = {*versions.BOARD_TABLES, versions.VERSION_TABLE, versions.OLDER_VERSION_TABLE}
@@ -392,8 +393,8 @@ def _written_secrets(location: str) -> tuple[str, ...]:
     return tuple(secret for secret in found if secret)
 
 
-def absent(path: Path) -> bool:
-    """Whether there is no file, or one without a byte.
+def is_absent(path: Path) -> bool:
+    """Whether there is no file at a path, or one without a byte, as SQLite leaves where it only opened one.
 
     Raises:
         StoreError: If its folder cannot be read.

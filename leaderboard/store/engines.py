@@ -24,10 +24,10 @@ WRITERS_LOCK = 0x6C756E67
 
 
 def sqlite_reader(path: Path, timeout: float, *, frozen: bool = False) -> sa.Engine:
-    """An engine that can change nothing.
+    """Make an engine that reads an SQLite file and can change nothing.
 
     Args:
-        path: The file.
+        path: The file of the database.
         timeout: Seconds to wait for another process's transaction.
         frozen: Whether nobody can write there: SQLite then does without the files that it puts beside a database.
     """
@@ -36,10 +36,10 @@ def sqlite_reader(path: Path, timeout: float, *, frozen: bool = False) -> sa.Eng
 
 
 def sqlite_writer(path: Path, timeout: float, *, foreign_keys: bool = True) -> sa.Engine:
-    """An engine that writes, to a file that is there.
+    """Make an engine that writes to an SQLite file which is there.
 
     Args:
-        path: The file.
+        path: The file of the database.
         timeout: Seconds to wait for another process's transaction.
         foreign_keys: Whether rows must refer to rows that are there.
     """
@@ -48,7 +48,7 @@ def sqlite_writer(path: Path, timeout: float, *, foreign_keys: bool = True) -> s
 
 
 def sqlite_maker(path: Path, timeout: float) -> sa.Engine:
-    """An engine for a file that nobody else knows yet: all of it comes to lie in that one file.
+    """Make an engine for an SQLite file that nobody else knows yet: all content comes to lie in that one file.
 
     A write-ahead log would hold the schema until SQLite copies it into the file as the connection closes, which a full
     disk prevents without an error.
@@ -57,7 +57,11 @@ def sqlite_maker(path: Path, timeout: float) -> sa.Engine:
 
 
 def _sqlite(path: Path, timeout: float, query: dict[str, str], pragmas: Sequence[str], start: str) -> sa.Engine:
-    """An engine that never makes a file and keeps no connection."""
+    """An engine that never makes a file and keeps no connection.
+
+    Transactions are begun by ``start`` and not by Python's driver, which would begin them late, at the first change:
+    two processes could then both read, and one would fail when both write.
+    """
     url = sa.URL.create("sqlite", database=f"file:{quote(str(path.absolute()))}", query={**query, "uri": "true"})
     engine = sa.create_engine(url, connect_args={"timeout": timeout}, poolclass=NullPool)
 
@@ -75,10 +79,10 @@ def _sqlite(path: Path, timeout: float, query: dict[str, str], pragmas: Sequence
 
 
 def postgresql_engine(url: sa.URL, timeout: float, *, write: bool) -> sa.Engine:
-    """An engine that keeps no connection: a training of hours does not hold one of the server's few.
+    """Make an engine on PostgreSQL that keeps no connection: a training of hours must not hold one of the server's few.
 
     Args:
-        url: The database.
+        url: URL of the database.
         timeout: Seconds to wait for another process's transaction.
         write: Whether it may write; writers then take turns, as SQLite's do.
     """
@@ -103,7 +107,7 @@ def postgresql_engine(url: sa.URL, timeout: float, *, write: bool) -> sa.Engine:
 
 
 def empty_board() -> sa.Engine:
-    """A board in memory that holds nothing: what an absent one reads as."""
+    """Make an engine on a board in memory that holds nothing, as which an absent board is read."""
     engine = sa.create_engine("sqlite://", poolclass=StaticPool)
     schema.Base.metadata.create_all(engine)
     return engine

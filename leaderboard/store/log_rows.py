@@ -7,27 +7,31 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from leaderboard.history.log import Action, Entry, History
+from leaderboard.history.log import Action, History, LogEntry
 from leaderboard.store import schema
 
 
-def read_entries_of(session: Session, *actions: Action) -> list[Entry]:
-    """The entries of a log, or those of some actions."""
+def read_entries_of(session: Session, *actions: Action) -> list[LogEntry]:
+    """Read the entries of a board's log: all, or those of the named actions."""
     query = sa.select(schema.LogRow.entry, schema.LogRow.obeyed)
     if actions:
         query = query.where(schema.LogRow.action.in_(actions))
-    return [Entry(row.entry, row.obeyed) for row in session.execute(query)]
+    return [LogEntry(row.entry, row.obeyed) for row in session.execute(query)]
 
 
 def is_retracted(session: Session, run_id: str) -> bool:
-    """Whether a run was taken back."""
+    """Whether a run was retracted and not restored after it."""
     row = schema.LogRow
     query = sa.select(row.entry, row.obeyed).where(row.run_id == run_id, row.action.in_(("retract", "restore")))
-    return run_id in History.of(Entry(found.entry, found.obeyed) for found in session.execute(query)).retracted
+    return run_id in History.of(LogEntry(found.entry, found.obeyed) for found in session.execute(query)).retracted
 
 
-def put_entries(session: Session, entries: Iterable[Entry]) -> None:
-    """Add entries; the rows of runs that are taken back go. One that is there stays, or is obeyed from now on."""
+def put_entries(session: Session, entries: Iterable[LogEntry]) -> None:
+    """Add entries to the log, and delete the rows of runs that they retract.
+
+    An entry that is there stays. One that was refused before and is obeyed now counts from now on; an entry that was
+    obeyed is never refused afterwards.
+    """
     taken_back = set[str]()
     for entry in entries:
         known = session.get(schema.LogRow, entry.id)

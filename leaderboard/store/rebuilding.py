@@ -23,9 +23,9 @@ from leaderboard.history.ownership import Owners
 from leaderboard.results.run_folder import RUNS_FOLDER, SUBMISSIONS_FOLDER, RunFolder
 from leaderboard.results.run_result import RunResult
 from leaderboard.store import database, schema
-from leaderboard.store.database import DATABASE_FILE, LOG_ENDINGS, DamagedBoardError, SpoiltBoardError, absent
+from leaderboard.store.database import DATABASE_FILE, LOG_ENDINGS, DamagedBoardError, SpoiltBoardError, is_absent
 from leaderboard.store.store import Store
-from leaderboard.tables.board_tables import claims_more
+from leaderboard.tables.board_tables import claims_official_set_wrongly
 
 Progress = Callable[[int, int], None]
 
@@ -33,19 +33,19 @@ _RUN_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
-class Rebuilt:
-    """What a rebuild did.
+class RebuildReport:
+    """What a rebuild of the board did.
 
     Attributes:
-        imported: Ids of the runs that the board holds now.
-        broken: By name of run folder, why it could not be read.
-        unfinished: Run folders without a result: still running, or interrupted.
-        dropped: Ids that the old board held and no run folder brought back.
-        moved: Where a damaged database was moved to.
-        kept: Ids that a server's board holds and that have no run folder here.
-        retracted: Names of run folders whose runs were taken back, and that stay off the board.
+        imported: Ids of the runs that the board holds now and whose folders are here.
+        broken: By name of a run folder, why it could not be read.
+        unfinished: Names of run folders without a result: still running, or interrupted.
+        dropped: Ids of runs that the old board held and no run folder brought back.
+        moved: Path to which a damaged database was moved; None where none was.
+        kept: Ids of runs that a server's board holds and that have no run folder here.
+        retracted: Names of run folders whose runs were retracted, and that stay off the board.
         not_official: Ids of runs that say they were judged on the official test cycles, and were not.
-        log_faults: What is wrong with the log: entries that were changed, or taken out.
+        log_faults: Sentences on what is wrong with the log: entries that were changed, or taken out.
     """
 
     imported: tuple[str, ...]
@@ -59,8 +59,8 @@ class Rebuilt:
     log_faults: tuple[str, ...] = ()
 
 
-def rebuild(home: Path, on_progress: Progress | None = None, store: Store | None = None) -> Rebuilt:
-    """Make the board of a results folder anew.
+def rebuild(home: Path, on_progress: Progress | None = None, store: Store | None = None) -> RebuildReport:
+    """Make the board of a results folder anew from its run folders.
 
     The new board is made beside the old one; its content then takes the old one's place in one transaction. A run
     that ended in between is imported afterwards, so that none is lost.
@@ -71,7 +71,7 @@ def rebuild(home: Path, on_progress: Progress | None = None, store: Store | None
         store: The board; the one in the results folder by default.
 
     Returns:
-        What was imported, broken, unfinished and dropped; a broken folder does not stop it.
+        What was imported, broken, unfinished and dropped; a broken folder does not stop the rebuild.
 
     Raises:
         StoreError: If the folder cannot be written, the old board is of a newer version, or no run folder holds
@@ -88,13 +88,13 @@ def rebuild(home: Path, on_progress: Progress | None = None, store: Store | None
     if store.database.path is None or (not damaged and store.database.holds_other_tables()):
         if fault or store.database.version() == schema.VERSION:
             store.database.mend()
-        log, faults = _log(home, store, fault)
-        return replace(_renew(store, home, broken, log, on_progress), log_faults=faults)
-    log, faults = _log(home, store, fault)
-    return replace(_make_anew(store, home, broken, log, damaged, before, on_progress), log_faults=faults)
+        log, faults = _joint_log(home, store, fault)
+        return replace(_renew_rows(store, home, broken, log, on_progress), log_faults=faults)
+    log, faults = _joint_log(home, store, fault)
+    return replace(_remake_database(store, home, broken, log, damaged, before, on_progress), log_faults=faults)
 
 
-def _make_anew(
+def _remake_database(
     store: Store,
     home: Path,
     broken: dict[str, str],
@@ -102,7 +102,7 @@ def _make_anew(
     damaged: bool,
     before: set[str],
     on_progress: Progress | None,
-) -> Rebuilt:
+) -> RebuildReport:
     """Make an SQLite board beside the old one, and put it in its place."""
     assert store.database.path is not None
     place = store.database.path.parent
@@ -112,28 +112,32 @@ def _make_anew(
             shutil.rmtree(work, ignore_errors=True)
             fresh = Store.open(work)
             fresh.database.create()
+            # The log first: what it retracts is then refused, and never stands on the new board for a moment.
             fresh.add_entries(log.entries)
             seen = _import_all(fresh, home, {}, broken, log, on_progress)
             fresh.database.settle()
-            moved = _take_place(work / DATABASE_FILE, store, damaged)
+            moved = _replace_database(work / DATABASE_FILE, store, damaged)
+            # Runs that ended while the new board was made went onto the old one, which is gone: they are imported now.
             _import_all(store, home, seen, broken, log, None)
         finally:
             shutil.rmtree(work, ignore_errors=True)
     runs = store.runs()
     now = {run.run_id for run in runs}
-    return Rebuilt(
+    return RebuildReport(
         tuple(run.run_id for run in runs),
         broken,
         tuple(_run_folders(home)[1]),
         tuple(sorted(before - now - log.retracted.keys())),
         moved,
         retracted=_taken_back(seen, log),
-        not_official=tuple(run.run_id for run in runs if claims_more(run)),
+        not_official=tuple(run.run_id for run in runs if claims_official_set_wrongly(run)),
     )
 
 
-def _log(home: Path, store: Store, fault: StoreError | None) -> tuple[History, tuple[str, ...]]:
-    """The log of the results folder and of the old board together, and what is wrong with it; both hold all of it then.
+def _joint_log(home: Path, store: Store, fault: StoreError | None) -> tuple[History, tuple[str, ...]]:
+    """The log of the results folder and of the old board together, and what is wrong with it.
+
+    The folder is given the entries that it lacks; the new board is given them by the caller.
 
     An old board of an older version had none.
     """
@@ -152,7 +156,9 @@ def _taken_back(folders: Iterable[Path], log: History) -> tuple[str, ...]:
     return tuple(sorted(folder.name for folder in folders if folder.name in log.retracted))
 
 
-def _renew(store: Store, home: Path, broken: dict[str, str], log: History, on_progress: Progress | None) -> Rebuilt:
+def _renew_rows(
+    store: Store, home: Path, broken: dict[str, str], log: History, on_progress: Progress | None
+) -> RebuildReport:
     """Make the rows of a server's board anew, run by run, for the runs whose folders are here."""
     store.add_entries(log.entries)
     seen = _import_all(store, home, {}, broken, log, on_progress)
@@ -160,14 +166,14 @@ def _renew(store: Store, home: Path, broken: dict[str, str], log: History, on_pr
     done = [folder.name for folder in seen if folder.name not in broken and folder.name not in taken_back]
     runs = store.runs()
     kept = {run.run_id for run in runs} - set(done)
-    return Rebuilt(
+    return RebuildReport(
         tuple(done),
         broken,
         tuple(_run_folders(home)[1]),
         (),
         kept=tuple(sorted(kept)),
         retracted=taken_back,
-        not_official=tuple(run.run_id for run in runs if claims_more(run)),
+        not_official=tuple(run.run_id for run in runs if claims_official_set_wrongly(run)),
     )
 
 
@@ -188,7 +194,7 @@ def _run_folders(home: Path) -> tuple[dict[Path, int], list[str]]:
     A result that cannot even be looked at counts as one: reading it says what is wrong.
     """
     done, unfinished = dict[Path, int](), list[str]()
-    for folder in [*_folders(home / RUNS_FOLDER), *_folders(home / SUBMISSIONS_FOLDER)]:
+    for folder in [*_run_folders_in(home / RUNS_FOLDER), *_run_folders_in(home / SUBMISSIONS_FOLDER)]:
         try:
             done[folder] = RunFolder(folder).result.lstat().st_mtime_ns
         except FileNotFoundError:
@@ -198,7 +204,7 @@ def _run_folders(home: Path) -> tuple[dict[Path, int], list[str]]:
     return done, unfinished
 
 
-def _folders(place: Path) -> list[Path]:
+def _run_folders_in(place: Path) -> list[Path]:
     """Folders in a place; those that are named as a run comes last, so that a copy of one never takes its place."""
     try:
         found = [path for path in place.iterdir() if not path.name.startswith(".") and path.is_dir()]
@@ -225,10 +231,10 @@ def _import_all(
     times = _run_folders(home)[0]
     fresh = [folder for folder, changed in times.items() if seen.get(folder) != changed]
     for number, folder in enumerate(fresh, start=1):
-        broken.pop(folder.name, None)
+        broken.pop(folder.name, None)  # it was changed since it could not be read
         try:
             result = RunFolder(folder).read()
-            _check_owner(result, log)
+            _check_ownership(result, log)
             store.import_result(result, anew=True)
         except ResultError as error:
             broken[folder.name] = error.message
@@ -237,23 +243,26 @@ def _import_all(
     return times
 
 
-def _check_owner(result: RunResult, log: History) -> None:
-    """Refuse a submission under a name that the log gives to another key; raises ResultError."""
-    reason = Owners(log, ()).refusal(result.document)
+def _check_ownership(result: RunResult, log: History) -> None:
+    """Refuse a submission under a name that the log gives to another key; raises ResultError.
+
+    The log alone is asked, not the runs on the board so far: the order in which folders are read must not matter.
+    """
+    reason = Owners(log, ()).refusal_reason(result.document)
     if reason is not None:
         raise ResultError(f"{reason}.")
 
 
-def _take_place(fresh: Path, store: Store, damaged: bool) -> Path | None:
+def _replace_database(fresh: Path, store: Store, damaged: bool) -> Path | None:
     """Put ``fresh`` in the place of the store's database; a damaged one is moved aside, and where to is returned."""
     live = store.database.path
     assert live is not None
     with store.database.creation_lock(), store.database.translated():
-        if not damaged and not absent(live):
+        if not damaged and not is_absent(live):
             with contextlib.suppress(DamagedBoardError), store.database.translated():
                 _copy_content(fresh, live)
                 return None
-        moved = None if absent(live) else _move_aside(live)
+        moved = None if is_absent(live) else _move_aside(live)
         store.database.remove_logs()
         fresh.replace(live)
     return moved

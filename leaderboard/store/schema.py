@@ -17,7 +17,7 @@ _RUN = "runs.run_id"
 
 
 class Base(MappedAsDataclass, DeclarativeBase):
-    """Root of the tables."""
+    """Base class of all tables of the board."""
 
     type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, float: Double}  # noqa: RUF012 - SQLAlchemy reads it by this name
 

@@ -36,16 +36,16 @@ class SpoiltVersionError(Exception):
 
 
 def tables_of(connection: sa.Connection) -> set[str]:
-    """Names of the tables of a database."""
+    """List the names of the tables of a database."""
     return set(sa.inspect(connection).get_table_names())
 
 
 def version_of(connection: sa.Connection) -> str | None:
-    """The version of the board's schema in a database; None where there is no board, and one can be made.
+    """Read the version of the board's schema in a database; None where there is no board, and one can be made.
 
     Raises:
         ForeignDatabaseError: If the database is another program's.
-        SpoiltVersionError: If it is a board, but says no version.
+        SpoiltVersionError: If the database holds a board that states no version.
     """
     tables = tables_of(connection)
     found = _stated(connection, tables)
@@ -79,7 +79,7 @@ def _leaves_room(tables: set[str]) -> bool:
 
 
 def version_table(connection: sa.Connection) -> str:
-    """The name of the table in which a board has its version."""
+    """Find the name of the table in which a board has its version."""
     return VERSION_TABLE if VERSION_TABLE in tables_of(connection) else OLDER_VERSION_TABLE
 
 
@@ -87,7 +87,7 @@ def migrate(connection: sa.Connection) -> None:
     """Bring a database to this code's schema within the connection's transaction.
 
     Raises:
-        alembic.util.CommandError: If its version is not one of those that lead here.
+        alembic.util.CommandError: If the database's version is not one that this code can upgrade.
     """
     from alembic import command
     from alembic.config import Config
@@ -100,7 +100,7 @@ def migrate(connection: sa.Connection) -> None:
 
 
 def restate(connection: sa.Connection) -> None:
-    """Say this code's version in a board that says none."""
+    """Write this code's version into a board that states none."""
     tables = tables_of(connection)
     if _stated(connection, tables) is None:
         if VERSION_TABLE not in tables:
@@ -133,7 +133,7 @@ def _adopt(connection: sa.Connection) -> None:
 
 
 def migrations_folder() -> Path:
-    """Where Alembic finds the versions of the schema."""
+    """Find the folder in which Alembic finds the migrations of the schema."""
     from leaderboard.store import migrations
 
     return Path(str(migrations.__file__)).parent

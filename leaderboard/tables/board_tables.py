@@ -16,14 +16,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.core.documents import collector_paused
-from leaderboard.history.claims import key_of
+from leaderboard.history.signatures import submitter_key
 from leaderboard.results.inputs import UNDECLARED, inputs_of
 from leaderboard.results.judged_set import is_official, short
 from leaderboard.results.schema import RULES, Rule
 from leaderboard.statistics.breakdown import ALL_NORMAL, mean_of_known, optimism, optimism_of_val
-from leaderboard.statistics.intervals import seed_spread
-from leaderboard.statistics.row_places import EMPTY, add_statistics, give_places
-from leaderboard.store.store import BoardRun, Store
+from leaderboard.statistics.row_statistics import EMPTY_STATISTICS, add_statistics, give_places
+from leaderboard.statistics.seed_spread import mean_and_deviation
+from leaderboard.store.board_rows import BoardRun
+from leaderboard.store.store import Store
 from leaderboard.tables.marks import add_marks, mark_notes
 
 OFFICIAL = "ICBHI 2017, official split"
@@ -36,16 +37,17 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Section:
-    """Rows that may be compared with each other.
+    """A part of a table whose rows may be compared with each other.
 
     Attributes:
-        title: What they have in common.
-        kind: Which columns the renderers show: ``systems``, ``runs`` or ``failed``.
+        title: What the rows have in common, in words.
+        kind: Which columns the renderers show, for example ``systems``, ``runs`` or ``failed``.
         rows: Plain values by name.
         ranked: Whether the rows carry ranks.
         reference: A row to compare with that no run stands behind; not among ``rows``.
-        floor: The smallest difference of Score that its test part can show between two methods at five seeds, points.
-        judged_set: Hash of the cycles that its rows were judged on (:mod:`leaderboard.results.judged_set`).
+        floor: The smallest difference of Score that the section's test part can show between two methods at five
+            seeds, points; None where it is not known.
+        judged_set: Hash of the cycles that the rows were judged on (:mod:`leaderboard.results.judged_set`).
     """
 
     title: str
@@ -62,11 +64,11 @@ class Table:
     """A table as data; renderers choose the form.
 
     Attributes:
-        name: ``leaderboard`` or ``runs``.
-        protocol: The selection rule of its numbers.
-        sections: In the order shown; none is empty.
-        notes: Sentences that belong below it.
-        marks: What the marks of its rows mean, and what was seen (:mod:`leaderboard.tables.marks`).
+        name: Name of the table, for example ``leaderboard`` or ``runs``.
+        protocol: The selection rule of the table's numbers.
+        sections: The sections in the order shown; none is empty.
+        notes: Sentences that belong below the table.
+        marks: What the marks of the rows mean, and what was seen (:mod:`leaderboard.tables.marks`).
     """
 
     name: str
@@ -77,7 +79,7 @@ class Table:
 
     @property
     def below(self) -> list[str]:
-        """All sentences that belong below it."""
+        """All sentences that belong below the table: the notes, then what the marks mean."""
         return [*self.notes, *self.marks]
 
     def to_json(self) -> dict[str, Any]:
@@ -102,11 +104,11 @@ class Table:
 
 @collector_paused()
 def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = True) -> Table:
-    """The board under one selection rule.
+    """Make the table of the whole board under one selection rule.
 
     Args:
         store: The board.
-        protocol: The rule that numbers and ranks are of.
+        protocol: The selection rule of numbers and ranks.
         failed: Whether failed runs are listed too.
     """
     runs = store.runs()
@@ -123,17 +125,18 @@ def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = T
 
 
 def system_sections(runs: Sequence[BoardRun], protocol: Rule) -> list[Section]:
-    """The systems among some runs that have numbers under a rule, without what follows from predictions alone."""
+    """Group the runs that have numbers under a rule into systems and sections, without intervals, ranks and marks."""
     titles = section_titles(runs)
     shown = [run for run in _without_trials(runs) if protocol in run.metrics]
     sections = [
-        _systems_section(title, part, protocol) for title, part in _split(shown, lambda run: titles[section_key(run)])
+        _systems_section(title, part, protocol)
+        for title, part in _grouped_by(shown, lambda run: titles[section_key(run)])
     ]
     return sorted(sections, key=section_order)
 
 
 def section_order(section: Section) -> tuple[bool, bool, str]:
-    """Ranked sections come first, simulated ones last."""
+    """Give the key by which sections are sorted: ranked ones first, simulated ones last, by title among themselves."""
     return (not section.ranked, section.title.startswith(SIMULATED), section.title)
 
 
@@ -142,12 +145,15 @@ SectionKey = tuple[str, str | None]
 
 
 def section_key(run: BoardRun) -> SectionKey:
-    """What a run may be compared with: the runs that have the same."""
+    """Give the key that runs share which may be compared with each other."""
     return section_title(run), run.judged_set
 
 
 def section_titles(runs: Iterable[BoardRun]) -> dict[SectionKey, str]:
-    """Titles of all sections; where the words are those of several sets, each has the beginning of its hash too."""
+    """Give the titles of all sections by their keys.
+
+    Where the words are those of several judged sets, each title has the beginning of the set's hash too.
+    """
     keys = {section_key(run) for run in _without_trials(runs) if run.metrics}
     words = [title for title, _ in keys]
     return {
@@ -161,13 +167,13 @@ def _without_trials(runs: Iterable[BoardRun]) -> list[BoardRun]:
 
 
 def runs_table(store: Store) -> Table:
-    """Every run on the board, the newest first, with its numbers under ``last``."""
+    """Make the table of every run on the board, the newest first, with its numbers under ``last``."""
     rows = [_run_row(run) for run in reversed(store.runs())]
     return Table("runs", "last", [Section("runs", "runs", rows)] if rows else [])
 
 
 def board_notes(runs: Sequence[BoardRun], protocol: Rule) -> list[str]:
-    """What a reader of the board must know of some runs under a rule."""
+    """Say what a reader of the board must know of some runs under a rule, a sentence each."""
     finished = [run for run in _without_trials(runs) if run.status == "finished"]
     without = sum(protocol not in run.metrics for run in finished)
     simulated = any(section_title(run) == SIMULATED for run in finished)
@@ -194,7 +200,7 @@ def _search_notes(shown: Sequence[BoardRun], trials: Sequence[BoardRun]) -> list
 
 def _tuning_note(study: Mapping[str, Any]) -> str:
     how = "TUNED ON THE TEST SET" if study["objective"] == "test" else "tuned on held-out training patients"
-    counts = ", ".join(f"{study.get(key, 0)} {word}" for key, word in _TRIALS.items())
+    counts = ", ".join(f"{study.get(key, 0)} {word}" for key, word in _TRIAL_STATES.items())
     space = "; ".join(f"{name} {values}" for name, values in study.get("space", {}).items())
     hours = f"{study.get('gpu_hours', 0.0):.2f} GPU hours, {study.get('cpu_hours', 0.0):.2f} CPU hours"
     looks = study.get("test_evaluations", 1)
@@ -202,23 +208,23 @@ def _tuning_note(study: Mapping[str, Any]) -> str:
     return f"Study {study['name']}: {how}; {study.get('trials', 0)} trials ({counts}), {hours}; space: {space}.{again}"
 
 
-_TRIALS = {"complete": "complete", "pruned": "pruned", "fail": "failed"}
+_TRIAL_STATES = {"complete": "complete", "pruned": "pruned", "fail": "failed"}
 
 
-def _split(runs: Iterable[BoardRun], key: Callable[[BoardRun], str]) -> list[tuple[str, list[BoardRun]]]:
+def _grouped_by(runs: Iterable[BoardRun], key: Callable[[BoardRun], str]) -> list[tuple[str, list[BoardRun]]]:
     parts: dict[str, list[BoardRun]] = {}
     for run in runs:
         parts.setdefault(key(run), []).append(run)
     return list(parts.items())
 
 
-def claims_more(run: BoardRun) -> bool:
+def claims_official_set_wrongly(run: BoardRun) -> bool:
     """Whether a run says that it was judged on the official test cycles, and was not."""
     return bool(run.metrics) and section_title(run) == NOT_OFFICIAL
 
 
 def section_title(run: BoardRun) -> str:
-    """What a run was judged on, in words. Only the pinned hash makes a set the official one, whatever a spec says."""
+    """Say what a run was judged on. Only the pinned hash makes a set the official one, whatever the run's spec says."""
     dataset, split = run.spec["dataset"], run.spec["split"]
     if dataset == "demo":
         return SIMULATED
@@ -233,7 +239,7 @@ def section_title(run: BoardRun) -> str:
 
 def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Section:
     ranked = title == OFFICIAL
-    rows = [_system_row(seeds, protocol) for _, seeds in _split(runs, lambda run: run.system)]
+    rows = [_system_row(seeds, protocol) for _, seeds in _grouped_by(runs, lambda run: run.system)]
     rows.sort(key=lambda row: (-row["score"], row["name"] or "", row["model"], row["method"]))
     name_differences(rows)
     if ranked:
@@ -245,7 +251,7 @@ def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Se
 def _reference_row() -> Row:
     views = {"two_class": dict(ALL_NORMAL), "patient_disjoint": dict(ALL_NORMAL)}
     return {
-        **EMPTY,
+        **EMPTY_STATISTICS,
         "reference": "every cycle called normal",
         "seeds": [],
         **ALL_NORMAL,
@@ -262,7 +268,7 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
     spec = runs[0].spec
     gaps = [optimism(run) for run in runs]
     return {
-        **EMPTY,
+        **EMPTY_STATISTICS,
         "kind": runs[0].kind,
         "name": spec.get("system"),
         **{name: spec[name] for name in ("model", "method", "pretrain")},
@@ -270,8 +276,8 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
         "study": next((run.extra["study"] for run in runs if "study" in run.extra), None),
         "seeds": [run.spec["seed"] for run in runs],
         "run_ids": [run.run_id for run in runs],
-        **_means(runs, protocol, "4class"),
-        "two_class": _means(runs, protocol, "2class"),
+        **_mean_rates(runs, protocol, "4class"),
+        "two_class": _mean_rates(runs, protocol, "2class"),
         "scores": [run.metrics[protocol]["4class"]["score"] for run in runs],
         "optimism": mean_of_known(gaps),
         "optimisms": gaps,
@@ -282,8 +288,8 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
         "below_min_se": [run.spec["seed"] for run in runs if _below_min_se(run, protocol)],
         "cycles": runs[0].metrics[protocol]["4class"]["n"],
         "judged_set": runs[0].judged_set,
-        "inputs": _inputs(runs),
-        "key": key_of(runs[0].extra),
+        "inputs": _declared_inputs(runs),
+        "key": submitter_key(runs[0].extra),
         "marks": [],
         "partial": runs[0].partial,
         "profile": runs[0].profile,
@@ -291,7 +297,7 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
     }
 
 
-def _inputs(runs: Sequence[BoardRun]) -> Row:
+def _declared_inputs(runs: Sequence[BoardRun]) -> Row:
     """The declared inputs of the runs of a system; what they do not agree on is undeclared."""
     found = [inputs_of(run.kind, run.spec, run.extra) for run in runs]
     return {name: value if all(one[name] == value for one in found) else UNDECLARED for name, value in found[0].items()}
@@ -303,16 +309,16 @@ def _below_min_se(run: BoardRun, rule: str) -> bool:
     return rule != "last" and not above
 
 
-def _means(runs: Sequence[BoardRun], rule: str, judged: str) -> Row:
+def _mean_rates(runs: Sequence[BoardRun], rule: str, judged: str) -> Row:
     found: Row = {}
     for name in ("sp", "se", "score"):
-        spread = seed_spread([run.metrics[rule][judged][name] for run in runs])
+        spread = mean_and_deviation([run.metrics[rule][judged][name] for run in runs])
         found[name], found[f"{name}_std"] = spread.mean, spread.std
     return found
 
 
 def name_differences(rows: Sequence[Row]) -> None:
-    """Say which fields of their specs tell apart rows of one name, model and method.
+    """Fill in ``differs``: the fields of their specs that tell apart rows of one name, model and method.
 
     That is the pretraining, where it is not the same in all of them, and what else differs in rows that share it.
     """
@@ -320,9 +326,9 @@ def name_differences(rows: Sequence[Row]) -> None:
     for row in rows:
         groups.setdefault((row["name"], row["model"], row["method"], row["pretrain"]), []).append(row)
     for group in groups.values():
-        unlike = _telling([row["spec"] for row in group])
-        specs = [flat({name: row["spec"][name] for name in unlike if name in row["spec"]}) for row in group]
-        telling = _telling(specs)
+        unlike = _differing_fields([row["spec"] for row in group])
+        specs = [flattened({name: row["spec"][name] for name in unlike if name in row["spec"]}) for row in group]
+        telling = _differing_fields(specs)
         for row, spec in zip(group, specs, strict=True):
             row["differs"] = {name: spec.get(name) for name in telling}
     _name_pretraining(rows)
@@ -338,25 +344,25 @@ def _name_pretraining(rows: Sequence[Row]) -> None:
             row["differs"] = {"pretrain": row["pretrain"], **row["differs"]}
 
 
-def _telling(specs: Sequence[Mapping[str, Any]]) -> list[str]:
+def _differing_fields(specs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names of the fields that are not the same in all of the specs."""
     names = sorted({name for spec in specs for name in spec})
     return [name for name in names if len({repr(spec.get(name)) for spec in specs}) > 1]
 
 
-def flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A spec with the options inside it under dotted names (``method_options.alpha``)."""
+def flattened(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten a spec: the options inside it stand under dotted names (``method_options.alpha``)."""
     found: dict[str, Any] = {}
     for name, value in spec.items():
         if isinstance(value, Mapping):
-            found.update(flat(value, f"{prefix}{name}."))
+            found.update(flattened(value, f"{prefix}{name}."))
         else:
             found[prefix + name] = value
     return found
 
 
 def failed_rows(runs: Iterable[BoardRun]) -> list[Row]:
-    """One row for each failed run that is no trial of a search."""
+    """Make one row for each failed run that is no trial of a search."""
     return [_failed_row(run) for run in _without_trials(runs) if run.status == "failed"]
 
 

@@ -35,13 +35,22 @@ _SKETCH = 97
 """Cycles by which correlations are foreseen, before all are looked at."""
 
 _FORESEEN = 0.98
+"""Correlation over the sketch from which all cycles are looked at: a few cycles estimate it less surely than all do."""
+
 _FEWEST = 20
 """Cycles in which two runs could differ; on fewer, equal ranks mean little."""
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """What a run said: its id, the judged cycles, (n, 4) scores in their order, and whether they are scores at all."""
+class RunPredictions:
+    """The predictions of one run under a selection rule.
+
+    Attributes:
+        run_id: Id of the run.
+        cycles: The n judged cycles.
+        scores: (n, 4) scores in the order of the cycles.
+        scored: Whether they are scores; otherwise they are 1 for the predicted class and 0 for the others.
+    """
 
     run_id: str
     cycles: CycleSet
@@ -50,45 +59,46 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two runs that say the same.
+class CopyPair:
+    """Two runs with the same predictions.
 
     Attributes:
-        earlier: The one that was there first.
-        later: The other one.
-        told: What is the same, in words that "as X" can follow.
+        earlier: Id of the run that was there first.
+        later: Id of the other run.
+        likeness: What is the same, in words that "as X" can follow.
     """
 
     earlier: str
     later: str
-    told: str
+    likeness: str
 
 
-def alike(answers: Sequence[Answers]) -> Iterator[Pair]:
-    """For each run that says what an earlier one says, the first such run.
+def find_copies(answers: Sequence[RunPredictions]) -> Iterator[CopyPair]:
+    """Find, for each run with the predictions of an earlier one, the first such run.
 
     Args:
-        answers: Those of one judged set, the earliest first; runs on other cycles than the first one's are left out.
+        answers: Predictions of runs on one judged set, the earliest first; runs on other cycles than the first one's
+            are left out.
     """
     same = [one for one in answers if one.cycles.hash == answers[0].cycles.hash]
     if len(same) < 2:
         return
-    found = _by_classes(same)
-    for later, earlier in _by_scores(same[:MOST_BY_SCORES]).items():
+    found = _copies_by_classes(same)
+    for later, earlier in _copies_by_scores(same[:MOST_BY_SCORES]).items():
         found.setdefault(later, (earlier, "The order of its scores within each patient is the same"))
     for later, (earlier, told) in sorted(found.items()):
-        yield Pair(same[earlier].run_id, same[later].run_id, told)
+        yield CopyPair(same[earlier].run_id, same[later].run_id, told)
 
 
 # --- by classes -------------------------------------------------------------------------------------------------
 
 
-def _by_classes(same: Sequence[Answers]) -> dict[int, tuple[int, str]]:
+def _copies_by_classes(same: Sequence[RunPredictions]) -> dict[int, tuple[int, str]]:
     chosen = np.stack([predicted_classes(one.scores).astype(np.int8) for one in same])
     most = chosen.shape[1] // ONE_IN
     varied = np.flatnonzero((chosen != chosen[:, :1]).any(axis=1))
     found: dict[int, tuple[int, str]] = {}
-    for i, j in _near(chosen, varied, most):
+    for i, j in _pairs_near_in_class_counts(chosen, varied, most):
         differing = int((chosen[i] != chosen[j]).sum())
         if differing <= most and j not in found:
             of = (
@@ -100,8 +110,13 @@ def _by_classes(same: Sequence[Answers]) -> dict[int, tuple[int, str]]:
     return found
 
 
-def _near(chosen: NDArray[np.int8], varied: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
-    """Pairs whose counts of classes, block by block, do not rule out that at most ``most`` cycles differ."""
+def _pairs_near_in_class_counts(
+    chosen: NDArray[np.int8], varied: NDArray[np.int64], most: int
+) -> Iterator[tuple[int, int]]:
+    """Pairs whose counts of classes, block by block, do not rule out that at most ``most`` cycles differ.
+
+    A cycle that differs changes two counts by one: counts that differ by more than twice ``most`` belong to no copies.
+    """
     from scipy.spatial.distance import cdist
 
     if len(varied) < 2:
@@ -118,17 +133,20 @@ def _near(chosen: NDArray[np.int8], varied: NDArray[np.int64], most: int) -> Ite
 # --- by scores --------------------------------------------------------------------------------------------------
 
 
-def _by_scores(same: Sequence[Answers]) -> dict[int, int]:
-    """By place of a run, the first earlier one whose scores are a monotone change of its own."""
+def _copies_by_scores(same: Sequence[RunPredictions]) -> dict[int, int]:
+    """By place of a run, the place of the first earlier one whose scores are a monotone change of its own.
+
+    A run whose scores do not vary in some class has no ranks to compare, and is not taken for a copy.
+    """
     scored = [place for place, one in enumerate(same) if one.scored]
     if len(scored) < 2 or len(same[0].cycles) < _FEWEST:
         return {}
     patients = np.unique(same[0].cycles.patients, return_inverse=True)[1]
-    ranks = np.stack([_ranks(same[place].scores, patients) for place in scored])
+    ranks = np.stack([_ranks_within_patients(same[place].scores, patients) for place in scored])
     able = (np.count_nonzero(ranks, axis=2) > 0).all(axis=1)
-    sketch = _unit(ranks[:, :, :: max(1, ranks.shape[2] // _SKETCH)])
+    sketch = _to_unit_length(ranks[:, :, :: max(1, ranks.shape[2] // _SKETCH)])
     foreseen = np.min([sketch[:, c] @ sketch[:, c].T for c in range(sketch.shape[1])], axis=0)
-    whole = _unit(ranks)
+    whole = _to_unit_length(ranks)
     found: dict[int, int] = {}
     for j, i in zip(*np.nonzero(np.tril(foreseen >= _FORESEEN, -1)), strict=True):
         sound = able[i] and able[j] and scored[j] not in found
@@ -137,7 +155,7 @@ def _by_scores(same: Sequence[Answers]) -> dict[int, int]:
     return found
 
 
-def _ranks(scores: NDArray[Any], patients: NDArray[np.int64]) -> NDArray[np.float32]:
+def _ranks_within_patients(scores: NDArray[Any], patients: NDArray[np.int64]) -> NDArray[np.float32]:
     """(3, n) ranks within each patient, from -1/2 to 1/2, of the scores of three classes against those of the first.
 
     Scores that can be probabilities are compared by their logarithms: class biases before a softmax shift these.
@@ -161,7 +179,7 @@ def _ranks(scores: NDArray[Any], patients: NDArray[np.int64]) -> NDArray[np.floa
     return found
 
 
-def _unit(ranks: NDArray[np.float32]) -> NDArray[np.float32]:
+def _to_unit_length(ranks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each row scaled to length 1; rows of zeros stay."""
     lengths = np.linalg.norm(ranks, axis=2, keepdims=True)
     scaled: NDArray[np.float32] = ranks / np.maximum(lengths, 1e-12)

@@ -14,16 +14,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from leaderboard.history.claims import key_of
 from leaderboard.history.log import History
+from leaderboard.history.signatures import submitter_key
 from leaderboard.metrics import CLASSES
 from leaderboard.published.systems import published_systems
 from leaderboard.results.inputs import UNDECLARED
 from leaderboard.results.judged_set import is_official
-from leaderboard.statistics.row_places import within_limits
-from leaderboard.store.store import BoardRun, Store
-from leaderboard.tables.copies import Answers, alike
-from leaderboard.tables.evidence import state_of
+from leaderboard.statistics.row_statistics import leading_rows
+from leaderboard.store.board_rows import BoardRun
+from leaderboard.store.store import Store
+from leaderboard.tables.copies import RunPredictions, find_copies
+from leaderboard.tables.verification_states import verification_state
 
 Row = dict[str, Any]
 
@@ -39,7 +40,7 @@ MARKS: Mapping[str, str] = {
     "undeclared": "inputs are not declared",
     "unsigned": "it was submitted without a key, so that nobody can show that it is theirs",
 }
-"""The words, and what each means."""
+"""By word, what each mark means; rows show their marks in this order."""
 
 LABELS = 99.0
 """Score, percent, from which predictions are taken for the labels themselves."""
@@ -54,7 +55,7 @@ MOST_RUNS = 2500
 
 @dataclass(frozen=True)
 class Mark:
-    """A mark of a row: its word, what was seen, and the runs that it was seen in."""
+    """A mark of a row: its word, one sentence on what was seen, and the ids of the runs in which it was seen."""
 
     word: str
     sentence: str
@@ -63,7 +64,7 @@ class Mark:
 
 @cache
 def highest_in_print() -> float:
-    """The highest 4-class Score that is said to be of the official split, percent."""
+    """Find the highest 4-class Score in print that is said to be of the official split, percent."""
     return max(system.score for system in published_systems() if system.comparable and system.table == "4class")
 
 
@@ -71,44 +72,53 @@ def add_marks(store: Store, runs: Mapping[str, BoardRun], sections: Sequence[Seq
     """Fill in the fields ``marks`` and ``state`` of rows of systems.
 
     Each mark has ``mark``, ``sentence``, ``run_ids`` and ``review``; the state is one of
-    :mod:`leaderboard.tables.evidence`.
+    :mod:`leaderboard.tables.verification_states`.
 
     Args:
         store: The board.
-        runs: At least the runs of the rows, by id.
+        runs: Runs of the board by id, among them all those behind the rows.
         sections: Rows of each section; rows of one section were judged on the same cycles.
-        rule: The selection rule of their numbers.
+        rule: The selection rule of the rows' numbers.
     """
     history = store.history()
     for rows in sections:
         seen: dict[int, list[Mark]] = {}
+        # Without a submission nobody can have copied: runs from here are made by this code, and reading their
+        # predictions takes most of the time.
         if any(row["kind"] == "submission" for row in rows):
-            seen = _seen(store, runs, within_limits(rows, MOST_ROWS, MOST_RUNS), rule)
+            seen = _prediction_marks(store, runs, leading_rows(rows, MOST_ROWS, MOST_RUNS), rule)
         for number, row in enumerate(rows):
             mine = [runs[run_id] for run_id in row["run_ids"]]
-            row["state"] = state_of(mine, history)
-            marks = [*seen.get(number, ()), *_of_row(row, mine)]
-            row["marks"] = [_plain(mark, history) for mark in sorted(marks, key=lambda mark: _ORDER[mark.word])]
+            row["state"] = verification_state(mine, history)
+            marks = [*seen.get(number, ()), *_row_marks(row, mine)]
+            row["marks"] = [
+                _mark_document(mark, history) for mark in sorted(marks, key=lambda mark: _MARK_ORDER[mark.word])
+            ]
 
 
-_ORDER = {word: number for number, word in enumerate(MARKS)}
+_MARK_ORDER = {word: number for number, word in enumerate(MARKS)}
 
 
-def _plain(mark: Mark, history: History) -> dict[str, Any]:
+def _mark_document(mark: Mark, history: History) -> dict[str, Any]:
     reviews = [history.reviews[run_id, mark.word] for run_id in mark.run_ids if (run_id, mark.word) in history.reviews]
     review = {"verdict": reviews[0].verdict, "reason": reviews[0].reason} if reviews else None
     return {"mark": mark.word, "sentence": mark.sentence, "run_ids": list(mark.run_ids), "review": review}
 
 
 def mark_words(row: Mapping[str, Any]) -> list[str]:
-    """The words of a row's marks; a reviewed one says what the review found."""
+    """Give the words of a row's marks; a reviewed one says what the review found."""
     return [
         mark["mark"] + (f" ({mark['review']['verdict']})" if mark["review"] else "") for mark in row.get("marks") or ()
     ]
 
 
 def mark_notes(rows: Sequence[Row], most: int = 20) -> list[str]:
-    """What the marks of some rows mean, and what was seen in each row, but for the common ones."""
+    """Say what the marks of some rows mean, and what was seen in each row, but for marks that say it themselves.
+
+    Args:
+        rows: Rows with their marks.
+        most: How many sentences are listed; of the others their number is said.
+    """
     words = {mark["mark"] for row in rows for mark in row.get("marks") or ()}
     notes = [f"Mark {word}: {meaning}." for word, meaning in MARKS.items() if word in words]
     told = [
@@ -116,19 +126,19 @@ def mark_notes(rows: Sequence[Row], most: int = 20) -> list[str]:
         + (f" Review: {mark['review']['verdict']}, {mark['review']['reason']}." if mark["review"] else "")
         for row in rows
         for mark in row.get("marks") or ()
-        if mark["mark"] not in _COMMON or mark["review"]
+        if mark["mark"] not in _SELF_EXPLAINING or mark["review"]
     ]
     more = [f"{len(told) - most} more marks: `bench board review`."] if len(told) > most else []
     return [*notes, *told[:most], *more]
 
 
-_COMMON = ("unsigned", "undeclared")
+_SELF_EXPLAINING = ("unsigned", "undeclared")
 """Marks that need no sentence beside each row."""
 
 # --- what rows say of themselves --------------------------------------------------------------------------------
 
 
-def _of_row(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
+def _row_marks(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
     ids = tuple(row["run_ids"])
     if row["score"] >= LABELS:
         yield Mark("labels", f"The Score is {row['score']:.2f}: these are the labels, or nearly.", ids)
@@ -140,10 +150,10 @@ def _of_row(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
         yield Mark("beyond print", told, ids)
     if row.get("degenerate"):
         yield Mark("degenerate", "Nothing varies between patients and seeds: there is no interval.", ids)
-    yield from _of_submissions(row, [run for run in runs if run.kind == "submission"])
+    yield from _submission_marks(row, [run for run in runs if run.kind == "submission"])
 
 
-def _of_submissions(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
+def _submission_marks(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
     ids = tuple(run.run_id for run in runs)
     seeds = [run.spec["seed"] for run in runs]
     twins = sorted({seed for seed in seeds if seeds.count(seed) > 1})
@@ -154,7 +164,7 @@ def _of_submissions(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
     left = [name.replace("_", " ") for name, value in row["inputs"].items() if value == UNDECLARED]
     if runs and left:
         yield Mark("undeclared", f"Not declared: {', '.join(left)}.", ids)
-    unsigned = tuple(run.run_id for run in runs if key_of(run.extra) is None)
+    unsigned = tuple(run.run_id for run in runs if submitter_key(run.extra) is None)
     if unsigned:
         yield Mark("unsigned", "It was submitted without a key.", unsigned)
 
@@ -162,30 +172,33 @@ def _of_submissions(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
 # --- what is seen in predictions --------------------------------------------------------------------------------
 
 
-def _seen(store: Store, runs: Mapping[str, BoardRun], rows: Sequence[Row], rule: str) -> dict[int, list[Mark]]:
-    """Marks of rows by their place: ties, equal scores, copies."""
+def _prediction_marks(
+    store: Store, runs: Mapping[str, BoardRun], rows: Sequence[Row], rule: str
+) -> dict[int, list[Mark]]:
+    """Marks that the stored predictions of submissions show, by the place of the row: ties, equal scores, copies."""
     found: dict[int, list[Mark]] = {}
-    answers = store.answers([run_id for row in rows for run_id in row["run_ids"]], rule)
+    answers = store.predicted_scores([run_id for row in rows for run_id in row["run_ids"]], rule)
     owners = {run_id: number for number, row in enumerate(rows) for run_id in row["run_ids"] if run_id in answers}
     for run_id, number in owners.items():
         if runs[run_id].kind != "submission":
             continue
-        found.setdefault(number, []).extend(_of_classes(run_id, answers[run_id][1]))
+        found.setdefault(number, []).extend(_one_class_marks(run_id, answers[run_id][1]))
         if _has_scores(runs[run_id]):
-            found.setdefault(number, []).extend(_of_scores(run_id, answers[run_id][1]))
+            found.setdefault(number, []).extend(_tied_score_marks(run_id, answers[run_id][1]))
     order = sorted(owners, key=lambda run_id: (runs[run_id].created, run_id))
-    given = [Answers(run_id, *answers[run_id], scored=_has_scores(runs[run_id])) for run_id in order]
-    for pair in alike(given):
+    given = [RunPredictions(run_id, *answers[run_id], scored=_has_scores(runs[run_id])) for run_id in order]
+    for pair in find_copies(given):
         later, earlier = runs[pair.later], runs[pair.earlier]
+        # A run from here was trained and is no copy, even where it came after the submission with its predictions.
         if later.kind != "submission":
             later, earlier = earlier, later
         if later.kind == "submission":
-            told = f"{pair.told} as {_name(earlier)} ({earlier.run_id})."
+            told = f"{pair.likeness} as {_system_words(earlier)} ({earlier.run_id})."
             found.setdefault(owners[later.run_id], []).append(Mark("copy", told, (later.run_id,)))
     return found
 
 
-def _name(run: BoardRun) -> str:
+def _system_words(run: BoardRun) -> str:
     return f"'{run.spec['system']}'" if "system" in run.spec else f"{run.spec['model']} + {run.spec['method']}"
 
 
@@ -193,13 +206,13 @@ def _has_scores(run: BoardRun) -> bool:
     return bool(run.extra.get("submission", {}).get("scores", True))
 
 
-def _of_classes(run_id: str, scores: NDArray[Any]) -> Iterator[Mark]:
+def _one_class_marks(run_id: str, scores: NDArray[Any]) -> Iterator[Mark]:
     chosen = scores.argmax(axis=1)
     if (chosen == chosen[0]).all():
         yield Mark("degenerate", f"Every cycle is called {CLASSES[chosen[0]]}.", (run_id,))
 
 
-def _of_scores(run_id: str, scores: NDArray[Any]) -> Iterator[Mark]:
+def _tied_score_marks(run_id: str, scores: NDArray[Any]) -> Iterator[Mark]:
     largest = scores.max(axis=1, keepdims=True)
     equal = (scores == largest).sum(axis=1)
     flat, tied = int((equal == scores.shape[1]).sum()), int((equal > 1).sum())

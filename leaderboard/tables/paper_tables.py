@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any, Literal
 
-from leaderboard.metrics import Judged
+from leaderboard.metrics import Sensitivity
 from leaderboard.published import PrintedRow, PrintedTable, RunAs
 from leaderboard.results.judged_set import is_official
 from leaderboard.results.schema import Rule
 from leaderboard.statistics.breakdown import system_counts
-from leaderboard.statistics.intervals import PAPER_SPREAD, system_estimate
-from leaderboard.statistics.row_places import Choices
-from leaderboard.store.store import BoardScore, BoardSystem, Store
+from leaderboard.statistics.intervals import system_estimate
+from leaderboard.statistics.row_statistics import PredictedClasses
+from leaderboard.statistics.seed_spread import PAPER_SPREAD
+from leaderboard.store.board_rows import BoardScore, BoardSystem
+from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import SIMULATED
 
 Row = dict[str, Any]
@@ -30,8 +32,10 @@ FULL = "ICBHI 2017"
 SIZES = ("model_options.", "frontend_options.")
 """Options that say how large model and spectrogram are."""
 
-Kind = Literal["icbhi", "demo"]
-Expected = Mapping[str, Mapping[Kind, Mapping[str, Any]]]
+DatasetId = Literal["icbhi", "demo"]
+"""Ids of the data sets that rows of the paper can be run on."""
+
+ExpectedFields = Mapping[str, Mapping[DatasetId, Mapping[str, Any]]]
 """Fields that the recipe of a row sets, by row id and data set, under dotted names (``method_options.alpha``)."""
 
 Complete = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -48,11 +52,11 @@ class PaperTable:
     Attributes:
         name: ``table1``, ``table2`` or ``table3``.
         protocol: The selection rule of the numbers run here.
-        other: The rule whose Score stands beside them.
+        other: The selection rule whose Score stands beside those numbers.
         title: What the table shows, and where it is printed.
-        columns: Its left-hand columns: heading and field of a row.
+        columns: The left-hand columns: heading, and the field of a row that stands there.
         rows: Plain values by name, in the paper's order.
-        notes: Sentences that belong below it.
+        notes: Sentences that belong below the table.
     """
 
     name: str
@@ -75,7 +79,7 @@ class PaperTable:
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class _MatchingSystem:
     """A system that belongs to a row, where its spec deviates from the row's recipe, and where a demo is smaller."""
 
     system: BoardSystem
@@ -84,11 +88,11 @@ class _Candidate:
 
     @property
     def data(self) -> str:
-        return _data(self.system)
+        return _data_words(self.system)
 
 
 def paper_table(
-    printed: PrintedTable, store: Store, protocol: Rule, expected: Expected, complete: Complete = dict
+    printed: PrintedTable, store: Store, protocol: Rule, expected: ExpectedFields, complete: Complete = dict
 ) -> PaperTable:
     """Put the board's runs beside the printed rows.
 
@@ -101,13 +105,13 @@ def paper_table(
     """
     other: Rule = "last" if protocol != "last" else "best-test"
     systems = store.systems({(row.run.model, row.run.method) for row in printed.rows if row.run}, protocol)
-    specs = _Specs(store, complete)
-    chosen = {row.id: _choose(row, systems, specs, expected.get(row.id, {})) for row in printed.rows}
+    specs = _SpecReader(store, complete)
+    chosen = {row.id: _choose_system(row, systems, specs, expected.get(row.id, {})) for row in printed.rows}
     shown = {candidate.system.system for candidate in chosen.values() if candidate}
     scores = store.scores(shown, (protocol, other)) if shown else []
     run_ids = sorted({score.run_id for score in scores if score.rule == protocol})
-    board = _Board(protocol, other, _by_system(scores), store.chosen(run_ids, protocol))
-    rows = [_row(printed, row, chosen[row.id], board) for row in printed.rows]
+    board = _BoardNumbers(protocol, other, _scores_by_system(scores), store.predicted_classes(run_ids, protocol))
+    rows = [_table_row(printed, row, chosen[row.id], board) for row in printed.rows]
     title = f"{printed.title} ({printed.source})"
     return PaperTable(printed.name, protocol, other, title, printed.columns, rows, _notes(rows))
 
@@ -115,7 +119,7 @@ def paper_table(
 # --- which runs belong to a row ---------------------------------------------------------------------------------
 
 
-class _Specs:
+class _SpecReader:
     """Specs of systems, read in portions and only as far as they are asked for."""
 
     PORTION = 100
@@ -135,15 +139,17 @@ class _Specs:
                 yield system, self._known[system.first]
 
 
-def _choose(
-    row: PrintedRow, systems: Sequence[BoardSystem], specs: _Specs, expected: Mapping[Kind, Mapping[str, Any]]
-) -> _Candidate | None:
+def _choose_system(
+    row: PrintedRow, systems: Sequence[BoardSystem], specs: _SpecReader, expected: Mapping[DatasetId, Mapping[str, Any]]
+) -> _MatchingSystem | None:
     if row.run is None:
         return None
     mine = [system for system in systems if _may_belong(system, row.run)]
-    for place in sorted({_place(system) for system in mine}):
-        equal = sorted((s for s in mine if _place(s) == place), key=lambda s: (s.runs, s.newest), reverse=True)
-        found = _first_of(equal, row.run, specs, expected)
+    for place in sorted({_data_preference(system) for system in mine}):
+        equal = sorted(
+            (s for s in mine if _data_preference(s) == place), key=lambda s: (s.runs, s.newest), reverse=True
+        )
+        found = _best_match(equal, row.run, specs, expected)
         if found:
             return found
     return None
@@ -158,19 +164,19 @@ def _may_belong(system: BoardSystem, run: RunAs) -> bool:
     return system.dataset == "demo" or (system.dataset == "icbhi" and system.pretrain == run.pretrain)
 
 
-def _data(system: BoardSystem) -> str:
+def _data_words(system: BoardSystem) -> str:
     return SIMULATED if system.dataset == "demo" else system.partial or FULL
 
 
-def _place(system: BoardSystem) -> int:
+def _data_preference(system: BoardSystem) -> int:
     """The whole of ICBHI first, then a part of it, then simulated data."""
     return 2 if system.dataset == "demo" else 1 if system.partial else 0
 
 
-def _first_of(
-    systems: Sequence[BoardSystem], run: RunAs, specs: _Specs, expected: Mapping[Kind, Mapping[str, Any]]
-) -> _Candidate | None:
-    """The first one with the row's options and recipe; without any, the first one with its options."""
+def _best_match(
+    systems: Sequence[BoardSystem], run: RunAs, specs: _SpecReader, expected: Mapping[DatasetId, Mapping[str, Any]]
+) -> _MatchingSystem | None:
+    """The first system with the row's options and recipe; without any, the first one with the row's options."""
     first = None
     for system, spec in specs.of(systems):
         options = spec.get("method_options", {})
@@ -179,16 +185,16 @@ def _first_of(
         deviations = _deviations(spec, expected.get(spec["dataset"], {}))
         deviation = next(deviations, None)
         if deviation is None:
-            return _Candidate(system, {}, _reduced(system, spec, expected))
-        first = first or _Candidate(system, dict([deviation, *deviations]), _reduced(system, spec, expected))
+            return _MatchingSystem(system, {}, _reduced(system, spec, expected))
+        first = first or _MatchingSystem(system, dict([deviation, *deviations]), _reduced(system, spec, expected))
     return first
 
 
 def _reduced(
-    system: BoardSystem, spec: Mapping[str, Any], expected: Mapping[Kind, Mapping[str, Any]]
+    system: BoardSystem, spec: Mapping[str, Any], expected: Mapping[DatasetId, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """Where a simulated run is smaller than the row's recipe on ICBHI: geometry, length of cycles and of training."""
-    if _data(system) != SIMULATED:
+    if _data_words(system) != SIMULATED:
         return {}
     recipe = expected.get("icbhi", {})
     sizes = {name: value for name, value in recipe.items() if name in ("epochs", "batch") or name.startswith(SIZES)}
@@ -207,7 +213,9 @@ def _deviations(spec: Mapping[str, Any], recipe: Mapping[str, Any]) -> Iterator[
 # --- what a row says --------------------------------------------------------------------------------------------
 
 
-def _interval(choices: Choices, run_ids: Sequence[str], judged: Judged, data: str) -> list[float] | None:
+def _score_interval(
+    choices: PredictedClasses, run_ids: Sequence[str], judged: Sensitivity, data: str
+) -> list[float] | None:
     """The 95 % interval of the mean Score over some runs, over patients and seeds.
 
     None where their predictions are missing or differ in cycles, too few patients are there, or nothing varies. A
@@ -225,23 +233,23 @@ def _interval(choices: Choices, run_ids: Sequence[str], judged: Judged, data: st
 
 
 @dataclass(frozen=True)
-class _Board:
+class _BoardNumbers:
     """What the rows are filled from: the two rules, scores by system, rule and judged, and what the runs chose."""
 
     protocol: Rule
     other: Rule
     scores: Mapping[tuple[str, str, str], Sequence[BoardScore]]
-    choices: Choices
+    choices: PredictedClasses
 
 
-def _by_system(scores: Sequence[BoardScore]) -> dict[tuple[str, str, str], list[BoardScore]]:
+def _scores_by_system(scores: Sequence[BoardScore]) -> dict[tuple[str, str, str], list[BoardScore]]:
     found: dict[tuple[str, str, str], list[BoardScore]] = {}
     for score in scores:
         found.setdefault((score.system, score.rule, score.judged), []).append(score)
     return found
 
 
-def _row(table: PrintedTable, row: PrintedRow, chosen: _Candidate | None, board: _Board) -> Row:
+def _table_row(table: PrintedTable, row: PrintedRow, chosen: _MatchingSystem | None, board: _BoardNumbers) -> Row:
     reproduced = _reproduced(row, chosen, board) if chosen else None
     compared = reproduced is not None and chosen is not None and chosen.data == FULL
     return {
@@ -264,24 +272,24 @@ def _source(table: PrintedTable, row: PrintedRow) -> str:
     return f"{place}, after its reference {row.ref}" if row.ref else place
 
 
-def _reproduced(row: PrintedRow, chosen: _Candidate, board: _Board) -> Row:
+def _reproduced(row: PrintedRow, chosen: _MatchingSystem, board: _BoardNumbers) -> Row:
     system = chosen.system.system
     runs = board.scores[system, board.protocol, row.judged]
     beside = board.scores.get((system, board.other, row.judged), ())
     run_ids = [run.run_id for run in runs]
     return {
         "seeds": [run.seed for run in runs],
-        **_means("sp", [run.sp for run in runs]),
-        **_means("se", [run.se for run in runs]),
-        **_means("score", [run.score for run in runs]),
-        "ci95": _interval(board.choices, run_ids, row.judged, chosen.data),
+        **_mean_and_std("sp", [run.sp for run in runs]),
+        **_mean_and_std("se", [run.se for run in runs]),
+        **_mean_and_std("score", [run.score for run in runs]),
+        "ci95": _score_interval(board.choices, run_ids, row.judged, chosen.data),
         "run_ids": run_ids,
         "pretrain": chosen.system.pretrain,
-        "other": {"protocol": board.other, **_means("score", [run.score for run in beside])} if beside else None,
+        "other": {"protocol": board.other, **_mean_and_std("score", [run.score for run in beside])} if beside else None,
     }
 
 
-def _means(name: str, values: Sequence[float]) -> Row:
+def _mean_and_std(name: str, values: Sequence[float]) -> Row:
     return {name: fmean(values), f"{name}_std": stdev(values) if len(values) > 1 else None}
 
 
@@ -295,14 +303,14 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     if any(row["data"] == SIMULATED for row in rows):
         start = "start from scratch, whatever the row's pretraining, and " if scratch else ""
         notes.append(f"Simulated runs prove the pipeline, never a method; they {start}are not compared with print.")
-    notes += _grouped(rows, lambda row: _deviation_words("simulated in reduced size", row["reduced"]))
-    notes += _grouped(rows, lambda row: _deviation_words("not the row's recipe", row["differs"]))
-    notes += _grouped(rows, lambda row: row["note"])
-    notes += _grouped(rows, lambda row: row["not_runnable"] and f"not run here. {row['not_runnable']}")
+    notes += _grouped_notes(rows, lambda row: _deviation_words("simulated in reduced size", row["reduced"]))
+    notes += _grouped_notes(rows, lambda row: _deviation_words("not the row's recipe", row["differs"]))
+    notes += _grouped_notes(rows, lambda row: row["note"])
+    notes += _grouped_notes(rows, lambda row: row["not_runnable"] and f"not run here. {row['not_runnable']}")
     return notes
 
 
-def _grouped(rows: Sequence[Row], text: Callable[[Row], str | None]) -> list[str]:
+def _grouped_notes(rows: Sequence[Row], text: Callable[[Row], str | None]) -> list[str]:
     """One note for all the rows that it holds for."""
     found: dict[str, list[str]] = {}
     for row in rows:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from leaderboard.published.systems import RULES, PublishedSystem, published_systems
+from leaderboard.published.systems import PRINTED_RULES, PublishedSystem, published_systems
 from leaderboard.tables.board_tables import Row, Section, Table
-from leaderboard.tables.evidence import CLAIMED
+from leaderboard.tables.verification_states import CLAIMED
 
-JUDGED = {"4class": "4-class", "2class": "2-class"}
+TABLE_WORDS = {"4class": "4-class", "2class": "2-class"}
 
 SPLIT_WORDS = {
     "official": "",
@@ -31,7 +31,7 @@ EVIDENCE_WORDS = {
 
 
 def published_table() -> Table:
-    """The printed results of all published systems, sorted by Score in sections.
+    """Make the table of the printed results of all published systems, sorted by Score in sections.
 
     Sections with ranks hold what was judged on the official split with the table's sensitivity and chosen by one
     rule, all of that seen in code or at the source. What is only said to be so follows without ranks; what is known
@@ -39,9 +39,9 @@ def published_table() -> Table:
     """
     systems = [system for system in published_systems() if system.kind != "reference"]
     sections = []
-    for judged, words in JUDGED.items():
+    for judged, words in TABLE_WORDS.items():
         of_table = [system for system in systems if system.table == judged]
-        for rule in RULES:
+        for rule in PRINTED_RULES:
             checked = [system for system in of_table if system.verified and system.protocol == rule]
             sections.append(_section(f"{words}, official split, {rule}", checked, ranked=True))
         stated = [system for system in of_table if system.comparable and not system.verified]
@@ -72,7 +72,7 @@ def _row(system: PublishedSystem, rank: int | None) -> Row:
 
 
 def doubts(system: PublishedSystem) -> list[str]:
-    """What keeps a printed number from being taken at its word, in plain words; empty for a verified one."""
+    """Say what keeps a printed number from being taken at its word, in plain words; empty for a verified one."""
     found = [SPLIT_WORDS[system.split]]
     if system.sensitivity != system.table:
         found.append(SENSITIVITY_WORDS[system.sensitivity])

@@ -10,11 +10,14 @@ from leaderboard.tables.board_tables import Row, Section, Table
 
 
 def parts_table(store: Store, document: ResultDocument) -> Table:
-    """The parts of a run's Score under ``last``; a table without sections for a run that has none.
+    """Make the table of the parts of a run's Score under ``last``.
 
     Args:
         store: The board, for the predictions.
-        document: The run's result.
+        document: The result document of the run.
+
+    Returns:
+        The table; without sections for a run that has no numbers under ``last``.
     """
     if document["metrics"]["last"] is None:
         return Table("parts", "last", [])

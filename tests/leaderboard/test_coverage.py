@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.coverage import accepted, measure, told
 from benchmarks.simulated_boards import STEADY, UNSTEADY, SimulatedTestPart
-from leaderboard.statistics.intervals import Judgement
+from leaderboard.statistics.patient_hits import PatientHits
 
 BOARDS, RANKED = 400, 30
 """Their shares are known to about a point; the full run has ten times as many."""
@@ -30,7 +30,7 @@ def test_intervals_hold_the_truth_and_equal_methods_are_not_told_apart(spread, t
 @pytest.mark.parametrize(("truth", "points"), [(STEADY, 0.6), (UNSTEADY, 1.3)])
 def test_the_simulated_seeds_differ_as_the_paper_prints(truth, points):
     rng, part = np.random.default_rng(1), SimulatedTestPart(truth)
-    spreads = [Judgement.of(part.board(1, 5, rng)[0]).by_seed[:, 2].var(ddof=1) for _ in range(60)]
+    spreads = [PatientHits.of(part.board(1, 5, rng)[0]).by_seed[:, 2].var(ddof=1) for _ in range(60)]
     assert math.sqrt(np.mean(spreads)) == pytest.approx(points, abs=0.15)
 
 
@@ -46,7 +46,7 @@ def test_intervals_over_cycles_would_be_far_too_narrow():
     rng, part = np.random.default_rng(7), SimulatedTestPart(STEADY)
     held = 0
     for _ in range(200):
-        found = Judgement.of(part.board(1, 1, rng)[0])
+        found = PatientHits.of(part.board(1, 1, rng)[0])
         sp, se, score = found.values / 100.0
         variance = sp * (1 - sp) / found.normal.sum() + se * (1 - se) / found.abnormal.sum()
         held += abs(100.0 * score - part.truth.score) < 1.96 * 50.0 * math.sqrt(variance)

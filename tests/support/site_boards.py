@@ -10,11 +10,12 @@ from typing import Any, cast
 from board_runs import cycle_set, scores_for, write_run
 
 from leaderboard.metrics import CLASSES
+from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.schema import EpochRow
-from leaderboard.results.submissions import OfficialPart, Statement, submit
-from leaderboard.site.answers import MOST_SCORED
-from leaderboard.site.data import Board
+from leaderboard.results.submissions import Statement, submit
+from leaderboard.site.data import SiteData
+from leaderboard.site.system_predictions import MOST_SCORED
 from leaderboard.store.store import Store
 
 NASTY = "</script><img src=x onerror=alert(1)> \"our\" CRNN & 'co' ]]> {{ 1 }}"
@@ -71,7 +72,7 @@ def make_board(home: Path) -> Store:
     return store
 
 
-def enlarged(board: Board, systems: int, epochs: int) -> Board:
+def enlarged(board: SiteData, systems: int, epochs: int) -> SiteData:
     """A board of many systems and long learning curves, made of copies of the first system of another one."""
     copies, runs, records = [], {}, {}
     first = board.systems[0]
@@ -81,8 +82,8 @@ def enlarged(board: Board, systems: int, epochs: int) -> Board:
             rule: {**facts, "run_ids": [names[run_id] for run_id in facts["run_ids"]]}
             for rule, facts in first.rules.items()
         }
-        answers = first.answers if number < MOST_SCORED else {}
-        copies.append(dataclasses.replace(first, id=f"{number:012x}", rules=rules, answers=answers))
+        predictions = first.predictions if number < MOST_SCORED else {}
+        copies.append(dataclasses.replace(first, id=f"{number:012x}", rules=rules, predictions=predictions))
         for old, new in names.items():
             runs[new] = dataclasses.replace(board.runs[old], run_id=new)
             last = board.records[old].epochs[-1]

@@ -35,14 +35,14 @@ class Parameter:
     """A searched parameter.
 
     Attributes:
-        name: Its name in the study.
-        symbol: Its sign in the paper, otherwise its name.
-        low: Smallest value of its space; for words the place of the first one, 0.
-        high: Largest value of its space; for words the place of the last one.
-        log: Whether its axis is logarithmic.
-        values: All values of its space where that is a list; empty for a range.
+        name: Name of the parameter in the study.
+        symbol: The parameter's sign in the paper, otherwise its name.
+        low: Smallest value of the space; for words the place of the first one, 0.
+        high: Largest value of the space; for words the place of the last one.
+        log: Whether the parameter's axis is logarithmic.
+        values: All values of the space where that is a list; empty for a range.
         words: Whether the values are words, which have places (0, 1, …) instead of sizes.
-        chosen: The value that the paper chose, where it says.
+        chosen: The value that the paper chose, where the paper says.
     """
 
     name: str
@@ -56,18 +56,18 @@ class Parameter:
 
     @property
     def title(self) -> str:
-        """Sign and name."""
+        """The parameter's sign with its name behind it; the name alone where it has no sign."""
         return self.name if self.symbol == self.name else f"{self.symbol} ({self.name})"
 
     def number(self, value: Value) -> float:
-        """A value as a number on its axis; the place of a word."""
+        """Give a value as a number on the parameter's axis; for a word that is its place in the list."""
         if self.words:
             return float(self.values.index(value))
         assert isinstance(value, int | float)
         return float(value)
 
     def place(self, value: Value) -> float:
-        """Where a value lies between the space's ends, 0 to 1; halfway where the space is a single value."""
+        """Tell where a value lies between the space's ends, 0 to 1; halfway where the space is a single value."""
         low, high, at = self.low, self.high, self.number(value)
         if self.log:
             low, high, at = math.log(low), math.log(high), math.log(at)
@@ -81,21 +81,21 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One trial.
+class TrialData:
+    """One trial of a study as plain values.
 
     Attributes:
-        number: Its number in the study.
-        state: Optuna's name of its state.
-        params: Its parameters.
-        score: What it reached, percent; None unless it is finished.
-        std: Sample standard deviation of the Score over its runs; None with fewer than two.
-        scores: Score of each run: folds times seeds.
-        seeds: Seed of each run, or the seeds.
-        folds: Fold of each run, or the folds.
-        run_ids: Its runs on the board.
-        seconds: What it took.
-        error: Why it failed.
+        number: Number of the trial in the study.
+        state: Optuna's name of the trial's state.
+        params: Values of the trial's parameters by name.
+        score: Mean Score of the trial's runs, percent; None unless the trial is finished.
+        std: Sample standard deviation of the Score over the runs, points; None with fewer than two.
+        scores: Score of each run in percent: folds times seeds.
+        seeds: Seed of each run.
+        folds: Fold of each run.
+        run_ids: Ids of the runs on the board.
+        seconds: Duration of all runs together in seconds.
+        error: Why the trial failed; None where it did not.
     """
 
     number: int
@@ -112,7 +112,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Step:
+class HistoryStep:
     """A finished trial in the study's history, and the best Score up to it, percent."""
 
     number: int
@@ -122,17 +122,17 @@ class Step:
 
 @dataclass(frozen=True)
 class StudyData:
-    """One study.
+    """One study as plain values.
 
     Attributes:
-        name: The study's name.
+        name: Name of the study.
         model: Id of the model.
         method: Id of the method.
         objective: ``held-out`` or ``test``.
         data: What the runs were not made on in full: ``simulated``, or the part of ICBHI; None for all of it.
-        parameters: By name, in the study's order.
-        trials: By number, in every state.
-        source: Its finished trials as Optuna has them, for the importance, which takes a while.
+        parameters: The searched parameters by name, in the study's order.
+        trials: The trials in every state, by number.
+        source: The finished trials as Optuna has them, from which the importance is computed when it is asked for.
     """
 
     name: str
@@ -141,41 +141,41 @@ class StudyData:
     objective: str
     data: str | None
     parameters: Mapping[str, Parameter]
-    trials: Sequence[Trial]
+    trials: Sequence[TrialData]
     source: Sequence[FrozenTrial] = field(repr=False)
 
     @cached_property
-    def finished(self) -> list[Trial]:
-        """Finished trials by number."""
+    def finished(self) -> list[TrialData]:
+        """The finished trials in the order of their numbers."""
         return [trial for trial in self.trials if trial.score is not None]
 
     @cached_property
     def importance(self) -> Importance:
-        """Of its parameters."""
+        """The importance of the study's parameters."""
         return importance_of(self.source)
 
     @property
     def counts(self) -> dict[str, int]:
         """How many trials are in each state that occurs, finished ones first."""
         found = Counter(trial.state for trial in self.trials)
-        return {state.name: found[state.name] for state in _STATES if found[state.name]}
+        return {state.name: found[state.name] for state in _STATE_ORDER if found[state.name]}
 
     @property
-    def best(self) -> Trial | None:
+    def best(self) -> TrialData | None:
         """The finished trial with the highest Score, the first of equals."""
         return max(self.finished, key=_score_of, default=None)
 
     @cached_property
-    def history(self) -> list[Step]:
+    def history(self) -> list[HistoryStep]:
         """Finished trials by number, each with the best Score so far."""
-        steps: list[Step] = []
+        steps: list[HistoryStep] = []
         for trial in self.finished:
             score = _score_of(trial)
-            steps.append(Step(trial.number, score, max(score, steps[-1].best) if steps else score))
+            steps.append(HistoryStep(trial.number, score, max(score, steps[-1].best) if steps else score))
         return steps
 
-    def points(self, *names: str) -> list[Trial]:
-        """Finished trials that have all these parameters."""
+    def points(self, *names: str) -> list[TrialData]:
+        """Give the finished trials that have all these parameters."""
         return [trial for trial in self.finished if all(name in trial.params for name in names)]
 
     @property
@@ -195,7 +195,7 @@ class StudyData:
         return list(combinations(self.varying, 2))
 
     @property
-    def on_a_line(self) -> bool:
+    def has_one_trial_a_value(self) -> bool:
         """Whether one parameter alone varies, a trial for each value: then a line through the Scores has a meaning."""
         if len(self.varying) != 1:
             return False
@@ -203,10 +203,10 @@ class StudyData:
         return len(set(values)) == len(values)
 
 
-_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
+_STATE_ORDER = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
 
 
-def _score_of(trial: Trial) -> float:
+def _score_of(trial: TrialData) -> float:
     assert trial.score is not None
     return trial.score
 
@@ -216,15 +216,15 @@ class FigureData:
     """The studies of one figure.
 
     Attributes:
-        studies: In the order they were named.
-        parameters: Those of all studies by name; an axis reaches over the spaces of all of them.
+        studies: The studies in the order in which they were named.
+        parameters: The parameters of all studies by name; an axis reaches over the spaces of all of them.
     """
 
     studies: Sequence[StudyData]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The figure as a JSON document: every trial, and whatever is drawn of them."""
+        """Write the figure as a JSON document: every trial, and whatever is drawn of them."""
         return {
             "figure": "figure2",
             "source": printed_figure2().source,
@@ -252,7 +252,7 @@ def _study_json(study: StudyData) -> dict[str, Any]:
 
 
 def figure_of(studies: Sequence[optuna.Study]) -> FigureData:
-    """Read studies.
+    """Read studies of Optuna into the plain values of one figure.
 
     Args:
         studies: Studies of :mod:`bench.search`, which maximise the Score; nothing is written to them.
@@ -260,20 +260,20 @@ def figure_of(studies: Sequence[optuna.Study]) -> FigureData:
     Raises:
         SpecError: If they share a parameter that has numbers in one of them and words in another.
     """
-    read = [_study(study) for study in studies]
+    read = [_study_data(study) for study in studies]
     names = dict.fromkeys(name for study in read for name in study.parameters)
     spaces = {name: [study.parameters[name] for study in read if name in study.parameters] for name in names}
-    return FigureData(read, {name: _union(parameters) for name, parameters in spaces.items()})
+    return FigureData(read, {name: _joint_parameter(parameters) for name, parameters in spaces.items()})
 
 
-def _study(study: optuna.Study) -> StudyData:
+def _study_data(study: optuna.Study) -> StudyData:
     request: Mapping[str, Any] = study.user_attrs.get("request", {})
     frozen = sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number)
     parameters: dict[str, Parameter] = {}
     for trial in frozen:
         for name, distribution in trial.distributions.items():
-            found = _parameter(name, distribution, _printed(name, request))
-            parameters[name] = _union([parameters[name], found]) if name in parameters else found
+            found = _parameter(name, distribution, _printed_parameter(name, request))
+            parameters[name] = _joint_parameter([parameters[name], found]) if name in parameters else found
     return StudyData(
         name=study.study_name,
         model=str(request.get("model", "")),
@@ -281,7 +281,7 @@ def _study(study: optuna.Study) -> StudyData:
         objective=str(request.get("objective", "held-out")),
         data="simulated" if request.get("dataset") == "demo" else request.get("partial"),
         parameters=_in_order(parameters, request),
-        trials=[_trial(trial) for trial in frozen],
+        trials=[_trial_data(trial) for trial in frozen],
         source=[trial for trial in frozen if _is_finished(trial)],
     )
 
@@ -296,11 +296,11 @@ def _is_finished(trial: FrozenTrial) -> bool:
     return trial.state is TrialState.COMPLETE
 
 
-def _trial(trial: FrozenTrial) -> Trial:
+def _trial_data(trial: FrozenTrial) -> TrialData:
     told = trial.user_attrs
     scores = tuple(told.get("scores", ()))
     finished = _is_finished(trial)
-    return Trial(
+    return TrialData(
         number=trial.number,
         state=trial.state.name,
         params=dict(trial.params),
@@ -325,10 +325,10 @@ def _parameter(name: str, distribution: BaseDistribution, printed: PrintedParame
             name, symbol, float(distribution.low), float(distribution.high), log=distribution.log, chosen=chosen
         )
     assert isinstance(distribution, CategoricalDistribution)
-    return _listed(name, symbol, chosen, distribution.choices)
+    return _listed_parameter(name, symbol, chosen, distribution.choices)
 
 
-def _printed(name: str, request: Mapping[str, Any]) -> PrintedParameter | None:
+def _printed_parameter(name: str, request: Mapping[str, Any]) -> PrintedParameter | None:
     """What the paper says of a parameter: of its method's options alone, whatever else shares a name with them."""
     figure = printed_figure2()
     field = request.get("space", {}).get(name, {}).get("field", f"method.{name}")
@@ -336,7 +336,7 @@ def _printed(name: str, request: Mapping[str, Any]) -> PrintedParameter | None:
     return figure.parameters.get(option) if (request.get("method"), owner) == (figure.method, "method") else None
 
 
-def _listed(name: str, symbol: str, chosen: float | None, values: Sequence[Value]) -> Parameter:
+def _listed_parameter(name: str, symbol: str, chosen: float | None, values: Sequence[Value]) -> Parameter:
     """A space that is a list: numbers keep their sizes, words get places in the list's order."""
     numbers = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) < len(values):
@@ -346,8 +346,8 @@ def _listed(name: str, symbol: str, chosen: float | None, values: Sequence[Value
     return Parameter(name, symbol, low, high, log=log, values=tuple(sorted(numbers)), chosen=chosen)
 
 
-def _union(parameters: Sequence[Parameter]) -> Parameter:
-    """The space that holds all of these, which share a name."""
+def _joint_parameter(parameters: Sequence[Parameter]) -> Parameter:
+    """The parameter whose space holds the spaces of all of these, which share a name."""
     first = parameters[0]
     if all(parameter == first for parameter in parameters):
         return first

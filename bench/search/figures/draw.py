@@ -12,55 +12,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.tri import Triangulation
 
 from bench.core.text import plain
 from bench.search.figures import words
-from bench.search.figures.data import FigureData, Parameter, StudyData, Trial
+from bench.search.figures.axes import axis_marks, explain_below_title, upright_axis, value_axis
+from bench.search.figures.data import FigureData, Parameter, StudyData, TrialData
+from bench.search.figures.style import CHOSEN, INK, LINE, MUTED, PAPER, SCORES, SERIES, SETTINGS
 
 Format = Literal["svg", "pdf", "png"]
 
-INK, MUTED, LINE, CHOSEN, PAPER = "#1f2430", "#667080", "#dfe3e8", "#c6cbd3", "#ffffff"
-SERIES = ("#0b62a4", "#c2570c", "#0f7b5f", "#8a3ea8")
-"""Colours of the studies."""
-_SCORES = LinearSegmentedColormap.from_list("scores", ["#31118f", "#a1239a", "#d9586a", "#f59b45"])
-
-SETTINGS = {
-    "font.family": ["DejaVu Sans", "sans-serif"],
-    "font.size": 9,
-    "text.color": INK,
-    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.unicode_minus": True,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "bench",
-    "pdf.fonttype": 42,
-}
 _UNDATED: dict[str, dict[str, Any]] = {
     "svg": {"Date": None},
     "pdf": {"CreationDate": None},
@@ -70,13 +39,11 @@ _UNDATED: dict[str, dict[str, Any]] = {
 
 PAGE_WIDTH, ROW_HEIGHT, TITLE_HEIGHT, LINE_HEIGHT = 10.5, 2.9, 0.3, 0.17
 PANEL_SIZE = (4.6, 3.1)
-"""Inches."""
+"""Width and height of a panel that is drawn alone; all sizes are in inches."""
 LETTERS, TITLE_LETTERS = 140, 38
-"""Of a line across the page, and of a panel's title."""
+"""Letters that fit on a line across the page, and on a line of a panel's title."""
 CROWD = 30
-"""Points from which they become lighter."""
-LEAST_GAP = 0.07
-"""Share of an axis that ticks must lie apart."""
+"""Number of trials in a panel from which their points become lighter, so that they can be told apart."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +56,7 @@ class Panel:
 
 
 def panels(figure: FigureData) -> list[Panel]:
-    """All panels that the studies have enough trials for; :func:`words.limits` says why others are not there."""
+    """List all panels that the studies have enough trials for; :func:`words.limits` says why others are not there."""
     drawn = [study for study in figure.studies if study.finished]
     limits = _score_limits(drawn)
     found = [
@@ -112,7 +79,7 @@ def _panels_of(study: StudyData, of_study: str) -> list[Panel]:
     for x, y in study.pairs[: words.MOST_CONTOURS]:
         pair = study.parameters[x], study.parameters[y]
         signs = " and ".join(plain(parameter.symbol) for parameter in pair)
-        form = "" if _triangles(study, *pair) else ", trials only"
+        form = "" if _surface(study, *pair) else ", trials only"
         title = f"Score over {signs}{form}{of_study}"
         found.append(Panel(title, partial(contour_panel, study, *pair), f"contours{of_study}"))
     return found
@@ -137,25 +104,25 @@ def _score_limits(studies: Sequence[StudyData]) -> tuple[float, float]:
 
 
 def score_panel(figure: FigureData, parameter: Parameter, limits: tuple[float, float], ax: Axes) -> None:
-    """Score of each finished trial against one parameter, its deviation as an error bar, the paper's choice in grey.
+    """Draw the Score of each finished trial against one parameter, with error bars, and the paper's choice in grey.
 
     Args:
         figure: The figure, whose studies get a colour each.
-        parameter: What is on the x axis.
+        parameter: The parameter on the x axis.
         limits: Ends of the Score's axis, percent.
-        ax: Where to draw.
+        ax: The axes to draw on.
     """
     shown = [study for study in figure.studies if study.points(parameter.name)]
     for study in shown:
         _score_points(ax, study, parameter, SERIES[figure.studies.index(study) % len(SERIES)])
     if parameter.chosen is not None:
         ax.axvline(parameter.chosen, color=CHOSEN, linewidth=6, zorder=0, solid_capstyle="butt")
-    _value_axis(ax, parameter, "x")
+    value_axis(ax, parameter, "x")
     ax.set_ylim(*limits)
     ax.set_ylabel("Score (%)")
     ax.grid(axis="y", color=LINE, linewidth=0.6)
     explained = [f"grey: {words.chosen_words(parameter)}"] if parameter.chosen is not None else []
-    _explain(ax, [*explained, "ring: best trial"])
+    explain_below_title(ax, [*explained, "ring: best trial"])
     if len(shown) > 1:
         ax.legend(loc="best")
 
@@ -167,7 +134,7 @@ def _score_points(ax: Axes, study: StudyData, parameter: Parameter, colour: str)
         x,
         y,
         yerr=[trial.std or np.nan for trial in trials],
-        fmt="o-" if study.on_a_line else "o",
+        fmt="o-" if study.has_one_trial_a_value else "o",
         color=colour,
         markersize=4,
         linewidth=1.2,
@@ -185,7 +152,7 @@ _RING: dict[str, Any] = {"markerfacecolor": "none", "markersize": 8.5, "markered
 
 
 def history_panel(study: StudyData, ax: Axes) -> None:
-    """Score of each finished trial in the order of their numbers, and the best one so far."""
+    """Draw the Score of each finished trial in the order of their numbers, and the best one so far."""
     steps = study.history
     numbers = [step.number for step in steps]
     crowded = len(steps) >= CROWD
@@ -195,11 +162,11 @@ def history_panel(study: StudyData, ax: Axes) -> None:
     ax.set_ylabel("Score (%)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     ax.grid(axis="y", color=LINE, linewidth=0.6)
-    _explain(ax, ["line: best so far"])
+    explain_below_title(ax, ["line: best so far"])
 
 
 def importance_panel(study: StudyData, ax: Axes) -> None:
-    """The share of each parameter; error bars are deviations over bootstrap resamples of the trials."""
+    """Draw the importance of each parameter; error bars are deviations over bootstrap resamples of the trials."""
     importance = study.importance
     names = list(importance.shares)[::-1]
     shares, spread = np.array([importance.shares[name] for name in names]).T
@@ -225,11 +192,11 @@ def importance_panel(study: StudyData, ax: Axes) -> None:
     ax.set_xlim(0, 1.3 * float((shares + reach).max()))
     ax.set_yticks(range(len(names)), [plain(study.parameters[name].title) for name in names])
     ax.set_xlabel("share of the importance")
-    _explain(ax, [f"best {importance.best} of {importance.trials} trials (PED-ANOVA); ± by bootstrap"])
+    explain_below_title(ax, [f"best {importance.best} of {importance.trials} trials (PED-ANOVA); ± by bootstrap"])
 
 
 def parallel_panel(study: StudyData, ax: Axes) -> None:
-    """One line for each finished trial through all parameters that vary to its Score; brighter is higher."""
+    """Draw a line for each finished trial through all parameters that vary to its Score; brighter is higher."""
     parameters = [study.parameters[name] for name in study.varying]
     trials = sorted(study.points(*study.varying), key=lambda trial: trial.score or 0.0)
     scores = np.array(_scores(trials))
@@ -242,13 +209,15 @@ def parallel_panel(study: StudyData, ax: Axes) -> None:
         ]
         for trial, height in zip(trials, heights, strict=True)
     ]
-    ax.add_collection(LineCollection(lines, colors=_SCORES(heights), linewidths=1.1, alpha=0.75))
+    ax.add_collection(LineCollection(lines, colors=SCORES(heights), linewidths=1.1, alpha=0.75))
     for place, parameter in enumerate(parameters):
-        _upright(ax, place, _ends(parameter))
+        upright_axis(ax, place, axis_marks(parameter))
         if parameter.chosen_place is not None:
             mark: dict[str, Any] = {"color": MUTED, "markersize": 16, "markeredgewidth": 4, "alpha": 0.7}
             ax.plot([place], [parameter.chosen_place], "_", **mark)
-    _upright(ax, len(parameters), [(0.0, f"{low:.2f}"), (1.0, f"{high:.2f}")] if high > low else [(0.5, f"{low:.2f}")])
+    upright_axis(
+        ax, len(parameters), [(0.0, f"{low:.2f}"), (1.0, f"{high:.2f}")] if high > low else [(0.5, f"{low:.2f}")]
+    )
     ax.set_xticks(range(len(lines[0])), [*(plain(parameter.title) for parameter in parameters), "Score (%)"])
     ax.set_xlim(-0.12, len(parameters) + 0.22)
     ax.set_ylim(-0.06, 1.06)
@@ -256,20 +225,20 @@ def parallel_panel(study: StudyData, ax: Axes) -> None:
     ax.yaxis.set_visible(False)
     ax.spines[:].set_visible(False)
     marked = any(parameter.chosen_place is not None for parameter in parameters)
-    _explain(ax, ["a line for each finished trial", *(["grey: the paper's choices"] if marked else [])])
+    explain_below_title(ax, ["a line for each finished trial", *(["grey: the paper's choices"] if marked else [])])
 
 
 def contour_panel(study: StudyData, x: Parameter, y: Parameter, ax: Axes) -> None:
-    """Score over two parameters, interpolated linearly between trials; the trials alone where that cannot be done.
+    """Draw the Score over two parameters, interpolated linearly between trials, or the trials alone.
 
     Trials at the same place are averaged; where other parameters vary too the surface averages over nothing, so that it
     is as rough as the trials are.
     """
     trials = study.points(x.name, y.name)
     at = _numbers(trials, x), _numbers(trials, y)
-    surface = _triangles(study, x, y)
+    surface = _surface(study, x, y)
     scores = np.array(_scores(trials))
-    colours = {"cmap": _SCORES, "vmin": scores.min(), "vmax": scores.max()}
+    colours = {"cmap": SCORES, "vmin": scores.min(), "vmax": scores.max()}
     if surface:
         drawn: Any = ax.tricontourf(surface.mesh, surface.scores, levels=8, **colours)
         ax.plot(*at, ".", color=INK, markersize=3)
@@ -279,9 +248,9 @@ def contour_panel(study: StudyData, x: Parameter, y: Parameter, ax: Axes) -> Non
     bar.outline.set_visible(False)
     if x.chosen is not None and y.chosen is not None:
         ax.plot([x.chosen], [y.chosen], "P", color=CHOSEN, markeredgecolor=INK, markersize=8)
-    _value_axis(ax, x, "x")
-    _value_axis(ax, y, "y")
-    _explain(
+    value_axis(ax, x, "x")
+    value_axis(ax, y, "y")
+    explain_below_title(
         ax, ["dots: trials", *(["plus: the paper's choice"] if x.chosen is not None and y.chosen is not None else [])]
     )
 
@@ -292,7 +261,7 @@ class _Surface:
     scores: Any
 
 
-def _triangles(study: StudyData, x: Parameter, y: Parameter) -> _Surface | None:
+def _surface(study: StudyData, x: Parameter, y: Parameter) -> _Surface | None:
     """Triangles between the trials; None for words, for fewer than four places, and for places on one line."""
     if x.words or y.words:
         return None
@@ -312,89 +281,15 @@ def _triangles(study: StudyData, x: Parameter, y: Parameter) -> _Surface | None:
     return _Surface(Triangulation(values[:, 0], values[:, 1], triangles), scores)
 
 
-# --- axes -------------------------------------------------------------------------------------------------------
+# --- values of trials -------------------------------------------------------------------------------------------
 
 
-def _numbers(trials: Sequence[Trial], parameter: Parameter) -> list[float]:
+def _numbers(trials: Sequence[TrialData], parameter: Parameter) -> list[float]:
     return [parameter.number(trial.params[parameter.name]) for trial in trials]
 
 
-def _scores(trials: Sequence[Trial]) -> list[float]:
+def _scores(trials: Sequence[TrialData]) -> list[float]:
     return [trial.score for trial in trials if trial.score is not None]
-
-
-def _explain(ax: Axes, parts: Sequence[str]) -> None:
-    """A line below the panel's title."""
-    ax.annotate(
-        "; ".join(parts), (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8, color=MUTED
-    )
-
-
-def _value_axis(ax: Axes, parameter: Parameter, side: Literal["x", "y"]) -> None:
-    """Scale, ends, ticks and label of a parameter's axis."""
-    axis = getattr(ax, f"{side}axis")
-    if parameter.log:
-        getattr(ax, f"set_{side}scale")("log")
-    getattr(ax, f"set_{side}lim")(*_axis_ends(parameter))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: words.value_words(value)))
-    ticks = [parameter.number(value) for value in parameter.values]
-    if parameter.words:
-        axis.set_major_locator(FixedLocator(ticks))
-        axis.set_ticklabels([_short(value) for value in parameter.values])
-    elif _apart(sorted(parameter.place(value) for value in parameter.values)):
-        axis.set_major_locator(FixedLocator(ticks))
-    elif parameter.log:
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if parameter.high / parameter.low < 1e3 else (1.0,)))
-    else:
-        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    getattr(ax, f"set_{side}label")(plain(parameter.title))
-
-
-def _apart(places: Sequence[float]) -> bool:
-    return bool(places) and all(b - a >= LEAST_GAP for a, b in pairwise(places))
-
-
-def _axis_ends(parameter: Parameter) -> tuple[float, float]:
-    """Ends of the space, and of the paper's choice where it lies outside, with a little room."""
-    ends = [parameter.low, parameter.high] + ([parameter.chosen] if parameter.chosen is not None else [])
-    low, high = min(ends), max(ends)
-    if parameter.log:
-        room = (high / low) ** 0.05 if high > low else 2.0
-        return low / room, high * room
-    room = 0.05 * (high - low) or 0.5
-    if parameter.words:
-        room = 0.5
-    return low - room, high + room
-
-
-def _ends(parameter: Parameter) -> list[tuple[float, str]]:
-    """Places and texts along an upright axis: every value of a list, or the ends and the middle of a range."""
-    listed = [(parameter.place(value), _short(value)) for value in parameter.values]
-    if listed and (parameter.words or _apart(sorted(place for place, _ in listed))):
-        return listed
-    middle = (parameter.low * parameter.high) ** 0.5 if parameter.log else (parameter.low + parameter.high) / 2
-    return [(parameter.place(value), f"{value:.3g}") for value in (parameter.low, middle, parameter.high)]
-
-
-def _short(value: Any) -> str:
-    text = words.value_words(value)
-    return text if len(text) <= 14 else f"{text[:13]}…"
-
-
-def _upright(ax: Axes, place: float, marks: Sequence[tuple[float, str]]) -> None:
-    """One axis of the parallel coordinates."""
-    ax.axvline(place, ymin=0.05, ymax=0.95, color=MUTED, linewidth=0.9)
-    for height, text in marks:
-        ax.annotate(
-            text,
-            (place, height),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
-        )
 
 
 # --- pages ------------------------------------------------------------------------------------------------------
@@ -408,11 +303,11 @@ def _settings() -> Iterator[None]:
 
 
 def page(figure: FigureData, format: Format) -> bytes:  # noqa: A002
-    """All panels on one page, with what was searched above and notes below.
+    """Draw all panels on one page, with what was searched above and notes below.
 
     Args:
-        figure: What to draw.
-        format: svg, pdf or png.
+        figure: The studies to draw.
+        format: Format of the file: svg, pdf or png.
 
     Returns:
         The file's bytes, the same for the same data.
@@ -447,7 +342,7 @@ def _rows(found: Sequence[Panel]) -> list[list[Panel]]:
 
 
 def panel_svg(panel: Panel) -> bytes:
-    """One panel alone as SVG, without a background."""
+    """Draw one panel alone as SVG, without a background."""
     with _settings():
         paper = Figure(figsize=PANEL_SIZE, layout="constrained", facecolor="none")
         _draw(panel, paper.subplots())

@@ -10,23 +10,23 @@ from xml.etree import ElementTree
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.search.figures import draw, words
+from bench.search.figures import draw, style, words
 from bench.search.figures.data import TEST, FigureData, StudyData
 from bench.search.figures.text import trials_table
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 COLOURS = (
-    ("ink", draw.INK, "#e7e9ee"),
-    ("muted", draw.MUTED, "#a3acba"),
-    ("line", draw.LINE, "#333a46"),
-    ("chosen", draw.CHOSEN, "#4b5464"),
-    ("paper", draw.PAPER, "#14171c"),
+    ("ink", style.INK, "#e7e9ee"),
+    ("muted", style.MUTED, "#a3acba"),
+    ("line", style.LINE, "#333a46"),
+    ("chosen", style.CHOSEN, "#4b5464"),
+    ("paper", style.PAPER, "#14171c"),
     ("warning", "#b3261e", "#ff8a80"),
     *(
         (f"series{place}", light, dark)
         for place, (light, dark) in enumerate(
-            zip(draw.SERIES, ("#5cb0f0", "#f0964f", "#3fc49b", "#cf8fea"), strict=True)
+            zip(style.SERIES, ("#5cb0f0", "#f0964f", "#3fc49b", "#cf8fea"), strict=True)
         )
     ),
 )
@@ -38,10 +38,10 @@ _LEFT_OUT = {f"{{{SVG}}}metadata"}
 
 
 def html(figure: FigureData) -> str:
-    """The figure as a page.
+    """Write the figure as one page of HTML.
 
     Args:
-        figure: What to show.
+        figure: The studies to show.
     """
     environment = Environment(
         loader=PackageLoader(__package__, "."),
@@ -54,13 +54,13 @@ def html(figure: FigureData) -> str:
     return environment.get_template("page.html.jinja").render(
         title=words.title(figure),
         colours=COLOURS,
-        studies=[_study(study) for study in figure.studies],
+        studies=[_study_values(study) for study in figure.studies],
         panels=[Markup(inline(draw.panel_svg(panel), panel.title, f"p{place}-")) for place, panel in enumerate(panels)],
         notes=words.notes(figure),
     )
 
 
-def _study(study: StudyData) -> Mapping[str, Any]:
+def _study_values(study: StudyData) -> Mapping[str, Any]:
     table = trials_table(study)
     return {
         "name": study.name,
@@ -74,12 +74,12 @@ def _study(study: StudyData) -> Mapping[str, Any]:
 
 
 def inline(svg: bytes, label: str, prefix: str) -> str:
-    """A figure of matplotlib as an element for a page.
+    """Turn a figure of matplotlib into an element of a page.
 
     Args:
-        svg: What matplotlib wrote.
-        label: What the figure is, for those who do not see it.
-        prefix: Put before its ids, so that figures on one page do not share any.
+        svg: The SVG document that matplotlib wrote.
+        label: What the figure shows, for those who do not see it.
+        prefix: Text put before the ids in the figure, so that figures on one page do not share any.
 
     Returns:
         The ``svg`` element, without metadata, its colours those of the page.
@@ -89,7 +89,7 @@ def inline(svg: bytes, label: str, prefix: str) -> str:
         root.remove(child)
     for element in root.iter():
         for name, value in element.attrib.items():
-            element.set(name, _attribute(name, value, prefix))
+            element.set(name, _page_attribute(name, value, prefix))
     for size in ("width", "height"):
         del root.attrib[size]
     root.attrib |= {"role": "img", "aria-label": label}
@@ -98,7 +98,7 @@ def inline(svg: bytes, label: str, prefix: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _attribute(name: str, value: str, prefix: str) -> str:
+def _page_attribute(name: str, value: str, prefix: str) -> str:
     if name == "id":
         return f"{prefix}{value}"
     if name == "style":

@@ -28,12 +28,12 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Importance:
-    """Shares of the parameters, which sum to 1.
+    """How much each parameter matters, as shares that sum to 1.
 
     Attributes:
-        shares: Share and its standard deviation over the resamples, by parameter, the largest first.
+        shares: By parameter, its share and the standard deviation of that over the resamples; the largest first.
         best: How many of the trials count as the best.
-        trials: How many there are.
+        trials: Number of the finished trials.
         none_because: Why there are no shares, one sentence; None where there are.
     """
 
@@ -43,7 +43,7 @@ class Importance:
     none_because: str | None = None
 
 
-class _Sample(optuna.Study):
+class _ResampledStudy(optuna.Study):
     """Trials in the form that Optuna's evaluators read; a resample may hold the same trial twice."""
 
     def __init__(self, trials: Sequence[FrozenTrial]) -> None:
@@ -53,25 +53,25 @@ class _Sample(optuna.Study):
         self._sample = list(trials)
 
     def get_trials(self, deepcopy: bool = True, states: Any = None) -> list[FrozenTrial]:
-        """All of them: they are finished, and nobody changes them."""
+        """Give all trials of the sample, whatever is asked for: they are finished, and nobody changes them."""
         return self._sample
 
 
 def importance_of(trials: Sequence[FrozenTrial], resamples: int = RESAMPLES) -> Importance:
-    """The importance of each parameter that varies.
+    """Compute the importance of each parameter that varies.
 
     Args:
-        trials: Finished trials; more Score is better.
+        trials: Finished trials, of which those with the higher Scores are the better ones.
         resamples: Bootstrap resamples of the trials for the deviation.
     """
     names = _varying(trials)
     scores = {trial.value for trial in trials}
     if len(trials) < LEAST_TRIALS:
-        return _none(f"{len(trials)} finished trials are too few; it needs {LEAST_TRIALS}")
+        return _no_importance(f"{len(trials)} finished trials are too few; it needs {LEAST_TRIALS}")
     if len(names) < 2:
-        return _none("fewer than two parameters vary")
+        return _no_importance("fewer than two parameters vary")
     if len(scores) < 2:
-        return _none("all finished trials have the same Score")
+        return _no_importance("all finished trials have the same Score")
     best = max(LEAST_BEST, -(-len(trials) // 10))
     shares = _shares(trials, names, best)
     rng = np.random.default_rng(SEED)
@@ -82,7 +82,7 @@ def importance_of(trials: Sequence[FrozenTrial], resamples: int = RESAMPLES) -> 
     return Importance({name: (shares[name], spread[name]) for name in ordered}, best, len(trials))
 
 
-def _none(reason: str) -> Importance:
+def _no_importance(reason: str) -> Importance:
     return Importance(none_because=f"No importance: {reason}.")
 
 
@@ -97,4 +97,4 @@ def _shares(trials: Sequence[FrozenTrial], names: list[str], best: int) -> dict[
     with warnings.catch_warnings():
         # A resample may hold equal Scores only: Optuna says so, and gives equal shares, which belong to the spread.
         warnings.simplefilter("ignore")
-        return get_param_importances(_Sample(trials), evaluator=evaluator, params=names)
+        return get_param_importances(_ResampledStudy(trials), evaluator=evaluator, params=names)

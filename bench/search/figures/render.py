@@ -14,10 +14,10 @@ FORMATS = ("table", "svg", *BINARY, "html", "csv", "json")
 
 
 def render(figure: FigureData, format: str, *, width: int | None = None, colour: bool = False) -> bytes:  # noqa: A002
-    """Write a figure.
+    """Write a figure in one of its formats.
 
     Args:
-        figure: What to show.
+        figure: The studies to show.
         format: One of :data:`FORMATS`.
         width: Columns of the terminal (``table`` only); its own by default.
         colour: Whether to write colour codes (``table`` only).

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bench.core.text import plain
 from bench.search.figures import words
-from bench.search.figures.data import FigureData, Parameter, StudyData, Trial
+from bench.search.figures.data import FigureData, Parameter, StudyData, TrialData
 from leaderboard.render import csv as csv_writer
 from leaderboard.render.cells import Cell, Column, Report, Row, Section, Table, Values, text_table
 from leaderboard.render.numbers import number, seeds
@@ -21,16 +21,16 @@ MOST_VALUES = 12
 """Values of a parameter that get a line each; more are put together in ranges."""
 RANGES = 8
 BAR = 24
-"""Letters of the longest bar."""
-_PARTS = " ▏▎▍▌▋▊▉█"
-"""A letter's eighths."""
+"""How many letters long the longest bar is."""
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+"""Letters that are filled by none to eight eighths, for the end of a bar."""
 
 
 def terminal(figure: FigureData, width: int | None = None, colour: bool = False) -> str:
-    """The figure as tables: Score by the values of each parameter, history and importance.
+    """Write the figure as tables for a terminal: Score by the values of each parameter, history and importance.
 
     Args:
-        figure: What to show.
+        figure: The studies to show.
         width: Columns of the terminal; its own by default.
         colour: Whether to write colour codes.
     """
@@ -54,16 +54,16 @@ def _tables(study: StudyData) -> Iterator[Table]:
 
 
 def bar(value: float, low: float, high: float, most: int = BAR) -> str:
-    """A bar for a value between two ends: empty at the lower one, ``most`` letters at the upper one."""
+    """Write a bar for a value between two ends: empty at the lower one, ``most`` letters long at the upper one."""
     eighths = round(8 * most * (value - low) / (high - low)) if high > low else 0
-    return "█" * (eighths // 8) + _PARTS[eighths % 8].strip()
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
 def _scores_by_value(study: StudyData, parameter: Parameter) -> Table:
     trials = study.points(parameter.name)
     values = sorted({parameter.number(trial.params[parameter.name]) for trial in trials})
     ranges = len(values) > MOST_VALUES
-    groups = _ranges(parameter, trials) if ranges else _by_value(parameter, trials)
+    groups = _trials_by_range(parameter, trials) if ranges else _trials_by_value(parameter, trials)
     means = [fmean(_scores(group)) for _, group in groups]
     low, high = min(means), max(means)
     rows = [
@@ -83,13 +83,13 @@ def _scores_by_value(study: StudyData, parameter: Parameter) -> Table:
     return text_table(f"{title}{mark}", columns, rows)
 
 
-def _scores(trials: Sequence[Trial]) -> list[float]:
+def _scores(trials: Sequence[TrialData]) -> list[float]:
     return [trial.score for trial in trials if trial.score is not None]
 
 
-def _by_value(parameter: Parameter, trials: Sequence[Trial]) -> list[tuple[str, list[Trial]]]:
+def _trials_by_value(parameter: Parameter, trials: Sequence[TrialData]) -> list[tuple[str, list[TrialData]]]:
     """Trials by value; an asterisk marks the paper's choice."""
-    found: dict[float, list[Trial]] = {}
+    found: dict[float, list[TrialData]] = {}
     for trial in sorted(trials, key=lambda trial: parameter.number(trial.params[parameter.name])):
         found.setdefault(parameter.number(trial.params[parameter.name]), []).append(trial)
     return [
@@ -98,10 +98,10 @@ def _by_value(parameter: Parameter, trials: Sequence[Trial]) -> list[tuple[str, 
     ]
 
 
-def _ranges(parameter: Parameter, trials: Sequence[Trial]) -> list[tuple[str, list[Trial]]]:
+def _trials_by_range(parameter: Parameter, trials: Sequence[TrialData]) -> list[tuple[str, list[TrialData]]]:
     """Trials by ranges of equal width on the parameter's axis, without empty ones; a range holds its lower end."""
     edges = [_value_at(parameter, place / RANGES) for place in range(RANGES + 1)]
-    found: list[list[Trial]] = [[] for _ in range(RANGES)]
+    found: list[list[TrialData]] = [[] for _ in range(RANGES)]
     for trial in trials:
         found[_range_at(parameter.place(trial.params[parameter.name]))].append(trial)
     marked = None if parameter.chosen_place is None else _range_at(parameter.chosen_place)
@@ -130,7 +130,7 @@ def _history(study: StudyData) -> Table:
     rows = [
         [
             str(step.number),
-            *(_value(trials[step.number], parameter) for parameter in parameters),
+            *(_value_cell(trials[step.number], parameter) for parameter in parameters),
             words.score_words(trials[step.number]),
         ]
         for step in bettered
@@ -139,7 +139,7 @@ def _history(study: StudyData) -> Table:
     return text_table("history: trials better than all before them", columns, rows)
 
 
-def _value(trial: Trial, parameter: Parameter) -> str:
+def _value_cell(trial: TrialData, parameter: Parameter) -> str:
     return words.value_words(trial.params[parameter.name]) if parameter.name in trial.params else "–"
 
 
@@ -170,11 +170,11 @@ def trials_table(study: StudyData) -> Table:
     )
 
 
-def _texts(trial: Trial, parameters: Sequence[Parameter], best: Mapping[int, float]) -> list[str]:
+def _texts(trial: TrialData, parameters: Sequence[Parameter], best: Mapping[int, float]) -> list[str]:
     return [
         str(trial.number),
         words.STATES[trial.state],
-        *(_value(trial, parameter) for parameter in parameters),
+        *(_value_cell(trial, parameter) for parameter in parameters),
         number(trial.score),
         number(trial.std),
         number(best.get(trial.number)),
@@ -183,7 +183,7 @@ def _texts(trial: Trial, parameters: Sequence[Parameter], best: Mapping[int, flo
     ]
 
 
-def _values(study: StudyData, trial: Trial, best: Mapping[int, float]) -> Values:
+def _values(study: StudyData, trial: TrialData, best: Mapping[int, float]) -> Values:
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(trial).items()}
     params = {f"param.{name}": value for name, value in trial.params.items()}
     del values["params"]

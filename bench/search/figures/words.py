@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.core.text import plain
-from bench.search.figures.data import TEST, FigureData, Parameter, StudyData, Trial, Value
+from bench.search.figures.data import TEST, FigureData, Parameter, StudyData, TrialData, Value
 from leaderboard.published.figure2 import printed_figure2
 
 MOST_CONTOURS = 6
@@ -19,52 +19,52 @@ STATES = {
 
 
 def value_words(value: Value) -> str:
-    """A parameter's value in print: four digits of a number."""
+    """Write a parameter's value as it is printed: of a number four digits."""
     return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else plain(value)
 
 
-def score_words(trial: Trial) -> str:
-    """A finished trial's Score in print, with its deviation."""
+def score_words(trial: TrialData) -> str:
+    """Write a finished trial's Score as it is printed, with its deviation."""
     return f"{trial.score:.2f}" + (f" ± {trial.std:.2f}" if trial.std is not None else "")
 
 
 def title(figure: FigureData) -> str:
-    """The figure's title."""
+    """Write the title of the figure, which names the searched parameters."""
     names = ", ".join(plain(parameter.symbol) for parameter in figure.parameters.values())
     return f"Score against {names}" if names else "Score against the searched parameters"
 
 
 def objective_words(study: StudyData) -> str:
-    """What the Score was measured on."""
+    """Say what the Score of the trials was measured on."""
     if study.objective == TEST:
         return "TUNED ON THE TEST SET: the objective is the test Score"
     return "objective: Score on held-out training patients"
 
 
 def counts_words(study: StudyData) -> str:
-    """How many trials ended how."""
+    """Say how many trials are in each state."""
     counts = {"COMPLETE": 0, **study.counts}
     return "trials: " + ", ".join(f"{count} {STATES[state]}" for state, count in counts.items())
 
 
 def runs_words(study: StudyData) -> str | None:
-    """What the deviation is over; None where no trial has two runs."""
+    """Say which runs the deviations are over; None where no trial has two runs."""
     repeated = [trial for trial in study.finished if trial.std is not None]
     if not repeated:
         return None
     numbers = sorted({len(trial.scores) for trial in repeated})
     between = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
-    parts = ["seeds"] * _several(repeated, "seeds") + ["folds"] * _several(repeated, "folds")
+    parts = ["seeds"] * _has_several(repeated, "seeds") + ["folds"] * _has_several(repeated, "folds")
     over = f" ({' and '.join(parts)})" if parts else ""
     return f"± is the sample standard deviation over the {between} runs of a trial{over}"
 
 
-def _several(trials: list[Trial], name: str) -> bool:
+def _has_several(trials: list[TrialData], name: str) -> bool:
     return any(len(set(getattr(trial, name))) > 1 for trial in trials)
 
 
 def study_line(study: StudyData) -> str:
-    """A study in one line."""
+    """Describe a study in one line."""
     data = study.data and (f"{study.data.upper()} DATA" if study.data == "simulated" else study.data)
     system = " + ".join(word for word in (study.model, study.method) if word)
     parts = [f"study {study.name}", system, data, objective_words(study), counts_words(study)]
@@ -72,7 +72,7 @@ def study_line(study: StudyData) -> str:
 
 
 def limits(study: StudyData) -> list[str]:
-    """What must be known of a study's figures, and why some are not there, a sentence each."""
+    """Say what must be known of a study's figures, and why some are not there, a sentence each."""
     if not study.finished:
         return ["No finished trial yet: nothing is drawn."]
     reasons = [study.importance.none_because] if study.importance.none_because else []
@@ -86,12 +86,12 @@ def limits(study: StudyData) -> list[str]:
 
 
 def chosen_words(parameter: Parameter) -> str | None:
-    """The paper's choice of a parameter, where it says."""
+    """Say what the paper chose for a parameter; None where it does not tell."""
     return None if parameter.chosen is None else f"the paper's choice {value_words(parameter.chosen)}"
 
 
 def notes(figure: FigureData) -> list[str]:
-    """Sentences below the figure."""
+    """Write the sentences that stand below the figure."""
     of_study: dict[str, list[str]] = {}
     for study in figure.studies:
         runs = runs_words(study)
@@ -109,6 +109,6 @@ def notes(figure: FigureData) -> list[str]:
 
 
 def importance_words(study: StudyData) -> str:
-    """What the importance is."""
+    """Say how the importance was computed and from how many trials."""
     importance = study.importance
     return f"importance: PED-ANOVA, best {importance.best} of {importance.trials} trials; ± bootstrap of the trials"

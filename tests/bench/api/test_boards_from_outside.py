@@ -82,7 +82,7 @@ def test_a_refusal_holds_the_difference(board, data, predictions):
     predictions.write_text("\n".join(lines[:-1]) + "\n")
     with pytest.raises(exchange.RefusedError) as refused:
         exchange.submit(board, predictions, statement(), data=data)
-    assert len(exchange.refusal(refused.value)["missing"]) == 1
+    assert len(exchange.refusal_document(refused.value)["missing"]) == 1
     assert board.runs() == []
 
 

@@ -10,7 +10,7 @@ from torch import nn
 import bench
 from bench.core.errors import DataError, ResultError, RunError, SpecError
 from leaderboard.metrics import CLASSES
-from leaderboard.results.submissions import RefusedError
+from leaderboard.results.submission_checks import RefusedError
 
 SHORT = {"seconds": 1.0}
 

@@ -6,8 +6,8 @@ import pytest
 from board_runs import cycle_set, write_run
 
 from leaderboard.results.predictions import CycleSet
-from leaderboard.statistics.breakdown import counts_of
-from leaderboard.statistics.comparison import seed_spreads
+from leaderboard.statistics.breakdown import read_system_counts
+from leaderboard.statistics.comparison import pooled_seed_spreads
 from leaderboard.statistics.intervals import paired_difference, system_estimate
 from leaderboard.store.store import Store
 
@@ -55,9 +55,9 @@ def test_a_run_stands_for_all_seeds_of_its_system(home, compared):
 def test_the_numbers_are_those_of_the_stored_predictions(home, compared, rule):
     store = Store.open(home)
     found = compared("ast/patchmix-cl", "ast/ce", "--protocol", rule)
-    counts = [counts_of(store, runs(home, method), rule).by_patient for method in ("patchmix-cl", "ce")]
+    counts = [read_system_counts(store, runs(home, method), rule).by_patient for method in ("patchmix-cl", "ce")]
     official = [run for run in store.runs() if run.spec["dataset"] == "icbhi" and not run.partial]
-    spreads = seed_spreads(official, rule, official=True)
+    spreads = pooled_seed_spreads(official, rule, official=True)
     for judged in ("4class", "2class"):
         difference = paired_difference(*counts, judged=judged, pooled=spreads[judged])
         for name in ("sp", "se", "score"):

@@ -16,7 +16,8 @@ from bench.api import completion
 from bench.cli.completion import offered
 from bench.search.storage import ENDING
 from leaderboard.metrics import CLASSES
-from leaderboard.results.submissions import OfficialPart, Statement, submit
+from leaderboard.results.official_part import OfficialPart
+from leaderboard.results.submissions import Statement, submit
 from leaderboard.store import database
 from leaderboard.store.store import Store
 

@@ -22,7 +22,7 @@ from bench.core.errors import (
 from bench.launch.once import Launched
 from bench.search import claims, failures, objective
 from bench.search.claims import AttemptLostError
-from bench.search.failures import Breaker
+from bench.search.failures import CircuitBreaker
 from bench.search.finals import is_over
 from bench.search.study import counted
 from leaderboard.results.run_result import RunResult
@@ -259,7 +259,7 @@ def test_a_run_whose_trial_was_taken_over_stops_and_does_not_count(base, home, m
     runs(monkeypatch, ending)
     runner = objective.TrialRunner(search, home, search.execution)
     assert runner.carry_out(taken) is None
-    assert said == [objective.TAKEN]
+    assert said == [objective.TAKEN_OVER]
     assert states(search) == ["RUNNING"]
 
 
@@ -302,7 +302,7 @@ OOM = "The device ran out of memory: Tried to allocate {} MiB. Process {} holds 
 def test_a_search_stops_where_trials_in_a_row_fail_alike(base, home, monkeypatch, texts, limit, done):
     runs(monkeypatch, failing(texts))
     search = study_of(base, request_of(base, sampler="random"), home, 20)
-    breaker = Breaker(limit, time.time())
+    breaker = CircuitBreaker(limit, time.time())
     if done < 20:
         with pytest.raises(RunError, match=f"{limit} trials in a row failed with the same cause"):
             search_with(breaker, search, home)
@@ -316,8 +316,8 @@ def test_failures_of_the_search_before_do_not_stop_this_one(base, home, monkeypa
     runs(monkeypatch, failing(["a"] * 5 + [None] * 15))
     search = study_of(base, request_of(base, sampler="random"), home, 20)
     with pytest.raises(RunError):
-        search_with(Breaker(5, time.time()), search, home)
-    search_with(Breaker(5, time.time()), search, home)
+        search_with(CircuitBreaker(5, time.time()), search, home)
+    search_with(CircuitBreaker(5, time.time()), search, home)
     assert states(search) == ["FAIL"] * 5 + ["COMPLETE"] * 15
 
 
@@ -327,10 +327,10 @@ def test_failed_trials_are_done_again_in_their_place(base, home, monkeypatch, sa
     space = ("alpha=1,2,3", "tau=0.1,0.2") if sampler == "grid" else ()
     search = study_of(base, request_of(base, sampler=sampler, space=space), home, 6)
     with pytest.raises(RunError):
-        search_with(Breaker(3, time.time()), search, home)
+        search_with(CircuitBreaker(3, time.time()), search, home)
     assert claims.retry_failed(search) == 3
     assert not is_over(search)
-    search_with(Breaker(3, time.time()), search, home)
+    search_with(CircuitBreaker(3, time.time()), search, home)
     assert is_over(search)
     assert states(search) == ["FAIL"] * 3 + ["COMPLETE"] * 6
     assert [trial.params for trial in search.trials[3:6]] == [trial.params for trial in search.trials[:3]]

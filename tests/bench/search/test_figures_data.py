@@ -170,7 +170,7 @@ def test_pairs_are_those_of_parameters_that_vary():
     data = data_of(study)
     assert data.varying == ["alpha", "beta"]
     assert data.pairs == [("alpha", "beta")]
-    assert not data.on_a_line
+    assert not data.has_one_trial_a_value
 
 
 def test_pairs_of_the_largest_importance_come_first():
@@ -182,9 +182,9 @@ def test_pairs_of_the_largest_importance_come_first():
 
 def test_a_line_joins_the_values_of_a_single_parameter_only_where_each_has_one_trial():
     study = grid_study()
-    assert data_of(study).on_a_line
+    assert data_of(study).has_one_trial_a_value
     add_trial(study, {"tau": 0.06}, [55.0], space={"tau": CategoricalDistribution([0.02, 0.06, 0.2])})
-    assert not data_of(study).on_a_line
+    assert not data_of(study).has_one_trial_a_value
 
 
 # --- importance -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import methods
 from bench.core.errors import SpecError
 from bench.core.options import Space
 from bench.experiment.spec import settable_fields
-from bench.search.space import Dimension, apply_params, build_space, grid_point, whole_grid
+from bench.search.space import Dimension, apply_params, build_space, grid_point, grid_size
 
 
 def space(*params, over=(), grid=False, **which):
@@ -139,7 +139,7 @@ def test_what_cannot_be_searched_is_refused(params, over, grid, said):
 
 def test_a_grid_has_every_point_once():
     dimensions = space("alpha", "negatives", over=["alpha=1,2,3"], grid=True)
-    points = [grid_point(dimensions, number) for number in range(whole_grid(dimensions))]
+    points = [grid_point(dimensions, number) for number in range(grid_size(dimensions))]
     assert len(points) == 6 == len({tuple(point.items()) for point in points})
     assert points[:2] == [{"alpha": 1.0, "negatives": "all"}, {"alpha": 1.0, "negatives": "different-label"}]
 

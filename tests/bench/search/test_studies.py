@@ -38,9 +38,9 @@ def no_training(monkeypatch, value=lambda params: params["alpha"]):
 
     def ended(self, claim, told):
         told.scores.append(value(claim.params))
-        return objective.Ended(optuna.trial.TrialState.COMPLETE, told.scores[0])
+        return objective.TrialOutcome(optuna.trial.TrialState.COMPLETE, told.scores[0])
 
-    monkeypatch.setattr(objective.TrialRunner, "_ended", ended)
+    monkeypatch.setattr(objective.TrialRunner, "_run_all", ended)
 
 
 # --- what a trial is --------------------------------------------------------------------------------------------
@@ -366,10 +366,10 @@ def test_pruners_prune_what_is_worse(base, home, monkeypatch, pruner):
             told.scores.append(10 * claim.params["alpha"])
             claim.trial.report(told.scores[0], step)
             if claim.trial.should_prune():
-                return objective.Ended(optuna.trial.TrialState.PRUNED)
-        return objective.Ended(optuna.trial.TrialState.COMPLETE, told.scores[0])
+                return objective.TrialOutcome(optuna.trial.TrialState.PRUNED)
+        return objective.TrialOutcome(optuna.trial.TrialState.COMPLETE, told.scores[0])
 
-    monkeypatch.setattr(objective.TrialRunner, "_ended", ended)
+    monkeypatch.setattr(objective.TrialRunner, "_run_all", ended)
     request = request_of(base, "alpha,epochs", space=("epochs=9,10",), sampler="random", pruner=pruner, seeds=[1, 2])
     search = study_of(base, request, home, 30)
     work_on(search, home)

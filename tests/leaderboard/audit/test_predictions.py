@@ -10,8 +10,8 @@ from leaderboard.audit import audit_file
 from leaderboard.audit.official import TEST
 from leaderboard.audit.printed import Printed, printed_cell
 from leaderboard.metrics import CLASSES
+from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.predictions import CycleSet
-from leaderboard.results.submissions import OfficialPart
 
 DEVICES = ("AKGC417L", "Litt3200", "Meditron")
 PATIENTS = [str(number) for number in range(101, 150)]

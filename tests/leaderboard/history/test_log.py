@@ -15,9 +15,11 @@ from leaderboard.history.changes import confirm, record, rename, restore, retrac
 from leaderboard.history.keys import is_signed, load_key, make_key
 from leaderboard.history.log import History, read_log
 from leaderboard.metrics import CLASSES
-from leaderboard.results.bundles import export_bundle, import_bundle
+from leaderboard.results.bundle_merging import import_bundle
+from leaderboard.results.bundle_writing import export_bundle
+from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.run_folder import RunFolder
-from leaderboard.results.submissions import OfficialPart, Statement, submit
+from leaderboard.results.submissions import Statement, submit
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table
@@ -355,7 +357,7 @@ def test_entries_merge_in_any_order(tmp_path, keys):
     one, other = History.of([*histories[0], *histories[1]]), History.of([*histories[1], *histories[0]])
     assert [entry.id for entry in one.entries] == [entry.id for entry in other.entries]
     assert one.missing == []
-    following = one.next("review", None, {}, None)
+    following = one.new_entry("review", None, {}, None)
     assert len(following.document["after"]) == 2
     assert following.document["height"] == 3
 

@@ -13,10 +13,12 @@ from board_runs import cycle_set, write_run
 from bench.core.documents import specs_judged_by
 from bench.core.errors import BenchError, ResultError, StoreError
 from bench.core.files import temporary_name
+from leaderboard.results.bundle_merging import import_bundle
 from leaderboard.results.bundle_reading import MANIFEST, open_bundle
-from leaderboard.results.bundles import export_bundle, import_bundle
+from leaderboard.results.bundle_writing import export_bundle
+from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.run_folder import RunFolder
-from leaderboard.results.submissions import OfficialPart, Statement, submit
+from leaderboard.results.submissions import Statement, submit
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
 

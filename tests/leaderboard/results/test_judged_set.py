@@ -9,11 +9,12 @@ from board_runs import cycle_set, write_run
 from official_sets import moved_labels
 
 from bench.core.errors import ResultError
-from leaderboard.results.bundles import export_bundle, import_bundle
+from leaderboard.results.bundle_merging import import_bundle
+from leaderboard.results.bundle_writing import export_bundle
 from leaderboard.results.judged_set import is_official
 from leaderboard.results.predictions import write_cycles
 from leaderboard.results.run_folder import RunFolder
-from leaderboard.site.data import read_board
+from leaderboard.site.data import read_site_data
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import NOT_OFFICIAL, OFFICIAL, leaderboard_table
@@ -68,7 +69,7 @@ def test_one_spec_on_two_sets_makes_two_rows_in_tables_and_on_the_page(tmp_path)
     store = board(tmp_path, {"seed": 1}, {"seed": 2, "cycles": moved_labels(cycle_set())})
     found = sections(store)
     assert {len(section.rows) for section in found.values()} == {1}
-    systems = read_board(store).systems
+    systems = read_site_data(store).systems
     assert len({system.id for system in systems}) == len(systems) == 2
     assert {system.section for system in systems} == set(found)
 
@@ -78,7 +79,7 @@ def test_two_partial_sets_of_the_same_size_share_no_section(tmp_path):
     store = board(tmp_path, *({"partial": PARTIAL, "cycles": cycles, "lr": n} for n, cycles in enumerate(sets)))
     found = sections(store)
     assert set(found) == {f"{PARTIAL} ({cycles.hash[:8]})" for cycles in sets}
-    assert set(read_board(store).sections) == set(found)
+    assert set(read_site_data(store).sections) == set(found)
     assert not any(section.ranked for section in found.values())
     assert [len(section.rows) for section in found.values()] == [1, 1]
 

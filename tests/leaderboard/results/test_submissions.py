@@ -14,19 +14,12 @@ from bench.core.errors import ResultError, StoreError
 from leaderboard.history.keys import make_key
 from leaderboard.metrics import CLASSES
 from leaderboard.results import run_folder
+from leaderboard.results.official_part import OfficialPart, part_metrics
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.run_folder import RunFolder
-from leaderboard.results.submissions import (
-    OfficialPart,
-    RefusedError,
-    Statement,
-    check,
-    check_statement,
-    judge,
-    read_answers,
-    refusal,
-    submit,
-)
+from leaderboard.results.submission_checks import RefusedError, check_predictions, refusal_document
+from leaderboard.results.submissions import Statement, check_statement, submit
+from leaderboard.results.submitted_predictions import read_submitted
 from leaderboard.results.validation import validate
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
@@ -202,7 +195,7 @@ def test_the_ending_wav_is_left_out(tmp_path, part):
 
 def test_a_part_that_cannot_be_judged_is_none(part):
     part = dataclasses.replace(part, train_patients=frozenset({"101", "102", "103", "104"}))
-    assert judge(part, np.eye(4)[[0] * 60])["patient-disjoint"] is None
+    assert part_metrics(part, np.eye(4)[[0] * 60])["patient-disjoint"] is None
 
 
 def lines_of(part):
@@ -509,7 +502,7 @@ def test_every_fault_is_listed_at_once_and_in_full(tmp_path, part):
     rows = spoil(double(add(drop(random_rows(part)))))
     with pytest.raises(RefusedError) as caught:
         enter(tmp_path, write_csv(tmp_path / "p.csv", rows), part)
-    document = refusal(caught.value)
+    document = refusal_document(caught.value)
     assert json.loads(json.dumps(document))["accepted"] is False
     counts = {name: len(document[name]) for name in ("missing", "extra", "twice", "not_finite", "wrong_classes")}
     assert counts == {"missing": 4, "extra": 2, "twice": 2, "not_finite": 3, "wrong_classes": 0}
@@ -524,7 +517,7 @@ def test_classes_that_do_not_exist_are_named(tmp_path, part):
         RefusedError, match="normal, crackle, wheeze, both for 4 cycles \\('rhonchi' for 101_"
     ) as caught:
         enter(tmp_path, path, part)
-    assert [entry[2] for entry in refusal(caught.value)["wrong_classes"]] == words
+    assert [entry[2] for entry in refusal_document(caught.value)["wrong_classes"]] == words
 
 
 @pytest.mark.parametrize(
@@ -648,7 +641,7 @@ def test_a_submission_s_document_is_checked(tmp_path, part, change, word):
 def test_checked_answers_stand_in_the_order_of_the_cycles(tmp_path, part):
     rows = random_rows(part)
     path = write_csv(tmp_path / "p.csv", rows[::-1])
-    found = check(read_answers(path), part, path)
+    found = check_predictions(read_submitted(path), part, path)
     assert np.array_equal(found.scores, np.array([row[2:] for row in rows], dtype=float))
     assert RunFolder(enter(tmp_path, path, part).folder).read().scores["last"].tolist() == found.scores.tolist()
 

@@ -14,16 +14,18 @@ from bench.core.errors import StoreError
 from leaderboard.render.pages import resource
 from leaderboard.results.schema import RULES
 from leaderboard.site import data, write_site
-from leaderboard.site.answers import MOST_MISSED
-from leaderboard.site.data import read_board
+from leaderboard.site.data import read_site_data
 from leaderboard.site.downloads import TABLES, command, run_file
-from leaderboard.site.pages import OWN, PACKAGE, VENDOR
+from leaderboard.site.pages import OWN_SCRIPTS, PACKAGE, VENDOR_SCRIPTS
+from leaderboard.site.system_predictions import MOST_MISSED
 from leaderboard.site.systems import Lens
 from leaderboard.site.values import inline_json, page_values, system_labels
-from leaderboard.statistics.breakdown import counts_of
-from leaderboard.statistics.intervals import PAPER_SPREAD, Judgement, estimate_of, pooled_spread
+from leaderboard.statistics.breakdown import read_system_counts
+from leaderboard.statistics.intervals import estimate_from_hits
+from leaderboard.statistics.patient_hits import PatientHits
 from leaderboard.statistics.rank_intervals import rank_intervals
-from leaderboard.statistics.row_places import BOARD_SPREAD
+from leaderboard.statistics.row_statistics import BOARD_SPREAD
+from leaderboard.statistics.seed_spread import PAPER_SPREAD, pooled_seed_spread
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import FAILED, OFFICIAL, SIMULATED, leaderboard_table
 
@@ -35,7 +37,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def board(store):
-    return read_board(store)
+    return read_site_data(store)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +87,7 @@ def _titles(table):
     return {section.title for section in table.sections}
 
 
-@pytest.mark.parametrize("part", data.PARTS)
+@pytest.mark.parametrize("part", data.TEST_PARTS)
 @pytest.mark.parametrize("judged", ["4class", "2class"])
 def test_intervals_and_ranks_of_every_lens_are_those_of_its_cycles(store, board, part, judged):
     runs = {run.run_id: run for run in store.runs()}
@@ -93,15 +95,15 @@ def test_intervals_and_ranks_of_every_lens_are_those_of_its_cycles(store, board,
     assert len(systems) == 6
     counts = []
     for system in systems:
-        found = counts_of(store, [runs[run_id] for run_id in system.rules["last"]["run_ids"]], "last")
+        found = read_system_counts(store, [runs[run_id] for run_id in system.rules["last"]["run_ids"]], "last")
         counts.append((found.without({"156", "218"}) if part != "official" else found).by_patient)
-    judgements = [Judgement.of(of_system, judged) for of_system in counts]
-    pooled = pooled_spread(judgements, BOARD_SPREAD)
+    judgements = [PatientHits.of(of_system, judged) for of_system in counts]
+    pooled = pooled_seed_spread([one.by_seed for one in judgements], BOARD_SPREAD)
     assert pooled != PAPER_SPREAD, "the board has systems of several seeds"
     ranks = rank_intervals(judgements, pooled)
     for number, system in enumerate(systems):
         values = system.lenses[Lens("last", part, judged)]
-        score = estimate_of(judgements[number], pooled).score
+        score = estimate_from_hits(judgements[number], pooled).score
         assert values["score"] == pytest.approx(score.value, abs=1e-9)
         assert values["ci95"] == pytest.approx([score.lo, score.hi], abs=1e-9)
         assert values["place"] == number + 1
@@ -133,7 +135,7 @@ def test_systems_that_differ_in_one_option_say_so(board):
 
 def test_beyond_the_limits_stored_numbers_stay_and_a_note_says_so(store, monkeypatch):
     monkeypatch.setattr(data, "MOST_SYSTEMS", 2)
-    board = read_board(store)
+    board = read_site_data(store)
     first, *_, last = lensed(board, OFFICIAL, Lens("last", "official", "4class"))
     lens = Lens("last", "official", "4class")
     assert first.lenses[lens]["ci95"] is not None
@@ -173,7 +175,7 @@ def test_correct_cycles_of_patients_add_up_to_the_rates(board):
             if found is None:
                 continue
             system, patients = board.systems[place], values["sets"][found["set"]]
-            for number, part in enumerate(data.PARTS):
+            for number, part in enumerate(data.TEST_PARTS):
                 kept = [p for p in range(len(patients["patients"])) if not number or p not in patients["shared"]]
                 cycles = [sum(patients[kind][p] for p in kept) for kind in ("normal", "abnormal")]
                 for which, judged in enumerate(("4class", "2class"), start=1):
@@ -233,7 +235,7 @@ def test_missed_cycles_are_those_of_a_count_by_hand(store, board):
     missed, cycles = {}, None
     for system in systems:
         run_ids = system.rules["last"]["run_ids"]
-        for run_id, (cycles, chosen) in store.chosen(run_ids, "last").items():
+        for run_id, (cycles, chosen) in store.predicted_classes(run_ids, "last").items():
             assert run_id in run_ids
             for key, label, said in zip(cycles.keys, cycles.labels, chosen.tolist(), strict=True):
                 missed[key] = missed.get(key, 0.0) + (said != label) / len(run_ids)
@@ -272,13 +274,15 @@ def test_the_page_fetches_nothing_and_names_its_scripts_hashes(site):
     text = (site / "index.html").read_text()
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
     assert policy.startswith("default-src &#39;none&#39;")
-    assert policy.count("sha256-") == len(VENDOR) + 1
+    assert policy.count("sha256-") == len(VENDOR_SCRIPTS) + 1
     own = text[: text.index("<script>")]
     assert not re.findall(r'(?:src|href)="(?!#|data|licences)', own)
     assert "1.2.3" in text
 
 
-@pytest.mark.parametrize("name", [*(("vendor", name) for name in VENDOR), *(("static", name) for name in OWN)])
+@pytest.mark.parametrize(
+    "name", [*(("vendor", name) for name in VENDOR_SCRIPTS), *(("static", name) for name in OWN_SCRIPTS)]
+)
 def test_no_script_ends_its_own_element(name):
     text = resource(PACKAGE, *name)
     assert "</script" not in text.lower()
@@ -382,5 +386,5 @@ def test_an_empty_board_has_a_page(tmp_path):
 def test_a_run_with_control_characters_in_its_names_is_shown_plain(tmp_path):
     store = Store.open(tmp_path)
     store.import_run(write_run(tmp_path, model="a\x1b[31m\u202eb"))
-    system = page_values(read_board(store))["systems"][0]
+    system = page_values(read_site_data(store))["systems"][0]
     assert system["model"] == "a?[31m?b"

@@ -20,14 +20,16 @@ from leaderboard.render.formats import render
 from leaderboard.render.pages import resource
 from leaderboard.results.schema import RULES
 from leaderboard.site import write_site
-from leaderboard.site.answers import MOST_MISSED
-from leaderboard.site.data import PARTS, read_board
+from leaderboard.site.data import TEST_PARTS, read_site_data
 from leaderboard.site.details import printed_systems
 from leaderboard.site.pages import site_page
+from leaderboard.site.system_predictions import MOST_MISSED
 from leaderboard.site.systems import Lens
 from leaderboard.site.values import page_values
 from leaderboard.statistics.comparison import compare, runs_of
-from leaderboard.statistics.intervals import PAPER_SPREAD, Judgement, paired_difference, t_quantile
+from leaderboard.statistics.intervals import paired_difference, t_quantile
+from leaderboard.statistics.patient_hits import PatientHits
+from leaderboard.statistics.seed_spread import PAPER_SPREAD
 from leaderboard.tables.board_tables import OFFICIAL, leaderboard_table
 from leaderboard.tables.paper_tables import paper_table
 
@@ -81,7 +83,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def board(store):
-    return read_board(store)
+    return read_site_data(store)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +179,7 @@ def test_every_section_is_there_and_the_page_asks_nobody(open_page, board):
 
 def test_the_switches_show_what_python_computed(open_page, board):
     page = open_page()
-    for lens in itertools.starmap(Lens, itertools.product(RULES, PARTS, ("4class", "2class"))):
+    for lens in itertools.starmap(Lens, itertools.product(RULES, TEST_PARTS, ("4class", "2class"))):
         choose(page, *lens)
         for title, ranked in board.sections.items():
             systems = expected(board, lens, title)
@@ -370,7 +372,7 @@ def random_counts(rng, cycles, seeds):
 
 def side_of(counts):
     """A system as the page's script takes it."""
-    judgement = Judgement.of(counts)
+    judgement = PatientHits.of(counts)
     return {
         "normal": judgement.correct[0].tolist(),
         "abnormal": judgement.correct[1].tolist(),
@@ -380,7 +382,7 @@ def side_of(counts):
     }
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", TEST_PARTS)
 @pytest.mark.parametrize("judged", ["4class", "2class"])
 def test_a_comparison_says_what_board_compare_says(open_page, store, board, part, judged):
     systems = expected(board, Lens("last", "official", "4class"))
@@ -454,14 +456,14 @@ def test_every_patient_has_its_leverage_on_the_score(open_page, board):
     score = system.lenses[Lens("last", "official", "4class")]["score"]
     assert set(rows) == set(counts.patients)
     for patient, row in rows.items():
-        without = Judgement.of(counts.without({patient}).by_patient).values[2]
+        without = PatientHits.of(counts.without({patient}).by_patient).values[2]
         assert row[7] == minus(score - without)
         assert row[6] == f"{hit_rates(system, 'last')[patient]:.2f}"
 
 
 def test_scores_have_their_curve_and_their_reliability(open_page, board):
     system = board.systems[0]
-    answers = system.answers["last"]
+    answers = system.predictions["last"]
     page = open_page(f"#system={system.id}")
     assert f"{answers.reliability.error:.2f} points" in page.locator("#reliability-words").inner_text()
     assert page.locator('#reliability svg g[aria-label="dot"] circle').count() == len(answers.reliability.bins)

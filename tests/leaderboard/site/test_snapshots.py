@@ -9,7 +9,7 @@ import pytest
 from board_runs import write_run
 
 from bench.core.errors import StoreError
-from leaderboard.results.bundles import import_bundle
+from leaderboard.results.bundle_merging import import_bundle
 from leaderboard.site.snapshots import BUNDLE, MANIFEST, SUMS, verify_snapshot, write_snapshot
 from leaderboard.store.store import Store
 

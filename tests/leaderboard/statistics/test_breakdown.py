@@ -12,12 +12,12 @@ from leaderboard.metrics import CLASSES, confusion_matrix, metrics_of
 from leaderboard.results.predictions import CycleSet
 from leaderboard.statistics.breakdown import (
     ALL_NORMAL,
-    ICBHI_BOTH_SIDES,
+    ICBHI_PATIENTS_ON_BOTH_SIDES,
     breakdown,
-    counts_of,
     mean_of_known,
     optimism,
     patients_on_both_sides,
+    read_system_counts,
     system_counts,
     view_of,
 )
@@ -62,7 +62,7 @@ def check_view(view, confusions):
 
 def test_official_and_patient_disjoint_are_those_of_their_cycles(judged):
     cycles, chosen, counts = judged
-    views = breakdown(counts, ICBHI_BOTH_SIDES)["views"]
+    views = breakdown(counts, ICBHI_PATIENTS_ON_BOTH_SIDES)["views"]
     check_view(views["official"], by_hand(cycles, chosen, lambda i: True))
     check_view(views["patient-disjoint"], by_hand(cycles, chosen, lambda i: cycles.patients[i] not in ("156", "218")))
     assert (views["official"]["patients"], views["patient-disjoint"]["patients"]) == (9, 7)
@@ -140,8 +140,8 @@ def test_icbhis_patients_on_both_sides_are_those_of_the_pinned_split():
     from bench.data.datasets.icbhi.pinned import BY_PATIENT
 
     sides = {side: {patient for part, patient in BY_PATIENT if part == side} for side in ("train", "test")}
-    assert sides["train"] & sides["test"] == ICBHI_BOTH_SIDES
-    assert sum(BY_PATIENT["test", patient].cycles for patient in ICBHI_BOTH_SIDES) == 120
+    assert sides["train"] & sides["test"] == ICBHI_PATIENTS_ON_BOTH_SIDES
+    assert sum(BY_PATIENT["test", patient].cycles for patient in ICBHI_PATIENTS_ON_BOTH_SIDES) == 120
 
 
 def test_a_run_writes_down_the_patients_on_both_sides():
@@ -179,12 +179,12 @@ def test_counts_come_from_stored_predictions(tmp_path):
         store.import_run(write_run(tmp_path, seed=seed))
     runs = store.runs()
     for rule in ("last", "best-test"):
-        counts = counts_of(store, runs, rule)
+        counts = read_system_counts(store, runs, rule)
         for number, run in enumerate(runs):
             stored = store.run(run.run_id)["metrics"][rule]["4class"]["confusion"]
             assert counts.counts[number].sum(axis=0).tolist() == stored
     with pytest.raises(ResultError, match="has no predictions under the rule 'best-val'"):
-        counts_of(store, runs, "best-val")
+        read_system_counts(store, runs, "best-val")
 
 
 def test_seeds_of_a_system_on_other_cycles_are_refused(tmp_path):
@@ -192,4 +192,4 @@ def test_seeds_of_a_system_on_other_cycles_are_refused(tmp_path):
     for seed, n in ((1, 60), (2, 48)):
         store.import_run(write_run(tmp_path, seed=seed, cycles=cycle_set(n)))
     with pytest.raises(ResultError, match="of one system were judged on different cycles"):
-        counts_of(store, store.runs(), "last")
+        read_system_counts(store, store.runs(), "last")

@@ -8,23 +8,18 @@ import pytest
 from scipy import stats
 
 from bench.core.errors import ResultError
-from leaderboard.metrics import JUDGED, confusion_matrix, metrics_of
+from leaderboard.metrics import SENSITIVITIES, confusion_matrix, metrics_of
 from leaderboard.published import printed_table
 from leaderboard.statistics.intervals import (
-    PAPER_SPREAD,
-    RATES,
     Estimate,
-    Judgement,
-    Part,
-    SeedSpread,
-    estimate,
+    coverage_sentence,
     paired_difference,
-    pooled_spread,
-    seed_spread,
+    satterthwaite_interval,
     system_estimate,
     t_quantile,
-    what_is_covered,
 )
+from leaderboard.statistics.patient_hits import RATES, PatientHits, VarianceComponent
+from leaderboard.statistics.seed_spread import PAPER_SPREAD, SeedSpread, mean_and_deviation, pooled_seed_spread
 
 
 def made_up(seed=0, seeds=3, patients=6, most=9, right=0.5):
@@ -49,7 +44,7 @@ def counts_from(normal, abnormal, right_normal, right_abnormal):
     return counts
 
 
-@pytest.mark.parametrize("judged", JUDGED)
+@pytest.mark.parametrize("judged", SENSITIVITIES)
 def test_the_estimate_is_the_mean_of_the_seeds_and_the_interval_holds_it(judged):
     _, labels, predicted, counts = made_up(patients=20)
     found = system_estimate(counts, judged=judged)
@@ -61,7 +56,7 @@ def test_the_estimate_is_the_mean_of_the_seeds_and_the_interval_holds_it(judged)
     assert (found.patients, found.seeds, found.covers_seeds) == (20, 3, True)
 
 
-@pytest.mark.parametrize("judged", JUDGED)
+@pytest.mark.parametrize("judged", SENSITIVITIES)
 def test_the_variance_is_the_jackknifes_and_the_seeds(judged):
     patient, labels, predicted, counts = made_up(patients=15, seeds=4)
     found = system_estimate(counts, judged=judged)
@@ -109,12 +104,12 @@ def test_an_interval_of_a_rate_stays_within_what_a_rate_can_be():
 
 
 def test_satterthwaites_degrees():
-    one = estimate(50.0, [Part(4.0, 48.0)])
+    one = satterthwaite_interval(50.0, [VarianceComponent(4.0, 48.0)])
     assert (one.error, one.degrees) == (2.0, pytest.approx(48.0))
     assert one.hi - 50.0 == pytest.approx(2.0 * stats.t.ppf(0.975, 48))
-    both = estimate(50.0, [Part(4.0, 48.0), Part(4.0, 2.0)])
+    both = satterthwaite_interval(50.0, [VarianceComponent(4.0, 48.0), VarianceComponent(4.0, 2.0)])
     assert both.degrees == pytest.approx(64.0 / (16.0 / 48.0 + 16.0 / 2.0))
-    assert estimate(50.0, []) == Estimate(50.0, 50.0, 50.0, 0.0, math.inf)
+    assert satterthwaite_interval(50.0, []) == Estimate(50.0, 50.0, 50.0, 0.0, math.inf)
     assert t_quantile(0.975, 7.3) == pytest.approx(stats.t.ppf(0.975, 7.3))
 
 
@@ -156,21 +151,21 @@ def test_the_difference_of_a_system_from_itself_is_exactly_none():
 def test_seeds_of_a_system_compared_with_its_own_seeds_differ_by_nothing_but_seeds():
     counts = made_up(patients=30)[3]
     found = paired_difference(counts, counts[::-1]).score
-    spread = statistics.variance(Judgement.of(counts).by_seed[:, 2].tolist())
+    spread = statistics.variance(PatientHits.of(counts).by_seed[:, 2].tolist())
     assert found.value == 0.0
     assert found.error == pytest.approx(math.sqrt(2 * spread / 3), rel=1e-6)
 
 
-@pytest.mark.parametrize("judged", JUDGED)
+@pytest.mark.parametrize("judged", SENSITIVITIES)
 def test_a_difference_is_taken_on_the_same_patients(judged):
     a, b = made_up(right=0.7, patients=20)[3], made_up(right=0.3, seeds=2, patients=20)[3]
     found = paired_difference(a, b, judged=judged)
-    first, second = Judgement.of(a, judged), Judgement.of(b, judged)
+    first, second = PatientHits.of(a, judged), PatientHits.of(b, judged)
     for rate, name in enumerate(RATES):
         one = getattr(found, name)
         assert one.value == pytest.approx(first.values[rate] - second.values[rate], abs=1e-10)
         patients = ((first.influence[rate] - second.influence[rate]) ** 2).sum()
-        seeds = first.seed_parts(None)[rate].variance + second.seed_parts(None)[rate].variance
+        seeds = first.seed_components(None)[rate].variance + second.seed_components(None)[rate].variance
         assert one.error == pytest.approx(math.sqrt(patients + seeds), rel=1e-9)
     swapped = paired_difference(b, a, judged=judged)
     assert (swapped.score.lo, swapped.score.hi) == pytest.approx((-found.score.hi, -found.score.lo), abs=1e-10)
@@ -211,22 +206,22 @@ def test_the_ends_of_an_interval_belong_to_it(lo, hi, holds):
 
 def test_the_spread_over_seeds_is_the_sample_deviation():
     values = [61.18, 62.41, 60.60, 62.51, 60.76]  # best-test Scores of an independent run of the paper's script
-    found = seed_spread(values)
+    found = mean_and_deviation(values)
     assert (round(found.mean, 2), round(found.std, 2), found.n) == (61.49, 0.91, 5)
     assert found.std == pytest.approx(statistics.stdev(values), abs=1e-12)
-    assert seed_spread([3.0]) == (3.0, None, 1)
+    assert mean_and_deviation([3.0]) == (3.0, None, 1)
     with pytest.raises(ResultError, match="no seed"):
-        seed_spread([])
+        mean_and_deviation([])
 
 
 def test_spreads_are_pooled_by_their_degrees_of_freedom():
-    systems = [Judgement.of(made_up(seed, seeds, patients=12)[3]) for seed, seeds in ((1, 2), (2, 5), (3, 1))]
-    found = pooled_spread(systems, "these")
+    systems = [PatientHits.of(made_up(seed, seeds, patients=12)[3]) for seed, seeds in ((1, 2), (2, 5), (3, 1))]
+    found = pooled_seed_spread([system.by_seed for system in systems], "these")
     variances = [system.by_seed.var(axis=0, ddof=1) for system in systems[:2]]
     wanted = np.sqrt((variances[0] * 1 + variances[1] * 4) / 5)
     assert (found.sp, found.se, found.score) == pytest.approx(tuple(wanted))
     assert (found.degrees, found.source) == (5, "these")
-    assert pooled_spread(systems[2:], "one seed alone") is None
+    assert pooled_seed_spread([system.by_seed for system in systems[2:]], "one seed alone") is None
 
 
 def test_the_papers_spread_is_that_of_its_printed_rows():
@@ -244,7 +239,7 @@ def test_the_papers_spread_is_that_of_its_printed_rows():
 
 
 def test_what_an_interval_covers_is_said():
-    assert "49" in what_is_covered(49, [5, 3], None)
-    assert "other seeds" in what_is_covered(49, [5, 3], None)
-    assert "of this run, not of the method" in what_is_covered(49, [5, 1], None)
-    assert "the paper's own rows (Score ± 0.94)" in what_is_covered(49, [1, 1], PAPER_SPREAD)
+    assert "49" in coverage_sentence(49, [5, 3], None)
+    assert "other seeds" in coverage_sentence(49, [5, 3], None)
+    assert "of this run, not of the method" in coverage_sentence(49, [5, 1], None)
+    assert "the paper's own rows (Score ± 0.94)" in coverage_sentence(49, [1, 1], PAPER_SPREAD)

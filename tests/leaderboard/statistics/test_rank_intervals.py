@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks.simulated_boards import STEADY, SimulatedTestPart
-from leaderboard.statistics.intervals import Judgement, SeedSpread, paired_difference
+from leaderboard.statistics.intervals import paired_difference
+from leaderboard.statistics.patient_hits import PatientHits
 from leaderboard.statistics.rank_intervals import ScoreUncertainty, critical_value, rank_intervals, resolution_floor
+from leaderboard.statistics.seed_spread import SeedSpread
 
 SPREAD = SeedSpread(2.0, 2.0, 0.9, 40, "others")
 
@@ -18,7 +20,7 @@ def judged(normal, abnormal, right_normal, right_abnormal):
     counts = np.zeros((1, len(normal), 4, 4), dtype=int)
     counts[0, :, 0, 0], counts[0, :, 0, 1] = right_normal, np.subtract(normal, right_normal)
     counts[0, :, 1, 1], counts[0, :, 1, 0] = right_abnormal, np.subtract(abnormal, right_abnormal)
-    return Judgement.of(counts)
+    return PatientHits.of(counts)
 
 
 def alike(*lost):
@@ -53,30 +55,30 @@ def board():
 
 
 def test_what_is_surely_worse_is_last_and_the_others_stay_open(board):
-    ranks = rank_intervals([Judgement.of(counts) for counts in board], None)
+    ranks = rank_intervals([PatientHits.of(counts) for counts in board], None)
     assert ranks == [(1, 6)] * 6 + [(7, 7)]
 
 
 def test_ranks_do_not_depend_on_the_order_of_the_rows(board):
-    forward = rank_intervals([Judgement.of(counts) for counts in board], None)
-    backward = rank_intervals([Judgement.of(counts) for counts in board[::-1]], None)
+    forward = rank_intervals([PatientHits.of(counts) for counts in board], None)
+    backward = rank_intervals([PatientHits.of(counts) for counts in board[::-1]], None)
     assert forward == backward[::-1]
 
 
 def test_an_exact_copy_is_never_told_from_its_original(board):
-    systems = [Judgement.of(board[0]), Judgement.of(board[6]), Judgement.of(board[0])]
+    systems = [PatientHits.of(board[0]), PatientHits.of(board[6]), PatientHits.of(board[0])]
     assert rank_intervals(systems, None) == [(1, 2), (3, 3), (1, 2)]
 
 
 def test_what_ranks_tell_apart_the_pair_alone_does_too(board):
-    systems = [Judgement.of(counts) for counts in board]
+    systems = [PatientHits.of(counts) for counts in board]
     for (_, worst), counts in zip(rank_intervals(systems, None), board, strict=True):
         if worst < 7:
             assert paired_difference(counts, board[6]).score.lo > 0
 
 
 def test_the_largest_of_many_differences_must_be_larger_than_one(board):
-    two, seven = (ScoreUncertainty.of([Judgement.of(c) for c in board[:n]], None) for n in (2, 7))
+    two, seven = (ScoreUncertainty.of([PatientHits.of(c) for c in board[:n]], None) for n in (2, 7))
     of_two, of_seven = (critical_value(found, found.pair_variances() > 0) for found in (two, seven))
     # One difference over 49 uneven patients: a little above Student's 2.01; of 21 pairs: well above.
     assert 1.9 < of_two < 2.5
@@ -84,7 +86,7 @@ def test_the_largest_of_many_differences_must_be_larger_than_one(board):
 
 
 def test_variances_of_pairs_are_those_of_paired_differences(board):
-    systems = [Judgement.of(counts) for counts in board]
+    systems = [PatientHits.of(counts) for counts in board]
     found = ScoreUncertainty.of(systems, None)
     errors = np.sqrt(found.pair_variances())
     for i, j in ((0, 1), (2, 6), (5, 3)):
@@ -92,7 +94,7 @@ def test_variances_of_pairs_are_those_of_paired_differences(board):
 
 
 def test_a_single_seed_is_given_the_pooled_spread(board):
-    systems = [Judgement.of(counts[:1]) for counts in board]
+    systems = [PatientHits.of(counts[:1]) for counts in board]
     without, given = (ScoreUncertainty.of(systems, pooled) for pooled in (None, SPREAD))
     added = given.pair_variances() - without.pair_variances()
     assert added == pytest.approx(np.full((7, 7), 2 * SPREAD.score**2))
@@ -100,11 +102,11 @@ def test_a_single_seed_is_given_the_pooled_spread(board):
 
 
 def test_the_floor_is_what_a_typical_pairs_interval_reaches(board):
-    systems = [Judgement.of(counts) for counts in board[:6]]
+    systems = [PatientHits.of(counts) for counts in board[:6]]
     floor = resolution_floor(systems, SPREAD)
     pairs = [paired_difference(a, b).score for i, a in enumerate(board[:6]) for b in board[:i]]
     patients = np.median([pair.error**2 for pair in pairs]) - np.mean(
-        [s.seed_parts(None)[2].variance * 2 for s in systems]
+        [s.seed_components(None)[2].variance * 2 for s in systems]
     )
     assert floor == pytest.approx(2.0 * math.sqrt(patients + 2 * 0.81 / 5), rel=0.1)
     assert floor > resolution_floor(systems, SeedSpread(1, 1, 0.1, 40, "steady"))

@@ -123,7 +123,7 @@ def test_a_rebuild_that_fails_leaves_the_old_board(home, monkeypatch):
     def fail(*_arguments):
         raise StoreError("no room")
 
-    monkeypatch.setattr("leaderboard.store.rebuilding._take_place", fail)
+    monkeypatch.setattr("leaderboard.store.rebuilding._replace_database", fail)
     with pytest.raises(StoreError):
         rebuild(home)
     assert content(store) == before

@@ -17,12 +17,13 @@ from leaderboard.history.changes import review
 from leaderboard.history.keys import make_key
 from leaderboard.metrics import CLASSES
 from leaderboard.render.formats import FORMATS, render
-from leaderboard.results.inputs import NAMES, Inputs, inputs_of, notable
-from leaderboard.results.submissions import OfficialPart, Statement, submit
-from leaderboard.site.data import read_board
+from leaderboard.results.inputs import INPUT_NAMES, Inputs, inputs_of, notable
+from leaderboard.results.official_part import OfficialPart
+from leaderboard.results.submissions import Statement, submit
+from leaderboard.site.data import read_site_data
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table
-from leaderboard.tables.copies import CORRELATED, Answers, alike
+from leaderboard.tables.copies import CORRELATED, RunPredictions, find_copies
 from leaderboard.tables.marks import MARGIN, MARKS, highest_in_print
 
 CYCLES = official_like()
@@ -180,7 +181,7 @@ def test_what_is_undeclared_unsigned_or_tuned_on_test_is_marked(board):
 def test_runs_made_here_declare_their_inputs():
     assert inputs_of("run", {"pretrain": "imagenet"}, {}) == DECLARED.declared()
     assert inputs_of("run", {"pretrain": "weights.pth"}, {})["pretrained_on_icbhi"] == "undeclared"
-    assert set(inputs_of("submission", {}, {})) == set(NAMES)
+    assert set(inputs_of("submission", {}, {})) == set(INPUT_NAMES)
 
 
 def test_marks_are_shown_in_every_form_and_hide_nothing(board):
@@ -195,7 +196,7 @@ def test_marks_are_shown_in_every_form_and_hide_nothing(board):
             assert "as 'one'" in text or "as &#39;one&#39;" in text or "as 'one" in text.replace("\\", "")
     (section,) = table.sections
     assert all(row["rank"] is not None for row in section.rows)
-    page = {system.row["name"]: system.row["marks"] for system in read_board(board.store).systems}
+    page = {system.row["name"]: system.row["marks"] for system in read_site_data(board.store).systems}
     assert [mark["mark"] for mark in page["copied"]] == ["copy"]
 
 
@@ -226,13 +227,13 @@ def test_the_words_of_marks_are_the_ones_that_a_review_takes():
 def test_five_hundred_systems_are_compared_in_little_time():
     rng = np.random.default_rng(0)
     given = [
-        Answers(f"{number:016x}", CYCLES, softmax(BASE + 1.2 * rng.standard_normal(BASE.shape)).astype("<f4"))
+        RunPredictions(f"{number:016x}", CYCLES, softmax(BASE + 1.2 * rng.standard_normal(BASE.shape)).astype("<f4"))
         for number in range(500)
     ]
-    given[321] = Answers(
+    given[321] = RunPredictions(
         given[321].run_id, CYCLES, softmax(np.log(given[17].scores) + np.asarray([0.0, 0.5, 0.2, 0.1]))
     )
     start = time.process_time()
-    pairs = list(alike(given))
+    pairs = list(find_copies(given))
     assert time.process_time() - start < 10
     assert [(pair.earlier, pair.later) for pair in pairs] == [(given[17].run_id, given[321].run_id)]

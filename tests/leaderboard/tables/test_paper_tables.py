@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from board_runs import multiply, write_run
 
 from leaderboard.published import TABLES, printed_table
-from leaderboard.statistics.breakdown import counts_of
+from leaderboard.statistics.breakdown import read_system_counts
 from leaderboard.statistics.intervals import system_estimate
 from leaderboard.store.schema import PredictionRow
 from leaderboard.store.store import Store
@@ -104,7 +104,7 @@ def test_intervals_are_those_of_the_leaderboard(tmp_path, rule):
     (system,) = (row for row in leaderboard_table(store, rule).sections[0].rows if row["run_ids"] == strict["run_ids"])
     assert strict["ci95"] == pytest.approx(system["ci95"], abs=1e-9)
     runs = [run for run in store.runs() if run.run_id in strict["run_ids"]]
-    found = system_estimate(counts_of(store, runs, rule).by_patient, judged="2class").score
+    found = system_estimate(read_system_counts(store, runs, rule).by_patient, judged="2class").score
     assert binary["ci95"] == pytest.approx([found.lo, found.hi], abs=1e-9)
     assert binary["ci95"] != strict["ci95"]
     for shown in (strict, binary):

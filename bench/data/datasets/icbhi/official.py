@@ -18,8 +18,8 @@ from bench.data.datasets.icbhi.pinned import BY_PATIENT, CLASSES, TEST_PATIENT_S
 from bench.data.datasets.icbhi.recordings import Recording
 from bench.data.faults import Fault
 from leaderboard.results.judged_set import is_official
+from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.predictions import CycleSet
-from leaderboard.results.submissions import OfficialPart
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import OFFICIAL, section_title
 

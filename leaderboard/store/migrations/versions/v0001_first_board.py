@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Make the tables of the first board."""
     _make_runs()
     _make_metrics()
     _make_epochs()
@@ -20,7 +20,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables."""
+    """Drop all tables of the board."""
     for table in ("predictions", "cycle_sets", "epochs", "metrics", "runs"):
         op.drop_table(table)
 

@@ -30,7 +30,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove both."""
+    """Remove the log, and the column of the judged set."""
     op.drop_table("board_log")
     with op.batch_alter_table("runs") as runs:
         runs.drop_column("judged_set")

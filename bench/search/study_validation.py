@@ -110,8 +110,8 @@ TRIAL: Mapping[str, Check] = {
 OWNER: Mapping[str, Check] = {"machine": _is_text, "pid": _is_whole, "started": _is_number, "beat": _is_number}
 
 
-def _checked(what: str, document: Any, checks: Mapping[str, Check], needed: Iterable[str] = ()) -> Mapping[str, Any]:
-    """A mapping whose known entries are of their kinds, and whose needed ones are there."""
+def _validated(what: str, document: Any, checks: Mapping[str, Check], needed: Iterable[str] = ()) -> Mapping[str, Any]:
+    """Check that the known entries of a mapping are of their kinds and the needed ones are there; gives the mapping."""
     if not isinstance(document, Mapping):
         raise UnsoundError(f"{what} is '{echoed(document)}'")
     for name in needed:
@@ -134,12 +134,12 @@ def check_study_name(name: Any) -> None:
 
 
 def read_request(document: Any) -> StudyRequest:
-    """Read what a study says that it is.
+    """Read the request that is stored with a study.
 
     Raises:
-        UnsoundError: If it says what no search writes.
+        UnsoundError: If it holds what no search writes.
     """
-    _checked("the request", document, REQUEST, REQUEST)
+    _validated("the request", document, REQUEST, REQUEST)
     for name in document["params"]:
         _check_dimension(name, document["space"].get(name))
     if not document["params"] or not document["seeds"]:
@@ -151,7 +151,7 @@ def read_request(document: Any) -> StudyRequest:
 def _check_dimension(name: str, document: Any) -> None:
     what = f"the space of '{echoed(name)}'"
     needed = ("field",) if isinstance(document, Mapping) and "values" in document else ("field", "low", "high")
-    _checked(what, document, DIMENSION, needed)
+    _validated(what, document, DIMENSION, needed)
     unknown = next((key for key in document if key not in DIMENSION), None)
     if unknown is not None:
         raise UnsoundError(f"{what} has '{echoed(unknown)}'")
@@ -170,7 +170,7 @@ def _check_spec(document: Mapping[str, Any]) -> None:
     kinds: dict[str, Check] = {"model": _is_text, "method": _is_text, "pretrain": _is_text, "dataset": _is_text}
     kinds |= {"partial": _or_none(_is_text), "epochs": _is_whole}
     kinds |= {f"{owner}_options": _is_mapping for owner in ("model", "method", "frontend")}
-    _checked("the spec", document, kinds)
+    _validated("the spec", document, kinds)
     try:
         for name in settable_fields():
             if name in document:
@@ -180,30 +180,30 @@ def _check_spec(document: Mapping[str, Any]) -> None:
 
 
 def check_attributes(attributes: Mapping[str, Any]) -> None:
-    """Check what a study says of where and how it runs.
+    """Check the attributes of a study that say where and how its trials are run.
 
     Raises:
-        UnsoundError: If it says what no search writes.
+        UnsoundError: If they hold what no search writes.
     """
     needed = ("data", "cache", "device", "processes", "plugins", "weights")
-    execution = _checked("its execution", attributes.get("execution", {}), EXECUTION)
+    execution = _validated("its execution", attributes.get("execution", {}), EXECUTION)
     if execution:
-        _checked("its execution", execution, EXECUTION, needed)
-    _checked("its settings", attributes.get("settings", {}), SETTINGS)
+        _validated("its execution", execution, EXECUTION, needed)
+    _validated("its settings", attributes.get("settings", {}), SETTINGS)
     kinds: dict[str, Check] = {"trials": _is_count, "finals": _list_of(_is_count)}
-    _checked("the study", attributes, kinds)
+    _validated("the study", attributes, kinds)
 
 
 def check_trial(trial: FrozenTrial) -> None:
-    """Check what a study says of a trial.
+    """Check what is stored of a trial: its attributes, parameters, Score and reported epochs.
 
     Raises:
-        UnsoundError: If it says what no search writes.
+        UnsoundError: If it holds what no search writes.
     """
     what = f"trial {trial.number}"
-    told = _checked(what, trial.user_attrs, TRIAL)
+    told = _validated(what, trial.user_attrs, TRIAL)
     if "worker" in told:
-        _checked(f"{what}: its worker", told["worker"], OWNER, OWNER)
+        _validated(f"{what}: its worker", told["worker"], OWNER, OWNER)
     if trial.state is TrialState.COMPLETE and not (trial.values and all(map(_is_number, trial.values))):
         raise UnsoundError(f"{what} is complete, but its Score is '{echoed(trial.values)}'")
     if not all(_is_scalar(value) for value in trial.params.values()):

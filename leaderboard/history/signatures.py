@@ -1,4 +1,4 @@
-"""What a submitter signs: the answers, by the submission's id, and everything that is stated of them."""
+"""Signatures of submissions: a submitter signs the answers, by the submission's id, and everything that is stated."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.core.errors import ResultError
-from leaderboard.history.keys import Key, is_signed
+from leaderboard.history.keys import SigningKey, is_signed
 
 _STATED = ("selection", "scores", "paper", "url", "notes")
 
 
-def claim_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The claim of a submission's result document; when it was made and from which file does not matter.
+def signed_statement(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Extract what is signed from a submission's result document.
 
-    The id covers cycles, labels, answers, system, selection rule and seed.
+    The id covers cycles, labels, answers, system, selection rule and seed. When the submission was made and from which
+    file does not matter, so that submitting the same again gives the same signed statement.
     """
     said = document["submission"]
     metrics = document["metrics"].get(said["selection"]) or {}
@@ -27,15 +28,15 @@ def claim_of(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def sign(document: Mapping[str, Any], key: Key | None) -> None:
-    """Put a key and its signature of the claim into a submission's document."""
+def sign(document: Mapping[str, Any], key: SigningKey | None) -> None:
+    """Put a key and its signature of the statement into a submission's document; without a key nothing is done."""
     if key is not None:
         document["submission"]["key"] = key.public
-        document["submission"]["signature"] = key.sign(claim_of(document))
+        document["submission"]["signature"] = key.sign(signed_statement(document))
 
 
-def key_of(document: Mapping[str, Any]) -> str | None:
-    """The public key of a result's submitter; None where it was not signed, or is no submission."""
+def submitter_key(document: Mapping[str, Any]) -> str | None:
+    """Give the public key of a result's submitter; None where it was not signed, or is no submission."""
     key = document.get("submission", {}).get("key")
     return key if isinstance(key, str) else None
 
@@ -45,16 +46,16 @@ def check_signature(document: Mapping[str, Any], where: str) -> None:
     said = document["submission"]
     if said.get("key") is None and said.get("signature") is None:
         return
-    if not is_signed(claim_of(document), str(said.get("key")), said.get("signature")):
+    if not is_signed(signed_statement(document), str(said.get("key")), said.get("signature")):
         raise ResultError(
             f"{where}: the signature is not one of the key {said.get('key')}.",
             "The document was edited after it was signed: its submitter must submit it again.",
         )
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What a second statement says otherwise than a first one, by field: ``was`` and ``is``."""
-    old, new = _flat(claim_of(before)), _flat(claim_of(after))
+def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Compare two result documents of one submission: by field that was stated otherwise, ``was`` and ``is``."""
+    old, new = _flattened(signed_statement(before)), _flattened(signed_statement(after))
     return {
         name: {"was": old.get(name), "is": new.get(name)}
         for name in sorted(old.keys() | new.keys())
@@ -62,5 +63,5 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, di
     }
 
 
-def _flat(claim: Mapping[str, Any]) -> dict[str, Any]:
+def _flattened(claim: Mapping[str, Any]) -> dict[str, Any]:
     return {**claim["spec"], **claim["inputs"], **{n: v for n, v in claim.items() if n not in ("spec", "inputs")}}

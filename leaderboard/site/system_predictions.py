@@ -1,4 +1,7 @@
-"""What the page says of single cycles and of scores: it is read from the predictions of the first systems alone."""
+"""What predictions show beyond counts: operating points, reliability, and the cycles that most systems miss.
+
+They need all scores of a run, so that they are read for the first systems alone.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.metrics import JUDGED, predicted_classes
+from leaderboard.metrics import SENSITIVITIES, predicted_classes
 from leaderboard.results.predictions import CycleSet, Key
 from leaderboard.results.schema import Rule
-from leaderboard.site.systems import System, SystemAnswers
+from leaderboard.site.systems import System, SystemPredictions
 from leaderboard.statistics.operating_points import operating_points
 from leaderboard.statistics.reliability import reliability
 from leaderboard.store.store import Store
@@ -26,16 +29,16 @@ MOST_MISSED = 40
 
 @dataclass(frozen=True)
 class MissedCycle:
-    """A cycle that systems miss.
+    """A test cycle that systems class wrongly.
 
     Attributes:
-        judged: Which sensitivity the shares are of.
-        key: Its recording and its number there.
-        patient: Its patient.
-        label: Its true class.
-        shared: Whether its patient was trained on too.
-        share: Percent of the systems that miss it, a system of several seeds in parts.
-        systems: How many systems were asked.
+        judged: Which sensitivity decides whether the cycle is missed.
+        key: Recording of the cycle, and its number in the recording.
+        patient: Patient of the recording.
+        label: True class of the cycle, 0 to 3.
+        shared: Whether the patient was trained on too.
+        share: Percent of the systems that miss the cycle; a system of several seeds counts in parts.
+        systems: Number of the systems whose predictions were looked at.
     """
 
     judged: str
@@ -47,8 +50,8 @@ class MissedCycle:
     systems: int
 
 
-def read_answers(store: Store, systems: Sequence[System], rule: Rule) -> None:
-    """Add the answers under a rule to the first of the systems that have predictions on one set of cycles."""
+def read_predictions(store: Store, systems: Sequence[System], rule: Rule) -> None:
+    """Add what predictions under a rule show to the first systems that have predictions on one set of cycles."""
     taken: list[System] = []
     room = MOST_SCORED_RUNS
     for system in [system for system in systems if rule in system.counts][:MOST_SCORED]:
@@ -56,14 +59,15 @@ def read_answers(store: Store, systems: Sequence[System], rule: Rule) -> None:
         if room < 0:
             break
         taken.append(system)
-    scores = store.answers([run_id for system in taken for run_id in system.rules[rule]["run_ids"]], rule)
+    scores = store.predicted_scores([run_id for system in taken for run_id in system.rules[rule]["run_ids"]], rule)
     for system in taken:
         found = [scores[run_id] for run_id in system.rules[rule]["run_ids"]]
-        system.answers[rule] = system_answers(found[0][0], [values.astype(np.float64) for _, values in found])
+        runs = [values.astype(np.float64) for _, values in found]
+        system.predictions[rule] = summarise_predictions(found[0][0], runs)
 
 
-def system_answers(cycles: CycleSet, runs: Sequence[NDArray[np.float64]]) -> SystemAnswers:
-    """What some runs said of the same cycles.
+def summarise_predictions(cycles: CycleSet, runs: Sequence[NDArray[np.float64]]) -> SystemPredictions:
+    """Summarise the predictions of a system's runs on the same cycles.
 
     Args:
         cycles: The n cycles.
@@ -74,31 +78,35 @@ def system_answers(cycles: CycleSet, runs: Sequence[NDArray[np.float64]]) -> Sys
     hit = {"4class": chosen == true, "2class": (chosen > 0) == (true > 0)}
     points = [operating_points(cycles.labels, scores, cycles.patients) for scores in runs]
     known = [found for found in points if found is not None]
-    return SystemAnswers(
+    return SystemPredictions(
         cycles,
-        {judged: 1.0 - hit[judged].mean(axis=0) for judged in JUDGED},
+        {judged: 1.0 - hit[judged].mean(axis=0) for judged in SENSITIVITIES},
         known if len(known) == len(points) else None,
         reliability(cycles.labels, runs),
     )
 
 
 def missed_cycles(systems: Iterable[System], rule: Rule) -> dict[str, list[MissedCycle]]:
-    """By section, for each sensitivity and with and without patients who were trained on, the cycles missed most."""
+    """Find, by section, the cycles that are missed most.
+
+    They are found for each sensitivity, among all test cycles and among those of patients who were not trained on.
+    """
     by_section: dict[str, list[System]] = {}
     for system in systems:
-        if rule in system.answers:
+        if rule in system.predictions:
             by_section.setdefault(system.section, []).append(system)
-    return {title: _of_section(found, rule) for title, found in by_section.items()}
+    return {title: _missed_in_section(found, rule) for title, found in by_section.items()}
 
 
-def _of_section(systems: Sequence[System], rule: Rule) -> list[MissedCycle]:
-    first = systems[0].answers[rule].cycles
-    asked = [system for system in systems if system.answers[rule].cycles.hash == first.hash]
+def _missed_in_section(systems: Sequence[System], rule: Rule) -> list[MissedCycle]:
+    first = systems[0].predictions[rule].cycles
+    asked = [system for system in systems if system.predictions[rule].cycles.hash == first.hash]
     shared = asked[0].shared or frozenset()
     on_both_sides = np.asarray([patient in shared for patient in first.patients])
     found = []
-    for judged in JUDGED:
-        share = 100.0 * np.mean([system.answers[rule].missed[judged] for system in asked], axis=0)
+    for judged in SENSITIVITIES:
+        share = 100.0 * np.mean([system.predictions[rule].missed[judged] for system in asked], axis=0)
+        # Equal shares keep the order of the cycles, so that a page that is written twice is the same.
         order = np.lexsort((np.arange(len(first)), -share))
         # Enough of them for either part of the test cycles.
         listed = {*order[:MOST_MISSED].tolist(), *order[~on_both_sides[order]][:MOST_MISSED].tolist()}

@@ -10,9 +10,10 @@ from official_sets import many_patients
 
 from leaderboard.render.formats import render
 from leaderboard.results.predictions import CycleSet
-from leaderboard.statistics import row_places as standing
-from leaderboard.statistics.breakdown import counts_of
-from leaderboard.statistics.intervals import PAPER_SPREAD, paired_difference, system_estimate
+from leaderboard.statistics import row_statistics
+from leaderboard.statistics.breakdown import read_system_counts
+from leaderboard.statistics.intervals import paired_difference, system_estimate
+from leaderboard.statistics.seed_spread import PAPER_SPREAD
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table
 
@@ -38,7 +39,7 @@ def store(tmp_path_factory):
 def test_a_rows_interval_is_that_of_its_runs_under_the_rule(store, rule):
     runs = {run.run_id: run for run in store.runs()}
     for row in leaderboard_table(store, rule).sections[0].rows:
-        counts = counts_of(store, [runs[run_id] for run_id in row["run_ids"]], rule)
+        counts = read_system_counts(store, [runs[run_id] for run_id in row["run_ids"]], rule)
         score = system_estimate(counts.by_patient).score
         assert row["ci95"] == pytest.approx([score.lo, score.hi], abs=1e-9)
         assert row["score"] == pytest.approx(score.value, abs=1e-9)
@@ -53,7 +54,7 @@ def test_rows_that_the_data_do_not_tell_apart_share_a_rank(store):
     assert [row["rank"] for row in rows] == [1, 1, 1, 4]
     assert [row["ranks"] for row in rows] == [[1, 3]] * 3 + [[4, 4]]
     runs = {run.run_id: run for run in store.runs()}
-    counts = [counts_of(store, [runs[run_id] for run_id in row["run_ids"]], "last").by_patient for row in rows]
+    counts = [read_system_counts(store, [runs[run_id] for run_id in row["run_ids"]], "last").by_patient for row in rows]
     assert [paired_difference(counts[0], other).score.holds_zero for other in counts] == [True, True, True, False]
 
 
@@ -74,7 +75,7 @@ def test_the_all_normal_reference_stands_beside_the_ranked_rows(store):
 
 @pytest.mark.parametrize(("name", "limit", "able"), [("MOST_ROWS", 2, 2), ("MOST_RUNS", 5, 2), ("MOST_RUNS", 1, 0)])
 def test_rows_beyond_the_limits_have_no_interval_and_a_note_says_so(store, monkeypatch, name, limit, able):
-    monkeypatch.setattr(standing, name, limit)
+    monkeypatch.setattr(row_statistics, name, limit)
     table = leaderboard_table(store)
     rows = table.sections[0].rows
     assert [row["ci95"] is not None for row in rows] == [number < able for number in range(4)]
@@ -109,7 +110,7 @@ def test_a_row_of_one_seed_says_whose_spread_it_was_given(tmp_path, store):
     row, notes = leaderboard_table(alone).sections[0].rows[0], leaderboard_table(alone).notes
     assert row["covers_seeds"]
     assert "a single seed is given the spread of the paper's own rows" in notes[-1]
-    counts = counts_of(alone, alone.runs(), "last").by_patient
+    counts = read_system_counts(alone, alone.runs(), "last").by_patient
     score = system_estimate(counts, pooled=PAPER_SPREAD).score
     assert row["ci95"] == pytest.approx([score.lo, score.hi])
     assert "cover other test patients than these 40 and other seeds" in leaderboard_table(store).notes[-1]

@@ -1,0 +1,220 @@
+"""The statistical fields of rows: places by Score, intervals, ranks that the data leave open, the parts of each Score.
+
+Intervals need the predictions of every run of a row, so that a board of thousands of runs has them for its first rows
+alone (:data:`MOST_ROWS`, :data:`MOST_RUNS`); a note says for how many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leaderboard.metrics import Sensitivity
+from leaderboard.results.predictions import CycleSet
+from leaderboard.statistics.breakdown import CycleCounter, SystemCounts, breakdown, patients_on_both_sides_of
+from leaderboard.statistics.intervals import coverage_sentence, estimate_from_hits
+from leaderboard.statistics.patient_hits import PatientHits
+from leaderboard.statistics.rank_intervals import rank_intervals, resolution_floor
+from leaderboard.statistics.seed_spread import PAPER_SPREAD, pooled_seed_spread
+from leaderboard.store.board_rows import BoardRun
+from leaderboard.store.store import Store
+
+Row = dict[str, Any]
+Groups = tuple[tuple[str, str], ...]
+"""Patient and device of the groups that cycles are counted in."""
+
+PredictedClasses = Mapping[str, tuple[CycleSet, NDArray[np.int64]]]
+"""By run id, the n judged cycles and the (n,) predicted class of each."""
+
+MOST_ROWS = 100
+MOST_RUNS = 500
+"""Rows, and runs behind them, that intervals are computed for: a third of a second."""
+
+BOARD_SPREAD = "the rows of several seeds"
+"""What a row of one seed is given the seed spread of, in words, where the board has rows of several seeds."""
+
+PLACE_FIELDS = ("rank", "ranks", "place", "ci95", "degenerate", "covers_seeds")
+"""Fields of a row that say where it stands: ``rank`` and ``ranks`` are the best, and the best and the worst rank that
+the data leave open; ``degenerate`` says that nothing varies, so that there is no interval; ``covers_seeds`` whether the
+interval is of the method (other seeds) or of the run alone."""
+
+EMPTY_STATISTICS: Mapping[str, Any] = dict.fromkeys((*PLACE_FIELDS, "patient_disjoint", "devices", "classes"))
+"""The fields of a row that this module fills."""
+
+
+def give_places(rows: Sequence[Row]) -> None:
+    """Number rows that are sorted by Score, the best first; equal Scores share a place, which is the rank at first."""
+    first: dict[float, int] = {}
+    for number, row in enumerate(rows, start=1):
+        row["place"] = row["rank"] = first.setdefault(row["score"], number)
+
+
+def add_statistics(
+    store: Store, runs: Sequence[BoardRun], sections: Sequence[Sequence[Row]], rule: str
+) -> tuple[list[SectionUncertainty], list[str]]:
+    """Fill in intervals, ranks and parts, as far as the limits allow.
+
+    Args:
+        store: The board, for the predictions.
+        runs: Runs of the board, among them all those behind the rows.
+        sections: Rows of systems of each section, those that are ranked first and by Score.
+        rule: The selection rule of the rows' numbers.
+
+    Returns:
+        What was found of each section beside its rows' fields, and notes on rows that were left without.
+    """
+    rows = [row for section in sections for row in section]
+    able = leading_rows(rows, MOST_ROWS, MOST_RUNS)
+    by_id = {run.run_id: run for run in runs}
+    counts = {row["run_ids"][0]: counted for row, counted in zip(able, read_row_counts(store, able, rule), strict=True)}
+    known = {run_id: counted for run_id, counted in counts.items() if counted is not None}
+    for row in able:
+        run_id = row["run_ids"][0]
+        if run_id in known:
+            parts = breakdown(known[run_id], patients_on_both_sides_of(by_id[run_id]))
+            row.update(
+                patient_disjoint=parts["views"]["patient-disjoint"], devices=parts["devices"], classes=parts["classes"]
+            )
+    found = []
+    for section in sections:
+        counted = [row for row in section if row["run_ids"][0] in known]
+        found.append(add_intervals(counted, [known[row["run_ids"][0]] for row in counted]))
+    too_few_patients = sum(one.without_interval for one in found)
+    missing = missing_notes(len(rows), len(able), len(able) - len(known), too_few_patients)
+    return found, [*coverage_notes(found), *missing]
+
+
+def coverage_notes(found: Sequence[SectionUncertainty]) -> list[str]:
+    """Say what the intervals cover, once: it is the sentence of the first section that has intervals."""
+    return [one.coverage for one in found if one.coverage][:1]
+
+
+def read_row_counts(store: Store, rows: Sequence[Row], rule: str) -> list[SystemCounts | None]:
+    """Count what the runs of each row predicted under a rule; None where predictions are missing or differ in cycles.
+
+    Predictions are read for all rows together, and cycles that rows share are sorted into groups once.
+    """
+    predicted = store.predicted_classes([run_id for row in rows for run_id in row["run_ids"]], rule)
+    counters: dict[str, CycleCounter] = {}
+    return [_row_counts(row, predicted, counters) for row in rows]
+
+
+def _row_counts(row: Row, predicted: PredictedClasses, counters: dict[str, CycleCounter]) -> SystemCounts | None:
+    found = [predicted[run_id] for run_id in row["run_ids"] if run_id in predicted]
+    hashes = {cycles.hash for cycles, _ in found}
+    if len(found) < len(row["run_ids"]) or len(hashes) != 1:
+        return None
+    cycle_set = hashes.pop()
+    if cycle_set not in counters:
+        counters[cycle_set] = CycleCounter(found[0][0])
+    return counters[cycle_set].count([chosen for _, chosen in found])
+
+
+def missing_notes(rows: int, able: int, unread: int, too_few_patients: int) -> Iterator[str]:
+    """Say how many rows have no interval, a sentence for each reason.
+
+    Args:
+        rows: Number of all rows.
+        able: Number of rows within the limits.
+        unread: Number of these whose stored predictions are missing or differ in cycles.
+        too_few_patients: Number of these with fewer than two patients with normal or with abnormal cycles.
+    """
+    if able < rows:
+        yield (
+            f"Intervals, ranks, patient-disjoint Scores, devices and classes: of the first {able} of {rows} systems; "
+            "`bench board compare A B` gives them for any two."
+        )
+    if unread:
+        yield f"Systems without an interval (their stored predictions are missing or differ in cycles): {unread}."
+    if too_few_patients:
+        yield (
+            "Systems without an interval (fewer than two patients with normal or with abnormal cycles): "
+            f"{too_few_patients}."
+        )
+
+
+def leading_rows(rows: Sequence[Row], most_rows: int, most_runs: int) -> list[Row]:
+    """Give the first rows, at most ``most_rows``, as long as the runs behind them are at most ``most_runs``."""
+    taken: list[Row] = []
+    room = most_runs
+    for row in rows[:most_rows]:
+        room -= len(row["run_ids"])
+        if room < 0:
+            break
+        taken.append(row)
+    return taken
+
+
+@dataclass(frozen=True)
+class SectionUncertainty:
+    """What the statistics of a section say beside the fields of its rows.
+
+    Attributes:
+        without_interval: Number of rows without an interval, because too few patients have normal or abnormal cycles.
+        floor: The smallest difference of Score that the ranked rows' test part can show at five seeds, points; None
+            where that is not known.
+        coverage: What the intervals cover, in plain sentences; None without any.
+    """
+
+    without_interval: int = 0
+    floor: float | None = None
+    coverage: str | None = None
+
+
+def add_intervals(
+    rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Sensitivity = "4class"
+) -> SectionUncertainty:
+    """Add intervals to rows, and intervals of ranks to the ranked ones among them.
+
+    Only rows on the same cycles of the same patients are compared with each other: a paired difference has no meaning
+    between others.
+
+    Args:
+        rows: Rows of systems; those that are ranked have their places.
+        counts: The confusion counts of each row.
+        judged: Which sensitivity Se is.
+
+    Returns:
+        What was found beside the fields of the rows.
+    """
+    same: dict[tuple[str, Groups], list[int]] = {}
+    for number, counted in enumerate(counts):
+        same.setdefault((counted.cycles.hash, counted.groups), []).append(number)
+    found = [
+        _add_intervals_on_same_cycles(
+            [rows[number] for number in numbers], [counts[number] for number in numbers], judged
+        )
+        for numbers in same.values()
+    ]
+    first = next((one for one in found if one.coverage), SectionUncertainty())
+    return SectionUncertainty(sum(one.without_interval for one in found), first.floor, first.coverage)
+
+
+def _add_intervals_on_same_cycles(
+    rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Sensitivity
+) -> SectionUncertainty:
+    """Add intervals, and ranks to the ranked rows, for rows on the same cycles of the same patients."""
+    if not counts[0].has_interval:
+        return SectionUncertainty(without_interval=len(rows))
+    systems = [PatientHits.of(counted.by_patient, judged) for counted in counts]
+    ranked = [number for number, row in enumerate(rows) if row["rank"] is not None]
+    pooled = pooled_seed_spread((system.by_seed for system in systems), BOARD_SPREAD)
+    # The paper prints deviations of 4-class rows on the official part alone: they say nothing of another set or of Se
+    # by any abnormal class.
+    if pooled is None and ranked and judged == "4class":
+        pooled = PAPER_SPREAD
+    for row, system in zip(rows, systems, strict=True):
+        found = estimate_from_hits(system, pooled)
+        row["ci95"] = None if found.score.is_degenerate else [found.score.lo, found.score.hi]
+        row["degenerate"] = found.score.is_degenerate
+        row["covers_seeds"] = found.covers_seeds
+    ranked_systems = [systems[number] for number in ranked]
+    for number, (best, worst) in zip(ranked, rank_intervals(ranked_systems, pooled), strict=True):
+        rows[number]["rank"], rows[number]["ranks"] = best, [best, worst]
+    seeds = [len(system.by_seed) for system in (ranked_systems or systems)]
+    coverage = coverage_sentence(len(systems[0].normal), seeds, pooled)
+    return SectionUncertainty(0, resolution_floor(ranked_systems, pooled), coverage)
