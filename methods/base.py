@@ -20,7 +20,7 @@ Draw: TypeAlias = Any
 """What a method's ``draw`` returns: a frozen value of numbers and numpy arrays that goes to its ``forward``, unread."""
 
 
-def _alone(tensor: Tensor) -> Tensor:
+def _gather_alone(tensor: Tensor) -> Tensor:
     """The gather of a single process: its rows are all rows."""
     return tensor
 
@@ -58,13 +58,13 @@ class Batch:
     features: Tensor
     labels: Tensor
     local: slice
-    gather: Callable[[Tensor], Tensor] = _alone
+    gather: Callable[[Tensor], Tensor] = _gather_alone
     second: Tensor | None = None
     stage: int = 0
 
 
-Part: TypeAlias = Literal["encoder", "classifier", "method"]
-PARTS: tuple[Part, ...] = ("encoder", "classifier", "method")
+TrainablePart: TypeAlias = Literal["encoder", "classifier", "method"]
+TRAINABLE_PARTS: tuple[TrainablePart, ...] = ("encoder", "classifier", "method")
 """What can be trained or frozen: the model without its classifier, the classifier, and what the method adds."""
 
 
@@ -102,7 +102,7 @@ class Stage:
     warmup_epochs: int = 0
     step_average: float = 0.0
     augment: bool = True
-    trains: tuple[Part, ...] = PARTS
+    trains: tuple[TrainablePart, ...] = TRAINABLE_PARTS
     evaluated: bool = True
 
 

@@ -18,24 +18,29 @@ from torch.nn.functional import interpolate, linear, scaled_dot_product_attentio
 from baselines.ast import hugging_face
 from baselines.ast.card import ASTOptions
 from baselines.ast.position_grids import AUDIOSET_ROWS
-from baselines.state_dicts import Layout, own, renamed, with_classifier
+from baselines.state_dicts import CheckpointLayout, own_layout, renamed_sources, with_classifier_sources
 from bench.core.errors import SpecError, WeightsError
 
 CLASS_TOKENS = 2
 _OFFICIAL_HEADS = ("v.head.", "v.head_dist.", "mlp_head.")
 
 LAYOUTS = (
-    own(),
-    Layout(title="timm DeiT", sources=renamed("trunk.", ""), unused=("head.", "head_dist.")),
-    Layout(
+    own_layout(),
+    CheckpointLayout(title="timm DeiT", sources=renamed_sources("trunk.", ""), unused=("head.", "head_dist.")),
+    CheckpointLayout(
         title="official AST",
-        sources=renamed("trunk.", "v."),
+        sources=renamed_sources("trunk.", "v."),
         unused=_OFFICIAL_HEADS,
         grid_rows=AUDIOSET_ROWS,
         prepare=partial(hugging_face.with_grid, "v.pos_embed", False),
     ),
     *hugging_face.LAYOUTS,
-    Layout(title="Patch-Mix", sources=with_classifier(renamed("trunk.", "v.")), unused=_OFFICIAL_HEADS, fitted=True),
+    CheckpointLayout(
+        title="Patch-Mix",
+        sources=with_classifier_sources(renamed_sources("trunk.", "v.")),
+        unused=_OFFICIAL_HEADS,
+        fitted=True,
+    ),
 )
 
 
@@ -149,7 +154,7 @@ class AST(nn.Module):
         logits: Tensor = self.classifier(self.features(x))
         return logits
 
-    def adapt(self, name: str, tensor: Tensor, layout: Layout) -> Tensor:
+    def adapt(self, name: str, tensor: Tensor, layout: CheckpointLayout) -> Tensor:
         """Lay a pretrained position table on this geometry, and sum a patch projection over its colours."""
         if name == "trunk.pos_embed":
             return fit_positions(tensor, layout.grid_rows, self.patch_grid, self.options.pos_embed)

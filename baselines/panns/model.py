@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, relu
 
 from baselines.panns.card import PANNsOptions
-from baselines.state_dicts import Layout, own
+from baselines.state_dicts import CheckpointLayout, own_layout
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ def _scl_names(name: str) -> tuple[str, ...]:
 
 LAYOUTS = (
     # PANNs first: its file and ours share all names but the heads, and ours is then told by its classifier.
-    Layout(
+    CheckpointLayout(
         title="PANNs",
         sources=_panns_names,
         unused=("spectrogram_extractor.", "logmel_extractor.", "bn0.", "fc1.", "fc_audioset."),
     ),
-    own("LungBench or Patch-Mix"),
-    Layout(title="SCL", sources=_scl_names, fitted=True),
+    own_layout("LungBench or Patch-Mix"),
+    CheckpointLayout(title="SCL", sources=_scl_names, fitted=True),
 )
 
 
@@ -127,6 +127,6 @@ class PANN(nn.Module):
         logits: Tensor = self.classifier(self.features(x))
         return logits
 
-    def adapt(self, name: str, tensor: Tensor, layout: Layout) -> Tensor:
+    def adapt(self, name: str, tensor: Tensor, layout: CheckpointLayout) -> Tensor:
         """The files' tensors are used as they are."""
         return tensor

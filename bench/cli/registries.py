@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bench.core.cards import WeightsCard
-    from bench.core.registry import Entry, Registry
+    from bench.core.registry import Registry, RegistryEntry
     from bench.core.terminal import PlainConsole
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def show_method(id: Id, plugin: Plugins = None, output: Format = "table") -> Non
     _show("method", id, plugin, output)
 
 
-def describe(entry: Entry[Any]) -> dict[str, Any]:
+def describe(entry: RegistryEntry[Any]) -> dict[str, Any]:
     """An entry as plain data: its card, its options with defaults, limits and docs, and where it comes from."""
     card = entry.card
     document = {field.name: getattr(card, field.name) for field in dataclasses.fields(card)}

@@ -158,15 +158,15 @@ def _replayed(
 ) -> RunSpec:
     from bench.cli.consent import agreed_plugins
     from bench.core.paths import data_folder
-    from bench.data.datasets.icbhi.dataset import find_dataset
+    from bench.data.datasets.icbhi.dataset import holds_dataset
     from bench.experiment.devices import choose_device
-    from bench.experiment.plugins import load_for
+    from bench.experiment.plugins import load_plugins_of
     from bench.experiment.recipes import check_spec
     from bench.experiment.spec import read_spec
 
     spec = read_spec(path)
     folder = (
-        spec.data if data is None and find_dataset(Path(spec.data)) else str(data_folder(Path(data) if data else None))
+        spec.data if data is None and holds_dataset(Path(spec.data)) else str(data_folder(Path(data) if data else None))
     )
     replayed = dataclasses.replace(
         spec,
@@ -176,7 +176,7 @@ def _replayed(
         processes=spec.processes if processes is None else processes,
         plugins=agreed_plugins(spec, plugins, output),
     )
-    load_for(replayed)
+    load_plugins_of(replayed)
     check_spec(replayed)
     return replayed
 

@@ -317,19 +317,19 @@ def _execution(
 ) -> dict[str, Any]:
     """Where the runs are done this time: as the last time, but for what is given or is not here."""
     from bench.core.paths import data_folder
-    from bench.data.datasets.icbhi.dataset import find_dataset
+    from bench.data.datasets.icbhi.dataset import holds_dataset
     from bench.experiment.devices import choose_device
     from bench.experiment.recipes import DEMO
 
     known = study.execution
     folder = known["data"]
-    if data is None and not find_dataset(Path(folder)) and study.request.identity["dataset"] == DEMO:
+    if data is None and not holds_dataset(Path(folder)) and study.request.identity["dataset"] == DEMO:
         data = DEMO
     if data == DEMO:
         from bench.data.datasets.simulated.demo import demo_folder
 
         folder = str(demo_folder(cache).resolve())
-    elif data is not None or not find_dataset(Path(folder)):
+    elif data is not None or not holds_dataset(Path(folder)):
         folder = str(data_folder(Path(data) if data else None).resolve())
     return {
         **known,

@@ -55,13 +55,13 @@ class SearchRun:
         Raises:
             BenchError: The first thing that stands in the way.
         """
-        from bench.experiment.devices import shares_of
+        from bench.experiment.devices import device_shares_for
         from bench.search.request import base_spec, check_data
         from bench.search.study import check_study
 
         self.check_words(request)
         _check_runnable(base_spec(request, execution))
-        shares_of(execution, self.workers)
+        device_shares_for(execution, self.workers)
         check_data(request, execution)
         check_study(self.place, self.name, request)
 
@@ -165,12 +165,12 @@ def _is_over(study: Search) -> bool:
 
 
 def _check_runnable(spec: RunSpec) -> None:
-    from baselines.weights import of_run
+    from baselines.weights import weights_of_run
     from bench.engine.preflight import check_model
-    from bench.experiment.plugins import load_for
+    from bench.experiment.plugins import load_plugins_of
     from bench.experiment.recipes import check_spec
 
-    load_for(spec)
+    load_plugins_of(spec)
     check_spec(spec)
     check_model(spec)
-    of_run(spec.pretrain, spec.weights, spec.weights_sha256)
+    weights_of_run(spec.pretrain, spec.weights, spec.weights_sha256)

@@ -106,7 +106,7 @@ def parse_document(content: bytes, where: str) -> Any:
     if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
         raise ResultError(f"{where} holds more than {MOST_VALUES:,} values, which no document does.")
     try:
-        document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object)
+        document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object_of_pairs)
     except RecursionError:
         raise ResultError(f"{where} is not a JSON document that can be read: it is nested too deeply.") from None
     except ValueError as error:
@@ -115,7 +115,7 @@ def parse_document(content: bytes, where: str) -> Any:
     return document
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
@@ -139,14 +139,14 @@ def check_values(document: Any, where: str) -> None:
         name, value, depth = left.pop()
         if depth > DEEPEST:
             raise ResultError(f"{where}: {echoed(name)} is nested too deeply, more than {DEEPEST} levels.")
-        fault = _fault(value)
+        fault = _value_fault(value)
         if fault:
             raise ResultError(f"{where}: {echoed(name)} {fault}.")
         if value and not isinstance(value, (str, int, float)):
-            left.extend((key, inner, depth + 1) for key, inner in _inner(name, value))
+            left.extend((key, inner, depth + 1) for key, inner in _inner_values(name, value))
 
 
-def _inner(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _inner_values(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """The values inside a value, each with the name of its field."""
     if isinstance(value, (list, tuple)):
         for inner in value:
@@ -156,7 +156,7 @@ def _inner(name: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield str(key), inner
 
 
-def _fault(value: Any) -> str | None:
+def _value_fault(value: Any) -> str | None:
     """What is wrong with one value; what it holds inside is looked at on its own."""
     if value is None or isinstance(value, (bool, list, tuple)):
         return None

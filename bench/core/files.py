@@ -275,7 +275,7 @@ def sweep(folder: Path, *, held: bool = False) -> list[Path]:
     removed = []
     for path in folder.glob(".*") if folder.is_dir() else ():
         # Libraries have temporary names of their own, as safetensors' ``.tmpN0sDx7``.
-        if not (".tmp" in path.name if held else _is_left(path)):
+        if not (".tmp" in path.name if held else _is_left_behind(path)):
             continue
         with contextlib.suppress(OSError):
             if path.is_dir() and not path.is_symlink():
@@ -286,9 +286,9 @@ def sweep(folder: Path, *, held: bool = False) -> list[Path]:
     return removed
 
 
-def _is_left(path: Path) -> bool:
+def _is_left_behind(path: Path) -> bool:
     found = _TEMPORARY.fullmatch(path.name)
-    return found is not None and _abandoned(path, found["machine"], int(found["process"]))
+    return found is not None and _is_abandoned(path, found["machine"], int(found["process"]))
 
 
 @contextlib.contextmanager
@@ -314,8 +314,8 @@ def temporary_folder(name: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _abandoned(path: Path, machine: str, process: int) -> bool:
-    if machine == _machine() and not _alive(process):
+def _is_abandoned(path: Path, machine: str, process: int) -> bool:
+    if machine == _machine() and not _is_alive(process):
         return True
     try:
         return time.time() - path.lstat().st_mtime > ABANDONED_SECONDS
@@ -323,7 +323,7 @@ def _abandoned(path: Path, machine: str, process: int) -> bool:
         return False
 
 
-def _alive(process: int) -> bool:
+def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -63,7 +63,7 @@ def _as_spelled(path: Path) -> Path:
     folder = _as_spelled(path.parent)
     if path.name.isascii():
         return folder / path.name
-    alike = _alike(folder, path.name)
+    alike = _names_alike(folder, path.name)
     if len(alike) > 1:
         raise SpecError(
             f"{folder} holds {len(alike)} names that all read {path.name}.",
@@ -72,7 +72,7 @@ def _as_spelled(path: Path) -> Path:
     return folder / (alike[0] if alike else path.name)
 
 
-def _alike(folder: Path, name: str) -> list[str]:
+def _names_alike(folder: Path, name: str) -> list[str]:
     """Names in a folder that differ from this one in how accents are encoded alone."""
     wanted = unicodedata.normalize("NFC", name)
     try:
@@ -81,14 +81,14 @@ def _alike(folder: Path, name: str) -> list[str]:
         return []
 
 
-def _chosen(flag: Path | None, variable: str) -> Path | None:
+def _folder_from(flag: Path | None, variable: str) -> Path | None:
     written = flag if flag is not None else os.environ.get(variable)
     return expanded(written) if written else None
 
 
 def home_folder(flag: Path | None = None) -> Path:
     """Results: ``leaderboard.sqlite``, ``runs/<id>/``, ``studies/`` (``BENCH_HOME``, default ``./results``)."""
-    return _chosen(flag, "BENCH_HOME") or expanded("results")
+    return _folder_from(flag, "BENCH_HOME") or expanded("results")
 
 
 def board_location(home: Path) -> Path | str:
@@ -111,7 +111,7 @@ def board_location(home: Path) -> Path | str:
 
 def data_folder(flag: Path | None = None) -> Path:
     """The ICBHI files, nested anywhere below it (``BENCH_DATA``, default ``./data/icbhi``)."""
-    return _chosen(flag, "BENCH_DATA") or expanded(Path("data") / "icbhi")
+    return _folder_from(flag, "BENCH_DATA") or expanded(Path("data") / "icbhi")
 
 
 def cache_folder(flag: Path | None = None) -> Path:
@@ -120,7 +120,7 @@ def cache_folder(flag: Path | None = None) -> Path:
     Raises:
         SpecError: As :func:`expanded` does, and if none is named and the user has no home folder.
     """
-    return _chosen(flag, "BENCH_CACHE") or _user_cache() / "lungbench"
+    return _folder_from(flag, "BENCH_CACHE") or _user_cache() / "lungbench"
 
 
 def _user_cache() -> Path:

@@ -95,14 +95,14 @@ def _check_options(name: str, options: Any) -> None:
             raise RegistryError(f"The option '{field.name}' of '{name}' has no default.", GUIDE)
 
 
-def _load(target: str) -> Any:
+def _import_target(target: str) -> Any:
     """Import ``module:attribute``."""
     module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
 @dataclass(frozen=True)
-class Entry(Generic[CardT]):
+class RegistryEntry(Generic[CardT]):
     """A registered thing.
 
     Attributes:
@@ -129,7 +129,7 @@ class Entry(Generic[CardT]):
             RegistryError: If a plug-in's module cannot be imported or lacks the builder.
         """
         try:
-            builder = _load(self.target) if isinstance(self.target, str) else self.target
+            builder = _import_target(self.target) if isinstance(self.target, str) else self.target
             return functools.partial(builder, *self.arguments) if self.arguments else builder
         except (ImportError, AttributeError) as error:
             if self.version is None:
@@ -138,7 +138,7 @@ class Entry(Generic[CardT]):
 
 
 @dataclass(frozen=True)
-class Problem:
+class EntryPointProblem:
     """An entry point that cannot be used.
 
     Attributes:
@@ -172,10 +172,12 @@ class Family(Generic[CardT]):
     target: str
     options: type
 
-    def entry(self, name: str) -> Entry[CardT]:
+    def entry(self, name: str) -> RegistryEntry[CardT]:
         """Make the entry of a NAME."""
         origin = self.target.partition(":")[0]
-        return Entry(f"{self.prefix}:{name}", _load(self.card)(name), self.target, origin, arguments=(name,))
+        return RegistryEntry(
+            f"{self.prefix}:{name}", _import_target(self.card)(name), self.target, origin, arguments=(name,)
+        )
 
 
 class Registry(Generic[CardT]):
@@ -193,8 +195,8 @@ class Registry(Generic[CardT]):
     def __init__(self, kind: str, card: type[CardT], group: str) -> None:
         self.kind, self.card_type, self.group = kind, card, group
         self.families: list[Family[CardT]] = []
-        self._entries: dict[str, Entry[CardT]] = {}
-        self._problems: dict[str, Problem] | None = None
+        self._entries: dict[str, RegistryEntry[CardT]] = {}
+        self._problems: dict[str, EntryPointProblem] | None = None
 
     def add(
         self,
@@ -224,9 +226,9 @@ class Registry(Generic[CardT]):
             raise RegistryError(
                 f"The {self.kind} id '{id}' is claimed by {first} and by {origin}.", "Give one of them another id."
             )
-        self._entries[id] = Entry(id, card, target, origin, version, arguments)
+        self._entries[id] = RegistryEntry(id, card, target, origin, version, arguments)
 
-    def get(self, id: str) -> Entry[CardT]:  # noqa: A002
+    def get(self, id: str) -> RegistryEntry[CardT]:  # noqa: A002
         """Find an entry, or make it where the id belongs to a family.
 
         Raises:
@@ -236,7 +238,7 @@ class Registry(Generic[CardT]):
         for family in self.families:
             if colon and prefix == family.prefix:
                 return family.entry(name)
-        problem = self._look_up().get(id)
+        problem = self._entry_point_problems().get(id)
         if problem is not None:
             raise RegistryError(problem.reason, f"Mend or uninstall {problem.origin}.")
         if id not in self._entries:
@@ -258,54 +260,54 @@ class Registry(Generic[CardT]):
         for family in self.families:
             if colon and prefix == family.prefix:
                 return family.options if version is None else None
-        self._look_up()
+        self._entry_point_problems()
         entry = self._entries.get(id)
         return entry.card.options if entry is not None and entry.version == version else None
 
-    def problems(self) -> list[Problem]:
+    def problems(self) -> list[EntryPointProblem]:
         """The entry points that cannot be used."""
-        return list(self._look_up().values())
+        return list(self._entry_point_problems().values())
 
-    def __iter__(self) -> Iterator[Entry[CardT]]:
-        self._look_up()
+    def __iter__(self) -> Iterator[RegistryEntry[CardT]]:
+        self._entry_point_problems()
         return iter(self._entries.values())
 
     def __contains__(self, id: object) -> bool:  # noqa: A002
-        self._look_up()
+        self._entry_point_problems()
         return id in self._entries
 
     def __len__(self) -> int:
-        self._look_up()
+        self._entry_point_problems()
         return len(self._entries)
 
-    def _look_up(self) -> dict[str, Problem]:
+    def _entry_point_problems(self) -> dict[str, EntryPointProblem]:
         """The problems of the entry points, which are taken in on the first call."""
         if self._problems is None:
             # At once: a plug-in that is imported below may ask this registry.
             self._problems = {}
             from importlib.metadata import entry_points
 
-            for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, _package(point)[0])):
-                self._take_in(point, self._problems)
+            for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, _package_of(point)[0])):
+                self._register_entry_point(point, self._problems)
         return self._problems
 
-    def _take_in(self, point: EntryPoint, problems: dict[str, Problem]) -> None:
-        origin, version = _package(point)
+    def _register_entry_point(self, point: EntryPoint, problems: dict[str, EntryPointProblem]) -> None:
+        origin, version = _package_of(point)
         try:
             found = point.load()
-            self._check(point, found)
+            self._check_registration(point, found)
             self.add(point.name, found.card, found.build, origin=origin, version=version)
         except RegistryError as error:
-            problems[point.name] = Problem(self.kind, point.name, origin, error.message)
+            problems[point.name] = EntryPointProblem(self.kind, point.name, origin, error.message)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - code of others: it concerns its own id alone
             reason = (
                 f"The {self.kind} '{point.name}' of {origin} cannot be imported ({point.value}): "
                 f"{type(error).__name__}: {error}."
             )
-            problems[point.name] = Problem(self.kind, point.name, origin, reason)
+            problems[point.name] = EntryPointProblem(self.kind, point.name, origin, reason)
 
-    def _check(self, point: EntryPoint, found: Any) -> None:
-        place = f"The entry point '{point.name}' of {_package(point)[0]} in the group {self.group}"
+    def _check_registration(self, point: EntryPoint, found: Any) -> None:
+        place = f"The entry point '{point.name}' of {_package_of(point)[0]} in the group {self.group}"
         if not isinstance(found, Registration):
             raise RegistryError(f"{place} is a {type(found).__name__}, but must be a Registration.")
         if not isinstance(found.card, self.card_type):
@@ -315,7 +317,7 @@ class Registry(Generic[CardT]):
             raise RegistryError(f"{place} has the card of '{found.card.id}': both must have one name.")
 
 
-def _package(point: EntryPoint) -> tuple[str, str]:
+def _package_of(point: EntryPoint) -> tuple[str, str]:
     """The package that declares an entry point, for people (``name 1.0``) and as an identity (``name==1.0``)."""
     if point.dist is None:
         return "an unknown package", "unknown"

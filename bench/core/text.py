@@ -29,10 +29,10 @@ def plain(text: object) -> str:
     Spaces of any kind (the no-break space too) become a space. What a terminal or a page could obey (escape sequences,
     characters that turn the direction of writing, halves of surrogate pairs) becomes a question mark.
     """
-    return "".join(_shown(character) for character in str(text))
+    return "".join(_shown_character(character) for character in str(text))
 
 
-def _shown(character: str) -> str:
+def _shown_character(character: str) -> str:
     if character.isprintable() or character in _JOINERS:
         return character
     # Zs, the separators between words: no-break space and its like are not "printable" in Python's sense.

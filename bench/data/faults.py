@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Problem:
+class FileProblem:
     """Something wrong inside one file.
 
     Attributes:

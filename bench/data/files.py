@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.core.errors import DataError
 from bench.core.text import plain
-from bench.data.regular_files import irregular
+from bench.data.regular_files import why_irregular
 
 SPLIT_NAMES = ("ICBHI_challenge_train_test.txt", "official_split.txt")
 """Names of the official split file: the challenge's own and the one of the Patch-Mix code."""
@@ -33,7 +33,7 @@ twice as many: a folder beyond these bounds is a disk or a home, whose reading w
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFiles:
     """The files below a folder; lists are sorted with the least nested file first.
 
     Attributes:
@@ -84,12 +84,14 @@ def walk(folder: Path, on_refusal: Callable[[Path, str], None] | None = None) ->
         if on_refusal is not None:
             on_refusal(Path(error.filename), f"cannot be read: {error.strerror or error}")
 
-    seen = {_identity(folder)}
+    seen = {_folder_identity(folder)}
     entries = 0
     for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         entries += len(folders) + len(names)
         _check_bounds(folder, Path(place), entries)
-        folders[:] = [name for name in folders if _may_hold_data(name) and _is_new(_identity(Path(place, name)), seen)]
+        folders[:] = [
+            name for name in folders if _may_hold_data(name) and _is_new(_folder_identity(Path(place, name)), seen)
+        ]
         yield from (Path(place, name) for name in names if not name.startswith("."))
 
 
@@ -97,7 +99,7 @@ def _may_hold_data(folder: str) -> bool:
     return not folder.startswith(".") and folder != "__MACOSX"
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
+def _folder_identity(folder: Path) -> tuple[int, int] | None:
     """By what a folder is known again, whatever leads to it; None where nobody can tell."""
     try:
         status = folder.stat()
@@ -124,12 +126,12 @@ def _check_bounds(folder: Path, place: Path, entries: int) -> None:
     )
 
 
-def _sort_in(path: Path, lists: Mapping[str, list[Path]], found: Found) -> None:
+def _sort_file(path: Path, lists: Mapping[str, list[Path]], found: FoundFiles) -> None:
     special, ending = lists.get(path.name.lower()), path.suffix.lower()
     key = join_key(path.stem) if ending in (".wav", ".txt") else None
     if special is None and key is None and ending != ".wav":
         return
-    reason = irregular(path)
+    reason = why_irregular(path)
     if reason is not None:
         found.unusable[path] = reason
     elif special is not None:
@@ -140,7 +142,7 @@ def _sort_in(path: Path, lists: Mapping[str, list[Path]], found: Found) -> None:
         (found.audio if ending == ".wav" else found.annotations).setdefault(key, []).append(path)
 
 
-def scan(folder: Path) -> Found:
+def scan(folder: Path) -> FoundFiles:
     """Find ICBHI's files below a folder.
 
     Args:
@@ -149,7 +151,7 @@ def scan(folder: Path) -> Found:
     Raises:
         DataError: As :func:`walk` does.
     """
-    found = Found()
+    found = FoundFiles()
     groups = (
         (SPLIT_NAMES, found.splits),
         (DIAGNOSIS_NAMES, found.diagnoses),
@@ -159,11 +161,11 @@ def scan(folder: Path) -> Found:
     lists = {name.lower(): group for names, group in groups for name in names}
     paths = walk(folder, found.unusable.__setitem__)
     for path in sorted(paths, key=lambda path: (str(path).count("/"), str(path))):
-        _sort_in(path, lists, found)
+        _sort_file(path, lists, found)
     return found
 
 
-def find_dataset(folder: Path) -> bool:
+def holds_dataset(folder: Path) -> bool:
     """Whether anything below a folder is named as ICBHI's recordings or annotations are.
 
     Args:
@@ -173,4 +175,4 @@ def find_dataset(folder: Path) -> bool:
         DataError: As :func:`walk` does.
     """
     named = (p for p in walk(folder) if p.suffix.lower() in (".wav", ".txt") and join_key(p.stem) is not None)
-    return any(irregular(path) is None for path in named)
+    return any(why_irregular(path) is None for path in named)

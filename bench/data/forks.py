@@ -44,7 +44,7 @@ class _Answer:
     trace: str = ""
 
 
-def share(
+def share_jobs(
     work: Callable[[JobT], ResultT], jobs: Sequence[JobT], forks: int, prepare: Callable[[], None]
 ) -> Generator[tuple[int, ResultT]]:
     """Do jobs in forks of this process, each taking the next job when it has done one.
@@ -68,12 +68,12 @@ def share(
     try:
         with _signals_held():
             for _ in range(min(forks, len(jobs))):
-                fork = _start(work, jobs, prepare, list(helpers))
+                fork = _start_fork(work, jobs, prepare, list(helpers))
                 helpers[fork.pipe] = fork
         busy = {pipe for pipe in helpers if _hand_out(places, pipe)}
         while busy:
-            for pipe in _ready(busy):
-                answer = _answer(helpers[pipe])
+            for pipe in _ready_pipes(busy):
+                answer = _receive_answer(helpers[pipe])
                 if answer.error is not None:
                     answer.error.add_note(answer.trace)
                     raise answer.error
@@ -100,7 +100,7 @@ def _hand_out(places: Iterator[int], pipe: Connection) -> bool:
     return True
 
 
-def _ready(pipes: Iterable[Connection]) -> list[Connection]:
+def _ready_pipes(pipes: Iterable[Connection]) -> list[Connection]:
     """The pipes that hold an answer, or whose fork has ended; waits for the first."""
     return [pipe for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
 
@@ -115,13 +115,13 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start(
+def _start_fork(
     work: Callable[[Any], Any], jobs: Sequence[Any], prepare: Callable[[], None], others: list[Connection]
 ) -> _Fork:
     try:
         here, there = multiprocessing.Pipe()
         process = multiprocessing.get_context("fork").Process(
-            target=_serve, args=(work, jobs, prepare, there, [here, *others]), daemon=True
+            target=_serve_jobs, args=(work, jobs, prepare, there, [here, *others]), daemon=True
         )
         process.start()
     except OSError as error:
@@ -133,24 +133,25 @@ def _start(
     return _Fork(process, here)
 
 
-def _answer(fork: _Fork) -> _Answer:
+def _receive_answer(fork: _Fork) -> _Answer:
     try:
         answer: _Answer = fork.pipe.recv()
     except (EOFError, ConnectionError):
         fork.process.join()
+        ended = _how_it_ended(fork.process.exitcode)
         raise LostProcessError(
-            f"A process that computed features was killed ({_end(fork.process.exitcode)}), perhaps for want of memory.",
+            f"A process that computed features was killed ({ended}), perhaps for want of memory.",
             "Run the command again.",
         ) from None
     return answer
 
 
-def _end(code: int | None) -> str:
+def _how_it_ended(code: int | None) -> str:
     """How a process ended: by which signal, or with which code."""
     return signal_name(-code) if code is not None and code < 0 else f"exit code {code}"
 
 
-def _serve(
+def _serve_jobs(
     work: Callable[[Any], Any],
     jobs: Sequence[Any],
     prepare: Callable[[], None],
@@ -169,10 +170,10 @@ def _serve(
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             place = pipe.recv()
-            pipe.send(_outcome(work, jobs, place))
+            pipe.send(_do_job(work, jobs, place))
 
 
-def _outcome(work: Callable[[Any], Any], jobs: Sequence[Any], place: int) -> _Answer:
+def _do_job(work: Callable[[Any], Any], jobs: Sequence[Any], place: int) -> _Answer:
     try:
         return _Answer(place, work(jobs[place]))
     except Exception as error:  # noqa: BLE001 - a process border: the parent must hear of it

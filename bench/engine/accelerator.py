@@ -43,7 +43,7 @@ def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
         )
     except ValueError as error:
         raise RunError(f"Accelerate cannot be set up for {spec.device} in {spec.precision}: {error}", HINT) from error
-    _check(accelerator, spec, processes)
+    _check_accelerator(accelerator, spec, processes)
     return accelerator
 
 
@@ -51,7 +51,7 @@ def _mixed_precision(spec: RunSpec) -> str:
     return "no" if spec.precision == "fp32" else spec.precision
 
 
-def _check(accelerator: Accelerator, spec: RunSpec, processes: int) -> None:
+def _check_accelerator(accelerator: Accelerator, spec: RunSpec, processes: int) -> None:
     """Compare an Accelerator with its spec, so that a version of Accelerate that reads more is found out."""
     several = DistributedType.MULTI_CPU if spec.device == "cpu" else DistributedType.MULTI_GPU
     state = accelerator.state

@@ -37,7 +37,7 @@ def check_batch_of_one(spec: RunSpec, what: str, hint: str) -> None:
         graph = build_graph(dataclasses.replace(spec, weights=None), class_counts=[1, 1, 1, 1])
         for index, stage in enumerate(plan_stages(spec, graph.method).stages):
             set_training_mode(graph, stage.trains)
-            _train(graph, spec, index, stage.augment)
+            _forward_one_clip(graph, spec, index, stage.augment)
     except ValueError as error:
         if ONE_VALUE not in str(error):
             raise
@@ -51,7 +51,7 @@ def check_batch_of_one(spec: RunSpec, what: str, hint: str) -> None:
 
 
 @torch.no_grad()
-def _train(graph: TrainingGraph, spec: RunSpec, stage: int, augment: bool) -> None:
+def _forward_one_clip(graph: TrainingGraph, spec: RunSpec, stage: int, augment: bool) -> None:
     frontend: Any = build_options(FRONTENDS.card(spec.frontend).options, spec.frontend_options, spec.frontend)
     shape = frontend.shape
     clip = torch.randn(1, *((1, *shape) if len(shape) == 2 else shape))

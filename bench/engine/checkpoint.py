@@ -27,17 +27,17 @@ from bench.engine.states import (
     CHOICES,
     POSITION,
     UNSOUND,
-    Contents,
     SavedState,
+    StateContents,
     check_files,
+    hashed_state,
     named_states,
-    point_at,
     read_contents,
     reason_of,
     remove_others,
     state_name,
-    unreadable,
-    with_hashes,
+    unreadable_state_error,
+    write_pointer,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ UNLOADABLE = (*UNSOUND, SafetensorError, pickle.UnpicklingError, AttributeError,
 
 
 @dataclass(frozen=True)
-class Found:
+class ResumableState:
     """A state that a run can go on from.
 
     Attributes:
@@ -58,7 +58,7 @@ class Found:
     """
 
     state: SavedState
-    contents: Contents
+    contents: StateContents
     remarks: Sequence[str] = ()
 
 
@@ -106,15 +106,15 @@ class Checkpoint:
         made = (folder / POSITION).stat()
         for file in folder.iterdir():
             share_as(file, made)
-        state = with_hashes(folder)
+        state = hashed_state(folder)
         sync_tree(folder)
         sync_folder(self.folder)
         kept = [state, *([self._current] if self._current is not None else [])]
-        point_at(self.folder, kept)
+        write_pointer(self.folder, kept)
         remove_others(self.folder, kept)
         self._current = state
 
-    def find(self, bounds: Bounds) -> Found | None:
+    def find(self, bounds: Bounds) -> ResumableState | None:
         """The newest state that holds; called by every process.
 
         Args:
@@ -126,16 +126,16 @@ class Checkpoint:
         Raises:
             StoreError: If there are states, and none of them holds.
         """
-        found = self._newest_sound(bounds)
+        found = self._newest_sound_state(bounds)
         # Processes that went on from different states would train on without a word.
         chosen = ["" if found is None else found.state.folder.name]
         mine = chosen[0]
         broadcast_object_list(chosen)
         if chosen[0] != mine:
-            raise unreadable(self.folder, "it reads differently in two processes of the run")
+            raise unreadable_state_error(self.folder, "it reads differently in two processes of the run")
         return found
 
-    def _newest_sound(self, bounds: Bounds) -> Found | None:
+    def _newest_sound_state(self, bounds: Bounds) -> ResumableState | None:
         states = named_states(self.folder)
         refused: list[str] = []
         for state in states:
@@ -148,12 +148,12 @@ class Checkpoint:
             remarks = [f"the saved state {text}; the one before it is used" for text in refused]
             if state.files is None:
                 remarks.append("the saved state has no checksums, as an earlier version wrote it; it is used as it is")
-            return Found(state, contents, remarks)
+            return ResumableState(state, contents, remarks)
         if refused:
-            raise unreadable(self.folder, "; ".join(refused))
+            raise unreadable_state_error(self.folder, "; ".join(refused))
         return None
 
-    def load(self, found: Found, selection: Selection) -> Position:
+    def load(self, found: ResumableState, selection: Selection) -> Position:
         """Load a state into the prepared objects and the selection; called by every process.
 
         Returns:
@@ -168,7 +168,7 @@ class Checkpoint:
         except UNLOADABLE as error:
             # Neither warnings nor words of the library: they advise to load what may run code.
             reason = f"its files do not hold model and optimiser of this run ({type(error).__name__})"
-            raise unreadable(found.state.folder, reason) from error
+            raise unreadable_state_error(found.state.folder, reason) from error
         selection.choices.update(found.contents.choices)
         self._current = found.state
         return found.contents.position

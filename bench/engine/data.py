@@ -141,7 +141,7 @@ def open_run_data(spec: RunSpec, on_progress: Progress | None = None) -> RunData
         workers=spec.workers or None,
         on_progress=on_progress,
     )
-    return replace(split_rows(dataset, bank, spec), extremes=_extremes(spec, bank))
+    return replace(split_rows(dataset, bank, spec), extremes=_batch_extremes(spec, bank))
 
 
 def load_run_dataset(spec: RunSpec) -> Dataset:
@@ -172,7 +172,7 @@ def planned_data(dataset: Dataset, spec: RunSpec) -> RunData:
     return split_rows(dataset, empty_bank(dataset, spec.frontend, spec.frontend_options), spec)
 
 
-def _extremes(spec: RunSpec, bank: FeatureBank) -> BatchExtremes | None:
+def _batch_extremes(spec: RunSpec, bank: FeatureBank) -> BatchExtremes | None:
     entry = FRONTENDS.get(spec.frontend)
     frontend = entry.load()(build_options(entry.card.options, spec.frontend_options, f"front-end {spec.frontend}"))
     return BatchExtremes.of(frontend, bank.features) if isinstance(frontend, BatchFrontEnd) else None
@@ -196,11 +196,11 @@ def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:
         is_held = np.isin(patients[train], sorted(held))
         train, val = train[~is_held], train[is_held]
     data = RunData(bank=bank, train=train, val=val, test=test, recordings=recordings)
-    _check(data, spec)
+    _check_parts(data, spec)
     return data
 
 
-def _check(data: RunData, spec: RunSpec) -> None:
+def _check_parts(data: RunData, spec: RunSpec) -> None:
     if len(data.train) < spec.batch:
         raise SpecError(
             f"batch is {spec.batch}, but the training part holds {len(data.train)} cycles.",

@@ -59,15 +59,15 @@ def own_group() -> dict[str, int]:
     return {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
 
 
-def shares(rows: int, processes: int) -> list[int]:
+def rows_per_process(rows: int, processes: int) -> list[int]:
     """How many rows of a global batch each process holds: as equal as can be, the first ones one more."""
     each, more = divmod(rows, processes)
     return [each + (rank < more) for rank in range(processes)]
 
 
 def own_rows(rows: int, rank: int, processes: int) -> slice:
-    """The rows of a global batch that a process holds, by :func:`shares`."""
-    sizes = shares(rows, processes)
+    """The rows of a global batch that a process holds, by :func:`rows_per_process`."""
+    sizes = rows_per_process(rows, processes)
     return slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
 
 
@@ -97,8 +97,8 @@ def gather_rows(rows: Tensor, batch: int | None = None) -> Tensor:
 
     Args:
         rows: (local, …), this process's rows.
-        batch: Rows of the global batch, which are divided as :func:`shares` says; None where every process has as many
-            as this one. Several values of a row (two views) may stand in rows of their own.
+        batch: Number of rows of the global batch, which are divided as :func:`rows_per_process` says; None where every
+            process has as many as this one. Several values of a row (two views) may stand in rows of their own.
 
     Returns:
         (global, …), in the order of the processes; ``rows`` itself in a single process.
@@ -108,7 +108,7 @@ def gather_rows(rows: Tensor, batch: int | None = None) -> Tensor:
     processes = dist.get_world_size()
     sizes = [len(rows)] * processes
     if batch is not None:
-        each = shares(batch, processes)
+        each = rows_per_process(batch, processes)
         sizes = [size * len(rows) // each[dist.get_rank()] for size in each]
     gathered: Tensor = _Gather.apply(rows, sizes)
     return gathered

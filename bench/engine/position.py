@@ -73,14 +73,14 @@ def read_position(document: Any, bounds: Bounds | None = None) -> Position:
     names = {field.name for field in dataclasses.fields(Position)}
     _check_names(document, names, "the position")
     epochs, steps = (bounds.epochs, bounds.steps) if bounds else (None, None)
-    epoch = _count("epoch", document["epoch"], epochs)
+    epoch = _check_count("epoch", document["epoch"], epochs)
     # A stop in the last step of an epoch is saved before the epoch is judged: ``step`` is then ``steps``.
-    _count("step", document["step"], 0 if epoch == epochs else steps)
+    _check_count("step", document["step"], 0 if epoch == epochs else steps)
     for name in ("loss_sum", "seconds", "epoch_seconds"):
-        _number(name, document[name])
+        _check_number(name, document[name])
     entries = document["epochs"]
     if not isinstance(entries, list) or len(entries) != epoch:
-        raise ValueError(f"it holds {_size(entries)} entries of epochs after epoch {epoch}")
+        raise ValueError(f"it holds {_count_in_words(entries)} entries of epochs after epoch {epoch}")
     for number, entry in enumerate(entries, start=1):
         _check_entry(entry, number)
     return Position(**document)
@@ -114,7 +114,7 @@ def read_choices(
             raise ValueError(f"{rule} holds epoch {echoed(held['epoch'])}, which was not judged")
         if not isinstance(held["eligible"], bool):
             raise ValueError(f"eligible of {rule} is {echoed(held['eligible'])}, but must be true or false")
-        _number(f"score of {rule}", held["score"])
+        _check_number(f"score of {rule}", held["score"])
         _check_scores(rule, scores[rule], bounds.cycles)
         choices[rule] = Choice(scores=scores[rule], **held)
     return choices
@@ -133,7 +133,7 @@ def _check_entry(entry: Any, number: int) -> None:
     if isinstance(entry["epoch"], bool) or entry["epoch"] != number:
         raise ValueError(f"{where} is of epoch {echoed(entry['epoch'])}")
     for name in ("loss", "lr", "seconds", "cycles_per_second"):
-        _number(f"{name} in {where}", entry[name])
+        _check_number(f"{name} in {where}", entry[name])
     for part in ("test", "val"):
         if entry[part] is not None:
             _check_names(entry[part], set(JUDGED), f"{part} in {where}")
@@ -144,14 +144,14 @@ def _check_entry(entry: Any, number: int) -> None:
                     raise ValueError(f"{judged} in {where} does not follow from its confusion matrix")
 
 
-def _count(name: str, value: Any, most: int | None) -> int:
+def _check_count(name: str, value: Any, most: int | None) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (most is not None and value > most):
         limit = "at least 0" if most is None else f"from 0 to {most}"
         raise ValueError(f"{name} is {echoed(value)}, but must be a whole number {limit}")
     return value
 
 
-def _number(name: str, value: Any) -> None:
+def _check_number(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{name} is {echoed(value)}, but must be a finite number")
 
@@ -161,5 +161,5 @@ def _check_scores(rule: str, scores: NDArray[np.float64], cycles: int) -> None:
         raise ValueError(f"the scores of {rule} are {scores.dtype} {scores.shape}, not finite ones of {cycles} cycles")
 
 
-def _size(entries: Any) -> str:
+def _count_in_words(entries: Any) -> str:
     return str(len(entries)) if isinstance(entries, list) else "no list of"

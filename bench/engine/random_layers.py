@@ -60,7 +60,7 @@ def is_random(function: Any, arguments: Sequence[Any], options: dict[str, Any]) 
 
 
 @dataclass(frozen=True)
-class Call:
+class RecordedCall:
     """A call that draws random numbers, or normalises over a batch.
 
     Attributes:
@@ -115,8 +115,8 @@ class CallRecorder(_RandomMode):
     def __init__(self, rows: int) -> None:
         super().__init__()
         self.rows = rows
-        self.random: list[Call] = []
-        self.norms: list[Call] = []
+        self.random: list[RecordedCall] = []
+        self.norms: list[RecordedCall] = []
         self._joined = False
 
     def draw(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
@@ -124,14 +124,14 @@ class CallRecorder(_RandomMode):
         result = func(*args, **options)
         first = result[0] if isinstance(result, (tuple, list)) else result
         name = func.overloadpacket.__name__
-        self.random.append(Call(name, tuple(first.shape), VIEWS_IN_A_ROW.get(), self._joined))
+        self.random.append(RecordedCall(name, tuple(first.shape), VIEWS_IN_A_ROW.get(), self._joined))
         return result
 
     def run(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
         """Run another operator; batch normalisations, and rows that are put in a row, are written down."""
         name = func.overloadpacket.__name__
         if name in BATCH_NORMS and args[5]:
-            self.norms.append(Call(name, tuple(args[0].shape)))
+            self.norms.append(RecordedCall(name, tuple(args[0].shape)))
         elif name in ("cat", "stack") and VIEWS_IN_A_ROW.get() == 1 and not any(args[1:]):
             sizes = [part.shape[0] if part.ndim else 0 for part in args[0]]
             self._joined |= len(sizes) > 1 and all(size and size % self.rows == 0 for size in sizes)
@@ -173,7 +173,7 @@ def divisions(whole: CallRecorder, part: CallRecorder, rows: int, processes: int
     return tuple(_division(*pair, rows, processes) for pair in zip(whole.random, part.random, strict=True))
 
 
-def _check_norms(whole: Sequence[Call], part: Sequence[Call]) -> None:
+def _check_norms(whole: Sequence[RecordedCall], part: Sequence[RecordedCall]) -> None:
     """Refuse statistics of this process's rows alone. Sizes of instance normalisation differ along axis 1."""
     for one, own in zip(whole, part, strict=False):
         if one.shape[:1] != own.shape[:1]:
@@ -184,7 +184,7 @@ def _check_norms(whole: Sequence[Call], part: Sequence[Call]) -> None:
             )
 
 
-def _division(one: Call, own: Call, rows: int, processes: int) -> Division:
+def _division(one: RecordedCall, own: RecordedCall, rows: int, processes: int) -> Division:
     axes = [axis for axis, sizes in enumerate(zip(one.shape, own.shape, strict=True)) if sizes[0] != sizes[1]]
     if not axes:
         return Division(own.name)
@@ -231,22 +231,22 @@ class GlobalDraws(_RandomMode):
         self._next += 1
         if division.axis is None:
             return func(*args, **options)
-        return self._divided(division, func, args, options)
+        return self._draw_divided(division, func, args, options)
 
-    def _divided(self, division: Division, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+    def _draw_divided(self, division: Division, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
         def enlarged(value: Any) -> Any:
             if isinstance(value, Tensor):
-                return self._placed(value, division)
-            return self._sizes(value, division) if isinstance(value, (list, tuple)) else value
+                return self._global_tensor(value, division)
+            return self._global_sizes(value, division) if isinstance(value, (list, tuple)) else value
 
         result = func(*map(enlarged, args), **options)
         if division.name in IN_PLACE:
-            return args[0].copy_(self._taken(result, division))
+            return args[0].copy_(self._own_part(result, division))
         if isinstance(result, (tuple, list)):
-            return tuple(self._taken(part, division) for part in result)
-        return self._taken(result, division)
+            return tuple(self._own_part(part, division) for part in result)
+        return self._own_part(result, division)
 
-    def _sizes(self, sizes: Sequence[int], division: Division) -> list[int]:
+    def _global_sizes(self, sizes: Sequence[int], division: Division) -> list[int]:
         """The sizes of the whole draw, of which ``sizes`` are this process's."""
         assert division.axis is not None
         own = self._own.stop - self._own.start
@@ -260,29 +260,31 @@ class GlobalDraws(_RandomMode):
         whole[division.axis] = self._rows * division.views * division.each
         return whole
 
-    def _placed(self, own: Tensor, division: Division) -> Tensor:
+    def _global_tensor(self, own: Tensor, division: Division) -> Tensor:
         """A tensor for the whole batch, laid out as ``own`` is, which has its rows of it."""
-        sizes = self._sizes(own.shape, division)
-        whole = torch.empty_strided(sizes, _strides(own, sizes), dtype=own.dtype, device=own.device)
+        sizes = self._global_sizes(own.shape, division)
+        whole = torch.empty_strided(sizes, _strides_in_same_order(own, sizes), dtype=own.dtype, device=own.device)
         if division.name not in IN_PLACE:
             whole.zero_()
-            for place, part in zip(self._places(division), own.chunk(division.views, division.axis or 0), strict=True):
+            for place, part in zip(
+                self._own_spans(division), own.chunk(division.views, division.axis or 0), strict=True
+            ):
                 whole.narrow(division.axis or 0, *place).copy_(part)
         return whole
 
-    def _taken(self, whole: Tensor, division: Division) -> Tensor:
+    def _own_part(self, whole: Tensor, division: Division) -> Tensor:
         """This process's rows, in memory of their own."""
         axis = division.axis or 0
-        parts = [whole.narrow(axis, *place) for place in self._places(division)]
+        parts = [whole.narrow(axis, *place) for place in self._own_spans(division)]
         return parts[0].clone() if len(parts) == 1 else torch.cat(parts, axis)
 
-    def _places(self, division: Division) -> list[tuple[int, int]]:
+    def _own_spans(self, division: Division) -> list[tuple[int, int]]:
         """Start and length of this process's rows in each view."""
         start, length = self._own.start * division.each, (self._own.stop - self._own.start) * division.each
         return [(view * self._rows * division.each + start, length) for view in range(division.views)]
 
 
-def _strides(own: Tensor, sizes: Sequence[int]) -> list[int]:
+def _strides_in_same_order(own: Tensor, sizes: Sequence[int]) -> list[int]:
     """Strides of a dense tensor of other sizes whose axes have the order of ``own``: the order of the draws."""
     strides, step = [0] * own.ndim, 1
     # Of axes with one stride, those of size 1 have no place of their own.

@@ -89,7 +89,7 @@ def draw_masks(
     return Masks(freq, time)
 
 
-def _covered(masks: np.ndarray, size: int) -> np.ndarray:
+def _covered_positions(masks: np.ndarray, size: int) -> np.ndarray:
     """(batch, size) bool: which positions some mask of the clip covers."""
     start, width = masks[..., :1], masks[..., 1:]
     position = np.arange(size)
@@ -97,7 +97,7 @@ def _covered(masks: np.ndarray, size: int) -> np.ndarray:
     return covered
 
 
-def _on(array: np.ndarray, device: torch.device) -> Tensor:
+def _tensor_on(array: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(array).to(device, non_blocking=True)
 
 
@@ -135,13 +135,13 @@ def apply_masks(x: Tensor, masks: Masks, value: float | None = None) -> Tensor:
         (batch, channels, frames, mels), new.
     """
     if value is not None:
-        return _masked_by(x, masks, value)
+        return _fill_masks(x, masks, value)
     if x.shape[1] > 1:
         every = Masks(*(np.repeat(spans, x.shape[1], axis=0) for spans in (masks.freq, masks.time)))
         return apply_masks(x.flatten(0, 1)[:, None], every).view(x.shape)
     frames, mels = x.shape[2:]
-    hidden = _on(_covered(masks.freq, mels), x.device)[:, None, None, :]
-    rows = _on(np.flatnonzero(_covered(masks.time, frames)), x.device)
+    hidden = _tensor_on(_covered_positions(masks.freq, mels), x.device)[:, None, None, :]
+    rows = _tensor_on(np.flatnonzero(_covered_positions(masks.time, frames)), x.device)
     bins = x.mean(dim=2, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
     before = bins.mean(dim=3, keepdim=True)
     after = torch.where(hidden, before, bins).mean(dim=3).to(x.dtype)
@@ -151,10 +151,13 @@ def apply_masks(x: Tensor, masks: Masks, value: float | None = None) -> Tensor:
     return masked
 
 
-def _masked_by(x: Tensor, masks: Masks, value: float) -> Tensor:
+def _fill_masks(x: Tensor, masks: Masks, value: float) -> Tensor:
     frames, mels = x.shape[2:]
-    covered = _covered(masks.time, frames)[:, None, :, None] | _covered(masks.freq, mels)[:, None, None, :]
-    return x.masked_fill(_on(covered, x.device), value)
+    covered = (
+        _covered_positions(masks.time, frames)[:, None, :, None]
+        | _covered_positions(masks.freq, mels)[:, None, None, :]
+    )
+    return x.masked_fill(_tensor_on(covered, x.device), value)
 
 
 def draw_shift(batch: int, frames: int, rng: np.random.Generator) -> np.ndarray:
@@ -184,4 +187,4 @@ def apply_shift(x: Tensor, shift: np.ndarray) -> Tensor:
     batch, channels, frames, _ = x.shape
     each = np.repeat(shift, channels)
     source = (np.arange(frames)[None, :] - each[:, None]) % frames + np.arange(batch * channels)[:, None] * frames
-    return x.flatten(0, 2).index_select(0, _on(source.reshape(-1), x.device)).view(x.shape)
+    return x.flatten(0, 2).index_select(0, _tensor_on(source.reshape(-1), x.device)).view(x.shape)

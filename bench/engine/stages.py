@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import SpecError
 from bench.experiment.spec import SCHEDULES, RunSpec
-from methods.base import PARTS, Stage, StagedMethod
+from methods.base import TRAINABLE_PARTS, Stage, StagedMethod
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @dataclass(frozen=True)
-class Place:
+class PlannedStage:
     """A stage among others.
 
     Attributes:
@@ -39,7 +39,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StagePlan:
     """The stages of a run in their order."""
 
     stages: tuple[Stage, ...]
@@ -49,7 +49,7 @@ class Plan:
         """Epochs of all stages."""
         return sum(stage.epochs for stage in self.stages)
 
-    def at(self, done: int) -> Place:
+    def at(self, done: int) -> PlannedStage:
         """The stage that comes next.
 
         Args:
@@ -59,12 +59,12 @@ class Plan:
         for index, stage in enumerate(self.stages):
             last = index == len(self.stages) - 1
             if done < before + stage.epochs or last:
-                return Place(index, stage, before)
+                return PlannedStage(index, stage, before)
             before += stage.epochs
         raise AssertionError("a plan has at least one stage")
 
 
-def plan_stages(spec: RunSpec, method: object) -> Plan:
+def plan_stages(spec: RunSpec, method: object) -> StagePlan:
     """Plan a run: the spec's stage, or those that the method makes of it.
 
     Args:
@@ -88,17 +88,19 @@ def plan_stages(spec: RunSpec, method: object) -> Plan:
         step_average=spec.step_average,
     )
     stages = method.stages(first) if isinstance(method, StagedMethod) else (first,)
-    _check(stages, spec.method)
-    return Plan(tuple(stages))
+    _check_stages(stages, spec.method)
+    return StagePlan(tuple(stages))
 
 
-def _check(stages: tuple[Stage, ...], method: str) -> None:
+def _check_stages(stages: tuple[Stage, ...], method: str) -> None:
     if not stages or not stages[-1].evaluated:
         raise SpecError(f"The last stage of method {method} is not evaluated, so a run of it would have no result.")
     for stage in stages:
-        unknown = set(stage.trains) - set(PARTS)
+        unknown = set(stage.trains) - set(TRAINABLE_PARTS)
         if not stage.trains or unknown:
-            raise SpecError(f"Stage '{stage.name}' of method {method} trains {stage.trains}, but parts are {PARTS}.")
+            raise SpecError(
+                f"Stage '{stage.name}' of method {method} trains {stage.trains}, but parts are {TRAINABLE_PARTS}."
+            )
         if stage.schedule not in SCHEDULES:
             raise SpecError(
                 f"Stage '{stage.name}' of method {method} has the schedule '{stage.schedule}', "
@@ -118,10 +120,10 @@ def freeze_others(graph: Any, trains: Collection[str], trainable: Collection[int
 
     Args:
         graph: Model and method; see ``bench.engine.trainer.TrainingGraph``.
-        trains: Parts (:data:`methods.base.PARTS`) that are trained.
+        trains: Parts (:data:`methods.base.TRAINABLE_PARTS`) that are trained.
         trainable: From :func:`trainable_parameters`; what model and method froze themselves stays frozen.
     """
-    for part, parameters in _parameters(graph).items():
+    for part, parameters in _parameters_by_part(graph).items():
         for parameter in parameters:
             parameter.requires_grad_(part in trains and id(parameter) in trainable)
 
@@ -134,7 +136,7 @@ def set_training_mode(graph: Any, trains: Collection[str]) -> None:
     graph.method.train("method" in trains)
 
 
-def _parameters(graph: Any) -> dict[str, list[nn.Parameter]]:
+def _parameters_by_part(graph: Any) -> dict[str, list[nn.Parameter]]:
     classifier = list(graph.model.classifier.parameters())
     known = {id(parameter) for parameter in classifier}
     encoder = [parameter for parameter in graph.model.parameters() if id(parameter) not in known]

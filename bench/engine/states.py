@@ -65,7 +65,7 @@ class SavedState:
 
 
 @dataclass(frozen=True)
-class Contents:
+class StateContents:
     """What a state holds besides model and optimiser.
 
     Attributes:
@@ -95,14 +95,14 @@ def named_states(folder: Path) -> list[SavedState]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         while document is not None:
-            states.append(_named(folder, document))
+            states.append(_checked_entry(folder, document))
             document = document.get("before")
     except UNSOUND as error:
-        raise unreadable(path, reason_of(error)) from error
+        raise unreadable_state_error(path, reason_of(error)) from error
     return states
 
 
-def _named(folder: Path, document: Any) -> SavedState:
+def _checked_entry(folder: Path, document: Any) -> SavedState:
     if not isinstance(document, dict) or not isinstance(name := document.get("state"), str):
         raise ValueError("it names no state")
     if not _NAME.fullmatch(name):
@@ -118,7 +118,7 @@ def _named(folder: Path, document: Any) -> SavedState:
     return SavedState(folder / name, files)
 
 
-def point_at(folder: Path, states: Sequence[SavedState]) -> None:
+def write_pointer(folder: Path, states: Sequence[SavedState]) -> None:
     """Name states, the newest first; the replacement of the pointer is what makes a new one the current one."""
     document: dict[str, Any] | None = None
     for state in reversed(states):
@@ -137,7 +137,7 @@ def remove_others(folder: Path, states: Collection[SavedState]) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def with_hashes(folder: Path) -> SavedState:
+def hashed_state(folder: Path) -> SavedState:
     """A state that has just been written, with what its files hold."""
     return SavedState(folder, {path.name: _sha256(path) for path in sorted(folder.iterdir())})
 
@@ -161,22 +161,22 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_contents(state: SavedState, bounds: Bounds) -> Contents:
+def read_contents(state: SavedState, bounds: Bounds) -> StateContents:
     """Read position and choices of a state.
 
     Raises:
         ValueError: If it cannot be read, or holds what no state of this run can hold.
     """
     try:
-        document = _document(state)
+        document = _position_document(state)
         position = read_position(document["position"], bounds)
-        scores = _scores(state.folder / CHOICES, document["choices"], bounds.cycles)
-        return Contents(position, read_choices(document["choices"], scores, position, bounds))
+        scores = _read_scores(state.folder / CHOICES, document["choices"], bounds.cycles)
+        return StateContents(position, read_choices(document["choices"], scores, position, bounds))
     except UNSOUND as error:
         raise ValueError(reason_of(error)) from error
 
 
-def _document(state: SavedState) -> dict[str, Any]:
+def _position_document(state: SavedState) -> dict[str, Any]:
     path = state.folder / POSITION
     if not path.is_file():
         raise ValueError(f"{POSITION} is missing")
@@ -186,7 +186,7 @@ def _document(state: SavedState) -> dict[str, Any]:
     return document
 
 
-def _scores(path: Path, rules: Collection[str], cycles: int) -> dict[str, NDArray[np.float64]]:
+def _read_scores(path: Path, rules: Collection[str], cycles: int) -> dict[str, NDArray[np.float64]]:
     """Read the arrays of ``choices.npz``; one that announces more than scores of all cycles is not unpacked."""
     arrays = {}
     if not path.is_file():
@@ -213,7 +213,7 @@ def epochs_so_far(folder: Path) -> list[dict[str, Any]]:
         return []
     for state in states:
         try:
-            return read_position(_document(state)["position"]).epochs
+            return read_position(_position_document(state)["position"]).epochs
         except UNSOUND:
             continue
     return []
@@ -228,6 +228,6 @@ def reason_of(error: BaseException) -> str:
     return f"it cannot be unpacked ({type(error).__name__})"
 
 
-def unreadable(what: Path, reason: str) -> StoreError:
+def unreadable_state_error(what: Path, reason: str) -> StoreError:
     """The error of a saved state that a run cannot go on from."""
     return StoreError(f"The saved state {what} cannot be read: {reason}.", "Start the run anew with --rerun.")

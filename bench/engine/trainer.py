@@ -38,7 +38,7 @@ from bench.engine.progress import TrainingProgress
 from bench.engine.random_layers import Division, GlobalDraws, learn_divisions
 from bench.engine.selection import Selection
 from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift, mask_value
-from bench.engine.stages import Place, freeze_others, plan_stages, set_training_mode, trainable_parameters
+from bench.engine.stages import PlannedStage, freeze_others, plan_stages, set_training_mode, trainable_parameters
 from bench.experiment.spec import RunSpec
 from leaderboard.metrics import score_cycles
 from methods import METHODS
@@ -81,7 +81,7 @@ class StopRequest:
         self.wanted = True
 
 
-def stream(*key: int) -> np.random.Generator:
+def random_stream(*key: int) -> np.random.Generator:
     """The random generator of a place in a run, (seed, epoch) or (seed, epoch, step)."""
     return np.random.default_rng(np.random.SeedSequence(key))
 
@@ -108,8 +108,8 @@ class Trainer:
         self.model: Any = built.model
         self.method: Any = built.method
         self.trainable = trainable_parameters(built)
-        self.plan = plan_stages(spec, self.method)
-        self.fill = mask_value(spec)
+        self.stage_plan = plan_stages(spec, self.method)
+        self.mask_fill = mask_value(spec)
         self.views = METHODS.card(spec.method).views
         self.selection = Selection(spec.best_min_se)
         self.checkpoint = Checkpoint(folder / "checkpoint", self.accelerator)
@@ -128,31 +128,31 @@ class Trainer:
         """
         spec = self.spec
         cycles = len(self.data.cycles_of(self.data.test)[0])
-        found = self.checkpoint.find(Bounds(self.plan.epochs, self.steps, cycles))
-        self._enter(self.plan.at(found.contents.position.epoch if found else 0))
+        found = self.checkpoint.find(Bounds(self.stage_plan.epochs, self.steps, cycles))
+        self._enter_stage(self.stage_plan.at(found.contents.position.epoch if found else 0))
         position = self.checkpoint.load(found, self.selection) if found else Position()
         label = f"{spec.model} · {spec.method} · seed {spec.seed}"
         shown = self.accelerator.is_main_process
         with (
             StopRequest(self.hooks.stopped()) as stop,
-            TrainingProgress(label, self.plan.epochs, self.steps, shown) as progress,
+            TrainingProgress(label, self.stage_plan.epochs, self.steps, shown) as progress,
         ):
             for remark in found.remarks if found else ():
                 progress.say(remark)
             if found:
                 progress.say(f"going on after epoch {position.epoch}, step {position.step}")
-            while position.epoch < self.plan.epochs:
+            while position.epoch < self.stage_plan.epochs:
                 self._train_epoch(position, stop, progress)
                 progress.epoch(self._finish_epoch(position))
                 self._next_stage(position, progress)
                 self.checkpoint.save(position, self.selection)
-                if position.epoch < self.plan.epochs:
-                    self._ask(position)
+                if position.epoch < self.stage_plan.epochs:
+                    self._ask_watcher(position)
         return Outcome(position, self.selection)
 
-    def _enter(self, place: Place) -> None:
+    def _enter_stage(self, place: PlannedStage) -> None:
         """Prepare a stage: what it trains, and an optimiser of its own."""
-        self.place, stage = place, place.stage
+        self.current, stage = place, place.stage
         # A fresh pair: the one before may be wrapped for precision or distribution.
         self.bare = TrainingGraph(self.model, self.method)
         freeze_others(self.bare, stage.trains, self.trainable)
@@ -171,13 +171,13 @@ class Trainer:
         Raises:
             SpecError: If they cannot be.
         """
-        processes, rng = self.accelerator.num_processes, stream(self.spec.seed)
+        processes, rng = self.accelerator.num_processes, random_stream(self.spec.seed)
         rows = np.resize(self.data.train, ROWS_TO_LEARN_FROM * processes)
         everything = slice(0, len(rows))
-        whole = self._batch(rows, everything, rng, lambda tensor: tensor)
-        part = self._batch(rows, self._own(len(rows)), rng, partial(gather_rows, batch=len(rows)))
+        whole = self._load_batch(rows, everything, rng, lambda tensor: tensor)
+        part = self._load_batch(rows, self._own_rows(len(rows)), rng, partial(gather_rows, batch=len(rows)))
         draw = self.method.draw(len(rows), rng)
-        set_training_mode(self.bare, self.place.stage.trains)
+        set_training_mode(self.bare, self.current.stage.trains)
         buffers = [(buffer, buffer.clone()) for buffer in self.bare.buffers()]
         try:
             return learn_divisions(
@@ -189,17 +189,17 @@ class Trainer:
 
     def _next_stage(self, position: Position, progress: TrainingProgress) -> None:
         """Enter the next stage at the end of one, before the state is saved: a state goes on with what it holds."""
-        if position.epoch == self.place.end and position.epoch < self.plan.epochs:
-            self._enter(self.plan.at(position.epoch))
-            progress.say(f"stage {self.place.index + 1} of {len(self.plan.stages)}: {self.place.stage.name}")
+        if position.epoch == self.current.end and position.epoch < self.stage_plan.epochs:
+            self._enter_stage(self.stage_plan.at(position.epoch))
+            progress.say(f"stage {self.current.index + 1} of {len(self.stage_plan.stages)}: {self.current.stage.name}")
 
     def _train_epoch(self, position: Position, stop: StopRequest, progress: TrainingProgress) -> None:
         epoch, spec = position.epoch + 1, self.spec
-        rate = self._rate(epoch)
+        rate = self._learning_rate(epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = self.average.effective_lr(rate)
-        order = stream(spec.seed, epoch).permutation(self.data.train)
-        set_training_mode(self.bare, self.place.stage.trains)
+        order = random_stream(spec.seed, epoch).permutation(self.data.train)
+        set_training_mode(self.bare, self.current.stage.trains)
         began, pending = time.perf_counter(), list[Tensor]()
         before = position.epoch_seconds
         while position.step < self.steps:
@@ -207,24 +207,24 @@ class Trainer:
             pending.append(self._train_step(rows, epoch, position.step))
             position.step += 1
             if position.step % self.check_every == 0 or position.step == self.steps:
-                loss = self._settle(pending, position, epoch, rate)
+                loss = self._add_losses(pending, position, epoch, rate)
                 position.epoch_seconds = before + time.perf_counter() - began
                 progress.step(epoch, position.step, loss)
                 if any_process(stop.wanted, self.accelerator.device):
-                    self._interrupt(position)
+                    self._save_and_interrupt(position)
 
-    def _rate(self, epoch: int) -> float:
-        return learning_rate(self.place.stage, epoch - self.place.before)
+    def _learning_rate(self, epoch: int) -> float:
+        return learning_rate(self.current.stage, epoch - self.current.before)
 
     def _train_step(self, rows: np.ndarray, epoch: int, step: int) -> Tensor:
-        rng = stream(self.spec.seed, epoch, step)
+        rng = random_stream(self.spec.seed, epoch, step)
         # For models with random layers of their own, the same in all processes: each takes its rows of what is drawn.
         torch.manual_seed(int(rng.integers(2**63)))
-        local = self._own(len(rows))
-        batch = self._batch(rows, local, rng, partial(gather_rows, batch=len(rows)))
+        local = self._own_rows(len(rows))
+        batch = self._load_batch(rows, local, rng, partial(gather_rows, batch=len(rows)))
         draw = self.method.draw(len(rows), rng)
         self.average.before_step()
-        with self._drawing(local, len(rows)):
+        with self._drawing_globally(local, len(rows)):
             losses: dict[str, Tensor] = self.graph(batch, draw)
         self.accelerator.backward(losses["loss"])
         self.optimizer.step()
@@ -232,18 +232,18 @@ class Trainer:
         self.average.after_step()
         return losses["loss"].detach()
 
-    def _own(self, rows: int) -> slice:
+    def _own_rows(self, rows: int) -> slice:
         """The rows of a global batch that this process holds."""
         return own_rows(rows, self.accelerator.process_index, self.accelerator.num_processes)
 
-    def _drawing(self, local: slice, rows: int) -> AbstractContextManager[object]:
+    def _drawing_globally(self, local: slice, rows: int) -> AbstractContextManager[object]:
         """A forward pass with random draws as a single process would make them for the global batch."""
         if self.draws is None:
             return nullcontext()
         self.draws.begin(local, rows)
         return self.draws
 
-    def _batch(
+    def _load_batch(
         self, rows: np.ndarray, local: slice, rng: np.random.Generator, gather: Callable[[Tensor], Tensor]
     ) -> Batch:
         """A global batch as a process sees it.
@@ -254,11 +254,11 @@ class Trainer:
             rng: For the augmentation.
             gather: From the process's rows to all rows.
         """
-        first, second = self._views(rows, local, rng)
+        first, second = self._load_views(rows, local, rng)
         labels = torch.from_numpy(self.data.bank.labels[rows]).to(self.accelerator.device)
-        return Batch(features=first, second=second, labels=labels, local=local, gather=gather, stage=self.place.index)
+        return Batch(features=first, second=second, labels=labels, local=local, gather=gather, stage=self.current.index)
 
-    def _views(self, rows: np.ndarray, local: slice, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
+    def _load_views(self, rows: np.ndarray, local: slice, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
         """Load a process's rows of the global batch and augment them on the device, twice if the method asks.
 
         Returns:
@@ -267,7 +267,7 @@ class Trainer:
         x = self.data.pictures(rows[local]).to(self.accelerator.device)
         if self.data.extremes is not None:
             x = self.data.extremes.in_training(x, rows)
-        if not self.place.stage.augment:
+        if not self.current.stage.augment:
             return x, None
         first = self._augment(x, local, len(rows), rng)
         return first, self._augment(x, local, len(rows), rng) if self.views == 2 else None
@@ -298,10 +298,10 @@ class Trainer:
                 together=spec.specaug_together,
                 rng=rng,
             )
-            x = apply_masks(x, masks[local], self.fill)
+            x = apply_masks(x, masks[local], self.mask_fill)
         return x
 
-    def _settle(self, pending: list[Tensor], position: Position, epoch: int, rate: float) -> float:
+    def _add_losses(self, pending: list[Tensor], position: Position, epoch: int, rate: float) -> float:
         """Add the losses of the last steps to the epoch's sum and stop the run at the first that is not finite."""
         losses = torch.stack(pending).double().tolist()
         for i, loss in enumerate(losses):
@@ -315,7 +315,7 @@ class Trainer:
         pending.clear()
         return float(losses[-1])
 
-    def _ask(self, position: Position) -> None:
+    def _ask_watcher(self, position: Position) -> None:
         """Stop every process where the watcher says so; the saved state is what the run then ends with."""
         if self.hooks.watch is None:
             return
@@ -325,10 +325,10 @@ class Trainer:
             reason = self.hooks.watch({epoch: metrics["4class"]["score"] for epoch, metrics in judged.items()})
         if any_process(reason is not None, self.accelerator.device):
             raise PrunedRunError(
-                f"Pruned after epoch {position.epoch} of {self.plan.epochs}: {reason or 'see rank 0'}."
+                f"Pruned after epoch {position.epoch} of {self.stage_plan.epochs}: {reason or 'see rank 0'}."
             )
 
-    def _interrupt(self, position: Position) -> None:
+    def _save_and_interrupt(self, position: Position) -> None:
         self.checkpoint.save(position, self.selection)
         raise InterruptedRunError(
             f"Stopped in epoch {position.epoch + 1}, step {position.step} of {self.steps}; the state is saved."
@@ -336,12 +336,12 @@ class Trainer:
 
     def _finish_epoch(self, position: Position) -> dict[str, Any]:
         began, epoch = time.perf_counter(), position.epoch + 1
-        test, val = self._judge(epoch) if self.place.stage.evaluated else (None, None)
+        test, val = self._judge_epoch(epoch) if self.current.stage.evaluated else (None, None)
         seconds = position.epoch_seconds + time.perf_counter() - began
         entry = {
             "epoch": epoch,
             "loss": position.loss_sum / self.steps,
-            "lr": self._rate(epoch),
+            "lr": self._learning_rate(epoch),
             "seconds": seconds,
             "cycles_per_second": rows_of_epoch(len(self.data.train), self.spec) / max(position.epoch_seconds, 1e-9),
             "test": test,
@@ -352,7 +352,7 @@ class Trainer:
         position.seconds += seconds
         return entry
 
-    def _judge(self, epoch: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    def _judge_epoch(self, epoch: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """Evaluate test and held-out cycles; the weights of an epoch that a selection rule now holds are saved."""
         scores, test = self._evaluate(self.data.test)
         val = self._evaluate(self.data.val)[1] if len(self.data.val) else None
@@ -362,7 +362,7 @@ class Trainer:
             return test, val
         for rule in changed:
             # The last epoch's weights are wanted once: the state of every epoch is in the checkpoint already.
-            if rule != "last" or epoch == self.plan.epochs:
+            if rule != "last" or epoch == self.stage_plan.epochs:
                 self._save_weights(rule)
         return test, val
 

@@ -66,7 +66,7 @@ def device_shares(devices: Sequence[str], workers: int, processes: int) -> list[
     return [list(devices[first * processes : (first + 1) * processes]) for first in range(workers)]
 
 
-def shares_of(execution: Mapping[str, Any], workers: int = 1) -> list[list[str]] | None:
+def device_shares_for(execution: Mapping[str, Any], workers: int = 1) -> list[list[str]] | None:
     """The GPUs of each worker on this machine; None where the runs are done on the CPU.
 
     Args:

@@ -39,13 +39,13 @@ def expected_fields(table: PrintedTable) -> Expected:
         if row.run is None:
             continue
         try:
-            found[row.id] = {kind: _fields(row.run, profile) for kind, profile in PROFILES.items()}
+            found[row.id] = {kind: _flat_recipe(row.run, profile) for kind, profile in PROFILES.items()}
         except RegistryError:
             continue
     return found
 
 
-def _fields(run: RunAs, profile: str) -> dict[str, Any]:
+def _flat_recipe(run: RunAs, profile: str) -> dict[str, Any]:
     return flat(recipe_fields(request_of(run, profile, cache=Path()), profile))
 
 

@@ -16,10 +16,10 @@ from bench.core.options import build_options
 from bench.core.paths import data_folder
 from bench.core.registry import suggestion
 from bench.core.text import echoed
-from bench.data.datasets.icbhi.dataset import find_dataset, load_dataset
+from bench.data.datasets.icbhi.dataset import holds_dataset, load_dataset
 from bench.data.datasets.icbhi.recordings import Dataset
 from bench.data.files import scan
-from bench.experiment.devices import choose_device, choose_precision, shares_of
+from bench.experiment.devices import choose_device, choose_precision, device_shares_for
 from bench.experiment.judgement import check_combinations
 from bench.experiment.plugins import extensions, load_plugins
 from bench.experiment.spec import OWNERS, RunSpec, check_field, settable_fields, without_defaults
@@ -70,7 +70,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """The data that a request comes down to, and the profile that goes with it.
 
     Attributes:
@@ -84,7 +84,7 @@ class Source:
     reason: str
 
 
-def choose_source(request: Request) -> Source:
+def choose_source(request: Request) -> DataSource:
     """Decide on data and profile; a simulated set is made on the spot only where no folder was named.
 
     Raises:
@@ -94,11 +94,13 @@ def choose_source(request: Request) -> Source:
     if request.profile not in PROFILES:
         raise SpecError(f"Unknown profile '{echoed(request.profile)}': {suggestion(request.profile, PROFILES)}")
     if request.data == DEMO:
-        return Source(None, _profile(request, DEMO), "the simulated set was asked for")
+        return DataSource(None, _profile_or_automatic(request, DEMO), "the simulated set was asked for")
     folder = data_folder(Path(request.data) if request.data is not None else None)
-    if find_dataset(folder):
+    if holds_dataset(folder):
         simulated = bool(scan(folder).markers)
-        return Source(folder, _profile(request, DEMO if simulated else "paper"), f"data found in {folder}")
+        return DataSource(
+            folder, _profile_or_automatic(request, DEMO if simulated else "paper"), f"data found in {folder}"
+        )
     if request.data is not None:
         raise DataError(
             f"No ICBHI data below {folder}.",
@@ -109,14 +111,14 @@ def choose_source(request: Request) -> Source:
             f"The paper profile needs the ICBHI data, but there are none below {folder}.",
             "Fetch them with `bench data fetch`, name their folder with --data, or use --profile demo.",
         )
-    return Source(None, DEMO, f"no ICBHI data below {folder}, so the simulated set is used")
+    return DataSource(None, DEMO, f"no ICBHI data below {folder}, so the simulated set is used")
 
 
-def _profile(request: Request, automatic: str) -> str:
+def _profile_or_automatic(request: Request, automatic: str) -> str:
     return automatic if request.profile == "auto" else request.profile
 
 
-def resolve(request: Request, source: Source, seeds: Sequence[int]) -> list[RunSpec]:
+def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[RunSpec]:
     """Turn a request into one complete spec per seed.
 
     Args:
@@ -142,9 +144,9 @@ def resolve(request: Request, source: Source, seeds: Sequence[int]) -> list[RunS
     pretrain = request.pretrain if named else _default_pretrain(model, source.profile)
     frontend = FRONTENDS.card(request.frontend or model.frontend)
     device = choose_device(request.device)
-    values = _merge(request, model, method, frontend, source.profile, str(pretrain))
+    values = _merge_settings(request, model, method, frontend, source.profile, str(pretrain))
     options = _build_options(values, model, method, frontend)
-    folder = source.folder or _simulated(request.cache)
+    folder = source.folder or _simulated_folder(request.cache)
     dataset = load_dataset(folder, allow_partial=request.allow_partial, cache=request.cache)
     weights = locate(model, str(pretrain), request.cache)
     is_named = weights is None or pretrain in model.weights
@@ -192,7 +194,9 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
     model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
     check_pair(model, method)
     frontend = FRONTENDS.card(request.frontend or model.frontend)
-    values = _merge(request, model, method, frontend, profile, request.pretrain or _default_pretrain(model, profile))
+    values = _merge_settings(
+        request, model, method, frontend, profile, request.pretrain or _default_pretrain(model, profile)
+    )
     options = _build_options(values, model, method, frontend)
     settable = {name: item.default for name, item in settable_fields().items() if item.metadata["role"] == "identity"}
     fields = {name: values.get(name, default) for name, default in settable.items()}
@@ -203,7 +207,7 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
     }
 
 
-def _simulated(cache: Path) -> Path:
+def _simulated_folder(cache: Path) -> Path:
     from bench.data.datasets.simulated.demo import demo_folder
 
     def on_progress(done: int, total: int) -> None:
@@ -242,7 +246,7 @@ def check_pair(model: ModelCard, method: MethodCard) -> None:
         )
 
 
-def _merge(
+def _merge_settings(
     request: Request, model: ModelCard, method: MethodCard, frontend: FrontEndCard, profile: str, pretrain: str
 ) -> dict[str, Any]:
     """Recipes first, flags of their own next, ``--set`` last; every value is checked."""
@@ -252,7 +256,7 @@ def _merge(
         values = {
             name: value
             for name, value in values.items()
-            if not name.startswith("frontend.") or _suits(frontend, name.removeprefix("frontend."), value)
+            if not name.startswith("frontend.") or _front_end_takes(frontend, name.removeprefix("frontend."), value)
         }
     cards: dict[str, Any] = {"model": model, "method": method, "frontend": frontend}
     given = {name: value for name, value in request.fields.items() if value is not None}
@@ -270,7 +274,7 @@ def _merge(
     return checked
 
 
-def _suits(frontend: FrontEndCard, name: str, value: Any) -> bool:
+def _front_end_takes(frontend: FrontEndCard, name: str, value: Any) -> bool:
     """Whether a front-end has an option, and takes the value that a recipe for another one gives it."""
     if name not in option_names(frontend):
         return False
@@ -344,7 +348,7 @@ def _check_machine(spec: RunSpec) -> None:
     """Check that this machine has what a spec runs on: what `auto` would not choose is refused in a spec as well."""
     device = choose_device(spec.device)
     choose_precision(spec.precision, device)
-    shares_of({"device": device, "processes": spec.processes})
+    device_shares_for({"device": device, "processes": spec.processes})
 
 
 def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from baselines.weights import of_run
+from baselines.weights import weights_of_run
 from bench.core.documents import specs_judged_by
 from bench.core.environment import refuse_foreign_group
 from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, PrunedRunError, RunError, StoreError
@@ -28,7 +28,7 @@ from bench.engine.hooks import Hooks
 from bench.engine.result import write_failed_result
 from bench.engine.states import POINTER, named_states, remove_others
 from bench.experiment.judgement import judge
-from bench.experiment.plugins import load_for
+from bench.experiment.plugins import load_plugins_of
 from bench.experiment.spec import SPEC_FILE, RunSpec
 from leaderboard.results.run_folder import RESULT_FILE, read_result
 
@@ -128,7 +128,7 @@ def _remove(folder: Path) -> None:
 
 def _start(spec: RunSpec, folder: Path, rerun: bool, hooks: Hooks) -> Launched:
     # Before anything of an earlier run is removed.
-    of_run(spec.pretrain, spec.weights, spec.weights_sha256)
+    weights_of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     _prepare(folder, rerun)
     with _put_aside(folder, (RESULT_FILE, CHECKPOINT, WEIGHTS) if rerun else (RESULT_FILE,)):
         write_json(folder / SPEC_FILE, spec.to_json())
@@ -216,7 +216,7 @@ def _release_memory() -> None:
 def _execute(spec: RunSpec, folder: Path, on_progress: Progress, hooks: Hooks) -> None:
     from bench.engine.preflight import check_model
 
-    load_for(spec)
+    load_plugins_of(spec)
     check_model(spec)
     if spec.processes == 1:
         from bench.launch.rank import execute

@@ -17,7 +17,7 @@ from bench.core.streams import prepare_helper_streams, print_traceback
 from bench.data.bank import Progress
 from bench.engine.hardware import reset_peak_memory
 from bench.engine.hooks import Hooks, watch_of_rank
-from bench.experiment.plugins import load_for, plugin_failure
+from bench.experiment.plugins import load_plugins_of, plugin_failure
 from bench.experiment.spec import SPEC_FILE, RunSpec, read_spec
 
 OUT_OF_MEMORY_HINT = "Use a smaller --set batch=… or eval_batch, fewer processes, or a smaller model."
@@ -43,7 +43,7 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, ho
     from bench.engine.trainer import Trainer
 
     reset_peak_memory()
-    load_for(spec)
+    load_plugins_of(spec)
     hooks = hooks or Hooks()
     _, processes = join_group(spec.device) if spec.processes > 1 else (0, 1)
     try:

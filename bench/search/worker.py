@@ -118,14 +118,14 @@ def main() -> int:
 
 
 def _work_on(place: Place, task: Mapping[str, Any], stop: Stop) -> None:
-    from bench.experiment.plugins import load_for
+    from bench.experiment.plugins import load_plugins_of
     from bench.search.failures import Breaker
     from bench.search.request import base_spec
     from bench.search.study import open_study
 
     search = open_study(place, task["study"])
     # By the hash in the study: a file that changed after the user agreed to it is not run.
-    load_for(base_spec(search.request, task["execution"]))
+    load_plugins_of(base_spec(search.request, task["execution"]))
     _tell({"event": "ready"})
     work(search, Path(task["home"]), task["execution"], _tell, stop, Breaker(**task["breaker"]))
 

@@ -22,7 +22,7 @@ import bench.core.errors
 from bench.core.errors import BenchError, InterruptedRunError, RunError
 from bench.core.lifetimes import stop_signals
 from bench.core.machine import usable_cores
-from bench.experiment.devices import VISIBLE, shares_of
+from bench.experiment.devices import VISIBLE, device_shares_for
 from bench.search.failures import GIVE_UP_AFTER, Breaker
 from bench.search.study import Search
 
@@ -69,7 +69,7 @@ class Crew:
         give_up_after: int = GIVE_UP_AFTER,
     ) -> None:
         self.search, self.home, self.execution, self.workers = search, home, execution, workers
-        self._devices = shares_of(execution, workers)
+        self._devices = device_shares_for(execution, workers)
         self._breaker = Breaker(give_up_after, time.time())
         self._at_work: list[_Worker] = []
         self._stopping = False

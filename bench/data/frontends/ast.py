@@ -97,7 +97,7 @@ def _mel_bands() -> tuple[Band, ...]:
 
 
 @functools.lru_cache(maxsize=1)
-def _window() -> Tensor:
+def _hann_window() -> Tensor:
     return torch.hann_window(FRAME_LENGTH, periodic=False)
 
 
@@ -123,7 +123,7 @@ class Workspace:
 
 def _windowed_frames(wave: Tensor, count: int, work: Workspace) -> Tensor:
     """Frames of a waveform without their means, pre-emphasised, windowed and padded: (count, 512) of the workspace."""
-    used, window = (count - 1) * FRAME_SHIFT + FRAME_LENGTH, _window()
+    used, window = (count - 1) * FRAME_SHIFT + FRAME_LENGTH, _hann_window()
     wave = wave[:used]
     torch.add(wave[1:], wave[:-1], alpha=-PRE_EMPHASIS, out=work.differences[1:used])
     blocks = wave.view(-1, HOP_BLOCK).sum(dim=1)

@@ -23,7 +23,7 @@ from bench.data.frontends.waveform import cycle_samples, fade_, fit_cycle, resam
 
 
 @functools.lru_cache(maxsize=1)
-def _decibels() -> torch.nn.Module:
+def _decibel_transform() -> torch.nn.Module:
     options = SCLFrontEndOptions
     mel = MelSpectrogram(
         SAMPLE_RATE,
@@ -90,7 +90,7 @@ class DecibelFrontEnd:
         fitted = torch.empty(len(places), self.options.samples)
         for place, out in zip(places, fitted, strict=True):
             fit_cycle(fade_(resample_recording(wave[place], rate).clone()), out)
-        decibels: Tensor = _decibels()(fitted)
+        decibels: Tensor = _decibel_transform()(fitted)
         return decibels.transpose(1, 2).contiguous()
 
 

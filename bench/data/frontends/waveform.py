@@ -71,7 +71,7 @@ def _sinc_kernel(positions: Tensor, phases: Tensor, old: int, new: int) -> Tenso
     return (torch.sinc(t) * window * (base / old)).float()
 
 
-def _band(start: int, stop: int, old: int, new: int, margin: int) -> Band:
+def _make_band(start: int, stop: int, old: int, new: int, margin: int) -> Band:
     outputs = torch.arange(start, stop)
     first = start * old // new - margin
     last = (stop - 1) * old // new + margin + 1
@@ -93,7 +93,7 @@ def resampler(rate: int) -> Resampler:
     periods = math.ceil(PHASES_PER_BAND / new)
     outputs = periods * new
     bands = tuple(
-        _band(start, min(start + PHASES_PER_BAND, outputs), old, new, margin)
+        _make_band(start, min(start + PHASES_PER_BAND, outputs), old, new, margin)
         for start in range(0, outputs, PHASES_PER_BAND)
     )
     return Resampler(periods * old, outputs, margin + 1, bands)

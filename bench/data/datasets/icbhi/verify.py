@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data.datasets.icbhi.dataset import Layout, read_layout
+from bench.data.datasets.icbhi.dataset import InspectedFolder, inspect_folder
 from bench.data.datasets.icbhi.pinned import (
     BY_DEVICE,
     BY_LOCATION,
@@ -52,7 +52,7 @@ class Counts:
     def to_json(self) -> dict[str, Any]:
         """Counts by split, then by device and patient within it."""
         return {
-            **{split: self._part(split) for split in SPLITS},
+            **{split: self._split_as_json(split) for split in SPLITS},
             "recordings": sum(count.recordings for count in self.by_split.values()),
             "cycles": sum(count.cycles for count in self.by_split.values()),
             "patients": len({patient for _, patient in self.by_patient}),
@@ -61,17 +61,21 @@ class Counts:
             "rates": {str(rate): number for rate, number in self.by_rate.items()},
         }
 
-    def _part(self, split: str) -> dict[str, Any]:
-        devices = {name: _row(count) for (side, name), count in self.by_device.items() if side == split}
-        patients = {name: _row(count) for (side, name), count in self.by_patient.items() if side == split}
-        return {**_row(self.by_split.get(split, Count(0, 0, 0, 0, 0))), "devices": devices, "patients": patients}
+    def _split_as_json(self, split: str) -> dict[str, Any]:
+        devices = {name: _count_as_json(count) for (side, name), count in self.by_device.items() if side == split}
+        patients = {name: _count_as_json(count) for (side, name), count in self.by_patient.items() if side == split}
+        return {
+            **_count_as_json(self.by_split.get(split, Count(0, 0, 0, 0, 0))),
+            "devices": devices,
+            "patients": patients,
+        }
 
 
 OFFICIAL = Counts(BY_SPLIT, BY_DEVICE, BY_PATIENT, BY_LOCATION, BY_MODE, {})
 """The official set's counts; how many recordings have which rate is not pinned."""
 
 
-def _row(count: Count) -> dict[str, Any]:
+def _count_as_json(count: Count) -> dict[str, Any]:
     classes = dict(zip(CLASSES, count[1:], strict=True))
     return {"recordings": count.recordings, "cycles": count.cycles, "classes": classes}
 
@@ -85,7 +89,7 @@ def _count_of(recordings: Iterable[Recording]) -> Count:
     return Count(number, *(labels[label] for label in range(len(CLASSES))))
 
 
-def _groups(recordings: Iterable[Recording], key: Callable[[Recording], Any]) -> dict[Any, Count]:
+def _counts_by(recordings: Iterable[Recording], key: Callable[[Recording], Any]) -> dict[Any, Count]:
     groups: dict[Any, list[Recording]] = {}
     for recording in recordings:
         groups.setdefault(key(recording), []).append(recording)
@@ -100,9 +104,9 @@ def count(recordings: Iterable[Recording]) -> Counts:
     """
     listed = list(recordings)
     return Counts(
-        by_split=_groups(listed, lambda recording: recording.split),
-        by_device=_groups(listed, lambda recording: (recording.split, recording.device)),
-        by_patient=_groups(listed, lambda recording: (recording.split, recording.patient)),
+        by_split=_counts_by(listed, lambda recording: recording.split),
+        by_device=_counts_by(listed, lambda recording: (recording.split, recording.device)),
+        by_patient=_counts_by(listed, lambda recording: (recording.split, recording.patient)),
         by_location=dict(sorted(Counter(recording.location for recording in listed).items())),
         by_mode=dict(sorted(Counter(recording.mode for recording in listed).items())),
         by_rate=dict(sorted(Counter(r.header.rate for r in listed if r.header is not None).items())),
@@ -179,23 +183,23 @@ def _differences(what: str, found: Mapping[Any, Any], official: Mapping[Any, Any
         here, pinned = found.get(group, 0), official.get(group, 0)
         if here != pinned:
             place = " ".join(group) if isinstance(group, tuple) else str(group)
-            lines.append(f"{what} {place}: {_words(here)}, but {_words(pinned)} in the official set")
+            lines.append(f"{what} {place}: {_count_in_words(here)}, but {_count_in_words(pinned)} in the official set")
     return lines
 
 
-def _words(number: Count | int) -> str:
+def _count_in_words(number: Count | int) -> str:
     if isinstance(number, int):
         return f"{number} recordings"
     classes = "/".join(str(cycles) for cycles in number[1:])
     return f"{number.recordings} recordings with {classes} cycles"
 
 
-def _comparable(layout: Layout) -> bool:
+def _comparable(layout: InspectedFolder) -> bool:
     """Whether every annotation file and a split are there, so that counts may be compared with the pinned ones."""
     return layout.name == "icbhi" and len(layout.recordings) >= RECORDINGS and layout.split_file is not None
 
 
-def _count_faults(layout: Layout, annotated: Counts) -> list[Fault]:
+def _count_faults(layout: InspectedFolder, annotated: Counts) -> list[Fault]:
     lines = [
         *_differences("split", annotated.by_split, BY_SPLIT),
         *_differences("device", annotated.by_device, BY_DEVICE),
@@ -206,7 +210,7 @@ def _count_faults(layout: Layout, annotated: Counts) -> list[Fault]:
     return [Fault(str(layout.root), None, "counts", line) for line in lines]
 
 
-def _unnamed_faults(layout: Layout) -> list[Fault]:
+def _unnamed_faults(layout: InspectedFolder) -> list[Fault]:
     """Recordings of which not even a name is there: neither a file nor a line of the split."""
     known = {*layout.split.sides} | {recording.name.rpartition("_")[0] for recording in layout.recordings}
     unnamed = layout.expected - len(known)
@@ -216,7 +220,7 @@ def _unnamed_faults(layout: Layout) -> list[Fault]:
     return [Fault(str(layout.root), None, "recordings-missing", message, blocking=False)]
 
 
-def _surplus_faults(layout: Layout) -> list[Fault]:
+def _surplus_faults(layout: InspectedFolder) -> list[Fault]:
     """More recordings than a simulated set's own count."""
     if layout.name == "icbhi" or len(layout.recordings) <= layout.expected:
         return []
@@ -237,7 +241,7 @@ def verify(folder: Path, cache: Path | None = None) -> Report:
     Raises:
         DataError: If nothing below the folder is named as ICBHI's files are.
     """
-    layout = read_layout(folder, cache)
+    layout = inspect_folder(folder, cache)
     annotated = count(layout.recordings)
     different = _count_faults(layout, annotated) if _comparable(layout) else []
     faults = (*layout.faults, *different, *_unnamed_faults(layout), *_surplus_faults(layout))

@@ -81,7 +81,7 @@ class Patient:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedRecording:
     """A recording that is to be made: its name, its patient, its cycles, and the seed of its sound."""
 
     name: str
@@ -91,7 +91,7 @@ class Plan:
     seed: tuple[int, ...]
 
 
-def _patients(rng: np.random.Generator) -> list[Patient]:
+def _draw_patients(rng: np.random.Generator) -> list[Patient]:
     splits = [split for split, count in PATIENTS.items() for _ in range(count)]
     return [
         Patient(
@@ -106,14 +106,14 @@ def _patients(rng: np.random.Generator) -> list[Patient]:
     ]
 
 
-def _classes(rng: np.random.Generator, cycles: int) -> list[int]:
+def _draw_classes(rng: np.random.Generator, cycles: int) -> list[int]:
     """Class of each cycle, shuffled, in exact shares."""
     bounds = np.rint(np.cumsum(CLASS_SHARES) * cycles).astype(int)
     ordered = np.searchsorted(bounds, np.arange(cycles), side="right")
     return [int(label) for label in rng.permutation(ordered)]
 
 
-def _lengths(rng: np.random.Generator, pace: float, count: int) -> list[float]:
+def _draw_lengths(rng: np.random.Generator, pace: float, count: int) -> list[float]:
     """Lengths of cycles in s, whole milliseconds; most lie between 1.5 and 4 s, a few outside."""
     lengths = np.clip(pace * np.exp(rng.normal(0.0, 0.15, count)), 1.5, 4.0)
     short, long = rng.uniform(1.0, 1.5, count), rng.uniform(4.0, 5.0, count)
@@ -122,35 +122,35 @@ def _lengths(rng: np.random.Generator, pace: float, count: int) -> list[float]:
     return [round(float(length), 3) for length in lengths]
 
 
-def _breaths(rng: np.random.Generator, pace: float, classes: list[int]) -> tuple[Breath, ...]:
+def _draw_breaths(rng: np.random.Generator, pace: float, classes: list[int]) -> tuple[Breath, ...]:
     """Put cycles one after another, as ICBHI's annotations have them."""
     start, breaths = round(float(rng.uniform(0.1, 0.6)), 3), []
-    for length, label in zip(_lengths(rng, pace, len(classes)), classes, strict=True):
+    for length, label in zip(_draw_lengths(rng, pace, len(classes)), classes, strict=True):
         end = round(start + length, 3)
         breaths.append(Breath(start, end, crackle=label in (1, 3), wheeze=label in (2, 3)))
         start = end
     return tuple(breaths)
 
 
-def _plans(seed: int) -> list[Plan]:
+def _plan_recordings(seed: int) -> list[PlannedRecording]:
     """Everything about the set but its samples."""
     rng = np.random.default_rng([VERSION, seed])
-    patients = _patients(rng)
+    patients = _draw_patients(rng)
     recordings = {split: sum(len(p.locations) for p in patients if p.split == split) for split in PATIENTS}
-    classes = {split: _classes(rng, count * CYCLES_PER_RECORDING) for split, count in recordings.items()}
-    plans: list[Plan] = []
+    classes = {split: _draw_classes(rng, count * CYCLES_PER_RECORDING) for split, count in recordings.items()}
+    plans: list[PlannedRecording] = []
     for patient in patients:
         for index, location in enumerate(patient.locations, start=1):
             labels = [classes[patient.split].pop() for _ in range(CYCLES_PER_RECORDING)]
-            breaths = _breaths(rng, patient.pace, labels)
+            breaths = _draw_breaths(rng, patient.pace, labels)
             name = f"{patient.number}_1b{index}_{location}_{patient.device.mode}_{patient.device.name}"
             # Whole half seconds are whole numbers of samples at every rate.
             seconds = np.ceil(2 * (breaths[-1].end + 0.2)) / 2
-            plans.append(Plan(name, patient, breaths, float(seconds), (VERSION, seed, len(plans))))
+            plans.append(PlannedRecording(name, patient, breaths, float(seconds), (VERSION, seed, len(plans))))
     return plans
 
 
-def _write_recording(folder: Path, plan: Plan) -> None:
+def _write_recording(folder: Path, plan: PlannedRecording) -> None:
     import soundfile
 
     device = plan.patient.device
@@ -161,7 +161,7 @@ def _write_recording(folder: Path, plan: Plan) -> None:
     (folder / f"{plan.name}.txt").write_text("".join(lines), encoding="utf-8")
 
 
-def _demographics(rng: np.random.Generator, number: int) -> str:
+def _demographics_line(rng: np.random.Generator, number: int) -> str:
     """One line of ICBHI's demographic file: number, age, sex, then an adult's BMI or a child's weight and height."""
     child, sex = rng.random() < 0.3, rng.choice(("F", "M"))
     if child:
@@ -170,7 +170,7 @@ def _demographics(rng: np.random.Generator, number: int) -> str:
     return f"{number}\t{rng.integers(18, 90)}\t{sex}\t{rng.uniform(18.0, 36.0):.1f}\tNA\tNA\n"
 
 
-def _write_tables(folder: Path, plans: list[Plan], seed: int) -> None:
+def _write_tables(folder: Path, plans: list[PlannedRecording], seed: int) -> None:
     """Write what stands beside the recordings: split, diagnoses, demographics and the marker."""
     rng = np.random.default_rng([VERSION, seed, len(plans)])
     numbers = sorted({plan.patient.number for plan in plans})
@@ -178,14 +178,14 @@ def _write_tables(folder: Path, plans: list[Plan], seed: int) -> None:
     tables = {
         "ICBHI_challenge_train_test.txt": split,
         "ICBHI_challenge_diagnosis.txt": "".join(f"{number}\t{rng.choice(DIAGNOSES)}\n" for number in numbers),
-        "ICBHI_challenge_demographic_information.txt": "".join(_demographics(rng, number) for number in numbers),
+        "ICBHI_challenge_demographic_information.txt": "".join(_demographics_line(rng, number) for number in numbers),
         MARKER: json.dumps({"simulated": True, "seed": seed, "recordings": len(plans), "version": VERSION}) + "\n",
     }
     for name, text in tables.items():
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _tiny_plans() -> list[Plan]:
+def _plan_tiny_recordings() -> list[PlannedRecording]:
     """One recording of 0.8 s cycles, each class once, for four training and two test patients."""
     rng = np.random.default_rng([VERSION])
     plans = []
@@ -198,11 +198,11 @@ def _tiny_plans() -> list[Plan]:
             for label in range(4)
         )
         name = f"{patient.number}_1b1_{LOCATIONS[0]}_{device.mode}_{device.name}"
-        plans.append(Plan(name, patient, breaths, 3.5, (VERSION, index)))
+        plans.append(PlannedRecording(name, patient, breaths, 3.5, (VERSION, index)))
     return plans
 
 
-def _write_set(folder: Path, plans: list[Plan], seed: int, on_progress: Progress | None) -> None:
+def _write_set(folder: Path, plans: list[PlannedRecording], seed: int, on_progress: Progress | None) -> None:
     database = folder / "ICBHI_final_database"
     database.mkdir(parents=True)
     # Fourier transforms and random numbers leave the interpreter's lock, so threads are enough.
@@ -213,7 +213,7 @@ def _write_set(folder: Path, plans: list[Plan], seed: int, on_progress: Progress
     _write_tables(folder, plans, seed)
 
 
-def _unfinished(folder: Path) -> Iterator[Path]:
+def _unfinished_folders(folder: Path) -> Iterator[Path]:
     """Temporary folders beside ``folder`` that a stopped process may have left."""
     return folder.parent.glob(f".{folder.name}.*.tmp")
 
@@ -247,7 +247,7 @@ def write_demo(folder: Path, *, seed: int = 0, on_progress: Progress | None = No
         name = temporary_name(folder)
         name.mkdir()
         temporary = name
-        _write_set(temporary, _plans(seed), seed, on_progress)
+        _write_set(temporary, _plan_recordings(seed), seed, on_progress)
         temporary.rename(folder)
     except OSError as error:
         raise StoreError(f"Cannot write the simulated set to {folder}: {error}.", advice(error)) from error
@@ -266,7 +266,7 @@ def write_tiny(folder: Path) -> None:
     Args:
         folder: Where to; it must not exist or be empty.
     """
-    _write_set(folder, _tiny_plans(), 0, None)
+    _write_set(folder, _plan_tiny_recordings(), 0, None)
 
 
 def demo_folder(cache: Path, seed: int = 0, *, on_progress: Progress | None = None) -> Path:
@@ -291,7 +291,7 @@ def demo_folder(cache: Path, seed: int = 0, *, on_progress: Progress | None = No
     if (folder / MARKER).exists():
         return folder
     with exclusive_lock(cache / f"{folder.name}.lock"):
-        for leftover in _unfinished(folder):
+        for leftover in _unfinished_folders(folder):
             shutil.rmtree(leftover, ignore_errors=True)
         if not (folder / MARKER).exists():
             write_demo(folder, seed=seed, on_progress=on_progress)

@@ -25,7 +25,7 @@ from bench.engine.data import RunData, open_run_data
 from bench.engine.graph import TrainingGraph, build_graph
 from bench.engine.specaug import apply_shift, draw_shift
 from bench.engine.stages import freeze_others, plan_stages, set_training_mode, trainable_parameters
-from bench.engine.trainer import stream
+from bench.engine.trainer import random_stream
 from bench.experiment.recipes import Request, check_pair, choose_source, resolve
 from bench.experiment.spec import RunSpec
 from bench.launch.once import Launched, launch
@@ -48,7 +48,7 @@ SECONDS = 1.0
 WIDEST_MASK = 20
 
 
-class Trial:
+class CheckedPair:
     """A model and a method on the tiny set; what several checks look at is made once.
 
     Args:
@@ -114,13 +114,13 @@ class Trial:
 
     def losses(self, graph: TrainingGraph) -> Iterator[tuple[Stage, dict[str, Tensor]]]:
         """The losses of the first batch in each stage, with gradients allowed and modes set as in that stage."""
-        rows = stream(self.spec.seed, 1).permutation(self.data.train)[:BATCH]
+        rows = random_stream(self.spec.seed, 1).permutation(self.data.train)[:BATCH]
         first = self.clips(rows)
         trainable = trainable_parameters(graph)
         for index, stage in enumerate(plan_stages(self.spec, graph.method).stages):
             freeze_others(graph, stage.trains, trainable)
             set_training_mode(graph, stage.trains)
-            rng = stream(self.spec.seed, 1, index)
+            rng = random_stream(self.spec.seed, 1, index)
             wants_second = self.method.card.views == 2 and stage.augment
             batch = Batch(
                 features=first,
