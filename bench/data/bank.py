@@ -43,13 +43,16 @@ FORMAT = 1
 """Raised when the layout of a bank's folder changes."""
 
 DESCRIPTION = "bank.json"
+"""Name of the file that describes a bank; it is written last, so that a bank that has one is whole."""
+
 CHECKSUMS = "checksums"
-"""The description's field that is no part of a bank's identity: CRC-32 of each row."""
+"""Name of the description's field that holds the CRC-32 of each row and is no part of the bank's identity."""
 
 CANNOT_RESERVE = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, errno.ENODEV})
-"""What file systems answer that cannot reserve space: tmpfs of old kernels, NFS, FUSE, ZFS."""
+"""Error numbers of file systems that cannot reserve space: tmpfs of old kernels, NFS, FUSE, ZFS."""
 
 Progress = Callable[[int, int], None]
+"""Called with the number of recordings that are done and their total."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,13 @@ class FeatureBank:
 
 @dataclass(frozen=True)
 class ChosenFrontEnd:
-    """A front-end and its options, by name.
+    """A front-end and its options, not yet built.
 
     Attributes:
-        frontend: Id in the registry.
-        options: The options object of its card.
-        version: The card's version.
-        plugin: Version of the plug-in that it comes from; None where it is built in.
+        frontend: Id of the front-end in the registry.
+        options: Options of the front-end, an object of the class that its card names.
+        version: Version on the front-end's card.
+        plugin: Version of the plug-in that the front-end comes from; None where it is built in.
     """
 
     frontend: str
@@ -94,12 +97,12 @@ class ChosenFrontEnd:
 
 @dataclass(frozen=True)
 class RecordingJob:
-    """One recording to compute.
+    """One recording whose spectrograms are to be computed, and their place in the bank's file.
 
     Attributes:
         recording: The recording.
-        offset: Byte of the file at which its spectrograms begin.
-        rows: How many it becomes.
+        offset: Byte of the file at which the recording's spectrograms begin.
+        rows: Number of spectrograms that the recording becomes.
     """
 
     recording: Recording
@@ -120,7 +123,7 @@ def recording_features(
     Args:
         recording: A recording with audio.
         frontend: Id of a front-end.
-        options: Its options, texts or values.
+        options: Options of the front-end, texts or values.
 
     Returns:
         (rows, frames, mels) float32, and the cycle of each row.
@@ -158,7 +161,12 @@ def _compute_features(recording: Recording, frontend: FrontEnd) -> Tensor:
 
 
 def empty_bank(dataset: Dataset, frontend: str, options: Mapping[str, Any]) -> FeatureBank:
-    """The rows of a data set's bank with their labels, without their features: what a run would divide.
+    """Make a bank that holds the cycles and labels of a data set but no features, to see how a run would divide it.
+
+    Args:
+        dataset: The recordings and cycles.
+        frontend: Id of a front-end.
+        options: Options of the front-end, texts or values.
 
     Raises:
         SpecError: For an unknown front-end or option.
@@ -183,7 +191,7 @@ def prepare_bank(
     Args:
         dataset: The recordings and cycles.
         frontend: Id of a front-end.
-        options: Its options, texts or values; those left out keep their defaults.
+        options: Options of the front-end, texts or values; those that are left out keep their defaults.
         cache: Cache folder.
         workers: Recordings that are computed side by side; as many as there are usable cores by default.
         on_progress: Called with the recordings that are done and their total.
@@ -233,6 +241,7 @@ def _bank_identity(dataset: Dataset, source: ChosenFrontEnd, rows: Sequence[Sequ
 
 
 def _bank_key(identity: Mapping[str, Any]) -> str:
+    # Eighty bits are plenty for a cache: a folder whose description differs is not used anyway.
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
 
 
@@ -251,6 +260,7 @@ def _open_bank(folder: Path, identity: Mapping[str, Any], cycles: tuple[Cycle, .
         rows = RowFile(path, shape, folder / DESCRIPTION)
     except (OSError, ValueError, RecursionError):
         return None
+    # Checksums are taken out first: they say what was computed, not what was asked for.
     checksums = described.pop(CHECKSUMS, None) if isinstance(described, dict) else None
     if described != identity:
         return None
@@ -285,6 +295,7 @@ def _make_bank(
     """Compute a bank; the caller holds its lock, so temporary files that lie there belong to no living process."""
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
+    # A bank without its description counts as none: whatever stops what follows leaves nothing that looks whole.
     (folder / DESCRIPTION).unlink(missing_ok=True)
     with atomic_path(folder / "features.npy") as path:
         jobs = _lay_out_file(path, tuple(identity["shape"]), recordings, [rows for _, rows in identity["recordings"]])
@@ -301,7 +312,7 @@ def _lay_out_file(
     path: Path, shape: tuple[int, ...], recordings: Sequence[Recording], rows: Sequence[int]
 ) -> list[RecordingJob]:
     """Write the file's header, reserve its space, so that a full disk shows at once, and say what goes where."""
-    size = math.prod(shape[1:]) * 4
+    size = math.prod(shape[1:]) * 4  # bytes of a float32
     begin = npy_header(shape)
     with path.open("wb") as stream:
         stream.write(begin)

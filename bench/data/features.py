@@ -76,7 +76,7 @@ def write_features(out: Path, cycles: Sequence[Cycle], features: npt.NDArray[np.
     """Write features with labels and times as a compressed NumPy archive, atomically.
 
     Args:
-        out: The file, ``.npz``.
+        out: Path of the archive, which ends in ``.npz``.
         cycles: The cycle of each row.
         features: (rows, frames, mels).
 

@@ -39,12 +39,13 @@ class FoundFiles:
     Attributes:
         audio: WAV files by join key.
         annotations: Annotation files by join key.
-        splits: Split files.
-        diagnoses: Diagnosis files.
-        demographics: Demographic files.
-        markers: Marks of a simulated set.
-        strays: WAV files whose names are no recording's.
-        unusable: What is named as data but is no regular file, and folders that cannot be looked into; with the reason.
+        splits: Split files, under any of their names.
+        diagnoses: Diagnosis files, under any of their names.
+        demographics: Demographic files, under any of their names.
+        markers: Files that mark a simulated set.
+        strays: WAV files whose names are not those of recordings.
+        unusable: Paths that are named as data but are no regular files, and folders that cannot be looked into, each
+            with the reason.
     """
 
     audio: dict[str, list[Path]] = field(default_factory=dict)
@@ -73,7 +74,7 @@ def walk(folder: Path, on_refusal: Callable[[Path, str], None] | None = None) ->
     """Every name below a folder, links to folders followed once; hidden files and macOS' ``__MACOSX`` are not data.
 
     Args:
-        folder: Where to look; it need not exist.
+        folder: Folder to look through; it need not exist.
         on_refusal: Called with each folder that cannot be looked into and the reason.
 
     Raises:
@@ -100,7 +101,7 @@ def _may_hold_data(folder: str) -> bool:
 
 
 def _folder_identity(folder: Path) -> tuple[int, int] | None:
-    """By what a folder is known again, whatever leads to it; None where nobody can tell."""
+    """Give device and inode of a folder, which are the same whatever link leads to it; None where it cannot be read."""
     try:
         status = folder.stat()
     except OSError:
@@ -146,10 +147,10 @@ def scan(folder: Path) -> FoundFiles:
     """Find ICBHI's files below a folder.
 
     Args:
-        folder: Where to look; it need not exist.
+        folder: Folder to look through; it need not exist.
 
     Raises:
-        DataError: As :func:`walk` does.
+        DataError: If there is too much below the folder; the message says how far was looked.
     """
     found = FoundFiles()
     groups = (
@@ -166,13 +167,13 @@ def scan(folder: Path) -> FoundFiles:
 
 
 def holds_dataset(folder: Path) -> bool:
-    """Whether anything below a folder is named as ICBHI's recordings or annotations are.
+    """Tell whether anything below a folder is named as ICBHI's recordings or annotations are.
 
     Args:
-        folder: Where to look; it need not exist.
+        folder: Folder to look through; it need not exist.
 
     Raises:
-        DataError: As :func:`walk` does.
+        DataError: If there is too much below the folder; the message says how far was looked.
     """
     named = (p for p in walk(folder) if p.suffix.lower() in (".wav", ".txt") and join_key(p.stem) is not None)
     return any(why_irregular(path) is None for path in named)

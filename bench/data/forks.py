@@ -36,7 +36,7 @@ class _Fork:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What a fork says of a job: the result, or the error and its traceback in words."""
+    """Answer of a fork to a job: its place, and the result, or the error with its traceback in words."""
 
     place: int
     result: Any = None
@@ -50,10 +50,10 @@ def share_jobs(
     """Do jobs in forks of this process, each taking the next job when it has done one.
 
     Args:
-        work: What is done with a job; it sees this process's memory as it is now.
-        jobs: The jobs.
-        forks: How many processes, at most one for each job.
-        prepare: Called once in each fork.
+        work: Function that does a job; it sees this process's memory as it is now.
+        jobs: The jobs, of which only places travel through the pipes: the forks have them in memory.
+        forks: Number of processes; no more are started than there are jobs.
+        prepare: Called once in each fork, before its first job.
 
     Yields:
         Place of a job and what ``work`` returned for it, as jobs are done.
@@ -129,6 +129,7 @@ def _start_fork(
             f"No helper process can be started: {error.strerror or error}.",
             "Raise the limit of processes or open files (`ulimit -a`), or use fewer --workers.",
         ) from error
+    # The fork alone must hold its end: otherwise the pipe of a killed fork would never end.
     there.close()
     return _Fork(process, here)
 
@@ -137,6 +138,7 @@ def _receive_answer(fork: _Fork) -> _Answer:
     try:
         answer: _Answer = fork.pipe.recv()
     except (EOFError, ConnectionError):
+        # A killed fork ends its pipe without an answer; by what it was killed is known once it is waited for.
         fork.process.join()
         ended = _how_it_ended(fork.process.exitcode)
         raise LostProcessError(

@@ -27,10 +27,10 @@ BLOCK_ROWS = 64
 
 
 def npy_header(shape: tuple[int, ...]) -> bytes:
-    """What stands before the rows in a ``.npy`` file of little-endian float32.
+    """Make the bytes that stand before the rows in a ``.npy`` file of little-endian float32.
 
     Args:
-        shape: (rows, …).
+        shape: Shape of the whole array, (rows, …).
     """
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
@@ -49,14 +49,13 @@ class RowFile:
     the one that was opened, whatever takes its name.
 
     Args:
-        path: A file with :func:`npy_header` and the rows.
-        shape: (rows, …).
+        path: A file that holds :func:`npy_header` and the rows.
+        shape: Shape of the whole array, (rows, …).
+        description: A file that says that the rows are whole; it is removed when one of them is not.
 
     Attributes:
-        path: The file.
-        shape: (rows, …).
-        checksums: (rows,) uint32, see :func:`row_checksum`; None until somebody sets them, and no row is compared.
-        description: A file that says that the rows are whole; it is removed when one is not.
+        checksums: (rows,) uint32, the :func:`row_checksum` of each row; None until somebody sets them, and until then
+            no row is compared.
 
     Raises:
         ValueError: If the file does not hold exactly such rows.
@@ -70,8 +69,10 @@ class RowFile:
         self.shape = shape
         self.description = description
         self.checksums: NDArray[np.uint32] | None = None
+        # Opened once and for all: a file that takes its name later, such as a bank made anew, is another one.
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
+        # Compared byte by byte, not parsed: there is one header that such rows can have.
         expected = npy_header(shape)
         self._begin = len(expected)
         self._row_bytes = math.prod(shape[1:]) * self.dtype.itemsize
@@ -125,6 +126,7 @@ class RowFile:
         return rows
 
     def _forget_comparisons_if_changed(self) -> None:
+        # Whoever writes to the file moves its time of change; only then are rows compared anew.
         changed = self._time_of_change()
         if changed != self._changed:
             self._changed = changed
@@ -132,6 +134,7 @@ class RowFile:
 
     def _read_row(self, row: NDArray[np.float32], number: int) -> None:
         place, left = self._begin + number * self._row_bytes, row.data.cast("B")
+        # A read may give less than was asked for; nothing at all is the end of the file.
         while left:
             count = os.preadv(self._descriptor, [left], place)
             if count == 0:

@@ -27,7 +27,7 @@ MOST_FRAMES = 1 << 28
 """Seconds and samples of one recording at most (ICBHI's longest has 86 s): what is more would not fit into memory."""
 
 UNKNOWN_SIZE = 0xFFFFFFFF
-"""What programs that write to a pipe declare, since they do not know how much will come."""
+"""Size that programs declare when they write to a pipe and do not know how much will come."""
 
 MOST_CHUNKS = 1_000
 """Chunks that are looked through for the samples; files of the wild have a dozen."""
@@ -53,7 +53,7 @@ CHUNKS = frozenset(
 """Names of chunks that are in use: by them a chunk is found whose padding byte was left out."""
 
 OTHER_CONTAINERS = {b"RF64": "RF64", b"BW64": "BW64", b"riff": "Wave64", b"RIFX": "big-endian RIFF", b"fLaC": "FLAC"}
-"""What else files are named ``.wav`` for, by their first four bytes."""
+"""Formats whose files are also named ``.wav``, by their first four bytes."""
 
 
 @dataclass(frozen=True)

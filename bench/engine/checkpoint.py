@@ -1,7 +1,7 @@
 """Saves and restores the state of a run: written beside the old one, synced, made the current one by one rename.
 
 Random states need no place in it: every draw is made from (seed, epoch, step), so the position is the state. The state
-before the newest is kept: what a run goes on from where the newest does not hold.
+before the newest is kept: a run goes on from it where the newest is damaged.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class ResumableState:
     """A state that a run can go on from.
 
     Attributes:
-        state: Its files.
-        contents: Its position and choices.
-        remarks: What the user should know: newer states that do not hold, or that nothing could be compared.
+        state: The folder of the state and the hashes of its files.
+        contents: Position and choices that the state holds.
+        remarks: Sentences for the user: newer states that are damaged, or that there were no hashes to compare.
     """
 
     state: SavedState
@@ -84,7 +84,9 @@ class Checkpoint:
         state = self.folder / state_name(position)
         try:
             if self.accelerator.is_main_process:
+                # A damaged state that was passed over, or one whose saving was cut short, may lie under this name.
                 shutil.rmtree(state, ignore_errors=True)
+            # No process writes into the folder before it is empty.
             self.accelerator.wait_for_everyone()
             self.accelerator.save_state(str(state), safe_serialization=True)
             # Every process writes a file of its own into the state.
@@ -99,32 +101,36 @@ class Checkpoint:
                 f"Cannot save the run's state in {state}: {plain(' '.join(reason.split())).rstrip('.')}.",
                 "Free space there; the run goes on from the last one.",
             ) from error
+        # No process trains on before the state is the current one.
         self.accelerator.wait_for_everyone()
 
     def _make_current(self, folder: Path) -> None:
         """Let the pointer name a state, once it is on the disk, and the one before it; the others go."""
+        # The library makes files for their owner alone; position.json has the permissions that the umask leaves.
         made = (folder / POSITION).stat()
         for file in folder.iterdir():
             share_as(file, made)
         state = hashed_state(folder)
+        # On the disk before the pointer is: a power cut must not leave a pointer to files that never arrived.
         sync_tree(folder)
         sync_folder(self.folder)
         kept = [state, *([self._current] if self._current is not None else [])]
         write_pointer(self.folder, kept)
+        # Last: until the pointer was replaced, the older states were those to go on from.
         remove_others(self.folder, kept)
         self._current = state
 
     def find(self, bounds: Bounds) -> ResumableState | None:
-        """The newest state that holds; called by every process.
+        """Find the newest state that is whole; called by every process.
 
         Args:
-            bounds: What its position must lie within.
+            bounds: Epochs, steps and cycles that the state's position must lie within.
 
         Returns:
             The state, or None where there is none.
 
         Raises:
-            StoreError: If there are states, and none of them holds.
+            StoreError: If there are states and none of them is whole, or processes read different ones.
         """
         found = self._newest_sound_state(bounds)
         # Processes that went on from different states would train on without a word.
@@ -170,6 +176,7 @@ class Checkpoint:
             reason = f"its files do not hold model and optimiser of this run ({type(error).__name__})"
             raise unreadable_state_error(found.state.folder, reason) from error
         selection.choices.update(found.contents.choices)
+        # Kept beside the next state, as the one to fall back to.
         self._current = found.state
         return found.contents.position
 

@@ -22,7 +22,7 @@ def patient_folds(patients: Sequence[str], labels: np.ndarray, folds: int) -> di
     Args:
         patients: (cycles,) patient of each training cycle.
         labels: (cycles,) class of each training cycle.
-        folds: How many, 2 or more.
+        folds: Number of folds, 2 or more.
 
     Returns:
         The fold of each patient, counted from 1; no fold is empty.

@@ -17,10 +17,10 @@ from leaderboard.metrics import JUDGED, metrics_of
 from leaderboard.results.run_folder import RULES
 
 ENTRY_FIELDS = ("epoch", "loss", "lr", "seconds", "cycles_per_second", "test", "val")
-"""What a state holds of each epoch that is done."""
+"""Names of the fields that a state holds of each epoch that is done."""
 
 CHOICE_FIELDS = ("epoch", "score", "eligible")
-"""What ``position.json`` holds of a choice; its scores are an array of ``choices.npz``."""
+"""Names of the fields that ``position.json`` holds of a choice; its scores are an array of ``choices.npz``."""
 
 
 @dataclass
@@ -64,10 +64,10 @@ def read_position(document: Any, bounds: Bounds | None = None) -> Position:
 
     Args:
         document: The ``position`` of a state's ``position.json``.
-        bounds: What it must lie within; None where that is not known.
+        bounds: Epochs and steps that the position must lie within; None where they are not known.
 
     Raises:
-        ValueError: If it is none that a run can have; the field is named.
+        ValueError: If no run can stand at such a position; the field is named.
         ResultError: If the metrics of an epoch cannot be computed from its confusion matrix.
     """
     names = {field.name for field in dataclasses.fields(Position)}
@@ -93,12 +93,12 @@ def read_choices(
 
     Args:
         document: The ``choices`` of a state's ``position.json``, by rule.
-        scores: Of each rule, the scores of its epoch.
+        scores: Class probabilities of each rule's epoch, (cycles, 4), by rule.
         position: The state's position.
-        bounds: What the choices must lie within.
+        bounds: Number of cycles that the scores must be of.
 
     Raises:
-        ValueError: If they are none that a run at that position can hold.
+        ValueError: If a run at that position cannot hold such choices.
     """
     judged = [entry for entry in position.epochs if entry["test"] is not None]
     rules = {"last", "best-test"} if judged else set()

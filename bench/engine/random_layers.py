@@ -23,10 +23,10 @@ from methods.views import VIEWS_IN_A_ROW
 IN_PLACE = frozenset(
     {"bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_", "random_", "uniform_"}
 )
-"""Fill a tensor with numbers, each drawn by itself."""
+"""Operators that fill a tensor with numbers, each drawn by itself."""
 
 DIVISIBLE = IN_PLACE | {"native_dropout", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like"}
-"""What can be drawn for all rows and then divided: its only tensor argument, if any, has the shape of the draw."""
+"""Operators whose draw can be made for all rows and then divided: their only tensor argument, if any, has its shape."""
 
 UNTAGGED = frozenset({"binomial", "random", "random_", "_sample_dirichlet"})
 """Random functions that torch does not mark as such."""
@@ -40,6 +40,7 @@ BATCH_NORMS = frozenset(
         "miopen_batch_norm",
     }
 )
+"""Operators by which torch normalises over a batch, on a CPU and on GPUs."""
 
 HINT = "Use --processes 1."
 
@@ -65,9 +66,9 @@ class RecordedCall:
 
     Attributes:
         name: The operator's name.
-        shape: Of its result.
-        views: How many views of the rows are known to stand one after the other in it.
-        joined: Whether rows were put one after the other before it in another way.
+        shape: Shape of the operator's result; of a batch normalisation, of its input.
+        views: Number of views of the rows that are known to stand one after the other in it.
+        joined: Whether rows were concatenated before it without saying so, so that its rows cannot be told apart.
     """
 
     name: str
@@ -130,8 +131,10 @@ class CallRecorder(_RandomMode):
     def run(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
         """Run another operator; batch normalisations, and rows that are put in a row, are written down."""
         name = func.overloadpacket.__name__
+        # Operand 5 is `training`; `_batch_norm_with_update`, which is for training alone, has its momentum there.
         if name in BATCH_NORMS and args[5]:
             self.norms.append(RecordedCall(name, tuple(args[0].shape)))
+        # Along axis 0 only, which is what an operand beside the tensors would say.
         elif name in ("cat", "stack") and VIEWS_IN_A_ROW.get() == 1 and not any(args[1:]):
             sizes = [part.shape[0] if part.ndim else 0 for part in args[0]]
             self._joined |= len(sizes) > 1 and all(size and size % self.rows == 0 for size in sizes)
@@ -161,8 +164,8 @@ def divisions(whole: CallRecorder, part: CallRecorder, rows: int, processes: int
     Args:
         whole: The pass of a single process over ``rows * processes`` rows.
         part: The pass of one of the processes over ``rows`` of them.
-        rows: Rows of each process.
-        processes: How many processes.
+        rows: Number of rows of each process.
+        processes: Number of processes.
 
     Raises:
         SpecError: If a draw, or a batch normalisation, cannot be divided.
@@ -223,13 +226,18 @@ class GlobalDraws(_RandomMode):
         self._next, self._own, self._rows = 0, own, rows
 
     def draw(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
-        """Draw for the global batch."""
+        """Make the draw of the global batch and return this process's rows of it.
+
+        Raises:
+            RunError: If the draw is another one than was learnt at its place in the pass.
+        """
         name = func.overloadpacket.__name__
         division = self.plan[self._next] if self._next < len(self.plan) else None
         if division is None or division.name != name:
             raise RunError(f"A forward pass draws random numbers ({name}) that none has drawn before it.", HINT)
         self._next += 1
         if division.axis is None:
+            # No axis of rows: with the same seed every process draws the same.
             return func(*args, **options)
         return self._draw_divided(division, func, args, options)
 
@@ -247,7 +255,7 @@ class GlobalDraws(_RandomMode):
         return self._own_part(result, division)
 
     def _global_sizes(self, sizes: Sequence[int], division: Division) -> list[int]:
-        """The sizes of the whole draw, of which ``sizes`` are this process's."""
+        """Give the sizes of the whole draw, where ``sizes`` are those of this process's part of it."""
         assert division.axis is not None
         own = self._own.stop - self._own.start
         if sizes[division.axis] != own * division.views * division.each:
@@ -261,10 +269,11 @@ class GlobalDraws(_RandomMode):
         return whole
 
     def _global_tensor(self, own: Tensor, division: Division) -> Tensor:
-        """A tensor for the whole batch, laid out as ``own`` is, which has its rows of it."""
+        """Make a tensor for the whole batch, laid out in memory as ``own`` is and with the rows of ``own`` in place."""
         sizes = self._global_sizes(own.shape, division)
         whole = torch.empty_strided(sizes, _strides_in_same_order(own, sizes), dtype=own.dtype, device=own.device)
         if division.name not in IN_PLACE:
+            # Results of other processes' rows are thrown away: any finite number will do for them.
             whole.zero_()
             for place, part in zip(
                 self._own_spans(division), own.chunk(division.views, division.axis or 0), strict=True
@@ -287,6 +296,7 @@ class GlobalDraws(_RandomMode):
 def _strides_in_same_order(own: Tensor, sizes: Sequence[int]) -> list[int]:
     """Strides of a dense tensor of other sizes whose axes have the order of ``own``: the order of the draws."""
     strides, step = [0] * own.ndim, 1
+    # A generator fills memory in its order: a tensor laid out otherwise would have other numbers in its rows.
     # Of axes with one stride, those of size 1 have no place of their own.
     for axis in sorted(range(own.ndim), key=lambda axis: (own.stride(axis), -axis)):
         strides[axis] = step
@@ -298,7 +308,11 @@ class NoDraws(_RandomMode):
     """Refuses random draws: in an evaluation by several processes each would draw for its own cycles."""
 
     def draw(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
-        """Refuse; raises RunError."""
+        """Refuse the draw.
+
+        Raises:
+            RunError: Always; the operator is named.
+        """
         raise RunError(
             f"The model draws random numbers ({func.overloadpacket.__name__}) in an evaluation, which several "
             "processes would draw differently from one.",
@@ -309,15 +323,22 @@ class NoDraws(_RandomMode):
 def learn_divisions(
     forward_whole: Callable[[], object], forward_part: Callable[[], object], rows: int, processes: int
 ) -> tuple[Division, ...]:
-    """Run the two small forward passes; see :func:`divisions`.
+    """Run two small forward passes and learn from them how each random draw is divided.
 
     Args:
-        forward_whole: Runs the pass of a single process.
-        forward_part: Runs the pass of this process.
-        rows: Rows of each process.
-        processes: How many processes.
+        forward_whole: Runs the pass of a single process, over ``rows * processes`` rows.
+        forward_part: Runs the pass of this process, over ``rows`` of them.
+        rows: Number of rows of each process.
+        processes: Number of processes.
+
+    Returns:
+        The division of each draw, in the order of the draws.
+
+    Raises:
+        SpecError: If a draw, or a batch normalisation, cannot be divided.
     """
     recorders = CallRecorder(rows * processes), CallRecorder(rows)
+    # Draws are looked at, not results: a graph for gradients would only cost memory.
     with torch.no_grad():
         for forward, recorder in zip((forward_whole, forward_part), recorders, strict=True):
             with recorder:

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage among others.
+    """A stage at its place among the stages of a run.
 
     Attributes:
-        index: Its number, from 0.
-        stage: The stage.
-        before: Epochs of the stages before it.
+        index: Number of the stage, counted from 0.
+        stage: The stage itself.
+        before: Number of epochs of all stages before it.
     """
 
     index: int
@@ -34,7 +34,7 @@ class PlannedStage:
 
     @property
     def end(self) -> int:
-        """Epochs of a run that are done when this stage is."""
+        """Number of the run's epochs that are done when this stage is."""
         return self.before + self.stage.epochs
 
 
@@ -46,11 +46,11 @@ class StagePlan:
 
     @property
     def epochs(self) -> int:
-        """Epochs of all stages."""
+        """Number of epochs of all stages together."""
         return sum(stage.epochs for stage in self.stages)
 
     def at(self, done: int) -> PlannedStage:
-        """The stage that comes next.
+        """Find the stage that the next epoch belongs to.
 
         Args:
             done: Epochs that are done; after the last one the last stage is given.
@@ -119,7 +119,7 @@ def freeze_others(graph: Any, trains: Collection[str], trainable: Collection[int
     """Let gradients reach the trained parts alone.
 
     Args:
-        graph: Model and method; see ``bench.engine.trainer.TrainingGraph``.
+        graph: Model and method as one module (``bench.engine.graph.TrainingGraph``).
         trains: Parts (:data:`methods.base.TRAINABLE_PARTS`) that are trained.
         trainable: From :func:`trainable_parameters`; what model and method froze themselves stays frozen.
     """
@@ -131,6 +131,7 @@ def freeze_others(graph: Any, trains: Collection[str], trainable: Collection[int
 def set_training_mode(graph: Any, trains: Collection[str]) -> None:
     """Put the trained parts into training mode and the frozen ones into evaluation mode."""
     graph.train()
+    # A frozen part in training mode would still move its running statistics, and draw dropout.
     graph.model.train("encoder" in trains)
     graph.model.classifier.train("classifier" in trains)
     graph.method.train("method" in trains)
@@ -138,6 +139,7 @@ def set_training_mode(graph: Any, trains: Collection[str]) -> None:
 
 def _parameters_by_part(graph: Any) -> dict[str, list[nn.Parameter]]:
     classifier = list(graph.model.classifier.parameters())
+    # By identity: tensors that hold equal numbers compare equal, and are not the same parameter.
     known = {id(parameter) for parameter in classifier}
     encoder = [parameter for parameter in graph.model.parameters() if id(parameter) not in known]
     return {"encoder": encoder, "classifier": classifier, "method": list(graph.method.parameters())}

@@ -56,7 +56,7 @@ class SavedState:
     """A state that the pointer names.
 
     Attributes:
-        folder: Its folder.
+        folder: Folder that holds the state's files.
         files: The SHA-256 of each of its files, by name; None where a version that kept none wrote it.
     """
 
@@ -83,7 +83,7 @@ def state_name(position: Position) -> str:
 
 
 def named_states(folder: Path) -> list[SavedState]:
-    """The states that the pointer in a run's ``checkpoint`` folder names, the newest first; none without a pointer.
+    """Read which states the pointer in a run's ``checkpoint`` folder names, the newest first; none without a pointer.
 
     Raises:
         StoreError: If the pointer cannot be read.
@@ -105,8 +105,10 @@ def named_states(folder: Path) -> list[SavedState]:
 def _checked_entry(folder: Path, document: Any) -> SavedState:
     if not isinstance(document, dict) or not isinstance(name := document.get("state"), str):
         raise ValueError("it names no state")
+    # Names are checked before they become paths: a pointer from elsewhere must not lead out of the folder.
     if not _NAME.fullmatch(name):
         raise ValueError(f"'{name}' is no name of a state")
+    # Pointers that the first version wrote hold no hashes.
     if set(document) == {"state"}:
         return SavedState(folder / name, None)
     files = document.get("files")
@@ -119,7 +121,15 @@ def _checked_entry(folder: Path, document: Any) -> SavedState:
 
 
 def write_pointer(folder: Path, states: Sequence[SavedState]) -> None:
-    """Name states, the newest first; the replacement of the pointer is what makes a new one the current one."""
+    """Write the pointer anew; its replacement, in one rename, is what makes a new state the current one.
+
+    Args:
+        folder: The run's ``checkpoint`` folder.
+        states: The states to name, the newest first.
+
+    Raises:
+        StoreError: If the pointer cannot be written.
+    """
     document: dict[str, Any] | None = None
     for state in reversed(states):
         entry: dict[str, Any] = {"state": state.folder.name}
@@ -130,7 +140,7 @@ def write_pointer(folder: Path, states: Sequence[SavedState]) -> None:
 
 
 def remove_others(folder: Path, states: Collection[SavedState]) -> None:
-    """Remove the folders of states that are not among some: older ones, and those that were being written."""
+    """Remove all folders of states but those of ``states``: older ones, and those whose writing was cut short."""
     kept = {state.folder.name for state in states}
     for other in folder.iterdir() if folder.is_dir() else ():
         if _NAME.fullmatch(other.name) and other.name not in kept:
@@ -138,7 +148,7 @@ def remove_others(folder: Path, states: Collection[SavedState]) -> None:
 
 
 def hashed_state(folder: Path) -> SavedState:
-    """A state that has just been written, with what its files hold."""
+    """Describe a state that has just been written by the SHA-256 of each of its files."""
     return SavedState(folder, {path.name: _sha256(path) for path in sorted(folder.iterdir())})
 
 
@@ -194,9 +204,11 @@ def _read_scores(path: Path, rules: Collection[str], cycles: int) -> dict[str, N
     with zipfile.ZipFile(path) as archive:
         for rule in rules:
             member = archive.getinfo(f"{rule}.npy")
+            # float64 scores of four classes; what is larger could fill the memory before it is refused.
             if member.file_size > _HEADER + cycles * 4 * 8:
                 raise ValueError(f"{rule} in {CHOICES} is larger than the scores of {cycles} cycles")
             content = io.BytesIO(archive.read(member))
+            # Without pickle: a state from elsewhere must not run code.
             arrays[rule] = np.lib.format.read_array(content, allow_pickle=False, max_header_size=_HEADER)
     return arrays
 
@@ -211,6 +223,7 @@ def epochs_so_far(folder: Path) -> list[dict[str, Any]]:
         states = named_states(folder)
     except StoreError:
         return []
+    # A state that cannot be read is passed over: this only shows how far a failed run had come.
     for state in states:
         try:
             return read_position(_position_document(state)["position"]).epochs

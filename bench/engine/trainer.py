@@ -48,7 +48,7 @@ CHECK_EVERY_ON_GPU = 16
 """Steps between two looks at the losses on a GPU: each look waits for the device."""
 
 ROWS_TO_LEARN_FROM = 3
-"""Rows of each process in the passes that show how random draws are divided."""
+"""Rows of each process in the two passes that show how random draws are divided."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,11 @@ class StopRequest:
 
 
 def random_stream(*key: int) -> np.random.Generator:
-    """The random generator of a place in a run, (seed, epoch) or (seed, epoch, step)."""
+    """Make the random generator of an epoch, (seed, epoch), or of a step, (seed, epoch, step).
+
+    Numbers that are drawn from it depend on nothing else, neither on what was drawn before nor on the process. NumPy
+    ignores zeros at the end of a key: the order of an epoch and its first step (number 0) draw the same numbers.
+    """
     return np.random.default_rng(np.random.SeedSequence(key))
 
 
@@ -90,10 +94,10 @@ class Trainer:
     """Trains one spec in one process of its group.
 
     Args:
-        spec: What to train.
-        data: Its data.
-        folder: The run's folder: checkpoints and weights go there.
-        processes: How many processes share the run.
+        spec: The spec of the run.
+        data: The rows of the feature bank that the spec's data set and options name.
+        folder: The run's folder; checkpoints and weights are written below it.
+        processes: Number of processes that share the run.
         hooks: What a search adds; its watcher is asked in the main process, but all processes have one, or none.
     """
 
@@ -103,10 +107,12 @@ class Trainer:
         self.spec, self.data, self.folder, self.hooks = spec, data, folder, hooks or Hooks()
         self.accelerator = build_accelerator(spec, processes)
         built = build_graph(spec, data.class_counts())
+        # Layers are replaced before a wrapper or an optimiser has seen them; their parameters stay the same tensors.
         if processes > 1:
             built.model = share_batch_statistics(built.model, spec.device)
         self.model: Any = built.model
         self.method: Any = built.method
+        # Noted before a stage freezes anything: what model and method froze themselves stays frozen in every stage.
         self.trainable = trainable_parameters(built)
         self.stage_plan = plan_stages(spec, self.method)
         self.mask_fill = mask_value(spec)
@@ -115,6 +121,7 @@ class Trainer:
         self.checkpoint = Checkpoint(folder / "checkpoint", self.accelerator)
         self.steps = steps_of_epoch(len(data.train), spec)
         self.draws: GlobalDraws | None = None
+        # A CPU has computed a loss by the time it is returned: there a look costs nothing.
         self.check_every = 1 if self.accelerator.device.type == "cpu" else CHECK_EVERY_ON_GPU
 
     def fit(self) -> Outcome:
@@ -129,6 +136,7 @@ class Trainer:
         spec = self.spec
         cycles = len(self.data.cycles_of(self.data.test)[0])
         found = self.checkpoint.find(Bounds(self.stage_plan.epochs, self.steps, cycles))
+        # The stage comes before its state: a state is loaded into the prepared model and the stage's own optimiser.
         self._enter_stage(self.stage_plan.at(found.contents.position.epoch if found else 0))
         position = self.checkpoint.load(found, self.selection) if found else Position()
         label = f"{spec.model} · {spec.method} · seed {spec.seed}"
@@ -146,6 +154,7 @@ class Trainer:
                 progress.epoch(self._finish_epoch(position))
                 self._next_stage(position, progress)
                 self.checkpoint.save(position, self.selection)
+                # Asked only now: the result of a pruned run takes its epochs from the saved state.
                 if position.epoch < self.stage_plan.epochs:
                     self._ask_watcher(position)
         return Outcome(position, self.selection)
@@ -158,6 +167,7 @@ class Trainer:
         freeze_others(self.bare, stage.trains, self.trainable)
         self.average = StepAverage(self.bare, stage.step_average)
         trained = [parameter for parameter in self.bare.parameters() if parameter.requires_grad]
+        # Accelerate saves and loads all that it ever prepared: model and optimiser of the stage before must go first.
         self.accelerator.free_memory()
         self.graph, self.optimizer = self.accelerator.prepare(
             self.bare, build_optimizer(trained, stage.lr, stage.weight_decay)
@@ -166,10 +176,12 @@ class Trainer:
             self.draws = GlobalDraws(self._learn_draws())
 
     def _learn_draws(self) -> tuple[Division, ...]:
-        """How the random draws of a step of this stage are divided among the processes; see ``random_layers``.
+        """Learn how the random draws of this stage's steps are divided among the processes.
+
+        Two small forward passes show it; ``bench.engine.random_layers`` says how.
 
         Raises:
-            SpecError: If they cannot be.
+            SpecError: If a draw cannot be divided by rows.
         """
         processes, rng = self.accelerator.num_processes, random_stream(self.spec.seed)
         rows = np.resize(self.data.train, ROWS_TO_LEARN_FROM * processes)
@@ -178,6 +190,7 @@ class Trainer:
         part = self._load_batch(rows, self._own_rows(len(rows)), rng, partial(gather_rows, batch=len(rows)))
         draw = self.method.draw(len(rows), rng)
         set_training_mode(self.bare, self.current.stage.trains)
+        # The passes train nothing: the running statistics that they move are put back.
         buffers = [(buffer, buffer.clone()) for buffer in self.bare.buffers()]
         try:
             return learn_divisions(
@@ -195,9 +208,11 @@ class Trainer:
 
     def _train_epoch(self, position: Position, stop: StopRequest, progress: TrainingProgress) -> None:
         epoch, spec = position.epoch + 1, self.spec
+        # The rate changes by epoch, as in the official code; the share of the step average is folded into it.
         rate = self._learning_rate(epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = self.average.effective_lr(rate)
+        # From (seed, epoch) alone: a run that is resumed in the middle of an epoch goes on in the same order.
         order = random_stream(spec.seed, epoch).permutation(self.data.train)
         set_training_mode(self.bare, self.current.stage.trains)
         began, pending = time.perf_counter(), list[Tensor]()
@@ -207,9 +222,11 @@ class Trainer:
             pending.append(self._train_step(rows, epoch, position.step))
             position.step += 1
             if position.step % self.check_every == 0 or position.step == self.steps:
+                # Losses first: a saved position holds the sum over all of its steps, and none that is not finite.
                 loss = self._add_losses(pending, position, epoch, rate)
                 position.epoch_seconds = before + time.perf_counter() - began
                 progress.step(epoch, position.step, loss)
+                # All processes ask in the same steps: one that asked alone would wait for the others for ever.
                 if any_process(stop.wanted, self.accelerator.device):
                     self._save_and_interrupt(position)
 
@@ -217,19 +234,24 @@ class Trainer:
         return learning_rate(self.current.stage, epoch - self.current.before)
 
     def _train_step(self, rows: np.ndarray, epoch: int, step: int) -> Tensor:
+        # A generator for each step: a state needs no random states, and every process draws what one alone would.
+        # What is drawn first (torch's seed, augmentation, the method's draw) is part of a run's numbers.
         rng = random_stream(self.spec.seed, epoch, step)
         # For models with random layers of their own, the same in all processes: each takes its rows of what is drawn.
         torch.manual_seed(int(rng.integers(2**63)))
         local = self._own_rows(len(rows))
         batch = self._load_batch(rows, local, rng, partial(gather_rows, batch=len(rows)))
         draw = self.method.draw(len(rows), rng)
+        # Before the forward pass, which moves the running statistics that are averaged with what they were.
         self.average.before_step()
         with self._drawing_globally(local, len(rows)):
             losses: dict[str, Tensor] = self.graph(batch, draw)
         self.accelerator.backward(losses["loss"])
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        # Parameters are averaged through the learning rate; buffers are, here, after each step as the authors do.
         self.average.after_step()
+        # Not read as a number: that would make every step wait for the GPU.
         return losses["loss"].detach()
 
     def _own_rows(self, rows: int) -> slice:
@@ -237,7 +259,7 @@ class Trainer:
         return own_rows(rows, self.accelerator.process_index, self.accelerator.num_processes)
 
     def _drawing_globally(self, local: slice, rows: int) -> AbstractContextManager[object]:
-        """A forward pass with random draws as a single process would make them for the global batch."""
+        """A context in which a forward pass makes the random draws that a single process makes for the global batch."""
         if self.draws is None:
             return nullcontext()
         self.draws.begin(local, rows)
@@ -246,15 +268,16 @@ class Trainer:
     def _load_batch(
         self, rows: np.ndarray, local: slice, rng: np.random.Generator, gather: Callable[[Tensor], Tensor]
     ) -> Batch:
-        """A global batch as a process sees it.
+        """Load a global batch as this process sees it.
 
         Args:
             rows: (global,) rows of the bank.
-            local: Those that the process holds.
-            rng: For the augmentation.
-            gather: From the process's rows to all rows.
+            local: Places in ``rows`` of those that this process holds.
+            rng: Generator of the augmentation.
+            gather: Maps a tensor of this process's rows to one of all rows.
         """
         first, second = self._load_views(rows, local, rng)
+        # Labels of all rows: every process computes the loss of the whole batch, from gathered features.
         labels = torch.from_numpy(self.data.bank.labels[rows]).to(self.accelerator.device)
         return Batch(features=first, second=second, labels=labels, local=local, gather=gather, stage=self.current.index)
 
@@ -265,6 +288,7 @@ class Trainer:
             Each view (local, 1, frames, mels).
         """
         x = self.data.pictures(rows[local]).to(self.accelerator.device)
+        # Normalised before it is masked: SCL's masks take the lowest value that a normalised spectrogram can have.
         if self.data.extremes is not None:
             x = self.data.extremes.in_training(x, rows)
         if not self.current.stage.augment:
@@ -273,7 +297,19 @@ class Trainer:
         return first, self._augment(x, local, len(rows), rng) if self.views == 2 else None
 
     def _augment(self, x: Tensor, local: slice, rows: int, rng: np.random.Generator) -> Tensor:
-        """Augment a process's part of a global batch of ``rows``; drawn for all of it."""
+        """Augment this process's part of a global batch.
+
+        Everything is drawn for all rows, so that draws do not depend on the number of processes.
+
+        Args:
+            x: (local, channels, frames, mels).
+            local: Places of this process's rows in the global batch.
+            rows: Number of rows of the global batch.
+            rng: Generator of the step.
+
+        Raises:
+            SpecError: If the features are no pictures, which cannot be shifted or masked.
+        """
         spec = self.spec
         if not (spec.time_shift or spec.specaug_probability > 0):
             return x
@@ -303,6 +339,7 @@ class Trainer:
 
     def _add_losses(self, pending: list[Tensor], position: Position, epoch: int, rate: float) -> float:
         """Add the losses of the last steps to the epoch's sum and stop the run at the first that is not finite."""
+        # One transfer for all of them; added one by one, so that the sum does not depend on how often it is looked.
         losses = torch.stack(pending).double().tolist()
         for i, loss in enumerate(losses):
             if not np.isfinite(loss):
@@ -316,13 +353,18 @@ class Trainer:
         return float(losses[-1])
 
     def _ask_watcher(self, position: Position) -> None:
-        """Stop every process where the watcher says so; the saved state is what the run then ends with."""
+        """Stop every process where the watcher says so; the state that was just saved is what the run ends with.
+
+        Raises:
+            PrunedRunError: If the watcher said to stop.
+        """
         if self.hooks.watch is None:
             return
         reason = None
         if self.accelerator.is_main_process:
             judged = {entry["epoch"]: entry["test"] for entry in position.epochs if entry["test"] is not None}
             reason = self.hooks.watch({epoch: metrics["4class"]["score"] for epoch, metrics in judged.items()})
+        # The main process alone knows the answer; the others hear of it here, so that all end together.
         if any_process(reason is not None, self.accelerator.device):
             raise PrunedRunError(
                 f"Pruned after epoch {position.epoch} of {self.stage_plan.epochs}: {reason or 'see rank 0'}."
@@ -343,6 +385,7 @@ class Trainer:
             "loss": position.loss_sum / self.steps,
             "lr": self._learning_rate(epoch),
             "seconds": seconds,
+            # Of training alone, where "seconds" holds the evaluation too.
             "cycles_per_second": rows_of_epoch(len(self.data.train), self.spec) / max(position.epoch_seconds, 1e-9),
             "test": test,
             "val": val,
@@ -371,6 +414,7 @@ class Trainer:
         pieces = class_probabilities(self.model, self.data, rows, self.accelerator, self.spec.eval_batch)
         first, place = self.data.cycles_of(rows)
         scores = np.zeros((len(first), pieces.shape[1]))
+        # Unlike `scores[place] += pieces`, this adds every piece of a cycle.
         np.add.at(scores, place, pieces)
         scores /= np.bincount(place)[:, None]
         return scores, score_cycles(self.data.bank.labels[first], scores)
@@ -379,6 +423,7 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         with atomic_path(self.folder / "weights" / f"{rule}.safetensors") as path:
+            # The model alone and by its own names: what a method adds is of no use after training.
             tensors = {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
             metadata = {"model": self.spec.model, "rule": rule, "run_id": self.spec.run_id}
             try:

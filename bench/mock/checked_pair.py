@@ -1,4 +1,4 @@
-"""A model and a method on the tiny simulated set: what the checks look at.
+"""The pair that is checked: a model and a method on the tiny simulated set.
 
 Runs are those of the engine and the launcher. Losses and gradients outside of a run come from a graph that the engine
 builds, so that a check sees what a run would.
@@ -45,15 +45,18 @@ SETTINGS = (
 """What makes a run small and lets every random draw take part; a small rate keeps rounding from growing."""
 
 SECONDS = 1.0
+"""Length of a clip, s, where the front-end can make such short ones."""
+
 WIDEST_MASK = 20
+"""Frames or mel bins of a mask at most; narrow enough for a spectrogram of short clips."""
 
 
 class CheckedPair:
-    """A model and a method on the tiny set; what several checks look at is made once.
+    """A model and a method on the tiny simulated set; what several checks look at is made once.
 
     Args:
-        model: Model id.
-        method: Method id.
+        model: Id of the model.
+        method: Id of the method.
         frontend: Front-end id; None for the one on the model's card.
         plugins: Absolute paths of the files that ids are looked up in; they are loaded.
         folder: An empty folder for data, cache and runs.
@@ -98,7 +101,15 @@ class CheckedPair:
         return self.launch("one")
 
     def launch(self, name: str, **changes: Any) -> Launched:
-        """Run the spec to its end, in a results folder of its own; raises what it fails with."""
+        """Run the spec to its end, in a results folder of its own.
+
+        Args:
+            name: Name of the results folder.
+            **changes: Fields of the spec that this run has otherwise.
+
+        Raises:
+            BenchError: The error that the run failed with.
+        """
         launched = launch(dataclasses.replace(self.spec, **changes), self.folder / name, rerun=False)
         if launched.error is not None:
             raise launched.error

@@ -30,8 +30,13 @@ STOP_IN_STEP = 3
 """The interrupted run ends after this step, in the middle of its second epoch."""
 
 SAME_STATE = 1e-6
+"""Largest difference of outputs and losses of one state: the same arithmetic on the same numbers."""
+
 SAME_RUN = 1e-4
+"""Largest difference of scores and losses of one and two processes, which add up gradients in another order."""
+
 SHOWN = 3
+"""Names that a failed check lists at most."""
 
 
 class CheckFailedError(Exception):
@@ -44,13 +49,13 @@ class CheckSkippedError(Exception):
 
 @dataclass(frozen=True)
 class Check:
-    """One check.
+    """One check of a model with a method.
 
     Attributes:
-        name: One word.
-        title: What it makes sure of.
-        run: Does it; returns what it found, raises for anything wrong.
-        needs: Checks without which it says nothing.
+        name: Name of the check, one word.
+        title: Clause that says what the check makes sure of.
+        run: Does the check; returns a clause on what it found and raises for anything wrong.
+        needs: Names of checks that must have passed for this one to say anything.
     """
 
     name: str
@@ -86,7 +91,7 @@ def _check_build(pair: CheckedPair) -> str:
 
 
 def _check_parameters(pair: CheckedPair) -> str:
-    """Where the model has the options that its card counted it with, both must agree."""
+    """Compare the number of parameters with the card's, where the model has the options that the card counted."""
     graph, card = pair.graph(), pair.model.card
     model, method = (sum(p.numel() for p in part.parameters()) for part in (graph.model, graph.method))
     as_on_card = pair.spec.model_options == dataclasses.asdict(card.options())

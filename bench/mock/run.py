@@ -1,4 +1,4 @@
-"""Runs the checks one after the other and says what came of each."""
+"""Runs the checks of ``bench mock-run`` one after the other and gives the outcome of each."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Status = Literal["passed", "failed", "skipped"]
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """What came of one check.
+    """The outcome of one check.
 
     Attributes:
-        check: Its name.
-        title: What it makes sure of.
-        status: How it ended.
-        reason: What was found, or why it failed or was skipped.
-        seconds: How long it took.
+        check: Name of the check.
+        title: Clause that says what the check makes sure of.
+        status: Whether the check passed, failed or was skipped.
+        reason: What the check found, or why it failed or was skipped.
+        seconds: Duration of the check, s.
     """
 
     check: str
@@ -47,11 +47,11 @@ def mock_run(
     """Check a model with a method on tiny simulated data; nothing is left on disk.
 
     Args:
-        model: Model id.
-        method: Method id.
-        plugins: Files that ids are looked up in.
+        model: Id of the model.
+        method: Id of the method.
+        plugins: Plug-in files that ids are looked up in.
         on_outcome: Called with each outcome as soon as it is known.
-        checks: What to check; each comes after those that it needs.
+        checks: The checks to do; each comes after those that it needs.
         frontend: Front-end id; None for the one on the model's card.
 
     Returns:

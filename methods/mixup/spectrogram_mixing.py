@@ -117,5 +117,6 @@ def cut_mix(x: Tensor, partners: Tensor, cut: CutMix) -> tuple[Tensor, float]:
     rows, columns = cut_interval(cut.centre[0], side, frames), cut_interval(cut.centre[1], side, mels)
     mixed = x.clone()
     mixed[:, :, rows, columns] = partners[:, :, rows, columns]
+    # By the area that was replaced: at an edge the rectangle is smaller than was drawn.
     taken = (rows.stop - rows.start) * (columns.stop - columns.start)
     return mixed, 1 - taken / (frames * mels)

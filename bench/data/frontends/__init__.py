@@ -36,7 +36,7 @@ class FrontEnd(Protocol):
             wave: (samples,) float32, −1..1.
             rate: Sampling rate of ``wave``, Hz.
             spans: Start and end of each cycle, seconds.
-            name: What messages call the recording.
+            name: Name by which messages call the recording.
 
         Returns:
             (cycles, *shape) float32.
@@ -79,9 +79,12 @@ class BatchFrontEnd(FrontEnd, Protocol):
         """Normalise features (batch, 1, frames, mels) by the smallest and largest value of each row's group.
 
         Args:
-            features: As the bank holds them.
+            features: (batch, 1, frames, mels), as the bank holds them.
             low: (batch,) smallest value of the group that the row belongs to.
-            high: (batch,) largest value.
+            high: (batch,) largest value of that group.
+
+        Returns:
+            The normalised features, of the same shape.
         """
         ...
 

@@ -28,9 +28,9 @@ class Cycle:
 
     Attributes:
         recording: Name of its recording, without ending.
-        index: Its place in the annotation file, from 0.
-        start: Where it begins, s.
-        end: Where it ends, s.
+        index: Number of its line in the annotation file, counted from 0 and without empty lines.
+        start: Time at which the cycle begins, s.
+        end: Time at which the cycle ends, s.
         label: 0 normal, 1 crackle, 2 wheeze, 3 both.
     """
 
@@ -68,7 +68,7 @@ def _parse_cycle(recording: str, index: int, line: str) -> Cycle | FileProblem:
 
 
 def _misfit(cycle: Cycle, header: WavHeader) -> FileProblem | None:
-    """What is wrong with a cycle of this recording."""
+    """Say what is wrong with a cycle of the recording that has this header; None where nothing is."""
     seconds = header.seconds
     if cycle.start >= seconds:
         words = f"the cycle starts at {cycle.start} s, but the recording ends at {seconds:.3f} s"

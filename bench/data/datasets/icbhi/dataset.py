@@ -51,11 +51,11 @@ class InspectedFolder:
         name: ``icbhi``, or ``demo`` for a simulated set.
         root: The folder.
         recordings: All recordings with an annotation file, sorted by name; audio may be missing.
-        expected: Recordings of the complete set.
-        split: What the split file says.
-        split_file: The split file, or None.
-        faults: All that is wrong.
-        notes: What is worth knowing and changes nothing.
+        expected: Number of recordings of the complete set.
+        split: Content of the split file.
+        split_file: Path of the split file, or None without one.
+        faults: Everything that is wrong with the set.
+        notes: Sentences that are worth reading and change nothing.
         diagnosis: Diagnosis by patient, empty without such a file.
         demographics: Demographics by patient, empty without such a file.
     """
@@ -87,7 +87,7 @@ class _FolderInspector:
         self.notes: list[str] = []
 
     def fault(self, path: Path | str, problem: FileProblem, *, blocking: bool = True) -> Fault:
-        """A problem as a fault of a file."""
+        """Make a fault of the set from a problem inside a file."""
         file = path if isinstance(path, str) else self.shown(path)
         return Fault(file, problem.line, problem.kind, problem.message, blocking)
 
@@ -96,7 +96,7 @@ class _FolderInspector:
         return plain(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
     def content(self, path: Path) -> bytes | None:
-        """A text file's bytes, or None and a fault."""
+        """Read a text file; where it cannot be read, give None and keep the fault."""
         content = _read_text(path)
         if isinstance(content, FileProblem):
             self.faults.append(self.fault(path, content))
@@ -119,7 +119,7 @@ class _FolderInspector:
         return "demo", count
 
     def split(self) -> tuple[Split, Path | None]:
-        """What the split file says; several must say the same."""
+        """Read the split file; where there are several, all must say the same."""
         splits = [(path, parse_split(content)) for path in self.found.splits if (content := self.content(path))]
         if not splits:
             names = " or ".join(SPLIT_NAMES)
@@ -138,7 +138,7 @@ class _FolderInspector:
     def table(
         self, files: list[Path], read: Callable[[bytes], tuple[dict[str, TableT], list[FileProblem]]]
     ) -> dict[str, TableT]:
-        """The first companion file of a kind; no run depends on it."""
+        """Read the first companion file of a kind; what is wrong with it blocks nothing, as no run depends on it."""
         content = self.content(files[0]) if files else None
         if content is None:
             return {}

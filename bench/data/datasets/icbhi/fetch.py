@@ -57,10 +57,10 @@ class Companion:
     """A text file beside the archive.
 
     Attributes:
-        name: Its name on disk.
-        paths: Its names on the server, where capitals matter; the first that exists is taken.
-        problems: What is wrong with its content.
-        needed: Whether runs need it.
+        name: Name of the file on disk.
+        paths: Names of the file on the server, where capitals matter; the first that exists is taken.
+        problems: Function that finds what is wrong with the file's content.
+        needed: Whether runs need the file.
     """
 
     name: str
@@ -89,7 +89,7 @@ class ChangedFileError(DataError):
 
 
 class _FetchRecord:
-    """What was fetched, with hashes, in ``fetched.json`` beside the files."""
+    """The record of the files that were fetched, with their hashes: ``fetched.json`` beside them."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / RECORD

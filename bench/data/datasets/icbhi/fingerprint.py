@@ -59,14 +59,20 @@ def _remember_hashes(cache: Path, hashes: Mapping[str, list[Any]], fresh: Collec
 
 
 class _Stamp(NamedTuple):
-    """By what a file is known again: where it is, how long, and when it was changed (ns)."""
+    """What tells whether a file is still the same.
+
+    Attributes:
+        path: Absolute path of the file, as text.
+        size: Length of the file, bytes.
+        changed: Time of the file's last change, ns.
+    """
 
     path: str
     size: int
     changed: int
 
     def matches(self, entry: object) -> bool:
-        """Whether a remembered entry (size, time, hash) is of this very file."""
+        """Tell whether a remembered entry (size, time of change, hash) is of this file as it is now."""
         return (
             isinstance(entry, list)
             and len(entry) == 3
@@ -112,7 +118,7 @@ def fingerprint(recordings: Sequence[Recording], cache: Path | None = None) -> s
 
     Args:
         recordings: Recordings in order of their names.
-        cache: As for :func:`hash_audio`.
+        cache: Folder that remembers hashes of audio files by path, size and time of change.
 
     Returns:
         Hex SHA-256.

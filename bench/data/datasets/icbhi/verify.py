@@ -120,15 +120,15 @@ class Report:
     Attributes:
         name: ``icbhi``, or ``demo`` for a simulated set.
         root: The folder.
-        expected: Recordings of the complete set.
-        present: Recordings with audio.
+        expected: Number of recordings of the complete set.
+        present: Number of recordings with audio.
         split_sha256: Hash over the normalised split lines.
         split_official: Whether that is the official split; None for a simulated set.
         counts_official: Whether the annotated counts are the official ones; None where they cannot be compared.
-        counts: Of the recordings with audio.
-        annotated: Of all annotation files.
-        faults: All that is wrong.
-        notes: What is worth knowing and changes nothing.
+        counts: Counts of the recordings with audio.
+        annotated: Counts of all annotation files.
+        faults: Everything that is wrong with the set.
+        notes: Sentences that are worth reading and change nothing.
     """
 
     name: str
@@ -145,7 +145,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong and nothing is missing."""
+        """Tell whether nothing is wrong with the set and nothing is missing of it."""
         return not self.faults
 
     @property

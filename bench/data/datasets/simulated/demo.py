@@ -64,12 +64,12 @@ class Patient:
     """A simulated patient.
 
     Attributes:
-        number: Three digits.
-        split: ``train`` or ``test``.
-        device: What records this patient.
-        chest: How this patient breathes.
+        number: Number of the patient, three digits.
+        split: Part that the patient belongs to, ``train`` or ``test``.
+        device: Device that records the patient.
+        chest: How the patient's breath sounds.
         pace: Typical length of a cycle, s.
-        locations: One recording is made at each.
+        locations: Chest locations, at each of which one recording is made.
     """
 
     number: int
@@ -82,7 +82,15 @@ class Patient:
 
 @dataclass(frozen=True)
 class PlannedRecording:
-    """A recording that is to be made: its name, its patient, its cycles, and the seed of its sound."""
+    """A recording that is to be made.
+
+    Attributes:
+        name: File name without ending.
+        patient: The patient who is recorded.
+        breaths: The cycles of the recording, in order of time.
+        seconds: Length of the recording, s.
+        seed: Key of the generator that its sound is drawn from.
+    """
 
     name: str
     patient: Patient
@@ -172,6 +180,7 @@ def _demographics_line(rng: np.random.Generator, number: int) -> str:
 
 def _write_tables(folder: Path, plans: list[PlannedRecording], seed: int) -> None:
     """Write what stands beside the recordings: split, diagnoses, demographics and the marker."""
+    # A key that no recording's sound has: theirs end below the number of recordings.
     rng = np.random.default_rng([VERSION, seed, len(plans)])
     numbers = sorted({plan.patient.number for plan in plans})
     split = "".join(f"{plan.name}\t{plan.patient.split}\n" for plan in sorted(plans, key=lambda plan: plan.name))
@@ -224,8 +233,8 @@ def write_demo(folder: Path, *, seed: int = 0, on_progress: Progress | None = No
     The same seed gives the same files, bit by bit.
 
     Args:
-        folder: Where to; it must not exist or be empty.
-        seed: Which set, 0 or more, within 64 bits.
+        folder: Folder to write to; it must not exist, or be empty.
+        seed: Number of the set, from 0 up and within 64 bits.
         on_progress: Called with the number of recordings written and their total.
 
     Raises:
@@ -264,7 +273,7 @@ def write_tiny(folder: Path) -> None:
     """Write a simulated set of 16 training and 8 test cycles: enough to try code, too little to learn anything.
 
     Args:
-        folder: Where to; it must not exist or be empty.
+        folder: Folder to write to; it must not exist.
     """
     _write_set(folder, _plan_tiny_recordings(), 0, None)
 
@@ -276,15 +285,15 @@ def demo_folder(cache: Path, seed: int = 0, *, on_progress: Progress | None = No
 
     Args:
         cache: The cache folder.
-        seed: Which set.
-        on_progress: As for :func:`write_demo`.
+        seed: Number of the set, from 0 up and within 64 bits.
+        on_progress: Called with the number of recordings written and their total.
 
     Returns:
         The folder with the set.
 
     Raises:
-        SpecError: As :func:`write_demo` does.
-        StoreError: As :func:`write_demo` does.
+        SpecError: If the seed is negative or has more than 64 bits.
+        StoreError: If the set cannot be written.
     """
     folder = cache / f"demo-v{VERSION}-{seed}"
     sweep(cache)

@@ -37,7 +37,7 @@ class Device:
     """A stethoscope or microphone.
 
     Attributes:
-        name: Its name in ICBHI's file names, 8 characters.
+        name: Name of the device in ICBHI's file names, 8 characters.
         mode: ``sc`` or ``mc``, single-channel (sequential) or multi-channel (simultaneous) acquisition.
         rate: Samples per second of its files.
         bits: Bits per sample of its files, 16 or 24.
@@ -90,7 +90,7 @@ class Breath:
 
     @property
     def samples(self) -> slice:
-        """Where it lies in a sound at 8 kHz."""
+        """The samples of the cycle in a sound at 8 kHz."""
         return slice(int(self.start * SYNTHESIS_RATE), int(self.end * SYNTHESIS_RATE))
 
 
