@@ -36,7 +36,7 @@ _OTHER_FILES = {
     b"\x93NUMPY": "an array of NumPy",
     b"\x1f\x8b": "packed by gzip",
 }
-"""What files that are often given in place of weights begin with."""
+"""First bytes of files that are often given in place of weights, and what such files are."""
 
 _LIMIT_OF_SHARED = 4
 """Bytes that a file's tensors may have together, in sizes of the file: tied weights are counted once for each name."""

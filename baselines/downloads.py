@@ -27,11 +27,11 @@ _OLD_TEMPORARY = re.compile(r"tmp[a-z0-9_]{8}")
 
 @dataclass(frozen=True)
 class LocatedWeights:
-    """A file of weights.
+    """A file of weights on this machine.
 
     Attributes:
-        path: Where it is.
-        sha256: Its hash, part of a run's identity.
+        path: Path of the file.
+        sha256: Hash of all that is read from the file, hexadecimal; part of a run's identity.
     """
 
     path: Path
@@ -42,9 +42,9 @@ def fetch_weights(location: str, checksum: str, folder: Path) -> LocatedWeights:
     """Fetch a file once; its hash is the one that is given, or the one that was recorded at the first use.
 
     Args:
-        location: As :func:`baselines.locations.remote_file` reads it.
-        checksum: ``algorithm:digits``, or empty.
-        folder: Where such files are kept.
+        location: Location that :func:`baselines.locations.remote_file` reads: an address, or a name on a hub.
+        checksum: Hash that the file must have, ``algorithm:digits``; empty where none is known.
+        folder: Folder in which such files are kept.
 
     Raises:
         WeightsError: If it cannot be fetched, or is not the file that it must be; nothing is kept then.
@@ -218,5 +218,5 @@ def _check_hashes(path: Path, found: str, known: str, file: RemoteFile, record: 
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of an error's text, or its name."""
+    """Give the first line of an error's text, or the name of its class where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

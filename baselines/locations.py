@@ -19,7 +19,7 @@ from bench.core.secrets import public_url
 from bench.core.text import echoed
 
 SCHEMES = ("http://", "https://", "hf:", "timm:", "torchvision:")
-"""How a location begins."""
+"""Beginnings by which a location is told from a path."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LONGEST_NAME = 150
@@ -31,8 +31,8 @@ class RemoteFile:
     """A file on a server.
 
     Attributes:
-        url: Its address.
-        name: Its name in the cache folder; a file that is put there by hand is used.
+        url: Address of the file.
+        name: Name of the file in the cache folder; a file that is put there by hand is used.
         checksum: ``algorithm:hexadecimal digits`` (or the first of them); empty where none is known.
         hub: Repository and file where the Hugging Face hub has it.
     """
@@ -44,7 +44,7 @@ class RemoteFile:
 
 
 def remote_file(location: str) -> RemoteFile:
-    """Say where a location is.
+    """Find the address, the cache's name and the hash of the file that a location means.
 
     Args:
         location: A URL, ``hf:OWNER/REPOSITORY/FILE``, ``timm:NAME.TAG`` or ``torchvision:NAME``; with

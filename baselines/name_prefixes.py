@@ -11,11 +11,11 @@ _WRAPPED = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoi
 """What ``torch.compile``, FSDP and activation checkpointing add, before the model's names or those of a part of it."""
 
 _PARALLEL = re.compile(r"^(?:module\.)+")
-"""What ``DataParallel`` and its like add, once for each wrapper."""
+"""Beginning that ``DataParallel`` and its like add to each name, once for each wrapper."""
 
 
 def unwrapped_name(name: str) -> str:
-    """A tensor's name without what wrappers of torch added to it."""
+    """Take from a tensor's name what wrappers of torch added to it."""
     return _PARALLEL.sub("", _WRAPPED.sub("", name))
 
 

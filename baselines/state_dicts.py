@@ -67,9 +67,9 @@ class Pretrainable(Protocol):
         """Bring a file's tensor to the form of ours, or return our own where the file's is not to be used.
 
         Args:
-            name: Its name in our state dict.
+            name: Name of the tensor in our state dict.
             tensor: The file's tensor.
-            layout: The layout that it was read under.
+            layout: Layout under which the file was read.
 
         Raises:
             WeightsError: If it cannot be brought to that form.

@@ -70,9 +70,9 @@ def weights_of_run(pretrain: str, path: str | None, sha256: str | None) -> Locat
     """The weights that a spec names, which must still be the ones that it was made with.
 
     Args:
-        pretrain: The spec's ``pretrain``.
-        path: Its ``weights``.
-        sha256: Its ``weights_sha256``, part of the run's identity.
+        pretrain: The spec's field ``pretrain``.
+        path: The spec's field ``weights``, the path of the file.
+        sha256: The spec's field ``weights_sha256``, part of the run's identity.
 
     Returns:
         The file; ``None`` for a spec that starts from scratch.

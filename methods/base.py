@@ -27,7 +27,7 @@ def _gather_alone(tensor: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a method is built for.
+    """The model and data that a method is built for, as far as it must know them.
 
     Attributes:
         feature_dim: Width of the model's features.
@@ -49,8 +49,8 @@ class Batch:
         second: The same rows, augmented a second time by draws of their own; None unless the method's card asks for
             two views.
         labels: (global,), the classes of all rows, int64, on the device of ``features``.
-        local: The rows of the global batch that this process holds.
-        stage: Which of the method's stages is trained, counted from 0.
+        local: Places in the global batch of the rows that this process holds.
+        stage: Number of the method's stage that is trained, counted from 0.
         gather: (local, ...) -> (global, ...), rows in global order. Its gradient is exact: the adjoint sums the
             gradients of all processes. The identity where there is one process.
     """
@@ -73,8 +73,8 @@ class Stage:
     """One stretch of training with an optimiser and a learning-rate schedule of its own.
 
     Attributes:
-        name: What people are shown, e.g. ``linear probe``.
-        epochs: Its epochs; they are counted on from those of the stage before.
+        name: Name that people are shown, e.g. ``linear probe``.
+        epochs: Number of epochs of the stage.
         lr: Base learning rate.
         weight_decay: Coupled L2 weight decay.
         schedule: A law of ``RunSpec.schedule``, or ``constant``.

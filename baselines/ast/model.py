@@ -107,6 +107,7 @@ class AST(nn.Module):
             embed_layer=partial(StridedPatches, stride=options.stride),
             weight_init="skip",
         )
+        # Whatever timm's environment variables say: the arithmetic of a run must not depend on them.
         for block in self.trunk.blocks:
             block.attn.fused_attn = True
         self.classifier = nn.Sequential(nn.LayerNorm(options.embed_dim), nn.Linear(options.embed_dim, num_classes))
@@ -158,6 +159,7 @@ class AST(nn.Module):
         """Lay a pretrained position table on this geometry, and sum a patch projection over its colours."""
         if name == "trunk.pos_embed":
             return fit_positions(tensor, layout.grid_rows, self.patch_grid, self.options.pos_embed)
+        # A grey picture on three equal channels gives the same as one channel under the sum of the kernels.
         if name == "trunk.patch_embed.proj.weight" and tensor.ndim == 4 and tensor.shape[1] == 3:
             return tensor.sum(dim=1, keepdim=True)
         return tensor
@@ -237,6 +239,8 @@ def fit_positions(table: Tensor, source_rows: int | None, grid: tuple[int, int],
     if count < 1 or count % side or (source_rows is None and count != side * side):
         wanted = f"{source_rows} rows" if source_rows else "a square"
         raise WeightsError(f"A position table of the shape {tuple(table.shape)} holds no grid of {wanted}.")
+    # The official call gives the position grid its sizes in the wrong order, so that the grid is cut and stretched
+    # along the wrong axes; kept as the default because the published numbers were made with it.
     rows, columns = grid if law == "corrected" else grid[::-1]
     picture = table[:, CLASS_TOKENS:].transpose(1, 2).reshape(1, -1, side, count // side)
     fitted = _fit_axis(_fit_axis(picture, 3, columns), 2, rows)

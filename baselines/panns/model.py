@@ -65,7 +65,7 @@ class ConvBlock(nn.Module):
         inputs: Channels before.
         outputs: Channels after.
         kernel: Side of the convolutions.
-        convolutions: How many.
+        convolutions: Number of convolutions.
         pool: Side of the pooling.
     """
 
@@ -119,6 +119,7 @@ class PANN(nn.Module):
         x = x if self.options.orientation == "time-mel" else x.transpose(2, 3)
         for i in range(1, self.blocks + 1):
             x = self.get_submodule(f"conv_block{i}")(x)
+        # Kong et al. pool frequency by its mean and time by maximum plus mean; SCL's transposed picture swaps the two.
         x = x.mean(dim=3)
         return x.amax(dim=2) + x.mean(dim=2)
 
@@ -128,5 +129,5 @@ class PANN(nn.Module):
         return logits
 
     def adapt(self, name: str, tensor: Tensor, layout: CheckpointLayout) -> Tensor:
-        """The files' tensors are used as they are."""
+        """Return the file's tensor: the published networks have one channel and these shapes already."""
         return tensor

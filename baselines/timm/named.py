@@ -125,7 +125,7 @@ class TimmBackbone(nn.Module):
         return logits
 
     def adapt(self, name: str, tensor: Tensor, layout: CheckpointLayout) -> Tensor:
-        """Timm has fitted the tensors already."""
+        """Return the file's tensor, which timm has fitted already."""
         return tensor
 
 

@@ -77,7 +77,15 @@ def read_bytes(path: Path, limit: int = LARGEST_DOCUMENT, what: str = "such a fi
 
 
 def check_regular(path: Path, found: os.stat_result) -> None:
-    """Refuse a folder, a pipe and a device, given what the system says of it; raises ResultError."""
+    """Refuse anything but a regular file.
+
+    Args:
+        path: Path of the file, for the message.
+        found: Status of the file as the system gives it.
+
+    Raises:
+        ResultError: If it is a folder, a pipe or a device.
+    """
     if stat.S_ISREG(found.st_mode):
         return
     kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
@@ -88,7 +96,8 @@ def read_document(path: Path, limit: int = LARGEST_DOCUMENT) -> Any:
     """Read a JSON document from a file.
 
     Raises:
-        ResultError: As :func:`read_bytes` and :func:`parse_document` do.
+        ResultError: If the file cannot be read, is no regular one or too large, is no JSON, or holds what no document
+            holds.
     """
     return parse_document(read_bytes(path, limit), str(path))
 
@@ -97,8 +106,8 @@ def parse_document(content: bytes, where: str) -> Any:
     """Read a JSON document.
 
     Args:
-        content: Its bytes, UTF-8.
-        where: Its file, for messages.
+        content: Bytes of the document, UTF-8.
+        where: Name of the document's file, for messages.
 
     Raises:
         ResultError: If it is no JSON, or holds what no document holds.

@@ -52,7 +52,7 @@ class _DroppedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How long to try.
+    """How often and how long a download is tried.
 
     Attributes:
         attempts: Attempts in a row that bring nothing new, before giving up.
@@ -77,7 +77,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
 
 
 class _PartialFile:
-    """The piece of a file that is on disk already, and what it is a piece of."""
+    """The piece of a file that is on disk already, and a note on which version of which file it belongs to."""
 
     def __init__(self, target: Path, url: str) -> None:
         self.path = target.with_name(f"{target.name}.part")
@@ -101,12 +101,12 @@ class _PartialFile:
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
+        """Number of bytes that are on disk."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     @property
     def complete(self) -> bool:
-        """Whether every byte that the server announced is on disk."""
+        """Tell whether every byte that the server announced is on disk."""
         # Where the query was hidden in the note, the part may be of another file: the server is asked then.
         return self.total is not None and self.total == self.size and "?" not in self.url
 
@@ -119,7 +119,7 @@ class _PartialFile:
             self.note.write_text(json.dumps(note), encoding="utf-8")
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete the part and its note, so that the next attempt begins anew."""
         with _disk_errors(self.path):
             self.path.unlink(missing_ok=True)
             self.note.unlink(missing_ok=True)
@@ -304,9 +304,9 @@ def download(url: str, target: Path, *, patience: Patience, limit: int, on_progr
     Args:
         url: Where from; :func:`bench.core.addresses.address_fault` finds nothing wrong with it. A user and a password
             in it are sent to that host alone and shown nowhere.
-        target: Where to, in a folder that exists.
-        patience: How long to try.
-        limit: Bytes that the file has at most.
+        target: Path of the finished file, in a folder that exists.
+        patience: How often and how long to try.
+        limit: Largest size that the file can have, bytes.
         on_progress: Called after each block.
 
     Raises:

@@ -158,7 +158,7 @@ def output_path(target: Path) -> Iterator[Path]:
     it is and is written through: pipes, the standard streams (``-`` is the standard output) and the null device.
 
     Args:
-        target: As the user gave it.
+        target: Path as the user gave it.
 
     Raises:
         StoreError: If it is a folder, a socket or another device, or cannot be written; nothing is left behind.
@@ -255,7 +255,11 @@ def sync_tree(folder: Path) -> None:
 
 
 def write_json(target: Path, document: Any) -> None:
-    """Write a JSON document atomically; raises as :func:`atomic_path` does."""
+    """Write a JSON document atomically.
+
+    Raises:
+        StoreError: If the folder cannot be written or the disk is full; nothing is left behind.
+    """
     with atomic_path(target) as path:
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -266,7 +270,7 @@ def sweep(folder: Path, *, held: bool = False) -> list[Path]:
     Those of processes that live stay. So do those of other machines, until they are a day old.
 
     Args:
-        folder: Where to look.
+        folder: Folder to look into.
         held: Whether the caller holds the lock of all who write there: whatever lies there is then left behind.
 
     Returns:
@@ -296,7 +300,7 @@ def temporary_folder(name: str) -> Iterator[Path]:
     """A folder of this user alone among the system's temporary ones, removed in the end; by the next one if killed.
 
     Args:
-        name: What it is for, a word that its name holds.
+        name: Word for what the folder is for; its name begins with it.
     """
     place = Path(tempfile.gettempdir())
     sweep(place)

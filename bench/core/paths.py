@@ -17,7 +17,7 @@ def expanded(path: Path | str) -> Path:
     Every option and variable that takes a path goes through here.
 
     Args:
-        path: What was written.
+        path: Path as the user wrote it.
 
     Raises:
         SpecError: If a home folder is not known, a name is no UTF-8 (documents of runs hold their paths, and documents
@@ -87,7 +87,11 @@ def _folder_from(flag: Path | None, variable: str) -> Path | None:
 
 
 def home_folder(flag: Path | None = None) -> Path:
-    """Results: ``leaderboard.sqlite``, ``runs/<id>/``, ``studies/`` (``BENCH_HOME``, default ``./results``)."""
+    """Give the results folder, which holds the board, ``runs/<id>/`` and ``studies/``.
+
+    Args:
+        flag: Folder that the user named; otherwise ``BENCH_HOME`` or ``./results`` is taken.
+    """
     return _folder_from(flag, "BENCH_HOME") or expanded("results")
 
 
@@ -110,15 +114,22 @@ def board_location(home: Path) -> Path | str:
 
 
 def data_folder(flag: Path | None = None) -> Path:
-    """The ICBHI files, nested anywhere below it (``BENCH_DATA``, default ``./data/icbhi``)."""
+    """Give the data folder, below which ICBHI's files may be nested anywhere.
+
+    Args:
+        flag: Folder that the user named; otherwise ``BENCH_DATA`` or ``./data/icbhi`` is taken.
+    """
     return _folder_from(flag, "BENCH_DATA") or expanded(Path("data") / "icbhi")
 
 
 def cache_folder(flag: Path | None = None) -> Path:
-    """Features, weights and the simulated set (``BENCH_CACHE``, default the user's cache folder).
+    """Give the cache folder, which holds features, weights and the simulated set.
+
+    Args:
+        flag: Folder that the user named; otherwise ``BENCH_CACHE`` or ``lungbench`` in the user's cache is taken.
 
     Raises:
-        SpecError: As :func:`expanded` does, and if none is named and the user has no home folder.
+        SpecError: If the path cannot be expanded, or none is named and the user has no home folder.
     """
     return _folder_from(flag, "BENCH_CACHE") or _user_cache() / "lungbench"
 

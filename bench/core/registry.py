@@ -103,14 +103,14 @@ def _import_target(target: str) -> Any:
 
 @dataclass(frozen=True)
 class RegistryEntry(Generic[CardT]):
-    """A registered thing.
+    """A model, method or front-end as a registry knows it.
 
     Attributes:
-        id: Its name on the command line.
-        card: Its card.
-        target: Its builder, or where it is.
-        arguments: What the builder is given before anything else.
-        origin: Where it comes from, for messages: a module, a file, or a package with its version.
+        id: Name on the command line.
+        card: Card that describes the thing.
+        target: Builder of the thing, or ``module:attribute`` where the builder is.
+        arguments: Arguments that the builder is given before all others.
+        origin: Words on where the thing comes from, for messages: a module, a file, or a package with its version.
         version: Identity of a plug-in's code: the hash of a file, the name and version of a package. None for what
             is built in: its code is the project's.
     """
@@ -142,10 +142,10 @@ class EntryPointProblem:
     """An entry point that cannot be used.
 
     Attributes:
-        kind: What it offers (``model``).
-        id: The id that it is for.
-        origin: The package that declares it, with its version.
-        reason: One sentence.
+        kind: Word for what the entry point offers (``model``).
+        id: Id that the entry point claims.
+        origin: Name and version of the package that declares the entry point.
+        reason: Sentence that says why it cannot be used.
     """
 
     kind: str
@@ -159,7 +159,7 @@ class Family(Generic[CardT]):
     """Ids of the form ``prefix:NAME``, too many to list: their cards are made when they are asked for.
 
     Attributes:
-        prefix: What comes before the colon.
+        prefix: Part of the id before the colon.
         doc: One line on what NAME may be.
         card: Where the function is that makes the card of a NAME, and refuses unknown ones (``module:attribute``).
         target: Where the builder is; it is given the NAME first.
@@ -210,11 +210,11 @@ class Registry(Generic[CardT]):
         """Register an entry.
 
         Args:
-            id: Its name on the command line.
-            card: Its card.
-            target: Its builder as ``module:attribute``, imported only when it is used, or the builder itself.
-            *arguments: What the builder is given before anything else.
-            origin: Where it comes from, for messages; the builder's module by default.
+            id: Name on the command line.
+            card: Card that describes the thing.
+            target: Builder as ``module:attribute``, imported only when it is used, or the builder itself.
+            *arguments: Arguments that the builder is given before all others.
+            origin: Words on where the thing comes from, for messages; the builder's module by default.
             version: Identity of a plug-in's code; None for what is built in.
 
         Raises:
@@ -246,7 +246,11 @@ class Registry(Generic[CardT]):
         return self._entries[id]
 
     def card(self, id: str) -> CardT:  # noqa: A002
-        """The card of an id; raises as :meth:`get` does."""
+        """Give the card of an id.
+
+        Raises:
+            RegistryError: If there is none (the nearest id is suggested), or its plug-in cannot be used.
+        """
         return self.get(id).card
 
     def options(self, id: str, version: str | None) -> type | None:  # noqa: A002

@@ -30,10 +30,10 @@ FILE_LIMIT = 2**20
 """Bytes of a plug-in, at most; the largest ones known have some thousand."""
 
 OWNER_OF: Mapping[type[Card], str] = {ModelCard: "model", MethodCard: "method", FrontEndCard: "frontend"}
-"""What a card describes, as the spec calls it."""
+"""The spec's word for the thing that a card of each type describes."""
 
 FILE_VERSION = "sha256:"
-"""What the version of a plug-in file begins with; that of a package is its name and version."""
+"""Beginning of the version of a plug-in file, a hash; the version of a package is its name and version."""
 
 _loaded: dict[Path, str] = {}
 

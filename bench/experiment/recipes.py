@@ -71,12 +71,12 @@ class Request:
 
 @dataclass(frozen=True)
 class DataSource:
-    """The data that a request comes down to, and the profile that goes with it.
+    """The data that a request comes down to, and the profile that goes with them.
 
     Attributes:
-        folder: Where the data are; None for the simulated set, which is made when it is needed.
-        profile: paper or demo.
-        reason: Why, for people.
+        folder: Folder with the data; None for the simulated set, which is made when it is needed.
+        profile: Recipes that are used, ``paper`` or ``demo``.
+        reason: Clause that tells the user why these data were chosen.
     """
 
     folder: Path | None
@@ -185,7 +185,7 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
         method and front-end.
 
     Raises:
-        SpecError: As :func:`resolve`.
+        SpecError: For an unknown id, option or value, or a method that cannot train the model.
     """
     import baselines
     import methods
@@ -284,7 +284,7 @@ def _front_end_takes(frontend: FrontEndCard, name: str, value: Any) -> bool:
 
 
 def option_names(card: Any) -> set[str]:
-    """Names of a card's options."""
+    """Give the names of a card's options."""
     return set(card.options.__dataclass_fields__)
 
 

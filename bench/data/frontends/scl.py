@@ -25,8 +25,8 @@ from bench.data.frontends.waveform import cycle_samples, fade_, fit_cycle, resam
 @functools.lru_cache(maxsize=1)
 def _decibel_transform() -> torch.nn.Module:
     options = SCLFrontEndOptions
-    # Everything else as torchaudio has it: Hann window of n_fft samples, frames centred with reflected edges, power, and
-    # no floor below the loudest value.
+    # Everything else as torchaudio has it: Hann window of n_fft samples, frames centred with reflected edges, power,
+    # and no floor below the loudest value.
     mel = MelSpectrogram(
         SAMPLE_RATE,
         n_fft=options.WINDOW,
