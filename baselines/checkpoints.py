@@ -43,7 +43,7 @@ _LIMIT_OF_SHARED = 4
 
 
 def regular_file(path: Path) -> os.stat_result:
-    """What the system says of a file of weights.
+    """Check that a file of weights is a regular file of a possible size, and give its status.
 
     Raises:
         WeightsError: If there is none, it is no regular file (a device would never end), or it is too large to be one.

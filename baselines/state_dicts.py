@@ -25,7 +25,7 @@ _SHOWN = 4
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointLayout:
-    """How the tensors of one model are named in a kind of file.
+    """The names that the tensors of one model have in one kind of file.
 
     Attributes:
         title: Whose files these are, for messages.
@@ -105,7 +105,7 @@ def load_into(model: torch.nn.Module, tensors: Mapping[str, Tensor], owner: str,
     Args:
         model: A :class:`Pretrainable` module.
         tensors: The file's tensors by name, flat.
-        owner: What is filled, for messages.
+        owner: Words for the model that is filled, for messages.
         path: The file, for messages.
 
     Returns:

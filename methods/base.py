@@ -79,7 +79,7 @@ class Stage:
         weight_decay: Coupled L2 weight decay.
         schedule: A law of ``RunSpec.schedule``, or ``constant``.
         milestones: Epochs of this stage after which the law ``steps`` lowers the rate.
-        lr_decay: What ``steps`` multiplies the rate by.
+        lr_decay: Factor by which the law ``steps`` multiplies the rate.
         lr_period: Epochs from the top to the bottom of the law ``wave``.
         lr_floor: Smallest rate of the law ``wave``.
         warmup_epochs: Epochs of linear warm-up.
@@ -138,7 +138,7 @@ class Method(Protocol):
         Args:
             model: The model with its ``features``, ``classifier`` and, where it has patches, its patch access.
             batch: The global batch as this process sees it.
-            draw: What :meth:`draw` returned for this step.
+            draw: The value that :meth:`draw` returned for this step.
 
         Returns:
             Named scalars; ``loss`` is the one to minimise. Equal in all processes: each computes them from gathered

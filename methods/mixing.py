@@ -20,7 +20,7 @@ from methods.patchmix.card import MIX_MODES
 
 @dataclass(frozen=True)
 class PatchMix:
-    """What is random in one step of a patch-mixing method, for the global batch.
+    """The random choices of one step of a patch-mixing method, for the global batch.
 
     Attributes:
         lam: Share of a clip's patches that stay its own, 0..1.
@@ -39,7 +39,7 @@ def draw_lambda(beta: float, rng: np.random.Generator) -> float:
 
 
 def masked_units(drawn: float, units: int) -> tuple[int, float]:
-    """How many patches (or columns) a drawn lambda masks, and the lambda that this number stands for.
+    """Count the patches (or columns) that a drawn lambda masks, and give the lambda that this number stands for.
 
     Args:
         drawn: Lambda as drawn, 0..1.

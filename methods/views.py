@@ -20,7 +20,7 @@ VIEWS_IN_A_ROW: ContextVar[int] = ContextVar("VIEWS_IN_A_ROW", default=1)
 
 
 class Encoder(Protocol):
-    """What contrastive methods need of a model; every model has it."""
+    """The part of a model that contrastive methods use; every model has it."""
 
     classifier: nn.Module
 

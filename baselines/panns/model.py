@@ -16,12 +16,12 @@ from baselines.state_dicts import CheckpointLayout, own_layout
 
 @dataclass(frozen=True)
 class Geometry:
-    """What sets one of the networks apart.
+    """The geometry of one of the networks.
 
     Attributes:
-        widths: Channels after each block.
-        kernel: Side of its convolutions.
-        convolutions: Convolutions of a block.
+        widths: Number of channels after each block.
+        kernel: Side of the convolutions.
+        convolutions: Number of convolutions of a block.
         pools: Side of the mean pooling at the end of each block.
     """
 

@@ -20,7 +20,7 @@ class TimmCNN(nn.Module):
     Args:
         trunk: The backbone, without its own classifier.
         stem: Name of its first convolution.
-        stem_from_rgb: What becomes of a pretrained RGB stem: ``reinit`` or ``sum``.
+        stem_from_rgb: Treatment of a pretrained RGB stem: ``reinit`` draws it anew, ``sum`` sums it over its colours.
         layouts: Layouts of files that fit it.
         num_classes: Outputs of the classifier.
     """

@@ -43,7 +43,7 @@ _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """Where a search looks for a number's best value. Words and switches need none: all their choices are looked at.
+    """The range in which a search looks for a number's best value; of words and switches all choices are looked at.
 
     Attributes:
         low: Smallest value; None where only the grid is meant.
@@ -72,7 +72,7 @@ def option(
     """Declare an option as a dataclass field.
 
     Args:
-        default: Its default value; the field's annotation (bool, int, float, str) decides how text is read.
+        default: Default value of the option; the field's annotation (bool, int, float, str) decides how text is read.
         doc: One line that says what it is.
         low: Smallest allowed value.
         high: Largest allowed value.

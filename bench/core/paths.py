@@ -96,7 +96,7 @@ def home_folder(flag: Path | None = None) -> Path:
 
 
 def board_location(home: Path) -> Path | str:
-    """Where the board is: the database whose URL ``BENCH_STORE`` holds, otherwise the one in the results folder.
+    """Find the board: the database whose URL ``BENCH_STORE`` holds, otherwise the one in the results folder.
 
     There is no flag for it, because a command line shows a password to everybody on the machine.
 

@@ -59,7 +59,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Registration:
-    """What a plug-in offers: a card, and what builds the thing that it describes.
+    """The offer of a plug-in: a card, and the builder of the thing that it describes.
 
     Attributes:
         card: A ``ModelCard``, ``MethodCard`` or ``FrontEndCard``; its type says which registry it is for.
@@ -187,7 +187,7 @@ class Registry(Generic[CardT]):
     kept as a problem that concerns its own id alone.
 
     Args:
-        kind: What is registered, as a word for messages (``model``).
+        kind: Word for the things that are registered, for messages (``model``).
         card: Type of the cards.
         group: Group of the entry points, as in ``lungbench.models``.
     """

@@ -59,7 +59,7 @@ class FoundFiles:
 
 
 def join_key(name: str) -> str | None:
-    """What joins the files of one recording: its name without the device, in which copies differ.
+    """Give the key that joins the files of one recording: its name without the device, in which copies differ.
 
     Args:
         name: A file's name without ending.

@@ -58,7 +58,7 @@ OTHER_CONTAINERS = {b"RF64": "RF64", b"BW64": "BW64", b"riff": "Wave64", b"RIFX"
 
 @dataclass(frozen=True)
 class WavHeader:
-    """Where a WAV file's samples are and what they mean.
+    """The header of a WAV file: place and form of its samples.
 
     Attributes:
         code: Format code, 1 for PCM.

@@ -124,7 +124,7 @@ def sum_over_processes(values: Tensor) -> Tensor:
 
 
 def any_process(flag: bool, device: torch.device) -> bool:
-    """Whether the flag is set in any process; every process gets the same answer."""
+    """Tell whether the flag is set in any process; called by all of them, and all get the same answer."""
     if not dist.is_initialized():
         return flag
     # Reduced, not asked of one process: all must decide alike, or those that go on wait for ever in their next gather.

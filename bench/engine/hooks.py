@@ -29,7 +29,7 @@ WATCH_VARIABLE = "BENCH_WATCH"
 
 @dataclass(frozen=True)
 class Hooks:
-    """What is added to a run.
+    """The calls by which a search takes part in a run.
 
     Attributes:
         watch: Asked after each epoch; None where nobody wants to know.
@@ -43,10 +43,10 @@ class Hooks:
 
 
 class WatchedGroup:
-    """The starting process's end of the socket.
+    """The end of the socket that the process which started a group keeps.
 
     Args:
-        watch: The watcher.
+        watch: The watcher that the group's questions are answered by.
     """
 
     def __init__(self, watch: Watch) -> None:
@@ -57,7 +57,7 @@ class WatchedGroup:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What the processes of the group find in their environment."""
+        """Environment variables by which the processes of the group find the socket."""
         return {WATCH_VARIABLE: str(self.there.fileno())}
 
     def answer(self) -> None:

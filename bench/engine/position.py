@@ -25,15 +25,15 @@ CHOICE_FIELDS = ("epoch", "score", "eligible")
 
 @dataclass
 class Position:
-    """How far a run has come.
+    """The point that a run has come to.
 
     Attributes:
-        epoch: Epochs that are done.
-        step: Steps done of the next epoch.
+        epoch: Number of epochs that are done.
+        step: Number of steps that are done of the next epoch.
         loss_sum: Sum of the losses of those steps.
-        seconds: Seconds spent training so far, over all starts.
-        epoch_seconds: Seconds spent in the epoch under way.
-        epochs: The entries of the epochs that are done.
+        seconds: Time spent on the epochs that are done, over all starts, s.
+        epoch_seconds: Time spent training in the epoch under way, s.
+        epochs: Entries of the epochs that are done, one dictionary each.
     """
 
     epoch: int = 0
@@ -46,12 +46,12 @@ class Position:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the position of a run must lie within.
+    """The limits that the position of a saved state must lie within.
 
     Attributes:
-        epochs: Epochs of the run.
-        steps: Steps of an epoch.
-        cycles: Cycles of the test part.
+        epochs: Number of epochs of the run.
+        steps: Number of steps of an epoch.
+        cycles: Number of cycles of the test part.
     """
 
     epochs: int

@@ -143,13 +143,13 @@ class CallRecorder(_RandomMode):
 
 @dataclass(frozen=True)
 class Division:
-    """How one draw is divided among processes.
+    """The rule by which one draw is divided among processes.
 
     Attributes:
         name: The operator's name.
         axis: The axis that the rows lie along; None where every process has the whole draw.
-        views: How many views of the rows stand one after the other along it.
-        each: Numbers along the axis for each row of each view.
+        views: Number of views of the rows that stand one after the other along that axis.
+        each: Count of numbers along that axis for each row of each view.
     """
 
     name: str

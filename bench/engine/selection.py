@@ -14,8 +14,8 @@ class Choice:
     """The epoch that a rule holds at the moment, and its outputs on the test part.
 
     Attributes:
-        epoch: 1-based.
-        score: What the rule compared: the 4-class Score of the part it looks at, percent.
+        epoch: Number of the epoch, counted from 1.
+        score: The 4-class Score, percent, of the part that the rule looks at.
         eligible: Whether Se was above the spec's ``best_min_se`` (SYSTEMS D2).
         scores: (test cycles, 4) class probabilities.
     """

@@ -68,11 +68,11 @@ def plan_stages(spec: RunSpec, method: object) -> StagePlan:
     """Plan a run: the spec's stage, or those that the method makes of it.
 
     Args:
-        spec: What to run.
-        method: The built method.
+        spec: The spec of the run.
+        method: The method, already built.
 
     Raises:
-        SpecError: If the method's stages cannot be run.
+        SpecError: If the method's stages cannot be run; the stage and its fault are named.
     """
     first = Stage(
         name="training",

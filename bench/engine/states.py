@@ -66,11 +66,11 @@ class SavedState:
 
 @dataclass(frozen=True)
 class StateContents:
-    """What a state holds besides model and optimiser.
+    """The part of a state that is neither model nor optimiser.
 
     Attributes:
-        position: Where the run stands.
-        choices: The epochs that the selection rules hold.
+        position: Point that the run has come to.
+        choices: The epoch that each selection rule holds, by the rule's name.
     """
 
     position: Position

@@ -98,7 +98,7 @@ class Trainer:
         data: The rows of the feature bank that the spec's data set and options name.
         folder: The run's folder; checkpoints and weights are written below it.
         processes: Number of processes that share the run.
-        hooks: What a search adds; its watcher is asked in the main process, but all processes have one, or none.
+        hooks: Calls of a search; the watcher is asked in the main process alone, but all processes have one, or none.
     """
 
     def __init__(

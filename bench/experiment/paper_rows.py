@@ -19,10 +19,10 @@ PROFILES: Mapping[Kind, str] = {"icbhi": "paper", "demo": DEMO}
 
 
 def request_of(run: RunAs, profile: str, **changes: Any) -> Request:
-    """What is asked for when a row is run; the demo profile starts from scratch whatever the row's pretraining.
+    """Make the request by which a row is run; the demo profile starts from scratch whatever the row's pretraining.
 
     Args:
-        run: What the row is run as.
+        run: Model, method and options that the row stands for.
         profile: paper or demo.
         **changes: Further fields of the request; ``fields`` are added to the row's method options.
     """
@@ -33,7 +33,7 @@ def request_of(run: RunAs, profile: str, **changes: Any) -> Request:
 
 
 def expected_fields(table: PrintedTable) -> Expected:
-    """What the recipe of each row sets, by row id and data set; rows that the registries do not know are left out."""
+    """Give the fields that each row's recipe sets, by row id and data set; rows of unknown models are left out."""
     found: dict[str, dict[Kind, dict[str, Any]]] = {}
     for row in table.rows:
         if row.run is None:

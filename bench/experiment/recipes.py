@@ -34,11 +34,11 @@ _SEEDS = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a user asked for, before anything is looked up.
+    """The request of a user, before anything is looked up.
 
     Attributes:
-        model: Model id.
-        method: Method id.
+        model: Id of the model.
+        method: Id of the method.
         pretrain: Weights by name, file or URL; None for the card's default.
         frontend: Front-end id; None for the one on the model's card.
         profile: auto, paper or demo.
@@ -178,7 +178,7 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
 
 
 def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
-    """What the recipes make of a request, from the cards alone: needs no data, no weights and no torch.
+    """Apply the recipes to a request, from the cards alone; needs no data, no weights and no torch.
 
     Returns:
         The identity fields of the spec that a user can change, without seed and precision, and the options of model,

@@ -84,7 +84,7 @@ class PatchMixCL(nn.Module):
         return targets.detach() if self.options.target.startswith("stop-") else targets
 
     def forward(self, model: nn.Module, batch: Batch, draw: PatchMix) -> dict[str, Tensor]:
-        """Encode clean and mixed clips and return the scalars ``loss``, ``ce`` and ``contrastive`` of the whole batch."""
+        """Encode clean and mixed clips; return the scalars ``loss``, ``ce`` and ``contrastive`` of the global batch."""
         patches = patch_access(model, ID)
         tokens = patches.embed_patches(batch.features)
         pair = encode_both(model, patches.encode, tokens, mix_batch(tokens, batch, draw))

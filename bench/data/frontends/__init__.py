@@ -21,7 +21,7 @@ class FrontEnd(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """What one cycle becomes: (frames, mels), or (channels, frames, mels).
+        """Shape of the features of one cycle: (frames, mels), or (channels, frames, mels).
 
         Two inputs of different size for one cycle are one row (values,), which the model takes apart again.
         """
@@ -55,7 +55,7 @@ class PieceOptions(Protocol):
     """
 
     def pieces(self, seconds: Sequence[float]) -> list[int]:
-        """How many pieces cycles become; the front-end's ``features`` gives those of the first cycle first.
+        """Count the pieces that cycles become; the front-end's ``features`` gives those of the first cycle first.
 
         Args:
             seconds: Annotated duration of each cycle.

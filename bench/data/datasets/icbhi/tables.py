@@ -18,13 +18,13 @@ PATIENT = re.compile(r"[0-9]{3}")
 
 @dataclass(frozen=True)
 class Split:
-    """What a split file says.
+    """The content of a split file.
 
     Attributes:
         sides: ``train`` or ``test`` by join key.
         names: The name that the file gives to each recording, by join key.
-        problems: Lines that are not sound.
-        notes: What is worth knowing and changes nothing.
+        problems: What is wrong, by line.
+        notes: Sentences that are worth reading and change nothing.
     """
 
     sides: Mapping[str, str] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Demographics:
-    """What is known of a patient; None is ``NA``.
+    """One patient's line of the demographic file; None stands for ``NA``.
 
     Attributes:
         age: Years.

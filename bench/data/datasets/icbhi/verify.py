@@ -31,15 +31,15 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Counts:
-    """How many recordings and cycles there are.
+    """Numbers of recordings and cycles, in several divisions.
 
     Attributes:
-        by_split: Per split.
-        by_device: Per split and device.
-        by_patient: Per split and patient.
+        by_split: Recordings and cycles per split.
+        by_device: Recordings and cycles per split and device.
+        by_patient: Recordings and cycles per split and patient.
         by_location: Recordings per chest location.
         by_mode: Recordings per acquisition mode.
-        by_rate: Recordings per sampling rate, Hz; those with audio.
+        by_rate: Recordings with audio per sampling rate, Hz.
     """
 
     by_split: Mapping[str, Count]
@@ -100,7 +100,7 @@ def count(recordings: Iterable[Recording]) -> Counts:
     """Count recordings and cycles.
 
     Args:
-        recordings: What to count.
+        recordings: The recordings to count.
     """
     listed = list(recordings)
     return Counts(
@@ -115,7 +115,7 @@ def count(recordings: Iterable[Recording]) -> Counts:
 
 @dataclass(frozen=True)
 class Report:
-    """What is in a data folder and what is wrong with it.
+    """The report on a data folder: its counts, and every fault.
 
     Attributes:
         name: ``icbhi``, or ``demo`` for a simulated set.
@@ -150,7 +150,7 @@ class Report:
 
     @property
     def runnable(self) -> bool:
-        """Whether runs are possible on what is there, with ``--allow-partial`` where something is missing."""
+        """Tell whether runs are possible on what is there, with ``--allow-partial`` where something is missing."""
         return self.present > 0 and not any(fault.blocking for fault in self.faults)
 
     @property
