@@ -234,7 +234,7 @@ def process(cache: Path, at_fifth: str) -> subprocess.Popen:
     """Ask for the cached set in a process of its own; ``at_fifth`` is what it does after five recordings."""
     program = (
         "import os, pathlib, signal, sys, time\n"
-        "from bench.data import demo\n"
+        "from bench.data.datasets.simulated import demo\n"
         f"demo.PATIENTS = {SMALL}\n"
         f"def progress(done, total):\n    if done == 5:\n        {at_fifth}\n"
         "print(demo.demo_folder(pathlib.Path(sys.argv[1]), on_progress=progress))\n"
