@@ -86,7 +86,7 @@ class _Descriptor(io.FileIO):
 
     def __init__(self, descriptor: int, *, told: bool) -> None:
         super().__init__(descriptor, "w", closefd=False)
-        self._told, self._lost = told, False
+        self._reports_failure, self._lost = told, False
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Write bytes, or leave them out where that is no longer possible."""
@@ -97,7 +97,7 @@ class _Descriptor(io.FileIO):
             return super().write(data)
         except OSError as error:
             self._lost = True
-            if self._told and not isinstance(error, BrokenPipeError):
+            if self._reports_failure and not isinstance(error, BrokenPipeError):
                 reason = error.strerror or error
                 raise StoreError(f"Cannot write to the standard output: {reason}.", advice(error)) from error
             return size

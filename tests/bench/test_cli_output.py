@@ -317,7 +317,7 @@ def test_what_ends_a_command_from_within(monkeypatch, capsys, raised, code, debu
 SLOW = """
 import os, signal, sys, time
 from bench.cli import main
-from bench.data import demo
+from bench.data.datasets.simulated import demo
 
 def slow(*_args, **_options):
     os.write(1, b"at it\\n")

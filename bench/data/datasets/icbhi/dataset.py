@@ -3,7 +3,7 @@
 Source: Rocha et al., "An open access database for the evaluation of respiratory sound classification algorithms",
 Physiological Measurement 40 (2019) 035001; labels from the crackle and wheeze flags as in the Patch-Mix code @ 836b09f.
 
-``read_layout`` reads whatever is there and names every fault; ``load_dataset`` gives what a run may use and refuses
+``inspect_folder`` reads whatever is there and names every fault; ``load_dataset`` gives what a run may use and refuses
 the rest.
 """
 
@@ -274,26 +274,26 @@ def _why_no_dataset(folder: Path, found: FoundFiles) -> str:
     return found.unusable.get(folder, "holds no ICBHI recordings or annotations")
 
 
-def _refuse_faults(layout: InspectedFolder) -> None:
-    blocking = [fault for fault in layout.faults if fault.blocking]
+def _refuse_faults(inspected: InspectedFolder) -> None:
+    blocking = [fault for fault in inspected.faults if fault.blocking]
     if not blocking:
         return
-    if layout.split_file is None:
-        where = f"Put {SPLIT_NAMES[0]} (or {SPLIT_NAMES[1]}) into {layout.root}; `bench data fetch` gets it."
-        raise DataError(f"There is no split file {' or '.join(SPLIT_NAMES)} below {layout.root}.", where)
+    if inspected.split_file is None:
+        where = f"Put {SPLIT_NAMES[0]} (or {SPLIT_NAMES[1]}) into {inspected.root}; `bench data fetch` gets it."
+        raise DataError(f"There is no split file {' or '.join(SPLIT_NAMES)} below {inspected.root}.", where)
     more = f" ({len(blocking)} faults in all)" if len(blocking) > 1 else ""
-    raise DataError(f"The data below {layout.root} is broken: {blocking[0]}{more}.", VERIFY_HINT)
+    raise DataError(f"The data below {inspected.root} is broken: {blocking[0]}{more}.", VERIFY_HINT)
 
 
-def _refuse_missing(layout: InspectedFolder, allow_partial: bool) -> None:
-    here = len(layout.present)
+def _refuse_missing(inspected: InspectedFolder, allow_partial: bool) -> None:
+    here = len(inspected.present)
     if here == 0:
-        raise DataError(f"The data folder {layout.root} holds annotations, but no recording (WAV).", PLACE_HINT)
-    if here > layout.expected:
-        raise DataError(f"{here} recordings are there, but the set has {layout.expected}.", VERIFY_HINT)
-    if here < layout.expected and not allow_partial:
+        raise DataError(f"The data folder {inspected.root} holds annotations, but no recording (WAV).", PLACE_HINT)
+    if here > inspected.expected:
+        raise DataError(f"{here} recordings are there, but the set has {inspected.expected}.", VERIFY_HINT)
+    if here < inspected.expected and not allow_partial:
         raise DataError(
-            f"{layout.expected - here} of {layout.expected} recordings are missing below {layout.root}.",
+            f"{inspected.expected - here} of {inspected.expected} recordings are missing below {inspected.root}.",
             f"Complete the set (`bench data fetch`), or add --allow-partial to run on the {here} that are there; "
             "the result is marked as partial.",
         )
@@ -311,19 +311,19 @@ def load_dataset(folder: Path, *, allow_partial: bool = False, cache: Path | Non
         DataError: If there is no data, recordings are missing, or anything is wrong that would change labels or
             features.
     """
-    layout = inspect_folder(folder, cache)
-    _refuse_faults(layout)
-    _refuse_missing(layout, allow_partial)
+    inspected = inspect_folder(folder, cache)
+    _refuse_faults(inspected)
+    _refuse_missing(inspected, allow_partial)
     try:
-        identity = fingerprint(layout.present, cache)
+        identity = fingerprint(inspected.present, cache)
     except OSError as error:
         raise DataError(f"Cannot read {error.filename}: {error.strerror or error}.", VERIFY_HINT) from error
     return Dataset(
-        name=layout.name,
+        name=inspected.name,
         root=folder,
-        recordings=layout.present,
-        expected=layout.expected,
+        recordings=inspected.present,
+        expected=inspected.expected,
         fingerprint=identity,
-        diagnosis=layout.diagnosis,
-        demographics=layout.demographics,
+        diagnosis=inspected.diagnosis,
+        demographics=inspected.demographics,
     )

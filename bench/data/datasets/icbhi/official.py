@@ -71,16 +71,16 @@ def part_of_folder(folder: Path, store: Store | None = None, *, allow_partial: b
     Raises:
         DataError: If they are incomplete or broken, or a whole set whose test cycles are not the official ones.
     """
-    layout = inspect_folder(folder)
-    _refuse_faults(layout)
-    recordings, partial = _judged_recordings(layout, allow_partial)
+    inspected = inspect_folder(folder)
+    _refuse_faults(inspected)
+    recordings, partial = _judged_recordings(inspected, allow_partial)
     cycles = _cycle_set(recording for recording in recordings if recording.split == "test")
     if len(cycles) == 0:
         raise DataError(f"The test part of the data below {folder} holds no cycle.", "Add its annotation files.")
-    if layout.name == "icbhi" and partial is None and not is_official(cycles.hash):
+    if inspected.name == "icbhi" and partial is None and not is_official(cycles.hash):
         raise _not_official_error(folder, cycles, store)
-    train = frozenset(key.partition("_")[0] for key, side in layout.split.sides.items() if side == "train")
-    return OfficialPart(layout.name, partial, cycles, train, _source_in_words(layout, partial))
+    train = frozenset(key.partition("_")[0] for key, side in inspected.split.sides.items() if side == "train")
+    return OfficialPart(inspected.name, partial, cycles, train, _source_in_words(inspected, partial))
 
 
 def part_of_board(store: Store) -> OfficialPart | None:
@@ -96,12 +96,12 @@ def part_of_board(store: Store) -> OfficialPart | None:
     return None
 
 
-def _refuse_faults(layout: InspectedFolder) -> None:
-    faults = [fault for fault in layout.faults if _changes_cycles(fault)]
+def _refuse_faults(inspected: InspectedFolder) -> None:
+    faults = [fault for fault in inspected.faults if _changes_cycles(fault)]
     if faults:
         more = f" ({len(faults)} faults in all)" if len(faults) > 1 else ""
         raise DataError(
-            f"The data below {layout.root} cannot be used: {faults[0]}{more}.",
+            f"The data below {inspected.root} cannot be used: {faults[0]}{more}.",
             "Run `bench data verify` to see everything that is wrong with the data.",
         )
 
@@ -112,15 +112,15 @@ def _changes_cycles(fault: Fault) -> bool:
     return fault.kind.startswith(_MATTERING) or (fault.kind == "unreadable" and fault.file.endswith(".txt"))
 
 
-def _judged_recordings(layout: InspectedFolder, allow_partial: bool) -> tuple[tuple[Recording, ...], str | None]:
+def _judged_recordings(inspected: InspectedFolder, allow_partial: bool) -> tuple[tuple[Recording, ...], str | None]:
     """The recordings whose cycles are asked for, and how much of the set that is, where not all."""
-    recordings = (layout.present or layout.recordings) if allow_partial else layout.recordings
-    here, expected = len(recordings), layout.expected
+    recordings = (inspected.present or inspected.recordings) if allow_partial else inspected.recordings
+    here, expected = len(recordings), inspected.expected
     if here == expected:
         return recordings, None
     if not allow_partial:
         raise DataError(
-            f"{expected - here} of {expected} annotation files are missing below {layout.root}.",
+            f"{expected - here} of {expected} annotation files are missing below {inspected.root}.",
             "Complete the set (`bench data fetch`), or add --allow-partial to be judged on what is there, marked as "
             "partial.",
         )
@@ -216,6 +216,6 @@ def _per_class(labels: Iterable[int]) -> str:
     return ", ".join(f"{counts[label]:,} {name}" for label, name in enumerate(CLASSES))
 
 
-def _source_in_words(layout: InspectedFolder, partial: str | None) -> str:
-    whole = "the simulated set" if layout.name == "demo" else "the ICBHI annotations"
+def _source_in_words(inspected: InspectedFolder, partial: str | None) -> str:
+    whole = "the simulated set" if inspected.name == "demo" else "the ICBHI annotations"
     return f"{whole}, {partial}" if partial else whole

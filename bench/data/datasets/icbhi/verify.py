@@ -194,12 +194,12 @@ def _count_in_words(number: Count | int) -> str:
     return f"{number.recordings} recordings with {classes} cycles"
 
 
-def _comparable(layout: InspectedFolder) -> bool:
+def _comparable(inspected: InspectedFolder) -> bool:
     """Whether every annotation file and a split are there, so that counts may be compared with the pinned ones."""
-    return layout.name == "icbhi" and len(layout.recordings) >= RECORDINGS and layout.split_file is not None
+    return inspected.name == "icbhi" and len(inspected.recordings) >= RECORDINGS and inspected.split_file is not None
 
 
-def _count_faults(layout: InspectedFolder, annotated: Counts) -> list[Fault]:
+def _count_faults(inspected: InspectedFolder, annotated: Counts) -> list[Fault]:
     lines = [
         *_differences("split", annotated.by_split, BY_SPLIT),
         *_differences("device", annotated.by_device, BY_DEVICE),
@@ -207,25 +207,25 @@ def _count_faults(layout: InspectedFolder, annotated: Counts) -> list[Fault]:
         *_differences("chest location", annotated.by_location, BY_LOCATION),
         *_differences("mode", annotated.by_mode, BY_MODE),
     ]
-    return [Fault(str(layout.root), None, "counts", line) for line in lines]
+    return [Fault(str(inspected.root), None, "counts", line) for line in lines]
 
 
-def _unnamed_faults(layout: InspectedFolder) -> list[Fault]:
+def _unnamed_faults(inspected: InspectedFolder) -> list[Fault]:
     """Recordings of which not even a name is there: neither a file nor a line of the split."""
-    known = {*layout.split.sides} | {recording.name.rpartition("_")[0] for recording in layout.recordings}
-    unnamed = layout.expected - len(known)
+    known = {*inspected.split.sides} | {recording.name.rpartition("_")[0] for recording in inspected.recordings}
+    unnamed = inspected.expected - len(known)
     if unnamed <= 0:
         return []
-    message = f"{unnamed} of {layout.expected} recordings are missing and not even listed"
-    return [Fault(str(layout.root), None, "recordings-missing", message, blocking=False)]
+    message = f"{unnamed} of {inspected.expected} recordings are missing and not even listed"
+    return [Fault(str(inspected.root), None, "recordings-missing", message, blocking=False)]
 
 
-def _surplus_faults(layout: InspectedFolder) -> list[Fault]:
+def _surplus_faults(inspected: InspectedFolder) -> list[Fault]:
     """More recordings than a simulated set's own count."""
-    if layout.name == "icbhi" or len(layout.recordings) <= layout.expected:
+    if inspected.name == "icbhi" or len(inspected.recordings) <= inspected.expected:
         return []
-    message = f"{len(layout.recordings)} recordings, but {layout.expected} by the set's own count"
-    return [Fault(str(layout.root), None, "counts", message)]
+    message = f"{len(inspected.recordings)} recordings, but {inspected.expected} by the set's own count"
+    return [Fault(str(inspected.root), None, "counts", message)]
 
 
 def verify(folder: Path, cache: Path | None = None) -> Report:
@@ -241,21 +241,21 @@ def verify(folder: Path, cache: Path | None = None) -> Report:
     Raises:
         DataError: If nothing below the folder is named as ICBHI's files are.
     """
-    layout = inspect_folder(folder, cache)
-    annotated = count(layout.recordings)
-    different = _count_faults(layout, annotated) if _comparable(layout) else []
-    faults = (*layout.faults, *different, *_unnamed_faults(layout), *_surplus_faults(layout))
-    official = layout.split.sha256 == SPLIT_SHA256 if layout.name == "icbhi" else None
+    inspected = inspect_folder(folder, cache)
+    annotated = count(inspected.recordings)
+    different = _count_faults(inspected, annotated) if _comparable(inspected) else []
+    faults = (*inspected.faults, *different, *_unnamed_faults(inspected), *_surplus_faults(inspected))
+    official = inspected.split.sha256 == SPLIT_SHA256 if inspected.name == "icbhi" else None
     return Report(
-        name=layout.name,
+        name=inspected.name,
         root=folder,
-        expected=layout.expected,
-        present=len(layout.present),
-        split_sha256=layout.split.sha256,
+        expected=inspected.expected,
+        present=len(inspected.present),
+        split_sha256=inspected.split.sha256,
         split_official=official,
-        counts_official=not different if _comparable(layout) else None,
-        counts=count(layout.present),
+        counts_official=not different if _comparable(inspected) else None,
+        counts=count(inspected.present),
         annotated=annotated,
         faults=faults,
-        notes=layout.notes,
+        notes=inspected.notes,
     )
