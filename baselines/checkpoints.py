@@ -36,14 +36,14 @@ _OTHER_FILES = {
     b"\x93NUMPY": "an array of NumPy",
     b"\x1f\x8b": "packed by gzip",
 }
-"""What files that are often given in place of weights begin with."""
+"""First bytes of files that are often given in place of weights, and what such files are."""
 
 _LIMIT_OF_SHARED = 4
 """Bytes that a file's tensors may have together, in sizes of the file: tied weights are counted once for each name."""
 
 
 def regular_file(path: Path) -> os.stat_result:
-    """What the system says of a file of weights.
+    """Check that a file of weights is a regular file of a possible size, and give its status.
 
     Raises:
         WeightsError: If there is none, it is no regular file (a device would never end), or it is too large to be one.
@@ -94,7 +94,7 @@ def fingerprint(path: Path) -> str:
     """
     digest = sha256(path)
     if path.name.endswith(INDEX_ENDING):
-        parts = "".join(f"{name} {sha256(path.parent / name)}\n" for name in sorted(set(_index(path).values())))
+        parts = "".join(f"{name} {sha256(path.parent / name)}\n" for name in sorted(set(_read_index(path).values())))
         digest = hashlib.sha256(f"{digest}\n{parts}".encode()).hexdigest()
     grid = unusual_grid(path)
     return digest if grid is None else hashlib.sha256(f"{digest}\n{grid[0]} x {grid[1]}\n".encode()).hexdigest()
@@ -117,7 +117,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     from baselines.unwrapping import named_tensors
 
     if path.name.endswith(INDEX_ENDING):
-        return _read_parts(path)
+        return _read_shards(path)
     size = regular_file(path).st_size
     part = _PART.search(path.name)
     if part is not None and int(part["parts"]) > 1:
@@ -125,10 +125,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path} is one shard of {int(part['parts']):,}, not the whole checkpoint.",
             f"Name the folder, or the index in it that ends in {INDEX_ENDING}.",
         )
-    return _plain(named_tensors(_document(path), path), path, size)
+    return _plain_tensors(named_tensors(_read_document(path), path), path, size)
 
 
-def _document(path: Path) -> Any:
+def _read_document(path: Path) -> Any:
     try:
         with path.open("rb") as stream:
             start = stream.read(32)
@@ -140,7 +140,7 @@ def _document(path: Path) -> Any:
     # Safetensors begin with eight bytes of length, then a JSON object.
     if path.suffix == ".safetensors" or start[8:9] == b"{":
         return _read_safetensors(path)
-    return torch_files.read(path)
+    return torch_files.read_torch_file(path)
 
 
 def _read_safetensors(path: Path) -> Any:
@@ -156,7 +156,7 @@ def _read_safetensors(path: Path) -> Any:
         ) from error
 
 
-def _index(path: Path) -> dict[str, str]:
+def _read_index(path: Path) -> dict[str, str]:
     """Which file of a checkpoint in several files (shards) has a tensor, by the index that Hugging Face writes.
 
     Raises:
@@ -179,15 +179,15 @@ def _index(path: Path) -> dict[str, str]:
     return places
 
 
-def _read_parts(path: Path) -> dict[str, Tensor]:
-    from baselines.unwrapping import entries
+def _read_shards(path: Path) -> dict[str, Tensor]:
+    from baselines.unwrapping import unwrapped_tensors
 
-    places = _index(path)
+    places = _read_index(path)
     tensors: dict[str, Tensor] = {}
     for name in sorted(set(places.values())):
         shard = path.parent / name
         size = regular_file(shard).st_size
-        document = _document(shard)
+        document = _read_document(shard)
         wanted = [tensor for tensor, place in places.items() if place == name]
         missing = [tensor for tensor in wanted if not isinstance(document, Mapping) or tensor not in document]
         if missing:
@@ -195,11 +195,13 @@ def _read_parts(path: Path) -> dict[str, Tensor]:
                 f"The shard {shard} does not hold '{echoed(missing[0])}', which {path.name} says is there.",
                 "Bring the shards and the index of one checkpoint together.",
             )
-        tensors |= _plain(entries("", {tensor: document[tensor] for tensor in wanted}, shard), shard, size)
+        tensors |= _plain_tensors(
+            unwrapped_tensors("", {tensor: document[tensor] for tensor in wanted}, shard), shard, size
+        )
     return tensors
 
 
-def _plain(named: Iterator[tuple[str, Tensor]], path: Path, size: int) -> dict[str, Tensor]:
+def _plain_tensors(named: Iterator[tuple[str, Tensor]], path: Path, size: int) -> dict[str, Tensor]:
     """Check what kind of tensors they are, and that they are no larger than the file.
 
     Raises:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baselines.checkpoints import MAX_BYTES, sha256
-from baselines.locations import Remote, remote
+from baselines.locations import RemoteFile, remote_file
 from bench.core.download import Patience, download
 from bench.core.errors import BenchError, WeightsError
 from bench.core.files import ABANDONED_SECONDS, atomic_path, exclusive_lock, sweep
@@ -27,61 +27,61 @@ _OLD_TEMPORARY = re.compile(r"tmp[a-z0-9_]{8}")
 
 @dataclass(frozen=True)
 class LocatedWeights:
-    """A file of weights.
+    """A file of weights on this machine.
 
     Attributes:
-        path: Where it is.
-        sha256: Its hash, part of a run's identity.
+        path: Path of the file.
+        sha256: Hash of all that is read from the file, hexadecimal; part of a run's identity.
     """
 
     path: Path
     sha256: str
 
 
-def fetch(location: str, checksum: str, folder: Path) -> LocatedWeights:
+def fetch_weights(location: str, checksum: str, folder: Path) -> LocatedWeights:
     """Fetch a file once; its hash is the one that is given, or the one that was recorded at the first use.
 
     Args:
-        location: As :func:`baselines.locations.remote` reads it.
-        checksum: ``algorithm:digits``, or empty.
-        folder: Where such files are kept.
+        location: Location that :func:`baselines.locations.remote_file` reads: an address, or a name on a hub.
+        checksum: Hash that the file must have, ``algorithm:digits``; empty where none is known.
+        folder: Folder in which such files are kept.
 
     Raises:
         WeightsError: If it cannot be fetched, or is not the file that it must be; nothing is kept then.
     """
-    file = remote(location)
+    file = remote_file(location)
     wanted = checksum or file.checksum
-    ready = _ready(file, wanted, folder)
+    ready = _cached_weights(file, wanted, folder)
     if ready is not None:
         return ready
-    record = _record(file, folder)
+    record = _record_path(file, folder)
     with exclusive_lock(folder / f"{file.name}.lock", _say_waiting):
-        _sweep(folder)
-        known = wanted or _recorded(record)
-        path = _bring(file, known, folder)
+        _sweep_leftovers(folder)
+        known = wanted or _recorded_hash(record)
+        path = _find_or_download(file, known, folder)
         found = sha256(path)
-        _check(path, found, known, file, record)
+        _check_hashes(path, found, known, file, record)
         if not record.is_file():
             with atomic_path(record) as temporary:
                 temporary.write_text(found + "\n", encoding="ascii")
     return LocatedWeights(path, found)
 
 
-def _ready(file: Remote, wanted: str, folder: Path) -> LocatedWeights | None:
+def _cached_weights(file: RemoteFile, wanted: str, folder: Path) -> LocatedWeights | None:
     """A file that is there and right; needs no lock and writes nothing, so that a cache may be read-only."""
     path = folder / file.name
     if not path.is_file():
-        path = _of_hub(file, folder) or path
+        path = _cached_by_hub(file, folder) or path
     # What was never recorded is recorded first, under the lock, where that is possible.
-    known = wanted or _recorded(_record(file, folder))
+    known = wanted or _recorded_hash(_record_path(file, folder))
     if not path.is_file() or not (known or not os.access(folder, os.W_OK)):
         return None
     found = sha256(path)
-    fits = all(_hash(path, each).startswith(each.partition(":")[2]) for each in _expected(path, known))
+    fits = all(_hash_like(path, each).startswith(each.partition(":")[2]) for each in _expected_hashes(path, known))
     return LocatedWeights(path, found) if fits else None
 
 
-def _of_hub(file: Remote, folder: Path) -> Path | None:
+def _cached_by_hub(file: RemoteFile, folder: Path) -> Path | None:
     """A file that an earlier start fetched from the hub."""
     if file.hub is None:
         return None
@@ -91,11 +91,11 @@ def _of_hub(file: Remote, folder: Path) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def _record(file: Remote, folder: Path) -> Path:
+def _record_path(file: RemoteFile, folder: Path) -> Path:
     return folder / f"{file.name}.sha256"
 
 
-def _recorded(record: Path) -> str:
+def _recorded_hash(record: Path) -> str:
     """The hash of the first use, as ``sha256:digits``; empty where there was none."""
     if not record.is_file():
         return ""
@@ -106,7 +106,7 @@ def _recorded(record: Path) -> str:
     return f"sha256:{digits}"
 
 
-def _sweep(folder: Path) -> None:
+def _sweep_leftovers(folder: Path) -> None:
     """Remove what killed processes left, which has the size of a model."""
     sweep(folder)
     for path in folder.glob("tmp*"):
@@ -118,7 +118,7 @@ def _say_waiting(holder: str) -> None:
     sys.stderr.write(f"Waiting for {holder}, which is fetching the same weights.\n")
 
 
-def _bring(file: Remote, known: str, folder: Path) -> Path:
+def _find_or_download(file: RemoteFile, known: str, folder: Path) -> Path:
     kept = folder / file.name
     try:
         if file.hub is None:
@@ -135,9 +135,9 @@ class _FetchError(Exception):
     """Why a file could not be fetched, on one line."""
 
 
-def _from_url(file: Remote, known: str, kept: Path) -> Path:
+def _from_url(file: RemoteFile, known: str, kept: Path) -> Path:
     """Fetch a file that is not there, or not the right one; what was cut short is gone on with at the next attempt."""
-    if kept.is_file() and (not known or _hash(kept, known).startswith(known.partition(":")[2])):
+    if kept.is_file() and (not known or _hash_like(kept, known).startswith(known.partition(":")[2])):
         return kept
     target = kept.with_name(f"{kept.name}.download")
     sys.stderr.write(f"Fetching {public_url(file.url)}\n")
@@ -158,7 +158,7 @@ def _from_url(file: Remote, known: str, kept: Path) -> Path:
     return kept
 
 
-def _from_hub(file: Remote, folder: Path) -> Path:
+def _from_hub(file: RemoteFile, folder: Path) -> Path:
     from huggingface_hub import errors as hub
     from huggingface_hub import hf_hub_download
 
@@ -169,27 +169,27 @@ def _from_hub(file: Remote, folder: Path) -> Path:
     except hub.RepositoryNotFoundError as error:
         raise _FetchError(f"the hub has no repository {repository}, or only for those who have a token") from error
     except hub.LocalEntryNotFoundError as error:
-        raise _FetchError(_told(error, file)) from error
+        raise _FetchError(_error_line(error, file)) from error
     except hub.EntryNotFoundError as error:
         raise _FetchError(f"the repository {repository} has no file {name}") from error
     # HTTPError is that of the client which this version of the hub's library uses.
     except (OSError, ValueError, RuntimeError, hub.HTTPError) as error:  # type: ignore[attr-defined]
-        raise _FetchError(_told(error, file)) from error
+        raise _FetchError(_error_line(error, file)) from error
 
 
-def _told(error: BaseException, file: Remote) -> str:
+def _error_line(error: BaseException, file: RemoteFile) -> str:
     """An error's first line without secrets: the hub's addresses are signed, and proxies have passwords."""
     secrets = (file.url, *urllib.request.getproxies().values())
     return echoed(masked(one_line(error), *secrets), 300)
 
 
-def _expected(path: Path, known: str) -> list[str]:
+def _expected_hashes(path: Path, known: str) -> list[str]:
     """Hashes that a file must have: the known one, and its name where the hub gave it (the SHA-256 of a large file)."""
     blob = path.resolve().name
     return [each for each in (known, f"sha256:{blob}" if _SHA256.fullmatch(blob) else "") if each]
 
 
-def _hash(path: Path, expected: str) -> str:
+def _hash_like(path: Path, expected: str) -> str:
     """The hash of a file by the algorithm of an expected one."""
     import pooch
 
@@ -197,15 +197,15 @@ def _hash(path: Path, expected: str) -> str:
     return sha256(path) if algorithm == "sha256" else str(pooch.file_hash(str(path), alg=algorithm))
 
 
-def _check(path: Path, found: str, known: str, file: Remote, record: Path) -> None:
+def _check_hashes(path: Path, found: str, known: str, file: RemoteFile, record: Path) -> None:
     """Compare a file with the hashes that it must have.
 
     Raises:
         WeightsError: If they differ; the file is deleted.
     """
-    for expected in _expected(path, known):
+    for expected in _expected_hashes(path, known):
         algorithm, _, digits = expected.partition(":")
-        actual = _hash(path, expected)
+        actual = _hash_like(path, expected)
         if not actual.startswith(digits):
             path.resolve().unlink(missing_ok=True)
             path.unlink(missing_ok=True)
@@ -218,5 +218,5 @@ def _check(path: Path, found: str, known: str, file: Remote, record: Path) -> No
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of an error's text, or its name."""
+    """Give the first line of an error's text, or the name of its class where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -19,7 +19,7 @@ from bench.core.secrets import public_url
 from bench.core.text import echoed
 
 SCHEMES = ("http://", "https://", "hf:", "timm:", "torchvision:")
-"""How a location begins."""
+"""Beginnings by which a location is told from a path."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LONGEST_NAME = 150
@@ -27,12 +27,12 @@ _LONGEST_NAME = 150
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteFile:
     """A file on a server.
 
     Attributes:
-        url: Its address.
-        name: Its name in the cache folder; a file that is put there by hand is used.
+        url: Address of the file.
+        name: Name of the file in the cache folder; a file that is put there by hand is used.
         checksum: ``algorithm:hexadecimal digits`` (or the first of them); empty where none is known.
         hub: Repository and file where the Hugging Face hub has it.
     """
@@ -43,8 +43,8 @@ class Remote:
     hub: tuple[str, str] | None = None
 
 
-def remote(location: str) -> Remote:
-    """Say where a location is.
+def remote_file(location: str) -> RemoteFile:
+    """Find the address, the cache's name and the hash of the file that a location means.
 
     Args:
         location: A URL, ``hf:OWNER/REPOSITORY/FILE``, ``timm:NAME.TAG`` or ``torchvision:NAME``; with
@@ -59,10 +59,10 @@ def remote(location: str) -> Remote:
     name, _, fragment = name.partition("#")
     checksum = _checksum_of(fragment, location)
     if kind == "timm":
-        return _on_hub(f"timm/{_timm(name)}", "model.safetensors", checksum)
+        return _on_hub(f"timm/{_timm_name(name)}", "model.safetensors", checksum)
     if kind == "torchvision":
-        url, known = _torchvision(name)
-        return Remote(url, _file_name(url), checksum or known)
+        url, known = _torchvision_file(name)
+        return RemoteFile(url, _file_name(url), checksum or known)
     return _on_hub(*_split_hub(name), checksum)
 
 
@@ -71,7 +71,7 @@ def is_remote(location: str) -> bool:
     return location.startswith(SCHEMES) or location.lower().startswith(SCHEMES[:2])
 
 
-def _on_the_web(location: str) -> Remote:
+def _on_the_web(location: str) -> RemoteFile:
     fault = address_fault(location)
     if fault is not None:
         raise WeightsError(
@@ -84,7 +84,7 @@ def _on_the_web(location: str) -> Remote:
     # The name in the cache tells nothing of the user: whoever asks, it is the same file.
     unnamed = address if "@" not in parts.netloc else urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     stem = hashlib.sha256(unnamed.encode(errors="surrogateescape")).hexdigest()[:12]
-    return Remote(address, f"{stem}-{_file_name(address)}", checksum)
+    return RemoteFile(address, f"{stem}-{_file_name(address)}", checksum)
 
 
 def _checksum_of(fragment: str, location: str) -> str:
@@ -99,10 +99,10 @@ def _checksum_of(fragment: str, location: str) -> str:
 
 def _file_name(url: str) -> str:
     name = re.sub(r"[^\w.=+-]", "_", unquote(urlsplit(url).path).rpartition("/")[2])
-    return _short(name) or "weights"
+    return _shortened(name) or "weights"
 
 
-def _short(name: str) -> str:
+def _shortened(name: str) -> str:
     """A name that a file system takes; the end stays, which tells the kind of file."""
     return os.fsdecode(os.fsencode(name)[-_LONGEST_NAME:]) if len(os.fsencode(name)) > _LONGEST_NAME else name
 
@@ -124,7 +124,7 @@ def _split_hub(name: str) -> tuple[str, str]:
     return f"{owner}/{repository}", file
 
 
-def _on_hub(repository: str, file: str, checksum: str) -> Remote:
+def _on_hub(repository: str, file: str, checksum: str) -> RemoteFile:
     from huggingface_hub import hf_hub_url
 
     url = hf_hub_url(repository, file)
@@ -134,10 +134,10 @@ def _on_hub(repository: str, file: str, checksum: str) -> Remote:
             f"The hub's address {echoed(public_url(url), 200)} cannot be used: {fault}.", "Check HF_ENDPOINT."
         )
     name = f"{repository}/{file}".replace("/", "--")
-    return Remote(url, _short(name), checksum, (repository, file))
+    return RemoteFile(url, _shortened(name), checksum, (repository, file))
 
 
-def _timm(name: str) -> str:
+def _timm_name(name: str) -> str:
     """The name of weights that timm keeps on the hub; a slip is seen without asking there."""
     import timm
 
@@ -145,20 +145,20 @@ def _timm(name: str) -> str:
     if name in known:
         return name
     tagged = [each for each in known if each.partition(".")[0] == name.partition(".")[0]]
-    near = _near(name, tagged) or _near(name, known)
+    near = _near_name(name, tagged) or _near_name(name, known)
     raise WeightsError(
         f"timm has no weights '{echoed(name)}'{near}.", "Write timm:NAME.TAG, as in timm:resnet18.tv_in1k."
     )
 
 
-def _torchvision(name: str) -> tuple[str, str]:
+def _torchvision_file(name: str) -> tuple[str, str]:
     """Address and hash of weights of torchvision: ``resnet18`` (its default) or ``ResNet18_Weights.IMAGENET1K_V1``."""
     from torchvision import models
 
     try:
         weights = models.get_weight(name) if "." in name else models.get_model_weights(name).DEFAULT
     except (ValueError, AttributeError, KeyError):
-        near = _near(name, models.list_models(module=models))
+        near = _near_name(name, models.list_models(module=models))
         raise WeightsError(
             f"torchvision has no weights '{echoed(name)}'{near}.", "Write torchvision:NAME, as in torchvision:resnet18."
         ) from None
@@ -167,7 +167,7 @@ def _torchvision(name: str) -> tuple[str, str]:
     return weights.url, f"sha256:{digits[1]}" if digits else ""
 
 
-def _near(name: str, known: Iterable[str]) -> str:
+def _near_name(name: str, known: Iterable[str]) -> str:
     """``: did you mean 'x'`` where one is near; hundreds of names are not listed."""
     near = suggestion(name, known)
     return f": {near.rstrip('?')}" if near.startswith("did you mean") else ""

@@ -11,15 +11,15 @@ _WRAPPED = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoi
 """What ``torch.compile``, FSDP and activation checkpointing add, before the model's names or those of a part of it."""
 
 _PARALLEL = re.compile(r"^(?:module\.)+")
-"""What ``DataParallel`` and its like add, once for each wrapper."""
+"""Beginning that ``DataParallel`` and its like add to each name, once for each wrapper."""
 
 
-def unwrapped(name: str) -> str:
-    """A tensor's name without what wrappers of torch added to it."""
+def unwrapped_name(name: str) -> str:
+    """Take from a tensor's name what wrappers of torch added to it."""
     return _PARALLEL.sub("", _WRAPPED.sub("", name))
 
 
-def owners(sources: Sequence[str], names: Iterable[str]) -> list[str]:
+def enclosing_prefixes(sources: Sequence[str], names: Iterable[str]) -> list[str]:
     """Beginnings under which a model may lie inside a larger module (``model.`` of a LightningModule), shortest first.
 
     Args:
@@ -37,7 +37,7 @@ def owners(sources: Sequence[str], names: Iterable[str]) -> list[str]:
     return sorted(found, key=lambda prefix: (len(prefix), prefix))
 
 
-def taken_off(prefix: str, sources: Iterable[str], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def without_prefix(prefix: str, sources: Iterable[str], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A model's tensors out of a larger module: those under its beginning, and others that its layout names.
 
     What else such files hold belongs to other modules: losses, metrics, projections.

@@ -1,4 +1,4 @@
-"""What the cards of several families share."""
+"""Recipes, bounds and weights that the cards of several families share."""
 
 from __future__ import annotations
 

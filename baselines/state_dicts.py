@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import torch
 from torch import Tensor
 
-from baselines.name_prefixes import owners, taken_off
+from baselines.name_prefixes import enclosing_prefixes, without_prefix
 from bench.core.errors import WeightsError
 from bench.core.text import echoed
 
@@ -24,8 +24,8 @@ _SHOWN = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """How the tensors of one model are named in a kind of file.
+class CheckpointLayout:
+    """The names that the tensors of one model have in one kind of file.
 
     Attributes:
         title: Whose files these are, for messages.
@@ -48,7 +48,9 @@ class Layout:
     catch_all: bool = False
 
 
-Prepare: TypeAlias = Callable[[Layout, Any, Mapping[str, Tensor], Path], tuple[Layout, Mapping[str, Tensor]]]
+Prepare: TypeAlias = Callable[
+    [CheckpointLayout, Any, Mapping[str, Tensor], Path], tuple[CheckpointLayout, Mapping[str, Tensor]]
+]
 
 
 @runtime_checkable
@@ -59,15 +61,15 @@ class Pretrainable(Protocol):
         layouts: The layouts that it knows; the first one wins where two fit equally well.
     """
 
-    layouts: tuple[Layout, ...]
+    layouts: tuple[CheckpointLayout, ...]
 
-    def adapt(self, name: str, tensor: Tensor, layout: Layout) -> Tensor:
+    def adapt(self, name: str, tensor: Tensor, layout: CheckpointLayout) -> Tensor:
         """Bring a file's tensor to the form of ours, or return our own where the file's is not to be used.
 
         Args:
-            name: Its name in our state dict.
+            name: Name of the tensor in our state dict.
             tensor: The file's tensor.
-            layout: The layout that it was read under.
+            layout: Layout under which the file was read.
 
         Raises:
             WeightsError: If it cannot be brought to that form.
@@ -75,7 +77,7 @@ class Pretrainable(Protocol):
         ...
 
 
-def renamed(ours: str, theirs: str) -> Callable[[str], tuple[str, ...]]:
+def renamed_sources(ours: str, theirs: str) -> Callable[[str], tuple[str, ...]]:
     """A layout's ``sources`` that exchanges the beginning of each name; names that begin otherwise have none."""
 
     def sources(name: str) -> tuple[str, ...]:
@@ -84,17 +86,17 @@ def renamed(ours: str, theirs: str) -> Callable[[str], tuple[str, ...]]:
     return sources
 
 
-def with_classifier(sources: Callable[[str], tuple[str, ...]]) -> Callable[[str], tuple[str, ...]]:
+def with_classifier_sources(sources: Callable[[str], tuple[str, ...]]) -> Callable[[str], tuple[str, ...]]:
     """The same ``sources`` for files that hold this task's classifier as well."""
     return lambda name: (name,) if name.startswith("classifier.") else sources(name)
 
 
-def own(title: str = "LungBench") -> Layout:
+def own_layout(title: str = "LungBench") -> CheckpointLayout:
     """The layout of files that hold a state dict of ours."""
-    return Layout(title=title, sources=lambda name: (name,), fitted=True)
+    return CheckpointLayout(title=title, sources=lambda name: (name,), fitted=True)
 
 
-def load_into(model: torch.nn.Module, tensors: Mapping[str, Tensor], owner: str, path: Path) -> Layout:
+def load_into(model: torch.nn.Module, tensors: Mapping[str, Tensor], owner: str, path: Path) -> CheckpointLayout:
     """Fill a model from a file's tensors; either all fit, or nothing is changed.
 
     The model may be a part of a larger module in the file (``model.`` before each of its names): what the file holds
@@ -103,7 +105,7 @@ def load_into(model: torch.nn.Module, tensors: Mapping[str, Tensor], owner: str,
     Args:
         model: A :class:`Pretrainable` module.
         tensors: The file's tensors by name, flat.
-        owner: What is filled, for messages.
+        owner: Words for the model that is filled, for messages.
         path: The file, for messages.
 
     Returns:
@@ -125,7 +127,7 @@ def load_into(model: torch.nn.Module, tensors: Mapping[str, Tensor], owner: str,
         parts = [tensors[source] for source in layout.sources(name) if source in tensors]
         if not parts or len(parts) != len(layout.sources(name)):
             continue
-        fault, state[name] = _fit(model, layout, name, parts, ours)
+        fault, state[name] = _fit_tensor(model, layout, name, parts, ours)
         faults += fault
     if faults:
         more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
@@ -138,13 +140,13 @@ def load_into(model: torch.nn.Module, tensors: Mapping[str, Tensor], owner: str,
 
 
 def _recognise(
-    layouts: Sequence[Layout], names: Sequence[str], tensors: Mapping[str, Tensor], owner: str, path: Path
-) -> tuple[Layout, Mapping[str, Tensor]]:
+    layouts: Sequence[CheckpointLayout], names: Sequence[str], tensors: Mapping[str, Tensor], owner: str, path: Path
+) -> tuple[CheckpointLayout, Mapping[str, Tensor]]:
     """Find the layout that fits best, and the model's tensors under the names that it has there."""
-    best = max(layouts, key=lambda layout: _found(layout, names, tensors))
-    if _is_enough(best, names, tensors):
+    best = max(layouts, key=lambda layout: _count_found(layout, names, tensors))
+    if _holds_enough(best, names, tensors):
         return best, tensors
-    inside = _inside_another(layouts, names, tensors, path)
+    inside = _inside_larger_module(layouts, names, tensors, path)
     if inside is not None:
         return inside
     unknown = next((layout for layout in layouts if layout.catch_all), None)
@@ -158,16 +160,16 @@ def _recognise(
     )
 
 
-def _inside_another(
-    layouts: Sequence[Layout], names: Sequence[str], tensors: Mapping[str, Tensor], path: Path
-) -> tuple[Layout, Mapping[str, Tensor]] | None:
+def _inside_larger_module(
+    layouts: Sequence[CheckpointLayout], names: Sequence[str], tensors: Mapping[str, Tensor], path: Path
+) -> tuple[CheckpointLayout, Mapping[str, Tensor]] | None:
     """The model as a part of a larger module; refused where there are two that could be meant."""
     parts = [
-        (_found(layout, names, part), -len(prefix), layout, prefix, part)
+        (_count_found(layout, names, part), -len(prefix), layout, prefix, part)
         for layout in layouts
-        for prefix in owners(_sources(layout, names), tensors)
-        for part in [taken_off(prefix, _sources(layout, names), tensors)]
-        if _is_enough(layout, names, part)
+        for prefix in enclosing_prefixes(_all_sources(layout, names), tensors)
+        for part in [without_prefix(prefix, _all_sources(layout, names), tensors)]
+        if _holds_enough(layout, names, part)
     ]
     if not parts:
         return None
@@ -182,31 +184,31 @@ def _inside_another(
     return best[2], best[4]
 
 
-def _sources(layout: Layout, names: Sequence[str]) -> list[str]:
+def _all_sources(layout: CheckpointLayout, names: Sequence[str]) -> list[str]:
     return [source for name in names for source in layout.sources(name)]
 
 
-def _found(layout: Layout, names: Sequence[str], tensors: Mapping[str, Tensor]) -> int:
-    return sum(source in tensors for source in _sources(layout, names))
+def _count_found(layout: CheckpointLayout, names: Sequence[str], tensors: Mapping[str, Tensor]) -> int:
+    return sum(source in tensors for source in _all_sources(layout, names))
 
 
-def _is_enough(layout: Layout, names: Sequence[str], tensors: Mapping[str, Tensor]) -> bool:
+def _holds_enough(layout: CheckpointLayout, names: Sequence[str], tensors: Mapping[str, Tensor]) -> bool:
     needed = sum(len(layout.sources(name)) for name in names if not name.endswith(_OPTIONAL))
-    return 2 * _found(layout, names, tensors) >= needed
+    return 2 * _count_found(layout, names, tensors) >= needed
 
 
-def _missing(layout: Layout, target: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
+def _missing(layout: CheckpointLayout, target: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
     wanted = (source for name in target if not name.endswith(_OPTIONAL) for source in layout.sources(name))
     return [f"'{source}' is missing" for source in wanted if source not in tensors]
 
 
-def _left_over(layout: Layout, target: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
+def _left_over(layout: CheckpointLayout, target: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
     used = {source for name in target for source in layout.sources(name)}
     return [f"'{echoed(name)}' is extra" for name in tensors if name not in used and not name.startswith(layout.unused)]
 
 
-def _fit(
-    model: Pretrainable, layout: Layout, name: str, parts: Sequence[Tensor], ours: Tensor
+def _fit_tensor(
+    model: Pretrainable, layout: CheckpointLayout, name: str, parts: Sequence[Tensor], ours: Tensor
 ) -> tuple[list[str], Tensor]:
     """Join, adapt and check the sources of one tensor; returns what is wrong with them, and the result."""
     sources = layout.sources(name)
@@ -215,7 +217,7 @@ def _fit(
         return kinds, ours
     if len(parts) > 1:
         needed = (ours.shape[0] // len(parts), *ours.shape[1:])
-        wrong = [_mis_shaped(s, part, needed) for s, part in zip(sources, parts, strict=True) if part.shape != needed]
+        wrong = [_shape_fault(s, part, needed) for s, part in zip(sources, parts, strict=True) if part.shape != needed]
         if wrong:
             return wrong, ours
     joint_history = torch.cat(list(parts)) if len(parts) > 1 else parts[0]
@@ -224,7 +226,7 @@ def _fit(
     except WeightsError as error:
         return [f"'{sources[0]}': {error.message.rstrip('.')}"], ours
     if adapted.shape != ours.shape:
-        return [_mis_shaped(sources[0], parts[0], tuple(ours.shape))], ours
+        return [_shape_fault(sources[0], parts[0], tuple(ours.shape))], ours
     # As it will be held: a number of float64 may be beyond float32.
     held = adapted.to(ours.dtype)
     if not torch.isfinite(held).all():
@@ -244,5 +246,5 @@ def kind_fault(source: str, tensor: Tensor, ours: Tensor) -> str | None:
     return f"'{source}' holds {str(tensor.dtype).removeprefix('torch.')}, but {wanted} are needed"
 
 
-def _mis_shaped(source: str, tensor: Tensor, needed: tuple[int, ...]) -> str:
+def _shape_fault(source: str, tensor: Tensor, needed: tuple[int, ...]) -> str:
     return f"'{source}' has the shape {tuple(tensor.shape)}, but {needed} is needed"

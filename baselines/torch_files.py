@@ -53,7 +53,7 @@ _PROTOCOL_4 = range(140, 152)
 """The operands that pickle's protocols 4 and 5 brought; torch's reader of tensors alone has those up to protocol 3."""
 
 
-def read(path: Path) -> Any:
+def read_torch_file(path: Path) -> Any:
     """Read a file that ``torch.save`` wrote.
 
     Raises:
@@ -63,15 +63,15 @@ def read(path: Path) -> Any:
 
     try:
         _check_archive(path)
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless()):
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless_classes()):
             warnings.simplefilter("ignore")  # guesses on what a file is that turns out to be none of ours
             return torch.load(path, map_location="cpu", weights_only=True)
     except _FAULTS as error:
-        reason, hint = _told(error)
+        reason, hint = _reason_and_hint(error)
         raise WeightsError(f"{path} is no readable file of weights: {reason}.", hint) from error
 
 
-def _told(error: BaseException) -> tuple[str, str]:
+def _reason_and_hint(error: BaseException) -> tuple[str, str]:
     """What a fault means, and what to do; the reader's own words advise to run the file's code."""
     text = str(error)
     named = re.search(r"GLOBAL (?P<name>\S+)|got <class '(?P<kind>[^']+)'>", text)
@@ -117,17 +117,17 @@ def _archive_fault(members: list[zipfile.ZipInfo], size: int) -> str | None:
     return "its archive announces more than it holds" if sum(info.file_size for info in members) > size else None
 
 
-def _harmless() -> list[Any]:
+def _harmless_classes() -> list[Any]:
     """Classes besides tensors that checkpoints hold next to them: arguments, paths, dates, numbers of NumPy."""
     import numpy as np
 
     simple = [argparse.Namespace, types.SimpleNamespace, decimal.Decimal]
     dates = [datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone]
     kinds = [type(np.dtype(kind)) for kind in "?bBhHiIlLqQefdFDSU"]
-    return [*simple, *dates, np.ndarray, np.dtype, *kinds, *_renamed()]
+    return [*simple, *dates, np.ndarray, np.dtype, *kinds, *_renamed_classes()]
 
 
-def _renamed() -> Iterator[tuple[Any, str]]:
+def _renamed_classes() -> Iterator[tuple[Any, str]]:
     """Classes and functions under the names by which files of different versions and systems know them."""
     import numpy as np
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from baselines.name_prefixes import unwrapped
+from baselines.name_prefixes import unwrapped_name
 from baselines.torch_files import NOT_WEIGHTS_HINT
 from bench.core.errors import WeightsError
 from bench.core.text import echoed
@@ -52,28 +52,28 @@ def named_tensors(document: Any, path: Path) -> Iterator[tuple[str, Tensor]]:
     Raises:
         WeightsError: If there are none, or it is not clear which are meant.
     """
-    body, beside = _body(document, path)
+    body, beside = _unwrapped_body(document, path)
     if not isinstance(body, Mapping) or not body:
         raise WeightsError(f"{path} holds no tensors by name.", NOT_WEIGHTS_HINT)
-    yield from entries("", body, path)
+    yield from unwrapped_tensors("", body, path)
     classifier = beside.get("classifier")
     if isinstance(classifier, Mapping):
-        yield from entries("classifier.", classifier, path)
+        yield from unwrapped_tensors("classifier.", classifier, path)
 
 
-def _body(document: Any, path: Path) -> tuple[Any, Mapping[str, Any]]:
+def _unwrapped_body(document: Any, path: Path) -> tuple[Any, Mapping[str, Any]]:
     """What a file's wrappers hold in the end, and what stands beside it in the last of them."""
     _refuse_parts_of_a_model(document, path)
     body, beside = document, {}
     for _ in range(_DEEPEST):
-        key = _wrapper(body, path)
+        key = _wrapper_key(body, path)
         if key is None:
             break
         body, beside = body[key], body
     return body, beside
 
 
-def _wrapper(document: Any, path: Path) -> str | None:
+def _wrapper_key(document: Any, path: Path) -> str | None:
     if not isinstance(document, Mapping):
         return None
     known = [key for key in _WRAPPERS if isinstance(document.get(key), Mapping)]
@@ -125,14 +125,14 @@ def _is_hollow(module: Mapping[str, Any]) -> bool:
     return all(getattr(value, "numel", lambda: 1)() == 0 for value in module.values())
 
 
-def entries(prefix: str, group: Mapping[Any, Any], path: Path) -> Iterator[tuple[str, Tensor]]:
+def unwrapped_tensors(prefix: str, group: Mapping[Any, Any], path: Path) -> Iterator[tuple[str, Tensor]]:
     """The tensors of a state dict by their unwrapped names, with a prefix before them.
 
     Raises:
         WeightsError: If something else has the name of a tensor.
     """
     for key, value in group.items():
-        name = prefix + unwrapped(str(key))
+        name = prefix + unwrapped_name(str(key))
         if isinstance(value, Tensor):
             if name not in _COUNTERS:
                 yield name, value

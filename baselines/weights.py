@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from baselines.checkpoints import INDEX_ENDING, fingerprint, read_tensors
-from baselines.downloads import LocatedWeights, fetch
+from baselines.downloads import LocatedWeights, fetch_weights
 from baselines.locations import SCHEMES, is_remote
 from bench.core.cards import ModelCard, WeightsCard
 from bench.core.errors import RunWeightsError, WeightsError
@@ -16,7 +16,7 @@ from bench.core.registry import suggestion
 from bench.core.secrets import masked
 from bench.core.text import echoed
 
-__all__ = ["LocatedWeights", "locate", "of_run", "read_tensors"]
+__all__ = ["LocatedWeights", "locate", "read_tensors", "weights_of_run"]
 
 _FILE_ENDINGS = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".tar", ".json")
 _WHOLE_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -44,7 +44,7 @@ def locate(card: ModelCard, pretrain: str, cache: Path) -> LocatedWeights | None
     Args:
         card: The model's card.
         pretrain: ``none``, a name on the card, a file, a folder that a Hugging Face library saved, a URL, or a name
-            on the hub or of torchvision (see :func:`baselines.locations.remote`).
+            on the hub or of torchvision (see :func:`baselines.locations.remote_file`).
         cache: The cache folder; downloads are kept in ``weights`` below it.
 
     Returns:
@@ -58,21 +58,21 @@ def locate(card: ModelCard, pretrain: str, cache: Path) -> LocatedWeights | None
         return None
     if pretrain in card.weights:
         known = card.weights[pretrain]
-        path = fetch(known.location, _checksum(known), cache / "weights").path
+        path = fetch_weights(known.location, _checksum_on_card(known), cache / "weights").path
     elif is_remote(pretrain):
-        path = fetch(pretrain, "", cache / "weights").path
+        path = fetch_weights(pretrain, "", cache / "weights").path
     else:
-        path = _on_disk(card, pretrain)
+        path = _weights_on_disk(card, pretrain)
     return LocatedWeights(path, fingerprint(path))
 
 
-def of_run(pretrain: str, path: str | None, sha256: str | None) -> LocatedWeights | None:
+def weights_of_run(pretrain: str, path: str | None, sha256: str | None) -> LocatedWeights | None:
     """The weights that a spec names, which must still be the ones that it was made with.
 
     Args:
-        pretrain: The spec's ``pretrain``.
-        path: Its ``weights``.
-        sha256: Its ``weights_sha256``, part of the run's identity.
+        pretrain: The spec's field ``pretrain``.
+        path: The spec's field ``weights``, the path of the file.
+        sha256: The spec's field ``weights_sha256``, part of the run's identity.
 
     Returns:
         The file; ``None`` for a spec that starts from scratch.
@@ -102,13 +102,13 @@ def of_run(pretrain: str, path: str | None, sha256: str | None) -> LocatedWeight
     return LocatedWeights(file, found)
 
 
-def _checksum(known: WeightsCard) -> str:
+def _checksum_on_card(known: WeightsCard) -> str:
     if known.sha256:
         return f"sha256:{known.sha256}"
     return f"md5:{known.md5}" if known.md5 else ""
 
 
-def _on_disk(card: ModelCard, pretrain: str) -> Path:
+def _weights_on_disk(card: ModelCard, pretrain: str) -> Path:
     path = expanded(pretrain)
     try:
         mode = path.stat().st_mode
@@ -116,10 +116,10 @@ def _on_disk(card: ModelCard, pretrain: str) -> Path:
         raise WeightsError(f"Cannot read {echoed(path, 300)}: {error.strerror}.", "Check its permissions.") from error
     except (OSError, ValueError) as error:
         raise _not_found(card, pretrain, path) from error
-    return (_file_in(path) if stat.S_ISDIR(mode) else path).absolute()
+    return (_weights_file_in(path) if stat.S_ISDIR(mode) else path).absolute()
 
 
-def _file_in(folder: Path) -> Path:
+def _weights_file_in(folder: Path) -> Path:
     found = next((folder / name for name in _NAMES_IN_A_FOLDER if (folder / name).is_file()), None)
     if found is not None:
         return found

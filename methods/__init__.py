@@ -44,7 +44,7 @@ def create(
     """Build a training method.
 
     Args:
-        id: Its id, e.g. ``patchmix-cl``.
+        id: Id of the method, e.g. ``patchmix-cl``.
         feature_dim: Width of the model's features.
         class_counts: Training cycles per class.
         patch_grid: Rows (frequency) and columns (time) of the model's patch tokens; None where it has none.

@@ -20,14 +20,14 @@ Draw: TypeAlias = Any
 """What a method's ``draw`` returns: a frozen value of numbers and numpy arrays that goes to its ``forward``, unread."""
 
 
-def _alone(tensor: Tensor) -> Tensor:
+def _gather_alone(tensor: Tensor) -> Tensor:
     """The gather of a single process: its rows are all rows."""
     return tensor
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a method is built for.
+    """The model and data that a method is built for, as far as it must know them.
 
     Attributes:
         feature_dim: Width of the model's features.
@@ -49,8 +49,8 @@ class Batch:
         second: The same rows, augmented a second time by draws of their own; None unless the method's card asks for
             two views.
         labels: (global,), the classes of all rows, int64, on the device of ``features``.
-        local: The rows of the global batch that this process holds.
-        stage: Which of the method's stages is trained, counted from 0.
+        local: Places in the global batch of the rows that this process holds.
+        stage: Number of the method's stage that is trained, counted from 0.
         gather: (local, ...) -> (global, ...), rows in global order. Its gradient is exact: the adjoint sums the
             gradients of all processes. The identity where there is one process.
     """
@@ -58,13 +58,13 @@ class Batch:
     features: Tensor
     labels: Tensor
     local: slice
-    gather: Callable[[Tensor], Tensor] = _alone
+    gather: Callable[[Tensor], Tensor] = _gather_alone
     second: Tensor | None = None
     stage: int = 0
 
 
-Part: TypeAlias = Literal["encoder", "classifier", "method"]
-PARTS: tuple[Part, ...] = ("encoder", "classifier", "method")
+TrainablePart: TypeAlias = Literal["encoder", "classifier", "method"]
+TRAINABLE_PARTS: tuple[TrainablePart, ...] = ("encoder", "classifier", "method")
 """What can be trained or frozen: the model without its classifier, the classifier, and what the method adds."""
 
 
@@ -73,13 +73,13 @@ class Stage:
     """One stretch of training with an optimiser and a learning-rate schedule of its own.
 
     Attributes:
-        name: What people are shown, e.g. ``linear probe``.
-        epochs: Its epochs; they are counted on from those of the stage before.
+        name: Name that people are shown, e.g. ``linear probe``.
+        epochs: Number of epochs of the stage.
         lr: Base learning rate.
         weight_decay: Coupled L2 weight decay.
         schedule: A law of ``RunSpec.schedule``, or ``constant``.
         milestones: Epochs of this stage after which the law ``steps`` lowers the rate.
-        lr_decay: What ``steps`` multiplies the rate by.
+        lr_decay: Factor by which the law ``steps`` multiplies the rate.
         lr_period: Epochs from the top to the bottom of the law ``wave``.
         lr_floor: Smallest rate of the law ``wave``.
         warmup_epochs: Epochs of linear warm-up.
@@ -102,7 +102,7 @@ class Stage:
     warmup_epochs: int = 0
     step_average: float = 0.0
     augment: bool = True
-    trains: tuple[Part, ...] = PARTS
+    trains: tuple[TrainablePart, ...] = TRAINABLE_PARTS
     evaluated: bool = True
 
 
@@ -138,7 +138,7 @@ class Method(Protocol):
         Args:
             model: The model with its ``features``, ``classifier`` and, where it has patches, its patch access.
             batch: The global batch as this process sees it.
-            draw: What :meth:`draw` returned for this step.
+            draw: The value that :meth:`draw` returned for this step.
 
         Returns:
             Named scalars; ``loss`` is the one to minimise. Equal in all processes: each computes them from gathered

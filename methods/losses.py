@@ -40,6 +40,7 @@ def class_weights(counts: Sequence[int]) -> Tensor:
             f"Class {counts.index(min(counts))} has {min(counts)} training cycles, so it has no class weight.",
             "Train on data with all classes, or without class weights (--set method.weighted=false).",
         )
+    # Only their ratios matter: the weighted mean divides by the sum of the rows' weights.
     inverse = 1 / torch.tensor(counts, dtype=torch.float64)
     return (inverse / inverse.sum()).float()
 
@@ -100,6 +101,7 @@ def cosine_logits(a: Tensor, b: Tensor, temperature: float) -> Tensor:
 def _different_label_or_positive(labels: Tensor, permutation: Tensor) -> Tensor:
     """(B, B) bool: row i may be compared with clips of another class, with itself and with its partner."""
     rows = torch.arange(len(labels), device=labels.device)
+    # Classes of the clean clips, also for mixed rows; both positives stay, whatever their class.
     compared = labels[:, None] != labels[None, :]
     compared |= rows[:, None] == rows[None, :]
     compared |= permutation[:, None] == rows[None, :]
@@ -148,6 +150,7 @@ def patch_mix_contrastive_loss(
         if labels is None:
             raise SpecError("Negatives of a different label need labels, but there are none.", "Pass labels.")
         compared = _different_label_or_positive(labels.to(similarity.device), permutation)
+        # exp(-inf) is exactly 0: what is not compared adds nothing, neither to the sum nor to its gradient.
         similarity = similarity.masked_fill(~compared, -torch.inf)
     return (similarity.logsumexp(dim=1) - lam * own - (1 - lam) * partner).mean()
 
@@ -178,6 +181,8 @@ def supervised_contrastive_loss(
     positive = (groups[:, None] == groups[None, :]) & ~same
     similarity = cosine_logits(views, views, temperature).masked_fill(same, -torch.inf)
     log_probability = similarity - similarity.logsumexp(dim=1, keepdim=True)
+    # Filled, not multiplied by 0: on the diagonal stands -inf, and 0 * -inf is not a number. No row is without a
+    # positive, since every clip has two views.
     return -(log_probability.masked_fill(~positive, 0).sum(1) / positive.sum(1)).mean()
 
 

@@ -20,7 +20,7 @@ from methods.patchmix.card import MIX_MODES
 
 @dataclass(frozen=True)
 class PatchMix:
-    """What is random in one step of a patch-mixing method, for the global batch.
+    """The random choices of one step of a patch-mixing method, for the global batch.
 
     Attributes:
         lam: Share of a clip's patches that stay its own, 0..1.
@@ -39,7 +39,7 @@ def draw_lambda(beta: float, rng: np.random.Generator) -> float:
 
 
 def masked_units(drawn: float, units: int) -> tuple[int, float]:
-    """How many patches (or columns) a drawn lambda masks, and the lambda that this number stands for.
+    """Count the patches (or columns) that a drawn lambda masks, and give the lambda that this number stands for.
 
     Args:
         drawn: Lambda as drawn, 0..1.
@@ -48,6 +48,7 @@ def masked_units(drawn: float, units: int) -> tuple[int, float]:
     Returns:
         The number of masked units, and the share of units that stay.
     """
+    # Cut to a whole number, and lambda set to what that leaves, as the official code does.
     masked = int(units * (1 - drawn))
     return masked, 1 - masked / units
 
@@ -86,6 +87,7 @@ def draw_patch_mix(batch: int, grid: tuple[int, int], beta: float, mode: str, rn
     permutation = rng.permutation(batch)
     units = grid[1] if mode == "t-patch" else grid[0] * grid[1]
     masked, lam = masked_units(drawn, units)
+    # Columns too are chosen one by one: those of a T-Patch-Mix need not lie side by side.
     chosen = rng.permutation(units)[:masked]
     return PatchMix(lam, permutation, column_tokens(chosen, grid) if mode == "t-patch" else chosen)
 
@@ -112,8 +114,8 @@ def mix_batch(tokens: Tensor, batch: Batch, mix: PatchMix) -> Tensor:
 
     Args:
         tokens: (local, tokens, dim).
-        batch: The global batch.
-        mix: What was drawn for it.
+        batch: The global batch as this process sees it.
+        mix: Lambda, permutation and mask that were drawn for the global batch.
 
     Returns:
         (local, tokens, dim), new.
@@ -132,6 +134,7 @@ def partner_rows(rows: Tensor, batch: Batch, permutation: np.ndarray) -> Tensor:
     Returns:
         (local, ...).
     """
+    # All rows are gathered: a partner may lie in any process.
     return batch.gather(rows)[index_on(permutation[batch.local], rows.device)]
 
 
@@ -152,5 +155,5 @@ def both_labels_loss(logits: Tensor, batch: Batch, permutation: np.ndarray, lam:
 
 
 def index_on(index: np.ndarray, device: torch.device) -> Tensor:
-    """An index array as int64 tensor on a device."""
+    """Copy an index array to a device as an int64 tensor."""
     return torch.as_tensor(index, dtype=torch.int64).to(device, non_blocking=True)

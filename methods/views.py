@@ -16,11 +16,11 @@ from methods.base import Batch
 Pair = tuple[Tensor, Tensor]
 
 VIEWS_IN_A_ROW: ContextVar[int] = ContextVar("VIEWS_IN_A_ROW", default=1)
-"""How many views of a batch stand one after the other in the rows that a model is given; see :func:`views_in_a_row`."""
+"""Number of views of a batch that stand one after the other in a model's rows; :func:`views_in_a_row` sets it."""
 
 
 class Encoder(Protocol):
-    """What contrastive methods need of a model; every model has it."""
+    """The part of a model that contrastive methods use; every model has it."""
 
     classifier: nn.Module
 
@@ -36,7 +36,7 @@ def views_in_a_row(views: int) -> Iterator[None]:
     Random layers of several processes need it, to take their rows of each view; see ``bench.engine.random_layers``.
 
     Args:
-        views: How many.
+        views: Number of views.
     """
     before = VIEWS_IN_A_ROW.set(views)
     try:
@@ -60,6 +60,7 @@ def encode_both(model: nn.Module, encode: Callable[[Tensor], Tensor], first: Ten
     # Batch statistics of both halves together would differ from those of each.
     if any(name.endswith("running_mean") for name, _ in model.named_buffers()):
         return encode(first), encode(second)
+    # One pass of twice the size: fewer, larger operations.
     with views_in_a_row(2):
         one, two = encode(torch.cat([first, second])).chunk(2)
     return one, two
@@ -67,6 +68,7 @@ def encode_both(model: nn.Module, encode: Callable[[Tensor], Tensor], first: Ten
 
 def gather_both(batch: Batch, pair: Pair) -> Pair:
     """Gather a pair over the global batch in one call: (local, dim) each -> (global, dim) each."""
+    # One exchange between processes in place of two.
     first, second = batch.gather(torch.stack(pair, dim=1)).unbind(1)
     return first, second
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from baselines.ast.position_grids import PUBLISHED, Grid, size
+from baselines.ast.position_grids import PUBLISHED, Grid, grid_size
 from bench.core.errors import WeightsError
 from bench.core.text import echoed
 
@@ -39,7 +39,7 @@ _OPTIONS = {
 """The fields that must equal the model's options, by name."""
 
 
-def beside(weights: Path) -> Path | None:
+def config_beside(weights: Path) -> Path | None:
     """The configuration in the folder of a file of weights, if there is one."""
     path = weights.parent / NAME
     return path if path.is_file() else None
@@ -48,18 +48,18 @@ def beside(weights: Path) -> Path | None:
 def is_ast(path: Path) -> bool:
     """Whether a ``config.json`` says that it is of an AST; false for those of other models, and what is none."""
     try:
-        return bool(_document(path).get("model_type") == MODEL_TYPE)
+        return bool(_read_document(path).get("model_type") == MODEL_TYPE)
     except WeightsError:
         return False
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
     """Read a configuration, with transformers' defaults for what it leaves out.
 
     Raises:
         WeightsError: If it is no configuration, or a field has a value that cannot be.
     """
-    document = _document(path)
+    document = _read_document(path)
     config = {name: document.get(name, default) for name, default in _DEFAULTS.items()}
     for name, default in _DEFAULTS.items():
         if type(config[name]) is not type(default):
@@ -67,7 +67,7 @@ def read(path: Path) -> dict[str, Any]:
     return config
 
 
-def _document(path: Path) -> dict[str, Any]:
+def _read_document(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
@@ -79,10 +79,10 @@ def _document(path: Path) -> dict[str, Any]:
     return document
 
 
-def grid(config: Mapping[str, Any]) -> Grid:
+def patch_grid(config: Mapping[str, Any]) -> Grid:
     """Rows and columns of the patches that a configuration describes."""
     strides = (config["frequency_stride"], config["time_stride"])
-    return size(config["num_mel_bins"], config["max_length"], config["patch_size"], strides)
+    return grid_size(config["num_mel_bins"], config["max_length"], config["patch_size"], strides)
 
 
 def unusual_grid(weights: Path) -> Grid | None:
@@ -90,11 +90,11 @@ def unusual_grid(weights: Path) -> Grid | None:
 
     ``None`` without a configuration, and where the grid is a published one, which the table's length tells as well.
     """
-    path = beside(weights)
+    path = config_beside(weights)
     if path is None:
         return None
     try:
-        found = grid(read(path))
+        found = patch_grid(read_config(path))
     except WeightsError:
         # What is none decides nothing: reading the weights says so, where the model asks for it.
         return None
@@ -128,13 +128,13 @@ def check_architecture(config: Mapping[str, Any], options: Any, path: Path) -> N
         raise WeightsError(f"{path} says {', '.join(differences)}.", f"Build the model so: {settings}.")
 
 
-def rows(config: Mapping[str, Any], places: int, path: Path) -> int:
+def grid_rows(config: Mapping[str, Any], places: int, path: Path) -> int:
     """Rows of the file's position grid.
 
     Raises:
         WeightsError: If the grid has not as many places as the file's table.
     """
-    high, wide = grid(config)
+    high, wide = patch_grid(config)
     if min(high, wide) < 1 or high * wide != places:
         raise WeightsError(
             f"{path} says {high} x {wide} patches (num_mel_bins, max_length and strides), but the weights beside it "

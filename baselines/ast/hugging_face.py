@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from baselines.ast import config as ast_config
-from baselines.ast.position_grids import AUDIOSET_ROWS, rows_of
-from baselines.state_dicts import Layout
+from baselines.ast.position_grids import AUDIOSET_ROWS, grid_rows_by_length
+from baselines.state_dicts import CheckpointLayout
 
 _PREFIX = "audio_spectrogram_transformer."
 _POSITIONS = "embeddings.position_embeddings"
@@ -44,7 +44,9 @@ _BLOCK_OF_5 = {
 }
 
 
-def _names(prefix: str, layers: str, block: Mapping[str, tuple[str, ...]]) -> Callable[[str], tuple[str, ...]]:
+def _transformers_names(
+    prefix: str, layers: str, block: Mapping[str, tuple[str, ...]]
+) -> Callable[[str], tuple[str, ...]]:
     """Names of transformers' AST for ours."""
 
     def sources(name: str) -> tuple[str, ...]:
@@ -60,8 +62,13 @@ def _names(prefix: str, layers: str, block: Mapping[str, tuple[str, ...]]) -> Ca
 
 
 def with_grid(
-    positions: str, is_transformers: bool, layout: Layout, model: Any, tensors: Mapping[str, Tensor], path: Path
-) -> tuple[Layout, Mapping[str, Tensor]]:
+    positions: str,
+    is_transformers: bool,
+    layout: CheckpointLayout,
+    model: Any,
+    tensors: Mapping[str, Tensor],
+    path: Path,
+) -> tuple[CheckpointLayout, Mapping[str, Tensor]]:
     """Find the grid of a file's position table: by the ``config.json`` beside the weights, or by a known length.
 
     Args:
@@ -80,19 +87,21 @@ def with_grid(
     if table is None or table.ndim != 3 or table.shape[1] <= _CLASS_TOKENS:
         return layout, tensors  # named as missing, or by its shape
     places = table.shape[1] - _CLASS_TOKENS
-    beside = ast_config.beside(path)
+    beside = ast_config.config_beside(path)
     if beside is None or not (is_transformers or ast_config.is_ast(beside)):
-        return replace(layout, grid_rows=rows_of(places, model.patch_grid, model.options.patch_size, path)), tensors
-    config = ast_config.read(beside)
+        return replace(
+            layout, grid_rows=grid_rows_by_length(places, model.patch_grid, model.options.patch_size, path)
+        ), tensors
+    config = ast_config.read_config(beside)
     if is_transformers:
         ast_config.check_architecture(config, model.options, beside)
-    return replace(layout, grid_rows=ast_config.rows(config, places, beside)), tensors
+    return replace(layout, grid_rows=ast_config.grid_rows(config, places, beside)), tensors
 
 
-def _layout(title: str, prefix: str, layers: str, block: Mapping[str, tuple[str, ...]]) -> Layout:
-    return Layout(
+def _layout(title: str, prefix: str, layers: str, block: Mapping[str, tuple[str, ...]]) -> CheckpointLayout:
+    return CheckpointLayout(
         title=title,
-        sources=_names(prefix, layers, block),
+        sources=_transformers_names(prefix, layers, block),
         unused=("classifier.",),
         grid_rows=AUDIOSET_ROWS,
         prepare=partial(with_grid, prefix + _POSITIONS, True),

@@ -18,24 +18,29 @@ from torch.nn.functional import interpolate, linear, scaled_dot_product_attentio
 from baselines.ast import hugging_face
 from baselines.ast.card import ASTOptions
 from baselines.ast.position_grids import AUDIOSET_ROWS
-from baselines.state_dicts import Layout, own, renamed, with_classifier
+from baselines.state_dicts import CheckpointLayout, own_layout, renamed_sources, with_classifier_sources
 from bench.core.errors import SpecError, WeightsError
 
 CLASS_TOKENS = 2
 _OFFICIAL_HEADS = ("v.head.", "v.head_dist.", "mlp_head.")
 
 LAYOUTS = (
-    own(),
-    Layout(title="timm DeiT", sources=renamed("trunk.", ""), unused=("head.", "head_dist.")),
-    Layout(
+    own_layout(),
+    CheckpointLayout(title="timm DeiT", sources=renamed_sources("trunk.", ""), unused=("head.", "head_dist.")),
+    CheckpointLayout(
         title="official AST",
-        sources=renamed("trunk.", "v."),
+        sources=renamed_sources("trunk.", "v."),
         unused=_OFFICIAL_HEADS,
         grid_rows=AUDIOSET_ROWS,
         prepare=partial(hugging_face.with_grid, "v.pos_embed", False),
     ),
     *hugging_face.LAYOUTS,
-    Layout(title="Patch-Mix", sources=with_classifier(renamed("trunk.", "v.")), unused=_OFFICIAL_HEADS, fitted=True),
+    CheckpointLayout(
+        title="Patch-Mix",
+        sources=with_classifier_sources(renamed_sources("trunk.", "v.")),
+        unused=_OFFICIAL_HEADS,
+        fitted=True,
+    ),
 )
 
 
@@ -102,6 +107,7 @@ class AST(nn.Module):
             embed_layer=partial(StridedPatches, stride=options.stride),
             weight_init="skip",
         )
+        # Whatever timm's environment variables say: the arithmetic of a run must not depend on them.
         for block in self.trunk.blocks:
             block.attn.fused_attn = True
         self.classifier = nn.Sequential(nn.LayerNorm(options.embed_dim), nn.Linear(options.embed_dim, num_classes))
@@ -149,10 +155,11 @@ class AST(nn.Module):
         logits: Tensor = self.classifier(self.features(x))
         return logits
 
-    def adapt(self, name: str, tensor: Tensor, layout: Layout) -> Tensor:
+    def adapt(self, name: str, tensor: Tensor, layout: CheckpointLayout) -> Tensor:
         """Lay a pretrained position table on this geometry, and sum a patch projection over its colours."""
         if name == "trunk.pos_embed":
             return fit_positions(tensor, layout.grid_rows, self.patch_grid, self.options.pos_embed)
+        # A grey picture on three equal channels gives the same as one channel under the sum of the kernels.
         if name == "trunk.patch_embed.proj.weight" and tensor.ndim == 4 and tensor.shape[1] == 3:
             return tensor.sum(dim=1, keepdim=True)
         return tensor
@@ -232,6 +239,8 @@ def fit_positions(table: Tensor, source_rows: int | None, grid: tuple[int, int],
     if count < 1 or count % side or (source_rows is None and count != side * side):
         wanted = f"{source_rows} rows" if source_rows else "a square"
         raise WeightsError(f"A position table of the shape {tuple(table.shape)} holds no grid of {wanted}.")
+    # The official call gives the position grid its sizes in the wrong order, so that the grid is cut and stretched
+    # along the wrong axes; kept as the default because the published numbers were made with it.
     rows, columns = grid if law == "corrected" else grid[::-1]
     picture = table[:, CLASS_TOKENS:].transpose(1, 2).reshape(1, -1, side, count // side)
     fitted = _fit_axis(_fit_axis(picture, 3, columns), 2, rows)

@@ -30,13 +30,13 @@ SAID_BY = (
 )
 
 
-def size(mels: int, frames: int, patch: int, strides: Grid) -> Grid:
+def grid_size(mels: int, frames: int, patch: int, strides: Grid) -> Grid:
     """The grid of a spectrogram; ``strides`` are those along frequency and time."""
     rows, columns = ((n - patch) // max(stride, 1) + 1 for n, stride in zip((mels, frames), strides, strict=True))
     return rows, columns
 
 
-def rows_of(places: int, own: Grid, patch: int, path: Path) -> int:
+def grid_rows_by_length(places: int, own: Grid, patch: int, path: Path) -> int:
     """Rows of a table that comes without a word on its geometry: those of a published grid, or of the model's own.
 
     Args:
@@ -51,15 +51,15 @@ def rows_of(places: int, own: Grid, patch: int, path: Path) -> int:
     known = {grid for grid in (*PUBLISHED, own) if grid[0] * grid[1] == places}
     if len({rows for rows, _ in known}) == 1:
         return known.pop()[0]
-    guesses = known or _usual(places, patch)
+    guesses = known or _usual_grids(places, patch)
     if not guesses:
-        grids = ", ".join(_named(grid) for grid in PUBLISHED)
+        grids = ", ".join(_grid_text(grid) for grid in PUBLISHED)
         raise WeightsError(
             f"{path} has {places:,} positions, but no published checkpoint has: those have {grids}; the model has "
-            f"{_named(own)}.",
+            f"{_grid_text(own)}.",
             f"If the file is whole: {SAID_BY[0].lower()}{SAID_BY[1:]}",
         )
-    may = " or ".join(_named(grid) for grid in sorted(guesses, reverse=True)[:_SHOWN])
+    may = " or ".join(_grid_text(grid) for grid in sorted(guesses, reverse=True)[:_SHOWN])
     raise WeightsError(
         f"{path} has {places:,} positions and does not say on which grid: it may be {may} patches (frequency x time), "
         "by mel bins, frames and stride.",
@@ -67,10 +67,10 @@ def rows_of(places: int, own: Grid, patch: int, path: Path) -> int:
     )
 
 
-def _usual(places: int, patch: int) -> set[Grid]:
+def _usual_grids(places: int, patch: int) -> set[Grid]:
     rows = {(mels - patch) // stride + 1 for mels in _USUAL_MELS for stride in _USUAL_STRIDES if mels >= patch}
     return {(count, places // count) for count in rows if places % count == 0}
 
 
-def _named(grid: Grid) -> str:
+def _grid_text(grid: Grid) -> str:
     return f"{grid[0]} x {grid[1]}"

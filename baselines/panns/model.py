@@ -11,17 +11,17 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, relu
 
 from baselines.panns.card import PANNsOptions
-from baselines.state_dicts import Layout, own
+from baselines.state_dicts import CheckpointLayout, own_layout
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What sets one of the networks apart.
+    """The geometry of one of the networks.
 
     Attributes:
-        widths: Channels after each block.
-        kernel: Side of its convolutions.
-        convolutions: Convolutions of a block.
+        widths: Number of channels after each block.
+        kernel: Side of the convolutions.
+        convolutions: Number of convolutions of a block.
         pools: Side of the mean pooling at the end of each block.
     """
 
@@ -48,13 +48,13 @@ def _scl_names(name: str) -> tuple[str, ...]:
 
 LAYOUTS = (
     # PANNs first: its file and ours share all names but the heads, and ours is then told by its classifier.
-    Layout(
+    CheckpointLayout(
         title="PANNs",
         sources=_panns_names,
         unused=("spectrogram_extractor.", "logmel_extractor.", "bn0.", "fc1.", "fc_audioset."),
     ),
-    own("LungBench or Patch-Mix"),
-    Layout(title="SCL", sources=_scl_names, fitted=True),
+    own_layout("LungBench or Patch-Mix"),
+    CheckpointLayout(title="SCL", sources=_scl_names, fitted=True),
 )
 
 
@@ -65,7 +65,7 @@ class ConvBlock(nn.Module):
         inputs: Channels before.
         outputs: Channels after.
         kernel: Side of the convolutions.
-        convolutions: How many.
+        convolutions: Number of convolutions.
         pool: Side of the pooling.
     """
 
@@ -119,6 +119,7 @@ class PANN(nn.Module):
         x = x if self.options.orientation == "time-mel" else x.transpose(2, 3)
         for i in range(1, self.blocks + 1):
             x = self.get_submodule(f"conv_block{i}")(x)
+        # Kong et al. pool frequency by its mean and time by maximum plus mean; SCL's transposed picture swaps the two.
         x = x.mean(dim=3)
         return x.amax(dim=2) + x.mean(dim=2)
 
@@ -127,6 +128,6 @@ class PANN(nn.Module):
         logits: Tensor = self.classifier(self.features(x))
         return logits
 
-    def adapt(self, name: str, tensor: Tensor, layout: Layout) -> Tensor:
-        """The files' tensors are used as they are."""
+    def adapt(self, name: str, tensor: Tensor, layout: CheckpointLayout) -> Tensor:
+        """Return the file's tensor: the published networks have one channel and these shapes already."""
         return tensor

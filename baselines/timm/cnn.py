@@ -10,7 +10,7 @@ from typing import Any
 import timm
 from torch import Tensor, nn
 
-from baselines.state_dicts import Layout, own, renamed, with_classifier
+from baselines.state_dicts import CheckpointLayout, own_layout, renamed_sources, with_classifier_sources
 from baselines.timm.cnn_card import EfficientNetOptions, ResNetOptions
 
 
@@ -20,13 +20,13 @@ class TimmCNN(nn.Module):
     Args:
         trunk: The backbone, without its own classifier.
         stem: Name of its first convolution.
-        stem_from_rgb: What becomes of a pretrained RGB stem: ``reinit`` or ``sum``.
+        stem_from_rgb: Treatment of a pretrained RGB stem: ``reinit`` draws it anew, ``sum`` sums it over its colours.
         layouts: Layouts of files that fit it.
         num_classes: Outputs of the classifier.
     """
 
     def __init__(
-        self, trunk: nn.Module, stem: str, stem_from_rgb: str, layouts: tuple[Layout, ...], num_classes: int
+        self, trunk: nn.Module, stem: str, stem_from_rgb: str, layouts: tuple[CheckpointLayout, ...], num_classes: int
     ) -> None:
         super().__init__()
         self.trunk: Any
@@ -48,7 +48,7 @@ class TimmCNN(nn.Module):
         logits: Tensor = self.classifier(self.features(x))
         return logits
 
-    def adapt(self, name: str, tensor: Tensor, layout: Layout) -> Tensor:
+    def adapt(self, name: str, tensor: Tensor, layout: CheckpointLayout) -> Tensor:
         """Sum an RGB stem over its colours, or keep the fresh one (official: SYSTEMS 3.1)."""
         if name != self.stem:
             return tensor
@@ -73,11 +73,11 @@ def _initialise_as_torchvision(trunk: nn.Module, stem: str) -> None:
 def resnet(name: str, options: ResNetOptions, num_classes: int = 4) -> TimmCNN:
     """Build a ResNet (He et al. 2016) by timm's name; timm's names of tensors and torchvision's are the same."""
     trunk = timm.create_model(name, in_chans=1, num_classes=0, zero_init_last=False)
-    names = renamed("trunk.", "")
+    names = renamed_sources("trunk.", "")
     layouts = (
-        own(),
-        Layout(title="timm or torchvision", sources=names, unused=("fc.",)),
-        Layout(title="Patch-Mix", sources=with_classifier(names), fitted=True),
+        own_layout(),
+        CheckpointLayout(title="timm or torchvision", sources=names, unused=("fc.",)),
+        CheckpointLayout(title="Patch-Mix", sources=with_classifier_sources(names), fitted=True),
     )
     return TimmCNN(trunk, "conv1", options.stem, layouts, num_classes)
 
@@ -85,7 +85,7 @@ def resnet(name: str, options: ResNetOptions, num_classes: int = 4) -> TimmCNN:
 def resnest(name: str, options: ResNetOptions, num_classes: int = 4) -> TimmCNN:
     """Build a ResNeSt (Zhang et al. 2022) by timm's name."""
     trunk = timm.create_model(name, in_chans=1, num_classes=0)
-    layouts = (own(), Layout(title="timm", sources=renamed("trunk.", ""), unused=("fc.",)))
+    layouts = (own_layout(), CheckpointLayout(title="timm", sources=renamed_sources("trunk.", ""), unused=("fc.",)))
     return TimmCNN(trunk, "conv1.0", options.stem, layouts, num_classes)
 
 
@@ -93,10 +93,12 @@ def efficientnet(name: str, options: EfficientNetOptions, num_classes: int = 4) 
     """Build an EfficientNet (Tan and Le 2019) with torchvision's stochastic depth and without dropout."""
     trunk = timm.create_model(name, in_chans=1, num_classes=0, drop_path_rate=options.drop_path)
     layouts = (
-        own(),
-        Layout(title="timm", sources=renamed("trunk.", ""), unused=("classifier.",)),
-        Layout(title="torchvision", sources=_torchvision_efficientnet_names, unused=("classifier.",)),
-        Layout(title="Patch-Mix", sources=with_classifier(_torchvision_efficientnet_names), fitted=True),
+        own_layout(),
+        CheckpointLayout(title="timm", sources=renamed_sources("trunk.", ""), unused=("classifier.",)),
+        CheckpointLayout(title="torchvision", sources=_torchvision_efficientnet_names, unused=("classifier.",)),
+        CheckpointLayout(
+            title="Patch-Mix", sources=with_classifier_sources(_torchvision_efficientnet_names), fitted=True
+        ),
     )
     return TimmCNN(trunk, "conv_stem", options.stem, layouts, num_classes)
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from baselines.downloads import one_line
 from baselines.shared_recipes import CNN_RECIPES
-from baselines.state_dicts import Layout, kind_fault, own, renamed
+from baselines.state_dicts import CheckpointLayout, kind_fault, own_layout, renamed_sources
 from baselines.timm.named_card import TimmOptions
 from bench.core.cards import ModelCard, WeightsCard
 from bench.core.errors import RegistryError, SpecError, WeightsError
@@ -34,7 +34,7 @@ CITATION = """@misc{rw2019timm,
 _FAULTS = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError, NotImplementedError)
 
 
-def _config(name: str) -> PretrainedCfg:
+def _pretrained_config(name: str) -> PretrainedCfg:
     """Timm's description of a name's pretrained weights; an empty one where it has none.
 
     Raises:
@@ -42,21 +42,23 @@ def _config(name: str) -> PretrainedCfg:
     """
     architecture = get_arch_name(name)
     if not timm.is_model(architecture):
-        raise RegistryError(f"timm has no architecture '{architecture}': {_close(architecture, timm.list_models())}")
+        raise RegistryError(
+            f"timm has no architecture '{architecture}': {_nearest_name(architecture, timm.list_models())}"
+        )
     tagged = timm.list_pretrained(f"{architecture}.*")
     if name != architecture and name not in tagged:
-        raise RegistryError(f"timm has no weights '{name}': {_close(name, tagged)}")
+        raise RegistryError(f"timm has no weights '{name}': {_nearest_name(name, tagged)}")
     return get_pretrained_cfg(name) or PretrainedCfg()
 
 
-def _close(name: str, known: list[str]) -> str:
+def _nearest_name(name: str, known: list[str]) -> str:
     near = suggestion(name, known)
     return near if len(known) < 20 or near.startswith("did") else "see timm.list_models() for what there is"
 
 
 def _build(name: str, options: TimmOptions, **more: Any) -> nn.Module:
     """Let timm build a one-channel network, for the spectrogram's size where the architecture has a fixed one."""
-    if _config(name).fixed_input_size:
+    if _pretrained_config(name).fixed_input_size:
         more["img_size"] = (options.frames, options.mels)
     network: nn.Module = timm.create_model(name, in_chans=1, **more)
     return network
@@ -69,7 +71,7 @@ def feature_dim(name: str, options: TimmOptions) -> int:
     Raises:
         SpecError: If the architecture does not take a spectrogram of this size.
     """
-    fixed = _config(name).input_size[1:]
+    fixed = _pretrained_config(name).input_size[1:]
     try:
         with torch.device("meta"), torch.no_grad():
             features = _build(name, options, num_classes=0).eval()(torch.empty(2, 1, options.frames, options.mels))
@@ -106,8 +108,10 @@ class TimmBackbone(nn.Module):
         self.trunk = _build(name, options, num_classes=0)
         self.classifier = nn.Linear(self.feature_dim, num_classes)
         self.layouts = (
-            own(),
-            Layout(title="timm", sources=renamed("trunk.", ""), prepare=_fitted_by_timm, catch_all=True),
+            own_layout(),
+            CheckpointLayout(
+                title="timm", sources=renamed_sources("trunk.", ""), prepare=_fitted_by_timm, catch_all=True
+            ),
         )
 
     def features(self, x: Tensor) -> Tensor:
@@ -120,21 +124,21 @@ class TimmBackbone(nn.Module):
         logits: Tensor = self.classifier(self.features(x))
         return logits
 
-    def adapt(self, name: str, tensor: Tensor, layout: Layout) -> Tensor:
-        """Timm has fitted the tensors already."""
+    def adapt(self, name: str, tensor: Tensor, layout: CheckpointLayout) -> Tensor:
+        """Return the file's tensor, which timm has fitted already."""
         return tensor
 
 
 def _fitted_by_timm(
-    layout: Layout, model: TimmBackbone, tensors: Mapping[str, Tensor], path: Path
-) -> tuple[Layout, Mapping[str, Tensor]]:
+    layout: CheckpointLayout, model: TimmBackbone, tensors: Mapping[str, Tensor], path: Path
+) -> tuple[CheckpointLayout, Mapping[str, Tensor]]:
     """Let timm fit a file to the geometry, every tensor of it: old names, position tables, stem, another head.
 
     Raises:
         WeightsError: If timm cannot.
     """
-    config = _config(model.name)
-    classes = _classes(config, tensors)
+    config = _pretrained_config(model.name)
+    classes = _head_outputs(config, tensors)
     overlay = {"state_dict": dict(tensors), "num_classes": classes}
     try:
         whole = _build(model.name, model.options, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=classes)
@@ -150,23 +154,23 @@ def _fitted_by_timm(
         raise WeightsError(f"{path} does not fit timm's {model.name}: {faults[0]}.", "Give weights in float32.")
     state = {name: fitted[name] for name in fresh if name in fitted}
     if model.options.stem == "reinit":
-        for name in (f"{stem}.weight" for stem in _several(config.first_conv)):
+        for name in (f"{stem}.weight" for stem in _as_tuple(config.first_conv)):
             if name not in tensors or tensors[name].shape != fresh[name].shape:
                 state[name] = fresh[name]
     return layout, state
 
 
-def _several(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
+def _as_tuple(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names or ())
 
 
-def _classes(config: PretrainedCfg, tensors: Mapping[str, Tensor]) -> int:
+def _head_outputs(config: PretrainedCfg, tensors: Mapping[str, Tensor]) -> int:
     """Outputs of the head in a file, which is built only so that timm demands every tensor."""
-    heads = [tensors[f"{head}.weight"] for head in _several(config.classifier) if f"{head}.weight" in tensors]
+    heads = [tensors[f"{head}.weight"] for head in _as_tuple(config.classifier) if f"{head}.weight" in tensors]
     return len(heads[0]) - (config.label_offset or 0) if heads else int(config.num_classes)
 
 
-def _imagenet(name: str, config: PretrainedCfg) -> WeightsCard | None:
+def _default_weights(name: str, config: PretrainedCfg) -> WeightsCard | None:
     """Timm's default weights of a name, where it says where they are."""
     hub = f"hf:{config.hf_hub_id}/{config.hf_hub_filename or 'model.safetensors'}" if config.hf_hub_id else None
     location = hub or config.url
@@ -190,10 +194,10 @@ def card(name: str) -> ModelCard:
         RegistryError: If timm has no such name.
         SpecError: If the architecture does not take a spectrogram.
     """
-    config = _config(name)
+    config = _pretrained_config(name)
     with torch.device("meta"):
         model = TimmBackbone(name, TimmOptions())
-    imagenet = _imagenet(name, config)
+    imagenet = _default_weights(name, config)
     paper = f"; {config.paper_name or 'paper'} ({config.paper_ids})" if config.paper_ids else ""
     return ModelCard(
         id=f"timm:{name}",

@@ -8,7 +8,7 @@ from typing import Any
 from bench.core.errors import StoreError
 from bench.core.paths import board_location, cache_folder, data_folder, home_folder
 from bench.core.provenance import code_version, package_versions
-from bench.data.datasets.icbhi.dataset import find_dataset
+from bench.data.datasets.icbhi.dataset import holds_dataset
 from bench.engine.hardware import hardware
 from bench.experiment.devices import choose_device, choose_precision
 from bench.experiment.plugins import load_entry_points
@@ -30,7 +30,7 @@ def examine_machine(
         The document that ``bench doctor --format json`` prints: facts by section and name.
     """
     device = choose_device("auto")
-    found = bool(find_dataset(data_folder(data)))
+    found = bool(holds_dataset(data_folder(data)))
     problems = load_entry_points()
     installed = [entry for registry in registries().values() for entry in registry if entry.version is not None]
     return {

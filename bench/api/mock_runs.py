@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.mock import run as checks
-from bench.mock.run import Outcome
+from bench.mock.run import CheckOutcome
 
-__all__ = ["METHOD", "MODEL", "MockRun", "Outcome", "mock_run"]
+__all__ = ["METHOD", "MODEL", "CheckOutcome", "MockRun", "mock_run"]
 
 MODEL, METHOD = "ast", "ce"
 """What stands beside the thing that is checked."""
@@ -29,7 +29,7 @@ class MockRun:
 
     model: str
     method: str
-    checks: Sequence[Outcome]
+    checks: Sequence[CheckOutcome]
 
     @property
     def passed(self) -> bool:
@@ -48,7 +48,7 @@ def mock_run(
     *,
     frontend: str | None = None,
     plugins: Sequence[Path] = (),
-    on_outcome: Callable[[Outcome], None] | None = None,
+    on_outcome: Callable[[CheckOutcome], None] | None = None,
 ) -> MockRun:
     """Check a model with a method: forward, backward, save, resume, two processes, evaluation. Nothing is left on disk.
 

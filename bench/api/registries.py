@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from bench.core.cards import WeightsCard
-from bench.core.registry import Entry, Registry
+from bench.core.registry import Registry, RegistryEntry
 from bench.experiment.plugins import load_plugins
 from bench.experiment.registries import registries
 
@@ -75,7 +75,7 @@ def _registry(kind: Kind, plugins: Sequence[Path]) -> Registry[Any]:
     return registry
 
 
-def _described(entry: Entry[Any]) -> dict[str, Any]:
+def _described(entry: RegistryEntry[Any]) -> dict[str, Any]:
     card = entry.card
     document = {field.name: getattr(card, field.name) for field in dataclasses.fields(card)}
     hints = get_type_hints(card.options)

@@ -13,8 +13,8 @@ from bench.core.paths import cache_folder
 from bench.core.text import echoed
 
 if TYPE_CHECKING:
+    from bench.experiment.recipes import DataSource
     from bench.experiment.recipes import Request as Request
-    from bench.experiment.recipes import Source
     from bench.experiment.spec import RunSpec as RunSpec
 
 logger = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ def seeds_text(seeds: str | Sequence[int]) -> str:
     return seeds if isinstance(seeds, str) else ",".join(map(str, seeds))
 
 
-def choose_source(request: Request) -> Source:
+def choose_source(request: Request) -> DataSource:
     """Decide on data and profile, and say which; raises as :func:`bench.experiment.recipes.choose_source`."""
     from bench.experiment import recipes
 

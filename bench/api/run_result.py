@@ -100,10 +100,10 @@ class Run:
         from safetensors.torch import load_file
 
         import baselines
-        from bench.experiment.plugins import load_for
+        from bench.experiment.plugins import load_plugins_of
 
         path = self._weights(rule)
-        load_for(self.spec)
+        load_plugins_of(self.spec)
         model = baselines.create(self.spec.model, cache=Path(self.spec.cache), **self.spec.model_options)
         try:
             model.load_state_dict(load_file(path))

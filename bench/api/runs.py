@@ -151,15 +151,15 @@ def replayed_spec(
     Raises:
         SpecError: If the file cannot be read, or what it holds cannot be run here.
     """
-    from bench.data.datasets.icbhi.dataset import find_dataset
+    from bench.data.datasets.icbhi.dataset import holds_dataset
     from bench.experiment.consent import agreed_plugins
     from bench.experiment.devices import choose_device
-    from bench.experiment.plugins import load_for
+    from bench.experiment.plugins import load_plugins_of
     from bench.experiment.recipes import check_spec
     from bench.experiment.spec import read_spec
 
     spec = read_spec(path)
-    is_here = data is None and find_dataset(Path(spec.data))
+    is_here = data is None and holds_dataset(Path(spec.data))
     replayed = dataclasses.replace(
         spec,
         data=spec.data if is_here else str(data_folder(Path(data) if data else None)),
@@ -168,7 +168,7 @@ def replayed_spec(
         processes=spec.processes if processes is None else processes,
         plugins=agreed_plugins(spec, plugins, allow),
     )
-    load_for(replayed)
+    load_plugins_of(replayed)
     check_spec(replayed)
     return replayed
 

@@ -13,7 +13,8 @@ from bench.core.errors import RunError, SpecError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.api.mock_runs import Outcome
+    from bench.api.mock_runs import CheckOutcome
+
 
 STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 
@@ -60,7 +61,7 @@ def mock_run(
         raise typer.Exit(RunError.exit_code)
 
 
-def _print_outcome(outcome: Outcome) -> None:
+def _print_outcome(outcome: CheckOutcome) -> None:
     from rich.text import Text
 
     status = Text(f"{outcome.status:<7}", style=STYLES[outcome.status])
@@ -68,7 +69,7 @@ def _print_outcome(outcome: Outcome) -> None:
     stdout().print(status + Text(rest))
 
 
-def _print_summary(outcomes: Sequence[Outcome]) -> None:
+def _print_summary(outcomes: Sequence[CheckOutcome]) -> None:
     counts = (f"{sum(o.status == status for o in outcomes)} {status}" for status in STYLES)
     seconds = sum(outcome.seconds for outcome in outcomes)
     stdout().print(f"{', '.join(counts)} in {seconds:.1f} s")

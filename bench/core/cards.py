@@ -17,12 +17,12 @@ class WeightsCard:
     """Pretrained weights that can be asked for by name.
 
     Attributes:
-        title: What they are.
-        source: Where they come from, for people.
-        licence: Their licence, or ``not stated``.
-        location: What the loader fetches: ``timm:NAME``, ``hf:REPO/FILE`` or a URL.
-        sha256: The file's hash where it is known.
-        md5: The same where the publisher gives no better hash.
+        title: Data that the weights were learnt on, and how well, in print.
+        source: Publication or repository that the weights come from, for people.
+        licence: Licence of the weights, or ``not stated``.
+        location: Location that the loader fetches: ``timm:NAME``, ``hf:REPO/FILE`` or a URL.
+        sha256: SHA-256 of the file, hexadecimal, where it is known.
+        md5: MD5 of the file, hexadecimal, where the publisher gives no better hash.
     """
 
     title: str
@@ -35,21 +35,21 @@ class WeightsCard:
 
 @dataclass(frozen=True, kw_only=True)
 class NoOptions:
-    """The options of what has none."""
+    """The options of a model, method or front-end that has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What every registered thing says of itself. What has a default here may be left out by a plug-in alone.
+    """The description that every model, method and front-end brings. Only plug-ins may leave out what has a default.
 
     Attributes:
         id: Name on the command line.
         title: Name in print.
-        summary: One or two sentences on what it is.
+        summary: One or two sentences on what the thing is.
         source: Paper with section, or repository with commit.
-        fidelity: What the implementation rests on.
-        citation: BibTeX entry.
-        options: Dataclass of its options (see ``bench.core.options``).
+        fidelity: Ground that the implementation rests on.
+        citation: BibTeX entry of the publication.
+        options: Dataclass of the thing's options, declared with ``bench.core.options.option``.
     """
 
     id: str
@@ -87,8 +87,8 @@ class ModelCard(TrainableCard):
         frontend: Id of the front-end it was published with.
         patches: Whether it gives access to its patch tokens (``embed_patches``, ``encode``).
         weights: Pretrained weights by name (``imagenet``, ``imagenet+audioset``).
-        default_pretrain: What ``--pretrain`` is when it is not given, in the paper profile.
-        gaps: What the publication leaves open, and what stands here instead.
+        default_pretrain: Weights that are taken in the paper profile when ``--pretrain`` is not given.
+        gaps: Sentences on what the publication leaves open, and on the choice made here instead.
     """
 
     parameters: int | None = None

@@ -93,7 +93,15 @@ def read_bytes(path: Path, limit: int = LARGEST_DOCUMENT, what: str = "such a fi
 
 
 def check_regular(path: Path, found: os.stat_result) -> None:
-    """Refuse a folder, a pipe and a device, given what the system says of it; raises ResultError."""
+    """Refuse anything but a regular file.
+
+    Args:
+        path: Path of the file, for the message.
+        found: Status of the file as the system gives it.
+
+    Raises:
+        ResultError: If it is a folder, a pipe or a device.
+    """
     if stat.S_ISREG(found.st_mode):
         return
     kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
@@ -104,7 +112,8 @@ def read_document(path: Path, limit: int = LARGEST_DOCUMENT) -> Any:
     """Read a JSON document from a file.
 
     Raises:
-        ResultError: As :func:`read_bytes` and :func:`parse_document` do.
+        ResultError: If the file cannot be read, is no regular one or too large, is no JSON, or holds what no document
+            holds.
     """
     return parse_document(read_bytes(path, limit), str(path))
 
@@ -113,8 +122,8 @@ def parse_document(content: bytes, where: str) -> Any:
     """Read a JSON document.
 
     Args:
-        content: Its bytes, UTF-8.
-        where: Its file, for messages.
+        content: Bytes of the document, UTF-8.
+        where: Name of the document's file, for messages.
 
     Raises:
         ResultError: If it is no JSON, or holds what no document holds.
@@ -122,7 +131,7 @@ def parse_document(content: bytes, where: str) -> Any:
     if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
         raise ResultError(f"{where} holds more than {MOST_VALUES:,} values, which no document does.")
     try:
-        document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object)
+        document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object_of_pairs)
     except RecursionError:
         raise ResultError(f"{where} is not a JSON document that can be read: it is nested too deeply.") from None
     except ValueError as error:
@@ -131,7 +140,7 @@ def parse_document(content: bytes, where: str) -> Any:
     return document
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
@@ -155,14 +164,14 @@ def check_values(document: Any, where: str) -> None:
         name, value, depth = left.pop()
         if depth > DEEPEST:
             raise ResultError(f"{where}: {echoed(name)} is nested too deeply, more than {DEEPEST} levels.")
-        fault = _fault(value)
+        fault = _value_fault(value)
         if fault:
             raise ResultError(f"{where}: {echoed(name)} {fault}.")
         if value and not isinstance(value, (str, int, float)):
-            left.extend((key, inner, depth + 1) for key, inner in _inner(name, value))
+            left.extend((key, inner, depth + 1) for key, inner in _inner_values(name, value))
 
 
-def _inner(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _inner_values(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """The values inside a value, each with the name of its field."""
     if isinstance(value, (list, tuple)):
         for inner in value:
@@ -172,7 +181,7 @@ def _inner(name: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield str(key), inner
 
 
-def _fault(value: Any) -> str | None:
+def _value_fault(value: Any) -> str | None:
     """What is wrong with one value; what it holds inside is looked at on its own."""
     if value is None or isinstance(value, (bool, list, tuple)):
         return None

@@ -52,7 +52,7 @@ class _DroppedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How long to try.
+    """How often and how long a download is tried.
 
     Attributes:
         attempts: Attempts in a row that bring nothing new, before giving up.
@@ -68,7 +68,7 @@ class Patience:
 
 
 @contextlib.contextmanager
-def _on_disk(path: Path) -> Iterator[None]:
+def _disk_errors(path: Path) -> Iterator[None]:
     """Tell a full or read-only disk from a dropped connection: both come as the same kind of error."""
     try:
         yield
@@ -76,8 +76,8 @@ def _on_disk(path: Path) -> Iterator[None]:
         raise DataError(f"Cannot write {path}: {error.strerror or error}.", advice(error)) from error
 
 
-class _Part:
-    """The piece of a file that is on disk already, and what it is a piece of."""
+class _PartialFile:
+    """The piece of a file that is on disk already, and a note on which version of which file it belongs to."""
 
     def __init__(self, target: Path, url: str) -> None:
         self.path = target.with_name(f"{target.name}.part")
@@ -101,12 +101,12 @@ class _Part:
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
+        """Number of bytes that are on disk."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     @property
     def complete(self) -> bool:
-        """Whether every byte that the server announced is on disk."""
+        """Tell whether every byte that the server announced is on disk."""
         # Where the query was hidden in the note, the part may be of another file: the server is asked then.
         return self.total is not None and self.total == self.size and "?" not in self.url
 
@@ -115,12 +115,12 @@ class _Part:
         self.clear()
         self.validator, self.total = validator, total
         note = {"url": self.url, "validator": validator, "total": total}
-        with _on_disk(self.note):
+        with _disk_errors(self.note):
             self.note.write_text(json.dumps(note), encoding="utf-8")
 
     def clear(self) -> None:
-        """Forget everything."""
-        with _on_disk(self.path):
+        """Delete the part and its note, so that the next attempt begins anew."""
+        with _disk_errors(self.path):
             self.path.unlink(missing_ok=True)
             self.note.unlink(missing_ok=True)
         self.validator = self.total = None
@@ -139,14 +139,14 @@ def _validator(headers: Any) -> str | None:
     return str(changed) if changed else None
 
 
-def _length(headers: Any) -> int | None:
+def _announced_length(headers: Any) -> int | None:
     try:
         return max(whole_number(headers.get("Content-Length", "")), 0)
     except ValueError:
         return None
 
 
-def _range_fits(headers: Any, part: _Part) -> bool:
+def _range_fits(headers: Any, part: _PartialFile) -> bool:
     """Whether the answer goes on exactly where the part on disk ends, in the same version of the file."""
     expected = f"bytes {part.size}-"
     given = headers.get("Content-Range", "")
@@ -181,7 +181,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return following
 
 
-def _opener(insecure: bool) -> urllib.request.OpenerDirector:
+def _url_opener(insecure: bool) -> urllib.request.OpenerDirector:
     context = ssl.create_default_context()
     if insecure:
         context.check_hostname = False
@@ -189,7 +189,7 @@ def _opener(insecure: bool) -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _Redirects())
 
 
-def _request(url: str, part: _Part) -> urllib.request.Request:
+def _request(url: str, part: _PartialFile) -> urllib.request.Request:
     address, authorization = split_credentials(url)
     request = urllib.request.Request(address, headers={"User-Agent": f"lungbench/{__version__}"})
     if authorization:
@@ -201,12 +201,12 @@ def _request(url: str, part: _Part) -> urllib.request.Request:
 
 
 @contextlib.contextmanager
-def _opened(url: str, part: _Part, patience: Patience) -> Iterator[http.client.HTTPResponse]:
+def _open_response(url: str, part: _PartialFile, patience: Patience) -> Iterator[http.client.HTTPResponse]:
     """The server's answer; failures are sorted into those that may pass and those that will not."""
     shown = public_url(url)
     secrets = (url, *urllib.request.getproxies().values())
     try:
-        with _open(_request(url, part), patience, shown) as response:
+        with _send_request(_request(url, part), patience, shown) as response:
             yield response
     except urllib.error.HTTPError as error:
         error.close()
@@ -215,25 +215,25 @@ def _opened(url: str, part: _Part, patience: Patience) -> Iterator[http.client.H
         if isinstance(error.reason, ssl.SSLCertVerificationError):
             reason = plain(error.reason.verify_message)
             raise UnreachableError(f"The certificate of {shown} cannot be verified: {reason}.") from error
-        raise _DroppedError(_told(error.reason, secrets)) from error
+        raise _DroppedError(_reason_text(error.reason, secrets)) from error
     except (http.client.HTTPException, OSError) as error:
-        raise _DroppedError(_told(error, secrets)) from error
+        raise _DroppedError(_reason_text(error, secrets)) from error
 
 
-def _open(request: urllib.request.Request, patience: Patience, shown: str) -> http.client.HTTPResponse:
+def _send_request(request: urllib.request.Request, patience: Patience, shown: str) -> http.client.HTTPResponse:
     try:
-        response: http.client.HTTPResponse = _opener(patience.insecure).open(request, timeout=patience.timeout)
+        response: http.client.HTTPResponse = _url_opener(patience.insecure).open(request, timeout=patience.timeout)
     except ValueError as error:
         # Of an address that a proxy or the server named; its words may repeat the address.
         raise UnreachableError(f"{shown} answers with, or is reached over, an address that is none.") from error
     return response
 
 
-def _told(reason: object, secrets: tuple[str, ...]) -> str:
+def _reason_text(reason: object, secrets: tuple[str, ...]) -> str:
     return echoed(masked(reason, *secrets) or type(reason).__name__, 200)
 
 
-def _sort_status(url: str, error: urllib.error.HTTPError, part: _Part) -> None:
+def _sort_status(url: str, error: urllib.error.HTTPError, part: _PartialFile) -> None:
     shown = public_url(url)
     if error.code in (404, 410):
         raise NotOnServerError(f"There is no {shown} (status {error.code}).") from error
@@ -245,25 +245,25 @@ def _sort_status(url: str, error: urllib.error.HTTPError, part: _Part) -> None:
     raise UnreachableError(f"The server refuses {shown} (status {error.code} {reason}).") from error
 
 
-def _write(
-    part: _Part, response: http.client.HTTPResponse, limit: int, report: Callable[[int, int | None], None]
+def _write_blocks(
+    part: _PartialFile, response: http.client.HTTPResponse, limit: int, report: Callable[[int, int | None], None]
 ) -> None:
     size = part.size
-    with _on_disk(part.path):
+    with _disk_errors(part.path):
         stream = part.path.open("ab")
     with stream:
         while block := response.read(BLOCK):
             size += len(block)
             _check_size(part, size, limit)
-            with _on_disk(part.path):
+            with _disk_errors(part.path):
                 stream.write(block)
                 stream.flush()
             report(size, part.total)
-        with _on_disk(part.path):
+        with _disk_errors(part.path):
             os.fsync(stream.fileno())
 
 
-def _check_size(part: _Part, size: int, limit: int) -> None:
+def _check_size(part: _PartialFile, size: int, limit: int) -> None:
     """Refuse a file that is larger than it can be, before it is on disk; counted, since a server may announce less."""
     if size > limit:
         url = part.url
@@ -276,9 +276,11 @@ def _check_size(part: _Part, size: int, limit: int) -> None:
         raise _DroppedError("more bytes came than were announced")
 
 
-def _transfer(url: str, part: _Part, patience: Patience, limit: int, report: Callable[[int, int | None], None]) -> None:
+def _transfer(
+    url: str, part: _PartialFile, patience: Patience, limit: int, report: Callable[[int, int | None], None]
+) -> None:
     """One attempt: go on where the part ends, or begin anew where the server cannot or the file has changed."""
-    with _opened(url, part, patience) as response:
+    with _open_response(url, part, patience) as response:
         part.answered = True
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):
@@ -289,9 +291,9 @@ def _transfer(url: str, part: _Part, patience: Patience, limit: int, report: Cal
                 part.clear()
                 raise _DroppedError("the server sent another range than was asked for")
         else:
-            part.start(_validator(response.headers), _length(response.headers))
+            part.start(_validator(response.headers), _announced_length(response.headers))
         _check_size(part, part.total or 0, limit)
-        _write(part, response, limit, report)
+        _write_blocks(part, response, limit, report)
     if part.total is not None and part.size != part.total:
         raise _DroppedError(f"{part.size:,} of {part.total:,} bytes came")
 
@@ -302,9 +304,9 @@ def download(url: str, target: Path, *, patience: Patience, limit: int, on_progr
     Args:
         url: Where from; :func:`bench.core.addresses.address_fault` finds nothing wrong with it. A user and a password
             in it are sent to that host alone and shown nowhere.
-        target: Where to, in a folder that exists.
-        patience: How long to try.
-        limit: Bytes that the file has at most.
+        target: Path of the finished file, in a folder that exists.
+        patience: How often and how long to try.
+        limit: Largest size that the file can have, bytes.
         on_progress: Called after each block.
 
     Raises:
@@ -314,7 +316,7 @@ def download(url: str, target: Path, *, patience: Patience, limit: int, on_progr
         TooLargeError: If the file is larger than the limit; nothing of it is kept.
         DataError: If the connection keeps dropping, or the disk is full; what came stays for the next time.
     """
-    part = _Part(target, url)
+    part = _PartialFile(target, url)
     report = _reporter(target.name, on_progress)
     best, fruitless = part.size, 0
     while not part.complete:
@@ -330,7 +332,7 @@ def download(url: str, target: Path, *, patience: Patience, limit: int, on_progr
                 kept = f"{part.size:,} bytes of {target.name} are kept; run the command again to go on."
                 raise DataError(f"The connection to {part.url} keeps dropping: {error}.", kept) from error
             time.sleep(min(patience.pause * 2**fruitless, 30.0))
-    with _on_disk(target):
+    with _disk_errors(target):
         part.path.replace(target)
         part.note.unlink(missing_ok=True)
 

@@ -62,7 +62,7 @@ LAUNCHERS = (
     "PMIX_",
     "MV2_",
 )
-"""What the other variables of launchers begin with."""
+"""Beginnings of the names of the launchers' other variables."""
 
 
 def keep_settings_out() -> None:

@@ -17,8 +17,8 @@ class BenchError(Exception):
     """An expected failure, shown to the user without a traceback.
 
     Args:
-        message: What is wrong and where, one sentence.
-        hint: What to do about it, one sentence.
+        message: Sentence that says what is wrong and where.
+        hint: Sentence that says what to do about it.
     """
 
     exit_code = 1

@@ -158,7 +158,7 @@ def output_path(target: Path) -> Iterator[Path]:
     it is and is written through: pipes, the standard streams (``-`` is the standard output) and the null device.
 
     Args:
-        target: As the user gave it.
+        target: Path as the user gave it.
 
     Raises:
         StoreError: If it is a folder, a socket or another device, or cannot be written; nothing is left behind.
@@ -255,7 +255,11 @@ def sync_tree(folder: Path) -> None:
 
 
 def write_json(target: Path, document: Any) -> None:
-    """Write a JSON document atomically; raises as :func:`atomic_path` does."""
+    """Write a JSON document atomically.
+
+    Raises:
+        StoreError: If the folder cannot be written or the disk is full; nothing is left behind.
+    """
     with atomic_path(target) as path:
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -266,7 +270,7 @@ def sweep(folder: Path, *, held: bool = False) -> list[Path]:
     Those of processes that live stay. So do those of other machines, until they are a day old.
 
     Args:
-        folder: Where to look.
+        folder: Folder to look into.
         held: Whether the caller holds the lock of all who write there: whatever lies there is then left behind.
 
     Returns:
@@ -275,7 +279,7 @@ def sweep(folder: Path, *, held: bool = False) -> list[Path]:
     removed = []
     for path in folder.glob(".*") if folder.is_dir() else ():
         # Libraries have temporary names of their own, as safetensors' ``.tmpN0sDx7``.
-        if not (".tmp" in path.name if held else _is_left(path)):
+        if not (".tmp" in path.name if held else _is_left_behind(path)):
             continue
         with contextlib.suppress(OSError):
             if path.is_dir() and not path.is_symlink():
@@ -286,9 +290,9 @@ def sweep(folder: Path, *, held: bool = False) -> list[Path]:
     return removed
 
 
-def _is_left(path: Path) -> bool:
+def _is_left_behind(path: Path) -> bool:
     found = _TEMPORARY.fullmatch(path.name)
-    return found is not None and _abandoned(path, found["machine"], int(found["process"]))
+    return found is not None and _is_abandoned(path, found["machine"], int(found["process"]))
 
 
 @contextlib.contextmanager
@@ -296,7 +300,7 @@ def temporary_folder(name: str) -> Iterator[Path]:
     """A folder of this user alone among the system's temporary ones, removed in the end; by the next one if killed.
 
     Args:
-        name: What it is for, a word that its name holds.
+        name: Word for what the folder is for; its name begins with it.
     """
     place = Path(tempfile.gettempdir())
     sweep(place)
@@ -314,8 +318,8 @@ def temporary_folder(name: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _abandoned(path: Path, machine: str, process: int) -> bool:
-    if machine == _machine() and not _alive(process):
+def _is_abandoned(path: Path, machine: str, process: int) -> bool:
+    if machine == _machine() and not _is_alive(process):
         return True
     try:
         return time.time() - path.lstat().st_mtime > ABANDONED_SECONDS
@@ -323,7 +327,7 @@ def _abandoned(path: Path, machine: str, process: int) -> bool:
         return False
 
 
-def _alive(process: int) -> bool:
+def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:

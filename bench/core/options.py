@@ -48,7 +48,7 @@ _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """Where a search looks for a number's best value. Words and switches need none: all their choices are looked at.
+    """The range in which a search looks for a number's best value; of words and switches all choices are looked at.
 
     Attributes:
         low: Smallest value; None where only the grid is meant.
@@ -78,7 +78,7 @@ def option(
     """Declare an option as a dataclass field.
 
     Args:
-        default: Its default value; the field's annotation (bool, int, float, str) decides how text is read.
+        default: Default value of the option; the field's annotation (bool, int, float, str) decides how text is read.
         doc: One line that says what it is.
         low: Smallest allowed value.
         high: Largest allowed value.
@@ -151,7 +151,7 @@ def check_value(value: Any, kind: type, name: str, metadata: Mapping[str, Any]) 
     Raises:
         SpecError: If it cannot be read or lies outside its range; both numbers are in the message.
     """
-    converted = _read(value, kind, name) if isinstance(value, str) else _cast(value, kind, name)
+    converted = _parse_text(value, kind, name) if isinstance(value, str) else _convert(value, kind, name)
     _check_range(converted, name, metadata)
     return converted
 
@@ -174,7 +174,7 @@ def check_given(value: Any, kind: type, name: str, metadata: Mapping[str, Any]) 
     _check_range(value, name, metadata)
 
 
-def _read(text: str, kind: type, name: str) -> Any:
+def _parse_text(text: str, kind: type, name: str) -> Any:
     """The value that a text stands for."""
     if kind is str:
         return text
@@ -188,10 +188,10 @@ def _read(text: str, kind: type, name: str) -> Any:
     try:
         return whole_number(word) if kind is int else decimal_number(word)
     except ValueError:
-        raise SpecError(f"{name} is '{echoed(text)}', but must be {_wanted(word, kind)}.") from None
+        raise SpecError(f"{name} is '{echoed(text)}', but must be {_wanted_in_words(word, kind)}.") from None
 
 
-def _wanted(word: str, kind: type) -> str:
+def _wanted_in_words(word: str, kind: type) -> str:
     """What a text should have been: a number at all, a whole one, or one that a computer holds."""
     try:
         decimal_number(word)
@@ -200,7 +200,7 @@ def _wanted(word: str, kind: type) -> str:
     return "a whole number of at most 64 bits" if kind is int else "a number"
 
 
-def _cast(value: Any, kind: type, name: str) -> Any:
+def _convert(value: Any, kind: type, name: str) -> Any:
     """A value of the code in an option's type: 2 where a float is meant, 2.0 where an int is."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind is float and is_number:

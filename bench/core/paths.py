@@ -17,7 +17,7 @@ def expanded(path: Path | str) -> Path:
     Every option and variable that takes a path goes through here.
 
     Args:
-        path: What was written.
+        path: Path as the user wrote it.
 
     Raises:
         SpecError: If a home folder is not known, a name is no UTF-8 (documents of runs hold their paths, and documents
@@ -63,7 +63,7 @@ def _as_spelled(path: Path) -> Path:
     folder = _as_spelled(path.parent)
     if path.name.isascii():
         return folder / path.name
-    alike = _alike(folder, path.name)
+    alike = _names_alike(folder, path.name)
     if len(alike) > 1:
         raise SpecError(
             f"{folder} holds {len(alike)} names that all read {path.name}.",
@@ -72,7 +72,7 @@ def _as_spelled(path: Path) -> Path:
     return folder / (alike[0] if alike else path.name)
 
 
-def _alike(folder: Path, name: str) -> list[str]:
+def _names_alike(folder: Path, name: str) -> list[str]:
     """Names in a folder that differ from this one in how accents are encoded alone."""
     wanted = unicodedata.normalize("NFC", name)
     try:
@@ -81,18 +81,22 @@ def _alike(folder: Path, name: str) -> list[str]:
         return []
 
 
-def _chosen(flag: Path | None, variable: str) -> Path | None:
+def _folder_from(flag: Path | None, variable: str) -> Path | None:
     written = flag if flag is not None else os.environ.get(variable)
     return expanded(written) if written else None
 
 
 def home_folder(flag: Path | None = None) -> Path:
-    """Results: ``leaderboard.sqlite``, ``runs/<id>/``, ``studies/`` (``BENCH_HOME``, default ``./results``)."""
-    return _chosen(flag, "BENCH_HOME") or expanded("results")
+    """Give the results folder, which holds the board, ``runs/<id>/`` and ``studies/``.
+
+    Args:
+        flag: Folder that the user named; otherwise ``BENCH_HOME`` or ``./results`` is taken.
+    """
+    return _folder_from(flag, "BENCH_HOME") or expanded("results")
 
 
 def board_location(home: Path) -> Path | str:
-    """Where the board is: the database whose URL ``BENCH_STORE`` holds, otherwise the one in the results folder.
+    """Find the board: the database whose URL ``BENCH_STORE`` holds, otherwise the one in the results folder.
 
     There is no flag for it, because a command line shows a password to everybody on the machine.
 
@@ -110,17 +114,24 @@ def board_location(home: Path) -> Path | str:
 
 
 def data_folder(flag: Path | None = None) -> Path:
-    """The ICBHI files, nested anywhere below it (``BENCH_DATA``, default ``./data/icbhi``)."""
-    return _chosen(flag, "BENCH_DATA") or expanded(Path("data") / "icbhi")
+    """Give the data folder, below which ICBHI's files may be nested anywhere.
+
+    Args:
+        flag: Folder that the user named; otherwise ``BENCH_DATA`` or ``./data/icbhi`` is taken.
+    """
+    return _folder_from(flag, "BENCH_DATA") or expanded(Path("data") / "icbhi")
 
 
 def cache_folder(flag: Path | None = None) -> Path:
-    """Features, weights and the simulated set (``BENCH_CACHE``, default the user's cache folder).
+    """Give the cache folder, which holds features, weights and the simulated set.
+
+    Args:
+        flag: Folder that the user named; otherwise ``BENCH_CACHE`` or ``lungbench`` in the user's cache is taken.
 
     Raises:
-        SpecError: As :func:`expanded` does, and if none is named and the user has no home folder.
+        SpecError: If the path cannot be expanded, or none is named and the user has no home folder.
     """
-    return _chosen(flag, "BENCH_CACHE") or _user_cache() / "lungbench"
+    return _folder_from(flag, "BENCH_CACHE") or _user_cache() / "lungbench"
 
 
 def _user_cache() -> Path:

@@ -31,7 +31,7 @@ def counted(unit: str) -> Iterator[Update]:
         return
     console = PlainConsole(sys.stderr, soft_wrap=not sys.stderr.isatty())
     if not shows_bars(console):
-        yield _plain(unit, console)
+        yield _plain_updates(unit, console)
         return
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -52,7 +52,7 @@ def _not_shown(name: str, done: int, total: int | None) -> None:
     """Leave a report of progress out: not even plain messages are shown."""
 
 
-def _plain(unit: str, console: PlainConsole) -> Update:
+def _plain_updates(unit: str, console: PlainConsole) -> Update:
     last: dict[str, float] = {}
 
     def update(name: str, done: int, total: int | None) -> None:

@@ -16,7 +16,7 @@ PACKAGES = ("torch", "torchaudio", "torchvision", "timm", "accelerate", "numpy",
 OWN_PACKAGES = ("bench", "baselines", "methods", "leaderboard")
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def _run_git(folder: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
@@ -43,10 +43,10 @@ def code_version() -> dict[str, Any]:
     """
     root = Path(__file__).resolve().parents[2]
     commit, dirty = None, None
-    top = _git(root, "rev-parse", "--show-toplevel")
+    top = _run_git(root, "rev-parse", "--show-toplevel")
     if top is not None and Path(top).resolve() == root:
-        commit = _git(root, "rev-parse", "HEAD")
-        status = _git(root, "status", "--porcelain", "--", *OWN_PACKAGES)
+        commit = _run_git(root, "rev-parse", "HEAD")
+        status = _run_git(root, "status", "--porcelain", "--", *OWN_PACKAGES)
         dirty = None if status is None else bool(status)
     return {"version": __version__, "commit": commit, "dirty": dirty, "source_sha256": _source_hash(root)}
 

@@ -59,7 +59,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Registration:
-    """What a plug-in offers: a card, and what builds the thing that it describes.
+    """The offer of a plug-in: a card, and the builder of the thing that it describes.
 
     Attributes:
         card: A ``ModelCard``, ``MethodCard`` or ``FrontEndCard``; its type says which registry it is for.
@@ -95,22 +95,22 @@ def _check_options(name: str, options: Any) -> None:
             raise RegistryError(f"The option '{field.name}' of '{name}' has no default.", GUIDE)
 
 
-def _load(target: str) -> Any:
+def _import_target(target: str) -> Any:
     """Import ``module:attribute``."""
     module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
 @dataclass(frozen=True)
-class Entry(Generic[CardT]):
-    """A registered thing.
+class RegistryEntry(Generic[CardT]):
+    """A model, method or front-end as a registry knows it.
 
     Attributes:
-        id: Its name on the command line.
-        card: Its card.
-        target: Its builder, or where it is.
-        arguments: What the builder is given before anything else.
-        origin: Where it comes from, for messages: a module, a file, or a package with its version.
+        id: Name on the command line.
+        card: Card that describes the thing.
+        target: Builder of the thing, or ``module:attribute`` where the builder is.
+        arguments: Arguments that the builder is given before all others.
+        origin: Words on where the thing comes from, for messages: a module, a file, or a package with its version.
         version: Identity of a plug-in's code: the hash of a file, the name and version of a package. None for what
             is built in: its code is the project's.
     """
@@ -129,7 +129,7 @@ class Entry(Generic[CardT]):
             RegistryError: If a plug-in's module cannot be imported or lacks the builder.
         """
         try:
-            builder = _load(self.target) if isinstance(self.target, str) else self.target
+            builder = _import_target(self.target) if isinstance(self.target, str) else self.target
             return functools.partial(builder, *self.arguments) if self.arguments else builder
         except (ImportError, AttributeError) as error:
             if self.version is None:
@@ -138,14 +138,14 @@ class Entry(Generic[CardT]):
 
 
 @dataclass(frozen=True)
-class Problem:
+class EntryPointProblem:
     """An entry point that cannot be used.
 
     Attributes:
-        kind: What it offers (``model``).
-        id: The id that it is for.
-        origin: The package that declares it, with its version.
-        reason: One sentence.
+        kind: Word for what the entry point offers (``model``).
+        id: Id that the entry point claims.
+        origin: Name and version of the package that declares the entry point.
+        reason: Sentence that says why it cannot be used.
     """
 
     kind: str
@@ -159,7 +159,7 @@ class Family(Generic[CardT]):
     """Ids of the form ``prefix:NAME``, too many to list: their cards are made when they are asked for.
 
     Attributes:
-        prefix: What comes before the colon.
+        prefix: Part of the id before the colon.
         doc: One line on what NAME may be.
         card: Where the function is that makes the card of a NAME, and refuses unknown ones (``module:attribute``).
         target: Where the builder is; it is given the NAME first.
@@ -172,10 +172,12 @@ class Family(Generic[CardT]):
     target: str
     options: type
 
-    def entry(self, name: str) -> Entry[CardT]:
+    def entry(self, name: str) -> RegistryEntry[CardT]:
         """Make the entry of a NAME."""
         origin = self.target.partition(":")[0]
-        return Entry(f"{self.prefix}:{name}", _load(self.card)(name), self.target, origin, arguments=(name,))
+        return RegistryEntry(
+            f"{self.prefix}:{name}", _import_target(self.card)(name), self.target, origin, arguments=(name,)
+        )
 
 
 class Registry(Generic[CardT]):
@@ -185,7 +187,7 @@ class Registry(Generic[CardT]):
     kept as a problem that concerns its own id alone.
 
     Args:
-        kind: What is registered, as a word for messages (``model``).
+        kind: Word for the things that are registered, for messages (``model``).
         card: Type of the cards.
         group: Group of the entry points, as in ``lungbench.models``.
     """
@@ -193,8 +195,8 @@ class Registry(Generic[CardT]):
     def __init__(self, kind: str, card: type[CardT], group: str) -> None:
         self.kind, self.card_type, self.group = kind, card, group
         self.families: list[Family[CardT]] = []
-        self._entries: dict[str, Entry[CardT]] = {}
-        self._problems: dict[str, Problem] | None = None
+        self._entries: dict[str, RegistryEntry[CardT]] = {}
+        self._problems: dict[str, EntryPointProblem] | None = None
 
     def add(
         self,
@@ -208,11 +210,11 @@ class Registry(Generic[CardT]):
         """Register an entry.
 
         Args:
-            id: Its name on the command line.
-            card: Its card.
-            target: Its builder as ``module:attribute``, imported only when it is used, or the builder itself.
-            *arguments: What the builder is given before anything else.
-            origin: Where it comes from, for messages; the builder's module by default.
+            id: Name on the command line.
+            card: Card that describes the thing.
+            target: Builder as ``module:attribute``, imported only when it is used, or the builder itself.
+            *arguments: Arguments that the builder is given before all others.
+            origin: Words on where the thing comes from, for messages; the builder's module by default.
             version: Identity of a plug-in's code; None for what is built in.
 
         Raises:
@@ -224,9 +226,9 @@ class Registry(Generic[CardT]):
             raise RegistryError(
                 f"The {self.kind} id '{id}' is claimed by {first} and by {origin}.", "Give one of them another id."
             )
-        self._entries[id] = Entry(id, card, target, origin, version, arguments)
+        self._entries[id] = RegistryEntry(id, card, target, origin, version, arguments)
 
-    def get(self, id: str) -> Entry[CardT]:  # noqa: A002
+    def get(self, id: str) -> RegistryEntry[CardT]:  # noqa: A002
         """Find an entry, or make it where the id belongs to a family.
 
         Raises:
@@ -236,7 +238,7 @@ class Registry(Generic[CardT]):
         for family in self.families:
             if colon and prefix == family.prefix:
                 return family.entry(name)
-        problem = self._look_up().get(id)
+        problem = self._entry_point_problems().get(id)
         if problem is not None:
             raise RegistryError(problem.reason, f"Mend or uninstall {problem.origin}.")
         if id not in self._entries:
@@ -244,7 +246,11 @@ class Registry(Generic[CardT]):
         return self._entries[id]
 
     def card(self, id: str) -> CardT:  # noqa: A002
-        """The card of an id; raises as :meth:`get` does."""
+        """Give the card of an id.
+
+        Raises:
+            RegistryError: If there is none (the nearest id is suggested), or its plug-in cannot be used.
+        """
         return self.get(id).card
 
     def options(self, id: str, version: str | None) -> type | None:  # noqa: A002
@@ -258,54 +264,54 @@ class Registry(Generic[CardT]):
         for family in self.families:
             if colon and prefix == family.prefix:
                 return family.options if version is None else None
-        self._look_up()
+        self._entry_point_problems()
         entry = self._entries.get(id)
         return entry.card.options if entry is not None and entry.version == version else None
 
-    def problems(self) -> list[Problem]:
+    def problems(self) -> list[EntryPointProblem]:
         """The entry points that cannot be used."""
-        return list(self._look_up().values())
+        return list(self._entry_point_problems().values())
 
-    def __iter__(self) -> Iterator[Entry[CardT]]:
-        self._look_up()
+    def __iter__(self) -> Iterator[RegistryEntry[CardT]]:
+        self._entry_point_problems()
         return iter(self._entries.values())
 
     def __contains__(self, id: object) -> bool:  # noqa: A002
-        self._look_up()
+        self._entry_point_problems()
         return id in self._entries
 
     def __len__(self) -> int:
-        self._look_up()
+        self._entry_point_problems()
         return len(self._entries)
 
-    def _look_up(self) -> dict[str, Problem]:
+    def _entry_point_problems(self) -> dict[str, EntryPointProblem]:
         """The problems of the entry points, which are taken in on the first call."""
         if self._problems is None:
             # At once: a plug-in that is imported below may ask this registry.
             self._problems = {}
             from importlib.metadata import entry_points
 
-            for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, _package(point)[0])):
-                self._take_in(point, self._problems)
+            for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, _package_of(point)[0])):
+                self._register_entry_point(point, self._problems)
         return self._problems
 
-    def _take_in(self, point: EntryPoint, problems: dict[str, Problem]) -> None:
-        origin, version = _package(point)
+    def _register_entry_point(self, point: EntryPoint, problems: dict[str, EntryPointProblem]) -> None:
+        origin, version = _package_of(point)
         try:
             found = point.load()
-            self._check(point, found)
+            self._check_registration(point, found)
             self.add(point.name, found.card, found.build, origin=origin, version=version)
         except RegistryError as error:
-            problems[point.name] = Problem(self.kind, point.name, origin, error.message)
+            problems[point.name] = EntryPointProblem(self.kind, point.name, origin, error.message)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - code of others: it concerns its own id alone
             reason = (
                 f"The {self.kind} '{point.name}' of {origin} cannot be imported ({point.value}): "
                 f"{type(error).__name__}: {error}."
             )
-            problems[point.name] = Problem(self.kind, point.name, origin, reason)
+            problems[point.name] = EntryPointProblem(self.kind, point.name, origin, reason)
 
-    def _check(self, point: EntryPoint, found: Any) -> None:
-        place = f"The entry point '{point.name}' of {_package(point)[0]} in the group {self.group}"
+    def _check_registration(self, point: EntryPoint, found: Any) -> None:
+        place = f"The entry point '{point.name}' of {_package_of(point)[0]} in the group {self.group}"
         if not isinstance(found, Registration):
             raise RegistryError(f"{place} is a {type(found).__name__}, but must be a Registration.")
         if not isinstance(found.card, self.card_type):
@@ -315,7 +321,7 @@ class Registry(Generic[CardT]):
             raise RegistryError(f"{place} has the card of '{found.card.id}': both must have one name.")
 
 
-def _package(point: EntryPoint) -> tuple[str, str]:
+def _package_of(point: EntryPoint) -> tuple[str, str]:
     """The package that declares an entry point, for people (``name 1.0``) and as an identity (``name==1.0``)."""
     if point.dist is None:
         return "an unknown package", "unknown"

@@ -50,10 +50,10 @@ _SPELT = {
 
 def transliterated(text: str) -> str:
     """Text in ASCII: signs of this program spelt out, letters without accents, a question mark for the rest."""
-    return "".join(_spelt(character) for character in text)
+    return "".join(_in_ascii(character) for character in text)
 
 
-def _spelt(character: str) -> str:
+def _in_ascii(character: str) -> str:
     if character.isascii():
         return character
     if character in _SPELT:
@@ -64,13 +64,13 @@ def _spelt(character: str) -> str:
     return letters or "?"
 
 
-def _instead(error: UnicodeError) -> tuple[str, int]:
+def _replace_unencodable(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return transliterated(error.object[error.start : error.end]), error.end
 
 
-codecs.register_error(TRANSLITERATED, _instead)
+codecs.register_error(TRANSLITERATED, _replace_unencodable)
 
 
 class _Descriptor(io.FileIO):
@@ -86,7 +86,7 @@ class _Descriptor(io.FileIO):
 
     def __init__(self, descriptor: int, *, told: bool) -> None:
         super().__init__(descriptor, "w", closefd=False)
-        self._told, self._lost = told, False
+        self._reports_failure, self._lost = told, False
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Write bytes, or leave them out where that is no longer possible."""
@@ -97,7 +97,7 @@ class _Descriptor(io.FileIO):
             return super().write(data)
         except OSError as error:
             self._lost = True
-            if self._told and not isinstance(error, BrokenPipeError):
+            if self._reports_failure and not isinstance(error, BrokenPipeError):
                 reason = error.strerror or error
                 raise StoreError(f"Cannot write to the standard output: {reason}.", advice(error)) from error
             return size
@@ -105,16 +105,16 @@ class _Descriptor(io.FileIO):
 
 def prepare_streams() -> None:
     """Prepare the streams of a command."""
-    _fill_closed()
+    _open_closed_descriptors()
     sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - open to the end of the process
-    sys.stdout = _prepared(sys.stdout, sys.__stdout__, 1, told=True)
-    sys.stderr = _prepared(sys.stderr, sys.__stderr__, 2, told=False)
+    sys.stdout = _prepared_stream(sys.stdout, sys.__stdout__, 1, told=True)
+    sys.stderr = _prepared_stream(sys.stderr, sys.__stderr__, 2, told=False)
 
 
 def prepare_helper_streams() -> None:
     """Prepare those of a process that a command starts: its stdout is its line to the command, and stays as it is."""
-    _fill_closed()
-    sys.stderr = _prepared(sys.stderr, sys.__stderr__, 2, told=False)
+    _open_closed_descriptors()
+    sys.stderr = _prepared_stream(sys.stderr, sys.__stderr__, 2, told=False)
     sys.excepthook = lambda _kind, error, _trace: print_traceback(error)
 
 
@@ -123,7 +123,7 @@ def print_traceback(error: BaseException) -> None:
     sys.stderr.write(traceback_text(error) + "\n")
 
 
-def _fill_closed() -> None:
+def _open_closed_descriptors() -> None:
     """Have something open at descriptors 0 to 2.
 
     Where one is closed (``>&-``) the next file that is opened, the board for one, would get its number, and be printed
@@ -134,11 +134,11 @@ def _fill_closed() -> None:
     os.close(descriptor)
 
 
-def _prepared(stream: TextIO | None, first: TextIO | None, descriptor: int, *, told: bool) -> TextIO:
+def _prepared_stream(stream: TextIO | None, first: TextIO | None, descriptor: int, *, told: bool) -> TextIO:
     """A stream that takes every character; one that Python opened itself is opened anew over :class:`_Descriptor`."""
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - open to the end of the process
-    if stream is not first or not isinstance(stream, io.TextIOWrapper) or isinstance(_raw(stream), _Descriptor):
+    if stream is not first or not isinstance(stream, io.TextIOWrapper) or isinstance(_raw_file(stream), _Descriptor):
         # Somebody's own stream, of a test or a notebook.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=TRANSLITERATED)
@@ -154,5 +154,5 @@ def _prepared(stream: TextIO | None, first: TextIO | None, descriptor: int, *, t
     )
 
 
-def _raw(stream: io.TextIOWrapper) -> object:
+def _raw_file(stream: io.TextIOWrapper) -> object:
     return getattr(stream.buffer, "raw", None)

@@ -20,8 +20,8 @@ class PlainConsole(Console):
     obeys. Styles come from the program alone, as :class:`rich.text.Text` or as arguments.
 
     Args:
-        file: Where to.
-        options: Those of :class:`rich.console.Console`.
+        file: Stream to write to.
+        options: Further options of :class:`rich.console.Console`.
     """
 
     def __init__(self, file: TextIO, **options: Any) -> None:

@@ -31,10 +31,10 @@ def plain(text: object) -> str:
     """
     line = str(text)
     # Nearly every text is printable as it is, and a board has many: looking at each character takes ten times as long.
-    return line if line.isprintable() else "".join(map(_shown, line))
+    return line if line.isprintable() else "".join(map(_shown_character, line))
 
 
-def _shown(character: str) -> str:
+def _shown_character(character: str) -> str:
     if character.isprintable() or character in _JOINERS:
         return character
     # Zs, the separators between words: no-break space and its like are not "printable" in Python's sense.

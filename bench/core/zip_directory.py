@@ -26,11 +26,11 @@ def check_directory(path: Path) -> None:
         size = stream.seek(0, os.SEEK_END)
         stream.seek(max(size - _END_BYTES, 0))
         end = stream.read()
-    announced = [_number(end, end.rfind(b"PK\5\6"), 12, 4), _number(end, end.rfind(b"PK\6\6"), 40, 8)]
+    announced = [_field_of_record(end, end.rfind(b"PK\5\6"), 12, 4), _field_of_record(end, end.rfind(b"PK\6\6"), 40, 8)]
     largest = max(number for number in announced if number != _IN_LARGE_RECORD)
     if largest > MAX_BYTES:
         raise zipfile.BadZipFile(f"its table of contents has {largest:,} bytes, {MAX_BYTES:,} at most are read")
 
 
-def _number(end: bytes, record: int, place: int, width: int) -> int:
+def _field_of_record(end: bytes, record: int, place: int, width: int) -> int:
     return int.from_bytes(end[record + place : record + place + width], "little") if record >= 0 else 0

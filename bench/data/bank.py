@@ -29,9 +29,9 @@ from bench.core.errors import DataError, SpecError, StoreError
 from bench.core.files import atomic_path, exclusive_lock, sweep, write_json
 from bench.core.machine import usable_cores
 from bench.core.options import build_options, without_later_defaults
-from bench.data.forks import share
+from bench.data.forks import share_jobs
 from bench.data.frontends import FRONTENDS, FrontEnd, PieceOptions
-from bench.data.row_file import RowFile, checksum, header
+from bench.data.row_file import RowFile, npy_header, row_checksum
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,13 +43,16 @@ FORMAT = 1
 """Raised when the layout of a bank's folder changes."""
 
 DESCRIPTION = "bank.json"
-CHECKSUMS = "checksums"
-"""The description's field that is no part of a bank's identity: CRC-32 of each row."""
+"""Name of the file that describes a bank; it is written last, so that a bank that has one is whole."""
 
-CANNOT = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, errno.ENODEV})
-"""What file systems answer that cannot reserve space: tmpfs of old kernels, NFS, FUSE, ZFS."""
+CHECKSUMS = "checksums"
+"""Name of the description's field that holds the CRC-32 of each row and is no part of the bank's identity."""
+
+CANNOT_RESERVE = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, errno.ENODEV})
+"""Error numbers of file systems that cannot reserve space: tmpfs of old kernels, NFS, FUSE, ZFS."""
 
 Progress = Callable[[int, int], None]
+"""Called with the number of recordings that are done and their total."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,14 @@ class FeatureBank:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A front-end and its options, by name.
+class ChosenFrontEnd:
+    """A front-end and its options, not yet built.
 
     Attributes:
-        frontend: Id in the registry.
-        options: The options object of its card.
-        version: The card's version.
-        plugin: Version of the plug-in that it comes from; None where it is built in.
+        frontend: Id of the front-end in the registry.
+        options: Options of the front-end, an object of the class that its card names.
+        version: Version on the front-end's card.
+        plugin: Version of the plug-in that the front-end comes from; None where it is built in.
     """
 
     frontend: str
@@ -93,13 +96,13 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One recording to compute.
+class RecordingJob:
+    """One recording whose spectrograms are to be computed, and their place in the bank's file.
 
     Attributes:
         recording: The recording.
-        offset: Byte of the file at which its spectrograms begin.
-        rows: How many it becomes.
+        offset: Byte of the file at which the recording's spectrograms begin.
+        rows: Number of spectrograms that the recording becomes.
     """
 
     recording: Recording
@@ -107,9 +110,9 @@ class Job:
     rows: int
 
 
-def _source(frontend: str, options: Mapping[str, Any]) -> Source:
+def _choose_front_end(frontend: str, options: Mapping[str, Any]) -> ChosenFrontEnd:
     card, plugin = FRONTENDS.card(frontend), FRONTENDS.get(frontend).version
-    return Source(frontend, build_options(card.options, options, f"front-end {frontend}"), card.version, plugin)
+    return ChosenFrontEnd(frontend, build_options(card.options, options, f"front-end {frontend}"), card.version, plugin)
 
 
 def recording_features(
@@ -120,7 +123,7 @@ def recording_features(
     Args:
         recording: A recording with audio.
         frontend: Id of a front-end.
-        options: Its options, texts or values.
+        options: Options of the front-end, texts or values.
 
     Returns:
         (rows, frames, mels) float32, and the cycle of each row.
@@ -129,11 +132,11 @@ def recording_features(
         DataError: If the audio cannot be read, or a cycle holds no sample of it.
         SpecError: For an unknown front-end or option.
     """
-    source = _source(frontend, options)
-    return _compute(recording, source.build()), _rows([recording], source.options)[0]
+    source = _choose_front_end(frontend, options)
+    return _compute_features(recording, source.build()), _cycles_of_rows([recording], source.options)[0]
 
 
-def _rows(recordings: Sequence[Recording], options: Any) -> list[tuple[Cycle, ...]]:
+def _cycles_of_rows(recordings: Sequence[Recording], options: Any) -> list[tuple[Cycle, ...]]:
     """The cycle of each row of some recordings: itself, or as often as the front-end makes pieces of it."""
     if not isinstance(options, PieceOptions):
         return [recording.cycles for recording in recordings]
@@ -145,7 +148,7 @@ def _rows(recordings: Sequence[Recording], options: Any) -> list[tuple[Cycle, ..
     return found
 
 
-def _compute(recording: Recording, frontend: FrontEnd) -> Tensor:
+def _compute_features(recording: Recording, frontend: FrontEnd) -> Tensor:
     import torch
 
     from bench.data.samples import read_samples
@@ -158,13 +161,18 @@ def _compute(recording: Recording, frontend: FrontEnd) -> Tensor:
 
 
 def empty_bank(dataset: Dataset, frontend: str, options: Mapping[str, Any]) -> FeatureBank:
-    """The rows of a data set's bank with their labels, without their features: what a run would divide.
+    """Make a bank that holds the cycles and labels of a data set but no features, to see how a run would divide it.
+
+    Args:
+        dataset: The recordings and cycles.
+        frontend: Id of a front-end.
+        options: Options of the front-end, texts or values.
 
     Raises:
         SpecError: For an unknown front-end or option.
     """
-    source = _source(frontend, options)
-    cycles = tuple(cycle for part in _rows(dataset.recordings, source.options) for cycle in part)
+    source = _choose_front_end(frontend, options)
+    cycles = tuple(cycle for part in _cycles_of_rows(dataset.recordings, source.options) for cycle in part)
     labels = np.array([cycle.label for cycle in cycles], dtype=np.int64)
     return FeatureBank(np.empty((0, *source.options.shape), np.float32), cycles, labels, Path())
 
@@ -183,7 +191,7 @@ def prepare_bank(
     Args:
         dataset: The recordings and cycles.
         frontend: Id of a front-end.
-        options: Its options, texts or values; those left out keep their defaults.
+        options: Options of the front-end, texts or values; those that are left out keep their defaults.
         cache: Cache folder.
         workers: Recordings that are computed side by side; as many as there are usable cores by default.
         on_progress: Called with the recordings that are done and their total.
@@ -199,25 +207,25 @@ def prepare_bank(
     """
     if not dataset.cycles:
         raise DataError(f"The data below {dataset.root} holds no annotated cycle.", "Run `bench data verify`.")
-    source = _source(frontend, options)
-    rows = _rows(dataset.recordings, source.options)
-    identity = _identity(dataset, source, rows)
+    source = _choose_front_end(frontend, options)
+    rows = _cycles_of_rows(dataset.recordings, source.options)
+    identity = _bank_identity(dataset, source, rows)
     cycles = tuple(cycle for part in rows for cycle in part)
-    folder = cache / "features" / _key(identity)
-    _sweep(folder.parent)
-    bank = _open(folder, identity, cycles)
+    folder = cache / "features" / _bank_key(identity)
+    _sweep_banks(folder.parent)
+    bank = _open_bank(folder, identity, cycles)
     if bank is None:
         with exclusive_lock(folder / "lock"):
             # Whoever held the lock before may have made it.
-            if _open(folder, identity, cycles) is None:
-                _make(folder, identity, dataset.recordings, source, workers, on_progress)
-        bank = _open(folder, identity, cycles)
+            if _open_bank(folder, identity, cycles) is None:
+                _make_bank(folder, identity, dataset.recordings, source, workers, on_progress)
+        bank = _open_bank(folder, identity, cycles)
     if bank is None:
         raise StoreError(f"The feature bank {folder} changed while it was opened.", "Run the command again.")
     return bank
 
 
-def _identity(dataset: Dataset, source: Source, rows: Sequence[Sequence[Cycle]]) -> dict[str, Any]:
+def _bank_identity(dataset: Dataset, source: ChosenFrontEnd, rows: Sequence[Sequence[Cycle]]) -> dict[str, Any]:
     # A plug-in's code may change while its card keeps the version.
     plugin = {} if source.plugin is None else {"plugin": source.plugin}
     return {
@@ -233,18 +241,19 @@ def _identity(dataset: Dataset, source: Source, rows: Sequence[Sequence[Cycle]])
     }
 
 
-def _key(identity: Mapping[str, Any]) -> str:
+def _bank_key(identity: Mapping[str, Any]) -> str:
+    # Eighty bits are plenty for a cache: a folder whose description differs is not used anyway.
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _sweep(folder: Path) -> None:
+def _sweep_banks(folder: Path) -> None:
     """Remove what killed processes left of banks, which may be gigabytes of data that nobody asks for again."""
     with suppress(OSError):
         for bank in folder.iterdir():
             sweep(bank)
 
 
-def _open(folder: Path, identity: Mapping[str, Any], cycles: tuple[Cycle, ...]) -> FeatureBank | None:
+def _open_bank(folder: Path, identity: Mapping[str, Any], cycles: tuple[Cycle, ...]) -> FeatureBank | None:
     """Open a finished bank; None where there is none, or a file is foreign or was cut short (it is then remade)."""
     path, shape = folder / "features.npy", tuple(identity["shape"])
     try:
@@ -252,6 +261,7 @@ def _open(folder: Path, identity: Mapping[str, Any], cycles: tuple[Cycle, ...]) 
         rows = RowFile(path, shape, folder / DESCRIPTION)
     except (OSError, ValueError, RecursionError):
         return None
+    # Checksums are taken out first: they say what was computed, not what was asked for.
     checksums = described.pop(CHECKSUMS, None) if isinstance(described, dict) else None
     if described != identity:
         return None
@@ -268,29 +278,30 @@ def _open(folder: Path, identity: Mapping[str, Any], cycles: tuple[Cycle, ...]) 
 
 def _add_checksums(rows: RowFile, identity: Mapping[str, Any]) -> NDArray[np.uint32]:
     """Describe a bank that has no checksums by those of its rows as they are."""
-    checksums = [checksum(row) for row in rows]
+    checksums = [row_checksum(row) for row in rows]
     # In a cache that cannot be written they are computed at each start.
     with suppress(StoreError):
         write_json(rows.description, {**identity, CHECKSUMS: checksums})
     return np.array(checksums, dtype=np.uint32)
 
 
-def _make(
+def _make_bank(
     folder: Path,
     identity: Mapping[str, Any],
     recordings: Sequence[Recording],
-    source: Source,
+    source: ChosenFrontEnd,
     workers: int | None,
     on_progress: Progress | None,
 ) -> None:
     """Compute a bank; the caller holds its lock, so temporary files that lie there belong to no living process."""
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
+    # A bank without its description counts as none: whatever stops what follows leaves nothing that looks whole.
     (folder / DESCRIPTION).unlink(missing_ok=True)
     with atomic_path(folder / "features.npy") as path:
-        jobs = _lay_out(path, tuple(identity["shape"]), recordings, [rows for _, rows in identity["recordings"]])
+        jobs = _lay_out_file(path, tuple(identity["shape"]), recordings, [rows for _, rows in identity["recordings"]])
         checksums: list[list[int]] = [[] for _ in jobs]
-        with closing(_run(jobs, source, path, usable_cores() if workers is None else max(1, workers))) as steps:
+        with closing(_run_jobs(jobs, source, path, usable_cores() if workers is None else max(1, workers))) as steps:
             for done, (place, found) in enumerate(steps, start=1):
                 checksums[place] = found
                 if on_progress is not None:
@@ -298,42 +309,44 @@ def _make(
     write_json(folder / DESCRIPTION, {**identity, CHECKSUMS: [number for part in checksums for number in part]})
 
 
-def _lay_out(path: Path, shape: tuple[int, ...], recordings: Sequence[Recording], rows: Sequence[int]) -> list[Job]:
+def _lay_out_file(
+    path: Path, shape: tuple[int, ...], recordings: Sequence[Recording], rows: Sequence[int]
+) -> list[RecordingJob]:
     """Write the file's header, reserve its space, so that a full disk shows at once, and say what goes where."""
-    size = math.prod(shape[1:]) * 4
-    begin = header(shape)
+    size = math.prod(shape[1:]) * 4  # bytes of a float32
+    begin = npy_header(shape)
     with path.open("wb") as stream:
         stream.write(begin)
         stream.flush()
-        _reserve(stream.fileno(), len(begin), shape[0] * size)
+        _reserve_space(stream.fileno(), len(begin), shape[0] * size)
     jobs, offset = [], len(begin)
     for recording, count in zip(recordings, rows, strict=True):
-        jobs.append(Job(recording, offset, count))
+        jobs.append(RecordingJob(recording, offset, count))
         offset += count * size
     return jobs
 
 
-def _reserve(descriptor: int, offset: int, size: int) -> None:
+def _reserve_space(descriptor: int, offset: int, size: int) -> None:
     """Have the disk set space aside; where the system (macOS) or the file system cannot, a full disk shows later."""
     if not hasattr(os, "posix_fallocate"):
         return
     try:
         os.posix_fallocate(descriptor, offset, size)
     except OSError as error:
-        if error.errno not in CANNOT:
+        if error.errno not in CANNOT_RESERVE:
             raise
 
 
-def _write_out(descriptor: int, offset: int, size: int) -> None:
+def _begin_writeback(descriptor: int, offset: int, size: int) -> None:
     """Have Linux begin to write pages to the disk now, so that the final sync finds little left to do; only a hint."""
     if hasattr(os, "posix_fadvise"):
         with suppress(OSError):
             os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_DONTNEED)
 
 
-def _fill(job: Job, frontend: FrontEnd, path: Path) -> list[int]:
+def _compute_and_write(job: RecordingJob, frontend: FrontEnd, path: Path) -> list[int]:
     """Compute a recording and write it to its place; returns the checksum of each row."""
-    features = _compute(job.recording, frontend).numpy()
+    features = _compute_features(job.recording, frontend).numpy()
     needed = (job.rows, *frontend.shape)
     if features.shape != needed or features.dtype != np.float32:
         # Written all the same, they would run into the place of another recording.
@@ -347,9 +360,9 @@ def _fill(job: Job, frontend: FrontEnd, path: Path) -> list[int]:
         # Row by row: the kernel lets one process at a time write to a file, and others wait awake for it.
         for row in np.ascontiguousarray(features):
             stream.write(row.data)
-            checksums.append(checksum(row))
+            checksums.append(row_checksum(row))
         stream.flush()
-        _write_out(stream.fileno(), job.offset, features.nbytes)
+        _begin_writeback(stream.fileno(), job.offset, features.nbytes)
     return checksums
 
 
@@ -360,7 +373,9 @@ def _use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _run(jobs: Sequence[Job], source: Source, path: Path, workers: int) -> Generator[tuple[int, list[int]]]:
+def _run_jobs(
+    jobs: Sequence[RecordingJob], source: ChosenFrontEnd, path: Path, workers: int
+) -> Generator[tuple[int, list[int]]]:
     """Compute jobs side by side; yields the place of each job that is done and the checksums of its rows.
 
     Helpers are forks, as those of torch's data loader are: torch is there already, where a fresh process would import
@@ -368,4 +383,4 @@ def _run(jobs: Sequence[Job], source: Source, path: Path, workers: int) -> Gener
     forty short operations per cycle (measured: a third slower).
     """
     frontend = source.build()
-    return share(lambda job: _fill(job, frontend, path), jobs, workers, _use_one_thread)
+    return share_jobs(lambda job: _compute_and_write(job, frontend, path), jobs, workers, _use_one_thread)

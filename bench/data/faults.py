@@ -7,11 +7,11 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Problem:
+class FileProblem:
     """Something wrong inside one file.
 
     Attributes:
-        kind: A word for programs (``audio-truncated``).
+        kind: A word by which programs know the kind of problem (``audio-truncated``).
         message: A sentence for people, with the numbers.
         line: Line of a text file, from 1.
     """
@@ -28,7 +28,7 @@ class Fault:
     Attributes:
         file: The file, relative to the data folder where it lies below it.
         line: Line of a text file, from 1.
-        kind: A word for programs (``annotation-order``).
+        kind: A word by which programs know the kind of fault (``annotation-order``).
         message: A sentence for people, with the numbers.
         blocking: Whether labels or features of a run would be other than those of sound data.
     """

@@ -11,16 +11,16 @@ import numpy.typing as npt
 from bench.core.errors import DataError
 from bench.core.files import output_path
 from bench.core.paths import expanded
-from bench.data.datasets.icbhi.annotation import Cycle, parse
+from bench.data.datasets.icbhi.annotation import Cycle, parse_annotation
 from bench.data.datasets.icbhi.dataset import UNLISTED
 from bench.data.datasets.icbhi.recordings import Recording
-from bench.data.faults import Problem
+from bench.data.faults import FileProblem
 from bench.data.files import RECORDING
 from bench.data.regular_files import read_text_bytes
-from bench.data.wav import inspect
+from bench.data.wav import inspect_wav
 
 
-def _refuse(path: Path, problem: Problem) -> DataError:
+def _problem_error(path: Path, problem: FileProblem) -> DataError:
     place = f"{path}:{problem.line}" if problem.line else str(path)
     return DataError(f"{place}: {problem.message}.", "Mend the file or name another recording.")
 
@@ -45,17 +45,17 @@ def read_annotated(audio: Path) -> tuple[Recording, list[str]]:
         if not path.is_file():
             hint = "A recording is a WAV file with its annotation (.txt, same name) beside it."
             raise DataError(f"There is no {what} {path}.", hint)
-    header, problems = inspect(audio)
+    header, problems = inspect_wav(audio)
     if header is None or problems:
-        raise _refuse(audio, problems[0])
-    cycles, problems = parse(audio.stem, _read(annotation), header)
+        raise _problem_error(audio, problems[0])
+    cycles, problems = parse_annotation(audio.stem, _read_annotation_text(annotation), header)
     late = [problem for problem in problems if problem.kind == "annotation-beyond"]
     wrong = [problem for problem in problems if problem not in late]
     if wrong:
-        raise _refuse(annotation, wrong[0])
+        raise _problem_error(annotation, wrong[0])
     for cycle in cycles:
         if cycle.start >= header.seconds:
-            raise _refuse(annotation, late[0])
+            raise _problem_error(annotation, late[0])
     notes = [f"{annotation}:{problem.line}: {problem.message}; it is cut there" for problem in late]
     named = audio.stem.split("_") if RECORDING.fullmatch(audio.stem) else [""] * 5
     patient, index, location, mode, device = named
@@ -65,7 +65,7 @@ def read_annotated(audio: Path) -> tuple[Recording, list[str]]:
     )
 
 
-def _read(path: Path) -> bytes:
+def _read_annotation_text(path: Path) -> bytes:
     try:
         return read_text_bytes(path)
     except OSError as error:
@@ -76,7 +76,7 @@ def write_features(out: Path, cycles: Sequence[Cycle], features: npt.NDArray[np.
     """Write features with labels and times as a compressed NumPy archive, atomically.
 
     Args:
-        out: The file, ``.npz``.
+        out: Path of the archive, which ends in ``.npz``.
         cycles: The cycle of each row.
         features: (rows, frames, mels).
 

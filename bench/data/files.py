@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.core.errors import DataError
 from bench.core.text import plain
-from bench.data.regular_files import irregular
+from bench.data.regular_files import why_irregular
 
 SPLIT_NAMES = ("ICBHI_challenge_train_test.txt", "official_split.txt")
 """Names of the official split file: the challenge's own and the one of the Patch-Mix code."""
@@ -33,18 +33,19 @@ twice as many: a folder beyond these bounds is a disk or a home, whose reading w
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFiles:
     """The files below a folder; lists are sorted with the least nested file first.
 
     Attributes:
         audio: WAV files by join key.
         annotations: Annotation files by join key.
-        splits: Split files.
-        diagnoses: Diagnosis files.
-        demographics: Demographic files.
-        markers: Marks of a simulated set.
-        strays: WAV files whose names are no recording's.
-        unusable: What is named as data but is no regular file, and folders that cannot be looked into; with the reason.
+        splits: Split files, under any of their names.
+        diagnoses: Diagnosis files, under any of their names.
+        demographics: Demographic files, under any of their names.
+        markers: Files that mark a simulated set.
+        strays: WAV files whose names are not those of recordings.
+        unusable: Paths that are named as data but are no regular files, and folders that cannot be looked into, each
+            with the reason.
     """
 
     audio: dict[str, list[Path]] = field(default_factory=dict)
@@ -58,7 +59,7 @@ class Found:
 
 
 def join_key(name: str) -> str | None:
-    """What joins the files of one recording: its name without the device, in which copies differ.
+    """Give the key that joins the files of one recording: its name without the device, in which copies differ.
 
     Args:
         name: A file's name without ending.
@@ -73,7 +74,7 @@ def walk(folder: Path, on_refusal: Callable[[Path, str], None] | None = None) ->
     """Every name below a folder, links to folders followed once; hidden files and macOS' ``__MACOSX`` are not data.
 
     Args:
-        folder: Where to look; it need not exist.
+        folder: Folder to look through; it need not exist.
         on_refusal: Called with each folder that cannot be looked into and the reason.
 
     Raises:
@@ -84,12 +85,14 @@ def walk(folder: Path, on_refusal: Callable[[Path, str], None] | None = None) ->
         if on_refusal is not None:
             on_refusal(Path(error.filename), f"cannot be read: {error.strerror or error}")
 
-    seen = {_identity(folder)}
+    seen = {_folder_identity(folder)}
     entries = 0
     for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         entries += len(folders) + len(names)
         _check_bounds(folder, Path(place), entries)
-        folders[:] = [name for name in folders if _may_hold_data(name) and _is_new(_identity(Path(place, name)), seen)]
+        folders[:] = [
+            name for name in folders if _may_hold_data(name) and _is_new(_folder_identity(Path(place, name)), seen)
+        ]
         yield from (Path(place, name) for name in names if not name.startswith("."))
 
 
@@ -97,8 +100,8 @@ def _may_hold_data(folder: str) -> bool:
     return not folder.startswith(".") and folder != "__MACOSX"
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """By what a folder is known again, whatever leads to it; None where nobody can tell."""
+def _folder_identity(folder: Path) -> tuple[int, int] | None:
+    """Give device and inode of a folder, which are the same whatever link leads to it; None where it cannot be read."""
     try:
         status = folder.stat()
     except OSError:
@@ -124,12 +127,12 @@ def _check_bounds(folder: Path, place: Path, entries: int) -> None:
     )
 
 
-def _sort_in(path: Path, lists: Mapping[str, list[Path]], found: Found) -> None:
+def _sort_file(path: Path, lists: Mapping[str, list[Path]], found: FoundFiles) -> None:
     special, ending = lists.get(path.name.lower()), path.suffix.lower()
     key = join_key(path.stem) if ending in (".wav", ".txt") else None
     if special is None and key is None and ending != ".wav":
         return
-    reason = irregular(path)
+    reason = why_irregular(path)
     if reason is not None:
         found.unusable[path] = reason
     elif special is not None:
@@ -140,16 +143,16 @@ def _sort_in(path: Path, lists: Mapping[str, list[Path]], found: Found) -> None:
         (found.audio if ending == ".wav" else found.annotations).setdefault(key, []).append(path)
 
 
-def scan(folder: Path) -> Found:
+def scan(folder: Path) -> FoundFiles:
     """Find ICBHI's files below a folder.
 
     Args:
-        folder: Where to look; it need not exist.
+        folder: Folder to look through; it need not exist.
 
     Raises:
-        DataError: As :func:`walk` does.
+        DataError: If there is too much below the folder; the message says how far was looked.
     """
-    found = Found()
+    found = FoundFiles()
     groups = (
         (SPLIT_NAMES, found.splits),
         (DIAGNOSIS_NAMES, found.diagnoses),
@@ -159,18 +162,18 @@ def scan(folder: Path) -> Found:
     lists = {name.lower(): group for names, group in groups for name in names}
     paths = walk(folder, found.unusable.__setitem__)
     for path in sorted(paths, key=lambda path: (str(path).count("/"), str(path))):
-        _sort_in(path, lists, found)
+        _sort_file(path, lists, found)
     return found
 
 
-def find_dataset(folder: Path) -> bool:
-    """Whether anything below a folder is named as ICBHI's recordings or annotations are.
+def holds_dataset(folder: Path) -> bool:
+    """Tell whether anything below a folder is named as ICBHI's recordings or annotations are.
 
     Args:
-        folder: Where to look; it need not exist.
+        folder: Folder to look through; it need not exist.
 
     Raises:
-        DataError: As :func:`walk` does.
+        DataError: If there is too much below the folder; the message says how far was looked.
     """
     named = (p for p in walk(folder) if p.suffix.lower() in (".wav", ".txt") and join_key(p.stem) is not None)
-    return any(irregular(path) is None for path in named)
+    return any(why_irregular(path) is None for path in named)

@@ -34,7 +34,7 @@ class _Fork:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What a fork says of a job: the result, or the error and its traceback in words."""
+    """Answer of a fork to a job: its place, and the result, or the error with its traceback in words."""
 
     place: int
     result: Any = None
@@ -42,16 +42,16 @@ class _Answer:
     trace: str = ""
 
 
-def share(
+def share_jobs(
     work: Callable[[JobT], ResultT], jobs: Sequence[JobT], forks: int, prepare: Callable[[], None]
 ) -> Generator[tuple[int, ResultT]]:
     """Do jobs in forks of this process, each taking the next job when it has done one.
 
     Args:
-        work: What is done with a job; it sees this process's memory as it is now.
-        jobs: The jobs.
-        forks: How many processes, at most one for each job.
-        prepare: Called once in each fork.
+        work: Function that does a job; it sees this process's memory as it is now.
+        jobs: The jobs, of which only places travel through the pipes: the forks have them in memory.
+        forks: Number of processes; no more are started than there are jobs.
+        prepare: Called once in each fork, before its first job.
 
     Yields:
         Place of a job and what ``work`` returned for it, as jobs are done.
@@ -66,12 +66,12 @@ def share(
     try:
         with signals_held():
             for _ in range(min(forks, len(jobs))):
-                fork = _start(work, jobs, prepare, list(helpers))
+                fork = _start_fork(work, jobs, prepare, list(helpers))
                 helpers[fork.pipe] = fork
         busy = {pipe for pipe in helpers if _hand_out(places, pipe)}
         while busy:
-            for pipe in _ready(busy):
-                answer = _answer(helpers[pipe])
+            for pipe in _ready_pipes(busy):
+                answer = _receive_answer(helpers[pipe])
                 if answer.error is not None:
                     answer.error.add_note(answer.trace)
                     raise answer.error
@@ -98,18 +98,18 @@ def _hand_out(places: Iterator[int], pipe: Connection) -> bool:
     return True
 
 
-def _ready(pipes: Iterable[Connection]) -> list[Connection]:
+def _ready_pipes(pipes: Iterable[Connection]) -> list[Connection]:
     """The pipes that hold an answer, or whose fork has ended; waits for the first."""
     return [pipe for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
 
 
-def _start(
+def _start_fork(
     work: Callable[[Any], Any], jobs: Sequence[Any], prepare: Callable[[], None], others: list[Connection]
 ) -> _Fork:
     try:
         here, there = multiprocessing.Pipe()
         process = multiprocessing.get_context("fork").Process(
-            target=_serve, args=(work, jobs, prepare, there, [here, *others]), daemon=True
+            target=_serve_jobs, args=(work, jobs, prepare, there, [here, *others]), daemon=True
         )
         process.start()
     except OSError as error:
@@ -117,28 +117,31 @@ def _start(
             f"No helper process can be started: {error.strerror or error}.",
             "Raise the limit of processes or open files (`ulimit -a`), or use fewer --workers.",
         ) from error
+    # The fork alone must hold its end: otherwise the pipe of a killed fork would never end.
     there.close()
     return _Fork(process, here)
 
 
-def _answer(fork: _Fork) -> _Answer:
+def _receive_answer(fork: _Fork) -> _Answer:
     try:
         answer: _Answer = fork.pipe.recv()
     except (EOFError, ConnectionError):
+        # A killed fork ends its pipe without an answer; by what it was killed is known once it is waited for.
         fork.process.join()
+        ended = _how_it_ended(fork.process.exitcode)
         raise LostProcessError(
-            f"A process that computed features was killed ({_end(fork.process.exitcode)}), perhaps for want of memory.",
+            f"A process that computed features was killed ({ended}), perhaps for want of memory.",
             "Run the command again.",
         ) from None
     return answer
 
 
-def _end(code: int | None) -> str:
+def _how_it_ended(code: int | None) -> str:
     """How a process ended: by which signal, or with which code."""
     return signal_name(-code) if code is not None and code < 0 else f"exit code {code}"
 
 
-def _serve(
+def _serve_jobs(
     work: Callable[[Any], Any],
     jobs: Sequence[Any],
     prepare: Callable[[], None],
@@ -156,10 +159,10 @@ def _serve(
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             place = pipe.recv()
-            pipe.send(_outcome(work, jobs, place))
+            pipe.send(_do_job(work, jobs, place))
 
 
-def _outcome(work: Callable[[Any], Any], jobs: Sequence[Any], place: int) -> _Answer:
+def _do_job(work: Callable[[Any], Any], jobs: Sequence[Any], place: int) -> _Answer:
     try:
         return _Answer(place, work(jobs[place]))
     except Exception as error:  # noqa: BLE001 - a process border: the parent must hear of it

@@ -15,19 +15,19 @@ TEXT_LIMIT = 1 << 20
 """Bytes of a text file at most; the longest of ICBHI's, the split, has 32 KB."""
 
 
-def irregular(path: Path) -> str | None:
+def why_irregular(path: Path) -> str | None:
     """Why a file is not read: what it is, where it is no regular file; None where it is one or is not there.
 
     Args:
         path: The file; links are followed.
     """
     try:
-        return _irregular(path.stat().st_mode)
+        return _kind_unless_regular(path.stat().st_mode)
     except OSError:
         return None
 
 
-def _irregular(mode: int) -> str | None:
+def _kind_unless_regular(mode: int) -> str | None:
     if stat.S_ISREG(mode):
         return None
     kinds = (
@@ -52,7 +52,7 @@ def open_regular(path: Path) -> BinaryIO:
     """
     # A pipe would be waited for until somebody writes to it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    reason = _irregular(os.fstat(descriptor).st_mode)
+    reason = _kind_unless_regular(os.fstat(descriptor).st_mode)
     if reason is not None:
         os.close(descriptor)
         raise OSError(errno.EINVAL, f"it {reason}", str(path))

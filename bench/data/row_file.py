@@ -26,18 +26,18 @@ BLOCK_ROWS = 64
 """Rows in memory at once where all rows are looked through."""
 
 
-def header(shape: tuple[int, ...]) -> bytes:
-    """What stands before the rows in a ``.npy`` file of little-endian float32.
+def npy_header(shape: tuple[int, ...]) -> bytes:
+    """Make the bytes that stand before the rows in a ``.npy`` file of little-endian float32.
 
     Args:
-        shape: (rows, …).
+        shape: Shape of the whole array, (rows, …).
     """
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
     return stream.getvalue()
 
 
-def checksum(row: NDArray[np.float32]) -> int:
+def row_checksum(row: NDArray[np.float32]) -> int:
     """CRC-32 of a row's bytes: 4 GB/s on one core, and enough against accidents."""
     return zlib.crc32(np.ascontiguousarray(row).data)
 
@@ -49,14 +49,13 @@ class RowFile:
     the one that was opened, whatever takes its name.
 
     Args:
-        path: A file with :func:`header` and the rows.
-        shape: (rows, …).
+        path: A file that holds :func:`npy_header` and the rows.
+        shape: Shape of the whole array, (rows, …).
+        description: A file that says that the rows are whole; it is removed when one of them is not.
 
     Attributes:
-        path: The file.
-        shape: (rows, …).
-        checksums: (rows,) uint32, see :func:`checksum`; None until somebody sets them, and no row is compared.
-        description: A file that says that the rows are whole; it is removed when one is not.
+        checksums: (rows,) uint32, the :func:`row_checksum` of each row; None until somebody sets them, and until then
+            no row is compared.
 
     Raises:
         ValueError: If the file does not hold exactly such rows.
@@ -70,9 +69,11 @@ class RowFile:
         self.shape = shape
         self.description = description
         self.checksums: NDArray[np.uint32] | None = None
+        # Opened once and for all: a file that takes its name later, such as a bank made anew, is another one.
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
-        expected = header(shape)
+        # Compared byte by byte, not parsed: there is one header that such rows can have.
+        expected = npy_header(shape)
         self._begin = len(expected)
         self._row_bytes = math.prod(shape[1:]) * self.dtype.itemsize
         size = self._begin + shape[0] * self._row_bytes
@@ -97,7 +98,7 @@ class RowFile:
             RunError: If the file cannot be read, was cut short, or a row is not what was written.
         """
         numbers = np.arange(len(self))[key]
-        found = self._read(np.atleast_1d(numbers))
+        found = self._read_rows(np.atleast_1d(numbers))
         return found if np.ndim(numbers) else cast("NDArray[np.float32]", found[0])
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
@@ -110,13 +111,13 @@ class RowFile:
     def _time_of_change(self) -> int:
         return os.fstat(self._descriptor).st_mtime_ns
 
-    def _read(self, numbers: NDArray[np.intp]) -> NDArray[np.float32]:
+    def _read_rows(self, numbers: NDArray[np.intp]) -> NDArray[np.float32]:
         rows = np.empty((len(numbers), *self.shape[1:]), np.float32)
         try:
-            self._look_for_changes()
+            self._forget_comparisons_if_changed()
             for number, row in zip(numbers.tolist(), rows, strict=True):
-                self._fill(row, number)
-                self._compare(row, number)
+                self._read_row(row, number)
+                self._compare_checksum(row, number)
         except OSError as error:
             raise RunError(
                 f"The feature bank {self.path} cannot be read: {error.strerror or error}.",
@@ -124,28 +125,30 @@ class RowFile:
             ) from error
         return rows
 
-    def _look_for_changes(self) -> None:
+    def _forget_comparisons_if_changed(self) -> None:
+        # Whoever writes to the file moves its time of change; only then are rows compared anew.
         changed = self._time_of_change()
         if changed != self._changed:
             self._changed = changed
             self._compared[:] = False
 
-    def _fill(self, row: NDArray[np.float32], number: int) -> None:
+    def _read_row(self, row: NDArray[np.float32], number: int) -> None:
         place, left = self._begin + number * self._row_bytes, row.data.cast("B")
+        # A read may give less than was asked for; nothing at all is the end of the file.
         while left:
             count = os.preadv(self._descriptor, [left], place)
             if count == 0:
-                raise self._damaged("was cut short while it was used")
+                raise self._damage_error("was cut short while it was used")
             place, left = place + count, left[count:]
 
-    def _compare(self, row: NDArray[np.float32], number: int) -> None:
+    def _compare_checksum(self, row: NDArray[np.float32], number: int) -> None:
         if self.checksums is None or self._compared[number]:
             return
-        if checksum(row) != self.checksums[number]:
-            raise self._damaged(f"is not what was written (row {number})")
+        if row_checksum(row) != self.checksums[number]:
+            raise self._damage_error(f"is not what was written (row {number})")
         self._compared[number] = True
 
-    def _damaged(self, what: str) -> RunError:
+    def _damage_error(self, what: str) -> RunError:
         """Have the rows made anew the next time, and say so."""
         with contextlib.suppress(OSError):
             self.description.unlink()

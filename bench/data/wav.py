@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bench.data.faults import Problem
+from bench.data.faults import FileProblem
 from bench.data.regular_files import open_regular
 
 PCM = 1
@@ -27,7 +27,7 @@ MOST_FRAMES = 1 << 28
 """Seconds and samples of one recording at most (ICBHI's longest has 86 s): what is more would not fit into memory."""
 
 UNKNOWN_SIZE = 0xFFFFFFFF
-"""What programs that write to a pipe declare, since they do not know how much will come."""
+"""Size that programs declare when they write to a pipe and do not know how much will come."""
 
 MOST_CHUNKS = 1_000
 """Chunks that are looked through for the samples; files of the wild have a dozen."""
@@ -53,12 +53,12 @@ CHUNKS = frozenset(
 """Names of chunks that are in use: by them a chunk is found whose padding byte was left out."""
 
 OTHER_CONTAINERS = {b"RF64": "RF64", b"BW64": "BW64", b"riff": "Wave64", b"RIFX": "big-endian RIFF", b"fLaC": "FLAC"}
-"""What else files are named ``.wav`` for, by their first four bytes."""
+"""Formats whose files are also named ``.wav``, by their first four bytes."""
 
 
 @dataclass(frozen=True)
 class WavHeader:
-    """Where a WAV file's samples are and what they mean.
+    """The header of a WAV file: place and form of its samples.
 
     Attributes:
         code: Format code, 1 for PCM.
@@ -91,7 +91,7 @@ class WavHeader:
         return self.frames / self.rate if self.rate else 0.0
 
 
-def _chunks(stream: IO[bytes], size: int) -> Iterator[tuple[bytes, int, int]]:
+def _iterate_chunks(stream: IO[bytes], size: int) -> Iterator[tuple[bytes, int, int]]:
     """Name, offset and declared size of each chunk."""
     position = 12
     for _ in range(MOST_CHUNKS):
@@ -100,11 +100,11 @@ def _chunks(stream: IO[bytes], size: int) -> Iterator[tuple[bytes, int, int]]:
         stream.seek(position)
         name, length = struct.unpack("<4sI", stream.read(8))
         yield name, position + 8, length
-        position = _following(stream, position + 8 + length, padded=length % 2 == 1)
+        position = _next_chunk(stream, position + 8 + length, padded=length % 2 == 1)
     raise ValueError(f"has more than {MOST_CHUNKS:,} chunks before its samples")
 
 
-def _following(stream: IO[bytes], end: int, *, padded: bool) -> int:
+def _next_chunk(stream: IO[bytes], end: int, *, padded: bool) -> int:
     """Where the next chunk begins: a chunk of odd length is followed by a byte of padding, which some programs omit."""
     if not padded:
         return end
@@ -113,7 +113,7 @@ def _following(stream: IO[bytes], end: int, *, padded: bool) -> int:
     return end if bare in CHUNKS and bare[1:] + shifted not in CHUNKS else end + 1
 
 
-def _format(stream: IO[bytes], offset: int, length: int) -> tuple[int, int, int, int, int]:
+def _read_format(stream: IO[bytes], offset: int, length: int) -> tuple[int, int, int, int, int]:
     """Format code, channels, rate, bits per sample and bytes per sample of all channels."""
     stream.seek(offset)
     body = stream.read(min(length, 40))
@@ -137,65 +137,67 @@ def read_header(path: Path) -> WavHeader:
         size = os.fstat(stream.fileno()).st_size
         start = stream.read(12)
         if len(start) < 12 or start[:4] != b"RIFF" or start[8:] != b"WAVE":
-            raise ValueError(_is_not_wave(start))
+            raise ValueError(_why_not_wave(start))
         form: tuple[int, int, int, int, int] | None = None
-        for name, offset, length in _chunks(stream, size):
+        for name, offset, length in _iterate_chunks(stream, size):
             if name == b"fmt " and length >= 16 and offset + 16 <= size:
-                form = _format(stream, offset, length)
+                form = _read_format(stream, offset, length)
             elif name == b"data" and form is not None:
                 return WavHeader(*form, offset=offset, declared=length, present=min(length, size - offset))
     raise ValueError("ends before its samples begin" if form else "has no format chunk before its samples")
 
 
-def _is_not_wave(start: bytes) -> str:
+def _why_not_wave(start: bytes) -> str:
     if not start:
         return "is empty (0 bytes)"
     other = OTHER_CONTAINERS.get(start[:4])
     return "is no RIFF WAVE file" + (f", but {other}: write it again as WAV" if other else "")
 
 
-def _form_problems(header: WavHeader) -> list[Problem]:
+def _form_problems(header: WavHeader) -> list[FileProblem]:
     found = []
     if header.code != PCM:
-        found.append(Problem("audio-format", f"holds samples of format {header.code}, but PCM (format 1) is needed"))
+        found.append(
+            FileProblem("audio-format", f"holds samples of format {header.code}, but PCM (format 1) is needed")
+        )
     elif header.bits not in BITS:
         needed = ", ".join(map(str, BITS))
-        found.append(Problem("audio-format", f"has {header.bits} bits per sample, but one of {needed} is needed"))
+        found.append(FileProblem("audio-format", f"has {header.bits} bits per sample, but one of {needed} is needed"))
     elif header.block != header.channels * header.bits // 8:
         words = f"{header.block} bytes for {header.channels} channels of {header.bits} bits"
-        found.append(Problem("audio-format", f"has a header that contradicts itself: {words}"))
+        found.append(FileProblem("audio-format", f"has a header that contradicts itself: {words}"))
     if header.channels != 1:
-        found.append(Problem("audio-channels", f"has {header.channels} channels, but 1 is needed"))
+        found.append(FileProblem("audio-channels", f"has {header.channels} channels, but 1 is needed"))
     return found
 
 
-def _rate_problems(header: WavHeader, rates: tuple[int, ...]) -> list[Problem]:
+def _rate_problems(header: WavHeader, rates: tuple[int, ...]) -> list[FileProblem]:
     if rates and header.rate not in rates:
         needed = f"but ICBHI's are {', '.join(map(str, rates))} Hz"
     elif not LOWEST_RATE <= header.rate <= HIGHEST_RATE:
         needed = f"but {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz can be read"
     else:
         return []
-    return [Problem("audio-rate", f"has a rate of {header.rate} Hz, {needed}")]
+    return [FileProblem("audio-rate", f"has a rate of {header.rate} Hz, {needed}")]
 
 
-def _length_problems(header: WavHeader) -> list[Problem]:
+def _length_problems(header: WavHeader) -> list[FileProblem]:
     if header.declared == UNKNOWN_SIZE:
         words = "was written to a pipe: its header does not say how many samples it holds; write it again as a file"
-        return [Problem("audio-streamed", words)]
+        return [FileProblem("audio-streamed", words)]
     found = []
     if header.declared - header.present >= max(header.block, 1):
         missing = f"holds {header.present:,} of the {header.declared:,} bytes of samples that its header declares"
-        found.append(Problem("audio-truncated", missing))
+        found.append(FileProblem("audio-truncated", missing))
     if header.frames == 0:
-        found.append(Problem("audio-empty", "holds no samples"))
+        found.append(FileProblem("audio-empty", "holds no samples"))
     if header.seconds > LONGEST or header.frames > MOST_FRAMES:
         words = f"lasts {header.seconds:,.0f} s ({header.frames:,} samples)"
-        found.append(Problem("audio-long", f"{words}, but at most {LONGEST:,} s ({MOST_FRAMES:,}) can be read"))
+        found.append(FileProblem("audio-long", f"{words}, but at most {LONGEST:,} s ({MOST_FRAMES:,}) can be read"))
     return found
 
 
-def problems_of(header: WavHeader, rates: tuple[int, ...] = ()) -> list[Problem]:
+def problems_of(header: WavHeader, rates: tuple[int, ...] = ()) -> list[FileProblem]:
     """Say what in a header does not fit the official set, or cannot be read at all.
 
     Args:
@@ -205,7 +207,7 @@ def problems_of(header: WavHeader, rates: tuple[int, ...] = ()) -> list[Problem]
     return [*_form_problems(header), *_rate_problems(header, rates), *_length_problems(header)]
 
 
-def inspect(path: Path, rates: tuple[int, ...] = ()) -> tuple[WavHeader | None, list[Problem]]:
+def inspect_wav(path: Path, rates: tuple[int, ...] = ()) -> tuple[WavHeader | None, list[FileProblem]]:
     """Read a WAV file's header and say what is wrong with it.
 
     Args:
@@ -218,7 +220,7 @@ def inspect(path: Path, rates: tuple[int, ...] = ()) -> tuple[WavHeader | None, 
     try:
         header = read_header(path)
     except ValueError as error:
-        return None, [Problem("audio-format", str(error))]
+        return None, [FileProblem("audio-format", str(error))]
     except OSError as error:
-        return None, [Problem("audio-unreadable", f"cannot be read: {error.strerror or error}")]
+        return None, [FileProblem("audio-unreadable", f"cannot be read: {error.strerror or error}")]
     return header, problems_of(header, rates)

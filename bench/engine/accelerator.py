@@ -26,8 +26,12 @@ def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
     Accelerate takes what it is not told from variables of the environment, and some of them overrule what it is told:
     they are forgotten first, everything that changes numbers is told, and all of it is compared in the end.
 
+    Args:
+        spec: The spec of the run: device and precision.
+        processes: Number of processes that share the run.
+
     Raises:
-        RunError: If it is something else.
+        RunError: If the Accelerator is not what was asked for; the difference is named.
     """
     # Both change with variables or with what ran in this process before, and with them the numbers on a GPU.
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -39,11 +43,12 @@ def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
             mixed_precision=_mixed_precision(spec),
             gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
             dynamo_plugin=TorchDynamoPlugin(backend=DynamoBackend.NO),
+            # Every process computes the statistics of the global batch: its buffers need not come from another one.
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
     except ValueError as error:
         raise RunError(f"Accelerate cannot be set up for {spec.device} in {spec.precision}: {error}", HINT) from error
-    _check(accelerator, spec, processes)
+    _check_accelerator(accelerator, spec, processes)
     return accelerator
 
 
@@ -51,7 +56,7 @@ def _mixed_precision(spec: RunSpec) -> str:
     return "no" if spec.precision == "fp32" else spec.precision
 
 
-def _check(accelerator: Accelerator, spec: RunSpec, processes: int) -> None:
+def _check_accelerator(accelerator: Accelerator, spec: RunSpec, processes: int) -> None:
     """Compare an Accelerator with its spec, so that a version of Accelerate that reads more is found out."""
     several = DistributedType.MULTI_CPU if spec.device == "cpu" else DistributedType.MULTI_GPU
     state = accelerator.state

@@ -25,19 +25,21 @@ def check_batch_of_one(spec: RunSpec, what: str, hint: str) -> None:
     """Train model and method on one clip, in memory, and see whether they can.
 
     Args:
-        spec: The spec; its weights are not needed.
-        what: What has one clip, for the message.
-        hint: What to do about it.
+        spec: The spec of the run; its file of weights is not needed.
+        what: Words for what has one clip, which begin the message.
+        hint: Sentence on what to do about it.
 
     Raises:
         SpecError: If a batch normalisation would see one value per channel.
     """
+    # The check must not move the random numbers of the run that follows it.
     random = torch.get_rng_state()
     try:
+        # Fresh weights will do, as only shapes are asked for; class weights need a cycle of each class.
         graph = build_graph(dataclasses.replace(spec, weights=None), class_counts=[1, 1, 1, 1])
         for index, stage in enumerate(plan_stages(spec, graph.method).stages):
             set_training_mode(graph, stage.trains)
-            _train(graph, spec, index, stage.augment)
+            _forward_one_clip(graph, spec, index, stage.augment)
     except ValueError as error:
         if ONE_VALUE not in str(error):
             raise
@@ -51,7 +53,7 @@ def check_batch_of_one(spec: RunSpec, what: str, hint: str) -> None:
 
 
 @torch.no_grad()
-def _train(graph: TrainingGraph, spec: RunSpec, stage: int, augment: bool) -> None:
+def _forward_one_clip(graph: TrainingGraph, spec: RunSpec, stage: int, augment: bool) -> None:
     frontend: Any = build_options(FRONTENDS.card(spec.frontend).options, spec.frontend_options, spec.frontend)
     shape = frontend.shape
     clip = torch.randn(1, *((1, *shape) if len(shape) == 2 else shape))

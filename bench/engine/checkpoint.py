@@ -1,7 +1,7 @@
 """Saves and restores the state of a run: written beside the old one, synced, made the current one by one rename.
 
 Random states need no place in it: every draw is made from (seed, epoch, step), so the position is the state. The state
-before the newest is kept: what a run goes on from where the newest does not hold.
+before the newest is kept: a run goes on from it where the newest is damaged.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from bench.engine.states import (
     CHOICES,
     POSITION,
     UNSOUND,
-    Contents,
     SavedState,
+    StateContents,
     check_files,
+    hashed_state,
     named_states,
-    point_at,
     read_contents,
     reason_of,
     remove_others,
     state_name,
-    unreadable,
-    with_hashes,
+    unreadable_state_error,
+    write_pointer,
 )
 
 if TYPE_CHECKING:
@@ -48,17 +48,17 @@ UNLOADABLE = (*UNSOUND, SafetensorError, pickle.UnpicklingError, AttributeError,
 
 
 @dataclass(frozen=True)
-class Found:
+class ResumableState:
     """A state that a run can go on from.
 
     Attributes:
-        state: Its files.
-        contents: Its position and choices.
-        remarks: What the user should know: newer states that do not hold, or that nothing could be compared.
+        state: The folder of the state and the hashes of its files.
+        contents: Position and choices that the state holds.
+        remarks: Sentences for the user: newer states that are damaged, or that there were no hashes to compare.
     """
 
     state: SavedState
-    contents: Contents
+    contents: StateContents
     remarks: Sequence[str] = ()
 
 
@@ -84,7 +84,9 @@ class Checkpoint:
         state = self.folder / state_name(position)
         try:
             if self.accelerator.is_main_process:
+                # A damaged state that was passed over, or one whose saving was cut short, may lie under this name.
                 shutil.rmtree(state, ignore_errors=True)
+            # No process writes into the folder before it is empty.
             self.accelerator.wait_for_everyone()
             self.accelerator.save_state(str(state), safe_serialization=True)
             # Every process writes a file of its own into the state.
@@ -99,43 +101,47 @@ class Checkpoint:
                 f"Cannot save the run's state in {state}: {plain(' '.join(reason.split())).rstrip('.')}.",
                 "Free space there; the run goes on from the last one.",
             ) from error
+        # No process trains on before the state is the current one.
         self.accelerator.wait_for_everyone()
 
     def _make_current(self, folder: Path) -> None:
         """Let the pointer name a state, once it is on the disk, and the one before it; the others go."""
+        # The library makes files for their owner alone; position.json has the permissions that the umask leaves.
         made = (folder / POSITION).stat()
         for file in folder.iterdir():
             share_as(file, made)
-        state = with_hashes(folder)
+        state = hashed_state(folder)
+        # On the disk before the pointer is: a power cut must not leave a pointer to files that never arrived.
         sync_tree(folder)
         sync_folder(self.folder)
         kept = [state, *([self._current] if self._current is not None else [])]
-        point_at(self.folder, kept)
+        write_pointer(self.folder, kept)
+        # Last: until the pointer was replaced, the older states were those to go on from.
         remove_others(self.folder, kept)
         self._current = state
 
-    def find(self, bounds: Bounds) -> Found | None:
-        """The newest state that holds; called by every process.
+    def find(self, bounds: Bounds) -> ResumableState | None:
+        """Find the newest state that is whole; called by every process.
 
         Args:
-            bounds: What its position must lie within.
+            bounds: Epochs, steps and cycles that the state's position must lie within.
 
         Returns:
             The state, or None where there is none.
 
         Raises:
-            StoreError: If there are states, and none of them holds.
+            StoreError: If there are states and none of them is whole, or processes read different ones.
         """
-        found = self._newest_sound(bounds)
+        found = self._newest_sound_state(bounds)
         # Processes that went on from different states would train on without a word.
         chosen = ["" if found is None else found.state.folder.name]
         mine = chosen[0]
         broadcast_object_list(chosen)
         if chosen[0] != mine:
-            raise unreadable(self.folder, "it reads differently in two processes of the run")
+            raise unreadable_state_error(self.folder, "it reads differently in two processes of the run")
         return found
 
-    def _newest_sound(self, bounds: Bounds) -> Found | None:
+    def _newest_sound_state(self, bounds: Bounds) -> ResumableState | None:
         states = named_states(self.folder)
         refused: list[str] = []
         for state in states:
@@ -148,12 +154,12 @@ class Checkpoint:
             remarks = [f"the saved state {text}; the one before it is used" for text in refused]
             if state.files is None:
                 remarks.append("the saved state has no checksums, as an earlier version wrote it; it is used as it is")
-            return Found(state, contents, remarks)
+            return ResumableState(state, contents, remarks)
         if refused:
-            raise unreadable(self.folder, "; ".join(refused))
+            raise unreadable_state_error(self.folder, "; ".join(refused))
         return None
 
-    def load(self, found: Found, selection: Selection) -> Position:
+    def load(self, found: ResumableState, selection: Selection) -> Position:
         """Load a state into the prepared objects and the selection; called by every process.
 
         Returns:
@@ -168,8 +174,9 @@ class Checkpoint:
         except UNLOADABLE as error:
             # Neither warnings nor words of the library: they advise to load what may run code.
             reason = f"its files do not hold model and optimiser of this run ({type(error).__name__})"
-            raise unreadable(found.state.folder, reason) from error
+            raise unreadable_state_error(found.state.folder, reason) from error
         selection.choices.update(found.contents.choices)
+        # Kept beside the next state, as the one to fall back to.
         self._current = found.state
         return found.contents.position
 

@@ -27,7 +27,7 @@ OTHER_DATA = "Use the data of the run, or start a new run with these."
 
 @dataclass(frozen=True)
 class RunData:
-    """Rows of the bank by part.
+    """A run's feature bank, and which of its rows are trained on, held out and tested.
 
     Attributes:
         bank: The feature bank, (rows, frames, mels); a row is a cycle, or a piece of one.
@@ -50,6 +50,7 @@ class RunData:
 
         Rows of a front-end with two inputs stay as they are: (rows, values).
         """
+        # A copy: augmentation that wrote into the bank would spoil it for every later epoch.
         features = torch.from_numpy(np.ascontiguousarray(self.bank.features[rows]))
         return features[:, None] if features.ndim == 3 else features
 
@@ -82,6 +83,7 @@ class RunData:
         """
         first, place = self.cycles_of(rows)
         scores = np.zeros((len(first), pieces.shape[1]))
+        # Unlike `scores[place] += pieces`, this adds every piece of a cycle.
         np.add.at(scores, place, pieces)
         return first, scores / np.bincount(place)[:, None]
 
@@ -100,7 +102,7 @@ def hold_out_patients(patients: Sequence[str], labels: np.ndarray, fraction: flo
         patients: (cycles,) patient of each training cycle.
         labels: (cycles,) class of each training cycle.
         fraction: Share of each class to hold out.
-        draws: How many random choices are compared.
+        draws: Number of random choices that are compared.
 
     Returns:
         The patients that are held out.
@@ -114,10 +116,12 @@ def hold_out_patients(patients: Sequence[str], labels: np.ndarray, fraction: flo
     counts = np.zeros((len(names), CLASSES))
     np.add.at(counts, (np.searchsorted(names, np.asarray(patients)), labels), 1)
     target = fraction * counts.sum(0)
+    # A seed that is always the same: the choice belongs to the data, not to a run.
     rng, best, best_distance = np.random.default_rng(0), np.array([0]), np.inf
     for _ in range(draws):
         order = rng.permutation(len(names))
         held = counts[order].cumsum(0)
+        # All but the last: somebody must be left to train on. A class of no cycles counts as one, to divide by.
         distances = (np.abs(held - target) / np.maximum(target, 1)).sum(1)[:-1]
         size = int(distances.argmin()) + 1
         if distances[size - 1] < best_distance:
@@ -126,12 +130,12 @@ def hold_out_patients(patients: Sequence[str], labels: np.ndarray, fraction: flo
 
 
 def steps_of_epoch(rows: int, spec: RunSpec) -> int:
-    """Steps of an epoch over so many training rows; a last, smaller batch counts unless the spec leaves it out."""
+    """Count the steps of an epoch over ``rows`` training rows; a smaller last batch is one unless the spec drops it."""
     return rows // spec.batch if spec.drop_last else -(-rows // spec.batch)
 
 
 def rows_of_epoch(rows: int, spec: RunSpec) -> int:
-    """How many of so many training rows an epoch sees."""
+    """Count the rows that an epoch sees of ``rows`` training rows: all, or those of its whole batches."""
     return rows - rows % spec.batch if spec.drop_last else rows
 
 
@@ -185,7 +189,12 @@ def load_run_dataset(spec: RunSpec) -> Dataset:
 
 
 def planned_data(dataset: Dataset, spec: RunSpec) -> RunData:
-    """A run's data without features: rows and labels, divided; raises as :func:`open_run_data` does."""
+    """Divide a data set's rows and labels as a run would, without making any features.
+
+    Raises:
+        DataError: If there is no test cycle.
+        SpecError: If the training part is smaller than a batch.
+    """
     return split_rows(dataset, empty_bank(dataset, spec.frontend, spec.frontend_options), spec)
 
 
@@ -203,7 +212,12 @@ def extremes_of(bank: FeatureBank, frontend: str, options: Mapping[str, Any]) ->
 
 
 def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:
-    """Divide the bank's rows into train, held-out and test; raises as :func:`open_run_data` does."""
+    """Divide the bank's rows into train, held-out and test.
+
+    Raises:
+        DataError: If there is no test cycle.
+        SpecError: If the training part is smaller than a batch.
+    """
     recordings = {recording.name: recording for recording in dataset.recordings}
     parts = np.array([recordings[cycle.recording].split for cycle in bank.cycles])
     patients = np.array([recordings[cycle.recording].patient for cycle in bank.cycles])
@@ -220,11 +234,11 @@ def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:
         is_held = np.isin(patients[train], sorted(held))
         train, val = train[~is_held], train[is_held]
     data = RunData(bank=bank, train=train, val=val, test=test, recordings=recordings)
-    _check(data, spec)
+    _check_parts(data, spec)
     return data
 
 
-def _check(data: RunData, spec: RunSpec) -> None:
+def _check_parts(data: RunData, spec: RunSpec) -> None:
     if len(data.train) < spec.batch:
         raise SpecError(
             f"batch is {spec.batch}, but the training part holds {len(data.train)} cycles.",

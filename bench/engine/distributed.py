@@ -38,6 +38,7 @@ def join_group(device: str) -> tuple[int, int]:
     if store is None:
         return 0, 1
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    # Processes meet through a file: a store behind a port would listen on all interfaces of the machine.
     dist.init_process_group(
         backend="nccl" if device == "cuda" else "gloo", init_method=f"file://{store}", rank=rank, world_size=size
     )
@@ -54,22 +55,22 @@ def leave_group() -> None:
 
 
 def own_group() -> dict[str, int]:
-    """This process's group as torch's launchers describe one, on one machine; nothing where it has none."""
+    """Describe this process's group by the variables of torch's launchers, for one machine; empty without a group."""
     if not dist.is_initialized():
         return {}
     rank, size = dist.get_rank(), dist.get_world_size()
     return {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
 
 
-def shares(rows: int, processes: int) -> list[int]:
-    """How many rows of a global batch each process holds: as equal as can be, the first ones one more."""
+def rows_per_process(rows: int, processes: int) -> list[int]:
+    """Divide the rows of a global batch: how many each process holds, as equal as can be, the first ones one more."""
     each, more = divmod(rows, processes)
     return [each + (rank < more) for rank in range(processes)]
 
 
 def own_rows(rows: int, rank: int, processes: int) -> slice:
-    """The rows of a global batch that a process holds, by :func:`shares`."""
-    sizes = shares(rows, processes)
+    """The rows of a global batch that a process holds, by :func:`rows_per_process`."""
+    sizes = rows_per_process(rows, processes)
     return slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
 
 
@@ -89,6 +90,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        # Each process holds the gradient of its own copy of the loss with respect to all rows.
         total = gradients[0].contiguous().clone()
         dist.all_reduce(total)
         return total[ctx.own], None
@@ -99,8 +101,8 @@ def gather_rows(rows: Tensor, batch: int | None = None) -> Tensor:
 
     Args:
         rows: (local, …), this process's rows.
-        batch: Rows of the global batch, which are divided as :func:`shares` says; None where every process has as many
-            as this one. Several values of a row (two views) may stand in rows of their own.
+        batch: Number of rows of the global batch, which are divided as :func:`rows_per_process` says; None where every
+            process has as many as this one. Several values of a row (two views) may stand in rows of their own.
 
     Returns:
         (global, …), in the order of the processes; ``rows`` itself in a single process.
@@ -110,7 +112,7 @@ def gather_rows(rows: Tensor, batch: int | None = None) -> Tensor:
     processes = dist.get_world_size()
     sizes = [len(rows)] * processes
     if batch is not None:
-        each = shares(batch, processes)
+        each = rows_per_process(batch, processes)
         sizes = [size * len(rows) // each[dist.get_rank()] for size in each]
     gathered: Tensor = _Gather.apply(rows, sizes)
     return gathered
@@ -124,9 +126,10 @@ def sum_over_processes(values: Tensor) -> Tensor:
 
 
 def any_process(flag: bool, device: torch.device) -> bool:
-    """Whether the flag is set in any process; every process gets the same answer."""
+    """Tell whether the flag is set in any process; called by all of them, and all get the same answer."""
     if not dist.is_initialized():
         return flag
+    # Reduced, not asked of one process: all must decide alike, or those that go on wait for ever in their next gather.
     votes = torch.tensor([float(flag)], device=device)
     dist.all_reduce(votes, op=dist.ReduceOp.MAX)
     return bool(votes.item())
@@ -186,6 +189,7 @@ class GlobalBatchNorm(nn.Module):
             # Without a momentum torch takes the mean over all batches so far.
             share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
             self.running_mean.lerp_(mean, share)
+            # Normalised by the biased variance, remembered as the unbiased one: so does torch.
             self.running_var.lerp_(variance * (count / max(count - 1, 1)), share)
         return mean, variance
 

@@ -36,6 +36,7 @@ def class_probabilities(
     Raises:
         RunError: If a probability is not finite, or if the model draws random numbers in one of several processes.
     """
+    # A count stands beside each row's probabilities: that every row is evaluated exactly once is checked, not assumed.
     scores = torch.zeros(len(rows), CLASSES + 1, dtype=torch.float64)
     mine = np.array_split(np.arange(len(rows)), accelerator.num_processes)[accelerator.process_index]
     model.eval()
@@ -48,6 +49,7 @@ def class_probabilities(
                 x = data.extremes.in_evaluation(x, rows, part)
             scores[part, :CLASSES] = model(x).double().softmax(-1).cpu()
             scores[part, CLASSES] += 1
+    # Rows of other processes are zero here, so that the sum is exact and the same everywhere.
     scores = sum_over_processes(scores.to(_exchange_device(accelerator))).cpu()
     if not bool((scores[:, CLASSES] == 1).all()):
         raise RunError("A test cycle was evaluated more than once or not at all.", "Report this: it is a defect.")
@@ -57,4 +59,5 @@ def class_probabilities(
 
 
 def _exchange_device(accelerator: Accelerator) -> torch.device:
+    # NCCL exchanges tensors on GPUs alone, Gloo those on the CPU.
     return accelerator.device if accelerator.device.type == "cuda" else torch.device("cpu")

@@ -22,7 +22,7 @@ def patient_folds(patients: Sequence[str], labels: np.ndarray, folds: int) -> di
     Args:
         patients: (cycles,) patient of each training cycle.
         labels: (cycles,) class of each training cycle.
-        folds: How many, 2 or more.
+        folds: Number of folds, 2 or more.
 
     Returns:
         The fold of each patient, counted from 1; no fold is empty.
@@ -40,16 +40,16 @@ def patient_folds(patients: Sequence[str], labels: np.ndarray, folds: int) -> di
     np.add.at(counts, (np.searchsorted(names, np.asarray(patients)), labels), 1)
     # Shares of each class, so that a rare class weighs as much as a frequent one.
     shares = counts / np.maximum(counts.sum(0), 1)
-    place = _dealt(shares, folds)
-    _improve(shares, place, folds)
-    _fill_empty(shares, place, folds)
+    place = _deal_patients(shares, folds)
+    _move_patients(shares, place, folds)
+    _fill_empty_folds(shares, place, folds)
     # The first fold, which alone is judged without cross-validation, is the one nearest to an equal part.
     distance = [np.abs(shares[place == fold].sum(0) - shares.sum(0) / folds).sum() for fold in range(folds)]
     rank = {int(fold): number for number, fold in enumerate(np.argsort(distance, kind="stable"), start=1)}
     return {name: rank[int(fold)] for name, fold in zip(names, place, strict=True)}
 
 
-def _dealt(shares: np.ndarray, folds: int) -> np.ndarray:
+def _deal_patients(shares: np.ndarray, folds: int) -> np.ndarray:
     """(patients,) a fold for each: in order of size, to the fold that is then nearest to an equal part."""
     place = np.zeros(len(shares), dtype=np.int64)
     held = np.zeros((folds, CLASSES))
@@ -60,7 +60,7 @@ def _dealt(shares: np.ndarray, folds: int) -> np.ndarray:
     return place
 
 
-def _improve(shares: np.ndarray, place: np.ndarray, folds: int) -> None:
+def _move_patients(shares: np.ndarray, place: np.ndarray, folds: int) -> None:
     """Move single patients, in place, while that brings the folds nearer to equal parts; none is left empty."""
     held = np.stack([shares[place == fold].sum(0) for fold in range(folds)])
     moved = True
@@ -77,7 +77,7 @@ def _improve(shares: np.ndarray, place: np.ndarray, folds: int) -> None:
                 place[row], moved = best, True
 
 
-def _fill_empty(shares: np.ndarray, place: np.ndarray, folds: int) -> None:
+def _fill_empty_folds(shares: np.ndarray, place: np.ndarray, folds: int) -> None:
     """Give each empty fold, in place, the smallest patient of the fold that has the most.
 
     Equal parts of every class can be had with an empty fold where classes have fewer patients than there are folds.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import baselines
 import methods
-from baselines.weights import of_run
+from baselines.weights import weights_of_run
 from bench.experiment.spec import RunSpec
 from methods.base import Batch, Draw
 
@@ -41,7 +41,7 @@ def build_graph(spec: RunSpec, class_counts: Sequence[int]) -> TrainingGraph:
         WeightsError: If the pretrained weights are not those of the spec, or do not fit.
     """
     torch.manual_seed(spec.seed)
-    pretrained = of_run(spec.pretrain, spec.weights, spec.weights_sha256)
+    pretrained = weights_of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     model: Any = baselines.create(
         spec.model, num_classes=4, pretrain=pretrained, cache=Path(spec.cache), **spec.model_options
     )

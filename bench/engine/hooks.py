@@ -22,7 +22,7 @@ Watch = Callable[[Mapping[int, float]], str | None]
 
 @dataclass(frozen=True)
 class Hooks:
-    """What is added to a run.
+    """The calls by which a search takes part in a run.
 
     Attributes:
         watch: Asked after each epoch; None where nobody wants to know.

@@ -21,8 +21,8 @@ class BatchExtremes:
 
     Attributes:
         frontend: Normalises features by the extremes of a group.
-        low: (cycles,) float32.
-        high: (cycles,) float32.
+        low: (rows,) float32, the smallest value of each row of the bank.
+        high: (rows,) float32, the largest value of each row of the bank.
     """
 
     frontend: BatchFrontEnd
@@ -31,10 +31,10 @@ class BatchExtremes:
 
     @classmethod
     def of(cls, frontend: BatchFrontEnd, features: Iterable[np.ndarray]) -> BatchExtremes:
-        """Look through a bank once.
+        """Find the extremes of every row, in one pass over a bank.
 
         Args:
-            frontend: What made it.
+            frontend: The front-end that made the bank.
             features: (frames, mels) of each cycle.
         """
         # One cycle at a time: the bank is a file that need not fit into memory.
@@ -48,6 +48,7 @@ class BatchExtremes:
             x: (local, 1, frames, mels).
             rows: (global,) rows of the bank, of the whole batch.
         """
+        # Extremes of the whole batch, known without the other processes' clips, so that all normalise alike.
         low, high = (np.full(len(x), value, np.float32) for value in (self.low[rows].min(), self.high[rows].max()))
         return self._normalise(x, low, high)
 
@@ -59,6 +60,7 @@ class BatchExtremes:
             rows: (n,) rows of the bank that are evaluated, in the data set's order.
             part: (batch,) positions in ``rows``.
         """
+        # Groups are counted over all evaluated rows, so that a cycle's group is the same in any process and any batch.
         size = self.frontend.evaluation_batch
         starts = np.arange(0, len(rows), size)
         low = np.minimum.reduceat(self.low[rows], starts)[part // size]

@@ -43,10 +43,10 @@ def learning_rate(stage: Stage, epoch: int) -> float:
         raise SpecError(
             f"warmup_epochs is {stage.warmup_epochs}, but must be at least 0 and below epochs ({stage.epochs})."
         )
-    return _law(stage, epoch) * min(1.0, epoch / (stage.warmup_epochs + 1))
+    return _scheduled_rate(stage, epoch) * min(1.0, epoch / (stage.warmup_epochs + 1))
 
 
-def _law(stage: Stage, epoch: int) -> float:
+def _scheduled_rate(stage: Stage, epoch: int) -> float:
     if stage.schedule == "cosine":
         return _cosine(stage.lr, stage.lr * FLOOR, epoch / stage.epochs)
     if stage.schedule == "wave":

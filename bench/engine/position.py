@@ -20,20 +20,20 @@ ENTRY_FIELDS = tuple(marks_of(EpochRow))
 """What a state holds of each epoch that is done."""
 
 CHOICE_FIELDS = ("epoch", "score", "eligible")
-"""What ``position.json`` holds of a choice; its scores are an array of ``choices.npz``."""
+"""Names of the fields that ``position.json`` holds of a choice; its scores are an array of ``choices.npz``."""
 
 
 @dataclass
 class Position:
-    """How far a run has come.
+    """The point that a run has come to.
 
     Attributes:
-        epoch: Epochs that are done.
-        step: Steps done of the next epoch.
+        epoch: Number of epochs that are done.
+        step: Number of steps that are done of the next epoch.
         loss_sum: Sum of the losses of those steps.
-        seconds: Seconds spent training so far, over all starts.
-        epoch_seconds: Seconds spent in the epoch under way.
-        epochs: The entries of the epochs that are done.
+        seconds: Time spent on the epochs that are done, over all starts, s.
+        epoch_seconds: Time spent training in the epoch under way, s.
+        epochs: Entries of the epochs that are done, one dictionary each.
     """
 
     epoch: int = 0
@@ -46,12 +46,12 @@ class Position:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the position of a run must lie within.
+    """The limits that the position of a saved state must lie within.
 
     Attributes:
-        epochs: Epochs of the run.
-        steps: Steps of an epoch.
-        cycles: Cycles of the test part.
+        epochs: Number of epochs of the run.
+        steps: Number of steps of an epoch.
+        cycles: Number of cycles of the test part.
     """
 
     epochs: int
@@ -64,23 +64,23 @@ def read_position(document: Any, bounds: Bounds | None = None) -> Position:
 
     Args:
         document: The ``position`` of a state's ``position.json``.
-        bounds: What it must lie within; None where that is not known.
+        bounds: Epochs and steps that the position must lie within; None where they are not known.
 
     Raises:
-        ValueError: If it is none that a run can have; the field is named.
+        ValueError: If no run can stand at such a position; the field is named.
         ResultError: If the metrics of an epoch cannot be computed from its confusion matrix.
     """
     names = {field.name for field in dataclasses.fields(Position)}
     _check_names(document, names, "the position")
     epochs, steps = (bounds.epochs, bounds.steps) if bounds else (None, None)
-    epoch = _count("epoch", document["epoch"], epochs)
+    epoch = _check_count("epoch", document["epoch"], epochs)
     # A stop in the last step of an epoch is saved before the epoch is judged: ``step`` is then ``steps``.
-    _count("step", document["step"], 0 if epoch == epochs else steps)
+    _check_count("step", document["step"], 0 if epoch == epochs else steps)
     for name in ("loss_sum", "seconds", "epoch_seconds"):
-        _number(name, document[name])
+        _check_number(name, document[name])
     entries = document["epochs"]
     if not isinstance(entries, list) or len(entries) != epoch:
-        raise ValueError(f"it holds {_size(entries)} entries of epochs after epoch {epoch}")
+        raise ValueError(f"it holds {_count_in_words(entries)} entries of epochs after epoch {epoch}")
     for number, entry in enumerate(entries, start=1):
         _check_entry(entry, number)
     return Position(**document)
@@ -93,12 +93,12 @@ def read_choices(
 
     Args:
         document: The ``choices`` of a state's ``position.json``, by rule.
-        scores: Of each rule, the scores of its epoch.
+        scores: Class probabilities of each rule's epoch, (cycles, 4), by rule.
         position: The state's position.
-        bounds: What the choices must lie within.
+        bounds: Number of cycles that the scores must be of.
 
     Raises:
-        ValueError: If they are none that a run at that position can hold.
+        ValueError: If a run at that position cannot hold such choices.
     """
     judged = [entry for entry in position.epochs if entry["test"] is not None]
     rules = {"last", "best-test"} if judged else set()
@@ -114,7 +114,7 @@ def read_choices(
             raise ValueError(f"{rule} holds epoch {echoed(held['epoch'])}, which was not judged")
         if not isinstance(held["eligible"], bool):
             raise ValueError(f"eligible of {rule} is {echoed(held['eligible'])}, but must be true or false")
-        _number(f"score of {rule}", held["score"])
+        _check_number(f"score of {rule}", held["score"])
         _check_scores(rule, scores[rule], bounds.cycles)
         choices[rule] = Choice(scores=scores[rule], **held)
     return choices
@@ -133,7 +133,7 @@ def _check_entry(entry: Any, number: int) -> None:
     if isinstance(entry["epoch"], bool) or entry["epoch"] != number:
         raise ValueError(f"{where} is of epoch {echoed(entry['epoch'])}")
     for name in ("loss", "lr", "seconds", "cycles_per_second"):
-        _number(f"{name} in {where}", entry[name])
+        _check_number(f"{name} in {where}", entry[name])
     for part in ("test", "val"):
         if entry[part] is not None:
             _check_names(entry[part], set(SENSITIVITIES), f"{part} in {where}")
@@ -144,14 +144,14 @@ def _check_entry(entry: Any, number: int) -> None:
                     raise ValueError(f"{judged} in {where} does not follow from its confusion matrix")
 
 
-def _count(name: str, value: Any, most: int | None) -> int:
+def _check_count(name: str, value: Any, most: int | None) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (most is not None and value > most):
         limit = "at least 0" if most is None else f"from 0 to {most}"
         raise ValueError(f"{name} is {echoed(value)}, but must be a whole number {limit}")
     return value
 
 
-def _number(name: str, value: Any) -> None:
+def _check_number(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{name} is {echoed(value)}, but must be a finite number")
 
@@ -161,5 +161,5 @@ def _check_scores(rule: str, scores: NDArray[np.float64], cycles: int) -> None:
         raise ValueError(f"the scores of {rule} are {scores.dtype} {scores.shape}, not finite ones of {cycles} cycles")
 
 
-def _size(entries: Any) -> str:
+def _count_in_words(entries: Any) -> str:
     return str(len(entries)) if isinstance(entries, list) else "no list of"

@@ -37,9 +37,9 @@ class TrainingProgress:
     """Reports steps and epochs.
 
     Args:
-        label: What is trained.
+        label: Words for the run: model, method and seed.
         epochs: Number of epochs.
-        steps: Steps of an epoch.
+        steps: Number of steps of an epoch.
         shown: False in every process but the main one.
     """
 

@@ -26,10 +26,10 @@ from methods.views import VIEWS_IN_A_ROW
 IN_PLACE = frozenset(
     {"bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_", "random_", "uniform_"}
 )
-"""Fill a tensor with numbers, each drawn by itself."""
+"""Operators that fill a tensor with numbers, each drawn by itself."""
 
 DIVISIBLE = IN_PLACE | {"native_dropout", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like"}
-"""What can be drawn for all rows and then divided: its only tensor argument, if any, has the shape of the draw."""
+"""Operators whose draw can be made for all rows and then divided: their only tensor argument, if any, has its shape."""
 
 UNTAGGED = frozenset({"binomial", "random", "random_", "_sample_dirichlet"})
 """Random functions that torch does not mark as such."""
@@ -43,6 +43,7 @@ BATCH_NORMS = frozenset(
         "miopen_batch_norm",
     }
 )
+"""Operators by which torch normalises over a batch, on a CPU and on GPUs."""
 
 HINT = "Use --processes 1."
 
@@ -67,14 +68,14 @@ def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
 
 
 @dataclass(frozen=True)
-class Call:
+class RecordedCall:
     """A call that draws random numbers, or normalises over a batch.
 
     Attributes:
         name: The operator's name.
-        shape: Of its result.
-        views: How many views of the rows are known to stand one after the other in it.
-        joined: Whether rows were put one after the other before it in another way.
+        shape: Shape of the operator's result; of a batch normalisation, of its input.
+        views: Number of views of the rows that are known to stand one after the other in it.
+        joined: Whether rows were concatenated before it without saying so, so that its rows cannot be told apart.
     """
 
     name: str
@@ -121,8 +122,8 @@ class CallRecorder(_RandomMode):
     def __init__(self, rows: int) -> None:
         super().__init__()
         self.rows = rows
-        self.random: list[Call] = []
-        self.norms: list[Call] = []
+        self.random: list[RecordedCall] = []
+        self.norms: list[RecordedCall] = []
         self._joined = False
 
     def draw(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
@@ -130,14 +131,16 @@ class CallRecorder(_RandomMode):
         result = func(*args, **options)
         first = result[0] if isinstance(result, (tuple, list)) else result
         name = func.overloadpacket.__name__
-        self.random.append(Call(name, tuple(first.shape), VIEWS_IN_A_ROW.get(), self._joined))
+        self.random.append(RecordedCall(name, tuple(first.shape), VIEWS_IN_A_ROW.get(), self._joined))
         return result
 
     def run(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
         """Run another operator; batch normalisations, and rows that are put in a row, are written down."""
         name = func.overloadpacket.__name__
+        # Operand 5 is `training`; `_batch_norm_with_update`, which is for training alone, has its momentum there.
         if name in BATCH_NORMS and args[5]:
-            self.norms.append(Call(name, tuple(args[0].shape)))
+            self.norms.append(RecordedCall(name, tuple(args[0].shape)))
+        # Along axis 0 only, which is what an operand beside the tensors would say.
         elif name in ("cat", "stack") and VIEWS_IN_A_ROW.get() == 1 and not any(args[1:]):
             sizes = [part.shape[0] if part.ndim else 0 for part in args[0]]
             self._joined |= len(sizes) > 1 and all(size and size % self.rows == 0 for size in sizes)
@@ -146,13 +149,13 @@ class CallRecorder(_RandomMode):
 
 @dataclass(frozen=True)
 class Division:
-    """How one draw is divided among processes.
+    """The rule by which one draw is divided among processes.
 
     Attributes:
         name: The operator's name.
         axis: The axis that the rows lie along; None where every process has the whole draw.
-        views: How many views of the rows stand one after the other along it.
-        each: Numbers along the axis for each row of each view.
+        views: Number of views of the rows that stand one after the other along that axis.
+        each: Count of numbers along that axis for each row of each view.
     """
 
     name: str
@@ -167,8 +170,8 @@ def divisions(whole: CallRecorder, part: CallRecorder, rows: int, processes: int
     Args:
         whole: The pass of a single process over ``rows * processes`` rows.
         part: The pass of one of the processes over ``rows`` of them.
-        rows: Rows of each process.
-        processes: How many processes.
+        rows: Number of rows of each process.
+        processes: Number of processes.
 
     Raises:
         SpecError: If a draw, or a batch normalisation, cannot be divided.
@@ -179,7 +182,7 @@ def divisions(whole: CallRecorder, part: CallRecorder, rows: int, processes: int
     return tuple(_division(*pair, rows, processes) for pair in zip(whole.random, part.random, strict=True))
 
 
-def _check_norms(whole: Sequence[Call], part: Sequence[Call]) -> None:
+def _check_norms(whole: Sequence[RecordedCall], part: Sequence[RecordedCall]) -> None:
     """Refuse statistics of this process's rows alone. Sizes of instance normalisation differ along axis 1."""
     for one, own in zip(whole, part, strict=False):
         if one.shape[:1] != own.shape[:1]:
@@ -190,7 +193,7 @@ def _check_norms(whole: Sequence[Call], part: Sequence[Call]) -> None:
             )
 
 
-def _division(one: Call, own: Call, rows: int, processes: int) -> Division:
+def _division(one: RecordedCall, own: RecordedCall, rows: int, processes: int) -> Division:
     axes = [axis for axis, sizes in enumerate(zip(one.shape, own.shape, strict=True)) if sizes[0] != sizes[1]]
     if not axes:
         return Division(own.name)
@@ -229,31 +232,36 @@ class GlobalDraws(_RandomMode):
         self._next, self._own, self._rows = 0, own, rows
 
     def draw(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
-        """Draw for the global batch."""
+        """Make the draw of the global batch and return this process's rows of it.
+
+        Raises:
+            RunError: If the draw is another one than was learnt at its place in the pass.
+        """
         name = func.overloadpacket.__name__
         division = self.plan[self._next] if self._next < len(self.plan) else None
         if division is None or division.name != name:
             raise RunError(f"A forward pass draws random numbers ({name}) that none has drawn before it.", HINT)
         self._next += 1
         if division.axis is None:
+            # No axis of rows: with the same seed every process draws the same.
             return func(*args, **options)
-        return self._divided(division, func, args, options)
+        return self._draw_divided(division, func, args, options)
 
-    def _divided(self, division: Division, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+    def _draw_divided(self, division: Division, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
         def enlarged(value: Any) -> Any:
             if isinstance(value, Tensor):
-                return self._placed(value, division)
-            return self._sizes(value, division) if isinstance(value, (list, tuple)) else value
+                return self._global_tensor(value, division)
+            return self._global_sizes(value, division) if isinstance(value, (list, tuple)) else value
 
         result = func(*map(enlarged, args), **options)
         if division.name in IN_PLACE:
-            return args[0].copy_(self._taken(result, division))
+            return args[0].copy_(self._own_part(result, division))
         if isinstance(result, (tuple, list)):
-            return tuple(self._taken(part, division) for part in result)
-        return self._taken(result, division)
+            return tuple(self._own_part(part, division) for part in result)
+        return self._own_part(result, division)
 
-    def _sizes(self, sizes: Sequence[int], division: Division) -> list[int]:
-        """The sizes of the whole draw, of which ``sizes`` are this process's."""
+    def _global_sizes(self, sizes: Sequence[int], division: Division) -> list[int]:
+        """Give the sizes of the whole draw, where ``sizes`` are those of this process's part of it."""
         assert division.axis is not None
         own = self._own.stop - self._own.start
         if sizes[division.axis] != own * division.views * division.each:
@@ -266,31 +274,35 @@ class GlobalDraws(_RandomMode):
         whole[division.axis] = self._rows * division.views * division.each
         return whole
 
-    def _placed(self, own: Tensor, division: Division) -> Tensor:
-        """A tensor for the whole batch, laid out as ``own`` is, which has its rows of it."""
-        sizes = self._sizes(own.shape, division)
-        whole = torch.empty_strided(sizes, _strides(own, sizes), dtype=own.dtype, device=own.device)
+    def _global_tensor(self, own: Tensor, division: Division) -> Tensor:
+        """Make a tensor for the whole batch, laid out in memory as ``own`` is and with the rows of ``own`` in place."""
+        sizes = self._global_sizes(own.shape, division)
+        whole = torch.empty_strided(sizes, _strides_in_same_order(own, sizes), dtype=own.dtype, device=own.device)
         if division.name not in IN_PLACE:
+            # Results of other processes' rows are thrown away: any finite number will do for them.
             whole.zero_()
-            for place, part in zip(self._places(division), own.chunk(division.views, division.axis or 0), strict=True):
+            for place, part in zip(
+                self._own_spans(division), own.chunk(division.views, division.axis or 0), strict=True
+            ):
                 whole.narrow(division.axis or 0, *place).copy_(part)
         return whole
 
-    def _taken(self, whole: Tensor, division: Division) -> Tensor:
+    def _own_part(self, whole: Tensor, division: Division) -> Tensor:
         """This process's rows, in memory of their own."""
         axis = division.axis or 0
-        parts = [whole.narrow(axis, *place) for place in self._places(division)]
+        parts = [whole.narrow(axis, *place) for place in self._own_spans(division)]
         return parts[0].clone() if len(parts) == 1 else torch.cat(parts, axis)
 
-    def _places(self, division: Division) -> list[tuple[int, int]]:
+    def _own_spans(self, division: Division) -> list[tuple[int, int]]:
         """Start and length of this process's rows in each view."""
         start, length = self._own.start * division.each, (self._own.stop - self._own.start) * division.each
         return [(view * self._rows * division.each + start, length) for view in range(division.views)]
 
 
-def _strides(own: Tensor, sizes: Sequence[int]) -> list[int]:
+def _strides_in_same_order(own: Tensor, sizes: Sequence[int]) -> list[int]:
     """Strides of a dense tensor of other sizes whose axes have the order of ``own``: the order of the draws."""
     strides, step = [0] * own.ndim, 1
+    # A generator fills memory in its order: a tensor laid out otherwise would have other numbers in its rows.
     # Of axes with one stride, those of size 1 have no place of their own.
     for axis in sorted(range(own.ndim), key=lambda axis: (own.stride(axis), -axis)):
         strides[axis] = step
@@ -302,7 +314,11 @@ class NoDraws(_RandomMode):
     """Refuses random draws: in an evaluation by several processes each would draw for its own cycles."""
 
     def draw(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
-        """Refuse; raises RunError."""
+        """Refuse the draw.
+
+        Raises:
+            RunError: Always; the operator is named.
+        """
         raise RunError(
             f"The model draws random numbers ({func.overloadpacket.__name__}) in an evaluation, which several "
             "processes would draw differently from one.",
@@ -313,15 +329,22 @@ class NoDraws(_RandomMode):
 def learn_divisions(
     forward_whole: Callable[[], object], forward_part: Callable[[], object], rows: int, processes: int
 ) -> tuple[Division, ...]:
-    """Run the two small forward passes; see :func:`divisions`.
+    """Run two small forward passes and learn from them how each random draw is divided.
 
     Args:
-        forward_whole: Runs the pass of a single process.
-        forward_part: Runs the pass of this process.
-        rows: Rows of each process.
-        processes: How many processes.
+        forward_whole: Runs the pass of a single process, over ``rows * processes`` rows.
+        forward_part: Runs the pass of this process, over ``rows`` of them.
+        rows: Number of rows of each process.
+        processes: Number of processes.
+
+    Returns:
+        The division of each draw, in the order of the draws.
+
+    Raises:
+        SpecError: If a draw, or a batch normalisation, cannot be divided.
     """
     recorders = CallRecorder(rows * processes), CallRecorder(rows)
+    # Draws are looked at, not results: a graph for gradients would only cost memory.
     with torch.no_grad():
         for forward, recorder in zip((forward_whole, forward_part), recorders, strict=True):
             with recorder:

@@ -14,8 +14,8 @@ class Choice:
     """The epoch that a rule holds at the moment, and its outputs on the test part.
 
     Attributes:
-        epoch: 1-based.
-        score: What the rule compared: the 4-class Score of the part it looks at, percent.
+        epoch: Number of the epoch, counted from 1.
+        score: The 4-class Score, percent, of the part that the rule looks at.
         eligible: Whether Se was above the spec's ``best_min_se`` (SYSTEMS D2).
         scores: (test cycles, 4) class probabilities.
     """
@@ -33,8 +33,8 @@ class Selection:
     An epoch whose Se is not above ``min_se`` is kept only while no epoch is.
 
     Attributes:
-        min_se: Percent; 5 in the official code.
-        choices: By rule.
+        min_se: Sensitivity that an epoch must exceed, percent; 5 in the official code (SYSTEMS D2).
+        choices: The epoch that each rule holds, by the rule's name.
     """
 
     min_se: float
@@ -59,6 +59,7 @@ class Selection:
         for rule, metrics in (("best-test", test), ("best-val", val)):
             if metrics is None:
                 continue
+            # A tie keeps the earlier epoch; an epoch above the threshold beats every one below it.
             candidate = Choice(epoch, metrics["score"], metrics["se"] > self.min_se, scores)
             held = self.choices.get(rule)
             if held is None or (candidate.eligible, candidate.score) > (held.eligible, held.score):

@@ -44,6 +44,7 @@ def _draw_axis(batch: int, size: int, count: int, width: int, axis: str, rng: np
             f"SpecAugment masks up to {width - 1} {axis}, but the spectrogram has {size}.",
             "Make the masks narrower or the spectrogram larger.",
         )
+    # As the official code draws them: cut to a whole number, so that ``width`` itself never comes out.
     widths = np.floor(rng.uniform(0, width, (batch, count))).astype(np.int64)
     return np.stack([rng.integers(0, size - widths + 1), widths], axis=-1)
 
@@ -81,6 +82,7 @@ def draw_masks(
     Raises:
         SpecError: If a mask can be wider than the spectrogram.
     """
+    # Masks are drawn also for clips that stay whole: what is drawn later does not depend on what came out here.
     applied = np.broadcast_to(rng.random(1 if together else batch) < probability, batch)
     freq = _draw_axis(batch, mels, freq_masks, freq_width, "mel bins", rng)
     time = _draw_axis(batch, frames, time_masks, time_width, "frames", rng)
@@ -89,7 +91,7 @@ def draw_masks(
     return Masks(freq, time)
 
 
-def _covered(masks: np.ndarray, size: int) -> np.ndarray:
+def _covered_positions(masks: np.ndarray, size: int) -> np.ndarray:
     """(batch, size) bool: which positions some mask of the clip covers."""
     start, width = masks[..., :1], masks[..., 1:]
     position = np.arange(size)
@@ -97,12 +99,12 @@ def _covered(masks: np.ndarray, size: int) -> np.ndarray:
     return covered
 
 
-def _on(array: np.ndarray, device: torch.device) -> Tensor:
+def _tensor_on(array: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(array).to(device, non_blocking=True)
 
 
 def mask_value(spec: RunSpec) -> float | None:
-    """The value that masks take, or None for the mean of the spectrogram.
+    """Find the value that masks write, or None where they write the mean of the spectrogram.
 
     Raises:
         SpecError: If it is to be the front-end's lowest value, but the front-end does not say which that is.
@@ -128,20 +130,21 @@ def apply_masks(x: Tensor, masks: Masks, value: float | None = None) -> Tensor:
 
     Args:
         x: (batch, channels, frames, mels), finite, any device; the channels of a picture share its masks.
-        masks: Of these rows.
-        value: What is written where a mask lies; None for the means, each channel's own.
+        masks: The masks of these rows.
+        value: Number that is written where a mask lies; None for the means, each channel's own.
 
     Returns:
         (batch, channels, frames, mels), new.
     """
     if value is not None:
-        return _masked_by(x, masks, value)
+        return _fill_masks(x, masks, value)
     if x.shape[1] > 1:
         every = Masks(*(np.repeat(spans, x.shape[1], axis=0) for spans in (masks.freq, masks.time)))
         return apply_masks(x.flatten(0, 1)[:, None], every).view(x.shape)
     frames, mels = x.shape[2:]
-    hidden = _on(_covered(masks.freq, mels), x.device)[:, None, None, :]
-    rows = _on(np.flatnonzero(_covered(masks.time, frames)), x.device)
+    hidden = _tensor_on(_covered_positions(masks.freq, mels), x.device)[:, None, None, :]
+    rows = _tensor_on(np.flatnonzero(_covered_positions(masks.time, frames)), x.device)
+    # In float32 at least: half precision would round the sum of hundreds of values to a few digits.
     bins = x.mean(dim=2, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
     before = bins.mean(dim=3, keepdim=True)
     after = torch.where(hidden, before, bins).mean(dim=3).to(x.dtype)
@@ -151,10 +154,13 @@ def apply_masks(x: Tensor, masks: Masks, value: float | None = None) -> Tensor:
     return masked
 
 
-def _masked_by(x: Tensor, masks: Masks, value: float) -> Tensor:
+def _fill_masks(x: Tensor, masks: Masks, value: float) -> Tensor:
     frames, mels = x.shape[2:]
-    covered = _covered(masks.time, frames)[:, None, :, None] | _covered(masks.freq, mels)[:, None, None, :]
-    return x.masked_fill(_on(covered, x.device), value)
+    covered = (
+        _covered_positions(masks.time, frames)[:, None, :, None]
+        | _covered_positions(masks.freq, mels)[:, None, None, :]
+    )
+    return x.masked_fill(_tensor_on(covered, x.device), value)
 
 
 def draw_shift(batch: int, frames: int, rng: np.random.Generator) -> np.ndarray:
@@ -182,6 +188,7 @@ def apply_shift(x: Tensor, shift: np.ndarray) -> Tensor:
         (batch, channels, frames, mels), new.
     """
     batch, channels, frames, _ = x.shape
+    # One gather over all frames of the batch, in place of a roll for each clip.
     each = np.repeat(shift, channels)
     source = (np.arange(frames)[None, :] - each[:, None]) % frames + np.arange(batch * channels)[:, None] * frames
-    return x.flatten(0, 2).index_select(0, _on(source.reshape(-1), x.device)).view(x.shape)
+    return x.flatten(0, 2).index_select(0, _tensor_on(source.reshape(-1), x.device)).view(x.shape)

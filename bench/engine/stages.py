@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import SpecError
 from bench.experiment.spec import SCHEDULES, RunSpec
-from methods.base import PARTS, Stage, StagedMethod
+from methods.base import TRAINABLE_PARTS, Stage, StagedMethod
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @dataclass(frozen=True)
-class Place:
-    """A stage among others.
+class PlannedStage:
+    """A stage at its place among the stages of a run.
 
     Attributes:
-        index: Its number, from 0.
-        stage: The stage.
-        before: Epochs of the stages before it.
+        index: Number of the stage, counted from 0.
+        stage: The stage itself.
+        before: Number of epochs of all stages before it.
     """
 
     index: int
@@ -34,23 +34,23 @@ class Place:
 
     @property
     def end(self) -> int:
-        """Epochs of a run that are done when this stage is."""
+        """Number of the run's epochs that are done when this stage is."""
         return self.before + self.stage.epochs
 
 
 @dataclass(frozen=True)
-class Plan:
+class StagePlan:
     """The stages of a run in their order."""
 
     stages: tuple[Stage, ...]
 
     @property
     def epochs(self) -> int:
-        """Epochs of all stages."""
+        """Number of epochs of all stages together."""
         return sum(stage.epochs for stage in self.stages)
 
-    def at(self, done: int) -> Place:
-        """The stage that comes next.
+    def at(self, done: int) -> PlannedStage:
+        """Find the stage that the next epoch belongs to.
 
         Args:
             done: Epochs that are done; after the last one the last stage is given.
@@ -59,20 +59,20 @@ class Plan:
         for index, stage in enumerate(self.stages):
             last = index == len(self.stages) - 1
             if done < before + stage.epochs or last:
-                return Place(index, stage, before)
+                return PlannedStage(index, stage, before)
             before += stage.epochs
         raise AssertionError("a plan has at least one stage")
 
 
-def plan_stages(spec: RunSpec, method: object) -> Plan:
+def plan_stages(spec: RunSpec, method: object) -> StagePlan:
     """Plan a run: the spec's stage, or those that the method makes of it.
 
     Args:
-        spec: What to run.
-        method: The built method.
+        spec: The spec of the run.
+        method: The method, already built.
 
     Raises:
-        SpecError: If the method's stages cannot be run.
+        SpecError: If the method's stages cannot be run; the stage and its fault are named.
     """
     first = Stage(
         name="training",
@@ -88,17 +88,19 @@ def plan_stages(spec: RunSpec, method: object) -> Plan:
         step_average=spec.step_average,
     )
     stages = method.stages(first) if isinstance(method, StagedMethod) else (first,)
-    _check(stages, spec.method)
-    return Plan(tuple(stages))
+    _check_stages(stages, spec.method)
+    return StagePlan(tuple(stages))
 
 
-def _check(stages: tuple[Stage, ...], method: str) -> None:
+def _check_stages(stages: tuple[Stage, ...], method: str) -> None:
     if not stages or not stages[-1].evaluated:
         raise SpecError(f"The last stage of method {method} is not evaluated, so a run of it would have no result.")
     for stage in stages:
-        unknown = set(stage.trains) - set(PARTS)
+        unknown = set(stage.trains) - set(TRAINABLE_PARTS)
         if not stage.trains or unknown:
-            raise SpecError(f"Stage '{stage.name}' of method {method} trains {stage.trains}, but parts are {PARTS}.")
+            raise SpecError(
+                f"Stage '{stage.name}' of method {method} trains {stage.trains}, but parts are {TRAINABLE_PARTS}."
+            )
         if stage.schedule not in SCHEDULES:
             raise SpecError(
                 f"Stage '{stage.name}' of method {method} has the schedule '{stage.schedule}', "
@@ -117,11 +119,11 @@ def freeze_others(graph: Any, trains: Collection[str], trainable: Collection[int
     """Let gradients reach the trained parts alone.
 
     Args:
-        graph: Model and method; see ``bench.engine.trainer.TrainingGraph``.
-        trains: Parts (:data:`methods.base.PARTS`) that are trained.
+        graph: Model and method as one module (``bench.engine.graph.TrainingGraph``).
+        trains: Parts (:data:`methods.base.TRAINABLE_PARTS`) that are trained.
         trainable: From :func:`trainable_parameters`; what model and method froze themselves stays frozen.
     """
-    for part, parameters in _parameters(graph).items():
+    for part, parameters in _parameters_by_part(graph).items():
         for parameter in parameters:
             parameter.requires_grad_(part in trains and id(parameter) in trainable)
 
@@ -129,13 +131,15 @@ def freeze_others(graph: Any, trains: Collection[str], trainable: Collection[int
 def set_training_mode(graph: Any, trains: Collection[str]) -> None:
     """Put the trained parts into training mode and the frozen ones into evaluation mode."""
     graph.train()
+    # A frozen part in training mode would still move its running statistics, and draw dropout.
     graph.model.train("encoder" in trains)
     graph.model.classifier.train("classifier" in trains)
     graph.method.train("method" in trains)
 
 
-def _parameters(graph: Any) -> dict[str, list[nn.Parameter]]:
+def _parameters_by_part(graph: Any) -> dict[str, list[nn.Parameter]]:
     classifier = list(graph.model.classifier.parameters())
+    # By identity: tensors that hold equal numbers compare equal, and are not the same parameter.
     known = {id(parameter) for parameter in classifier}
     encoder = [parameter for parameter in graph.model.parameters() if id(parameter) not in known]
     return {"encoder": encoder, "classifier": classifier, "method": list(graph.method.parameters())}

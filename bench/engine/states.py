@@ -56,7 +56,7 @@ class SavedState:
     """A state that the pointer names.
 
     Attributes:
-        folder: Its folder.
+        folder: Folder that holds the state's files.
         files: The SHA-256 of each of its files, by name; None where a version that kept none wrote it.
     """
 
@@ -65,12 +65,12 @@ class SavedState:
 
 
 @dataclass(frozen=True)
-class Contents:
-    """What a state holds besides model and optimiser.
+class StateContents:
+    """The part of a state that is neither model nor optimiser.
 
     Attributes:
-        position: Where the run stands.
-        choices: The epochs that the selection rules hold.
+        position: Point that the run has come to.
+        choices: The epoch that each selection rule holds, by the rule's name.
     """
 
     position: Position
@@ -83,7 +83,7 @@ def state_name(position: Position) -> str:
 
 
 def named_states(folder: Path) -> list[SavedState]:
-    """The states that the pointer in a run's ``checkpoint`` folder names, the newest first; none without a pointer.
+    """Read which states the pointer in a run's ``checkpoint`` folder names, the newest first; none without a pointer.
 
     Raises:
         StoreError: If the pointer cannot be read.
@@ -95,18 +95,20 @@ def named_states(folder: Path) -> list[SavedState]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         while document is not None:
-            states.append(_named(folder, document))
+            states.append(_checked_entry(folder, document))
             document = document.get("before")
     except UNSOUND as error:
-        raise unreadable(path, reason_of(error)) from error
+        raise unreadable_state_error(path, reason_of(error)) from error
     return states
 
 
-def _named(folder: Path, document: Any) -> SavedState:
+def _checked_entry(folder: Path, document: Any) -> SavedState:
     if not isinstance(document, dict) or not isinstance(name := document.get("state"), str):
         raise ValueError("it names no state")
+    # Names are checked before they become paths: a pointer from elsewhere must not lead out of the folder.
     if not _NAME.fullmatch(name):
         raise ValueError(f"'{name}' is no name of a state")
+    # Pointers that the first version wrote hold no hashes.
     if set(document) == {"state"}:
         return SavedState(folder / name, None)
     files = document.get("files")
@@ -118,8 +120,16 @@ def _named(folder: Path, document: Any) -> SavedState:
     return SavedState(folder / name, files)
 
 
-def point_at(folder: Path, states: Sequence[SavedState]) -> None:
-    """Name states, the newest first; the replacement of the pointer is what makes a new one the current one."""
+def write_pointer(folder: Path, states: Sequence[SavedState]) -> None:
+    """Write the pointer anew; its replacement, in one rename, is what makes a new state the current one.
+
+    Args:
+        folder: The run's ``checkpoint`` folder.
+        states: The states to name, the newest first.
+
+    Raises:
+        StoreError: If the pointer cannot be written.
+    """
     document: dict[str, Any] | None = None
     for state in reversed(states):
         entry: dict[str, Any] = {"state": state.folder.name}
@@ -130,15 +140,15 @@ def point_at(folder: Path, states: Sequence[SavedState]) -> None:
 
 
 def remove_others(folder: Path, states: Collection[SavedState]) -> None:
-    """Remove the folders of states that are not among some: older ones, and those that were being written."""
+    """Remove all folders of states but those of ``states``: older ones, and those whose writing was cut short."""
     kept = {state.folder.name for state in states}
     for other in folder.iterdir() if folder.is_dir() else ():
         if _NAME.fullmatch(other.name) and other.name not in kept:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def with_hashes(folder: Path) -> SavedState:
-    """A state that has just been written, with what its files hold."""
+def hashed_state(folder: Path) -> SavedState:
+    """Describe a state that has just been written by the SHA-256 of each of its files."""
     return SavedState(folder, {path.name: _sha256(path) for path in sorted(folder.iterdir())})
 
 
@@ -161,22 +171,22 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_contents(state: SavedState, bounds: Bounds) -> Contents:
+def read_contents(state: SavedState, bounds: Bounds) -> StateContents:
     """Read position and choices of a state.
 
     Raises:
         ValueError: If it cannot be read, or holds what no state of this run can hold.
     """
     try:
-        document = _document(state)
+        document = _position_document(state)
         position = read_position(document["position"], bounds)
-        scores = _scores(state.folder / CHOICES, document["choices"], bounds.cycles)
-        return Contents(position, read_choices(document["choices"], scores, position, bounds))
+        scores = _read_scores(state.folder / CHOICES, document["choices"], bounds.cycles)
+        return StateContents(position, read_choices(document["choices"], scores, position, bounds))
     except UNSOUND as error:
         raise ValueError(reason_of(error)) from error
 
 
-def _document(state: SavedState) -> dict[str, Any]:
+def _position_document(state: SavedState) -> dict[str, Any]:
     path = state.folder / POSITION
     if not path.is_file():
         raise ValueError(f"{POSITION} is missing")
@@ -186,7 +196,7 @@ def _document(state: SavedState) -> dict[str, Any]:
     return document
 
 
-def _scores(path: Path, rules: Collection[str], cycles: int) -> dict[str, NDArray[np.float64]]:
+def _read_scores(path: Path, rules: Collection[str], cycles: int) -> dict[str, NDArray[np.float64]]:
     """Read the arrays of ``choices.npz``; one that announces more than scores of all cycles is not unpacked."""
     arrays = {}
     if not path.is_file():
@@ -194,9 +204,11 @@ def _scores(path: Path, rules: Collection[str], cycles: int) -> dict[str, NDArra
     with zipfile.ZipFile(path) as archive:
         for rule in rules:
             member = archive.getinfo(f"{rule}.npy")
+            # float64 scores of four classes; what is larger could fill the memory before it is refused.
             if member.file_size > _HEADER + cycles * 4 * 8:
                 raise ValueError(f"{rule} in {CHOICES} is larger than the scores of {cycles} cycles")
             content = io.BytesIO(archive.read(member))
+            # Without pickle: a state from elsewhere must not run code.
             arrays[rule] = np.lib.format.read_array(content, allow_pickle=False, max_header_size=_HEADER)
     return arrays
 
@@ -211,9 +223,10 @@ def epochs_so_far(folder: Path) -> list[dict[str, Any]]:
         states = named_states(folder)
     except StoreError:
         return []
+    # A state that cannot be read is passed over: this only shows how far a failed run had come.
     for state in states:
         try:
-            return read_position(_document(state)["position"]).epochs
+            return read_position(_position_document(state)["position"]).epochs
         except UNSOUND:
             continue
     return []
@@ -228,6 +241,6 @@ def reason_of(error: BaseException) -> str:
     return f"it cannot be unpacked ({type(error).__name__})"
 
 
-def unreadable(what: Path, reason: str) -> StoreError:
+def unreadable_state_error(what: Path, reason: str) -> StoreError:
     """The error of a saved state that a run cannot go on from."""
     return StoreError(f"The saved state {what} cannot be read: {reason}.", "Start the run anew with --rerun.")

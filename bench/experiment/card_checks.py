@@ -27,10 +27,10 @@ def card_problems(card: Card) -> list[str]:
     Returns:
         One clause for each problem; none for a complete card.
     """
-    return [*_texts(card), *_options(card), *_recipes(card), *_of_its_kind(card)]
+    return [*_text_problems(card), *_option_problems(card), *_recipe_problems(card), *_kind_problems(card)]
 
 
-def _texts(card: Card) -> Iterator[str]:
+def _text_problems(card: Card) -> Iterator[str]:
     published = ("source", "citation") if card.fidelity != "original" else ()
     formula = ("formula",) if isinstance(card, MethodCard) else ()
     for name in ("title", "summary", *formula, *published):
@@ -40,7 +40,7 @@ def _texts(card: Card) -> Iterator[str]:
         yield "citation is no BibTeX entry: it must begin with @"
 
 
-def _options(card: Card) -> Iterator[str]:
+def _option_problems(card: Card) -> Iterator[str]:
     hints = get_type_hints(card.options)
     for field in dataclasses.fields(card.options):
         if hints[field.name] not in (bool, int, float, str):
@@ -48,17 +48,17 @@ def _options(card: Card) -> Iterator[str]:
         elif not field.metadata.get("doc"):
             yield f"option {field.name} has no help: declare it with bench.core.options.option"
         else:
-            yield from _refused(check_value, field.default, hints[field.name], f"option {field.name}", field.metadata)
+            yield from _refusals(check_value, field.default, hints[field.name], f"option {field.name}", field.metadata)
 
 
-def _refused(check: Callable[..., Any], *arguments: Any) -> Iterator[str]:
+def _refusals(check: Callable[..., Any], *arguments: Any) -> Iterator[str]:
     try:
         check(*arguments)
     except SpecError as error:
         yield error.message.rstrip(".")
 
 
-def _recipes(card: Card) -> Iterator[str]:
+def _recipe_problems(card: Card) -> Iterator[str]:
     if not isinstance(card, TrainableCard):
         return
     for name, recipe in card.recipes.items():
@@ -66,23 +66,23 @@ def _recipes(card: Card) -> Iterator[str]:
         if profile not in PROFILES or (colon and start not in STARTS):
             yield f"recipe '{name}' must be named paper or demo, alone or with :scratch or :pretrained"
         for key, value in recipe.items():
-            yield from (f"recipe '{name}': {reason}" for reason in _setting(card, key, value))
+            yield from (f"recipe '{name}': {reason}" for reason in _setting_problems(card, key, value))
 
 
-def _setting(card: Card, key: str, value: Any) -> Iterator[str]:
+def _setting_problems(card: Card, key: str, value: Any) -> Iterator[str]:
     """What is wrong with one setting of a recipe; options of another owner show when a run is resolved."""
     own = "model" if isinstance(card, ModelCard) else "method"
     options = {f"{own}.{field.name}": field for field in dataclasses.fields(card.options)}
     if key in settable_fields():
-        yield from _refused(check_field, key, value)
+        yield from _refusals(check_field, key, value)
     elif key in options:
         kind = get_type_hints(card.options)[options[key].name]
-        yield from _refused(check_value, value, kind, key, options[key].metadata)
+        yield from _refusals(check_value, value, kind, key, options[key].metadata)
     elif key.startswith(f"{own}.") or key.partition(".")[0] not in OWNERS:
         yield f"'{key}' is no setting"
 
 
-def _of_its_kind(card: Card) -> Iterator[str]:
+def _kind_problems(card: Card) -> Iterator[str]:
     if isinstance(card, MethodCard) and card.views not in (1, 2):
         yield f"views is {card.views}, but must be 1 or 2"
     if isinstance(card, FrontEndCard) and not hasattr(card.options(), "shape"):

@@ -23,8 +23,8 @@ def visible_devices(named: str | None, count: int) -> list[str]:
     """The GPUs that may be used, as ``CUDA_VISIBLE_DEVICES`` names them.
 
     Args:
-        named: The variable; None where it is not set.
-        count: How many GPUs CUDA sees in this process.
+        named: Value of the variable; None where it is not set.
+        count: Number of GPUs that CUDA sees in this process.
     """
     if named is None:
         return [str(number) for number in range(count)]
@@ -40,9 +40,9 @@ def device_shares(devices: Sequence[str], workers: int, processes: int) -> list[
     """The GPUs of each worker, none of them in two hands.
 
     Args:
-        devices: What there is, from :func:`visible_devices`.
-        workers: Workers of the search.
-        processes: Processes of a run, each with a GPU of its own.
+        devices: Names of the GPUs that there are, from :func:`visible_devices`.
+        workers: Number of workers of the search.
+        processes: Number of processes of a run, each with a GPU of its own.
 
     Raises:
         SpecError: If there are too few, or a run of several processes shall share MIG instances.
@@ -66,7 +66,7 @@ def device_shares(devices: Sequence[str], workers: int, processes: int) -> list[
     return [list(devices[first * processes : (first + 1) * processes]) for first in range(workers)]
 
 
-def shares_of(execution: Mapping[str, Any], workers: int = 1) -> list[list[str]] | None:
+def device_shares_for(execution: Mapping[str, Any], workers: int = 1) -> list[list[str]] | None:
     """The GPUs of each worker on this machine; None where the runs are done on the CPU.
 
     Args:
@@ -74,7 +74,7 @@ def shares_of(execution: Mapping[str, Any], workers: int = 1) -> list[list[str]]
         workers: Workers that each have such a run at a time.
 
     Raises:
-        SpecError: As :func:`device_shares`.
+        SpecError: If there are too few GPUs, or a run of several processes shall share MIG instances.
     """
     if execution["device"] != "cuda":
         return None

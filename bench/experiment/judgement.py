@@ -72,7 +72,7 @@ def judge_options(spec: RunSpec, *, new: bool) -> None:
 
 
 def _is_current(spec: RunSpec) -> bool:
-    """Whether the front-end here has the version of the spec's."""
+    """Tell whether the front-end here has the version that the spec names, so that its options can be judged."""
     registry = registries()["frontend"]
     return spec.frontend in registry and registry.card(spec.frontend).version == spec.frontend_version
 

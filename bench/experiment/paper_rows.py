@@ -20,10 +20,10 @@ PROFILES: Mapping[DatasetId, str] = {"icbhi": "paper", "demo": DEMO}
 
 
 def request_of(run: RunAs, profile: str, **changes: Any) -> Request:
-    """What is asked for when a row is run; the demo profile starts from scratch whatever the row's pretraining.
+    """Make the request by which a row is run; the demo profile starts from scratch whatever the row's pretraining.
 
     Args:
-        run: What the row is run as.
+        run: Model, method and options that the row stands for.
         profile: paper or demo.
         **changes: Further fields of the request; ``fields`` are added to the row's method options.
     """

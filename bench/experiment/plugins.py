@@ -22,7 +22,7 @@ from bench.core.cards import Card, FrontEndCard, MethodCard, ModelCard
 from bench.core.documents import read_bytes
 from bench.core.errors import BenchError, RegistryError, ResultError, RunError, SpecError
 from bench.core.paths import expanded
-from bench.core.registry import GUIDE, Problem, Registration, Registry
+from bench.core.registry import GUIDE, EntryPointProblem, Registration, Registry
 from bench.core.text import echoed
 from bench.experiment.registries import registries
 from bench.experiment.spec import RunSpec
@@ -31,10 +31,10 @@ FILE_LIMIT = 2**20
 """Bytes of a plug-in, at most; the largest ones known have some thousand."""
 
 OWNER_OF: Mapping[type[Card], str] = {ModelCard: "model", MethodCard: "method", FrontEndCard: "frontend"}
-"""What a card describes, as the spec calls it."""
+"""The spec's word for the thing that a card of each type describes."""
 
 FILE_VERSION = "sha256:"
-"""What the version of a plug-in file begins with; that of a package is its name and version."""
+"""Beginning of the version of a plug-in file, a hash; the version of a package is its name and version."""
 
 _loaded: dict[Path, str] = {}
 
@@ -54,11 +54,11 @@ def load_plugins(files: Iterable[str | Path]) -> tuple[str, ...]:
     """
     paths = tuple(dict.fromkeys(expanded(file).resolve() for file in files))
     for path in paths:
-        _load(path)
+        _load_plugin(path)
     return tuple(str(path) for path in paths)
 
 
-def load_entry_points() -> list[Problem]:
+def load_entry_points() -> list[EntryPointProblem]:
     """Look up the entry points of all registries, which they do by themselves when they are first asked.
 
     Returns:
@@ -92,7 +92,7 @@ def file_version(path: str | Path) -> str:
     Raises:
         SpecError: If it cannot be read, or is no file of a plug-in's size.
     """
-    return _version(_read(expanded(path)))
+    return _version_of_code(_read_code(expanded(path)))
 
 
 def needed_files(spec: RunSpec, files: Iterable[str | Path]) -> dict[str, Path]:
@@ -114,11 +114,11 @@ def needed_files(spec: RunSpec, files: Iterable[str | Path]) -> dict[str, Path]:
     found = {file_version(path): path.resolve() for path in map(expanded, files)}
     for owner, version in wanted.items():
         if version not in found:
-            raise _other_code(owner, getattr(spec, owner), version, found)
+            raise _other_code_error(owner, getattr(spec, owner), version, found)
     return {version: found[version] for version in wanted.values()}
 
 
-def _other_code(owner: str, name: str, wanted: str, found: Mapping[str, Path]) -> SpecError:
+def _other_code_error(owner: str, name: str, wanted: str, found: Mapping[str, Path]) -> SpecError:
     kind = registries()[owner].kind
     if not found:
         return SpecError(
@@ -132,7 +132,7 @@ def _other_code(owner: str, name: str, wanted: str, found: Mapping[str, Path]) -
     )
 
 
-def load_for(spec: RunSpec) -> None:
+def load_plugins_of(spec: RunSpec) -> None:
     """Load the plug-ins of a spec, and make sure that they are those which it was made with.
 
     A file is looked at before its code is run: one that is not what the spec was made with is left alone. Whether the
@@ -147,7 +147,7 @@ def load_for(spec: RunSpec) -> None:
         RegistryError: If an id is unknown.
     """
     for version, path in needed_files(spec, spec.plugins).items():
-        _load(path, version)
+        _load_plugin(path, version)
     for owner, registry in registries().items():
         _check_version(registry, getattr(spec, owner), spec.extensions.get(owner))
 
@@ -163,10 +163,10 @@ def plugin_failure(error: BaseException, files: Iterable[str | Path]) -> RunErro
         An error that names file and line, or None where no plug-in had a part in it.
     """
     for file in files:
-        line = _line(error, str(file))
+        line = _line_of_error(error, str(file))
         if line is not None:
             return RunError(
-                f"The plug-in {file}, line {line}, failed: {_told(error)}.",
+                f"The plug-in {file}, line {line}, failed: {_error_text(error)}.",
                 "`bench --debug …` shows the traceback; `bench mock-run --plugin` checks one part after the other.",
             )
     return None
@@ -188,16 +188,16 @@ def _check_version(registry: Registry[Any], name: str, wanted: str | None) -> No
         )
 
 
-def _load(path: Path, wanted: str | None = None) -> None:
-    code = _read(path)
-    version = _version(code)
+def _load_plugin(path: Path, wanted: str | None = None) -> None:
+    code = _read_code(path)
+    version = _version_of_code(code)
     if wanted is not None and version != wanted:
         raise SpecError(f"The plug-in {path} changed while it was opened.", "Run the command again.")
     if path in _loaded:
         if _loaded[path] != version:
             raise SpecError(f"The plug-in {path} changed after it was loaded.", "Start a new process.")
         return
-    found = [item for item in vars(_import(path, code)).values() if isinstance(item, Registration)]
+    found = [item for item in vars(_run_as_module(path, code)).values() if isinstance(item, Registration)]
     if not found:
         raise SpecError(f"The plug-in {path} holds no Registration at its top level.", GUIDE)
     for item in dict.fromkeys(found):
@@ -206,18 +206,18 @@ def _load(path: Path, wanted: str | None = None) -> None:
     _loaded[path] = version
 
 
-def _version(code: bytes) -> str:
+def _version_of_code(code: bytes) -> str:
     return f"{FILE_VERSION}{hashlib.sha256(code).hexdigest()[:16]}"
 
 
-def _read(path: Path) -> bytes:
+def _read_code(path: Path) -> bytes:
     try:
         return read_bytes(path, FILE_LIMIT, "a plug-in")
     except ResultError as error:
         raise SpecError(error.message, "Name a Python file with --plugin.") from None
 
 
-def _import(path: Path, code: bytes) -> ModuleType:
+def _run_as_module(path: Path, code: bytes) -> ModuleType:
     """Run the bytes that were hashed as a module, which dataclasses and pickle find under its name."""
     name = f"lungbench_plugin_{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}"
     # Any file is taken as Python, whatever its name ends with.
@@ -230,13 +230,13 @@ def _import(path: Path, code: bytes) -> ModuleType:
         exec(compile(code, path, "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        line = _line(error, str(path))
+        line = _line_of_error(error, str(path))
         where = f"The plug-in {path}, line {line}" if line else f"The plug-in {path}"
-        raise SpecError(f"{where}: {_told(error)}.", getattr(error, "hint", None)) from error
+        raise SpecError(f"{where}: {_error_text(error)}.", getattr(error, "hint", None)) from error
     return module
 
 
-def _line(error: BaseException, file: str) -> int | None:
+def _line_of_error(error: BaseException, file: str) -> int | None:
     """The line of a file where an error began, as near to it as the file is."""
     if isinstance(error, SyntaxError) and error.filename == file:
         return error.lineno
@@ -244,7 +244,7 @@ def _line(error: BaseException, file: str) -> int | None:
     return lines[-1] if lines else None
 
 
-def _told(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     if isinstance(error, BenchError):
         return error.message.rstrip(".")
     text = error.msg if isinstance(error, SyntaxError) else str(error)

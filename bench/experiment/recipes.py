@@ -16,10 +16,10 @@ from bench.core.options import build_options
 from bench.core.paths import data_folder
 from bench.core.registry import suggestion
 from bench.core.text import echoed
-from bench.data.datasets.icbhi.dataset import find_dataset, load_dataset
+from bench.data.datasets.icbhi.dataset import holds_dataset, load_dataset
 from bench.data.datasets.icbhi.recordings import Dataset
 from bench.data.files import scan
-from bench.experiment.devices import choose_device, choose_precision, shares_of
+from bench.experiment.devices import choose_device, choose_precision, device_shares_for
 from bench.experiment.judgement import check_combinations
 from bench.experiment.plugins import extensions, load_plugins
 from bench.experiment.spec import OWNERS, RunSpec, check_field, settable_fields, without_defaults
@@ -34,11 +34,11 @@ _SEEDS = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a user asked for, before anything is looked up.
+    """The request of a user, before anything is looked up.
 
     Attributes:
-        model: Model id.
-        method: Method id.
+        model: Id of the model.
+        method: Id of the method.
         pretrain: Weights by name, file or URL; None for the card's default.
         frontend: Front-end id; None for the one on the model's card.
         profile: auto, paper or demo.
@@ -70,13 +70,13 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Source:
-    """The data that a request comes down to, and the profile that goes with it.
+class DataSource:
+    """The data that a request comes down to, and the profile that goes with them.
 
     Attributes:
-        folder: Where the data are; None for the simulated set, which is made when it is needed.
-        profile: paper or demo.
-        reason: Why, for people.
+        folder: Folder with the data; None for the simulated set, which is made when it is needed.
+        profile: Recipes that are used, ``paper`` or ``demo``.
+        reason: Clause that tells the user why these data were chosen.
     """
 
     folder: Path | None
@@ -84,7 +84,7 @@ class Source:
     reason: str
 
 
-def choose_source(request: Request) -> Source:
+def choose_source(request: Request) -> DataSource:
     """Decide on data and profile; a simulated set is made on the spot only where no folder was named.
 
     Raises:
@@ -94,11 +94,13 @@ def choose_source(request: Request) -> Source:
     if request.profile not in PROFILES:
         raise SpecError(f"Unknown profile '{echoed(request.profile)}': {suggestion(request.profile, PROFILES)}")
     if request.data == DEMO:
-        return Source(None, _profile(request, DEMO), "the simulated set was asked for")
+        return DataSource(None, _profile_or_automatic(request, DEMO), "the simulated set was asked for")
     folder = data_folder(Path(request.data) if request.data is not None else None)
-    if find_dataset(folder):
+    if holds_dataset(folder):
         simulated = bool(scan(folder).markers)
-        return Source(folder, _profile(request, DEMO if simulated else "paper"), f"data found in {folder}")
+        return DataSource(
+            folder, _profile_or_automatic(request, DEMO if simulated else "paper"), f"data found in {folder}"
+        )
     if request.data is not None:
         raise DataError(
             f"No ICBHI data below {folder}.",
@@ -109,14 +111,14 @@ def choose_source(request: Request) -> Source:
             f"The paper profile needs the ICBHI data, but there are none below {folder}.",
             "Fetch them with `bench data fetch`, name their folder with --data, or use --profile demo.",
         )
-    return Source(None, DEMO, f"no ICBHI data below {folder}, so the simulated set is used")
+    return DataSource(None, DEMO, f"no ICBHI data below {folder}, so the simulated set is used")
 
 
-def _profile(request: Request, automatic: str) -> str:
+def _profile_or_automatic(request: Request, automatic: str) -> str:
     return automatic if request.profile == "auto" else request.profile
 
 
-def resolve(request: Request, source: Source, seeds: Sequence[int]) -> list[RunSpec]:
+def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[RunSpec]:
     """Turn a request into one complete spec per seed.
 
     Args:
@@ -142,9 +144,9 @@ def resolve(request: Request, source: Source, seeds: Sequence[int]) -> list[RunS
     pretrain = request.pretrain if named else _default_pretrain(model, source.profile)
     frontend = FRONTENDS.card(request.frontend or model.frontend)
     device = choose_device(request.device)
-    values = _merge(request, model, method, frontend, source.profile, str(pretrain))
+    values = _merge_settings(request, model, method, frontend, source.profile, str(pretrain))
     options = _build_options(values, model, method, frontend)
-    folder = source.folder or _simulated(request.cache)
+    folder = source.folder or _simulated_folder(request.cache)
     dataset = load_dataset(folder, allow_partial=request.allow_partial, cache=request.cache)
     weights = locate(model, str(pretrain), request.cache)
     is_named = weights is None or pretrain in model.weights
@@ -176,14 +178,14 @@ def resolve(request: Request, source: Source, seeds: Sequence[int]) -> list[RunS
 
 
 def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
-    """What the recipes make of a request, from the cards alone: needs no data, no weights and no torch.
+    """Apply the recipes to a request, from the cards alone; needs no data, no weights and no torch.
 
     Returns:
         The identity fields of the spec that a user can change, without seed and precision, and the options of model,
         method and front-end; those of later versions that have their default are left out, as in a run's spec.
 
     Raises:
-        SpecError: As :func:`resolve`.
+        SpecError: For an unknown id, option or value, or a method that cannot train the model.
     """
     import baselines
     import methods
@@ -192,7 +194,9 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
     model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
     check_pair(model, method)
     frontend = FRONTENDS.card(request.frontend or model.frontend)
-    values = _merge(request, model, method, frontend, profile, request.pretrain or _default_pretrain(model, profile))
+    values = _merge_settings(
+        request, model, method, frontend, profile, request.pretrain or _default_pretrain(model, profile)
+    )
     options = _build_options(values, model, method, frontend)
     settable = {name: item.default for name, item in settable_fields().items() if item.metadata["role"] == "identity"}
     fields = {name: values.get(name, default) for name, default in settable.items()}
@@ -206,7 +210,7 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
     return {name: value for name, value in without_defaults(found).items() if name not in ("model", "method")}
 
 
-def _simulated(cache: Path) -> Path:
+def _simulated_folder(cache: Path) -> Path:
     from bench.data.datasets.simulated.demo import demo_folder
 
     def on_progress(done: int, total: int) -> None:
@@ -245,7 +249,7 @@ def check_pair(model: ModelCard, method: MethodCard) -> None:
         )
 
 
-def _merge(
+def _merge_settings(
     request: Request, model: ModelCard, method: MethodCard, frontend: FrontEndCard, profile: str, pretrain: str
 ) -> dict[str, Any]:
     """Recipes first, flags of their own next, ``--set`` last; every value is checked."""
@@ -255,7 +259,7 @@ def _merge(
         values = {
             name: value
             for name, value in values.items()
-            if not name.startswith("frontend.") or _suits(frontend, name.removeprefix("frontend."), value)
+            if not name.startswith("frontend.") or _front_end_takes(frontend, name.removeprefix("frontend."), value)
         }
     cards: dict[str, Any] = {"model": model, "method": method, "frontend": frontend}
     given = {name: value for name, value in request.fields.items() if value is not None}
@@ -273,7 +277,7 @@ def _merge(
     return checked
 
 
-def _suits(frontend: FrontEndCard, name: str, value: Any) -> bool:
+def _front_end_takes(frontend: FrontEndCard, name: str, value: Any) -> bool:
     """Whether a front-end has an option, and takes the value that a recipe for another one gives it."""
     if name not in option_names(frontend):
         return False
@@ -283,7 +287,7 @@ def _suits(frontend: FrontEndCard, name: str, value: Any) -> bool:
 
 
 def option_names(card: Any) -> set[str]:
-    """Names of a card's options."""
+    """Give the names of a card's options."""
     return set(card.options.__dataclass_fields__)
 
 
@@ -347,7 +351,7 @@ def _check_machine(spec: RunSpec) -> None:
     """Check that this machine has what a spec runs on: what `auto` would not choose is refused in a spec as well."""
     device = choose_device(spec.device)
     choose_precision(spec.precision, device)
-    shares_of({"device": device, "processes": spec.processes})
+    device_shares_for({"device": device, "processes": spec.processes})
 
 
 def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:

@@ -17,7 +17,7 @@ from bench.core.errors import BenchError, InterruptedRunError, RegistryError, Sp
 from bench.core.paths import board_location
 from bench.core.registry import suggestion
 from bench.experiment.paper_rows import request_of
-from bench.experiment.recipes import Request, Source, resolve
+from bench.experiment.recipes import DataSource, Request, resolve
 from bench.experiment.spec import RunSpec
 from bench.launch.child import Children
 from bench.launch.isolated import run_isolated
@@ -84,7 +84,7 @@ def make_plan(
     table: PrintedTable,
     rows: Sequence[PrintedRow],
     request: Request,
-    source: Source,
+    source: DataSource,
     seeds: Sequence[int],
 ) -> Plan:
     """Resolve every run before one starts, so that a wrong setting stops before anything trains.

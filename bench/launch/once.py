@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from baselines.weights import of_run
+from baselines.weights import weights_of_run
 from bench.core.documents import specs_judged_by
 from bench.core.environment import refuse_foreign_group
 from bench.core.errors import (
@@ -36,7 +36,7 @@ from bench.engine.hooks import Hooks
 from bench.engine.result import write_failed_result
 from bench.engine.states import POINTER, named_states, remove_others
 from bench.experiment.judgement import judge
-from bench.experiment.plugins import load_for
+from bench.experiment.plugins import load_plugins_of
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.run_result import RunResult
@@ -136,7 +136,7 @@ def _has_saved_state(folder: RunFolder) -> bool:
 
 def _start(spec: RunSpec, folder: RunFolder, rerun: bool, hooks: Hooks) -> Launched:
     # Before anything of an earlier run is removed.
-    of_run(spec.pretrain, spec.weights, spec.weights_sha256)
+    weights_of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     _prepare(folder, rerun)
     earlier = [folder.result, *([folder.checkpoint, folder.weights] if rerun else [])]
     with _put_aside(folder, earlier):
@@ -239,7 +239,7 @@ def _release_memory() -> None:
 def _execute(spec: RunSpec, folder: RunFolder, on_progress: Progress, hooks: Hooks) -> None:
     from bench.engine.preflight import check_model
 
-    load_for(spec)
+    load_plugins_of(spec)
     check_model(spec)
     if spec.processes == 1:
         from bench.launch.rank import execute

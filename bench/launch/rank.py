@@ -14,7 +14,7 @@ from bench.core.errors import BenchError, RunError
 from bench.data.bank import Progress
 from bench.engine.hardware import reset_peak_memory
 from bench.engine.hooks import Hooks, Watch
-from bench.experiment.plugins import load_for, plugin_failure
+from bench.experiment.plugins import load_plugins_of, plugin_failure
 from bench.experiment.spec import RunSpec, read_spec
 from leaderboard.results.run_folder import RunFolder
 
@@ -44,7 +44,7 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, ho
     from bench.engine.trainer import Trainer
 
     reset_peak_memory()
-    load_for(spec)
+    load_plugins_of(spec)
     hooks = hooks or Hooks()
     _, processes = join_group(spec.device) if spec.processes > 1 else (0, 1)
     try:

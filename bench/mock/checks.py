@@ -22,7 +22,7 @@ from bench.engine.graph import TrainingGraph
 from bench.engine.trainer import Trainer
 from bench.experiment.card_checks import card_problems
 from bench.launch.once import Launched
-from bench.mock.trial import Trial
+from bench.mock.checked_pair import CheckedPair
 from leaderboard.results.predictions import read_predictions
 from leaderboard.results.run_folder import RunFolder
 from methods.base import Stage
@@ -31,8 +31,13 @@ STOP_IN_STEP = 3
 """The interrupted run ends after this step, in the middle of its second epoch."""
 
 SAME_STATE = 1e-6
+"""Largest difference of outputs and losses of one state: the same arithmetic on the same numbers."""
+
 SAME_RUN = 1e-4
+"""Largest difference of scores and losses of one and two processes, which add up gradients in another order."""
+
 SHOWN = 3
+"""Names that a failed check lists at most."""
 
 
 class CheckFailedError(Exception):
@@ -45,38 +50,38 @@ class CheckSkippedError(Exception):
 
 @dataclass(frozen=True)
 class Check:
-    """One check.
+    """One check of a model with a method.
 
     Attributes:
-        name: One word.
-        title: What it makes sure of.
-        run: Does it; returns what it found, raises for anything wrong.
-        needs: Checks without which it says nothing.
+        name: Name of the check, one word.
+        title: Clause that says what the check makes sure of.
+        run: Does the check; returns a clause on what it found and raises for anything wrong.
+        needs: Names of checks that must have passed for this one to say anything.
     """
 
     name: str
     title: str
-    run: Callable[[Trial], str]
+    run: Callable[[CheckedPair], str]
     needs: tuple[str, ...] = ()
 
 
-def _check_card(trial: Trial) -> str:
-    entries = (trial.model, trial.method, trial.frontend)
+def _check_card(pair: CheckedPair) -> str:
+    entries = (pair.model, pair.method, pair.frontend)
     problems = [f"{entry.id}: {problem}" for entry in entries for problem in card_problems(entry.card)]
     if problems:
         raise CheckFailedError("; ".join(problems))
     stated = ", ".join(f"{entry.id} from {entry.origin} ({entry.card.fidelity})" for entry in entries)
-    return f"{stated}; run {trial.spec.run_id}"
+    return f"{stated}; run {pair.spec.run_id}"
 
 
-def _check_build(trial: Trial) -> str:
-    graph = trial.graph()
+def _check_build(pair: CheckedPair) -> str:
+    graph = pair.graph()
     model: Any = graph.model
     for part, names in ((model, ("features", "classifier", "feature_dim")), (graph.method, ("draw",))):
         lacking = [name for name in names if not hasattr(part, name)]
         if lacking or not isinstance(part, nn.Module):
             raise CheckFailedError(f"{type(part).__name__} must be a torch.nn.Module with {', '.join(names)}")
-    clips = trial.clips(trial.data.test)
+    clips = pair.clips(pair.data.test)
     model.eval()
     for what, of, width in (("features", model.features, model.feature_dim), ("logits", model, CLASSES)):
         with torch.no_grad():
@@ -86,20 +91,20 @@ def _check_build(trial: Trial) -> str:
     return f"{model.feature_dim} features, {CLASSES} logits"
 
 
-def _check_parameters(trial: Trial) -> str:
-    """Where the model has the options that its card counted it with, both must agree."""
-    graph, card = trial.graph(), trial.model.card
+def _check_parameters(pair: CheckedPair) -> str:
+    """Compare the number of parameters with the card's, where the model has the options that the card counted."""
+    graph, card = pair.graph(), pair.model.card
     model, method = (sum(p.numel() for p in part.parameters()) for part in (graph.model, graph.method))
-    as_on_card = trial.spec.model_options == dataclasses.asdict(card.options())
+    as_on_card = pair.spec.model_options == dataclasses.asdict(card.options())
     if as_on_card and card.parameters not in (None, model):
         raise CheckFailedError(f"the model has {model:,} parameters, but its card says {card.parameters:,}")
     options = "its own options" if as_on_card else "the options of its demo recipe"
     return f"{model:,} in the model with {options}, {method:,} in the method"
 
 
-def _check_forward(trial: Trial) -> str:
+def _check_forward(pair: CheckedPair) -> str:
     found = []
-    for stage, losses in trial.losses(trial.graph()):
+    for stage, losses in pair.losses(pair.graph()):
         _refuse_odd_losses(stage, losses)
         found.append(f"{stage.name}: {', '.join(f'{name} {value.item():.4f}' for name, value in losses.items())}")
     return "; ".join(found)
@@ -115,37 +120,37 @@ def _refuse_odd_losses(stage: Stage, losses: Any) -> None:
             raise CheckFailedError(f"stage {stage.name}: '{name}' is {value.item()}")
 
 
-def _check_backward(trial: Trial) -> str:
-    graph, reached = trial.graph(), set[str]()
-    for stage, losses in trial.losses(graph):
+def _check_backward(pair: CheckedPair) -> str:
+    graph, reached = pair.graph(), set[str]()
+    for stage, losses in pair.losses(graph):
         graph.zero_grad(set_to_none=True)
         losses["loss"].backward()  # type: ignore[no-untyped-call]
         trained = {name: parameter.grad for name, parameter in graph.named_parameters() if parameter.requires_grad}
         without = [name for name, gradient in trained.items() if gradient is None]
         if without:
-            raise CheckFailedError(f"stage {stage.name}: no gradient reaches {_some(without)}")
+            raise CheckFailedError(f"stage {stage.name}: no gradient reaches {_first_names(without)}")
         odd = [
             name for name, gradient in trained.items() if gradient is not None and not bool(gradient.isfinite().all())
         ]
         if odd:
-            raise CheckFailedError(f"stage {stage.name}: the gradient is not finite for {_some(odd)}")
+            raise CheckFailedError(f"stage {stage.name}: the gradient is not finite for {_first_names(odd)}")
         reached.update(trained)
     return f"{len(reached)} tensors"
 
 
-def _some(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
 
-def _check_state(trial: Trial) -> str:
+def _check_state(pair: CheckedPair) -> str:
     """Save a state that a step has moved, load it into a graph of another seed, and compare what both give."""
-    first, second = trial.graph(seed=1), trial.graph(seed=2)
-    _all_losses(trial, first)
-    path = trial.folder / "state.safetensors"
+    first, second = pair.graph(seed=1), pair.graph(seed=2)
+    _all_losses(pair, first)
+    path = pair.folder / "state.safetensors"
     save_file({name: value.contiguous() for name, value in first.state_dict().items()}, path)
     second.load_state_dict(load_file(path))
-    clips = trial.clips(trial.data.test)
+    clips = pair.clips(pair.data.test)
     with torch.no_grad():
         outputs = [graph.model.eval()(clips) for graph in (first, second)]
     difference = float((outputs[0] - outputs[1]).abs().max())
@@ -153,30 +158,30 @@ def _check_state(trial: Trial) -> str:
         raise CheckFailedError(
             f"outputs of the loaded model differ by {difference:.2g}: part of it is not in its state"
         )
-    if _largest_difference(_all_losses(trial, first), _all_losses(trial, second)) > SAME_STATE:
+    if _largest_difference(_all_losses(pair, first), _all_losses(pair, second)) > SAME_STATE:
         raise CheckFailedError("losses of the loaded method differ: part of what it remembers is not in its state")
     return f"{len(first.state_dict())} tensors"
 
 
-def _all_losses(trial: Trial, graph: TrainingGraph, seed: int = 1) -> list[float]:
+def _all_losses(pair: CheckedPair, graph: TrainingGraph, seed: int = 1) -> list[float]:
     torch.manual_seed(seed)
-    return [losses["loss"].item() for _, losses in trial.losses(graph)]
+    return [losses["loss"].item() for _, losses in pair.losses(graph)]
 
 
-def _check_run(trial: Trial) -> str:
-    losses = _epoch_losses(trial.finished)
+def _check_run(pair: CheckedPair) -> str:
+    losses = _epoch_losses(pair.finished)
     return f"{len(losses)} epochs, loss {losses[0]:.4f} to {losses[-1]:.4f}"
 
 
-def _check_resume(trial: Trial) -> str:
-    _stop_midway(trial, RunFolder.of_run(trial.folder / "resumed", trial.spec.run_id).path)
-    _compare(trial.finished, trial.launch("resumed"), 0.0, "the resumed run")
+def _check_resume(pair: CheckedPair) -> str:
+    _stop_midway(pair, RunFolder.of_run(pair.folder / "resumed", pair.spec.run_id).path)
+    _compare_runs(pair.finished, pair.launch("resumed"), 0.0, "the resumed run")
     return f"stopped after step {STOP_IN_STEP}; scores and losses are the same to the last digit"
 
 
-def _stop_midway(trial: Trial, folder: Path) -> None:
+def _stop_midway(pair: CheckedPair, folder: Path) -> None:
     """Train until a signal, as Ctrl-C or a scheduler sends it, comes in the middle of an epoch."""
-    trainer, steps = Trainer(trial.spec, trial.data, folder), 0
+    trainer, steps = Trainer(pair.spec, pair.data, folder), 0
 
     def stop_in_time(*unused: object) -> None:
         nonlocal steps
@@ -192,16 +197,16 @@ def _stop_midway(trial: Trial, folder: Path) -> None:
     raise CheckFailedError("the run could not be interrupted")
 
 
-def _check_processes(trial: Trial) -> str:
+def _check_processes(pair: CheckedPair) -> str:
     try:
-        two = trial.launch("two", processes=2)
+        two = pair.launch("two", processes=2)
     except SpecError as refused:
         raise CheckSkippedError(f"several processes are refused: {refused.message.rstrip('.')}") from refused
-    difference = _compare(trial.finished, two, SAME_RUN, "the run of two processes")
+    difference = _compare_runs(pair.finished, two, SAME_RUN, "the run of two processes")
     return f"scores and losses differ by {difference:.1g} at most"
 
 
-def _compare(reference: Launched, other: Launched, tolerance: float, what: str) -> float:
+def _compare_runs(reference: Launched, other: Launched, tolerance: float, what: str) -> float:
     """The largest difference of scores and losses; above the tolerance the check has failed."""
     differences = {
         "scores": _largest_difference(_scores(reference), _scores(other)),
@@ -228,10 +233,10 @@ def _scores(run: Launched) -> np.ndarray:
     return scores
 
 
-def _check_evaluation(trial: Trial) -> str:
-    recordings = load_dataset(Path(trial.spec.data), cache=Path(trial.spec.cache)).recordings
+def _check_evaluation(pair: CheckedPair) -> str:
+    recordings = load_dataset(Path(pair.spec.data), cache=Path(pair.spec.cache)).recordings
     expected = sorted((r.name, c.index) for r in recordings if r.split == "test" for c in r.cycles)
-    found = sorted(read_predictions(trial.finished.folder / trial.finished.document["predictions"]["last"]).keys)
+    found = sorted(read_predictions(pair.finished.folder / pair.finished.document["predictions"]["last"]).keys)
     if found != expected:
         raise CheckFailedError(f"{len(found)} cycles were evaluated, but the test part holds {len(expected)} others")
     return f"{len(found)} test cycles, each once"

@@ -1,4 +1,4 @@
-"""Runs the checks one after the other and says what came of each."""
+"""Runs the checks of ``bench mock-run`` one after the other and gives the outcome of each."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Literal
 from bench.core.errors import BenchError
 from bench.core.files import temporary_folder
 from bench.experiment.plugins import load_plugins, plugin_failure
+from bench.mock.checked_pair import CheckedPair
 from bench.mock.checks import CHECKS, Check, CheckFailedError, CheckSkippedError
-from bench.mock.trial import Trial
 
 Status = Literal["passed", "failed", "skipped"]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one check.
+class CheckOutcome:
+    """The outcome of one check.
 
     Attributes:
-        check: Its name.
-        title: What it makes sure of.
-        status: How it ended.
-        reason: What was found, or why it failed or was skipped.
-        seconds: How long it took.
+        check: Name of the check.
+        title: Clause that says what the check makes sure of.
+        status: Whether the check passed, failed or was skipped.
+        reason: What the check found, or why it failed or was skipped.
+        seconds: Duration of the check, s.
     """
 
     check: str
@@ -40,18 +40,18 @@ def mock_run(
     model: str,
     method: str,
     plugins: Sequence[str | Path] = (),
-    on_outcome: Callable[[Outcome], None] | None = None,
+    on_outcome: Callable[[CheckOutcome], None] | None = None,
     checks: Sequence[Check] = CHECKS,
     frontend: str | None = None,
-) -> list[Outcome]:
+) -> list[CheckOutcome]:
     """Check a model with a method on tiny simulated data; nothing is left on disk.
 
     Args:
-        model: Model id.
-        method: Method id.
-        plugins: Files that ids are looked up in.
+        model: Id of the model.
+        method: Id of the method.
+        plugins: Plug-in files that ids are looked up in.
         on_outcome: Called with each outcome as soon as it is known.
-        checks: What to check; each comes after those that it needs.
+        checks: The checks to do; each comes after those that it needs.
         frontend: Front-end id; None for the one on the model's card.
 
     Returns:
@@ -62,29 +62,29 @@ def mock_run(
     """
     files = load_plugins(plugins)
     with temporary_folder("bench-mock") as folder:
-        trial = Trial(model, method, frontend, files, folder)
-        outcomes: dict[str, Outcome] = {}
+        pair = CheckedPair(model, method, frontend, files, folder)
+        outcomes: dict[str, CheckOutcome] = {}
         for check in checks:
-            outcomes[check.name] = _try(check, trial, outcomes)
+            outcomes[check.name] = _do_check(check, pair, outcomes)
             if on_outcome is not None:
                 on_outcome(outcomes[check.name])
     return list(outcomes.values())
 
 
-def _try(check: Check, trial: Trial, before: dict[str, Outcome]) -> Outcome:
+def _do_check(check: Check, pair: CheckedPair, before: dict[str, CheckOutcome]) -> CheckOutcome:
     """Do one check, unless one that it builds upon did not pass."""
     missing = [name for name in check.needs if before[name].status != "passed"]
     if missing:
-        return Outcome(check.name, check.title, "skipped", f"needs {' and '.join(missing)}", 0.0)
+        return CheckOutcome(check.name, check.title, "skipped", f"needs {' and '.join(missing)}", 0.0)
     began = time.perf_counter()
     status: Status = "failed"
     try:
-        status, reason = "passed", check.run(trial)
+        status, reason = "passed", check.run(pair)
     except CheckSkippedError as error:
         status, reason = "skipped", str(error)
     except (CheckFailedError, BenchError) as error:
         status, reason = "failed", str(error).rstrip(".")
     except Exception as error:  # noqa: BLE001 - code of others: whatever it raises is what the check found
-        told = plugin_failure(error, trial.plugins) or f"{type(error).__name__}: {error}"
+        told = plugin_failure(error, pair.plugins) or f"{type(error).__name__}: {error}"
         status, reason = "failed", str(told).rstrip(".")
-    return Outcome(check.name, check.title, status, reason, time.perf_counter() - began)
+    return CheckOutcome(check.name, check.title, status, reason, time.perf_counter() - began)

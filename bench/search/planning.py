@@ -14,7 +14,7 @@ from bench.core.cards import Card
 from bench.core.errors import SpecError
 from bench.core.registry import suggestion
 from bench.core.text import echoed
-from bench.experiment.recipes import DEMO, Request, Source, check_pair, parse_seeds, resolve
+from bench.experiment.recipes import DEMO, DataSource, Request, check_pair, parse_seeds, resolve
 from bench.experiment.spec import RunSpec
 from bench.search.request import StudyRequest, build_request, check_trials
 from bench.search.session import SearchSession, WorkedOn
@@ -26,7 +26,7 @@ FIGURE2 = ("alpha", "tau", "beta")
 
 NO_FINALS = "none"
 
-ChooseSource = Callable[[Request], Source]
+ChooseSource = Callable[[Request], DataSource]
 
 
 @dataclass(frozen=True, kw_only=True)

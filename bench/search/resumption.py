@@ -10,7 +10,7 @@ from typing import Any
 from baselines.weights import locate
 from bench.core.errors import SpecError
 from bench.core.paths import cache_folder, data_folder
-from bench.data.datasets.icbhi.dataset import find_dataset
+from bench.data.datasets.icbhi.dataset import holds_dataset
 from bench.experiment.devices import choose_device
 from bench.experiment.recipes import DEMO
 from bench.search.claims import retry_failed
@@ -94,7 +94,7 @@ def _cache(study: Search, cache: Path | None) -> Path:
 
 def _data(study: Search, data: str | None, cache: Path) -> str:
     known = str(study.execution["data"])
-    if data is None and find_dataset(Path(known)):
+    if data is None and holds_dataset(Path(known)):
         return known
     if data == DEMO or (data is None and study.request.identity["dataset"] == DEMO):
         from bench.data.datasets.simulated.demo import demo_folder

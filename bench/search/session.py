@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from baselines.weights import of_run
+from baselines.weights import weights_of_run
 from bench.core.errors import InterruptedRunError, SpecError
 from bench.engine.preflight import check_model
-from bench.experiment.devices import shares_of
-from bench.experiment.plugins import load_for
+from bench.experiment.devices import device_shares_for
+from bench.experiment.plugins import load_plugins_of
 from bench.experiment.recipes import check_spec
 from bench.experiment.spec import RunSpec
 from bench.search.finals import FinalRun, is_over, train_best
@@ -77,7 +77,7 @@ class SearchSession:
         """
         self.check_words(request)
         _check_runnable(base_spec(request, execution))
-        shares_of(execution, self.workers)
+        device_shares_for(execution, self.workers)
         check_data(request, execution)
         check_study(self.place, self.name, request)
 
@@ -153,7 +153,7 @@ def _is_well(study: Search, finals: Sequence[FinalRun]) -> bool:
 
 
 def _check_runnable(spec: RunSpec) -> None:
-    load_for(spec)
+    load_plugins_of(spec)
     check_spec(spec)
     check_model(spec)
-    of_run(spec.pretrain, spec.weights, spec.weights_sha256)
+    weights_of_run(spec.pretrain, spec.weights, spec.weights_sha256)

@@ -88,12 +88,12 @@ def main(task: Mapping[str, Any], parent: Parent) -> None:
 
 
 def _work_on(place: Place, task: Mapping[str, Any], tell: Tell, stop: StopRequest) -> None:
-    from bench.experiment.plugins import load_for
+    from bench.experiment.plugins import load_plugins_of
     from bench.search.failures import CircuitBreaker
     from bench.search.request import base_spec
     from bench.search.study import open_study
 
     search = open_study(place, task["study"])
     # By the hash in the study: a file that changed after the user agreed to it is not run.
-    load_for(base_spec(search.request, task["execution"]))
+    load_plugins_of(base_spec(search.request, task["execution"]))
     work(search, Path(task["home"]), task["execution"], tell, lambda: stop.wanted, CircuitBreaker(**task["breaker"]))

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.core.errors import BenchError, InterruptedRunError, RunError, UnexpectedError
 from bench.core.machine import usable_cores
-from bench.experiment.devices import VISIBLE, shares_of
+from bench.experiment.devices import VISIBLE, device_shares_for
 from bench.launch.child import Child, Children, Work
 from bench.search.failures import GIVE_UP_AFTER, CircuitBreaker
 from bench.search.study import Search
@@ -63,7 +63,7 @@ class Crew:
         give_up_after: int = GIVE_UP_AFTER,
     ) -> None:
         self.search, self.home, self.execution, self.workers = search, home, execution, workers
-        self._devices = shares_of(execution, workers)
+        self._devices = device_shares_for(execution, workers)
         self._breaker = CircuitBreaker(give_up_after, time.time())
         self._stillborn = 0
         self._children = Children(self._hear)

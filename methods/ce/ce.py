@@ -18,8 +18,8 @@ class CrossEntropy(nn.Module):
     """Fine-tuning with cross-entropy (Bae et al. 2023, section 3.3).
 
     Args:
-        options: The method's options.
-        task: What it is built for.
+        options: Options of the method.
+        task: Widths, class counts and patch grid of the model and data that the method is built for.
 
     Raises:
         SpecError: If a class that is to be weighted has no training cycle.
@@ -29,13 +29,14 @@ class CrossEntropy(nn.Module):
 
     def __init__(self, options: CEOptions, task: Task) -> None:
         super().__init__()
+        # On the model's device with it, but not in its state: the weights follow from the training data.
         self.register_buffer(
             "weights", class_weights(task.class_counts) if options.weighted else None, persistent=False
         )
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> None:
-        """Nothing in it is random."""
+        """Draw nothing: no part of the method is random."""
 
     def forward(self, model: nn.Module, batch: Batch, draw: None) -> dict[str, Tensor]:
-        """Return ``loss``; see :meth:`methods.base.Method.__call__`."""
+        """Return the scalar ``loss`` of the global batch."""
         return {"loss": cross_entropy(batch.gather(model(batch.features)), batch.labels, self.weights)}

@@ -21,8 +21,8 @@ class CutMixCE(nn.Module):
     There is no clean pass.
 
     Args:
-        options: The method's options.
-        task: What it is built for.
+        options: Options of the method.
+        task: Widths, class counts and patch grid of the model and data that the method is built for.
     """
 
     def __init__(self, options: SpectrogramMixOptions, task: Task) -> None:
@@ -30,10 +30,10 @@ class CutMixCE(nn.Module):
         self.options = options
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> CutMix:
-        """Lambda, permutation and centre for the global batch."""
+        """Draw lambda, permutation and centre for the global batch."""
         return draw_cutmix(batch_size, self.options.beta, rng)
 
     def forward(self, model: nn.Module, batch: Batch, draw: CutMix) -> dict[str, Tensor]:
-        """Return ``loss``; see :meth:`methods.base.Method.__call__`."""
+        """Mix the spectrograms and return the scalar ``loss`` of the global batch."""
         mixed, lam = cut_mix(batch.features, partner_rows(batch.features, batch, draw.permutation), draw)
         return {"loss": both_labels_loss(model(mixed), batch, draw.permutation, lam)}

@@ -19,8 +19,8 @@ class MixupCE(nn.Module):
     """Unweighted label-mixing cross-entropy on blended spectrograms; there is no clean pass (Zhang et al. 2018).
 
     Args:
-        options: The method's options.
-        task: What it is built for.
+        options: Options of the method.
+        task: Widths, class counts and patch grid of the model and data that the method is built for.
     """
 
     def __init__(self, options: SpectrogramMixOptions, task: Task) -> None:
@@ -28,10 +28,10 @@ class MixupCE(nn.Module):
         self.options = options
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> Mixup:
-        """Lambda and permutation for the global batch."""
+        """Draw lambda and permutation for the global batch."""
         return draw_mixup(batch_size, self.options.beta, rng)
 
     def forward(self, model: nn.Module, batch: Batch, draw: Mixup) -> dict[str, Tensor]:
-        """Return ``loss``; see :meth:`methods.base.Method.__call__`."""
+        """Blend the spectrograms and return the scalar ``loss`` of the global batch."""
         mixed = mix_up(batch.features, partner_rows(batch.features, batch, draw.permutation), draw.lam)
         return {"loss": both_labels_loss(model(mixed), batch, draw.permutation, draw.lam)}

@@ -21,7 +21,7 @@ from methods.mixing import draw_lambda
 
 @dataclass(frozen=True)
 class Mixup:
-    """What is random in one step of Mixup, for the global batch.
+    """The random choices of one step of Mixup, for the global batch.
 
     Attributes:
         lam: A clip's own share, 0..1.
@@ -34,7 +34,7 @@ class Mixup:
 
 @dataclass(frozen=True)
 class CutMix:
-    """What is random in one step of CutMix, for the global batch.
+    """The random choices of one step of CutMix, for the global batch.
 
     Attributes:
         drawn: Lambda as drawn, 0..1; the rectangle would cover 1 - ``drawn`` if no edge clipped it.
@@ -105,7 +105,7 @@ def cut_mix(x: Tensor, partners: Tensor, cut: CutMix) -> tuple[Tensor, float]:
     Args:
         x: (batch, 1, frames, mels).
         partners: (batch, 1, frames, mels), row i being row i's partner.
-        cut: What was drawn.
+        cut: Lambda and centre that were drawn.
 
     Returns:
         The mixed spectrograms, (batch, 1, frames, mels), new; and lambda, the share of the area that is their own.
@@ -117,5 +117,6 @@ def cut_mix(x: Tensor, partners: Tensor, cut: CutMix) -> tuple[Tensor, float]:
     rows, columns = cut_interval(cut.centre[0], side, frames), cut_interval(cut.centre[1], side, mels)
     mixed = x.clone()
     mixed[:, :, rows, columns] = partners[:, :, rows, columns]
+    # By the area that was replaced: at an edge the rectangle is smaller than was drawn.
     taken = (rows.stop - rows.start) * (columns.stop - columns.start)
     return mixed, 1 - taken / (frames * mels)

@@ -18,10 +18,10 @@ class PatchMixCE(nn.Module):
     """Label-mixing cross-entropy on mixed patches; there is no clean pass (Bae et al. 2023, Table 2).
 
     Args:
-        id: Its id, for messages.
+        id: Id of the method, for messages.
         mode: ``patch`` or ``t-patch``.
-        options: The method's options.
-        task: What it is built for.
+        options: Options of the method.
+        task: Widths, class counts and patch grid of the model and data that the method is built for.
 
     Raises:
         SpecError: If the model has no patch grid.
@@ -34,11 +34,11 @@ class PatchMixCE(nn.Module):
         self.id, self.mode, self.options, self.grid = id, mode, options, task.patch_grid
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> PatchMix:
-        """Lambda, permutation and mask for the global batch."""
+        """Draw lambda, permutation and mask for the global batch."""
         return draw_patch_mix(batch_size, self.grid, self.options.beta, self.mode, rng)
 
     def forward(self, model: nn.Module, batch: Batch, draw: PatchMix) -> dict[str, Tensor]:
-        """Return ``loss``; see :meth:`methods.base.Method.__call__`."""
+        """Mix the patch tokens and return the scalar ``loss`` of the global batch."""
         patches = patch_access(model, self.id)
         mixed = mix_batch(patches.embed_patches(batch.features), batch, draw)
         logits = patches.classifier(patches.encode(mixed))
@@ -46,10 +46,10 @@ class PatchMixCE(nn.Module):
 
 
 def patch_mix_ce(options: PatchMixCEOptions, task: Task) -> PatchMixCE:
-    """Patch-Mix CE: any patches are mixed."""
+    """Build Patch-Mix CE, which mixes any patches."""
     return PatchMixCE("patchmix-ce", "patch", options, task)
 
 
 def time_patch_mix_ce(options: PatchMixCEOptions, task: Task) -> PatchMixCE:
-    """T-Patch-Mix CE: whole time columns of patches are mixed."""
+    """Build T-Patch-Mix CE, which mixes whole time columns of patches."""
     return PatchMixCE("tpatchmix-ce", "t-patch", options, task)

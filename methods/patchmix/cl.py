@@ -46,8 +46,8 @@ class PatchMixCL(nn.Module):
     The projector sees the global batch: its batch statistics do not depend on the number of processes.
 
     Args:
-        options: The method's options.
-        task: What it is built for.
+        options: Options of the method.
+        task: Widths, class counts and patch grid of the model and data that the method is built for.
 
     Raises:
         SpecError: If the model has no patch grid, or if features and projected features would be compared although
@@ -68,16 +68,23 @@ class PatchMixCL(nn.Module):
         self.projector = Projector(task.feature_dim, width)
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> PatchMix:
-        """Lambda, permutation and mask for the global batch."""
+        """Draw lambda, permutation and mask for the global batch."""
         return draw_patch_mix(batch_size, self.grid, self.options.beta, self.options.mix, rng)
 
     def targets(self, clean: Tensor) -> Tensor:
-        """What mixed clips are drawn to: features of clean clips (B, dim), projected or not, detached or not."""
+        """Give the vectors that mixed clips are drawn to, by the option ``target``.
+
+        Args:
+            clean: (B, dim), features of the clean clips.
+
+        Returns:
+            (B, dim), projected or not, detached or not.
+        """
         targets = self.projector(clean) if self.options.target.endswith("hz") else clean
         return targets.detach() if self.options.target.startswith("stop-") else targets
 
     def forward(self, model: nn.Module, batch: Batch, draw: PatchMix) -> dict[str, Tensor]:
-        """Return ``loss``, ``ce`` and ``contrastive``; see :meth:`methods.base.Method.__call__`."""
+        """Encode clean and mixed clips; return the scalars ``loss``, ``ce`` and ``contrastive`` of the global batch."""
         patches = patch_access(model, ID)
         tokens = patches.embed_patches(batch.features)
         pair = encode_both(model, patches.encode, tokens, mix_batch(tokens, batch, draw))

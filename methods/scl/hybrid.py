@@ -21,8 +21,8 @@ class SCLHybrid(nn.Module):
     """Supervised contrastive loss and cross-entropy of both views (scl_icbhi2017 @ 76c4c99, ``hybrid.py``).
 
     Args:
-        options: The method's options.
-        task: What it is built for.
+        options: Options of the method.
+        task: Widths, class counts and patch grid of the model and data that the method is built for.
 
     Raises:
         SpecError: If a class that is to be weighted has no training cycle.
@@ -39,10 +39,10 @@ class SCLHybrid(nn.Module):
         )
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> None:
-        """Nothing in it is random but the views."""
+        """Draw nothing: only the views are random, and the engine draws those."""
 
     def forward(self, model: nn.Module, batch: Batch, draw: None) -> dict[str, Tensor]:
-        """Return ``loss``; see :meth:`methods.base.Method.__call__`."""
+        """Encode both views and return the scalar ``loss`` of the global batch."""
         first, second = view_features(model, batch, ID)
         classifier = cast(Encoder, model).classifier
         loss = hybrid_contrastive_loss(

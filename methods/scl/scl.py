@@ -28,8 +28,8 @@ class SCL(nn.Module):
     """Stage 0 trains encoder and projector with the supervised contrastive loss, stage 1 the classifier alone.
 
     Args:
-        options: The method's options.
-        task: What it is built for.
+        options: Options of the method.
+        task: Widths, class counts and patch grid of the model and data that the method is built for.
 
     Raises:
         SpecError: If a class that is to be weighted has no training cycle.
@@ -42,7 +42,7 @@ class SCL(nn.Module):
         self.probe = CrossEntropy(CEOptions(weighted=options.weighted), task)
 
     def stages(self, first: Stage) -> tuple[Stage, ...]:
-        """The spec's stage without the classifier, then the probe with an optimiser of its own."""
+        """Plan two stages: the spec's without the classifier, then the probe with an optimiser of its own."""
         contrastive = replace(first, name="supervised contrastive", trains=("encoder", "method"), evaluated=False)
         probe = Stage(
             name="linear probe",
@@ -56,10 +56,10 @@ class SCL(nn.Module):
         return contrastive, probe
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> None:
-        """Nothing in it is random but the views."""
+        """Draw nothing: only the views are random, and the engine draws those."""
 
     def forward(self, model: nn.Module, batch: Batch, draw: None) -> dict[str, Tensor]:
-        """Return ``loss``; see :meth:`methods.base.Method.__call__`."""
+        """Return the scalar ``loss`` of the global batch: the contrastive one, or in stage 1 the probe's."""
         if batch.stage > 0:
             probed: dict[str, Tensor] = self.probe(model, batch, draw)
             return probed

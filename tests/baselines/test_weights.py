@@ -713,15 +713,15 @@ def test_a_run_takes_only_the_weights_of_its_spec(tmp_path):
     path = tmp_path / "w.pth"
     path.write_bytes(b"abc")
     known = hashlib.sha256(b"abc").hexdigest()
-    assert weights.of_run("file", str(path), known) == LocatedWeights(path, known)
-    assert weights.of_run("none", None, None) is None
+    assert weights.weights_of_run("file", str(path), known) == LocatedWeights(path, known)
+    assert weights.weights_of_run("none", None, None) is None
     path.write_bytes(b"abd")
     with pytest.raises(WeightsError, match=f"{hashlib.sha256(b'abd').hexdigest()}, the spec's is {known}") as caught:
-        weights.of_run("file", str(path), known)
+        weights.weights_of_run("file", str(path), known)
     assert caught.value.exit_code == 2
     path.unlink()
     with pytest.raises(WeightsError, match="No such file"):
-        weights.of_run("file", str(path), known)
+        weights.weights_of_run("file", str(path), known)
 
 
 @pytest.mark.parametrize(
@@ -729,7 +729,7 @@ def test_a_run_takes_only_the_weights_of_its_spec(tmp_path):
 )
 def test_a_spec_whose_weights_do_not_belong_together_is_refused(fields):
     with pytest.raises(WeightsError, match="do not belong together"):
-        weights.of_run(*fields)
+        weights.weights_of_run(*fields)
 
 
 def test_another_grid_beside_the_same_file_is_another_file(ast_state, tmp_path):
@@ -739,7 +739,7 @@ def test_another_grid_beside_the_same_file_is_another_file(ast_state, tmp_path):
     swapped = {**config, "num_mel_bins": 256, "max_length": 64}
     (folder / "config.json").write_text(json.dumps(swapped), encoding="utf-8")
     with pytest.raises(WeightsError, match="are not those of the run"):
-        weights.of_run("file", str(found.path), found.sha256)
+        weights.weights_of_run("file", str(found.path), found.sha256)
 
 
 def test_a_file_is_used_where_it_is(tmp_path):
@@ -978,17 +978,17 @@ def test_a_hash_in_the_url_is_demanded(server, tmp_path):
 def test_the_first_digits_of_a_hash_are_demanded(server, tmp_path):
     url = server.url + "/resnet18.pth"
     with pytest.raises(WeightsError, match=f"have the sha256 {SHA256}, but 01234567 was expected; they are not kept"):
-        downloads.fetch(url, "sha256:01234567", tmp_path / "weights")
+        downloads.fetch_weights(url, "sha256:01234567", tmp_path / "weights")
     assert leftovers(tmp_path) == []
-    assert downloads.fetch(url, f"sha256:{SHA256[:8]}", tmp_path / "weights").sha256 == SHA256
+    assert downloads.fetch_weights(url, f"sha256:{SHA256[:8]}", tmp_path / "weights").sha256 == SHA256
 
 
 def test_weights_of_torchvision_have_the_digits_in_their_name():
     for name in ("torchvision:resnet18", "torchvision:ResNet18_Weights.IMAGENET1K_V1"):
-        file = downloads.remote(name)
+        file = downloads.remote_file(name)
         assert file.url == "https://download.pytorch.org/models/resnet18-f37072fd.pth"
         assert file.checksum == "sha256:f37072fd"
-    assert downloads.remote("timm:resnet18.tv_in1k").hub == ("timm/resnet18.tv_in1k", "model.safetensors")
+    assert downloads.remote_file("timm:resnet18.tv_in1k").hub == ("timm/resnet18.tv_in1k", "model.safetensors")
 
 
 def test_another_file_under_the_same_url_is_refused(server, tmp_path, monkeypatch):

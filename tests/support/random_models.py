@@ -9,7 +9,7 @@ from timm.layers import DropPath
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the name that everybody knows it by
 
-from bench.experiment.plugins import ModelCard, Registration, option
+from bench.plugins import ModelCard, Registration, option
 
 WIDTH = 16
 

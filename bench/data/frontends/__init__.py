@@ -21,7 +21,7 @@ class FrontEnd(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """What one cycle becomes: (frames, mels), or (channels, frames, mels).
+        """Shape of the features of one cycle: (frames, mels), or (channels, frames, mels).
 
         Two inputs of different size for one cycle are one row (values,), which the model takes apart again.
         """
@@ -36,7 +36,7 @@ class FrontEnd(Protocol):
             wave: (samples,) float32, −1..1.
             rate: Sampling rate of ``wave``, Hz.
             spans: Start and end of each cycle, seconds.
-            name: What messages call the recording.
+            name: Name by which messages call the recording.
 
         Returns:
             (cycles, *shape) float32.
@@ -55,7 +55,7 @@ class PieceOptions(Protocol):
     """
 
     def pieces(self, seconds: Sequence[float]) -> list[int]:
-        """How many pieces cycles become; the front-end's ``features`` gives those of the first cycle first.
+        """Count the pieces that cycles become; the front-end's ``features`` gives those of the first cycle first.
 
         Args:
             seconds: Annotated duration of each cycle.
@@ -79,9 +79,12 @@ class BatchFrontEnd(FrontEnd, Protocol):
         """Normalise features (batch, 1, frames, mels) by the smallest and largest value of each row's group.
 
         Args:
-            features: As the bank holds them.
+            features: (batch, 1, frames, mels), as the bank holds them.
             low: (batch,) smallest value of the group that the row belongs to.
-            high: (batch,) largest value.
+            high: (batch,) largest value of that group.
+
+        Returns:
+            The normalised features, of the same shape.
         """
         ...
 

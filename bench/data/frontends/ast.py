@@ -41,10 +41,13 @@ from bench.data.frontends.waveform import (
     resample_recording,
 )
 
+# Kaldi's default, which the official code keeps.
 PRE_EMPHASIS = 0.97
+# Kaldi pads a frame of 400 samples to the next power of two.
 FFT_SIZE = 512
 # High filters see many bins, low ones few: the fewer filters a product has, the fewer zeros it multiplies.
 MEL_GROUPS = (48, 32, 16, 16, 16)
+# Frames and shifts are whole blocks of this many samples: sums of blocks, each taken once, give the sums of frames.
 HOP_BLOCK = math.gcd(FRAME_LENGTH, FRAME_SHIFT)
 
 
@@ -59,8 +62,8 @@ def cut_cycles(
     Args:
         recording: (samples,) at 16 kHz, already faded where ``options.fade`` is ``recording``.
         spans: Start and end of each cycle, seconds.
-        options: The front-end's options.
-        name: What messages call the recording.
+        options: Options of the front-end; the official code's by default.
+        name: Name by which messages call the recording.
 
     Returns:
         (cycles, samples) float32, 16 kHz.
@@ -77,19 +80,25 @@ def cut_cycles(
 
 
 def _fit_faded(cycle: Tensor, options: ASTFrontEndOptions, out: Tensor) -> None:
+    # Cycles may overlap or be asked for again: a fade of one must not show in the recording.
     fit_cycle(fade_(cycle.clone()) if options.fade == "cycle" else cycle, out)
 
 
 @functools.lru_cache(maxsize=1)
 def _mel_bands() -> tuple[Band, ...]:
-    """Kaldi's mel filters in groups; ``first`` counts interleaved real and imaginary parts."""
+    """Make Kaldi's mel filters in groups of neighbours, as bands over the spectrum.
+
+    ``first`` of a band counts interleaved real and imaginary parts, not bins.
+    """
     from torchaudio.compliance.kaldi import get_mel_banks
 
+    # From 20 Hz to the Nyquist frequency (0.0 says so); a warp factor of 1.0 leaves the other cut-offs without effect.
     filters, _ = get_mel_banks(MEL_BINS, FFT_SIZE, float(SAMPLE_RATE), 20.0, 0.0, 100.0, -500.0, 1.0)
     bands, start = [], 0
     for group in filters.split(MEL_GROUPS):
         bins = group.any(dim=0).nonzero().flatten()
         low, high = int(bins[0]), int(bins[-1]) + 1
+        # Each weight twice: squared real and squared imaginary part of a bin add up to its power.
         kernel = group[:, low:high].T.repeat_interleave(2, dim=0).contiguous()
         bands.append(Band(2 * low, slice(start, start + len(group)), kernel))
         start += len(group)
@@ -97,7 +106,8 @@ def _mel_bands() -> tuple[Band, ...]:
 
 
 @functools.lru_cache(maxsize=1)
-def _window() -> Tensor:
+def _hann_window() -> Tensor:
+    # Kaldi's is symmetric and zero at both ends; torch's default is periodic.
     return torch.hann_window(FRAME_LENGTH, periodic=False)
 
 
@@ -108,9 +118,9 @@ class Workspace:
         samples: Length of a fitted cycle.
 
     Attributes:
-        cycle: (samples,), the fitted cycle.
-        differences: (samples,), pre-emphasised; the first is zero and stays so.
-        frames: (frames, 512), windowed; the columns from 400 on are zero and stay so.
+        cycle: (samples,), the cycle brought to its fixed length.
+        differences: (samples,), the pre-emphasised waveform; the first value is zero and stays so.
+        frames: (frames, 512), the windowed frames; the columns from 400 on are zero and stay so.
     """
 
     def __init__(self, samples: int) -> None:
@@ -123,14 +133,16 @@ class Workspace:
 
 def _windowed_frames(wave: Tensor, count: int, work: Workspace) -> Tensor:
     """Frames of a waveform without their means, pre-emphasised, windowed and padded: (count, 512) of the workspace."""
-    used, window = (count - 1) * FRAME_SHIFT + FRAME_LENGTH, _window()
+    used, window = (count - 1) * FRAME_SHIFT + FRAME_LENGTH, _hann_window()
     wave = wave[:used]
     torch.add(wave[1:], wave[:-1], alpha=-PRE_EMPHASIS, out=work.differences[1:used])
+    # Sums of the frames, from which their means follow; frames overlap, blocks do not.
     blocks = wave.view(-1, HOP_BLOCK).sum(dim=1)
     sums = blocks.unfold(0, FRAME_LENGTH // HOP_BLOCK, FRAME_SHIFT // HOP_BLOCK).sum(dim=1, keepdim=True)
     frames = work.frames[:count]
     filled = frames[:, :FRAME_LENGTH]
     torch.mul(work.differences.as_strided((count, FRAME_LENGTH), (FRAME_SHIFT, 1)), window, out=filled)
+    # The rest of a frame's mean, which pre-emphasis leaves: (0.97 - 1) m, under the window like everything else.
     filled.addcmul_(sums, window, value=(PRE_EMPHASIS - 1) / FRAME_LENGTH)
     return frames
 
@@ -152,8 +164,15 @@ def _log_mel(wave: Tensor, work: Workspace, out: Tensor) -> None:
 
 
 def _log_mel_repeated(length: int, work: Workspace, out: Tensor) -> None:
-    """As :func:`_log_mel` for the workspace's cycle, of whose samples ``length`` repeat: equal frames once."""
+    """Write the log-mel values of the workspace's cycle, of whose samples ``length`` repeat; equal frames once.
+
+    Args:
+        length: Samples after which the cycle repeats.
+        work: Memory whose ``cycle`` is read.
+        out: (frames, 128), written.
+    """
     repeat = length // math.gcd(length, FRAME_SHIFT)
+    # Frames that reach into the fade-out at the end have no equal.
     unfaded = max(0, 1 + (work.cycle.numel() - FADE - FRAME_LENGTH) // FRAME_SHIFT)
     if repeat >= unfaded:
         _log_mel(work.cycle, work, out)
@@ -205,6 +224,7 @@ class ASTFrontEnd:
         resampled = resample_recording(wave, rate)
         if self.options.fade == "cycle":
             return resampled
+        # A copy where nothing was resampled: fading would change the caller's waveform.
         return fade_(resampled.clone() if resampled is wave else resampled)
 
     def features(
@@ -216,7 +236,7 @@ class ASTFrontEnd:
             wave: (samples,) float32, −1..1; not changed.
             rate: Sampling rate of ``wave``, Hz.
             spans: Start and end of each cycle, seconds.
-            name: What messages call the recording.
+            name: Name by which messages call the recording.
 
         Returns:
             (cycles, frames, mels) float32.
@@ -229,6 +249,7 @@ class ASTFrontEnd:
         result = torch.empty(len(places), *self.shape)
         work = Workspace(self.options.samples)
         scale = 1 / (AUDIOSET_STD * (2 if self.options.normalise == "2std" else 1))
+        # (x - mean) / deviation as one pass over the spectrogram: x * scale + shift.
         shift = torch.tensor(-AUDIOSET_MEAN * scale)
         for place, out in zip(places, result, strict=True):
             cycle = recording[place]

@@ -12,22 +12,23 @@ SAMPLE_RATE = 16_000
 """Rate of every waveform after resampling, Hz."""
 
 FRAME_LENGTH = 400
-"""Samples of one frame (25 ms)."""
+"""Samples of one frame (25 ms), Kaldi's default that the official code keeps."""
 
 FRAME_SHIFT = 160
-"""Samples from one frame to the next (10 ms)."""
+"""Samples from one frame to the next (10 ms); the paper calls it the overlap, the official code passes it as shift."""
 
 MEL_BINS = 128
 """Triangular mel filters between 20 Hz and 8 kHz."""
 
 AUDIOSET_MEAN, AUDIOSET_STD = -4.2677393, 4.5689974
-"""AudioSet's mean and deviation of the log-mel values, as in the official Patch-Mix code."""
+"""AudioSet's mean and standard deviation of the log-mel values, as in the official Patch-Mix code @ 836b09f
+(``util/icbhi_util.py``, lines 397-398); pretrained AST weights were learnt on features normalised by them."""
 
 ENERGY_FLOOR = 2.0**-23
-"""Smallest mel energy of Kaldi's filter bank: the float32 epsilon."""
+"""Smallest mel energy that Kaldi's filter bank takes the logarithm of: the epsilon of float32, 2^-23."""
 
 SCL_MEAN, SCL_STD = 0.3690, 0.0255
-"""What the SCL authors standardise values of 0..1 with."""
+"""Mean and standard deviation by which the SCL authors standardise values of 0..1 (scl_icbhi2017 @ 76c4c99)."""
 
 
 @dataclass(frozen=True, kw_only=True)

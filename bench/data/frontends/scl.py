@@ -23,8 +23,10 @@ from bench.data.frontends.waveform import cycle_samples, fade_, fit_cycle, resam
 
 
 @functools.lru_cache(maxsize=1)
-def _decibels() -> torch.nn.Module:
+def _decibel_transform() -> torch.nn.Module:
     options = SCLFrontEndOptions
+    # Everything else as torchaudio has it: Hann window of n_fft samples, frames centred with reflected edges, power,
+    # and no floor below the loudest value.
     mel = MelSpectrogram(
         SAMPLE_RATE,
         n_fft=options.WINDOW,
@@ -45,11 +47,12 @@ def normalise(decibels: Tensor, low: Tensor, high: Tensor) -> Tensor:
         high: (batch,) what becomes 1. A group without any difference becomes 0 throughout.
 
     Returns:
-        As ``decibels``.
+        The same shape as ``decibels``.
 
     Source: ilyassmoummad/scl_icbhi2017 @ 76c4c99, ``utils.py`` lines 9-11 and ``augmentations.py``.
     """
     shape = (-1, *[1] * (decibels.ndim - 1))
+    # The smallest normal number in place of zero: silence has no range, and 0 / 0 is not a number.
     span = (high - low).clamp_min(torch.finfo(decibels.dtype).tiny).view(shape)
     return ((decibels - low.view(shape)) / span - SCL_MEAN) / SCL_STD
 
@@ -78,10 +81,10 @@ class DecibelFrontEnd:
             wave: (samples,) float32, −1..1; not changed.
             rate: Sampling rate of ``wave``, Hz.
             spans: Start and end of each cycle, seconds.
-            name: What messages call the recording.
+            name: Name by which messages call the recording.
 
         Returns:
-            (cycles, frames, mels) float32.
+            (cycles, frames, mels) float32, decibels.
 
         Raises:
             DataError: If a cycle holds no sample of the recording.
@@ -89,8 +92,9 @@ class DecibelFrontEnd:
         places = cycle_samples(spans, wave.numel(), name, rate=rate)
         fitted = torch.empty(len(places), self.options.samples)
         for place, out in zip(places, fitted, strict=True):
+            # Cut first, then resampled, as the authors do; the copy keeps the fade out of the caller's recording.
             fit_cycle(fade_(resample_recording(wave[place], rate).clone()), out)
-        decibels: Tensor = _decibels()(fitted)
+        decibels: Tensor = _decibel_transform()(fitted)
         return decibels.transpose(1, 2).contiguous()
 
 
@@ -100,7 +104,20 @@ class SCLFrontEnd(DecibelFrontEnd):
     def features(
         self, wave: Tensor, rate: int, spans: Sequence[tuple[float, float]], *, name: str = "the recording"
     ) -> Tensor:
-        """As :meth:`DecibelFrontEnd.features`, normalised."""
+        """Turn the cycles of one recording into spectrograms, each normalised by its own extremes.
+
+        Args:
+            wave: (samples,) float32, −1..1; not changed.
+            rate: Sampling rate of ``wave``, Hz.
+            spans: Start and end of each cycle, seconds.
+            name: Name by which messages call the recording.
+
+        Returns:
+            (cycles, frames, mels) float32.
+
+        Raises:
+            DataError: If a cycle holds no sample of the recording.
+        """
         decibels = super().features(wave, rate, spans, name=name)
         return normalise(decibels, decibels.amin(dim=(1, 2)), decibels.amax(dim=(1, 2)))
 
@@ -114,10 +131,19 @@ class BatchSCLFrontEnd(DecibelFrontEnd):
         return self.options.evaluation_batch
 
     def normalise(self, features: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        """See :func:`normalise`."""
+        """Bring decibels to 0..1 by the extremes of each row's group and standardise them, by :func:`normalise`.
+
+        Args:
+            features: (batch, 1, frames, mels), decibels.
+            low: (batch,) smallest value of each row's group.
+            high: (batch,) largest value of each row's group.
+
+        Returns:
+            (batch, 1, frames, mels).
+        """
         return normalise(features, low, high)
 
 
 def build(options: SCLFrontEndOptions) -> DecibelFrontEnd:
-    """The front-end that the options describe."""
+    """Build the front-end that the options describe: normalised by the cycle, or by the batch."""
     return BatchSCLFrontEnd(options) if options.normalise == "batch" else SCLFrontEnd(options)

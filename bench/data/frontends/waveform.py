@@ -24,6 +24,8 @@ from bench.data.spans import resampled_length, samples_between
 FADE = SAMPLE_RATE // 16
 """Samples of a fade (62.5 ms)."""
 
+# Half-width of the filter in zero crossings, and its cut-off as a share of the lower Nyquist frequency: torchaudio's
+# defaults, which the official code uses.
 SINC_ZEROS = 6
 ROLL_OFF = 0.99
 # Outputs of one matrix product in resampling: more waste the band's zeros, fewer waste the matrix unit.
@@ -35,8 +37,8 @@ class Band:
     """The filters of neighbouring outputs over the inputs that they share.
 
     Attributes:
-        first: First input that the product reads, counted from the start of its row.
-        outputs: Which outputs of a row it makes.
+        first: Number of the first input that the product reads, counted from the start of its row.
+        outputs: Numbers of the outputs that the product makes in a row.
         kernel: (inputs, outputs) float32.
     """
 
@@ -65,13 +67,14 @@ class Resampler:
 def _sinc_kernel(positions: Tensor, phases: Tensor, old: int, new: int) -> Tensor:
     """Weights of inputs (inputs, 1) for output phases (1, outputs); phases in float32, as torchaudio has them."""
     base = min(old, new) * ROLL_OFF
+    # In float64, as torchaudio computes its kernels.
     t = (positions.double() / old - (phases / new).double()) * base
     t = t.clamp(-SINC_ZEROS, SINC_ZEROS)
     window = torch.cos(t * math.pi / SINC_ZEROS / 2) ** 2
     return (torch.sinc(t) * window * (base / old)).float()
 
 
-def _band(start: int, stop: int, old: int, new: int, margin: int) -> Band:
+def _make_band(start: int, stop: int, old: int, new: int, margin: int) -> Band:
     outputs = torch.arange(start, stop)
     first = start * old // new - margin
     last = (stop - 1) * old // new + margin + 1
@@ -87,13 +90,14 @@ def resampler(rate: int) -> Resampler:
     Args:
         rate: Hz.
     """
+    # 44.1 kHz to 16 kHz is 441 to 160: after 160 outputs the filters repeat.
     common = math.gcd(rate, SAMPLE_RATE)
     old, new = rate // common, SAMPLE_RATE // common
     margin = math.ceil(SINC_ZEROS * old / (min(old, new) * ROLL_OFF))
     periods = math.ceil(PHASES_PER_BAND / new)
     outputs = periods * new
     bands = tuple(
-        _band(start, min(start + PHASES_PER_BAND, outputs), old, new, margin)
+        _make_band(start, min(start + PHASES_PER_BAND, outputs), old, new, margin)
         for start in range(0, outputs, PHASES_PER_BAND)
     )
     return Resampler(periods * old, outputs, margin + 1, bands)
@@ -140,7 +144,7 @@ def _filter_rows(filters: Resampler, wave: Tensor, origin: int, out: Tensor) -> 
 
 @functools.lru_cache(maxsize=4)
 def _ramps(size: int) -> tuple[Tensor, Tensor]:
-    """Factors of a fade in and of a fade out."""
+    """Make the factors of a linear fade in and of a fade out, as torchaudio's ``Fade`` has them."""
     rising = torch.linspace(0, 1, size)
     return rising, 1 - rising
 
@@ -170,13 +174,16 @@ def fade_(wave: Tensor, *, begin: bool = True, end: bool = True) -> Tensor:
 def cycle_samples(
     spans: Sequence[tuple[float, float]], length: int, name: str = "the recording", *, rate: int = SAMPLE_RATE
 ) -> list[slice]:
-    """Where the cycles lie in a recording: times are truncated to samples and clamped to the recording.
+    """Find where the cycles lie in a recording: times are truncated to samples and clamped to the recording.
 
     Args:
         spans: Start and end of each cycle, seconds.
         length: Samples of the recording.
-        name: What messages call the recording.
+        name: Name by which messages call the recording.
         rate: Sampling rate of the recording, Hz.
+
+    Returns:
+        The samples of each cycle.
 
     Raises:
         DataError: If a cycle holds no sample.
@@ -212,5 +219,6 @@ def fit_cycle(cycle: Tensor, out: Tensor) -> None:
     given = min(cycle.numel(), out.numel())
     out[:given] = cycle[:given]
     repeat_(out, given)
+    # The official code fades a cycle of exactly this length too, and never one that was cut.
     if cycle.numel() <= out.numel():
         fade_(out, begin=False)

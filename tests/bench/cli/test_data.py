@@ -316,7 +316,7 @@ def fill(*_):
     time.sleep(2)
     return [0] * 4
 
-bank._fill = fill
+bank._compute_and_write = fill
 main(sys.argv[1:])
 """
 

@@ -71,7 +71,7 @@ def forbid_computation(monkeypatch):
     def refuse(*_):
         raise AssertionError("features were computed again")
 
-    monkeypatch.setattr(bank_module, "_compute", refuse)
+    monkeypatch.setattr(bank_module, "_compute_features", refuse)
 
 
 def test_rows_are_the_features_of_the_cycles_in_order(dataset, cache):
@@ -257,19 +257,19 @@ def test_workers_side_by_side_give_the_same_bank(dataset, cache, tmp_path, worke
 
 
 def test_recordings_are_computed_at_the_same_time(dataset, cache, monkeypatch):
-    meeting, fill = multiprocessing.get_context("fork").Barrier(2, timeout=60), bank_module._fill
+    meeting, fill = multiprocessing.get_context("fork").Barrier(2, timeout=60), bank_module._compute_and_write
 
     def meet_and_fill(*job):
         meeting.wait()
         return fill(*job)
 
-    monkeypatch.setattr(bank_module, "_fill", meet_and_fill)
+    monkeypatch.setattr(bank_module, "_compute_and_write", meet_and_fill)
     assert len(prepare_bank(dataset, "ast", OPTIONS, cache, workers=2).features) == 14
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_helper_is_a_run_error_and_leaves_nothing(dataset, cache, monkeypatch, workers):
-    parent, fill = os.getpid(), bank_module._fill
+    parent, fill = os.getpid(), bank_module._compute_and_write
 
     def die_at_the_third(job, *rest):
         assert os.getpid() != parent
@@ -277,7 +277,7 @@ def test_a_killed_helper_is_a_run_error_and_leaves_nothing(dataset, cache, monke
             os.kill(os.getpid(), signal.SIGKILL)
         return fill(job, *rest)
 
-    monkeypatch.setattr(bank_module, "_fill", die_at_the_third)
+    monkeypatch.setattr(bank_module, "_compute_and_write", die_at_the_third)
     with pytest.raises(RunError, match=r"computed features was killed \(SIGKILL\)"):
         prepare_bank(dataset, "ast", OPTIONS, cache, workers=workers)
     assert multiprocessing.active_children() == []
@@ -286,13 +286,13 @@ def test_a_killed_helper_is_a_run_error_and_leaves_nothing(dataset, cache, monke
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_whole_group_is_the_parents_to_answer(dataset, cache, monkeypatch, number):
-    fill = bank_module._fill
+    fill = bank_module._compute_and_write
 
     def hear_it_and_fill(*job):
         os.kill(os.getpid(), number)
         return fill(*job)
 
-    monkeypatch.setattr(bank_module, "_fill", hear_it_and_fill)
+    monkeypatch.setattr(bank_module, "_compute_and_write", hear_it_and_fill)
     assert len(prepare_bank(dataset, "ast", OPTIONS, cache, workers=2).features) == 14
 
 
@@ -510,7 +510,7 @@ def test_an_error_that_cannot_be_pickled_is_told_in_words(dataset, cache, monkey
     def fail(*_):
         raise OddError("a", "b")
 
-    monkeypatch.setattr(bank_module, "_compute", fail)
+    monkeypatch.setattr(bank_module, "_compute_features", fail)
     with pytest.raises(RuntimeError, match="OddError"):
         prepare_bank(dataset, "ast", OPTIONS, cache, workers=2)
 
@@ -598,8 +598,8 @@ def test_an_error_beside_other_work_keeps_its_words(dataset, cache, broken):
     ],
 )
 def test_a_front_end_that_returns_something_else_is_refused(dataset, cache, monkeypatch, change, made):
-    compute = bank_module._compute
-    monkeypatch.setattr(bank_module, "_compute", lambda *job: change(compute(*job)))
+    compute = bank_module._compute_features
+    monkeypatch.setattr(bank_module, "_compute_features", lambda *job: change(compute(*job)))
     with pytest.raises(SpecError, match=made + r" of 101_.*, not float32 \(4, 98, 128\)"):
         prepare_bank(replace(dataset, recordings=dataset.recordings[:1]), "ast", OPTIONS, cache)
     assert files_below(cache) == ["lock"]
@@ -607,9 +607,9 @@ def test_a_front_end_that_returns_something_else_is_refused(dataset, cache, monk
 
 def test_features_that_do_not_lie_in_order_are_written_in_order(dataset, cache, tmp_path, monkeypatch):
     plain = np.array(prepare_bank(dataset, "ast", OPTIONS, tmp_path / "plain").features)
-    compute = bank_module._compute
+    compute = bank_module._compute_features
     monkeypatch.setattr(
-        bank_module, "_compute", lambda *job: compute(*job).transpose(1, 2).contiguous().transpose(1, 2)
+        bank_module, "_compute_features", lambda *job: compute(*job).transpose(1, 2).contiguous().transpose(1, 2)
     )
     np.testing.assert_array_equal(prepare_bank(dataset, "ast", OPTIONS, cache).features, plain)
 
@@ -657,7 +657,7 @@ def test_a_bank_of_the_full_set_opens_at_once(tmp_path, cache, monkeypatch):
     def run(*_):
         yield from enumerate(parts)
 
-    monkeypatch.setattr(bank_module, "_run", run)
+    monkeypatch.setattr(bank_module, "_run_jobs", run)
     monkeypatch.setattr(os, "posix_fallocate", lambda stream, offset, size: os.truncate(stream, offset + size))
     prepare_bank(dataset, "ast", {}, cache)
     begin = time.perf_counter()

@@ -7,7 +7,7 @@ import torch
 from five_steps import run_data, spec_of
 
 from bench.core.errors import SpecError
-from bench.engine.data import _check
+from bench.engine.data import _check_parts
 from bench.engine.preflight import check_model
 
 TINY = {"embed_dim": 16, "depth": 1, "heads": 2, "frames": 98, "mels": 128}
@@ -46,6 +46,6 @@ def test_a_last_batch_of_one_is_refused_too():
     data = dataclasses.replace(data, train=data.train[:13])
     spec = small_spec("ast", TINY, "patchmix-cl", batch=6, drop_last=False)
     with pytest.raises(SpecError, match="The last batch of an epoch has one clip"):
-        _check(data, spec)
-    _check(data, dataclasses.replace(spec, drop_last=True))
-    _check(data, dataclasses.replace(spec, method="ce"))
+        _check_parts(data, spec)
+    _check_parts(data, dataclasses.replace(spec, drop_last=True))
+    _check_parts(data, dataclasses.replace(spec, method="ce"))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bench.core.errors import SpecError
-from bench.engine.stages import Plan, freeze_others, plan_stages, set_training_mode, trainable_parameters
+from bench.engine.stages import StagePlan, freeze_others, plan_stages, set_training_mode, trainable_parameters
 from bench.experiment.spec import RunSpec
 from methods.base import Stage
 
@@ -36,9 +36,9 @@ def spec(**changes) -> RunSpec:
     ("done", "index", "before", "end"), [(0, 0, 0, 3), (2, 0, 0, 3), (3, 1, 3, 5), (4, 1, 3, 5), (5, 1, 3, 5)]
 )
 def test_an_epoch_belongs_to_one_stage(done, index, before, end):
-    place = Plan((FIRST, PROBE)).at(done)
+    place = StagePlan((FIRST, PROBE)).at(done)
     assert (place.index, place.before, place.end) == (index, before, end)
-    assert Plan((FIRST, PROBE)).epochs == 5
+    assert StagePlan((FIRST, PROBE)).epochs == 5
 
 
 def test_a_method_without_stages_has_that_of_the_spec():

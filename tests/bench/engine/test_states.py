@@ -398,13 +398,13 @@ def test_a_stop_in_the_last_step_of_an_epoch_is_a_position(place, capsys, monkey
 def test_a_state_is_on_the_disk_before_the_pointer_names_it(place, capsys, monkeypatch):
     """Files and folder are synced, then the pointer moves, then older states go."""
     order = []
-    for name in ("sync_tree", "sync_folder", "point_at", "remove_others"):
+    for name in ("sync_tree", "sync_folder", "write_pointer", "remove_others"):
         real = getattr(checkpoint, name)
         monkeypatch.setattr(
             checkpoint, name, lambda *given, name=name, real=real: (order.append(name), real(*given))[1]
         )
     run(capsys, place.home, *place.data)
-    assert order == ["sync_tree", "sync_folder", "point_at", "remove_others"] * 2
+    assert order == ["sync_tree", "sync_folder", "write_pointer", "remove_others"] * 2
 
 
 def test_a_full_disk_keeps_the_states_that_are_there(place, capsys, monkeypatch):

@@ -8,7 +8,7 @@ from five_steps import spec_of
 
 from bench.core.errors import SpecError
 from bench.experiment import recipes
-from bench.experiment.devices import choose_precision, device_shares, shares_of, visible_devices
+from bench.experiment.devices import choose_precision, device_shares, device_shares_for, visible_devices
 
 UUIDS = [f"GPU-{number}a8c1d2e-0000-1111-2222-333344445555" for number in range(4)]
 MIGS = [f"MIG-{number}a8c1d2e-0000-1111-2222-333344445555" for number in range(4)]
@@ -70,14 +70,14 @@ def test_mig_instances_serve_one_process_each():
 def test_the_machine_is_asked_where_runs_use_its_gpus(monkeypatch):
     import torch
 
-    assert shares_of({"device": "cpu", "processes": 8}, 100) is None
+    assert device_shares_for({"device": "cpu", "processes": 8}, 100) is None
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6,7")
-    assert shares_of({"device": "cuda", "processes": 1}, 3) == [["4"], ["6"], ["7"]]
+    assert device_shares_for({"device": "cuda", "processes": 1}, 3) == [["4"], ["6"], ["7"]]
     with pytest.raises(SpecError, match=r"2 workers with 2 processes each need 4 GPUs, but there are 3 \(4, 6, 7\)"):
-        shares_of({"device": "cuda", "processes": 2}, 2)
+        device_shares_for({"device": "cuda", "processes": 2}, 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert shares_of({"device": "cuda", "processes": 3}, 1) == [["0", "1", "2"]]
+    assert device_shares_for({"device": "cuda", "processes": 3}, 1) == [["0", "1", "2"]]
 
 
 def test_a_search_without_gpus_enough_is_refused_before_anything_is_made(

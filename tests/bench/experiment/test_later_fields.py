@@ -91,10 +91,10 @@ def run_data(rows):
     ],
 )
 def test_epochs_that_cannot_be_run_are_refused(rows, fields, message):
-    from bench.engine.data import _check
+    from bench.engine.data import _check_parts
 
     with pytest.raises(SpecError, match=message):
-        _check(run_data(rows), small_spec(**fields))
+        _check_parts(run_data(rows), small_spec(**fields))
 
 
 def test_steps_and_rows_of_an_epoch():

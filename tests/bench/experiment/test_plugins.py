@@ -18,7 +18,7 @@ from bench.core.registry import Registration, Registry
 from bench.experiment import plugins
 from bench.experiment.card_checks import card_problems
 from bench.experiment.consent import agreed_plugins
-from bench.experiment.plugins import FILE_LIMIT, load_entry_points, load_for, load_plugins
+from bench.experiment.plugins import FILE_LIMIT, load_entry_points, load_plugins, load_plugins_of
 from bench.experiment.registries import registries
 from bench.experiment.spec import read_spec
 from bench.launch.rank import execute
@@ -290,7 +290,7 @@ def test_a_run_with_a_plugin_finishes_and_is_replayed_with_the_same_code_alone(t
         err = one_line(bench("run", "--spec", spec, code=2).err)
         assert f"Cannot read {path}: No such file or directory" in err
     with fresh_registries(), pytest.raises(SpecError, match=r"comes from a plug-in .* that is not here"):
-        load_for(dataclasses.replace(read_spec(spec), plugins=()))
+        load_plugins_of(dataclasses.replace(read_spec(spec), plugins=()))
 
 
 # Code that a document names
@@ -355,7 +355,7 @@ def study(made, bench, tmp_path):
     spec, _, trace = made
     base = read_spec(spec)
     with fresh_registries():
-        load_for(base)
+        load_plugins_of(base)
         study_of(base, request_of(base, "lr"), tmp_path / "home", 1)
     trace.unlink()
     return made
@@ -373,7 +373,7 @@ def test_a_worker_runs_no_code_that_is_not_the_studys(study, tmp_path):
     path.write_text(path.read_text() + "# changed\n")
     search = open_study(Place.of(None, tmp_path / "home", "s"), "s")
     with pytest.raises(SpecError, match="The run's method 'mine' was sha256"):
-        load_for(base_spec(search.request, search.execution))
+        load_plugins_of(base_spec(search.request, search.execution))
     assert not trace.exists()
 
 
@@ -414,7 +414,7 @@ def test_a_file_that_changes_between_the_look_and_the_run_is_not_run(made, monke
 
     monkeypatch.setattr(plugins, "needed_files", changed)
     with pytest.raises(SpecError, match="changed while it was opened"):
-        load_for(document)
+        load_plugins_of(document)
     assert not trace.exists()
 
 

@@ -359,7 +359,7 @@ def test_a_trial_that_failed_again_can_be_done_again(base, home, monkeypatch):
 def test_a_trial_that_failed_or_was_pruned_leaves_no_model_behind(small_data, small_cache, home, monkeypatch, error):
     base = base_spec(small_data, small_cache, epochs=2)
     models = []
-    settle, graph = bench.engine.trainer.Trainer._settle, bench.engine.trainer.build_graph
+    settle, graph = bench.engine.trainer.Trainer._add_losses, bench.engine.trainer.build_graph
 
     def build(*words):
         built = graph(*words)
@@ -372,7 +372,7 @@ def test_a_trial_that_failed_or_was_pruned_leaves_no_model_behind(small_data, sm
         return settle(self, *words)
 
     monkeypatch.setattr(bench.engine.trainer, "build_graph", build)
-    monkeypatch.setattr(bench.engine.trainer.Trainer, "_settle", failing_settle)
+    monkeypatch.setattr(bench.engine.trainer.Trainer, "_add_losses", failing_settle)
     search = study_of(base, request_of(base, pruner="median" if error == "pruned" else "none"), home, 1)
     if error == "pruned":
         search.study.pruner = Always()

@@ -3,7 +3,7 @@
 Source: Rocha et al., "An open access database for the evaluation of respiratory sound classification algorithms",
 Physiological Measurement 40 (2019) 035001; labels from the crackle and wheeze flags as in the Patch-Mix code @ 836b09f.
 
-``read_layout`` reads whatever is there and names every fault; ``load_dataset`` gives what a run may use and refuses
+``inspect_folder`` reads whatever is there and names every fault; ``load_dataset`` gives what a run may use and refuses
 the rest.
 """
 
@@ -19,20 +19,20 @@ from typing import TypeVar
 
 from bench.core.errors import DataError
 from bench.core.text import plain
-from bench.data.datasets.icbhi.annotation import Cycle, parse
+from bench.data.datasets.icbhi.annotation import Cycle, parse_annotation
 from bench.data.datasets.icbhi.fingerprint import fingerprint, hash_audio
 from bench.data.datasets.icbhi.pinned import ALIASES, RATES, RECORDINGS, SPLIT_SHA256
 from bench.data.datasets.icbhi.recordings import Dataset, Recording
 from bench.data.datasets.icbhi.tables import Demographics, Split, parse_demographics, parse_diagnoses, parse_split
-from bench.data.faults import Fault, Problem
-from bench.data.files import MOST_ENTRIES, SPLIT_NAMES, Found, find_dataset, scan
+from bench.data.faults import Fault, FileProblem
+from bench.data.files import MOST_ENTRIES, SPLIT_NAMES, FoundFiles, holds_dataset, scan
 from bench.data.regular_files import read_text_bytes
-from bench.data.wav import inspect
+from bench.data.wav import inspect_wav
 
-__all__ = ["Cycle", "Dataset", "Layout", "Recording", "find_dataset", "load_dataset", "read_layout"]
+__all__ = ["Cycle", "Dataset", "InspectedFolder", "Recording", "holds_dataset", "inspect_folder", "load_dataset"]
 
 UNLISTED = "unlisted"
-"""The split of a recording that the split file does not name; only in a :class:`Layout`."""
+"""The split of a recording that the split file does not name; only in a :class:`InspectedFolder`."""
 
 READERS = 4
 """Threads that read headers and annotations; they hide the waiting of a slow or cold disk."""
@@ -44,18 +44,18 @@ TableT = TypeVar("TableT")
 
 
 @dataclass(frozen=True)
-class Layout:
+class InspectedFolder:
     """Everything that lies below a data folder, sound or not.
 
     Attributes:
         name: ``icbhi``, or ``demo`` for a simulated set.
         root: The folder.
         recordings: All recordings with an annotation file, sorted by name; audio may be missing.
-        expected: Recordings of the complete set.
-        split: What the split file says.
-        split_file: The split file, or None.
-        faults: All that is wrong.
-        notes: What is worth knowing and changes nothing.
+        expected: Number of recordings of the complete set.
+        split: Content of the split file.
+        split_file: Path of the split file, or None without one.
+        faults: Everything that is wrong with the set.
+        notes: Sentences that are worth reading and change nothing.
         diagnosis: Diagnosis by patient, empty without such a file.
         demographics: Demographics by patient, empty without such a file.
     """
@@ -77,17 +77,17 @@ class Layout:
         return tuple(recording for recording in self.recordings if recording.audio is not None)
 
 
-class _Reader:
+class _FolderInspector:
     """Reads what :func:`scan` found and gathers what is wrong with it."""
 
-    def __init__(self, root: Path, found: Found) -> None:
+    def __init__(self, root: Path, found: FoundFiles) -> None:
         self.root = root
         self.found = found
         self.faults: list[Fault] = []
         self.notes: list[str] = []
 
-    def fault(self, path: Path | str, problem: Problem, *, blocking: bool = True) -> Fault:
-        """A problem as a fault of a file."""
+    def fault(self, path: Path | str, problem: FileProblem, *, blocking: bool = True) -> Fault:
+        """Make a fault of the set from a problem inside a file."""
         file = path if isinstance(path, str) else self.shown(path)
         return Fault(file, problem.line, problem.kind, problem.message, blocking)
 
@@ -96,9 +96,9 @@ class _Reader:
         return plain(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
     def content(self, path: Path) -> bytes | None:
-        """A text file's bytes, or None and a fault."""
-        content = _text(path)
-        if isinstance(content, Problem):
+        """Read a text file; where it cannot be read, give None and keep the fault."""
+        content = _read_text(path)
+        if isinstance(content, FileProblem):
             self.faults.append(self.fault(path, content))
             return None
         return content
@@ -113,32 +113,32 @@ class _Reader:
         except (ValueError, KeyError, TypeError, RecursionError):
             count = None
         if type(count) is not int or not 1 <= count <= MOST_ENTRIES:
-            problem = Problem("marker", "does not say how many recordings the simulated set has")
+            problem = FileProblem("marker", "does not say how many recordings the simulated set has")
             self.faults.append(self.fault(marker, problem))
             return "demo", 0
         return "demo", count
 
     def split(self) -> tuple[Split, Path | None]:
-        """What the split file says; several must say the same."""
+        """Read the split file; where there are several, all must say the same."""
         splits = [(path, parse_split(content)) for path in self.found.splits if (content := self.content(path))]
         if not splits:
             names = " or ".join(SPLIT_NAMES)
-            problem = Problem("split-missing", f"there is no split file ({names}) in the data folder or below it")
+            problem = FileProblem("split-missing", f"there is no split file ({names}) in the data folder or below it")
             self.faults.append(self.fault(SPLIT_NAMES[0], problem))
             return Split(), None
         file, split = splits[0]
         for other, second in splits[1:]:
             if second.sides != split.sides:
-                problem = Problem("split-conflict", f"splits the recordings otherwise than {self.shown(file)} does")
+                problem = FileProblem("split-conflict", f"splits the recordings otherwise than {self.shown(file)} does")
                 self.faults.append(self.fault(other, problem))
         self.faults.extend(self.fault(file, problem) for problem in split.problems)
         self.notes.extend(split.notes)
         return split, file
 
     def table(
-        self, files: list[Path], read: Callable[[bytes], tuple[dict[str, TableT], list[Problem]]]
+        self, files: list[Path], read: Callable[[bytes], tuple[dict[str, TableT], list[FileProblem]]]
     ) -> dict[str, TableT]:
-        """The first companion file of a kind; no run depends on it."""
+        """Read the first companion file of a kind; what is wrong with it blocks nothing, as no run depends on it."""
         content = self.content(files[0]) if files else None
         if content is None:
             return {}
@@ -153,23 +153,23 @@ class _Reader:
         faults: list[Fault] = []
         header = None
         if audio:
-            header, problems = inspect(audio[0], RATES)
+            header, problems = inspect_wav(audio[0], RATES)
             faults += [self.fault(audio[0], problem) for problem in problems]
         else:
             faults.append(
-                self.fault(f"{name}.wav", Problem("audio-missing", "the recording is missing"), blocking=False)
+                self.fault(f"{name}.wav", FileProblem("audio-missing", "the recording is missing"), blocking=False)
             )
         if not annotations:
-            problem = Problem("annotation-missing", "the annotation file is missing")
+            problem = FileProblem("annotation-missing", "the annotation file is missing")
             return None, [*faults, self.fault(f"{name}.txt", problem, blocking=bool(audio))]
         content, wrong = self._same_text(annotations)
         cycles: tuple[Cycle, ...] = ()
         if content is not None:
-            cycles, problems = parse(name, content, header if header and header.frames else None)
+            cycles, problems = parse_annotation(name, content, header if header and header.frames else None)
             wrong += problems
         faults += [self.fault(annotations[0], problem, blocking=bool(audio)) for problem in wrong]
         if self.found.splits and key not in split.sides:
-            problem = Problem("split-unlisted", "the split file does not list the recording")
+            problem = FileProblem("split-unlisted", "the split file does not list the recording")
             faults.append(self.fault(audio[0] if audio else annotations[0], problem, blocking=bool(audio)))
         patient, index, location, mode, device = name.split("_")
         side = split.sides.get(key, UNLISTED)
@@ -177,29 +177,29 @@ class _Reader:
         found = Recording(name, patient, index, location, mode, device, side, path, annotations[0], cycles, header)
         return found, faults
 
-    def _same_text(self, paths: list[Path]) -> tuple[bytes | None, list[Problem]]:
+    def _same_text(self, paths: list[Path]) -> tuple[bytes | None, list[FileProblem]]:
         """Content of an annotation file; copies of it must hold the same words."""
         contents = []
         for path in paths:
-            content = _text(path)
-            if isinstance(content, Problem):
+            content = _read_text(path)
+            if isinstance(content, FileProblem):
                 return None, [content]
             contents.append(content)
         for path, content in zip(paths[1:], contents[1:], strict=True):
             if content.split() != contents[0].split():
-                return contents[0], [Problem("duplicate", f"differs from its second copy {self.shown(path)}")]
+                return contents[0], [FileProblem("duplicate", f"differs from its second copy {self.shown(path)}")]
         return contents[0], []
 
     def copies(self, cache: Path | None) -> None:
         """Check that second copies of a recording (the Kaggle archive holds all files twice) are the same sound."""
         several = [paths for paths in self.found.audio.values() if len(paths) > 1]
-        headers = {path: header for paths in several for path in paths if (header := inspect(path, RATES)[0])}
+        headers = {path: header for paths in several for path in paths if (header := inspect_wav(path, RATES)[0])}
         hashes = hash_audio(headers, cache)
         sounds = {path: (header.rate, header.bits, hashes[path]) for path, header in headers.items()}
         for first, *others in several:
             for other in others:
                 if other not in sounds or sounds[other] != sounds.get(first):
-                    problem = Problem("duplicate", f"differs from its second copy {self.shown(other)}")
+                    problem = FileProblem("duplicate", f"differs from its second copy {self.shown(other)}")
                     self.faults.append(self.fault(first, problem))
 
     def check_split(self, name: str, split: Split, file: Path | None) -> None:
@@ -207,18 +207,18 @@ class _Reader:
         if file is None or name != "icbhi" or split.sha256 == SPLIT_SHA256:
             return
         listed = len(split.sides)
-        problem = Problem(
+        problem = FileProblem(
             "split-differs", f"lists {listed} recordings, but not as the official split of {RECORDINGS} does"
         )
         self.faults.append(self.fault(file, problem, blocking=listed >= RECORDINGS))
 
 
-def _text(path: Path) -> bytes | Problem:
+def _read_text(path: Path) -> bytes | FileProblem:
     """A text file's bytes, or why it cannot be read."""
     try:
         return read_text_bytes(path)
     except OSError as error:
-        return Problem("unreadable", f"cannot be read: {error.strerror or error}")
+        return FileProblem("unreadable", f"cannot be read: {error.strerror or error}")
 
 
 def _best_name(paths: Iterable[Path]) -> str:
@@ -226,7 +226,7 @@ def _best_name(paths: Iterable[Path]) -> str:
     return min((path.stem for path in paths), key=lambda name: (name in ALIASES, name))
 
 
-def read_layout(folder: Path, cache: Path | None = None) -> Layout:
+def inspect_folder(folder: Path, cache: Path | None = None) -> InspectedFolder:
     """Read everything that lies below a data folder and name every fault; audio may be missing.
 
     Args:
@@ -238,8 +238,8 @@ def read_layout(folder: Path, cache: Path | None = None) -> Layout:
     """
     found = scan(folder)
     if not (found.audio or found.annotations):
-        raise DataError(f"The data folder {plain(folder)} {_lack(folder, found)}.", PLACE_HINT)
-    reader = _Reader(folder, found)
+        raise DataError(f"The data folder {plain(folder)} {_why_no_dataset(folder, found)}.", PLACE_HINT)
+    reader = _FolderInspector(folder, found)
     name, expected = reader.expected()
     split, file = reader.split()
     reader.check_split(name, split, file)
@@ -253,7 +253,7 @@ def read_layout(folder: Path, cache: Path | None = None) -> Layout:
     reader.notes += [f"{reader.shown(path)} is not named as a recording and is not used." for path in found.strays]
     reader.notes += [f"{reader.shown(path)} {why} and is not used." for path, why in found.unusable.items()]
     faults = [*reader.faults, *(fault for _, faults in read for fault in faults)]
-    return Layout(
+    return InspectedFolder(
         name=name,
         root=folder,
         recordings=tuple(recordings),
@@ -267,33 +267,33 @@ def read_layout(folder: Path, cache: Path | None = None) -> Layout:
     )
 
 
-def _lack(folder: Path, found: Found) -> str:
+def _why_no_dataset(folder: Path, found: FoundFiles) -> str:
     """Why a folder is no data folder."""
     if not os.path.lexists(folder):
         return "does not exist"
     return found.unusable.get(folder, "holds no ICBHI recordings or annotations")
 
 
-def _refuse_faults(layout: Layout) -> None:
-    blocking = [fault for fault in layout.faults if fault.blocking]
+def _refuse_faults(inspected: InspectedFolder) -> None:
+    blocking = [fault for fault in inspected.faults if fault.blocking]
     if not blocking:
         return
-    if layout.split_file is None:
-        where = f"Put {SPLIT_NAMES[0]} (or {SPLIT_NAMES[1]}) into {layout.root}; `bench data fetch` gets it."
-        raise DataError(f"There is no split file {' or '.join(SPLIT_NAMES)} below {layout.root}.", where)
+    if inspected.split_file is None:
+        where = f"Put {SPLIT_NAMES[0]} (or {SPLIT_NAMES[1]}) into {inspected.root}; `bench data fetch` gets it."
+        raise DataError(f"There is no split file {' or '.join(SPLIT_NAMES)} below {inspected.root}.", where)
     more = f" ({len(blocking)} faults in all)" if len(blocking) > 1 else ""
-    raise DataError(f"The data below {layout.root} is broken: {blocking[0]}{more}.", VERIFY_HINT)
+    raise DataError(f"The data below {inspected.root} is broken: {blocking[0]}{more}.", VERIFY_HINT)
 
 
-def _refuse_missing(layout: Layout, allow_partial: bool) -> None:
-    here = len(layout.present)
+def _refuse_missing(inspected: InspectedFolder, allow_partial: bool) -> None:
+    here = len(inspected.present)
     if here == 0:
-        raise DataError(f"The data folder {layout.root} holds annotations, but no recording (WAV).", PLACE_HINT)
-    if here > layout.expected:
-        raise DataError(f"{here} recordings are there, but the set has {layout.expected}.", VERIFY_HINT)
-    if here < layout.expected and not allow_partial:
+        raise DataError(f"The data folder {inspected.root} holds annotations, but no recording (WAV).", PLACE_HINT)
+    if here > inspected.expected:
+        raise DataError(f"{here} recordings are there, but the set has {inspected.expected}.", VERIFY_HINT)
+    if here < inspected.expected and not allow_partial:
         raise DataError(
-            f"{layout.expected - here} of {layout.expected} recordings are missing below {layout.root}.",
+            f"{inspected.expected - here} of {inspected.expected} recordings are missing below {inspected.root}.",
             f"Complete the set (`bench data fetch`), or add --allow-partial to run on the {here} that are there; "
             "the result is marked as partial.",
         )
@@ -311,19 +311,19 @@ def load_dataset(folder: Path, *, allow_partial: bool = False, cache: Path | Non
         DataError: If there is no data, recordings are missing, or anything is wrong that would change labels or
             features.
     """
-    layout = read_layout(folder, cache)
-    _refuse_faults(layout)
-    _refuse_missing(layout, allow_partial)
+    inspected = inspect_folder(folder, cache)
+    _refuse_faults(inspected)
+    _refuse_missing(inspected, allow_partial)
     try:
-        identity = fingerprint(layout.present, cache)
+        identity = fingerprint(inspected.present, cache)
     except OSError as error:
         raise DataError(f"Cannot read {error.filename}: {error.strerror or error}.", VERIFY_HINT) from error
     return Dataset(
-        name=layout.name,
+        name=inspected.name,
         root=folder,
-        recordings=layout.present,
-        expected=layout.expected,
+        recordings=inspected.present,
+        expected=inspected.expected,
         fingerprint=identity,
-        diagnosis=layout.diagnosis,
-        demographics=layout.demographics,
+        diagnosis=inspected.diagnosis,
+        demographics=inspected.demographics,
     )

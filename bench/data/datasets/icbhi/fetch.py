@@ -29,8 +29,8 @@ from bench.core.text import echoed
 from bench.data.datasets.icbhi.pinned import RECORDINGS
 from bench.data.datasets.icbhi.tables import parse_demographics, parse_diagnoses, parse_split
 from bench.data.datasets.icbhi.unpack import BadArchiveError, unpack
-from bench.data.faults import Problem
-from bench.data.files import DEMOGRAPHIC_NAMES, DIAGNOSIS_NAMES, SPLIT_NAMES, Found, scan
+from bench.data.faults import FileProblem
+from bench.data.files import DEMOGRAPHIC_NAMES, DIAGNOSIS_NAMES, SPLIT_NAMES, FoundFiles, scan
 
 logger = logging.getLogger(__name__)
 
@@ -57,15 +57,15 @@ class Companion:
     """A text file beside the archive.
 
     Attributes:
-        name: Its name on disk.
-        paths: Its names on the server, where capitals matter; the first that exists is taken.
-        problems: What is wrong with its content.
-        needed: Whether runs need it.
+        name: Name of the file on disk.
+        paths: Names of the file on the server, where capitals matter; the first that exists is taken.
+        problems: Function that finds what is wrong with the file's content.
+        needed: Whether runs need the file.
     """
 
     name: str
     paths: tuple[str, ...]
-    problems: Callable[[bytes], Sequence[Problem]]
+    problems: Callable[[bytes], Sequence[FileProblem]]
     needed: bool = False
 
 
@@ -88,15 +88,15 @@ class ChangedFileError(DataError):
     """A file is another one than the one on record."""
 
 
-class _Record:
-    """What was fetched, with hashes, in ``fetched.json`` beside the files."""
+class _FetchRecord:
+    """The record of the files that were fetched, with their hashes: ``fetched.json`` beside them."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / RECORD
         self.files: dict[str, dict[str, Any]] = {}
         if self.path.exists():
             try:
-                self.files = _recorded(json.loads(_content(self.path, MAX_RECORD_BYTES)))
+                self.files = _files_on_record(json.loads(_read_small_file(self.path, MAX_RECORD_BYTES)))
             except (OSError, ValueError, RecursionError) as error:
                 hint = "Delete it to trust the files anew."
                 reason = error.strerror if isinstance(error, OSError) else error
@@ -127,11 +127,11 @@ class _Record:
         write_json(self.path, {"files": self.files})
 
 
-def _recorded(document: Any) -> dict[str, dict[str, Any]]:
+def _files_on_record(document: Any) -> dict[str, dict[str, Any]]:
     """The files of a record.
 
     Raises:
-        ValueError: If it has not the form that :meth:`_Record.keep` writes.
+        ValueError: If it has not the form that :meth:`_FetchRecord.keep` writes.
     """
     files = document.get("files") if isinstance(document, dict) else None
     if not isinstance(files, dict):
@@ -145,7 +145,7 @@ def _recorded(document: Any) -> dict[str, dict[str, Any]]:
     return files
 
 
-def _content(path: Path, limit: int) -> bytes:
+def _read_small_file(path: Path, limit: int) -> bytes:
     """Read a small file.
 
     Raises:
@@ -177,7 +177,7 @@ class _Fetcher:
         self.patience = patience
         self.progress = progress
 
-        self.record = _Record(folder)
+        self.record = _FetchRecord(folder)
 
     def _download(self, target: Path, paths: Sequence[str], limit: int) -> str:
         """Download under the first name that the server knows; returns its URL as it may be shown."""
@@ -188,19 +188,19 @@ class _Fetcher:
             except NotOnServerError as error:
                 missing = error
             except UnreachableError as error:
-                raise DataError(error.message, self._by_hand()) from error
+                raise DataError(error.message, self._by_hand_hint()) from error
             else:
                 return public_url(url)
         raise missing
 
-    def _by_hand(self) -> str:
+    def _by_hand_hint(self) -> str:
         return (
             f"Without a connection: get {ARCHIVE} and {SPLIT_NAMES[0]} from {PAGE} on another machine, put both into "
             f"{self.folder}, and run `bench data fetch` again to unpack. If only the certificate is the trouble: "
             "--insecure; counts and split are checked either way."
         )
 
-    def companion(self, companion: Companion) -> None:
+    def fetch_companion(self, companion: Companion) -> None:
         """Fetch a text file, check it, and put it on record."""
         target, url = self.folder / companion.name, None
         fresh = not target.exists()
@@ -212,7 +212,7 @@ class _Fetcher:
             self._check_content(target, companion)
         except NotOnServerError as error:
             if companion.needed:
-                raise DataError(error.message, self._by_hand()) from error
+                raise DataError(error.message, self._by_hand_hint()) from error
             logger.info(f"{companion.name} is not on the server; no run needs it.")
             return
         except DataError:
@@ -228,16 +228,16 @@ class _Fetcher:
             _check_regular(target, limit)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise DataError(f"{target} is not what it should be: {reason}.", self._by_hand()) from error
+            raise DataError(f"{target} is not what it should be: {reason}.", self._by_hand_hint()) from error
 
     def _check_content(self, target: Path, companion: Companion) -> None:
         content = target.read_bytes()
         problems = companion.problems(content)
         if problems or not content.strip():
             first = f"line {problems[0].line}: {problems[0].message}" if problems else "it is empty"
-            raise DataError(f"{target.name} is not what it should be: {first}.", self._by_hand())
+            raise DataError(f"{target.name} is not what it should be: {first}.", self._by_hand_hint())
 
-    def archive(self, keep: bool) -> None:
+    def fetch_archive(self, keep: bool) -> None:
         """Fetch the archive, unpack it, and put it on record."""
         target, database = self.folder / ARCHIVE, self.folder / DATABASE
         url, fresh = None, not target.exists()
@@ -256,7 +256,7 @@ class _Fetcher:
         if fresh and not keep:
             target.unlink()
 
-    def archive_needed(self, found: Found) -> bool:
+    def archive_needed(self, found: FoundFiles) -> bool:
         """Whether recordings are missing, which only the archive can bring.
 
         Raises:
@@ -323,19 +323,19 @@ def fetch(
     url = _checked_url(base_url or os.environ.get("BENCH_ICBHI_URL") or BASE_URL)
     _usable_folder(folder)
     with exclusive_lock(folder / ".fetch.lock", lambda holder: logger.info(f"Waiting for another fetch ({holder}).")):
-        _sweep(folder)
+        _sweep_leftovers(folder)
         fetcher = _Fetcher(folder, url, patience or Patience(), on_progress)
         found = scan(folder)
         needed = fetcher.archive_needed(found)
         there = (found.splits, found.diagnoses, found.demographics)
         for companion, files in zip(COMPANIONS, there, strict=True):
             if not files or files[0] == folder / companion.name:
-                fetcher.companion(companion)
+                fetcher.fetch_companion(companion)
         if needed:
-            fetcher.archive(keep_archive)
+            fetcher.fetch_archive(keep_archive)
 
 
-def _sweep(folder: Path) -> None:
+def _sweep_leftovers(folder: Path) -> None:
     """Remove what a killed process left half-unpacked; the lock makes sure that none is at work."""
     for leftover in folder.glob(f".{DATABASE}.*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -37,7 +37,7 @@ def _hash_samples(path: Path, header: WavHeader) -> str:
     return digest.hexdigest()
 
 
-def _known(cache: Path | None) -> dict[str, list[Any]]:
+def _remembered_hashes(cache: Path | None) -> dict[str, list[Any]]:
     """What the cache file holds; a file that is missing or broken holds nothing, as every hash can be made again."""
     if cache is None:
         return {}
@@ -51,7 +51,7 @@ def _known(cache: Path | None) -> dict[str, list[Any]]:
     return files if isinstance(files, dict) else {}
 
 
-def _remember(cache: Path, hashes: Mapping[str, list[Any]], fresh: Collection[str]) -> None:
+def _remember_hashes(cache: Path, hashes: Mapping[str, list[Any]], fresh: Collection[str]) -> None:
     kept = {path: entry for path, entry in hashes.items() if os.path.lexists(path) or path in fresh}
     # A cache that cannot be written costs time at the next start and nothing else.
     with contextlib.suppress(StoreError):
@@ -59,14 +59,20 @@ def _remember(cache: Path, hashes: Mapping[str, list[Any]], fresh: Collection[st
 
 
 class _Stamp(NamedTuple):
-    """By what a file is known again: where it is, how long, and when it was changed (ns)."""
+    """What tells whether a file is still the same.
+
+    Attributes:
+        path: Absolute path of the file, as text.
+        size: Length of the file, bytes.
+        changed: Time of the file's last change, ns.
+    """
 
     path: str
     size: int
     changed: int
 
     def matches(self, entry: object) -> bool:
-        """Whether a remembered entry (size, time, hash) is of this very file."""
+        """Tell whether a remembered entry (size, time of change, hash) is of this file as it is now."""
         return (
             isinstance(entry, list)
             and len(entry) == 3
@@ -75,7 +81,7 @@ class _Stamp(NamedTuple):
         )
 
 
-def _stamp(path: Path) -> _Stamp:
+def _stamp_of(path: Path) -> _Stamp:
     status = path.stat()
     # A name that is not UTF-8 is written with escapes: the memory of hashes is a document like any other.
     name = str(path.absolute()).encode("utf-8", "backslashreplace").decode()
@@ -95,15 +101,15 @@ def hash_audio(files: Mapping[Path, WavHeader], cache: Path | None = None) -> di
     Raises:
         OSError: If a file cannot be read.
     """
-    known = _known(cache)
-    stamps = {path: _stamp(path) for path in files}
+    known = _remembered_hashes(cache)
+    stamps = {path: _stamp_of(path) for path in files}
     hashes = {path: known[stamp.path][2] for path, stamp in stamps.items() if stamp.matches(known.get(stamp.path))}
     fresh = [path for path in files if path not in hashes]
     with ThreadPoolExecutor(THREADS) as pool:
         hashes.update(zip(fresh, pool.map(lambda path: _hash_samples(path, files[path]), fresh), strict=True))
     if fresh and cache is not None:
         new = {stamps[path].path: [stamps[path].size, stamps[path].changed, hashes[path]] for path in fresh}
-        _remember(cache, {**known, **new}, new)
+        _remember_hashes(cache, {**known, **new}, new)
     return hashes
 
 
@@ -112,7 +118,7 @@ def fingerprint(recordings: Sequence[Recording], cache: Path | None = None) -> s
 
     Args:
         recordings: Recordings in order of their names.
-        cache: As for :func:`hash_audio`.
+        cache: Folder that remembers hashes of audio files by path, size and time of change.
 
     Returns:
         Hex SHA-256.

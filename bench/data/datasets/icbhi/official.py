@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from bench.core.errors import DataError
-from bench.data.datasets.icbhi.dataset import Layout, find_dataset, read_layout
+from bench.data.datasets.icbhi.dataset import InspectedFolder, holds_dataset, inspect_folder
 from bench.data.datasets.icbhi.pinned import BY_PATIENT, CLASSES, TEST_PATIENT_SHA256, Count
 from bench.data.datasets.icbhi.recordings import Recording
 from bench.data.faults import Fault
@@ -42,7 +42,7 @@ def official_part(folder: Path, store: Store, *, named: bool, allow_partial: boo
     Raises:
         DataError: If the cycles are not known, or the data are incomplete or broken.
     """
-    if find_dataset(folder):
+    if holds_dataset(folder):
         return part_of_folder(folder, store, allow_partial=allow_partial)
     if named:
         raise DataError(
@@ -71,16 +71,16 @@ def part_of_folder(folder: Path, store: Store | None = None, *, allow_partial: b
     Raises:
         DataError: If they are incomplete or broken, or a whole set whose test cycles are not the official ones.
     """
-    layout = read_layout(folder)
-    _refuse_faults(layout)
-    recordings, partial = _judged(layout, allow_partial)
+    inspected = inspect_folder(folder)
+    _refuse_faults(inspected)
+    recordings, partial = _judged_recordings(inspected, allow_partial)
     cycles = _cycle_set(recording for recording in recordings if recording.split == "test")
     if len(cycles) == 0:
         raise DataError(f"The test part of the data below {folder} holds no cycle.", "Add its annotation files.")
-    if layout.name == "icbhi" and partial is None and not is_official(cycles.hash):
-        raise _not_official(folder, cycles, store)
-    train = frozenset(key.partition("_")[0] for key, side in layout.split.sides.items() if side == "train")
-    return OfficialPart(layout.name, partial, cycles, train, _source(layout, partial))
+    if inspected.name == "icbhi" and partial is None and not is_official(cycles.hash):
+        raise _not_official_error(folder, cycles, store)
+    train = frozenset(key.partition("_")[0] for key, side in inspected.split.sides.items() if side == "train")
+    return OfficialPart(inspected.name, partial, cycles, train, _source_in_words(inspected, partial))
 
 
 def part_of_board(store: Store) -> OfficialPart | None:
@@ -96,31 +96,31 @@ def part_of_board(store: Store) -> OfficialPart | None:
     return None
 
 
-def _refuse_faults(layout: Layout) -> None:
-    faults = [fault for fault in layout.faults if _matters(fault)]
+def _refuse_faults(inspected: InspectedFolder) -> None:
+    faults = [fault for fault in inspected.faults if _changes_cycles(fault)]
     if faults:
         more = f" ({len(faults)} faults in all)" if len(faults) > 1 else ""
         raise DataError(
-            f"The data below {layout.root} cannot be used: {faults[0]}{more}.",
+            f"The data below {inspected.root} cannot be used: {faults[0]}{more}.",
             "Run `bench data verify` to see everything that is wrong with the data.",
         )
 
 
-def _matters(fault: Fault) -> bool:
+def _changes_cycles(fault: Fault) -> bool:
     if fault.kind == "split-differs":
         return fault.blocking  # a shorter split file goes with a partial set
     return fault.kind.startswith(_MATTERING) or (fault.kind == "unreadable" and fault.file.endswith(".txt"))
 
 
-def _judged(layout: Layout, allow_partial: bool) -> tuple[tuple[Recording, ...], str | None]:
+def _judged_recordings(inspected: InspectedFolder, allow_partial: bool) -> tuple[tuple[Recording, ...], str | None]:
     """The recordings whose cycles are asked for, and how much of the set that is, where not all."""
-    recordings = (layout.present or layout.recordings) if allow_partial else layout.recordings
-    here, expected = len(recordings), layout.expected
+    recordings = (inspected.present or inspected.recordings) if allow_partial else inspected.recordings
+    here, expected = len(recordings), inspected.expected
     if here == expected:
         return recordings, None
     if not allow_partial:
         raise DataError(
-            f"{expected - here} of {expected} annotation files are missing below {layout.root}.",
+            f"{expected - here} of {expected} annotation files are missing below {inspected.root}.",
             "Complete the set (`bench data fetch`), or add --allow-partial to be judged on what is there, marked as "
             "partial.",
         )
@@ -140,7 +140,7 @@ def _cycle_set(recordings: Iterable[Recording]) -> CycleSet:
 # --- how cycles differ from the official ones --------------------------------------------------------------------
 
 
-def _not_official(folder: Path, cycles: CycleSet, store: Store | None) -> DataError:
+def _not_official_error(folder: Path, cycles: CycleSet, store: Store | None) -> DataError:
     """The error for annotations of other test cycles or labels, which names what differs as far as that is known."""
     known = None if store is None else part_of_board(store)
     told = _differing_patients(cycles) if known is None else _differing_cycles(cycles, known.cycles)
@@ -156,13 +156,16 @@ def _differing_cycles(cycles: CycleSet, official: CycleSet) -> str:
     """The first cycles whose label differs, or that only one of two sets has."""
     ours, theirs = (dict(zip(one.keys, one.labels, strict=True)) for one in (cycles, official))
     differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
-    words = [f"{key[0]} cycle {key[1]} is {_class(ours.get(key))}, not {_class(theirs.get(key))}" for key in differing]
+    words = [
+        f"{key[0]} cycle {key[1]} is {_class_name(ours.get(key))}, not {_class_name(theirs.get(key))}"
+        for key in differing
+    ]
     if not words:
         return "patients or devices differ"
-    return f"{_count(len(words), 'cycle')} differ: {_first(words)}"
+    return f"{_counted_noun(len(words), 'cycle')} differ: {_first_few(words)}"
 
 
-def _class(label: int | None) -> str:
+def _class_name(label: int | None) -> str:
     return "absent" if label is None else CLASSES[label]
 
 
@@ -177,8 +180,8 @@ def _differing_patients(cycles: CycleSet) -> str:
         if here == wanted:
             words.append(f"patient {patient} (labels were moved between cycles: the counts of the classes agree)")
         else:
-            words.append(f"patient {patient} ({_listed(here)} instead of {_listed(wanted)})")
-    return f"{_count(len(words), 'patient')} differ: {_first(words)}" if words else "their devices differ"
+            words.append(f"patient {patient} ({_joined_counts(here)} instead of {_joined_counts(wanted)})")
+    return f"{_counted_noun(len(words), 'patient')} differ: {_first_few(words)}" if words else "their devices differ"
 
 
 def patient_hashes(cycles: CycleSet) -> dict[str, str]:
@@ -196,15 +199,15 @@ def _counts_of(cycles: CycleSet, patient: str) -> tuple[int, ...]:
     return tuple(counts[label] for label in range(len(CLASSES)))
 
 
-def _listed(counts: Iterable[int]) -> str:
+def _joined_counts(counts: Iterable[int]) -> str:
     return "/".join(map(str, counts))
 
 
-def _count(number: int, noun: str) -> str:
+def _counted_noun(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _first(words: Sequence[str]) -> str:
+def _first_few(words: Sequence[str]) -> str:
     return "; ".join(words[:SHOWN]) + (f"; and {len(words) - SHOWN:,} more" if len(words) > SHOWN else "")
 
 
@@ -213,6 +216,6 @@ def _per_class(labels: Iterable[int]) -> str:
     return ", ".join(f"{counts[label]:,} {name}" for label, name in enumerate(CLASSES))
 
 
-def _source(layout: Layout, partial: str | None) -> str:
-    whole = "the simulated set" if layout.name == "demo" else "the ICBHI annotations"
+def _source_in_words(inspected: InspectedFolder, partial: str | None) -> str:
+    whole = "the simulated set" if inspected.name == "demo" else "the ICBHI annotations"
     return f"{whole}, {partial}" if partial else whole

@@ -32,7 +32,7 @@ ALIASES = {"226_1b1_Pl_sc_Meditron": "226_1b1_Pl_sc_LittC2SE"}
 
 
 class Count(NamedTuple):
-    """How many recordings and cycles: recordings, then cycles per class."""
+    """A number of recordings, and the numbers of their cycles per class."""
 
     recordings: int
     normal: int

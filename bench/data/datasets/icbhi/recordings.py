@@ -19,16 +19,16 @@ class Recording:
 
     Attributes:
         name: File name without ending.
-        patient: Three digits.
+        patient: Number of the patient, three digits.
         index: Recording index (``1b1``).
         location: Chest location (``Tc``, ``Al``, ``Ar``, ``Pl``, ``Pr``, ``Ll``, ``Lr``).
         mode: Acquisition, ``sc`` (sequential, single-channel) or ``mc`` (simultaneous, multi-channel).
-        device: What recorded it, from the audio's own name.
+        device: Stethoscope or microphone that recorded it, from the audio file's own name.
         split: ``train`` or ``test``.
         audio: WAV file, or None where it is missing.
         annotation: Annotation file.
-        cycles: In order of the annotation file.
-        header: What the WAV file's header says.
+        cycles: Annotated cycles in the order of the annotation file.
+        header: Header of the WAV file; None where the audio is missing or has none.
     """
 
     name: str
@@ -51,8 +51,8 @@ class Dataset:
     Attributes:
         name: ``icbhi``, or ``demo`` for a simulated set.
         root: The folder they lie in.
-        recordings: Those with audio, sorted by name.
-        expected: Recordings of the complete set.
+        recordings: The recordings that have audio, sorted by name.
+        expected: Number of recordings of the complete set.
         fingerprint: Hex SHA-256 over names, splits, cycles and samples.
         diagnosis: Diagnosis by patient, empty without such a file.
         demographics: Demographics by patient, empty without such a file.
@@ -79,7 +79,7 @@ class Dataset:
 
     @property
     def simulated(self) -> bool:
-        """Whether this is a simulated set."""
+        """Tell whether the set was simulated, so that its numbers say nothing about lungs."""
         return self.name == "demo"
 
     @functools.cached_property
@@ -90,7 +90,7 @@ class Dataset:
         """The split of a recording.
 
         Args:
-            recording: Its name.
+            recording: Name of a recording.
 
         Returns:
             ``train`` or ``test``.

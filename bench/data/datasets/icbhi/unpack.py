@@ -58,14 +58,14 @@ def _safe_members(archive: zipfile.ZipFile, source: Path) -> list[zipfile.ZipInf
     for info in members:
         fault = _member_fault(info)
         if fault is not None:
-            raise BadArchiveError(f"{name} holds {fault}: '{echoed(info.filename)}'.", _refetch(name))
+            raise BadArchiveError(f"{name} holds {fault}: '{echoed(info.filename)}'.", _refetch_hint(name))
     total = sum(info.file_size for info in members)
     limit = min(MAX_BYTES, max(MAX_RATIO * source.stat().st_size, SMALL_BYTES))
     if total > limit or len(members) > MAX_MEMBERS:
         raise BadArchiveError(
             f"{name} would unpack to {len(members):,} files of {total:,} bytes, more than the "
             f"{MAX_MEMBERS:,} files and {limit:,} bytes that are allowed.",
-            _refetch(name),
+            _refetch_hint(name),
         )
     return [info for info in members if not _is_junk(PurePosixPath(info.filename))]
 
@@ -85,7 +85,7 @@ def _member_fault(info: zipfile.ZipInfo) -> str | None:
     return f"a file of more than {MAX_MEMBER_BYTES:,} bytes" if info.file_size > MAX_MEMBER_BYTES else None
 
 
-def _refetch(name: str) -> str:
+def _refetch_hint(name: str) -> str:
     return f"Nothing was unpacked; delete {name} where it is still there, and run `bench data fetch` again."
 
 
@@ -104,7 +104,7 @@ def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> N
         raise zipfile.BadZipFile(f"'{echoed(info.filename)}' holds less than it announces")
 
 
-def _root_of(folder: Path) -> Path:
+def _top_folder(folder: Path) -> Path:
     """The unpacked files' own top folder, where the archive has exactly one."""
     inside = list(folder.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
@@ -137,11 +137,11 @@ def unpack(source: Path, target: Path, on_progress: Callable[[str, int, int | No
                 done += info.file_size
                 if on_progress is not None:
                     on_progress("unpacking", done, total)
-        _root_of(temporary).rename(target)
+        _top_folder(temporary).rename(target)
     except (FileExistsError, NotADirectoryError) as error:
-        raise BadArchiveError(f"{source.name} holds two files of one name.", _refetch(source.name)) from error
+        raise BadArchiveError(f"{source.name} holds two files of one name.", _refetch_hint(source.name)) from error
     except _FAULTS as error:
-        raise BadArchiveError(f"{source.name} is damaged: {echoed(error)}.", _refetch(source.name)) from error
+        raise BadArchiveError(f"{source.name} is damaged: {echoed(error)}.", _refetch_hint(source.name)) from error
     except OSError as error:
         raise DataError(f"Cannot unpack into {target}: {error.strerror or error}.", advice(error)) from error
     finally:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data.datasets.icbhi.dataset import Layout, read_layout
+from bench.data.datasets.icbhi.dataset import InspectedFolder, inspect_folder
 from bench.data.datasets.icbhi.pinned import (
     BY_DEVICE,
     BY_LOCATION,
@@ -31,15 +31,15 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Counts:
-    """How many recordings and cycles there are.
+    """Numbers of recordings and cycles, in several divisions.
 
     Attributes:
-        by_split: Per split.
-        by_device: Per split and device.
-        by_patient: Per split and patient.
+        by_split: Recordings and cycles per split.
+        by_device: Recordings and cycles per split and device.
+        by_patient: Recordings and cycles per split and patient.
         by_location: Recordings per chest location.
         by_mode: Recordings per acquisition mode.
-        by_rate: Recordings per sampling rate, Hz; those with audio.
+        by_rate: Recordings with audio per sampling rate, Hz.
     """
 
     by_split: Mapping[str, Count]
@@ -52,7 +52,7 @@ class Counts:
     def to_json(self) -> dict[str, Any]:
         """Counts by split, then by device and patient within it."""
         return {
-            **{split: self._part(split) for split in SPLITS},
+            **{split: self._split_as_json(split) for split in SPLITS},
             "recordings": sum(count.recordings for count in self.by_split.values()),
             "cycles": sum(count.cycles for count in self.by_split.values()),
             "patients": len({patient for _, patient in self.by_patient}),
@@ -61,17 +61,21 @@ class Counts:
             "rates": {str(rate): number for rate, number in self.by_rate.items()},
         }
 
-    def _part(self, split: str) -> dict[str, Any]:
-        devices = {name: _row(count) for (side, name), count in self.by_device.items() if side == split}
-        patients = {name: _row(count) for (side, name), count in self.by_patient.items() if side == split}
-        return {**_row(self.by_split.get(split, Count(0, 0, 0, 0, 0))), "devices": devices, "patients": patients}
+    def _split_as_json(self, split: str) -> dict[str, Any]:
+        devices = {name: _count_as_json(count) for (side, name), count in self.by_device.items() if side == split}
+        patients = {name: _count_as_json(count) for (side, name), count in self.by_patient.items() if side == split}
+        return {
+            **_count_as_json(self.by_split.get(split, Count(0, 0, 0, 0, 0))),
+            "devices": devices,
+            "patients": patients,
+        }
 
 
 OFFICIAL = Counts(BY_SPLIT, BY_DEVICE, BY_PATIENT, BY_LOCATION, BY_MODE, {})
 """The official set's counts; how many recordings have which rate is not pinned."""
 
 
-def _row(count: Count) -> dict[str, Any]:
+def _count_as_json(count: Count) -> dict[str, Any]:
     classes = dict(zip(CLASSES, count[1:], strict=True))
     return {"recordings": count.recordings, "cycles": count.cycles, "classes": classes}
 
@@ -85,7 +89,7 @@ def _count_of(recordings: Iterable[Recording]) -> Count:
     return Count(number, *(labels[label] for label in range(len(CLASSES))))
 
 
-def _groups(recordings: Iterable[Recording], key: Callable[[Recording], Any]) -> dict[Any, Count]:
+def _counts_by(recordings: Iterable[Recording], key: Callable[[Recording], Any]) -> dict[Any, Count]:
     groups: dict[Any, list[Recording]] = {}
     for recording in recordings:
         groups.setdefault(key(recording), []).append(recording)
@@ -96,13 +100,13 @@ def count(recordings: Iterable[Recording]) -> Counts:
     """Count recordings and cycles.
 
     Args:
-        recordings: What to count.
+        recordings: The recordings to count.
     """
     listed = list(recordings)
     return Counts(
-        by_split=_groups(listed, lambda recording: recording.split),
-        by_device=_groups(listed, lambda recording: (recording.split, recording.device)),
-        by_patient=_groups(listed, lambda recording: (recording.split, recording.patient)),
+        by_split=_counts_by(listed, lambda recording: recording.split),
+        by_device=_counts_by(listed, lambda recording: (recording.split, recording.device)),
+        by_patient=_counts_by(listed, lambda recording: (recording.split, recording.patient)),
         by_location=dict(sorted(Counter(recording.location for recording in listed).items())),
         by_mode=dict(sorted(Counter(recording.mode for recording in listed).items())),
         by_rate=dict(sorted(Counter(r.header.rate for r in listed if r.header is not None).items())),
@@ -111,20 +115,20 @@ def count(recordings: Iterable[Recording]) -> Counts:
 
 @dataclass(frozen=True)
 class Report:
-    """What is in a data folder and what is wrong with it.
+    """The report on a data folder: its counts, and every fault.
 
     Attributes:
         name: ``icbhi``, or ``demo`` for a simulated set.
         root: The folder.
-        expected: Recordings of the complete set.
-        present: Recordings with audio.
+        expected: Number of recordings of the complete set.
+        present: Number of recordings with audio.
         split_sha256: Hash over the normalised split lines.
         split_official: Whether that is the official split; None for a simulated set.
         counts_official: Whether the annotated counts are the official ones; None where they cannot be compared.
-        counts: Of the recordings with audio.
-        annotated: Of all annotation files.
-        faults: All that is wrong.
-        notes: What is worth knowing and changes nothing.
+        counts: Counts of the recordings with audio.
+        annotated: Counts of all annotation files.
+        faults: Everything that is wrong with the set.
+        notes: Sentences that are worth reading and change nothing.
     """
 
     name: str
@@ -141,12 +145,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong and nothing is missing."""
+        """Tell whether nothing is wrong with the set and nothing is missing of it."""
         return not self.faults
 
     @property
     def runnable(self) -> bool:
-        """Whether runs are possible on what is there, with ``--allow-partial`` where something is missing."""
+        """Tell whether runs are possible on what is there, with ``--allow-partial`` where something is missing."""
         return self.present > 0 and not any(fault.blocking for fault in self.faults)
 
     @property
@@ -179,23 +183,23 @@ def _differences(what: str, found: Mapping[Any, Any], official: Mapping[Any, Any
         here, pinned = found.get(group, 0), official.get(group, 0)
         if here != pinned:
             place = " ".join(group) if isinstance(group, tuple) else str(group)
-            lines.append(f"{what} {place}: {_words(here)}, but {_words(pinned)} in the official set")
+            lines.append(f"{what} {place}: {_count_in_words(here)}, but {_count_in_words(pinned)} in the official set")
     return lines
 
 
-def _words(number: Count | int) -> str:
+def _count_in_words(number: Count | int) -> str:
     if isinstance(number, int):
         return f"{number} recordings"
     classes = "/".join(str(cycles) for cycles in number[1:])
     return f"{number.recordings} recordings with {classes} cycles"
 
 
-def _comparable(layout: Layout) -> bool:
+def _comparable(inspected: InspectedFolder) -> bool:
     """Whether every annotation file and a split are there, so that counts may be compared with the pinned ones."""
-    return layout.name == "icbhi" and len(layout.recordings) >= RECORDINGS and layout.split_file is not None
+    return inspected.name == "icbhi" and len(inspected.recordings) >= RECORDINGS and inspected.split_file is not None
 
 
-def _count_faults(layout: Layout, annotated: Counts) -> list[Fault]:
+def _count_faults(inspected: InspectedFolder, annotated: Counts) -> list[Fault]:
     lines = [
         *_differences("split", annotated.by_split, BY_SPLIT),
         *_differences("device", annotated.by_device, BY_DEVICE),
@@ -203,25 +207,25 @@ def _count_faults(layout: Layout, annotated: Counts) -> list[Fault]:
         *_differences("chest location", annotated.by_location, BY_LOCATION),
         *_differences("mode", annotated.by_mode, BY_MODE),
     ]
-    return [Fault(str(layout.root), None, "counts", line) for line in lines]
+    return [Fault(str(inspected.root), None, "counts", line) for line in lines]
 
 
-def _unnamed_faults(layout: Layout) -> list[Fault]:
+def _unnamed_faults(inspected: InspectedFolder) -> list[Fault]:
     """Recordings of which not even a name is there: neither a file nor a line of the split."""
-    known = {*layout.split.sides} | {recording.name.rpartition("_")[0] for recording in layout.recordings}
-    unnamed = layout.expected - len(known)
+    known = {*inspected.split.sides} | {recording.name.rpartition("_")[0] for recording in inspected.recordings}
+    unnamed = inspected.expected - len(known)
     if unnamed <= 0:
         return []
-    message = f"{unnamed} of {layout.expected} recordings are missing and not even listed"
-    return [Fault(str(layout.root), None, "recordings-missing", message, blocking=False)]
+    message = f"{unnamed} of {inspected.expected} recordings are missing and not even listed"
+    return [Fault(str(inspected.root), None, "recordings-missing", message, blocking=False)]
 
 
-def _surplus_faults(layout: Layout) -> list[Fault]:
+def _surplus_faults(inspected: InspectedFolder) -> list[Fault]:
     """More recordings than a simulated set's own count."""
-    if layout.name == "icbhi" or len(layout.recordings) <= layout.expected:
+    if inspected.name == "icbhi" or len(inspected.recordings) <= inspected.expected:
         return []
-    message = f"{len(layout.recordings)} recordings, but {layout.expected} by the set's own count"
-    return [Fault(str(layout.root), None, "counts", message)]
+    message = f"{len(inspected.recordings)} recordings, but {inspected.expected} by the set's own count"
+    return [Fault(str(inspected.root), None, "counts", message)]
 
 
 def verify(folder: Path, cache: Path | None = None) -> Report:
@@ -237,21 +241,21 @@ def verify(folder: Path, cache: Path | None = None) -> Report:
     Raises:
         DataError: If nothing below the folder is named as ICBHI's files are.
     """
-    layout = read_layout(folder, cache)
-    annotated = count(layout.recordings)
-    different = _count_faults(layout, annotated) if _comparable(layout) else []
-    faults = (*layout.faults, *different, *_unnamed_faults(layout), *_surplus_faults(layout))
-    official = layout.split.sha256 == SPLIT_SHA256 if layout.name == "icbhi" else None
+    inspected = inspect_folder(folder, cache)
+    annotated = count(inspected.recordings)
+    different = _count_faults(inspected, annotated) if _comparable(inspected) else []
+    faults = (*inspected.faults, *different, *_unnamed_faults(inspected), *_surplus_faults(inspected))
+    official = inspected.split.sha256 == SPLIT_SHA256 if inspected.name == "icbhi" else None
     return Report(
-        name=layout.name,
+        name=inspected.name,
         root=folder,
-        expected=layout.expected,
-        present=len(layout.present),
-        split_sha256=layout.split.sha256,
+        expected=inspected.expected,
+        present=len(inspected.present),
+        split_sha256=inspected.split.sha256,
         split_official=official,
-        counts_official=not different if _comparable(layout) else None,
-        counts=count(layout.present),
+        counts_official=not different if _comparable(inspected) else None,
+        counts=count(inspected.present),
         annotated=annotated,
         faults=faults,
-        notes=layout.notes,
+        notes=inspected.notes,
     )

@@ -64,12 +64,12 @@ class Patient:
     """A simulated patient.
 
     Attributes:
-        number: Three digits.
-        split: ``train`` or ``test``.
-        device: What records this patient.
-        chest: How this patient breathes.
+        number: Number of the patient, three digits.
+        split: Part that the patient belongs to, ``train`` or ``test``.
+        device: Device that records the patient.
+        chest: How the patient's breath sounds.
         pace: Typical length of a cycle, s.
-        locations: One recording is made at each.
+        locations: Chest locations, at each of which one recording is made.
     """
 
     number: int
@@ -81,8 +81,16 @@ class Patient:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A recording that is to be made: its name, its patient, its cycles, and the seed of its sound."""
+class PlannedRecording:
+    """A recording that is to be made.
+
+    Attributes:
+        name: File name without ending.
+        patient: The patient who is recorded.
+        breaths: The cycles of the recording, in order of time.
+        seconds: Length of the recording, s.
+        seed: Key of the generator that its sound is drawn from.
+    """
 
     name: str
     patient: Patient
@@ -91,7 +99,7 @@ class Plan:
     seed: tuple[int, ...]
 
 
-def _patients(rng: np.random.Generator) -> list[Patient]:
+def _draw_patients(rng: np.random.Generator) -> list[Patient]:
     splits = [split for split, count in PATIENTS.items() for _ in range(count)]
     return [
         Patient(
@@ -106,14 +114,14 @@ def _patients(rng: np.random.Generator) -> list[Patient]:
     ]
 
 
-def _classes(rng: np.random.Generator, cycles: int) -> list[int]:
+def _draw_classes(rng: np.random.Generator, cycles: int) -> list[int]:
     """Class of each cycle, shuffled, in exact shares."""
     bounds = np.rint(np.cumsum(CLASS_SHARES) * cycles).astype(int)
     ordered = np.searchsorted(bounds, np.arange(cycles), side="right")
     return [int(label) for label in rng.permutation(ordered)]
 
 
-def _lengths(rng: np.random.Generator, pace: float, count: int) -> list[float]:
+def _draw_lengths(rng: np.random.Generator, pace: float, count: int) -> list[float]:
     """Lengths of cycles in s, whole milliseconds; most lie between 1.5 and 4 s, a few outside."""
     lengths = np.clip(pace * np.exp(rng.normal(0.0, 0.15, count)), 1.5, 4.0)
     short, long = rng.uniform(1.0, 1.5, count), rng.uniform(4.0, 5.0, count)
@@ -122,35 +130,35 @@ def _lengths(rng: np.random.Generator, pace: float, count: int) -> list[float]:
     return [round(float(length), 3) for length in lengths]
 
 
-def _breaths(rng: np.random.Generator, pace: float, classes: list[int]) -> tuple[Breath, ...]:
+def _draw_breaths(rng: np.random.Generator, pace: float, classes: list[int]) -> tuple[Breath, ...]:
     """Put cycles one after another, as ICBHI's annotations have them."""
     start, breaths = round(float(rng.uniform(0.1, 0.6)), 3), []
-    for length, label in zip(_lengths(rng, pace, len(classes)), classes, strict=True):
+    for length, label in zip(_draw_lengths(rng, pace, len(classes)), classes, strict=True):
         end = round(start + length, 3)
         breaths.append(Breath(start, end, crackle=label in (1, 3), wheeze=label in (2, 3)))
         start = end
     return tuple(breaths)
 
 
-def _plans(seed: int) -> list[Plan]:
+def _plan_recordings(seed: int) -> list[PlannedRecording]:
     """Everything about the set but its samples."""
     rng = np.random.default_rng([VERSION, seed])
-    patients = _patients(rng)
+    patients = _draw_patients(rng)
     recordings = {split: sum(len(p.locations) for p in patients if p.split == split) for split in PATIENTS}
-    classes = {split: _classes(rng, count * CYCLES_PER_RECORDING) for split, count in recordings.items()}
-    plans: list[Plan] = []
+    classes = {split: _draw_classes(rng, count * CYCLES_PER_RECORDING) for split, count in recordings.items()}
+    plans: list[PlannedRecording] = []
     for patient in patients:
         for index, location in enumerate(patient.locations, start=1):
             labels = [classes[patient.split].pop() for _ in range(CYCLES_PER_RECORDING)]
-            breaths = _breaths(rng, patient.pace, labels)
+            breaths = _draw_breaths(rng, patient.pace, labels)
             name = f"{patient.number}_1b{index}_{location}_{patient.device.mode}_{patient.device.name}"
             # Whole half seconds are whole numbers of samples at every rate.
             seconds = np.ceil(2 * (breaths[-1].end + 0.2)) / 2
-            plans.append(Plan(name, patient, breaths, float(seconds), (VERSION, seed, len(plans))))
+            plans.append(PlannedRecording(name, patient, breaths, float(seconds), (VERSION, seed, len(plans))))
     return plans
 
 
-def _write_recording(folder: Path, plan: Plan) -> None:
+def _write_recording(folder: Path, plan: PlannedRecording) -> None:
     import soundfile
 
     device = plan.patient.device
@@ -161,7 +169,7 @@ def _write_recording(folder: Path, plan: Plan) -> None:
     (folder / f"{plan.name}.txt").write_text("".join(lines), encoding="utf-8")
 
 
-def _demographics(rng: np.random.Generator, number: int) -> str:
+def _demographics_line(rng: np.random.Generator, number: int) -> str:
     """One line of ICBHI's demographic file: number, age, sex, then an adult's BMI or a child's weight and height."""
     child, sex = rng.random() < 0.3, rng.choice(("F", "M"))
     if child:
@@ -170,22 +178,23 @@ def _demographics(rng: np.random.Generator, number: int) -> str:
     return f"{number}\t{rng.integers(18, 90)}\t{sex}\t{rng.uniform(18.0, 36.0):.1f}\tNA\tNA\n"
 
 
-def _write_tables(folder: Path, plans: list[Plan], seed: int) -> None:
+def _write_tables(folder: Path, plans: list[PlannedRecording], seed: int) -> None:
     """Write what stands beside the recordings: split, diagnoses, demographics and the marker."""
+    # A key that no recording's sound has: theirs end below the number of recordings.
     rng = np.random.default_rng([VERSION, seed, len(plans)])
     numbers = sorted({plan.patient.number for plan in plans})
     split = "".join(f"{plan.name}\t{plan.patient.split}\n" for plan in sorted(plans, key=lambda plan: plan.name))
     tables = {
         "ICBHI_challenge_train_test.txt": split,
         "ICBHI_challenge_diagnosis.txt": "".join(f"{number}\t{rng.choice(DIAGNOSES)}\n" for number in numbers),
-        "ICBHI_challenge_demographic_information.txt": "".join(_demographics(rng, number) for number in numbers),
+        "ICBHI_challenge_demographic_information.txt": "".join(_demographics_line(rng, number) for number in numbers),
         MARKER: json.dumps({"simulated": True, "seed": seed, "recordings": len(plans), "version": VERSION}) + "\n",
     }
     for name, text in tables.items():
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _tiny_plans() -> list[Plan]:
+def _plan_tiny_recordings() -> list[PlannedRecording]:
     """One recording of 0.8 s cycles, each class once, for four training and two test patients."""
     rng = np.random.default_rng([VERSION])
     plans = []
@@ -198,11 +207,11 @@ def _tiny_plans() -> list[Plan]:
             for label in range(4)
         )
         name = f"{patient.number}_1b1_{LOCATIONS[0]}_{device.mode}_{device.name}"
-        plans.append(Plan(name, patient, breaths, 3.5, (VERSION, index)))
+        plans.append(PlannedRecording(name, patient, breaths, 3.5, (VERSION, index)))
     return plans
 
 
-def _write_set(folder: Path, plans: list[Plan], seed: int, on_progress: Progress | None) -> None:
+def _write_set(folder: Path, plans: list[PlannedRecording], seed: int, on_progress: Progress | None) -> None:
     database = folder / "ICBHI_final_database"
     database.mkdir(parents=True)
     # Fourier transforms and random numbers leave the interpreter's lock, so threads are enough.
@@ -213,7 +222,7 @@ def _write_set(folder: Path, plans: list[Plan], seed: int, on_progress: Progress
     _write_tables(folder, plans, seed)
 
 
-def _unfinished(folder: Path) -> Iterator[Path]:
+def _unfinished_folders(folder: Path) -> Iterator[Path]:
     """Temporary folders beside ``folder`` that a stopped process may have left."""
     return folder.parent.glob(f".{folder.name}.*.tmp")
 
@@ -224,8 +233,8 @@ def write_demo(folder: Path, *, seed: int = 0, on_progress: Progress | None = No
     The same seed gives the same files, bit by bit.
 
     Args:
-        folder: Where to; it must not exist or be empty.
-        seed: Which set, 0 or more, within 64 bits.
+        folder: Folder to write to; it must not exist, or be empty.
+        seed: Number of the set, from 0 up and within 64 bits.
         on_progress: Called with the number of recordings written and their total.
 
     Raises:
@@ -247,7 +256,7 @@ def write_demo(folder: Path, *, seed: int = 0, on_progress: Progress | None = No
         name = temporary_name(folder)
         name.mkdir()
         temporary = name
-        _write_set(temporary, _plans(seed), seed, on_progress)
+        _write_set(temporary, _plan_recordings(seed), seed, on_progress)
         temporary.rename(folder)
     except OSError as error:
         raise StoreError(f"Cannot write the simulated set to {folder}: {error}.", advice(error)) from error
@@ -264,9 +273,9 @@ def write_tiny(folder: Path) -> None:
     """Write a simulated set of 16 training and 8 test cycles: enough to try code, too little to learn anything.
 
     Args:
-        folder: Where to; it must not exist or be empty.
+        folder: Folder to write to; it must not exist.
     """
-    _write_set(folder, _tiny_plans(), 0, None)
+    _write_set(folder, _plan_tiny_recordings(), 0, None)
 
 
 def demo_folder(cache: Path, seed: int = 0, *, on_progress: Progress | None = None) -> Path:
@@ -276,22 +285,22 @@ def demo_folder(cache: Path, seed: int = 0, *, on_progress: Progress | None = No
 
     Args:
         cache: The cache folder.
-        seed: Which set.
-        on_progress: As for :func:`write_demo`.
+        seed: Number of the set, from 0 up and within 64 bits.
+        on_progress: Called with the number of recordings written and their total.
 
     Returns:
         The folder with the set.
 
     Raises:
-        SpecError: As :func:`write_demo` does.
-        StoreError: As :func:`write_demo` does.
+        SpecError: If the seed is negative or has more than 64 bits.
+        StoreError: If the set cannot be written.
     """
     folder = cache / f"demo-v{VERSION}-{seed}"
     sweep(cache)
     if (folder / MARKER).exists():
         return folder
     with exclusive_lock(cache / f"{folder.name}.lock"):
-        for leftover in _unfinished(folder):
+        for leftover in _unfinished_folders(folder):
             shutil.rmtree(leftover, ignore_errors=True)
         if not (folder / MARKER).exists():
             write_demo(folder, seed=seed, on_progress=on_progress)

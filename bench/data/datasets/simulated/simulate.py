@@ -37,7 +37,7 @@ class Device:
     """A stethoscope or microphone.
 
     Attributes:
-        name: Its name in ICBHI's file names, 8 characters.
+        name: Name of the device in ICBHI's file names, 8 characters.
         mode: ``sc`` or ``mc``, single-channel (sequential) or multi-channel (simultaneous) acquisition.
         rate: Samples per second of its files.
         bits: Bits per sample of its files, 16 or 24.
@@ -90,7 +90,7 @@ class Breath:
 
     @property
     def samples(self) -> slice:
-        """Where it lies in a sound at 8 kHz."""
+        """The samples of the cycle in a sound at 8 kHz."""
         return slice(int(self.start * SYNTHESIS_RATE), int(self.end * SYNTHESIS_RATE))
 
 
@@ -110,7 +110,7 @@ def draw_chest(rng: np.random.Generator) -> Chest:
     )
 
 
-def _hump(flow: Wave, first: float, last: float) -> None:
+def _add_hump(flow: Wave, first: float, last: float) -> None:
     """Add half a period of sin² to a cycle's air flow, between two shares of the cycle."""
     start, stop = int(first * len(flow)), int(last * len(flow))
     flow[start:stop] += np.sin(np.pi * np.arange(stop - start) / (stop - start)) ** 2
@@ -139,8 +139,8 @@ def breath_noise(rng: np.random.Generator, chest: Chest, breaths: Sequence[Breat
     flow_in, flow_out = np.full(samples, amplitude(BACKGROUND_DB)), np.zeros(samples)
     for breath in breaths:
         part = breath.samples
-        _hump(flow_in[part], 0.0, chest.inspiration)
-        _hump(flow_out[part], chest.inspiration, 0.95)
+        _add_hump(flow_in[part], 0.0, chest.inspiration)
+        _add_hump(flow_out[part], chest.inspiration, 0.95)
     white = rng.standard_normal(samples + 2).view(np.complex128)
     inspiration = _coloured(white, samples, chest.corner, chest.slope)
     expiration = _coloured(white, samples, 0.7 * chest.corner, chest.slope)

@@ -13,8 +13,8 @@ import pytest
 from icbhi_sets import CYCLES, NAMES, mark_simulated, write_annotation, write_set, write_split, write_wav
 
 from bench.core.errors import DataError
-from bench.data.datasets.icbhi.annotation import END_TOLERANCE, parse
-from bench.data.datasets.icbhi.dataset import Layout, find_dataset, load_dataset, read_layout
+from bench.data.datasets.icbhi.annotation import END_TOLERANCE, parse_annotation
+from bench.data.datasets.icbhi.dataset import InspectedFolder, holds_dataset, inspect_folder, load_dataset
 from bench.data.datasets.icbhi.pinned import (
     BY_DEVICE,
     BY_LOCATION,
@@ -27,12 +27,12 @@ from bench.data.datasets.icbhi.pinned import (
 )
 from bench.data.datasets.icbhi.recordings import Recording
 from bench.data.regular_files import read_text_bytes
-from bench.data.wav import inspect
+from bench.data.wav import inspect_wav
 
 FIRST = "501_1b1_Al_sc_Meditron"
 
 
-def kinds(layout: Layout) -> list[str]:
+def kinds(layout: InspectedFolder) -> list[str]:
     return [fault.kind for fault in layout.faults]
 
 
@@ -123,14 +123,14 @@ def test_macos_junk_and_hidden_folders_are_no_data(tmp_path):
     (tmp_path / "__MACOSX" / f"{FIRST}.wav").write_bytes(b"junk")
     (tmp_path / ".unpacking").mkdir()
     (tmp_path / ".unpacking" / f"{FIRST}.txt").write_bytes(b"junk")
-    layout = read_layout(tmp_path)
+    layout = inspect_folder(tmp_path)
     assert (layout.faults, layout.notes) == ((), ())
 
 
 def test_wav_files_with_other_names_are_noted(tmp_path):
     database = write_set(tmp_path)
     write_wav(database / "501_1b1_Al_sc_Meditron_cycle_1.wav", rate=4000, subtype="PCM_16")
-    layout = read_layout(tmp_path)
+    layout = inspect_folder(tmp_path)
     assert layout.faults == ()
     assert "Meditron_cycle_1.wav is not named as a recording" in layout.notes[0]
 
@@ -230,7 +230,7 @@ def test_faults_of_recordings_without_audio_do_not_stop_a_partial_run(tmp_path):
     (database / f"{FIRST}.wav").unlink()
     (database / f"{FIRST}.txt").write_text("not numbers at all\n", encoding="utf-8")
     assert len(load_dataset(tmp_path, allow_partial=True).recordings) == 4
-    assert kinds(read_layout(tmp_path)) == ["audio-missing", "annotation-format"]
+    assert kinds(inspect_folder(tmp_path)) == ["audio-missing", "annotation-format"]
 
 
 @pytest.mark.parametrize("content", ["missing", "empty", "text only", "annotations only"])
@@ -246,12 +246,12 @@ def test_folders_without_recordings_are_refused(tmp_path, content):
     with pytest.raises(DataError, match=r"does not exist|holds") as caught:
         load_dataset(folder, allow_partial=True)
     assert "bench data fetch" in str(caught.value.hint)
-    assert find_dataset(folder) is (content == "annotations only")
+    assert holds_dataset(folder) is (content == "annotations only")
 
 
 def test_find_dataset_sees_nested_recordings(tmp_path):
     write_set(tmp_path / "a" / "b")
-    assert find_dataset(tmp_path)
+    assert holds_dataset(tmp_path)
 
 
 BAD_LINES = {
@@ -285,7 +285,7 @@ def test_bad_annotation_lines_are_named_by_file_and_line(tmp_path, line):
     kind, message = BAD_LINES[line]
     database = write_set(tmp_path)
     (database / f"{FIRST}.txt").write_text(f"0.0 0.1 0 0\n\n{line}\n", encoding="utf-8")
-    (fault,) = read_layout(tmp_path).faults
+    (fault,) = inspect_folder(tmp_path).faults
     assert (fault.kind, fault.line, fault.file) == (kind, 3, f"ICBHI_final_database/{FIRST}.txt")
     assert message in fault.message
     with pytest.raises(DataError, match=rf"{FIRST}\.txt:3: ") as caught:
@@ -306,19 +306,19 @@ def test_bad_annotation_lines_are_named_by_file_and_line(tmp_path, line):
 def test_annotation_files_that_are_empty_or_no_text_are_faults(tmp_path, content, message):
     database = write_set(tmp_path)
     (database / f"{FIRST}.txt").write_bytes(content)
-    (fault,) = read_layout(tmp_path).faults
+    (fault,) = inspect_folder(tmp_path).faults
     assert message in fault.message
     with pytest.raises(DataError, match=message):
         load_dataset(tmp_path)
 
 
 def test_a_byte_that_is_no_text_is_named_with_its_line():
-    assert [problem.line for problem in parse("x", b"0.1 0.6 0 0\r\n0.6 \xe9 0 0\n")[1]] == [2]
+    assert [problem.line for problem in parse_annotation("x", b"0.1 0.6 0 0\r\n0.6 \xe9 0 0\n")[1]] == [2]
 
 
 def test_lines_are_counted_as_editors_count_them():
     content = "0.1 0.6 0 0\x0b\n0.6\x851 0 0\n\u2028broken\n".encode()
-    cycles, problems = parse("x", content)
+    cycles, problems = parse_annotation("x", content)
     assert [cycle.index for cycle in cycles] == [0, 1]
     assert [problem.line for problem in problems] == [3]
 
@@ -356,10 +356,10 @@ def test_what_is_no_regular_file_is_passed_over_and_named(tmp_path, make, name):
     write_set(tmp_path)
     (tmp_path / name).unlink()
     make(tmp_path / name)
-    layout = read_layout(tmp_path)
+    layout = inspect_folder(tmp_path)
     (note,) = layout.notes
     assert note.startswith(f"{name} is no regular file, but a ")
-    assert find_dataset(tmp_path)
+    assert holds_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("make", [make_pipe, make_endless])
@@ -367,14 +367,14 @@ def test_texts_and_headers_are_read_of_regular_files_alone(tmp_path, make):
     make(tmp_path / "x")
     with pytest.raises(OSError, match="it is no regular file, but a"):
         read_text_bytes(tmp_path / "x")
-    header, (problem,) = inspect(tmp_path / "x")
+    header, (problem,) = inspect_wav(tmp_path / "x")
     assert header is None
     assert problem.kind == "audio-unreadable"
 
 
 def test_a_pipe_alone_is_no_data_set(tmp_path):
     make_pipe(tmp_path / f"{FIRST}.wav")
-    assert not find_dataset(tmp_path)
+    assert not holds_dataset(tmp_path)
     with pytest.raises(DataError, match="holds no ICBHI"):
         load_dataset(tmp_path)
 
@@ -385,7 +385,7 @@ def test_a_folder_of_too_many_names_says_where_looking_stopped(tmp_path, monkeyp
     with pytest.raises(
         DataError, match=r"holds more than 12 names; looking .* stopped at .*ICBHI_final_database"
     ) as caught:
-        read_layout(tmp_path)
+        inspect_folder(tmp_path)
     assert "--data" in caught.value.hint
 
 
@@ -393,7 +393,7 @@ def test_a_folder_that_is_nested_too_deep_says_where_looking_stopped(tmp_path):
     deep = tmp_path.joinpath(*["x"] * 40)
     deep.mkdir(parents=True)
     with pytest.raises(DataError, match=r"holds folders more than 32 deep; looking .* stopped at .*/x/x"):
-        find_dataset(tmp_path)
+        holds_dataset(tmp_path)
 
 
 def test_links_that_lead_in_circles_are_no_reason_to_look_twice(tmp_path):
@@ -402,7 +402,7 @@ def test_links_that_lead_in_circles_are_no_reason_to_look_twice(tmp_path):
         (database / f"loop{number}").symlink_to(tmp_path)
         (tmp_path / f"loop{number}").symlink_to(database)
     (tmp_path / "round").symlink_to("round")
-    layout = read_layout(tmp_path)
+    layout = inspect_folder(tmp_path)
     assert (layout.faults, layout.notes) == ((), ())
     assert len(layout.present) == len(NAMES)
 
@@ -411,29 +411,29 @@ def test_links_that_lead_in_circles_are_no_reason_to_look_twice(tmp_path):
 def test_a_mark_that_says_no_number_is_a_fault(tmp_path, content):
     write_set(tmp_path)
     (tmp_path / "SIMULATED.json").write_text(content, encoding="utf-8")
-    assert kinds(read_layout(tmp_path))[0] == "marker"
+    assert kinds(inspect_folder(tmp_path))[0] == "marker"
 
 
 def test_digits_of_other_scripts_name_no_recording(tmp_path):
     write_set(tmp_path)
     write_annotation(tmp_path / "\u0665\u0660\u0661_1b1_Al_sc_Meditron.txt")
-    assert len(read_layout(tmp_path).recordings) == len(NAMES)
+    assert len(inspect_folder(tmp_path).recordings) == len(NAMES)
 
 
 def test_ends_within_the_tolerance_are_sound(tmp_path):
     database = write_set(tmp_path)
     write_annotation(database / f"{FIRST}.txt", [(0.1, 2.0 + END_TOLERANCE, 0, 0)])
-    assert read_layout(tmp_path).faults == ()
+    assert inspect_folder(tmp_path).faults == ()
 
 
 def test_spaces_line_ends_and_byte_order_mark_do_not_matter():
-    plain = parse("x", b"0.1\t0.6\t0\t1\n0.6\t1\t1\t1\n")
-    assert parse("x", b"\xef\xbb\xbf0.1 0.6  0 1\r\n0.6 1 1 1") == plain
+    plain = parse_annotation("x", b"0.1\t0.6\t0\t1\n0.6\t1\t1\t1\n")
+    assert parse_annotation("x", b"\xef\xbb\xbf0.1 0.6  0 1\r\n0.6 1 1 1") == plain
     assert [cycle.label for cycle in plain[0]] == [2, 3]
 
 
 def test_an_index_counts_all_lines_of_the_file():
-    cycles, problems = parse("x", b"0.1 0.6 0 0\nbroken\n0.6 1 1 0\n")
+    cycles, problems = parse_annotation("x", b"0.1 0.6 0 0\nbroken\n0.6 1 1 0\n")
     assert [cycle.index for cycle in cycles] == [0, 2]
     assert [problem.line for problem in problems] == [2]
 
@@ -548,7 +548,7 @@ def test_a_broken_memory_of_hashes_is_made_anew(tmp_path, content):
 
 @pytest.fixture(scope="module")
 def real(icbhi_folder) -> tuple[Recording, ...]:
-    return read_layout(icbhi_folder).recordings
+    return inspect_folder(icbhi_folder).recordings
 
 
 def check_counts(recordings: list[Recording], expected: dict) -> None:
@@ -606,7 +606,7 @@ def test_counts_of_the_official_split(golden, real, split):
 @pytest.mark.icbhi
 def test_split_file_names_every_recording_once(golden, icbhi_folder):
     expected = golden.json("cycles.json")
-    layout = read_layout(icbhi_folder)
+    layout = inspect_folder(icbhi_folder)
     keys = {recording.name.rpartition("_")[0] for recording in layout.recordings}
     assert len(layout.split.sides) == expected["split_lines"]
     assert sorted(set(layout.split.sides) - keys) == expected["split_names_without_annotation"]
@@ -653,7 +653,7 @@ def test_seeded_split(golden, real):
 @pytest.mark.icbhi
 def test_diagnosis_of_each_cycle(golden, icbhi_folder):
     expected = golden.json("cycles.json")["diagnosis_cycle_counts"]
-    layout = read_layout(icbhi_folder)
+    layout = inspect_folder(icbhi_folder)
     for split, block in expected.items():
         diseases = Counter(
             layout.diagnosis[recording.patient]

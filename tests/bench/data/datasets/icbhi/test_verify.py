@@ -14,12 +14,12 @@ from icbhi_sets import CYCLES, NAMES, write_annotation, write_set, write_split, 
 
 from bench.core.errors import DataError
 from bench.data.bank import recording_features
-from bench.data.datasets.icbhi.dataset import load_dataset, read_layout
+from bench.data.datasets.icbhi.dataset import inspect_folder, load_dataset
 from bench.data.datasets.icbhi.pinned import Count
 from bench.data.datasets.icbhi.verify import verify
 from bench.data.features import read_annotated
 from bench.data.samples import read_samples
-from bench.data.wav import inspect, read_header
+from bench.data.wav import inspect_wav, read_header
 
 FIRST = "501_1b1_Al_sc_Meditron"
 
@@ -171,7 +171,7 @@ def test_broken_audio_is_named(tmp_path, breaks):
 
 
 def test_a_file_that_cannot_be_read_is_a_fault(tmp_path):
-    header, (problem,) = inspect(tmp_path)
+    header, (problem,) = inspect_wav(tmp_path)
     assert header is None
     assert problem.kind == "audio-unreadable"
 
@@ -184,7 +184,7 @@ def test_extensible_format_and_other_chunks_are_understood(tmp_path):
     path.write_bytes(whole[:12] + junk + whole[12:])
     header = read_header(path)
     assert (header.code, header.rate, header.bits, header.frames) == (1, 44100, 24, 1000)
-    assert inspect(path, (44100,)) == (header, [])
+    assert inspect_wav(path, (44100,)) == (header, [])
 
 
 @pytest.mark.parametrize("name", [b"JUNK", b"LIST", b"bext"])
@@ -197,7 +197,7 @@ def test_chunks_of_odd_length_are_stepped_over(tmp_path, name, before, padding):
     expected = soundfile.read(path, dtype="float32")[0]
     whole, place = path.read_bytes(), 12 if before == "the format" else 36
     path.write_bytes(whole[:place] + name + struct.pack("<I", 3) + b"abc" + padding + whole[place:])
-    assert inspect(path)[1] == []
+    assert inspect_wav(path)[1] == []
     np.testing.assert_array_equal(read_samples(path)[0], expected)
 
 
@@ -256,7 +256,7 @@ def test_what_verify_calls_sound_can_be_computed(tmp_path, name, frontend):
     for start, end in SHORT:
         write_annotation(database / f"{name}.txt", [(0.1, 0.3, 0, 0), (start, end, 0, 0)])
         report = verify(tmp_path)
-        (recording,) = (one for one in read_layout(tmp_path).recordings if one.name == name)
+        (recording,) = (one for one in inspect_folder(tmp_path).recordings if one.name == name)
         verdicts.add(report.ok)
         if report.ok:
             assert computes(recording, frontend)

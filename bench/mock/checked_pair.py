@@ -1,4 +1,4 @@
-"""A model and a method on the tiny simulated set: what the checks look at.
+"""The pair that is checked: a model and a method on the tiny simulated set.
 
 Runs are those of the engine and the launcher. Losses and gradients outside of a run come from a graph that the engine
 builds, so that a check sees what a run would.
@@ -25,7 +25,7 @@ from bench.engine.data import RunData, open_run_data
 from bench.engine.graph import TrainingGraph, build_graph
 from bench.engine.specaug import apply_shift, draw_shift
 from bench.engine.stages import freeze_others, plan_stages, set_training_mode, trainable_parameters
-from bench.engine.trainer import stream
+from bench.engine.trainer import random_stream
 from bench.experiment.recipes import Request, check_pair, choose_source, resolve
 from bench.experiment.spec import RunSpec
 from bench.launch.once import Launched, launch
@@ -45,15 +45,18 @@ SETTINGS = (
 """What makes a run small and lets every random draw take part; a small rate keeps rounding from growing."""
 
 SECONDS = 1.0
+"""Length of a clip, s, where the front-end can make such short ones."""
+
 WIDEST_MASK = 20
+"""Frames or mel bins of a mask at most; narrow enough for a spectrogram of short clips."""
 
 
-class Trial:
-    """A model and a method on the tiny set; what several checks look at is made once.
+class CheckedPair:
+    """A model and a method on the tiny simulated set; what several checks look at is made once.
 
     Args:
-        model: Model id.
-        method: Method id.
+        model: Id of the model.
+        method: Id of the method.
         frontend: Front-end id; None for the one on the model's card.
         plugins: Absolute paths of the files that ids are looked up in; they are loaded.
         folder: An empty folder for data, cache and runs.
@@ -98,7 +101,15 @@ class Trial:
         return self.launch("one")
 
     def launch(self, name: str, **changes: Any) -> Launched:
-        """Run the spec to its end, in a results folder of its own; raises what it fails with."""
+        """Run the spec to its end, in a results folder of its own.
+
+        Args:
+            name: Name of the results folder.
+            **changes: Fields of the spec that this run has otherwise.
+
+        Raises:
+            BenchError: The error that the run failed with.
+        """
         launched = launch(dataclasses.replace(self.spec, **changes), self.folder / name, rerun=False)
         if launched.error is not None:
             raise launched.error
@@ -114,13 +125,13 @@ class Trial:
 
     def losses(self, graph: TrainingGraph) -> Iterator[tuple[Stage, dict[str, Tensor]]]:
         """The losses of the first batch in each stage, with gradients allowed and modes set as in that stage."""
-        rows = stream(self.spec.seed, 1).permutation(self.data.train)[:BATCH]
+        rows = random_stream(self.spec.seed, 1).permutation(self.data.train)[:BATCH]
         first = self.clips(rows)
         trainable = trainable_parameters(graph)
         for index, stage in enumerate(plan_stages(self.spec, graph.method).stages):
             freeze_others(graph, stage.trains, trainable)
             set_training_mode(graph, stage.trains)
-            rng = stream(self.spec.seed, 1, index)
+            rng = random_stream(self.spec.seed, 1, index)
             wants_second = self.method.card.views == 2 and stage.augment
             batch = Batch(
                 features=first,
