@@ -32,7 +32,7 @@ NO_TORCH = ("bench.core", "leaderboard", "bench.cli")
 COMMANDS = "bench.cli"
 COMMANDS_IMPORT = (
     *("bench.api", "bench.core", COMMANDS),
-    *("leaderboard.render", "leaderboard.forms", "leaderboard.render_paper"),
+    "leaderboard.render",
 )
 """A command parses words, calls the API, and prints: it needs nothing else of ours."""
 

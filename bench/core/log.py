@@ -53,7 +53,10 @@ class StderrHandler(logging.Handler):
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         console = PlainConsole(sys.stderr, soft_wrap=not sys.stderr.isatty())
         before = f"[{self.label}] " if self.label else ""
-        console.print(Text.assemble(before, (level, _STYLES.get(record.levelno, "dim")), text))
+        with console.capture() as line:
+            console.print(Text.assemble(before, (level, _STYLES.get(record.levelno, "dim")), text))
+        # Through the stream itself: a console would write past a progress bar that has taken stderr over.
+        sys.stderr.write(line.get())
 
 
 def level_of(verbosity: int = 0) -> int:

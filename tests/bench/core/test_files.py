@@ -156,7 +156,7 @@ def refuse(number):
 def hold(path, flock_fails, stopped=locks.STOPPED_SECONDS):
     """A process that takes the lock, says so, and holds it until it is killed, or until it has read a line."""
     script = (
-        "import fcntl, sys; from pathlib import Path; from leaderboard import locks\n"
+        "import fcntl, sys; from pathlib import Path; from bench.core import locks\n"
         f"locks.STOPPED_SECONDS, locks.BEAT_SECONDS = {stopped}, {stopped / 20}\n"
         f"if {flock_fails}:\n"
         "    def refused(*a): raise OSError(38, 'Function not implemented')\n"
