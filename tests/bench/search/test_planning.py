@@ -130,7 +130,7 @@ def test_what_is_wrong_by_itself_is_said_before_any_data_are_looked_for(plan, op
         ({"method": "patchmix"}, {}, SpecError, "did you mean 'patchmix-cl'"),
         ({"data": "/nowhere/at/all"}, {}, DataError, "No ICBHI data below /nowhere/at/all"),
         ({}, {"trials": None}, SpecError, "--trials is missing"),
-        ({}, {"final_seeds": "5-1"}, SpecError, "is no range of up to 1,000 seeds"),
+        ({}, {"final_seeds": "5-1"}, SpecError, "--final-seeds is '5-1': '5-1' is no range of up to 1,000 seeds"),
         ({}, {"give_up_after": -1}, SpecError, "--give-up-after is -1"),
         ({}, {"folds": 7}, SpecError, "7 folds need as many training patients, but the training part holds 6"),
         ({}, {"study": "a b"}, SpecError, "cannot name a study"),
@@ -203,7 +203,7 @@ def test_final_seeds_are_written_as_ranges_and_lists(text, seeds):
 
 @pytest.mark.parametrize("text", ["", "None", "1-", "-1", "1,,2", "2-1", "1-2000", "x"])
 def test_what_is_no_list_of_seeds_is_refused(text):
-    with pytest.raises(SpecError, match="--seeds is"):
+    with pytest.raises(SpecError, match="--final-seeds is"):
         final_seeds_of(text)
 
 
