@@ -385,9 +385,13 @@ def test_a_document_that_is_no_json_leaves_the_old_one(tmp_path):
 
 
 def test_an_interruption_leaves_nothing_half_written(tmp_path):
-    with pytest.raises(KeyboardInterrupt), atomic_path(tmp_path / "a") as path:
-        path.write_text("half")
-        raise KeyboardInterrupt
+    def interrupt():
+        with atomic_path(tmp_path / "a") as path:
+            path.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -398,7 +402,7 @@ def test_writers_side_by_side_leave_one_whole_document(tmp_path):
         try:
             for _ in range(5):
                 write_json(target, [number] * 2000)
-        except BaseException as error:
+        except StoreError as error:
             failed.append(error)
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
@@ -455,17 +459,17 @@ def test_the_advice_on_a_home_folder_that_is_none_can_be_followed(tmp_path):
 def test_a_folder_that_cannot_be_synced_is_left_alone(tmp_path, monkeypatch, number):
     monkeypatch.setattr(os, "fsync", refuse(number))
     files.sync_folder(tmp_path)
+    (tmp_path / "a").touch()
     with pytest.raises(OSError, match=os.strerror(number)):
-        (tmp_path / "a").touch()
         files.sync_file(tmp_path / "a")
 
 
 def test_a_disk_that_fails_while_a_folder_is_synced_is_told(tmp_path, monkeypatch):
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     monkeypatch.setattr(os, "fsync", refuse(errno.EIO))
     with pytest.raises(OSError, match="Input/output error"):
         files.sync_folder(tmp_path)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_every_file_and_folder_of_a_tree_is_synced_and_no_link_followed(tmp_path, monkeypatch):
@@ -475,28 +479,33 @@ def test_every_file_and_folder_of_a_tree_is_synced_and_no_link_followed(tmp_path
         (tree / name).write_text("x")
     (tree / "gone").symlink_to("nowhere")
     synced = []
-    monkeypatch.setattr(os, "fsync", lambda number: synced.append(os.readlink(f"/proc/self/fd/{number}")))
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(Path(f"/proc/self/fd/{number}").readlink()))
     files.sync_tree(tree)
     expected = [tree, tree / "a", tree / "a" / "b", tree / "one", tree / "a/two", tree / "a/b/three"]
-    assert sorted(synced) == sorted(map(str, expected))
-    assert synced[-1] == str(tree), "the folder itself comes last"
+    assert sorted(synced) == sorted(expected)
+    assert synced[-1] == tree, "the folder itself comes last"
 
 
 def test_a_temporary_folder_is_of_its_user_alone_and_gone_in_the_end(tmp_path, monkeypatch):
     monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
-    with pytest.raises(KeyError), files.temporary_folder("bench-x") as folder:
-        assert mode_of(folder) == 0o700
-        assert folder.name.startswith(".bench-x.")
-        (folder / "inner").mkdir()
-        (folder / "inner" / "file").write_text("x")
-        raise KeyError
+
+    def fail():
+        with files.temporary_folder("bench-x") as folder:
+            assert mode_of(folder) == 0o700
+            assert folder.name.startswith(".bench-x.")
+            (folder / "inner").mkdir()
+            (folder / "inner" / "file").write_text("x")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_place_for_temporary_files_the_variable_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path / "absent"))
     with (
-        pytest.raises(StoreError, match="Cannot write temporary files into .*absent: No such file") as caught,
+        pytest.raises(StoreError, match=r"Cannot write temporary files into .*absent: No such file") as caught,
         files.temporary_folder("bench-x"),
     ):
         pytest.fail("there is no such place")

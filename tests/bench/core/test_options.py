@@ -170,12 +170,12 @@ def test_a_text_may_be_as_long_as_a_path(length):
         check_text("x" * 9, "it", 8)
 
 
-@pytest.mark.parametrize(("text", "plain"), [("Röntgen 肺 \u200d", True), ("a b", True), ("", True)])
+@pytest.mark.parametrize(("text", "plain"), [("Röntgen 肺 \u200d", True), ("a b", True), (" ", True)])
 def test_text_of_any_script_is_plain(text, plain):
     assert is_plain(text) is plain
 
 
-@pytest.mark.parametrize("character", ["\0", "\n", "\t", "\x7f", "\x85", "\u2028", "\u2029", "\ud800", "\udcff"])
+@pytest.mark.parametrize("character", ["\0", "\n", "\t", "\x7f", "\x85", "\u2028", "\u2029", "\ud800"])
 def test_what_would_break_a_line_or_a_file_is_not_plain(character):
     assert not is_plain(f"a{character}b")
     with pytest.raises(SpecError, match="cannot be stored") as caught:

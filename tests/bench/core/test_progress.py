@@ -112,9 +112,14 @@ def test_a_terminal_has_a_bar_that_is_taken_away_in_the_end(monkeypatch, unit, a
 
 def test_what_ends_the_block_ends_the_bar_too(monkeypatch):
     terminal = on_terminal(monkeypatch)
-    with pytest.raises(KeyboardInterrupt), counted("files") as update:
-        update("a", 1, 2)
-        raise KeyboardInterrupt
+
+    def interrupt():
+        with counted("files") as update:
+            update("a", 1, 2)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
     assert terminal.getvalue().count("\x1b[?25h") == 1, "the cursor is shown again"
 
 

@@ -72,7 +72,7 @@ def test_what_is_registered_is_found_in_the_order_in_which_it_came():
 
 def test_an_id_of_two_origins_names_both_and_keeps_the_first():
     made = registry("mine")
-    with pytest.raises(RegistryError, match="method id 'mine' is claimed by .*test_registry and by a file"):
+    with pytest.raises(RegistryError, match=r"method id 'mine' is claimed by .*test_registry and by a file"):
         made.add("mine", card(title="Other"), print, origin="a file")
     assert made.card("mine").title == "Mine"
 

@@ -1,4 +1,4 @@
-"""Standard streams take every character, survive readers that go, and stay as they are where they are somebody's own."""
+"""Standard streams take every character, survive readers that go, and stay as they are where somebody made them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -68,7 +69,7 @@ def pipe():
 
 @pytest.fixture
 def full():
-    with open("/dev/full", "wb") as stream:
+    with Path("/dev/full").open("wb") as stream:
         yield stream.fileno()
 
 
@@ -134,9 +135,9 @@ def test_no_file_that_is_opened_later_is_a_standard_stream(prepare, monkeypatch)
     for name in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, name, io.StringIO())
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+    before = sorted(Path("/proc/self/fd").iterdir())
     prepare()
-    assert before is None or len(os.listdir("/proc/self/fd")) == before
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
 def test_a_traceback_on_stderr_is_plain_and_without_secrets(capsys):

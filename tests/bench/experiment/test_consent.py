@@ -100,7 +100,7 @@ def test_a_file_is_known_by_its_content_and_not_by_its_name(plugins, tmp_path):
 def test_code_that_is_nowhere_is_told_with_its_version(plugins):
     spec = spec_with({"model": file_version(plugins[0])})
     for named in (None, []):
-        with pytest.raises(SpecError, match="The run's model 'ast' comes from a plug-in .* that is not here") as caught:
+        with pytest.raises(SpecError, match=r"model 'ast' comes from a plug-in .* that is not here") as caught:
             agreed_plugins(spec, named, refuse)
         assert file_version(plugins[0]) in caught.value.message
     assert needed_files(spec, plugins[:1]) == {file_version(plugins[0]): plugins[0]}
@@ -110,6 +110,6 @@ def test_code_that_is_nowhere_is_told_with_its_version(plugins):
 def test_a_file_that_cannot_be_read_is_told_as_a_plugin(tmp_path, odd):
     (tmp_path / "folder").mkdir()
     spec = spec_with({"method": "sha256:0123456789abcdef"})
-    with pytest.raises(SpecError, match="Cannot read .*") as caught:
+    with pytest.raises(SpecError, match=r"^Cannot read ") as caught:
         agreed_plugins(spec, [tmp_path / odd], refuse)
     assert caught.value.hint == "Name a Python file with --plugin."
