@@ -349,6 +349,13 @@ def test_even_a_keeper_takes_no_name_from_its_owner(ours, keys):
     assert "belongs to somebody else" in refused
 
 
+def test_an_unsigned_word_about_an_unsigned_submission_is_nobody_s():
+    here = Owners(log(("submit", RUN, {"system": "open"})), [submitted(RUN, "open", None)])
+    for change in CASES[0], ("rename", None, {"old": "open", "new": "mine"}), CASES[4]:
+        action, run, details = change[:3]
+        assert len(judged(here, (action, run, details, None))) == 1
+
+
 def test_a_new_name_comes_with_its_submission_and_that_key_alone(ours, keys):
     change = ("submit", "c" * 16, {"system": "new"}, keys[1])
     assert judged(ours, change, arriving={"c" * 16: Owner(keys[1].public)}) == ()

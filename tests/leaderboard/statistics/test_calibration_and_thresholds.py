@@ -134,6 +134,12 @@ def test_the_curve_is_that_of_calling_each_cycle(seed, patients):
     assert np.asarray(found.curve) == pytest.approx(np.asarray(slow_curve(*judged)))
 
 
+def test_cycles_that_tie_with_a_threshold_are_called_normal():
+    labels, scores, patients = made(7)
+    judged = labels, np.round(scores), patients
+    assert np.asarray(operating_points(*judged).curve) == pytest.approx(np.asarray(slow_curve(*judged)))
+
+
 def test_the_order_of_cycles_is_no_part_of_a_curve():
     labels, scores, patients = made(3)
     order = np.random.default_rng(1).permutation(len(labels))

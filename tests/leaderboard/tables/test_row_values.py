@@ -31,7 +31,7 @@ from leaderboard.tables.board_tables import (
     section_titles,
     system_sections,
 )
-from leaderboard.tables.copies import CORRELATED, ONE_IN, RunPredictions, find_copies
+from leaderboard.tables.copies import CORRELATED, RunPredictions, find_copies
 from leaderboard.tables.marks import MARKS, mark_notes, mark_words
 from leaderboard.tables.published_table import doubts, published_table
 from leaderboard.tables.run_parts import parts_table
@@ -278,7 +278,7 @@ def flipped(count):
     return change
 
 
-@pytest.mark.parametrize("count", [0, 1, len(CYCLES) // ONE_IN])
+@pytest.mark.parametrize("count", [0, 1, 3])
 def test_the_same_classes_but_for_a_handful_are_a_copy_that_says_how_many(count):
     (found,) = find_copies([answers(1), answers(1, change=flipped(count), run_id="copy")])
     of = "all 600 cycles" if count == 0 else f"all but {count} of 600 cycles"
@@ -286,7 +286,7 @@ def test_the_same_classes_but_for_a_handful_are_a_copy_that_says_how_many(count)
 
 
 def test_one_cycle_more_is_no_copy():
-    assert pairs(answers(1), answers(1, change=flipped(len(CYCLES) // ONE_IN + 1), run_id="copy")) == []
+    assert pairs(answers(1), answers(1, change=flipped(4), run_id="copy")) == []
 
 
 MONOTONE = {
