@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baselines.checkpoints import MAX_BYTES, sha256
-from baselines.locations import RemoteFile, remote_file
+from baselines.locations import RemoteFile, remote
 from bench.core.download import Patience, download
 from bench.core.errors import BenchError, WeightsError
 from bench.core.files import ABANDONED_SECONDS, atomic_path, exclusive_lock, sweep
@@ -42,14 +42,14 @@ def fetch_weights(location: str, checksum: str, folder: Path) -> LocatedWeights:
     """Fetch a file once; its hash is the one that is given, or the one that was recorded at the first use.
 
     Args:
-        location: Location that :func:`baselines.locations.remote_file` reads: an address, or a name on a hub.
+        location: Location that :func:`baselines.locations.remote` reads: an address, or a name on a hub.
         checksum: Hash that the file must have, ``algorithm:digits``; empty where none is known.
         folder: Folder in which such files are kept.
 
     Raises:
         WeightsError: If it cannot be fetched, or is not the file that it must be; nothing is kept then.
     """
-    file = remote_file(location)
+    file = remote(location)
     wanted = checksum or file.checksum
     ready = _cached_weights(file, wanted, folder)
     if ready is not None:

@@ -43,7 +43,7 @@ class RemoteFile:
     hub: tuple[str, str] | None = None
 
 
-def remote_file(location: str) -> RemoteFile:
+def remote(location: str) -> RemoteFile:
     """Find the address, the cache's name and the hash of the file that a location means.
 
     Args:

@@ -44,7 +44,7 @@ def locate(card: ModelCard, pretrain: str, cache: Path) -> LocatedWeights | None
     Args:
         card: The model's card.
         pretrain: ``none``, a name on the card, a file, a folder that a Hugging Face library saved, a URL, or a name
-            on the hub or of torchvision (see :func:`baselines.locations.remote_file`).
+            on the hub or of torchvision (see :func:`baselines.locations.remote`).
         cache: The cache folder; downloads are kept in ``weights`` below it.
 
     Returns:

@@ -985,10 +985,10 @@ def test_the_first_digits_of_a_hash_are_demanded(server, tmp_path):
 
 def test_weights_of_torchvision_have_the_digits_in_their_name():
     for name in ("torchvision:resnet18", "torchvision:ResNet18_Weights.IMAGENET1K_V1"):
-        file = downloads.remote_file(name)
+        file = downloads.remote(name)
         assert file.url == "https://download.pytorch.org/models/resnet18-f37072fd.pth"
         assert file.checksum == "sha256:f37072fd"
-    assert downloads.remote_file("timm:resnet18.tv_in1k").hub == ("timm/resnet18.tv_in1k", "model.safetensors")
+    assert downloads.remote("timm:resnet18.tv_in1k").hub == ("timm/resnet18.tv_in1k", "model.safetensors")
 
 
 def test_another_file_under_the_same_url_is_refused(server, tmp_path, monkeypatch):
