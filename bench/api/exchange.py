@@ -25,7 +25,7 @@ from leaderboard.results.submissions import Statement, StoredSubmission, check_s
 
 __all__ = [
     "EnteredSubmission",
-    "ExportedBundle",
+    "WrittenBundle",
     "Inputs",
     "MergedBundle",
     "RefusedError",
@@ -172,7 +172,7 @@ def _remarks(done: StoredSubmission, part: OfficialPart, inputs: Mapping[str, An
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportedBundle:
+class WrittenBundle:
     """Runs of a board as one file.
 
     Attributes:
@@ -194,7 +194,7 @@ class ExportedBundle:
         return {**vars(self), "file": str(self.file)}
 
 
-def export_runs(board: Board, file: Path, runs: Sequence[str] = ()) -> ExportedBundle:
+def export_runs(board: Board, file: Path, runs: Sequence[str] = ()) -> WrittenBundle:
     """Write runs as one file that another machine can import: results, predictions, provenance, hashes.
 
     Args:
@@ -207,7 +207,7 @@ def export_runs(board: Board, file: Path, runs: Sequence[str] = ()) -> ExportedB
         ResultError: If there is no such run.
     """
     done = export_bundle(board.store, file, runs, written_by=__version__)
-    return ExportedBundle(
+    return WrittenBundle(
         file=done.path,
         runs=list(done.run_ids),
         cycle_sets=done.cycle_sets,

@@ -90,7 +90,6 @@ def verify_snapshot(folder: Path) -> BoardSnapshot:
     """Check every file of a snapshot against its hash.
 
     Raises:
-        ResultError: If it is no snapshot, or a file was changed, added or removed.
-        StoreError: If it cannot be read.
+        StoreError: If it is no snapshot or cannot be read, or a file was changed, added or removed.
     """
     return BoardSnapshot.of(snapshots.verify_snapshot(folder))
