@@ -193,7 +193,9 @@ def test_what_is_read_is_as_new_as_the_call(tmp_path):
 
 def test_the_difference_is_that_of_the_means(board):
     found = board.compare("ast/patchmix-cl", "ast/mixup")
-    means = [np.mean([recomputed(board, run)["4class"] for run in side["run_ids"]], axis=0) for side in (found.a, found.b)]
+    means = [
+        np.mean([recomputed(board, run)["4class"] for run in side["run_ids"]], axis=0) for side in (found.a, found.b)
+    ]
     for place, name in enumerate(("sp", "se", "score")):
         difference = found.difference["official"]["4class"][name]
         assert difference["value"] == pytest.approx(means[0][place] - means[1][place])
