@@ -25,11 +25,11 @@ from leaderboard.results.submissions import Statement, StoredSubmission, check_s
 
 __all__ = [
     "EnteredSubmission",
-    "WrittenBundle",
     "Inputs",
     "MergedBundle",
     "RefusedError",
     "Statement",
+    "WrittenBundle",
     "export_runs",
     "import_bundles",
     "refusal_document",

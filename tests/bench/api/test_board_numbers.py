@@ -306,7 +306,7 @@ def test_a_damaged_database_is_told_and_stays(tmp_path):
     (tmp_path / "leaderboard.sqlite").write_bytes(b"no database" * 100)
     before = (tmp_path / "leaderboard.sqlite").read_bytes()
     for call in ("runs", "systems", "table", "to_dataframe"):
-        with pytest.raises(StoreError, match="leaderboard.sqlite"):
+        with pytest.raises(StoreError, match=r"leaderboard\.sqlite"):
             getattr(open_board(tmp_path), call)()
     assert (tmp_path / "leaderboard.sqlite").read_bytes() == before
 

@@ -1,4 +1,4 @@
-"""Changes of a board by the API: each is an entry of the log, twice is told or harmless, and what cannot be is refused."""
+"""Changes of a board by the API: each is an entry of the log, and what cannot be is refused."""
 
 from __future__ import annotations
 
