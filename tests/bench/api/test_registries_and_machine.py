@@ -1,4 +1,4 @@
-"""What there is (models, methods, front-ends), what the machine has, what models cost, and the first check of a new one."""
+"""What there is (models, methods, front-ends), what the machine has, what models cost, and first checks."""
 
 from __future__ import annotations
 
