@@ -16,7 +16,7 @@ def random_states_kept() -> Iterator[None]:
     A run seeds torch's own generator. A script or a notebook that calls one goes on drawing as if it had not.
     """
     of_numpy, of_torch = np.random.get_state(), torch.get_rng_state()
-    had_devices = torch.cuda.is_initialized()
+    had_devices = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     of_devices = torch.cuda.get_rng_state_all() if had_devices else []
     try:
         yield
