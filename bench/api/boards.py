@@ -169,22 +169,22 @@ class StoredRun:
 
     @property
     def run_id(self) -> str:
-        """Its id."""
+        """Id of the run, a hash of what changes its result."""
         return self.document["run_id"]
 
     @property
     def status(self) -> str:
-        """``finished`` or ``failed``."""
+        """How the run ended: ``finished`` or ``failed``."""
         return self.document["status"]
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """The identity fields of its spec."""
+        """The identity fields of the run's spec, by name."""
         return self.document["spec"]
 
     @property
     def metrics(self) -> Mapping[str, Any]:
-        """Its rates by selection rule, then by ``4class`` and ``2class``; percent."""
+        """The run's rates by selection rule, then by ``4class`` and ``2class``; percent."""
         return self.document["metrics"]
 
     def predictions(self, protocol: str = "last") -> tuple[CycleSet, NDArray[np.float64]]:

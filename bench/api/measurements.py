@@ -10,7 +10,7 @@ from typing import Any
 from baselines import MODELS
 from bench.engine.hardware import hardware
 from bench.experiment.devices import choose_device
-from bench.launch.measurement import Plan, measure_apart
+from bench.launch.measurement import MeasurementRequest, measure_apart
 
 logger = logging.getLogger(__name__)
 
@@ -63,9 +63,11 @@ def measure_models(
     for model in chosen:
         MODELS.get(model)
     found = choose_device(device)
-    plans = [Plan(model=model, batch=batch, frames=frames, device=found, repeats=repeats) for model in chosen]
+    requests = [
+        MeasurementRequest(model=model, batch=batch, frames=frames, device=found, repeats=repeats) for model in chosen
+    ]
     rows = []
-    for number, plan in enumerate(plans, start=1):
-        logger.info(f"{plan.model} ({number} of {len(plans)})")
-        rows.append(measure_apart(plan))
+    for number, request in enumerate(requests, start=1):
+        logger.info(f"{request.model} ({number} of {len(requests)})")
+        rows.append(measure_apart(request))
     return Measurements(hardware(), rows)

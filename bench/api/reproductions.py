@@ -19,7 +19,7 @@ from bench.core.text import echoed
 
 if TYPE_CHECKING:
     from bench.experiment.recipes import Request
-    from bench.launch.matrix import Ended, Plan, PlannedRun
+    from bench.launch.matrix import EndedRun, PlannedRun, TablePlan
     from bench.search.planning import PlannedSearch
     from leaderboard.results.schema import Rule
     from leaderboard.tables.paper_tables import PaperTable
@@ -116,7 +116,7 @@ class PlannedTable:
         home: The results folder.
     """
 
-    plan: Plan
+    plan: TablePlan
     home: Path
 
     def to_json(self) -> dict[str, Any]:
@@ -135,8 +135,8 @@ class ReproducedTable:
         table: The printed numbers beside those that were run.
     """
 
-    plan: Plan
-    ended: Sequence[Ended]
+    plan: TablePlan
+    ended: Sequence[EndedRun]
     table: PaperTable
 
     @property
@@ -263,13 +263,13 @@ def _status(run: PlannedRun, home: Path) -> str:
         return "broken"
 
 
-def _row_options(plan: Plan, run: PlannedRun) -> dict[str, Any]:
+def _row_options(plan: TablePlan, run: PlannedRun) -> dict[str, Any]:
     """The method options that make the rows of a run what they are."""
     printed = next(row for row in plan.table.rows if row.id == run.rows[0])
     return dict(printed.run.method_options) if printed.run else {}
 
 
-def _described(plan: Plan, run: PlannedRun, status: str) -> dict[str, Any]:
+def _described(plan: TablePlan, run: PlannedRun, status: str) -> dict[str, Any]:
     names = ("run_id", "model", "pretrain", "method", "seed")
     return {
         "rows": list(run.rows),
@@ -279,6 +279,6 @@ def _described(plan: Plan, run: PlannedRun, status: str) -> dict[str, Any]:
     }
 
 
-def _left_out(plan: Plan) -> dict[str, Any]:
+def _left_out(plan: TablePlan) -> dict[str, Any]:
     refused = {row: error.message for row, error in plan.refused.items()}
     return {"not_runnable": dict(plan.skipped), "cannot_start": refused}

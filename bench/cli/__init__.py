@@ -116,8 +116,8 @@ def _exit_code(words: list[str]) -> int:
     common_words = [word for word in options if word in ANYWHERE]
     rest = [word for word in options if word not in ANYWHERE] + words[len(options) :]
     debug = "--debug" in common_words
-    code = _ended(lambda: _run(common_words + rest), debug)
-    return code or _ended(sys.stdout.flush, debug)
+    code = _exit_code_of(lambda: _run(common_words + rest), debug)
+    return code or _exit_code_of(sys.stdout.flush, debug)
 
 
 def _run(words: list[str]) -> int:
@@ -135,20 +135,20 @@ def _run(words: list[str]) -> int:
 _UsageError = cast(type[Exception], typer.BadParameter.__bases__[0])
 
 
-def _ended(action: Callable[[], int | None], debug: bool) -> int:
-    """Do something; gives the exit code, after printing the error that ended it."""
+def _exit_code_of(action: Callable[[], int | None], debug: bool) -> int:
+    """Do something and give the exit code; the error that ended it is printed."""
     try:
         return action() or 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the border of the process
         if debug:
             print_traceback(error)
-        return _told(error)
+        return _print_error(error)
 
 
-def _told(error: BaseException) -> int:
-    """Print an error; gives its exit code."""
+def _print_error(error: BaseException) -> int:
+    """Print an error and give its exit code."""
     if isinstance(error, _UsageError):
-        return _told_of_usage(error)
+        return _print_usage_error(error)
     if isinstance(error, BenchError):
         show_error(error)
         return error.exit_code
@@ -162,7 +162,7 @@ def _told(error: BaseException) -> int:
     return 1
 
 
-def _told_of_usage(error: Any) -> int:
+def _print_usage_error(error: Any) -> int:
     if type(error).__name__ != "NoArgsIsHelpError":
         hint = f"`{error.ctx.command_path} --help` shows how it is used." if error.ctx else None
         show_error(SpecError(shortened(error.format_message(), LONGEST_USAGE), hint))

@@ -146,7 +146,7 @@ def home_expanded(path: Path) -> Path:
     expanded = os.path.expanduser(path)  # noqa: PTH111 - Path.expanduser raises RuntimeError
     first = path.parts[0] if path.parts else ""
     if first.startswith("~") and Path(expanded) == path:
-        raise StoreError(f"There is no home folder {echoed(first)}.", "Write ./~NAME for a file of that name.")
+        raise StoreError(f"There is no home folder {echoed(first)}.", "Write the whole path of a file of that name.")
     return Path(expanded)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 
+from bench.core.secrets import without_secrets
 from bench.core.text import echoed, plain_lines
 
 LONGEST_MESSAGE = 1_000
@@ -12,23 +13,8 @@ LONGEST_MESSAGE = 1_000
 LONGEST_TEXT = 10_000
 """Characters of a notice or a hint: a command to go on with stands there whole."""
 
-# The user's part of a URL, up to its last @ before the host; passwords with a slash in them too, but no port. One slash
-# is left where a URL was taken for a path.
-_USER = re.compile(r"(\b[a-z][a-z0-9+.-]*:/{1,3})(?:[^\s/?#]+|[^\s/?#:@]+:(?!\d+/)\S+)@", re.IGNORECASE)
-_VALUE = re.compile(
-    r"""((?:[?&;][\w.-]*|\b)(?:password|passwd|pwd|passphrase|token|secret|signature|credential|api_?key)[\w.-]*=)"""
-    r"""(?:'[^']*'|"[^"]*"|[^\s&;'"]+)""",
-    re.IGNORECASE,
-)
-_HIDDEN = "***"
-
 # No part of a path is longer than 255 bytes: this is a word that nobody reads.
 _ENDLESS = re.compile(r"[^\s/]{256,}")
-
-
-def without_secrets(text: str) -> str:
-    """Text without the user and password of any URL in it, and without the values of passwords and tokens."""
-    return _VALUE.sub(rf"\g<1>{_HIDDEN}", _USER.sub(rf"\g<1>{_HIDDEN}@", text))
 
 
 def shortened(text: str, most: int) -> str:

@@ -1,4 +1,9 @@
-"""Secrets in addresses: passwords and tokens that came in a URL are shown nowhere."""
+"""Secrets in text: passwords and tokens, which come in addresses most of all, are shown nowhere.
+
+Any text that is shown goes through :func:`without_secrets`, which knows a secret by how it is written. What a library
+says of an address that is known goes through :func:`masked`, which hides the secrets of that address in every spelling,
+and all that :func:`without_secrets` hides.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,35 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 MASK = "***"
 
-_SECRET_NAMES = re.compile(r"pass|pwd|token|secret|key|sig|auth|credential", re.IGNORECASE)
-"""Parameters of a database URL's query that hold a secret."""
+_PARAMETERS = r"pass|pwd|token|secret|key|sig|auth|credential"
+"""Parts of the names of a URL's parameters that hold a secret."""
+
+_WORDS = r"password|passwd|pwd|passphrase|token|secret|signature|credential|api_?key"
+"""Beginnings of such names elsewhere: fewer, since ``key=value`` and ``sigma=1`` are no secrets."""
+
+# Names are bounded below, and so is a password with a slash in it: without bounds the search takes minutes for a long
+# word that only looks as if a secret might follow.
+_BEGINNING = r"[a-z][a-z0-9+._-]{0,63}:/{1,3}"
+"""Of a URL; one slash is left where a URL was taken for a path."""
+
+_SECRET_NAMES = re.compile(_PARAMETERS, re.IGNORECASE)
+_VALUE = re.compile(
+    rf"""((?:[?&;][\w.-]{{0,99}}?(?:{_PARAMETERS})|\b(?:{_WORDS}))[\w.-]{{0,99}}=)(?:'[^']*'|"[^"]*"|[^\s&;'"]+)""",
+    re.IGNORECASE,
+)
+# The user's part of a URL, up to its last @ before the host; passwords with a slash in them too, but no port.
+_USER = re.compile(rf"({_BEGINNING})(?:[^\s/?#]+|[^\s/?#:@]+:(?!\d+/)\S{{1,2000}})@", re.IGNORECASE)
 
 _DATABASE = re.compile(r"(?:postgres|mysql|mariadb|sqlite|oracle|mssql|redis)", re.IGNORECASE)
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/{1,3}[^\s'\"<>]+")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/{1,3}")
+_SCHEME = re.compile(_BEGINNING, re.IGNORECASE)
+_URL = re.compile(rf"{_BEGINNING}[^\s'\"<>]+", re.IGNORECASE)
 _GLUED = 4
 """From this many characters on a secret is masked also inside longer words; a shorter one would spoil the text."""
+
+
+def without_secrets(text: str) -> str:
+    """Text without the user and password of any URL in it, and without the values of passwords and tokens."""
+    return _VALUE.sub(rf"\g<1>{MASK}", _USER.sub(rf"\g<1>{MASK}@", text))
 
 
 def public_url(url: str) -> str:
@@ -43,6 +69,8 @@ def public_url(url: str) -> str:
 def masked(text: object, *urls: str) -> str:
     """Text without the secrets of some URLs, nor of any other URL that it holds.
 
+    It hides what :func:`without_secrets` hides, and the whole query of every address of the web.
+
     Args:
         text: A message, an exception, a line of a log.
         urls: Addresses whose secrets must not be in it, however they are written there.
@@ -53,7 +81,7 @@ def masked(text: object, *urls: str) -> str:
     for form in sorted(forms, key=len, reverse=True):
         pattern = re.escape(form)
         shown = re.sub(pattern if len(form) >= _GLUED else rf"(?<!\w){pattern}(?!\w)", MASK, shown)
-    return shown
+    return without_secrets(shown)
 
 
 def _split_user(rest: str) -> tuple[str, str, str]:

@@ -308,7 +308,7 @@ class Children:
             # The killed ones first: what the others that are gone by now complain of may come from that.
             for child in sorted((child for child in self.alive if child.code is not None), key=lambda it: not it.lost):
                 # What it told last is on its way here still.
-                self._take(child)
+                self._pass_on_what_it_told(child)
                 self.alive.remove(child)
                 self._deadlines.pop(child, None)
                 child.close()
@@ -327,9 +327,10 @@ class Children:
                     selector.register(source, selectors.EVENT_READ)
             selector.select(LOOK_SECONDS)
         for child in tuple(self.alive):
-            self._take(child)
+            self._pass_on_what_it_told(child)
 
-    def _take(self, child: Child) -> None:
+    def _pass_on_what_it_told(self, child: Child) -> None:
+        """Pass on a child's messages and stderr, and set the time in which it has to end after its last word."""
         child.stderr.pass_on()
         for message in child.messages():
             if self._hear is not None:

@@ -40,8 +40,8 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a table comes down to.
+class TablePlan:
+    """The runs that make a table of the paper, and the rows for which there are none.
 
     Attributes:
         table: The printed table.
@@ -59,8 +59,14 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A planned run at the end of the matrix: ``done before``, ``finished`` or ``failed``, and what it failed with."""
+class EndedRun:
+    """How a planned run ended.
+
+    Attributes:
+        run: The planned run.
+        status: ``done before`` where its result existed already, ``finished`` or ``failed``.
+        error: What the run failed with; None for one that did not fail.
+    """
 
     run: PlannedRun
     status: str
@@ -86,7 +92,7 @@ def make_plan(
     request: Request,
     source: DataSource,
     seeds: Sequence[int],
-) -> Plan:
+) -> TablePlan:
     """Resolve every run before one starts, so that a wrong setting stops before anything trains.
 
     Args:
@@ -118,7 +124,7 @@ def make_plan(
             known = runs.get(spec.run_id)
             runs[spec.run_id] = PlannedRun(spec, (*(known.rows if known else ()), row.id))
     skipped = {row.id: row.not_runnable for row in rows if row.not_runnable is not None}
-    return Plan(table, source.profile, list(runs.values()), skipped, refused)
+    return TablePlan(table, source.profile, list(runs.values()), skipped, refused)
 
 
 def _request_of(row: PrintedRow, request: Request, profile: str) -> Request:
@@ -148,7 +154,7 @@ def _done_before(run: PlannedRun, home: Path) -> RunResult | None:
     return finished_result(RunFolder.of_run(home, run.spec.run_id))
 
 
-def carry_out(plan: Plan, home: Path, *, rerun: bool) -> list[Ended]:
+def carry_out(plan: TablePlan, home: Path, *, rerun: bool) -> list[EndedRun]:
     """Do the runs that are missing, one after the other.
 
     Args:
@@ -168,17 +174,29 @@ def carry_out(plan: Plan, home: Path, *, rerun: bool) -> list[Ended]:
             if children.asked:
                 raise InterruptedRunError("Stopped between two runs.")
             said = f"[{place}/{len(plan.runs)}] {headline(run)}"
-            ended.append(_do(run, said, home, store, rerun=rerun, children=children))
+            ended.append(_run_unless_done(run, said, home, store, rerun=rerun, children=children))
     return ended
 
 
-def _do(run: PlannedRun, said: str, home: Path, store: Store, *, rerun: bool, children: Children) -> Ended:
+def _run_unless_done(
+    run: PlannedRun, said: str, home: Path, store: Store, *, rerun: bool, children: Children
+) -> EndedRun:
+    """Run a planned run whose result does not exist yet; an error of the run itself is told and kept.
+
+    Args:
+        run: The planned run.
+        said: The line that says which run it is.
+        home: The results folder.
+        store: The board that a result done before is stored on.
+        rerun: Whether to run it although its result exists.
+        children: The processes of this program.
+    """
     try:
         done = None if rerun else _done_before(run, home)
         if done is not None:
             store.import_result(done)
             logger.info(f"{said}: done before")
-            return Ended(run, "done before")
+            return EndedRun(run, "done before")
         logger.info(said)
         run_isolated(run.spec, home, rerun=rerun, children=children)
     except (InterruptedRunError, DamagedBoardError, SpoiltBoardError):
@@ -186,8 +204,8 @@ def _do(run: PlannedRun, said: str, home: Path, store: Store, *, rerun: bool, ch
         raise
     except BenchError as error:
         logger.warning(f"run {run.spec.run_id} failed: {error.message} {error.hint or ''}".rstrip())
-        return Ended(run, "failed", error)
-    return Ended(run, "finished")
+        return EndedRun(run, "failed", error)
+    return EndedRun(run, "finished")
 
 
 def headline(run: PlannedRun) -> str:

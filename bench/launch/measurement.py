@@ -23,8 +23,8 @@ CLASSES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What to measure.
+class MeasurementRequest:
+    """Which model to measure, on what and how often.
 
     Attributes:
         model: Model id.
@@ -47,42 +47,42 @@ class Plan:
                 check_value(value, int, name, {"low": 1, "high": most})
 
 
-def measure_apart(plan: Plan) -> dict[str, Any]:
+def measure_apart(request: MeasurementRequest) -> dict[str, Any]:
     """Measure a model in a process of its own.
 
     Returns:
-        What :func:`measure` returns, or the same with nothing but the plan and ``error``, the reason.
+        What :func:`measure` returns, or the same with nothing but what was asked for and ``error``, the reason.
 
     Raises:
         InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped it.
     """
     with Children() as children:
-        name = f"the measurement of {plan.model}"
-        child = children.start(Work(module="bench.launch.measurement", task=asdict(plan), name=name, shown=False))
+        name = f"the measurement of {request.model}"
+        child = children.start(Work(module="bench.launch.measurement", task=asdict(request), name=name, shown=False))
         children.wait()
     if child.error is None and child.said_last:
         row: dict[str, Any] = child.value
         return row
     if children.asked:
-        raise InterruptedRunError(f"{plan.model} was being measured; nothing is kept of it.")
+        raise InterruptedRunError(f"{request.model} was being measured; nothing is kept of it.")
     if child.error is not None:
-        return _failed(plan, child.error.message)
+        return _failed(request, child.error.message)
     code = child.code or 0
     reason = f"killed by signal {-code}; most often the memory ran out" if code < 0 else f"exit code {code}"
-    return _failed(plan, reason)
+    return _failed(request, reason)
 
 
-def _failed(plan: Plan, reason: str) -> dict[str, Any]:
-    return {**_row(plan, plan.frames), "error": reason}
+def _failed(request: MeasurementRequest, reason: str) -> dict[str, Any]:
+    return {**_row(request, request.frames), "error": reason}
 
 
-def _row(plan: Plan, frames: int | None) -> dict[str, Any]:
+def _row(request: MeasurementRequest, frames: int | None) -> dict[str, Any]:
     return {
-        "model": plan.model,
-        "batch": plan.batch,
+        "model": request.model,
+        "batch": request.batch,
         "frames": frames,
         "mels": None,
-        "device": plan.device,
+        "device": request.device,
         "parameters": None,
         "flops": None,
         "training": None,
@@ -92,7 +92,7 @@ def _row(plan: Plan, frames: int | None) -> dict[str, Any]:
     }
 
 
-def measure(plan: Plan) -> dict[str, Any]:
+def measure(request: MeasurementRequest) -> dict[str, Any]:
     """Measure a model in this process, in single precision; weights and inputs are random.
 
     Returns:
@@ -109,25 +109,25 @@ def measure(plan: Plan) -> dict[str, Any]:
     import baselines
     from bench.data.frontends import FRONTENDS
 
-    card = baselines.MODELS.card(plan.model)
+    card = baselines.MODELS.card(request.model)
     frontend: Any = FRONTENDS.card(card.frontend).options()
-    frames, mels = plan.frames or frontend.shape[0], frontend.shape[1]
+    frames, mels = request.frames or frontend.shape[0], frontend.shape[1]
     names = {field.name for field in fields(card.options)}
     options: dict[str, Any] = {name: size for name, size in (("frames", frames), ("mels", mels)) if name in names}
     shape = (1, frames, mels)
-    flops = _flops(plan.model, options, shape)
-    start = _peak_memory(plan.device)
+    flops = _flops(request.model, options, shape)
+    start = _peak_memory(request.device)
     torch.manual_seed(0)
-    model: Any = baselines.create(plan.model, CLASSES, **options).to(plan.device)
-    x = torch.randn(plan.batch, *shape, device=plan.device)
+    model: Any = baselines.create(request.model, CLASSES, **options).to(request.device)
+    x = torch.randn(request.batch, *shape, device=request.device)
     return {
-        **_row(plan, frames),
+        **_row(request, frames),
         "mels": mels,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "flops": flops,
         # Evaluation first: the peak of a process only grows, and training needs more.
-        "evaluation": _evaluation(model, x, plan),
-        "training": _training(model, x, plan),
+        "evaluation": _evaluation(model, x, request),
+        "training": _training(model, x, request),
         "start_memory_mib": start,
     }
 
@@ -144,21 +144,21 @@ def _flops(model_id: str, options: dict[str, Any], shape: tuple[int, ...]) -> in
     return int(counter.get_total_flops())
 
 
-def _evaluation(model: Any, x: Any, plan: Plan) -> dict[str, float | None]:
+def _evaluation(model: Any, x: Any, request: MeasurementRequest) -> dict[str, float | None]:
     import torch
 
     model.eval()
     with torch.no_grad():
-        seconds = _median_seconds(lambda: model(x), plan)
-    return {"seconds_per_cycle": seconds / plan.batch, "peak_memory_mib": _peak_memory(plan.device)}
+        seconds = _median_seconds(lambda: model(x), request)
+    return {"seconds_per_cycle": seconds / request.batch, "peak_memory_mib": _peak_memory(request.device)}
 
 
-def _training(model: Any, x: Any, plan: Plan) -> dict[str, float | None]:
+def _training(model: Any, x: Any, request: MeasurementRequest) -> dict[str, float | None]:
     import torch
 
     from bench.engine.optimisation import build_optimizer
 
-    labels = torch.arange(plan.batch, device=plan.device) % CLASSES
+    labels = torch.arange(request.batch, device=request.device) % CLASSES
     optimizer = build_optimizer(model.parameters(), 1e-5, 1e-6)
 
     def step() -> None:
@@ -168,19 +168,19 @@ def _training(model: Any, x: Any, plan: Plan) -> dict[str, float | None]:
         optimizer.zero_grad(set_to_none=True)
 
     model.train()
-    seconds = _median_seconds(step, plan)
-    return {"seconds_per_step": seconds, "peak_memory_mib": _peak_memory(plan.device)}
+    seconds = _median_seconds(step, request)
+    return {"seconds_per_step": seconds, "peak_memory_mib": _peak_memory(request.device)}
 
 
-def _median_seconds(run: Callable[[], Any], plan: Plan) -> float:
+def _median_seconds(run: Callable[[], Any], request: MeasurementRequest) -> float:
     import torch
 
     def settle() -> None:
-        if plan.device == "cuda":
+        if request.device == "cuda":
             torch.cuda.synchronize()
 
     times = []
-    for _ in range(plan.repeats + 1):
+    for _ in range(request.repeats + 1):
         began = time.perf_counter()
         run()
         settle()
@@ -198,7 +198,7 @@ def main(task: Mapping[str, Any], parent: Parent) -> dict[str, Any]:
     """Measure a model in this process, which was started for it.
 
     Args:
-        task: The fields of a :class:`Plan`.
+        task: The fields of a :class:`MeasurementRequest`.
         parent: The process that started this one.
 
     Returns:
@@ -208,6 +208,6 @@ def main(task: Mapping[str, Any], parent: Parent) -> dict[str, Any]:
         BenchError: As :func:`measure`; RunError if the model fails.
     """
     try:
-        return measure(Plan(**task))
+        return measure(MeasurementRequest(**task))
     except (RuntimeError, MemoryError) as error:
         raise RunError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from error

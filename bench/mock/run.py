@@ -84,7 +84,7 @@ def _do_check(check: Check, pair: CheckedPair, before: dict[str, CheckOutcome]) 
         status, reason = "skipped", str(error)
     except (CheckFailedError, BenchError) as error:
         status, reason = "failed", str(error).rstrip(".")
-    except Exception as error:  # noqa: BLE001 - code of others: whatever it raises is what the check found
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - code of others: what it raises is what the check found
         told = plugin_failure(error, pair.plugins) or f"{type(error).__name__}: {error}"
         status, reason = "failed", str(told).rstrip(".")
     return CheckOutcome(check.name, check.title, status, reason, time.perf_counter() - began)

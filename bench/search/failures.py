@@ -22,6 +22,7 @@ from bench.core.errors import (
     RunWeightsError,
     SpecError,
     StoreError,
+    UnexpectedError,
     WeightsError,
     chain_of,
 )
@@ -48,7 +49,9 @@ _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 def is_lost(error: BaseException) -> bool:
     """Whether an attempt was lost with its process, so that the trial may go on in another one."""
-    if isinstance(error, LostProcessError) or any(_UNUSABLE_DEVICE.search(str(part)) for part in chain_of(error)):
+    if isinstance(error, LostProcessError | UnexpectedError) or any(
+        _UNUSABLE_DEVICE.search(str(part)) for part in chain_of(error)
+    ):
         return True
     return (
         isinstance(error, Exception) and not isinstance(error, BenchError | MemoryError) and not _is_disk_error(error)

@@ -197,7 +197,7 @@ def _trial_seeds(number: int) -> list[int]:
 
 def final_seeds_of(text: str) -> tuple[int, ...]:
     """The seeds that a text like ``1-5`` means, none for ``none``; raises SpecError."""
-    return () if text == NO_FINALS else tuple(parse_seeds(None, text))
+    return () if text == NO_FINALS else tuple(parse_seeds(None, text, "--final-seeds"))
 
 
 def checked_give_up_after(number: int) -> int:

@@ -55,10 +55,10 @@ class Search:
     """An open study.
 
     Attributes:
-        place: Where it is kept.
+        place: Where the study is kept.
         storage: The open storage there.
-        study: It, as Optuna has it.
-        request: What it is.
+        study: The study as an object of Optuna.
+        request: What the study searches and how.
     """
 
     place: Place
@@ -68,12 +68,12 @@ class Search:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Name of the study, under which its storage knows it."""
         return self.study.study_name
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """Its trials by number; not to be changed."""
+        """The trials of the study, sorted by number; the list is the storage's own and must not be changed."""
         with self.place.translated():
             return self.study.get_trials(deepcopy=False)
 
@@ -82,7 +82,7 @@ class Search:
         return self.storage.get_study_id_from_name(self.name)
 
     def trial_id(self, number: int) -> int:
-        """What the storage calls the trial of a number; raises KeyError where there is none."""
+        """Find the storage's own id of the trial with a number; raises KeyError where there is none."""
         return self.storage.get_trial_id_from_study_id_trial_number(self._id, number)
 
     @property
@@ -92,17 +92,17 @@ class Search:
 
     @property
     def target(self) -> int:
-        """How many finished trials it shall have."""
+        """How many finished trials the study shall have in total; 0 where it was not said."""
         return int(self._attributes.get(TARGET, 0))
 
     @property
     def execution(self) -> dict[str, Any]:
-        """Where and how it ran the last time."""
+        """Where and how the runs of the study were executed the last time."""
         return dict(self._attributes.get(EXECUTION, {}))
 
     @property
     def settings(self) -> Settings:
-        """How it stops and ends."""
+        """When the study stops and what it ends with."""
         return Settings.from_json(self._attributes.get(SETTINGS, {}))
 
     @property
@@ -138,11 +138,11 @@ def make_study(
 
     Args:
         place: Where it is kept.
-        name: Its name.
-        request: What it is.
-        execution: Execution fields of its runs.
-        target: Its number of trials in total.
-        settings: How it stops and ends.
+        name: Name of the study.
+        request: What the study searches and how: model, method, space, objective.
+        execution: Execution fields of its runs, by name.
+        target: Number of trials that the study shall have in total.
+        settings: When the study stops and what it ends with; what it keeps already stays where this is None.
 
     Raises:
         SpecError: If there is a study of that name that is something else; the differences are named.

@@ -40,7 +40,7 @@ class SigningKey:
     private: Any
 
     def __repr__(self) -> str:
-        return f"Key({self.public})"
+        return f"SigningKey({self.public})"
 
     def sign(self, document: Mapping[str, Any]) -> str:
         """Sign a JSON document; gives the signature as 128 hexadecimal characters."""
@@ -99,9 +99,10 @@ def make_key(path: Path) -> SigningKey:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(content)
-    except FileExistsError:
-        raise StoreError(f"There is a key at {path} already.", f"Name another file in {KEY_VARIABLE}.") from None
     except OSError as error:
+        # A file in the place of the folder raises FileExistsError as well.
+        if path.exists():
+            raise StoreError(f"There is a key at {path} already.", f"Name another file in {KEY_VARIABLE}.") from None
         raise StoreError(f"Cannot write {path}: {error.strerror or error}.", advice(error)) from error
     return SigningKey(_public_half(private), private)
 

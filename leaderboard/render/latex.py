@@ -15,7 +15,8 @@ LINKS = "\\providecommand{\\href}[2]{#2}% links with \\usepackage{hyperref}"
 
 def write(report: Report) -> str:
     """A report as LaTeX: a float for each table, with the caption below each and the notes below the last."""
-    parts = [] if report.tables else [f"% {escaped(report.empty)}\n"]
+    # Without a table there is nothing to set: what is said instead is a comment.
+    parts = [] if report.tables else ["".join(f"% {escaped(line)}\n" for line in (report.empty, *report.notes))]
     for table in report.tables:
         notes = [report.caption] if report.caption else []
         parts.append(_floats(table.for_paper(), [*notes, *(report.notes if table is report.tables[-1] else ())]))

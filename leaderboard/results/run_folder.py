@@ -15,7 +15,7 @@ from bench.core.documents import check_values, parse_document, read_bytes
 from bench.core.errors import ResultError
 from bench.core.files import write_json
 from leaderboard.results.predictions import CycleSet, align, parse_cycles, parse_predictions
-from leaderboard.results.run_result import RunResult, check_predictions
+from leaderboard.results.run_result import RunResult, check_against_predictions
 from leaderboard.results.schema import ResultDocument
 from leaderboard.results.validation import judge_spec, validate
 
@@ -199,7 +199,7 @@ def _with_predictions(document: ResultDocument, read: ReadFile, where: str) -> R
     cycles = parse_cycles(read(CYCLES_FILE), f"{where}: {CYCLES_FILE}")
     scores = {rule: _scores(document, rule, cycles, read, where) for rule in rules}
     result = RunResult(document, cycles, scores)
-    check_predictions(result, where)
+    check_against_predictions(result, where)
     return result
 
 

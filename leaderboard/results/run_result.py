@@ -57,7 +57,7 @@ class RunResult:
         return digest.hexdigest()
 
 
-def check_predictions(result: RunResult, where: str) -> None:
+def check_against_predictions(result: RunResult, where: str) -> None:
     """Check that a result's document follows from its predictions.
 
     Args:

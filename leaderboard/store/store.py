@@ -219,9 +219,10 @@ class Store:
         with self.session() as session:
             # Ids are ASCII; a word of a terminal may hold what no database takes.
             exact = sa.select(schema.Run.run_id).where(schema.Run.run_id == text)
-            if text.isascii() and session.scalar(exact) is not None:
+            if text.isascii() and text.isprintable() and session.scalar(exact) is not None:
                 return text
-            ids = list(session.scalars(sa.select(schema.Run.run_id).order_by(schema.Run.created.desc())))
+            newest_first = (schema.Run.created.desc(), schema.Run.run_id.desc())
+            ids = list(session.scalars(sa.select(schema.Run.run_id).order_by(*newest_first)))
         word = echoed(text)
         matches = [run_id for run_id in ids if text and run_id.startswith(text.lower())]
         if len(matches) == 1:

@@ -72,7 +72,7 @@ def _row(system: PublishedSystem, rank: int | None) -> Row:
 
 
 def doubts(system: PublishedSystem) -> list[str]:
-    """Say what keeps a printed number from being taken at its word, in plain words; empty for a verified one."""
+    """Say what keeps a printed number from being taken at its word, in plain words; empty where nothing does."""
     found = [SPLIT_WORDS[system.split]]
     if system.sensitivity != system.table:
         found.append(SENSITIVITY_WORDS[system.sensitivity])

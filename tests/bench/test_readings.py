@@ -92,7 +92,7 @@ def test_a_finished_run_is_read_once_more_when_it_is_asked_for_again(spec, tmp_p
 def test_a_run_of_a_table_that_was_done_before_is_read_once(spec, tmp_path, counted):
     run(spec, tmp_path)
     counted.clear()
-    plan = reproduce.Plan(None, "demo", [reproduce.PlannedRun(spec, ("row",))], {}, {})
+    plan = reproduce.TablePlan(None, "demo", [reproduce.PlannedRun(spec, ("row",))], {}, {})
     (ended,) = reproduce.carry_out(plan, tmp_path, rerun=False)
     assert ended.status == "done before"
     assert counted == ONCE

@@ -59,7 +59,7 @@ def test_a_start_is_refused(spec, weights, tmp_path):
 def test_a_start_is_refused_whose_weights_change_before_the_model_is_built(spec, weights, tmp_path, monkeypatch):
     """The launcher found them right; the model is built minutes later, when the features are there."""
     said = []
-    monkeypatch.setattr("bench.launch.once.of_run", lambda *fields: said.append(weights[1]()))
+    monkeypatch.setattr("bench.launch.once.weights_of_run", lambda *fields: said.append(weights[1]()))
     with pytest.raises(RunWeightsError) as caught:
         start(spec, tmp_path / "home")
     assert said[0] in caught.value.message

@@ -11,7 +11,7 @@ import pytest
 
 from baselines import MODELS
 from bench.launch import measurement as measure
-from bench.launch.measurement import Plan, measure_apart
+from bench.launch.measurement import MeasurementRequest, measure_apart
 
 
 def test_the_list_names_the_family_on_stderr(bench):
@@ -94,7 +94,7 @@ def test_a_process_that_is_killed_is_a_row_with_its_reason(tmp_path, monkeypatch
     killed.write_text(f"#!/bin/sh\nkill -{signal.SIGKILL} $$\n")
     killed.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(killed))
-    row = measure_apart(Plan(model="cnn6"))
+    row = measure_apart(MeasurementRequest(model="cnn6"))
     assert row["error"] == "killed by signal 9; most often the memory ran out"
     assert row["model"] == "cnn6"
 

@@ -1,13 +1,26 @@
+"""Documents from outside: files within bounds, strict JSON, and who judges the specs in results."""
+
 from __future__ import annotations
 
+import gc
 import json
 import os
 
 import pytest
 
 from bench.core import documents
-from bench.core.documents import check_values, parse_document, read_bytes, read_document
-from bench.core.errors import ResultError
+from bench.core.documents import (
+    DEEPEST,
+    LONGEST_TEXT,
+    check_values,
+    collector_paused,
+    parse_document,
+    read_bytes,
+    read_document,
+    specs_judged_by,
+)
+from bench.core.errors import ResultError, SpecError
+from bench.core.text import LARGEST_WHOLE
 
 
 def test_a_document_comes_back(tmp_path):
@@ -76,3 +89,110 @@ def test_only_regular_files_of_bounded_size_are_read(tmp_path):
         read_bytes(large, 1000)
     os.truncate(large, 1000)
     assert len(read_bytes(large, 1000)) == 1000
+
+
+def nested(levels, innermost=1):
+    value = innermost
+    for level in range(levels):
+        value = [value] if level % 2 else {"inner": value}
+    return value
+
+
+@pytest.mark.parametrize("innermost", [1, "text", None, [], {}])
+def test_the_deepest_document_is_read_and_a_deeper_one_is_not(innermost):
+    content = json.dumps(nested(DEEPEST, innermost)).encode()
+    assert parse_document(content, "here") == nested(DEEPEST, innermost)
+    with pytest.raises(ResultError, match=f"nested too deeply, more than {DEEPEST} levels"):
+        check_values(nested(DEEPEST + 1, innermost), "here")
+
+
+@pytest.mark.parametrize("number", [LARGEST_WHOLE, -LARGEST_WHOLE - 1, 0, 5e-324, -1.7976931348623157e308])
+def test_numbers_of_64_bits_come_back(number):
+    assert parse_document(json.dumps([number]).encode(), "here") == [number]
+
+
+@pytest.mark.parametrize("number", [LARGEST_WHOLE + 1, -LARGEST_WHOLE - 2])
+def test_the_field_of_a_number_beyond_is_named(number):
+    document = {"outer": {"fine": 1, "large": [0, number]}}
+    with pytest.raises(ResultError, match=r"^here: large is a number beyond 64 bits\.$"):
+        check_values(document, "here")
+
+
+def test_a_text_has_a_bound_as_a_value_and_as_a_name():
+    check_values({"x" * LONGEST_TEXT: "y" * LONGEST_TEXT}, "here")
+    words = f"has {LONGEST_TEXT + 1:,} characters, more than {LONGEST_TEXT:,}"
+    with pytest.raises(ResultError, match=f"^here: a {words}") as of_value:
+        check_values({"a": "y" * (LONGEST_TEXT + 1)}, "here")
+    with pytest.raises(ResultError, match=f"has a name that {words}") as of_name:
+        check_values({"x" * (LONGEST_TEXT + 1): 1}, "here")
+    assert max(len(caught.value.message) for caught in (of_value, of_name)) < 200
+
+
+@pytest.mark.parametrize("twice", ["a", "", "ä", "x" * 1000])
+def test_a_name_that_comes_twice_is_named_wherever_it_is(twice):
+    name = json.dumps(twice)
+    content = f'{{"list": [{{"before": 0, {name}: 1, "between": 2, {name}: 1}}]}}'
+    with pytest.raises(ResultError, match="an object names") as caught:
+        parse_document(content.encode(), "here")
+    assert f"'{twice[:70]}" in caught.value.message
+    assert len(caught.value.message) < 300
+
+
+def test_the_same_name_in_two_objects_is_no_fault():
+    assert parse_document(b'{"a": {"a": [{"a": 1}, {"a": 2}]}}', "here") == {"a": {"a": [{"a": 1}, {"a": 2}]}}
+
+
+@pytest.mark.parametrize(("size", "fits"), [(0, True), (99, True), (100, True), (101, False), (5000, False)])
+def test_a_file_is_read_up_to_its_limit(tmp_path, size, fits):
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * size)
+    if fits:
+        assert read_bytes(path, 100) == b"x" * size
+        return
+    with pytest.raises(ResultError, match=r"which a picture never has") as caught:
+        read_bytes(path, 100, "a picture")
+    assert caught.value.hint == "Name another file."
+
+
+def test_a_file_that_grows_while_it_is_read_is_bounded_too(tmp_path):
+    """The system says nothing of the size of some files: these are empty until they are read."""
+    path = tmp_path / "file"
+    path.symlink_to("/proc/self/status")
+    assert path.stat().st_size == 0
+    with pytest.raises(ResultError, match="which such a file never has"):
+        read_bytes(path, 10)
+
+
+def fail_while_paused():
+    with collector_paused():
+        with collector_paused():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+        raise KeyError
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_the_collector_is_as_it_was_whatever_happens(before):
+    was = gc.isenabled()
+    try:
+        (gc.enable if before else gc.disable)()
+        with pytest.raises(KeyError):
+            fail_while_paused()
+        assert gc.isenabled() == before
+    finally:
+        (gc.enable if was else gc.disable)()
+
+
+def test_judges_are_asked_within_their_block_alone():
+    def one(_identity):
+        raise SpecError("No.")
+
+    def other(_identity):
+        raise SpecError("Never.")
+
+    before = list(documents.spec_judges)
+    with specs_judged_by(one):
+        with specs_judged_by(other):
+            assert documents.spec_judges == [*before, one, other]
+        assert documents.spec_judges == [*before, one]
+    assert documents.spec_judges == before

@@ -10,7 +10,15 @@ from accelerate.utils import DistributedType, DynamoBackend
 from cli_runs import SMALL_AST, bench, bench_json, environment
 from five_steps import spec_of
 
-from bench.core.environment import GROUP, SETTINGS, keep_settings_out, refuse_foreign_group
+from bench.core.environment import (
+    GROUP,
+    LAUNCHERS,
+    SETTINGS,
+    keep_launchers_out,
+    keep_settings_out,
+    refuse_foreign_group,
+    refuse_late_settings,
+)
 from bench.core.errors import RunError, SpecError
 from bench.engine.accelerator import build_accelerator
 
@@ -132,6 +140,49 @@ def test_variables_that_lower_the_precision_are_forgotten(monkeypatch):
         monkeypatch.setenv(name, "1")
     keep_settings_out()
     assert not SETTINGS & os.environ.keys()
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_a_variable_that_may_have_been_read_is_refused_by_name(monkeypatch, name):
+    monkeypatch.setenv(name, "1")
+    assert "torch" in sys.modules
+    with pytest.raises(SpecError, match=f"^{name} is set") as caught:
+        refuse_late_settings()
+    assert f"unset {name}" in caught.value.hint
+
+
+def test_all_variables_are_named_at_once_and_none_is_refused_before_torch_is_there(monkeypatch):
+    for name in SETTINGS:
+        monkeypatch.setenv(name, "1")
+    with pytest.raises(SpecError) as caught:
+        refuse_late_settings()
+    assert ", ".join(sorted(SETTINGS)) in caught.value.message
+    for library in ("torch", "timm"):
+        monkeypatch.delitem(sys.modules, library, raising=False)
+    refuse_late_settings()
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(SpecError, match="torch or timm"):
+        refuse_late_settings()
+
+
+def test_a_clean_environment_is_not_refused(monkeypatch):
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    refuse_late_settings()
+
+
+def test_only_the_launchers_words_are_forgotten_and_the_runs_own_group_is_set(fresh_accelerate):
+    for name in [*GROUP, *(f"{beginning}X" for beginning in LAUNCHERS)]:
+        fresh_accelerate.setenv(name, "left over")
+    kept = {"SLURM_JOB_ID": "7", "MY_RANK": "1", "RANKS": "2", "CUDA_VISIBLE_DEVICES": "0", "OMP_NUM_THREADS": "3"}
+    for name, value in kept.items():
+        fresh_accelerate.setenv(name, value)
+    keep_launchers_out({"RANK": 1, "WORLD_SIZE": 2})
+    assert {name: os.environ.get(name) for name in kept} == kept
+    assert {name: os.environ[name] for name in GROUP & os.environ.keys()} == {"RANK": "1", "WORLD_SIZE": "2"}
+    assert not [name for name in os.environ if name.startswith(LAUNCHERS)]
+    keep_launchers_out()
+    assert not GROUP & os.environ.keys()
 
 
 def test_the_command_forgets_them_before_torch_reads_them():

@@ -370,3 +370,154 @@ def test_a_full_standard_output_is_told():
         done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode != 0
     assert "StoreError: Cannot write -: No space left on device." in done.stderr
+
+
+def test_a_document_that_is_no_json_leaves_the_old_one(tmp_path):
+    target = tmp_path / "new" / "folder" / "a.json"
+    write_json(target, {"Röntgen": [1, None]})
+    assert target.read_text(encoding="utf-8") == '{\n "Röntgen": [\n  1,\n  null\n ]\n}\n'
+    before = target.read_bytes()
+    for odd, error in ((float("nan"), ValueError), ({1, 2}, TypeError)):
+        with pytest.raises(error):
+            write_json(target, {"a": odd})
+        assert target.read_bytes() == before
+        assert list(target.parent.iterdir()) == [target]
+
+
+def test_an_interruption_leaves_nothing_half_written(tmp_path):
+    def interrupt():
+        with atomic_path(tmp_path / "a") as path:
+            path.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writers_side_by_side_leave_one_whole_document(tmp_path):
+    target, failed = tmp_path / "a.json", []
+
+    def write(number):
+        try:
+            for _ in range(5):
+                write_json(target, [number] * 2000)
+        except StoreError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    document = json.loads(target.read_text())
+    assert len(document) == 2000
+    assert len(set(document)) == 1
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_temporary_names_differ_and_stand_beside_their_target(tmp_path):
+    made = {temporary_name(tmp_path / "a.json") for _ in range(100)}
+    assert len(made) == 100
+    assert {path.parent for path in made} == {tmp_path}
+    assert all(path.name.startswith(".a.json.") and str(os.getpid()) in path.name for path in made)
+
+
+def test_a_new_file_must_not_be_there(tmp_path):
+    files.new_file(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b""
+    with pytest.raises(FileExistsError):
+        files.new_file(tmp_path / "a")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError):
+        files.new_file(tmp_path / "link")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("~", "HOME"), ("~/a/b", "HOME/a/b"), ("a/~", "a/~"), ("/~nosuchuser", "/~nosuchuser"), ("", "."), ("/a", "/a")],
+)
+def test_a_home_folder_is_meant_at_the_beginning_alone(tmp_path, monkeypatch, written, meant):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.home_expanded(Path(written)) == Path(meant.replace("HOME", str(tmp_path)))
+
+
+def test_the_advice_on_a_home_folder_that_is_none_can_be_followed(tmp_path):
+    """A path forgets a ``./`` before it, so that this is no way out."""
+    for written in (Path("~nosuchuser"), Path("./~nosuchuser")):
+        with pytest.raises(StoreError, match="There is no home folder ~nosuchuser") as caught:
+            files.home_expanded(written)
+        assert caught.value.hint == "Write the whole path of a file of that name."
+    with output_path(tmp_path / "~nosuchuser") as path:
+        path.write_text("written")
+    assert (tmp_path / "~nosuchuser").read_text() == "written"
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF])
+def test_a_folder_that_cannot_be_synced_is_left_alone(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(os, "fsync", refuse(number))
+    files.sync_folder(tmp_path)
+    (tmp_path / "a").touch()
+    with pytest.raises(OSError, match=os.strerror(number)):
+        files.sync_file(tmp_path / "a")
+
+
+def test_a_disk_that_fails_while_a_folder_is_synced_is_told(tmp_path, monkeypatch):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    monkeypatch.setattr(os, "fsync", refuse(errno.EIO))
+    with pytest.raises(OSError, match="Input/output error"):
+        files.sync_folder(tmp_path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_every_file_and_folder_of_a_tree_is_synced_and_no_link_followed(tmp_path, monkeypatch):
+    tree = tmp_path / "tree"
+    (tree / "a" / "b").mkdir(parents=True)
+    for name in ("one", "a/two", "a/b/three"):
+        (tree / name).write_text("x")
+    (tree / "gone").symlink_to("nowhere")
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(Path(f"/proc/self/fd/{number}").readlink()))
+    files.sync_tree(tree)
+    expected = [tree, tree / "a", tree / "a" / "b", tree / "one", tree / "a/two", tree / "a/b/three"]
+    assert sorted(synced) == sorted(expected)
+    assert synced[-1] == tree, "the folder itself comes last"
+
+
+def test_a_temporary_folder_is_of_its_user_alone_and_gone_in_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+
+    def fail():
+        with files.temporary_folder("bench-x") as folder:
+            assert mode_of(folder) == 0o700
+            assert folder.name.startswith(".bench-x.")
+            (folder / "inner").mkdir()
+            (folder / "inner" / "file").write_text("x")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_place_for_temporary_files_the_variable_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path / "absent"))
+    with (
+        pytest.raises(StoreError, match=r"Cannot write temporary files into .*absent: No such file") as caught,
+        files.temporary_folder("bench-x"),
+    ):
+        pytest.fail("there is no such place")
+    assert "TMPDIR" in caught.value.hint
+
+
+def test_a_name_as_killed_processes_leave_it_is_told_from_others_by_all_its_parts(tmp_path):
+    """Of a process that cannot be: no such number is given."""
+    left = temporary_name(tmp_path / "a")
+    gone = left.name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-")
+    names = [gone, f"{gone}-wal", gone[1:], gone.replace(".tmp", ".bak"), gone.replace(f"-{2**22 + 1}-", "-x-")]
+    for name in names:
+        (tmp_path / name).touch()
+    assert sorted(path.name for path in sweep(tmp_path)) == sorted(names[:2])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[2:])

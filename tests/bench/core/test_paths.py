@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from icbhi_sets import NAMES, write_annotation, write_set
 
-from bench.core.errors import SpecError
-from bench.core.paths import cache_folder, data_folder, expanded, home_folder
+from bench.core.errors import SpecError, StoreError
+from bench.core.paths import board_location, cache_folder, data_folder, expanded, home_folder
 from bench.data.bank import prepare_bank
 from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.data.datasets.icbhi.verify import verify
@@ -142,6 +142,58 @@ def test_names_that_are_no_utf8_below_a_data_folder_do_no_harm(tmp_path):
     assert len(json.loads((cache / "audio-hashes.json").read_text(encoding="utf-8"))["files"]) == len(NAMES)
     odd.rename(plain)
     assert load_dataset(tmp_path / "data", cache=cache).fingerprint == dataset.fingerprint
+
+
+@pytest.mark.parametrize("variable", FOLDERS)
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_variable_that_is_empty_is_none(variable, value, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere/cache")
+    monkeypatch.delenv(variable, raising=False)
+    default = FOLDERS[variable]()
+    if value is not None:
+        monkeypatch.setenv(variable, value)
+    assert FOLDERS[variable]() == default
+    assert default in (Path("results"), Path("data/icbhi"), Path("/somewhere/cache/lungbench"))
+
+
+def test_the_board_is_in_the_results_folder_unless_a_url_says_otherwise(monkeypatch, tmp_path):
+    monkeypatch.delenv("BENCH_STORE", raising=False)
+    assert board_location(tmp_path) == tmp_path
+    monkeypatch.setenv("BENCH_STORE", "")
+    assert board_location(tmp_path) == tmp_path
+    for url in ("postgresql://me:pw@host/name", "sqlite:///folder/leaderboard.sqlite"):
+        monkeypatch.setenv("BENCH_STORE", url)
+        assert board_location(tmp_path) == url
+
+
+@pytest.mark.parametrize("value", ["results", "/folder/s3cret", "postgresql:me:s3cret@host", "me:s3cret@host/db"])
+def test_a_variable_without_a_url_is_refused_and_not_repeated(monkeypatch, tmp_path, value):
+    monkeypatch.setenv("BENCH_STORE", value)
+    with pytest.raises(StoreError, match=r"^BENCH_STORE holds no URL\.$") as caught:
+        board_location(tmp_path)
+    assert "s3cret" not in caught.value.hint
+    assert "--home" in caught.value.hint
+
+
+@pytest.mark.parametrize("written", ["", ".", "..", "a/../b", "a//b/", "/", "new/folder", "a\0b", "x" * 300])
+def test_any_other_path_stays_as_it_was_written(written, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert expanded(written) == expanded(Path(written)) == Path(written)
+
+
+def test_a_link_that_leads_nowhere_is_a_path_like_any_other(tmp_path):
+    (tmp_path / "link").symlink_to("absent")
+    assert expanded(tmp_path / "link") == tmp_path / "link"
+    assert expanded(tmp_path / "link" / "below") == tmp_path / "link" / "below"
+
+
+def test_a_spelling_is_looked_for_below_folders_that_are_there(tmp_path):
+    (tmp_path / DECOMPOSED).mkdir()
+    (tmp_path / "plain").write_text("a file in the place of a folder")
+    assert expanded(tmp_path / COMPOSED / "new" / COMPOSED) == tmp_path / DECOMPOSED / "new" / COMPOSED
+    assert expanded(tmp_path / "plain" / COMPOSED) == tmp_path / "plain" / COMPOSED
+    once = expanded(tmp_path / COMPOSED)
+    assert expanded(once) == once
 
 
 NO_HOME = """

@@ -1,8 +1,11 @@
 """Text from outside: shown on one line, cut, read as numbers."""
 
+import sys
+import unicodedata
+
 import pytest
 
-from bench.core.text import LARGEST_WHOLE, decimal_number, echoed, plain, whole_number
+from bench.core.text import LARGEST_WHOLE, decimal_number, echoed, folded, plain, plain_lines, whole_number
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,96 @@ def test_decimal_numbers(text, number):
 def test_what_is_no_number(text):
     with pytest.raises(ValueError, match=r"is no number|too large"):
         decimal_number(text)
+
+
+def test_no_character_at_all_can_steer_a_terminal():
+    joiners = "\u200c\u200d"
+    for number in range(sys.maxunicode + 1):
+        shown = plain(chr(number))
+        assert len(shown) == 1
+        assert shown.isprintable() or shown in joiners
+        if unicodedata.category(chr(number)) in ("Cc", "Cs", "Zl", "Zp"):
+            assert shown == "?"
+
+
+def test_what_is_plain_stays_plain():
+    for text in ("a\x1b[2Jb", "two\nlines", "a\xa0b", "half \ud800", "Röntgen 肺"):
+        assert plain(plain(text)) == plain(text)
+        assert len(plain(text)) == len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("one\ntwo", "one\ntwo"),
+        ("one\r\ntwo\r", "one\ntwo?"),
+        ("a\tb\nab\tc", "a       b\nab      c"),
+        ("\n\n", "\n\n"),
+        ("\x0bone\x0ctwo\x85three\u2028four", "?one?two?three?four"),
+        (7.5, "7.5"),
+        ("", ""),
+    ],
+)
+def test_lines_stay_apart(text, shown):
+    assert plain_lines(text) == shown
+
+
+@pytest.mark.parametrize("limit", [1, 2, 40, 200])
+def test_an_echo_has_the_length_that_is_asked_for(limit):
+    assert echoed("x" * limit, limit) == "x" * limit
+    assert echoed("x" * (limit + 1), limit) == "x" * (limit - 1) + "…"
+    assert echoed("") == ""
+    assert echoed(None) == "None"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("My System", "my  system"),
+        ("MY\xa0SYSTEM", " my system\n"),
+        ("STRASSE", "straße"),
+        ("Données", unicodedata.normalize("NFD", "données")),
+        ("ﬁt", "FIT"),
+        ("Ａ１", "a1"),
+    ],
+)
+def test_names_that_read_alike_are_one(one, other):
+    assert one != other
+    assert folded(one) == folded(other)
+    assert folded(folded(one)) == folded(one)
+
+
+@pytest.mark.parametrize(("one", "other"), [("a b", "ab"), ("a-b", "a b"), ("é", "e"), ("1", "l"), ("O", "0")])
+def test_names_that_read_otherwise_are_two(one, other):
+    assert folded(one) != folded(other)
+
+
+@pytest.mark.parametrize("number", [0, 1, -1, 10**18, LARGEST_WHOLE, -LARGEST_WHOLE, -LARGEST_WHOLE - 1])
+def test_every_whole_number_of_64_bits_comes_back(number):
+    assert whole_number(str(number)) == number
+    assert whole_number(f"\t{'-' if number < 0 else '+'}000{abs(number)}\r\n") == number
+
+
+@pytest.mark.parametrize("number", [LARGEST_WHOLE + 1, -LARGEST_WHOLE - 2, 9_999_999_999_999_999_999])
+def test_a_whole_number_beyond_64_bits_says_so(number):
+    with pytest.raises(ValueError, match=f"'{number}' is beyond 64 bits"):
+        whole_number(str(number))
+
+
+@pytest.mark.parametrize("number", [0.1, -2.5e-300, 5e-324, 1.7976931348623157e308, 123456789.123, -0.0])
+def test_every_finite_number_comes_back(number):
+    assert repr(decimal_number(repr(number))) == repr(number)
+    assert decimal_number(f"{number:e}") == pytest.approx(number, rel=1e-6)
+
+
+@pytest.mark.parametrize("text", ["1e309", "-1e999", "9" * 400])
+def test_a_number_that_would_be_infinite_says_so(text):
+    with pytest.raises(ValueError, match="is too large") as caught:
+        decimal_number(text)
+    assert len(str(caught.value)) < 120
+
+
+@pytest.mark.parametrize("read", [whole_number, decimal_number])
+def test_a_refused_word_is_shown_plain(read):
+    with pytest.raises(ValueError, match=r"'\?\[2J\?' is no"):
+        read("\x1b[2J\ud800")

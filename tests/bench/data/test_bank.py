@@ -20,7 +20,7 @@ import soundfile
 import torch
 
 from bench.core import files
-from bench.core.errors import DataError, RunError, SpecError, StoreError
+from bench.core.errors import DataError, RunError, SpecError, StoreError, UnexpectedError
 from bench.data import bank as bank_module
 from bench.data.bank import prepare_bank, recording_features
 from bench.data.datasets.icbhi.recordings import Cycle, Dataset, Recording
@@ -511,7 +511,7 @@ def test_an_error_that_cannot_be_pickled_is_told_in_words(dataset, cache, monkey
         raise OddError("a", "b")
 
     monkeypatch.setattr(bank_module, "_compute_features", fail)
-    with pytest.raises(RuntimeError, match="OddError"):
+    with pytest.raises(UnexpectedError, match="OddError"):
         prepare_bank(dataset, "ast", OPTIONS, cache, workers=2)
 
 

@@ -8,7 +8,13 @@ from five_steps import spec_of
 
 from bench.core.errors import SpecError
 from bench.experiment import recipes
-from bench.experiment.devices import choose_precision, device_shares, device_shares_for, visible_devices
+from bench.experiment.devices import (
+    choose_device,
+    choose_precision,
+    device_shares,
+    device_shares_for,
+    visible_devices,
+)
 
 UUIDS = [f"GPU-{number}a8c1d2e-0000-1111-2222-333344445555" for number in range(4)]
 MIGS = [f"MIG-{number}a8c1d2e-0000-1111-2222-333344445555" for number in range(4)]
@@ -128,3 +134,51 @@ def test_bf16_is_refused_where_it_is_only_emulated(monkeypatch):
 def test_a_gpu_with_bf16_gets_it(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
     assert choose_precision("auto", "cuda") == choose_precision("bf16", "cuda") == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "gpu", "chosen"),
+    [
+        ("cpu", True, "cpu"),
+        ("cpu", False, "cpu"),
+        ("auto", True, "cuda"),
+        ("auto", False, "cpu"),
+        ("cuda", True, "cuda"),
+    ],
+)
+def test_a_gpu_is_used_where_there_is_one_and_none_is_refused(monkeypatch, wanted, gpu, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert choose_device(wanted) == chosen
+
+
+def test_a_gpu_that_is_not_there_is_never_replaced_by_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SpecError, match="cuda was asked for, but torch sees no GPU") as caught:
+        choose_device("cuda")
+    assert caught.value.hint == "Use --device cpu or auto."
+
+
+@pytest.mark.parametrize(
+    ("choose", "wanted", "words"),
+    [
+        (choose_device, "cdua", "Unknown device 'cdua': did you mean 'cuda'?"),
+        (choose_device, "", "Unknown device '': known: auto, cpu, cuda"),
+        (lambda wanted: choose_precision(wanted, "cpu"), "bf61", "Unknown precision 'bf61': did you mean 'bf16'?"),
+        (lambda wanted: choose_precision(wanted, "cuda"), "int8", "Unknown precision 'int8': known: auto, bf16, fp16"),
+    ],
+)
+def test_an_unknown_word_is_told_with_those_that_are_known(choose, wanted, words):
+    with pytest.raises(SpecError) as caught:
+        choose(wanted)
+    assert caught.value.message.startswith(words)
+
+
+@pytest.mark.parametrize(("wanted", "chosen"), [("auto", "fp32"), ("fp32", "fp32"), ("bf16", "bf16")])
+def test_a_cpu_calculates_in_what_was_asked_for(wanted, chosen):
+    assert choose_precision(wanted, "cpu") == chosen
+
+
+def test_a_cpu_does_not_silently_calculate_fp16_in_fp32():
+    with pytest.raises(SpecError, match="fp16 has no arithmetic on a CPU") as caught:
+        choose_precision("fp16", "cpu")
+    assert caught.value.hint == "Use fp32 or bf16."

@@ -16,6 +16,7 @@ from bench.core.errors import (
     RunError,
     SpecError,
     StoreError,
+    UnexpectedError,
     WeightsError,
     forget,
 )
@@ -85,6 +86,7 @@ def attempts(search, home, most=20):
         (RunError("CUDA error: device-side assert triggered"), "device-side assert"),
         (RunError("NCCL communicator was aborted on rank 1."), "NCCL communicator"),
         (LostProcessError("A process of the run was lost: SIGKILL."), "SIGKILL"),
+        (UnexpectedError("KeyError: 'weight'", "Its traceback is in rank-1.log."), "KeyError: 'weight'"),
         (RuntimeError("clear \x1b[2J screen"), "clear ?[2J screen"),
         (RuntimeError("\udcff"), "RuntimeError: ?"),
     ],

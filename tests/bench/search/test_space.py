@@ -1,7 +1,10 @@
 """What a study searches: declared spaces, overrides, and what becomes of a trial's parameters."""
 
 import dataclasses
+import itertools
+import json
 
+import optuna
 import pytest
 from small_studies import base_spec, cards
 
@@ -10,7 +13,7 @@ import methods
 from bench.core.errors import SpecError
 from bench.core.options import Space
 from bench.experiment.spec import settable_fields
-from bench.search.space import Dimension, apply_params, build_space, grid_point, grid_size
+from bench.search.space import MOST_VALUES, Dimension, apply_params, build_space, grid_point, grid_size
 
 
 def space(*params, over=(), grid=False, **which):
@@ -167,3 +170,162 @@ def test_a_batch_that_does_not_divide_among_the_processes_is_refused(small_data,
     base = dataclasses.replace(base_spec(small_data, small_cache), processes=2)
     with pytest.raises(SpecError, match="does not divide among 2 processes"):
         apply_params(base, {"batch": 9}, space("batch", over=["batch=8,9"]), cards())
+
+
+# --- grids ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sizes", [(1,), (5,), (2, 3), (3, 2), (1, 4, 1), (2, 3, 4), (7, 1, 2, 2)])
+def test_the_points_of_a_grid_are_the_product_of_its_lists_the_last_fastest(sizes):
+    dimensions = [
+        Dimension(name=f"p{place}", field=f"method.p{place}", values=tuple(range(size)))
+        for place, size in enumerate(sizes)
+    ]
+    product = [
+        dict(zip((d.name for d in dimensions), point, strict=True)) for point in itertools.product(*map(range, sizes))
+    ]
+    assert grid_size(dimensions) == len(product)
+    assert [grid_point(dimensions, number) for number in range(len(product))] == product
+
+
+def test_the_values_of_a_grid_are_of_the_parameters_type():
+    (dimension,) = space("alpha", over=["alpha=0.5,1,1.5"], grid=True)
+    assert [type(grid_point((dimension,), number)["alpha"]) for number in range(3)] == [float] * 3
+    (batch,) = space("batch", over=["batch=8,1e1"], grid=True)
+    assert [grid_point((batch,), number)["batch"] for number in range(2)] == [8, 10]
+    assert type(batch.values[1]) is int
+
+
+# --- dimensions -------------------------------------------------------------------------------------------------
+
+DIMENSIONS = {
+    "a range": (Dimension(name="x", field="lr", low=1e-5, high=0.25), "1e-05..0.25"),
+    "a logarithmic range": (Dimension(name="x", field="lr", low=0.001, high=1.0, log=True), "0.001..1:log"),
+    "whole numbers": (Dimension(name="x", field="epochs", low=1, high=64, log=True, whole=True), "1..64:log"),
+    "numbers": (Dimension(name="x", field="batch", values=(8, 16)), "8, 16"),
+    "words": (Dimension(name="x", field="method.target", values=("stop-z", "z")), "stop-z, z"),
+    "truths": (Dimension(name="x", field="method.weighted", values=(True, False)), "True, False"),
+}
+
+
+@pytest.mark.parametrize(("dimension", "words"), DIMENSIONS.values(), ids=DIMENSIONS)
+def test_a_dimension_is_written_for_people_and_for_the_storage(dimension, words):
+    assert str(dimension) == words
+    document = json.loads(json.dumps(dimension.to_json()))
+    again = Dimension.from_json("x", document)
+    assert again == dimension
+    assert [type(value) for value in again.values] == [type(value) for value in dimension.values]
+
+
+@pytest.mark.parametrize(("dimension", "words"), DIMENSIONS.values(), ids=DIMENSIONS)
+def test_a_dimension_gives_values_of_its_own_alone(dimension, words):
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
+    values = [dimension.suggest(study.ask()) for _ in range(20)]
+    assert len(set(values)) > 1
+    for value in values:
+        if dimension.values:
+            assert value in dimension.values
+            assert type(value) is type(dimension.values[0])
+        else:
+            assert dimension.low <= value <= dimension.high
+            assert type(value) is (int if dimension.whole else float)
+
+
+@pytest.mark.parametrize(("dimension", "words"), DIMENSIONS.values(), ids=DIMENSIONS)
+def test_a_value_that_is_set_is_the_value_that_is_given(dimension, words):
+    value = dimension.values[-1] if dimension.values else dimension.high
+    given = dimension.suggest(optuna.trial.FixedTrial({"x": value}))
+    assert given == value
+
+
+# --- lists and limits -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [1, 2, MOST_VALUES])
+def test_a_list_has_as_many_values_as_a_study_can_keep(number):
+    (found,) = space("alpha", over=["alpha=" + ",".join(map(str, range(1, number + 1)))])
+    assert found.values == tuple(map(float, range(1, number + 1)))
+
+
+@pytest.mark.parametrize("text", ["alpha=1,2", " alpha = 1 , 2 ", "alpha=1,2,1,2,2", "alpha=1e0,+2"])
+def test_one_list_may_be_written_in_many_ways(text):
+    (found,) = space("alpha", over=[text])
+    assert found.values == (1.0, 2.0)
+
+
+def test_the_order_of_a_list_is_that_of_the_user():
+    (found,) = space("tau", over=["tau=0.3,0.1,0.2"])
+    assert found.values == (0.3, 0.1, 0.2)
+
+
+def test_overrides_may_stand_in_any_order_and_the_parameters_say_which():
+    over = ["tau=0.1..0.2", "alpha=1,2"]
+    found = [space("alpha", "tau", over=texts) for texts in (over, over[::-1])]
+    assert found[0] == found[1]
+    assert [dimension.name for dimension in found[0]] == ["alpha", "tau"]
+
+
+def test_a_parameter_that_is_named_twice_alike_is_searched_once():
+    assert [dimension.name for dimension in space("alpha", "alpha")] == ["alpha"]
+
+
+def test_the_full_name_of_a_parameter_means_the_same_field():
+    (short,), (full,) = space("alpha"), space("method.alpha")
+    assert (short.field, full.field) == ("method.alpha", "method.alpha")
+    assert (short.low, short.high, short.log) == (full.low, full.high, full.log)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("alpha=-1..1", "--space alpha is -1.0, but must be at least 0"),
+        ("batch=8..0", "--space batch is 0, but must be at least 1"),
+        ("alpha=-1e308..1e308", "must be at least 0"),
+        ("target=z,y", "--space target is 'y', but must be one of"),
+    ],
+)
+def test_a_value_outside_of_a_parameters_limits_is_named_with_the_limit(override, said):
+    with pytest.raises(SpecError) as caught:
+        space(override.partition("=")[0], over=[override])
+    assert said in caught.value.message
+
+
+def test_a_message_names_a_space_that_would_do():
+    with pytest.raises(SpecError) as caught:
+        space()
+    assert caught.value.hint.startswith("For example --param alpha,")
+    # The example can be typed.
+    space(*caught.value.hint.removeprefix("For example --param ").rstrip(".").split(","))
+    with pytest.raises(SpecError) as caught:
+        space(method="ce")
+    space(*caught.value.hint.removeprefix("For example --param ").rstrip(".").split(","), method="ce")
+
+
+# --- trials -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("epochs", "warmup"), [(11, 10), (10, 9), (2, 1), (1, 0), (50, 10)])
+def test_the_warm_up_is_always_shorter_than_the_run(small_data, small_cache, epochs, warmup):
+    base = dataclasses.replace(base_spec(small_data, small_cache), epochs=50, warmup_epochs=10)
+    assert apply_params(base, {"epochs": epochs}, space("epochs"), cards()).warmup_epochs == warmup
+
+
+def test_parameters_that_are_not_searched_are_not_looked_at(small_data, small_cache):
+    base = base_spec(small_data, small_cache)
+    found = apply_params(base, {"alpha": 2.0, "tau": 99.0}, space("alpha"), cards())
+    assert found.method_options["tau"] == base.method_options["tau"]
+    with pytest.raises(KeyError):
+        apply_params(base, {"tau": 1.0}, space("alpha"), cards())
+
+
+def test_the_same_parameters_make_the_same_run_in_whatever_order_they_come(small_data, small_cache):
+    base = base_spec(small_data, small_cache)
+    params = {"alpha": 2.0, "lr": 1e-4, "tau": 0.5}
+    ids = {
+        apply_params(base, dict(order), space(*(name for name, _ in order)), cards()).run_id
+        for order in itertools.permutations(params.items())
+    }
+    assert len(ids) == 1
+    others = [{**params, name: value / 2} for name, value in params.items()]
+    changed = {apply_params(base, other, space(*other), cards()).run_id for other in others}
+    assert len(changed | ids) == 4

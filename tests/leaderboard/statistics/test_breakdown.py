@@ -13,9 +13,11 @@ from leaderboard.results.predictions import CycleSet
 from leaderboard.statistics.breakdown import (
     ALL_NORMAL,
     ICBHI_PATIENTS_ON_BOTH_SIDES,
+    CycleCounter,
     breakdown,
     mean_of_known,
     optimism,
+    optimism_of_val,
     patients_on_both_sides,
     read_system_counts,
     system_counts,
@@ -193,3 +195,58 @@ def test_seeds_of_a_system_on_other_cycles_are_refused(tmp_path):
         store.import_run(write_run(tmp_path, seed=seed, cycles=cycle_set(n)))
     with pytest.raises(ResultError, match="of one system were judged on different cycles"):
         read_system_counts(store, store.runs(), "last")
+
+
+# --- parts of counts --------------------------------------------------------------------------------------------
+
+
+def test_leaving_out_patients_one_by_one_or_together_is_the_same(judged):
+    _, _, counts = judged
+    together = counts.without({"101", "102"})
+    apart = counts.without({"102"}).without({"101"})
+    assert together.groups == apart.groups
+    assert together.counts.tolist() == apart.counts.tolist()
+    assert counts.without({"nobody"}).counts.tolist() == counts.counts.tolist()
+    assert set(together.patients) == set(counts.patients) - {"101", "102"}
+
+
+def test_devices_split_the_counts_and_put_together_they_are_whole(judged):
+    _, _, counts = judged
+    assert counts.devices == DEVICES
+    parts = [counts.of_device(name).counts.sum(axis=1) for name in DEVICES]
+    assert sum(parts).tolist() == counts.counts.sum(axis=1).tolist()
+    assert counts.of_device("none").patients == ()
+
+
+def test_one_counter_counts_each_system_as_a_counter_of_its_own_would(judged):
+    cycles, chosen, counts = judged
+    counter = CycleCounter(cycles)
+    assert counter.count(chosen).counts.tolist() == counts.counts.tolist()
+    for run, of_run in zip(chosen, counts.counts, strict=True):
+        assert counter.count([run]).counts.tolist() == [of_run.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("labels", "patients", "enough"),
+    [
+        ((0, 1, 0, 1), "aabb", True),
+        ((0, 0, 1, 1), "aabb", False),
+        ((0, 1, 0, 0), "aabb", False),
+        ((1, 1, 0, 1), "aabb", False),
+        ((0, 0, 2, 3), "abcd", True),
+    ],
+)
+def test_an_interval_takes_two_patients_of_each_kind(labels, patients, enough):
+    cycles = CycleSet(tuple((p, i) for i, p in enumerate(patients)), labels, tuple(patients), ("Meditron",) * 4)
+    assert system_counts(cycles, [np.zeros(4, dtype=np.int64)]).has_interval is enough
+
+
+def test_optimism_of_held_out_patients_is_best_test_minus_best_val():
+    assert optimism_of_val(run_with(best_val=58.0, best_test=61.25, last=57.0)) == 3.25
+    assert optimism_of_val(run_with(last=59.5, best_test=61.25)) is None
+    assert optimism_of_val(run_with(best_val=58.0)) is None
+
+
+@pytest.mark.parametrize(("values", "mean"), [([], None), ([2.0], 2.0), ([None, 0.0], 0.0), ([1.0, 2.0, 6.0], 3.0)])
+def test_the_mean_of_what_is_known(values, mean):
+    assert mean_of_known(values) == mean
