@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.api.board_rows import RunRow, SystemRow
 from bench.api.calls import api_call
 from bench.api.frames import data_frame
-from bench.api.rows import RunRow, SystemRow
-from bench.api.tables import Comparison, Table
+from bench.api.tables import ReportTable, SystemComparison
 from bench.api.words import known_word, selection_rule
 from bench.core.paths import board_location, expanded, home_folder
 from bench.experiment.paper_rows import table_of_board
@@ -105,7 +105,7 @@ class Board:
         """
         return StoredRun(self, self.store.run(run))
 
-    def table(self, name: str = "leaderboard", protocol: str | None = None) -> Table:
+    def table(self, name: str = "leaderboard", protocol: str | None = None) -> ReportTable:
         """A table as ``bench report`` and ``bench board list`` print it.
 
         Args:
@@ -119,12 +119,12 @@ class Board:
         known_word("table", name, TABLES)
         rule = selection_rule(protocol or (PAPER_RULE if name in PAPER else "last"))
         if name in PAPER:
-            return Table(table_of_board(name, self.store, rule))
+            return ReportTable(table_of_board(name, self.store, rule))
         if name == "published":
-            return Table(published_table())
-        return Table(runs_table(self.store) if name == "runs" else leaderboard_table(self.store, rule))
+            return ReportTable(published_table())
+        return ReportTable(runs_table(self.store) if name == "runs" else leaderboard_table(self.store, rule))
 
-    def compare(self, a: str, b: str, protocol: str = "last", *, single: bool = False) -> Comparison:
+    def compare(self, a: str, b: str, protocol: str = "last", *, single: bool = False) -> SystemComparison:
         """Compare two systems on the same cycles: the difference of their Scores with an interval over patients.
 
         Args:
@@ -140,10 +140,10 @@ class Board:
         rule = selection_rule(protocol)
         runs = self.store.runs()
         of_a, of_b = (runs_of(self.store, runs, text, rule, single=single) for text in (a, b))
-        return Comparison.of(compare(self.store, of_a, of_b, rule))
+        return SystemComparison.of(compare(self.store, of_a, of_b, rule))
 
     def to_dataframe(self) -> Any:
-        """Every run as a line of a data frame, with the columns of :class:`bench.api.rows.RunRow`.
+        """Every run as a line of a data frame, with the columns of :class:`bench.api.board_rows.RunRow`.
 
         Returns:
             A ``pandas.DataFrame`` where pandas is installed, otherwise a ``polars.DataFrame``.
@@ -198,9 +198,9 @@ class StoredRun:
         """
         return self.board.store.predictions(self.run_id, selection_rule(protocol))
 
-    def parts(self) -> Table:
+    def parts(self) -> ReportTable:
         """Its last epoch in parts: official and patient-disjoint, by device, by class."""
-        return Table(parts_table(self.board.store, self.document))
+        return ReportTable(parts_table(self.board.store, self.document))
 
     def to_json(self) -> ResultDocument:
         """The document that ``bench board show --format json`` prints."""

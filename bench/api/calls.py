@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from bench.core.documents import specs_judged_by
 from bench.core.environment import keep_settings_out, refuse_late_settings
 from bench.core.errors import BenchError, InterruptedRunError
 from bench.core.log import show_log_by_default
 from bench.core.machine import let_threads_sleep
 from bench.core.secrets import public_url
+from bench.experiment.judged_results import results_judged
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -26,19 +26,12 @@ NOT_AGAIN = "rerun"
 def prepared_process() -> Iterator[None]:
     """Keep out of this process what would change numbers, and have every result that it reads judged.
 
-    Commands and calls of the Python API do their work within it.
+    Commands and calls of the Python API do their work within it; one within another adds nothing.
     """
     keep_settings_out()
     let_threads_sleep()
-    with specs_judged_by(_judge):
+    with results_judged():
         yield
-
-
-def _judge(identity: Mapping[str, Any]) -> None:
-    """Judge the spec of a result that is read; what that takes is loaded by the first one."""
-    from bench.experiment.judgement import judge
-
-    judge(identity)
 
 
 @contextlib.contextmanager

@@ -151,7 +151,8 @@ def make_simulated_data(folder: Path, *, seed: int = 0) -> dict[str, Any]:
         The document that ``bench data demo --format json`` prints.
 
     Raises:
-        DataError: If the folder holds something, or cannot be written.
+        SpecError: If the folder holds something, or the seed is negative or has more than 64 bits.
+        StoreError: If it cannot be written.
     """
     place = expanded(folder)
     with counted("recordings") as update:

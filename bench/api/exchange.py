@@ -24,12 +24,12 @@ from leaderboard.results.submission_checks import RefusedError, refusal_document
 from leaderboard.results.submissions import Statement, StoredSubmission, check_statement
 
 __all__ = [
-    "Bundle",
+    "EnteredSubmission",
     "Inputs",
     "MergedBundle",
     "RefusedError",
     "Statement",
-    "Submission",
+    "WrittenBundle",
     "export_runs",
     "import_bundles",
     "refusal_document",
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Submission:
+class EnteredSubmission:
     """A system from outside, as the board holds it now.
 
     Attributes:
@@ -100,7 +100,7 @@ def submit(
     data: str | None = None,
     cache: Path | None = None,
     allow_partial: bool = False,
-) -> Submission:
+) -> EnteredSubmission:
     """Enter the predictions of a system from outside, checked against the official test cycles.
 
     With a key (:func:`bench.api.keys.own_key`) the submission is signed with it.
@@ -128,11 +128,11 @@ def submit(
     return _submission(done, part)
 
 
-def _submission(done: StoredSubmission, part: OfficialPart) -> Submission:
+def _submission(done: StoredSubmission, part: OfficialPart) -> EnteredSubmission:
     document = done.document
     spec, stated = document["spec"], document["submission"]
     inputs = inputs_of("submission", spec, document)
-    return Submission(
+    return EnteredSubmission(
         system=spec["system"],
         run_id=document["run_id"],
         state=done.state,
@@ -172,7 +172,7 @@ def _remarks(done: StoredSubmission, part: OfficialPart, inputs: Mapping[str, An
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bundle:
+class WrittenBundle:
     """Runs of a board as one file.
 
     Attributes:
@@ -194,7 +194,7 @@ class Bundle:
         return {**vars(self), "file": str(self.file)}
 
 
-def export_runs(board: Board, file: Path, runs: Sequence[str] = ()) -> Bundle:
+def export_runs(board: Board, file: Path, runs: Sequence[str] = ()) -> WrittenBundle:
     """Write runs as one file that another machine can import: results, predictions, provenance, hashes.
 
     Args:
@@ -207,7 +207,7 @@ def export_runs(board: Board, file: Path, runs: Sequence[str] = ()) -> Bundle:
         ResultError: If there is no such run.
     """
     done = export_bundle(board.store, file, runs, written_by=__version__)
-    return Bundle(
+    return WrittenBundle(
         file=done.path,
         runs=list(done.run_ids),
         cycle_sets=done.cycle_sets,

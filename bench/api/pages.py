@@ -34,7 +34,7 @@ def write_page(board: Board, folder: Path, protocol: str = "last") -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Snapshot:
+class BoardSnapshot:
     """The board of one day as a folder.
 
     Attributes:
@@ -54,7 +54,7 @@ class Snapshot:
     sha256: str
 
     @classmethod
-    def of(cls, found: snapshots.Snapshot) -> Snapshot:
+    def of(cls, found: snapshots.Snapshot) -> BoardSnapshot:
         """A snapshot of the board's site with the names of its JSON document."""
         return cls(
             folder=found.folder,
@@ -70,7 +70,7 @@ class Snapshot:
         return {**vars(self), "folder": str(self.folder)}
 
 
-def make_snapshot(board: Board, folder: Path | None = None) -> Snapshot:
+def make_snapshot(board: Board, folder: Path | None = None) -> BoardSnapshot:
     """Make a dated copy of a board: its page, the data behind it, all runs as a bundle, and hashes of all files.
 
     Args:
@@ -81,16 +81,15 @@ def make_snapshot(board: Board, folder: Path | None = None) -> Snapshot:
         StoreError: If the board is empty, or the folder cannot be written.
     """
     now = datetime.now(UTC)
-    return Snapshot.of(
+    return BoardSnapshot.of(
         snapshots.write_snapshot(board.store, folder or Path(f"snapshot-{now:%Y-%m-%d}"), __version__, made=now)
     )
 
 
-def verify_snapshot(folder: Path) -> Snapshot:
+def verify_snapshot(folder: Path) -> BoardSnapshot:
     """Check every file of a snapshot against its hash.
 
     Raises:
-        ResultError: If it is no snapshot, or a file was changed, added or removed.
-        StoreError: If it cannot be read.
+        StoreError: If it is no snapshot or cannot be read, or a file was changed, added or removed.
     """
-    return Snapshot.of(snapshots.verify_snapshot(folder))
+    return BoardSnapshot.of(snapshots.verify_snapshot(folder))

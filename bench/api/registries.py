@@ -84,7 +84,8 @@ def _described(entry: RegistryEntry[Any]) -> dict[str, Any]:
     }
     if "weights" in document:
         document["weights"] = {name: _describe_weights(weights) for name, weights in card.weights.items()}
-    document["recipes"] = {profile: dict(recipe) for profile, recipe in card.recipes.items()}
+    if "recipes" in document:
+        document["recipes"] = {profile: dict(recipe) for profile, recipe in card.recipes.items()}
     return {**document, "origin": entry.origin, "version": entry.version}
 
 

@@ -100,11 +100,14 @@ class Run:
         from safetensors.torch import load_file
 
         import baselines
+        from bench.engine.random_states import random_states_kept
         from bench.experiment.plugins import load_plugins_of
 
         path = self._weights(rule)
         load_plugins_of(self.spec)
-        model = baselines.create(self.spec.model, cache=Path(self.spec.cache), **self.spec.model_options)
+        # Weights are drawn first, and then replaced by those of the file.
+        with random_states_kept():
+            model = baselines.create(self.spec.model, cache=Path(self.spec.cache), **self.spec.model_options)
         try:
             model.load_state_dict(load_file(path))
         except (SafetensorError, RuntimeError, OSError) as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from bench.api.cycle_predictions import CyclePredictions
 from bench.api.requests import FilePath
 from bench.core.errors import SpecError
 from bench.core.paths import cache_folder, data_folder, expanded
+from bench.core.text import echoed
 from leaderboard.metrics import CLASSES, Metrics, score_cycles
 from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.predictions import CycleSet
@@ -148,14 +149,16 @@ def _answers(predictions: Any) -> tuple[SubmittedPredictions, str]:
         predictions = predictions.predictions
     if isinstance(predictions, CyclePredictions):
         predictions = dict(zip(predictions.keys, predictions.scores.tolist(), strict=True))
-    return parse_submitted(_csv_text(_columns(predictions)).encode(), GIVEN), GIVEN
+    # A name that is no UTF-8 is none of the test cycles', and is refused as that.
+    content = _csv_text(_columns(predictions)).encode(errors="backslashreplace")
+    return parse_submitted(content, GIVEN), GIVEN
 
 
 def _columns(table: Any) -> dict[str, list[Any]]:
     """The columns of a table of any library, by name.
 
     Raises:
-        SpecError: If it has no columns with names.
+        SpecError: If it has no columns with names, or they are not of one length.
     """
     if isinstance(table, Mapping) and table and all(isinstance(key, tuple) for key in table):
         return _columns_of_keys(table)
@@ -167,7 +170,28 @@ def _columns(table: Any) -> dict[str, list[Any]]:
             f"Predictions cannot be a {type(table).__name__} without names: which cycle is which row of?",
             "Give a file, a data frame, or a mapping from (recording, cycle) to scores.",
         )
-    return {str(name): np.asarray(table[name]).tolist() for name in names}
+    columns = {str(name): _column(str(name), table[name]) for name in names}
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"'{echoed(name)}' has {length}" for name, length in lengths.items())
+        raise SpecError(f"The columns of the predictions must have one value for each cycle, but {told}.")
+    return columns
+
+
+def _column(name: str, values: Any) -> list[Any]:
+    """The values of a column; raises SpecError where it is something else than one value after the other."""
+    found = _array(values)
+    if found is None or found.ndim != 1:
+        raise SpecError(f"The column '{echoed(name)}' of the predictions must have one value for each cycle.")
+    return cast(list[Any], found.tolist())
+
+
+def _array(values: Any) -> NDArray[Any] | None:
+    """Values as an array; None where their rows are of different length."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        return None
 
 
 def _columns_of_keys(answers: Mapping[Any, Any]) -> dict[str, list[Any]]:
@@ -176,12 +200,12 @@ def _columns_of_keys(answers: Mapping[Any, Any]) -> dict[str, list[Any]]:
         raise SpecError("The keys of the predictions must each be (recording, cycle).")
     columns: dict[str, list[Any]] = {
         "recording": [recording for recording, _ in answers],
-        "cycle": [int(cycle) for _, cycle in answers],
+        "cycle": [cycle for _, cycle in answers],
     }
-    values = [np.asarray(value) for value in answers.values()]
-    if all(value.ndim == 0 for value in values):
+    values = [found for value in answers.values() if (found := _array(value)) is not None]
+    if len(values) == len(answers) and all(value.ndim == 0 for value in values):
         return {**columns, "predicted": [value.item() for value in values]}
-    if any(value.shape != (len(CLASSES),) for value in values):
+    if len(values) < len(answers) or any(value.shape != (len(CLASSES),) for value in values):
         raise SpecError(f"The predictions of a cycle must be {len(CLASSES)} scores, or one class.")
     return {**columns, **{name: [value[row].item() for value in values] for row, name in enumerate(CLASSES)}}
 

@@ -13,7 +13,7 @@ from leaderboard.tables.paper_tables import PaperTable
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A table of the board, of the paper or of published results.
 
     Attributes:
@@ -98,7 +98,7 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class SystemComparison:
     """Two systems on the same cycles.
 
     Attributes:
@@ -124,12 +124,12 @@ class Comparison:
     sentence: str
     covers: str
     notes: Sequence[str]
-    table: Table = field(repr=False)
+    table: ReportTable = field(repr=False)
 
     @classmethod
-    def of(cls, found: comparison.Comparison) -> Comparison:
+    def of(cls, found: comparison.Comparison) -> SystemComparison:
         """A comparison of the board's statistics with the names of its JSON document."""
-        return cls(**found.to_json(), table=Table(comparison.comparison_table(found)))
+        return cls(**found.to_json(), table=ReportTable(comparison.comparison_table(found)))
 
     def to_json(self) -> dict[str, Any]:
         """The document that ``bench board compare --format json`` prints."""

@@ -14,7 +14,7 @@ from bench.cli.output import check_format, print_json, print_text, print_written
 from bench.core.errors import StoreError
 
 if TYPE_CHECKING:
-    from bench.api.exchange import MergedBundle, Statement, Submission
+    from bench.api.exchange import EnteredSubmission, MergedBundle, Statement
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def _enter(file: Path, statement: Statement, home: Path | None, output: str, **w
         raise
 
 
-def _print_submission(done: Submission, output: str) -> None:
+def _print_submission(done: EnteredSubmission, output: str) -> None:
     for line in done.remarks:
         logger.info(line)
     if output == "json":

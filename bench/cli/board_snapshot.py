@@ -12,7 +12,7 @@ from bench.cli.output import check_format, print_json, print_text
 from bench.core.errors import SpecError
 
 if TYPE_CHECKING:
-    from bench.api.pages import Snapshot
+    from bench.api.pages import BoardSnapshot
 
 
 def snapshot(
@@ -45,7 +45,7 @@ def snapshot(
         raise SpecError("--out makes a snapshot and --verify checks one: give one of them.")
 
 
-def _print(found: Snapshot, what: str, output: str) -> None:
+def _print(found: BoardSnapshot, what: str, output: str) -> None:
     if output == "json":
         print_json(found.to_json())
         return

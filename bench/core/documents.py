@@ -34,7 +34,7 @@ SpecJudge = Callable[[Mapping[str, Any]], None]
 """Raises a ``BenchError`` for the identity fields of a spec that no run can have had."""
 
 spec_judges: list[SpecJudge] = []
-"""Who is asked about the spec of every result that is read."""
+"""Who is asked about the spec of every result that is read; one that is lent several times is asked once."""
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from bench.core.errors import SpecError
 from bench.core.options import build_options
 from bench.data.frontends import FRONTENDS
 from bench.engine.graph import TrainingGraph, build_graph
+from bench.engine.random_states import random_states_kept
 from bench.engine.stages import plan_stages, set_training_mode
 from bench.experiment.spec import RunSpec
 from methods import METHODS
@@ -32,14 +33,10 @@ def check_batch_of_one(spec: RunSpec, what: str, hint: str) -> None:
     Raises:
         SpecError: If a batch normalisation would see one value per channel.
     """
-    # The check must not move the random numbers of the run that follows it.
-    random = torch.get_rng_state()
     try:
-        # Fresh weights will do, as only shapes are asked for; class weights need a cycle of each class.
-        graph = build_graph(dataclasses.replace(spec, weights=None), class_counts=[1, 1, 1, 1])
-        for index, stage in enumerate(plan_stages(spec, graph.method).stages):
-            set_training_mode(graph, stage.trains)
-            _forward_one_clip(graph, spec, index, stage.augment)
+        # The check must not move the random numbers of the run that follows it.
+        with random_states_kept():
+            _train_on_one_clip(spec)
     except ValueError as error:
         if ONE_VALUE not in str(error):
             raise
@@ -48,8 +45,14 @@ def check_batch_of_one(spec: RunSpec, what: str, hint: str) -> None:
             "a single value per channel has no deviation.",
             hint,
         ) from error
-    finally:
-        torch.set_rng_state(random)
+
+
+def _train_on_one_clip(spec: RunSpec) -> None:
+    # Fresh weights will do, as only shapes are asked for; class weights need a cycle of each class.
+    graph = build_graph(dataclasses.replace(spec, weights=None), class_counts=[1, 1, 1, 1])
+    for index, stage in enumerate(plan_stages(spec, graph.method).stages):
+        set_training_mode(graph, stage.trains)
+        _forward_one_clip(graph, spec, index, stage.augment)
 
 
 @torch.no_grad()

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from baselines.weights import weights_of_run
-from bench.core.documents import specs_judged_by
 from bench.core.environment import refuse_foreign_group
 from bench.core.errors import (
     BenchError,
@@ -33,9 +32,10 @@ from bench.core.machine import usable_cores
 from bench.core.paths import board_location
 from bench.data.bank import Progress
 from bench.engine.hooks import Hooks
+from bench.engine.random_states import random_states_kept
 from bench.engine.result import write_failed_result
 from bench.engine.states import POINTER, named_states, remove_others
-from bench.experiment.judgement import judge
+from bench.experiment.judged_results import results_judged
 from bench.experiment.plugins import load_plugins_of
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RunFolder
@@ -87,7 +87,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
     for place in (home, folder.path.parent):
         sweep(place)
     holders = exclusive_lock(folder.lock, lambda holder: logger.info(f"waiting: {holder} is at this run"))
-    with holders, specs_judged_by(judge):
+    with holders, results_judged():
         finished = None if rerun else finished_result(folder)
         if finished is not None:
             logger.info(f"run {spec.run_id} is finished already; --rerun runs it again")
@@ -219,7 +219,8 @@ def _delete(path: Path) -> None:
 def _failure(spec: RunSpec, folder: RunFolder, on_progress: Progress, hooks: Hooks) -> RunError | None:
     """Carry the run out; gives what it failed with, without the frames that hold its model."""
     try:
-        _execute(spec, folder, on_progress, hooks)
+        with random_states_kept():
+            _execute(spec, folder, on_progress, hooks)
     except LostProcessError:
         raise
     except RunError as error:

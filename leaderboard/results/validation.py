@@ -77,7 +77,8 @@ def judge_spec(document: ResultDocument, where: str) -> None:
     """
     if kind_of(document) == "submission":
         return
-    for judge in spec_judges:
+    # Each once, however often it was lent: calls within one another lend the same.
+    for judge in dict.fromkeys(spec_judges):
         try:
             judge(document["spec"])
         except BenchError as error:

@@ -13,8 +13,8 @@ from board_runs import write_run
 
 import bench
 from bench.api import boards, changes, exchange, pages, upkeep
+from bench.api.board_rows import RunRow, SystemRow
 from bench.api.boards import open_board
-from bench.api.rows import RunRow, SystemRow
 from bench.core.errors import ResultError, SpecError, StoreError
 from leaderboard.store.store import Store
 
