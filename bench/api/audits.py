@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.api.boards import Board
-from bench.api.official_test import official_test_cycles
+from bench.api.official_cycles import official_test_cycles
 from bench.api.words import known_word
 from bench.core.errors import SpecError
 from bench.core.text import decimal_number, echoed

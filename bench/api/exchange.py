@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.api.boards import Board
-from bench.api.official_test import official_test_cycles
+from bench.api.official_cycles import official_test_cycles
 from bench.core.provenance import code_version
 from bench.core.version import __version__
 from bench.experiment.recipes import DEMO

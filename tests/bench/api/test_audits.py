@@ -9,7 +9,7 @@ import pytest
 from board_runs import write_run
 from icbhi_sets import write_set
 
-from bench.api import audits, official_test
+from bench.api import audits, official_cycles
 from bench.api.boards import open_board
 from bench.core.errors import DataError, ResultError, SpecError
 from bench.data.datasets.icbhi.official import part_of_folder
@@ -166,24 +166,24 @@ def test_a_result_that_was_edited_is_found(tmp_path):
 
 def test_a_named_folder_is_taken_before_everything(board, data, tmp_path):
     Store.open(board.home).import_run(write_run(board.home, seed=1))
-    part = official_test.official_test_cycles(board, data)
+    part = official_cycles.official_test_cycles(board, data)
     assert part.dataset == "demo"
     assert len(part.cycles) == 8
 
 
 def test_the_folder_of_the_environment_is_taken_where_none_is_named(board, data, monkeypatch):
     monkeypatch.setenv("BENCH_DATA", data)
-    assert official_test.official_test_cycles(board).cycles.hash == (
-        official_test.official_test_cycles(board, data).cycles.hash
+    assert official_cycles.official_test_cycles(board).cycles.hash == (
+        official_cycles.official_test_cycles(board, data).cycles.hash
     )
 
 
 def test_a_run_of_the_board_knows_the_cycles_where_no_data_are(board):
     with pytest.raises(DataError, match="not known here"):
-        official_test.official_test_cycles(board)
+        official_cycles.official_test_cycles(board)
     Store.open(board.home).import_run(write_run(board.home, seed=1))
     (run,) = board.runs()
-    part = official_test.official_test_cycles(board)
+    part = official_cycles.official_test_cycles(board)
     assert part.source == f"run {run.run_id} on the board"
     assert part.cycles.hash == board.run(run.run_id).predictions()[0].hash
 
@@ -194,18 +194,18 @@ def test_a_run_of_the_board_knows_the_cycles_where_no_data_are(board):
 def test_a_run_on_other_cycles_knows_nothing(board, run):
     Store.open(board.home).import_run(write_run(board.home, **run))
     with pytest.raises(DataError, match="no full run on the board"):
-        official_test.official_test_cycles(board)
+        official_cycles.official_test_cycles(board)
 
 
 def test_a_named_folder_without_data_is_not_made_up_for(board, tmp_path):
     Store.open(board.home).import_run(write_run(board.home, seed=1))
     with pytest.raises(DataError, match="No ICBHI annotations below"):
-        official_test.official_test_cycles(board, str(tmp_path / "nowhere"))
+        official_cycles.official_test_cycles(board, str(tmp_path / "nowhere"))
 
 
 def test_the_simulated_set_is_that_of_the_cache(board, tmp_path, data, monkeypatch):
     asked = []
-    monkeypatch.setattr(official_test, "demo_folder", lambda cache: asked.append(cache) or tmp_path / "data")
-    part = official_test.official_test_cycles(board, "demo", tmp_path / "cache")
+    monkeypatch.setattr(official_cycles, "demo_folder", lambda cache: asked.append(cache) or tmp_path / "data")
+    part = official_cycles.official_test_cycles(board, "demo", tmp_path / "cache")
     assert asked == [tmp_path / "cache"]
-    assert part.cycles.hash == official_test.official_test_cycles(board, data).cycles.hash
+    assert part.cycles.hash == official_cycles.official_test_cycles(board, data).cycles.hash

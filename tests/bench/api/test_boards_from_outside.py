@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from icbhi_sets import write_set
 
-from bench.api import audits, changes, exchange, keys, official_test
+from bench.api import audits, changes, exchange, keys
 from bench.api.boards import open_board
 from bench.core.errors import DataError, ResultError, SpecError
 from bench.data.datasets.icbhi.official import part_of_folder
@@ -95,13 +95,13 @@ def test_a_wrong_statement_is_refused_before_data_are_looked_for(board, predicti
 
 def test_an_audit_and_a_submission_ask_for_the_same_cycles(board, data, predictions, monkeypatch):
     asked = []
-    found = official_test.official_part
+    found = official_cycles.official_part
 
     def watched(folder, store, **how):
         asked.append((str(folder), how["named"]))
         return found(folder, store, **how)
 
-    monkeypatch.setattr(official_test, "official_part", watched)
+    monkeypatch.setattr(official_cycles, "official_part", watched)
     exchange.submit(board, predictions, statement(), data=data)
     audits.audit(board, predictions, data=data)
     assert asked == [(data, True), (data, True)]
