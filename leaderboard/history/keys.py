@@ -6,7 +6,6 @@ Keys are Ed25519. The private half is a PEM file that its owner alone can read; 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -95,8 +94,7 @@ def make_key(path: Path) -> SigningKey:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     try:
-        with contextlib.suppress(FileExistsError):  # of a parent that is a file; opening says so
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(content)
     except OSError as error:

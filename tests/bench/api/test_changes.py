@@ -301,7 +301,7 @@ def test_a_key_of_another_kind_is_refused(board):
 def test_a_key_that_cannot_be_written_is_told(board, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BENCH_KEY", str(tmp_path / "file" / "key.pem"))
-    with pytest.raises(StoreError, match=r"Cannot write .*key\.pem: Not a directory"):
+    with pytest.raises(StoreError, match=r"Cannot write .*key\.pem"):
         keys.own_key()
 
 

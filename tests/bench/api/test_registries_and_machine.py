@@ -15,7 +15,7 @@ from bench.api import health, measurements, mock_runs, registries
 from bench.api.mock_runs import CheckOutcome, MockRun
 from bench.core.errors import RegistryError, SpecError
 from bench.data.frontends import FRONTENDS
-from bench.launch.measurement import Plan
+from bench.launch.measurement import MeasurementRequest
 
 KINDS = {"model": baselines.MODELS, "method": methods.METHODS, "frontend": FRONTENDS}
 
@@ -156,7 +156,7 @@ def test_no_password_of_a_board_is_shown(tmp_path, monkeypatch, url, shown):
 
 @pytest.fixture
 def measured(monkeypatch):
-    """The plans that are measured; the model cnn6 cannot be."""
+    """What is measured; the model cnn6 cannot be."""
     plans = []
 
     def measure(plan):
@@ -170,7 +170,9 @@ def measured(monkeypatch):
 def test_models_are_measured_in_the_order_asked_for(measured, caplog):
     with caplog.at_level("INFO", "bench"):
         found = measurements.measure_models(["cnn6", "ast"], batch=2, frames=64, device="cpu", repeats=1)
-    assert measured == [Plan(model=model, batch=2, frames=64, device="cpu", repeats=1) for model in ("cnn6", "ast")]
+    assert measured == [
+        MeasurementRequest(model=model, batch=2, frames=64, device="cpu", repeats=1) for model in ("cnn6", "ast")
+    ]
     assert caplog.messages == ["cnn6 (1 of 2)", "ast (2 of 2)"]
     assert [row["model"] for row in found.to_json()["rows"]] == ["cnn6", "ast"]
     assert found.to_json()["hardware"]["cpu"]
