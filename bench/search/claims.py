@@ -53,6 +53,8 @@ KILLED = "its process was killed, or ran out of memory"
 @cache
 def _machine() -> str:
     """Where process ids mean the same: this machine, since it was started, in this container."""
+    # Process ids begin anew when a machine is started, and in each container: its name alone would let another process
+    # pass for the worker.
     parts = [socket.gethostname()]
     for path in (Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")):
         with contextlib.suppress(OSError):
@@ -73,7 +75,10 @@ def lives(owner: Mapping[str, Any] | None) -> bool:
         return time.time() - float(owner["beat"]) < GRACE
     try:
         process = psutil.Process(owner["pid"])
+        # Process ids are used again; the time of the start tells two processes of one id apart. It is computed from the
+        # system's clock, which may have been set by a little meanwhile.
         same = abs(process.create_time() - float(owner["started"])) < 1.0
+        # A zombie has ended; its parent only has not asked for its exit code yet.
         return same and bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
@@ -110,6 +115,7 @@ class Claim:
     def __init__(self, search: Search, trial: Trial) -> None:
         self.search, self.trial = search, trial
         self._id = search.trial_id(trial.number)
+        # Of this claim and not of this process: a process may lose a trial and take it over again.
         self._token = uuid.uuid4().hex
         # The parameters are asked for under the lock: the next sampler then sees them.
         self.params = {dimension.name: dimension.suggest(trial) for dimension in search.request.space}
@@ -231,6 +237,7 @@ class Claim:
         with self._held() as mine:
             if not mine:
                 return False
+            # Before the state: a trial that has ended takes no more attributes.
             for name, item in told.items():
                 self.trial.set_user_attr(name, item)
             self.search.study.tell(self.number, value, state=state)
@@ -281,6 +288,8 @@ def _take_over(search: Search, trials: Sequence[FrozenTrial]) -> Trial | None:
     for frozen in abandoned(trials):
         trial = Trial(_with_sampler(search, frozen.number), search.trial_id(frozen.number))
         with contextlib.suppress(UpdateFinishedTrialError):
+            # Counted by the one that takes over, since the dead worker could not: a trial that kills every worker, by
+            # its memory for instance, would go round for ever.
             if _count_loss(search, trial, frozen, KILLED) is None:
                 return trial
     return None
@@ -315,11 +324,14 @@ def _ask(search: Search, trials: Sequence[FrozenTrial]) -> Trial | None:
     if not waiting and known >= search.target:
         return None
     study = _with_sampler(search, len(trials))
+    # Optuna's own grid sampler draws a point at random among those that are left, and gives one twice where workers ask
+    # at once; the points are handed out in their order instead.
     if search.request.sampler == "grid" and not waiting:
         study.enqueue_trial(grid_point(search.request.space, known))
     return study.ask()
 
 
 def _with_sampler(search: Search, number: int) -> optuna.Study:
+    # Seeded by the trial's number: what is drawn does not depend on which worker asks, or on how often one was started.
     search.study.sampler = sampler_for(search.request, number)
     return search.study
