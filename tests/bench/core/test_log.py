@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import SpecError
-from bench.core.log import LEVEL_VARIABLE, is_quiet, level_of, show_log, show_log_by_default
+from bench.core.log import LEVEL_VARIABLE, PACKAGES, is_quiet, level_of, show_log, show_log_by_default
 
 ROOT = Path(__file__).resolve().parents[3]
 logger = logging.getLogger("bench.launch.once")
@@ -77,6 +77,19 @@ def test_text_is_shown_and_never_obeyed(capsys):
     assert "secret" not in printed
 
 
+@pytest.fixture
+def bare_loggers():
+    """Loggers that nobody has set up: commands of other tests may have, in fixtures that outlive them."""
+    loggers = [logging.getLogger(), *(logging.getLogger(package) for package in PACKAGES)]
+    kept = [list(logger.handlers) for logger in loggers]
+    for logger in loggers:
+        logger.handlers.clear()
+    yield
+    for logger, handlers in zip(loggers, kept, strict=True):
+        logger.handlers[:] = handlers
+
+
+@pytest.mark.usefixtures("bare_loggers")
 def test_a_log_that_somebody_set_up_is_left_alone(capsys):
     mine = logging.NullHandler()
     logging.getLogger("bench").addHandler(mine)
@@ -86,15 +99,11 @@ def test_a_log_that_somebody_set_up_is_left_alone(capsys):
     assert logging.getLogger("bench").handlers == [mine]
 
 
-def test_a_call_of_the_api_shows_the_log(capsys):
-    for handler in list(logging.getLogger("bench").handlers):
-        logging.getLogger("bench").removeHandler(handler)
-    root = logging.getLogger()
-    kept, root.handlers = root.handlers, []
-    try:
-        show_log_by_default()
-    finally:
-        root.handlers = kept
+@pytest.mark.usefixtures("bare_loggers")
+def test_a_call_of_the_api_shows_the_log(capsys, monkeypatch):
+    # pytest listens at the root of all loggers while a test runs.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    show_log_by_default()
     logger.info("said")
     assert capsys.readouterr().err == "said\n"
 

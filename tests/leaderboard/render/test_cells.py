@@ -252,7 +252,7 @@ def test_a_report_without_tables_says_so():
     report = Report("board", [], caption="Percent.", notes=["A note."], empty="The board is empty.", fields=("table",))
     assert WRITERS["table"](report, width=80) == "The board is empty.\nA note.\n"
     assert WRITERS["markdown"](report) == "The board is empty.\n\nPercent.\nA note.\n"
-    assert WRITERS["latex"](report) == "% The board is empty.\n"
+    assert WRITERS["latex"](report) == "% The board is empty.\n% A note.\n"
     assert WRITERS["csv"](report) == "table\n"
     assert "<li>The board is empty.</li>" in WRITERS["html"](report)
 
