@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import stat
 from pathlib import Path
@@ -15,6 +16,8 @@ from bench.core.paths import expanded
 from bench.core.registry import suggestion
 from bench.core.secrets import masked
 from bench.core.text import echoed
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["LocatedWeights", "locate", "read_tensors", "weights_of_run"]
 
@@ -99,6 +102,7 @@ def weights_of_run(pretrain: str, path: str | None, sha256: str | None) -> Locat
             f"The weights {file} are not those of the run: their SHA-256 is {found}, the spec's is {echoed(sha256)}.",
             "Put the same file there, or start a new run with --pretrain.",
         )
+    logger.debug("weights %s have the SHA-256 of the run, %s", file, found)
     return LocatedWeights(file, found)
 
 

@@ -14,6 +14,7 @@ import dataclasses
 import errno
 import hashlib
 import json
+import logging
 import math
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
     from bench.data.datasets.icbhi.annotation import Cycle
 from bench.data.datasets.icbhi.recordings import Dataset, Recording
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 1
 """Raised when the layout of a bank's folder changes."""
@@ -222,6 +225,7 @@ def prepare_bank(
         bank = _open_bank(folder, identity, cycles)
     if bank is None:
         raise StoreError(f"The feature bank {folder} changed while it was opened.", "Run the command again.")
+    logger.debug("features of %s: %s, %d rows", frontend, folder, len(cycles))
     return bank
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from accelerate import Accelerator
 from accelerate.utils import (
@@ -16,6 +18,8 @@ from bench.core.environment import keep_launchers_out
 from bench.core.errors import RunError
 from bench.engine.distributed import own_group
 from bench.experiment.spec import RunSpec
+
+logger = logging.getLogger(__name__)
 
 HINT = "Unset the ACCELERATE_ variables of the environment, and use a process that has run nothing else."
 
@@ -49,6 +53,11 @@ def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
     except ValueError as error:
         raise RunError(f"Accelerate cannot be set up for {spec.device} in {spec.precision}: {error}", HINT) from error
     _check_accelerator(accelerator, spec, processes)
+    logger.debug(
+        "process %d of %d computes on %s in %s with %d threads",
+        *(accelerator.process_index + 1, accelerator.num_processes, accelerator.device, spec.precision),
+        torch.get_num_threads(),
+    )
     return accelerator
 
 

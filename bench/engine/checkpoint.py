@@ -6,6 +6,7 @@ before the newest is kept: a run goes on from it where the newest is damaged.
 
 from __future__ import annotations
 
+import logging
 import pickle
 import shutil
 import warnings
@@ -42,6 +43,8 @@ from bench.engine.states import (
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+logger = logging.getLogger(__name__)
 
 UNLOADABLE = (*UNSOUND, SafetensorError, pickle.UnpicklingError, AttributeError, IndexError, AssertionError)
 """What loading model and optimiser from files of another content raises."""
@@ -119,6 +122,7 @@ class Checkpoint:
         # Last: until the pointer was replaced, the older states were those to go on from.
         remove_others(self.folder, kept)
         self._current = state
+        logger.debug("state saved: %s", folder)
 
     def find(self, bounds: Bounds) -> ResumableState | None:
         """Find the newest state that is whole; called by every process.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import selectors
 import socket
@@ -25,6 +26,8 @@ from bench.core.errors import BenchError, InterruptedRunError, LostProcessError,
 from bench.core.lifetimes import StopRequest, signal_name
 from bench.launch.child_log import ChildLog
 from bench.launch.child_stderr import ChildStderr
+
+logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1
 """Between two looks at processes that have nothing to say."""
@@ -133,6 +136,7 @@ class Child:
                     "Raise the limit of processes or open files (`ulimit -a`).",
                 ) from error
         assert process.stdin is not None
+        logger.debug("%s is process %d; its log is %s", self.work.name, process.pid, self.work.log or "nowhere")
         # A process that ended before it read its task is heard of by its exit code.
         with contextlib.suppress(BrokenPipeError), process.stdin:
             process.stdin.write(text)

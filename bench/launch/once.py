@@ -84,6 +84,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
     store = Store.open(board_location(home))
     # A board that cannot take the result is worth knowing of before the training, not after it.
     store.check_writable()
+    logger.debug("run %s: folder %s, board %s", spec.run_id, folder.path, store)
     for place in (home, folder.path.parent):
         sweep(place)
     holders = exclusive_lock(folder.lock, lambda holder: logger.info(f"waiting: {holder} is at this run"))

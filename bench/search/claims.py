@@ -14,6 +14,7 @@ without a further epoch it has failed.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -35,6 +36,8 @@ from bench.search.optuna_parts import sampler_for
 from bench.search.space import grid_point
 from bench.search.study import Search
 from bench.search.trials import RETRY_OF, originals, tried_again
+
+logger = logging.getLogger(__name__)
 
 WORKER, LOST, LOST_AT, EPOCHS = "worker", "lost_workers", "lost_at", "epochs_done"
 """Attributes of a trial: its owner; attempts lost in a row, and the epochs done by the last of them; epochs done in all
@@ -291,6 +294,7 @@ def _take_over(search: Search, trials: Sequence[FrozenTrial]) -> Trial | None:
             # Counted by the one that takes over, since the dead worker could not: a trial that kills every worker, by
             # its memory for instance, would go round for ever.
             if _count_loss(search, trial, frozen, KILLED) is None:
+                logger.debug("trial %d is taken over from a worker that is gone", frozen.number)
                 return trial
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import itertools
+import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ from leaderboard.store.result_rows import (
     read_scores_of,
     result_of,
 )
+
+logger = logging.getLogger(__name__)
 
 _SPOILT = (ValueError, TypeError, LookupError, AttributeError, sa.exc.NoResultFound)
 """What reading rows raises that hold no JSON, refer to nothing, or are of other types."""
@@ -132,7 +135,9 @@ class Store:
             # Asked within the transaction: a retraction by another process in between would otherwise be undone.
             if is_retracted(session, result.document["run_id"]):
                 return "retracted"
-            return put(session, result, anew=anew)
+            stored = put(session, result, anew=anew)
+        logger.debug("run %s on the board %s: %s", result.document["run_id"], self, stored)
+        return stored
 
     def history(self) -> History:
         """Read the log of the board's changes."""

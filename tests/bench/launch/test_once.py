@@ -3,6 +3,7 @@
 import errno
 import gc
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -360,3 +361,21 @@ def test_a_result_that_cannot_be_replaced_is_a_sentence(spec, tmp_path, monkeypa
     with pytest.raises(StoreError, match=r"Cannot replace what .* holds: Operation not permitted"):
         started(spec, tmp_path)
     assert json.loads((folder / "result.json").read_text()) == failed.document
+
+
+# --- what -v shows ------------------------------------------------------------------------------------------------
+
+
+def test_the_log_tells_in_detail_what_a_run_uses(spec, tmp_path):
+    with logged(logging.DEBUG) as said:
+        launch(spec, tmp_path, rerun=False)
+    folder = RunFolder.of_run(tmp_path, spec.run_id).path
+    for begin in (
+        f"run {spec.run_id}: folder {folder}, board ",
+        f"data set {spec.dataset} in {spec.data}: ",
+        f"features of {spec.frontend}: {Path(spec.cache) / 'features'}",
+        "process 1 of 1 computes on cpu in fp32 with ",
+        f"state saved: {folder / 'checkpoint'}",
+        f"run {spec.run_id} on the board ",
+    ):
+        assert [line for line in said if line.startswith(begin)], begin

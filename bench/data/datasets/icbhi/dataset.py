@@ -10,6 +10,7 @@ the rest.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,8 @@ from bench.data.faults import Fault, FileProblem
 from bench.data.files import MOST_ENTRIES, SPLIT_NAMES, FoundFiles, holds_dataset, scan
 from bench.data.regular_files import read_text_bytes
 from bench.data.wav import inspect_wav
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Cycle", "Dataset", "InspectedFolder", "Recording", "holds_dataset", "inspect_folder", "load_dataset"]
 
@@ -318,6 +321,10 @@ def load_dataset(folder: Path, *, allow_partial: bool = False, cache: Path | Non
         identity = fingerprint(inspected.present, cache)
     except OSError as error:
         raise DataError(f"Cannot read {error.filename}: {error.strerror or error}.", VERIFY_HINT) from error
+    logger.debug(
+        "data set %s in %s: %d of %d recordings, fingerprint %s",
+        *(inspected.name, folder, len(inspected.present), inspected.expected, identity),
+    )
     return Dataset(
         name=inspected.name,
         root=folder,
