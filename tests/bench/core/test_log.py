@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench.core.errors import SpecError
-from bench.core.log import LEVEL_VARIABLE, PACKAGES, is_quiet, level_of, show_log, show_log_by_default
+from bench.core.log import LEVEL_VARIABLE, is_quiet, level_of, show_log
 
 ROOT = Path(__file__).resolve().parents[3]
 logger = logging.getLogger("bench.launch.once")
@@ -77,35 +80,28 @@ def test_text_is_shown_and_never_obeyed(capsys):
     assert "secret" not in printed
 
 
-@pytest.fixture
-def bare_loggers():
-    """Loggers that nobody has set up: commands of other tests may have, in fixtures that outlive them."""
-    loggers = [logging.getLogger(), *(logging.getLogger(package) for package in PACKAGES)]
-    kept = [list(logger.handlers) for logger in loggers]
-    for logger in loggers:
-        logger.handlers.clear()
-    yield
-    for logger, handlers in zip(loggers, kept, strict=True):
-        logger.handlers[:] = handlers
+def said_by_a_script(code: str) -> str:
+    """What a script prints on stderr; of its own process, since pytest listens to the loggers of this one."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import logging\nfrom bench.core.log import show_log_by_default\n{code}"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stderr
 
 
-@pytest.mark.usefixtures("bare_loggers")
-def test_a_log_that_somebody_set_up_is_left_alone(capsys):
-    mine = logging.NullHandler()
-    logging.getLogger("bench").addHandler(mine)
-    show_log_by_default()
-    logger.info("nothing")
-    assert capsys.readouterr().err == ""
-    assert logging.getLogger("bench").handlers == [mine]
+def test_a_log_that_somebody_set_up_is_left_alone():
+    code = (
+        "mine = logging.NullHandler()\nlogging.getLogger('bench').addHandler(mine)\nshow_log_by_default()\n"
+        "logging.getLogger('bench.launch').info('nothing')\nassert logging.getLogger('bench').handlers == [mine]"
+    )
+    assert said_by_a_script(code) == ""
 
 
-@pytest.mark.usefixtures("bare_loggers")
-def test_a_call_of_the_api_shows_the_log(capsys, monkeypatch):
-    # pytest listens at the root of all loggers while a test runs.
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    show_log_by_default()
-    logger.info("said")
-    assert capsys.readouterr().err == "said\n"
+def test_a_call_of_the_api_shows_the_log():
+    assert said_by_a_script("show_log_by_default()\nlogging.getLogger('bench.launch').info('said')") == "said\n"
 
 
 def test_no_function_takes_a_notice():

@@ -117,7 +117,7 @@ BROKEN = {
     "import": ("import no_such_package\n", "line 1: ModuleNotFoundError: No module named 'no_such_package'"),
     "exit": ("import sys\nsys.exit(7)\n", "line 2: SystemExit: 7"),
     "inside-a-call": ("def f():\n    raise ValueError('deep')\n\nf()\n", "line 2: ValueError: deep"),
-    "null-byte": ("x = '\0'\n", "SyntaxError"),
+    "null-byte": ("x = '\0'\n", "source code string cannot contain null bytes"),
     "empty": ("", "holds no Registration at its top level"),
     "missing-field": (f"{IMPORTS}card = MethodCard(id='mine')\n", "line 3: TypeError: MethodCard.__init__() missing"),
     "no-card": (f"{IMPORTS}mine = Registration('mine', print)\n", "line 3: A Registration's card is a str"),
