@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 def _folder(data: str | None, cache: Path) -> Path:
     """The folder that a user's word for data means; the simulated set is made on first use."""
-    return demo_folder(cache) if data == DEMO else data_folder(Path(data) if data is not None else None)
+    return demo_folder(cache) if data == DEMO else data_folder(data)
 
 
 # --- getting and checking them ----------------------------------------------------------------------------------

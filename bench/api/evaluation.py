@@ -72,7 +72,7 @@ def evaluate(
     if batch < 1:
         raise SpecError(f"batch is {batch}, but must be at least 1.")
     load_plugins([plugins] if isinstance(plugins, str | Path) else plugins)
-    folder = cache_folder(None if cache is None else Path(cache))
+    folder = cache_folder(cache)
     dataset = _dataset(data, folder, allow_partial)
     test = _test_data(dataset, frontend, frontend_options or {}, folder)
     _, scores = test.mean_over_pieces(test.test, _probabilities(_outputs(model, test, batch)))
@@ -83,7 +83,7 @@ def _dataset(data: FilePath, cache: Path, allow_partial: bool) -> Dataset:
     from bench.data.datasets.simulated.demo import demo_folder
     from bench.experiment.recipes import DEMO
 
-    folder = demo_folder(cache) if str(data) == DEMO else data_folder(Path(data))
+    folder = demo_folder(cache) if str(data) == DEMO else data_folder(data)
     return load_dataset(folder, allow_partial=allow_partial, cache=cache)
 
 

@@ -29,5 +29,5 @@ def official_test_cycles(
     """
     if data == DEMO:
         return official_part(demo_folder(cache_folder(cache)), board.store, named=True)
-    folder = data_folder(Path(data) if data is not None else None)
+    folder = data_folder(data)
     return official_part(folder, board.store, named=data is not None, allow_partial=allow_partial)

@@ -94,12 +94,11 @@ def reproduce(
         allow_partial=allow_partial,
         cache=cache,
     )
-    folder = None if home is None else Path(home)
     words = None if seeds is None else seeds_text(seeds)
     if table == FIGURE:
-        planned = plan_figure2(request, only=only, seeds=words, objective=objective, home=folder, workers=workers)
+        planned = plan_figure2(request, only=only, seeds=words, objective=objective, home=home, workers=workers)
         return {"figure": FIGURE, "studies": [start_search(one).to_json() for one in planned]}
-    return reproduce_table(plan_table(table, request, only=only, seeds=words, home=folder), rerun=rerun).to_json()
+    return reproduce_table(plan_table(table, request, only=only, seeds=words, home=home), rerun=rerun).to_json()
 
 
 def rows_request(**asked: Any) -> Request:
@@ -154,7 +153,7 @@ class ReproducedTable:
 
 
 def plan_table(
-    name: str, request: Request, *, only: str | None, seeds: str | None, home: Path | None = None
+    name: str, request: Request, *, only: str | None, seeds: str | None, home: FilePath | None = None
 ) -> PlannedTable:
     """Resolve every run of a table before one starts, and say in the log which rows cannot be run.
 
@@ -227,7 +226,7 @@ def say_how_it_ended(done: ReproducedTable) -> None:
 
 
 def plan_figure2(
-    request: Request, *, only: str | None, seeds: str | None, objective: str, workers: int, home: Path | None = None
+    request: Request, *, only: str | None, seeds: str | None, objective: str, workers: int, home: FilePath | None = None
 ) -> list[PlannedSearch]:
     """A search for each parameter of Figure 2 over its grid.
 

@@ -128,7 +128,7 @@ def build_request(
         model=model,
         method=method,
         data=None if data is None else str(data),
-        cache=cache_folder(None if cache is None else Path(cache)),
+        cache=cache_folder(cache),
         plugins=[plugins] if isinstance(plugins, str | Path) else list(plugins),
         **asked,
     )

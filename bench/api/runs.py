@@ -91,7 +91,7 @@ def run(
         plugins=plugins,
         **options,
     )
-    done = run_spec(spec, home_folder(None if home is None else Path(home)), rerun=rerun)
+    done = run_spec(spec, home_folder(home), rerun=rerun)
     if done.error is not None:
         raise done.error
     return done
@@ -162,7 +162,7 @@ def replayed_spec(
     is_here = data is None and holds_dataset(Path(spec.data))
     replayed = dataclasses.replace(
         spec,
-        data=spec.data if is_here else str(data_folder(Path(data) if data else None)),
+        data=spec.data if is_here else str(data_folder(data or None)),
         cache=str(cache_folder(cache).resolve()),
         device=choose_device(device),
         processes=spec.processes if processes is None else processes,

@@ -136,8 +136,8 @@ def _official_part(data: FilePath, cache: FilePath | None, allow_partial: bool) 
     from bench.experiment.recipes import DEMO
 
     if str(data) == DEMO:
-        return part_of_folder(demo_folder(cache_folder(None if cache is None else Path(cache))))
-    return part_of_folder(data_folder(Path(data)), allow_partial=allow_partial)
+        return part_of_folder(demo_folder(cache_folder(cache)))
+    return part_of_folder(data_folder(data), allow_partial=allow_partial)
 
 
 def _answers(predictions: Any) -> tuple[SubmittedPredictions, str]:

@@ -12,6 +12,7 @@ from bench.api.requests import FilePath, build_request, choose_source, joined_se
 from bench.api.study import Study
 from bench.core.errors import SpecError
 from bench.core.paths import home_folder
+from bench.search.request import objective_words as objective_words
 
 if TYPE_CHECKING:
     from bench.core.errors import BenchError
@@ -134,11 +135,7 @@ def search(
         sampler_seed=sampler_seed,
     )
     place = None if storage is None else str(storage)
-    return start_search(plan_search(request, chosen, home=_folder(home), storage=place, workers=workers))
-
-
-def _folder(home: FilePath | None) -> Path | None:
-    return None if home is None else Path(home)
+    return start_search(plan_search(request, chosen, home=home, storage=place, workers=workers))
 
 
 def _named_spaces(params: str | Sequence[str] | Mapping[str, Space]) -> tuple[list[str], list[str]]:
@@ -155,7 +152,7 @@ def _space_text(space: str | Sequence[Any]) -> str:
 
 
 def plan_search(
-    request: Request, options: Any, *, home: Path | None, storage: str | None, workers: int
+    request: Request, options: Any, *, home: FilePath | None, storage: str | None, workers: int
 ) -> PlannedSearch:
     """Check a search as far as can be without beginning it.
 

@@ -23,11 +23,6 @@ WRAPPED = ("study", "why", "params")
 """Columns whose cells may be wrapped."""
 
 
-def objective_words(objective: str) -> str:
-    """What a study's trials are judged on."""
-    return "TUNED ON THE TEST SET" if objective == "test" else "held-out training patients"
-
-
 def score_words(value: float | None) -> str:
     """A Score, percent."""
     return "–" if value is None else f"{value:.2f}"
@@ -52,6 +47,8 @@ def print_planned(planned: Sequence[PlannedSearch], output: str) -> None:
 
 
 def _facts(planned: PlannedSearch) -> dict[str, str]:
+    from bench.api.searches import objective_words
+
     request, session = planned.request, planned.session
     return {
         "study": session.name,
@@ -85,6 +82,8 @@ def print_study(document: Mapping[str, Any], output: str) -> None:
         document: The study as JSON.
         output: ``table`` or ``json``.
     """
+    from bench.api.searches import objective_words
+
     if output == "json":
         print_json(document)
         return

@@ -81,12 +81,14 @@ def _names_alike(folder: Path, name: str) -> list[str]:
         return []
 
 
-def _folder_from(flag: Path | None, variable: str) -> Path | None:
-    written = flag if flag is not None else os.environ.get(variable)
+def _folder_from(flag: Path | str | None, variable: str) -> Path | None:
+    if flag is not None:
+        return expanded(flag)
+    written = os.environ.get(variable)
     return expanded(written) if written else None
 
 
-def home_folder(flag: Path | None = None) -> Path:
+def home_folder(flag: Path | str | None = None) -> Path:
     """Give the results folder, which holds the board, ``runs/<id>/`` and ``studies/``.
 
     Args:
@@ -113,7 +115,7 @@ def board_location(home: Path) -> Path | str:
     return url or home
 
 
-def data_folder(flag: Path | None = None) -> Path:
+def data_folder(flag: Path | str | None = None) -> Path:
     """Give the data folder, below which ICBHI's files may be nested anywhere.
 
     Args:
@@ -122,7 +124,7 @@ def data_folder(flag: Path | None = None) -> Path:
     return _folder_from(flag, "BENCH_DATA") or expanded(Path("data") / "icbhi")
 
 
-def cache_folder(flag: Path | None = None) -> Path:
+def cache_folder(flag: Path | str | None = None) -> Path:
     """Give the cache folder, which holds features, weights and the simulated set.
 
     Args:

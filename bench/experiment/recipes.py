@@ -95,7 +95,7 @@ def choose_source(request: Request) -> DataSource:
         raise SpecError(f"Unknown profile '{echoed(request.profile)}': {suggestion(request.profile, PROFILES)}")
     if request.data == DEMO:
         return DataSource(None, _profile_or_automatic(request, DEMO), "the simulated set was asked for")
-    folder = data_folder(Path(request.data) if request.data is not None else None)
+    folder = data_folder(request.data)
     if holds_dataset(folder):
         simulated = bool(scan(folder).markers)
         return DataSource(

@@ -29,6 +29,11 @@ SINGLE_FOLD_OF = 5
 """Without cross-validation one fold of five is held out: a fifth of the training patients."""
 
 
+def objective_words(objective: str) -> str:
+    """Say for people what a study's trials are judged on."""
+    return "TUNED ON THE TEST SET" if objective == "test" else "held-out training patients"
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudyRequest:
     """What a study searches and how; two studies with equal requests ask for the same.

@@ -100,7 +100,7 @@ def _data(study: Search, data: str | None, cache: Path) -> str:
         from bench.data.datasets.simulated.demo import demo_folder
 
         return str(demo_folder(cache).resolve())
-    return str(data_folder(Path(data) if data else None).resolve())
+    return str(data_folder(data or None).resolve())
 
 
 def _weights(study: Search, path: str | None, cache: Path) -> str | None:

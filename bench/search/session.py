@@ -19,7 +19,7 @@ from bench.experiment.recipes import check_spec
 from bench.experiment.spec import RunSpec
 from bench.search.finals import FinalRun, is_over, train_best
 from bench.search.optuna_parts import check_installed
-from bench.search.request import StudyRequest, base_spec, check_data
+from bench.search.request import StudyRequest, base_spec, check_data, objective_words
 from bench.search.storage import Place, check_name
 from bench.search.study import Search, Settings, cards_of, check_study, counted, make_study
 from bench.search.workers import Crew
@@ -27,11 +27,6 @@ from bench.search.workers import Crew
 logger = logging.getLogger(__name__)
 
 MOST_WORKERS = 1024
-
-
-def objective_words(objective: str) -> str:
-    """What a study's trials are judged on, for people."""
-    return "TUNED ON THE TEST SET" if objective == "test" else "held-out training patients"
 
 
 @dataclass(frozen=True)

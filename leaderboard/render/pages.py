@@ -19,7 +19,7 @@ HERE = "leaderboard.render"
 def page(package: str, template: str, values: Mapping[str, Any]) -> str:
     """Fill in a template of a package's folder ``templates``; text in values is escaped."""
     style = resource(HERE, "static", "page.css")
-    return _environment(package).get_template(template).render(style=style, **values) + "\n"
+    return environment(package).get_template(template).render(style=style, **values) + "\n"
 
 
 def resource(package: str, folder: str, name: str) -> str:
@@ -27,16 +27,22 @@ def resource(package: str, folder: str, name: str) -> str:
     return files(package).joinpath(folder, name).read_text(encoding="utf-8")
 
 
-@lru_cache(maxsize=2)
-def _environment(package: str) -> Environment:
+@lru_cache(maxsize=3)
+def environment(package: str, folder: str = "templates") -> Environment:
+    """What templates are filled in by that come with a package: text in values is escaped, a value must be there.
+
+    Args:
+        package: The package.
+        folder: Where they are in it.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
-        loader=PackageLoader(package, "templates"),
+    made = Environment(
+        loader=PackageLoader(package, folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["plain"] = plain
-    return environment
+    made.filters["plain"] = plain
+    return made

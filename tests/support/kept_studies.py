@@ -12,7 +12,13 @@ from optuna.trial import TrialState
 
 
 def keep_study(
-    home: Path, name: str, scores: dict[float, Sequence[float]], *, param: str = "tau", objective: str = "held-out"
+    home: Path,
+    name: str,
+    scores: dict[float, Sequence[float]],
+    *,
+    param: str = "tau",
+    objective: str = "held-out",
+    storage: str | None = None,
 ) -> Any:
     """Keep a study of a list of values: a trial for each, which failed where it has no Scores.
 
@@ -22,6 +28,7 @@ def keep_study(
         scores: Scores of the runs of each value's trial.
         param: What was searched.
         objective: What the trials were judged on.
+        storage: Where the study is kept; None for a file in the results folder.
 
     Returns:
         The study, as the search package has it.
@@ -41,7 +48,7 @@ def keep_study(
         sampler="grid",
         pruner="none",
     )
-    search = make_study(Place.of(None, home, name), name, request, {}, len(scores))
+    search = make_study(Place.of(storage, home, name), name, request, {}, len(scores))
     space = {param: CategoricalDistribution(list(scores))}
     for value, reached in scores.items():
         state = TrialState.COMPLETE if reached else TrialState.FAIL

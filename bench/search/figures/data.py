@@ -22,7 +22,6 @@ from bench.core.errors import SpecError
 from bench.search.figures.importance import Importance, importance_of
 from leaderboard.published.figure2 import PrintedParameter, printed_figure2
 
-FINISHED = TrialState.COMPLETE.name
 LOG_RATIO = 5.0
 """A list of positive values gets a log axis where its largest is this many times its smallest."""
 TEST = "test"

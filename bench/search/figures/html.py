@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.search.figures import draw, style, words
 from bench.search.figures.data import TEST, FigureData, StudyData
 from bench.search.figures.text import trials_table
+from leaderboard.render.pages import environment
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
@@ -43,20 +43,19 @@ def html(figure: FigureData) -> str:
     Args:
         figure: The studies to show.
     """
-    environment = Environment(
-        loader=PackageLoader(__package__, "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     panels = draw.panels(figure)
-    return environment.get_template("page.html.jinja").render(
-        title=words.title(figure),
-        colours=COLOURS,
-        studies=[_study_values(study) for study in figure.studies],
-        panels=[Markup(inline(draw.panel_svg(panel), panel.title, f"p{place}-")) for place, panel in enumerate(panels)],
-        notes=words.notes(figure),
+    return (
+        environment("bench.search.figures", ".")
+        .get_template("page.html.jinja")
+        .render(
+            title=words.title(figure),
+            colours=COLOURS,
+            studies=[_study_values(study) for study in figure.studies],
+            panels=[
+                Markup(inline(draw.panel_svg(panel), panel.title, f"p{place}-")) for place, panel in enumerate(panels)
+            ],
+            notes=words.notes(figure),
+        )
     )
 
 

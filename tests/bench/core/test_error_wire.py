@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,4 @@ def test_no_module_of_other_code_is_imported(tmp_path, monkeypatch):
     (tmp_path / "trap.py").write_text("raise SystemExit('it was imported')")
     monkeypatch.syspath_prepend(tmp_path)
     read_error({**error_document(SpecError("No.")), "module": "trap", "type": "TrapError"})
+    assert "trap" not in sys.modules

@@ -7,40 +7,17 @@ import io
 import json
 
 import pytest
-from made_studies import add_trial
-from optuna.distributions import CategoricalDistribution
-from optuna.trial import TrialState
+from kept_studies import keep_study
 
 from bench.api.figures import default_studies
 from bench.core.errors import SpecError
-from bench.search.request import StudyRequest
-from bench.search.space import Dimension
-from bench.search.storage import Place
-from bench.search.study import make_study
 
-VALUES = (0.02, 0.06, 0.2)
+SCORES = {0.02: [50.0, 52.0], 0.06: [60.0, 61.0], 0.2: []}
 
 
-def keep(home, name, param="tau", *, objective="held-out", storage=None):
+def keep(home, name, param="tau", **more):
     """Make a study of a list of values in a results folder: one of its trials failed."""
-    dimension = Dimension(name=param, field=f"method.{param}", values=VALUES)
-    identity = {
-        "model": "ast",
-        "method": "patchmix-cl",
-        "pretrain": "none",
-        "dataset": "demo",
-        "partial": None,
-        "epochs": 2,
-    }
-    request = StudyRequest(
-        identity=identity, space=(dimension,), objective=objective, folds=1, seeds=(1, 2), sampler="grid", pruner="none"
-    )
-    study = make_study(Place.of(storage, home, name), name, request, {}, len(VALUES)).study
-    space = {param: CategoricalDistribution(VALUES)}
-    add_trial(study, {param: 0.02}, [50.0, 52.0], space=space)
-    add_trial(study, {param: 0.06}, [60.0, 61.0], space=space)
-    add_trial(study, {param: 0.2}, state=TrialState.FAIL, space=space, error="The loss is nan.")
-    return study
+    return keep_study(home, name, SCORES, param=param, **more).study
 
 
 @pytest.fixture
