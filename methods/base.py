@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from bench.core.errors import SpecError
+from bench.engine.optim import OptimOptions
+from bench.engine.schedule import ScheduleOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,16 +76,8 @@ class Stage:
 
     Attributes:
         name: Name that people are shown, e.g. ``linear probe``.
-        epochs: Number of epochs of the stage.
-        lr: Base learning rate.
-        weight_decay: Coupled L2 weight decay.
-        schedule: A law of ``RunSpec.schedule``, or ``constant``.
-        milestones: Epochs of this stage after which the law ``steps`` lowers the rate.
-        lr_decay: Factor by which the law ``steps`` multiplies the rate.
-        lr_period: Epochs from the top to the bottom of the law ``wave``.
-        lr_floor: Smallest rate of the law ``wave``.
-        warmup_epochs: Epochs of linear warm-up.
-        step_average: Share of the old state kept after each step.
+        optim: Optimiser, rates and decay.
+        schedule: Length, and law of the learning rate.
         augment: Whether clips are augmented (SpecAugment, shifts).
         trains: The parts that are trained; the others are frozen, in evaluation mode.
         evaluated: Whether its epochs are evaluated and may be chosen by a selection rule. A stage that leaves the
@@ -91,16 +85,8 @@ class Stage:
     """
 
     name: str
-    epochs: int
-    lr: float
-    weight_decay: float
-    schedule: str
-    milestones: tuple[int, ...] = ()
-    lr_decay: float = 0.1
-    lr_period: int = 0
-    lr_floor: float = 0.0
-    warmup_epochs: int = 0
-    step_average: float = 0.0
+    optim: OptimOptions
+    schedule: ScheduleOptions
     augment: bool = True
     trains: tuple[TrainablePart, ...] = TRAINABLE_PARTS
     evaluated: bool = True

@@ -15,6 +15,7 @@ PACKAGES = ("bench", "baselines", "methods", "leaderboard")
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("bench.core",),
     ("leaderboard", "bench.plugins"),
+    tuple(f"bench.engine.{part}" for part in ("augment", "distribution", "optim", "sampling", "schedule")),
     ("bench.data", "baselines", "methods"),
     ("bench.experiment",),
     ("bench.engine",),

@@ -172,10 +172,15 @@ def resolve_request(request: Request, seed: int | None = None, seeds: str | None
     return specs
 
 
+def _length(spec: RunSpec) -> str:
+    schedule = spec.schedule
+    return f"{schedule.iterations} iterations" if schedule.iterations else f"{schedule.epochs} epochs"
+
+
 def _headline(spec: RunSpec) -> str:
     mark = "simulated" if spec.dataset == "demo" else spec.partial or "ICBHI 2017"
     return (
         f"run {spec.run_id}: {spec.model} ({spec.pretrain}) · {spec.method} · {mark} · seed {spec.seed} · "
-        f"{spec.epochs} epochs · batch {spec.batch} · lr {spec.lr:g} · {spec.device} · {spec.precision} · "
-        f"{spec.processes} process(es)"
+        f"{_length(spec)} · batch {spec.sampling.batch} · lr {spec.optim.lr:g} · {spec.distribution.device} · "
+        f"{spec.precision} · {spec.distribution.processes} process(es)"
     )

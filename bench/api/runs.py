@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -160,12 +159,11 @@ def replayed_spec(
 
     spec = read_spec(path)
     is_here = data is None and holds_dataset(Path(spec.data))
-    replayed = dataclasses.replace(
-        spec,
+    replayed = spec.changed(
         data=spec.data if is_here else str(data_folder(data or None)),
         cache=str(cache_folder(cache).resolve()),
         device=choose_device(device),
-        processes=spec.processes if processes is None else processes,
+        processes=spec.distribution.processes if processes is None else processes,
         plugins=agreed_plugins(spec, plugins, allow),
     )
     load_plugins_of(replayed)
@@ -181,5 +179,5 @@ def check_starts(specs: Sequence[RunSpec]) -> None:
     """
     from bench.engine.preflight import check_start
 
-    for spec in {dataclasses.replace(spec, seed=1).run_id: spec for spec in specs}.values():
+    for spec in {spec.changed(seed=1).run_id: spec for spec in specs}.values():
         check_start(spec)

@@ -56,7 +56,7 @@ def _facts(planned: PlannedSearch) -> dict[str, str]:
         "objective": objective_words(request.objective),
         "trials": str(planned.target),
         "runs of a trial": str(len(request.seeds) * request.folds),
-        "epochs of a run": str(planned.base.epochs),
+        "epochs of a run": str(planned.base.schedule.epochs),
         "sampler, pruner": f"{request.sampler}, {request.pruner}",
         "workers": str(session.workers),
         **{f"space of {dimension.name}": str(dimension) for dimension in request.space},

@@ -43,7 +43,7 @@ def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
     keep_launchers_out(own_group())
     try:
         accelerator = Accelerator(
-            cpu=spec.device == "cpu",
+            cpu=spec.distribution.device == "cpu",
             mixed_precision=_mixed_precision(spec),
             gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
             dynamo_plugin=TorchDynamoPlugin(backend=DynamoBackend.NO),
@@ -51,7 +51,9 @@ def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
     except ValueError as error:
-        raise RunError(f"Accelerate cannot be set up for {spec.device} in {spec.precision}: {error}", HINT) from error
+        raise RunError(
+            f"Accelerate cannot be set up for {spec.distribution.device} in {spec.precision}: {error}", HINT
+        ) from error
     _check_accelerator(accelerator, spec, processes)
     logger.debug(
         "process %d of %d computes on %s in %s with %d threads",
@@ -67,12 +69,12 @@ def _mixed_precision(spec: RunSpec) -> str:
 
 def _check_accelerator(accelerator: Accelerator, spec: RunSpec, processes: int) -> None:
     """Compare an Accelerator with its spec, so that a version of Accelerate that reads more is found out."""
-    several = DistributedType.MULTI_CPU if spec.device == "cpu" else DistributedType.MULTI_GPU
+    several = DistributedType.MULTI_CPU if spec.distribution.device == "cpu" else DistributedType.MULTI_GPU
     state = accelerator.state
     plugins = ("deepspeed_plugin", "fsdp_plugin", "megatron_lm_plugin", "parallelism_config")
     wanted_and_found = {
         "processes": (processes, accelerator.num_processes),
-        "device": (spec.device, accelerator.device.type),
+        "device": (spec.distribution.device, accelerator.device.type),
         "precision": (_mixed_precision(spec), accelerator.mixed_precision),
         "gradient accumulation": (1, accelerator.gradient_accumulation_steps),
         "compiler": (DynamoBackend.NO, state.dynamo_plugin.backend),

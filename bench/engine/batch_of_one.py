@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -49,7 +48,7 @@ def check_batch_of_one(spec: RunSpec, what: str, hint: str) -> None:
 
 def _train_on_one_clip(spec: RunSpec) -> None:
     # Fresh weights will do, as only shapes are asked for; class weights need a cycle of each class.
-    graph = build_graph(dataclasses.replace(spec, weights=None), class_counts=[1, 1, 1, 1])
+    graph = build_graph(spec.changed(weights=None), class_counts=[1, 1, 1, 1])
     for index, stage in enumerate(plan_stages(spec, graph.method).stages):
         set_training_mode(graph, stage.trains)
         _forward_one_clip(graph, spec, index, stage.augment)

@@ -129,16 +129,6 @@ def hold_out_patients(patients: Sequence[str], labels: np.ndarray, fraction: flo
     return frozenset(names[i] for i in best)
 
 
-def steps_of_epoch(rows: int, spec: RunSpec) -> int:
-    """Count the steps of an epoch over ``rows`` training rows; a smaller last batch is one unless the spec drops it."""
-    return rows // spec.batch if spec.drop_last else -(-rows // spec.batch)
-
-
-def rows_of_epoch(rows: int, spec: RunSpec) -> int:
-    """Count the rows that an epoch sees of ``rows`` training rows: all, or those of its whole batches."""
-    return rows - rows % spec.batch if spec.drop_last else rows
-
-
 def open_run_data(spec: RunSpec, on_progress: Progress | None = None) -> RunData:
     """Load the data set and its features as a spec names them; features that the cache lacks are made.
 
@@ -158,7 +148,7 @@ def open_run_data(spec: RunSpec, on_progress: Progress | None = None) -> RunData
         spec.frontend,
         spec.frontend_options,
         Path(spec.cache),
-        workers=spec.workers or None,
+        workers=spec.distribution.workers or None,
         on_progress=on_progress,
     )
     extremes = extremes_of(bank, spec.frontend, spec.frontend_options)
@@ -239,12 +229,12 @@ def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:
 
 
 def _check_parts(data: RunData, spec: RunSpec) -> None:
-    if len(data.train) < spec.batch:
+    if len(data.train) < spec.sampling.batch:
         raise SpecError(
-            f"batch is {spec.batch}, but the training part holds {len(data.train)} cycles.",
+            f"batch is {spec.sampling.batch}, but the training part holds {len(data.train)} cycles.",
             f"Use --set batch={max(1, len(data.train) // 4)} or more data.",
         )
-    _check_last_batch(len(data.train) % spec.batch, spec)
+    _check_last_batch(len(data.train) % spec.sampling.batch, spec)
     if len(data.test) == 0:
         raise DataError(
             f"The test part of {spec.data} holds no cycle.", "Add the recordings of the official test part."
@@ -253,11 +243,13 @@ def _check_parts(data: RunData, spec: RunSpec) -> None:
 
 def _check_last_batch(rows: int, spec: RunSpec) -> None:
     """Refuse an epoch whose last batch is too small for the processes, or for batch normalisation."""
-    if spec.drop_last or rows == 0:
+    if spec.sampling.drop_last or rows == 0:
         return
     hint = "Use another --set batch=…, or leave the last batch out with --set drop_last=true."
-    if rows < spec.processes:
-        raise SpecError(f"The last batch of an epoch has {rows} clip(s) for {spec.processes} processes.", hint)
+    if rows < spec.distribution.processes:
+        raise SpecError(
+            f"The last batch of an epoch has {rows} clip(s) for {spec.distribution.processes} processes.", hint
+        )
     if rows == 1:
         from bench.engine.batch_of_one import check_batch_of_one
 

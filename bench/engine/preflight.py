@@ -57,7 +57,7 @@ def check_model(spec: RunSpec) -> None:
     Raises:
         SpecError: If it cannot.
     """
-    if spec.batch == 1:
+    if spec.sampling.batch == 1:
         check_batch_of_one(spec, "A batch", "Use --set batch=2 or more.")
     entry, frontend = MODELS.get(spec.model), FRONTENDS.get(spec.frontend)
     if entry.version is not None or frontend.version is not None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench.core.errors import BenchError, PrunedRunError
 from bench.core.provenance import code_version, package_versions
 from bench.core.text import echoed
-from bench.engine.data import rows_of_epoch
 from bench.engine.hardware import hardware, peak_memory_mib
 from bench.engine.states import epochs_so_far
 from bench.experiment.spec import RunSpec
@@ -55,7 +54,7 @@ def write_run_result(spec: RunSpec, data: RunData, outcome: Outcome, folder: Pat
         epochs=position.epochs,
         predictions={rule: files.predictions(rule).name for rule in choices},
         seconds=position.seconds,
-        cycles_per_second=len(position.epochs) * rows_of_epoch(len(data.train), spec) / max(trained, 1e-9),
+        cycles_per_second=len(position.epochs) * spec.sampling.rows_of_epoch(len(data.train)) / max(trained, 1e-9),
     )
     # An epoch that never reached the official Se threshold can be "best" only for want of another.
     document["best_above_min_se"] = {rule: choice.eligible for rule, choice in choices.items()}
@@ -82,10 +81,12 @@ def write_failed_result(spec: RunSpec, folder: RunFolder, error: BenchError) -> 
     """
     epochs = epochs_so_far(folder.checkpoint)
     # The processes of a group have taken their peaks with them; this one did not train.
-    peak: dict[str, float | None] = peak_memory_mib() if spec.processes == 1 else {"host": None, "gpu": None}
+    peak: dict[str, float | None] = (
+        peak_memory_mib() if spec.distribution.processes == 1 else {"host": None, "gpu": None}
+    )
     document = _document(
         spec,
-        spec.processes,
+        spec.distribution.processes,
         peak,
         status="pruned" if isinstance(error, PrunedRunError) else "failed",
         # Words of other programs stand in it: the board takes one line that can be shown.
@@ -147,7 +148,7 @@ def _document(
             "packages": package_versions(),
             "hardware": hardware(),
             "processes": processes,
-            "device": spec.device,
+            "device": spec.distribution.device,
             "precision": spec.precision,
             "peak_memory_mib": dict(peak),
         },

@@ -64,8 +64,8 @@ def draw_masks(
 ) -> Masks:
     """Draw the masks of a global batch, each clip for itself.
 
-    The paper's values: probability :data:`bench.experiment.spec.SPECAUG_PROBABILITY`, 2 masks of ``freq_width`` 48 and
-    2 of ``time_width`` 160, so at most 47 bins and 159 frames each.
+    The paper's values: probability :data:`bench.engine.augment.options.SPECAUG_PROBABILITY`, 2 masks of
+    ``freq_width`` 48 and 2 of ``time_width`` 160, so at most 47 bins and 159 frames each.
 
     Args:
         batch: Rows of the global batch.
@@ -109,7 +109,7 @@ def mask_value(spec: RunSpec) -> float | None:
     Raises:
         SpecError: If it is to be the front-end's lowest value, but the front-end does not say which that is.
     """
-    if spec.specaug_fill == "mean":
+    if spec.augment.specaug_fill == "mean":
         return None
     options: Any = build_options(FRONTENDS.card(spec.frontend).options, spec.frontend_options, spec.frontend)
     if not hasattr(options, "lowest"):

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import SpecError
-from bench.experiment.spec import SCHEDULES, RunSpec
+from bench.engine.optim import OptimOptions
+from bench.engine.schedule import LAWS
+from bench.experiment.spec import RunSpec
 from methods.base import TRAINABLE_PARTS, Stage, StagedMethod
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class PlannedStage:
     @property
     def end(self) -> int:
         """Number of the run's epochs that are done when this stage is."""
-        return self.before + self.stage.epochs
+        return self.before + self.stage.schedule.epochs
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class StagePlan:
     @property
     def epochs(self) -> int:
         """Number of epochs of all stages together."""
-        return sum(stage.epochs for stage in self.stages)
+        return sum(stage.schedule.epochs for stage in self.stages)
 
     def at(self, done: int) -> PlannedStage:
         """Find the stage that the next epoch belongs to.
@@ -58,9 +60,9 @@ class StagePlan:
         before = 0
         for index, stage in enumerate(self.stages):
             last = index == len(self.stages) - 1
-            if done < before + stage.epochs or last:
+            if done < before + stage.schedule.epochs or last:
                 return PlannedStage(index, stage, before)
-            before += stage.epochs
+            before += stage.schedule.epochs
         raise AssertionError("a plan has at least one stage")
 
 
@@ -74,19 +76,7 @@ def plan_stages(spec: RunSpec, method: object) -> StagePlan:
     Raises:
         SpecError: If the method's stages cannot be run; the stage and its fault are named.
     """
-    first = Stage(
-        name="training",
-        epochs=spec.epochs,
-        lr=spec.lr,
-        weight_decay=spec.weight_decay,
-        schedule=spec.schedule,
-        milestones=spec.milestone_epochs,
-        lr_decay=spec.lr_decay,
-        lr_period=spec.lr_period,
-        lr_floor=spec.lr_floor,
-        warmup_epochs=spec.warmup_epochs,
-        step_average=spec.step_average,
-    )
+    first = Stage(name="training", optim=spec.optim, schedule=spec.schedule)
     stages = method.stages(first) if isinstance(method, StagedMethod) else (first,)
     _check_stages(stages, spec.method)
     return StagePlan(tuple(stages))
@@ -101,13 +91,15 @@ def _check_stages(stages: tuple[Stage, ...], method: str) -> None:
             raise SpecError(
                 f"Stage '{stage.name}' of method {method} trains {stage.trains}, but parts are {TRAINABLE_PARTS}."
             )
-        if stage.schedule not in SCHEDULES:
+        if stage.schedule.law not in LAWS:
             raise SpecError(
-                f"Stage '{stage.name}' of method {method} has the schedule '{stage.schedule}', "
-                f"but must have one of {', '.join(SCHEDULES)}."
+                f"Stage '{stage.name}' of method {method} has the schedule '{stage.schedule.law}', "
+                f"but must have one of {', '.join(LAWS)}."
             )
-        if stage.epochs < 1:
-            raise SpecError(f"Stage '{stage.name}' of method {method} has {stage.epochs} epochs, but needs at least 1.")
+        if stage.schedule.epochs < 1:
+            raise SpecError(
+                f"Stage '{stage.name}' of method {method} has {stage.schedule.epochs} epochs, but needs at least 1."
+            )
 
 
 def trainable_parameters(graph: nn.Module) -> frozenset[int]:
@@ -126,6 +118,18 @@ def freeze_others(graph: Any, trains: Collection[str], trainable: Collection[int
     for part, parameters in _parameters_by_part(graph).items():
         for parameter in parameters:
             parameter.requires_grad_(part in trains and id(parameter) in trainable)
+
+
+def trained_with_factors(graph: Any, options: OptimOptions) -> list[tuple[nn.Parameter, float]]:
+    """The parameters that gradients reach, in the graph's order, each with the factor of its learning rate.
+
+    Args:
+        graph: Model and method as one module, after :func:`freeze_others`.
+        options: The factors of classifier and method.
+    """
+    factors = {"encoder": 1.0, "classifier": options.classifier_rate, "method": options.method_rate}
+    by_parameter = {id(one): factors[part] for part, own in _parameters_by_part(graph).items() for one in own}
+    return [(one, by_parameter[id(one)]) for one in graph.parameters() if one.requires_grad]
 
 
 def set_training_mode(graph: Any, trains: Collection[str]) -> None:

@@ -25,18 +25,28 @@ from bench.core.files import atomic_path
 from bench.core.lifetimes import StopRequest
 from bench.engine.accelerator import build_accelerator
 from bench.engine.checkpoint import Checkpoint
-from bench.engine.data import RunData, rows_of_epoch, steps_of_epoch
+from bench.engine.data import RunData
 from bench.engine.distributed import any_process, gather_rows, own_rows, share_batch_statistics
 from bench.engine.evaluate import class_probabilities
 from bench.engine.graph import TrainingGraph, build_graph
 from bench.engine.hooks import Hooks
-from bench.engine.optimisation import StepAverage, build_optimizer, learning_rate
+from bench.engine.optim import build_optimizer, set_learning_rate
 from bench.engine.position import Bounds, Position
 from bench.engine.progress import TrainingProgress
 from bench.engine.random_layers import Division, GlobalDraws, learn_divisions
+from bench.engine.sampling import epoch_order
+from bench.engine.schedule import learning_rate
 from bench.engine.selection import Selection
 from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift, mask_value
-from bench.engine.stages import PlannedStage, freeze_others, plan_stages, set_training_mode, trainable_parameters
+from bench.engine.stages import (
+    PlannedStage,
+    freeze_others,
+    plan_stages,
+    set_training_mode,
+    trainable_parameters,
+    trained_with_factors,
+)
+from bench.engine.step_average import StepAverage
 from bench.experiment.spec import RunSpec
 from leaderboard.metrics import score_cycles
 from leaderboard.results.run_folder import RunFolder
@@ -86,7 +96,7 @@ class Trainer:
         built = build_graph(spec, data.class_counts())
         # Layers are replaced before a wrapper or an optimiser has seen them; their parameters stay the same tensors.
         if processes > 1:
-            built.model = share_batch_statistics(built.model, spec.device)
+            built.model = share_batch_statistics(built.model, spec.distribution.device)
         self.model: Any = built.model
         self.method: Any = built.method
         # Noted before a stage freezes anything: what model and method froze themselves stays frozen in every stage.
@@ -96,7 +106,7 @@ class Trainer:
         self.views = METHODS.card(spec.method).views
         self.selection = Selection(spec.best_min_se)
         self.checkpoint = Checkpoint(RunFolder(folder).checkpoint, self.accelerator)
-        self.steps = steps_of_epoch(len(data.train), spec)
+        self.steps = spec.sampling.steps_of_epoch(len(data.train))
         self.draws: GlobalDraws | None = None
         # A CPU has computed a loss by the time it is returned: there a look costs nothing.
         self.check_every = 1 if self.accelerator.device.type == "cpu" else CHECK_EVERY_ON_GPU
@@ -142,12 +152,11 @@ class Trainer:
         # A fresh pair: the one before may be wrapped for precision or distribution.
         self.bare = TrainingGraph(self.model, self.method)
         freeze_others(self.bare, stage.trains, self.trainable)
-        self.average = StepAverage(self.bare, stage.step_average)
-        trained = [parameter for parameter in self.bare.parameters() if parameter.requires_grad]
+        self.average = StepAverage(self.bare, stage.optim.step_average)
         # Accelerate saves and loads all that it ever prepared: model and optimiser of the stage before must go first.
         self.accelerator.free_memory()
         self.graph, self.optimizer = self.accelerator.prepare(
-            self.bare, build_optimizer(trained, stage.lr, stage.weight_decay)
+            self.bare, build_optimizer(trained_with_factors(self.bare, stage.optim), stage.optim)
         )
         if self.accelerator.num_processes > 1:
             self.draws = GlobalDraws(self._learn_draws())
@@ -184,18 +193,18 @@ class Trainer:
             progress.say(f"stage {self.current.index + 1} of {len(self.stage_plan.stages)}: {self.current.stage.name}")
 
     def _train_epoch(self, position: Position, stop: StopRequest, progress: TrainingProgress) -> None:
-        epoch, spec = position.epoch + 1, self.spec
+        epoch, spec, batch = position.epoch + 1, self.spec, self.spec.sampling.batch
         # The rate changes by epoch, as in the official code; the share of the step average is folded into it.
         rate = self._learning_rate(epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.average.effective_lr(rate)
+        set_learning_rate(self.optimizer, self.average.effective_lr(rate))
         # From (seed, epoch) alone: a run that is resumed in the middle of an epoch goes on in the same order.
-        order = random_stream(spec.seed, epoch).permutation(self.data.train)
+        train = self.data.train
+        order = epoch_order(train, self.data.bank.labels[train], spec.sampling.sampler, random_stream(spec.seed, epoch))
         set_training_mode(self.bare, self.current.stage.trains)
         began, pending = time.perf_counter(), list[Tensor]()
         before = position.epoch_seconds
         while position.step < self.steps:
-            rows = order[position.step * spec.batch : (position.step + 1) * spec.batch]
+            rows = order[position.step * batch : (position.step + 1) * batch]
             pending.append(self._train_step(rows, epoch, position.step))
             position.step += 1
             if position.step % self.check_every == 0 or position.step == self.steps:
@@ -208,7 +217,8 @@ class Trainer:
                     self._save_and_interrupt(position)
 
     def _learning_rate(self, epoch: int) -> float:
-        return learning_rate(self.current.stage, epoch - self.current.before)
+        stage = self.current.stage
+        return learning_rate(stage.optim.lr, stage.schedule, epoch - self.current.before)
 
     def _train_step(self, rows: np.ndarray, epoch: int, step: int) -> Tensor:
         # A generator for each step: a state needs no random states, and every process draws what one alone would.
@@ -287,28 +297,28 @@ class Trainer:
         Raises:
             SpecError: If the features are no pictures, which cannot be shifted or masked.
         """
-        spec = self.spec
-        if not (spec.time_shift or spec.specaug_probability > 0):
+        options = self.spec.augment
+        if not options.changes_pictures:
             return x
         if x.ndim != 4:
             raise SpecError(
-                f"Rows of the front-end {spec.frontend} are no pictures, and cannot be shifted or masked.",
+                f"Rows of the front-end {self.spec.frontend} are no pictures, and cannot be shifted or masked.",
                 "Use --set time_shift=false --set specaug_probability=0.",
             )
         frames, mels = x.shape[2:]
-        if spec.time_shift:
+        if options.time_shift:
             x = apply_shift(x, draw_shift(rows, frames, rng)[local])
-        if spec.specaug_probability > 0:
+        if options.specaug_probability > 0:
             masks = draw_masks(
                 rows,
                 frames,
                 mels,
-                probability=spec.specaug_probability,
-                freq_masks=spec.specaug_freq_masks,
-                freq_width=spec.specaug_freq_width,
-                time_masks=spec.specaug_time_masks,
-                time_width=spec.specaug_time_width,
-                together=spec.specaug_together,
+                probability=options.specaug_probability,
+                freq_masks=options.specaug_freq_masks,
+                freq_width=options.specaug_freq_width,
+                time_masks=options.specaug_time_masks,
+                time_width=options.specaug_time_width,
+                together=options.specaug_together,
                 rng=rng,
             )
             x = apply_masks(x, masks[local], self.mask_fill)
@@ -357,13 +367,14 @@ class Trainer:
         began, epoch = time.perf_counter(), position.epoch + 1
         test, val = self._judge_epoch(epoch) if self.current.stage.evaluated else (None, None)
         seconds = position.epoch_seconds + time.perf_counter() - began
+        trained = self.spec.sampling.rows_of_epoch(len(self.data.train))
         entry = {
             "epoch": epoch,
             "loss": position.loss_sum / self.steps,
             "lr": self._learning_rate(epoch),
             "seconds": seconds,
             # Of training alone, where "seconds" holds the evaluation too.
-            "cycles_per_second": rows_of_epoch(len(self.data.train), self.spec) / max(position.epoch_seconds, 1e-9),
+            "cycles_per_second": trained / max(position.epoch_seconds, 1e-9),
             "test": test,
             "val": val,
         }
@@ -388,7 +399,7 @@ class Trainer:
 
     def _evaluate(self, rows: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         """Scores of the cycles that some rows are pieces of, each the mean over its pieces, and their metrics."""
-        pieces = class_probabilities(self.model, self.data, rows, self.accelerator, self.spec.eval_batch)
+        pieces = class_probabilities(self.model, self.data, rows, self.accelerator, self.spec.distribution.eval_batch)
         first, scores = self.data.mean_over_pieces(rows, pieces)
         return scores, score_cycles(self.data.bank.labels[first], scores)
 

@@ -32,7 +32,7 @@ def judge(identity: Mapping[str, Any]) -> None:
     if not isinstance(identity, Mapping):
         raise SpecError("The spec is no object.", "Use the spec of a run.")
     check_fields(identity, "identity")
-    spec = RunSpec(**identity)
+    spec = RunSpec.of(**identity)
     _check_form(identity, spec.identity())
     # Texts that mean something: whether they can be read is what is asked.
     _ = spec.fold
@@ -106,7 +106,8 @@ def check_combinations(spec: RunSpec) -> None:
     _check_code(spec)
     judge_options(spec, new=True)
     _check_batch(spec)
-    _check_schedule(spec)
+    spec.optim.check()
+    spec.schedule.check(spec.optim.lr)
     _check_augmentation(spec)
     _ = spec.fold
 
@@ -128,25 +129,18 @@ def _check_code(spec: RunSpec) -> None:
 
 
 def _check_batch(spec: RunSpec) -> None:
-    if spec.batch % spec.processes:
-        nearest = max(spec.batch // spec.processes, 1) * spec.processes
+    batch, processes = spec.sampling.batch, spec.distribution.processes
+    if batch % processes:
+        nearest = max(batch // processes, 1) * processes
         raise SpecError(
-            f"The global batch of {spec.batch} does not divide among {spec.processes} processes.",
+            f"The global batch of {batch} does not divide among {processes} processes.",
             f"Use --set batch={nearest} or another --processes.",
         )
 
 
-def _check_schedule(spec: RunSpec) -> None:
-    _ = spec.milestone_epochs
-    if spec.warmup_epochs >= spec.epochs:
-        raise SpecError(f"warmup_epochs is {spec.warmup_epochs}, but must be below epochs ({spec.epochs}).")
-    if spec.schedule == "wave" and spec.lr_floor > spec.lr:
-        raise SpecError(f"lr_floor is {spec.lr_floor:g}, but must be at most lr ({spec.lr:g}).")
-
-
 def _check_augmentation(spec: RunSpec) -> None:
     """Check that clips can be shifted and masked: only pictures can, and no mask is wider than they are."""
-    if not (spec.time_shift or spec.specaug_probability > 0):
+    if not spec.augment.changes_pictures:
         return
     card = registries()["frontend"].card(spec.frontend)
     options: Any = build_options(card.options, spec.frontend_options, f"front-end {spec.frontend}")
@@ -155,18 +149,18 @@ def _check_augmentation(spec: RunSpec) -> None:
             f"Rows of the front-end {spec.frontend} are no pictures, and cannot be shifted or masked.",
             "Use --set time_shift=false --set specaug_probability=0.",
         )
-    if spec.specaug_probability == 0:
+    if spec.augment.specaug_probability == 0:
         return
     frames, mels = options.shape[-2:]
     widths = (("freq", mels, "mel bins"), ("time", frames, "frames"))
     for axis, size, words in widths:
-        widest = getattr(spec, f"specaug_{axis}_width") - 1
+        widest = getattr(spec.augment, f"specaug_{axis}_width") - 1
         if widest > size:
             raise SpecError(
                 f"SpecAugment masks up to {widest} {words}, but the spectrogram has {size}.",
                 f"Use --set specaug_{axis}_width={size} or less, or a longer clip (--set frontend.seconds=…).",
             )
-    if spec.specaug_fill == "lowest" and not hasattr(options, "lowest"):
+    if spec.augment.specaug_fill == "lowest" and not hasattr(options, "lowest"):
         raise SpecError(
             f"specaug_fill is 'lowest', but the options of front-end {spec.frontend} have no `lowest` value.",
             "Use --set specaug_fill=mean.",

@@ -22,7 +22,7 @@ from bench.data.files import scan
 from bench.experiment.devices import choose_device, choose_precision, device_shares_for
 from bench.experiment.judgement import check_combinations
 from bench.experiment.plugins import extensions, load_plugins
-from bench.experiment.spec import OWNERS, RunSpec, check_field, settable_fields, without_defaults
+from bench.experiment.spec import OWNERS, RunSpec, check_field, flat_fields, settable_fields, without_defaults
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
         **_data_fields(dataset),
         **{name: value for name, value in values.items() if "." not in name and name != "seed"},
     )
-    specs = [RunSpec(**common, seed=seed) for seed in seeds]
+    specs = [RunSpec.of(**common, seed=seed) for seed in seeds]
     for spec in specs:
         check_spec(spec)
     return specs
@@ -268,13 +268,26 @@ def _merge_settings(
         if not separator or not name:
             raise SpecError(f"--set takes key=value, not '{echoed(pair)}'.", "For example --set lr=1e-4.")
         given[name.strip()] = value
-    for name, value in given.items():
-        values[full_name(name, cards)] = value
+    given = {full_name(name, cards): value for name, value in given.items()}
+    values = {**_of_one_length(values, given), **given}
     checked = {name: value if "." in name else check_field(name, value) for name, value in values.items()}
     if "epochs" in given and "warmup_epochs" not in given and "warmup_epochs" in checked:
         # A recipe's warm-up belongs to its own number of epochs.
         checked["warmup_epochs"] = min(checked["warmup_epochs"], checked["epochs"] - 1)
     return checked
+
+
+def _of_one_length(recipe: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of a recipe the length that it says in epochs where a user says one in iterations, and the reverse.
+
+    Raises:
+        SpecError: If the user says both.
+    """
+    lengths = [name for name in ("epochs", "iterations") if name in given]
+    if len(lengths) > 1:
+        raise SpecError("Both epochs and iterations are given, but a run has one length.", "Leave one of them out.")
+    other = {"epochs": "iterations", "iterations": "epochs"}
+    return {name: value for name, value in recipe.items() if name not in [other[length] for length in lengths]}
 
 
 def _front_end_takes(frontend: FrontEndCard, name: str, value: Any) -> bool:
@@ -296,6 +309,10 @@ def full_name(name: str, cards: Mapping[str, Any]) -> str:
     if name in settable_fields():
         return name
     owner, dot, option = name.partition(".")
+    for flat, (part, declared) in flat_fields(RunSpec).items():
+        # `optim.lr` and `lr` are one; a part's field may be called by its own name or by its flat one.
+        if dot and part == owner and option in (flat, declared.name) and flat in settable_fields():
+            return flat
     if dot and owner in cards and option in option_names(cards[owner]):
         return name
     owners = [owner for owner in OWNERS if name in option_names(cards[owner])]
@@ -349,9 +366,9 @@ def check_spec(spec: RunSpec) -> None:
 
 def _check_machine(spec: RunSpec) -> None:
     """Check that this machine has what a spec runs on: what `auto` would not choose is refused in a spec as well."""
-    device = choose_device(spec.device)
+    device = choose_device(spec.distribution.device)
     choose_precision(spec.precision, device)
-    device_shares_for({"device": device, "processes": spec.processes})
+    device_shares_for({"device": device, "processes": spec.distribution.processes})
 
 
 def parse_seeds(seed: int | None, seeds: str | None, option: str = "--seeds") -> list[int]:

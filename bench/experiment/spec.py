@@ -1,5 +1,9 @@
 """The spec of one run: frozen, typed, each field marked as *identity* (it changes the result) or *execution*.
 
+What belongs to the optimiser, the schedule, the sampling, the augmentation and the distribution stands in parts, whose
+classes lie beside the code that reads them (``spec.optim.lr``). Documents, ``--set`` and searches speak of the flat
+form, in which every field has one name (``lr``).
+
 The run id is a hash of the identity fields alone, so that the same run has the same id on every machine, whatever
 the device, the number of processes or the folders are. An identity field that is added later says in which version of
 the spec (``since``; the first is 1), and stays out of the hash while it has its default. So does a later option of the
@@ -16,182 +20,141 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bench.core.errors import SpecError
+from bench.core.fields import ROLES, Role, execution_field, flat_name, identity_field
 from bench.core.options import (
     UPDATE,
-    Space,
     check_given,
     check_value,
     field_types,
     later_defaults,
-    since_metadata,
     without_later_defaults,
 )
 from bench.core.registry import suggestion
-from bench.core.text import echoed, whole_number
+from bench.core.text import echoed
+from bench.engine.augment.options import AugmentOptions
+from bench.engine.distribution import DistributionOptions
+from bench.engine.optim import OptimOptions
+from bench.engine.sampling import SamplingOptions
+from bench.engine.schedule import ScheduleOptions
 from bench.experiment import spec_documents as documents
-
-"""Name of a run's spec in its folder."""
 
 NUMERICS = 1
 """Raised when a change of the code moves results: runs before and after it must not share an id."""
 
-SPECAUG_PROBABILITY = 0.8413447460685429
-"""Φ(1): the official code compares p = 1.0 with a normal draw (@ 836b09f, ``util/augmentation.py``; SYSTEMS D5)."""
-
 OFFICIAL_SPLIT = "official"
 _FOLD = re.compile(r"training-fold-([0-9]{1,4})-of-([0-9]{1,4})")
 
-SCHEDULES = ("cosine", "steps", "wave", "constant")
-LR_SPACE = Space(low=1e-6, high=1e-3, log=True, grid=(1e-5, 2e-5, 5e-5, 1e-4, 2e-4))
-DECAY_SPACE = Space(low=1e-7, high=1e-2, log=True, grid=(1e-6, 1e-5, 1e-4, 1e-3))
+VOTES = ("mean", "majority", "product")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
 DATASETS = ("icbhi", "demo")
 OWNERS = ("model", "method", "frontend")
 
-MOST_EPOCHS = 100_000
-MOST_PROCESSES = 1024
-
 _SHA256 = (re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits")
+_START = (re.compile(r"[0-9a-f]{16}:(last|best-test|best-val|stage-[0-9]{1,4})"), "like 0123456789abcdef:last")
 _PARTIAL = (re.compile(r"partial \([0-9]{1,9} of [0-9]{1,9}\)"), "like 'partial (198 of 920)'")
-_LARGE_RATE = "what is too large shows as a loss that is not finite"
-
-Role = Literal["identity", "execution"]
-ROLES: tuple[Role, ...] = ("identity", "execution")
 NOT_A_SPEC = "Name the spec.json of a run folder."
-
-
-def _field(role: Role, doc: str, default: Any = dataclasses.MISSING, since: int | None = None, **limits: Any) -> Any:
-    metadata = {"role": role, "doc": doc, **limits, **since_metadata(since)}
-    if isinstance(default, dict):
-        return dataclasses.field(default_factory=default.copy, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def _identity(doc: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
-    return _field("identity", doc, default, **limits)
-
-
-def _execution(doc: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
-    return _field("execution", doc, default, **limits)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
     """Everything that one run is. Each field's doc is the CLI's help."""
 
-    model: str = _identity("model id", settable=False)
-    model_options: Mapping[str, Any] = _identity("options of the model", settable=False)
-    pretrain: str = _identity("pretrained weights by name, `none`, or `file`", settable=False)
-    weights_sha256: str | None = _identity("hash of the weights file", None, settable=False, form=_SHA256)
-    method: str = _identity("method id", settable=False)
-    method_options: Mapping[str, Any] = _identity("options of the method", settable=False)
-    frontend: str = _identity("front-end id", settable=False)
-    frontend_version: int = _identity("version of the front-end", settable=False, low=0, high=10**6)
-    frontend_options: Mapping[str, Any] = _identity("options of the front-end", settable=False)
-    dataset: str = _identity("`icbhi` or `demo` (simulated)", settable=False, choices=DATASETS)
-    data_fingerprint: str = _identity("hash of recordings, annotations and split", settable=False, form=_SHA256)
-    partial: str | None = _identity(
+    model: str = identity_field("model id", settable=False)
+    model_options: Mapping[str, Any] = identity_field("options of the model", settable=False)
+    pretrain: str = identity_field("pretrained weights by name, `none`, or `file`", settable=False)
+    weights_sha256: str | None = identity_field("hash of the weights file", None, settable=False, form=_SHA256)
+    method: str = identity_field("method id", settable=False)
+    method_options: Mapping[str, Any] = identity_field("options of the method", settable=False)
+    frontend: str = identity_field("front-end id", settable=False)
+    frontend_version: int = identity_field("version of the front-end", settable=False, low=0, high=10**6)
+    frontend_options: Mapping[str, Any] = identity_field("options of the front-end", settable=False)
+    dataset: str = identity_field("`icbhi` or `demo` (simulated)", settable=False, choices=DATASETS)
+    data_fingerprint: str = identity_field("hash of recordings, annotations and split", settable=False, form=_SHA256)
+    partial: str | None = identity_field(
         "how much of the set is there, where not all is", None, settable=False, form=_PARTIAL
     )
-    split: str = _identity(
+    split: str = identity_field(
         "what is judged: `official`, or held-out training patients, `training-fold-1-of-5`", "official", settable=False
     )
-    val_fraction: float = _identity(
+    val_fraction: float = identity_field(
         "share of training patients' cycles held out for `best-val`", 0.0, low=0.0, high=0.5
     )
-    optimiser: str = _identity("optimiser", "adam", choices=("adam",))
-    lr: float = _identity("base learning rate", 5e-5, low=1e-12, boundless=_LARGE_RATE, space=LR_SPACE)
-    weight_decay: float = _identity("coupled L2 weight decay", 1e-6, low=0.0, high=1e6, space=DECAY_SPACE)
-    schedule: str = _identity("learning-rate schedule, by epoch", "cosine", choices=SCHEDULES)
-    milestones: str = _identity("epochs after which the schedule `steps` lowers the rate, as in 120,160", "")
-    lr_decay: float = _identity("what the schedule `steps` multiplies the rate by", 0.1, low=0.0, high=1.0)
-    lr_period: int = _identity("epochs from the top to the bottom of the schedule `wave`", 40, low=1, high=MOST_EPOCHS)
-    lr_floor: float = _identity("smallest rate of the schedule `wave`", 1e-6, low=0.0, boundless="at most lr")
-    warmup_epochs: int = _identity(
-        "epochs of linear warm-up", 0, low=0, high=MOST_EPOCHS, space=Space(low=0, high=10, grid=(0, 5, 10))
+    optim: OptimOptions = dataclasses.field(default_factory=OptimOptions)
+    schedule: ScheduleOptions = dataclasses.field(default_factory=ScheduleOptions)
+    sampling: SamplingOptions = dataclasses.field(default_factory=SamplingOptions)
+    augment: AugmentOptions = dataclasses.field(default_factory=AugmentOptions)
+    vote: str = identity_field(
+        "how the scores of a cycle's pieces become its own, where a front-end cuts cycles into pieces",
+        "mean",
+        since=3,
+        choices=VOTES,
     )
-    step_average: float = _identity(
-        "share of the old state kept after each step",
-        0.5,
-        low=0.0,
-        high=0.999,
-        space=Space(low=0.0, high=0.9, grid=(0.0, 0.5, 0.9)),
+    init_from: str | None = identity_field(
+        "run that the training starts from, and which of its weights: RUN_ID:last, :best-test, :best-val or :stage-N",
+        None,
+        since=3,
+        settable=False,
+        form=_START,
     )
-    batch: int = _identity(
-        "global batch, over all processes", 8, low=1, high=1_000_000, space=Space(grid=(8, 16, 32, 64))
-    )
-    drop_last: bool = _identity("whether an epoch leaves out its last, smaller batch", True, since=2)
-    epochs: int = _identity(
-        "number of epochs", 50, low=1, high=MOST_EPOCHS, space=Space(low=10, high=100, grid=(25, 50, 100))
-    )
-    specaug_probability: float = _identity(
-        "chance that a sample is masked",
-        SPECAUG_PROBABILITY,
-        low=0.0,
-        high=1.0,
-        space=Space(low=0.0, high=1.0, grid=(0.0, 0.5, 1.0)),
-    )
-    specaug_freq_masks: int = _identity("frequency masks per sample", 2, low=0, high=1000)
-    specaug_freq_width: int = _identity(
-        "bins: widths are drawn below this", 48, low=0, high=1_000_000, space=Space(low=0, high=64, grid=(16, 32, 48))
-    )
-    specaug_time_masks: int = _identity("time masks per sample", 2, low=0, high=1000)
-    specaug_time_width: int = _identity(
-        "frames: widths are drawn below this",
-        160,
-        low=0,
-        high=1_000_000,
-        space=Space(low=0, high=256, grid=(80, 160, 240)),
-    )
-    specaug_together: bool = _identity("whether one chance decides for all samples of a batch", False)
-    specaug_fill: str = _identity(
-        "value under the masks: the spectrogram's mean, or the front-end's lowest", "mean", choices=("mean", "lowest")
-    )
-    time_shift: bool = _identity("circular shift in time by a random number of frames", False)
-    best_min_se: float = _identity(
+    best_min_se: float = identity_field(
         "an epoch can be best only where Se is above this, percent", 5.0, low=0.0, high=100.0
     )
-    seed: int = _identity("seed", 1, low=0, high=2**32 - 1)
-    precision: str = _identity("fp32, bf16 or fp16", "fp32", choices=("fp32", "bf16", "fp16"))
-    extensions: Mapping[str, str] = _identity(
+    seed: int = identity_field("seed", 1, low=0, high=2**32 - 1)
+    precision: str = identity_field("fp32, bf16 or fp16", "fp32", choices=("fp32", "bf16", "fp16"))
+    extensions: Mapping[str, str] = identity_field(
         "versions of what comes from a plug-in, by owner (model, method, frontend)", {}, settable=False
     )
-    numerics: int = _identity(
+    numerics: int = identity_field(
         "raised when a change of the code moves results", NUMERICS, settable=False, low=1, high=10**6
     )
 
-    profile: str = _execution("which recipes the spec began with", "paper", settable=False, choices=("paper", "demo"))
-    device: str = _execution("cpu or cuda", "cpu", settable=False, choices=("cpu", "cuda"))
-    processes: int = _execution("number of processes", 1, settable=False, low=1, high=MOST_PROCESSES)
-    eval_batch: int = _execution("cycles per evaluation batch and process", 32, low=1, high=1_000_000)
-    workers: int = _execution("processes that prepare features; 0: one per core", 0, low=0, high=1024)
-    plugins: tuple[str, ...] = _execution("plug-in files that ids are looked up in", (), settable=False)
-    weights: str | None = _execution("where the weights file is", None, settable=False)
-    data: str = _execution("folder of the data", "", settable=False)
-    cache: str = _execution("folder of features and weights", "", settable=False)
-    study: Mapping[str, Any] = _execution("the study that the run belongs to, and as what", {}, settable=False)
+    profile: str = execution_field(
+        "which recipes the spec began with", "paper", settable=False, choices=("paper", "demo")
+    )
+    distribution: DistributionOptions = dataclasses.field(default_factory=DistributionOptions)
+    plugins: tuple[str, ...] = execution_field("plug-in files that ids are looked up in", (), settable=False)
+    weights: str | None = execution_field("where the weights file is", None, settable=False)
+    init_weights: str | None = execution_field("run folder that init_from is read from", None, settable=False)
+    data: str = execution_field("folder of the data", "", settable=False)
+    cache: str = execution_field("folder of features and weights", "", settable=False)
+    study: Mapping[str, Any] = execution_field("the study that the run belongs to, and as what", {}, settable=False)
 
-    @property
-    def milestone_epochs(self) -> tuple[int, ...]:
-        """The epochs of ``milestones``; none where the schedule is not ``steps``.
+    @classmethod
+    def of(cls, **fields: Any) -> RunSpec:
+        """Make a spec from its flat form.
+
+        Args:
+            fields: Fields by their flat names; those that have a default may be left out.
 
         Raises:
-            SpecError: If the text is no list of epochs, or is empty although the schedule is ``steps``.
+            TypeError: If a field is unknown, or lacks a value.
         """
-        words = self.milestones.split(",") if self.milestones or self.schedule == "steps" else []
-        try:
-            epochs = tuple(whole_number(word) for word in words)
-        except ValueError:
-            epochs = (0,)
-        if any(epoch < 1 for epoch in epochs):
-            raise SpecError(
-                f"milestones is '{echoed(self.milestones)}', but schedule=steps needs epochs, as in 120,160."
-            )
-        return epochs if self.schedule == "steps" else ()
+        declared: type = cls
+        known, classes = flat_fields(declared), parts_of(declared)
+        own: dict[str, Any] = {}
+        parts: dict[str, dict[str, Any]] = {name: {} for name in classes}
+        for name, value in fields.items():
+            if name not in known:
+                raise TypeError(f"RunSpec has no field '{name}'")
+            part, field = known[name]
+            (own if part is None else parts[part])[field.name] = value
+        return cls(**own, **{name: classes[name](**values) for name, values in parts.items()})
+
+    def changed(self, **fields: Any) -> RunSpec:
+        """Make a spec that differs from this one in some fields, given by their flat names."""
+        return type(self).of(**{**self.flat(), **fields})
+
+    def flat(self) -> dict[str, Any]:
+        """The flat form: the value of every field of the spec and of its parts, by its one name."""
+        declared: type = type(self)
+        return {
+            name: getattr(self if part is None else getattr(self, part), field.name)
+            for name, (part, field) in flat_fields(declared).items()
+        }
 
     @property
     def fold(self) -> tuple[int, int] | None:
@@ -217,11 +180,9 @@ class RunSpec:
         return self._fields("execution")
 
     def _fields(self, role: Role) -> dict[str, Any]:
-        return {
-            field.name: _plain(getattr(self, field.name))
-            for field in dataclasses.fields(self)
-            if field.metadata["role"] == role
-        }
+        declared: type = type(self)
+        fields = flat_fields(declared)
+        return {name: _plain(value) for name, value in self.flat().items() if fields[name][1].metadata["role"] == role}
 
     @property
     def run_id(self) -> str:
@@ -244,7 +205,7 @@ class RunSpec:
         check_fields(parts["identity"], "identity")
         check_fields(parts["execution"], "execution")
         execution = {**parts["execution"], "plugins": tuple(parts["execution"].get("plugins", ()))}
-        spec = cls(**{**parts["identity"], **execution})
+        spec = cls.of(**{**parts["identity"], **execution})
         given = document.get("run_id", spec.run_id)
         if given != spec.run_id:
             raise SpecError(
@@ -264,7 +225,8 @@ def without_defaults(identity: Mapping[str, Any], cls: type | None = None) -> di
         identity: Identity fields by name.
         cls: The class of the spec; :class:`RunSpec` where it is left out.
     """
-    found = without_later_defaults(identity, cls or RunSpec)
+    later = _later_defaults(cls or RunSpec)
+    found = {name: value for name, value in identity.items() if name not in later or value != later[name]}
     for owner, options in _known_options(identity).items():
         name = f"{owner}_options"
         if isinstance(found.get(name), Mapping):
@@ -278,7 +240,7 @@ def with_defaults(identity: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         identity: Identity fields by name.
     """
-    found = {**later_defaults(RunSpec), **identity}
+    found = {**_later_defaults(RunSpec), **identity}
     for owner, options in _known_options(identity).items():
         name = f"{owner}_options"
         found[name] = {**later_defaults(options), **found.get(name, {})}
@@ -317,8 +279,50 @@ def _parts(document: Any) -> dict[Role, Mapping[str, Any]]:
 
 
 @functools.cache
-def _fields_of(cls: type, role: Role) -> dict[str, dataclasses.Field[Any]]:
-    return {field.name: field for field in dataclasses.fields(cls) if field.metadata["role"] == role}
+def parts_of(cls: type) -> Mapping[str, type]:
+    """The parts of a spec's class by name, and the class of each."""
+    # What is no field with a role of its own is a part, made by its class.
+    return {field.name: field.default_factory for field in dataclasses.fields(cls) if "role" not in field.metadata}  # type: ignore[misc]
+
+
+@functools.cache
+def flat_fields(cls: type) -> Mapping[str, tuple[str | None, dataclasses.Field[Any]]]:
+    """The fields of a spec's class in the flat form: by flat name, the part that holds it (or None), and the field.
+
+    Raises:
+        TypeError: If two fields have one name.
+    """
+    found: dict[str, tuple[str | None, dataclasses.Field[Any]]] = {}
+    parts = parts_of(cls)
+    for field in dataclasses.fields(cls):
+        own = field.name not in parts
+        inner = [(None, field)] if own else [(field.name, one) for one in dataclasses.fields(parts[field.name])]
+        for place, one in inner:
+            if flat_name(one) in found:
+                raise TypeError(f"two fields of a spec are called '{flat_name(one)}'")
+            found[flat_name(one)] = place, one
+    return found
+
+
+@functools.cache
+def _later_defaults(cls: type) -> Mapping[str, Any]:
+    """The defaults of the fields that came in a later version (``since``), by flat name."""
+    later = {**later_defaults(cls)}
+    for part in parts_of(cls).values():
+        names = {field.name: flat_name(field) for field in dataclasses.fields(part)}
+        later |= {names[name]: value for name, value in later_defaults(part).items()}
+    return later
+
+
+def fields_with_role(role: Role) -> dict[str, dataclasses.Field[Any]]:
+    """The fields of a spec's identity or execution, by flat name."""
+    return {name: field for name, (_, field) in flat_fields(RunSpec).items() if field.metadata["role"] == role}
+
+
+def field_type(name: str) -> Any:
+    """The type of a field, by its flat name."""
+    part, field = flat_fields(RunSpec)[name]
+    return field_types(RunSpec if part is None else parts_of(RunSpec)[part])[field.name]
 
 
 def check_fields(values: Mapping[str, Any], role: Role) -> None:
@@ -331,19 +335,19 @@ def check_fields(values: Mapping[str, Any], role: Role) -> None:
     Raises:
         SpecError: At the first that is unknown (a name is suggested), missing, or cannot be.
     """
-    fields = _fields_of(RunSpec, role)
+    fields = fields_with_role(role)
     for name in values:
         if name not in fields:
             raise SpecError(f"Unknown field '{echoed(name)}' in the spec: {suggestion(str(name), fields)}", UPDATE)
     for name, field in fields.items():
         if name in values:
-            _check_value(values[name], field)
+            _check_value(values[name], name, field)
         elif field.default is field.default_factory is dataclasses.MISSING:
             raise SpecError(f"The spec is incomplete: it lacks '{name}'.", NOT_A_SPEC)
 
 
-def _check_value(value: Any, field: dataclasses.Field[Any]) -> None:
-    name, kind = field.name, field_types(RunSpec)[field.name]
+def _check_value(value: Any, name: str, field: dataclasses.Field[Any]) -> None:
+    kind = field_type(name)
     if kind in (bool, int, float, str):
         check_given(value, kind, name, field.metadata)
     elif kind == str | None:
@@ -369,14 +373,14 @@ def _check_study(value: Any) -> None:
 
 
 def settable_fields() -> dict[str, dataclasses.Field[Any]]:
-    """The spec's fields that ``--set key=value`` may change, by name."""
-    return {field.name: field for field in dataclasses.fields(RunSpec) if field.metadata.get("settable", True)}
+    """The spec's fields that ``--set key=value`` may change, by flat name."""
+    fields = {name: field for name, (_, field) in flat_fields(RunSpec).items()}
+    return {name: field for name, field in fields.items() if field.metadata.get("settable", True)}
 
 
 def check_field(name: str, value: Any) -> Any:
     """Convert and check the value of a settable field; raises SpecError as ``bench.core.options.check_value`` does."""
-    kind = field_types(RunSpec)[name]
-    return check_value(value, kind, name, settable_fields()[name].metadata)
+    return check_value(value, field_type(name), name, settable_fields()[name].metadata)
 
 
 def read_spec(path: Path) -> RunSpec:

@@ -156,10 +156,10 @@ def _evaluation(model: Any, x: Any, request: MeasurementRequest) -> dict[str, fl
 def _training(model: Any, x: Any, request: MeasurementRequest) -> dict[str, float | None]:
     import torch
 
-    from bench.engine.optimisation import build_optimizer
+    from bench.engine.optim import OptimOptions, build_optimizer
 
     labels = torch.arange(request.batch, device=request.device) % CLASSES
-    optimizer = build_optimizer(model.parameters(), 1e-5, 1e-6)
+    optimizer = build_optimizer([(parameter, 1.0) for parameter in model.parameters()], OptimOptions(lr=1e-5))
 
     def step() -> None:
         loss: Any = torch.nn.functional.cross_entropy(model(x), labels)

@@ -243,7 +243,7 @@ def _execute(spec: RunSpec, folder: RunFolder, on_progress: Progress, hooks: Hoo
 
     load_plugins_of(spec)
     check_model(spec)
-    if spec.processes == 1:
+    if spec.distribution.processes == 1:
         from bench.launch.rank import execute
 
         execute(spec, folder.path, on_progress, hooks)
@@ -253,7 +253,7 @@ def _execute(spec: RunSpec, folder: RunFolder, on_progress: Progress, hooks: Hoo
 
         # The features are made here, with all cores; the processes of the group find them in the cache.
         (hooks.open_data or open_run_data)(spec, on_progress)
-        run_group(folder.path, spec.processes, usable_cores(), hooks.watch)
+        run_group(folder.path, spec.distribution.processes, usable_cores(), hooks.watch)
 
 
 def said_by_tenths(frontend: str) -> Progress:

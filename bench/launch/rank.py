@@ -46,7 +46,7 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, ho
     reset_peak_memory()
     load_plugins_of(spec)
     hooks = hooks or Hooks()
-    _, processes = join_group(spec.device) if spec.processes > 1 else (0, 1)
+    _, processes = join_group(spec.distribution.device) if spec.distribution.processes > 1 else (0, 1)
     try:
         data = (hooks.open_data or open_run_data)(spec, on_progress)
         trainer = Trainer(spec, data, folder, processes, hooks)

@@ -110,14 +110,14 @@ class CheckedPair:
         Raises:
             BenchError: The error that the run failed with.
         """
-        launched = launch(dataclasses.replace(self.spec, **changes), self.folder / name, rerun=False)
+        launched = launch(self.spec.changed(**changes), self.folder / name, rerun=False)
         if launched.error is not None:
             raise launched.error
         return launched
 
     def graph(self, seed: int = 1) -> TrainingGraph:
         """Model and method as a run of this seed begins with them."""
-        return build_graph(dataclasses.replace(self.spec, seed=seed), self.data.class_counts())
+        return build_graph(self.spec.changed(seed=seed), self.data.class_counts())
 
     def clips(self, rows: np.ndarray) -> Tensor:
         """Spectrograms of some rows, (rows, 1, frames, mels)."""

@@ -6,7 +6,6 @@ other parameters too, because the study was extended and found better ones, is c
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +65,7 @@ def final_specs(
     spec = apply_params(base_spec(search.request, execution), best.params, search.request.space, cards)
     about = {"name": search.name, "objective": search.request.objective, "role": "final", "trial": best.number}
     study = {**about, "sampler": search.request.sampler, "pruner": search.request.pruner, **_search_cost(search)}
-    return [dataclasses.replace(spec, seed=seed, study=study) for seed in seeds]
+    return [spec.changed(seed=seed, study=study) for seed in seeds]
 
 
 def _search_cost(search: Search) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class LastRunData:
         )
         key = (*(getattr(spec, name) for name in names), repr(spec.frontend_options))
         # A batch that is larger than the data must be refused whatever was read before.
-        if key != self._key or self._data is None or len(self._data.train) < spec.batch:
+        if key != self._key or self._data is None or len(self._data.train) < spec.sampling.batch:
             self._data = open_run_data(spec, on_progress)
             self._key = key
         return self._data
@@ -135,7 +135,7 @@ class TrialRunner:
                 outcome = self._outcome_of_error(claim, error)
         if outcome.state is not TrialState.COMPLETE:
             _free_memory()
-        where = {"device": self.base.device, "processes": self.base.processes}
+        where = {"device": self.base.distribution.device, "processes": self.base.distribution.processes}
         reason = {TrialState.FAIL: "error", TrialState.PRUNED: "pruned"}.get(outcome.state)
         attributes = {**vars(record), **where, **({reason: outcome.reason} if reason else {})}
         return outcome if claim.end(outcome.state, outcome.value, attributes) else None
@@ -172,7 +172,7 @@ class TrialRunner:
     def _carry_out_run(self, claim: Claim, record: _TrialRecord, index: int, spec: RunSpec) -> None:
         """Do one run of the trial and put it on record; raises the error that the run failed with."""
         by_epochs = index == 0 and self.search.request.pruner != "wilcoxon"
-        watch = self._report_epochs(claim) if by_epochs else self._note_epochs(claim, index * spec.epochs)
+        watch = self._report_epochs(claim) if by_epochs else self._note_epochs(claim, index * spec.schedule.epochs)
         hooks = Hooks(watch, self._data)
         launched = launch(spec, self.home, rerun=False, hooks=hooks)
         record.add(spec, launched.document)
@@ -184,7 +184,7 @@ class TrialRunner:
         if by_epochs:
             claim.report(_epoch_scores(launched))
         if index > 0 or not by_epochs:
-            claim.note_epochs((index + 1) * spec.epochs)
+            claim.note_epochs((index + 1) * spec.schedule.epochs)
         record.scores.append(float(launched.document["metrics"]["last"]["4class"]["score"]))
         _free_memory(freeze=True)
 

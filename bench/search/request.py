@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -242,8 +241,8 @@ def trial_specs(
     Raises:
         SpecError: If the parameters cannot be run together.
     """
-    spec = dataclasses.replace(apply_params(base, params, request.space, cards), study=study)
-    return [dataclasses.replace(spec, seed=seed, split=split) for seed in request.seeds for split in splits(request)]
+    spec = apply_params(base, params, request.space, cards).changed(study=study)
+    return [spec.changed(seed=seed, split=split) for seed in request.seeds for split in splits(request)]
 
 
 def splits(request: StudyRequest) -> list[str]:

@@ -17,7 +17,7 @@ from bench.core.options import Space, build_options, check_value
 from bench.core.registry import suggestion
 from bench.core.text import LARGEST_WHOLE, decimal_number, echoed, whole_number
 from bench.experiment.recipes import check_spec, full_name
-from bench.experiment.spec import RunSpec, settable_fields
+from bench.experiment.spec import RunSpec, field_type, settable_fields
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -149,7 +149,7 @@ def _searchable_field(name: str, cards: Cards) -> str:
 def _type_and_limits(field: str, cards: Cards) -> tuple[type, Mapping[str, Any]]:
     owner, dot, option = field.partition(".")
     if not dot:
-        return get_type_hints(RunSpec)[field], settable_fields()[field].metadata
+        return field_type(field), settable_fields()[field].metadata
     options = cards[owner].options
     return get_type_hints(options)[option], {item.name: item.metadata for item in dataclasses.fields(options)}[option]
 
@@ -274,8 +274,8 @@ def apply_params(base: RunSpec, params: Mapping[str, Value], space: Sequence[Dim
         changes[f"{owner}_options"] = dataclasses.asdict(built)
     if "epochs" in changes and "warmup_epochs" not in changes:
         # As where --epochs is given: the recipe's warm-up belongs to its own number of epochs.
-        changes["warmup_epochs"] = min(base.warmup_epochs, changes["epochs"] - 1)
-    spec = dataclasses.replace(base, **changes)
+        changes["warmup_epochs"] = min(base.schedule.warmup_epochs, changes["epochs"] - 1)
+    spec = base.changed(**changes)
     check_spec(spec)
     return spec
 

@@ -5,7 +5,6 @@ Each check names what is wrong; nothing here knows where the study is kept.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -14,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bench.core.errors import SpecError
 from bench.core.text import echoed
-from bench.experiment.spec import RunSpec, check_field, settable_fields
+from bench.experiment.spec import check_field, fields_with_role, settable_fields
 from bench.search.request import OBJECTIVES, PRUNERS, SAMPLERS, StudyRequest
 from bench.search.storage import NAME
 
@@ -163,7 +162,7 @@ def _check_dimension(name: str, document: Any) -> None:
 
 def _check_spec(document: Mapping[str, Any]) -> None:
     """The identity fields that every trial shares, as a run would take them."""
-    known = {field.name for field in dataclasses.fields(RunSpec) if field.metadata["role"] == "identity"}
+    known = set(fields_with_role("identity"))
     unknown = next((name for name in document if name not in known), None)
     if unknown is not None:
         raise UnsoundError(f"the spec has '{echoed(unknown)}'")

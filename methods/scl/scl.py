@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from bench.engine.optim import OptimOptions
+from bench.engine.schedule import ScheduleOptions
 from methods.base import Batch, Stage, Task
 from methods.ce.card import CEOptions
 from methods.ce.ce import CrossEntropy
@@ -46,10 +48,10 @@ class SCL(nn.Module):
         contrastive = replace(first, name="supervised contrastive", trains=("encoder", "method"), evaluated=False)
         probe = Stage(
             name="linear probe",
-            epochs=self.options.probe_epochs,
-            lr=self.options.probe_lr,
-            weight_decay=self.options.probe_weight_decay,
-            schedule="constant",
+            optim=OptimOptions(
+                lr=self.options.probe_lr, weight_decay=self.options.probe_weight_decay, step_average=0.0
+            ),
+            schedule=ScheduleOptions(law="constant", epochs=self.options.probe_epochs),
             augment=False,
             trains=("classifier",),
         )

@@ -14,7 +14,7 @@ from baselines import MODELS
 from baselines.ast.model import fit_positions
 from bench.core.errors import RegistryError, SpecError
 from bench.data.frontends import FRONTENDS
-from bench.engine.optimisation import build_optimizer
+from bench.engine.optim import OptimOptions, build_optimizer
 from bench.experiment.recipes import Request, choose_source, resolve
 from methods import METHODS
 
@@ -87,7 +87,7 @@ def test_a_model_trains_is_saved_and_loaded(model_id, tmp_path):
     torch.manual_seed(0)
     model = baselines.create(model_id, num_classes=3, **options).train()
     x, labels = torch.randn(2, 1, frames, mels), torch.tensor([0, 2])
-    optimizer = build_optimizer(model.parameters(), 1e-4, 1e-6)
+    optimizer = build_optimizer([(one, 1.0) for one in model.parameters()], OptimOptions(lr=1e-4))
     for _ in range(2):
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(model(x), labels)

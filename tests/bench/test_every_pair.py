@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from stage_plans import make_stage
 
 import baselines
 import methods
@@ -14,7 +15,7 @@ from baselines import MODELS
 from bench.core.errors import SpecError
 from bench.experiment.recipes import check_pair
 from methods import METHODS
-from methods.base import Batch, Stage, StagedMethod
+from methods.base import Batch, StagedMethod
 
 SMALL_AST = {"embed_dim": 16, "depth": 1, "heads": 2, "frames": 64, "mels": 48}
 SMALL_RUN = "--set embed_dim=16 --set depth=1 --set heads=2 --set seconds=1.0 --set batch=8 --epochs 1".split()
@@ -24,7 +25,7 @@ REFUSED = [(model, method) for model, method in PAIRS if method.needs_patches an
 
 
 def stages_of(method: object) -> int:
-    first = Stage(name="training", epochs=1, lr=1e-3, weight_decay=0.0, schedule="cosine")
+    first = make_stage(epochs=1, lr=1e-3, weight_decay=0.0, schedule="cosine")
     return len(method.stages(first)) if isinstance(method, StagedMethod) else 1
 
 

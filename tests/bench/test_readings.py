@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections import Counter
 from pathlib import Path
@@ -78,7 +77,7 @@ def test_a_run_is_read_and_scored_once_on_its_way_to_the_board(spec, tmp_path, c
 
 
 def test_the_launcher_of_a_group_reads_what_its_processes_wrote_once(spec, tmp_path, counted):
-    run(dataclasses.replace(spec, processes=2), tmp_path)
+    run(spec.changed(processes=2), tmp_path)
     assert counted == ONCE
 
 
@@ -101,7 +100,7 @@ def test_a_run_of_a_table_that_was_done_before_is_read_once(spec, tmp_path, coun
 def test_a_run_that_becomes_the_end_of_a_study_is_read_once(spec, tmp_path, counted):
     run(spec, tmp_path)
     counted.clear()
-    final = dataclasses.replace(spec, study={"name": "s", "objective": "val", "role": "final"})
+    final = spec.changed(study={"name": "s", "objective": "val", "role": "final"})
     finals._add_study_to_result(final, tmp_path)
     assert counted == ONCE
     assert Store.open(tmp_path).run(spec.run_id)["study"] == final.study

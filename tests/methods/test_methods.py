@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from stage_plans import make_stage
 from torch import Tensor, nn
 
 import baselines
@@ -29,7 +30,7 @@ TASK = {"feature_dim": 64, "class_counts": [30, 20, 10, 5], "patch_grid": (3, 4)
 ALL = [entry.id for entry in METHODS]
 PATCH_METHODS = [entry.id for entry in METHODS if entry.card.needs_patches]
 TWO_VIEWS = [entry.id for entry in METHODS if entry.card.views == 2]
-FIRST = Stage(name="training", epochs=7, lr=3e-4, weight_decay=1e-5, schedule="wave", lr_period=5, lr_floor=1e-6)
+FIRST = make_stage(epochs=7, lr=3e-4, weight_decay=1e-5, schedule="wave", lr_period=5, lr_floor=1e-6)
 
 
 def small_ast() -> nn.Module:

@@ -7,16 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 from golden_rules import rng
+from stage_plans import make_stage
 from torch import Tensor, nn
 
 import methods
-from methods.base import Batch, Stage
+from methods.base import Batch
 from methods.losses import class_weights, supervised_contrastive_loss
 
 COUNTS = [30, 20, 10, 5]
-FIRST = Stage(
-    name="training", epochs=400, lr=1e-3, weight_decay=1e-4, schedule="wave", lr_period=40, lr_floor=1e-6, augment=True
-)
+FIRST = make_stage(epochs=400, lr=1e-3, weight_decay=1e-4, schedule="wave", lr_period=40, lr_floor=1e-6, augment=True)
 
 
 class Columns(nn.Module):
@@ -74,8 +73,8 @@ def test_the_first_stage_is_the_spec_without_the_classifier():
 
 
 def test_the_second_stage_is_a_linear_probe():
-    assert build("scl").stages(FIRST)[1] == Stage(
-        name="linear probe",
+    assert build("scl").stages(FIRST)[1] == make_stage(
+        "linear probe",
         epochs=50,
         lr=0.1,
         weight_decay=1e-4,
@@ -90,8 +89,8 @@ def test_the_second_stage_is_a_linear_probe():
 
 def test_options_set_the_probe():
     first, probe = build("scl", probe_epochs=3, probe_lr=0.2, probe_weight_decay=0).stages(FIRST)
-    assert (probe.epochs, probe.lr, probe.weight_decay) == (3, 0.2, 0)
-    assert (first.epochs, first.lr, first.weight_decay) == (400, 1e-3, 1e-4)
+    assert (probe.schedule.epochs, probe.optim.lr, probe.optim.weight_decay) == (3, 0.2, 0)
+    assert (first.schedule.epochs, first.optim.lr, first.optim.weight_decay) == (400, 1e-3, 1e-4)
 
 
 def test_the_hybrid_has_the_stage_of_the_spec():

@@ -28,7 +28,7 @@ def spec_of(case: dict[str, Any]) -> Any:
         from bench.experiment.plugins import load_plugins
 
         load_plugins(case["plugins"])
-    return RunSpec(
+    return RunSpec.of(
         **{name: case[name] for name in names},
         **{**fields, **case.get("fields", {})},
         pretrain="none",

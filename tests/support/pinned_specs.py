@@ -61,4 +61,4 @@ def recipe_spec(model: str, method: str, profile: str, **changes: Any) -> RunSpe
         "dataset": "icbhi",
         "data_fingerprint": "f" * 64,
     }
-    return RunSpec(**{**values, **fields, **changes})
+    return RunSpec.of(**{**values, **fields, **changes})

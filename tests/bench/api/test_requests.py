@@ -184,7 +184,7 @@ def test_runs_that_differ_in_the_seed_alone_are_checked_once(monkeypatch, small_
     request = build_request("ast", "patchmix-cl", data=small_data, cache=small_cache, fields=SETTINGS, device="cpu")
     specs = [*resolve_request(request, seeds="1-4"), resolved(small_data, small_cache, epochs=3)]
     check_starts(specs)
-    assert [spec.epochs for spec in checked] == [specs[0].epochs, 3]
+    assert [spec.schedule.epochs for spec in checked] == [specs[0].schedule.epochs, 3]
 
 
 # --- replaying ----------------------------------------------------------------------------------------------------

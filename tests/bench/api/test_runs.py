@@ -41,7 +41,7 @@ def test_a_run_says_what_it_is(finished, home):
     assert finished.status == "finished"
     assert finished.folder == home / "runs" / finished.id
     assert finished.spec.run_id == finished.id
-    assert finished.spec.epochs == len(finished.epochs) == 2
+    assert finished.spec.schedule.epochs == len(finished.epochs) == 2
     assert finished.seconds > 0
     assert finished.error is None
     assert set(finished.metrics) == {"last", "best-test", "best-val"}

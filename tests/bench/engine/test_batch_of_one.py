@@ -16,7 +16,7 @@ TINY = {"embed_dim": 16, "depth": 1, "heads": 2, "frames": 98, "mels": 128}
 def small_spec(model, model_options, method, **fields):
     case = {"model": model, "model_options": model_options, "method": method, "method_options": {}}
     spec = spec_of({**case, "fields": fields})
-    return dataclasses.replace(spec, frontend_options={"seconds": 1.0})
+    return spec.changed(frontend_options={"seconds": 1.0})
 
 
 CANNOT = [
@@ -47,5 +47,5 @@ def test_a_last_batch_of_one_is_refused_too():
     spec = small_spec("ast", TINY, "patchmix-cl", batch=6, drop_last=False)
     with pytest.raises(SpecError, match="The last batch of an epoch has one clip"):
         _check_parts(data, spec)
-    _check_parts(data, dataclasses.replace(spec, drop_last=True))
-    _check_parts(data, dataclasses.replace(spec, method="ce"))
+    _check_parts(data, spec.changed(drop_last=True))
+    _check_parts(data, spec.changed(method="ce"))

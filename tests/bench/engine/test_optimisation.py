@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 from golden_rules import rng, weight
+from stage_plans import make_stage
 from torch import Tensor, nn
 
 from bench.core.errors import SpecError
-from bench.engine.optimisation import StepAverage, average_state, build_optimizer, learning_rate
+from bench.engine import schedule
+from bench.engine.optim import build_optimizer
+from bench.engine.step_average import StepAverage, average_state
 from methods.base import Stage
 
 
@@ -37,16 +40,20 @@ def test_learning_rate_of_a_generated_run(golden):
 @pytest.mark.golden
 def test_learning_rate_in_steps(golden):
     expected = golden.json("schedule.json")["steps_lr1e-3_200_epochs_decay_120_160"]
-    steps = stage(200, 1e-3, schedule="steps", milestones=(120, 160))
+    steps = stage(200, 1e-3, schedule="steps", milestones="120,160")
     np.testing.assert_allclose(rates(steps), expected, rtol=0, atol=1e-15)
 
 
 def stage(epochs: int, lr: float, schedule: str = "cosine", **fields) -> Stage:
-    return Stage(name="training", epochs=epochs, lr=lr, weight_decay=0.0, schedule=schedule, **fields)
+    return make_stage(epochs=epochs, lr=lr, weight_decay=0.0, schedule=schedule, **fields)
+
+
+def learning_rate(plan: Stage, epoch: int) -> float:
+    return schedule.learning_rate(plan.optim.lr, plan.schedule, epoch)
 
 
 def rates(plan: Stage) -> list[float]:
-    return [learning_rate(plan, epoch) for epoch in range(1, plan.epochs + 1)]
+    return [learning_rate(plan, epoch) for epoch in range(1, plan.schedule.epochs + 1)]
 
 
 def check_rates(expected: list[float], lr: float, epochs: int) -> None:

@@ -11,8 +11,8 @@ import torch
 from golden_rules import spectrograms
 
 from bench.core.errors import SpecError
+from bench.engine.augment.options import SPECAUG_PROBABILITY
 from bench.engine.specaug import Masks, apply_masks, apply_shift, draw_masks, draw_shift
-from bench.experiment.spec import SPECAUG_PROBABILITY
 
 FRAMES, MELS = 798, 128
 

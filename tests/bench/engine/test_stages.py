@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from stage_plans import make_stage
 from torch import nn
 
 from bench.core.errors import SpecError
@@ -13,8 +14,8 @@ from bench.engine.stages import StagePlan, freeze_others, plan_stages, set_train
 from bench.experiment.spec import RunSpec
 from methods.base import Stage
 
-FIRST = Stage(name="training", epochs=3, lr=1e-3, weight_decay=0.0, schedule="cosine")
-PROBE = replace(FIRST, name="probe", epochs=2, trains=("classifier",))
+FIRST = make_stage(epochs=3, lr=1e-3, weight_decay=0.0, schedule="cosine")
+PROBE = make_stage("probe", epochs=2, lr=1e-3, weight_decay=0.0, trains=("classifier",))
 
 
 class Graph(nn.Module):
@@ -29,7 +30,7 @@ class Graph(nn.Module):
 def spec(**changes) -> RunSpec:
     fields = {"model": "ast", "method": "ce", "frontend": "ast", "dataset": "demo", "data_fingerprint": "0" * 64}
     options = {"model_options": {}, "method_options": {}, "frontend_options": {}}
-    return RunSpec(**fields, **options, pretrain="none", frontend_version=1, **changes)
+    return RunSpec.of(**fields, **options, pretrain="none", frontend_version=1, **changes)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,8 @@ def test_an_epoch_belongs_to_one_stage(done, index, before, end):
 def test_a_method_without_stages_has_that_of_the_spec():
     plan = plan_stages(spec(epochs=7, lr=0.5, schedule="steps", milestones="2,4", warmup_epochs=1), object())
     (stage,) = plan.stages
-    assert (stage.epochs, stage.lr, stage.milestones, stage.warmup_epochs) == (7, 0.5, (2, 4), 1)
+    assert (stage.schedule.epochs, stage.optim.lr, stage.schedule.warmup_epochs) == (7, 0.5, 1)
+    assert stage.schedule.milestone_places == (2, 4)
     assert set(stage.trains) == {"encoder", "classifier", "method"}
 
 
@@ -91,8 +93,8 @@ class Staged:
         ((PROBE, replace(FIRST, evaluated=False)), "last stage of method ce is not evaluated"),
         ((replace(FIRST, trains=("head",)),), "Stage 'training' of method ce trains"),
         ((replace(FIRST, trains=()),), "Stage 'training' of method ce trains"),
-        ((replace(FIRST, schedule="wobble"),), "has the schedule 'wobble'"),
-        ((replace(FIRST, epochs=0),), "has 0 epochs"),
+        ((make_stage(schedule="wobble"),), "has the schedule 'wobble'"),
+        ((make_stage(epochs=0),), "has 0 epochs"),
     ],
 )
 def test_stages_that_cannot_be_run_are_refused(stages, message):

@@ -12,7 +12,8 @@ from golden_rules import rng, spectrograms
 from torch import nn
 
 import methods
-from bench.engine.optimisation import StepAverage, build_optimizer
+from bench.engine.optim import OptimOptions, build_optimizer
+from bench.engine.step_average import StepAverage
 from methods.base import Batch
 from methods.mixing import PatchMix, column_tokens
 
@@ -113,7 +114,9 @@ def repeat(run: dict, dtype: torch.dtype, steps: int = 4) -> tuple[Trajectory, n
     whole = nn.ModuleDict({"model": model, "method": method}).to(dtype)
     average = StepAverage(whole, config["ma_beta"])
     rate = average.effective_lr(config["learning_rate"])
-    optimizer = build_optimizer(whole.parameters(), rate, config["weight_decay"])
+    optimizer = build_optimizer(
+        [(one, 1.0) for one in whole.parameters()], OptimOptions(lr=rate, weight_decay=config["weight_decay"])
+    )
     named = official_names(model, method)
     before = {name: value.detach().clone() for name, value in named.items()}
     inputs = torch.from_numpy(spectrograms(seed, "input:train", 4 * run["batch"])).to(dtype)

@@ -144,7 +144,7 @@ def test_options_are_judged_where_their_code_is_here():
         judge_options(odd, new=False)
     judge_options(spec(method_options={"alpha": -1.0}, extensions={"method": "x==1"}), new=False)
     judge_options(spec(frontend_options={"anything": 1}, frontend_version=99), new=False)
-    judge_options(dataclasses.replace(spec(), model="of-elsewhere", model_options={"anything": 1}), new=True)
+    judge_options(spec().changed(model="of-elsewhere", model_options={"anything": 1}), new=True)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_options_are_judged_where_their_code_is_here():
     ],
 )
 def test_what_flags_refuse_a_document_cannot_bring_in(changes, words):
-    check_spec(dataclasses.replace(spec(), device="cpu"))
+    check_spec(spec().changed(device="cpu"))
     with pytest.raises(SpecError) as caught:
-        check_spec(dataclasses.replace(spec(), **changes))
+        check_spec(spec().changed(**changes))
     assert words in caught.value.message

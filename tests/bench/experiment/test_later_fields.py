@@ -15,7 +15,7 @@ from bench.experiment.judgement import judge
 from bench.experiment.paper_rows import table_of_board
 from bench.experiment.recipes import Request, recipe_fields
 from bench.experiment.registries import registries
-from bench.experiment.spec import RunSpec, with_defaults, without_defaults
+from bench.experiment.spec import RunSpec, flat_fields, with_defaults, without_defaults
 from bench.search.request import build_request
 from bench.search.space import Dimension
 from leaderboard.store.store import Store
@@ -41,11 +41,11 @@ def test_a_spec_with_a_later_field_is_read_again(drop_last):
 
 
 def test_every_later_field_has_a_default_that_it_is_left_out_with():
-    later = [field for field in dataclasses.fields(RunSpec) if "since" in field.metadata]
-    assert [field.name for field in later] == ["drop_last"]
-    for field in later:
+    later = {name: field for name, (_, field) in flat_fields(RunSpec).items() if "since" in field.metadata}
+    assert [name for name, field in later.items() if field.metadata["since"] == 2] == ["drop_last"]
+    for name, field in later.items():
         assert field.metadata["role"] == "identity"
-        assert without_defaults({field.name: field.default, "model": "ast"}) == {"model": "ast"}
+        assert without_defaults({name: field.default, "model": "ast"}) == {"model": "ast"}
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,10 @@ def test_epochs_that_cannot_be_run_are_refused(rows, fields, message):
 
 
 def test_steps_and_rows_of_an_epoch():
-    from bench.engine.data import rows_of_epoch, steps_of_epoch
-
-    kept, left_out = small_spec(batch=128, drop_last=False), small_spec(batch=128)
-    assert (steps_of_epoch(4142, left_out), rows_of_epoch(4142, left_out)) == (32, 4096)
-    assert (steps_of_epoch(4142, kept), rows_of_epoch(4142, kept)) == (33, 4142)
-    assert (steps_of_epoch(256, kept), rows_of_epoch(256, kept)) == (2, 256)
+    kept, left_out = small_spec(batch=128, drop_last=False).sampling, small_spec(batch=128).sampling
+    assert (left_out.steps_of_epoch(4142), left_out.rows_of_epoch(4142)) == (32, 4096)
+    assert (kept.steps_of_epoch(4142), kept.rows_of_epoch(4142)) == (33, 4142)
+    assert (kept.steps_of_epoch(256), kept.rows_of_epoch(256)) == (2, 256)
 
 
 # A field that is added on the fly
@@ -141,10 +139,7 @@ def add_option(monkeypatch, owner, name):
 def made(rows, **changes):
     """Specs as the code now makes them, of the class that it has now."""
     specs = [recipe_spec(*row[:3]) for row in rows]
-    return [
-        bench.experiment.spec.RunSpec(**{**{f.name: getattr(s, f.name) for f in dataclasses.fields(s)}, **changes})
-        for s in specs
-    ]
+    return [bench.experiment.spec.RunSpec.of(**{**one.flat(), **changes}) for one in specs]
 
 
 def systems_of(home):

@@ -12,7 +12,15 @@ from bench.core.files import write_json
 from bench.core.options import check_value
 from bench.experiment.judgement import judge
 from bench.experiment.registries import registries
-from bench.experiment.spec import NUMERICS, RunSpec, check_field, read_spec, settable_fields
+from bench.experiment.spec import (
+    NUMERICS,
+    RunSpec,
+    check_field,
+    fields_with_role,
+    flat_fields,
+    read_spec,
+    settable_fields,
+)
 from bench.experiment.spec_documents import DOCUMENT_LIMIT
 
 BASE = {
@@ -30,7 +38,7 @@ BASE = {
 
 
 def spec(**changes):
-    return RunSpec(**{**BASE, **changes})
+    return RunSpec.of(**{**BASE, **changes})
 
 
 def test_known_run_id():
@@ -126,9 +134,9 @@ def test_execution_does_not_move_the_run_id(change):
     assert spec(**change).run_id == spec().run_id
 
 
-@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(RunSpec) if f.metadata["role"] == "identity"])
+@pytest.mark.parametrize("field", fields_with_role("identity"))
 def test_every_identity_field_moves_the_run_id(field):
-    value = getattr(spec(), field)
+    value = spec().flat()[field]
     if isinstance(value, dict):
         other = {**value, "new": 1}
     elif isinstance(value, bool):
@@ -141,9 +149,9 @@ def test_every_identity_field_moves_the_run_id(field):
 
 
 def test_every_field_has_a_role_and_a_doc():
-    for field in dataclasses.fields(RunSpec):
-        assert field.metadata["role"] in ("identity", "execution"), field.name
-        assert field.metadata["doc"], field.name
+    for name, (_, field) in flat_fields(RunSpec).items():
+        assert field.metadata["role"] in ("identity", "execution"), name
+        assert field.metadata["doc"], name
 
 
 def test_json_round_trip(tmp_path):

@@ -47,7 +47,7 @@ def runs(monkeypatch, ending):
 
     def launch(spec, home, *, hooks, **_options):
         score = ending(hooks)
-        entry = {"epoch": spec.epochs, "test": {"4class": {"score": score}}}
+        entry = {"epoch": spec.schedule.epochs, "test": {"4class": {"score": score}}}
         metrics = {"last": {"4class": {"score": score}}}
         return Launched(home, RunResult({"epochs": [entry], "metrics": metrics, "seconds": 0.0}))
 

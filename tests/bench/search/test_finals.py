@@ -109,7 +109,7 @@ def test_the_final_runs_are_the_best_parameters_on_the_whole_training_part(searc
         chosen = {name: spec.method_options[name] for name in best.params}
         assert chosen == best.params
         assert spec.method_options == {**base.method_options, **best.params}
-        assert spec.lr == base.lr
+        assert spec.optim.lr == base.optim.lr
 
 
 def test_a_final_run_says_what_the_search_has_cost(search):

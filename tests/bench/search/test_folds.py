@@ -1,6 +1,5 @@
 """Folds of the training patients: disjoint by patient, alike in classes, the same every time, without a test cycle."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +65,7 @@ def test_a_run_of_a_fold_never_sees_a_test_cycle(small_data, small_cache, split)
     dataset = load_dataset(small_data, allow_partial=False, cache=small_cache)
     labels = np.array([cycle.label for cycle in dataset.cycles])
     bank = FeatureBank(np.zeros((len(labels), 2, 2), np.float32), dataset.cycles, labels, Path())
-    spec = dataclasses.replace(base_spec(small_data, small_cache), split=split, val_fraction=0.25)
+    spec = base_spec(small_data, small_cache).changed(split=split, val_fraction=0.25)
     data = split_rows(dataset, bank, spec)
     patients = [
         {data.recordings[name].patient for name, _ in data.keys(rows)} for rows in (data.train, data.val, data.test)
@@ -83,7 +82,7 @@ def test_a_run_of_a_fold_never_sees_a_test_cycle(small_data, small_cache, split)
 
 @pytest.mark.parametrize("split", ["test", "training-fold-0-of-5", "training-fold-6-of-5", "training-fold-1-of-1", ""])
 def test_other_splits_are_refused(small_data, small_cache, split):
-    spec = dataclasses.replace(base_spec(small_data, small_cache), split=split)
+    spec = base_spec(small_data, small_cache).changed(split=split)
     with pytest.raises(SpecError, match="must be official or like training-fold-1-of-5"):
         _ = spec.fold
 

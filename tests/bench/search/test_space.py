@@ -159,7 +159,7 @@ def test_parameters_change_their_fields_of_the_spec_and_nothing_else(small_data,
 
 
 def test_fewer_epochs_shorten_the_warm_up(small_data, small_cache):
-    base = dataclasses.replace(base_spec(small_data, small_cache), epochs=50, warmup_epochs=10)
+    base = base_spec(small_data, small_cache).changed(epochs=50, warmup_epochs=10)
     assert apply_params(base, {"epochs": 5}, space("epochs"), cards()).warmup_epochs == 4
     both = space("epochs", "warmup_epochs")
     with pytest.raises(SpecError, match="warmup_epochs is 7"):
@@ -167,7 +167,7 @@ def test_fewer_epochs_shorten_the_warm_up(small_data, small_cache):
 
 
 def test_a_batch_that_does_not_divide_among_the_processes_is_refused(small_data, small_cache):
-    base = dataclasses.replace(base_spec(small_data, small_cache), processes=2)
+    base = base_spec(small_data, small_cache).changed(processes=2)
     with pytest.raises(SpecError, match="does not divide among 2 processes"):
         apply_params(base, {"batch": 9}, space("batch", over=["batch=8,9"]), cards())
 
@@ -306,7 +306,7 @@ def test_a_message_names_a_space_that_would_do():
 
 @pytest.mark.parametrize(("epochs", "warmup"), [(11, 10), (10, 9), (2, 1), (1, 0), (50, 10)])
 def test_the_warm_up_is_always_shorter_than_the_run(small_data, small_cache, epochs, warmup):
-    base = dataclasses.replace(base_spec(small_data, small_cache), epochs=50, warmup_epochs=10)
+    base = base_spec(small_data, small_cache).changed(epochs=50, warmup_epochs=10)
     assert apply_params(base, {"epochs": epochs}, space("epochs"), cards()).warmup_epochs == warmup
 
 

@@ -382,12 +382,8 @@ def test_pruners_prune_what_is_worse(base, home, monkeypatch, pruner):
 
 @pytest.mark.slow
 def test_two_processes_are_pruned_together_and_do_not_hang(small_data, small_cache, home):
-    import dataclasses
-
     study = {"name": "s", "objective": "held-out", "role": "trial", "trial": 0}
-    spec = dataclasses.replace(
-        base_spec(small_data, small_cache, epochs=4), processes=2, split="training-fold-1-of-2", study=study
-    )
+    spec = base_spec(small_data, small_cache, epochs=4).changed(processes=2, split="training-fold-1-of-2", study=study)
     heard = []
 
     def watch(scores):

@@ -155,7 +155,7 @@ def test_the_id_of_a_run_is_that_which_specs_have():
 
     names = ("model", "pretrain", "method", "frontend", "dataset", "data_fingerprint")
     options = {f"{owner}_options": {"é": 1e-5} for owner in ("model", "method", "frontend")}
-    made = RunSpec(**dict.fromkeys(names, "x"), **options, frontend_version=1)
+    made = RunSpec.of(**dict.fromkeys(names, "x"), **options, frontend_version=1)
     assert run_id_of(json.loads(json.dumps(made.identity()))) == made.run_id
 
 

@@ -1,79 +1,14 @@
-"""Learning rate, optimiser and the paper's step average."""
+"""The paper's average of each step's state with the state before it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bench.core.errors import SpecError
-from methods.base import Stage
-
-FLOOR = 1e-3
-"""The cosine's last value, as a share of the learning rate (official code @ 836b09f: 0.1 ** 3)."""
-
-
-def learning_rate(stage: Stage, epoch: int) -> float:
-    """Learning rate of an epoch.
-
-    * ``cosine`` (Bae et al.): already below the base rate in epoch 1, and lr / 1000 in the last.
-    * ``steps``: multiplied by ``lr_decay`` after each milestone.
-    * ``wave`` (Moummad & Farrugia): a cosine that starts at the base rate, is at ``lr_floor`` after ``lr_period``
-      epochs, and goes up and down again until the end, as torch's CosineAnnealingLR does beyond its T_max.
-    * ``constant``.
-
-    The first W = ``warmup_epochs`` are scaled by epoch / (W + 1); the papers have none.
-
-    Args:
-        stage: The stage: base rate, law and length.
-        epoch: 1..stage.epochs, counted within the stage.
-
-    Raises:
-        SpecError: If the epoch or the warm-up lies outside the stage.
-
-    Source: raymin0223/patch-mix_contrastive_learning @ 836b09f, ``util/misc.py`` (``adjust_learning_rate``);
-    ilyassmoummad/scl_icbhi2017 @ 76c4c99 (``wave``).
-    """
-    if not 1 <= epoch <= stage.epochs:
-        raise SpecError(f"Epoch {epoch} lies outside 1..{stage.epochs}.")
-    if not 0 <= stage.warmup_epochs < stage.epochs:
-        raise SpecError(
-            f"warmup_epochs is {stage.warmup_epochs}, but must be at least 0 and below epochs ({stage.epochs})."
-        )
-    return _scheduled_rate(stage, epoch) * min(1.0, epoch / (stage.warmup_epochs + 1))
-
-
-def _scheduled_rate(stage: Stage, epoch: int) -> float:
-    if stage.schedule == "cosine":
-        return _cosine(stage.lr, stage.lr * FLOOR, epoch / stage.epochs)
-    if stage.schedule == "wave":
-        return _cosine(stage.lr, stage.lr_floor, (epoch - 1) / stage.lr_period)
-    if stage.schedule == "steps":
-        return stage.lr * stage.lr_decay ** sum(epoch > milestone for milestone in stage.milestones)
-    if stage.schedule == "constant":
-        return stage.lr
-    raise SpecError(f"Unknown schedule '{stage.schedule}'.")
-
-
-def _cosine(top: float, bottom: float, phase: float) -> float:
-    """From ``top`` at phase 0 to ``bottom`` at phase 1."""
-    return bottom + (top - bottom) * (1 + math.cos(math.pi * phase)) / 2
-
-
-def build_optimizer(parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> torch.optim.Adam:
-    """Adam with coupled (L2) weight decay on everything, fused into one kernel.
-
-    Args:
-        parameters: What is trained.
-        lr: Learning rate; with step averaging, :meth:`StepAverage.effective_lr` of it.
-        weight_decay: Added to the gradient as weight_decay * parameter, biases and norms included.
-
-    Source: official code @ 836b09f, ``util/misc.py`` (``set_optimizer``).
-    """
-    return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay, fused=True)
 
 
 def average_state(before: Mapping[str, Tensor], after: Mapping[str, Tensor], beta: float) -> dict[str, Tensor]:

@@ -1,0 +1,52 @@
+"""Fields of a run's spec: each says whether it is *identity* (it changes the result) or *execution*, and what it is.
+
+The parts of a spec (optimiser, schedule, sampling, ...) declare their fields with these beside the code that reads
+them. The spec takes the parts together; by its flat form every field is known by one name alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from bench.core.options import since_metadata
+
+Role = Literal["identity", "execution"]
+ROLES: tuple[Role, ...] = ("identity", "execution")
+
+
+def identity_field(doc: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
+    """Declare a field that changes the result of a run.
+
+    Args:
+        doc: One line that says what it is; the CLI's help.
+        default: Default value; a dictionary is copied for each spec.
+        limits: What :func:`bench.core.options.option` takes (``low``, ``high``, ``choices``, ``space``, ``since``),
+            ``settable`` (False for what no user sets), ``form`` (a pattern, and words for it), and ``flat`` (the
+            field's name in the flat form, where that is another one).
+    """
+    return _field("identity", doc, default, **limits)
+
+
+def execution_field(doc: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
+    """Declare a field that says how or where a run is executed; it is no part of a run's id.
+
+    Args:
+        doc: One line that says what it is; the CLI's help.
+        default: Default value; a dictionary is copied for each spec.
+        limits: As for :func:`identity_field`.
+    """
+    return _field("execution", doc, default, **limits)
+
+
+def _field(role: Role, doc: str, default: Any, since: int | None = None, **limits: Any) -> Any:
+    metadata = {"role": role, "doc": doc, **limits, **since_metadata(since)}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def flat_name(field: dataclasses.Field[Any]) -> str:
+    """The name of a part's field in the flat form of a spec."""
+    name: str = field.metadata.get("flat", field.name)
+    return name

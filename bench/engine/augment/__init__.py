@@ -1,0 +1,1 @@
+"""Augmentation of waveforms and spectrograms, and its options."""

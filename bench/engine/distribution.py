@@ -1,0 +1,31 @@
+"""How a run is spread over devices, processes and memory: execution alone, which changes no result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.core.fields import execution_field
+
+MOST_PROCESSES = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributionOptions:
+    """Device, processes, and what is held in memory at a time."""
+
+    device: str = execution_field("cpu or cuda", "cpu", settable=False, choices=("cpu", "cuda"))
+    processes: int = execution_field("number of processes", 1, settable=False, low=1, high=MOST_PROCESSES)
+    eval_batch: int = execution_field("cycles per evaluation batch and process", 32, low=1, high=1_000_000)
+    micro_batch: int = execution_field(
+        "cycles of a batch that a process holds in memory at a time; 0: all of its cycles", 0, low=0, high=1_000_000
+    )
+    checkpointing: bool = execution_field(
+        "compute activations a second time in the backward pass in place of keeping them in memory", False
+    )
+    checkpoint_minutes: float = execution_field(
+        "minutes after which the state is saved within an epoch too; 0: after each epoch alone",
+        0.0,
+        low=0.0,
+        high=100_000.0,
+    )
+    workers: int = execution_field("processes that prepare features; 0: one per core", 0, low=0, high=1024)
