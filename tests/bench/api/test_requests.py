@@ -209,7 +209,7 @@ def test_a_spec_from_elsewhere_is_run_here(spec, stored, small_data, small_cache
     document["execution"] |= {"data": "/elsewhere", "cache": "/elsewhere"}
     write_json(stored, document)
     replayed = replayed_spec(stored, never, data=str(small_data), cache=tmp_path / "cache", device="cpu", processes=2)
-    assert (replayed.data, replayed.processes) == (str(small_data), 2)
+    assert (replayed.data, replayed.distribution.processes) == (str(small_data), 2)
     assert Path(replayed.cache) == (tmp_path / "cache").resolve()
     assert replayed.run_id == spec.run_id
 

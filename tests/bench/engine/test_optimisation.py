@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bench.core.errors import SpecError
 from bench.engine import schedule
-from bench.engine.optim import build_optimizer
+from bench.engine.optim import OptimOptions, build_optimizer
 from bench.engine.step_average import StepAverage, average_state
 from methods.base import Stage
 
@@ -100,6 +100,10 @@ def test_a_warm_up_longer_than_the_run_is_refused(warmup):
         learning_rate(stage(10, 1.0, warmup_epochs=warmup), 1)
 
 
+def adam(parameters, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    return build_optimizer([(one, 1.0) for one in parameters], OptimOptions(lr=lr, weight_decay=weight_decay))
+
+
 def small_network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3))
 
@@ -175,8 +179,8 @@ def test_the_folded_average_equals_the_literal_one(beta, passes):
     literal = small_network().double()
     folded = copy.deepcopy(literal)
     average = StepAverage(folded, beta)
-    plain = build_optimizer(literal.parameters(), 1e-2, 1e-2)
-    scaled = build_optimizer(folded.parameters(), average.effective_lr(1e-2), 1e-2)
+    plain = adam(literal.parameters(), 1e-2, 1e-2)
+    scaled = adam(folded.parameters(), average.effective_lr(1e-2), 1e-2)
     for step in range(20):
         before = copy.deepcopy(literal.state_dict())
         train(literal, plain, step, passes)
@@ -216,7 +220,7 @@ def test_a_share_outside_its_range_is_refused(beta):
 def test_weight_decay_is_coupled():
     """One Adam step from a zero gradient: coupled decay moves by the whole learning rate, AdamW hardly at all."""
     parameter = nn.Parameter(torch.ones(3, dtype=torch.float64))
-    optimizer = build_optimizer([parameter], 1e-2, 1e-3)
+    optimizer = adam([parameter], 1e-2, 1e-3)
     parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
     torch.testing.assert_close(parameter.detach(), torch.full((3,), 1 - 1e-2, dtype=torch.float64), rtol=0, atol=1e-6)

@@ -208,7 +208,7 @@ def test_a_grid_that_is_larger_than_a_study_can_be_is_refused(base):
 @pytest.mark.parametrize(("space", "most"), [(("epochs=2..9",), 9), (("epochs=3,7,5",), 7), (("lr=1e-4..1e-3",), None)])
 def test_the_longest_run_has_the_most_epochs_that_are_searched(base, space, most):
     name = space[0].partition("=")[0]
-    assert request_of(base, name, space).most_epochs == (base.epochs if most is None else most)
+    assert request_of(base, name, space).most_epochs == (base.schedule.epochs if most is None else most)
 
 
 # --- the runs of a trial ----------------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ def test_folds_are_held_against_the_patients_of_the_training_part(base, changes,
 
 @pytest.mark.parametrize(("batch", "accepted"), [(24, True), (25, False)])
 def test_a_batch_is_held_against_the_cycles_of_the_training_part(base, batch, accepted):
-    request = request_of(dataclasses.replace(base, batch=batch))
+    request = request_of(base.changed(batch=batch))
     if accepted:
         check_data(request, base.execution())
         return
@@ -289,7 +289,7 @@ def test_a_batch_is_held_against_the_cycles_of_the_training_part(base, batch, ac
         check_data(request, base.execution())
     assert caught.value.hint == "Use --set batch=6 or more data."
     # A batch that is searched is judged trial by trial.
-    check_data(request_of(dataclasses.replace(base, batch=batch), "batch", ("batch=8,25",)), base.execution())
+    check_data(request_of(base.changed(batch=batch), "batch", ("batch=8,25",)), base.execution())
 
 
 def test_data_that_are_not_there_are_no_fault_of_the_request(base, tmp_path):

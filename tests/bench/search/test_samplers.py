@@ -140,4 +140,4 @@ def test_hyperband_knows_the_longest_run_of_a_study_that_searches_its_epochs(bas
     monkeypatch.setattr(optuna.pruners, "HyperbandPruner", lambda **words: words["max_resource"])
     spaces = (("epochs=2..9",), ("epochs=3,81,5",))
     assert [pruner_for(request_of(base, "epochs", space, pruner="hyperband")) for space in spaces] == [9, 81]
-    assert pruner_for(request_of(base, pruner="hyperband")) == base.epochs
+    assert pruner_for(request_of(base, pruner="hyperband")) == base.schedule.epochs
