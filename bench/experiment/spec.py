@@ -20,7 +20,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import SpecError
 from bench.core.fields import ROLES, Role, execution_field, flat_name, identity_field
@@ -61,7 +61,10 @@ NOT_A_SPEC = "Name the spec.json of a run folder."
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """Everything that one run is. Each field's doc is the CLI's help."""
+    """Everything that one run is. Each field's doc is the CLI's help.
+
+    A field of a part may be read by its flat name too (``spec.lr`` is ``spec.optim.lr``).
+    """
 
     model: str = identity_field("model id", settable=False)
     model_options: Mapping[str, Any] = identity_field("options of the model", settable=False)
@@ -122,6 +125,14 @@ class RunSpec:
     data: str = execution_field("folder of the data", "", settable=False)
     cache: str = execution_field("folder of features and weights", "", settable=False)
     study: Mapping[str, Any] = execution_field("the study that the run belongs to, and as what", {}, settable=False)
+
+    if not TYPE_CHECKING:
+        # For scripts and notebooks, which read what documents say (`run.spec.lr`); code of ours names the part.
+        def __getattr__(self, name: str) -> Any:
+            part, field = flat_fields(type(self)).get(name, (None, None))
+            if part is None:
+                raise AttributeError(f"RunSpec has no field '{name}'")
+            return getattr(getattr(self, part), field.name)
 
     @classmethod
     def of(cls, **fields: Any) -> RunSpec:

@@ -406,3 +406,40 @@ def test_only_regular_files_are_read(tmp_path, name):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SpecError, match=r"a pipe or a device, no file|it is a folder"):
         read_spec(tmp_path / name)
+
+
+# Parts and the flat form
+
+
+def test_a_part_is_read_by_its_flat_names_too():
+    made = spec(lr=0.25, epochs=7, batch=12, sampler="weighted", processes=2)
+    assert (made.lr, made.epochs, made.batch, made.sampler, made.processes) == (0.25, 7, 12, "weighted", 2)
+    assert (made.optim.lr, made.schedule.epochs, made.sampling.batch) == (0.25, 7, 12)
+    # The part and its law share a name: the part is what is read.
+    assert made.schedule.law == made.flat()["schedule"] == "cosine"
+
+
+def test_a_name_that_is_no_field_is_no_attribute():
+    with pytest.raises(AttributeError, match="no field 'epoch'"):
+        _ = spec().epoch
+    assert not hasattr(spec(), "_ipython_display_")
+
+
+def test_the_flat_form_makes_the_same_spec():
+    made = spec(lr=0.25, nesterov=True, micro_batch=3)
+    assert RunSpec.of(**made.flat()) == made
+    assert made.changed(lr=0.5).changed(lr=0.25) == made
+    assert made.changed(lr=0.5).flat() == {**made.flat(), "lr": 0.5}
+
+
+def test_a_field_that_there_is_none_of_is_refused():
+    with pytest.raises(TypeError, match="no field 'epoch'"):
+        spec().changed(epoch=3)
+
+
+def test_a_spec_can_be_copied_and_sent_to_another_process():
+    import copy
+    import pickle
+
+    made = spec(lr=0.25)
+    assert copy.deepcopy(made) == pickle.loads(pickle.dumps(made)) == made
