@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from bench.core.cards import FrontEndCard
@@ -13,23 +13,38 @@ from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FRONTENDS", "ASTFrontEndOptions", "BatchFrontEnd", "FrontEnd", "PieceOptions", "SCLFrontEndOptions"]
+    from bench.data.units import UnitWaves
+
+__all__ = [
+    "FRONTENDS",
+    "ASTFrontEndOptions",
+    "BatchFrontEnd",
+    "FrontEnd",
+    "LearningFrontEnd",
+    "PieceOptions",
+    "SCLFrontEndOptions",
+    "WaveformFrontEnd",
+]
 
 
 class FrontEnd(Protocol):
-    """What a registered front-end's builder returns when it is called with the options of its card."""
+    """A front-end that makes pictures of a recording in one go.
+
+    What a registered front-end's builder returns, when it is called with the options of its card, is this or a
+    :class:`WaveformFrontEnd`.
+    """
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the features of one cycle: (frames, mels), or (channels, frames, mels).
+    def shape(self) -> tuple[int, ...] | Mapping[str, tuple[int, ...]]:
+        """Shape of what it makes of one cycle, the same as its options' ``shape``.
 
-        Two inputs of different size for one cycle are one row (values,), which the model takes apart again.
+        (frames, mels), or (channels, frames, mels); for a model of several inputs, such a shape for each input's name.
         """
         ...
 
     def features(
         self, wave: Tensor, rate: int, spans: Sequence[tuple[float, float]], *, name: str = "the recording"
-    ) -> Tensor:
+    ) -> Tensor | Mapping[str, Tensor]:
         """Turn the cycles of one recording into spectrograms.
 
         Args:
@@ -39,10 +54,85 @@ class FrontEnd(Protocol):
             name: Name by which messages call the recording.
 
         Returns:
-            (cycles, *shape) float32.
+            (cycles, *shape) float32, for each name where the shapes have names.
 
         Raises:
             DataError: If a cycle holds no sample of the recording.
+        """
+        ...
+
+
+@runtime_checkable
+class WaveformFrontEnd(Protocol):
+    """A front-end of two halves, between which waveforms can be augmented.
+
+    ``fit`` runs once for a recording; ``picture`` runs on batches, when the bank of pictures is made or in every
+    training step. Both ways give equal pictures of equal waveforms. It needs no ``features``: where it has them, they
+    are those of both halves, only faster. Options that do not change what ``fit`` returns need not make waveforms
+    anew: its options class may name those that do, as ``FIT_OPTIONS: ClassVar[tuple[str, ...]]``.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...] | Mapping[str, tuple[int, ...]]:
+        """Shape of the picture of one cycle, or a shape for each name, the same as its options' ``shape``."""
+        ...
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate of the waveforms that ``fit`` gives, Hz."""
+        ...
+
+    def fit(
+        self, wave: Tensor, rate: int, spans: Sequence[tuple[float, float]], *, name: str = "the recording"
+    ) -> list[Tensor]:
+        """Cut a recording into the waveforms of its cycles, not yet brought to one length.
+
+        Args:
+            wave: (samples,) float32, −1..1; not to be changed.
+            rate: Sampling rate of ``wave``, Hz.
+            spans: Start and end of each cycle, seconds.
+            name: Name by which messages call the recording.
+
+        Returns:
+            (samples,) float32 of each cycle, or of each piece of one, at ``sample_rate``.
+
+        Raises:
+            DataError: If a cycle holds no sample of the recording.
+        """
+        ...
+
+    def picture(self, units: UnitWaves) -> Tensor | Mapping[str, Tensor]:
+        """Bring waveforms to one length and make their pictures, on the device that the waveforms are on.
+
+        Args:
+            units: Waveforms as ``fit`` gives them, perhaps augmented.
+
+        Returns:
+            (units, *shape) float32, for each name where the shapes have names. A row depends on its own waveform alone.
+        """
+        ...
+
+
+@runtime_checkable
+class LearningFrontEnd(WaveformFrontEnd, Protocol):
+    """A front-end of two halves whose pictures depend on what it learnt from the rows that a run is trained on."""
+
+    def learn(self, units: Iterable[UnitWaves]) -> dict[str, Tensor]:
+        """Learn from the training rows of a run; called once for a run, before its first step.
+
+        Args:
+            units: The training rows in batches, in the bank's order, on the CPU; they can be gone through once.
+
+        Returns:
+            What was learnt, by name. It is stored with the run.
+        """
+        ...
+
+    def use(self, learnt: Mapping[str, Tensor]) -> None:
+        """Make pictures by what was learnt, from now on.
+
+        Args:
+            learnt: What :meth:`learn` returned, in this process or another.
         """
         ...
 

@@ -10,6 +10,9 @@ to rounding; what differs is where time goes:
 * Mel filters are a band too: five products over the bins that five groups of filters see replace one dense product.
   They read squared real and imaginary parts side by side, so the power spectrum is never formed.
 * In a repeated cycle of L samples, frames that lie L / gcd(L, 160) apart hold the same samples: each is computed once.
+
+The bank of pictures is made so, one cycle after the other. A batch whose waveforms were augmented takes the same
+arithmetic for all of its cycles at once, on its own device, without the last of these savings.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from bench.data.frontends.options import (
     AUDIOSET_MEAN,
@@ -37,10 +41,13 @@ from bench.data.frontends.waveform import (
     cycle_samples,
     fade_,
     fit_cycle,
+    fit_units,
     repeat_,
     resample_recording,
 )
+from bench.data.units import UnitWaves
 
+CPU = torch.device("cpu")
 # Kaldi's default, which the official code keeps.
 PRE_EMPHASIS = 0.97
 # Kaldi pads a frame of 400 samples to the next power of two.
@@ -72,20 +79,19 @@ def cut_cycles(
         DataError: If a cycle holds no sample.
     """
     options = options or ASTFrontEndOptions()
-    places = cycle_samples(spans, recording.numel(), name)
-    result = torch.empty(len(places), options.samples)
-    for place, out in zip(places, result, strict=True):
-        _fit_faded(recording[place], options, out)
-    return result
+    return fit_units(UnitWaves.of(_raw_cycles(recording, spans, options, name)), options.samples)
 
 
-def _fit_faded(cycle: Tensor, options: ASTFrontEndOptions, out: Tensor) -> None:
+def _raw_cycles(
+    recording: Tensor, spans: Sequence[tuple[float, float]], options: ASTFrontEndOptions, name: str
+) -> list[Tensor]:
+    cycles = [recording[place] for place in cycle_samples(spans, recording.numel(), name)]
     # Cycles may overlap or be asked for again: a fade of one must not show in the recording.
-    fit_cycle(fade_(cycle.clone()) if options.fade == "cycle" else cycle, out)
+    return [fade_(cycle.clone()) for cycle in cycles] if options.fade == "cycle" else cycles
 
 
-@functools.lru_cache(maxsize=1)
-def _mel_bands() -> tuple[Band, ...]:
+@functools.lru_cache(maxsize=4)
+def _mel_bands(device: torch.device = CPU) -> tuple[Band, ...]:
     """Make Kaldi's mel filters in groups of neighbours, as bands over the spectrum.
 
     ``first`` of a band counts interleaved real and imaginary parts, not bins.
@@ -99,16 +105,16 @@ def _mel_bands() -> tuple[Band, ...]:
         bins = group.any(dim=0).nonzero().flatten()
         low, high = int(bins[0]), int(bins[-1]) + 1
         # Each weight twice: squared real and squared imaginary part of a bin add up to its power.
-        kernel = group[:, low:high].T.repeat_interleave(2, dim=0).contiguous()
+        kernel = group[:, low:high].T.repeat_interleave(2, dim=0).contiguous().to(device)
         bands.append(Band(2 * low, slice(start, start + len(group)), kernel))
         start += len(group)
     return tuple(bands)
 
 
-@functools.lru_cache(maxsize=1)
-def _hann_window() -> Tensor:
+@functools.lru_cache(maxsize=4)
+def _hann_window(device: torch.device = CPU) -> Tensor:
     # Kaldi's is symmetric and zero at both ends; torch's default is periodic.
-    return torch.hann_window(FRAME_LENGTH, periodic=False)
+    return torch.hann_window(FRAME_LENGTH, periodic=False).to(device)
 
 
 class Workspace:
@@ -155,9 +161,14 @@ def _log_mel(wave: Tensor, work: Workspace, out: Tensor) -> None:
         work: Memory for as many samples at least.
         out: (frames, 128), written.
     """
-    spectra = torch.fft.rfft(_windowed_frames(wave, len(out), work))
+    _log_energies(_windowed_frames(wave, len(out), work), out)
+
+
+def _log_energies(frames: Tensor, out: Tensor) -> None:
+    """Write the log-mel values of windowed frames (frames, 512) into ``out`` (frames, 128)."""
+    spectra = torch.fft.rfft(frames)
     squares = torch.view_as_real(spectra).view(len(out), FFT_SIZE + 2).square_()
-    for band in _mel_bands():
+    for band in _mel_bands(frames.device):
         seen = squares[:, band.first : band.first + len(band.kernel)]
         torch.mm(seen, band.kernel, out=out[:, band.outputs])
     out.clamp_min_(ENERGY_FLOOR).log_()
@@ -191,10 +202,17 @@ def log_mel(waves: Tensor) -> Tensor:
     Returns:
         (batch, 1 + (samples - 400) // 160, 128) float32: natural log of the energies, not below log(2^-23).
     """
-    work = Workspace(waves.shape[1])
-    result = torch.empty(len(waves), len(work.frames), MEL_BINS)
-    for wave, out in zip(waves.contiguous(), result, strict=True):
-        _log_mel(wave, work, out)
+    window, count = _hann_window(waves.device), 1 + (waves.shape[1] - FRAME_LENGTH) // FRAME_SHIFT
+    waves = waves[:, : (count - 1) * FRAME_SHIFT + FRAME_LENGTH]
+    differences = functional.pad(torch.add(waves[:, 1:], waves[:, :-1], alpha=-PRE_EMPHASIS), (1, 0))
+    blocks = waves.reshape(len(waves), -1, HOP_BLOCK).sum(dim=2)
+    sums = blocks.unfold(1, FRAME_LENGTH // HOP_BLOCK, FRAME_SHIFT // HOP_BLOCK).sum(dim=2, keepdim=True)
+    frames = differences.new_zeros(len(waves), count, FFT_SIZE)
+    filled = frames[..., :FRAME_LENGTH]
+    torch.mul(differences.unfold(1, FRAME_LENGTH, FRAME_SHIFT), window, out=filled)
+    filled.addcmul_(sums, window, value=(PRE_EMPHASIS - 1) / FRAME_LENGTH)
+    result = frames.new_empty(len(waves), count, MEL_BINS)
+    _log_energies(frames.view(-1, FFT_SIZE), result.view(-1, MEL_BINS))
     return result
 
 
@@ -214,6 +232,8 @@ class ASTFrontEnd:
         """(frames, mels) of one cycle."""
         return self.options.shape
 
+    sample_rate = SAMPLE_RATE
+
     def recording(self, wave: Tensor, rate: int) -> Tensor:
         """The recording that cycles are cut from: at 16 kHz, faded at both ends where the options say so.
 
@@ -227,10 +247,40 @@ class ASTFrontEnd:
         # A copy where nothing was resampled: fading would change the caller's waveform.
         return fade_(resampled.clone() if resampled is wave else resampled)
 
+    def fit(
+        self, wave: Tensor, rate: int, spans: Sequence[tuple[float, float]], *, name: str = "the recording"
+    ) -> list[Tensor]:
+        """Cut a recording into its cycles, at 16 kHz and faded as the options say.
+
+        Args:
+            wave: (samples,) float32, −1..1; not changed.
+            rate: Sampling rate of ``wave``, Hz.
+            spans: Start and end of each cycle, seconds.
+            name: Name by which messages call the recording.
+
+        Returns:
+            (samples,) float32 of each cycle.
+
+        Raises:
+            DataError: If a cycle holds no sample of the recording.
+        """
+        return _raw_cycles(self.recording(wave, rate), spans, self.options, name)
+
+    def picture(self, units: UnitWaves) -> Tensor:
+        """Turn cycles into spectrograms, all at once and on their device.
+
+        Args:
+            units: Cycles as :meth:`fit` gives them.
+
+        Returns:
+            (units, frames, mels) float32.
+        """
+        return self._normalise_(log_mel(fit_units(units, self.options.samples)))
+
     def features(
         self, wave: Tensor, rate: int, spans: Sequence[tuple[float, float]], *, name: str = "the recording"
     ) -> Tensor:
-        """Turn the cycles of one recording into spectrograms.
+        """Turn the cycles of one recording into spectrograms, each frame that repeats computed once.
 
         Args:
             wave: (samples,) float32, −1..1; not changed.
@@ -244,16 +294,18 @@ class ASTFrontEnd:
         Raises:
             DataError: If a cycle holds no sample of the recording.
         """
-        recording = self.recording(wave, rate)
-        places = cycle_samples(spans, recording.numel(), name)
-        result = torch.empty(len(places), *self.shape)
-        work = Workspace(self.options.samples)
+        cycles = self.fit(wave, rate, spans, name=name)
+        result, work = torch.empty(len(cycles), *self.shape), Workspace(self.options.samples)
+        for cycle, out in zip(cycles, result, strict=True):
+            fit_cycle(cycle, work.cycle)
+            _log_mel_repeated(cycle.numel(), work, out)
+            # While it lies in the processor's cache.
+            self._normalise_(out)
+        return result
+
+    def _normalise_(self, values: Tensor) -> Tensor:
+        """Standardise log-mel values in place."""
         scale = 1 / (AUDIOSET_STD * (2 if self.options.normalise == "2std" else 1))
         # (x - mean) / deviation as one pass over the spectrogram: x * scale + shift.
-        shift = torch.tensor(-AUDIOSET_MEAN * scale)
-        for place, out in zip(places, result, strict=True):
-            cycle = recording[place]
-            _fit_faded(cycle, self.options, work.cycle)
-            _log_mel_repeated(cycle.numel(), work, out)
-            torch.add(shift, out, alpha=scale, out=out)
-        return result
+        shift = torch.tensor(-AUDIOSET_MEAN * scale, device=values.device)
+        return torch.add(shift, values, alpha=scale, out=values)

@@ -19,11 +19,12 @@ from torch import Tensor
 from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
 
 from bench.data.frontends.options import SAMPLE_RATE, SCL_MEAN, SCL_STD, SCLFrontEndOptions
-from bench.data.frontends.waveform import cycle_samples, fade_, fit_cycle, resample_recording
+from bench.data.frontends.waveform import cycle_samples, fade_, fit_units, resample_recording
+from bench.data.units import UnitWaves
 
 
-@functools.lru_cache(maxsize=1)
-def _decibel_transform() -> torch.nn.Module:
+@functools.lru_cache(maxsize=4)
+def _decibel_transform(device: torch.device) -> torch.nn.Module:
     options = SCLFrontEndOptions
     # Everything else as torchaudio has it: Hann window of n_fft samples, frames centred with reflected edges, power,
     # and no floor below the loudest value.
@@ -35,7 +36,7 @@ def _decibel_transform() -> torch.nn.Module:
         f_min=options.LOWEST_HZ,
         f_max=options.HIGHEST_HZ,
     )
-    return torch.nn.Sequential(mel, AmplitudeToDB())
+    return torch.nn.Sequential(mel, AmplitudeToDB()).to(device)
 
 
 def normalise(decibels: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -72,10 +73,12 @@ class DecibelFrontEnd:
         """(frames, mels) of one cycle."""
         return self.options.shape
 
-    def features(
+    sample_rate = SAMPLE_RATE
+
+    def fit(
         self, wave: Tensor, rate: int, spans: Sequence[tuple[float, float]], *, name: str = "the recording"
-    ) -> Tensor:
-        """Turn the cycles of one recording into spectrograms.
+    ) -> list[Tensor]:
+        """Cut a recording into its cycles, each at 16 kHz and faded in and out.
 
         Args:
             wave: (samples,) float32, −1..1; not changed.
@@ -84,41 +87,42 @@ class DecibelFrontEnd:
             name: Name by which messages call the recording.
 
         Returns:
-            (cycles, frames, mels) float32, decibels.
+            (samples,) float32 of each cycle.
 
         Raises:
             DataError: If a cycle holds no sample of the recording.
         """
         places = cycle_samples(spans, wave.numel(), name, rate=rate)
-        fitted = torch.empty(len(places), self.options.samples)
-        for place, out in zip(places, fitted, strict=True):
-            # Cut first, then resampled, as the authors do; the copy keeps the fade out of the caller's recording.
-            fit_cycle(fade_(resample_recording(wave[place], rate).clone()), out)
-        decibels: Tensor = _decibel_transform()(fitted)
+        # Cut first, then resampled, as the authors do; the copy keeps the fade out of the caller's recording.
+        return [fade_(resample_recording(wave[place], rate).clone()) for place in places]
+
+    def picture(self, units: UnitWaves) -> Tensor:
+        """Turn cycles into spectrograms: repeated or cut to one length, mels, decibels.
+
+        Args:
+            units: Cycles as :meth:`fit` gives them.
+
+        Returns:
+            (units, frames, mels) float32, decibels.
+        """
+        fitted = fit_units(units, self.options.samples)
+        decibels: Tensor = _decibel_transform(fitted.device)(fitted)
         return decibels.transpose(1, 2).contiguous()
 
 
 class SCLFrontEnd(DecibelFrontEnd):
     """The front-end with each cycle normalised by its own smallest and largest value."""
 
-    def features(
-        self, wave: Tensor, rate: int, spans: Sequence[tuple[float, float]], *, name: str = "the recording"
-    ) -> Tensor:
-        """Turn the cycles of one recording into spectrograms, each normalised by its own extremes.
+    def picture(self, units: UnitWaves) -> Tensor:
+        """Turn cycles into spectrograms, each normalised by its own extremes.
 
         Args:
-            wave: (samples,) float32, −1..1; not changed.
-            rate: Sampling rate of ``wave``, Hz.
-            spans: Start and end of each cycle, seconds.
-            name: Name by which messages call the recording.
+            units: Cycles as :meth:`fit` gives them.
 
         Returns:
-            (cycles, frames, mels) float32.
-
-        Raises:
-            DataError: If a cycle holds no sample of the recording.
+            (units, frames, mels) float32.
         """
-        decibels = super().features(wave, rate, spans, name=name)
+        decibels = super().picture(units)
         return normalise(decibels, decibels.amin(dim=(1, 2)), decibels.amax(dim=(1, 2)))
 
 

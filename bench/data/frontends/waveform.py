@@ -20,6 +20,7 @@ from torch.nn import functional
 from bench.core.errors import DataError
 from bench.data.frontends.options import SAMPLE_RATE
 from bench.data.spans import resampled_length, samples_between
+from bench.data.units import UnitWaves
 
 FADE = SAMPLE_RATE // 16
 """Samples of a fade (62.5 ms)."""
@@ -222,3 +223,21 @@ def fit_cycle(cycle: Tensor, out: Tensor) -> None:
     # The official code fades a cycle of exactly this length too, and never one that was cut.
     if cycle.numel() <= out.numel():
         fade_(out, begin=False)
+
+
+def fit_units(units: UnitWaves, samples: int) -> Tensor:
+    """Bring a batch of waveforms to a fixed length, each as :func:`fit_cycle` does, on the device of the batch.
+
+    Args:
+        units: The batch, at 16 kHz.
+        samples: The length.
+
+    Returns:
+        (units, samples).
+    """
+    lengths = units.lengths[:, None]
+    fitted = units.samples.gather(1, torch.arange(samples, device=lengths.device) % lengths)
+    end = fitted[:, samples - min(FADE, samples) :]
+    falling = _ramps(end.shape[1])[1].to(end.device)
+    end.copy_(torch.where(lengths <= samples, end * falling, end))
+    return fitted

@@ -1,0 +1,50 @@
+"""The pictures of a recording from any front-end: one that makes them in one go, or one of two halves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from bench.data.frontends import FrontEnd, WaveformFrontEnd
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Pictures: TypeAlias = "Tensor | Mapping[str, Tensor]"
+"""(rows, *shape) float32, or such an array for each name where a front-end names its shapes."""
+
+
+def recording_pictures(
+    frontend: FrontEnd | WaveformFrontEnd,
+    wave: Tensor,
+    rate: int,
+    spans: Sequence[tuple[float, float]],
+    *,
+    name: str = "the recording",
+    device: str = "",
+) -> Pictures:
+    """Turn the cycles of one recording into pictures.
+
+    Args:
+        frontend: A front-end that has ``features``, or both ``fit`` and ``picture``.
+        wave: (samples,) float32, −1..1.
+        rate: Sampling rate of ``wave``, Hz.
+        spans: Start and end of each cycle, seconds; one or more.
+        name: Name by which messages call the recording.
+        device: Device that recorded it.
+
+    Returns:
+        What the front-end makes: a row for each cycle, or for each piece of one.
+
+    Raises:
+        DataError: If a cycle holds no sample of the recording.
+    """
+    # Whole recordings in one go where a front-end can: it may save what a batch of any waveforms needs.
+    if hasattr(frontend, "features"):
+        return cast(FrontEnd, frontend).features(wave, rate, spans, name=name)
+
+    from bench.data.units import UnitWaves
+
+    halves = cast(WaveformFrontEnd, frontend)
+    waves = halves.fit(wave, rate, spans, name=name)
+    return halves.picture(UnitWaves.of(waves, [device] * len(waves)))

@@ -1,0 +1,59 @@
+"""Waveforms of units: what is judged by itself (a cycle, or a piece of one), as a padded batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+
+@dataclass(frozen=True)
+class UnitWaves:
+    """A batch of waveforms of different lengths, before they are brought to one.
+
+    Attributes:
+        samples: (units, longest) float32, zero beyond each unit's length.
+        lengths: (units,) int64, samples of each unit, 1 or more, on the device of ``samples``.
+        devices: Device that recorded each unit; an empty text where nobody said.
+    """
+
+    samples: Tensor
+    lengths: Tensor
+    devices: tuple[str, ...]
+
+    @classmethod
+    def of(cls, waves: Sequence[Tensor], devices: Sequence[str] | None = None) -> UnitWaves:
+        """Pad waveforms with zeros to the longest of them.
+
+        Args:
+            waves: (samples,) each, all on one device.
+            devices: Device that recorded each; not known by default.
+
+        Raises:
+            ValueError: If there is no waveform, one holds no sample, or not every one has a device.
+        """
+        if not waves or any(wave.ndim != 1 or wave.numel() == 0 for wave in waves):
+            raise ValueError("a batch of waveforms holds at least one, each (samples,) with a sample or more")
+        names = tuple(devices) if devices is not None else ("",) * len(waves)
+        if len(names) != len(waves):
+            raise ValueError(f"there are {len(waves)} waveforms, but {len(names)} devices")
+        lengths = torch.tensor([wave.numel() for wave in waves], device=waves[0].device)
+        return cls(pad_sequence(list(waves), batch_first=True), lengths, names)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def to(self, device: torch.device | str) -> UnitWaves:
+        """The same batch on another device.
+
+        Args:
+            device: Where the tensors go.
+        """
+        return replace(self, samples=self.samples.to(device), lengths=self.lengths.to(device))
+
+    def waves(self) -> list[Tensor]:
+        """Each waveform without the zeros that were added: views (samples,) of the batch."""
+        return [wave[:length] for wave, length in zip(self.samples, self.lengths.tolist(), strict=True)]
