@@ -16,7 +16,8 @@ class UnitWaves:
 
     Attributes:
         samples: (units, longest) float32, zero beyond each unit's length.
-        lengths: (units,) int64, samples of each unit, 1 or more, on the device of ``samples``.
+        lengths: (units,) int64, samples of each unit, 1 or more; on the CPU wherever ``samples`` are, because to ask a
+            GPU how long a waveform is would be to wait for it.
         devices: Device that recorded each unit; an empty text where nobody said.
     """
 
@@ -40,7 +41,7 @@ class UnitWaves:
         names = tuple(devices) if devices is not None else ("",) * len(waves)
         if len(names) != len(waves):
             raise ValueError(f"there are {len(waves)} waveforms, but {len(names)} devices")
-        lengths = torch.tensor([wave.numel() for wave in waves], device=waves[0].device)
+        lengths = torch.tensor([wave.numel() for wave in waves])
         return cls(pad_sequence(list(waves), batch_first=True), lengths, names)
 
     def __len__(self) -> int:
@@ -50,9 +51,9 @@ class UnitWaves:
         """The same batch on another device.
 
         Args:
-            device: Where the tensors go.
+            device: Where the samples go.
         """
-        return replace(self, samples=self.samples.to(device), lengths=self.lengths.to(device))
+        return replace(self, samples=self.samples.to(device))
 
     def waves(self) -> list[Tensor]:
         """Each waveform without the zeros that were added: views (samples,) of the batch."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from bench.data.frontends import FrontEnd, WaveformFrontEnd
+from bench.data.frontends.shapes import input_shapes, joined
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +30,7 @@ def recording_pictures(
         frontend: A front-end that has ``features``, or both ``fit`` and ``picture``.
         wave: (samples,) float32, −1..1.
         rate: Sampling rate of ``wave``, Hz.
-        spans: Start and end of each cycle, seconds; one or more.
+        spans: Start and end of each cycle, seconds.
         name: Name by which messages call the recording.
         device: Device that recorded it.
 
@@ -43,8 +44,12 @@ def recording_pictures(
     if hasattr(frontend, "features"):
         return cast(FrontEnd, frontend).features(wave, rate, spans, name=name)
 
+    import torch
+
     from bench.data.units import UnitWaves
 
     halves = cast(WaveformFrontEnd, frontend)
     waves = halves.fit(wave, rate, spans, name=name)
+    if not waves:
+        return joined({name: torch.empty(0, *shape) for name, shape in input_shapes(halves).items()})
     return halves.picture(UnitWaves.of(waves, [device] * len(waves)))

@@ -35,6 +35,8 @@ SCL_MEAN, SCL_STD = 0.3690, 0.0255
 class ASTFrontEndOptions:
     """Options of front-end ``ast``; the defaults are the official code's (836b09f)."""
 
+    FIT_OPTIONS: ClassVar[tuple[str, ...]] = ("fade",)
+
     seconds: float = option(8.0, "length that every cycle is repeated or cut to, in seconds", low=0.5, high=60.0)
     fade: str = option(
         "recording",
@@ -68,6 +70,7 @@ class ASTFrontEndOptions:
 class SCLFrontEndOptions:
     """Options of front-end ``scl``; the authors' are ``normalise=batch`` (ilyassmoummad/scl_icbhi2017 @ 76c4c99)."""
 
+    FIT_OPTIONS: ClassVar[tuple[str, ...]] = ()
     WINDOW: ClassVar[int] = 1024
     HOP: ClassVar[int] = 512
     MELS: ClassVar[int] = 64

@@ -143,11 +143,11 @@ def _filter_rows(filters: Resampler, wave: Tensor, origin: int, out: Tensor) -> 
         torch.mm(seen, band.kernel, out=out[:, band.outputs])
 
 
-@functools.lru_cache(maxsize=4)
-def _ramps(size: int) -> tuple[Tensor, Tensor]:
+@functools.lru_cache(maxsize=8)
+def _ramps(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Make the factors of a linear fade in and of a fade out, as torchaudio's ``Fade`` has them."""
     rising = torch.linspace(0, 1, size)
-    return rising, 1 - rising
+    return rising.to(device), (1 - rising).to(device)
 
 
 def fade_(wave: Tensor, *, begin: bool = True, end: bool = True) -> Tensor:
@@ -164,7 +164,7 @@ def fade_(wave: Tensor, *, begin: bool = True, end: bool = True) -> Tensor:
         ``wave`` itself.
     """
     size = min(FADE, wave.numel())
-    rising, falling = _ramps(size)
+    rising, falling = _ramps(size, wave.device)
     if begin:
         wave[:size].mul_(rising)
     if end:
@@ -226,7 +226,7 @@ def fit_cycle(cycle: Tensor, out: Tensor) -> None:
 
 
 def fit_units(units: UnitWaves, samples: int) -> Tensor:
-    """Bring a batch of waveforms to a fixed length, each as :func:`fit_cycle` does, on the device of the batch.
+    """Bring a batch of waveforms to a fixed length, each by :func:`fit_cycle`, on the device of the batch.
 
     Args:
         units: The batch, at 16 kHz.
@@ -235,9 +235,7 @@ def fit_units(units: UnitWaves, samples: int) -> Tensor:
     Returns:
         (units, samples).
     """
-    lengths = units.lengths[:, None]
-    fitted = units.samples.gather(1, torch.arange(samples, device=lengths.device) % lengths)
-    end = fitted[:, samples - min(FADE, samples) :]
-    falling = _ramps(end.shape[1])[1].to(end.device)
-    end.copy_(torch.where(lengths <= samples, end * falling, end))
+    fitted = units.samples.new_empty(len(units), samples)
+    for wave, out in zip(units.waves(), fitted, strict=True):
+        fit_cycle(wave, out)
     return fitted

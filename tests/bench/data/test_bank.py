@@ -22,6 +22,7 @@ import torch
 from bench.core import files
 from bench.core.errors import DataError, RunError, SpecError, StoreError, UnexpectedError
 from bench.data import bank as bank_module
+from bench.data import bank_folder
 from bench.data.bank import prepare_bank, recording_features
 from bench.data.datasets.icbhi.recordings import Cycle, Dataset, Recording
 from bench.data.frontends import FRONTENDS
@@ -652,12 +653,12 @@ def test_a_bank_of_the_full_set_opens_at_once(tmp_path, cache, monkeypatch):
     )  # fmt: skip
     dataset = Dataset("icbhi", tmp_path, recordings, 920, "a" * 64)
     assert len(dataset.cycles) == 6898
-    parts = [[zero] * size for zero, size in zip([0] * 920, sizes, strict=True)]
+    parts = [{"": [0] * size} for size in sizes]
 
     def run(*_):
         yield from enumerate(parts)
 
-    monkeypatch.setattr(bank_module, "_run_jobs", run)
+    monkeypatch.setattr(bank_folder, "share_jobs", run)
     monkeypatch.setattr(os, "posix_fallocate", lambda stream, offset, size: os.truncate(stream, offset + size))
     prepare_bank(dataset, "ast", {}, cache)
     begin = time.perf_counter()
