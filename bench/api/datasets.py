@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.core.download import Patience
 from bench.core.errors import DataError
+from bench.core.inputs import UNNAMED, by_name, map_inputs
 from bench.core.options import build_options
 from bench.core.paths import cache_folder, data_folder, expanded
 from bench.core.progress import counted
@@ -171,16 +172,23 @@ class FeatureSizes:
     Attributes:
         cycles: Cycles.
         rows: Rows; more than cycles where the front-end cuts them into pieces.
-        shape: What a row is.
+        shape: What a row is, or what each of its inputs is by name.
     """
 
     cycles: int
     rows: int
-    shape: Sequence[int]
+    shape: Sequence[int] | Mapping[str, Sequence[int]]
+
+    @property
+    def words(self) -> str:
+        """The shape in words: ``798 × 128``, or ``left 126 × 64, right 9``."""
+        words = {name: " × ".join(map(str, shape)) for name, shape in by_name(self.shape).items()}
+        return ", ".join(f"{name} {size}".strip() for name, size in words.items())
 
     def to_json(self) -> dict[str, Any]:
         """Sizes as JSON; ``frames`` and ``mels`` where a row is a picture."""
-        frames, mels = self.shape[-2:] if len(self.shape) > 1 else (None, None)
+        is_picture = not isinstance(self.shape, Mapping) and len(self.shape) > 1
+        frames, mels = by_name(self.shape)[UNNAMED][-2:] if is_picture else (None, None)
         return {**vars(self), "frames": frames, "mels": mels}
 
 
@@ -252,10 +260,14 @@ def prepare_features(
     return PreparedFeatures(
         frontend=frontend,
         path=bank.path,
-        sizes=FeatureSizes(len(dataset.cycles), bank.features.shape[0], list(bank.features.shape[1:])),
+        sizes=FeatureSizes(len(dataset.cycles), len(bank.cycles), map_inputs(_row_shape, bank.features)),
         partial=dataset.partial,
         seconds=round(time.monotonic() - began, 3),
     )
+
+
+def _row_shape(rows: Any) -> list[int]:
+    return list(rows.shape[1:])
 
 
 def _checked_options(frontend: str, options: Mapping[str, Any] | None, plugins: Sequence[Path]) -> Mapping[str, Any]:
@@ -271,7 +283,8 @@ class RecordingFeatures:
 
     Attributes:
         recording: Its name.
-        out: The file: ``features`` (rows, frames, mels) float32, ``labels``, ``start`` and ``end`` of each row.
+        out: The file: ``features`` (rows, frames, mels) float32, or ``features-NAME`` for each name, and ``labels``,
+            ``start`` and ``end`` of each row.
         sizes: How many there are.
     """
 
@@ -321,10 +334,10 @@ def write_recording_features(
     found, notes = read_annotated(path)
     for note in notes:
         logger.info(f"note: {note}")
-    array, cycles = recording_features(found, frontend, chosen)
+    inputs, cycles = recording_features(found, frontend, chosen)
     place = expanded(out)
-    write_features(place, cycles, array.numpy())
-    sizes = FeatureSizes(len(found.cycles), array.shape[0], list(array.shape[1:]))
+    write_features(place, cycles, {name: array.numpy() for name, array in by_name(inputs).items()})
+    sizes = FeatureSizes(len(found.cycles), len(cycles), map_inputs(_row_shape, inputs))
     return RecordingFeatures(recording=found.name, out=place, sizes=sizes)
 
 

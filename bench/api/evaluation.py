@@ -20,7 +20,9 @@ from bench.core.paths import cache_folder, data_folder
 from bench.core.text import echoed
 from bench.data.bank import prepare_bank
 from bench.data.datasets.icbhi.dataset import load_dataset
+from bench.data.frontends.chosen import choose_front_end
 from bench.engine.data import CLASSES, RunData, extremes_of
+from bench.engine.inputs import evaluation_inputs
 from bench.engine.result import test_cycles
 from bench.launch.once import said_by_tenths
 
@@ -93,7 +95,7 @@ def _test_data(dataset: Dataset, frontend: str, options: Mapping[str, Any], cach
     recordings = {recording.name: recording for recording in dataset.recordings}
     is_test = [recordings[cycle.recording].split == "test" for cycle in bank.cycles]
     none = np.array([], dtype=np.int64)
-    extremes = extremes_of(bank, frontend, options)
+    extremes = extremes_of(bank, choose_front_end(frontend, options).build())
     return RunData(bank, train=none, val=none, test=np.flatnonzero(is_test), recordings=recordings, extremes=extremes)
 
 
@@ -104,9 +106,7 @@ def _outputs(model: Model, data: RunData, batch: int) -> Tensor:
     with _evaluating(model), torch.inference_mode():
         for start in range(0, len(rows), batch):
             part = np.arange(start, min(start + batch, len(rows)))
-            x = data.pictures(rows[part]).to(device)
-            if data.extremes is not None:
-                x = data.extremes.in_evaluation(x, rows, part)
+            x: Any = evaluation_inputs(data, rows, part, device)
             found[start : start + batch] = _checked(model(x), len(part))
     return found
 

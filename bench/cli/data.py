@@ -256,7 +256,7 @@ def features(
     """Write the features of one recording's cycles to a file, to compare front-ends.
 
     The file holds `features` (cycles, frames, mels) float32, `labels`, `start` and `end`; a front-end that cuts cycles
-    into pieces has a row for each.
+    into pieces has a row for each, one that names its inputs `features-NAME`.
 
     Example: bench data features 101_1b1_Al_sc_Meditron --out features.npz
     """
@@ -270,7 +270,7 @@ def features(
 
 def _described(sizes: FeatureSizes) -> str:
     pieces = "" if sizes.rows == sizes.cycles else f" in {sizes.rows} pieces"
-    return f"{sizes.cycles} cycles{pieces} of {' × '.join(map(str, sizes.shape))}"
+    return f"{sizes.cycles} cycles{pieces} of {sizes.words}"
 
 
 @app.command()

@@ -16,13 +16,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import SpecError, StoreError
 from bench.core.files import atomic_path, write_json
+from bench.core.inputs import UNNAMED, by_name, joined
 from bench.data.bank_folder import (
     CHECKSUMS,
     DESCRIPTION,
@@ -40,13 +41,14 @@ from bench.data.bank_folder import (
 )
 from bench.data.frontends import FrontEnd, LearningFrontEnd, WaveformFrontEnd
 from bench.data.frontends.chosen import ChosenFrontEnd, choose_front_end
-from bench.data.frontends.halves import Pictures, recording_pictures
-from bench.data.frontends.shapes import UNNAMED, Shape, by_name, input_shapes, joined
+from bench.data.frontends.halves import recording_pictures
+from bench.data.frontends.shapes import Shape, input_shapes
 from bench.data.row_file import RowFile, npy_header, row_checksum
 
 if TYPE_CHECKING:
     from bench.data.datasets.icbhi.annotation import Cycle
     from bench.data.datasets.icbhi.recordings import Dataset, Recording
+    from bench.data.units import Inputs
 
 __all__ = ["FeatureBank", "Progress", "Rows", "empty_bank", "prepare_bank", "recording_features"]
 
@@ -55,12 +57,10 @@ logger = logging.getLogger(__name__)
 Rows: TypeAlias = RowFile | NDArray[np.float32]
 """(rows, ...) float32, read when asked for or in memory."""
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class FeatureBank:
-    """Pictures and labels of a data set's cycles, in the data set's order.
+    """Inputs and labels of a data set's cycles, in the data set's order.
 
     Attributes:
         features: (rows, frames, mels) float32, read from the file when asked for, or such rows for each name where the
@@ -140,7 +140,7 @@ class RowsFile:
 
 def recording_features(
     recording: Recording, frontend: str, options: Mapping[str, Any]
-) -> tuple[Pictures, tuple[Cycle, ...]]:
+) -> tuple[Inputs, tuple[Cycle, ...]]:
     """Compute the pictures of one recording, without any cache.
 
     Args:
@@ -170,7 +170,7 @@ def _build(source: ChosenFrontEnd) -> FrontEnd | WaveformFrontEnd:
     return built
 
 
-def _compute_features(recording: Recording, frontend: FrontEnd | WaveformFrontEnd) -> Pictures:
+def _compute_features(recording: Recording, frontend: FrontEnd | WaveformFrontEnd) -> Inputs:
     wave, rate, spans = read_recording(recording)
     return recording_pictures(frontend, wave, rate, spans, name=recording.name, device=recording.device)
 

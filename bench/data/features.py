@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,22 +73,23 @@ def _read_annotation_text(path: Path) -> bytes:
         raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
-def write_features(out: Path, cycles: Sequence[Cycle], features: npt.NDArray[np.float32]) -> None:
+def write_features(out: Path, cycles: Sequence[Cycle], features: Mapping[str, npt.NDArray[np.float32]]) -> None:
     """Write features with labels and times as a compressed NumPy archive, atomically.
 
     Args:
         out: Path of the archive, which ends in ``.npz``.
         cycles: The cycle of each row.
-        features: (rows, frames, mels).
+        features: (rows, frames, mels) by name of the input. The archive holds ``features`` for the one without a name
+            and ``features-NAME`` for the others.
 
     Raises:
         StoreError: If it cannot be written.
     """
+    arrays: dict[str, Any] = {
+        **{f"features-{name}".removesuffix("-"): array for name, array in features.items()},
+        "labels": np.array([cycle.label for cycle in cycles], dtype=np.int64),
+        "start": np.array([cycle.start for cycle in cycles]),
+        "end": np.array([cycle.end for cycle in cycles]),
+    }
     with output_path(out) as path, path.open("wb") as stream:
-        np.savez_compressed(
-            stream,
-            features=features,
-            labels=np.array([cycle.label for cycle in cycles], dtype=np.int64),
-            start=np.array([cycle.start for cycle in cycles]),
-            end=np.array([cycle.end for cycle in cycles]),
-        )
+        np.savez_compressed(stream, **arrays)

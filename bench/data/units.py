@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+
+Inputs: TypeAlias = Tensor | Mapping[str, Tensor]
+"""What a model takes of a batch: a tensor (units, ...), or such a tensor for each name."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch
 from bench.core.errors import SpecError
 from bench.core.options import build_options
 from bench.data.frontends import FRONTENDS
+from bench.data.frontends.shapes import made_up_inputs
 from bench.engine.graph import TrainingGraph, build_graph
 from bench.engine.random_states import random_states_kept
 from bench.engine.stages import plan_stages, set_training_mode
@@ -57,8 +58,7 @@ def _train_on_one_clip(spec: RunSpec) -> None:
 @torch.no_grad()
 def _forward_one_clip(graph: TrainingGraph, spec: RunSpec, stage: int, augment: bool) -> None:
     frontend: Any = build_options(FRONTENDS.card(spec.frontend).options, spec.frontend_options, spec.frontend)
-    shape = frontend.shape
-    clip = torch.randn(1, *((1, *shape) if len(shape) == 2 else shape))
+    clip: Any = made_up_inputs(frontend, 1, torch.randn)
     second = clip if augment and METHODS.card(spec.method).views == 2 else None
     batch = Batch(
         features=clip, second=second, labels=torch.zeros(1, dtype=torch.int64), local=slice(0, 1), stage=stage

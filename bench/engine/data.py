@@ -5,21 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bench.core.errors import DataError, SpecError
-from bench.core.options import build_options
-from bench.data.bank import FeatureBank, Progress, empty_bank, prepare_bank
+from bench.core.inputs import by_name, joined, map_inputs
+from bench.core.text import echoed
+from bench.data.bank import FeatureBank, Progress, Rows, empty_bank, prepare_bank
 from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.data.datasets.icbhi.recordings import Dataset, Recording
-from bench.data.frontends import FRONTENDS, BatchFrontEnd
+from bench.data.frontends import BatchFrontEnd, FrontEnd, LearningFrontEnd, WaveformFrontEnd
+from bench.data.frontends.chosen import choose_front_end
+from bench.data.units import Inputs, UnitWaves
+from bench.data.wave_bank import WaveBank, no_halves, prepare_wave_bank
 from bench.engine.folds import patient_folds
 from bench.engine.normalisation import BatchExtremes
 from bench.experiment.spec import RunSpec
+
+T = TypeVar("T")
 
 CLASSES = 4
 OTHER_DATA = "Use the data of the run, or start a new run with these."
@@ -27,15 +33,17 @@ OTHER_DATA = "Use the data of the run, or start a new run with these."
 
 @dataclass(frozen=True)
 class RunData:
-    """A run's feature bank, and which of its rows are trained on, held out and tested.
+    """A run's banks, and which of their rows are trained on, held out and tested.
 
     Attributes:
-        bank: The feature bank, (rows, frames, mels); a row is a cycle, or a piece of one.
+        bank: The feature bank; a row is a cycle, or a piece of one. It holds no features where the front-end learns.
         train: Rows that are trained on.
         val: Rows of held-out training patients; empty without ``val_fraction``.
         test: Rows that the run is judged on, each once: the official test part, or a fold of the training patients.
         recordings: The recordings by name.
         extremes: Normalises batches where the front-end leaves that to the batch.
+        waves: The waveform bank; None where the run makes no pictures of waveforms.
+        frontend: Makes the pictures of waveforms; None where the run makes none.
     """
 
     bank: FeatureBank
@@ -44,15 +52,58 @@ class RunData:
     test: np.ndarray
     recordings: Mapping[str, Recording]
     extremes: BatchExtremes | None = None
+    waves: WaveBank | None = None
+    frontend: WaveformFrontEnd | None = None
 
-    def pictures(self, rows: np.ndarray) -> Tensor:
-        """Features of some rows as pictures with channels: (rows, channels, frames, mels), in memory of their own.
+    def inputs(self, rows: np.ndarray, device: torch.device | str = "cpu") -> Inputs:
+        """What a model takes of some rows, nothing augmented and no batch normalised, in memory of their own.
 
-        Rows of a front-end with two inputs stay as they are: (rows, values).
+        Args:
+            rows: (n,) rows of the bank, one or more.
+            device: Where they go.
+
+        Returns:
+            (n, channels, frames, mels), or such a tensor for each name where the front-end names its inputs.
         """
+        if isinstance(self.frontend, LearningFrontEnd):
+            return self.picture(self.units(rows).to(device))
+
         # A copy: augmentation that wrote into the bank would spoil it for every later epoch.
-        features = torch.from_numpy(np.ascontiguousarray(self.bank.features[rows]))
-        return features[:, None] if features.ndim == 3 else features
+        def copied(features: Rows) -> Tensor:
+            return _with_channels(torch.from_numpy(np.ascontiguousarray(features[rows]))).to(device)
+
+        return joined({name: copied(features) for name, features in by_name(self.bank.features).items()})
+
+    def units(self, rows: np.ndarray) -> UnitWaves:
+        """Waveforms of some rows, on the CPU, in memory of their own.
+
+        Args:
+            rows: (n,) rows of the bank, one or more.
+
+        Raises:
+            ValueError: If the run has no waveforms: :func:`needs_waveforms` says which has.
+        """
+        if self.waves is None:
+            raise ValueError("the run has no bank of waveforms")
+        return self.waves.units(rows)
+
+    def picture(self, units: UnitWaves) -> Inputs:
+        """Make of waveforms what a model takes, on their device and in single precision; no batch is normalised.
+
+        Args:
+            units: Waveforms as :meth:`units` gives them, perhaps augmented.
+
+        Returns:
+            As :meth:`inputs`.
+
+        Raises:
+            ValueError: If the run makes no pictures of waveforms.
+        """
+        if self.frontend is None:
+            raise ValueError("the run makes no pictures of waveforms")
+        # Whatever the precision of the model: the bank's pictures are in single precision too.
+        with torch.no_grad(), torch.autocast(units.samples.device.type, enabled=False):
+            return map_inputs(_with_channels, self.frontend.picture(units))
 
     def keys(self, rows: np.ndarray) -> list[tuple[str, int]]:
         """Recording name and cycle index of some rows."""
@@ -70,6 +121,14 @@ class RunData:
         keys = self.keys(rows)
         begins = np.array([place == 0 or key != keys[place - 1] for place, key in enumerate(keys)], dtype=bool)
         return rows[begins], np.cumsum(begins) - 1
+
+    def devices(self, rows: np.ndarray) -> tuple[str, ...]:
+        """Recording device of some rows."""
+        return tuple(self.recordings[name].device for name, _ in self.keys(rows))
+
+    def patients(self, rows: np.ndarray) -> tuple[str, ...]:
+        """Patient of some rows."""
+        return tuple(self.recordings[name].patient for name, _ in self.keys(rows))
 
     def mean_over_pieces(self, rows: np.ndarray, pieces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores of the cycles that some rows are pieces of.
@@ -90,6 +149,11 @@ class RunData:
     def class_counts(self) -> list[int]:
         """Training rows per class: normal, crackle, wheeze, both."""
         return np.bincount(self.bank.labels[self.train], minlength=CLASSES).tolist()  # type: ignore[no-any-return]
+
+
+def _with_channels(pictures: Tensor) -> Tensor:
+    """Pictures (rows, frames, mels) with one channel; what has channels or is no picture stays as it is."""
+    return pictures[:, None] if pictures.ndim == 3 else pictures
 
 
 def hold_out_patients(patients: Sequence[str], labels: np.ndarray, fraction: float, draws: int = 500) -> frozenset[str]:
@@ -130,7 +194,7 @@ def hold_out_patients(patients: Sequence[str], labels: np.ndarray, fraction: flo
 
 
 def open_run_data(spec: RunSpec, on_progress: Progress | None = None) -> RunData:
-    """Load the data set and its features as a spec names them; features that the cache lacks are made.
+    """Load the data set of a spec, its features, and its waveforms where it needs them; what the cache lacks is made.
 
     Args:
         spec: The spec.
@@ -138,21 +202,39 @@ def open_run_data(spec: RunSpec, on_progress: Progress | None = None) -> RunData
 
     Raises:
         DataError: If the data are missing, broken, or not those of the spec.
-        SpecError: If the training part is smaller than a batch.
+        SpecError: If the training part is smaller than a batch, or the front-end cuts no waveforms but must.
     """
     dataset = load_run_dataset(spec)
     # Before the features, which take minutes: parts that are too small.
     planned_data(dataset, spec)
-    bank = prepare_bank(
-        dataset,
-        spec.frontend,
-        spec.frontend_options,
-        Path(spec.cache),
-        workers=spec.distribution.workers or None,
-        on_progress=on_progress,
-    )
-    extremes = extremes_of(bank, spec.frontend, spec.frontend_options)
-    return replace(split_rows(dataset, bank, spec), extremes=extremes)
+    frontend = built_front_end(spec)
+    given = (dataset, spec.frontend, spec.frontend_options, Path(spec.cache))
+    workers = spec.distribution.workers or None
+    if isinstance(frontend, LearningFrontEnd):
+        bank = empty_bank(dataset, spec.frontend, spec.frontend_options)
+    else:
+        bank = prepare_bank(*given, workers=workers, on_progress=on_progress)
+    data = replace(split_rows(dataset, bank, spec), extremes=extremes_of(bank, frontend))
+    if not needs_waveforms(spec, frontend):
+        return data
+    if not isinstance(frontend, WaveformFrontEnd):
+        raise no_halves(spec.frontend)
+    return replace(data, frontend=frontend, waves=prepare_wave_bank(*given, workers=workers, on_progress=on_progress))
+
+
+def built_front_end(spec: RunSpec) -> FrontEnd | WaveformFrontEnd:
+    """Build the front-end of a spec; its plug-in is loaded."""
+    return choose_front_end(spec.frontend, spec.frontend_options).build()
+
+
+def needs_waveforms(spec: RunSpec, frontend: FrontEnd | WaveformFrontEnd) -> bool:
+    """Tell whether a run makes pictures of waveforms in its steps: it augments them, or its front-end learns.
+
+    Args:
+        spec: The spec of the run.
+        frontend: Its front-end.
+    """
+    return spec.augment.changes_waveforms or isinstance(frontend, LearningFrontEnd)
 
 
 def load_run_dataset(spec: RunSpec) -> Dataset:
@@ -188,17 +270,29 @@ def planned_data(dataset: Dataset, spec: RunSpec) -> RunData:
     return split_rows(dataset, empty_bank(dataset, spec.frontend, spec.frontend_options), spec)
 
 
-def extremes_of(bank: FeatureBank, frontend: str, options: Mapping[str, Any]) -> BatchExtremes | None:
-    """What normalises the batches of a bank; None where its front-end needs no batch for that.
+def extremes_of(bank: FeatureBank, frontend: FrontEnd | WaveformFrontEnd) -> BatchExtremes | None:
+    """What normalises the batches of a bank; None where its front-end needs no batch for that, or has to learn first.
 
     Args:
         bank: The bank.
-        frontend: Id of the front-end that made it.
-        options: Its options.
+        frontend: The front-end that made it.
+
+    Raises:
+        SpecError: If the front-end leaves the normalisation of several inputs to the batch.
     """
-    entry = FRONTENDS.get(frontend)
-    built = entry.load()(build_options(entry.card.options, options, f"front-end {frontend}"))
-    return BatchExtremes.of(built, bank.features) if isinstance(built, BatchFrontEnd) else None
+    if not isinstance(frontend, BatchFrontEnd) or isinstance(frontend, LearningFrontEnd):
+        return None
+    return BatchExtremes.of(frontend, _only_input(bank.features))
+
+
+def _only_input(inputs: T | Mapping[str, T]) -> T:
+    if isinstance(inputs, Mapping):
+        raise SpecError(
+            f"The front-end leaves the normalisation of the inputs {', '.join(inputs)} to the batch, which is possible "
+            "for one input alone.",
+            "Normalise them in `picture`, row by row.",
+        )
+    return inputs
 
 
 def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:
@@ -218,6 +312,7 @@ def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:
         place = patient_folds(patients[train].tolist(), bank.labels[train], folds)
         is_judged = np.array([place[patient] == fold for patient in patients[train]])
         train, test = train[~is_judged], train[is_judged]
+    train = _rows_of_device(train, [recordings[bank.cycles[row].recording].device for row in train], spec)
     val = np.array([], dtype=train.dtype)
     if spec.val_fraction > 0:
         held = hold_out_patients(patients[train].tolist(), bank.labels[train], spec.val_fraction)
@@ -226,6 +321,21 @@ def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:
     data = RunData(bank=bank, train=train, val=val, test=test, recordings=recordings)
     _check_parts(data, spec)
     return data
+
+
+def _rows_of_device(train: np.ndarray, devices: Sequence[str], spec: RunSpec) -> np.ndarray:
+    """The training rows of the one device that a spec trains on; all of them where it names none."""
+    wanted = spec.sampling.train_device
+    if not wanted or len(train) == 0:
+        return train
+    if wanted not in devices:
+        raise SpecError(
+            f"train_device is '{echoed(wanted)}', but the training part was recorded with "
+            f"{', '.join(sorted(set(devices)))}.",
+            "Name one of these.",
+        )
+    found: np.ndarray = train[np.array([device == wanted for device in devices])]
+    return found
 
 
 def _check_parts(data: RunData, spec: RunSpec) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 from bench.core.errors import RunError
 from bench.engine.data import CLASSES, RunData
 from bench.engine.distributed import sum_over_processes
+from bench.engine.inputs import evaluation_inputs
 from bench.engine.random_layers import NoDraws
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ def class_probabilities(
     """Evaluate a model on some rows of the feature bank, divided among the processes.
 
     Args:
-        model: The bare model, x (batch, 1, frames, mels) → logits (batch, 4).
-        data: The bank, and how its batches are normalised where the front-end leaves that to the batch.
+        model: The bare model, x (batch, 1, frames, mels), or its named inputs → logits (batch, 4).
+        data: The banks, and how batches are normalised where the front-end leaves that to the batch.
         rows: (n,) rows to evaluate.
         accelerator: Gives device, precision and this process's place.
         batch: Cycles per forward pass.
@@ -44,9 +45,7 @@ def class_probabilities(
     with torch.inference_mode(), accelerator.autocast(), draws:
         for start in range(0, len(mine), batch):
             part = mine[start : start + batch]
-            x = data.pictures(rows[part]).to(accelerator.device)
-            if data.extremes is not None:
-                x = data.extremes.in_evaluation(x, rows, part)
+            x = evaluation_inputs(data, rows, part, accelerator.device)
             scores[part, :CLASSES] = model(x).double().softmax(-1).cpu()
             scores[part, CLASSES] += 1
     # Rows of other processes are zero here, so that the sum is exact and the same everywhere.

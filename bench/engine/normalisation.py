@@ -1,11 +1,12 @@
 """Normalisation by the extremes of a batch, for front-ends whose features depend on the clips beside them.
 
 The extremes of every cycle are known from the bank, so those of a batch follow without looking at other processes.
+Where waveforms were augmented they are not: there each process finds those of its own rows, and all exchange them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,18 @@ class BatchExtremes:
         # Extremes of the whole batch, known without the other processes' clips, so that all normalise alike.
         low, high = (np.full(len(x), value, np.float32) for value in (self.low[rows].min(), self.high[rows].max()))
         return self._normalise(x, low, high)
+
+    def in_augmented_training(self, x: Tensor, gather: Callable[[Tensor], Tensor]) -> Tensor:
+        """Normalise a process's part of a global batch whose waveforms were augmented, by what became of them.
+
+        Args:
+            x: (local, 1, frames, mels).
+            gather: Maps a tensor (local, ...) of this process's rows to (global, ...) of all rows.
+        """
+        values = x.flatten(1)
+        extremes = gather(torch.stack([values.amin(1), values.amax(1)], dim=1))
+        low, high = extremes[:, 0].amin().expand(len(x)), extremes[:, 1].amax().expand(len(x))
+        return self.frontend.normalise(x, low, high)
 
     def in_evaluation(self, x: Tensor, rows: np.ndarray, part: np.ndarray) -> Tensor:
         """Normalise some cycles of an evaluation, in groups that do not depend on processes or batches.

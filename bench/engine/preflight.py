@@ -11,9 +11,11 @@ from baselines import MODELS
 from bench.core.errors import BenchError, SpecError
 from bench.core.options import build_options
 from bench.core.text import echoed
-from bench.data.frontends import FRONTENDS
+from bench.data.frontends import FRONTENDS, WaveformFrontEnd
+from bench.data.frontends.shapes import in_words, made_up_inputs
+from bench.data.wave_bank import no_halves
 from bench.engine.batch_of_one import check_batch_of_one
-from bench.engine.data import load_run_dataset, planned_data
+from bench.engine.data import built_front_end, load_run_dataset, planned_data
 from bench.engine.graph import build_graph
 from bench.engine.stages import plan_stages
 from bench.experiment.plugins import plugin_failure
@@ -52,11 +54,14 @@ def check_start(spec: RunSpec) -> None:
 def check_model(spec: RunSpec) -> None:
     """Check that a built-in model can be built and takes the features, without computing a number.
 
-    Plug-ins are left alone: their code need not run without numbers. A batch of one clip is tried with all of them.
+    Plug-ins are left alone: their code need not run without numbers. A batch of one clip is tried with all of them, and
+    all front-ends must let waveforms be augmented where the spec asks for it.
 
     Raises:
         SpecError: If it cannot.
     """
+    if spec.augment.changes_waveforms and not isinstance(built_front_end(spec), WaveformFrontEnd):
+        raise no_halves(spec.frontend)
     if spec.sampling.batch == 1:
         check_batch_of_one(spec, "A batch", "Use --set batch=2 or more.")
     entry, frontend = MODELS.get(spec.model), FRONTENDS.get(spec.frontend)
@@ -66,12 +71,11 @@ def check_model(spec: RunSpec) -> None:
     try:
         with torch.device("meta"), torch.no_grad():
             model = baselines.create(spec.model, **spec.model_options)
-            model.eval()(torch.empty(1, 1, *options.shape))
+            model.eval()(made_up_inputs(options, 1, torch.empty))
     except BenchError:
         raise
     except _FAULTS as error:
         raise SpecError(
-            f"The model {spec.model} does not take spectrograms of {' by '.join(map(str, options.shape))}: "
-            f"{echoed(error, 200)}.",
+            f"The model {spec.model} does not take spectrograms of {in_words(options)}: {echoed(error, 200)}.",
             "Use another model, or another length of the clips (--set frontend.seconds=…).",
         ) from error

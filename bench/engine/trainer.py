@@ -30,6 +30,7 @@ from bench.engine.distributed import any_process, gather_rows, own_rows, share_b
 from bench.engine.evaluate import class_probabilities
 from bench.engine.graph import TrainingGraph, build_graph
 from bench.engine.hooks import Hooks
+from bench.engine.inputs import training_inputs
 from bench.engine.optim import build_optimizer, set_learning_rate
 from bench.engine.position import Bounds, Position
 from bench.engine.progress import TrainingProgress
@@ -274,10 +275,10 @@ class Trainer:
         Returns:
             Each view (local, 1, frames, mels).
         """
-        x = self.data.pictures(rows[local]).to(self.accelerator.device)
         # Normalised before it is masked: SCL's masks take the lowest value that a normalised spectrogram can have.
-        if self.data.extremes is not None:
-            x = self.data.extremes.in_training(x, rows)
+        x: Any = training_inputs(
+            self.data, rows, local, self.accelerator.device, gather=partial(gather_rows, batch=len(rows))
+        )
         if not self.current.stage.augment:
             return x, None
         first = self._augment(x, local, len(rows), rng)

@@ -14,6 +14,7 @@ from typing import Any
 from bench.core.errors import SpecError
 from bench.core.options import build_options, check_options
 from bench.core.text import echoed
+from bench.data.frontends.shapes import picture_sizes
 from bench.experiment.registries import registries
 from bench.experiment.spec import NUMERICS, OWNERS, RunSpec, check_fields
 
@@ -139,19 +140,20 @@ def _check_batch(spec: RunSpec) -> None:
 
 
 def _check_augmentation(spec: RunSpec) -> None:
-    """Check that clips can be shifted and masked: only pictures can, and no mask is wider than they are."""
+    """Check that clips can be shifted and masked: only pictures can, and no mask is wider than the smallest of them."""
     if not spec.augment.changes_pictures:
         return
     card = registries()["frontend"].card(spec.frontend)
     options: Any = build_options(card.options, spec.frontend_options, f"front-end {spec.frontend}")
-    if len(options.shape) < 2:
+    pictures = picture_sizes(options)
+    if not pictures:
         raise SpecError(
             f"Rows of the front-end {spec.frontend} are no pictures, and cannot be shifted or masked.",
             "Use --set time_shift=false --set specaug_probability=0.",
         )
     if spec.augment.specaug_probability == 0:
         return
-    frames, mels = options.shape[-2:]
+    frames, mels = (min(sizes) for sizes in zip(*pictures.values(), strict=True))
     widths = (("freq", mels, "mel bins"), ("time", frames, "frames"))
     for axis, size, words in widths:
         widest = getattr(spec.augment, f"specaug_{axis}_width") - 1

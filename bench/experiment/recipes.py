@@ -12,6 +12,7 @@ from typing import Any
 from bench.core.cards import FrontEndCard, MethodCard, ModelCard
 from bench.core.environment import refuse_foreign_group
 from bench.core.errors import DataError, SpecError
+from bench.core.inputs import UNNAMED
 from bench.core.options import build_options
 from bench.core.paths import data_folder
 from bench.core.registry import suggestion
@@ -19,6 +20,7 @@ from bench.core.text import echoed
 from bench.data.datasets.icbhi.dataset import holds_dataset, load_dataset
 from bench.data.datasets.icbhi.recordings import Dataset
 from bench.data.files import scan
+from bench.data.frontends.shapes import picture_sizes
 from bench.experiment.devices import choose_device, choose_precision, device_shares_for
 from bench.experiment.judgement import check_combinations
 from bench.experiment.plugins import extensions, load_plugins
@@ -336,8 +338,8 @@ def _build_options(
         if dot:
             chosen[owner][option] = value
     frontend_options: Any = build_options(frontend.options, chosen["frontend"], f"front-end {frontend.id}")
-    # (…, frames, mels); rows that are no pictures say nothing of either.
-    sizes = frontend_options.shape[-2:] if len(frontend_options.shape) > 1 else ()
+    # Inputs that are no pictures say nothing of either, and of several that have names the model knows itself.
+    sizes = picture_sizes(frontend_options).get(UNNAMED, ())
     for name, size in zip(("frames", "mels"), sizes, strict=False):
         if name in option_names(model):
             chosen["model"].setdefault(name, size)

@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from bench.core.errors import InterruptedRunError, RunError
+from bench.core.errors import InterruptedRunError, RunError, SpecError
+from bench.core.inputs import UNNAMED, joined, map_inputs
 from bench.core.options import check_value
+from bench.data.frontends.shapes import batch_shape, input_shapes, picture_sizes
 from bench.launch.child import Children, Work
 
 if TYPE_CHECKING:
@@ -111,15 +113,15 @@ def measure(request: MeasurementRequest) -> dict[str, Any]:
 
     card = baselines.MODELS.card(request.model)
     frontend: Any = FRONTENDS.card(card.frontend).options()
-    frames, mels = request.frames or frontend.shape[0], frontend.shape[1]
+    shape, frames, mels = _input_shape(frontend, request)
     names = {field.name for field in fields(card.options)}
-    options: dict[str, Any] = {name: size for name, size in (("frames", frames), ("mels", mels)) if name in names}
-    shape = (1, frames, mels)
+    sizes = {"frames": frames, "mels": mels}
+    options: dict[str, Any] = {name: size for name, size in sizes.items() if name in names and size is not None}
     flops = _flops(request.model, options, shape)
     start = _peak_memory(request.device)
     torch.manual_seed(0)
     model: Any = baselines.create(request.model, CLASSES, **options).to(request.device)
-    x = torch.randn(request.batch, *shape, device=request.device)
+    x = map_inputs(lambda size: torch.randn(request.batch, *size, device=request.device), shape)
     return {
         **_row(request, frames),
         "mels": mels,
@@ -132,7 +134,20 @@ def measure(request: MeasurementRequest) -> dict[str, Any]:
     }
 
 
-def _flops(model_id: str, options: dict[str, Any], shape: tuple[int, ...]) -> int:
+def _input_shape(frontend: Any, request: MeasurementRequest) -> tuple[Any, int | None, int | None]:
+    """Shape of what the model takes of a clip, for each name where inputs have names; frames and mels of a picture."""
+    shapes, sizes = input_shapes(frontend), picture_sizes(frontend)
+    if UNNAMED not in sizes:
+        if request.frames is not None:
+            raise SpecError(
+                f"{request.model} does not take one spectrogram, whose frames could be chosen.", "Leave out --frames."
+            )
+        return joined({name: batch_shape(shape, 1)[1:] for name, shape in shapes.items()}), None, None
+    frames, mels = request.frames or sizes[UNNAMED][0], sizes[UNNAMED][1]
+    return batch_shape((*shapes[UNNAMED][:-2], frames, mels), 1)[1:], frames, mels
+
+
+def _flops(model_id: str, options: dict[str, Any], shape: Any) -> int:
     """Operations of one clip in evaluation, counted without computing a number."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -140,7 +155,7 @@ def _flops(model_id: str, options: dict[str, Any], shape: tuple[int, ...]) -> in
     import baselines
 
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        baselines.create(model_id, CLASSES, **options).eval()(torch.empty(1, *shape))
+        baselines.create(model_id, CLASSES, **options).eval()(map_inputs(lambda size: torch.empty(1, *size), shape))
     return int(counter.get_total_flops())
 
 

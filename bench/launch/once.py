@@ -139,7 +139,7 @@ def _start(spec: RunSpec, folder: RunFolder, rerun: bool, hooks: Hooks) -> Launc
     # Before anything of an earlier run is removed.
     weights_of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     _prepare(folder, rerun)
-    earlier = [folder.result, *([folder.checkpoint, folder.weights] if rerun else [])]
+    earlier = [folder.result, *([folder.checkpoint, folder.weights, folder.frontend] if rerun else [])]
     with _put_aside(folder, earlier):
         write_json(folder.spec, spec.to_json())
         failure = _failure(spec, folder, said_by_tenths(spec.frontend), hooks)
@@ -249,10 +249,12 @@ def _execute(spec: RunSpec, folder: RunFolder, on_progress: Progress, hooks: Hoo
         execute(spec, folder.path, on_progress, hooks)
     else:
         from bench.engine.data import open_run_data
+        from bench.engine.learnt_frontend import with_learnt_frontend
         from bench.launch.group import run_group
 
-        # The features are made here, with all cores; the processes of the group find them in the cache.
-        (hooks.open_data or open_run_data)(spec, on_progress)
+        # The features are made here, with all cores; the processes of the group find them in the cache, and what the
+        # front-end learnt in the run's folder.
+        with_learnt_frontend((hooks.open_data or open_run_data)(spec, on_progress), spec, folder)
         run_group(folder.path, spec.distribution.processes, usable_cores(), hooks.watch)
 
 

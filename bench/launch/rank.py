@@ -40,6 +40,7 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, ho
 
     from bench.engine.data import open_run_data
     from bench.engine.distributed import join_group, leave_group
+    from bench.engine.learnt_frontend import with_learnt_frontend
     from bench.engine.result import write_run_result
     from bench.engine.trainer import Trainer
 
@@ -48,7 +49,7 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, ho
     hooks = hooks or Hooks()
     _, processes = join_group(spec.distribution.device) if spec.distribution.processes > 1 else (0, 1)
     try:
-        data = (hooks.open_data or open_run_data)(spec, on_progress)
+        data = with_learnt_frontend((hooks.open_data or open_run_data)(spec, on_progress), spec, RunFolder(folder))
         trainer = Trainer(spec, data, folder, processes, hooks)
         outcome = trainer.fit()
         if trainer.accelerator.is_main_process:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,21 @@ from torch import Tensor
 
 from baselines import MODELS
 from bench.core.cards import FrontEndCard
+from bench.core.inputs import map_inputs
 from bench.core.options import build_options
 from bench.data.datasets.simulated.demo import write_tiny
 from bench.data.frontends import FRONTENDS
+from bench.data.frontends.shapes import picture_sizes
 from bench.engine.data import RunData, open_run_data
 from bench.engine.graph import TrainingGraph, build_graph
+from bench.engine.learnt_frontend import with_learnt_frontend
 from bench.engine.specaug import apply_shift, draw_shift
 from bench.engine.stages import freeze_others, plan_stages, set_training_mode, trainable_parameters
 from bench.engine.trainer import random_stream
 from bench.experiment.recipes import Request, check_pair, choose_source, resolve
 from bench.experiment.spec import RunSpec
 from bench.launch.once import Launched, launch
+from leaderboard.results.run_folder import RunFolder
 from methods import METHODS
 from methods.base import Batch, Stage
 
@@ -92,8 +96,8 @@ class CheckedPair:
 
     @cached_property
     def data(self) -> RunData:
-        """The tiny set and its features."""
-        return open_run_data(self.spec)
+        """The tiny set and its features; a front-end that learns has learnt from it."""
+        return with_learnt_frontend(open_run_data(self.spec), self.spec, RunFolder(self.folder / "learnt"))
 
     @cached_property
     def finished(self) -> Launched:
@@ -119,9 +123,9 @@ class CheckedPair:
         """Model and method as a run of this seed begins with them."""
         return build_graph(self.spec.changed(seed=seed), self.data.class_counts())
 
-    def clips(self, rows: np.ndarray) -> Tensor:
-        """Spectrograms of some rows, (rows, 1, frames, mels)."""
-        return self.data.pictures(rows)
+    def clips(self, rows: np.ndarray) -> Any:
+        """What the model takes of some rows: (rows, 1, frames, mels), or such a tensor for each name."""
+        return self.data.inputs(rows)
 
     def losses(self, graph: TrainingGraph) -> Iterator[tuple[Stage, dict[str, Tensor]]]:
         """The losses of the first batch in each stage, with gradients allowed and modes set as in that stage."""
@@ -133,9 +137,10 @@ class CheckedPair:
             set_training_mode(graph, stage.trains)
             rng = random_stream(self.spec.seed, 1, index)
             wants_second = self.method.card.views == 2 and stage.augment
+            second: Any = map_inputs(partial(_shifted, rng=rng), first) if wants_second else None
             batch = Batch(
                 features=first,
-                second=apply_shift(first, draw_shift(BATCH, first.shape[2], rng)) if wants_second else None,
+                second=second,
                 labels=torch.from_numpy(self.data.bank.labels[rows]),
                 local=slice(0, BATCH),
                 stage=index,
@@ -144,10 +149,18 @@ class CheckedPair:
             yield stage, graph(batch, draw)
 
 
+def _shifted(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """Pictures moved in time; what is no picture stays as it is."""
+    return apply_shift(x, draw_shift(len(x), x.shape[2], rng)) if x.ndim == 4 else x
+
+
 def _frontend_settings(card: FrontEndCard) -> list[str]:
     """Short clips where the front-end can make them, and masks that fit into its spectrograms."""
     can_be_short = "seconds" in {field.name for field in dataclasses.fields(card.options)}
     options: Any = build_options(card.options, {"seconds": SECONDS} if can_be_short else {}, f"front-end {card.id}")
-    frames, mels = options.shape
+    sizes = list(picture_sizes(options).values())
+    if not sizes:
+        return ["specaug_probability=0", "time_shift=false", *([f"frontend.seconds={SECONDS}"] if can_be_short else [])]
+    frames, mels = (min(each) for each in zip(*sizes, strict=True))
     widths = [f"specaug_time_width={min(WIDEST_MASK, frames)}", f"specaug_freq_width={min(WIDEST_MASK, mels)}"]
     return [*widths, *([f"frontend.seconds={SECONDS}"] if can_be_short else [])]

@@ -81,13 +81,13 @@ def _check_build(pair: CheckedPair) -> str:
         lacking = [name for name in names if not hasattr(part, name)]
         if lacking or not isinstance(part, nn.Module):
             raise CheckFailedError(f"{type(part).__name__} must be a torch.nn.Module with {', '.join(names)}")
-    clips = pair.clips(pair.data.test)
+    clips, rows = pair.clips(pair.data.test), len(pair.data.test)
     model.eval()
     for what, of, width in (("features", model.features, model.feature_dim), ("logits", model, CLASSES)):
         with torch.no_grad():
             found = tuple(of(clips).shape)
-        if found != (len(clips), width):
-            raise CheckFailedError(f"{what} of {len(clips)} clips are {found}, not {(len(clips), width)}")
+        if found != (rows, width):
+            raise CheckFailedError(f"{what} of {rows} clips are {found}, not {(rows, width)}")
     return f"{model.feature_dim} features, {CLASSES} logits"
 
 

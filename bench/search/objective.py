@@ -52,7 +52,9 @@ class LastRunData:
             "split",
             "val_fraction",
         )
-        key = (*(getattr(spec, name) for name in names), repr(spec.frontend_options))
+        # The waveforms of a run are opened only where it augments them.
+        chosen = (spec.sampling.train_device, spec.augment.changes_waveforms, repr(spec.frontend_options))
+        key = (*(getattr(spec, name) for name in names), *chosen)
         # A batch that is larger than the data must be refused whatever was read before.
         if key != self._key or self._data is None or len(self._data.train) < spec.sampling.batch:
             self._data = open_run_data(spec, on_progress)

@@ -87,6 +87,11 @@ class RunFolder:
         """The folder of the models of the epochs that the selection rules chose."""
         return self.path / "weights"
 
+    @property
+    def frontend(self) -> Path:
+        """The file ``frontend.safetensors``: what the front-end learnt from the training rows, where it learns."""
+        return self.path / "frontend.safetensors"
+
     def predictions(self, rule: str) -> Path:
         """The file of predictions of the epoch that a selection rule chose."""
         return self.path / predictions_file(rule)

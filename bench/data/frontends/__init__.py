@@ -13,7 +13,7 @@ from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.data.units import UnitWaves
+    from bench.data.units import Inputs, UnitWaves
 
 __all__ = [
     "FRONTENDS",
@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 
+@runtime_checkable
 class FrontEnd(Protocol):
     """A front-end that makes pictures of a recording in one go.
 
@@ -44,7 +45,7 @@ class FrontEnd(Protocol):
 
     def features(
         self, wave: Tensor, rate: int, spans: Sequence[tuple[float, float]], *, name: str = "the recording"
-    ) -> Tensor | Mapping[str, Tensor]:
+    ) -> Inputs:
         """Turn the cycles of one recording into spectrograms.
 
         Args:
@@ -101,7 +102,7 @@ class WaveformFrontEnd(Protocol):
         """
         ...
 
-    def picture(self, units: UnitWaves) -> Tensor | Mapping[str, Tensor]:
+    def picture(self, units: UnitWaves) -> Inputs:
         """Bring waveforms to one length and make their pictures, on the device that the waveforms are on.
 
         Args:
@@ -157,8 +158,8 @@ class PieceOptions(Protocol):
 
 
 @runtime_checkable
-class BatchFrontEnd(FrontEnd, Protocol):
-    """A front-end whose features are normalised only in the batch that they come in."""
+class BatchFrontEnd(Protocol):
+    """A front-end of one input whose pictures are normalised only in the batch that they come in."""
 
     @property
     def evaluation_batch(self) -> int:

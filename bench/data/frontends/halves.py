@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from bench.core.inputs import joined
 from bench.data.frontends import FrontEnd, WaveformFrontEnd
-from bench.data.frontends.shapes import input_shapes, joined
+from bench.data.frontends.shapes import input_shapes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Pictures: TypeAlias = "Tensor | Mapping[str, Tensor]"
-"""(rows, *shape) float32, or such an array for each name where a front-end names its shapes."""
+    from bench.data.units import Inputs
 
 
 def recording_pictures(
@@ -23,7 +23,7 @@ def recording_pictures(
     *,
     name: str = "the recording",
     device: str = "",
-) -> Pictures:
+) -> Inputs:
     """Turn the cycles of one recording into pictures.
 
     Args:
@@ -35,21 +35,20 @@ def recording_pictures(
         device: Device that recorded it.
 
     Returns:
-        What the front-end makes: a row for each cycle, or for each piece of one.
+        (rows, *shape) float32, or such an array for each name: a row for each cycle, or for each piece of one.
 
     Raises:
         DataError: If a cycle holds no sample of the recording.
     """
     # Whole recordings in one go where a front-end can: it may save what a batch of any waveforms needs.
-    if hasattr(frontend, "features"):
-        return cast(FrontEnd, frontend).features(wave, rate, spans, name=name)
+    if isinstance(frontend, FrontEnd):
+        return frontend.features(wave, rate, spans, name=name)
 
     import torch
 
     from bench.data.units import UnitWaves
 
-    halves = cast(WaveformFrontEnd, frontend)
-    waves = halves.fit(wave, rate, spans, name=name)
+    waves = frontend.fit(wave, rate, spans, name=name)
     if not waves:
-        return joined({name: torch.empty(0, *shape) for name, shape in input_shapes(halves).items()})
-    return halves.picture(UnitWaves.of(waves, [device] * len(waves)))
+        return joined({name: torch.empty(0, *shape) for name, shape in input_shapes(frontend).items()})
+    return frontend.picture(UnitWaves.of(waves, [device] * len(waves)))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from bench.core.errors import SpecError
+from bench.core.inputs import UNNAMED, joined
 
 Shape: TypeAlias = tuple[int, ...]
 T = TypeVar("T")
-
-UNNAMED = ""
-"""Stands for the name of an input in places where all inputs have one, for the only input of most front-ends."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
@@ -24,7 +22,7 @@ def input_shapes(options: Any) -> dict[str, Shape]:
         options: Options of the front-end, or itself: their ``shape`` is the same.
 
     Returns:
-        Shape by name; by :data:`UNNAMED` where the front-end makes one input without a name.
+        Shape by name; by :data:`bench.core.inputs.UNNAMED` where the front-end makes one input without a name.
 
     Raises:
         SpecError: If a name is none that a file can have, or there is no input.
@@ -41,24 +39,6 @@ def input_shapes(options: Any) -> dict[str, Shape]:
     return {name: tuple(size) for name, size in shape.items()}
 
 
-def joined(inputs: Mapping[str, T]) -> T | dict[str, T]:
-    """What stands for each input, as front-ends, banks and models have it: by name, or by itself without a name.
-
-    Args:
-        inputs: By name; by :data:`UNNAMED` alone where the only input has none.
-    """
-    return inputs[UNNAMED] if set(inputs) == {UNNAMED} else dict(inputs)
-
-
-def by_name(inputs: T | Mapping[str, T]) -> Mapping[str, T]:
-    """The same the other way: what :func:`joined` gave, by name.
-
-    Args:
-        inputs: By name, or the only one by itself.
-    """
-    return inputs if isinstance(inputs, Mapping) else {UNNAMED: inputs}
-
-
 def picture_sizes(options: Any) -> dict[str, tuple[int, int]]:
     """Frames and mels of those inputs that are pictures, (frames, mels) or (channels, frames, mels).
 
@@ -66,7 +46,8 @@ def picture_sizes(options: Any) -> dict[str, tuple[int, int]]:
         options: Options of the front-end, with their ``shape``.
 
     Returns:
-        (frames, mels) by name; by :data:`UNNAMED` where the input has none. An input of one axis is no picture.
+        (frames, mels) by name; by :data:`bench.core.inputs.UNNAMED` where the input has none. An input of one axis is
+        no picture.
     """
     return {name: (shape[-2], shape[-1]) for name, shape in input_shapes(options).items() if len(shape) > 1}
 
@@ -79,6 +60,20 @@ def batch_shape(shape: Shape, rows: int) -> Shape:
         rows: Rows of the batch.
     """
     return (rows, 1, *shape) if len(shape) == 2 else (rows, *shape)
+
+
+def made_up_inputs(options: Any, rows: int, make: Callable[..., T]) -> T | dict[str, T]:
+    """Inputs in the shapes of a front-end that hold no recording, to see whether a model takes them.
+
+    Args:
+        options: Options of the front-end.
+        rows: Rows of the batch.
+        make: Makes a tensor of a shape, as ``torch.empty`` and ``torch.randn`` do.
+
+    Returns:
+        A tensor, or a tensor for each name.
+    """
+    return joined({name: make(*batch_shape(shape, rows)) for name, shape in input_shapes(options).items()})
 
 
 def in_words(options: Any) -> str:

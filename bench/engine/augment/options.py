@@ -44,3 +44,8 @@ class AugmentOptions:
     def changes_pictures(self) -> bool:
         """Whether spectrograms are shifted or masked."""
         return self.time_shift or self.specaug_probability > 0
+
+    @property
+    def changes_waveforms(self) -> bool:
+        """Whether waveforms are changed before they are brought to length."""
+        return False

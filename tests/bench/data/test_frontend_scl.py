@@ -10,6 +10,7 @@ import torchaudio
 from bench.core.errors import DataError, SpecError
 from bench.core.options import build_options
 from bench.data.frontends import FRONTENDS, BatchFrontEnd, SCLFrontEndOptions
+from bench.data.frontends.halves import recording_pictures
 from bench.data.frontends.scl import build, normalise
 
 SPANS = [(0.0, 1.2345), (1.2345, 3.0), (3.0, 12.5), (12.5, 12.9)]
@@ -39,7 +40,7 @@ def plain_decibels(wave, rate, start, end):
 @pytest.mark.parametrize("rate", [4000, 16000, 44100])
 def test_cycles_equal_the_plain_chain(rate):
     wave = breath(rate)
-    found = build(SCLFrontEndOptions()).features(wave, rate, SPANS)
+    found = recording_pictures(build(SCLFrontEndOptions()), wave, rate, SPANS)
     assert found.shape == (4, 251, 64)
     for row, span in zip(found, SPANS, strict=True):
         decibels = plain_decibels(wave, rate, *span)
@@ -53,20 +54,20 @@ def test_the_quirk_leaves_normalisation_to_the_batch():
     assert not isinstance(build(SCLFrontEndOptions()), BatchFrontEnd)
     wave = breath(4000)
     torch.testing.assert_close(
-        frontend.features(wave, 4000, SPANS)[1], plain_decibels(wave, 4000, *SPANS[1]), atol=1e-4, rtol=0
+        recording_pictures(frontend, wave, 4000, SPANS)[1], plain_decibels(wave, 4000, *SPANS[1]), atol=1e-4, rtol=0
     )
 
 
 def test_the_recording_is_not_changed():
     wave = breath(16000)
     before = wave.clone()
-    build(SCLFrontEndOptions()).features(wave, 16000, SPANS)
+    recording_pictures(build(SCLFrontEndOptions()), wave, 16000, SPANS)
     assert torch.equal(wave, before)
 
 
 def test_silence_is_finite_and_lowest():
     options = SCLFrontEndOptions()
-    found = build(options).features(torch.zeros(16000), 16000, [(0.0, 1.0)])
+    found = recording_pictures(build(options), torch.zeros(16000), 16000, [(0.0, 1.0)])
     assert torch.allclose(found, torch.full_like(found, options.lowest))
 
 
@@ -80,13 +81,13 @@ def test_lowest_and_highest_are_those_of_the_unit_interval():
 @pytest.mark.parametrize(("seconds", "frames"), [(8.0, 251), (4.0, 126), (1.0, 32)])
 def test_the_shape_follows_from_the_length(seconds, frames):
     options = SCLFrontEndOptions(seconds=seconds)
-    found = build(options).features(breath(4000), 4000, SPANS)
+    found = recording_pictures(build(options), breath(4000), 4000, SPANS)
     assert options.shape == tuple(found.shape[1:]) == (frames, 64)
 
 
 def test_an_empty_cycle_is_named():
     with pytest.raises(DataError, match=r"Cycle 0 of 101 .*13\.000 s"):
-        build(SCLFrontEndOptions()).features(breath(4000), 4000, [(14.0, 15.0)], name="101")
+        recording_pictures(build(SCLFrontEndOptions()), breath(4000), 4000, [(14.0, 15.0)], name="101")
 
 
 def test_a_misspelt_word_is_refused():

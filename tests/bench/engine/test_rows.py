@@ -143,7 +143,7 @@ def test_a_cycles_scores_are_the_means_of_its_pieces(result):
     model = baselines.create("two").eval()
     model.load_state_dict(load_file(result / "weights" / "last.safetensors"))
     with torch.inference_mode():
-        pieces = model(data.pictures(data.test)).double().softmax(-1).numpy()
+        pieces = model(data.inputs(data.test)).double().softmax(-1).numpy()
     expected = {
         key: (pieces[2 * place] + pieces[2 * place + 1]) / 2 for place, key in enumerate(data.keys(data.test[::2]))
     }
