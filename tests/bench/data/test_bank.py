@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from small_recordings import files_below, make_dataset
 
 from bench.core import files
 from bench.core.errors import DataError, RunError, SpecError, StoreError, UnexpectedError
@@ -33,27 +34,6 @@ ROOT = Path(__file__).resolve().parents[3]
 OPTIONS = {"seconds": 1.0}
 
 
-def make_recording(folder, name, rate, subtype, seconds, cycles):
-    noise = 0.1 * np.random.default_rng(len(name) + rate).standard_normal(int(seconds * rate))
-    soundfile.write(folder / f"{name}.wav", noise, rate, subtype=subtype)
-    step = seconds / cycles
-    found = tuple(Cycle(name, k, k * step, (k + 1) * step, k % 4) for k in range(cycles))
-    annotation = folder / f"{name}.txt"
-    return Recording(name, name[:3], "1b1", "Al", "sc", "Meditron", "train", folder / f"{name}.wav", annotation, found)
-
-
-def make_dataset(folder):
-    """Four short recordings of three rates with 4, 3, 2 and 5 cycles."""
-    folder.mkdir(parents=True, exist_ok=True)
-    recordings = (
-        make_recording(folder, "101_1b1_Al_sc_Meditron", 4000, "PCM_16", 3.0, 4),
-        make_recording(folder, "102_1b1_Al_sc_Meditron", 10000, "PCM_16", 2.0, 3),
-        make_recording(folder, "103_1b1_Al_sc_Meditron", 44100, "PCM_24", 1.5, 2),
-        make_recording(folder, "104_1b1_Al_sc_Meditron", 4000, "PCM_16", 2.5, 5),
-    )
-    return Dataset("icbhi", folder, recordings, 4, "f" * 64)
-
-
 @pytest.fixture
 def dataset(tmp_path):
     return make_dataset(tmp_path / "data")
@@ -62,10 +42,6 @@ def dataset(tmp_path):
 @pytest.fixture
 def cache(tmp_path):
     return tmp_path / "cache"
-
-
-def files_below(folder):
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
 def forbid_computation(monkeypatch):
@@ -193,7 +169,8 @@ import os, signal, sys
 from pathlib import Path
 
 from bench.data import bank
-from test_bank import OPTIONS, make_dataset
+from small_recordings import make_dataset
+from test_bank import OPTIONS
 
 
 def step(done, total):
@@ -214,7 +191,7 @@ if __name__ == "__main__":
 def start_process(tmp_path, cache, *, data="data", end="finishes", workers=1):
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
-    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support"), str(Path(__file__).parent)])
     return subprocess.Popen(
         [sys.executable, str(script), str(tmp_path / data), str(cache), end, str(workers)],
         stdout=subprocess.PIPE,
