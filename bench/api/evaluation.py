@@ -22,6 +22,7 @@ from bench.data.bank import prepare_bank
 from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.engine.data import CLASSES, RunData, extremes_of
 from bench.engine.result import test_cycles
+from bench.engine.votes import mean_vote
 from bench.launch.once import said_by_tenths
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def evaluate(
     folder = cache_folder(cache)
     dataset = _dataset(data, folder, allow_partial)
     test = _test_data(dataset, frontend, frontend_options or {}, folder)
-    _, scores = test.mean_over_pieces(test.test, _probabilities(_outputs(model, test, batch)))
+    _, cycle_of = test.cycles_of(test.test)
+    scores = mean_vote(_probabilities(_outputs(model, test, batch)), cycle_of)
     return Scores.of(test_cycles(test), scores, dataset.name, dataset.partial)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bench.core.errors import DataError, SpecError
 from bench.core.options import build_options
+from bench.core.text import echoed
 from bench.data.bank import FeatureBank, Progress, empty_bank, prepare_bank
 from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.data.datasets.icbhi.recordings import Dataset, Recording
@@ -71,21 +72,13 @@ class RunData:
         begins = np.array([place == 0 or key != keys[place - 1] for place, key in enumerate(keys)], dtype=bool)
         return rows[begins], np.cumsum(begins) - 1
 
-    def mean_over_pieces(self, rows: np.ndarray, pieces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scores of the cycles that some rows are pieces of.
+    def devices(self, rows: np.ndarray) -> tuple[str, ...]:
+        """Recording device of some rows."""
+        return tuple(self.recordings[name].device for name, _ in self.keys(rows))
 
-        Args:
-            rows: (n,) rows in the bank's order.
-            pieces: (n, 4) scores of them.
-
-        Returns:
-            (cycles,) the first row of each cycle, and (cycles, 4) the mean over its pieces.
-        """
-        first, place = self.cycles_of(rows)
-        scores = np.zeros((len(first), pieces.shape[1]))
-        # Unlike `scores[place] += pieces`, this adds every piece of a cycle.
-        np.add.at(scores, place, pieces)
-        return first, scores / np.bincount(place)[:, None]
+    def patients(self, rows: np.ndarray) -> tuple[str, ...]:
+        """Patient of some rows."""
+        return tuple(self.recordings[name].patient for name, _ in self.keys(rows))
 
     def class_counts(self) -> list[int]:
         """Training rows per class: normal, crackle, wheeze, both."""
@@ -223,9 +216,22 @@ def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:
         held = hold_out_patients(patients[train].tolist(), bank.labels[train], spec.val_fraction)
         is_held = np.isin(patients[train], sorted(held))
         train, val = train[~is_held], train[is_held]
+    if spec.sampling.train_device:
+        devices = np.array([recordings[cycle.recording].device for cycle in bank.cycles])
+        train = _rows_of_device(train, devices[train], spec.sampling.train_device)
     data = RunData(bank=bank, train=train, val=val, test=test, recordings=recordings)
     _check_parts(data, spec)
     return data
+
+
+def _rows_of_device(train: np.ndarray, devices: np.ndarray, device: str) -> np.ndarray:
+    if device not in devices:
+        known = ", ".join(sorted(set(devices.tolist())))
+        raise SpecError(
+            f"train_device is '{echoed(device)}', but no training cycle was recorded with it.",
+            f"The training part has {known}.",
+        )
+    return train[devices == device]
 
 
 def _check_parts(data: RunData, spec: RunSpec) -> None:
