@@ -52,20 +52,8 @@ if TYPE_CHECKING:
 EXAMPLE = "bench run --model ast --method patchmix-cl"
 
 WHAT_A_RUN_IS = (
-    *(
-        "model",
-        "method",
-        "seed",
-        "seeds",
-        "pretrain",
-        "init_from",
-        "frontend",
-        "epochs",
-        "alpha",
-        "tau",
-        "beta",
-        "val_fraction",
-    ),
+    *("model", "method", "seed", "seeds", "pretrain", "init_from", "frontend"),
+    *("epochs", "alpha", "tau", "beta", "val_fraction"),
 )
 """Options without a default that a replayed spec holds already."""
 

@@ -20,7 +20,7 @@ InitFrom = Annotated[
     str | None,
     Option(
         "--init-from",
-        help="Start from the weights of a finished run: its id or folder, then :last, :best-test, :best-val or :stage-1.",
+        help="Start from the weights of a finished run: id or folder, then :last, :best-test, :best-val or :stage-1.",
         metavar="RUN[:RULE]",
     ),
 ]
@@ -44,16 +44,8 @@ FIELDS = {
 """Options that are fields of a spec, and their names there."""
 
 PASSED_ON = (
-    "data",
-    "cache",
-    "pretrain",
-    "init_from",
-    "home",
-    "frontend",
-    "profile",
-    "allow_partial",
-    "device",
-    "precision",
+    *("data", "home", "cache", "pretrain", "init_from"),
+    *("frontend", "profile", "allow_partial", "device", "precision"),
 )
 """Options that a request knows by the same name."""
 
