@@ -6,7 +6,7 @@ one global batch, of which this process holds some rows, and returns the loss of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
@@ -52,6 +52,8 @@ class Batch:
             two views.
         labels: (global,), the classes of all rows, int64, on the device of ``features``.
         local: Places in the global batch of the rows that this process holds.
+        devices: Recording device of all rows, (global,).
+        patients: Patient of all rows, (global,).
         stage: Number of the method's stage that is trained, counted from 0.
         gather: (local, ...) -> (global, ...), rows in global order. Its gradient is exact: the adjoint sums the
             gradients of all processes. The identity where there is one process.
@@ -62,7 +64,46 @@ class Batch:
     local: slice
     gather: Callable[[Tensor], Tensor] = _gather_alone
     second: Tensor | None = None
+    devices: tuple[str, ...] = ()
+    patients: tuple[str, ...] = ()
     stage: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRows:
+    """The training part of a run, for what a method learns of it before the first step.
+
+    Held-out and test rows are not among them.
+
+    Attributes:
+        labels: (rows,) classes, int64, on the device of the model.
+        class_counts: Number of rows of each class.
+        devices: Recording device of each row.
+        patients: Patient of each row.
+        load: Gives the inputs of the rows from one number to another, as a model takes them.
+    """
+
+    labels: Tensor
+    class_counts: tuple[int, ...]
+    devices: tuple[str, ...]
+    patients: tuple[str, ...]
+    load: Callable[[int, int], Tensor]
+
+    def __len__(self) -> int:
+        return len(self.devices)
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Go through all rows once, in the data set's order and without augmentation.
+
+        Args:
+            size: Rows of a batch; the last one may have fewer.
+
+        Yields:
+            Inputs (batch, 1, frames, mels) and labels (batch,), on the device of the model.
+        """
+        for start in range(0, len(self), size):
+            end = min(start + size, len(self))
+            yield self.load(start, end), self.labels[start:end]
 
 
 TrainablePart: TypeAlias = Literal["encoder", "classifier", "method"]
@@ -90,6 +131,44 @@ class Stage:
     augment: bool = True
     trains: tuple[TrainablePart, ...] = TRAINABLE_PARTS
     evaluated: bool = True
+
+
+@runtime_checkable
+class PreparedMethod(Protocol):
+    """A method that learns something of the training part before the first step, such as statistics of classes."""
+
+    def prepare(self, model: nn.Module, rows: TrainingRows) -> None:
+        """Learn it; called once in a run, in every process, with the initial weights and in evaluation mode.
+
+        What is learnt belongs into buffers of the method, which are saved with the state of a run: a run that goes on
+        from a saved state does not prepare again. A buffer must have its final shape from the start. What is drawn at
+        random here depends on the run's seed alone, and changes no draw of the training.
+
+        Args:
+            model: The model on its device; its weights are those that the training begins with.
+            rows: The training part.
+        """
+        ...
+
+
+@runtime_checkable
+class ScoringMethod(Protocol):
+    """A method whose scores are no softmax of the logits, such as one that trains with binary cross-entropy."""
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Scores of classes: at least 0, the largest for the class that is chosen.
+
+        They need not sum to 1. The evaluation divides those of each row (a cycle, or a piece of one) by their sum
+        before anything else sees them: the chosen class and the ratios of the scores stay, and votes, stored
+        predictions, calibration and combinations of runs find rows that sum to 1 whatever the method was.
+
+        Args:
+            logits: (batch, classes) outputs of the model, float64.
+
+        Returns:
+            (batch, classes), as ``logits.sigmoid()``.
+        """
+        ...
 
 
 class PatchModel(Protocol):
@@ -127,7 +206,8 @@ class Method(Protocol):
             draw: The value that :meth:`draw` returned for this step.
 
         Returns:
-            Named scalars; ``loss`` is the one to minimise. Equal in all processes: each computes them from gathered
+            Named scalars; ``loss`` is the one to minimise, the others (``ce``, ``contrastive``) are shown: a result
+            keeps the mean of each over an epoch. Equal in all processes: each computes them from gathered
             features, so that the mean of the processes' gradients is the gradient of the global loss.
         """
         ...

@@ -194,7 +194,7 @@ def hybrid_contrastive_loss(
     alpha: float = 0.5,
     temperature: float = 0.06,
     weights: Tensor | None = None,
-) -> Tensor:
+) -> dict[str, Tensor]:
     """Weighted sum of the supervised contrastive loss and the cross-entropy of both views.
 
     Args:
@@ -207,10 +207,10 @@ def hybrid_contrastive_loss(
         weights: (C,) class weights of the cross-entropy.
 
     Returns:
-        Scalar.
+        Scalars: the sum as ``loss``, and its parts as ``contrastive`` and ``ce``.
 
     Source: Moummad & Farrugia 2023; ilyassmoummad/scl_icbhi2017 @ 76c4c99.
     """
     contrastive = supervised_contrastive_loss(first, second, labels, temperature)
-    supervised = cross_entropy(torch.cat(logits), torch.cat([labels, labels]), weights)
-    return alpha * contrastive + (1 - alpha) * supervised
+    ce = cross_entropy(torch.cat(logits), torch.cat([labels, labels]), weights)
+    return {"loss": alpha * contrastive + (1 - alpha) * ce, "contrastive": contrastive, "ce": ce}

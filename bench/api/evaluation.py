@@ -24,6 +24,7 @@ from bench.data.frontends.chosen import choose_front_end
 from bench.engine.data import CLASSES, RunData, extremes_of
 from bench.engine.inputs import evaluation_inputs
 from bench.engine.result import test_cycles
+from bench.engine.votes import mean_vote
 from bench.launch.once import said_by_tenths
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def evaluate(
     folder = cache_folder(cache)
     dataset = _dataset(data, folder, allow_partial)
     test = _test_data(dataset, frontend, frontend_options or {}, folder)
-    _, scores = test.mean_over_pieces(test.test, _probabilities(_outputs(model, test, batch)))
+    _, cycle_of = test.cycles_of(test.test)
+    scores = mean_vote(_probabilities(_outputs(model, test, batch)), cycle_of)
     return Scores.of(test_cycles(test), scores, dataset.name, dataset.partial)
 
 

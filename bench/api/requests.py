@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.calls import api_call
 from bench.core.errors import SpecError
-from bench.core.paths import cache_folder
+from bench.core.paths import cache_folder, home_folder
 from bench.core.text import echoed
 
 if TYPE_CHECKING:
@@ -32,12 +32,14 @@ def resolve(
     seed: int = 1,
     settings: Mapping[str, Any] | None = None,
     pretrain: str | None = None,
+    init_from: str | None = None,
     frontend: str | None = None,
     profile: str = "auto",
     processes: int = 1,
     device: str = "auto",
     precision: str = "auto",
     allow_partial: bool = False,
+    home: FilePath | None = None,
     cache: FilePath | None = None,
     plugins: FilePath | Sequence[FilePath] = (),
     **options: Any,
@@ -52,12 +54,15 @@ def resolve(
         settings: Fields of the spec and options by name, dotted where a name alone is not enough:
             ``{"frontend.seconds": 4}``.
         pretrain: Name, file, folder or URL of pretrained weights, or ``none`` (default: the model's).
+        init_from: Finished run whose weights the training starts from: its id, the beginning of it, or its folder, and
+            after a colon ``last`` (the default), ``best-test``, ``best-val`` or ``stage-1``.
         frontend: Front-end id (default: the model's own).
         profile: ``auto``, ``paper`` or ``demo``: which recipes the spec begins with.
         processes: Processes (GPUs) that share the run.
         device: ``auto``, ``cpu`` or ``cuda``.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         allow_partial: Run although recordings are missing; marked as partial.
+        home: Results folder that ``init_from`` is looked for in (default: ``BENCH_HOME`` or ./results).
         cache: Cache folder (default: ``BENCH_CACHE`` or the user's).
         plugins: Files with models, methods or front-ends of your own.
         **options: More settings by name: ``epochs=2``, ``lr=1e-4``, ``val_fraction=0.2``.
@@ -74,12 +79,14 @@ def resolve(
         data=data,
         fields=joined_settings(settings, options),
         pretrain=pretrain,
+        init_from=init_from,
         frontend=frontend,
         profile=profile,
         processes=processes,
         device=device,
         precision=precision,
         allow_partial=allow_partial,
+        home=home,
         cache=cache,
         plugins=plugins,
     )
@@ -99,6 +106,7 @@ def build_request(
     method: str,
     *,
     data: FilePath | None = None,
+    home: FilePath | None = None,
     cache: FilePath | None = None,
     plugins: FilePath | Sequence[FilePath] = (),
     **asked: Any,
@@ -109,6 +117,7 @@ def build_request(
         model: Model id.
         method: Method id.
         data: Folder of the data, ``demo``, or None for the default place.
+        home: Results folder; None for the default place.
         cache: Cache folder; None for the default place.
         plugins: A plug-in file, or several.
         **asked: The other fields of :class:`bench.experiment.recipes.Request`.
@@ -128,6 +137,7 @@ def build_request(
         model=model,
         method=method,
         data=None if data is None else str(data),
+        home=home_folder(home),
         cache=cache_folder(cache),
         plugins=[plugins] if isinstance(plugins, str | Path) else list(plugins),
         **asked,

@@ -123,7 +123,7 @@ class Run:
         path = folder.weights_of(rule)
         if path.is_file():
             return path
-        kept = ", ".join(sorted(file.stem for file in folder.weights.glob("*.safetensors")))
+        kept = ", ".join(folder.kept_weights())
         raise WeightsError(
             f"The run {self.id} keeps no weights of '{echoed(rule)}' in {folder.weights}.",
             f"It keeps those of {kept}." if kept else f"{AGAIN} Trials of a search keep none.",

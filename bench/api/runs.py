@@ -29,6 +29,7 @@ def run(
     seed: int = 1,
     settings: Mapping[str, Any] | None = None,
     pretrain: str | None = None,
+    init_from: str | None = None,
     frontend: str | None = None,
     profile: str = "auto",
     processes: int = 1,
@@ -53,6 +54,8 @@ def run(
         settings: Fields of the spec and options by name, dotted where a name alone is not enough:
             ``{"frontend.seconds": 4}``.
         pretrain: Name, file, folder or URL of pretrained weights, or ``none`` (default: the model's).
+        init_from: Finished run whose weights the training starts from: its id, the beginning of it, or its folder, and
+            after a colon ``last`` (the default), ``best-test``, ``best-val`` or ``stage-1``.
         frontend: Front-end id (default: the model's own).
         profile: ``auto``, ``paper`` or ``demo``: which recipes the spec begins with.
         processes: Processes (GPUs) that share the run.
@@ -80,12 +83,14 @@ def run(
         seed=seed,
         settings=settings,
         pretrain=pretrain,
+        init_from=init_from,
         frontend=frontend,
         profile=profile,
         processes=processes,
         device=device,
         precision=precision,
         allow_partial=allow_partial,
+        home=home,
         cache=cache,
         plugins=plugins,
         **options,
@@ -131,6 +136,7 @@ def replayed_spec(
     allow: Allow,
     *,
     data: str | None = None,
+    home: Path | None = None,
     cache: Path | None = None,
     processes: int | None = None,
     device: str = "auto",
@@ -142,6 +148,7 @@ def replayed_spec(
         path: The file.
         allow: Asked whether a plug-in may be run that the file names and ``plugins`` do not.
         data: Folder of the data, where they are elsewhere than the spec says.
+        home: Results folder, where the run that it starts from may be too.
         cache: Cache folder.
         processes: Processes that share the run (default: as before).
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -165,10 +172,20 @@ def replayed_spec(
         device=choose_device(device),
         processes=spec.distribution.processes if processes is None else processes,
         plugins=agreed_plugins(spec, plugins, allow),
+        init_weights=_initial_weights(spec, home_folder(home)),
     )
     load_plugins_of(replayed)
     check_spec(replayed)
     return replayed
+
+
+def _initial_weights(spec: RunSpec, home: Path) -> str | None:
+    """The folder of the run that a replayed spec starts from: where the spec says, or else in the results folder."""
+    from bench.experiment.initial_runs import find_initial_run
+
+    if spec.init_from is None or (spec.init_weights is not None and Path(spec.init_weights).is_dir()):
+        return spec.init_weights
+    return str(find_initial_run(spec.init_from, home).folder.path.resolve())
 
 
 def check_starts(specs: Sequence[RunSpec]) -> None:

@@ -34,6 +34,7 @@ from bench.cli.run_options import (
     Alpha,
     Beta,
     Epochs,
+    InitFrom,
     Pretrain,
     Processes,
     Rerun,
@@ -51,7 +52,8 @@ if TYPE_CHECKING:
 EXAMPLE = "bench run --model ast --method patchmix-cl"
 
 WHAT_A_RUN_IS = (
-    *("model", "method", "seed", "seeds", "pretrain", "frontend", "epochs", "alpha", "tau", "beta", "val_fraction"),
+    *("model", "method", "seed", "seeds", "pretrain", "init_from", "frontend"),
+    *("epochs", "alpha", "tau", "beta", "val_fraction"),
 )
 """Options without a default that a replayed spec holds already."""
 
@@ -66,6 +68,7 @@ def run(
     model: Model = None,
     method: Method = None,
     pretrain: Pretrain = None,
+    init_from: InitFrom = None,
     frontend: FrontEnd = None,
     seed: Seed = None,
     seeds: Seeds = None,
@@ -128,7 +131,7 @@ def _replayed(context: typer.Context, spec: Path) -> RunSpec:
             "--spec replays a run as it was: give it without --model, --method, --set or --seed.",
             "What may be given beside it says where and how it runs: --data, --device, --processes, --plugin.",
         )
-    where = {name: given[name] for name in ("data", "cache", "processes", "device")}
+    where = {name: given[name] for name in ("data", "home", "cache", "processes", "device")}
     return replayed_spec(spec, asked_on_terminal(given["output"]), plugins=given["plugin"], **where)
 
 

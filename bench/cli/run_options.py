@@ -16,6 +16,14 @@ Pretrain = Annotated[
     str | None,
     Option(help="none, imagenet, imagenet+audioset, audioset, file, folder or URL (default: the model's)."),
 ]
+InitFrom = Annotated[
+    str | None,
+    Option(
+        "--init-from",
+        help="Start from the weights of a finished run: id or folder, then :last, :best-test, :best-val or :stage-1.",
+        metavar="RUN[:RULE]",
+    ),
+]
 Epochs = Annotated[int | None, Option(help="Number of epochs (default: the recipe's).")]
 Alpha = Annotated[float | None, Option(help="Weight of the contrastive loss, α.")]
 Tau = Annotated[float | None, Option(help="Temperature, τ.")]
@@ -35,7 +43,10 @@ FIELDS = {
 }
 """Options that are fields of a spec, and their names there."""
 
-PASSED_ON = ("data", "cache", "pretrain", "frontend", "profile", "allow_partial", "device", "precision")
+PASSED_ON = (
+    *("data", "home", "cache", "pretrain", "init_from"),
+    *("frontend", "profile", "allow_partial", "device", "precision"),
+)
 """Options that a request knows by the same name."""
 
 

@@ -13,7 +13,7 @@ from bench.data.frontends import FRONTENDS
 from bench.data.frontends.shapes import made_up_inputs
 from bench.engine.graph import TrainingGraph, build_graph
 from bench.engine.random_states import random_states_kept
-from bench.engine.stages import plan_stages, set_training_mode
+from bench.engine.stages import set_training_mode, stages_of
 from bench.experiment.spec import RunSpec
 from methods import METHODS
 from methods.base import Batch
@@ -50,7 +50,7 @@ def check_batch_of_one(spec: RunSpec, what: str, hint: str) -> None:
 def _train_on_one_clip(spec: RunSpec) -> None:
     # Fresh weights will do, as only shapes are asked for; class weights need a cycle of each class.
     graph = build_graph(spec.changed(weights=None), class_counts=[1, 1, 1, 1])
-    for index, stage in enumerate(plan_stages(spec, graph.method).stages):
+    for index, stage in enumerate(stages_of(spec, graph.method)):
         set_training_mode(graph, stage.trains)
         _forward_one_clip(graph, spec, index, stage.augment)
 

@@ -130,22 +130,6 @@ class RunData:
         """Patient of some rows."""
         return tuple(self.recordings[name].patient for name, _ in self.keys(rows))
 
-    def mean_over_pieces(self, rows: np.ndarray, pieces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scores of the cycles that some rows are pieces of.
-
-        Args:
-            rows: (n,) rows in the bank's order.
-            pieces: (n, 4) scores of them.
-
-        Returns:
-            (cycles,) the first row of each cycle, and (cycles, 4) the mean over its pieces.
-        """
-        first, place = self.cycles_of(rows)
-        scores = np.zeros((len(first), pieces.shape[1]))
-        # Unlike `scores[place] += pieces`, this adds every piece of a cycle.
-        np.add.at(scores, place, pieces)
-        return first, scores / np.bincount(place)[:, None]
-
     def class_counts(self) -> list[int]:
         """Training rows per class: normal, crackle, wheeze, both."""
         return np.bincount(self.bank.labels[self.train], minlength=CLASSES).tolist()  # type: ignore[no-any-return]
@@ -312,29 +296,31 @@ def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:
         place = patient_folds(patients[train].tolist(), bank.labels[train], folds)
         is_judged = np.array([place[patient] == fold for patient in patients[train]])
         train, test = train[~is_judged], train[is_judged]
-    train = _rows_of_device(train, [recordings[bank.cycles[row].recording].device for row in train], spec)
     val = np.array([], dtype=train.dtype)
     if spec.val_fraction > 0:
         held = hold_out_patients(patients[train].tolist(), bank.labels[train], spec.val_fraction)
         is_held = np.isin(patients[train], sorted(held))
         train, val = train[~is_held], train[is_held]
+    if spec.sampling.train_device:
+        # After patients were held out: models of several devices hold out the same ones.
+        devices = np.array([recordings[cycle.recording].device for cycle in bank.cycles])
+        train = _rows_of_device(train, devices[train], spec.sampling.train_device, "training part")
+        if spec.val_fraction > 0:
+            val = _rows_of_device(val, devices[val], spec.sampling.train_device, "held-out part")
     data = RunData(bank=bank, train=train, val=val, test=test, recordings=recordings)
     _check_parts(data, spec)
     return data
 
 
-def _rows_of_device(train: np.ndarray, devices: Sequence[str], spec: RunSpec) -> np.ndarray:
-    """The training rows of the one device that a spec trains on; all of them where it names none."""
-    wanted = spec.sampling.train_device
-    if not wanted or len(train) == 0:
-        return train
-    if wanted not in devices:
+def _rows_of_device(rows: np.ndarray, devices: np.ndarray, device: str, part: str) -> np.ndarray:
+    """The rows of a part that were recorded with one device."""
+    found: np.ndarray = rows[devices == device]
+    if len(found) == 0:
         raise SpecError(
-            f"train_device is '{echoed(wanted)}', but the training part was recorded with "
-            f"{', '.join(sorted(set(devices)))}.",
+            f"train_device is '{echoed(device)}', but the {part} was recorded with "
+            f"{', '.join(sorted(set(devices.tolist()))) or 'none'}.",
             "Name one of these.",
         )
-    found: np.ndarray = train[np.array([device == wanted for device in devices])]
     return found
 
 

@@ -125,14 +125,19 @@ def sum_over_processes(values: Tensor) -> Tensor:
     return values
 
 
+def largest_of_processes(value: int, device: torch.device) -> int:
+    """The largest of a number that each process has; called by all of them, and all get the same answer."""
+    if not dist.is_initialized():
+        return value
+    # Reduced, not asked of one process: all must decide alike, or those that go on wait for ever in their next gather.
+    values = torch.tensor([float(value)], device=device)
+    dist.all_reduce(values, op=dist.ReduceOp.MAX)
+    return int(values.item())
+
+
 def any_process(flag: bool, device: torch.device) -> bool:
     """Tell whether the flag is set in any process; called by all of them, and all get the same answer."""
-    if not dist.is_initialized():
-        return flag
-    # Reduced, not asked of one process: all must decide alike, or those that go on wait for ever in their next gather.
-    votes = torch.tensor([float(flag)], device=device)
-    dist.all_reduce(votes, op=dist.ReduceOp.MAX)
-    return bool(votes.item())
+    return bool(largest_of_processes(int(flag), device))
 
 
 class GlobalBatchNorm(nn.Module):

@@ -3,24 +3,54 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.core.errors import RunError
 from bench.engine.data import CLASSES, RunData
 from bench.engine.distributed import sum_over_processes
 from bench.engine.inputs import evaluation_inputs
 from bench.engine.random_layers import NoDraws
+from bench.engine.votes import scores_by_cycle
+from leaderboard.metrics import score_cycles
+from methods.base import ScoringMethod
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+    from bench.engine.graph import TrainingGraph
+    from bench.experiment.spec import RunSpec
+
+
+def probabilities_of(method: object) -> Callable[[Tensor], Tensor]:
+    """How probabilities (rows, 4) follow from logits: their softmax, or the method's own scores over their sum."""
+    if not isinstance(method, ScoringMethod):
+        return _softmax
+
+    def shares(logits: Tensor) -> Tensor:
+        scores = method.scores(logits)
+        if not bool((scores >= 0).all()):
+            raise RunError("The method's scores are negative or not finite.", "Let its `scores` give none below 0.")
+        return scores / scores.sum(-1, keepdim=True)
+
+    return shares
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.softmax(-1)
+
 
 def class_probabilities(
-    model: nn.Module, data: RunData, rows: np.ndarray, accelerator: Accelerator, batch: int
+    model: nn.Module,
+    data: RunData,
+    rows: np.ndarray,
+    accelerator: Accelerator,
+    batch: int,
+    probabilities: Callable[[Tensor], Tensor] = _softmax,
 ) -> np.ndarray:
     """Evaluate a model on some rows of the feature bank, divided among the processes.
 
@@ -30,6 +60,7 @@ def class_probabilities(
         rows: (n,) rows to evaluate.
         accelerator: Gives device, precision and this process's place.
         batch: Cycles per forward pass.
+        probabilities: From :func:`probabilities_of`.
 
     Returns:
         (n, 4) probabilities in float64, in the order of ``rows``; the same in every process.
@@ -46,7 +77,7 @@ def class_probabilities(
         for start in range(0, len(mine), batch):
             part = mine[start : start + batch]
             x = evaluation_inputs(data, rows, part, accelerator.device)
-            scores[part, :CLASSES] = model(x).double().softmax(-1).cpu()
+            scores[part, :CLASSES] = probabilities(model(x).double()).cpu()
             scores[part, CLASSES] += 1
     # Rows of other processes are zero here, so that the sum is exact and the same everywhere.
     scores = sum_over_processes(scores.to(_exchange_device(accelerator))).cpu()
@@ -55,6 +86,31 @@ def class_probabilities(
     if not bool(scores.isfinite().all()):
         raise RunError("The model's outputs are not finite.", "Use a smaller learning rate or --precision fp32.")
     return scores[:, :CLASSES].numpy()
+
+
+def judge_cycles(
+    graph: TrainingGraph, data: RunData, rows: np.ndarray, accelerator: Accelerator, spec: RunSpec
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Scores of the cycles that some rows are pieces of, by the vote of the spec, and their metrics.
+
+    Args:
+        graph: Model and method, not wrapped.
+        data: The run's data.
+        rows: (n,) rows to evaluate.
+        accelerator: Gives device, precision and this process's place.
+        spec: The spec of the run.
+
+    Returns:
+        (cycles, 4) probabilities, and the metrics by ``4class`` and ``2class``.
+
+    Raises:
+        RunError: As :func:`class_probabilities` does.
+    """
+    probabilities = probabilities_of(graph.method)
+    pieces = class_probabilities(graph.model, data, rows, accelerator, spec.distribution.eval_batch, probabilities)
+    first, cycle_of = data.cycles_of(rows)
+    scores = scores_by_cycle(spec.vote, pieces, cycle_of)
+    return scores, score_cycles(data.bank.labels[first], scores)
 
 
 def _exchange_device(accelerator: Accelerator) -> torch.device:

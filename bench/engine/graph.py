@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import baselines
 import methods
 from baselines.weights import weights_of_run
+from bench.engine.initial_weights import load_initial_weights
 from bench.experiment.spec import RunSpec
 from methods.base import Batch, Draw
 
@@ -38,7 +39,8 @@ def build_graph(spec: RunSpec, class_counts: Sequence[int]) -> TrainingGraph:
         class_counts: Training rows of each class.
 
     Raises:
-        WeightsError: If the pretrained weights are not those of the spec, or do not fit.
+        WeightsError: If the pretrained weights, or those of the run to start from, are not those of the spec, or do
+            not fit.
     """
     torch.manual_seed(spec.seed)
     pretrained = weights_of_run(spec.pretrain, spec.weights, spec.weights_sha256)
@@ -52,4 +54,5 @@ def build_graph(spec: RunSpec, class_counts: Sequence[int]) -> TrainingGraph:
         patch_grid=getattr(model, "patch_grid", None),
         **spec.method_options,
     )
+    load_initial_weights(model, method, spec)
     return TrainingGraph(model, method)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +15,13 @@ from numpy.typing import NDArray
 from bench.core.text import echoed
 from bench.engine.selection import Choice
 from leaderboard.metrics import SENSITIVITIES, metrics_of
-from leaderboard.results.schema import RULES, EpochRow, marks_of
+from leaderboard.results.schema import LOSS_NAME, MOST_LOSSES, RULES, EpochRow, marks_of
 
-ENTRY_FIELDS = tuple(marks_of(EpochRow))
-"""What a state holds of each epoch that is done."""
+LATER = frozenset({"losses"})
+"""Fields of a position, and of the entry of an epoch, that states of earlier versions lack."""
+
+ENTRY_FIELDS = tuple(name for name in marks_of(EpochRow) if name not in LATER)
+"""What every state holds of each epoch that is done."""
 
 CHOICE_FIELDS = ("epoch", "score", "eligible")
 """Names of the fields that ``position.json`` holds of a choice; its scores are an array of ``choices.npz``."""
@@ -33,6 +37,7 @@ class Position:
         loss_sum: Sum of the losses of those steps.
         seconds: Time spent on the epochs that are done, over all starts, s.
         epoch_seconds: Time spent training in the epoch under way, s.
+        losses: Sums of the other losses that the method names, over those steps; None for one that was not finite.
         epochs: Entries of the epochs that are done, one dictionary each.
     """
 
@@ -41,7 +46,19 @@ class Position:
     loss_sum: float = 0.0
     seconds: float = 0.0
     epoch_seconds: float = 0.0
+    losses: dict[str, float | None] = field(default_factory=dict)
     epochs: list[dict[str, Any]] = field(default_factory=list)
+
+    def end_epoch(self, entry: dict[str, Any]) -> None:
+        """Go on to the first step of the next epoch.
+
+        Args:
+            entry: What the result holds of the epoch that is done.
+        """
+        self.epochs.append(entry)
+        self.seconds += entry["seconds"]
+        self.epoch, self.step, self.loss_sum, self.epoch_seconds = entry["epoch"], 0, 0.0, 0.0
+        self.losses = {}
 
 
 @dataclass(frozen=True)
@@ -71,13 +88,14 @@ def read_position(document: Any, bounds: Bounds | None = None) -> Position:
         ResultError: If the metrics of an epoch cannot be computed from its confusion matrix.
     """
     names = {field.name for field in dataclasses.fields(Position)}
-    _check_names(document, names, "the position")
+    _check_names(document, names - LATER, "the position", LATER)
     epochs, steps = (bounds.epochs, bounds.steps) if bounds else (None, None)
     epoch = _check_count("epoch", document["epoch"], epochs)
     # A stop in the last step of an epoch is saved before the epoch is judged: ``step`` is then ``steps``.
     _check_count("step", document["step"], 0 if epoch == epochs else steps)
     for name in ("loss_sum", "seconds", "epoch_seconds"):
         _check_number(name, document[name])
+    _check_losses("losses", document.get("losses", {}))
     entries = document["epochs"]
     if not isinstance(entries, list) or len(entries) != epoch:
         raise ValueError(f"it holds {_count_in_words(entries)} entries of epochs after epoch {epoch}")
@@ -120,8 +138,8 @@ def read_choices(
     return choices
 
 
-def _check_names(document: Any, names: set[str], what: str) -> None:
-    if not isinstance(document, dict) or set(document) != names:
+def _check_names(document: Any, names: set[str], what: str, optional: Collection[str] = ()) -> None:
+    if not isinstance(document, dict) or set(document) - set(optional) != names:
         wanted = ", ".join(sorted(names)) or "nothing"
         raise ValueError(f"{what} must hold {wanted}, but is {echoed(document)}")
 
@@ -129,11 +147,12 @@ def _check_names(document: Any, names: set[str], what: str) -> None:
 def _check_entry(entry: Any, number: int) -> None:
     """Check what a state holds of an epoch that is done."""
     where = f"entry {number} of epochs"
-    _check_names(entry, set(ENTRY_FIELDS), where)
+    _check_names(entry, set(ENTRY_FIELDS), where, LATER)
     if isinstance(entry["epoch"], bool) or entry["epoch"] != number:
         raise ValueError(f"{where} is of epoch {echoed(entry['epoch'])}")
     for name in ("loss", "lr", "seconds", "cycles_per_second"):
         _check_number(f"{name} in {where}", entry[name])
+    _check_losses(f"losses in {where}", entry.get("losses", {}))
     for part in ("test", "val"):
         if entry[part] is not None:
             _check_names(entry[part], set(SENSITIVITIES), f"{part} in {where}")
@@ -154,6 +173,16 @@ def _check_count(name: str, value: Any, most: int | None) -> int:
 def _check_number(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{name} is {echoed(value)}, but must be a finite number")
+
+
+def _check_losses(name: str, value: Any) -> None:
+    if not isinstance(value, dict) or len(value) > MOST_LOSSES:
+        raise ValueError(f"{name} is {echoed(value)}, but must be at most {MOST_LOSSES} numbers by name")
+    for loss, number in value.items():
+        if not re.fullmatch(LOSS_NAME, loss):
+            raise ValueError(f"{name} names {echoed(loss)}, which is no name of a loss")
+        if number is not None:
+            _check_number(f"{loss} of {name}", number)
 
 
 def _check_scores(rule: str, scores: NDArray[np.float64], cycles: int) -> None:

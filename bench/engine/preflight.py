@@ -17,7 +17,7 @@ from bench.data.wave_bank import no_halves
 from bench.engine.batch_of_one import check_batch_of_one
 from bench.engine.data import built_front_end, load_run_dataset, planned_data
 from bench.engine.graph import build_graph
-from bench.engine.stages import plan_stages
+from bench.engine.stages import stages_of
 from bench.experiment.plugins import plugin_failure
 from bench.experiment.spec import RunSpec
 
@@ -41,7 +41,7 @@ def check_start(spec: RunSpec) -> None:
     data = planned_data(load_run_dataset(spec), spec)
     try:
         graph = build_graph(spec, data.class_counts())
-        plan_stages(spec, graph.method)
+        stages_of(spec, graph.method)
     except BenchError:
         raise
     except Exception as error:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Mapping
-from types import TracebackType
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from bench.core.log import is_quiet
 from bench.core.terminal import PlainConsole, shows_bars
+from bench.engine.listeners import Listener, Start, Wish
 
 logger = logging.getLogger(__name__)
 
@@ -33,24 +33,24 @@ def epoch_line(entry: Mapping[str, Any], epochs: int) -> str:
     )
 
 
-class TrainingProgress:
-    """Reports steps and epochs.
+class TrainingProgress(Listener):
+    """Shows steps and epochs.
 
     Args:
-        label: Words for the run: model, method and seed.
-        epochs: Number of epochs.
-        steps: Number of steps of an epoch.
         shown: False in every process but the main one.
     """
 
-    def __init__(self, label: str, epochs: int, steps: int, shown: bool) -> None:
-        self.label, self.epochs, self.steps, self.shown = label, epochs, steps, shown and not is_quiet()
+    def __init__(self, shown: bool) -> None:
+        self.shown = shown and not is_quiet()
         self.console = PlainConsole(sys.stderr, soft_wrap=True)
+        self._run = Start(label="", epochs=0, steps=0)
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._last_line = time.monotonic()
 
-    def __enter__(self) -> TrainingProgress:
+    def on_start(self, start: Start) -> None:
+        """Draw the bar where there can be one, and say what is to be said of the state that the run goes on from."""
+        self._run = start
         if self.shown and shows_bars(self.console):
             self._bar = Progress(
                 TextColumn("{task.description}", markup=False),
@@ -61,30 +61,36 @@ class TrainingProgress:
                 console=self.console,
                 transient=True,
             )
-            self._task = self._bar.add_task(self.label, total=self.epochs * self.steps, loss="-")
+            self._task = self._bar.add_task(start.label, total=start.epochs * start.steps, loss="-")
             self._bar.start()
-        return self
+        for remark in start.remarks:
+            self._say(remark)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def on_losses(self, epoch: int, step: int, losses: Sequence[Mapping[str, float]]) -> Wish:
+        """Move the bar, or say from time to time how far the epoch is."""
+        run = self._run
+        if self._bar is not None:
+            description = f"{run.label}  epoch {epoch}/{run.epochs}"
+            done = (epoch - 1) * run.steps + step
+            self._bar.update(self._task, completed=done, description=description, loss=f"{losses[-1]['loss']:.4f}")
+        elif self.shown and time.monotonic() - self._last_line > LINE_EVERY_SECONDS:
+            self._say(f"epoch {epoch}/{run.epochs}  step {step}/{run.steps}")
+        return Wish.GO_ON
+
+    def on_epoch(self, entry: Mapping[str, Any]) -> None:
+        """Say how the epoch went."""
+        self._say(epoch_line(entry, self._run.epochs))
+
+    def on_stage(self, number: int, stages: int, name: str) -> None:
+        """Say which stage begins."""
+        self._say(f"stage {number} of {stages}: {name}")
+
+    def on_end(self) -> None:
+        """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
 
-    def step(self, epoch: int, step: int, loss: float) -> None:
-        """Report that ``step`` steps of the 1-based ``epoch`` are done."""
-        if self._bar is not None:
-            description = f"{self.label}  epoch {epoch}/{self.epochs}"
-            done = (epoch - 1) * self.steps + step
-            self._bar.update(self._task, completed=done, description=description, loss=f"{loss:.4f}")
-        elif self.shown and time.monotonic() - self._last_line > LINE_EVERY_SECONDS:
-            self.say(f"epoch {epoch}/{self.epochs}  step {step}/{self.steps}")
-
-    def epoch(self, entry: Mapping[str, Any]) -> None:
-        """Report a finished epoch."""
-        self.say(epoch_line(entry, self.epochs))
-
-    def say(self, text: str) -> None:
+    def _say(self, text: str) -> None:
         """Log one line; rich shows it above the bar where there is one, since the bar takes stderr over."""
         if self.shown:
             self._last_line = time.monotonic()

@@ -54,7 +54,7 @@ def write_run_result(spec: RunSpec, data: RunData, outcome: Outcome, folder: Pat
         epochs=position.epochs,
         predictions={rule: files.predictions(rule).name for rule in choices},
         seconds=position.seconds,
-        cycles_per_second=len(position.epochs) * spec.sampling.rows_of_epoch(len(data.train)) / max(trained, 1e-9),
+        cycles_per_second=outcome.rows / max(trained, 1e-9),
     )
     # An epoch that never reached the official Se threshold can be "best" only for want of another.
     document["best_above_min_se"] = {rule: choice.eligible for rule, choice in choices.items()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import SpecError
 from bench.engine.optim import OptimOptions
-from bench.engine.schedule import LAWS
+from bench.engine.schedule import LAWS, learning_rate
 from bench.experiment.spec import RunSpec
 from methods.base import TRAINABLE_PARTS, Stage, StagedMethod
 
@@ -28,28 +28,57 @@ class PlannedStage:
         index: Number of the stage, counted from 0.
         stage: The stage itself.
         before: Number of epochs of all stages before it.
+        steps: Number of steps of a whole epoch.
     """
 
     index: int
     stage: Stage
     before: int
+    steps: int
 
     @property
     def end(self) -> int:
         """Number of the run's epochs that are done when this stage is."""
-        return self.before + self.stage.schedule.epochs
+        return self.before + self.stage.schedule.length_in_epochs(self.steps)
+
+    def steps_of(self, epoch: int) -> int:
+        """Number of steps of an epoch; the last one of a stage is cut short where iterations give its length.
+
+        Args:
+            epoch: Number of the epoch, from 1, counted through all stages.
+        """
+        done = (epoch - self.before - 1) * self.steps
+        return min(self.steps, self.stage.schedule.length_in_steps(self.steps) - done)
+
+    def rate(self, epoch: int, step: int) -> float:
+        """Learning rate of a step.
+
+        Args:
+            epoch: Number of the epoch, from 1, counted through all stages.
+            step: Number of the step in its epoch, from 0.
+
+        Raises:
+            SpecError: If the warm-up is longer than the stage.
+        """
+        return learning_rate(self.stage.optim.lr, self.stage.schedule, epoch - self.before, step, self.steps)
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """The stages of a run in their order."""
+    """The stages of a run in their order.
+
+    Attributes:
+        stages: The stages.
+        steps: Number of steps of a whole epoch.
+    """
 
     stages: tuple[Stage, ...]
+    steps: int
 
     @property
     def epochs(self) -> int:
         """Number of epochs of all stages together."""
-        return sum(stage.schedule.epochs for stage in self.stages)
+        return sum(stage.schedule.length_in_epochs(self.steps) for stage in self.stages)
 
     def at(self, done: int) -> PlannedStage:
         """Find the stage that the next epoch belongs to.
@@ -59,15 +88,15 @@ class StagePlan:
         """
         before = 0
         for index, stage in enumerate(self.stages):
-            last = index == len(self.stages) - 1
-            if done < before + stage.schedule.epochs or last:
-                return PlannedStage(index, stage, before)
-            before += stage.schedule.epochs
+            place = PlannedStage(index, stage, before, self.steps)
+            if done < place.end or index == len(self.stages) - 1:
+                return place
+            before = place.end
         raise AssertionError("a plan has at least one stage")
 
 
-def plan_stages(spec: RunSpec, method: object) -> StagePlan:
-    """Plan a run: the spec's stage, or those that the method makes of it.
+def stages_of(spec: RunSpec, method: object) -> tuple[Stage, ...]:
+    """The stages of a run: the spec's, or those that the method makes of it.
 
     Args:
         spec: The spec of the run.
@@ -79,7 +108,7 @@ def plan_stages(spec: RunSpec, method: object) -> StagePlan:
     first = Stage(name="training", optim=spec.optim, schedule=spec.schedule)
     stages = method.stages(first) if isinstance(method, StagedMethod) else (first,)
     _check_stages(stages, spec.method)
-    return StagePlan(tuple(stages))
+    return tuple(stages)
 
 
 def _check_stages(stages: tuple[Stage, ...], method: str) -> None:

@@ -14,7 +14,7 @@ from bench.core.environment import refuse_foreign_group
 from bench.core.errors import DataError, SpecError
 from bench.core.inputs import UNNAMED
 from bench.core.options import build_options
-from bench.core.paths import data_folder
+from bench.core.paths import data_folder, home_folder
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.data.datasets.icbhi.dataset import holds_dataset, load_dataset
@@ -22,6 +22,7 @@ from bench.data.datasets.icbhi.recordings import Dataset
 from bench.data.files import scan
 from bench.data.frontends.shapes import picture_sizes
 from bench.experiment.devices import choose_device, choose_precision, device_shares_for
+from bench.experiment.initial_runs import find_initial_run
 from bench.experiment.judgement import check_combinations
 from bench.experiment.plugins import extensions, load_plugins
 from bench.experiment.spec import OWNERS, RunSpec, check_field, flat_fields, settable_fields, without_defaults
@@ -53,6 +54,9 @@ class Request:
         device: auto, cpu or cuda.
         precision: auto, fp32, bf16 or fp16.
         plugins: Plug-in files that ids are looked up in.
+        init_from: Run that the training starts from, as :func:`bench.experiment.initial_runs.find_initial_run` takes
+            it; None for the pretrained weights alone.
+        home: Results folder that the run is looked for in.
     """
 
     model: str
@@ -69,6 +73,8 @@ class Request:
     device: str = "auto"
     precision: str = "auto"
     plugins: Sequence[str | Path] = ()
+    init_from: str | None = None
+    home: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +177,7 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
         processes=request.processes,
         cache=str(request.cache.resolve()),
         **_data_fields(dataset),
+        **_start_fields(request),
         **{name: value for name, value in values.items() if "." not in name and name != "seed"},
     )
     specs = [RunSpec.of(**common, seed=seed) for seed in seeds]
@@ -233,6 +240,13 @@ def _data_fields(dataset: Dataset) -> dict[str, Any]:
         "partial": dataset.partial,
         "data": str(Path(dataset.root).resolve()),
     }
+
+
+def _start_fields(request: Request) -> dict[str, Any]:
+    if request.init_from is None:
+        return {}
+    start = find_initial_run(request.init_from, home_folder(request.home))
+    return {"init_from": start.name, "init_weights": str(start.folder.path.resolve())}
 
 
 def check_pair(model: ModelCard, method: MethodCard) -> None:

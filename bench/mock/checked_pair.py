@@ -23,12 +23,12 @@ from bench.core.options import build_options
 from bench.data.datasets.simulated.demo import write_tiny
 from bench.data.frontends import FRONTENDS
 from bench.data.frontends.shapes import picture_sizes
+from bench.engine.batches import random_stream
 from bench.engine.data import RunData, open_run_data
 from bench.engine.graph import TrainingGraph, build_graph
 from bench.engine.learnt_frontend import with_learnt_frontend
 from bench.engine.specaug import apply_shift, draw_shift
-from bench.engine.stages import freeze_others, plan_stages, set_training_mode, trainable_parameters
-from bench.engine.trainer import random_stream
+from bench.engine.stages import freeze_others, set_training_mode, stages_of, trainable_parameters
 from bench.experiment.recipes import Request, check_pair, choose_source, resolve
 from bench.experiment.spec import RunSpec
 from bench.launch.once import Launched, launch
@@ -132,7 +132,7 @@ class CheckedPair:
         rows = random_stream(self.spec.seed, 1).permutation(self.data.train)[:BATCH]
         first = self.clips(rows)
         trainable = trainable_parameters(graph)
-        for index, stage in enumerate(plan_stages(self.spec, graph.method).stages):
+        for index, stage in enumerate(stages_of(self.spec, graph.method)):
             freeze_others(graph, stage.trains, trainable)
             set_training_mode(graph, stage.trains)
             rng = random_stream(self.spec.seed, 1, index)

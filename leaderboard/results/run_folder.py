@@ -32,6 +32,14 @@ ReadFile = Callable[[str], bytes]
 """Gives the content of a file of a run by its name; raises ResultError."""
 
 
+_OF_METHOD = ".method.safetensors"
+
+
+def stage_name(number: int) -> str:
+    """Name of the weights at the end of a stage, whose number is counted from 1: ``stage-1``."""
+    return f"stage-{number}"
+
+
 def predictions_file(rule: str) -> str:
     """Name of the file of predictions of the epoch that a selection rule chose."""
     return f"predictions-{rule}.csv"
@@ -96,9 +104,25 @@ class RunFolder:
         """The file of predictions of the epoch that a selection rule chose."""
         return self.path / predictions_file(rule)
 
-    def weights_of(self, rule: str) -> Path:
-        """The model of the epoch that a selection rule chose, as a safetensors file."""
-        return self.weights / f"{rule}.safetensors"
+    def weights_of(self, which: str) -> Path:
+        """The model of the epoch that a selection rule chose, or of a stage's end, as a safetensors file.
+
+        Args:
+            which: The selection rule, or :func:`stage_name`.
+        """
+        return self.weights / f"{which}.safetensors"
+
+    def method_weights_of(self, which: str) -> Path:
+        """What the method had learnt by then; arguments as for :meth:`weights_of`.
+
+        There is no such file where the method keeps nothing in its state.
+        """
+        return self.weights / f"{which}{_OF_METHOD}"
+
+    def kept_weights(self) -> list[str]:
+        """The selection rules and stages that the folder holds the model of."""
+        files = self.weights.glob("*.safetensors")
+        return sorted(file.stem for file in files if not file.name.endswith(_OF_METHOD))
 
     @property
     def log(self) -> Path:

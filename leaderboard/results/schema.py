@@ -107,6 +107,22 @@ def _named(known: Sequence[str], *, all_of_them: bool = False) -> BeforeValidato
     return BeforeValidator(check)
 
 
+LOSS_NAME = "[A-Za-z][A-Za-z0-9 ._-]{0,39}"
+"""What a name of a loss looks like, as a regular expression."""
+
+MOST_LOSSES = 32
+"""Names of losses that an epoch holds at most."""
+
+
+def _check_loss_names(value: Any) -> Any:
+    if isinstance(value, dict):
+        if len(value) > MOST_LOSSES:
+            raise wrong(f"at most {MOST_LOSSES} numbers by name")
+        if not all(isinstance(name, str) and re.fullmatch(LOSS_NAME, name) for name in value):
+            raise wrong("numbers by names of at most 40 letters, digits, spaces and ._-")
+    return value
+
+
 def _as(form: Any) -> GetPydanticSchema:
     """A dictionary that is validated as a form of its own, and that code reads by any name."""
     return GetPydanticSchema(lambda _source, handler: handler.generate_schema(form))
@@ -151,6 +167,8 @@ class EpochRow(TypedDict):
     """Metrics of the test part after the epoch, by ``4class`` and ``2class``; null where it was not evaluated."""
     val: ByJudged | None
     """Metrics of the held-out training patients, by ``4class`` and ``2class``; null where none are held out."""
+    losses: NotRequired[Annotated[dict[str, float | None], BeforeValidator(_check_loss_names)]]
+    """Mean of each other loss that the method names, as ``ce``; null for one that was not finite."""
 
 
 @with_config(STRICT)

@@ -214,10 +214,14 @@ def _without_judged(first: Row) -> Row:
 
 
 def _curve_rows(board: SiteData) -> Iterator[Row]:
+    # Every row has the same columns: those of all losses that any method names.
+    epochs = [epoch for record in board.records.values() for epoch in record.epochs]
+    named = sorted({name for epoch in epochs for name in epoch.get("losses", {})})
     for run_id, record in board.records.items():
         seed = board.runs[run_id].spec["seed"]
         for epoch in record.epochs:
-            facts = {name: value for name, value in epoch.items() if name not in ("test", "val")}
+            facts = {name: value for name, value in epoch.items() if name not in ("test", "val", "losses")}
+            facts |= {f"loss_{name}": epoch.get("losses", {}).get(name) for name in named}
             rates = {**_rate_columns("test", epoch["test"]), **_rate_columns("val", epoch["val"])}
             yield {"run_id": run_id, "seed": seed, **facts, **rates}
 

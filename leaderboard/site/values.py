@@ -282,13 +282,16 @@ def _run_values(board: SiteData, run: BoardRun, facts: _SharedFacts) -> Row:
 
 
 def _curve(epochs: Sequence[Any]) -> Row:
-    """Columns over the epochs: numbers, loss to four digits, Scores on test and held-out patients by sensitivity.
+    """Columns over the epochs: numbers, losses to four digits, Scores on test and held-out patients by sensitivity.
 
+    Losses that the method names beside the one it trains for are ``loss/ce`` and the like.
     Where the epochs are 1, 2, 3 and so on, only their number is given; Scores are in hundredths of a percent.
     """
     numbers = [row["epoch"] for row in epochs]
     counted = numbers == list(range(1, len(numbers) + 1))
     found: Row = {"epoch": len(numbers) if counted else numbers, "loss": [_four_digits(row["loss"]) for row in epochs]}
+    for name in sorted({name for row in epochs for name in row.get("losses", {})}):
+        found[f"loss/{name}"] = [_four_digits(row.get("losses", {}).get(name)) for row in epochs]
     for where in ("test", "val"):
         for judged in SENSITIVITIES:
             scores = [_hundredths(row[where][judged]["score"]) if row[where] else None for row in epochs]

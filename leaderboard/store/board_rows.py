@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -18,7 +18,7 @@ from leaderboard.history.log import History
 from leaderboard.results.schema import EpochRow
 from leaderboard.store import schema
 from leaderboard.store.log_rows import read_entries_of
-from leaderboard.store.result_rows import EPOCH_COLUMNS, METRIC_COLUMNS
+from leaderboard.store.result_rows import EPOCH_COLUMNS, METRIC_COLUMNS, whole_epoch
 
 _NUMBERS = tuple(name for name in METRIC_COLUMNS if name != "confusion")
 """What tables need of the metrics: reading thousands of confusion matrices would take longer than all the rest."""
@@ -153,11 +153,12 @@ def read_run_records(session: Session) -> dict[str, RunRecord]:
     runs, epochs = schema.Run, schema.EpochRow
     columns = [getattr(epochs, name) for name in EPOCH_COLUMNS]
     connection = session.connection()
-    rows = connection.execute(sa.select(runs.run_id, runs.execution, runs.provenance)).all()
+    rows = connection.execute(sa.select(runs.run_id, runs.execution, runs.provenance, runs.extra)).all()
     found = {row[0]: RunRecord(row[1], row[2]) for row in rows}
+    extras = {row[0]: row[3] for row in rows}
     ordered = sa.select(epochs.run_id, *columns).order_by(epochs.run_id, epochs.epoch)
     for run_id, *values in connection.execute(ordered).all():
-        found[run_id].epochs.append(cast(EpochRow, dict(zip(EPOCH_COLUMNS, values, strict=True))))
+        found[run_id].epochs.append(whole_epoch(dict(zip(EPOCH_COLUMNS, values, strict=True)), extras[run_id]))
     return found
 
 

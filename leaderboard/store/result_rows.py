@@ -38,7 +38,11 @@ _OF_SPEC = names_stored_as("value", SpecFields)
 _KNOWN = frozenset({"schema", "kind", *_VALUES, *_OBJECTS, *names_stored_as("rows")})
 """Fields that have columns or tables; others are kept together."""
 
-METRIC_COLUMNS, EPOCH_COLUMNS = tuple(marks_of(RuleMetrics)), tuple(marks_of(EpochRow))
+METRIC_COLUMNS = tuple(marks_of(RuleMetrics))
+EPOCH_COLUMNS = tuple(name for name in marks_of(EpochRow) if name in schema.EpochRow.__table__.columns)
+
+_EPOCH_EXTRAS = tuple(name for name in marks_of(EpochRow) if name not in EPOCH_COLUMNS)
+"""Fields of an epoch that have no column: ``extra["epochs"]`` of the run holds them, by the number of the epoch."""
 
 _AT_ONCE = 500
 """Runs asked for in one statement: databases limit its parameters."""
@@ -117,11 +121,30 @@ def _run_row(result: RunResult) -> schema.Run:
         judged_set=None if result.cycles is None else result.cycles.hash,
         **columns,
         **_provenance_columns(document["provenance"]),
-        extra={name: value for name, value in document.items() if name not in _KNOWN},
+        extra={name: value for name, value in document.items() if name not in _KNOWN} | _epoch_extras(document),
         metrics=_metric_rows(document),
         epochs=[schema.EpochRow(**{name: row[name] for name in EPOCH_COLUMNS}) for row in document["epochs"]],
         predictions=[],
     )
+
+
+def _epoch_extras(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the epochs of a document hold beyond their columns; nothing where no epoch holds more."""
+    by_epoch = {
+        str(row["epoch"]): {name: row[name] for name in _EPOCH_EXTRAS if name in row} for row in document["epochs"]
+    }
+    found = {epoch: extras for epoch, extras in by_epoch.items() if extras}
+    return {"epochs": found} if found else {}
+
+
+def whole_epoch(columns: Mapping[str, Any], extra: Mapping[str, Any]) -> EpochRow:
+    """An epoch as the result document holds it.
+
+    Args:
+        columns: Its columns by name.
+        extra: The fields of its run that have no column.
+    """
+    return cast(EpochRow, {**columns, **extra.get("epochs", {}).get(str(columns["epoch"]), {})})
 
 
 def _provenance_columns(provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,9 +237,9 @@ def document_of(session: Session, run: schema.Run) -> ResultDocument:
         "schema": SCHEMA,
         **{name: getattr(run, name) for name in (*_VALUES, *_OBJECTS)},
         "metrics": {rule: metrics.get(rule) for rule in RULES},
-        "epochs": [{name: getattr(row, name) for name in EPOCH_COLUMNS} for row in run.epochs],
+        "epochs": [whole_epoch({name: getattr(row, name) for name in EPOCH_COLUMNS}, run.extra) for row in run.epochs],
         "predictions": {rule: files.get(rule) for rule in RULES},
-        **run.extra,
+        **{name: value for name, value in run.extra.items() if name != "epochs"},
     }
     if run.kind != "run":
         document["kind"] = run.kind

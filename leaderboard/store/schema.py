@@ -99,7 +99,7 @@ class Run(Base):
     of a system from outside, whose duration is not known;
     ``digest`` covers everything stored of it; ``system`` is a hash of the spec without its seed, so that runs which
     differ only in the seed share it; ``judged_set`` is the hash of the cycles that it was judged on, None without
-    predictions; ``extra`` holds the fields of the result that have no column.
+    predictions; ``extra`` holds the fields of the result, and of its epochs, that have no column.
     """
 
     __tablename__ = "runs"

@@ -42,10 +42,10 @@ class SCLHybrid(nn.Module):
         """Draw nothing: only the views are random, and the engine draws those."""
 
     def forward(self, model: nn.Module, batch: Batch, draw: None) -> dict[str, Tensor]:
-        """Encode both views and return the scalar ``loss`` of the global batch."""
+        """Encode both views and return the scalars ``loss``, ``contrastive`` and ``ce`` of the global batch."""
         first, second = view_features(model, batch, ID)
         classifier = cast(Encoder, model).classifier
-        loss = hybrid_contrastive_loss(
+        return hybrid_contrastive_loss(
             self.projector(first),
             self.projector(second),
             (classifier(first), classifier(second)),
@@ -54,4 +54,3 @@ class SCLHybrid(nn.Module):
             self.options.tau,
             self.weights,
         )
-        return {"loss": loss}

@@ -44,7 +44,7 @@ def run_data() -> Any:
     import numpy as np
 
     from bench.data.bank import FeatureBank
-    from bench.data.datasets.icbhi.recordings import Cycle
+    from bench.data.datasets.icbhi.recordings import Cycle, Recording
     from bench.engine.data import RunData
 
     rng = np.random.default_rng(0)
@@ -54,7 +54,9 @@ def run_data() -> Any:
     cycles = tuple(Cycle("recording", row, row, row + 1, int(label)) for row, label in enumerate(labels))
     bank = FeatureBank(features, cycles, labels, Path("features.npy"))
     train, test = np.arange(STEPS * BATCH), np.arange(STEPS * BATCH, rows)
-    return RunData(bank=bank, train=train, val=train[:0], test=test, recordings={})
+    nowhere = Path("recording")
+    recording = Recording("recording", "101", "1b1", "Al", "sc", "Meditron", "train", nowhere, nowhere, cycles)
+    return RunData(bank=bank, train=train, val=train[:0], test=test, recordings={"recording": recording})
 
 
 def train(folder: Path, processes: int) -> None:
@@ -80,7 +82,7 @@ def train(folder: Path, processes: int) -> None:
                 continue
             raise
         if trainer.accelerator.is_main_process:
-            state = {key: value.contiguous() for key, value in trainer.bare.state_dict().items()}
+            state = {key: value.contiguous() for key, value in trainer.stage.bare.state_dict().items()}
             losses = [entry["loss"] for entry in outcome.position.epochs]
             state["losses"] = torch.tensor(losses, dtype=torch.float64)
             save_file(state, folder / f"{processes}" / f"{name}.safetensors")

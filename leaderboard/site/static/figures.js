@@ -250,15 +250,20 @@ function epochsOf(run) {
 function drawCurves(place) {
   const found = underRule(place);
   const runs = (found?.runs ?? []).map((run, i) => ({ ...page.runs[run], epochs: epochsOf(page.runs[run]), chosen: found.epochs[i] })).filter((run) => run.epochs.length);
-  const points = runs.flatMap((run) => [["test", `test/${state.judged}`], ["held-out", `val/${state.judged}`], ["loss", "loss"]].flatMap(([what, key]) => (run.curve[key] ?? []).map((value, i) => ({
-    what, seed: run.seed, epoch: run.epochs[i], value: what === "loss" || value === null ? value : value / 100, line: `${run.id} ${what}`, chosen: run.epochs[i] === run.chosen,
+  const parts = [...new Set(runs.flatMap((run) => Object.keys(run.curve).filter((key) => key.startsWith("loss/"))))].sort();
+  const columns = [["test", `test/${state.judged}`], ["held-out", `val/${state.judged}`], ["loss", "loss"], ...parts.map((key) => [key.slice("loss/".length), key])];
+  const points = runs.flatMap((run) => columns.flatMap(([what, key]) => (run.curve[key] ?? []).map((value, i) => ({
+    what, seed: run.seed, epoch: run.epochs[i], loss: key.startsWith("loss"), part: parts.indexOf(key), value: key.startsWith("loss") || value === null ? value : value / 100, line: `${run.id} ${key}`, chosen: run.epochs[i] === run.chosen,
   })))).filter((point) => point.value !== null);
   const seeds = [...new Set(runs.map((run) => run.seed))];
   const colour = (point) => PALETTE[seeds.indexOf(point.seed) % PALETTE.length];
-  const scores = points.filter((point) => point.what !== "loss");
-  const losses = points.filter((point) => point.what === "loss");
+  const scores = points.filter((point) => !point.loss);
+  const losses = points.filter((point) => point.loss);
+  // Dots for the parts of a loss, with a wider gap for each further one; dashes are those of the held-out patients.
+  const dash = (point) => point.part < 0 ? (point.loss || point.what === "test" ? null : "4 3") : `1.5 ${3 + 2 * point.part}`;
+  const named = parts.map((key) => key.slice("loss/".length)).join(", ");
   byId("curves-words").textContent = points.length ?
-    `One colour for each seed (${seeds.join(", ")}). Left: Score in percent on the test part${scores.some((point) => point.what === "held-out") ? " (dashed: on held-out patients)" : ""}; dots: the chosen epoch. Right: training loss.` : "No epochs are known of these runs.";
+    `One colour for each seed (${seeds.join(", ")}). Left: Score in percent on the test part${scores.some((point) => point.what === "held-out") ? " (dashed: on held-out patients)" : ""}; dots: the chosen epoch. Right: training loss${named ? ` (dotted: its parts ${named})` : ""}.` : "No epochs are known of these runs.";
   if (!points.length) {
     byId("curves").replaceChildren();
     return;
@@ -268,9 +273,8 @@ function drawCurves(place) {
     x: { label: "epoch", labelAnchor: "center", ticks: d3.ticks(...d3.extent(data, (point) => point.epoch), Math.min(8, width / 60)).filter(Number.isInteger), tickFormat: "d" },
     y: { label, grid: true, nice: true, ticks: 5 },
     marks: [
-      Plot.line(data.filter((point) => point.what !== "held-out"), { x: "epoch", y: "value", z: "line", stroke: colour, strokeWidth: 1.6 }),
-      Plot.line(data.filter((point) => point.what === "held-out"), { x: "epoch", y: "value", z: "line", stroke: colour, strokeWidth: 1.4, strokeDasharray: "4 3" }),
-      Plot.dot(data.filter((point) => point.what === "test" && point.chosen), { x: "epoch", y: "value", fill: colour, r: 4 }),
+      ...d3.groups(data, dash).map(([strokeDasharray, points]) => Plot.line(points, { x: "epoch", y: "value", z: "line", stroke: colour, strokeWidth: strokeDasharray ? 1.4 : 1.6, ...(strokeDasharray && { strokeDasharray }) })),
+      Plot.dot(data.filter((point) => point.what === "test" && !point.loss && point.chosen), { x: "epoch", y: "value", fill: colour, r: 4 }),
       Plot.tip(data, Plot.pointer({ x: "epoch", y: "value", title: (point) => `seed ${point.seed}, epoch ${point.epoch}\n${point.what} ${number(point.value, digits)}`, fill: "var(--raised)", stroke: "var(--line)" })),
     ],
   });

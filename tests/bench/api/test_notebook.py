@@ -8,6 +8,7 @@ from rich.progress import Progress
 from bench.core import terminal
 from bench.core.terminal import PlainConsole, shows_bars
 from bench.engine import progress
+from bench.engine.listeners import Listeners, Start
 from bench.engine.progress import TrainingProgress
 
 
@@ -35,7 +36,7 @@ def test_a_training_draws_its_bar_in_a_notebook(monkeypatch):
     monkeypatch.setattr(progress, "is_quiet", lambda: False)
     started = []
     monkeypatch.setattr(Progress, "start", lambda self: started.append(self))
-    with TrainingProgress("ast", epochs=2, steps=3, shown=True) as shown:
-        shown.step(1, 2, 0.5)
+    with Listeners([TrainingProgress(shown=True)], Start(label="ast", epochs=2, steps=3)) as shown:
+        shown.on_losses(1, 2, [{"loss": 0.5}])
     (bar,) = started
     assert bar.tasks[0].completed == 2

@@ -10,7 +10,7 @@ from stage_plans import make_stage
 from torch import nn
 
 from bench.core.errors import SpecError
-from bench.engine.stages import StagePlan, freeze_others, plan_stages, set_training_mode, trainable_parameters
+from bench.engine.stages import StagePlan, freeze_others, set_training_mode, stages_of, trainable_parameters
 from bench.experiment.spec import RunSpec
 from methods.base import Stage
 
@@ -37,14 +37,13 @@ def spec(**changes) -> RunSpec:
     ("done", "index", "before", "end"), [(0, 0, 0, 3), (2, 0, 0, 3), (3, 1, 3, 5), (4, 1, 3, 5), (5, 1, 3, 5)]
 )
 def test_an_epoch_belongs_to_one_stage(done, index, before, end):
-    place = StagePlan((FIRST, PROBE)).at(done)
+    place = StagePlan((FIRST, PROBE), steps=10).at(done)
     assert (place.index, place.before, place.end) == (index, before, end)
-    assert StagePlan((FIRST, PROBE)).epochs == 5
+    assert StagePlan((FIRST, PROBE), steps=10).epochs == 5
 
 
 def test_a_method_without_stages_has_that_of_the_spec():
-    plan = plan_stages(spec(epochs=7, lr=0.5, schedule="steps", milestones="2,4", warmup_epochs=1), object())
-    (stage,) = plan.stages
+    (stage,) = stages_of(spec(epochs=7, lr=0.5, schedule="steps", milestones="2,4", warmup_epochs=1), object())
     assert (stage.schedule.epochs, stage.optim.lr, stage.schedule.warmup_epochs) == (7, 0.5, 1)
     assert stage.schedule.milestone_places == (2, 4)
     assert set(stage.trains) == {"encoder", "classifier", "method"}
@@ -99,4 +98,4 @@ class Staged:
 )
 def test_stages_that_cannot_be_run_are_refused(stages, message):
     with pytest.raises(SpecError, match=message):
-        plan_stages(spec(), Staged(*stages))
+        stages_of(spec(), Staged(*stages))

@@ -384,7 +384,7 @@ def test_a_stop_in_the_last_step_of_an_epoch_is_a_position(place, capsys, monkey
     step = trainer.Trainer._train_step
 
     def stop_last(self, rows, epoch, number):
-        if number == self.steps - 1:
+        if number == self.batches.steps - 1:
             signal.raise_signal(signal.SIGTERM)
         return step(self, rows, epoch, number)
 

@@ -84,7 +84,7 @@ def out_of_memory(self, rows, epoch, step):
 
 
 def not_finite(self, rows, epoch, step):
-    return torch.tensor(float("nan"))
+    return {"loss": torch.tensor(float("nan"))}
 
 
 @pytest.mark.parametrize(("step", "precision"), [(out_of_memory, "fp32"), (not_finite, "fp32"), (not_finite, "bf16")])

@@ -1,0 +1,181 @@
+"""Global batches: which rows a step takes, and how this process's part of them is loaded and augmented."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from bench.core.errors import SpecError
+from bench.engine.data import RunData
+from bench.engine.distributed import gather_rows, own_rows
+from bench.engine.sampling import epoch_order
+from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift, mask_value
+from bench.engine.stages import PlannedStage
+from bench.experiment.spec import RunSpec
+from methods import METHODS
+from methods.base import Batch, TrainingRows
+
+
+def random_stream(*key: int) -> np.random.Generator:
+    """Make the random generator of an epoch, (seed, epoch), or of a step, (seed, epoch, step).
+
+    Numbers that are drawn from it depend on nothing else, neither on what was drawn before nor on the process. NumPy
+    ignores zeros at the end of a key: the order of an epoch and its first step (number 0) draw the same numbers.
+    """
+    return np.random.default_rng(np.random.SeedSequence(key))
+
+
+class Batches:
+    """The global batches of a run, as one of its processes sees them.
+
+    Args:
+        spec: The spec of the run.
+        data: The rows of the feature bank.
+        accelerator: Gives the device and this process's place.
+    """
+
+    def __init__(self, spec: RunSpec, data: RunData, accelerator: Accelerator) -> None:
+        self.spec, self.data, self.accelerator = spec, data, accelerator
+        self.steps = spec.sampling.steps_of_epoch(len(data.train))
+        self.views = METHODS.card(spec.method).views
+        self.mask_fill = mask_value(spec)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Rows of the bank in the order in which an epoch (from 1) takes them, a batch after the other."""
+        train, sampler = self.data.train, self.spec.sampling.sampler
+        # From (seed, epoch) alone: a run that is resumed in the middle of an epoch goes on in the same order.
+        return epoch_order(train, self.data.bank.labels[train], sampler, random_stream(self.spec.seed, epoch))
+
+    def rows_of_step(self, order: np.ndarray, step: int) -> np.ndarray:
+        """Rows of the global batch of a step (from 0); an epoch's last batch may be smaller.
+
+        Args:
+            order: From :meth:`order`.
+            step: Number of the step in its epoch.
+        """
+        batch = self.spec.sampling.batch
+        return order[step * batch : (step + 1) * batch]
+
+    def rows_of_steps(self, steps: int) -> int:
+        """Count the rows that the first steps of an epoch see."""
+        sampling = self.spec.sampling
+        return min(steps * sampling.batch, sampling.rows_of_epoch(len(self.data.train)))
+
+    def load(self, rows: np.ndarray, place: PlannedStage, rng: np.random.Generator) -> Batch:
+        """Load a global batch as this process sees it.
+
+        Args:
+            rows: (global,) rows of the bank.
+            place: The stage that is trained.
+            rng: Generator of the step; the augmentation draws from it.
+        """
+        local = own_rows(len(rows), self.accelerator.process_index, self.accelerator.num_processes)
+        return self._load(rows, local, place, rng, partial(gather_rows, batch=len(rows)))
+
+    def load_whole(self, rows: np.ndarray, place: PlannedStage, rng: np.random.Generator) -> Batch:
+        """Load a global batch as a single process would; arguments as for :meth:`load`."""
+        return self._load(rows, slice(0, len(rows)), place, rng, lambda tensor: tensor)
+
+    def training_rows(self) -> TrainingRows:
+        """The training part as a method prepares itself with it."""
+        train = self.data.train
+
+        def load(start: int, end: int) -> Inputs:
+            # As in an evaluation: what is learnt does not depend on the size of a method's batches.
+            return evaluation_inputs(self.data, train, np.arange(start, end), self.accelerator.device)
+
+        return TrainingRows(
+            labels=self._labels(train),
+            class_counts=tuple(self.data.class_counts()),
+            devices=self.data.devices(train),
+            patients=self.data.patients(train),
+            load=load,
+        )
+
+    def _load(
+        self,
+        rows: np.ndarray,
+        local: slice,
+        place: PlannedStage,
+        rng: np.random.Generator,
+        gather: Callable[[Tensor], Tensor],
+    ) -> Batch:
+        """Load a global batch, of which this process holds the rows at the places ``local``."""
+        first, second = self._load_views(rows, local, place, rng)
+        return Batch(
+            features=first,
+            second=second,
+            # Labels of all rows: every process computes the loss of the whole batch, from gathered features.
+            labels=self._labels(rows),
+            local=local,
+            gather=gather,
+            devices=self.data.devices(rows),
+            patients=self.data.patients(rows),
+            stage=place.index,
+        )
+
+    def _labels(self, rows: np.ndarray) -> Tensor:
+        return torch.from_numpy(self.data.bank.labels[rows]).to(self.accelerator.device)
+
+    def _load_views(
+        self, rows: np.ndarray, local: slice, place: PlannedStage, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """Load a process's rows of the global batch and augment them on the device, twice if the method asks.
+
+        Returns:
+            Each view (local, 1, frames, mels).
+        """
+        x = self.data.pictures(rows[local]).to(self.accelerator.device)
+        # Normalised before it is masked: SCL's masks take the lowest value that a normalised spectrogram can have.
+        if self.data.extremes is not None:
+            x = self.data.extremes.in_training(x, rows)
+        if not place.stage.augment:
+            return x, None
+        first = self._augment(x, local, len(rows), rng)
+        return first, self._augment(x, local, len(rows), rng) if self.views == 2 else None
+
+    def _augment(self, x: Tensor, local: slice, rows: int, rng: np.random.Generator) -> Tensor:
+        """Augment this process's part of a global batch.
+
+        Everything is drawn for all rows, so that draws do not depend on the number of processes.
+
+        Args:
+            x: (local, channels, frames, mels).
+            local: Places of this process's rows in the global batch.
+            rows: Number of rows of the global batch.
+            rng: Generator of the step.
+
+        Raises:
+            SpecError: If the features are no pictures, which cannot be shifted or masked.
+        """
+        options = self.spec.augment
+        if not options.changes_pictures:
+            return x
+        if x.ndim != 4:
+            raise SpecError(
+                f"Rows of the front-end {self.spec.frontend} are no pictures, and cannot be shifted or masked.",
+                "Use --set time_shift=false --set specaug_probability=0.",
+            )
+        frames, mels = x.shape[2:]
+        if options.time_shift:
+            x = apply_shift(x, draw_shift(rows, frames, rng)[local])
+        if options.specaug_probability > 0:
+            masks = draw_masks(
+                rows,
+                frames,
+                mels,
+                probability=options.specaug_probability,
+                freq_masks=options.specaug_freq_masks,
+                freq_width=options.specaug_freq_width,
+                time_masks=options.specaug_time_masks,
+                time_width=options.specaug_time_width,
+                together=options.specaug_together,
+                rng=rng,
+            )
+            x = apply_masks(x, masks[local], self.mask_fill)
+        return x

@@ -1,0 +1,66 @@
+"""The named losses of steps: read from the device, checked, and summed over an epoch."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from bench.core.errors import SpecError
+from bench.core.text import echoed
+from leaderboard.results.schema import LOSS_NAME, MOST_LOSSES
+
+LOSS = "loss"
+"""Name of the loss that is trained for."""
+
+
+def read_losses(steps: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]:
+    """Read the losses of some steps, in one transfer for all of them.
+
+    Args:
+        steps: Of each step, what the method has returned by name; what is no scalar is left out.
+
+    Returns:
+        The numbers by name, of each step.
+
+    Raises:
+        SpecError: If there are more names than a result holds, or one that it cannot hold.
+    """
+    scalars = [{name: value for name, value in step.items() if value.ndim == 0} for step in steps]
+    for step in scalars:
+        _check_names(step)
+    # float64, so that they are stacked whatever type each of them has.
+    values = iter(torch.stack([value.double() for step in scalars for value in step.values()]).tolist())
+    return [{name: next(values) for name in step} for step in scalars]
+
+
+def _check_names(losses: Mapping[str, object]) -> None:
+    wrong = [name for name in losses if not re.fullmatch(LOSS_NAME, name)]
+    if wrong:
+        raise SpecError(
+            f"The method names a loss '{echoed(wrong[0])}', but a name has at most 40 letters, digits, spaces and ._-"
+        )
+    if len(losses) > MOST_LOSSES + 1:
+        raise SpecError(f"The method names {len(losses)} losses, but a result holds at most {MOST_LOSSES} beside loss.")
+
+
+def add_named(sums: dict[str, float | None], losses: Mapping[str, float]) -> None:
+    """Add the named losses of a step, but for the one that is trained for, to the sums of an epoch.
+
+    Args:
+        sums: Sums by name; None for one that is no longer finite.
+        losses: From :func:`read_losses`.
+    """
+    for name, value in losses.items():
+        if name != LOSS:
+            before = sums.get(name, 0.0)
+            total = math.nan if before is None else before + value
+            sums[name] = total if math.isfinite(total) else None
+
+
+def means(sums: Mapping[str, float | None], steps: int) -> dict[str, float | None]:
+    """The mean of each named loss over the steps of an epoch; None for one that was not finite."""
+    return {name: None if total is None else total / steps for name, total in sums.items()}

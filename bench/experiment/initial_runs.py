@@ -1,0 +1,80 @@
+"""The run that a training starts from: from what a user names to the id, the weights and the folder in a spec."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.core.errors import SpecError
+from bench.core.paths import expanded
+from bench.core.text import echoed
+from leaderboard.results.run_folder import RUNS_FOLDER, RunFolder
+
+_WHICH = re.compile(r"(.+):(last|best-test|best-val|stage-[0-9]{1,4})", re.DOTALL)
+_PREFIX = re.compile(r"[0-9a-f]{1,16}")
+_FORM = "Name a run by its id, the beginning of it, or its folder, and its weights as in 0123abcd:best-test."
+
+
+@dataclass(frozen=True)
+class InitialRun:
+    """A finished run, and which of its weights a training starts from.
+
+    Attributes:
+        folder: The run's folder.
+        run_id: Its id.
+        which: A selection rule, or the end of a stage (``stage-1``).
+    """
+
+    folder: RunFolder
+    run_id: str
+    which: str
+
+    @property
+    def name(self) -> str:
+        """What a spec holds as ``init_from``."""
+        return f"{self.run_id}:{self.which}"
+
+
+def find_initial_run(text: str, home: Path) -> InitialRun:
+    """Find the run that a user names, with its weights.
+
+    Args:
+        text: A run id, the beginning of one, or a run's folder; after a colon ``last`` (the default), ``best-test``,
+            ``best-val``, or ``stage-N`` for the end of a stage.
+        home: The results folder.
+
+    Raises:
+        SpecError: If there is no such run, or several, or it is not finished, or does not keep these weights.
+        ResultError: If its result cannot be read.
+    """
+    read = _WHICH.fullmatch(text)
+    name, which = (read[1], read[2]) if read else (text, "last")
+    folder = _folder_of(name, home)
+    if not folder.has_result() or (document := folder.read_document())["status"] != "finished":
+        raise SpecError(
+            f"The run {folder.path.name} is not finished, so that no training can start from it.",
+            "Run it to its end first.",
+        )
+    if not folder.weights_of(which).is_file():
+        kept = ", ".join(folder.kept_weights())
+        raise SpecError(
+            f"The run {document['run_id']} keeps no weights of '{which}' in {folder.weights}.",
+            f"It keeps those of {kept}." if kept else "Run it again with --rerun.",
+        )
+    return InitialRun(folder, document["run_id"], which)
+
+
+def _folder_of(name: str, home: Path) -> RunFolder:
+    """The folder of a run that is named by id, beginning of one, or path."""
+    if _PREFIX.fullmatch(name):
+        found = sorted(path for path in (home / RUNS_FOLDER).glob(f"{name}*") if RunFolder(path).spec.is_file())
+        if len(found) > 1:
+            shown = ", ".join(path.name for path in found[:5])
+            raise SpecError(f"{name} is the beginning of {len(found)} runs in {home}: {shown}.", "Write more of it.")
+        if found:
+            return RunFolder(found[0])
+    folder = RunFolder(expanded(name)) if name else None
+    if folder is None or not folder.spec.is_file():
+        raise SpecError(f"There is no run '{echoed(name)}' in {home}, and no folder of a run of that name.", _FORM)
+    return folder

@@ -1,0 +1,209 @@
+"""What a method may ask of the engine: to prepare itself, to score in its own way, to name its losses."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_runs import SETTINGS
+
+import bench
+from bench.core.errors import InterruptedRunError, RunError
+from bench.engine import trainer
+from bench.engine.batches import Batches
+from bench.engine.data import open_run_data
+from bench.engine.evaluate import probabilities_of
+from bench.engine.preparation import prepare_method
+from leaderboard.results.run_folder import RunFolder
+
+PLUGIN = Path(__file__).resolve().parents[2] / "support" / "hooked_methods.py"
+
+
+def run_of(method, data, cache, home, **options):
+    words = {"data": data, "cache": cache, "home": home, "settings": SETTINGS, "device": "cpu", "plugins": PLUGIN}
+    return bench.run("ast", method, **{"epochs": 2, **words, **options})
+
+
+@pytest.fixture(scope="module")
+def finished(small_data, small_cache, tmp_path_factory):
+    return run_of("prepared", small_data, small_cache, tmp_path_factory.mktemp("prepared"))
+
+
+def stop_at(patch, wanted):
+    """Stop every run after so many steps."""
+    steps, step = [], trainer.Trainer._train_step
+
+    def stopped(self, *words):
+        steps.append(1)
+        if len(steps) == wanted:
+            signal.raise_signal(signal.SIGTERM)
+        return step(self, *words)
+
+    patch.setattr(trainer.Trainer, "_train_step", stopped)
+
+
+def prepared_calls(patch):
+    """The calls of ``prepare`` from here on."""
+    calls, prepare = [], trainer.prepare_method
+
+    def heard(graph, batches):
+        prepare(graph, batches)
+        calls.append(graph.method.calls)
+
+    patch.setattr(trainer, "prepare_method", heard)
+    return calls
+
+
+# --- prepare --------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_method_has_learnt_follows_from_the_training_rows_alone(finished):
+    data = open_run_data(finished.spec)
+    kept = load_file(RunFolder(finished.folder).method_weights_of("last"))
+    model = trainer.build_graph(finished.spec, data.class_counts()).model.eval()
+    expected = []
+    for label in range(4):
+        rows = data.train[data.bank.labels[data.train] == label]
+        x = data.pictures(rows)
+        with torch.no_grad():
+            expected.append(float((model(x).mean(1) + x.mean((1, 2, 3))).mean()))
+    np.testing.assert_allclose(kept["offsets"].numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_rows_that_a_method_sees_are_those_that_are_trained_on(finished):
+    data = open_run_data(finished.spec)
+    rows = Batches(finished.spec, data, trainer.build_accelerator(finished.spec, 1)).training_rows()
+    batches = list(rows.batches(7))
+    assert [len(labels) for _, labels in batches] == [7, 7, 7, 3]
+    assert torch.equal(torch.cat([inputs for inputs, _ in batches]), data.pictures(data.train))
+    assert torch.cat([labels for _, labels in batches]).tolist() == data.bank.labels[data.train].tolist()
+    assert list(rows.class_counts) == data.class_counts()
+    recordings = [data.recordings[name] for name, _ in data.keys(data.train)]
+    assert rows.patients == tuple(recording.patient for recording in recordings)
+    assert set(rows.devices) == {"Meditron"}
+    assert len(rows) == len(data.train)
+
+
+def test_preparing_draws_by_the_seed_and_moves_no_random_state(finished):
+    data = open_run_data(finished.spec)
+    drawn = []
+    for before in (1, 2):
+        graph = trainer.build_graph(finished.spec, data.class_counts())
+        torch.manual_seed(before)
+        expected = torch.rand(3)
+        torch.manual_seed(before)
+        prepare_method(graph, Batches(finished.spec, data, trainer.build_accelerator(finished.spec, 1)))
+        assert torch.equal(torch.rand(3), expected)
+        drawn.append(graph.method.drawn.item())
+    assert drawn[0] == drawn[1] > 0
+
+
+def test_a_run_that_goes_on_has_what_was_learnt_and_prepares_no_second_time(
+    finished, small_data, small_cache, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2)
+        calls = prepared_calls(patch)
+        with pytest.raises(InterruptedRunError):
+            run_of("prepared", small_data, small_cache, tmp_path)
+        assert calls == [1]
+    with monkeypatch.context() as patch:
+        calls = prepared_calls(patch)
+        gone_on = run_of("prepared", small_data, small_cache, tmp_path)
+        assert calls == []
+    assert gone_on.metrics == finished.metrics
+    assert [epoch["loss"] for epoch in gone_on.epochs] == [epoch["loss"] for epoch in finished.epochs]
+    assert [epoch["losses"] for epoch in gone_on.epochs] == [epoch["losses"] for epoch in finished.epochs]
+
+
+# --- named losses ---------------------------------------------------------------------------------------------------
+
+
+def test_the_named_losses_of_an_epoch_are_means_over_its_steps(
+    finished, small_data, small_cache, tmp_path, monkeypatch
+):
+    steps, step = [], trainer.Trainer._train_step
+
+    def kept(self, rows, epoch, number):
+        losses = step(self, rows, epoch, number)
+        steps.append((epoch, {name: value.tolist() for name, value in losses.items()}))
+        return losses
+
+    monkeypatch.setattr(trainer.Trainer, "_train_step", kept)
+    run = run_of("prepared", small_data, small_cache, tmp_path)
+    for row in run.epochs:
+        losses = [found for epoch, found in steps if epoch == row["epoch"]]
+        assert set(row["losses"]) == {"ce", "largest logit"}, "scalars alone, and not the loss itself"
+        for name, value in row["losses"].items():
+            assert value == pytest.approx(sum(found[name] for found in losses) / len(losses), rel=1e-12)
+        assert row["losses"]["ce"] == pytest.approx(row["loss"] / 2)
+
+
+def test_a_named_loss_that_is_not_finite_is_null_and_stops_nothing(small_data, small_cache, tmp_path, monkeypatch):
+    step = trainer.Trainer._train_step
+
+    def odd(self, rows, epoch, number):
+        losses = step(self, rows, epoch, number)
+        return {**losses, "ce": losses["ce"] * float("inf") if (epoch, number) == (1, 1) else losses["ce"]}
+
+    monkeypatch.setattr(trainer.Trainer, "_train_step", odd)
+    run = run_of("prepared", small_data, small_cache, tmp_path)
+    assert [row["losses"]["ce"] is None for row in run.epochs] == [True, False]
+
+
+def test_a_name_that_no_result_can_hold_is_refused_in_the_first_step(small_data, small_cache, tmp_path, monkeypatch):
+    step = trainer.Trainer._train_step
+    monkeypatch.setattr(trainer.Trainer, "_train_step", lambda *words: {**step(*words), "λ": torch.tensor(1.0)})
+    with pytest.raises(bench.BenchError, match="names a loss 'λ'"):
+        run_of("prepared", small_data, small_cache, tmp_path)
+
+
+def test_the_board_gives_named_losses_back(finished):
+    from bench.core.paths import board_location
+    from leaderboard.store.store import Store
+
+    (stored,) = Store.open(board_location(finished.folder.parents[1])).results([finished.id])
+    assert [row.get("losses") for row in stored.document["epochs"]] == [row["losses"] for row in finished.epochs]
+    assert "epochs" in json.loads((finished.folder / "result.json").read_text())
+
+
+# --- scores ---------------------------------------------------------------------------------------------------------
+
+
+def test_scores_are_divided_by_their_sum_and_keep_class_and_ratios():
+    class Method:
+        def scores(self, logits):
+            return logits.sigmoid()
+
+    logits = torch.randn(50, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = probabilities_of(Method())(logits)
+    sigmoids = logits.sigmoid()
+    torch.testing.assert_close(found.sum(1), torch.ones(50, dtype=torch.float64))
+    assert torch.equal(found.argmax(1), sigmoids.argmax(1))
+    torch.testing.assert_close(found[:, 1] / found[:, 0], sigmoids[:, 1] / sigmoids[:, 0])
+    assert torch.equal(probabilities_of(object())(logits), logits.softmax(-1))
+
+
+@pytest.mark.parametrize("value", [-0.1, float("nan")])
+def test_scores_that_are_none_are_refused(value):
+    class Method:
+        def scores(self, logits):
+            return logits.sigmoid() * 0 + value
+
+    with pytest.raises(RunError, match="scores are negative or not finite"):
+        probabilities_of(Method())(torch.zeros(2, 4))
+
+
+def test_the_stored_scores_of_a_sigmoid_head_are_its_sigmoids(small_data, small_cache, tmp_path):
+    run = run_of("sigmoid", small_data, small_cache, tmp_path)
+    data = open_run_data(run.spec)
+    with torch.no_grad():
+        sigmoids = run.model()(data.pictures(data.test)).double().sigmoid()
+    stored = run.predictions["last"].scores
+    np.testing.assert_allclose(stored, (sigmoids / sigmoids.sum(1, keepdim=True)).numpy(), rtol=1e-5)
+    assert not RunFolder(run.folder).method_weights_of("last").exists(), "it has nothing to keep"
