@@ -136,6 +136,12 @@ class AugmentOptions:
     vocoder_window: int = identity_field(
         "samples of a Fourier frame of stretch, pitch and vtlp; a multiple of 4", 2048, low=16, high=65536, since=3
     )
+    resampling_filter: str = identity_field(
+        "filter of speed and pitch: hann is torchaudio's, kaiser-best librosa's before 0.10, ten times as slow",
+        "hann",
+        choices=("hann", "kaiser-best"),
+        since=3,
+    )
     roll_probability: float = identity_field("chance of a circular shift of the waveform", 0.0, **_CHANCE)
     crop_probability: float = identity_field("chance that a longer unit is cut at a random place", 0.0, **_CHANCE)
     crop_seconds: float = identity_field("seconds that crop leaves", 4.0, low=0.01, high=LONGEST_SECONDS, since=3)
@@ -152,7 +158,7 @@ class AugmentOptions:
     @property
     def changes_pictures(self) -> bool:
         """Whether spectrograms are shifted or masked."""
-        return self.time_shift or self.specaug_probability > 0
+        return (self.time_shift and self.time_shift_probability > 0) or self.specaug_probability > 0
 
     @property
     def changes_waveforms(self) -> bool:
