@@ -179,7 +179,9 @@ def _warped(frames: Frames, factors: Tensor, corner: float) -> Frames:
     advance = _advance(frames)
     steps = _phase_steps(phases, advance)
     turn = frames.hop * math.pi
-    warped = warp_frequency((steps / turn).clamp(0, 1), factor[..., None], corner) * turn
+    # In the weakest bins a step may mean a frequency outside of 0..1; the warp leaves both ends where they are.
+    frequency = (steps / turn).clamp(0, 1)
+    warped = steps + (warp_frequency(frequency, factor[..., None], corner) - frequency) * turn
     nearest = source.round().long().clamp(0, bins - 1)[..., None]
     start = phases[..., :1].gather(1, nearest)
     carried = _carried(start, warped.gather(1, nearest.expand(-1, -1, warped.shape[2])))
