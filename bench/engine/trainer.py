@@ -23,7 +23,10 @@ from torch import Tensor
 from bench.core.errors import InterruptedRunError, PrunedRunError, RunError, SpecError
 from bench.core.files import atomic_path
 from bench.core.lifetimes import StopRequest
+from bench.core.options import build_options
+from bench.data.frontends import FRONTENDS
 from bench.engine.accelerator import build_accelerator
+from bench.engine.augment.spectrogram import apply_spectrogram, draw_spectrogram, mask_value
 from bench.engine.checkpoint import Checkpoint
 from bench.engine.data import RunData
 from bench.engine.distributed import any_process, gather_rows, own_rows, share_batch_statistics
@@ -37,7 +40,6 @@ from bench.engine.random_layers import Division, GlobalDraws, learn_divisions
 from bench.engine.sampling import epoch_order
 from bench.engine.schedule import learning_rate
 from bench.engine.selection import Selection
-from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift, mask_value
 from bench.engine.stages import (
     PlannedStage,
     freeze_others,
@@ -102,7 +104,8 @@ class Trainer:
         # Noted before a stage freezes anything: what model and method froze themselves stays frozen in every stage.
         self.trainable = trainable_parameters(built)
         self.stage_plan = plan_stages(spec, self.method)
-        self.mask_fill = mask_value(spec)
+        frontend = build_options(FRONTENDS.card(spec.frontend).options, spec.frontend_options, spec.frontend)
+        self.mask_fill = mask_value(spec.augment, spec.frontend, frontend)
         self.views = METHODS.card(spec.method).views
         self.selection = Selection(spec.best_min_se)
         self.checkpoint = Checkpoint(RunFolder(folder).checkpoint, self.accelerator)
@@ -305,24 +308,8 @@ class Trainer:
                 f"Rows of the front-end {self.spec.frontend} are no pictures, and cannot be shifted or masked.",
                 "Use --set time_shift=false --set specaug_probability=0.",
             )
-        frames, mels = x.shape[2:]
-        if options.time_shift:
-            x = apply_shift(x, draw_shift(rows, frames, rng)[local])
-        if options.specaug_probability > 0:
-            masks = draw_masks(
-                rows,
-                frames,
-                mels,
-                probability=options.specaug_probability,
-                freq_masks=options.specaug_freq_masks,
-                freq_width=options.specaug_freq_width,
-                time_masks=options.specaug_time_masks,
-                time_width=options.specaug_time_width,
-                together=options.specaug_together,
-                rng=rng,
-            )
-            x = apply_masks(x, masks[local], self.mask_fill)
-        return x
+        draw = draw_spectrogram(rows, *x.shape[2:], options, rng)
+        return apply_spectrogram(x, draw[local], self.mask_fill)
 
     def _add_losses(self, pending: list[Tensor], position: Position, epoch: int, rate: float) -> float:
         """Add the losses of the last steps to the epoch's sum and stop the run at the first that is not finite."""

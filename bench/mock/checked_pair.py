@@ -21,9 +21,9 @@ from bench.core.cards import FrontEndCard
 from bench.core.options import build_options
 from bench.data.datasets.simulated.demo import write_tiny
 from bench.data.frontends import FRONTENDS
+from bench.engine.augment.spectrogram import apply_shift, draw_shift
 from bench.engine.data import RunData, open_run_data
 from bench.engine.graph import TrainingGraph, build_graph
-from bench.engine.specaug import apply_shift, draw_shift
 from bench.engine.stages import freeze_others, plan_stages, set_training_mode, trainable_parameters
 from bench.engine.trainer import random_stream
 from bench.experiment.recipes import Request, check_pair, choose_source, resolve

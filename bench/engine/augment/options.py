@@ -158,7 +158,12 @@ class AugmentOptions:
     @property
     def changes_pictures(self) -> bool:
         """Whether spectrograms are shifted or masked."""
-        return (self.time_shift and self.time_shift_probability > 0) or self.specaug_probability > 0
+        return self.shifts_pictures or self.specaug_probability > 0
+
+    @property
+    def shifts_pictures(self) -> bool:
+        """Whether spectrograms are shifted in time."""
+        return self.time_shift and self.time_shift_probability > 0
 
     @property
     def changes_waveforms(self) -> bool:

@@ -12,7 +12,7 @@ from golden_rules import spectrograms
 
 from bench.core.errors import SpecError
 from bench.engine.augment.options import SPECAUG_PROBABILITY
-from bench.engine.specaug import Masks, apply_masks, apply_shift, draw_masks, draw_shift
+from bench.engine.augment.spectrogram import Masks, apply_masks, apply_shift, draw_masks, draw_shift
 
 FRAMES, MELS = 798, 128
 
