@@ -104,7 +104,7 @@ class Trainer:
         # Noted before a stage freezes anything: what model and method froze themselves stays frozen in every stage.
         self.trainable = trainable_parameters(built)
         self.stage_plan = plan_stages(spec, self.method)
-        frontend = build_options(FRONTENDS.card(spec.frontend).options, spec.frontend_options, spec.frontend)
+        frontend: Any = build_options(FRONTENDS.card(spec.frontend).options, spec.frontend_options, spec.frontend)
         self.mask_fill = mask_value(spec.augment, spec.frontend, frontend)
         self.views = METHODS.card(spec.method).views
         self.selection = Selection(spec.best_min_se)
@@ -308,7 +308,8 @@ class Trainer:
                 f"Rows of the front-end {self.spec.frontend} are no pictures, and cannot be shifted or masked.",
                 "Use --set time_shift=false --set specaug_probability=0.",
             )
-        draw = draw_spectrogram(rows, *x.shape[2:], options, rng)
+        frames, mels = x.shape[2:]
+        draw = draw_spectrogram(rows, frames, mels, options, rng)
         return apply_spectrogram(x, draw[local], self.mask_fill)
 
     def _add_losses(self, pending: list[Tensor], position: Position, epoch: int, rate: float) -> float:

@@ -7,6 +7,7 @@ number, and each unit has another. So the filter is evaluated where each sample 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -28,6 +29,9 @@ class Filter(NamedTuple):
     rolloff: float
     beta: float | None
 
+
+TABLE = 8192
+"""Entries of the table of a Kaiser window, from its middle to its end."""
 
 FILTERS = {
     "hann": Filter(6, 0.99, None),
@@ -64,20 +68,32 @@ def _filtered(samples: Tensor, whole: Tensor, fraction: Tensor, factors: Tensor,
     cutoffs = shape.rolloff / factors.clamp(min=1.0)
     reach = math.ceil(shape.crossings / float(cutoffs.min()))
     padded = torch.nn.functional.pad(samples, (reach, reach + 1))
+    window = _hann if shape.beta is None else _kaiser(shape.beta, samples)
     cutoff, last = column(cutoffs, samples).float(), padded.shape[1] - 1
     found = torch.zeros_like(fraction)
     # Tap by tap: all taps at once would need the memory of dozens of batches.
     for tap in range(-reach, reach + 2):
         time = (tap - fraction) * cutoff
-        weight = torch.sinc(time) * _window(time / shape.crossings, shape.beta) * cutoff
+        weight = torch.sinc(time) * window(time / shape.crossings) * cutoff
         found += padded.gather(1, (whole + (tap + reach)).clamp(max=last)) * weight
     return found
 
 
-def _window(place: Tensor, beta: float | None) -> Tensor:
-    """Weights of a window at places -1..1, and 0 outside."""
-    if beta is None:
-        return torch.cos(place.clamp(-1, 1) * (math.pi / 2)).square()
-    inner = (1 - place.square()).clamp(min=0).sqrt()
-    highest = torch.special.i0(torch.tensor(beta, dtype=torch.float64)).item()
-    return torch.where(place.abs() < 1, torch.special.i0(beta * inner) / highest, 0.0)
+def _hann(place: Tensor) -> Tensor:
+    """Weights of a Hann window at places -1..1, and 0 outside."""
+    return torch.cos(place.clamp(-1, 1) * (math.pi / 2)).square()
+
+
+def _kaiser(beta: float, samples: Tensor) -> Callable[[Tensor], Tensor]:
+    """Weights of a Kaiser window, read between the entries of a table: its Bessel function is slow."""
+    places = torch.linspace(0, 1, TABLE + 1, dtype=torch.float64)
+    weights = torch.special.i0(beta * (1 - places.square()).sqrt())
+    table = (weights / weights[0]).float().to(samples.device, non_blocking=True)
+
+    def window(place: Tensor) -> Tensor:
+        entry = place.abs() * TABLE
+        below = entry.long().clamp(max=TABLE - 1)
+        found = torch.lerp(table[below], table[below + 1], entry - below)
+        return torch.where(entry < TABLE, found, 0.0)
+
+    return window

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from bench.engine.augment.spectrogram import (
     draw_masks,
     draw_shift,
     draw_spectrogram,
+    mask_value,
 )
 
 FRAMES, MELS = 798, 128
@@ -281,3 +283,11 @@ def test_off_draws_no_number_and_gives_the_same_pictures():
     x = torch.ones(2, 1, 5, 5)
     assert apply_spectrogram(x, draw) is x
     assert rng.bit_generator.state == before
+
+
+def test_the_value_under_masks():
+    lowest = AugmentOptions(specaug_fill="lowest")
+    assert mask_value(AugmentOptions(), "ast", object()) is None
+    assert mask_value(lowest, "scl", SimpleNamespace(lowest=-3)) == -3.0
+    with pytest.raises(SpecError, match="the options of front-end ast have no `lowest` value"):
+        mask_value(lowest, "ast", object())
