@@ -96,6 +96,11 @@ def test_cba_draws_the_pairs_of_its_table():
     assert all(label == LABELS[row] for row, _, _, label in found)
 
 
+def test_cba_joins_every_two_of_a_class():
+    seen = {(first, second) for _, first, second, _ in pairs(concat_law="cba") if LABELS[first] == LABELS[second]}
+    assert seen == {(i, j) for i in range(9) for j in range(9) if LABELS[i] == LABELS[j]}
+
+
 def test_cba_keeps_the_row_where_its_class_is_asked_for():
     for row, first, second, label in pairs(50, concat_law="cba"):
         assert row in (first, second) or (label == 3 and {LABELS[first], LABELS[second]} == {1, 2})
