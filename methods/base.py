@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from bench.core.errors import SpecError
+from bench.core.inputs import OneOrNamed
 from bench.engine.optim import OptimOptions
 from bench.engine.schedule import ScheduleOptions
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 Draw: TypeAlias = Any
 """What a method's ``draw`` returns: a frozen value of numbers and numpy arrays that goes to its ``forward``, unread."""
+
+
+Inputs: TypeAlias = "OneOrNamed[Tensor]"
+"""What a model takes of a batch: (rows, channels, frames, mels), or such a tensor for each of its named inputs."""
 
 
 def _gather_alone(tensor: Tensor) -> Tensor:
@@ -47,7 +52,8 @@ class Batch:
     """One global batch, as one process sees it.
 
     Attributes:
-        features: (local, 1, frames, mels), the spectrograms of this process's rows.
+        features: (local, channels, frames, mels), the spectrograms of this process's rows; a tensor for each name
+            where the front-end names its inputs.
         second: The same rows, augmented a second time by draws of their own; None unless the method's card asks for
             two views.
         labels: (global,), the classes of all rows, int64, on the device of ``features``.
@@ -59,11 +65,11 @@ class Batch:
             gradients of all processes. The identity where there is one process.
     """
 
-    features: Tensor
+    features: Inputs
     labels: Tensor
     local: slice
     gather: Callable[[Tensor], Tensor] = _gather_alone
-    second: Tensor | None = None
+    second: Inputs | None = None
     devices: tuple[str, ...] = ()
     patients: tuple[str, ...] = ()
     stage: int = 0
@@ -87,19 +93,20 @@ class TrainingRows:
     class_counts: tuple[int, ...]
     devices: tuple[str, ...]
     patients: tuple[str, ...]
-    load: Callable[[int, int], Tensor]
+    load: Callable[[int, int], Inputs]
 
     def __len__(self) -> int:
         return len(self.devices)
 
-    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, size: int) -> Iterator[tuple[Inputs, Tensor]]:
         """Go through all rows once, in the data set's order and without augmentation.
 
         Args:
             size: Rows of a batch; the last one may have fewer.
 
         Yields:
-            Inputs (batch, 1, frames, mels) and labels (batch,), on the device of the model.
+            Inputs (batch, channels, frames, mels), or such a tensor for each name, and labels (batch,), on the device
+            of the model.
         """
         for start in range(0, len(self), size):
             end = min(start + size, len(self))
@@ -176,7 +183,7 @@ class PatchModel(Protocol):
 
     classifier: nn.Module
 
-    def embed_patches(self, x: Tensor) -> Tensor:
+    def embed_patches(self, x: Inputs) -> Tensor:
         """(batch, 1, frames, mels) -> (batch, tokens, dim), before positions and class tokens are added."""
         ...
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from bench.core.errors import SpecError
-from methods.base import Batch
+from bench.core.inputs import by_name, joined
+from methods.base import Batch, Inputs
 
 Pair = tuple[Tensor, Tensor]
 
@@ -24,8 +25,8 @@ class Encoder(Protocol):
 
     classifier: nn.Module
 
-    def features(self, x: Tensor) -> Tensor:
-        """(batch, 1, frames, mels) -> (batch, dim)."""
+    def features(self, x: Inputs) -> Tensor:
+        """(batch, channels, frames, mels), or such a tensor for each name -> (batch, dim)."""
         ...
 
 
@@ -45,14 +46,14 @@ def views_in_a_row(views: int) -> Iterator[None]:
         VIEWS_IN_A_ROW.reset(before)
 
 
-def encode_both(model: nn.Module, encode: Callable[[Tensor], Tensor], first: Tensor, second: Tensor) -> Pair:
+def encode_both(model: nn.Module, encode: Callable[[Any], Tensor], first: Inputs, second: Inputs) -> Pair:
     """Encode two inputs, in one pass where that gives the same.
 
     Args:
         model: Whose parameters ``encode`` uses.
         encode: A call of the model that maps (local, ...) to (local, dim).
-        first: (local, ...).
-        second: (local, ...).
+        first: (local, ...), or such a tensor for each name.
+        second: (local, ...), likewise.
 
     Returns:
         Features of both, each (local, dim).
@@ -62,8 +63,14 @@ def encode_both(model: nn.Module, encode: Callable[[Tensor], Tensor], first: Ten
         return encode(first), encode(second)
     # One pass of twice the size: fewer, larger operations.
     with views_in_a_row(2):
-        one, two = encode(torch.cat([first, second])).chunk(2)
+        one, two = encode(_in_a_row(first, second)).chunk(2)
     return one, two
+
+
+def _in_a_row(first: Inputs, second: Inputs) -> Inputs:
+    """The rows of two inputs one after the other, for each name where they have names."""
+    second_by_name = by_name(second)
+    return joined({name: torch.cat([x, second_by_name[name]]) for name, x in by_name(first).items()})
 
 
 def gather_both(batch: Batch, pair: Pair) -> Pair:

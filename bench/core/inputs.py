@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+OneOrNamed: TypeAlias = T | Mapping[str, T]
+"""The only input by itself, or every input by its name."""
 
 UNNAMED = ""
 """Stands for the name of an input in places where all inputs have one, for the only input of most front-ends."""

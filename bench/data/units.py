@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-Inputs: TypeAlias = Tensor | Mapping[str, Tensor]
+from bench.core.inputs import OneOrNamed
+
+Inputs: TypeAlias = OneOrNamed[Tensor]
 """What a model takes of a batch: a tensor (units, ...), or such a tensor for each name."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +12,17 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from bench.core.errors import SpecError
+from bench.core.inputs import map_inputs
+from bench.core.options import build_options
+from bench.data.frontends import FRONTENDS
+from bench.data.units import Inputs
+from bench.engine.augment.concatenation import Partners
+from bench.engine.augment.spectrogram import apply_spectrogram, draw_spectrogram, mask_value
+from bench.engine.augmented_units import AugmentedUnits
 from bench.engine.data import RunData
 from bench.engine.distributed import gather_rows, own_rows
+from bench.engine.inputs import evaluation_inputs, training_inputs
 from bench.engine.sampling import epoch_order
-from bench.engine.specaug import apply_masks, apply_shift, draw_masks, draw_shift, mask_value
 from bench.engine.stages import PlannedStage
 from bench.experiment.spec import RunSpec
 from methods import METHODS
@@ -43,7 +51,9 @@ class Batches:
         self.spec, self.data, self.accelerator = spec, data, accelerator
         self.steps = spec.sampling.steps_of_epoch(len(data.train))
         self.views = METHODS.card(spec.method).views
-        self.mask_fill = mask_value(spec)
+        frontend: Any = build_options(FRONTENDS.card(spec.frontend).options, spec.frontend_options, spec.frontend)
+        self.mask_fill = mask_value(spec.augment, spec.frontend, frontend)
+        self.units = AugmentedUnits(spec.augment, data) if spec.augment.changes_waveforms else None
 
     def order(self, epoch: int) -> np.ndarray:
         """Rows of the bank in the order in which an epoch (from 1) takes them, a batch after the other."""
@@ -106,12 +116,13 @@ class Batches:
         gather: Callable[[Tensor], Tensor],
     ) -> Batch:
         """Load a global batch, of which this process holds the rows at the places ``local``."""
-        first, second = self._load_views(rows, local, place, rng)
+        heard = self.units.heard(rows, rng) if self.units is not None and place.stage.augment else None
+        first, second = self._views(rows, local, place, heard, rng, gather)
         return Batch(
             features=first,
             second=second,
             # Labels of all rows: every process computes the loss of the whole batch, from gathered features.
-            labels=self._labels(rows),
+            labels=self._labels(rows) if heard is None else self._on_device(heard.labels),
             local=local,
             gather=gather,
             devices=self.data.devices(rows),
@@ -120,62 +131,66 @@ class Batches:
         )
 
     def _labels(self, rows: np.ndarray) -> Tensor:
-        return torch.from_numpy(self.data.bank.labels[rows]).to(self.accelerator.device)
+        return self._on_device(self.data.bank.labels[rows])
 
-    def _load_views(
-        self, rows: np.ndarray, local: slice, place: PlannedStage, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor | None]:
+    def _on_device(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values).to(self.accelerator.device)
+
+    def _views(
+        self,
+        rows: np.ndarray,
+        local: slice,
+        place: PlannedStage,
+        heard: Partners | None,
+        rng: np.random.Generator,
+        gather: Callable[[Tensor], Tensor],
+    ) -> tuple[Inputs, Inputs | None]:
         """Load a process's rows of the global batch and augment them on the device, twice if the method asks.
 
         Returns:
-            Each view (local, 1, frames, mels).
+            Each view (local, channels, frames, mels), or such a tensor for each name.
         """
-        x = self.data.pictures(rows[local]).to(self.accelerator.device)
-        # Normalised before it is masked: SCL's masks take the lowest value that a normalised spectrogram can have.
-        if self.data.extremes is not None:
-            x = self.data.extremes.in_training(x, rows)
+        device = self.accelerator.device
+
+        def loaded() -> Inputs:
+            # Normalised before it is masked: SCL's masks take the lowest value that a normalised spectrogram can have.
+            units = None if heard is None or self.units is None else self.units.units(heard, local, device, rng)
+            return training_inputs(self.data, rows, local, device, units=units, gather=gather)
+
+        x = loaded()
         if not place.stage.augment:
             return x, None
         first = self._augment(x, local, len(rows), rng)
-        return first, self._augment(x, local, len(rows), rng) if self.views == 2 else None
+        if self.views == 1:
+            return first, None
+        # Pictures are loaded once; waveforms are changed anew for each view.
+        return first, self._augment(x if heard is None else loaded(), local, len(rows), rng)
 
-    def _augment(self, x: Tensor, local: slice, rows: int, rng: np.random.Generator) -> Tensor:
-        """Augment this process's part of a global batch.
+    def _augment(self, inputs: Inputs, local: slice, rows: int, rng: np.random.Generator) -> Inputs:
+        """Augment this process's spectrograms, each named input by draws of its own.
 
         Everything is drawn for all rows, so that draws do not depend on the number of processes.
 
         Args:
-            x: (local, channels, frames, mels).
+            inputs: (local, channels, frames, mels), or such a tensor for each name.
             local: Places of this process's rows in the global batch.
             rows: Number of rows of the global batch.
             rng: Generator of the step.
 
         Raises:
-            SpecError: If the features are no pictures, which cannot be shifted or masked.
+            SpecError: If an input is no picture, which cannot be shifted or masked.
         """
         options = self.spec.augment
         if not options.changes_pictures:
-            return x
-        if x.ndim != 4:
-            raise SpecError(
-                f"Rows of the front-end {self.spec.frontend} are no pictures, and cannot be shifted or masked.",
-                "Use --set time_shift=false --set specaug_probability=0.",
-            )
-        frames, mels = x.shape[2:]
-        if options.time_shift:
-            x = apply_shift(x, draw_shift(rows, frames, rng)[local])
-        if options.specaug_probability > 0:
-            masks = draw_masks(
-                rows,
-                frames,
-                mels,
-                probability=options.specaug_probability,
-                freq_masks=options.specaug_freq_masks,
-                freq_width=options.specaug_freq_width,
-                time_masks=options.specaug_time_masks,
-                time_width=options.specaug_time_width,
-                together=options.specaug_together,
-                rng=rng,
-            )
-            x = apply_masks(x, masks[local], self.mask_fill)
-        return x
+            return inputs
+
+        def augmented(x: Tensor) -> Tensor:
+            if x.ndim != 4:
+                raise SpecError(
+                    f"Rows of the front-end {self.spec.frontend} are no pictures, and cannot be shifted or masked.",
+                    "Use --set time_shift=false --set specaug_probability=0.",
+                )
+            draw = draw_spectrogram(rows, x.shape[2], x.shape[3], options, rng)
+            return apply_spectrogram(x, draw[local], self.mask_fill)
+
+        return map_inputs(augmented, inputs)

@@ -141,6 +141,7 @@ def _check_batch(spec: RunSpec) -> None:
 
 def _check_augmentation(spec: RunSpec) -> None:
     """Check that clips can be shifted and masked: only pictures can, and no mask is wider than the smallest of them."""
+    spec.augment.check()
     if not spec.augment.changes_pictures:
         return
     card = registries()["frontend"].card(spec.frontend)

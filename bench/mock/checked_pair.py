@@ -23,11 +23,11 @@ from bench.core.options import build_options
 from bench.data.datasets.simulated.demo import write_tiny
 from bench.data.frontends import FRONTENDS
 from bench.data.frontends.shapes import picture_sizes
+from bench.engine.augment.spectrogram import apply_shift, draw_shift
 from bench.engine.batches import random_stream
 from bench.engine.data import RunData, open_run_data
 from bench.engine.graph import TrainingGraph, build_graph
 from bench.engine.learnt_frontend import with_learnt_frontend
-from bench.engine.specaug import apply_shift, draw_shift
 from bench.engine.stages import freeze_others, set_training_mode, stages_of, trainable_parameters
 from bench.experiment.recipes import Request, check_pair, choose_source, resolve
 from bench.experiment.spec import RunSpec

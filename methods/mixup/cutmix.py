@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from bench.core.inputs import by_name, joined
 from methods.base import Batch, Task
 from methods.mixing import both_labels_loss, partner_rows
 from methods.mixup.card import SpectrogramMixOptions
@@ -35,5 +36,11 @@ class CutMixCE(nn.Module):
 
     def forward(self, model: nn.Module, batch: Batch, draw: CutMix) -> dict[str, Tensor]:
         """Mix the spectrograms and return the scalar ``loss`` of the global batch."""
-        mixed, lam = cut_mix(batch.features, partner_rows(batch.features, batch, draw.permutation), draw)
+        cut = {
+            name: cut_mix(x, partner_rows(x, batch, draw.permutation), draw)
+            for name, x in by_name(batch.features).items()
+        }
+        # Several pictures of a clip have the rectangle at the same place, but rounded to cells of their own.
+        lam = sum(share for _, share in cut.values()) / len(cut)
+        mixed = joined({name: pictures for name, (pictures, _) in cut.items()})
         return {"loss": both_labels_loss(model(mixed), batch, draw.permutation, lam)}

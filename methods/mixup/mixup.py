@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from bench.core.inputs import map_inputs
 from methods.base import Batch, Task
 from methods.mixing import both_labels_loss, partner_rows
 from methods.mixup.card import SpectrogramMixOptions
@@ -33,5 +34,5 @@ class MixupCE(nn.Module):
 
     def forward(self, model: nn.Module, batch: Batch, draw: Mixup) -> dict[str, Tensor]:
         """Blend the spectrograms and return the scalar ``loss`` of the global batch."""
-        mixed = mix_up(batch.features, partner_rows(batch.features, batch, draw.permutation), draw.lam)
+        mixed = map_inputs(lambda x: mix_up(x, partner_rows(x, batch, draw.permutation), draw.lam), batch.features)
         return {"loss": both_labels_loss(model(mixed), batch, draw.permutation, draw.lam)}

@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import SpecError
-from bench.core.options import build_options
-from bench.data.frontends import FRONTENDS
-from bench.experiment.spec import RunSpec
+from bench.engine.augment.options import AugmentOptions
 
 
 @dataclass(frozen=True)
@@ -103,21 +101,25 @@ def _tensor_on(array: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(array).to(device, non_blocking=True)
 
 
-def mask_value(spec: RunSpec) -> float | None:
+def mask_value(options: AugmentOptions, frontend: str, frontend_options: Any) -> float | None:
     """Find the value that masks write, or None where they write the mean of the spectrogram.
+
+    Args:
+        options: What the run asks for.
+        frontend: Name of the front-end, for messages.
+        frontend_options: Its options, whose ``lowest`` is its lowest value.
 
     Raises:
         SpecError: If it is to be the front-end's lowest value, but the front-end does not say which that is.
     """
-    if spec.augment.specaug_fill == "mean":
+    if options.specaug_fill == "mean":
         return None
-    options: Any = build_options(FRONTENDS.card(spec.frontend).options, spec.frontend_options, spec.frontend)
-    if not hasattr(options, "lowest"):
+    if not hasattr(frontend_options, "lowest"):
         raise SpecError(
-            f"specaug_fill is 'lowest', but the options of front-end {spec.frontend} have no `lowest` value.",
+            f"specaug_fill is 'lowest', but the options of front-end {frontend} have no `lowest` value.",
             "Use --set specaug_fill=mean.",
         )
-    return float(options.lowest)
+    return float(frontend_options.lowest)
 
 
 def apply_masks(x: Tensor, masks: Masks, value: float | None = None) -> Tensor:
@@ -163,18 +165,20 @@ def _fill_masks(x: Tensor, masks: Masks, value: float) -> Tensor:
     return x.masked_fill(_tensor_on(covered, x.device), value)
 
 
-def draw_shift(batch: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+def draw_shift(batch: int, frames: int, rng: np.random.Generator, probability: float = 1.0) -> np.ndarray:
     """Draw a circular shift in time for each clip of a global batch.
 
     Args:
         batch: Rows of the global batch.
         frames: Time frames of a spectrogram.
-        rng: Generator.
+        rng: Generator; at probability 1 it draws the shifts alone.
+        probability: How likely a clip is shifted at all, 0..1.
 
     Returns:
-        (batch,) int64, uniform in 0..frames - 1.
+        (batch,) int64, uniform in 0..frames - 1; 0 for a clip that stays.
     """
-    return rng.integers(0, frames, batch)
+    shifts = rng.integers(0, frames, batch)
+    return shifts if probability >= 1 else np.where(rng.random(batch) < probability, shifts, 0)
 
 
 def apply_shift(x: Tensor, shift: np.ndarray) -> Tensor:
@@ -192,3 +196,68 @@ def apply_shift(x: Tensor, shift: np.ndarray) -> Tensor:
     each = np.repeat(shift, channels)
     source = (np.arange(frames)[None, :] - each[:, None]) % frames + np.arange(batch * channels)[:, None] * frames
     return x.flatten(0, 2).index_select(0, _tensor_on(source.reshape(-1), x.device)).view(x.shape)
+
+
+@dataclass(frozen=True)
+class SpectrogramDraw:
+    """What happens to each clip of a batch; None for what the run does not do.
+
+    Attributes:
+        shift: (batch,) int64, frames.
+        masks: SpecAugment's masks.
+    """
+
+    shift: np.ndarray | None = None
+    masks: Masks | None = None
+
+    def __getitem__(self, rows: slice) -> SpectrogramDraw:
+        return SpectrogramDraw(
+            None if self.shift is None else self.shift[rows], None if self.masks is None else self.masks[rows]
+        )
+
+
+def draw_spectrogram(
+    batch: int, frames: int, mels: int, options: AugmentOptions, rng: np.random.Generator
+) -> SpectrogramDraw:
+    """Draw what happens to the spectrograms of a global batch.
+
+    Args:
+        batch: Rows of the global batch.
+        frames: Time frames of a spectrogram.
+        mels: Mel bins of a spectrogram.
+        options: What the run asks for.
+        rng: Generator of the step.
+
+    Raises:
+        SpecError: If a mask can be wider than the spectrogram.
+    """
+    shift = masks = None
+    if options.shifts_pictures:
+        shift = draw_shift(batch, frames, rng, options.time_shift_probability)
+    if options.specaug_probability > 0:
+        masks = draw_masks(
+            batch,
+            frames,
+            mels,
+            probability=options.specaug_probability,
+            freq_masks=options.specaug_freq_masks,
+            freq_width=options.specaug_freq_width,
+            time_masks=options.specaug_time_masks,
+            time_width=options.specaug_time_width,
+            together=options.specaug_together,
+            rng=rng,
+        )
+    return SpectrogramDraw(shift, masks)
+
+
+def apply_spectrogram(x: Tensor, draw: SpectrogramDraw, fill: float | None = None) -> Tensor:
+    """Shift spectrograms and then mask them, out of place.
+
+    Args:
+        x: (batch, channels, frames, mels), any device.
+        draw: What was drawn for these rows.
+        fill: What :func:`mask_value` found.
+    """
+    if draw.shift is not None:
+        x = apply_shift(x, draw.shift)
+    return x if draw.masks is None else apply_masks(x, draw.masks, fill)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +12,17 @@ import torch
 from golden_rules import spectrograms
 
 from bench.core.errors import SpecError
-from bench.engine.augment.options import SPECAUG_PROBABILITY
-from bench.engine.specaug import Masks, apply_masks, apply_shift, draw_masks, draw_shift
+from bench.engine.augment.options import SPECAUG_PROBABILITY, AugmentOptions
+from bench.engine.augment.spectrogram import (
+    Masks,
+    apply_masks,
+    apply_shift,
+    apply_spectrogram,
+    draw_masks,
+    draw_shift,
+    draw_spectrogram,
+    mask_value,
+)
 
 FRAMES, MELS = 798, 128
 
@@ -244,3 +254,40 @@ def test_speed_against_the_authors_way(record_property):
     ours = seconds(lambda: apply_masks(there, official(128)))
     record_property("loop_over_ours", loop / ours)
     assert loop / ours >= (20 if device.type == "cuda" else 1), (loop, ours)
+
+
+def test_a_shift_by_chance_leaves_the_others():
+    shifts = draw_shift(20_000, 10, np.random.default_rng(0), probability=0.5)
+    assert (shifts == 0).mean() == pytest.approx(0.55, abs=4 * np.sqrt(0.25 / 20_000))
+    sure, plain = (draw_shift(50, 10, np.random.default_rng(1), *p) for p in ((1.0,), ()))
+    np.testing.assert_array_equal(sure, plain)
+
+
+def test_shift_and_masks_are_drawn_and_applied_in_the_order_of_old():
+    options = AugmentOptions(time_shift=True, specaug_freq_width=8, specaug_time_width=8)
+    x = torch.from_numpy(np.random.default_rng(2).standard_normal((6, 1, 20, 16)).astype(np.float32))
+    rng = np.random.default_rng(3)
+    draw = draw_spectrogram(6, 20, 16, options, np.random.default_rng(3))
+    shift = draw_shift(6, 20, rng)
+    names = {"freq_masks": 2, "freq_width": 8, "time_masks": 2, "time_width": 8}
+    masks = draw_masks(6, 20, 16, probability=SPECAUG_PROBABILITY, **names, rng=rng)
+    wanted = apply_masks(apply_shift(x, shift), masks)
+    assert torch.equal(apply_spectrogram(x, draw), wanted)
+    assert torch.equal(apply_spectrogram(x[2:4], draw[2:4]), wanted[2:4])
+
+
+def test_off_draws_no_number_and_gives_the_same_pictures():
+    rng = np.random.default_rng(0)
+    before = rng.bit_generator.state
+    draw = draw_spectrogram(2, 5, 5, AugmentOptions(specaug_probability=0.0), rng)
+    x = torch.ones(2, 1, 5, 5)
+    assert apply_spectrogram(x, draw) is x
+    assert rng.bit_generator.state == before
+
+
+def test_the_value_under_masks():
+    lowest = AugmentOptions(specaug_fill="lowest")
+    assert mask_value(AugmentOptions(), "ast", object()) is None
+    assert mask_value(lowest, "scl", SimpleNamespace(lowest=-3)) == -3.0
+    with pytest.raises(SpecError, match="the options of front-end ast have no `lowest` value"):
+        mask_value(lowest, "ast", object())

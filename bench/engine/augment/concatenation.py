@@ -1,0 +1,258 @@
+"""Concatenation: a sample of the batch becomes two units in a row, by a law of their classes.
+
+RespireNet's augmentation (CBA) adds ``scale × largest class - class`` joined cycles of each class to the training set
+once, and samples all of them with equal chances for each class. Here they are made anew in every step, which needs no
+second data set: ``sampler=balanced`` (or ``weighted``) draws the class, and ``concat_rare`` makes that share of its
+samples joined ones that the added cycles would have, ``1 - class / (scale × largest)``. So ``concat_law=cba
+concat_probability=1 concat_rare=true concat_scale=K`` is CBA with the flag K, but for cycles that are drawn anew each
+time. A number n of additional samples for a class of m is the chance n / (m + n).
+
+Drawn on the host for the global batch: :func:`draw_partners` says which rows are loaded, :func:`concatenate` joins what
+was loaded for this process's rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.core.errors import SpecError
+from bench.engine.augment.options import AugmentOptions
+from bench.engine.augment.waves import Waves, column, joined, positions, power, rows_of, with_rows
+
+NORMAL, CRACKLE, WHEEZE, BOTH = range(4)
+"""Classes whose number says what is heard: bit 0 a crackle, bit 1 a wheeze. ``union`` and ``cba`` need them."""
+
+RESPIRENET_PAIRS: tuple[tuple[tuple[float, int, int], ...], ...] = (
+    ((1.0, NORMAL, NORMAL),),
+    ((0.6, CRACKLE, CRACKLE), (0.2, CRACKLE, NORMAL), (0.2, NORMAL, CRACKLE)),
+    ((0.6, WHEEZE, WHEEZE), (0.2, WHEEZE, NORMAL), (0.2, NORMAL, WHEEZE)),
+    ((0.5, BOTH, BOTH), (0.2, CRACKLE, WHEEZE), (0.1, WHEEZE, CRACKLE), (0.1, BOTH, NORMAL), (0.1, NORMAL, BOTH)),
+)
+"""Of each class: shares, class of the first cycle and of the second (microsoft/RespireNet @ 5e3f41a)."""
+
+
+def rare_shares(counts: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    """Find which share of a class's samples is additional when all classes are brought to one size.
+
+    Args:
+        counts: (classes,) training samples of each class.
+        scale: That size, in sizes of the largest class.
+
+    Returns:
+        (classes,) float64 in [0, 1): 0 for a class that is as large, nearly 1 for a very rare one.
+    """
+    shares: np.ndarray = 1 - counts / np.maximum(counts, scale * counts.max()).clip(min=1)
+    return shares
+
+
+@dataclass(frozen=True)
+class Partners:
+    """Which rows are heard in a batch.
+
+    Attributes:
+        first: (batch,) int64, rows of the bank, heard first.
+        second: (batch,) int64, rows heard after them; -1 where nothing is.
+        labels: (batch,) int64, classes of what is heard.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, rows: slice) -> Partners:
+        return Partners(self.first[rows], self.second[rows], self.labels[rows])
+
+    @property
+    def places(self) -> np.ndarray:
+        """(joined,) int64: places in the batch at which two units are heard."""
+        return np.flatnonzero(self.second >= 0)
+
+
+class PartnerPool:
+    """The training units that may be joined, by class and by what a partner must not share.
+
+    Args:
+        rows: (training,) int64, rows of the bank that are trained on.
+        labels: (bank,) int64, classes of all rows of the bank.
+        options: What the run asks for.
+        classes: Number of classes.
+        devices: Recording device of each row of the bank; needed for ``concat_partner=other-device``.
+        patients: Patient of each row of the bank; needed for ``concat_partner=other-patient``.
+
+    Raises:
+        SpecError: If the law needs other classes than the data have, or a training row would find no partner.
+    """
+
+    def __init__(
+        self,
+        rows: np.ndarray,
+        labels: np.ndarray,
+        options: AugmentOptions,
+        *,
+        classes: int,
+        devices: Sequence[str] | None = None,
+        patients: Sequence[str] | None = None,
+    ) -> None:
+        self.labels, self.options = labels, options
+        if options.concat_law != "same" and classes != len(RESPIRENET_PAIRS):
+            raise SpecError(
+                f"concat_law={options.concat_law} needs the classes normal, crackle, wheeze and both, but the data "
+                f"have {classes} classes.",
+                "Use --set concat_law=same.",
+            )
+        counts = np.bincount(labels[rows], minlength=classes)
+        shares = rare_shares(counts, options.concat_scale) if options.concat_rare else np.ones(classes)
+        self.chances = options.concat_probability * shares
+        self.groups = _groups(options.concat_partner, labels, devices, patients)
+        self._rows = {label: rows[labels[rows] == label] for label in range(classes)} | {None: rows}
+        self._check(rows)
+
+    def candidates(self, row: int, label: int | None) -> np.ndarray:
+        """Find the partners that a row may have.
+
+        Args:
+            row: Row of the bank.
+            label: Class of the partners; None for any.
+
+        Returns:
+            (candidates,) int64, rows of the bank; the row itself is one of them where it may be.
+        """
+        rows = self._rows[label]
+        return rows if self.groups is None else rows[self.groups[rows] != self.groups[row]]
+
+    def partner_classes(self, label: int) -> set[int | None]:
+        """Find the classes that partners of a class are drawn from; None stands for all of them together."""
+        if self.options.concat_law == "cba":
+            return {each for _, first, second in RESPIRENET_PAIRS[label] for each in (first, second)}
+        if self.options.concat_law == "same":
+            return {label}
+        return {NORMAL if self.options.concat_partner == "normal" else None}
+
+    def _check(self, rows: np.ndarray) -> None:
+        groups = self.labels if self.groups is None else self.groups
+        # One row of each class and group stands for all of them.
+        kinds = {(int(self.labels[row]), int(groups[row])): int(row) for row in rows}
+        for (label, _), row in sorted(kinds.items()):
+            wanted = self.partner_classes(label)
+            if self.chances[label] > 0 and any(len(self.candidates(row, each)) == 0 for each in wanted):
+                raise SpecError(
+                    f"concat_law={self.options.concat_law} with concat_partner={self.options.concat_partner} finds no "
+                    f"partner for training units of class {label}.",
+                    "Use --set concat_partner=any, or another concat_law.",
+                )
+
+
+def _groups(
+    partner: str, labels: np.ndarray, devices: Sequence[str] | None, patients: Sequence[str] | None
+) -> np.ndarray | None:
+    """A number for each row of the bank, which a row and its partner must not share; None where they may share all."""
+    names = {"other-device": devices, "other-patient": patients}.get(partner, labels.tolist())
+    if names is None:
+        raise ValueError(f"concat_partner={partner} needs to know the {partner.removeprefix('other-')} of each row.")
+    if not partner.startswith("other-"):
+        return None
+    numbers: np.ndarray = np.unique(np.asarray(names), return_inverse=True)[1]
+    return numbers
+
+
+def draw_partners(rows: np.ndarray, pool: PartnerPool, rng: np.random.Generator) -> Partners:
+    """Draw what is heard in the place of each row of a global batch.
+
+    Four numbers are drawn for each row, whatever comes out; none where the run does not concatenate.
+
+    Args:
+        rows: (batch,) int64, rows of the bank that the sampler gave.
+        pool: Where partners come from, and the law.
+        rng: Generator of the step.
+    """
+    labels = pool.labels[rows].astype(np.int64)
+    if not pool.options.concatenates:
+        return Partners(rows, np.full(len(rows), -1), labels)
+    draws = rng.random((4, len(rows)))
+    first, second, joint = rows.astype(np.int64), np.full(len(rows), -1), labels.copy()
+    find = _cba_pair if pool.options.concat_law == "cba" else _free_pair
+    for i in np.flatnonzero(draws[0] < pool.chances[labels]):
+        first[i], second[i], joint[i] = find(int(rows[i]), pool, draws[1:, i])
+    return Partners(first, second, joint)
+
+
+def _drawn(candidates: np.ndarray, draw: float) -> int:
+    return int(candidates[min(int(draw * len(candidates)), len(candidates) - 1)])
+
+
+def _free_pair(row: int, pool: PartnerPool, draws: np.ndarray) -> tuple[int, int, int]:
+    """A row and a partner in either order, and the class of both; draws: order, partner, not used."""
+    label, options = int(pool.labels[row]), pool.options
+    (wanted,) = pool.partner_classes(label)
+    partner = _drawn(pool.candidates(row, wanted), draws[1])
+    # Of the same class it is the class itself; of two, all that is heard in either: normal adds nothing.
+    joint = label | int(pool.labels[partner])
+    if options.concat_order == "random" and draws[0] < 0.5:
+        return partner, row, joint
+    return row, partner, joint
+
+
+def _cba_pair(row: int, pool: PartnerPool, draws: np.ndarray) -> tuple[int, int, int]:
+    """Two rows of the classes that the table draws, the row itself where its class is asked for; draws: pair, rows.
+
+    The row that the sampler drew stands for one that is drawn at random within its class, as both are there.
+    """
+    label = int(pool.labels[row])
+    pairs = RESPIRENET_PAIRS[label]
+    bounds = np.cumsum([share for share, _, _ in pairs])
+    _, first, second = pairs[min(int(np.searchsorted(bounds, draws[0], side="right")), len(pairs) - 1)]
+    at_first = row if first == label else _drawn(pool.candidates(row, first), draws[1])
+    at_second = row if second == label != first else _drawn(pool.candidates(row, second), draws[2])
+    return at_first, at_second, label
+
+
+def concatenate(first: Waves, second: Waves, partners: Partners, options: AugmentOptions, rate: int) -> Waves:
+    """Join the units of this process's rows with their partners.
+
+    Args:
+        first: Units of ``partners.first``.
+        second: Units of ``partners.second[partners.places]``, in their order.
+        partners: This process's part of what was drawn.
+        options: Level and cross-fade.
+        rate: Sample rate of the units, Hz.
+
+    Returns:
+        The units; those that are joined have the sum of both lengths, less the cross-fade.
+    """
+    places = partners.places
+    if len(places) == 0:
+        return first
+    early = rows_of(first, places)
+    late = _levelled(second, early) if options.concat_level else second
+    overlap = torch.minimum(early.lengths, late.lengths).clamp(max=round(options.concat_crossfade * rate))
+    if int(overlap.max()) > 0:
+        early, late = _faded(early, overlap, out=True), _faded(late, overlap, out=False)
+    return with_rows(first, places, joined(early, late, overlap))
+
+
+def _levelled(waves: Waves, like: Waves) -> Waves:
+    """Waves with the mean squares of others; silent ones on either side stay as they are."""
+    own, wanted = power(waves), power(like)
+    sounding = (own > 0) & (wanted > 0)
+    factors = torch.where(sounding, wanted / torch.where(sounding, own, 1.0), 1.0).sqrt()
+    return Waves(waves.samples * factors, waves.lengths)
+
+
+def _faded(waves: Waves, overlap: Tensor, *, out: bool) -> Waves:
+    """Waves that fade linearly in their first or out in their last samples, as many as ``overlap`` says (units,).
+
+    Sample k of an overlap of n has the weights (k + ½) / n and 1 - (k + ½) / n, which sum to 1.
+    """
+    place = positions(waves.samples, waves.samples.shape[1])
+    inner = column(waves.lengths, waves.samples) - 1 - place if out else place
+    size = column(overlap, waves.samples)
+    weights = ((inner + 0.5) / size.clamp(min=1)).clamp(0, 1)
+    return Waves(waves.samples * torch.where(size > 0, weights, 1.0), waves.lengths)
