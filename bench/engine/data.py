@@ -231,7 +231,8 @@ def _rows_of_device(train: np.ndarray, devices: np.ndarray, device: str) -> np.n
             f"train_device is '{echoed(device)}', but no training cycle was recorded with it.",
             f"The training part has {known}.",
         )
-    return train[devices == device]
+    kept: np.ndarray = train[devices == device]
+    return kept
 
 
 def _check_parts(data: RunData, spec: RunSpec) -> None:
