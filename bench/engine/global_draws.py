@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bench.engine.batches import Batches, random_stream
@@ -32,13 +34,16 @@ def learn_draws(graph: TrainingGraph, batches: Batches, place: PlannedStage) -> 
         return None
     rows = np.resize(batches.data.train, ROWS_TO_LEARN_FROM * processes)
     whole, part = batches.load_whole(rows, place, rng), batches.load(rows, place, rng)
-    method, mine = graph.method, ROWS_TO_LEARN_FROM
+    method: Any = graph.method
     draw = method.draw(len(rows), rng)
     set_training_mode(graph, place.stage.trains)
     # The passes train nothing: the running statistics that they move are put back.
     buffers = [(buffer, buffer.clone()) for buffer in graph.buffers()]
     try:
-        return GlobalDraws(learn_divisions(lambda: graph(whole, draw), lambda: graph(part, draw), mine, processes))
+        divisions = learn_divisions(
+            lambda: graph(whole, draw), lambda: graph(part, draw), ROWS_TO_LEARN_FROM, processes
+        )
+        return GlobalDraws(divisions)
     finally:
         for buffer, before in buffers:
             buffer.copy_(before)

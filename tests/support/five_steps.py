@@ -84,7 +84,8 @@ def train(folder: Path, processes: int) -> None:
         if trainer.accelerator.is_main_process:
             state = {key: value.contiguous() for key, value in trainer.stage.bare.state_dict().items()}
             losses = [entry["loss"] for entry in outcome.position.epochs]
-            state["losses"] = torch.tensor(losses, dtype=torch.float64)
+            named = [value for entry in outcome.position.epochs for value in entry.get("losses", {}).values()]
+            state["losses"] = torch.tensor([*losses, *named], dtype=torch.float64)
             save_file(state, folder / f"{processes}" / f"{name}.safetensors")
         trainer.accelerator.free_memory()
 

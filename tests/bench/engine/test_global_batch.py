@@ -61,6 +61,17 @@ BATCHES = {"batch": 8, "drop_last": False}
 UNEVEN = {method: {**case("ast", SMALL_AST, method), "fields": BATCHES} for method in ("patchmix-cl", "mixup", "scl")}
 UNEVEN |= {"norm": {**case(*BATCH_NORM, "ce"), "fields": BATCHES}, "random": random_case("pictures", fields=BATCHES)}
 
+HOOKED = str(ROOT / "tests" / "support" / "hooked_methods.py")
+UNEVEN["prepared"] = {
+    "model": "ast",
+    "model_options": SMALL_AST,
+    "method": "prepared",
+    "method_options": {},
+    "plugins": [HOOKED],
+    "fields": BATCHES,
+}
+"""It prepares itself in every process, and each must have learnt the same."""
+
 MESSAGES = {
     "permuted": "cannot be divided among processes: randperm",
     "rectified": "cannot be divided among processes: rrelu",

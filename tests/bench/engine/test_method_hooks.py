@@ -167,9 +167,12 @@ def test_the_board_gives_named_losses_back(finished):
     from bench.core.paths import board_location
     from leaderboard.store.store import Store
 
-    (stored,) = Store.open(board_location(finished.folder.parents[1])).results([finished.id])
-    assert [row.get("losses") for row in stored.document["epochs"]] == [row["losses"] for row in finished.epochs]
-    assert "epochs" in json.loads((finished.folder / "result.json").read_text())
+    store = Store.open(board_location(finished.folder.parents[1]))
+    written = json.loads((finished.folder / "result.json").read_text())
+    assert store.run(finished.id)["epochs"] == written["epochs"]
+    assert store.records()[finished.id].epochs == written["epochs"]
+    assert set(store.run(finished.id)) == set(written)
+    assert store.import_run(finished.folder) == "same"
 
 
 # --- scores ---------------------------------------------------------------------------------------------------------

@@ -198,6 +198,11 @@ POSITIONS = {
     "null": lambda d: d["position"].update(seconds=None),
     "a missing field": lambda d: d["position"].pop("loss_sum"),
     "an unknown field": lambda d: d["position"].update(steps=3),
+    "losses that are no object": lambda d: d["position"].update(losses=[1.0]),
+    "a loss of text": lambda d: d["position"].update(losses={"ce": "1"}),
+    "a loss without a name": lambda d: d["position"].update(losses={"": 1.0}),
+    "more losses than a result holds": lambda d: d["position"].update(losses={f"l{n}": 1.0 for n in range(33)}),
+    "an entry with a loss of text": lambda d: d["position"]["epochs"][0].update(losses={"ce": "1"}),
     "no position": lambda d: d.pop("position"),
     "a list": lambda d: d.update(position=[]),
     "an entry less": lambda d: d["position"]["epochs"].pop(),
@@ -224,6 +229,17 @@ def test_a_position_that_cannot_be_is_not_believed(place, way):
     edit(place.current, POSITIONS[way])
     with pytest.raises(ValueError, match=r"\w+"):
         read_contents(state, BOUNDS)
+
+
+def test_a_state_of_before_losses_were_named_is_gone_on_from(place, capsys):
+    place.as_an_earlier_version_wrote_it()
+    edit(
+        place.current, lambda d: [d["position"].pop("losses"), *(row.pop("losses") for row in d["position"]["epochs"])]
+    )
+    done = run(capsys, place.home, *place.data)
+    assert losses_of(done) == place.losses
+    rows = json.loads(done.out)["epochs"]
+    assert ["losses" in row for row in rows] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("way", ["epoch beyond the run", "text"])

@@ -122,6 +122,13 @@ def edit(folder, change):
             r"metrics\.last names '8class', but may name 4class, 2class",
         ),
         (lambda d: d["epochs"][1]["test"].pop("2class"), r"epochs\[1\]\.test lacks '2class'"),
+        (lambda d: d["epochs"][1].update(losses=[1.0]), r"epochs\[1\]\.losses is \[1\.0\], but must be an object"),
+        (lambda d: d["epochs"][1].update(losses={"ce": "1"}), r"losses\.ce is '1', but must be a number"),
+        (
+            lambda d: d["epochs"][1].update(losses={"<b>": 1.0}),
+            r"losses is .*, but must be numbers by names of at most",
+        ),
+        (lambda d: d["epochs"][1].update(losses={f"l{n}": 1.0 for n in range(33)}), "must be at most 32 numbers"),
         (lambda d: d["epochs"][1].update(lr="0.1"), r"epochs\[1\]\.lr is '0\.1', but must be a number"),
         (lambda d: d["predictions"].update(first="a.csv"), "predictions names 'first', but may name last"),
         (lambda d: d.update(error=5), "error is 5, but must be a text"),

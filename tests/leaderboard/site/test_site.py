@@ -15,7 +15,7 @@ from leaderboard.render.pages import resource
 from leaderboard.results.schema import RULES
 from leaderboard.site import data, write_site
 from leaderboard.site.data import read_site_data
-from leaderboard.site.downloads import TABLES, command, run_file
+from leaderboard.site.downloads import TABLES, command, data_files, run_file
 from leaderboard.site.pages import OWN_SCRIPTS, PACKAGE, VENDOR_SCRIPTS
 from leaderboard.site.system_predictions import MOST_MISSED
 from leaderboard.site.systems import Lens
@@ -166,6 +166,39 @@ def test_text_in_the_document_cannot_end_its_element(board):
     assert text.isascii()
     titles = [system["title"] for system in json.loads(text)["systems"]]
     assert f"{NASTY} (submitted)" in titles
+
+
+def with_parts(board):
+    """The board with a run whose method names a loss, which was not finite in the second epoch."""
+    run_id = board.systems[0].rules["last"]["run_ids"][0]
+    record = board.records[run_id]
+    values = [1.23456, None, *[0.5] * len(record.epochs)]
+    epochs = [{**row, "losses": {"ce": value}} for row, value in zip(record.epochs, values, strict=False)]
+    records = {**board.records, run_id: dataclasses.replace(record, epochs=epochs)}
+    return run_id, dataclasses.replace(board, records=records)
+
+
+def test_losses_that_a_method_names_are_curves_of_their_own(board):
+    run_id, named = with_parts(board)
+    curves = {run["id"]: run["curve"] for run in page_values(named)["runs"]}
+    assert curves[run_id]["loss/ce"][:2] == [1.235, None]
+    plain = {run["id"]: run["curve"] for run in page_values(board)["runs"]}
+    assert not [name for curve in plain.values() for name in curve if name.startswith("loss/")]
+    assert {name: curve for name, curve in curves.items() if name != run_id} == {
+        name: curve for name, curve in plain.items() if name != run_id
+    }
+
+
+def test_the_table_of_curves_has_a_column_for_each_named_loss(board):
+    run_id, named = with_parts(board)
+    rows = list(csv.DictReader(io.StringIO(dict(data_files(named))["data/curves.csv"])))
+    assert [row["loss_ce"] for row in rows if row["run_id"] == run_id][:2] == ["1.23456", ""]
+    assert {row["loss_ce"] for row in rows if row["run_id"] != run_id} == {""}
+    assert not [
+        name
+        for name in dict(data_files(board))["data/curves.csv"].split("\n")[0].split(",")
+        if name.startswith("loss_")
+    ]
 
 
 def test_correct_cycles_of_patients_add_up_to_the_rates(board):
