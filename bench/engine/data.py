@@ -72,7 +72,8 @@ class RunData:
         def copied(features: Rows) -> Tensor:
             return _with_channels(torch.from_numpy(np.ascontiguousarray(features[rows]))).to(device)
 
-        return joined({name: copied(features) for name, features in by_name(self.bank.features).items()})
+        rows_of: Mapping[str, Rows] = by_name(self.bank.features)
+        return joined({name: copied(features) for name, features in rows_of.items()})
 
     def units(self, rows: np.ndarray) -> UnitWaves:
         """Waveforms of some rows, on the CPU, in memory of their own.
