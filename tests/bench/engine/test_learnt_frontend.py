@@ -171,9 +171,12 @@ def test_learning_draws_by_the_seed_and_leaves_the_run_s_draws_alone(plugin, sma
     spec = spec_of(plugin, small_data, cache)
     drawn = []
     builder = type(open_run_data(spec).frontend)
-    monkeypatch.setattr(
-        builder, "learn", lambda self, units: drawn.append(torch.rand(3)) or {"mean": torch.zeros(6, 4)}
-    )
+
+    def draw(self, units):
+        drawn.append(torch.rand(3))
+        return {"mean": torch.zeros(6, 4)}
+
+    monkeypatch.setattr(builder, "learn", draw)
     for name in ("a", "b"):
         torch.manual_seed(len(drawn))
         before = torch.get_rng_state()
