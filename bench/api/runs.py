@@ -165,6 +165,8 @@ def replayed_spec(
         device=choose_device(device),
         processes=spec.distribution.processes if processes is None else processes,
         plugins=agreed_plugins(spec, plugins, allow),
+        # Asked for by itself, the part of a composite is a run of its own.
+        part_of="",
     )
     load_plugins_of(replayed)
     check_spec(replayed)

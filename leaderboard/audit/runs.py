@@ -95,7 +95,9 @@ def _audit_parts(audit: Audit, folder: Path) -> None:
         except ResultError as error:
             differs = error.message
         if differs:
-            audit.findings.append(Finding("parts-disagree", "the run folder", f"Its parts say otherwise: {differs.rstrip('.')}."))
+            audit.findings.append(
+                Finding("parts-disagree", "the run folder", f"Its parts say otherwise: {differs.rstrip('.')}.")
+            )
         else:
             audit.facts.append(f"Its predictions are those of its {len(run_ids)} parts, combined again.")
 

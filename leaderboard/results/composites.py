@@ -167,15 +167,14 @@ def recombined_difference(document: ResultDocument, parts: Mapping[str, RunResul
         result: The combined result.
     """
     entries = document.get("parts", [])
-    found = [
-        FinishedPart(e["name"], parts[e["run_id"]], "", e.get("device"), e.get("default", False)) for e in entries
-    ]
+    found = [FinishedPart(e["name"], parts[e["run_id"]], "", e.get("device"), e.get("default", False)) for e in entries]
     kind = cast(CombinedKind, kind_of(document))
     combination = Combination(kind, document["spec"]["model"], document["spec"]["combine"], found, 0)
     again = combined_result(combination, {})
     if again.scores.keys() != result.scores.keys():
         return f"it has the rules {', '.join(result.scores)}, but its parts share {', '.join(again.scores)}"
-    assert again.cycles is not None and result.cycles is not None
+    assert again.cycles is not None
+    assert result.cycles is not None
     for rule, scores in result.scores.items():
         if not np.allclose(again.scores[rule][again.cycles.order], scores[result.cycles.order], rtol=0.0, atol=1e-9):
             return f"its predictions under {rule} are not those that its parts give"
@@ -203,7 +202,7 @@ def _check_part(part: FinishedPart) -> None:
         name = part.document["study"]["name"]
         raise ResultError(
             f"The {part.words} is a trial of the study '{echoed(name)}', which is no result of its own.",
-            "Run its parameters with `bench run`, and name that run.",
+            "Name a run with the parameters that the search found; --rerun trains the run of a trial again as a part.",
         )
     if kind == "submission":
         raise ResultError(
@@ -231,7 +230,8 @@ def _check_same_data(first: FinishedPart, other: FinishedPart) -> None:
                 "Combine runs on the same data.",
             )
     cycles, others = first.result.cycles, other.result.cycles
-    assert cycles is not None and others is not None
+    assert cycles is not None
+    assert others is not None
     if cycles.hash != others.hash:
         own = [len(set(a.keys) - set(b.keys)) for a, b in ((cycles, others), (others, cycles))]
         told = f"{own[0]} and {own[1]} are theirs alone" if any(own) else "classes, patients or devices differ"

@@ -27,8 +27,8 @@ SCHEMA = 1
 """Version of the document's form."""
 
 Kind = Literal["run", "trial", "submission", "part", "composite", "ensemble"]
-"""Where a result comes from: trained here, trained for a search alone, a system from outside by its predictions, trained
-as a part of a composite system, or the combined predictions of such parts, or of finished runs."""
+"""Where a result comes from: trained here, trained for a search alone, a system from outside by its predictions,
+trained as a part of a composite system, or the combined predictions of such parts, or of finished runs."""
 
 COMBINED: tuple[Kind, ...] = ("composite", "ensemble")
 """Kinds whose predictions are those of other results, combined."""
@@ -197,7 +197,7 @@ class SpecFields(TypedDict):
     extensions: NotRequired[Objects]
     """Versions of the plug-ins that take part, by id."""
     combine: NotRequired[str]
-    """How the scores of the parts of a composite or an ensemble become one (:mod:`leaderboard.results.combinations`)."""
+    """How the scores of parts become those of a composite or an ensemble."""
     parts: NotRequired[Objects]
     """By part of a composite or an ensemble, a hash of its spec without the seed."""
 

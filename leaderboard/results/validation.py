@@ -203,6 +203,8 @@ def _check_kind(document: ResultDocument) -> Faults:
 def _check_parts(document: ResultDocument) -> Faults:
     """What is combined names its parts, each once, and nothing else has any."""
     kind, parts = kind_of(document), document.get("parts", [])
+    if (kind == "part") != ("part_of" in document):
+        yield f"part_of is {shown(document.get('part_of'))}, but kind is '{kind}'."
     if kind not in COMBINED:
         if parts:
             yield f"parts names {len(parts)}, but kind is '{kind}'."
