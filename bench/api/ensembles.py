@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from leaderboard.results.composites import FinishedPart
     from leaderboard.results.run_result import RunResult
     from leaderboard.store.store import Store
+
+logger = logging.getLogger(__name__)
 
 MOST_NAMED = 3
 """Different systems that the name of an ensemble lists."""
@@ -72,7 +75,10 @@ def ensemble(
     # A board that cannot take the ensemble must be found out before its folder is written.
     store.rehearse([result])
     stored, written = store_combined(place, result)
-    store.import_result(stored)
+    if store.import_result(stored) == "retracted":
+        logger.warning(
+            f"ensemble {combination.run_id} was retracted and stays off the board; `bench board log` says why"
+        )
     return CombinedRun(place.path, stored, new=written)
 
 

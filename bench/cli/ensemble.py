@@ -9,7 +9,7 @@ import typer
 
 from bench.cli.completion import completer
 from bench.cli.options import DryRun, Format, Home
-from bench.cli.output import check_format, print_json
+from bench.cli.output import check_format
 from bench.cli.run_results import print_results
 
 logger = logging.getLogger(__name__)
@@ -53,10 +53,7 @@ def ensemble(
     check_format(output)
     made = make_ensemble(runs, combine, name=name, home=home, dry_run=dry_run)
     _say(made, dry_run)
-    if output == "json":
-        print_json(made.to_json())
-    else:
-        print_results([made.to_json()])
+    print_results([made.to_json()], output)
 
 
 def _say(made: Any, dry_run: bool) -> None:

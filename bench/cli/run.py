@@ -113,7 +113,7 @@ def run(
 
     check_format(output)
     if names_composite(context.params):
-        _end(run_asked(context.params), output)
+        _end(run_asked(context.params, same_command()), output)
         return
     if spec is not None:
         specs = [_replayed(context, spec)]

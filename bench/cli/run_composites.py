@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli.output import print_json, stdout
-from bench.cli.run import same_command
 from bench.cli.run_options import request_fields
 from bench.core.errors import SpecError
 
@@ -23,11 +22,12 @@ def names_composite(given: Mapping[str, Any]) -> bool:
     return given["system"] is not None or (given["spec"] is not None and given["spec"].suffix == SUFFIX)
 
 
-def run_asked(given: Mapping[str, Any]) -> list[Any]:
+def run_asked(given: Mapping[str, Any], again: str) -> list[Any]:
     """Run the composite systems that the options of ``bench run`` ask for, or print them where nothing is to be run.
 
     Args:
         given: The options by name.
+        again: The command to give again after an interruption.
 
     Returns:
         The documents of their results, for printing; nothing after ``--dry-run``.
@@ -59,7 +59,7 @@ def run_asked(given: Mapping[str, Any]) -> list[Any]:
         check_composites(composites)
         _print_composites(described_composites(composites, given["home"]), given["output"])
         return []
-    with going_on_with(same_command()):
+    with going_on_with(again):
         return run_composites(composites, given["home"], rerun=given["rerun"])
 
 

@@ -9,15 +9,16 @@ from bench.core.text import plain
 from leaderboard.metrics import CLASSES, SENSITIVITIES
 from leaderboard.render.cells import Column, Report, Table, text_table
 from leaderboard.render.numbers import number
-from leaderboard.render.system_names import data_words, model_and_method
+from leaderboard.render.system_names import data_words
 from leaderboard.results.schema import EpochRow, Part, ResultDocument, kind_of
 from leaderboard.tables.board_tables import flattened
+from leaderboard.tables.titles import system_title
 
 
 def run_report(document: ResultDocument) -> Report:
     """The result document of a run as a report."""
     spec, run_id, kind = document["spec"], document["run_id"], kind_of(document)
-    title = f"{spec.get('system') or model_and_method({**spec, 'kind': kind})}, seed {spec['seed']}"
+    title = f"{spec.get('system') or system_title({**spec, 'kind': kind})}, seed {spec['seed']}"
     return Report("run", list(_tables(document)), heading=f"{kind} {run_id}: {title}")
 
 

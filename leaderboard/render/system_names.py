@@ -7,16 +7,10 @@ from typing import Any
 
 from leaderboard.render.cells import Values
 from leaderboard.results.schema import COMBINED
+from leaderboard.tables.titles import system_title
 
 _DIGEST = 64
 """Letters of a SHA-256 in hex; a label shows the first eight."""
-
-
-def model_and_method(row: Values) -> str:
-    """The model and the method of a row or a spec: ``ast + patchmix-cl``; what is combined has a name, and how it is."""
-    if row.get("kind") in COMBINED:
-        return f"{row['model']} ({row['kind']}: {row['method']})"
-    return f"{row['model']} + {row['method']}"
 
 
 def system_lines(row: Values) -> list[str]:
@@ -24,7 +18,7 @@ def system_lines(row: Values) -> list[str]:
     if "reference" in row:
         return [row["reference"]]
     differs = dict(row.get("differs", {}))
-    lines = [f"{row['name']} (submitted)"] if row.get("name") else [model_and_method(row)]
+    lines = [f"{row['name']} (submitted)"] if row.get("name") else [system_title(row)]
     told_apart = differs.pop("pretrain", None) is not None
     says_start = not row.get("name") and row.get("kind") not in COMBINED
     if told_apart or (says_start and row["pretrain"] != "none"):
@@ -57,7 +51,7 @@ def run_lines(row: Values) -> list[str]:
     role = [f"{row['kind']} of {row['study']}"] if row.get("study") else []
     if row["kind"] == "part":
         role.append("part of a composite")
-    return [row.get("name") or model_and_method(row), *role]
+    return [row.get("name") or system_title(row), *role]
 
 
 def published_lines(row: Values) -> list[str]:

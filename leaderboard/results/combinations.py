@@ -26,7 +26,7 @@ ROUTE = "route:device"
 COMBINATIONS = (*POOLINGS, ROUTE)
 
 FLOOR = 1e-12
-"""Smallest probability that enters a product: one part that is sure must not silence all the others by rounding to 0."""
+"""Smallest probability that enters a product: a class that one part rounds to 0 is not lost for all the others."""
 
 Scores = NDArray[np.float64]
 

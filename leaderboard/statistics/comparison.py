@@ -42,6 +42,7 @@ from leaderboard.tables.board_tables import (
     section_key,
     section_title,
 )
+from leaderboard.tables.titles import system_title
 
 VIEWS = ("official", "patient-disjoint")
 SIDES = ("a", "b")
@@ -287,7 +288,7 @@ def _view_document(counts: SystemCounts, pooled: Mapping[Sensitivity, SeedSpread
 
 
 def _side_name(side: str, system: Row) -> str:
-    return f"{side.upper()} ({system['name'] or system['model'] + ' + ' + system['method']})"
+    return f"{side.upper()} ({system['name'] or system_title(system)})"
 
 
 def verdict_sentence(found: PairedEstimate, a: str, b: str) -> str:

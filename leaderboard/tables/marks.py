@@ -25,6 +25,7 @@ from leaderboard.statistics.row_statistics import leading_rows
 from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
 from leaderboard.tables.copies import RunPredictions, find_copies
+from leaderboard.tables.titles import system_title
 from leaderboard.tables.verification_states import verification_state
 
 Row = dict[str, Any]
@@ -125,7 +126,7 @@ def mark_notes(rows: Sequence[Row], most: int = 20) -> list[str]:
     words = {mark["mark"] for row in rows for mark in row.get("marks") or ()}
     notes = [f"Mark {word}: {meaning}." for word, meaning in MARKS.items() if word in words]
     told = [
-        f"{row['name'] or row['model'] + ' + ' + row['method']}: {mark['sentence']}"
+        f"{row['name'] or system_title(row)}: {mark['sentence']}"
         + (f" Review: {mark['review']['verdict']}, {mark['review']['reason']}." if mark["review"] else "")
         for row in rows
         for mark in row.get("marks") or ()
@@ -214,7 +215,7 @@ def _prediction_marks(
 
 
 def _system_words(run: BoardRun) -> str:
-    return f"'{run.spec['system']}'" if "system" in run.spec else f"{run.spec['model']} + {run.spec['method']}"
+    return f"'{run.spec['system']}'" if "system" in run.spec else system_title({**run.spec, "kind": run.kind})
 
 
 def _has_scores(run: BoardRun) -> bool:
