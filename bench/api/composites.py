@@ -122,10 +122,11 @@ def run_composite(
         RunError: If a part failed.
         BenchError: Whatever kept it from starting.
     """
+    files = [plugins] if isinstance(plugins, str | Path) else list(plugins)
     asked = {
         "data": None if data is None else str(data),
         "cache": cache_folder(cache),
-        "plugins": [plugins] if isinstance(plugins, str | Path) else list(plugins),
+        "plugins": files,
         "fields": joined_settings(settings, options),
         "profile": profile,
         "processes": processes,
@@ -133,7 +134,7 @@ def run_composite(
         "precision": precision,
         "allow_partial": allow_partial,
     }
-    [composite] = resolve_composites(_card_of(system, asked["plugins"]), asked, seed)
+    [composite] = resolve_composites(_card_of(system, files), asked, seed)
     return _run(composite, home_folder(home), rerun=rerun)
 
 

@@ -76,9 +76,7 @@ def ensemble(
     store.rehearse([result])
     stored, written = store_combined(place, result)
     if store.import_result(stored) == "retracted":
-        logger.warning(
-            f"ensemble {combination.run_id} was retracted and stays off the board; `bench board log` says why"
-        )
+        logger.warning(f"ensemble {place.path.name} was retracted and stays off the board; `bench board log` tells why")
     return CombinedRun(place.path, stored, new=written)
 
 

@@ -7,11 +7,10 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bench.cli.completion import completer
 from bench.cli.consent import asked_on_terminal
 from bench.cli.options import (
     AllowPartial,
@@ -33,12 +32,14 @@ from bench.cli.output import check_format, print_json, stdout
 from bench.cli.run_options import (
     Alpha,
     Beta,
+    CompositeSystem,
     Epochs,
     Pretrain,
     Processes,
     Rerun,
     Seed,
     Seeds,
+    Spec,
     Tau,
     ValFraction,
     request_of,
@@ -48,8 +49,6 @@ from bench.core.errors import RunError, SpecError
 
 if TYPE_CHECKING:
     from bench.api.requests import RunSpec
-
-_systems = completer("composites")
 
 EXAMPLE = "bench run --model ast --method patchmix-cl"
 
@@ -84,12 +83,8 @@ def run(
     device: Device = "auto",
     precision: Precision = "auto",
     allow_partial: AllowPartial = False,
-    spec: Annotated[
-        Path | None, typer.Option(help="Replay the spec.json of a run, or run the composite system of a TOML file.")
-    ] = None,
-    system: Annotated[
-        str | None, typer.Option(help="Run a composite system by its id.", metavar="ID", autocompletion=_systems)
-    ] = None,
+    spec: Spec = None,
+    system: CompositeSystem = None,
     plugin: Plugins = None,
     dry_run: DryRun = False,
     rerun: Rerun = False,

@@ -228,7 +228,8 @@ class Registry(Generic[CardT]):
         Raises:
             RegistryError: If the id is taken; both origins are named.
         """
-        origin = origin or (target.partition(":")[0] if isinstance(target, str) else getattr(target, "__module__", id))
+        if origin is None:
+            origin = target.partition(":")[0] if isinstance(target, str) else str(getattr(target, "__module__", id))
         if id in self._entries:
             first = self._entries[id].origin
             raise RegistryError(

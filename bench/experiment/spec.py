@@ -189,7 +189,8 @@ class RunSpec:
 
     def execution(self) -> dict[str, Any]:
         """The fields that say how and where it runs, but for later ones that have their default."""
-        later = _later_defaults(type(self))
+        declared: type = type(self)
+        later = _later_defaults(declared)
         fields = self._fields("execution")
         return {name: value for name, value in fields.items() if name not in later or value != later[name]}
 

@@ -124,7 +124,9 @@ def combined_result(combination: Combination, made_by: Mapping[str, Any]) -> Run
     assert first.cycles is not None
     if combination.combination == ROUTE:
         _check_served(combination, first.cycles)
-    scores = {rule: _combined_scores(combination, first.cycles, rule) for rule in _shared_rules(combination.parts)}
+    scores: dict[str, Scores] = {
+        rule: _combined_scores(combination, first.cycles, rule) for rule in _shared_rules(combination.parts)
+    }
     return RunResult(_document(combination, first.cycles, scores, made_by), first.cycles, scores)
 
 
@@ -273,10 +275,10 @@ def _in_order(result: RunResult, rule: str, cycles: CycleSet) -> Scores:
 
 
 def _document(
-    combination: Combination, cycles: CycleSet, scores: Mapping[Rule, Scores], made_by: Mapping[str, Any]
+    combination: Combination, cycles: CycleSet, scores: Mapping[str, Scores], made_by: Mapping[str, Any]
 ) -> ResultDocument:
     parts = [part.document for part in combination.parts]
-    metrics = {
+    metrics: dict[str, Any] = {
         rule: {judged: {**values, "epoch": None} for judged, values in score_cycles(cycles.labels, found).items()}
         for rule, found in scores.items()
     }
