@@ -192,10 +192,6 @@ def _check_parts(parts: Sequence[FinishedPart]) -> None:
     first = parts[0]
     for other in parts[1:]:
         _check_same_data(first, other)
-    if not _shared_rules(parts):
-        raise ResultError(
-            f"The parts share no selection rule: {'; '.join(f'{part.words} has {_rules(part)}' for part in parts)}."
-        )
 
 
 def _check_part(part: FinishedPart) -> None:
@@ -216,10 +212,6 @@ def _check_part(part: FinishedPart) -> None:
             f"The {part.words} has not finished: its status is '{status}' ({echoed(part.document['error'], 200)}).",
             "Run it again, or leave it out.",
         )
-
-
-def _rules(part: FinishedPart) -> str:
-    return ", ".join(part.result.scores)
 
 
 def _check_same_data(first: FinishedPart, other: FinishedPart) -> None:

@@ -128,7 +128,7 @@ def edit(folder, change):
         (lambda d: d.update(seconds=None), "seconds is None, but must be a number"),
         (
             lambda d: d.update(kind="walk"),
-            "kind is 'walk', but must be 'run', 'trial', 'submission', 'part', 'composite' or 'ensemble'",
+            "kind is 'walk', but must be 'run', 'trial', .* or 'ensemble'",
         ),
         (lambda d: d.update(kind="submission"), "lacks 'submission'"),
         (lambda d: d.update(model="x") or d["spec"].update(model="x" * 201), r"spec\.model has 201 characters"),
