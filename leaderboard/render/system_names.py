@@ -49,7 +49,7 @@ def _setting(word: str, value: Any) -> str:
 def run_lines(row: Values) -> list[str]:
     """What a run is called: its system, and the study or the composite that it belongs to."""
     role = [f"{row['kind']} of {row['study']}"] if row.get("study") else []
-    if row["kind"] == "part":
+    if row.get("kind") == "part":
         role.append("part of a composite")
     return [row.get("name") or system_title(row), *role]
 

@@ -17,6 +17,8 @@ from leaderboard.results.bundle_merging import import_bundle
 from leaderboard.results.bundle_writing import export_bundle
 from leaderboard.results.predictions import read_cycles, read_predictions, write_predictions
 from leaderboard.results.run_folder import RunFolder
+from leaderboard.site.data import read_site_data
+from leaderboard.site.values import page_values
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table
@@ -100,6 +102,19 @@ def test_it_is_listed_as_an_ensemble(home):
         assert "ensemble" in board.table("leaderboard").written(form)
     assert made.document["spec"]["model"] == "3 × ast + patchmix-cl"
     assert bench.ensemble(run_ids(home)[:2], name="two seeds", home=home).document["spec"]["model"] == "two seeds"
+
+
+def test_the_page_shows_it_with_its_mark_and_its_parts(home):
+    made = bench.ensemble(run_ids(home), "max", name="all three", home=home)
+    page = page_values(read_site_data(Store.open(home)))
+    [place] = [place for place, system in enumerate(page["systems"]) if system["kind"] == "ensemble"]
+    assert page["systems"][place]["title"] == "all three (ensemble: max)"
+    assert page["systems"][place]["inputs"] == "ensemble: 3"
+    assert "ensemble" in json.dumps(page["byRule"]["last"][place])
+    [run] = [run for run in page["runs"] if run["id"] == made.id]
+    assert "command" not in run
+    shown = dict(page["facts"][number] for number in run["facts"])
+    assert {f"parts.{run_id}" for run_id in made.parts} <= shown.keys()
 
 
 def test_an_ensemble_may_hold_another_one(home):
