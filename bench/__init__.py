@@ -17,6 +17,8 @@ from bench.core.version import __version__
 
 if TYPE_CHECKING:
     from bench.api.boards import Board, open_board
+    from bench.api.composites import CombinedRun, run_composite
+    from bench.api.ensembles import ensemble
     from bench.api.evaluation import evaluate
     from bench.api.reproductions import reproduce
     from bench.api.requests import resolve
@@ -31,16 +33,19 @@ if TYPE_CHECKING:
 __all__ = [
     "BenchError",
     "Board",
+    "CombinedRun",
     "Run",
     "RunSpec",
     "Scores",
     "Study",
     "__version__",
+    "ensemble",
     "evaluate",
     "open_board",
     "reproduce",
     "resolve",
     "run",
+    "run_composite",
     "score",
     "search",
 ]
@@ -48,15 +53,18 @@ __all__ = [
 _MODULES = {
     "BenchError": "bench.core.errors",
     "Board": "bench.api.boards",
+    "CombinedRun": "bench.api.composites",
     "Run": "bench.api.run_result",
     "RunSpec": "bench.experiment.spec",
     "Scores": "bench.api.scores",
     "Study": "bench.api.study",
+    "ensemble": "bench.api.ensembles",
     "evaluate": "bench.api.evaluation",
     "open_board": "bench.api.boards",
     "reproduce": "bench.api.reproductions",
     "resolve": "bench.api.requests",
     "run": "bench.api.runs",
+    "run_composite": "bench.api.composites",
     "score": "bench.api.scores",
     "search": "bench.api.searches",
 }

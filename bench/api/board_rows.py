@@ -13,7 +13,8 @@ class RunRow:
 
     Attributes:
         run_id: Its id.
-        kind: ``run``, ``trial`` of a search, or ``submission`` of a system from outside.
+        kind: ``run``, ``trial`` of a search, ``submission`` of a system from outside, ``part`` of a composite, or
+            ``composite`` or ``ensemble`` for what is combined of runs.
         name: The name of a submitted system; None for a run.
         model: Model id, or what a submission states.
         method: Method id, or what a submission states.
@@ -68,7 +69,7 @@ class SystemRow:
         ci95: 95 % interval of the Score, over patients and, where ``covers_seeds``, over seeds.
         degenerate: Whether nothing varies, so that there is no interval.
         covers_seeds: Whether the interval is of the method (other seeds), or of these runs alone.
-        kind: ``run`` or ``submission``.
+        kind: ``run``, ``submission``, ``composite`` or ``ensemble``.
         name: The name of a submitted system; None for runs.
         model: Model id, or what a submission states.
         method: Method id, or what a submission states.

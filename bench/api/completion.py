@@ -35,6 +35,13 @@ def frontends(home: Path | None = None) -> Iterable[str]:
     return _ids("frontend")
 
 
+def composites(home: Path | None = None) -> Iterable[str]:
+    """Ids of the composite systems."""
+    from bench.experiment.registries import SYSTEMS
+
+    return [entry.id for entry in SYSTEMS]
+
+
 def _ids(kind: str) -> list[str]:
     from bench.experiment.registries import registries
 

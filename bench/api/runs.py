@@ -173,6 +173,8 @@ def replayed_spec(
         processes=spec.distribution.processes if processes is None else processes,
         plugins=agreed_plugins(spec, plugins, allow),
         init_weights=_initial_weights(spec, home_folder(home)),
+        # Asked for by itself, the part of a composite is a run of its own.
+        part_of="",
     )
     load_plugins_of(replayed)
     check_spec(replayed)

@@ -17,7 +17,7 @@ from typing import Any, cast
 import typer
 
 from bench.api.calls import prepared_process
-from bench.cli import audit, board, data, doctor, later, mock_run, registries, report, reproduce, run, search
+from bench.cli import audit, board, data, doctor, ensemble, later, mock_run, registries, report, reproduce, run, search
 from bench.cli.completion import VARIABLE, print_completions
 from bench.cli.numbers import strict_numbers
 from bench.cli.output import print_text, show_error, show_internal_error, stderr
@@ -67,7 +67,7 @@ def common(
     show_log(verbose - quiet)
 
 
-for module in (run, search, reproduce, report, board, audit, data, registries, mock_run, doctor, later):
+for module in (run, ensemble, search, reproduce, report, board, audit, data, registries, mock_run, doctor, later):
     module.register(app)
 strict_numbers(app)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
-import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -33,6 +32,7 @@ from bench.cli.output import check_format, print_json, stdout
 from bench.cli.run_options import (
     Alpha,
     Beta,
+    CompositeSystem,
     Epochs,
     InitFrom,
     Pretrain,
@@ -40,10 +40,12 @@ from bench.cli.run_options import (
     Rerun,
     Seed,
     Seeds,
+    Spec,
     Tau,
     ValFraction,
     request_of,
 )
+from bench.cli.run_results import print_results
 from bench.core.errors import RunError, SpecError
 
 if TYPE_CHECKING:
@@ -84,7 +86,8 @@ def run(
     device: Device = "auto",
     precision: Precision = "auto",
     allow_partial: AllowPartial = False,
-    spec: Annotated[Path | None, typer.Option(help="Replay the spec.json of a run.")] = None,
+    spec: Spec = None,
+    system: CompositeSystem = None,
     plugin: Plugins = None,
     dry_run: DryRun = False,
     rerun: Rerun = False,
@@ -104,8 +107,12 @@ def run(
     from bench.api.calls import going_on_with
     from bench.api.requests import resolve_request
     from bench.api.runs import check_starts, run_specs
+    from bench.cli.run_composites import names_composite, run_asked
 
     check_format(output)
+    if names_composite(context.params):
+        _end(run_asked(context.params, same_command()), output)
+        return
     if spec is not None:
         specs = [_replayed(context, spec)]
     else:
@@ -116,7 +123,13 @@ def run(
         return
     with going_on_with(same_command()):
         done = [item.to_json() for item in run_specs(specs, home, rerun=rerun)]
-    _print_results(done, output)
+    _end(done, output)
+
+
+def _end(done: Sequence[Mapping[str, Any]], output: str) -> None:
+    """Print results, if there are any, and exit with the code of a failure where one failed."""
+    if done:
+        print_results(done, output)
     if any(document["status"] != "finished" for document in done):
         raise typer.Exit(RunError.exit_code)
 
@@ -156,57 +169,3 @@ def same_command() -> str:
         if name in os.environ
     ]
     return " ".join([*kept, "bench", *map(shlex.quote, words)])
-
-
-def _print_results(documents: Sequence[Mapping[str, Any]], output: str) -> None:
-    if output == "json":
-        print_json(documents if len(documents) > 1 else documents[0])
-        return
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        title=_title(documents[0]), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
-    )
-    for heading in ("seed", "run", "rule", "epoch", "Sp", "Se", "Score", "Score 2"):
-        table.add_column(heading, justify="left" if heading in ("run", "rule") else "right", no_wrap=True)
-    for document in documents:
-        _add_rows(table, document)
-    _add_summary(table, documents)
-    console = stdout()
-    console.print(table)
-    console.print("Percent; Score 2: any abnormal class is a hit. Board: bench report leaderboard")
-
-
-def _title(document: Mapping[str, Any]) -> str:
-    spec = document["spec"]
-    mark = "simulated data" if spec["dataset"] == "demo" else document["partial"] or "ICBHI 2017, official split"
-    return f"{spec['model']} · {spec['method']} · {mark}"
-
-
-def _add_rows(table: Any, document: Mapping[str, Any]) -> None:
-    seed, run_id = str(document["spec"]["seed"]), document["run_id"]
-    if document["status"] != "finished":
-        table.add_row(seed, run_id, "failed")
-        return
-    for rule, metrics in document["metrics"].items():
-        if metrics is None:
-            continue
-        strict, binary = metrics["4class"], metrics["2class"]
-        numbers = (strict["sp"], strict["se"], strict["score"], binary["score"])
-        table.add_row(seed, run_id, rule, str(strict["epoch"]), *(f"{number:.2f}" for number in numbers))
-
-
-def _add_summary(table: Any, documents: Sequence[Mapping[str, Any]]) -> None:
-    finished = [document for document in documents if document["status"] == "finished"]
-    if len(finished) < 2:
-        return
-    table.add_section()
-    for rule in finished[0]["metrics"]:
-        metrics = [document["metrics"][rule] for document in finished if document["metrics"][rule] is not None]
-        if len(metrics) < 2:
-            continue
-        columns = (("4class", "sp"), ("4class", "se"), ("4class", "score"), ("2class", "score"))
-        values = [[item[judged][name] for item in metrics] for judged, name in columns]
-        cells = [f"{statistics.mean(column):.2f} ± {statistics.stdev(column):.2f}" for column in values]
-        table.add_row(f"{len(metrics)} seeds", "", rule, "", *cells)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
+from bench.cli.completion import completer
 from bench.core.errors import SpecError
 
 if TYPE_CHECKING:
@@ -33,6 +35,15 @@ Seed = Annotated[int | None, Option(help="Seed (default 1).")]
 Seeds = Annotated[str | None, Option(help="Several seeds, one run each: 1-5 or 1,3,7.")]
 Processes = Annotated[int | None, Option(help="Processes (GPUs) that share a run (default 1).")]
 Rerun = Annotated[bool, Option(help="Run again although results exist.")]
+
+Spec = Annotated[
+    Path | None,
+    Option(help="Replay the spec.json of a run, or run the composite system that a TOML file describes."),
+]
+CompositeSystem = Annotated[
+    str | None,
+    Option("--system", help="Id of a composite system.", metavar="ID", autocompletion=completer("composites")),
+]
 
 FIELDS = {
     "epochs": "epochs",

@@ -115,6 +115,46 @@ class MethodCard(TrainableCard):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartCard:
+    """A part of a composite system: what a run of its own is asked to be.
+
+    Attributes:
+        model: Id of the model.
+        method: Id of the method.
+        pretrain: Weights by name, file or URL; None for the card's default.
+        frontend: Front-end id; None for the one on the model's card.
+        settings: Fields of the spec and options by name, as in ``{"lr": 1e-4, "frontend.seconds": 4}``.
+        init_from: Part whose weights the training starts from, and which of them, as in ``part:NAME:last``; None for
+            a start of its own.
+        device: Recording device that the part serves, where the combination is ``route:device``; it is trained on
+            recordings of that device alone, unless ``settings`` have another ``train_device``.
+        default: Whether the part serves the devices that no other part does.
+    """
+
+    model: str
+    method: str
+    pretrain: str | None = None
+    frontend: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    init_from: str | None = None
+    device: str | None = None
+    default: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompositeCard(Card):
+    """A card of a composite system: a small graph of runs whose predictions become those of one system.
+
+    Attributes:
+        combine: How the scores of the parts become one: ``product``, ``mean``, ``max``, or ``route:device``.
+        parts: The parts by name.
+    """
+
+    combine: str
+    parts: Mapping[str, PartCard]
+
+
+@dataclass(frozen=True, kw_only=True)
 class FrontEndCard(Card):
     """A card of a front-end.
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bench.core.cards import Card
+from bench.core.cards import Card, CompositeCard
 from bench.core.errors import RegistryError
 from bench.core.text import ECHO_LIMIT, echoed
 
@@ -62,17 +62,18 @@ class Registration:
     """The offer of a plug-in: a card, and the builder of the thing that it describes.
 
     Attributes:
-        card: A ``ModelCard``, ``MethodCard`` or ``FrontEndCard``; its type says which registry it is for.
+        card: A ``ModelCard``, ``MethodCard``, ``FrontEndCard`` or ``CompositeCard``; its type says which registry it is
+            for.
         build: The builder, or where it is (``module:attribute``), so that listing need not import it. It is called as
             those of the built-in ones are: a model's with (options, classes), a method's with (options, task), a
-            front-end's with (options).
+            front-end's with (options). A composite has none: its card says all.
 
     Raises:
         RegistryError: If the card cannot be registered.
     """
 
     card: Card
-    build: Target
+    build: Target | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.card, Card):
@@ -80,6 +81,10 @@ class Registration:
         name = self.card.id
         if not isinstance(name, str) or not ID.fullmatch(name):
             raise RegistryError(f"The id {name!r} must be lower-case letters, digits and any of . _ + -", GUIDE)
+        if isinstance(self.card, CompositeCard):
+            if self.build is not None:
+                raise RegistryError(f"The composite '{name}' has a builder, but its card says all.", GUIDE)
+            return
         if isinstance(self.build, str) and not re.fullmatch(r"[\w.]+:\w+", self.build):
             raise RegistryError(f"The builder of '{name}' is '{self.build}', but must be 'module:attribute'.", GUIDE)
         if not isinstance(self.build, str) and not callable(self.build):
@@ -108,7 +113,7 @@ class RegistryEntry(Generic[CardT]):
     Attributes:
         id: Name on the command line.
         card: Card that describes the thing.
-        target: Builder of the thing, or ``module:attribute`` where the builder is.
+        target: Builder of the thing, or ``module:attribute`` where the builder is; None for a composite.
         arguments: Arguments that the builder is given before all others.
         origin: Words on where the thing comes from, for messages: a module, a file, or a package with its version.
         version: Identity of a plug-in's code: the hash of a file, the name and version of a package. None for what
@@ -117,7 +122,7 @@ class RegistryEntry(Generic[CardT]):
 
     id: str
     card: CardT
-    target: Target
+    target: Target | None
     origin: str
     version: str | None = None
     arguments: tuple[str, ...] = ()
@@ -126,8 +131,10 @@ class RegistryEntry(Generic[CardT]):
         """Return the builder; imports its module where the entry names it.
 
         Raises:
-            RegistryError: If a plug-in's module cannot be imported or lacks the builder.
+            RegistryError: If a plug-in's module cannot be imported or lacks the builder, or there is none.
         """
+        if self.target is None:
+            raise RegistryError(f"'{self.id}' has no builder: its card says all.")
         try:
             builder = _import_target(self.target) if isinstance(self.target, str) else self.target
             return functools.partial(builder, *self.arguments) if self.arguments else builder
@@ -202,7 +209,7 @@ class Registry(Generic[CardT]):
         self,
         id: str,  # noqa: A002
         card: CardT,
-        target: Target,
+        target: Target | None,
         *arguments: str,
         origin: str | None = None,
         version: str | None = None,
@@ -212,7 +219,8 @@ class Registry(Generic[CardT]):
         Args:
             id: Name on the command line.
             card: Card that describes the thing.
-            target: Builder as ``module:attribute``, imported only when it is used, or the builder itself.
+            target: Builder as ``module:attribute``, imported only when it is used, or the builder itself; None where
+                the card says all.
             *arguments: Arguments that the builder is given before all others.
             origin: Words on where the thing comes from, for messages; the builder's module by default.
             version: Identity of a plug-in's code; None for what is built in.
@@ -220,7 +228,8 @@ class Registry(Generic[CardT]):
         Raises:
             RegistryError: If the id is taken; both origins are named.
         """
-        origin = origin or (target.partition(":")[0] if isinstance(target, str) else target.__module__)
+        if origin is None:
+            origin = target.partition(":")[0] if isinstance(target, str) else str(getattr(target, "__module__", id))
         if id in self._entries:
             first = self._entries[id].origin
             raise RegistryError(

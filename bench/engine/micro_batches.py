@@ -8,7 +8,7 @@ of Gao et al. (2021, "Scaling Deep Contrastive Learning Batch Size under Memory 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -18,12 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import SpecError
+from bench.core.inputs import by_name, joined, map_inputs
 from bench.engine.distributed import BATCH_NORM, GlobalBatchNorm, sum_over_processes
 from bench.engine.global_draws import GlobalDraws, Place, active_draws, drawing
 from bench.engine.random_states import DrawnFrom
 from bench.engine.recomputation import recomputed
 from bench.engine.stages import set_training_mode
-from methods.base import Batch, Draw, RowwiseMethod, Stage
+from methods.base import Batch, Draw, Inputs, RowwiseMethod, Stage
 from methods.views import VIEWS_IN_A_ROW
 
 if TYPE_CHECKING:
@@ -32,22 +33,19 @@ if TYPE_CHECKING:
 ROW_WISE = frozenset({"embed_patches", "encode", "features", "forward"})
 """Calls of a model that treat each row by itself."""
 
-Rows = Tensor | Mapping[str, Tensor]
-"""Rows of a batch: (rows, ...), or several of these by name."""
-
 
 class MicroBatchedModel:
     """A model whose row-wise calls are computed in micro-batches; everything else is the model's own.
 
     Args:
         model: The model.
-        size: Rows of a micro-batch.
+        size: Inputs of a micro-batch.
     """
 
     def __init__(self, model: nn.Module, size: int) -> None:
         self._model, self._size = model, size
 
-    def __call__(self, x: Rows) -> Tensor:
+    def __call__(self, x: Inputs) -> Tensor:
         """Map rows as the model does."""
         return _in_micro_batches(self._model, self._model, x, self._size)
 
@@ -57,14 +55,14 @@ class MicroBatchedModel:
         return partial(_in_micro_batches, self._model, found, size=self._size) if name in ROW_WISE else found
 
 
-def _in_micro_batches(model: nn.Module, call: Callable[[Rows], Tensor], x: Rows, size: int) -> Tensor:
+def _in_micro_batches(model: nn.Module, call: Callable[[Inputs], Tensor], x: Inputs, size: int) -> Tensor:
     """Call a model with a few rows at a time; activations of one micro-batch are in memory, and all results.
 
     Args:
         model: The model.
         call: A row-wise call of it.
         x: (views * rows, ...).
-        size: Rows of a micro-batch, which holds rows of one view.
+        size: Inputs of a micro-batch, which holds rows of one view.
     """
     views = VIEWS_IN_A_ROW.get()
     rows = _row_count(x) // views
@@ -104,16 +102,14 @@ def _sizes(rows: int, size: int) -> list[int]:
     return [min(size, rows - start) for start in range(0, rows, size)]
 
 
-def _row_count(x: Rows) -> int:
-    return len(x) if isinstance(x, Tensor) else len(next(iter(x.values())))
+def _row_count(x: Inputs) -> int:
+    return len(next(iter(by_name(x).values())))
 
 
-def _split(x: Rows, sizes: list[int]) -> list[Rows]:
+def _split(x: Inputs, sizes: list[int]) -> list[Inputs]:
     # One split: its backward pass puts the parts together once, where slices would each make a whole of zeros.
-    if isinstance(x, Tensor):
-        return list(torch.split(x, sizes))
-    parts = {name: torch.split(value, sizes) for name, value in x.items()}
-    return [{name: part[place] for name, part in parts.items()} for place in range(len(sizes))]
+    parts = {name: torch.split(value, sizes) for name, value in by_name(x).items()}
+    return [joined({name: part[place] for name, part in parts.items()}) for place in range(len(sizes))]
 
 
 def rows_alone(batch: Batch, rows: slice) -> Batch:
@@ -123,13 +119,14 @@ def rows_alone(batch: Batch, rows: slice) -> Batch:
         batch: The global batch as this process sees it.
         rows: Places among this process's rows.
     """
+    labels = batch.labels[batch.local][rows]
     return Batch(
-        features=batch.features[rows],
-        second=batch.second[rows] if batch.second is not None else None,
-        labels=batch.labels[batch.local][rows],
+        features=map_inputs(lambda x: x[rows], batch.features),
+        second=map_inputs(lambda x: x[rows], batch.second) if batch.second is not None else None,
+        labels=labels,
         devices=batch.devices[batch.local][rows],
         patients=batch.patients[batch.local][rows],
-        local=slice(0, len(batch.features[rows])),
+        local=slice(0, len(labels)),
         stage=batch.stage,
     )
 
@@ -155,7 +152,7 @@ def accumulate_gradients(
         batch: The global batch as this process sees it.
         draw: What the method drew.
         weights: (global,) weight of each row in the loss.
-        size: Rows of a micro-batch.
+        size: Inputs of a micro-batch.
         accelerator: Runs the backward passes; gradients are exchanged in the last one alone.
         draws: Draws for the global batch; None where no layer draws.
 

@@ -160,4 +160,7 @@ def _document(
         if spec.study["role"] == "trial":
             # A kind of its own, so that no table takes it for a system.
             document["kind"] = "trial"
+    if spec.part_of:
+        # It lies on the shelf of the board: the composite is the system.
+        document |= {"kind": "part", "part_of": spec.part_of}
     return document

@@ -1,4 +1,4 @@
-"""Plug-ins: models, methods and front-ends that come from a file (``--plugin FILE.py``) or an installed package.
+"""Plug-ins: models, methods, front-ends and composite systems of a file (``--plugin FILE.py``) or an installed package.
 
 A file is imported under a private module name, so that two files of one name do not meet; every
 :class:`bench.core.registry.Registration` that it holds goes to the registry that its card belongs to. Packages declare
@@ -18,13 +18,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.core.cards import Card, FrontEndCard, MethodCard, ModelCard
+from bench.core.cards import Card, CompositeCard, FrontEndCard, MethodCard, ModelCard
 from bench.core.documents import read_bytes
 from bench.core.errors import BenchError, RegistryError, ResultError, RunError, SpecError
 from bench.core.paths import expanded
 from bench.core.registry import GUIDE, EntryPointProblem, Registration, Registry
 from bench.core.text import echoed
-from bench.experiment.registries import registries
+from bench.experiment.registries import SYSTEMS, registries
 from bench.experiment.spec import RunSpec
 
 FILE_LIMIT = 2**20
@@ -64,7 +64,7 @@ def load_entry_points() -> list[EntryPointProblem]:
     Returns:
         Those that cannot be used.
     """
-    return [problem for registry in registries().values() for problem in registry.problems()]
+    return [problem for registry in (*registries().values(), SYSTEMS) for problem in registry.problems()]
 
 
 def extensions(model: str, method: str, frontend: str) -> dict[str, str]:
@@ -253,6 +253,8 @@ def _error_text(error: BaseException) -> str:
 
 
 def _registry_of(registration: Registration, path: Path) -> Registry[Any]:
+    if isinstance(registration.card, CompositeCard):
+        return SYSTEMS
     for kind, owner in OWNER_OF.items():
         if isinstance(registration.card, kind):
             return registries()[owner]

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.core.cards import CompositeCard
 from bench.core.registry import Registry
+
+SYSTEMS: Registry[CompositeCard] = Registry("system", CompositeCard, "lungbench.systems")
+"""The composite systems, which ``bench run --system`` runs: none is built in so far, plug-ins bring theirs."""
 
 
 def registries() -> dict[str, Registry[Any]]:

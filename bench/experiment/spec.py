@@ -125,6 +125,7 @@ class RunSpec:
     data: str = execution_field("folder of the data", "", settable=False)
     cache: str = execution_field("folder of features and weights", "", settable=False)
     study: Mapping[str, Any] = execution_field("the study that the run belongs to, and as what", {}, settable=False)
+    part_of: str = execution_field("composite system that the run is trained for", "", settable=False, since=3)
 
     if not TYPE_CHECKING:
         # For scripts and notebooks, which read what documents say (`run.spec.lr`); code of ours names the part.
@@ -187,8 +188,11 @@ class RunSpec:
         return without_defaults(self._fields("identity"), type(self))
 
     def execution(self) -> dict[str, Any]:
-        """The fields that say how and where it runs."""
-        return self._fields("execution")
+        """The fields that say how and where it runs, but for later ones that have their default."""
+        declared: type = type(self)
+        later = _later_defaults(declared)
+        fields = self._fields("execution")
+        return {name: value for name, value in fields.items() if name not in later or value != later[name]}
 
     def _fields(self, role: Role) -> dict[str, Any]:
         declared: type = type(self)

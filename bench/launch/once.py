@@ -40,6 +40,7 @@ from bench.experiment.plugins import load_plugins_of
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.run_result import RunResult
+from leaderboard.results.schema import kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,8 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
         finished = None if rerun else finished_result(folder)
         if finished is not None:
             logger.info(f"run {spec.run_id} is finished already; --rerun runs it again")
+            if kind_of(finished.document) == "part" and not spec.part_of:
+                finished = _off_the_shelf(folder, finished)
             # A process that was killed between its last two acts has left the states.
             shutil.rmtree(folder.checkpoint, ignore_errors=True)
             launched = Launched(folder.path, finished)
@@ -106,6 +109,14 @@ def finished_result(folder: RunFolder) -> RunResult | None:
     """The result of a run folder, if it is finished."""
     result = folder.read() if folder.has_result() else None
     return result if result is not None and result.document["status"] == "finished" else None
+
+
+def _off_the_shelf(folder: RunFolder, part: RunResult) -> RunResult:
+    """Make the part of a composite, which somebody asks for by itself, a run of its own that the board ranks."""
+    logger.info(
+        f"run {part.document['run_id']} was trained as a part of {part.document.get('part_of')}: now it is ranked"
+    )
+    return folder.write({name: value for name, value in part.document.items() if name not in ("kind", "part_of")})
 
 
 def _start_or_leave_nothing(spec: RunSpec, folder: RunFolder, rerun: bool, hooks: Hooks) -> Launched:

@@ -15,6 +15,7 @@ from leaderboard.audit.findings import Audit, Finding
 from leaderboard.audit.metric_variants import Confusion, MetricVariant, Rate, metric_variants
 from leaderboard.audit.official import TEST
 from leaderboard.metrics import CLASSES, SENSITIVITIES, SMALLEST_SE, Sensitivity, metrics_of
+from leaderboard.results.composites import recombined_difference
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.schema import RULES, Rule
 from leaderboard.results.validation import TOLERANCE
@@ -74,9 +75,31 @@ def audit_folder(audit: Audit, folder: Path) -> None:
         audit.findings.append(Finding("predictions-disagree", "the run folder", error.message))
     else:
         audit.facts.append("The numbers are those of the predictions in the run folder.")
+        _audit_parts(audit, folder)
     audit.unchecked.append(
         "Whether its labels are the official ones: `bench audit` of its file of predictions counts with those."
     )
+
+
+def _audit_parts(audit: Audit, folder: Path) -> None:
+    """Combine the predictions of the parts of a composite or an ensemble again, where their folders are beside it."""
+    result = RunFolder(folder).read()
+    run_ids = [part["run_id"] for part in result.document.get("parts", [])]
+    absent = [run_id for run_id in run_ids if not RunFolder(folder.parent / run_id).has_result()]
+    if absent:
+        audit.unchecked.append(f"Whether its parts give its predictions: {', '.join(absent)} are not beside it.")
+    elif run_ids:
+        try:
+            parts = {run_id: RunFolder(folder.parent / run_id).read() for run_id in run_ids}
+            differs = recombined_difference(result.document, parts, result)
+        except ResultError as error:
+            differs = error.message
+        if differs:
+            audit.findings.append(
+                Finding("parts-disagree", "the run folder", f"Its parts say otherwise: {differs.rstrip('.')}.")
+            )
+        else:
+            audit.facts.append(f"Its predictions are those of its {len(run_ids)} parts, combined again.")
 
 
 def _run_words(document: Document) -> str:

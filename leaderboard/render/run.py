@@ -9,16 +9,17 @@ from bench.core.text import plain
 from leaderboard.metrics import CLASSES, SENSITIVITIES
 from leaderboard.render.cells import Column, Report, Table, text_table
 from leaderboard.render.numbers import number
-from leaderboard.render.system_names import data_words, model_and_method
-from leaderboard.results.schema import EpochRow, ResultDocument, kind_of
+from leaderboard.render.system_names import data_words
+from leaderboard.results.schema import EpochRow, Part, ResultDocument, kind_of
 from leaderboard.tables.board_tables import flattened
+from leaderboard.tables.titles import system_title
 
 
 def run_report(document: ResultDocument) -> Report:
     """The result document of a run as a report."""
-    spec, run_id = document["spec"], document["run_id"]
-    title = f"{spec.get('system') or model_and_method(spec)}, seed {spec['seed']}"
-    return Report("run", list(_tables(document)), heading=f"{kind_of(document)} {run_id}: {title}")
+    spec, run_id, kind = document["spec"], document["run_id"], kind_of(document)
+    title = f"{spec.get('system') or system_title({**spec, 'kind': kind})}, seed {spec['seed']}"
+    return Report("run", list(_tables(document)), heading=f"{kind} {run_id}: {title}")
 
 
 def _tables(document: ResultDocument) -> Iterator[Table]:
@@ -30,6 +31,8 @@ def _tables(document: ResultDocument) -> Iterator[Table]:
         yield _epochs(document)
     if kind_of(document) == "submission":
         yield _pairs("submission", flattened(document["submission"]))
+    if "parts" in document:
+        yield _pairs("parts", {part["name"]: _part_words(part) for part in document["parts"]})
     yield _pairs("spec", flattened(document["spec"]))
     yield _pairs("provenance", flattened(document["provenance"]))
 
@@ -41,10 +44,17 @@ def _facts(document: ResultDocument) -> Mapping[str, Any]:
         "error": document["error"],
         "data": data_words(document["spec"]["dataset"], document["partial"]),
         "profile": document["profile"],
+        "part of": document.get("part_of"),
         "created": document["created"],
         "duration": None if seconds is None else f"{seconds:.1f} s" + (f", {speed:.1f} cycles/s" if speed else ""),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _part_words(part: Part) -> str:
+    """The run of a part, and the recording devices that it serves, where that is said."""
+    served = "devices without a part" if part.get("default") else part.get("device")
+    return part["run_id"] + (f", for {served}" if served else "")
 
 
 def _pairs(title: str, values: Mapping[str, Any]) -> Table:

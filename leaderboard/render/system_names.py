@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from leaderboard.render.cells import Values
+from leaderboard.results.schema import COMBINED
+from leaderboard.tables.titles import system_title
 
 _DIGEST = 64
 """Letters of a SHA-256 in hex; a label shows the first eight."""
-
-
-def model_and_method(row: Values) -> str:
-    """The model and the method of a row or a spec: ``ast + patchmix-cl``."""
-    return f"{row['model']} + {row['method']}"
 
 
 def system_lines(row: Values) -> list[str]:
@@ -21,9 +18,10 @@ def system_lines(row: Values) -> list[str]:
     if "reference" in row:
         return [row["reference"]]
     differs = dict(row.get("differs", {}))
-    lines = [f"{row['name']} (submitted)"] if row.get("name") else [model_and_method(row)]
+    lines = [f"{row['name']} (submitted)"] if row.get("name") else [system_title(row)]
     told_apart = differs.pop("pretrain", None) is not None
-    if told_apart or (not row.get("name") and row["pretrain"] != "none"):
+    says_start = not row.get("name") and row.get("kind") not in COMBINED
+    if told_apart or (says_start and row["pretrain"] != "none"):
         lines.append("from scratch" if row["pretrain"] == "none" else f"from {row['pretrain']}")
     study = row.get("study")
     tuned = f"{'tuned on the TEST SET' if study['objective'] == 'test' else 'tuned'}: {study['name']}" if study else ""
@@ -49,9 +47,11 @@ def _setting(word: str, value: Any) -> str:
 
 
 def run_lines(row: Values) -> list[str]:
-    """What a run is called: its system, and the study that it belongs to."""
-    study = [f"{row['kind']} of {row['study']}"] if row.get("study") else []
-    return [row.get("name") or model_and_method(row), *study]
+    """What a run is called: its system, and the study or the composite that it belongs to."""
+    role = [f"{row['kind']} of {row['study']}"] if row.get("study") else []
+    if row.get("kind") == "part":
+        role.append("part of a composite")
+    return [row.get("name") or system_title(row), *role]
 
 
 def published_lines(row: Values) -> list[str]:

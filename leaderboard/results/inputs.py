@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.core.errors import ResultError
 from bench.core.text import echoed
+from leaderboard.results.schema import COMBINED
 
 UNDECLARED = "undeclared"
 THRESHOLDS = ("none", "training", "held-out", "test")
@@ -70,13 +71,16 @@ def inputs_of(kind: str, spec: Mapping[str, Any], extra: Mapping[str, Any]) -> d
     """Give the inputs of a run or submission, each with its value or ``undeclared``.
 
     What is trained here uses the sound of one cycle, one model and the largest score. What its weights were pretrained
-    on is known where they are of a named pretraining.
+    on is known where they are of a named pretraining. What is combined of several runs says itself what it uses.
 
     Args:
-        kind: ``submission`` for a system from outside; anything else was trained here.
+        kind: ``submission`` for a system from outside, ``composite`` or ``ensemble`` for what is combined; anything
+            else was trained here as it is.
         spec: The identity fields of the run's spec.
-        extra: Fields of the run's result, of which ``submission`` holds what was declared.
+        extra: Fields of the run's result, of which ``submission`` or ``inputs`` hold what was declared.
     """
+    if kind in COMBINED:
+        return {name: (extra.get("inputs") or {}).get(name, UNDECLARED) for name in INPUT_NAMES}
     if kind == "submission":
         declared = extra.get("submission", {}).get("inputs") or {}
         return {name: declared.get(name, UNDECLARED) for name in INPUT_NAMES}

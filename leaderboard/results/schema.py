@@ -26,8 +26,15 @@ from leaderboard.metrics import LARGEST_COUNT, SENSITIVITIES, Metrics
 SCHEMA = 1
 """Version of the document's form."""
 
-Kind = Literal["run", "trial", "submission"]
-"""Where a result comes from: trained here, trained for a search alone, or a system from outside by its predictions."""
+Kind = Literal["run", "trial", "submission", "part", "composite", "ensemble"]
+"""Where a result comes from: trained here, trained for a search alone, a system from outside by its predictions,
+trained as a part of a composite system, or the combined predictions of such parts, or of finished runs."""
+
+COMBINED: tuple[Kind, ...] = ("composite", "ensemble")
+"""Kinds whose predictions are those of other results, combined."""
+
+UNRANKED: tuple[Kind, ...] = ("trial", "part")
+"""Kinds that are kept on the board and are no row of it."""
 
 Rule = Literal["last", "best-test", "best-val"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -207,6 +214,10 @@ class SpecFields(TypedDict):
     """Options of the front-end by name."""
     extensions: NotRequired[Objects]
     """Versions of the plug-ins that take part, by id."""
+    combine: NotRequired[str]
+    """How the scores of parts become those of a composite or an ensemble."""
+    parts: NotRequired[Objects]
+    """By part of a composite or an ensemble, a hash of its spec without the seed."""
 
 
 @with_config(STRICT)
@@ -272,6 +283,20 @@ class Submission(TypedDict):
 
 
 @with_config(STRICT)
+class Part(TypedDict):
+    """A result whose predictions are a part of a combined one."""
+
+    name: Annotated[str, MaxLen(200)]
+    """Name of the part in its composite; in an ensemble the id of its run."""
+    run_id: RunId
+    """Id of the run that gives the predictions."""
+    device: NotRequired[str]
+    """Recording device that the part serves, where the combination routes by device."""
+    default: NotRequired[bool]
+    """Whether the part serves the devices that no other part does."""
+
+
+@with_config(STRICT)
 class ResultDocument(TypedDict):
     """The content of ``result.json``."""
 
@@ -317,6 +342,12 @@ class ResultDocument(TypedDict):
     """Patients with cycles in the training and in the test part of the set that the run was made on."""
     judged_set: NotRequired[str]
     """Hash of the judged cycles (:mod:`leaderboard.results.judged_set`); older results do not say it."""
+    part_of: NotRequired[Annotated[str, MaxLen(200)]]
+    """Name of the composite system that the run was trained for as a part."""
+    parts: NotRequired[Annotated[list[Part], FailFast()]]
+    """Parts of a composite or an ensemble, by name."""
+    inputs: NotRequired[Objects]
+    """What a composite or an ensemble uses beside the sound of one cycle (:mod:`leaderboard.results.inputs`)."""
 
 
 def kind_of(document: Mapping[str, Any] | ResultDocument) -> Kind:
@@ -360,4 +391,6 @@ def printed(document: Mapping[str, Any] | ResultDocument, folder: Path) -> dict[
             found |= {"predictions": files.get("last"), "predictions_by_rule": files}
         elif PRINTED in marks:
             found[name] = cast(Mapping[str, Any], document)[name]
+    if "parts" in document:
+        found |= {"kind": kind_of(document), "parts": document["parts"]}
     return {**found, "folder": str(folder)}

@@ -201,7 +201,7 @@ def _refuse_change(owners: Owners, document: Mapping[str, Any], before: Mapping[
 def check_statement(statement: Statement) -> None:
     """Refuse a statement that the board cannot hold or show; raises ResultError."""
     for name, value in vars(statement).items():
-        if isinstance(value, str) and not _is_line(value):
+        if isinstance(value, str) and not is_line(value):
             raise ResultError(
                 f"--{name} must be one line of 1 to {LONGEST_LINE} characters, not '{echoed(value, 40)}'."
             )
@@ -216,7 +216,7 @@ def check_statement(statement: Statement) -> None:
         raise ResultError("--url holds a user name or password.", "Give an address that everybody may see.")
 
 
-def _is_line(text: str) -> bool:
+def is_line(text: str) -> bool:
     """Whether a text is one line that can be shown as it is: spaces of any kind and joined emoji are part of names."""
     return bool(text.strip()) and len(text) <= LONGEST_LINE and "?" not in plain(text.replace("?", ""))
 

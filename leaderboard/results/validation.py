@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ from bench.core.errors import BenchError, ResultError
 from bench.core.text import echoed
 from leaderboard.metrics import LARGEST_COUNT, SENSITIVITIES, Metrics, metrics_of
 from leaderboard.results.inputs import check_inputs
-from leaderboard.results.schema import SCHEMA, ResultDocument, kind_of
+from leaderboard.results.schema import COMBINED, SCHEMA, Part, ResultDocument, kind_of
 
 TOLERANCE = 1e-9
 """Percent points by which a stored metric may differ from the recomputed one."""
@@ -57,10 +57,11 @@ def validate(document: Mapping[str, Any] | Any, where: str) -> ResultDocument:
         first = error.errors(include_url=False)[0]
         raise ResultError(f"{where}{_sentence(first)}", EDITED) from None
     result = cast(ResultDocument, document)
-    for check in (_check_status, _check_kind, _check_study, _check_run_id, _check_metrics, _check_epochs):
+    for check in (_check_status, _check_kind, _check_parts, _check_study, _check_run_id, _check_metrics, _check_epochs):
         for fault in check(result):
             raise ResultError(f"{where}: {fault}", EDITED)
     check_inputs(result.get("submission", {}).get("inputs", {}), f"{where}: submission.inputs")
+    check_inputs(result.get("inputs", {}), f"{where}: inputs")
     return result
 
 
@@ -75,7 +76,7 @@ def judge_spec(document: ResultDocument, where: str) -> None:
     Raises:
         ResultError: If no run can have had it.
     """
-    if kind_of(document) == "submission":
+    if kind_of(document) in ("submission", *COMBINED):
         return
     # Each once, however often it was lent: calls within one another lend the same.
     for judge in dict.fromkeys(spec_judges):
@@ -88,6 +89,21 @@ def judge_spec(document: ResultDocument, where: str) -> None:
 def run_id_of(spec: Mapping[str, Any]) -> str:
     """The id of a run: 16 hexadecimal characters, a hash of its spec's identity fields in canonical JSON."""
     text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def combined_id(kind: str, combination: str, parts: Sequence[Part]) -> str:
+    """The id of a combined result: 16 hexadecimal characters, a hash of its kind, its combination and its parts.
+
+    The parts count by their names, whatever their order; in an ensemble these are the ids of the runs.
+
+    Args:
+        kind: ``composite`` or ``ensemble``.
+        combination: How the scores of the parts become one.
+        parts: The parts, each with name, run id, and the device that it serves.
+    """
+    named = {part["name"]: [part["run_id"], part.get("device"), part.get("default", False)] for part in parts}
+    text = json.dumps([kind, combination, named], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -176,8 +192,33 @@ def _check_kind(document: ResultDocument) -> Faults:
         rule = document["submission"]["selection"]
     elif document["seconds"] is None:
         yield "seconds is None, but must be a number for a run."
-    if status == "finished" and document["metrics"].get(rule) is None:
+    if kind_of(document) in COMBINED:
+        # Its parts share whatever rules they share.
+        if not any(document["metrics"].values()):
+            yield "there are no metrics."
+    elif status == "finished" and document["metrics"].get(rule) is None:
         yield f"status is 'finished', but there are no metrics for {echoed(rule)}."
+
+
+def _check_parts(document: ResultDocument) -> Faults:
+    """What is combined names its parts, each once, and nothing else has any."""
+    kind, parts = kind_of(document), document.get("parts", [])
+    if (kind == "part") != ("part_of" in document):
+        yield f"part_of is {shown(document.get('part_of'))}, but kind is '{kind}'."
+    if kind not in COMBINED:
+        if parts:
+            yield f"parts names {len(parts)}, but kind is '{kind}'."
+        return
+    if document["status"] != "finished":
+        yield f"status is '{document['status']}', but a {kind} must be finished."
+    for name in ("combine", "parts"):
+        if name not in document["spec"]:
+            yield f"spec lacks '{name}', but kind is '{kind}'."
+    if len(parts) < 2:
+        yield f"parts names {len(parts)}, but a {kind} has two or more."
+    names = [part["name"] for part in parts]
+    if sorted(set(names)) != sorted(names) or set(names) != document["spec"]["parts"].keys():
+        yield f"parts names {shown(names)}, but spec.parts names {shown(list(document['spec']['parts']))}."
 
 
 def _check_study(document: ResultDocument) -> Faults:
@@ -188,12 +229,16 @@ def _check_study(document: ResultDocument) -> Faults:
 
 
 def _check_run_id(document: ResultDocument) -> Faults:
-    """A run has the id of its spec; that of a submission follows from its predictions too."""
-    if kind_of(document) == "submission":
+    """A run has the id of its spec, what is combined that of its parts; a submission's follows from predictions too."""
+    kind = kind_of(document)
+    if kind == "submission":
         return
-    expected = run_id_of(document["spec"])
+    if kind in COMBINED:
+        source, expected = "parts", combined_id(kind, document["spec"]["combine"], document["parts"])
+    else:
+        source, expected = "spec", run_id_of(document["spec"])
     if document["run_id"] != expected:
-        yield f"run_id is '{document['run_id']}', but that of its spec is {expected}."
+        yield f"run_id is '{document['run_id']}', but that of its {source} is {expected}."
 
 
 def _check_metrics(document: ResultDocument) -> Faults:
@@ -206,7 +251,7 @@ def _check_metrics(document: ResultDocument) -> Faults:
         if is_submission and rule != document["submission"]["selection"]:
             yield f"metrics.{rule} has metrics, but submission.selection is another rule."
         for judged in SENSITIVITIES:
-            if metrics[judged]["epoch"] is None and not is_submission:
+            if metrics[judged]["epoch"] is None and kind_of(document) not in ("submission", *COMBINED):
                 yield f"metrics.{rule}.{judged}.epoch is None, but must be a whole number for a run."
         yield from _differences(metrics, f"metrics.{rule}")
         if document["predictions"].get(rule) is None:

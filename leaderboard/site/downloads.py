@@ -13,6 +13,7 @@ from leaderboard.site.details import MOST_COUNTED
 from leaderboard.site.systems import Lens, Row, System
 from leaderboard.statistics.operating_points import TARGETS
 from leaderboard.statistics.patient_hits import count_hits
+from leaderboard.tables.titles import system_title
 
 FOLDER = "data"
 
@@ -87,7 +88,7 @@ def _systems_by_lens(board: SiteData) -> Iterator[tuple[System, Lens, Row, Row]]
 
 
 def _identity_columns(system: System) -> Row:
-    name = system.row["name"] or f"{system.row['model']} + {system.row['method']}"
+    name = system.row["name"] or system_title(system.row)
     return {"system": system.id, "name": name, "section": system.section}
 
 

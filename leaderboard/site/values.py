@@ -12,7 +12,7 @@ from leaderboard.metrics import CLASSES, SENSITIVITIES
 from leaderboard.render.bibtex import run_entry, submission_entry
 from leaderboard.render.numbers import seeds
 from leaderboard.render.system_names import system_lines
-from leaderboard.results.schema import RULES, Rule
+from leaderboard.results.schema import COMBINED, RULES, Rule
 from leaderboard.site.data import RATES, REFERENCE, TEST_PARTS, SiteData
 from leaderboard.site.details import detail_values
 from leaderboard.site.downloads import command, run_file
@@ -166,7 +166,8 @@ def system_labels(systems: Sequence[System]) -> list[str]:
 def _telling_lines(row: Row) -> list[str]:
     """The lines of a row; that it started from nothing is said too, which tells it apart from others of its title."""
     title, *lines = system_lines(row)
-    from_nothing = not row["name"] and row["pretrain"] == "none" and SCRATCH not in lines
+    says_start = not row["name"] and row["kind"] not in COMBINED
+    from_nothing = says_start and row["pretrain"] == "none" and SCRATCH not in lines
     return [title, *([SCRATCH] if from_nothing else []), *lines]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.core.errors import ResultError
 from leaderboard.metrics import SENSITIVITIES, Sensitivity
-from leaderboard.results.schema import Rule
+from leaderboard.results.schema import UNRANKED, Rule
 from leaderboard.statistics.breakdown import (
     SystemCounts,
     breakdown,
@@ -42,6 +42,7 @@ from leaderboard.tables.board_tables import (
     section_key,
     section_title,
 )
+from leaderboard.tables.titles import system_title
 
 VIEWS = ("official", "patient-disjoint")
 SIDES = ("a", "b")
@@ -103,12 +104,16 @@ def runs_of(
     Raises:
         ResultError: If there is no such run or system, or several, or it has no numbers under the rule.
     """
-    named = [run for run in board if run.spec.get("system", f"{run.spec['model']}/{run.spec['method']}") == text]
+    # A part of a composite stands for itself: it is no seed of the system that its spec alone would be.
+    systems_named = [run for run in board if run.kind != "part"]
+    named = [
+        run for run in systems_named if run.spec.get("system", f"{run.spec['model']}/{run.spec['method']}") == text
+    ]
     if not named:
         run_id = store.find(text)
         named = [run for run in board if run.run_id == run_id]
-        if not single:
-            named = [run for run in board if run.system == named[0].system]
+        if not single and named[0].kind != "part":
+            named = [run for run in systems_named if run.system == named[0].system]
     able = sorted((run for run in named if protocol in run.metrics), key=lambda run: (run.spec["seed"], run.run_id))
     if not able:
         raise ResultError(f"'{text}' has no finished run with numbers under the rule '{protocol}'.")
@@ -176,7 +181,7 @@ def pooled_seed_spreads(
     """
     by_system: dict[str, list[BoardRun]] = {}
     for run in runs:
-        if run.kind != "trial" and protocol in run.metrics:
+        if run.kind not in UNRANKED and protocol in run.metrics:
             by_system.setdefault(run.system, []).append(run)
     found: dict[Sensitivity, SeedSpread | None] = {
         judged: pooled_seed_spread(
@@ -283,7 +288,7 @@ def _view_document(counts: SystemCounts, pooled: Mapping[Sensitivity, SeedSpread
 
 
 def _side_name(side: str, system: Row) -> str:
-    return f"{side.upper()} ({system['name'] or system['model'] + ' + ' + system['method']})"
+    return f"{side.upper()} ({system['name'] or system_title(system)})"
 
 
 def verdict_sentence(found: PairedEstimate, a: str, b: str) -> str:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from bench.core.text import folded
 from leaderboard.history.log import History
-from leaderboard.results.schema import EpochRow
+from leaderboard.results.schema import UNRANKED, EpochRow
 from leaderboard.store import schema
 from leaderboard.store.log_rows import read_entries_of
 from leaderboard.store.result_rows import EPOCH_COLUMNS, METRIC_COLUMNS, whole_epoch
@@ -42,7 +42,8 @@ class BoardRun:
         seconds: Duration in seconds; None for a submission.
         cycles_per_second: Training speed; None where it is not known.
         spec: The identity fields of the spec.
-        kind: ``run``, ``trial`` for a run of a search, or ``submission`` for a system from outside.
+        kind: ``run``, ``trial`` for a run of a search, ``submission`` for a system from outside, ``part`` for a run
+            that a composite system is made of, ``composite`` or ``ensemble`` for what is combined of runs.
         extra: Fields of the result that have no column of their own.
         judged_set: Hash of the cycles that the run was judged on (:mod:`leaderboard.results.judged_set`); None without
             predictions.
@@ -187,13 +188,13 @@ def read_specs(session: Session, run_ids: Collection[str]) -> dict[str, dict[str
 
 
 def read_board_scores(session: Session, systems: Collection[str], rules: Collection[str]) -> list[BoardScore]:
-    """Read what the finished runs of some systems, but for trials of a search, reached under some rules, by seed."""
+    """Read what the finished runs of some systems, but for trials and parts, reached under some rules, by seed."""
     runs, metrics = schema.Run, schema.MetricRow
     columns = [getattr(runs if name in ("system", "run_id", "seed") else metrics, name) for name in _SCORE_COLUMNS]
     query = (
         sa.select(*columns)
         .join(metrics, metrics.run_id == runs.run_id)
-        .where(runs.status == "finished", runs.kind != "trial")
+        .where(runs.status == "finished", runs.kind.not_in(UNRANKED))
         .where(runs.system.in_(systems), metrics.rule.in_(rules))
         .order_by(runs.seed, runs.run_id)
     )

@@ -95,8 +95,9 @@ class PredictionRow(Base):
 class Run(Base):
     """One run: what it was, how it ended and where it was run.
 
-    ``kind`` is ``run``, ``trial`` for a run of a search, which is never ranked, or ``submission`` for the predictions
-    of a system from outside, whose duration is not known;
+    ``kind`` is ``run``, ``trial`` for a run of a search, which is never ranked, ``submission`` for the predictions
+    of a system from outside, whose duration is not known, ``part`` for a run that a composite is made of, which is not
+    ranked either, ``composite`` or ``ensemble`` for the combined predictions of runs;
     ``digest`` covers everything stored of it; ``system`` is a hash of the spec without its seed, so that runs which
     differ only in the seed share it; ``judged_set`` is the hash of the cycles that it was judged on, None without
     predictions; ``extra`` holds the fields of the result, and of its epochs, that have no column.

@@ -6,7 +6,8 @@ given by the mean 4-class Score within one rule, to finished runs on the whole o
 on the official test cycles (leaderboard.results.judged_set), as far as the data tell rows apart (``rank_intervals``).
 Every other set of judged cycles has a section of its own, and so have failed runs. The trials of a search make no row:
 they choose hyper-parameters, mostly on held-out training patients. The runs that end a search do, with what it cost in
-a note.
+a note. The parts of a composite system make none either: they lie on a shelf, which a note tells of, and the composite
+is ranked as one system.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bench.core.documents import collector_paused
 from leaderboard.history.signatures import submitter_key
 from leaderboard.results.inputs import UNDECLARED, inputs_of
 from leaderboard.results.judged_set import is_official, short
-from leaderboard.results.schema import RULES, Rule
+from leaderboard.results.schema import RULES, UNRANKED, Rule
 from leaderboard.statistics.breakdown import ALL_NORMAL, mean_of_known, optimism, optimism_of_val
 from leaderboard.statistics.row_statistics import EMPTY_STATISTICS, add_statistics, give_places
 from leaderboard.statistics.seed_spread import mean_and_deviation
@@ -127,7 +128,7 @@ def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = T
 def system_sections(runs: Sequence[BoardRun], protocol: Rule) -> list[Section]:
     """Group the runs that have numbers under a rule into systems and sections, without intervals, ranks and marks."""
     titles = section_titles(runs)
-    shown = [run for run in _without_trials(runs) if protocol in run.metrics]
+    shown = [run for run in _ranked_kinds(runs) if protocol in run.metrics]
     sections = [
         _systems_section(title, part, protocol)
         for title, part in _grouped_by(shown, lambda run: titles[section_key(run)])
@@ -154,7 +155,7 @@ def section_titles(runs: Iterable[BoardRun]) -> dict[SectionKey, str]:
 
     Where the words are those of several judged sets, each title has the beginning of the set's hash too.
     """
-    keys = {section_key(run) for run in _without_trials(runs) if run.metrics}
+    keys = {section_key(run) for run in _ranked_kinds(runs) if run.metrics}
     words = [title for title, _ in keys]
     return {
         (title, judged): f"{title} ({short(judged)})" if words.count(title) > 1 or title == NOT_OFFICIAL else title
@@ -162,8 +163,8 @@ def section_titles(runs: Iterable[BoardRun]) -> dict[SectionKey, str]:
     }
 
 
-def _without_trials(runs: Iterable[BoardRun]) -> list[BoardRun]:
-    return [run for run in runs if run.kind != "trial"]
+def _ranked_kinds(runs: Iterable[BoardRun]) -> list[BoardRun]:
+    return [run for run in runs if run.kind not in UNRANKED]
 
 
 def runs_table(store: Store) -> Table:
@@ -174,7 +175,7 @@ def runs_table(store: Store) -> Table:
 
 def board_notes(runs: Sequence[BoardRun], protocol: Rule) -> list[str]:
     """Say what a reader of the board must know of some runs under a rule, a sentence each."""
-    finished = [run for run in _without_trials(runs) if run.status == "finished"]
+    finished = [run for run in _ranked_kinds(runs) if run.status == "finished"]
     without = sum(protocol not in run.metrics for run in finished)
     simulated = any(section_title(run) == SIMULATED for run in finished)
     below = [run.run_id for run in finished if _below_min_se(run, protocol)]
@@ -185,7 +186,16 @@ def board_notes(runs: Sequence[BoardRun], protocol: Rule) -> list[str]:
     if below:
         notes.append(f"Runs without an epoch above the least Se, shown with their best Score: {', '.join(below)}.")
     trials = [run for run in runs if run.kind == "trial"]
-    return [*notes, *_search_notes([run for run in finished if protocol in run.metrics], trials)]
+    return [*notes, *_search_notes([run for run in finished if protocol in run.metrics], trials), *_shelf_notes(runs)]
+
+
+def _shelf_notes(runs: Sequence[BoardRun]) -> list[str]:
+    """How many runs lie on the shelf, as parts of which composite systems."""
+    shelf = [run for run in runs if run.kind == "part"]
+    if not shelf:
+        return []
+    names = ", ".join(sorted({str(run.extra.get("part_of", "")) for run in shelf}))
+    return [f"Runs on the shelf, parts of composites and never ranked: {len(shelf)} ({names}); see `bench board list`."]
 
 
 def _search_notes(shown: Sequence[BoardRun], trials: Sequence[BoardRun]) -> list[str]:
@@ -362,8 +372,8 @@ def flattened(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def failed_rows(runs: Iterable[BoardRun]) -> list[Row]:
-    """Make one row for each failed run that is no trial of a search."""
-    return [_failed_row(run) for run in _without_trials(runs) if run.status == "failed"]
+    """Make one row for each failed run that is neither a trial of a search nor a part of a composite."""
+    return [_failed_row(run) for run in _ranked_kinds(runs) if run.status == "failed"]
 
 
 def _failed_row(run: BoardRun) -> Row:

@@ -20,15 +20,19 @@ from leaderboard.metrics import CLASSES
 from leaderboard.published.systems import published_systems
 from leaderboard.results.inputs import UNDECLARED
 from leaderboard.results.judged_set import is_official
+from leaderboard.results.schema import COMBINED
 from leaderboard.statistics.row_statistics import leading_rows
 from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
 from leaderboard.tables.copies import RunPredictions, find_copies
+from leaderboard.tables.titles import system_title
 from leaderboard.tables.verification_states import verification_state
 
 Row = dict[str, Any]
 
 MARKS: Mapping[str, str] = {
+    "composite": "one system of several runs, whose predictions are combined",
+    "ensemble": "the predictions of several finished runs, combined afterwards",
     "copy": "the predicted classes, or the scores up to a monotone change, are those of another system or seed",
     "labels": "the predictions are the labels, or nearly",
     "beyond print": "the Score is further above what stands in print than any published step",
@@ -122,7 +126,7 @@ def mark_notes(rows: Sequence[Row], most: int = 20) -> list[str]:
     words = {mark["mark"] for row in rows for mark in row.get("marks") or ()}
     notes = [f"Mark {word}: {meaning}." for word, meaning in MARKS.items() if word in words]
     told = [
-        f"{row['name'] or row['model'] + ' + ' + row['method']}: {mark['sentence']}"
+        f"{row['name'] or system_title(row)}: {mark['sentence']}"
         + (f" Review: {mark['review']['verdict']}, {mark['review']['reason']}." if mark["review"] else "")
         for row in rows
         for mark in row.get("marks") or ()
@@ -140,6 +144,8 @@ _SELF_EXPLAINING = ("unsigned", "undeclared")
 
 def _row_marks(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
     ids = tuple(row["run_ids"])
+    if row["kind"] in COMBINED:
+        yield Mark(row["kind"], _combination_sentence(runs), ids)
     if row["score"] >= LABELS:
         yield Mark("labels", f"The Score is {row['score']:.2f}: these are the labels, or nearly.", ids)
     elif is_official(row["judged_set"]) and row["score"] > highest_in_print() + MARGIN:
@@ -151,6 +157,16 @@ def _row_marks(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
     if row.get("degenerate"):
         yield Mark("degenerate", "Nothing varies between patients and seeds: there is no interval.", ids)
     yield from _submission_marks(row, [run for run in runs if run.kind == "submission"])
+
+
+def _combination_sentence(runs: Sequence[BoardRun]) -> str:
+    """How the runs of a combined system are combined of others, and of which."""
+    parts = [", ".join(_part_words(part) for part in run.extra["parts"]) for run in runs]
+    return f"Combined by {runs[0].spec['combine']}: {'; '.join(parts)}."
+
+
+def _part_words(part: Mapping[str, Any]) -> str:
+    return str(part["run_id"]) if part["name"] == part["run_id"] else f"{part['name']} {part['run_id']}"
 
 
 def _submission_marks(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
@@ -199,7 +215,7 @@ def _prediction_marks(
 
 
 def _system_words(run: BoardRun) -> str:
-    return f"'{run.spec['system']}'" if "system" in run.spec else f"{run.spec['model']} + {run.spec['method']}"
+    return f"'{run.spec['system']}'" if "system" in run.spec else system_title({**run.spec, "kind": run.kind})
 
 
 def _has_scores(run: BoardRun) -> bool:

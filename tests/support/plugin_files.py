@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import bench.experiment.plugins
-from bench.experiment.registries import registries
+from bench.experiment.registries import SYSTEMS, registries
 
 METHOD = """
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ def write_package(folder: Path, name: str, entry_points: str, modules: dict[str,
 @contextlib.contextmanager
 def fresh_registries() -> Iterator[None]:
     """Registries as a new process finds them; what was there before comes back afterwards."""
-    found = registries().values()
+    found = [*registries().values(), SYSTEMS]
     before = [(registry._entries, registry._problems) for registry in found]
     loaded, modules = bench.experiment.plugins._loaded, set(sys.modules)
     bench.experiment.plugins._loaded = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ RATE = 4000
 SECONDS = 0.9
 
 
-def write_small_data(folder: Path, seed: int = 0) -> Path:
+def write_small_data(folder: Path, seed: int = 0, devices: Sequence[str] = ("Meditron",)) -> Path:
     """Write 9 recordings with 4 cycles of 0.9 s each: noise, and a tone for wheeze, clicks for crackle.
+
+    The recordings of each part take the devices in turn.
 
     Returns:
         ``folder``.
@@ -26,8 +29,8 @@ def write_small_data(folder: Path, seed: int = 0) -> Path:
     rng = np.random.default_rng(seed)
     split = []
     for part, patients in (("train", TRAIN), ("test", TEST)):
-        for patient in patients:
-            name = f"{patient}_1b1_Tc_sc_Meditron"
+        for number, patient in enumerate(patients):
+            name = f"{patient}_1b1_Tc_sc_{devices[number % len(devices)]}"
             split.append(f"{name}\t{part}")
             _write_recording(database, name, rng)
     patients = sorted((*TRAIN, *TEST))

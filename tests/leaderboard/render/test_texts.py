@@ -155,6 +155,10 @@ def test_naming_a_row_leaves_it_as_it_was():
 def test_runs_and_printed_systems_have_names():
     assert run_lines(named(study="s", kind="trial")) == ["ast + ce", "trial of s"]
     assert run_lines(named(name="ours")) == ["ours"]
+    assert run_lines(named(kind="part")) == ["ast + ce", "part of a composite"]
+    assert system_lines(named(kind="ensemble", model="5 × ast + ce", method="mean")) == [
+        "5 × ast + ce (ensemble: mean)"
+    ]
     system = {"system": "X", "kind": "reproduction", "architecture": "CNN", "pretrain": "-"}
     assert published_lines(system) == ["X (re-run by others)", "CNN"]
     assert published_lines({**system, "kind": "own", "pretrain": "IN"}) == ["X", "CNN from IN"]

@@ -133,7 +133,10 @@ def edit(folder, change):
         (lambda d: d["predictions"].update(first="a.csv"), "predictions names 'first', but may name last"),
         (lambda d: d.update(error=5), "error is 5, but must be a text"),
         (lambda d: d.update(seconds=None), "seconds is None, but must be a number"),
-        (lambda d: d.update(kind="walk"), "kind is 'walk', but must be 'run', 'trial' or 'submission'"),
+        (
+            lambda d: d.update(kind="walk"),
+            "kind is 'walk', but must be 'run', 'trial', .* or 'ensemble'",
+        ),
         (lambda d: d.update(kind="submission"), "lacks 'submission'"),
         (lambda d: d.update(model="x") or d["spec"].update(model="x" * 201), r"spec\.model has 201 characters"),
         (lambda d: d.update(status="x" * 10_000), r"status is 'x{50,59}…, but must be"),

@@ -1,0 +1,271 @@
+"""Composite systems and ensembles: several runs as one system, scored by their combined predictions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.api.calls import api_call, resumable
+from bench.api.requests import SIMULATED, FilePath, choose_source, joined_settings
+from bench.core.cards import CompositeCard
+from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError
+from bench.core.paths import cache_folder, expanded, home_folder
+
+if TYPE_CHECKING:
+    from bench.api.cycle_predictions import CyclePredictions
+    from bench.experiment.composites import Composite
+    from leaderboard.results.run_result import RunResult
+
+logger = logging.getLogger(__name__)
+
+
+class CombinedRun:
+    """A composite system that was run, as :func:`bench.run_composite` returns it, or an ensemble.
+
+    Args:
+        folder: Its run folder.
+        result: Its result with the combined predictions.
+        new: Whether it was made by this call.
+
+    Attributes:
+        folder: Its run folder.
+        document: Its ``result.json``.
+        new: Whether it was made by this call, and was not there already.
+    """
+
+    def __init__(self, folder: Path, result: RunResult, *, new: bool = True) -> None:
+        self.folder, self.new, self._result = folder, new, result
+        self.document: dict[str, Any] = dict(result.document)
+
+    def __repr__(self) -> str:
+        spec = self.document["spec"]
+        return f"<{self.document['kind']} {self.id}: {spec['model']} · {spec['method']} · seed {spec['seed']}>"
+
+    @property
+    def id(self) -> str:
+        """Its id, 16 hexadecimal characters: a hash of the combination and the ids of its parts."""
+        return str(self.document["run_id"])
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Metrics by selection rule, then ``4class`` or ``2class``; a rule that not all parts have has None."""
+        return dict(self.document["metrics"])
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """Run ids of its parts, by name; in an ensemble the names are the ids."""
+        return {part["name"]: part["run_id"] for part in self.document["parts"]}
+
+    @cached_property
+    def predictions(self) -> dict[str, CyclePredictions]:
+        """The test cycles with their combined scores, by selection rule."""
+        from bench.api.cycle_predictions import CyclePredictions
+
+        judged = self._result.cycles
+        assert judged is not None
+        return {rule: CyclePredictions.of(judged, scores) for rule, scores in self._result.scores.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as the commands print it with ``--format json``."""
+        from leaderboard.results.schema import printed
+
+        return printed(self.document, self.folder)
+
+
+@api_call
+@resumable
+def run_composite(
+    system: FilePath | CompositeCard,
+    *,
+    data: FilePath | None = None,
+    seed: int = 1,
+    settings: Mapping[str, Any] | None = None,
+    profile: str = "auto",
+    processes: int = 1,
+    device: str = "auto",
+    precision: str = "auto",
+    allow_partial: bool = False,
+    rerun: bool = False,
+    home: FilePath | None = None,
+    cache: FilePath | None = None,
+    plugins: FilePath | Sequence[FilePath] = (),
+    **options: Any,
+) -> CombinedRun:
+    """Run the parts of a composite system, combine their predictions, and store the result on the board.
+
+    Parts that are finished are not run twice, and the same call goes on where an interrupted one stopped.
+
+    Args:
+        system: Id of a registered system, a TOML file, or a card.
+        data: Folder of the ICBHI data, or ``demo`` for the simulated set (default: ``BENCH_DATA`` or ./data/icbhi).
+        seed: Seed of all parts.
+        settings: Fields of the spec and options by name, for all parts; ``PART.name`` for one.
+        profile: ``auto``, ``paper`` or ``demo``: which recipes the specs begin with.
+        processes: Processes (GPUs) that share each run.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        allow_partial: Run although recordings are missing; marked as partial.
+        rerun: Run all parts again although their results exist.
+        home: Results folder (default: ``BENCH_HOME`` or ./results).
+        cache: Cache folder (default: ``BENCH_CACHE`` or the user's).
+        plugins: Files with systems, models, methods or front-ends of your own.
+        **options: More settings by name, for all parts: ``epochs=2``.
+
+    Returns:
+        The composite.
+
+    Raises:
+        InterruptedRunError: After Ctrl-C; the state is saved, and the same call goes on.
+        RunError: If a part failed.
+        BenchError: Whatever kept it from starting.
+    """
+    files = [plugins] if isinstance(plugins, str | Path) else list(plugins)
+    asked = {
+        "data": None if data is None else str(data),
+        "cache": cache_folder(cache),
+        "plugins": files,
+        "fields": joined_settings(settings, options),
+        "profile": profile,
+        "processes": processes,
+        "device": device,
+        "precision": precision,
+        "allow_partial": allow_partial,
+    }
+    [composite] = resolve_composites(_card_of(system, files), asked, seed)
+    return _run(composite, home_folder(home), rerun=rerun)
+
+
+def _card_of(system: FilePath | CompositeCard, plugins: Sequence[FilePath]) -> CompositeCard:
+    if isinstance(system, CompositeCard):
+        return system
+    return composite_card(system, plugins) if isinstance(system, str) else composite_card_of_file(system)
+
+
+def composite_card(system: str, plugins: Sequence[FilePath] = ()) -> CompositeCard:
+    """The card of a composite by its id; a name that ends with ``.toml`` is a file.
+
+    Raises:
+        BenchError: If there is no such system or file, or it cannot be read.
+    """
+    from bench.experiment.composite_files import SUFFIX
+    from bench.experiment.composites import system_card
+
+    return composite_card_of_file(system) if system.endswith(SUFFIX) else system_card(system, plugins)
+
+
+def composite_card_of_file(path: FilePath) -> CompositeCard:
+    """The card of a composite in a TOML file; raises SpecError if it cannot be read."""
+    from bench.experiment.composite_files import read_composite
+
+    return read_composite(expanded(path))
+
+
+def resolve_composites(
+    card: CompositeCard, asked: Mapping[str, Any], seed: int | None = None, seeds: str | None = None
+) -> list[Composite]:
+    """Complete a composite to its parts' specs for each seed, and say in the log what will be run.
+
+    Args:
+        card: The composite.
+        asked: What all parts share, as :func:`bench.experiment.composites.part_requests` takes it.
+        seed: A single seed; 1 where neither is given.
+        seeds: Several, as ``1-5`` or ``1,3,7``.
+
+    Raises:
+        BenchError: As :func:`bench.experiment.composites.resolve_composite`, and for seeds that cannot be read.
+    """
+    from bench.experiment.composites import check_card, part_requests, resolve_composite
+    from bench.experiment.recipes import DEMO, parse_seeds
+
+    chosen = parse_seeds(seed, seeds)
+    check_card(card)
+    source = choose_source(next(iter(part_requests(card, asked).values())))
+    if source.profile == DEMO:
+        logger.info(SIMULATED)
+    found = resolve_composite(card, asked, source, chosen)
+    for one in found:
+        parts = ", ".join(f"{part.name} {part.spec.run_id}" for part in one.parts)
+        logger.info(f"composite {one.run_id}: {one.name} · {one.combine} of {parts} · seed {one.seed}")
+    return found
+
+
+def run_composites(composites: Sequence[Composite], home: Path | None = None, *, rerun: bool = False) -> list[Any]:
+    """Run composites one after the other; one whose part fails does not keep the others from running.
+
+    Returns:
+        For each, the document that ``bench run --format json`` prints; of a failed one its id, parts and error.
+
+    Raises:
+        BenchError: As :func:`bench.launch.composite.launch_composite`, but for parts that failed.
+    """
+    folder, documents = home_folder(home), []
+    for composite in composites:
+        try:
+            documents.append(_run(composite, folder, rerun=rerun).to_json())
+        except (InterruptedRunError, LostProcessError):
+            raise
+        except RunError as error:
+            logger.warning(f"composite {composite.run_id} failed: {error.message} {error.hint or ''}")
+            documents.append(_failed(composite, error))
+    return documents
+
+
+def _run(composite: Composite, home: Path, *, rerun: bool) -> CombinedRun:
+    from bench.launch.composite import launch_composite
+
+    launched = launch_composite(composite, home, rerun=rerun)
+    return CombinedRun(launched.folder, launched.result)
+
+
+def _failed(composite: Composite, error: BenchError) -> dict[str, Any]:
+    return {
+        "run_id": composite.run_id,
+        "kind": "composite",
+        "status": "failed",
+        "error": error.message,
+        "spec": {
+            "model": composite.name,
+            "method": composite.combine,
+            "dataset": composite.parts[0].spec.dataset,
+            "seed": composite.seed,
+        },
+        "partial": composite.parts[0].spec.partial,
+        "parts": composite.entries,
+    }
+
+
+def check_composites(composites: Sequence[Composite]) -> None:
+    """Check all that a start of each part would, without one; composites that differ in the seed are checked once.
+
+    Raises:
+        BenchError: As :func:`bench.engine.preflight.check_start`.
+    """
+    from bench.api.runs import check_starts
+
+    for composite in composites[:1]:
+        # What a part starts from is there only after the part before it has run.
+        check_starts([part.spec for part in composite.parts if part.start is None])
+
+
+def described_composites(composites: Sequence[Composite], home: Path | None = None) -> list[dict[str, Any]]:
+    """What ``bench run --dry-run`` prints of composites: their parts with ids, specs, and what is done of each."""
+    from bench.launch.composite import part_state
+
+    folder = home_folder(home)
+    return [
+        {
+            "run_id": composite.run_id,
+            "kind": "composite",
+            "name": composite.name,
+            "combine": composite.combine,
+            "seed": composite.seed,
+            "parts": [
+                {**entry, "state": part_state(part, folder), **part.spec.to_json()}
+                for entry, part in zip(composite.entries, composite.parts, strict=True)
+            ],
+        }
+        for composite in composites
+    ]
