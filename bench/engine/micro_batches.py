@@ -39,7 +39,7 @@ class MicroBatchedModel:
 
     Args:
         model: The model.
-        size: Inputs of a micro-batch.
+        size: Rows of a micro-batch.
     """
 
     def __init__(self, model: nn.Module, size: int) -> None:
@@ -62,7 +62,7 @@ def _in_micro_batches(model: nn.Module, call: Callable[[Inputs], Tensor], x: Inp
         model: The model.
         call: A row-wise call of it.
         x: (views * rows, ...).
-        size: Inputs of a micro-batch, which holds rows of one view.
+        size: Rows of a micro-batch, which holds rows of one view.
     """
     views = VIEWS_IN_A_ROW.get()
     rows = _row_count(x) // views
@@ -152,7 +152,7 @@ def accumulate_gradients(
         batch: The global batch as this process sees it.
         draw: What the method drew.
         weights: (global,) weight of each row in the loss.
-        size: Inputs of a micro-batch.
+        size: Rows of a micro-batch.
         accelerator: Runs the backward passes; gradients are exchanged in the last one alone.
         draws: Draws for the global batch; None where no layer draws.
 
