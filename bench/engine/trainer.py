@@ -22,6 +22,7 @@ from torch import Tensor
 
 from bench.core.errors import InterruptedRunError, PrunedRunError, RunError, SpecError
 from bench.core.files import atomic_path
+from bench.core.inputs import by_name, map_inputs
 from bench.core.lifetimes import StopRequest
 from bench.engine.accelerator import build_accelerator
 from bench.engine.checkpoint import Checkpoint
@@ -284,29 +285,35 @@ class Trainer:
         first = self._augment(x, local, len(rows), rng)
         return first, self._augment(x, local, len(rows), rng) if self.views == 2 else None
 
-    def _augment(self, x: Tensor, local: slice, rows: int, rng: np.random.Generator) -> Tensor:
-        """Augment this process's part of a global batch.
+    def _augment(self, x: Any, local: slice, rows: int, rng: np.random.Generator) -> Any:
+        """Augment this process's part of a global batch: its pictures, each by draws of its own.
 
         Everything is drawn for all rows, so that draws do not depend on the number of processes.
 
         Args:
-            x: (local, channels, frames, mels).
+            x: (local, channels, frames, mels), or such a tensor for each name; inputs that are no pictures stay.
             local: Places of this process's rows in the global batch.
             rows: Number of rows of the global batch.
             rng: Generator of the step.
 
         Raises:
-            SpecError: If the features are no pictures, which cannot be shifted or masked.
+            SpecError: If there is no picture among the inputs, which alone can be shifted or masked.
         """
-        options = self.spec.augment
-        if not options.changes_pictures:
+        if not self.spec.augment.changes_pictures:
             return x
-        if x.ndim != 4:
+        if not any(value.ndim == 4 for value in by_name(x).values()):
             raise SpecError(
                 f"Rows of the front-end {self.spec.frontend} are no pictures, and cannot be shifted or masked.",
                 "Use --set time_shift=false --set specaug_probability=0.",
             )
-        frames, mels = x.shape[2:]
+
+        def augmented(value: Tensor) -> Tensor:
+            return self._augment_picture(value, local, rows, rng) if value.ndim == 4 else value
+
+        return map_inputs(augmented, x)
+
+    def _augment_picture(self, x: Tensor, local: slice, rows: int, rng: np.random.Generator) -> Tensor:
+        options, (frames, mels) = self.spec.augment, x.shape[2:]
         if options.time_shift:
             x = apply_shift(x, draw_shift(rows, frames, rng)[local])
         if options.specaug_probability > 0:

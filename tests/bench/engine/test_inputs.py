@@ -131,10 +131,15 @@ def test_inputs_have_names_and_pictures_a_channel(plugin, small_data, cache):
     assert data.inputs(rows)["left"].max() < 9
 
 
-def test_a_run_on_named_inputs_ends_with_what_its_model_says_of_them(plugin, bench, small_data, tmp_path):
+@pytest.mark.parametrize("augmented", [False, True])
+def test_a_run_on_named_inputs_ends_with_what_its_model_says_of_them(plugin, bench, small_data, tmp_path, augmented):
     import baselines
 
     words = ["run", "--model", "any-input", "--method", "ce", "--frontend", "named", "--plugin", plugin]
+    if augmented:
+        # Masks and shifts of both pictures; the number has no frames.
+        values = ("specaug_probability=1", "specaug_time_width=3", "specaug_freq_width=2", "time_shift=true")
+        words += [word for value in values for word in ("--set", value)]
     bench(*words, "--data", small_data, "--device", "cpu", "--home", tmp_path, "--cache", tmp_path / "cache")
     (folder,) = tmp_path.glob("runs/*")
     from safetensors.torch import load_file
