@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from bench.core.errors import SpecError
-from bench.core.inputs import map_inputs
+from bench.core.inputs import by_name, map_inputs
 from bench.core.options import build_options
 from bench.data.frontends import FRONTENDS
 from bench.data.units import Inputs
@@ -167,29 +167,32 @@ class Batches:
         return first, self._augment(x if heard is None else loaded(), local, len(rows), rng)
 
     def _augment(self, inputs: Inputs, local: slice, rows: int, rng: np.random.Generator) -> Inputs:
-        """Augment this process's spectrograms, each named input by draws of its own.
+        """Augment this process's spectrograms, each named one by draws of its own.
 
         Everything is drawn for all rows, so that draws do not depend on the number of processes.
 
         Args:
-            inputs: (local, channels, frames, mels), or such a tensor for each name.
+            inputs: (local, channels, frames, mels), or such a tensor for each name; what is no picture stays.
             local: Places of this process's rows in the global batch.
             rows: Number of rows of the global batch.
             rng: Generator of the step.
 
         Raises:
-            SpecError: If an input is no picture, which cannot be shifted or masked.
+            SpecError: If there is no picture among the inputs, which alone can be shifted or masked.
         """
         options = self.spec.augment
         if not options.changes_pictures:
             return inputs
 
+        if not any(x.ndim == 4 for x in by_name(inputs).values()):
+            raise SpecError(
+                f"Rows of the front-end {self.spec.frontend} are no pictures, and cannot be shifted or masked.",
+                "Use --set time_shift=false --set specaug_probability=0.",
+            )
+
         def augmented(x: Tensor) -> Tensor:
             if x.ndim != 4:
-                raise SpecError(
-                    f"Rows of the front-end {self.spec.frontend} are no pictures, and cannot be shifted or masked.",
-                    "Use --set time_shift=false --set specaug_probability=0.",
-                )
+                return x
             draw = draw_spectrogram(rows, x.shape[2], x.shape[3], options, rng)
             return apply_spectrogram(x, draw[local], self.mask_fill)
 

@@ -320,7 +320,7 @@ def _rows_of_device(rows: np.ndarray, devices: np.ndarray, device: str, part: st
         raise SpecError(
             f"train_device is '{echoed(device)}', but the {part} was recorded with "
             f"{', '.join(sorted(set(devices.tolist()))) or 'none'}.",
-            "Name one of these.",
+            "Name one of these, or use another --val-fraction.",
         )
     return found
 

@@ -17,14 +17,19 @@ class DistributionOptions:
     processes: int = execution_field("number of processes", 1, settable=False, low=1, high=MOST_PROCESSES)
     eval_batch: int = execution_field("cycles per evaluation batch and process", 32, low=1, high=1_000_000)
     micro_batch: int = execution_field(
-        "cycles of a batch that a process holds in memory at a time; 0: all of its cycles", 0, low=0, high=1_000_000
+        "cycles of a batch that a process holds in memory at a time; 0: all of its cycles",
+        0,
+        since=3,
+        low=0,
+        high=1_000_000,
     )
     checkpointing: bool = execution_field(
-        "compute activations a second time in the backward pass in place of keeping them in memory", False
+        "compute activations a second time in the backward pass in place of keeping them in memory", False, since=3
     )
     checkpoint_minutes: float = execution_field(
         "minutes after which the state is saved within an epoch too; 0: after each epoch alone",
         0.0,
+        since=3,
         low=0.0,
         high=100_000.0,
     )

@@ -131,10 +131,15 @@ def test_inputs_have_names_and_pictures_a_channel(plugin, small_data, cache):
     assert data.inputs(rows)["left"].max() < 9
 
 
-def test_a_run_on_named_inputs_ends_with_what_its_model_says_of_them(plugin, bench, small_data, tmp_path):
+@pytest.mark.parametrize("augmented", [False, True])
+def test_a_run_on_named_inputs_ends_with_what_its_model_says_of_them(plugin, bench, small_data, tmp_path, augmented):
     import baselines
 
     words = ["run", "--model", "any-input", "--method", "ce", "--frontend", "named", "--plugin", plugin]
+    if augmented:
+        # Masks and shifts of both pictures; the number has no frames.
+        values = ("specaug_probability=1", "specaug_time_width=3", "specaug_freq_width=2", "time_shift=true")
+        words += [word for value in values for word in ("--set", value)]
     bench(*words, "--data", small_data, "--device", "cpu", "--home", tmp_path, "--cache", tmp_path / "cache")
     (folder,) = tmp_path.glob("runs/*")
     from safetensors.torch import load_file
@@ -305,16 +310,31 @@ def devices_of(data, rows):
 
 def test_only_training_rows_of_the_device_are_trained_on(plugin, devices_data, cache):
     everything = planned(plugin, devices_data, cache)
-    data = planned(plugin, devices_data, cache, "train_device=Meditron", "val_fraction=0.3")
-    assert devices_of(data, data.train) == devices_of(data, data.val) == {"Meditron"}
-    assert len(data.train) + len(data.val) == 16
-    assert len(everything.train) == 24
-    assert not set(data.train) & set(data.val)
+    data = planned(plugin, devices_data, cache, "train_device=Meditron")
+    assert devices_of(data, data.train) == {"Meditron"}
+    assert (len(data.train), len(everything.train)) == (16, 24)
     # Judged on all devices, as every run is.
     np.testing.assert_array_equal(data.test, everything.test)
     assert devices_of(data, data.test) == {"Meditron", "LittC2SE"}
     assert data.devices(data.test[:5]) == ("Meditron",) * 4 + ("LittC2SE",)
     assert data.patients(data.test[:5]) == ("201",) * 4 + ("202",)
+
+
+def test_models_of_all_devices_hold_out_the_same_patients(plugin, devices_data, cache):
+    whole = planned(plugin, devices_data, cache, "val_fraction=0.5")
+    for device in ("Meditron", "LittC2SE"):
+        data = planned(plugin, devices_data, cache, f"train_device={device}", "val_fraction=0.5")
+        for part in ("train", "val"):
+            rows, of_all = getattr(data, part), getattr(whole, part)
+            assert devices_of(data, rows) == {device}
+            np.testing.assert_array_equal(rows, [row for row in of_all if whole.devices([row]) == (device,)])
+
+
+def test_a_device_without_a_held_out_patient_is_refused(plugin, devices_data, cache):
+    whole = planned(plugin, devices_data, cache, "val_fraction=0.3")
+    (missing,) = {"Meditron", "LittC2SE"} - devices_of(whole, whole.val)
+    with pytest.raises(SpecError, match=f"train_device is '{missing}', but the held-out part was recorded with"):
+        planned(plugin, devices_data, cache, f"train_device={missing}", "val_fraction=0.3")
 
 
 def planned(plugin, folder, cache, *settings, **fields):

@@ -69,7 +69,7 @@ def test_what_a_method_has_learnt_follows_from_the_training_rows_alone(finished)
     expected = []
     for label in range(4):
         rows = data.train[data.bank.labels[data.train] == label]
-        x = data.pictures(rows)
+        x = data.inputs(rows)
         with torch.no_grad():
             expected.append(float((model(x).mean(1) + x.mean((1, 2, 3))).mean()))
     np.testing.assert_allclose(kept["offsets"].numpy(), expected, rtol=1e-4, atol=1e-6)
@@ -80,7 +80,7 @@ def test_the_rows_that_a_method_sees_are_those_that_are_trained_on(finished):
     rows = Batches(finished.spec, data, trainer.build_accelerator(finished.spec, 1)).training_rows()
     batches = list(rows.batches(7))
     assert [len(labels) for _, labels in batches] == [7, 7, 7, 3]
-    assert torch.equal(torch.cat([inputs for inputs, _ in batches]), data.pictures(data.train))
+    assert torch.equal(torch.cat([inputs for inputs, _ in batches]), data.inputs(data.train))
     assert torch.cat([labels for _, labels in batches]).tolist() == data.bank.labels[data.train].tolist()
     assert list(rows.class_counts) == data.class_counts()
     recordings = [data.recordings[name] for name, _ in data.keys(data.train)]
@@ -206,7 +206,7 @@ def test_the_stored_scores_of_a_sigmoid_head_are_its_sigmoids(small_data, small_
     run = run_of("sigmoid", small_data, small_cache, tmp_path)
     data = open_run_data(run.spec)
     with torch.no_grad():
-        sigmoids = run.model()(data.pictures(data.test)).double().sigmoid()
+        sigmoids = run.model()(data.inputs(data.test)).double().sigmoid()
     stored = run.predictions["last"].scores
     np.testing.assert_allclose(stored, (sigmoids / sigmoids.sum(1, keepdim=True)).numpy(), rtol=1e-5)
     assert not RunFolder(run.folder).method_weights_of("last").exists(), "it has nothing to keep"

@@ -44,7 +44,6 @@ def test_every_later_field_has_a_default_that_it_is_left_out_with():
     later = {name: field for name, (_, field) in flat_fields(RunSpec).items() if "since" in field.metadata}
     assert [name for name, field in later.items() if field.metadata["since"] == 2] == ["drop_last"]
     for name, field in later.items():
-        assert field.metadata["role"] == ("execution" if name == "part_of" else "identity")
         assert without_defaults({name: field.default, "model": "ast"}) == {"model": "ast"}
 
 
