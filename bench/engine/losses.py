@@ -27,7 +27,7 @@ def read_losses(steps: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]
         The numbers by name, of each step.
 
     Raises:
-        SpecError: If there are more names than a result holds, or one that it cannot hold.
+        SpecError: If there is a name that a result cannot hold.
     """
     scalars = [{name: value for name, value in step.items() if value.ndim == 0} for step in steps]
     for step in scalars:
@@ -43,24 +43,32 @@ def _check_names(losses: Mapping[str, object]) -> None:
         raise SpecError(
             f"The method names a loss '{echoed(wrong[0])}', but a name has at most 40 letters, digits, spaces and ._-"
         )
-    if len(losses) > MOST_LOSSES + 1:
-        raise SpecError(f"The method names {len(losses)} losses, but a result holds at most {MOST_LOSSES} beside loss.")
 
 
-def add_named(sums: dict[str, float | None], losses: Mapping[str, float]) -> None:
+def add_named(sums: dict[str, float | None] | None, losses: Mapping[str, float]) -> None:
     """Add the named losses of a step, but for the one that is trained for, to the sums of an epoch.
 
     Args:
-        sums: Sums by name; None for one that is no longer finite.
+        sums: Sums by name, None for one that is no longer finite; None where no sums are kept of the epoch.
         losses: From :func:`read_losses`.
+
+    Raises:
+        SpecError: If there are more names than a result holds.
     """
+    if sums is None:
+        return
     for name, value in losses.items():
         if name != LOSS:
             before = sums.get(name, 0.0)
             total = math.nan if before is None else before + value
             sums[name] = total if math.isfinite(total) else None
+    if len(sums) > MOST_LOSSES:
+        raise SpecError(f"The method names {len(sums)} losses, but a result holds at most {MOST_LOSSES} beside loss.")
 
 
 def means(sums: Mapping[str, float | None], steps: int) -> dict[str, float | None]:
-    """The mean of each named loss over the steps of an epoch; None for one that was not finite."""
+    """The mean of each named loss over the steps of an epoch; None for one that was not finite.
+
+    A step that does not name a loss counts as one in which it is 0.
+    """
     return {name: None if total is None else total / steps for name, total in sums.items()}

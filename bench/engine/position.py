@@ -37,7 +37,8 @@ class Position:
         loss_sum: Sum of the losses of those steps.
         seconds: Time spent on the epochs that are done, over all starts, s.
         epoch_seconds: Time spent training in the epoch under way, s.
-        losses: Sums of the other losses that the method names, over those steps; None for one that was not finite.
+        losses: Sums of the other losses that the method names, over those steps; None for one that was not finite, and
+            None for all where a version that kept none has saved some of those steps.
         epochs: Entries of the epochs that are done, one dictionary each.
     """
 
@@ -46,7 +47,7 @@ class Position:
     loss_sum: float = 0.0
     seconds: float = 0.0
     epoch_seconds: float = 0.0
-    losses: dict[str, float | None] = field(default_factory=dict)
+    losses: dict[str, float | None] | None = field(default_factory=dict)
     epochs: list[dict[str, Any]] = field(default_factory=list)
 
     def end_epoch(self, entry: dict[str, Any]) -> None:
@@ -95,13 +96,16 @@ def read_position(document: Any, bounds: Bounds | None = None) -> Position:
     _check_count("step", document["step"], 0 if epoch == epochs else steps)
     for name in ("loss_sum", "seconds", "epoch_seconds"):
         _check_number(name, document[name])
-    _check_losses("losses", document.get("losses", {}))
+    # Sums of the steps that are still to come would make no mean of the epoch.
+    losses = document.get("losses", {} if document["step"] == 0 else None)
+    if losses is not None:
+        _check_losses("losses", losses)
     entries = document["epochs"]
     if not isinstance(entries, list) or len(entries) != epoch:
         raise ValueError(f"it holds {_count_in_words(entries)} entries of epochs after epoch {epoch}")
     for number, entry in enumerate(entries, start=1):
         _check_entry(entry, number)
-    return Position(**document)
+    return Position(**{**document, "losses": losses})
 
 
 def read_choices(

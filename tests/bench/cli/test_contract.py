@@ -186,7 +186,8 @@ def test_the_document_of_a_run(finished):
                 assert metrics["score"] == pytest.approx((metrics["sp"] + metrics["se"]) / 2)
         assert [entry["epoch"] for entry in document["epochs"]] == [1, 2, 3]
         for entry in document["epochs"]:
-            assert set(entry) == {"epoch", "loss", "lr", "seconds", "cycles_per_second", "test", "val"}
+            assert set(entry) == {"epoch", "loss", "lr", "seconds", "cycles_per_second", "test", "val", "losses"}
+            assert set(entry["losses"]) == {"ce", "contrastive"}
             assert set(entry["test"]) == set(entry["val"]) == {"4class", "2class"}
 
 

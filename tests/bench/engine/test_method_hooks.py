@@ -163,6 +163,19 @@ def test_a_name_that_no_result_can_hold_is_refused_in_the_first_step(small_data,
         run_of("prepared", small_data, small_cache, tmp_path)
 
 
+def test_more_names_than_a_result_holds_are_refused(small_data, small_cache, tmp_path, monkeypatch):
+    step = trainer.Trainer._train_step
+
+    def many(self, rows, epoch, number):
+        # Twenty other ones in each step.
+        names = [f"part {20 * number + place}" for place in range(20)]
+        return {**step(self, rows, epoch, number), **dict.fromkeys(names, torch.tensor(1.0))}
+
+    monkeypatch.setattr(trainer.Trainer, "_train_step", many)
+    with pytest.raises(bench.BenchError, match="names 42 losses, but a result holds at most 32"):
+        run_of("prepared", small_data, small_cache, tmp_path)
+
+
 def test_the_board_gives_named_losses_back(finished):
     from bench.core.paths import board_location
     from leaderboard.store.store import Store
