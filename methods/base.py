@@ -229,6 +229,24 @@ class StagedMethod(Protocol):
         ...
 
 
+@runtime_checkable
+class RowwiseMethod(Protocol):
+    """A method whose loss is a weighted mean of losses that each depend on one row: gradients of parts add up."""
+
+    def row_weights(self, labels: Tensor, stage: int) -> Tensor | None:
+        """Weigh the rows of a batch.
+
+        Args:
+            labels: (rows,) classes, int64.
+            stage: Number of the method's stage, counted from 0.
+
+        Returns:
+            (rows,), at least 0: each row's weight in every loss that the method returns; None in a stage whose loss
+            is no such mean.
+        """
+        ...
+
+
 def patch_access(model: nn.Module, method: str) -> PatchModel:
     """Return the model as one whose patches can be reached.
 

@@ -155,6 +155,10 @@ class AST(nn.Module):
         logits: Tensor = self.classifier(self.features(x))
         return logits
 
+    def checkpoint_blocks(self) -> list[nn.Module]:
+        """The transformer's blocks; the last one, of which two tokens are computed, is never called as a whole."""
+        return list(self.trunk.blocks)
+
     def adapt(self, name: str, tensor: Tensor, layout: CheckpointLayout) -> Tensor:
         """Lay a pretrained position table on this geometry, and sum a patch projection over its colours."""
         if name == "trunk.pos_embed":

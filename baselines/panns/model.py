@@ -128,6 +128,10 @@ class PANN(nn.Module):
         logits: Tensor = self.classifier(self.features(x))
         return logits
 
+    def checkpoint_blocks(self) -> list[nn.Module]:
+        """The convolution blocks."""
+        return [self.get_submodule(f"conv_block{i}") for i in range(1, self.blocks + 1)]
+
     def adapt(self, name: str, tensor: Tensor, layout: CheckpointLayout) -> Tensor:
         """Return the file's tensor: the published networks have one channel and these shapes already."""
         return tensor

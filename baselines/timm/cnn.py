@@ -11,6 +11,7 @@ import timm
 from torch import Tensor, nn
 
 from baselines.state_dicts import CheckpointLayout, own_layout, renamed_sources, with_classifier_sources
+from baselines.timm.blocks import repeated_blocks
 from baselines.timm.cnn_card import EfficientNetOptions, ResNetOptions
 
 
@@ -47,6 +48,10 @@ class TimmCNN(nn.Module):
         """Map spectrograms (B, 1, T, F) to logits (B, num_classes)."""
         logits: Tensor = self.classifier(self.features(x))
         return logits
+
+    def checkpoint_blocks(self) -> list[nn.Module]:
+        """The residual blocks, or what the architecture has in their place."""
+        return repeated_blocks(self.trunk)
 
     def adapt(self, name: str, tensor: Tensor, layout: CheckpointLayout) -> Tensor:
         """Sum an RGB stem over its colours, or keep the fresh one (official: SYSTEMS 3.1)."""

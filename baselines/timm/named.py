@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from baselines.downloads import one_line
 from baselines.shared_recipes import CNN_RECIPES
 from baselines.state_dicts import CheckpointLayout, kind_fault, own_layout, renamed_sources
+from baselines.timm.blocks import repeated_blocks
 from baselines.timm.named_card import TimmOptions
 from bench.core.cards import ModelCard, WeightsCard
 from bench.core.errors import RegistryError, SpecError, WeightsError
@@ -123,6 +124,10 @@ class TimmBackbone(nn.Module):
         """Map spectrograms (B, 1, T, F) to logits (B, num_classes)."""
         logits: Tensor = self.classifier(self.features(x))
         return logits
+
+    def checkpoint_blocks(self) -> list[nn.Module]:
+        """The residual blocks, or what the architecture has in their place."""
+        return repeated_blocks(self.trunk)
 
     def adapt(self, name: str, tensor: Tensor, layout: CheckpointLayout) -> Tensor:
         """Return the file's tensor, which timm has fitted already."""

@@ -8,7 +8,7 @@ one process with the global batch: sum over N processes of the same loss, divide
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -145,20 +145,21 @@ class GlobalBatchNorm(nn.Module):
 
     torch's SyncBatchNorm refuses CPU tensors; this one gathers sums instead. It takes over the parameters and buffers
     of the layer it stands for, under the same names. Running statistics take the unbiased variance of the global
-    batch, as one process would.
+    batch, as one process would. A layer without running statistics normalises each evaluation batch by itself, as torch
+    does: batches of an evaluation are not divided among processes.
 
     Args:
         norm: The layer to stand for, of any number of dimensions; what timm's BatchNormAct2d does after normalising is
             kept.
     """
 
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
 
     def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) -> None:
         super().__init__()
-        self.eps, self.momentum = norm.eps, norm.momentum
+        self.eps, self.momentum, self.track_running_stats = norm.eps, norm.momentum, norm.track_running_stats
         self.weight, self.bias = norm.weight, norm.bias
         self.register_buffer("running_mean", norm.running_mean)
         self.register_buffer("running_var", norm.running_var)
@@ -167,7 +168,7 @@ class GlobalBatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x: (local, channels, …), with the global batch's statistics while training."""
-        mean, variance = self._batch_statistics(x) if self.training else (self.running_mean, self.running_var)
+        mean, variance = self._statistics(x)
         scale = torch.rsqrt(variance + self.eps)
         if self.weight is not None:
             scale = self.weight * scale
@@ -177,26 +178,47 @@ class GlobalBatchNorm(nn.Module):
         result: Tensor = self.act(self.drop(normalised.to(x.dtype)))
         return result
 
-    def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance that x (local, channels, …) is normalised by, each (channels,)."""
+        if self.training:
+            mean, variance, count = self._batch_statistics(x, gather_rows)
+            self._track(mean, variance, count)
+            return mean, variance
+        if self.running_mean is not None and self.running_var is not None:
+            return self.running_mean, self.running_var
+        return self._batch_statistics(x, _alone)[:2]
+
+    def _batch_statistics(self, x: Tensor, gather: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, int]:
+        """Mean and biased variance of the global batch, and the number of values of a channel."""
         axes = (0, *range(2, x.ndim))
+        dtype = torch.promote_types(x.dtype, torch.float32)
         # The global mean first and the squares of the deviations after it: E[x²] − E[x]² loses digits.
         # Sums are float64, as torch accumulates them on a CPU. Each process's count stands beside its sums: those of
         # an epoch's last batch may differ.
         sums = x.sum(axes, dtype=torch.float64)
-        sums = gather_rows(torch.cat([sums, sums.new_tensor([x.numel() // x.shape[1]])])[None]).sum(0)
+        sums = gather(torch.cat([sums, sums.new_tensor([x.numel() // x.shape[1]])])[None]).sum(0)
         count = int(sums[-1])
-        mean = (sums[:-1] / count).to(self.running_mean.dtype)
-        deviation = x.to(mean.dtype) - _along_channels(mean, x)
-        squares = gather_rows(deviation.square().sum(axes, dtype=torch.float64)[None])
-        variance = (squares.sum(0) / count).to(mean.dtype)
-        with torch.no_grad():
-            self.num_batches_tracked.add_(1)
-            # Without a momentum torch takes the mean over all batches so far.
-            share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
-            self.running_mean.lerp_(mean, share)
-            # Normalised by the biased variance, remembered as the unbiased one: so does torch.
-            self.running_var.lerp_(variance * (count / max(count - 1, 1)), share)
-        return mean, variance
+        mean = (sums[:-1] / count).to(dtype)
+        deviation = x.to(dtype) - _along_channels(mean, x)
+        squares = gather(deviation.square().sum(axes, dtype=torch.float64)[None])
+        return mean, (squares.sum(0) / count).to(dtype), count
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Move the running statistics, where there are any and the layer is to keep them."""
+        if self.running_mean is None or self.running_var is None or not self.track_running_stats:
+            return
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        # Without a momentum torch takes the mean over all batches so far.
+        share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
+        # Normalised by the biased variance, remembered as the unbiased one: so does torch.
+        self.running_var.lerp_((variance * (count / max(count - 1, 1))).to(self.running_var.dtype), share)
+
+
+def _alone(rows: Tensor) -> Tensor:
+    return rows
 
 
 def _along_channels(values: Tensor, x: Tensor) -> Tensor:
@@ -224,10 +246,10 @@ def share_batch_statistics(model: nn.Module, device: str) -> nn.Module:
     named = model.named_modules(remove_duplicate=False)
     norms = {name: part for name, part in named if isinstance(part, BATCH_NORM)}
     for name, norm in norms.items():
-        if type(norm).forward not in known or norm.running_mean is None:
+        if type(norm).forward not in known:
             raise SpecError(
                 f"The batch normalisation {name} ({type(norm).__name__}) cannot be shared by several processes: "
-                "it has a forward pass of its own, or no running statistics.",
+                "it has a forward pass of its own.",
                 "Use --processes 1.",
             )
     if device == "cuda":

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bench.core.errors import RunError
 from bench.engine.data import CLASSES, RunData
 from bench.engine.distributed import sum_over_processes
-from bench.engine.random_layers import NoDraws
+from bench.engine.global_draws import NoDraws
 from bench.engine.votes import scores_by_cycle
 from leaderboard.metrics import score_cycles
 from methods.base import ScoringMethod
@@ -69,12 +69,12 @@ def class_probabilities(
     """
     # A count stands beside each row's probabilities: that every row is evaluated exactly once is checked, not assumed.
     scores = torch.zeros(len(rows), CLASSES + 1, dtype=torch.float64)
-    mine = np.array_split(np.arange(len(rows)), accelerator.num_processes)[accelerator.process_index]
     model.eval()
     draws = NoDraws() if accelerator.num_processes > 1 else contextlib.nullcontext()
     with torch.inference_mode(), accelerator.autocast(), draws:
-        for start in range(0, len(mine), batch):
-            part = mine[start : start + batch]
+        # Whole batches of one process are divided: a model that looks at all rows of a batch gives the same.
+        for start in range(accelerator.process_index * batch, len(rows), accelerator.num_processes * batch):
+            part = np.arange(start, min(start + batch, len(rows)))
             x = data.pictures(rows[part]).to(accelerator.device)
             if data.extremes is not None:
                 x = data.extremes.in_evaluation(x, rows, part)

@@ -13,21 +13,30 @@ import baselines
 import methods
 from baselines.weights import weights_of_run
 from bench.engine.initial_weights import load_initial_weights
+from bench.engine.micro_batches import MicroBatchedModel
 from bench.experiment.spec import RunSpec
 from methods.base import Batch, Draw
 
 
 class TrainingGraph(nn.Module):
-    """Model and method as one module, so that whatever wraps it (precision, distribution) covers both."""
+    """Model and method as one module, so that whatever wraps it (precision, distribution) covers both.
 
-    def __init__(self, model: nn.Module, method: nn.Module) -> None:
+    Args:
+        model: The model.
+        method: The method.
+        micro_batch: Rows that the model computes at a time; 0 for all.
+    """
+
+    def __init__(self, model: nn.Module, method: nn.Module, micro_batch: int = 0) -> None:
         super().__init__()
+        self.micro_batch = micro_batch
         self.model = model
         self.method = method
 
     def forward(self, batch: Batch, draw: Draw | None) -> dict[str, Tensor]:
         """Named scalar losses of a global batch."""
-        losses: dict[str, Tensor] = self.method(self.model, batch, draw)
+        model = MicroBatchedModel(self.model, self.micro_batch) if self.micro_batch else self.model
+        losses: dict[str, Tensor] = self.method(model, batch, draw)
         return losses
 
 

@@ -12,9 +12,12 @@ from bench.core.errors import BenchError, SpecError
 from bench.core.options import build_options
 from bench.core.text import echoed
 from bench.data.frontends import FRONTENDS
+from bench.engine.activation_checkpoints import blocks_of
 from bench.engine.batch_of_one import check_batch_of_one
 from bench.engine.data import load_run_dataset, planned_data
 from bench.engine.graph import build_graph
+from bench.engine.micro_batches import check_micro_batches
+from bench.engine.random_states import random_states_kept
 from bench.engine.stages import stages_of
 from bench.experiment.plugins import plugin_failure
 from bench.experiment.spec import RunSpec
@@ -49,6 +52,23 @@ def check_start(spec: RunSpec) -> None:
         raise failure from error
 
 
+def check_memory_savings(spec: RunSpec) -> None:
+    """Check that model and method can be trained in micro-batches and with recomputed activations, where asked for.
+
+    Raises:
+        SpecError: If they cannot.
+    """
+    if not (spec.distribution.micro_batch or spec.distribution.checkpointing):
+        return
+    with random_states_kept():
+        # Fresh weights will do, as only layers are looked at; class weights need a cycle of each class.
+        graph = build_graph(spec.changed(weights=None), class_counts=[1, 1, 1, 1])
+    if spec.distribution.checkpointing:
+        blocks_of(graph.model, spec.model)
+    if spec.distribution.micro_batch:
+        check_micro_batches(graph, stages_of(spec, graph.method))
+
+
 def check_model(spec: RunSpec) -> None:
     """Check that a built-in model can be built and takes the features, without computing a number.
 
@@ -59,6 +79,7 @@ def check_model(spec: RunSpec) -> None:
     """
     if spec.sampling.batch == 1:
         check_batch_of_one(spec, "A batch", "Use --set batch=2 or more.")
+    check_memory_savings(spec)
     entry, frontend = MODELS.get(spec.model), FRONTENDS.get(spec.frontend)
     if entry.version is not None or frontend.version is not None:
         return

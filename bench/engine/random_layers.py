@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.fx.operator_schemas import get_signature_for_torch_op
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.core.errors import RunError, SpecError
+from bench.core.errors import SpecError
 from methods.views import VIEWS_IN_A_ROW
 
 IN_PLACE = frozenset(
@@ -45,7 +44,7 @@ BATCH_NORMS = frozenset(
 )
 """Operators by which torch normalises over a batch, on a CPU and on GPUs."""
 
-HINT = "Use --processes 1."
+HINT = "Use --processes 1 and --set micro_batch=0."
 
 
 def is_random(function: Any, arguments: Sequence[Any], options: dict[str, Any]) -> bool:
@@ -84,7 +83,7 @@ class RecordedCall:
     joined: bool = False
 
 
-class _RandomMode(TorchDispatchMode, abc.ABC):  # type: ignore[no-untyped-call]
+class RandomMode(TorchDispatchMode, abc.ABC):  # type: ignore[no-untyped-call]
     """Runs operators, and has a say in those that draw random numbers."""
 
     def __init__(self) -> None:
@@ -112,7 +111,7 @@ class _RandomMode(TorchDispatchMode, abc.ABC):  # type: ignore[no-untyped-call]
         """Run an operator that draws."""
 
 
-class CallRecorder(_RandomMode):
+class CallRecorder(RandomMode):
     """Writes down the random calls and the batch normalisations of a forward pass.
 
     Args:
@@ -208,122 +207,6 @@ def _division(one: RecordedCall, own: RecordedCall, rows: int, processes: int) -
             "--processes 1.",
         )
     return Division(own.name, axes[0], own.views, each)
-
-
-class GlobalDraws(_RandomMode):
-    """Makes the random draws of a forward pass for the global batch and gives this process its rows.
-
-    Args:
-        plan: How each draw of the pass is divided, in the order of the draws.
-    """
-
-    def __init__(self, plan: Sequence[Division]) -> None:
-        super().__init__()
-        self.plan = tuple(plan)
-        self._next, self._own, self._rows = 0, slice(0), 0
-
-    def begin(self, own: slice, rows: int) -> None:
-        """Begin a forward pass.
-
-        Args:
-            own: This process's rows.
-            rows: Rows of the global batch.
-        """
-        self._next, self._own, self._rows = 0, own, rows
-
-    def draw(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
-        """Make the draw of the global batch and return this process's rows of it.
-
-        Raises:
-            RunError: If the draw is another one than was learnt at its place in the pass.
-        """
-        name = func.overloadpacket.__name__
-        division = self.plan[self._next] if self._next < len(self.plan) else None
-        if division is None or division.name != name:
-            raise RunError(f"A forward pass draws random numbers ({name}) that none has drawn before it.", HINT)
-        self._next += 1
-        if division.axis is None:
-            # No axis of rows: with the same seed every process draws the same.
-            return func(*args, **options)
-        return self._draw_divided(division, func, args, options)
-
-    def _draw_divided(self, division: Division, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
-        def enlarged(value: Any) -> Any:
-            if isinstance(value, Tensor):
-                return self._global_tensor(value, division)
-            return self._global_sizes(value, division) if isinstance(value, (list, tuple)) else value
-
-        result = func(*map(enlarged, args), **options)
-        if division.name in IN_PLACE:
-            return args[0].copy_(self._own_part(result, division))
-        if isinstance(result, (tuple, list)):
-            return tuple(self._own_part(part, division) for part in result)
-        return self._own_part(result, division)
-
-    def _global_sizes(self, sizes: Sequence[int], division: Division) -> list[int]:
-        """Give the sizes of the whole draw, where ``sizes`` are those of this process's part of it."""
-        assert division.axis is not None
-        own = self._own.stop - self._own.start
-        if sizes[division.axis] != own * division.views * division.each:
-            raise RunError(
-                f"A forward pass of {own} rows draws random numbers ({division.name}) of size "
-                f"{'x'.join(map(str, sizes))}, unlike those before it.",
-                HINT,
-            )
-        whole = list(sizes)
-        whole[division.axis] = self._rows * division.views * division.each
-        return whole
-
-    def _global_tensor(self, own: Tensor, division: Division) -> Tensor:
-        """Make a tensor for the whole batch, laid out in memory as ``own`` is and with the rows of ``own`` in place."""
-        sizes = self._global_sizes(own.shape, division)
-        whole = torch.empty_strided(sizes, _strides_in_same_order(own, sizes), dtype=own.dtype, device=own.device)
-        if division.name not in IN_PLACE:
-            # Results of other processes' rows are thrown away: any finite number will do for them.
-            whole.zero_()
-            for place, part in zip(
-                self._own_spans(division), own.chunk(division.views, division.axis or 0), strict=True
-            ):
-                whole.narrow(division.axis or 0, *place).copy_(part)
-        return whole
-
-    def _own_part(self, whole: Tensor, division: Division) -> Tensor:
-        """This process's rows, in memory of their own."""
-        axis = division.axis or 0
-        parts = [whole.narrow(axis, *place) for place in self._own_spans(division)]
-        return parts[0].clone() if len(parts) == 1 else torch.cat(parts, axis)
-
-    def _own_spans(self, division: Division) -> list[tuple[int, int]]:
-        """Start and length of this process's rows in each view."""
-        start, length = self._own.start * division.each, (self._own.stop - self._own.start) * division.each
-        return [(view * self._rows * division.each + start, length) for view in range(division.views)]
-
-
-def _strides_in_same_order(own: Tensor, sizes: Sequence[int]) -> list[int]:
-    """Strides of a dense tensor of other sizes whose axes have the order of ``own``: the order of the draws."""
-    strides, step = [0] * own.ndim, 1
-    # A generator fills memory in its order: a tensor laid out otherwise would have other numbers in its rows.
-    # Of axes with one stride, those of size 1 have no place of their own.
-    for axis in sorted(range(own.ndim), key=lambda axis: (own.stride(axis), -axis)):
-        strides[axis] = step
-        step *= sizes[axis]
-    return strides
-
-
-class NoDraws(_RandomMode):
-    """Refuses random draws: in an evaluation by several processes each would draw for its own cycles."""
-
-    def draw(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
-        """Refuse the draw.
-
-        Raises:
-            RunError: Always; the operator is named.
-        """
-        raise RunError(
-            f"The model draws random numbers ({func.overloadpacket.__name__}) in an evaluation, which several "
-            "processes would draw differently from one.",
-            "Draw them in training only, or use --processes 1.",
-        )
 
 
 def learn_divisions(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from torch import Tensor
 
 from bench.engine.batches import Batches
-from bench.engine.global_draws import learn_draws
+from bench.engine.gradients import Gradients
 from bench.engine.graph import TrainingGraph
+from bench.engine.learnt_draws import learn_draws
 from bench.engine.optim import build_optimizer, set_learning_rate
 from bench.engine.stages import PlannedStage, freeze_others, set_training_mode, trained_with_factors
 from bench.engine.step_average import StepAverage
@@ -41,8 +41,9 @@ class StageSteps:
         self, model: Any, method: Any, place: PlannedStage, batches: Batches, trainable: Collection[int]
     ) -> None:
         self.place, stage, self.accelerator = place, place.stage, batches.accelerator
+        options = batches.spec.distribution
         # A fresh pair: the one of the stage before may be wrapped.
-        self.bare = TrainingGraph(model, method)
+        self.bare = TrainingGraph(model, method, options.micro_batch)
         freeze_others(self.bare, stage.trains, trainable)
         self.average = StepAverage(self.bare, stage.optim.step_average)
         # Accelerate saves and loads all that it ever prepared: model and optimiser of the stage before must go first.
@@ -50,7 +51,8 @@ class StageSteps:
         self.graph, self.optimizer = self.accelerator.prepare(
             self.bare, build_optimizer(trained_with_factors(self.bare, stage.optim), stage.optim)
         )
-        self.draws = learn_draws(self.bare, batches, place)
+        draws = learn_draws(self.bare, batches, place)
+        self.gradients = Gradients(self.graph, self.bare, self.accelerator, draws, options.checkpointing)
 
     def begin_epoch(self) -> None:
         """Put the trained parts into training mode: an evaluation has left them in the other one."""
@@ -71,23 +73,9 @@ class StageSteps:
         set_learning_rate(self.optimizer, self.average.effective_lr(rate))
         # Before the forward pass, which moves the running statistics that are averaged with what they were.
         self.average.before_step()
-        losses = self._add_gradients(batch, draw)
+        losses = self.gradients.compute(batch, draw)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         # Parameters are averaged through the learning rate; buffers are, here, after each step as the authors do.
         self.average.after_step()
         return {name: value.detach() for name, value in losses.items() if isinstance(value, Tensor)}
-
-    def _add_gradients(self, batch: Batch, draw: Draw | None) -> dict[str, Tensor]:
-        """Compute the losses of a global batch, and add their gradient to the parameters'."""
-        with self._drawing_globally(batch):
-            losses: dict[str, Tensor] = self.graph(batch, draw)
-        self.accelerator.backward(losses["loss"])
-        return losses
-
-    def _drawing_globally(self, batch: Batch) -> AbstractContextManager[object]:
-        """A context in which a forward pass makes the random draws that a single process makes for the global batch."""
-        if self.draws is None:
-            return nullcontext()
-        self.draws.begin(batch.local, len(batch.labels))
-        return self.draws

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from bench.core.errors import InterruptedRunError, RunError
 from bench.engine.accelerator import build_accelerator
+from bench.engine.activation_checkpoints import checkpoint_activations
 from bench.engine.batches import Batches, random_stream
 from bench.engine.checkpoint import Checkpoint
 from bench.engine.data import RunData
@@ -84,6 +85,8 @@ class Trainer:
         # Layers are replaced before a wrapper or an optimiser has seen them; their parameters stay the same tensors.
         if processes > 1:
             built.model = share_batch_statistics(built.model, spec.distribution.device)
+        if spec.distribution.checkpointing:
+            checkpoint_activations(built.model, spec.model)
         self.model: Any = built.model
         self.method: Any = built.method
         # Noted before a stage freezes anything: what model and method froze themselves stays frozen in every stage.

@@ -21,7 +21,7 @@ from leaderboard.results.run_folder import RunFolder
 if TYPE_CHECKING:
     from bench.launch.child_process import Parent
 
-OUT_OF_MEMORY_HINT = "Use a smaller --set batch=… or eval_batch, fewer processes, or a smaller model."
+OUT_OF_MEMORY_HINT = "Use --set micro_batch=… or checkpointing=true, a smaller eval_batch or model, or fewer processes."
 
 
 def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, hooks: Hooks | None = None) -> None:
@@ -36,10 +36,9 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, ho
     Raises:
         BenchError: As data, trainer and result do.
     """
-    import torch
-
     from bench.engine.data import open_run_data
     from bench.engine.distributed import join_group, leave_group
+    from bench.engine.memory import is_out_of_memory, words_of_exhaustion
     from bench.engine.result import write_run_result
     from bench.engine.trainer import Trainer
 
@@ -54,11 +53,9 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, ho
         if trainer.accelerator.is_main_process:
             write_run_result(spec, data, outcome, folder, processes)
         leave_group()
-    except torch.OutOfMemoryError as error:
-        raise RunError(f"The device ran out of memory: {str(error).splitlines()[0]}", OUT_OF_MEMORY_HINT) from error
-    except MemoryError as error:
-        raise RunError("The machine ran out of memory.", OUT_OF_MEMORY_HINT) from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise RunError(words_of_exhaustion(error), OUT_OF_MEMORY_HINT) from error
         failure = None if isinstance(error, BenchError) else plugin_failure(error, spec.plugins)
         if failure is None:
             raise

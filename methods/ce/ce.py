@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from methods.base import Batch, Task
@@ -36,6 +37,10 @@ class CrossEntropy(nn.Module):
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> None:
         """Draw nothing: no part of the method is random."""
+
+    def row_weights(self, labels: Tensor, stage: int) -> Tensor:
+        """Weigh each row (rows,) by its class; equally, without class weights."""
+        return torch.ones(len(labels), device=labels.device) if self.weights is None else self.weights[labels]
 
     def forward(self, model: nn.Module, batch: Batch, draw: None) -> dict[str, Tensor]:
         """Return the scalar ``loss`` of the global batch."""

@@ -60,6 +60,10 @@ class SCL(nn.Module):
     def draw(self, batch_size: int, rng: np.random.Generator) -> None:
         """Draw nothing: only the views are random, and the engine draws those."""
 
+    def row_weights(self, labels: Tensor, stage: int) -> Tensor | None:
+        """Weigh the rows (rows,) of the probe; the contrastive loss compares rows, and has no such weights."""
+        return self.probe.row_weights(labels, stage) if stage > 0 else None
+
     def forward(self, model: nn.Module, batch: Batch, draw: None) -> dict[str, Tensor]:
         """Return the scalar ``loss`` of the global batch: the contrastive one, or in stage 1 the probe's."""
         if batch.stage > 0:

@@ -1,0 +1,213 @@
+"""Micro-batches: a global batch that is computed a few cycles at a time, with the losses and gradients of the whole.
+
+A loss that is a weighted mean over rows (:class:`methods.base.RowwiseMethod`) is computed and differentiated for one
+micro-batch after the other. Any other method sees the whole batch, but a model that computes its rows in micro-batches
+and keeps what comes out of them; what lies between is computed again in the backward pass. That is the gradient cache
+of Gao et al. (2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup") in one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.core.errors import SpecError
+from bench.engine.distributed import BATCH_NORM, GlobalBatchNorm, sum_over_processes
+from bench.engine.global_draws import GlobalDraws, Place, active_draws, drawing
+from bench.engine.random_states import DrawnFrom
+from bench.engine.recomputation import recomputed
+from bench.engine.stages import set_training_mode
+from methods.base import Batch, Draw, RowwiseMethod, Stage
+from methods.views import VIEWS_IN_A_ROW
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+ROW_WISE = frozenset({"embed_patches", "encode", "features", "forward"})
+"""Calls of a model that treat each row by itself."""
+
+Rows = Tensor | Mapping[str, Tensor]
+"""Rows of a batch: (rows, ...), or several of these by name."""
+
+
+class MicroBatchedModel:
+    """A model whose row-wise calls are computed in micro-batches; everything else is the model's own.
+
+    Args:
+        model: The model.
+        size: Rows of a micro-batch.
+    """
+
+    def __init__(self, model: nn.Module, size: int) -> None:
+        self._model, self._size = model, size
+
+    def __call__(self, x: Rows) -> Tensor:
+        """Map rows as the model does."""
+        return _in_micro_batches(self._model, self._model, x, self._size)
+
+    def __getattr__(self, name: str) -> Any:
+        """An attribute of the model; of a row-wise call, the call in micro-batches."""
+        found = getattr(self._model, name)
+        return partial(_in_micro_batches, self._model, found, size=self._size) if name in ROW_WISE else found
+
+
+def _in_micro_batches(model: nn.Module, call: Callable[[Rows], Tensor], x: Rows, size: int) -> Tensor:
+    """Call a model with a few rows at a time; activations of one micro-batch are in memory, and all results.
+
+    Args:
+        model: The model.
+        call: A row-wise call of it.
+        x: (views * rows, ...).
+        size: Rows of a micro-batch, which holds rows of one view.
+    """
+    views = VIEWS_IN_A_ROW.get()
+    rows = _row_count(x) // views
+    if _row_count(x) <= size:
+        return call(x)
+    pieces = _split(x, _sizes(rows, size) * views)
+    draws, states = active_draws(), DrawnFrom.here()
+    begun = draws.place if draws is not None else Place(slice(0), 0)
+    if rows != begun.own.stop - begun.own.start:
+        # Not the rows of the batch: none of them can be told, and a draw is refused.
+        draws = None
+    results = []
+    for (view, start, length), piece in zip(_places(rows, size, views), pieces, strict=True):
+        if draws is not None:
+            # Every micro-batch makes the draws of the whole call, from the same random state, and takes its rows.
+            draws.place = replace(begun, own=_within(begun.own, start, length), view=view if views > 1 else None)
+            states.restore()
+        results.append(recomputed(model, call, piece))
+    if draws is not None:
+        draws.place = replace(begun, draws=draws.place.draws)
+    return torch.cat(results)
+
+
+def _places(rows: int, size: int, views: int) -> Iterator[tuple[int, int, int]]:
+    """View, first row and number of rows of each micro-batch."""
+    for view in range(views):
+        for start in range(0, rows, size):
+            yield view, start, min(size, rows - start)
+
+
+def _within(own: slice, start: int, length: int) -> slice:
+    """Some of a pass's rows, counted from its first, as rows of the global batch."""
+    return slice(own.start + start, own.start + start + length)
+
+
+def _sizes(rows: int, size: int) -> list[int]:
+    return [min(size, rows - start) for start in range(0, rows, size)]
+
+
+def _row_count(x: Rows) -> int:
+    return len(x) if isinstance(x, Tensor) else len(next(iter(x.values())))
+
+
+def _split(x: Rows, sizes: list[int]) -> list[Rows]:
+    # One split: its backward pass puts the parts together once, where slices would each make a whole of zeros.
+    if isinstance(x, Tensor):
+        return list(torch.split(x, sizes))
+    parts = {name: torch.split(value, sizes) for name, value in x.items()}
+    return [{name: part[place] for name, part in parts.items()} for place in range(len(sizes))]
+
+
+def rows_alone(batch: Batch, rows: slice) -> Batch:
+    """Some rows of a process as a batch of their own, which no other process has a part of.
+
+    Args:
+        batch: The global batch as this process sees it.
+        rows: Places among this process's rows.
+    """
+    return Batch(
+        features=batch.features[rows],
+        second=batch.second[rows] if batch.second is not None else None,
+        labels=batch.labels[batch.local][rows],
+        devices=batch.devices[batch.local][rows],
+        patients=batch.patients[batch.local][rows],
+        local=slice(0, len(batch.features[rows])),
+        stage=batch.stage,
+    )
+
+
+def row_weights(method: object, batch: Batch) -> Tensor | None:
+    """Weights of the global batch's rows where the method's loss is a weighted mean over rows, else None."""
+    return method.row_weights(batch.labels, batch.stage) if isinstance(method, RowwiseMethod) else None
+
+
+def accumulate_gradients(
+    graph: Any,
+    batch: Batch,
+    draw: Draw | None,
+    weights: Tensor,
+    size: int,
+    accelerator: Accelerator,
+    draws: GlobalDraws | None,
+) -> dict[str, Tensor]:
+    """Compute losses and gradients of a global batch whose loss is a weighted mean over rows, a few rows at a time.
+
+    Args:
+        graph: Model and method, wrapped for precision and distribution.
+        batch: The global batch as this process sees it.
+        draw: What the method drew.
+        weights: (global,) weight of each row in the loss.
+        size: Rows of a micro-batch.
+        accelerator: Runs the backward passes; gradients are exchanged in the last one alone.
+        draws: Draws for the global batch; None where no layer draws.
+
+    Returns:
+        The losses of the global batch, detached; the gradients lie with the parameters.
+    """
+    states, own, shares = DrawnFrom.here(), weights[batch.local], list[Tensor]()
+    places = list(_places(len(own), size, 1))
+    for _, start, length in places:
+        rows = slice(start, start + length)
+        share = own[rows].sum() / weights.sum()
+        last = rows.stop == len(own)
+        states.restore()
+        if draws is not None:
+            draws.begin(_within(batch.local, start, length), len(weights))
+        with nullcontext() if last else _without_exchange(accelerator, graph):
+            with drawing(draws):
+                found = graph(rows_alone(batch, rows), draw)
+            losses = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+            # The mean over processes is taken of the gradients, where their sum is wanted.
+            accelerator.backward(losses["loss"] * (share * accelerator.num_processes))
+        shares.append(torch.stack([value.detach() * share for value in losses.values()]))
+    total = sum_over_processes(torch.stack(shares).sum(0))
+    return dict(zip(losses, total.unbind(), strict=True))
+
+
+def _without_exchange(accelerator: Accelerator, graph: Any) -> AbstractContextManager[object]:
+    context: AbstractContextManager[object] = accelerator.no_sync(graph)
+    return context
+
+
+def check_micro_batches(graph: Any, stages: Sequence[Stage]) -> None:
+    """Refuse micro-batches for a model that normalises over the batch.
+
+    Args:
+        graph: Model and method (``bench.engine.graph.TrainingGraph``); left in the mode of the last stage.
+        stages: The stages that it is trained in.
+
+    Raises:
+        SpecError: If a stage trains a batch normalisation of the model; layer and stage are named.
+    """
+    for stage in stages:
+        set_training_mode(graph, stage.trains)
+        for name in batch_statistics(graph.model):
+            raise SpecError(
+                f"micro_batch cannot be used in stage '{stage.name}': the model's batch normalisation {name} "
+                "needs all rows of the batch at once.",
+                "Use --set checkpointing=true, which saves memory with any batch, and leave micro_batch at 0.",
+            )
+
+
+def batch_statistics(model: nn.Module) -> list[str]:
+    """Names of the layers that normalise by the statistics of the batch, in the mode that they are in."""
+    norms = ((name, part) for name, part in model.named_modules() if isinstance(part, (BATCH_NORM, GlobalBatchNorm)))
+    return [name for name, norm in norms if norm.training or norm.running_mean is None]
