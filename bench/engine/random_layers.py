@@ -1,9 +1,9 @@
-"""Random layers (dropout, stochastic depth) drawn for the global batch, whatever the number of processes.
+"""Random layers (dropout, stochastic depth) drawn for the global batch, whatever part of it a pass computes.
 
-In several processes every one of them has the seed of a single process. Where a forward pass draws random numbers, each
-process makes the draw that a single process would make for the global batch, and takes the rows of its own clips. What
+Every process and every micro-batch begins with the seed of a single pass over the whole batch. Where a forward pass
+draws random numbers, it makes the draw of that single pass and takes its rows (:mod:`bench.engine.global_draws`). What
 is drawn how is learnt at the start of a stage from two small forward passes, one with the rows of a whole batch, one
-with those of this process; a draw that cannot be divided by rows is refused there, before anything is trained.
+with those of a part; a draw that cannot be divided by rows is refused there, before anything is trained.
 """
 
 from __future__ import annotations
@@ -148,11 +148,11 @@ class CallRecorder(RandomMode):
 
 @dataclass(frozen=True)
 class Division:
-    """The rule by which one draw is divided among processes.
+    """The rule by which one draw is divided among processes and micro-batches.
 
     Attributes:
         name: The operator's name.
-        axis: The axis that the rows lie along; None where every process has the whole draw.
+        axis: The axis that the rows lie along; None where every part has the whole draw.
         views: Number of views of the rows that stand one after the other along that axis.
         each: Count of numbers along that axis for each row of each view.
     """
@@ -186,9 +186,9 @@ def _check_norms(whole: Sequence[RecordedCall], part: Sequence[RecordedCall]) ->
     for one, own in zip(whole, part, strict=False):
         if one.shape[:1] != own.shape[:1]:
             raise SpecError(
-                f"A batch normalisation ({own.name}) sees the rows of one process only, not those of the whole batch.",
+                f"A batch normalisation ({own.name}) sees the rows of one process or micro-batch only.",
                 "Use layers of torch.nn.BatchNorm in the model, rows that were gathered in the method, or "
-                "--processes 1.",
+                "--processes 1 and --set micro_batch=0.",
             )
 
 
@@ -201,10 +201,10 @@ def _division(one: RecordedCall, own: RecordedCall, rows: int, processes: int) -
     # Several numbers for a row: of windows of a clip, or of views that were put one after the other unannounced.
     if not divisible or one.shape[axes[0]] != own.shape[axes[0]] * processes or (each > 1 and one.joined):
         raise SpecError(
-            f"Random numbers are drawn in a way that cannot be divided among processes: {own.name}, "
+            f"Random numbers are drawn in a way that cannot be divided among processes or micro-batches: {own.name}, "
             f"of size {'x'.join(map(str, own.shape))} for {rows} rows.",
             "Draw them in the method's `draw`, draw each row's by themselves (dropout, torch.rand), or use "
-            "--processes 1.",
+            "--processes 1 and --set micro_batch=0.",
         )
     return Division(own.name, axes[0], own.views, each)
 

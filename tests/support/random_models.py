@@ -78,6 +78,68 @@ class Windows(Base):
         return windows.unflatten(0, (-1, 4)).transpose(1, 2)
 
 
+class Residual(nn.Module):
+    """A residual block with dropout and stochastic depth, and a normalisation that is given."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.norm, self.inner = norm, nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
+        self.dropout, self.path = nn.Dropout(0.3), DropPath(0.3)
+
+    def forward(self, x):
+        return x + self.path(self.dropout(self.inner(self.norm(x)).relu()))
+
+
+class Residuals(Base):
+    """Two residual blocks, each normalised within a row: these can be computed in micro-batches, and again."""
+
+    def norm(self):
+        return nn.GroupNorm(4, WIDTH)
+
+    def build(self):
+        self.blocks = nn.Sequential(Residual(self.norm()), Residual(self.norm()))
+
+    def checkpoint_blocks(self):
+        return list(self.blocks)
+
+    def drawn(self, x):
+        return self.blocks(x)
+
+
+class BatchResiduals(Residuals):
+    """Two residual blocks with batch statistics, whose mean over all batches counts how often it was taken."""
+
+    def norm(self):
+        return nn.BatchNorm2d(WIDTH, momentum=None)
+
+
+class Norms(Base):
+    """Batch normalisations of all dimensions; with and without running statistics, momentum and weights."""
+
+    def build(self):
+        self.of_pictures = nn.BatchNorm2d(WIDTH, track_running_stats=False)
+        self.of_sequences = nn.BatchNorm1d(WIDTH, momentum=None)
+        self.of_volumes = nn.BatchNorm3d(WIDTH // 2, affine=False)
+        self.of_rows = nn.BatchNorm1d(WIDTH, affine=False, track_running_stats=False)
+
+    def drawn(self, x):
+        x = self.of_sequences(self.of_pictures(x).flatten(2)).relu()
+        x = self.of_volumes(x.unflatten(1, (WIDTH // 2, 2))[:, :, :, None]).relu().flatten(1, 3)
+        return self.of_rows(x.mean(2))[:, :, None, None]
+
+
+class Counting(Base):
+    """Remembers how often it was called: micro-batches would count more often."""
+
+    def build(self):
+        self.register_buffer("calls", torch.zeros(()))
+
+    def drawn(self, x):
+        if self.training:
+            self.calls += 1
+        return x
+
+
 class Permuted(Base):
     """Random numbers that belong to no row: refused."""
 
@@ -135,5 +197,6 @@ def _registration(kind):
 
 
 pictures, sequences, windows = _registration(Pictures), _registration(Sequences), _registration(Windows)
+residuals, batch_residuals, norms, counting = map(_registration, (Residuals, BatchResiduals, Norms, Counting))
 permuted, rectified, joined = _registration(Permuted), _registration(Rectified), _registration(Joined)
 own_statistics, uncertain = _registration(OwnStatistics), _registration(Uncertain)
