@@ -50,7 +50,7 @@ class GlobalDraws(RandomMode):
     def __init__(self, plan: Sequence[Division], place: Place | None = None) -> None:
         super().__init__()
         self.plan = tuple(plan)
-        self.place = place or Place(slice(0), 0)
+        self.place = place or Place(slice(0, 0), 0)
 
     def begin(self, own: slice, rows: int) -> None:
         """Begin a forward pass.

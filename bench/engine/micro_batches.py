@@ -72,7 +72,7 @@ def _in_micro_batches(model: nn.Module, call: Callable[[Rows], Tensor], x: Rows,
         return call(x)
     pieces = _split(x, _sizes(rows, size) * views)
     draws, states = active_draws(), DrawnFrom.here()
-    begun = draws.place if draws is not None else Place(slice(0), 0)
+    begun = draws.place if draws is not None else Place(slice(0, 0), 0)
     if rows != begun.own.stop - begun.own.start:
         # Not the rows of the batch: none of them can be told, and a draw is refused.
         draws = None

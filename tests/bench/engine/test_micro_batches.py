@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from step_cases import BATCH_NORM, SMALL_AST, case, largest_difference, random_case, train
@@ -66,3 +65,240 @@ def test_batch_norms_are_recomputed_without_moving_twice(tmp_path):
     cases |= variants("efficientnet", case("timm:test_efficientnet", {}, "ce"), AGAIN)
     cases |= variants("cnn6", case("cnn6", {}, "ce"), AGAIN)
     assert differing(tmp_path, cases) == {}
+
+
+# --- in one process, against a pass over all rows ---------------------------------------------------------------------
+
+
+class Wide(nn.Module):
+    """A model with dropout of values and of channels, which writes down how many rows it was given at a time."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.classifier = nn.Linear(5, 6), nn.Linear(6, 4)
+        self.dropout = nn.Dropout(0.4)
+        self.seen = []
+
+    def features(self, x):
+        self.seen.append(len(x))
+        x = self.dropout(self.layer(x)).relu()
+        return x * (0.5 + torch.rand(len(x), 1))
+
+    def forward(self, x):
+        return self.classifier(self.features(x))
+
+
+def gradients(model, call, x):
+    """Output of a call and gradients of its squares, from one seed."""
+    torch.manual_seed(5)
+    model.zero_grad()
+    output = call(x)
+    output.square().sum().backward()
+    # What is drawn afterwards must not depend on micro-batches either.
+    return output.detach(), [p.grad.clone() for p in model.parameters() if p.grad is not None], torch.rand(3)
+
+
+def assert_same(found, expected):
+    torch.testing.assert_close(found[0], expected[0], rtol=0, atol=1e-6)
+    torch.testing.assert_close(found[1], expected[1], rtol=1e-5, atol=1e-6)
+    assert torch.equal(found[2], expected[2])
+
+
+def draws_of(call, rows, views=1):
+    """The draws of a call, begun for all of its rows."""
+
+    def forward(count):
+        with views_in_a_row(views):
+            call(torch.zeros(views * count, 5))
+
+    draws = GlobalDraws(learn_divisions(lambda: forward(6), lambda: forward(3), 3, 2))
+    draws.begin(slice(0, rows), rows)
+    return draws
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("views", [1, 2])
+def test_micro_batches_draw_and_differentiate_as_the_whole_batch(size, views):
+    model, x = Wide(), torch.randn(7 * views, 5)
+    expected = gradients(model, model.features, x)
+    draws = draws_of(model.features, 7, views)
+    model.seen.clear()
+    small = MicroBatchedModel(model, size)
+
+    def call(x):
+        with views_in_a_row(views), drawing(draws):
+            return small.features(x)
+
+    assert_same(gradients(model, call, x), expected)
+    assert max(model.seen) == size
+    if size < 7:
+        # Each micro-batch twice: forward, and again for its gradients.
+        assert sum(model.seen) == 2 * len(x)
+
+
+def test_draws_of_micro_batches_of_one_process_of_two():
+    model, x = Wide(), torch.randn(6, 5)
+    torch.manual_seed(5)
+    whole = model.features(x)
+    draws = draws_of(model.features, 6)
+    draws.begin(slice(3, 6), 6)
+    torch.manual_seed(5)
+    with drawing(draws):
+        found = MicroBatchedModel(model, 2).features(x[3:])
+    torch.testing.assert_close(found, whole[3:], rtol=0, atol=1e-6)
+
+
+def test_other_draws_would_be_seen():
+    model, x = Wide(), torch.randn(7, 5)
+    expected = gradients(model, model.features, x)
+    found = gradients(model, MicroBatchedModel(model, 2).features, x)
+    assert (found[0] - expected[0]).abs().max() > 0.01
+
+
+def test_a_micro_batched_model_is_the_model_in_everything_else():
+    model = Wide()
+    small = MicroBatchedModel(model, 2)
+    assert small.classifier is model.classifier
+    assert not hasattr(small, "embed_patches")
+    assert [name for name, _ in small.named_parameters()] == [name for name, _ in model.named_parameters()]
+
+
+def test_inputs_with_names_are_divided_by_rows():
+    class Branches(nn.Module):
+        def forward(self, x):
+            return x["one"] * 2 + x["other"].sum(1, keepdim=True)
+
+    x = {"one": torch.randn(5, 3), "other": torch.randn(5, 2)}
+    assert torch.equal(MicroBatchedModel(Branches(), 2)(x), Branches()(x))
+
+
+def test_rows_alone_keep_what_belongs_to_them():
+    batch = Batch(
+        features=torch.arange(3.0)[:, None],
+        labels=torch.tensor([0, 1, 2, 3, 0]),
+        local=slice(2, 5),
+        devices=("a", "b", "c", "d", "e"),
+        patients=("1", "2", "3", "4", "5"),
+        stage=1,
+    )
+    alone = rows_alone(batch, slice(1, 3))
+    assert alone.features.tolist() == [[1.0], [2.0]]
+    assert (alone.labels.tolist(), alone.devices, alone.patients) == ([3, 0], ("d", "e"), ("4", "5"))
+    assert (alone.local, alone.stage) == (slice(0, 2), 1)
+    gathered = alone.gather(alone.features)
+    assert gathered is alone.features
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_row_weights_say_what_the_loss_of_cross_entropy_is(weighted):
+    from methods import create
+    from methods.base import RowwiseMethod
+
+    method = create("ce", feature_dim=4, class_counts=[9, 5, 3, 2], weighted=weighted)
+    labels, logits = torch.tensor([0, 1, 2, 3, 0, 2]), torch.randn(6, 4)
+
+    def loss(rows):
+        return method(lambda x: x, Batch(features=logits[rows], labels=labels[rows], local=slice(0, 6)), None)["loss"]
+
+    assert isinstance(method, RowwiseMethod)
+    weights = method.row_weights(labels, 0)
+    parts = [loss([row]) * weights[row] for row in range(6)]
+    torch.testing.assert_close(sum(parts) / weights.sum(), loss(slice(None)))
+
+
+def test_the_probe_alone_of_scl_is_a_mean_over_rows():
+    from methods import create
+
+    method = create("scl", feature_dim=4, class_counts=[9, 5, 3, 2])
+    assert method.row_weights(torch.tensor([0, 1]), 0) is None
+    assert len(method.row_weights(torch.tensor([0, 1]), 1)) == 2
+
+
+# --- recomputation ----------------------------------------------------------------------------------------------------
+
+
+class Stateful(nn.Module):
+    """Layers whose buffers move in a pass, one of which uses what it remembers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.utils.parametrizations.spectral_norm(nn.Linear(5, 6))
+        self.norm, self.dropout = nn.BatchNorm1d(6, momentum=None), nn.Dropout(0.4)
+
+    def forward(self, x):
+        return self.dropout(self.norm(self.layer(x))).relu()
+
+
+def test_a_second_run_leaves_running_statistics_and_draws_as_they_were():
+    torch.manual_seed(0)
+    plain, again, x = Stateful(), Stateful(), torch.randn(8, 5)
+    again.load_state_dict(plain.state_dict())
+    for _ in range(2):
+        expected = gradients(plain, plain, x)
+        found = gradients(again, lambda x: recomputed(again, again, x), x)
+        assert torch.equal(found[0], expected[0])
+        assert all(map(torch.equal, found[1], expected[1]))
+        assert torch.equal(found[2], expected[2])
+        assert all(torch.equal(value, plain.state_dict()[name]) for name, value in again.state_dict().items())
+    assert int(again.norm.num_batches_tracked) == 2
+
+
+def test_a_recomputed_call_keeps_no_activations():
+    kept = []
+    model, x = Stateful(), torch.randn(8, 5, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        recomputed(model, model, x)
+        assert [tensor is x for tensor in kept] == [True]
+        model(x)
+        assert len(kept) > 4
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def small_spec(model, method="ce", options=None, **fields):
+    from five_steps import spec_of
+
+    case = {"model": model, "model_options": options or {}, "method": method, "method_options": {}, "fields": fields}
+    return spec_of(case).changed(frontend_options={"seconds": 1.0})
+
+
+TINY = {**SMALL_AST, "frames": 98, "mels": 128}
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "stage"),
+    [("timm:test_resnet", "ce", "training"), ("cnn6", "mixup", "training"), ("cnn6", "scl", "supervised contrastive")],
+)
+def test_micro_batches_of_a_model_with_batch_norm_are_refused_at_the_start(model, method, stage):
+    from bench.engine.preflight import check_model
+
+    with pytest.raises(SpecError, match=f"micro_batch cannot be used in stage '{stage}': .* batch normalisation") as no:
+        check_model(small_spec(model, method, micro_batch=2))
+    assert "checkpointing=true" in no.value.hint
+    check_model(small_spec(model, method, checkpointing=True))
+
+
+def test_what_can_be_computed_in_micro_batches_starts():
+    from bench.engine.preflight import check_model
+
+    before = torch.get_rng_state()
+    check_model(small_spec("ast", "patchmix-cl", TINY, micro_batch=2, checkpointing=True))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_checkpointing_of_a_model_that_names_no_blocks_is_refused_at_the_start():
+    from bench.engine.preflight import check_model
+
+    with pytest.raises(SpecError, match="checkpointing cannot be used with timm:vgg11"):
+        check_model(small_spec("timm:vgg11", checkpointing=True))
+
+
+def test_a_model_that_counts_its_passes_is_refused(tmp_path):
+    from five_steps import run_data, spec_of
+
+    from bench.engine.trainer import Trainer
+
+    spec = spec_of(random_case("counting", fields={"micro_batch": 2}))
+    with pytest.raises(SpecError, match="the model changes its calls in each forward pass"):
+        Trainer(spec, run_data(), tmp_path).fit()
