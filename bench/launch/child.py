@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -28,6 +29,11 @@ from bench.launch.child_log import ChildLog
 from bench.launch.child_stderr import ChildStderr
 
 logger = logging.getLogger(__name__)
+
+KILLED_HINT = (
+    "SIGKILL out of nowhere is what a machine does that runs out of memory: --set micro_batch=… or checkpointing=true "
+    "needs less."
+)
 
 LOOK_SECONDS = 0.1
 """Between two looks at processes that have nothing to say."""
@@ -184,11 +190,11 @@ class Child:
         if self.said_last:
             return
         code = self.code
+        hint = "Look at the lines above; the same command goes on from the last saved state."
+        if code == -signal.SIGKILL:
+            hint = f"{hint} {KILLED_HINT}"
         killed = f": killed by {signal_name(-code)}" if code is not None and code < 0 else ""
-        raise LostProcessError(
-            f"The process of {self.work.name} was lost (exit code {code}){killed}.",
-            "Look at the lines above; the same command goes on from the last saved state.",
-        )
+        raise LostProcessError(f"The process of {self.work.name} was lost (exit code {code}){killed}.", hint)
 
     def messages(self) -> Iterator[Mapping[str, Any]]:
         """What it has told meanwhile, its last word excepted."""

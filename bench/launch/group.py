@@ -19,7 +19,7 @@ from bench.core.locks import check_flock
 from bench.core.log import SHORT_ID
 from bench.engine.distributed import STORE_VARIABLE
 from bench.engine.hooks import Watch
-from bench.launch.child import Child, Children, Grace, Work
+from bench.launch.child import KILLED_HINT, Child, Children, Grace, Work
 from leaderboard.results.run_folder import RunFolder
 
 GOES_ON = "The state is kept: the same command goes on from the last one that was saved."
@@ -108,7 +108,7 @@ def _reason(group: Sequence[Child], in_order_of_end: Sequence[Child], *, asked: 
         return LostProcessError(
             f"Process {group.index(killed) + 1} of the run's {len(group)} was killed by "
             f"{signal_name(-(killed.code or 0))}.",
-            f"{GOES_ON} SIGKILL out of nowhere is what a machine does that runs out of memory.",
+            f"{GOES_ON} {KILLED_HINT}",
         )
     if errors:
         return errors[0]

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-STEPS, BATCH, TEST = 5, 6, 4
+STEPS, BATCH, TEST = 5, 6, 6
 SHAPE = (32, 24)
 
 
@@ -23,6 +23,8 @@ def spec_of(case: dict[str, Any]) -> Any:
     from bench.experiment.spec import RunSpec
 
     fields = {"lr": 5e-5, "epochs": 1, "batch": BATCH, "specaug_time_width": 8, "specaug_freq_width": 6, "seed": 3}
+    # Three batches of test rows, so that each of three processes evaluates one.
+    fields["eval_batch"] = 2
     names = ("model", "model_options", "method", "method_options")
     if case.get("plugins"):
         from bench.experiment.plugins import load_plugins
