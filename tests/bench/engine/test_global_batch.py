@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from step_cases import BATCH_NORM, CL_OPTIONS, SMALL_AST, case, largest_difference, random_case, train
+from step_cases import BATCH_NORM, CL_OPTIONS, ROOT, SMALL_AST, case, largest_difference, random_case, train
 
 from baselines import MODELS
 from methods import METHODS
