@@ -64,7 +64,7 @@ def check_memory_savings(spec: RunSpec) -> None:
         return
     with random_states_kept():
         # Fresh weights will do, as only layers are looked at; class weights need a cycle of each class.
-        graph = build_graph(spec.changed(weights=None), class_counts=[1, 1, 1, 1])
+        graph = build_graph(spec.changed(weights=None, init_from=None), class_counts=[1, 1, 1, 1])
     if spec.distribution.checkpointing:
         blocks_of(graph.model, spec.model)
     if spec.distribution.micro_batch:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from step_cases import BATCH_NORM, CL_OPTIONS, SMALL_AST, case, largest_difference, random_case, train
+from step_cases import BATCH_NORM, CL_OPTIONS, ROOT, SMALL_AST, case, largest_difference, random_case, train
 
 from baselines import MODELS
 from methods import METHODS
@@ -30,7 +28,7 @@ UNEVEN = {method: {**case("ast", SMALL_AST, method), "fields": BATCHES} for meth
 UNEVEN |= {"norm": {**case(*BATCH_NORM, "ce"), "fields": BATCHES}, "random": random_case("pictures", fields=BATCHES)}
 UNEVEN["norms"] = random_case("norms", fields=BATCHES)
 
-HOOKED = str(Path(__file__).resolve().parents[2] / "support" / "hooked_methods.py")
+HOOKED = str(ROOT / "tests" / "support" / "hooked_methods.py")
 UNEVEN["prepared"] = {
     "model": "ast",
     "model_options": SMALL_AST,
