@@ -110,9 +110,9 @@ class GlobalDraws(RandomMode):
         return whole
 
     def _global_tensor(self, own: Tensor, division: Division) -> Tensor:
-        """Make a tensor for the whole batch, laid out in memory as ``own`` is and with the rows of ``own`` in place."""
+        """Make a tensor for the whole batch, in the layout of a whole pass and with the rows of ``own`` in place."""
         sizes = self._global_sizes(own.shape, division)
-        whole = torch.empty_strided(sizes, _strides_in_same_order(own, sizes), dtype=own.dtype, device=own.device)
+        whole = torch.empty_strided(sizes, _dense_strides(sizes, division.order), dtype=own.dtype, device=own.device)
         if division.name not in IN_PLACE:
             # Results of other rows are thrown away: any finite number will do for them.
             whole.zero_()
@@ -135,12 +135,12 @@ class GlobalDraws(RandomMode):
         return [((view * self.place.rows + own.start) * each, length) for view in views]
 
 
-def _strides_in_same_order(own: Tensor, sizes: Sequence[int]) -> list[int]:
-    """Strides of a dense tensor of other sizes whose axes have the order of ``own``: the order of the draws."""
-    strides, step = [0] * own.ndim, 1
-    # A generator fills memory in its order: a tensor laid out otherwise would have other numbers in its rows.
-    # Of axes with one stride, those of size 1 have no place of their own.
-    for axis in sorted(range(own.ndim), key=lambda axis: (own.stride(axis), -axis)):
+def _dense_strides(sizes: Sequence[int], order: Sequence[int]) -> list[int]:
+    """Strides of a dense tensor whose axes lie in memory in an order, from the innermost to the outermost."""
+    strides, step = [0] * len(sizes), 1
+    # A generator fills memory in its order: a tensor laid out otherwise would have other numbers in its rows. The order
+    # is that of the whole batch: with a single row, layers lay out what they compute in another one.
+    for axis in order:
         strides[axis] = step
         step *= sizes[axis]
     return strides

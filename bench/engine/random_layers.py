@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.fx.operator_schemas import get_signature_for_torch_op
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -74,6 +75,7 @@ class RecordedCall:
         name: The operator's name.
         shape: Shape of the operator's result; of a batch normalisation, of its input.
         views: Number of views of the rows that are known to stand one after the other in it.
+        order: The axes of the tensor that is drawn for, from the innermost in memory to the outermost.
         joined: Whether rows were concatenated before it without saying so, so that its rows cannot be told apart.
     """
 
@@ -81,6 +83,12 @@ class RecordedCall:
     shape: tuple[int, ...]
     views: int = 1
     joined: bool = False
+    order: tuple[int, ...] = ()
+
+
+def axes_from_innermost(tensor: Tensor) -> tuple[int, ...]:
+    """The axes of a tensor by their stride; of axes with one stride, those of size 1 have no place of their own."""
+    return tuple(sorted(range(tensor.ndim), key=lambda axis: (tensor.stride(axis), -axis)))
 
 
 class RandomMode(TorchDispatchMode, abc.ABC):  # type: ignore[no-untyped-call]
@@ -130,7 +138,9 @@ class CallRecorder(RandomMode):
         result = func(*args, **options)
         first = result[0] if isinstance(result, (tuple, list)) else result
         name = func.overloadpacket.__name__
-        self.random.append(RecordedCall(name, tuple(first.shape), VIEWS_IN_A_ROW.get(), self._joined))
+        drawn_for = next((value for value in args if isinstance(value, Tensor)), first)
+        order = axes_from_innermost(drawn_for)
+        self.random.append(RecordedCall(name, tuple(first.shape), VIEWS_IN_A_ROW.get(), self._joined, order))
         return result
 
     def run(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
@@ -155,12 +165,14 @@ class Division:
         axis: The axis that the rows lie along; None where every part has the whole draw.
         views: Number of views of the rows that stand one after the other along that axis.
         each: Count of numbers along that axis for each row of each view.
+        order: The axes of the whole draw, from the innermost in memory to the outermost: the order of the draws.
     """
 
     name: str
     axis: int | None = None
     views: int = 1
     each: int = 1
+    order: tuple[int, ...] = ()
 
 
 def divisions(whole: CallRecorder, part: CallRecorder, rows: int, processes: int) -> tuple[Division, ...]:
@@ -206,7 +218,7 @@ def _division(one: RecordedCall, own: RecordedCall, rows: int, processes: int) -
             "Draw them in the method's `draw`, draw each row's by themselves (dropout, torch.rand), or use "
             "--processes 1 and --set micro_batch=0.",
         )
-    return Division(own.name, axes[0], own.views, each)
+    return Division(own.name, axes[0], own.views, each, one.order)
 
 
 def learn_divisions(

@@ -55,7 +55,8 @@ def test_every_method_in_micro_batches(tmp_path, method):
     cases = variants("ast", {**case("ast", DEEP_AST, method), "fields": UNEVEN}, ONE, TWO, AGAIN, BOTH)
     if not METHODS.card(method).needs_patches:
         cases |= variants("random", random_case("residuals", method, fields=UNEVEN), ONE, TWO, AGAIN, BOTH)
-        cases |= variants("windows", random_case("windows", method), TWO)
+        # Of one row, the windows lie otherwise in memory than those of several.
+        cases |= variants("windows", random_case("windows", method), ONE, TWO)
     assert differing(tmp_path, cases) == {}
 
 
