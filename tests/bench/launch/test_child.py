@@ -182,11 +182,13 @@ with Children() as children:
 
 
 BAR = """
+import logging
+from bench.engine.listeners import Listeners, Start
 from bench.engine.progress import TrainingProgress
-with TrainingProgress("ast", 1, 2, True) as progress:
+with Listeners([TrainingProgress(shown=True)], Start(label="ast", epochs=1, steps=2)) as progress:
     for step in (1, 2):
-        progress.step(1, step, 0.5)
-        progress.say(f"step {step}")
+        progress.on_losses(1, step, [{"loss": 0.5}])
+        logging.getLogger("bench.engine.progress").info(f"step {step}")
 print(os.get_terminal_size(2).columns, file=sys.stderr)
 """
 
