@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
@@ -143,6 +143,13 @@ def test_an_unknown_setting_is_told_with_the_nearest(name, suggested):
     with pytest.raises(SpecError) as caught:
         full_name(name, CARDS)
     assert caught.value.message.startswith(f"Unknown setting '{name}' for method t, model m: {suggested}")
+
+
+def test_a_constant_of_an_options_class_is_no_option():
+    from bench.data.frontends import FRONTENDS
+
+    assert option_names(FRONTENDS.card("ast")) == {field.name for field in fields(FRONTENDS.card("ast").options)}
+    assert "FIT_OPTIONS" not in option_names(FRONTENDS.card("ast"))
 
 
 def test_option_names_are_those_of_the_card():
