@@ -42,6 +42,13 @@ def composites(home: Path | None = None) -> Iterable[str]:
     return [entry.id for entry in SYSTEMS]
 
 
+def parts(home: Path | None = None) -> Iterable[str]:
+    """Parts of a run's spec, and the owners of options."""
+    from bench.api.settings import PARTS
+
+    return [*PARTS, "model", "method", "frontend"]
+
+
 def _ids(kind: str) -> list[str]:
     from bench.experiment.registries import registries
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -80,7 +80,7 @@ def _described(entry: RegistryEntry[Any]) -> dict[str, Any]:
     document = {field.name: getattr(card, field.name) for field in dataclasses.fields(card)}
     hints = get_type_hints(card.options)
     document["options"] = {
-        field.name: _describe_option(field, hints[field.name]) for field in dataclasses.fields(card.options)
+        field.name: described_option(field, hints[field.name]) for field in dataclasses.fields(card.options)
     }
     if "weights" in document:
         document["weights"] = {name: _describe_weights(weights) for name, weights in card.weights.items()}
@@ -97,7 +97,13 @@ def _describe_weights(weights: WeightsCard) -> dict[str, str]:
     return {**document, "hash": known or "recorded at the first download, compared at every other"}
 
 
-def _describe_option(field: dataclasses.Field[Any], kind: type) -> dict[str, Any]:
+def described_option(field: dataclasses.Field[Any], kind: type) -> dict[str, Any]:
+    """An option, or a field of a spec, as plain data: type, default, limits, choices, search space and help.
+
+    Args:
+        field: The field that declares it.
+        kind: Its type.
+    """
     least = field.metadata.get("run_low")
     limits = {"low": field.metadata.get("low") if least is None else least, "high": field.metadata.get("high")}
     choices = field.metadata.get("choices")
@@ -109,3 +115,38 @@ def _describe_option(field: dataclasses.Field[Any], kind: type) -> dict[str, Any
         "space": dataclasses.asdict(space) if (space := field.metadata.get("space")) else None,
         "help": field.metadata.get("doc", ""),
     }
+
+
+def allowed_values(option: Mapping[str, Any]) -> str:
+    """The values that an option may have: ``one of a, b``, ``int, 1 or more``, ``float, 0 to 1``, ``true or false``.
+
+    Args:
+        option: From :func:`described_option`.
+    """
+    low, high = option["low"], option["high"]
+    if option["choices"]:
+        return f"one of {', '.join(option['choices'])}"
+    if low is not None and high is not None:
+        return f"{option['type']}, {_number(low)} to {_number(high)}"
+    if low is not None:
+        return f"{option['type']}, {_number(low)} or more"
+    kind = {"bool": "true or false", "str": "text"}.get(option["type"], str(option["type"]))
+    return kind if high is None else f"{kind}, {_number(high)} or less"
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def range_of_search(space: Mapping[str, Any]) -> str:
+    """The ends between which a search looks, as ``--space`` takes them; empty where there is a grid alone.
+
+    Args:
+        space: The ``space`` of an option, from :func:`described_option`.
+    """
+    return "" if space["low"] is None else f"{space['low']:g}..{space['high']:g}{':log' if space['log'] else ''}"
+
+
+def values_of_grid(space: Mapping[str, Any]) -> str:
+    """The values that a grid search tries; argument as for :func:`range_of_search`."""
+    return ", ".join(f"{value:g}" for value in space["grid"])

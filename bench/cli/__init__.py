@@ -17,8 +17,23 @@ from typing import Any, cast
 import typer
 
 from bench.api.calls import prepared_process
-from bench.cli import audit, board, data, doctor, ensemble, later, mock_run, registries, report, reproduce, run, search
+from bench.cli import (
+    audit,
+    board,
+    data,
+    doctor,
+    ensemble,
+    later,
+    mock_run,
+    registries,
+    report,
+    reproduce,
+    run,
+    search,
+    settings,
+)
 from bench.cli.completion import VARIABLE, print_completions
+from bench.cli.help_text import flowing_help
 from bench.cli.numbers import strict_numbers
 from bench.cli.output import print_text, show_error, show_internal_error, stderr
 from bench.core.errors import BenchError, SpecError
@@ -67,9 +82,13 @@ def common(
     show_log(verbose - quiet)
 
 
-for module in (run, ensemble, search, reproduce, report, board, audit, data, registries, mock_run, doctor, later):
+for module in (
+    *(run, settings, ensemble, search, reproduce, report, board, audit),
+    *(data, registries, mock_run, doctor, later),
+):
     module.register(app)
 strict_numbers(app)
+flowing_help(app)
 
 
 def _end_well() -> None:

@@ -19,8 +19,8 @@ def ensemble(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN RUN...",
-            help="Ids of finished runs, beginnings of them, or run folders.",
+            metavar="RUN",
+            help="Ids of at least two finished runs, beginnings of them, or run folders.",
             autocompletion=completer("runs"),
         ),
     ],
@@ -46,7 +46,7 @@ def ensemble(
 
     Examples:
       bench ensemble 3f2a 91c4 b07e
-      bench ensemble results/runs/3f2a* 91c4 --combine product --name "two nets" --format json
+      bench ensemble 3f2a 91c4 --combine product --name "two nets"
     """
     from bench.api.ensembles import ensemble as make_ensemble
 

@@ -129,7 +129,11 @@ FrontEndSettings = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", help="key=value: any field of the spec or option; may be repeated.", metavar="KEY=VALUE"),
+    typer.Option(
+        "--set",
+        help="key=value: any field of the spec or option, as `bench settings` lists them; may be repeated.",
+        metavar="KEY=VALUE",
+    ),
 ]
 
 # --- how a run is done ------------------------------------------------------------------------------------------

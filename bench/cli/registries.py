@@ -140,34 +140,23 @@ def _table(*columns: str) -> Table:
 
 
 def _option_table(options: Mapping[str, Any]) -> Table:
+    from bench.api.registries import allowed_values
+
     table = _table("option", "default", "values", "help")
     for name, option in options.items():
-        table.add_row(name, _cell(option["default"]), _cell(_allowed(option)), _cell(option["help"]))
+        table.add_row(name, _cell(option["default"]), _cell(allowed_values(option)), _cell(option["help"]))
     return table
-
-
-def _allowed(option: Mapping[str, Any]) -> str:
-    """The values that an option may have: ``one of a, b``, ``int, 1 or more``, ``float, 0 to 1``."""
-    low, high = option["low"], option["high"]
-    if option["choices"]:
-        return f"one of {', '.join(option['choices'])}"
-    if low is not None and high is not None:
-        return f"{option['type']}, {low:g} to {high:g}"
-    if low is not None:
-        return f"{option['type']}, {low:g} or more"
-    return str(option["type"]) if high is None else f"{option['type']}, {high:g} or less"
 
 
 def _space_table(options: Mapping[str, Any]) -> Table:
     """Where a search looks: words and switches have all their choices, numbers what is declared."""
+    from bench.api.registries import range_of_search, values_of_grid
+
     table = _table("option", "space", "grid")
     for name, option in options.items():
         space = option["space"]
         if space is not None:
-            ends = (
-                "" if space["low"] is None else f"{space['low']:g}..{space['high']:g}{':log' if space['log'] else ''}"
-            )
-            table.add_row(name, ends, ", ".join(f"{value:g}" for value in space["grid"]))
+            table.add_row(name, range_of_search(space), values_of_grid(space))
         elif option["choices"] or option["type"] == "bool":
             table.add_row(name, ", ".join(option["choices"] or ("true", "false")), "")
     return table

@@ -102,7 +102,9 @@ def run(
     Examples:
       bench run --model ast --method patchmix-cl
       bench run --model ast --method patchmix-cl --seeds 1-5 --data ~/icbhi
-      bench run --model cnn6 --method ce --epochs 20 --set lr=3e-4 --format json
+      bench run --model cnn6 --method ce --epochs 20 --set optimiser=sgd --set lr=1e-2 --format json
+      bench run --model ast --method patchmix-cl --set micro_batch=2 --set checkpointing=true
+      bench run --spec fusion.toml --seeds 1-5
     """
     from bench.api.calls import going_on_with
     from bench.api.requests import resolve_request

@@ -32,13 +32,15 @@ Tau = Annotated[float | None, Option(help="Temperature, τ.")]
 Beta = Annotated[float | None, Option(help="Parameter of the Beta distribution of λ, β.")]
 ValFraction = Annotated[float | None, Option(help="Share of training cycles held out for best-val.")]
 Seed = Annotated[int | None, Option(help="Seed (default 1).")]
-Seeds = Annotated[str | None, Option(help="Several seeds, one run each: 1-5 or 1,3,7.")]
+Seeds = Annotated[
+    str | None, Option(help="Several seeds, one run each: 1-5 or 1,3,7; `bench ensemble` makes one system of them.")
+]
 Processes = Annotated[int | None, Option(help="Processes (GPUs) that share a run (default 1).")]
 Rerun = Annotated[bool, Option(help="Run again although results exist.")]
 
 Spec = Annotated[
     Path | None,
-    Option(help="Replay the spec.json of a run, or run the composite system that a TOML file describes."),
+    Option(help="Replay the spec.json of a run, or run the composite system of a TOML file (docs/composites.md)."),
 ]
 CompositeSystem = Annotated[
     str | None,

@@ -24,16 +24,18 @@ FLOOR = 1e-3
 class ScheduleOptions:
     """The length of a training, and the law by which its learning rate changes."""
 
-    law: str = identity_field("learning-rate schedule", "cosine", flat="schedule", choices=LAWS)
+    law: str = identity_field("law of the learning rate", "cosine", flat="schedule", choices=LAWS)
     unit: str = identity_field(
         "what the schedule counts: epochs or iterations (steps)", "epoch", since=3, flat="schedule_unit", choices=UNITS
     )
-    milestones: str = identity_field("epochs after which the schedule `steps` lowers the rate, as in 120,160", "")
+    milestones: str = identity_field(
+        "epochs (or iterations) after which the schedule `steps` lowers the rate, as in 120,160", ""
+    )
     lr_decay: float = identity_field(
         "what the schedules `steps` and `exponential` multiply the rate by", 0.1, low=0.0, high=1.0
     )
     lr_period: int = identity_field(
-        "epochs from the top to the bottom of the schedule `wave`", 40, low=1, high=MOST_EPOCHS
+        "epochs (or iterations) from the top to the bottom of the schedule `wave`", 40, low=1, high=MOST_EPOCHS
     )
     lr_floor: float = identity_field("smallest rate of the schedule `wave`", 1e-6, low=0.0, boundless="at most lr")
     decay_every: int = identity_field(

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
     model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
     check_pair(model, method)
     named = request.pretrain is not None
-    pretrain = request.pretrain if named else _default_pretrain(model, source.profile)
+    pretrain = request.pretrain if named else default_pretrain(model, source.profile)
     frontend = FRONTENDS.card(request.frontend or model.frontend)
     device = choose_device(request.device)
     values = _merge_settings(request, model, method, frontend, source.profile, str(pretrain))
@@ -204,7 +205,7 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
     check_pair(model, method)
     frontend = FRONTENDS.card(request.frontend or model.frontend)
     values = _merge_settings(
-        request, model, method, frontend, profile, request.pretrain or _default_pretrain(model, profile)
+        request, model, method, frontend, profile, request.pretrain or default_pretrain(model, profile)
     )
     options = _build_options(values, model, method, frontend)
     settable = {name: item.default for name, item in settable_fields().items() if item.metadata["role"] == "identity"}
@@ -229,7 +230,8 @@ def _simulated_folder(cache: Path) -> Path:
     return demo_folder(cache, on_progress=on_progress)
 
 
-def _default_pretrain(model: ModelCard, profile: str) -> str:
+def default_pretrain(model: ModelCard, profile: str) -> str:
+    """The weights that a model starts from where a user names none."""
     return model.default_pretrain if profile == "paper" else "none"
 
 
@@ -269,14 +271,7 @@ def _merge_settings(
     request: Request, model: ModelCard, method: MethodCard, frontend: FrontEndCard, profile: str, pretrain: str
 ) -> dict[str, Any]:
     """Recipes first, flags of their own next, ``--set`` last; every value is checked."""
-    values = {**model.recipe(profile, pretrain), **method.recipe(profile, pretrain)}
-    if frontend.id != model.frontend:
-        # Recipes are written for the front-end of the model's card; another one may lack some of its options or values.
-        values = {
-            name: value
-            for name, value in values.items()
-            if not name.startswith("frontend.") or _front_end_takes(frontend, name.removeprefix("frontend."), value)
-        }
+    values = recipe_values(model, method, frontend, profile, pretrain)
     cards: dict[str, Any] = {"model": model, "method": method, "frontend": frontend}
     given = {name: value for name, value in request.fields.items() if value is not None}
     for pair in request.settings:
@@ -291,6 +286,29 @@ def _merge_settings(
         # A recipe's warm-up belongs to its own number of epochs.
         checked["warmup_epochs"] = min(checked["warmup_epochs"], checked["epochs"] - 1)
     return checked
+
+
+def recipe_values(
+    model: ModelCard | None, method: MethodCard | None, frontend: FrontEndCard | None, profile: str, pretrain: str
+) -> dict[str, Any]:
+    """What the recipes set, by the spec's names, unchecked; the method's is laid over the model's.
+
+    Args:
+        model: The model; None where only a method's recipe is asked for.
+        method: The method; None where only a model's recipe is asked for.
+        frontend: The front-end, where one is known.
+        profile: ``paper`` or ``demo``.
+        pretrain: Weights that the training starts from, or ``none``.
+    """
+    values = {name: value for card in (model, method) if card for name, value in card.recipe(profile, pretrain).items()}
+    if model is None or frontend is None or frontend.id == model.frontend:
+        return values
+    # Recipes are written for the front-end of the model's card; another one may lack some of its options or values.
+    return {
+        name: value
+        for name, value in values.items()
+        if not name.startswith("frontend.") or _front_end_takes(frontend, name.removeprefix("frontend."), value)
+    }
 
 
 def _of_one_length(recipe: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -317,7 +335,7 @@ def _front_end_takes(frontend: FrontEndCard, name: str, value: Any) -> bool:
 
 def option_names(card: Any) -> set[str]:
     """Give the names of a card's options."""
-    return set(card.options.__dataclass_fields__)
+    return {option.name for option in fields_of(card.options)}
 
 
 def full_name(name: str, cards: Mapping[str, Any]) -> str:
@@ -339,7 +357,10 @@ def full_name(name: str, cards: Mapping[str, Any]) -> str:
     known = [*settable_fields(), *(f"{o}.{n}" for o in OWNERS for n in option_names(cards[o]))]
     short = [*known, *(n for o in OWNERS for n in option_names(cards[o]))]
     place = f"method {cards['method'].id}, model {cards['model'].id}"
-    raise SpecError(f"Unknown setting '{echoed(name)}' for {place}: {suggestion(name, short)}")
+    raise SpecError(
+        f"Unknown setting '{echoed(name)}' for {place}: {suggestion(name, short)}",
+        f"`bench settings --model {cards['model'].id} --method {cards['method'].id}` lists them all.",
+    )
 
 
 def _build_options(
@@ -352,16 +373,25 @@ def _build_options(
         if dot:
             chosen[owner][option] = value
     frontend_options: Any = build_options(frontend.options, chosen["frontend"], f"front-end {frontend.id}")
-    # Inputs that are no pictures say nothing of either, and of several that have names the model knows itself.
-    sizes = picture_sizes(frontend_options).get(UNNAMED, ())
-    for name, size in zip(("frames", "mels"), sizes, strict=False):
-        if name in option_names(model):
-            chosen["model"].setdefault(name, size)
+    chosen["model"] = {**input_size(model, frontend_options), **chosen["model"]}
     return {
         "model": asdict(build_options(model.options, chosen["model"], f"model {model.id}")),
         "method": asdict(build_options(method.options, chosen["method"], f"method {method.id}")),
         "frontend": asdict(frontend_options),
     }
+
+
+def input_size(model: ModelCard, frontend_options: Any) -> dict[str, int]:
+    """The options of a model that follow from the pictures it is given: ``frames`` and ``mels``, where it has them.
+
+    Args:
+        model: The model.
+        frontend_options: Options of the front-end.
+    """
+    # Inputs that are no pictures say nothing of either, and of several that have names the model knows itself.
+    sizes = picture_sizes(frontend_options).get(UNNAMED, ())
+    found = dict(zip(("frames", "mels"), sizes, strict=False))
+    return {name: size for name, size in found.items() if name in option_names(model)}
 
 
 def check_spec(spec: RunSpec) -> None:

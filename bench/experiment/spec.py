@@ -106,7 +106,7 @@ class RunSpec:
     best_min_se: float = identity_field(
         "an epoch can be best only where Se is above this, percent", 5.0, low=0.0, high=100.0
     )
-    seed: int = identity_field("seed", 1, low=0, high=2**32 - 1)
+    seed: int = identity_field("seed of all that is drawn at random", 1, low=0, high=2**32 - 1)
     precision: str = identity_field("fp32, bf16 or fp16", "fp32", choices=("fp32", "bf16", "fp16"))
     extensions: Mapping[str, str] = identity_field(
         "versions of what comes from a plug-in, by owner (model, method, frontend)", {}, settable=False

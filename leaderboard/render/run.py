@@ -32,7 +32,8 @@ def _tables(document: ResultDocument) -> Iterator[Table]:
     if kind_of(document) == "submission":
         yield _pairs("submission", flattened(document["submission"]))
     if "parts" in document:
-        yield _pairs("parts", {part["name"]: _part_words(part) for part in document["parts"]})
+        parts = enumerate(document["parts"], start=1)
+        yield _pairs("parts", {_part_name(number, part): _part_words(part) for number, part in parts})
     yield _pairs("spec", flattened(document["spec"]))
     yield _pairs("provenance", flattened(document["provenance"]))
 
@@ -49,6 +50,11 @@ def _facts(document: ResultDocument) -> Mapping[str, Any]:
         "duration": None if seconds is None else f"{seconds:.1f} s" + (f", {speed:.1f} cycles/s" if speed else ""),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _part_name(number: int, part: Part) -> str:
+    """The name of a part; its number among the parts of an ensemble, which have the ids of their runs for names."""
+    return f"run {number}" if part["name"] == part["run_id"] else part["name"]
 
 
 def _part_words(part: Part) -> str:

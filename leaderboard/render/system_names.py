@@ -12,6 +12,9 @@ from leaderboard.tables.titles import system_title
 _DIGEST = 64
 """Letters of a SHA-256 in hex; a label shows the first eight."""
 
+_MAY_BE_NONE = ("init_from", "partial", "weights_sha256")
+"""Fields of a spec of which None means that there is no such thing."""
+
 
 def system_lines(row: Values) -> list[str]:
     """What a system is called: its name, what it started from, and what tells it apart, as far as there is any."""
@@ -32,12 +35,17 @@ def _differences(differs: Mapping[str, Any]) -> str:
     """The fields that tell a row from others of its name: by their last word, or in full where two share it."""
     short = [name.rpartition(".")[2] for name in differs]
     words = [word if short.count(word) == 1 else name for name, word in zip(differs, short, strict=True)]
-    return ", ".join(_setting(word, value) for word, value in zip(words, differs.values(), strict=True))
+    return ", ".join(_setting(name, word, differs[name]) for name, word in zip(differs, words, strict=True))
 
 
-def _setting(word: str, value: Any) -> str:
-    """``alpha 0.5``; ``without alpha`` where a spec has no such setting, or has it switched off."""
-    if value is None or value is False:
+def _setting(name: str, word: str, value: Any) -> str:
+    """``alpha 0.5``; ``without alpha`` where there is no such option, or a setting is switched off or empty.
+
+    A field of a spec that is not there has its default (``default sampler``): specs leave those of later versions out.
+    """
+    if value is None and "." not in name and name not in _MAY_BE_NONE:
+        return f"default {word}"
+    if value is None or value is False or value == "":
         return f"without {word}"
     if value is True:
         return f"with {word}"

@@ -1,5 +1,6 @@
 """The pages of ``docs/`` that hold code: it is taken from there and run."""
 
+import dataclasses
 import json
 import re
 import tomllib
@@ -10,11 +11,13 @@ from plugin_files import fresh_registries, write_package
 
 from bench.mock.checks import CHECKS
 from bench.mock.run import mock_run
+from methods.base import Batch
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "extending.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", PAGE, re.DOTALL))
 METHOD, MODEL = "smooth_ce.py", "convnext.py"
+STAGED, INPUTS = "head_first.py", "two_inputs.py"
 
 
 @pytest.fixture(autouse=True)
@@ -42,9 +45,9 @@ def page_commands(first_words):
 
 
 def test_a_method_and_a_model_take_under_30_lines_each():
-    assert set(FILES) == {METHOD, MODEL}
-    for name, text in FILES.items():
-        assert len(text.splitlines()) < 30, name
+    assert set(FILES) == {METHOD, MODEL, STAGED, INPUTS}
+    for name in (METHOD, MODEL):
+        assert len(FILES[name].splitlines()) < 30, name
 
 
 @pytest.mark.slow
@@ -58,12 +61,47 @@ def test_the_method_of_the_page_passes_every_check(folder, bench):
     ]
 
 
+def passes_the_checks_of_one_process(folder, file, model, method):
+    checks = [check for check in CHECKS if check.name != "processes"]
+    found = mock_run(model, method, [folder / file], checks=checks)
+    assert [(outcome.check, outcome.status) for outcome in found] == [(check.name, "passed") for check in checks]
+
+
 def test_the_model_of_the_page_passes_the_checks_of_one_process(folder):
     words = page_commands(["bench", "mock-run"])[1]
     assert words == ["mock-run", "--plugin", MODEL, "--model", "convnext-atto"]
-    checks = [check for check in CHECKS if check.name != "processes"]
-    found = mock_run("convnext-atto", "ce", [folder / MODEL], checks=checks)
-    assert [(outcome.check, outcome.status) for outcome in found] == [(check.name, "passed") for check in checks]
+    passes_the_checks_of_one_process(folder, MODEL, "convnext-atto", "ce")
+
+
+def test_the_staged_method_of_the_page_passes_the_checks_of_one_process(folder):
+    words = page_commands(["bench", "mock-run"])[2]
+    assert words == ["mock-run", "--plugin", STAGED, "--method", "head-first"]
+    passes_the_checks_of_one_process(folder, STAGED, "ast", "head-first")
+
+
+def test_the_inputs_of_the_page_pass_the_checks_of_one_process(folder):
+    words = page_commands(["bench", "mock-run"])[3]
+    assert words == ["mock-run", "--plugin", INPUTS, "--model", "two-branches"]
+    passes_the_checks_of_one_process(folder, INPUTS, "two-branches", "ce")
+
+
+def test_both_together_train_on_noisy_waveforms(folder, bench, small_data):
+    words = page_commands(["bench", "run"])[2]
+    quick = ("--epochs", "1", "--set", "head_epochs=1", "--set", "batch=4")
+    document = json.loads(bench(*words, *quick, "--data", small_data, "--format", "json").out)
+    assert document["status"] == "finished"
+    assert document["spec"]["noise_probability"] == 0.5
+    assert set(document["epochs"][-1]["losses"]) == {"bce", "pull"}
+    weights = folder / "home" / "runs" / document["run_id"] / "weights"
+    assert (weights / "stage-1.safetensors").is_file()
+    assert (weights / "last.method.safetensors").is_file()
+    assert (weights.parent / "frontend.safetensors").is_file()
+
+
+def test_the_table_of_a_batch_names_its_fields():
+    (table,) = re.findall(r"## What a batch holds\n\n(.*?)\n\n", PAGE, re.DOTALL)
+    named = set(re.findall(r"`([a-z]+)(?:\(x\))?`", "".join(line.split("|")[1] for line in table.splitlines())))
+    assert named - {"batch"} == {field.name for field in dataclasses.fields(Batch)}
 
 
 def test_the_card_of_the_page_is_shown(folder, bench):

@@ -140,7 +140,7 @@ class LearningFrontEnd(WaveformFrontEnd, Protocol):
 
 @runtime_checkable
 class PieceOptions(Protocol):
-    """Options of a front-end that cuts cycles into pieces: each is a row in training, a cycle's scores are their means.
+    """Options of a front-end that cuts cycles into pieces: each is a row in training, a cycle's scores are their vote.
 
     They say it, as they say the shape, because a bank that is there is opened without the front-end and its torch.
     """

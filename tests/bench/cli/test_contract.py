@@ -29,7 +29,7 @@ REPRODUCE_FLAGS = (
     "--processes --home --cache --rerun --format"
 ).split()
 COMMANDS = {
-    "": "run search reproduce report board data models methods mock-run predict doctor",
+    "": "run settings search reproduce report board data models methods mock-run predict doctor",
     "board": "list show compare submit export import rebuild upgrade",
     "data": "fetch verify prepare info features demo",
     "models": "list show",
@@ -38,7 +38,8 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["run", "--help"], ["models", "list"], ["methods", "show", "patchmix-cl"]]
+    "words",
+    [["--help"], ["run", "--help"], ["models", "list"], ["methods", "show", "patchmix-cl"], ["settings", "optim"]],
 )
 def test_help_and_lists_import_nothing_heavy(words):
     code = (

@@ -87,11 +87,13 @@ def test_a_wrong_file_is_refused(tmp_path, old, new, sentence):
         read_composite(written(tmp_path, FILE.replace(old, new, 1)))
 
 
-def test_the_file_and_the_card_of_the_page_are_sound(tmp_path):
+def test_the_files_and_the_card_of_the_page_are_sound(tmp_path):
     page = (Path(__file__).resolve().parents[3] / "docs" / "composites.md").read_text(encoding="utf-8")
-    [text] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    check_card(read_composite(written(tmp_path, text)))
-    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    texts = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert len(texts) == 2
+    for text in texts:
+        check_card(read_composite(written(tmp_path, text)))
+    *_, code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     with fresh_registries():
         check_card(system_card("two-nets", [write_plugin(tmp_path / "two_nets.py", code)]))
 

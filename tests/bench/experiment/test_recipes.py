@@ -145,6 +145,14 @@ def test_an_unknown_setting_is_told_with_the_nearest(name, suggested):
     assert caught.value.message.startswith(f"Unknown setting '{name}' for method t, model m: {suggested}")
 
 
+def test_a_constant_of_an_options_class_is_no_option():
+    from bench.data.frontends import FRONTENDS
+
+    card = FRONTENDS.card("ast")
+    assert card.options.FIT_OPTIONS
+    assert "FIT_OPTIONS" not in option_names(card)
+
+
 def test_option_names_are_those_of_the_card():
     assert option_names(CARDS["model"]) == {"width", "drop"}
 

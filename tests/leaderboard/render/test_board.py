@@ -130,6 +130,15 @@ def test_markup_in_a_run_is_shown_as_it_is():
     assert "\x1b" not in text
 
 
+def test_parts_are_named_once():
+    ensemble = {**document(spec(), failed="x"), "parts": [{"name": "0a" * 8, "run_id": "0a" * 8}]}
+    text = terminal.write(run_report(ensemble), width=100)
+    assert "run 1  0a0a0a0a0a0a0a0a" in text
+    assert text.count("0a" * 8) == 1
+    composite = {**ensemble, "parts": [{"name": "high", "run_id": "0a" * 8, "device": "Meditron"}]}
+    assert "high  0a0a0a0a0a0a0a0a, for Meditron" in terminal.write(run_report(composite), width=100)
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_a_run_is_shown_whole(store, width):
     run = next(run for run in store.runs() if run.status == "finished")

@@ -231,6 +231,11 @@ def test_rows_of_one_name_are_told_apart_by_pretraining_and_settings(tables):
         ({"model_options.sizes": [1, 2]}, "sizes 1, 2"),
         ({"weights_sha256": "0123456789abcdef" * 4}, "weights_sha256 01234567"),
         ({"method_options.alpha": 0}, "alpha 0"),
+        (
+            {"sampler": None, "milestones": "", "drop_last": None},
+            "default sampler, without milestones, default drop_last",
+        ),
+        ({"drop_last": False, "init_from": None}, "without drop_last, without init_from"),
     ],
 )
 def test_a_setting_in_words(differs, text):

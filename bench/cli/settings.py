@@ -1,0 +1,63 @@
+"""``bench settings``: what ``--set`` may change."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from bench.cli.completion import completer
+from bench.cli.options import FrontEnd, Method, Model, Plugins
+from bench.cli.output import WIDTH_OF_A_FILE, print_rendered
+from bench.cli.run_options import Pretrain
+
+
+def settings(
+    part: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PART",
+            help="optim, schedule, sampling, augment, distribution, run (the rest); or model, method or frontend where "
+            "it is named. All by default.",
+            autocompletion=completer("parts"),
+        ),
+    ] = None,
+    model: Model = None,
+    method: Method = None,
+    frontend: FrontEnd = None,
+    pretrain: Pretrain = None,
+    profile: Annotated[
+        str, typer.Option("--profile", help="Whose recipes give the values: paper or demo.", metavar="PROFILE")
+    ] = "paper",
+    plugin: Plugins = None,
+    output: Annotated[str, typer.Option("--format", help="table, json, csv or markdown.", metavar="FORMAT")] = "table",
+) -> None:
+    """List what --set may change: every field of a spec with default, range, search space and help, part by part.
+
+    With --model, --method or --frontend their options are listed too, and of every setting the value that a run begins
+    with: what the recipes say.
+
+    Examples:
+      bench settings
+      bench settings augment
+      bench settings schedule --model cnn6 --method ce
+      bench settings --format csv
+    """
+    from bench.api.settings import list_settings
+
+    found = list_settings(
+        part,
+        model=model,
+        method=method,
+        frontend=frontend,
+        pretrain=pretrain,
+        profile=profile,
+        plugins=plugin or (),
+    )
+    print_rendered(found.written(output, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE), output)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(settings)
