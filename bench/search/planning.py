@@ -39,7 +39,8 @@ class SearchOptions:
         trials: Trials in total; a grid has its own number.
         study: Name of the study; by default from model, method and parameters.
         sampler: ``auto`` (tpe), ``tpe``, ``gp``, ``cmaes``, ``random`` or ``grid``.
-        pruner: ``hyperband``, ``median``, ``wilcoxon`` or ``none``; median by default, none for a grid.
+        pruner: ``hyperband``, ``median``, ``wilcoxon`` or ``none``; median by default, none for a grid
+            and for runs whose length is given in iterations.
         seeds_per_trial: Runs of a trial, with seeds 1 to so many.
         folds: 1 for a single hold-out, or the folds of a cross-validation.
         objective: ``held-out`` or ``test``.
