@@ -37,12 +37,10 @@ def prepare_method(graph: TrainingGraph, batches: Batches) -> None:
         parameter.requires_grad_(was_trained)
     now, made = dict(graph.named_parameters()), _shapes(graph)
     names = [*shapes, *(made.keys() - shapes.keys())]
-    replaced = [
-        name for name in names if now.get(name) is not parameters.get(name) or made.get(name) != shapes.get(name)
-    ]
-    if replaced:
+    others = [name for name in names if now.get(name) is not parameters.get(name) or made.get(name) != shapes.get(name)]
+    if others:
         raise SpecError(
-            f"The method {batches.spec.method} has replaced or made {echoed(replaced[0])} in `prepare`.",
+            f"The method {batches.spec.method} has replaced or made {echoed(others[0])} in `prepare`.",
             "Fill what is there with `copy_`: the optimiser has the parameters, and saved states these shapes.",
         )
 

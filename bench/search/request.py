@@ -135,7 +135,8 @@ def build_request(
         folds: 1, or the number of folds of a cross-validation.
         seeds: Seeds of a trial's runs.
         sampler: One of :data:`SAMPLERS`.
-        pruner: One of :data:`PRUNERS`; None for the default: median, or none for a grid and for runs of some iterations.
+        pruner: One of :data:`PRUNERS`; None for the default: median, or none for a grid and for a length in
+            iterations.
         sampler_seed: Seed of the sampler.
 
     Raises:
