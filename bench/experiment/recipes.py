@@ -306,22 +306,12 @@ def _of_asked_length(recipe: dict[str, Any], given: Mapping[str, Any]) -> dict[s
         raise SpecError("Both epochs and iterations are given, but a run has one length.", "Leave one of them out.")
     other = {"epochs": "iterations", "iterations": "epochs"}
     fitted = {name: value for name, value in recipe.items() if name not in [other[length] for length in lengths]}
-    if "warmup_epochs" in fitted:
-        fitted["warmup_epochs"] = warm_up_within(fitted["warmup_epochs"], given)
+    if "iterations" in lengths:
+        # How many epochs these are, the data say: no warm-up is known to have room.
+        fitted.pop("warmup_epochs", None)
+    elif "epochs" in given and "warmup_epochs" in fitted:
+        fitted["warmup_epochs"] = min(fitted["warmup_epochs"], given["epochs"] - 1)
     return fitted
-
-
-def warm_up_within(warmup: int, given: Mapping[str, Any]) -> int:
-    """The warm-up of a recipe in a run of another length, to which it does not belong: none, or what has room in it.
-
-    Args:
-        warmup: The recipe's ``warmup_epochs``.
-        given: Fields that a user or a trial gives; ``epochs`` or ``iterations`` may be among them.
-    """
-    if given.get("iterations"):
-        # How many epochs these are, the data say: nothing is known to have room.
-        return 0
-    return min(warmup, given["epochs"] - 1) if "epochs" in given else warmup
 
 
 def _front_end_takes(frontend: FrontEndCard, name: str, value: Any) -> bool:

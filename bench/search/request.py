@@ -179,7 +179,7 @@ def _check_words(objective: str, sampler: str, pruner: str | None) -> None:
 def _check_length(base: RunSpec, space: Sequence[Dimension], pruner: str | None) -> bool:
     """Tell whether the runs' length is given in iterations; refuse another length beside it, and pruning by epochs."""
     searched = {dimension.field for dimension in space}
-    by_iterations = base.schedule.iterations > 0 or "iterations" in searched
+    by_iterations = base.schedule.iterations > 0
     if by_iterations and "epochs" in searched:
         raise SpecError(
             "epochs are searched, but the length of the runs is given in iterations, and a run has one length.",

@@ -16,8 +16,7 @@ from bench.core.errors import SpecError
 from bench.core.options import Space, build_options, check_value
 from bench.core.registry import suggestion
 from bench.core.text import LARGEST_WHOLE, decimal_number, echoed, whole_number
-from bench.engine.schedule import ScheduleOptions
-from bench.experiment.recipes import check_spec, full_name, warm_up_within
+from bench.experiment.recipes import check_spec, full_name
 from bench.experiment.spec import RunSpec, field_type, settable_fields
 
 if TYPE_CHECKING:
@@ -273,12 +272,9 @@ def apply_params(base: RunSpec, params: Mapping[str, Value], space: Sequence[Dim
         merged = {**getattr(base, f"{owner}_options"), **values}
         built: Any = build_options(cards[owner].options, merged, f"{owner} {cards[owner].id}")
         changes[f"{owner}_options"] = dataclasses.asdict(built)
-    if "warmup_epochs" not in changes:
-        # As where --epochs is given: the recipe's warm-up belongs to its own length.
-        changes["warmup_epochs"] = warm_up_within(base.schedule.warmup_epochs, changes)
-    if changes.get("iterations"):
-        # As where iterations are given: the recipe's epochs say nothing, and must not make another run of it.
-        changes["epochs"] = ScheduleOptions().epochs
+    if "epochs" in changes and "warmup_epochs" not in changes:
+        # As where --epochs is given: the recipe's warm-up belongs to its own number of epochs.
+        changes["warmup_epochs"] = min(base.schedule.warmup_epochs, changes["epochs"] - 1)
     spec = base.changed(**changes)
     check_spec(spec)
     return spec
