@@ -6,12 +6,14 @@ one global batch, of which this process holds some rows, and returns the loss of
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 from bench.core.errors import SpecError
 from bench.core.inputs import OneOrNamed
+from bench.core.optional_calls import OptionalCalls
 from bench.engine.optim import OptimOptions
 from bench.engine.schedule import ScheduleOptions
 
@@ -140,10 +142,10 @@ class Stage:
     evaluated: bool = True
 
 
-@runtime_checkable
-class PreparedMethod(Protocol):
+class PreparedMethod(OptionalCalls):
     """A method that learns something of the training part before the first step, such as statistics of classes."""
 
+    @abstractmethod
     def prepare(self, model: nn.Module, rows: TrainingRows) -> None:
         """Learn it; called once in a run, in every process, with the initial weights and in evaluation mode.
 
@@ -158,10 +160,10 @@ class PreparedMethod(Protocol):
         ...
 
 
-@runtime_checkable
-class ScoringMethod(Protocol):
+class ScoringMethod(OptionalCalls):
     """A method whose scores are no softmax of the logits, such as one that trains with binary cross-entropy."""
 
+    @abstractmethod
     def scores(self, logits: Tensor) -> Tensor:
         """Scores of classes: at least 0, the largest for the class that is chosen.
 
@@ -220,10 +222,10 @@ class Method(Protocol):
         ...
 
 
-@runtime_checkable
-class StagedMethod(Protocol):
+class StagedMethod(OptionalCalls):
     """A method that is trained in stages of its own; one without :meth:`stages` has the spec's single stage."""
 
+    @abstractmethod
     def stages(self, first: Stage) -> tuple[Stage, ...]:
         """Plan the stages.
 
@@ -236,10 +238,10 @@ class StagedMethod(Protocol):
         ...
 
 
-@runtime_checkable
-class RowwiseMethod(Protocol):
+class RowwiseMethod(OptionalCalls):
     """A method whose loss is a weighted mean of losses that each depend on one row: gradients of parts add up."""
 
+    @abstractmethod
     def row_weights(self, labels: Tensor, stage: int) -> Tensor | None:
         """Weigh the rows of a batch.
 

@@ -74,7 +74,8 @@ def search(
         workers: Processes that work on trials side by side, each with its own device.
         storage: URL of a PostgreSQL database, or a journal file (default: ``HOME/studies/NAME.journal``).
         sampler: ``auto`` (tpe), ``tpe``, ``gp``, ``cmaes``, ``random`` or ``grid``.
-        pruner: ``hyperband``, ``median``, ``wilcoxon`` or ``none`` (default: median; none for a grid).
+        pruner: ``hyperband``, ``median``, ``wilcoxon`` or ``none`` (default: median; none for a grid and for
+            runs whose length is given in iterations).
         seeds_per_trial: Runs of a trial, with seeds 1 to so many; their mean counts.
         folds: 1 holds out a fifth of the training patients; more is cross-validation.
         objective: ``held-out``, or ``test``, which marks every row as tuned on the test set.

@@ -31,7 +31,9 @@ Spaces = Annotated[
 ]
 Workers = Annotated[int, Option(help="Processes that work on trials side by side, each with its own device.")]
 Sampler = Annotated[str, Option(help="auto (tpe), tpe, gp, cmaes, random or grid.")]
-Pruner = Annotated[str | None, Option(help="hyperband, median, wilcoxon or none (default: median; none for a grid).")]
+Pruner = Annotated[
+    str | None, Option(help="hyperband, median, wilcoxon or none (default: median; none for a grid or iterations).")
+]
 SeedsPerTrial = Annotated[int, Option(help="Runs of a trial with seeds 1 to K; their mean counts.")]
 Folds = Annotated[int, Option(help="1: a fifth of the training patients is held out; K: cross-validation.")]
 Objective = Annotated[str, Option(help="held-out, or test, which marks every row as tuned on the test set.")]

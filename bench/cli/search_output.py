@@ -56,11 +56,18 @@ def _facts(planned: PlannedSearch) -> dict[str, str]:
         "objective": objective_words(request.objective),
         "trials": str(planned.target),
         "runs of a trial": str(len(request.seeds) * request.folds),
-        "epochs of a run": str(planned.base.schedule.epochs),
+        **_length(planned),
         "sampler, pruner": f"{request.sampler}, {request.pruner}",
         "workers": str(session.workers),
         **{f"space of {dimension.name}": str(dimension) for dimension in request.space},
     }
+
+
+def _length(planned: PlannedSearch) -> dict[str, str]:
+    schedule = planned.base.schedule
+    if schedule.iterations:
+        return {"iterations of a run": str(schedule.iterations)}
+    return {"epochs of a run": str(schedule.epochs)}
 
 
 def finish(done: Sequence[Study], output: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from bench.core.options import since_metadata
+from bench.core.options import check_given, check_value, field_types, since_metadata
 
 Role = Literal["identity", "execution"]
 ROLES: tuple[Role, ...] = ("identity", "execution")
@@ -50,3 +50,20 @@ def flat_name(field: dataclasses.Field[Any]) -> str:
     """The name of a part's field in the flat form of a spec."""
     name: str = field.metadata.get("flat", field.name)
     return name
+
+
+def check_part(part: Any) -> None:
+    """Check the fields of a part that code has made, which nothing else has looked at.
+
+    Args:
+        part: A dataclass object whose fields :func:`identity_field` or :func:`execution_field` declared.
+
+    Raises:
+        SpecError: If a value is of another type than its field, or out of its range.
+    """
+    kinds = field_types(type(part))
+    for field in dataclasses.fields(part):
+        value, kind = getattr(part, field.name), kinds[field.name]
+        # A text would be read as the number that it stands for, and stay a text.
+        check = check_given if isinstance(value, str) else check_value
+        check(value, kind, flat_name(field), field.metadata)

@@ -5,20 +5,21 @@ timm's own switch is not used: its second run would move running statistics agai
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol, runtime_checkable
 
 from torch import nn
 
 from bench.core.errors import SpecError
+from bench.core.optional_calls import OptionalCalls
 from bench.engine.recomputation import recomputed
 
 
-@runtime_checkable
-class BlockModel(Protocol):
+class BlockModel(OptionalCalls):
     """A model that says which of its parts are worth computing twice."""
 
+    @abstractmethod
     def checkpoint_blocks(self) -> Sequence[nn.Module]:
         """Parts that are called one after the other, none within another; none where the architecture has no such."""
         ...

@@ -33,11 +33,29 @@ def probabilities_of(method: object) -> Callable[[Tensor], Tensor]:
 
     def shares(logits: Tensor) -> Tensor:
         scores = method.scores(logits)
-        if not bool((scores >= 0).all()):
-            raise RunError("The method's scores are negative or not finite.", "Let its `scores` give none below 0.")
+        _check_scores(scores, logits)
         return scores / scores.sum(-1, keepdim=True)
 
     return shares
+
+
+def _check_scores(scores: Any, logits: Tensor) -> None:
+    """Check what a method makes of logits; those that are not finite are told of elsewhere, and not as its fault."""
+    if not isinstance(scores, Tensor) or scores.shape != logits.shape:
+        found = f"of shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
+        raise RunError(
+            f"The method's scores are {found}, but must be a tensor of the logits' shape {tuple(logits.shape)}.",
+            "Let its `scores` give a score of each class for each row.",
+        )
+    if not bool(logits.isfinite().all()):
+        return
+    if not bool(((scores >= 0) & scores.isfinite()).all()):
+        raise RunError("The method's scores are negative or not finite.", "Let its `scores` give none below 0.")
+    if not bool((scores.sum(-1) > 0).all()):
+        raise RunError(
+            "The method's scores of a row are 0 for every class, so that none is chosen.",
+            "Let its `scores` give at least one above 0.",
+        )
 
 
 def _softmax(logits: Tensor) -> Tensor:

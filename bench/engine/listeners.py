@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import IntEnum
 from types import TracebackType
@@ -83,26 +84,21 @@ class Listeners:
 
     def __init__(self, listeners: Sequence[Listener], start: Start) -> None:
         self.listeners, self.start = listeners, start
-        self._started: list[Listener] = []
+        self._ends = ExitStack()
 
     def __enter__(self) -> Listeners:
-        try:
+        with self._ends:
             for listener in self.listeners:
-                self._started.append(listener)
+                # One that fails as it hears of the start or the end keeps none of the others from hearing of the end.
+                self._ends.callback(listener.on_end)
                 listener.on_start(self.start)
-        except BaseException:
-            self._end()
-            raise
+            self._ends = self._ends.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
-
-    def _end(self) -> None:
-        while self._started:
-            self._started.pop().on_end()
+        self._ends.close()
 
     def on_losses(self, epoch: int, step: int, losses: Sequence[Mapping[str, float]]) -> Wish:
         """Tell of steps; the highest of the listeners' wishes is returned."""

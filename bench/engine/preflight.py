@@ -20,7 +20,7 @@ from bench.engine.data import built_front_end, load_run_dataset, planned_data
 from bench.engine.graph import build_graph
 from bench.engine.micro_batches import check_micro_batches
 from bench.engine.random_states import random_states_kept
-from bench.engine.stages import stages_of
+from bench.engine.stages import StagePlan, stages_of
 from bench.experiment.plugins import plugin_failure
 from bench.experiment.spec import RunSpec
 
@@ -44,7 +44,7 @@ def check_start(spec: RunSpec) -> None:
     data = planned_data(load_run_dataset(spec), spec)
     try:
         graph = build_graph(spec, data.class_counts())
-        stages_of(spec, graph.method)
+        StagePlan(stages_of(spec, graph.method), spec.sampling.steps_of_epoch(len(data.train)))
     except BenchError:
         raise
     except Exception as error:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import SpecError
+from bench.core.fields import check_part
+from bench.core.text import echoed
 from bench.engine.optim import OptimOptions
-from bench.engine.schedule import LAWS, learning_rate
+from bench.engine.schedule import learning_rate
 from bench.experiment.spec import RunSpec
 from methods.base import TRAINABLE_PARTS, Stage, StagedMethod
 
@@ -70,10 +72,22 @@ class StagePlan:
     Attributes:
         stages: The stages.
         steps: Number of steps of a whole epoch.
+
+    Raises:
+        SpecError: If the warm-up of a stage is as long as the stage, which iterations may give a length of few epochs.
     """
 
     stages: tuple[Stage, ...]
     steps: int
+
+    def __post_init__(self) -> None:
+        for stage in self.stages:
+            warmup, epochs = stage.schedule.warmup_epochs, stage.schedule.length_in_epochs(self.steps)
+            if warmup >= epochs:
+                raise SpecError(
+                    f"warmup_epochs is {warmup}, but must be below the {epochs} epochs that the stage '{stage.name}' "
+                    f"has with {self.steps} steps each."
+                )
 
     @property
     def epochs(self) -> int:
@@ -111,7 +125,9 @@ def stages_of(spec: RunSpec, method: object) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def _check_stages(stages: tuple[Stage, ...], method: str) -> None:
+def _check_stages(stages: Any, method: str) -> None:
+    if not isinstance(stages, (tuple, list)) or not all(isinstance(stage, Stage) for stage in stages):
+        raise SpecError(f"Method {method} plans {echoed(repr(stages), 80)}, but must plan a tuple of `Stage`s.")
     if not stages or not stages[-1].evaluated:
         raise SpecError(f"The last stage of method {method} is not evaluated, so a run of it would have no result.")
     for stage in stages:
@@ -120,15 +136,18 @@ def _check_stages(stages: tuple[Stage, ...], method: str) -> None:
             raise SpecError(
                 f"Stage '{stage.name}' of method {method} trains {stage.trains}, but parts are {TRAINABLE_PARTS}."
             )
-        if stage.schedule.law not in LAWS:
-            raise SpecError(
-                f"Stage '{stage.name}' of method {method} has the schedule '{stage.schedule.law}', "
-                f"but must have one of {', '.join(LAWS)}."
-            )
-        if stage.schedule.epochs < 1:
-            raise SpecError(
-                f"Stage '{stage.name}' of method {method} has {stage.schedule.epochs} epochs, but needs at least 1."
-            )
+        _check_options(stage, method)
+
+
+def _check_options(stage: Stage, method: str) -> None:
+    """Check what a method has set in a stage as if a user had; raises SpecError."""
+    try:
+        check_part(stage.optim)
+        check_part(stage.schedule)
+        stage.optim.check()
+        stage.schedule.check(stage.optim.lr)
+    except SpecError as error:
+        raise SpecError(f"Stage '{stage.name}' of method {method}: {error.message}", error.hint) from error
 
 
 def trainable_parameters(graph: nn.Module) -> frozenset[int]:

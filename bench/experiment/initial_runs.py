@@ -75,6 +75,14 @@ def _folder_of(name: str, home: Path) -> RunFolder:
         if found:
             return RunFolder(found[0])
     folder = RunFolder(expanded(name)) if name else None
-    if folder is None or not folder.spec.is_file():
+    if folder is None or not _is_run(folder):
         raise SpecError(f"There is no run '{echoed(name)}' in {home}, and no folder of a run of that name.", _FORM)
     return folder
+
+
+def _is_run(folder: RunFolder) -> bool:
+    try:
+        return folder.spec.is_file()
+    except (OSError, ValueError):
+        # What no path can be, such as a text of thousands of characters.
+        return False

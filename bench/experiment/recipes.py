@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -279,13 +280,8 @@ def _merge_settings(
         if not separator or not name:
             raise SpecError(f"--set takes key=value, not '{echoed(pair)}'.", "For example --set lr=1e-4.")
         given[name.strip()] = value
-    given = {full_name(name, cards): value for name, value in given.items()}
-    values = {**_of_one_length(values, given), **given}
-    checked = {name: value if "." in name else check_field(name, value) for name, value in values.items()}
-    if "epochs" in given and "warmup_epochs" not in given and "warmup_epochs" in checked:
-        # A recipe's warm-up belongs to its own number of epochs.
-        checked["warmup_epochs"] = min(checked["warmup_epochs"], checked["epochs"] - 1)
-    return checked
+    checked = _checked_fields({full_name(name, cards): value for name, value in given.items()})
+    return {**_of_asked_length(_checked_fields(values), checked), **checked}
 
 
 def recipe_values(
@@ -311,17 +307,29 @@ def recipe_values(
     }
 
 
-def _of_one_length(recipe: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out of a recipe the length that it says in epochs where a user says one in iterations, and the reverse.
+def _checked_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert and check the fields of the spec among some settings; options are checked with their owner's others."""
+    return {name: value if "." in name else check_field(name, value) for name, value in values.items()}
+
+
+def _of_asked_length(recipe: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fit a recipe to the length that a user gives a run: another length in it goes, and its warm-up is no longer.
 
     Raises:
-        SpecError: If the user says both.
+        SpecError: If the user says a length in epochs and one in iterations.
     """
-    lengths = [name for name in ("epochs", "iterations") if name in given]
+    # No iterations (0) is no length: epochs decide.
+    lengths = [name for name in ("epochs", "iterations") if given.get(name)]
     if len(lengths) > 1:
         raise SpecError("Both epochs and iterations are given, but a run has one length.", "Leave one of them out.")
     other = {"epochs": "iterations", "iterations": "epochs"}
-    return {name: value for name, value in recipe.items() if name not in [other[length] for length in lengths]}
+    fitted = {name: value for name, value in recipe.items() if name not in [other[length] for length in lengths]}
+    if "iterations" in lengths:
+        # How many epochs these are, the data say: no warm-up is known to have room.
+        fitted.pop("warmup_epochs", None)
+    elif "epochs" in given and "warmup_epochs" in fitted:
+        fitted["warmup_epochs"] = min(fitted["warmup_epochs"], given["epochs"] - 1)
+    return fitted
 
 
 def _front_end_takes(frontend: FrontEndCard, name: str, value: Any) -> bool:
@@ -343,10 +351,9 @@ def full_name(name: str, cards: Mapping[str, Any]) -> str:
     if name in settable_fields():
         return name
     owner, dot, option = name.partition(".")
-    for flat, (part, declared) in flat_fields(RunSpec).items():
-        # `optim.lr` and `lr` are one; a part's field may be called by its own name or by its flat one.
-        if dot and part == owner and option in (flat, declared.name) and flat in settable_fields():
-            return flat
+    in_parts = _names_in_parts()
+    if name in in_parts:
+        return in_parts[name]
     if dot and owner in cards and option in option_names(cards[owner]):
         return name
     owners = [owner for owner in OWNERS if name in option_names(cards[owner])]
@@ -355,12 +362,23 @@ def full_name(name: str, cards: Mapping[str, Any]) -> str:
     if len(owners) > 1:
         raise SpecError(f"'{name}' is an option of {' and of '.join(owners)}.", f"Write {owners[0]}.{name}.")
     known = [*settable_fields(), *(f"{o}.{n}" for o in OWNERS for n in option_names(cards[o]))]
-    short = [*known, *(n for o in OWNERS for n in option_names(cards[o]))]
+    short = [*known, *(n for o in OWNERS for n in option_names(cards[o])), *(in_parts if dot else ())]
     place = f"method {cards['method'].id}, model {cards['model'].id}"
     raise SpecError(
         f"Unknown setting '{echoed(name)}' for {place}: {suggestion(name, short)}",
         f"`bench settings --model {cards['model'].id} --method {cards['method'].id}` lists them all.",
     )
+
+
+@functools.cache
+def _names_in_parts() -> Mapping[str, str]:
+    """Flat names of settable fields by what they are called in their part, where `optim.lr` is `lr`."""
+    found: dict[str, str] = {}
+    for flat, (part, declared) in flat_fields(RunSpec).items():
+        if part is not None and flat in settable_fields():
+            # By the field's own name or by its flat one.
+            found |= {f"{part}.{flat}": flat, f"{part}.{declared.name}": flat}
+    return found
 
 
 def _build_options(

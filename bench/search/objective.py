@@ -81,7 +81,10 @@ class TrialOutcome:
 class _TrialRecord:
     """What a trial stores of its runs, one entry for each run, and their seconds together.
 
-    The names of the fields are those of the trial's attributes in the study's storage.
+    The names of these fields are those of the trial's attributes in the study's storage.
+
+    Attributes:
+        epochs: Epochs of all runs so far; not stored.
     """
 
     run_ids: list[str] = field(default_factory=list)
@@ -89,12 +92,18 @@ class _TrialRecord:
     seeds: list[int] = field(default_factory=list)
     folds: list[int] = field(default_factory=list)
     seconds: float = 0.0
+    epochs: int = 0
+
+    def attributes(self) -> dict[str, Any]:
+        """What the study's storage keeps."""
+        return {name: value for name, value in vars(self).items() if name != "epochs"}
 
     def add(self, spec: RunSpec, document: Mapping[str, Any]) -> None:
         self.run_ids.append(spec.run_id)
         self.seeds.append(spec.seed)
         self.folds.append(spec.fold[0] if spec.fold else 0)
         self.seconds += document["seconds"] or 0.0
+        self.epochs += len(document["epochs"])
 
 
 class TrialRunner:
@@ -139,7 +148,7 @@ class TrialRunner:
             _free_memory()
         where = {"device": self.base.distribution.device, "processes": self.base.distribution.processes}
         reason = {TrialState.FAIL: "error", TrialState.PRUNED: "pruned"}.get(outcome.state)
-        attributes = {**vars(record), **where, **({reason: outcome.reason} if reason else {})}
+        attributes = {**record.attributes(), **where, **({reason: outcome.reason} if reason else {})}
         return outcome if claim.end(outcome.state, outcome.value, attributes) else None
 
     def _run_all(self, claim: Claim, record: _TrialRecord) -> TrialOutcome:
@@ -174,7 +183,7 @@ class TrialRunner:
     def _carry_out_run(self, claim: Claim, record: _TrialRecord, index: int, spec: RunSpec) -> None:
         """Do one run of the trial and put it on record; raises the error that the run failed with."""
         by_epochs = index == 0 and self.search.request.pruner != "wilcoxon"
-        watch = self._report_epochs(claim) if by_epochs else self._note_epochs(claim, index * spec.schedule.epochs)
+        watch = self._report_epochs(claim) if by_epochs else self._note_epochs(claim, record.epochs)
         hooks = Hooks(watch, self._data)
         launched = launch(spec, self.home, rerun=False, hooks=hooks)
         record.add(spec, launched.document)
@@ -186,7 +195,7 @@ class TrialRunner:
         if by_epochs:
             claim.report(_epoch_scores(launched))
         if index > 0 or not by_epochs:
-            claim.note_epochs((index + 1) * spec.schedule.epochs)
+            claim.note_epochs(record.epochs)
         record.scores.append(float(launched.document["metrics"]["last"]["4class"]["score"]))
         _free_memory(freeze=True)
 

@@ -18,7 +18,7 @@ from bench.experiment.recipes import DEMO, DataSource, Request, check_pair, pars
 from bench.experiment.spec import RunSpec
 from bench.search.request import StudyRequest, build_request, check_trials
 from bench.search.session import SearchSession, WorkedOn
-from bench.search.space import build_space
+from bench.search.space import Dimension, build_space
 from bench.search.study import Settings
 
 FIGURE2 = ("alpha", "tau", "beta")
@@ -39,7 +39,8 @@ class SearchOptions:
         trials: Trials in total; a grid has its own number.
         study: Name of the study; by default from model, method and parameters.
         sampler: ``auto`` (tpe), ``tpe``, ``gp``, ``cmaes``, ``random`` or ``grid``.
-        pruner: ``hyperband``, ``median``, ``wilcoxon`` or ``none``; median by default, none for a grid.
+        pruner: ``hyperband``, ``median``, ``wilcoxon`` or ``none``; median by default, none for a grid
+            and for runs whose length is given in iterations.
         seeds_per_trial: Runs of a trial, with seeds 1 to so many.
         folds: 1 for a single hold-out, or the folds of a cross-validation.
         objective: ``held-out`` or ``test``.
@@ -112,11 +113,13 @@ def plan_search(
     seeds = _trial_seeds(options.seeds_per_trial)
     names = [name.strip() for text in options.params for name in text.split(",")]
     is_grid = options.sampler == "grid"
-    build_space(names, options.space, cards_of_request(asked), grid=is_grid)  # what is wrong here needs no data
+    # Before the base: what is wrong here needs no data.
+    space = build_space(names, options.space, cards_of_request(asked), grid=is_grid)
+    asked = _of_searched_length(asked, space)
     (base,) = resolve(asked, choose(asked), [1])
     request = build_request(
         base,
-        build_space(names, options.space, cards_of_request(asked), grid=is_grid),
+        space,
         objective=options.objective,
         folds=options.folds,
         seeds=seeds,
@@ -134,6 +137,15 @@ def plan_search(
     target = check_trials(request, options.trials)
     session.check(request, base.execution())
     return PlannedSearch(session, request, base, target)
+
+
+def _of_searched_length(asked: Request, space: Sequence[Dimension]) -> Request:
+    """Give the base of a study some iterations where they are searched: recipes leave their epochs and warm-up out."""
+    for dimension in space:
+        if dimension.field == "iterations":
+            longest = max(dimension.values, default=int(dimension.high))
+            return dataclasses.replace(asked, fields={**asked.fields, "iterations": longest})
+    return asked
 
 
 def plan_figure2(

@@ -135,7 +135,8 @@ def build_request(
         folds: 1, or the number of folds of a cross-validation.
         seeds: Seeds of a trial's runs.
         sampler: One of :data:`SAMPLERS`.
-        pruner: One of :data:`PRUNERS`; None for the default, which is median, or none for a grid.
+        pruner: One of :data:`PRUNERS`; None for the default: median, or none for a grid and for a length in
+            iterations.
         sampler_seed: Seed of the sampler.
 
     Raises:
@@ -146,8 +147,9 @@ def build_request(
     sampler = "tpe" if sampler == "auto" else sampler
     if sampler == "cmaes":
         _check_cmaes(space)
+    by_iterations = _check_length(base, space, pruner)
     if pruner is None:
-        pruner = "none" if sampler == "grid" else "median"
+        pruner = "none" if sampler == "grid" or by_iterations else "median"
     if pruner == "wilcoxon" and folds * len(seeds) < 2:
         raise SpecError(
             "The pruner wilcoxon decides between the runs of a trial, but a trial has one.",
@@ -172,6 +174,23 @@ def _check_words(objective: str, sampler: str, pruner: str | None) -> None:
             raise SpecError(f"Unknown {what} '{echoed(word)}': {suggestion(word, known)}")
     if pruner is not None and pruner not in PRUNERS:
         raise SpecError(f"Unknown pruner '{echoed(pruner)}': {suggestion(pruner, PRUNERS)}")
+
+
+def _check_length(base: RunSpec, space: Sequence[Dimension], pruner: str | None) -> bool:
+    """Tell whether the runs' length is given in iterations; refuse another length beside it, and pruning by epochs."""
+    searched = {dimension.field for dimension in space}
+    by_iterations = base.schedule.iterations > 0
+    if by_iterations and "epochs" in searched:
+        raise SpecError(
+            "epochs are searched, but the length of the runs is given in iterations, and a run has one length.",
+            "Search iterations, or leave them out.",
+        )
+    if by_iterations and pruner in ("median", "hyperband"):
+        raise SpecError(
+            f"The pruner {pruner} compares runs by epochs, but the length of these is given in iterations.",
+            "Use --pruner none or wilcoxon, or give the length in epochs.",
+        )
+    return by_iterations
 
 
 def _check_folds(objective: str, folds: int) -> None:

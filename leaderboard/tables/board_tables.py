@@ -293,7 +293,8 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
         "optimisms": gaps,
         "optimism_of_val": mean_of_known([optimism_of_val(run) for run in runs]),
         "state": "recomputed",
-        "epochs": spec.get("epochs"),
+        # Of a run whose length is given in iterations, the spec does not say it.
+        "epochs": None if spec.get("iterations") else spec.get("epochs"),
         "selected_epochs": [run.metrics[protocol]["4class"]["epoch"] for run in runs],
         "below_min_se": [run.spec["seed"] for run in runs if _below_min_se(run, protocol)],
         "cycles": runs[0].metrics[protocol]["4class"]["n"],

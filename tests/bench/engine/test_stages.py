@@ -92,10 +92,29 @@ class Staged:
         ((PROBE, replace(FIRST, evaluated=False)), "last stage of method ce is not evaluated"),
         ((replace(FIRST, trains=("head",)),), "Stage 'training' of method ce trains"),
         ((replace(FIRST, trains=()),), "Stage 'training' of method ce trains"),
-        ((make_stage(schedule="wobble"),), "has the schedule 'wobble'"),
-        ((make_stage(epochs=0),), "has 0 epochs"),
+        ((make_stage(schedule="wobble"),), "schedule is 'wobble', but must be one of"),
+        ((make_stage(epochs=0),), "Stage 'training' of method ce: epochs is 0, but must be at least 1"),
+        ((FIRST, make_stage("probe", optimiser="rmsprop")), "Stage 'probe' of method ce: optimiser is 'rmsprop'"),
+        ((make_stage(lr="1e-3"),), "lr is '1e-3', but must be a number"),
+        ((make_stage(nesterov=True),), "nesterov is true, but needs optimiser=sgd"),
+        ((make_stage(epochs=3, warmup_epochs=3),), "warmup_epochs is 3, but must be below epochs"),
+        ((FIRST, "probe"), "must plan a tuple of `Stage`s"),
     ],
 )
 def test_stages_that_cannot_be_run_are_refused(stages, message):
     with pytest.raises(SpecError, match=message):
         stages_of(spec(), Staged(*stages))
+
+
+def test_a_plan_whose_method_returns_no_tuple_is_refused():
+    method = Staged()
+    method.stages = lambda first: None
+    with pytest.raises(SpecError, match="plans None, but must plan a tuple"):
+        stages_of(spec(), method)
+
+
+def test_a_warm_up_beyond_the_iterations_of_a_stage_is_refused_before_its_first_step():
+    stages = (make_stage(epochs=2), make_stage("probe", iterations=25, warmup_epochs=3))
+    assert StagePlan(stages, steps=8).epochs == 6
+    with pytest.raises(SpecError, match="warmup_epochs is 3, but must be below the 3 epochs that the stage 'probe'"):
+        StagePlan(stages, steps=10)

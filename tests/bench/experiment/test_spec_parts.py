@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch  # noqa: F401 - resolving a request imports it
 
+import baselines
 from bench.core.errors import SpecError
 from bench.experiment.recipes import Request, recipe_fields
 
@@ -53,3 +56,39 @@ def test_epochs_take_the_place_of_iterations(tmp_path):
 def test_a_run_has_one_length(tmp_path):
     with pytest.raises(SpecError, match="Both epochs and iterations"):
         fields(tmp_path, "iterations=500", epochs=3)
+
+
+@pytest.mark.parametrize(("given", "warmup"), [({}, 2), ({"epochs": 2}, 1), ({"iterations": 500}, 0)])
+def test_the_warm_up_of_a_recipe_belongs_to_its_own_length(tmp_path, given, warmup):
+    request = Request(model="ast", method="ce", cache=tmp_path, fields=given)
+    recipe = baselines.MODELS.card("ast").recipe("demo", "none")
+    assert 2 <= recipe["warmup_epochs"] < recipe["epochs"], "else this test shows nothing"
+    assert recipe_fields(request, "demo")["warmup_epochs"] == (recipe["warmup_epochs"] if not given else warmup)
+
+
+def test_a_warm_up_that_is_given_stays_whatever_the_length_is(tmp_path):
+    for length in ({"epochs": 9}, {"iterations": 500}):
+        request = Request(model="ast", method="ce", cache=tmp_path, fields={**length, "warmup_epochs": 4})
+        assert recipe_fields(request, "demo")["warmup_epochs"] == 4
+
+
+def test_no_iterations_are_no_length(tmp_path):
+    request = Request(model="ast", method="ce", cache=tmp_path)
+    for settings, fields in ((["iterations=0"], {}), (["iterations=0"], {"epochs": 3}), ([], {"iterations": 0})):
+        zero = dataclasses.replace(request, settings=settings, fields=fields)
+        without = dataclasses.replace(request, fields={"epochs": fields.get("epochs")})
+        assert recipe_fields(zero, "demo") == recipe_fields(without, "demo")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("optm.lr", "optim.lr"),
+        ("optim.lrr", "optim.lr"),
+        ("shedule.law", "schedule.law"),
+        ("sampling.bach", "sampling.batch"),
+    ],
+)
+def test_a_long_name_that_is_misspelt_is_told_with_the_right_one(tmp_path, name, near):
+    with pytest.raises(SpecError, match=f"did you mean '{near}'"):
+        fields(tmp_path, f"{name}=1")

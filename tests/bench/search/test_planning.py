@@ -7,7 +7,7 @@ import pytest
 from small_studies import asked, base_spec, request_of, study_of
 
 from bench.core.errors import DataError, SpecError
-from bench.experiment.recipes import choose_source
+from bench.experiment.recipes import choose_source, resolve
 from bench.search.planning import (
     FIGURE2,
     NO_FINALS,
@@ -20,6 +20,7 @@ from bench.search.planning import (
     plan_search,
 )
 from bench.search.request import base_spec as spec_of_request
+from bench.search.request import trial_specs
 from bench.search.storage import check_name
 from bench.search.study import Settings
 from leaderboard.published.figure2 import printed_figure2
@@ -97,6 +98,26 @@ def test_options_reach_the_request_and_the_session(plan):
 def test_the_base_of_a_plan_is_the_spec_that_its_request_holds(plan):
     found = plan()
     assert spec_of_request(found.request, found.base.execution()).run_id == found.base.run_id
+
+
+@pytest.mark.parametrize(("space", "longest"), [("iterations=4..9", 9), ("iterations=7,12,5", 12)])
+def test_searched_iterations_make_runs_that_equal_those_that_are_given_as_many(plan, wanted, space, longest):
+    found = plan({"fields": {}}, params=("iterations",), space=(space,))
+    assert found.base.schedule.iterations == longest
+    (trial,) = trial_specs(found.request, found.base, {"iterations": 5}, cards_of_request(wanted), study={})
+    given = dataclasses.replace(wanted, fields={"iterations": 5})
+    (alone,) = resolve(given, choose_source(given), [1])
+    assert trial.changed(split="official").run_id == alone.run_id
+
+
+def test_a_warm_up_that_is_given_stays_where_iterations_are_searched(plan):
+    found = plan({"fields": {"warmup_epochs": 3}}, params=("iterations",), space=("iterations=40..90",))
+    assert found.base.schedule.warmup_epochs == 3
+
+
+def test_epochs_are_not_given_where_iterations_are_searched(plan):
+    with pytest.raises(SpecError, match="Both epochs and iterations are given"):
+        plan(params=("iterations",), space=("iterations=4..9",))
 
 
 @pytest.mark.parametrize(("trials", "target"), [(None, 6), (4, 4)])

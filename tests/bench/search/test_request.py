@@ -109,6 +109,23 @@ ALPHA_AND_TAU = (
 )
 
 
+@pytest.mark.parametrize(("pruner", "made"), [(None, "none"), ("none", "none"), ("wilcoxon", "wilcoxon")])
+def test_runs_of_some_iterations_are_not_compared_by_epochs(base, pruner, made):
+    assert built(base.changed(iterations=5), seeds=[1, 2], pruner=pruner).pruner == made
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_a_pruner_that_counts_epochs_is_refused_for_runs_of_some_iterations(base, pruner):
+    with pytest.raises(SpecError, match=f"The pruner {pruner} compares runs by epochs, but the length of these"):
+        built(base.changed(iterations=5), pruner=pruner)
+
+
+def test_epochs_of_runs_whose_length_is_given_in_iterations_are_not_searched(base):
+    epochs = Dimension(name="epochs", field="epochs", values=(1, 2))
+    with pytest.raises(SpecError, match="epochs are searched, but the length of the runs is given in iterations"):
+        built(base.changed(iterations=5), (epochs,))
+
+
 @pytest.mark.parametrize(
     ("asked", "made"),
     [
