@@ -285,6 +285,8 @@ def _merge_settings(
             raise SpecError(f"--set takes key=value, not '{echoed(pair)}'.", "For example --set lr=1e-4.")
         given[name.strip()] = value
     given = {full_name(name, cards): value for name, value in given.items()}
+    if "seed" in given:
+        raise SpecError("The seed is no setting, as a system is run with several.", "Use --seed or --seeds.")
     values = {**_of_one_length(values, given), **given}
     checked = {name: value if "." in name else check_field(name, value) for name, value in values.items()}
     if "epochs" in given and "warmup_epochs" not in given and "warmup_epochs" in checked:

@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 from bench.core.errors import BenchError, LostProcessError, RunError
 from bench.core.paths import board_location
 from bench.core.provenance import code_version, package_versions
+from bench.core.text import echoed
 from bench.engine.states import POINTER
 from bench.experiment.composites import Composite, CompositePart, part_named
 from bench.experiment.judged_results import results_judged
@@ -72,6 +73,9 @@ def launch_composite(composite: Composite, home: Path, *, rerun: bool) -> Launch
             found, written = store_combined(folder, _combined(composite, home, rerun), anew=rerun)
             if not written:
                 logger.info(f"composite {composite.run_id} is finished already; --rerun runs it and its parts again")
+        kept = found.document["spec"]["model"]
+        if kept != composite.name:
+            logger.warning(f"composite {composite.run_id} is there already and keeps its name, {echoed(kept)}")
         if store.import_result(found) == "retracted":
             logger.info(
                 f"composite {composite.run_id} was retracted and stays off the board; `bench board log` says why"

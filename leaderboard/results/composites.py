@@ -213,7 +213,7 @@ def _system_of(spec: Mapping[str, Any], names: Mapping[str, str]) -> str:
 
 def _told_otherwise(document: ResultDocument, again: ResultDocument) -> str | None:
     """The first field in which a combined result says something else than its parts."""
-    said, found = document["spec"], again["spec"]
+    said, found = _by_part(document["spec"]), _by_part(again["spec"])
     for name in sorted(said.keys() | found.keys()):
         if said.get(name) != found.get(name):
             return f"its spec says {name} {shown(said.get(name))}, but its parts give {shown(found.get(name))}"
@@ -223,6 +223,12 @@ def _told_otherwise(document: ResultDocument, again: ResultDocument) -> str | No
         if document.get(field) != again.get(field):
             return f"its {field} is {shown(document.get(field))}, but its parts give {shown(again.get(field))}"
     return None
+
+
+def _by_part(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A combined spec with a field for each of its parts."""
+    rest = {name: value for name, value in spec.items() if name != "parts"}
+    return {**rest, **{f"parts.{name}": system for name, system in spec["parts"].items()}}
 
 
 # --- what parts must have in common -----------------------------------------------------------------------------
