@@ -241,13 +241,12 @@ def check_composites(composites: Sequence[Composite]) -> None:
     """Check all that a start of each part would, without one; composites that differ in the seed are checked once.
 
     Raises:
-        BenchError: As :func:`bench.engine.preflight.check_start`.
+        BenchError: As :func:`bench.launch.composite.check_parts`.
     """
-    from bench.api.runs import check_starts
+    from bench.launch.composite import check_parts
 
     for composite in composites[:1]:
-        # What a part starts from is there only after the part before it has run.
-        check_starts([part.spec for part in composite.parts if part.start is None])
+        check_parts(composite, composite.parts)
 
 
 def described_composites(composites: Sequence[Composite], home: Path | None = None) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from bench.api.words import known_word
 from bench.core.errors import ResultError
 from bench.core.paths import board_location, expanded, home_folder
 from bench.core.provenance import code_version, package_versions
+from bench.core.text import echoed
 
 if TYPE_CHECKING:
     from bench.api.run_result import Run
@@ -52,8 +53,9 @@ def ensemble(
         The ensemble.
 
     Raises:
-        ResultError: If a run is missing, has not finished, is a trial or a submission, or is named twice; if they were
-            judged on different cycles or made on different data; or if a file is damaged.
+        ResultError: If a run is missing, has not finished, was retracted, is a trial or a submission, or counts twice
+            (also within a composite); if they were judged on different cycles or made on different data; or if a file
+            is damaged.
         StoreError: If the board or the folder cannot be written.
     """
     from leaderboard.results.combinations import POOLINGS
@@ -75,6 +77,9 @@ def ensemble(
     # A board that cannot take the ensemble must be found out before its folder is written.
     store.rehearse([result])
     stored, written = store_combined(place, result)
+    kept = stored.document["spec"]["model"]
+    if name is not None and kept != name:
+        logger.warning(f"ensemble {place.path.name} is there already and keeps its name, {echoed(kept)}")
     if store.import_result(stored) == "retracted":
         logger.warning(f"ensemble {place.path.name} was retracted and stays off the board; `bench board log` tells why")
     return CombinedRun(place.path, stored, new=written)
@@ -94,7 +99,39 @@ def _finished_parts(words: Sequence[str], home: Path, store: Store) -> list[Fini
         if run_id in parts:
             raise ResultError(f"The run {run_id} is named twice.", "Name each run once.")
         parts[run_id] = FinishedPart(run_id, result, system_hash(result.document["spec"]))
+    _check_models(list(parts.values()), home, store)
     return list(parts.values())
+
+
+def _check_models(parts: Sequence[FinishedPart], home: Path, store: Store) -> None:
+    """Check that no run counts twice, by itself or within what is combined already, and that none was retracted."""
+    owners: dict[str, str] = {}
+    retracted = store.history().retracted
+    for part in parts:
+        run_id = part.document["run_id"]
+        for model in _models(part.result, home, store):
+            if model in retracted:
+                reason = retracted[model].details["reason"]
+                raise ResultError(f"The run {model} was retracted: {echoed(reason, 200)}.", "Leave it out.")
+            if model in owners:
+                places = " and ".join(f"of {one}" for one in dict.fromkeys((owners[model], run_id)))
+                raise ResultError(f"The run {model} would count twice, as a part {places}.", "Name each run once.")
+            owners[model] = run_id
+
+
+def _models(result: RunResult, home: Path, store: Store) -> list[str]:
+    """Ids of the runs that answer for a result: itself, or the parts that it is combined of."""
+    parts = result.document.get("parts", [])
+    if not parts:
+        return [result.document["run_id"]]
+    found = []
+    for part in parts:
+        try:
+            found += _models(_read(part["run_id"], home, store), home, store)
+        except ResultError:
+            # A part that was cleared away; what it was combined of is not known then.
+            found.append(part["run_id"])
+    return found
 
 
 def _read(word: str, home: Path, store: Store) -> RunResult:

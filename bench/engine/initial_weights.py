@@ -44,7 +44,7 @@ def load_initial_weights(model: nn.Module, method: nn.Module, spec: RunSpec) -> 
         if metadata.get(name) != wanted:
             found = echoed(metadata.get(name, "not said"), 80)
             raise WeightsError(f"The weights {path} are of {name} {found}, but the run starts from {name} {wanted}.")
-    difference = _difference(model, tensors)
+    difference = tensor_difference(model, tensors)
     if difference is not None:
         raise WeightsError(
             f"The weights {path} do not fit the model: {difference}.", "Give the model the options that it had there."
@@ -58,7 +58,7 @@ def _load_method(method: nn.Module, path: Path, run_id: str, name: str) -> None:
         return
     metadata, tensors = _read(path)
     is_same = metadata.get("run_id") == run_id and metadata.get("method") == name
-    if is_same and _difference(method, tensors) is None:
+    if is_same and tensor_difference(method, tensors) is None:
         method.load_state_dict(tensors)
 
 
@@ -72,8 +72,13 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         ) from error
 
 
-def _difference(module: nn.Module, tensors: dict[str, Tensor]) -> str | None:
-    """The first tensor that a module has otherwise, in words; None where all have the same names and shapes."""
+def tensor_difference(module: nn.Module, tensors: dict[str, Tensor]) -> str | None:
+    """The first tensor that a module has otherwise, in words; None where all have the same names and shapes.
+
+    Args:
+        module: The module.
+        tensors: Tensors by name that it is to be given.
+    """
     own = module.state_dict()
     for name in sorted(own.keys() | tensors.keys()):
         if name not in tensors:

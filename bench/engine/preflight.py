@@ -18,11 +18,13 @@ from bench.engine.activation_checkpoints import blocks_of
 from bench.engine.batch_of_one import check_batch_of_one
 from bench.engine.data import built_front_end, load_run_dataset, planned_data
 from bench.engine.graph import build_graph
+from bench.engine.initial_weights import tensor_difference
 from bench.engine.micro_batches import check_micro_batches
 from bench.engine.random_states import random_states_kept
 from bench.engine.stages import StagePlan, stages_of
 from bench.experiment.plugins import plugin_failure
 from bench.experiment.spec import RunSpec
+from leaderboard.results.run_folder import stage_name
 
 # What layers raise on pictures that they cannot take; they promise no single class.
 _FAULTS = (RuntimeError, TypeError, ValueError, LookupError, AssertionError, ArithmeticError)
@@ -52,6 +54,41 @@ def check_start(spec: RunSpec) -> None:
         if failure is None:
             raise
         raise failure from error
+
+
+def check_initial_part(before: RunSpec, which: str, after: RunSpec) -> None:
+    """Check that a run will leave the weights that another one is to start from, and that they will fit its model.
+
+    Args:
+        before: The spec of the run to start from, which need not have run.
+        which: A selection rule, or the end of a stage (``stage-1``).
+        after: The spec of the run that starts from it.
+
+    Raises:
+        SpecError: If it will not keep such weights, or they are those of another model.
+    """
+    if before.model != after.model:
+        raise SpecError(
+            f"It starts from the model {before.model}, but is the model {after.model}.", "Use the same model for both."
+        )
+    with random_states_kept():
+        there, here = (
+            build_graph(spec.changed(weights=None, init_from=None), class_counts=[1, 1, 1, 1])
+            for spec in (before, after)
+        )
+    kept = ["last", "best-test", *(["best-val"] if before.val_fraction > 0 else [])]
+    kept += [stage_name(number) for number in range(1, len(stages_of(before, there.method)))]
+    if which not in kept:
+        raise SpecError(
+            f"It starts from the weights '{which}', but the part before it will keep {', '.join(kept)}.",
+            "Name one of these; best-val needs a val_fraction, and a stage another one after it.",
+        )
+    difference = tensor_difference(here.model, there.model.state_dict())
+    if difference is not None:
+        raise SpecError(
+            f"The weights that it starts from will not fit its model: {difference}.",
+            "Give both models the same options.",
+        )
 
 
 def check_memory_savings(spec: RunSpec) -> None:

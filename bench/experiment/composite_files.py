@@ -63,7 +63,8 @@ def read_composite(path: Path) -> CompositeCard:
         raise SpecError(f"{path} is no text in UTF-8.", HINT) from None
     try:
         document = tomllib.loads(content)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits is a ValueError alone.
         raise SpecError(f"{path} is no TOML: {echoed(error, 200)}.", HINT) from None
     return composite_of(document, str(path))
 

@@ -258,7 +258,7 @@ def resolve_composite(
     check_card(card)
     specs: dict[str, list[RunSpec]] = {}
     for name, request in part_requests(card, asked).items():
-        with _part_named(name):
+        with part_named(name):
             found = [spec.changed(part_of=card.id) for spec in resolve(request, source, seeds)]
             specs[name] = _started(found, _start_of(card, name), specs)
     _check_test_devices(card, next(iter(specs.values()))[0], bool(asked.get("allow_partial")))
@@ -280,8 +280,12 @@ def _started(
 
 
 @contextlib.contextmanager
-def _part_named(name: str) -> Iterator[None]:
-    """Have the error of a block name the part that it is about."""
+def part_named(name: str) -> Iterator[None]:
+    """Have the error of a block name the part that it is about.
+
+    Args:
+        name: Name of the part.
+    """
     try:
         yield
     except BenchError as error:

@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from baselines.checkpoints import fingerprint
 from bench.core.errors import SpecError
 from bench.core.paths import expanded
 from bench.core.text import echoed
+from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RUNS_FOLDER, RunFolder
 
 _WHICH = re.compile(r"(.+):(last|best-test|best-val|stage-[0-9]{1,4})", re.DOTALL)
@@ -63,6 +65,24 @@ def find_initial_run(text: str, home: Path) -> InitialRun:
             f"It keeps those of {kept}." if kept else "Run it again with --rerun.",
         )
     return InitialRun(folder, document["run_id"], which)
+
+
+def initial_weights_hash(spec: RunSpec) -> str | None:
+    """The SHA-256, in hexadecimal characters, of the weights that a run starts from, as they are now.
+
+    Args:
+        spec: The spec of the run.
+
+    Returns:
+        None where it starts from no other run, or that one's weights are not where the spec says.
+
+    Raises:
+        WeightsError: If they cannot be read.
+    """
+    if spec.init_from is None or spec.init_weights is None:
+        return None
+    path = RunFolder(Path(spec.init_weights)).weights_of(spec.init_from.partition(":")[2])
+    return fingerprint(path) if path.is_file() else None
 
 
 def _folder_of(name: str, home: Path) -> RunFolder:

@@ -280,7 +280,10 @@ def _merge_settings(
         if not separator or not name:
             raise SpecError(f"--set takes key=value, not '{echoed(pair)}'.", "For example --set lr=1e-4.")
         given[name.strip()] = value
-    checked = _checked_fields({full_name(name, cards): value for name, value in given.items()})
+    given = {full_name(name, cards): value for name, value in given.items()}
+    if "seed" in given:
+        raise SpecError("The seed is no setting, as a system is run with several.", "Use --seed or --seeds.")
+    checked = _checked_fields(given)
     return {**_of_asked_length(_checked_fields(values), checked), **checked}
 
 

@@ -122,6 +122,9 @@ class RunSpec:
     plugins: tuple[str, ...] = execution_field("plug-in files that ids are looked up in", (), settable=False)
     weights: str | None = execution_field("where the weights file is", None, settable=False)
     init_weights: str | None = execution_field("run folder that init_from is read from", None, since=3, settable=False)
+    init_weights_sha256: str | None = execution_field(
+        "hash of the file that init_from is read from, at the start", None, since=3, settable=False, form=_SHA256
+    )
     data: str = execution_field("folder of the data", "", settable=False)
     cache: str = execution_field("folder of features and weights", "", settable=False)
     study: Mapping[str, Any] = execution_field("the study that the run belongs to, and as what", {}, settable=False)

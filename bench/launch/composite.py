@@ -7,6 +7,7 @@ again, and one that was stopped goes on from its saved state.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -14,8 +15,9 @@ from typing import Any, Literal, cast
 from bench.core.errors import BenchError, LostProcessError, RunError
 from bench.core.paths import board_location
 from bench.core.provenance import code_version, package_versions
+from bench.core.text import echoed
 from bench.engine.states import POINTER
-from bench.experiment.composites import Composite, CompositePart
+from bench.experiment.composites import Composite, CompositePart, part_named
 from bench.experiment.judged_results import results_judged
 from bench.experiment.spec import RunSpec
 from bench.launch.once import finished_result, launch
@@ -71,11 +73,35 @@ def launch_composite(composite: Composite, home: Path, *, rerun: bool) -> Launch
             found, written = store_combined(folder, _combined(composite, home, rerun), anew=rerun)
             if not written:
                 logger.info(f"composite {composite.run_id} is finished already; --rerun runs it and its parts again")
+        kept = found.document["spec"]["model"]
+        if kept != composite.name:
+            logger.warning(f"composite {composite.run_id} is there already and keeps its name, {echoed(kept)}")
         if store.import_result(found) == "retracted":
             logger.info(
                 f"composite {composite.run_id} was retracted and stays off the board; `bench board log` says why"
             )
     return LaunchedComposite(folder.path, found)
+
+
+def check_parts(composite: Composite, parts: Sequence[CompositePart]) -> None:
+    """Check all that a start of some parts of a composite would, before anything is trained.
+
+    Args:
+        composite: The composite.
+        parts: Those of its parts that are to be looked at; what they start from need not have run.
+
+    Raises:
+        BenchError: As :func:`bench.engine.preflight.check_start` and ``check_initial_part``; the part is named.
+    """
+    from bench.engine.preflight import check_initial_part, check_start
+    from bench.engine.random_states import random_states_kept
+
+    specs = {part.name: part.spec for part in composite.parts}
+    for part in parts:
+        with part_named(part.name), random_states_kept():
+            check_start(part.spec.changed(init_from=None))
+            if part.start is not None:
+                check_initial_part(specs[part.start[0]], part.start[1], part.spec)
 
 
 def part_state(part: CompositePart, home: Path) -> PartState:
@@ -97,6 +123,9 @@ def _all_parts_here(composite: Composite, home: Path) -> bool:
 def _combined(composite: Composite, home: Path, rerun: bool) -> RunResult:
     """The result of a composite from its parts, which are run as far as they are not finished."""
     parts = []
+    open_parts = [part for part in composite.parts if rerun or part_state(part, home) in ("failed", "not started")]
+    # A part that cannot start is found out before the training of the others.
+    check_parts(composite, open_parts)
     for number, part in enumerate(composite.parts, start=1):
         logger.info(f"{composite.name}, part {number} of {len(composite.parts)}: {part.name}, run {part.spec.run_id}")
         result = _run_part(composite, part, home, rerun)

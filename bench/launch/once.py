@@ -35,9 +35,10 @@ from bench.engine.hooks import Hooks
 from bench.engine.random_states import random_states_kept
 from bench.engine.result import write_failed_result
 from bench.engine.states import POINTER, named_states, remove_others
+from bench.experiment.initial_runs import initial_weights_hash
 from bench.experiment.judged_results import results_judged
 from bench.experiment.plugins import load_plugins_of
-from bench.experiment.spec import RunSpec
+from bench.experiment.spec import RunSpec, read_spec
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.run_result import RunResult
 from leaderboard.results.schema import kind_of
@@ -81,6 +82,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
     from leaderboard.store.store import Store
 
     refuse_foreign_group()
+    spec = spec.changed(init_weights_sha256=initial_weights_hash(spec))
     folder = RunFolder.of_run(home, spec.run_id)
     store = Store.open(board_location(home))
     # A board that cannot take the result is worth knowing of before the training, not after it.
@@ -90,6 +92,11 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
         sweep(place)
     holders = exclusive_lock(folder.lock, lambda holder: logger.info(f"waiting: {holder} is at this run"))
     with holders, results_judged():
+        if not rerun and _began_otherwise(spec, folder):
+            logger.info(
+                f"run {spec.run_id} began with other weights of {spec.init_from} than there are now: it is run again"
+            )
+            rerun = True
         finished = None if rerun else finished_result(folder)
         if finished is not None:
             logger.info(f"run {spec.run_id} is finished already; --rerun runs it again")
@@ -103,6 +110,13 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
         if store.import_result(launched.result) == "retracted":
             logger.info(f"run {spec.run_id} was retracted and stays off the board; `bench board log` tells why")
     return launched
+
+
+def _began_otherwise(spec: RunSpec, folder: RunFolder) -> bool:
+    """Whether what a run folder holds was trained from other weights of another run than this start would be."""
+    if spec.init_weights_sha256 is None or not folder.spec.is_file():
+        return False
+    return read_spec(folder.spec).init_weights_sha256 not in (None, spec.init_weights_sha256)
 
 
 def finished_result(folder: RunFolder) -> RunResult | None:

@@ -91,7 +91,7 @@ def _audit_parts(audit: Audit, folder: Path) -> None:
     elif run_ids:
         try:
             parts = {run_id: RunFolder(folder.parent / run_id).read() for run_id in run_ids}
-            differs = recombined_difference(result.document, parts, result)
+            differs = recombined_difference(result, parts)
         except ResultError as error:
             differs = error.message
         if differs:

@@ -23,8 +23,9 @@ from leaderboard.results.predictions import CycleSet, write_cycles, write_predic
 from leaderboard.results.run_folder import RunFolder, predictions_file
 from leaderboard.results.run_result import RunResult
 from leaderboard.results.schema import RULES, SCHEMA, Part, ResultDocument, Rule, kind_of
-from leaderboard.results.validation import combined_id
+from leaderboard.results.validation import combined_id, shown
 from leaderboard.statistics.breakdown import patients_on_both_sides
+from leaderboard.store.result_rows import system_hash
 
 CombinedKind = Literal["composite", "ensemble"]
 
@@ -160,27 +161,74 @@ def store_combined(folder: RunFolder, result: RunResult, *, anew: bool = False) 
         return folder.write(result.document), True
 
 
-def recombined_difference(document: ResultDocument, parts: Mapping[str, RunResult], result: RunResult) -> str | None:
-    """Say in which selection rule a combined result is not what its parts give now; None where it is.
+def recombined_difference(result: RunResult, parts: Mapping[str, RunResult]) -> str | None:
+    """Say in what a combined result is not what its parts give now; None where it is.
+
+    Its predictions are compared, and what it says of itself: the systems of its parts, their data, seed and inputs.
 
     Args:
-        document: The combined document.
-        parts: The results of its parts by run id.
         result: The combined result.
+        parts: The results of its parts by run id.
+
+    Raises:
+        ResultError: As :func:`combined_result`.
     """
-    entries = document.get("parts", [])
-    found = [FinishedPart(e["name"], parts[e["run_id"]], "", e.get("device"), e.get("default", False)) for e in entries]
-    kind = cast(CombinedKind, kind_of(document))
-    combination = Combination(kind, document["spec"]["model"], document["spec"]["combine"], found, 0)
-    again = combined_result(combination, {})
+    document = result.document
+    again = combined_result(_combination_of(document, parts), {})
     if again.scores.keys() != result.scores.keys():
         return f"it has the rules {', '.join(result.scores)}, but its parts share {', '.join(again.scores)}"
     assert again.cycles is not None
     assert result.cycles is not None
+    if again.cycles.hash != result.cycles.hash:
+        return "its judged cycles are not those of its parts"
     for rule, scores in result.scores.items():
         if not np.allclose(again.scores[rule][again.cycles.order], scores[result.cycles.order], rtol=0.0, atol=1e-9):
             return f"its predictions under {rule} are not those that its parts give"
+    return _told_otherwise(document, again.document)
+
+
+def _combination_of(document: ResultDocument, parts: Mapping[str, RunResult]) -> Combination:
+    """What a combined document says that it is, made of the results of its parts as they are now."""
+    names = {entry["run_id"]: entry["name"] for entry in document["parts"]}
+    found = [
+        FinishedPart(
+            entry["name"],
+            parts[entry["run_id"]],
+            _system_of(parts[entry["run_id"]].document["spec"], names),
+            entry.get("device"),
+            entry.get("default", False),
+        )
+        for entry in document["parts"]
+    ]
+    seed = min(part.document["spec"]["seed"] for part in found)
+    kind = cast(CombinedKind, kind_of(document))
+    return Combination(kind, document["spec"]["model"], document["spec"]["combine"], found, seed)
+
+
+def _system_of(spec: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Hash of a part's spec without the seed; a start from another part counts by that part's name."""
+    run_id, _, which = (spec.get("init_from") or "").partition(":")
+    return system_hash({**spec, "init_from": f"part:{names[run_id]}:{which}"} if run_id in names else spec)
+
+
+def _told_otherwise(document: ResultDocument, again: ResultDocument) -> str | None:
+    """The first field in which a combined result says something else than its parts."""
+    said, found = _by_part(document["spec"]), _by_part(again["spec"])
+    for name in sorted(said.keys() | found.keys()):
+        if said.get(name) != found.get(name):
+            return f"its spec says {name} {shown(said.get(name))}, but its parts give {shown(found.get(name))}"
+    fields: Sequence[Literal["inputs", "profile", "partial", "patients_on_both_sides"]]
+    fields = ("inputs", "profile", "partial", "patients_on_both_sides")
+    for field in fields:
+        if document.get(field) != again.get(field):
+            return f"its {field} is {shown(document.get(field))}, but its parts give {shown(again.get(field))}"
     return None
+
+
+def _by_part(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A combined spec with a field for each of its parts."""
+    rest = {name: value for name, value in spec.items() if name != "parts"}
+    return {**rest, **{f"parts.{name}": system for name, system in spec["parts"].items()}}
 
 
 # --- what parts must have in common -----------------------------------------------------------------------------

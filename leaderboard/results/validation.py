@@ -21,6 +21,7 @@ from bench.core.documents import collector_paused, spec_judges
 from bench.core.errors import BenchError, ResultError
 from bench.core.text import echoed
 from leaderboard.metrics import LARGEST_COUNT, SENSITIVITIES, Metrics, metrics_of
+from leaderboard.results.combinations import COMBINATIONS, POOLINGS, ROUTE
 from leaderboard.results.inputs import check_inputs
 from leaderboard.results.schema import COMBINED, SCHEMA, Part, ResultDocument, kind_of
 
@@ -219,6 +220,31 @@ def _check_parts(document: ResultDocument) -> Faults:
     names = [part["name"] for part in parts]
     if sorted(set(names)) != sorted(names) or set(names) != document["spec"]["parts"].keys():
         yield f"parts names {shown(names)}, but spec.parts names {shown(list(document['spec']['parts']))}."
+    if len({part["run_id"] for part in parts}) < len(parts):
+        yield "parts names a run twice."
+    yield from _check_combination(document, parts)
+
+
+def _check_combination(document: ResultDocument, parts: Sequence[Part]) -> Faults:
+    """A combined result says in one way how it is combined, which device each part serves, and of how many models."""
+    kind, spec = kind_of(document), document["spec"]
+    known = POOLINGS if kind == "ensemble" else COMBINATIONS
+    if spec["combine"] not in known:
+        yield f"spec.combine is {shown(spec['combine'])}, but must be {' or '.join(known)}."
+    if spec["method"] != spec["combine"]:
+        yield f"spec.method is {shown(spec['method'])}, but spec.combine is {shown(spec['combine'])}."
+    served = {part["name"]: None if part.get("default") else part.get("device") for part in parts}
+    is_route = spec["combine"] == ROUTE
+    if is_route != ("route" in spec) or (is_route and spec["route"] != served):
+        yield f"spec.route is {shown(spec.get('route'))}, but the parts serve {shown(served)}."
+    for place, part in enumerate(parts):
+        if is_route != ("device" in part or part.get("default", False)):
+            yield f"parts[{place}] serves {shown(part.get('device'))}, but spec.combine is {shown(spec['combine'])}."
+        if kind == "ensemble" and part["name"] != part["run_id"]:
+            yield f"parts[{place}].name is {shown(part['name'])}, but must be its run_id in an ensemble."
+    models = document.get("inputs", {}).get("ensemble")
+    if not is_route and (type(models) is not int or models < len(parts)):
+        yield f"inputs.ensemble is {shown(models)}, but {len(parts)} parts are combined."
 
 
 def _check_study(document: ResultDocument) -> Faults:

@@ -24,6 +24,7 @@ from leaderboard.results.schema import COMBINED
 from leaderboard.statistics.row_statistics import leading_rows
 from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
+from leaderboard.tables.combined_marks import combination_findings
 from leaderboard.tables.copies import RunPredictions, find_copies
 from leaderboard.tables.titles import system_title
 from leaderboard.tables.verification_states import verification_state
@@ -33,6 +34,9 @@ Row = dict[str, Any]
 MARKS: Mapping[str, str] = {
     "composite": "one system of several runs, whose predictions are combined",
     "ensemble": "the predictions of several finished runs, combined afterwards",
+    "other parts": "its stored predictions, or what it says of itself, are not what its parts give",
+    "retracted part": "a run that it is combined of was retracted",
+    "absent part": "a run that it is combined of is not here, so that nobody can combine it again",
     "copy": "the predicted classes, or the scores up to a monotone change, are those of another system or seed",
     "labels": "the predictions are the labels, or nearly",
     "beyond print": "the Score is further above what stands in print than any published step",
@@ -94,7 +98,8 @@ def add_marks(store: Store, runs: Mapping[str, BoardRun], sections: Sequence[Seq
         for number, row in enumerate(rows):
             mine = [runs[run_id] for run_id in row["run_ids"]]
             row["state"] = verification_state(mine, history)
-            marks = [*seen.get(number, ()), *_row_marks(row, mine)]
+            combined = combination_findings(store, history, mine, runs) if row["kind"] in COMBINED else []
+            marks = [*seen.get(number, ()), *(Mark(*found) for found in combined), *_row_marks(row, mine)]
             row["marks"] = [
                 _mark_document(mark, history) for mark in sorted(marks, key=lambda mark: _MARK_ORDER[mark.word])
             ]
@@ -144,8 +149,6 @@ _SELF_EXPLAINING = ("unsigned", "undeclared")
 
 def _row_marks(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
     ids = tuple(row["run_ids"])
-    if row["kind"] in COMBINED:
-        yield Mark(row["kind"], _combination_sentence(runs), ids)
     if row["score"] >= LABELS:
         yield Mark("labels", f"The Score is {row['score']:.2f}: these are the labels, or nearly.", ids)
     elif is_official(row["judged_set"]) and row["score"] > highest_in_print() + MARGIN:
@@ -157,16 +160,6 @@ def _row_marks(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
     if row.get("degenerate"):
         yield Mark("degenerate", "Nothing varies between patients and seeds: there is no interval.", ids)
     yield from _submission_marks(row, [run for run in runs if run.kind == "submission"])
-
-
-def _combination_sentence(runs: Sequence[BoardRun]) -> str:
-    """How the runs of a combined system are combined of others, and of which."""
-    parts = [", ".join(_part_words(part) for part in run.extra["parts"]) for run in runs]
-    return f"Combined by {runs[0].spec['combine']}: {'; '.join(parts)}."
-
-
-def _part_words(part: Mapping[str, Any]) -> str:
-    return str(part["run_id"]) if part["name"] == part["run_id"] else f"{part['name']} {part['run_id']}"
 
 
 def _submission_marks(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:

@@ -12,11 +12,13 @@ import pytest
 import bench
 from bench.core.errors import BenchError, ResultError, SpecError
 from leaderboard.audit import audit_file
+from leaderboard.history.changes import retract
 from leaderboard.metrics import score_cycles
 from leaderboard.results.bundle_merging import import_bundle
 from leaderboard.results.bundle_writing import export_bundle
 from leaderboard.results.predictions import read_cycles, read_predictions, write_predictions
 from leaderboard.results.run_folder import RunFolder
+from leaderboard.results.validation import combined_id, run_id_of, validate
 from leaderboard.site.data import read_site_data
 from leaderboard.site.values import page_values
 from leaderboard.store.rebuilding import rebuild
@@ -91,7 +93,8 @@ def test_an_ensemble_follows_a_part_that_was_run_again(home):
 
 
 def test_it_is_listed_as_an_ensemble(home):
-    made = bench.ensemble(run_ids(home), home=home)
+    ids = run_ids(home)
+    made = bench.ensemble(ids, home=home)
     [row] = [row for row in leaderboard_table(Store.open(home)).sections[0].rows if row["kind"] == "ensemble"]
     assert row["run_ids"] == [made.id]
     assert row["inputs"]["ensemble"] == 3
@@ -101,7 +104,7 @@ def test_it_is_listed_as_an_ensemble(home):
     for form in ("table", "markdown", "latex", "csv", "json"):
         assert "ensemble" in board.table("leaderboard").written(form)
     assert made.document["spec"]["model"] == "3 × ast + patchmix-cl"
-    assert bench.ensemble(run_ids(home)[:2], name="two seeds", home=home).document["spec"]["model"] == "two seeds"
+    assert bench.ensemble(ids[:2], name="two seeds", home=home).document["spec"]["model"] == "two seeds"
 
 
 def test_the_page_shows_it_with_its_mark_and_its_parts(home):
@@ -156,9 +159,126 @@ def test_the_audit_combines_the_parts_again(home):
         found = read_predictions(path)
         # Other scores with the same chosen classes: the numbers do not move, the predictions do.
         write_predictions(path, found.keys, np.sqrt(found.scores))
-    findings = audit_file(made.folder, None, {}, "4class").findings
-    [finding] = [finding for finding in findings if finding.kind == "parts-disagree"]
-    assert "under last" in finding.sentence
+    assert "under last" in disagreement(made.folder)
+
+
+def disagreement(folder):
+    """What the audit of a combined result says of its parts."""
+    findings = audit_file(folder, None, {}, "4class").findings
+    return " ".join(finding.sentence for finding in findings if finding.kind == "parts-disagree")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("data_fingerprint", "e" * 64, "its spec says data_fingerprint 'eee"),
+        ("seed", 99, "its spec says seed 99, but its parts give 1"),
+        ("precision", "bf16", "its spec says precision 'bf16', but its parts give 'fp32'"),
+        ("more", 1, "its spec says more 1, but its parts give None"),
+    ],
+)
+def test_the_audit_compares_what_an_ensemble_says_of_itself(home, field, value, sentence):
+    made = bench.ensemble(run_ids(home), home=home)
+    made.document["spec"][field] = value
+    (made.folder / "result.json").write_text(json.dumps(made.document))
+    assert sentence in disagreement(made.folder)
+
+
+def test_the_audit_compares_the_systems_of_the_parts(home):
+    made = bench.ensemble(run_ids(home), home=home)
+    made.document["spec"]["parts"] = dict.fromkeys(made.parts, "0" * 64)
+    (made.folder / "result.json").write_text(json.dumps(made.document))
+    assert f"its spec says parts.{sorted(made.parts)[0]} '000" in disagreement(made.folder)
+
+
+def edited(made, change):
+    """The sentence with which the result of an ensemble is refused after a change; its id is made to fit again."""
+    document = json.loads((made.folder / "result.json").read_text())
+    change(document)
+    document["run_id"] = combined_id(document["kind"], document["spec"]["combine"], document["parts"])
+    with pytest.raises(ResultError) as caught:
+        validate(document, "here")
+    return caught.value.message
+
+
+def spec_of(**fields):
+    return lambda document: document["spec"].update(fields)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (spec_of(combine="vote", method="vote"), "spec.combine is 'vote', but must be mean or product or max."),
+        (spec_of(combine="route:device", method="route:device"), "spec.combine is 'route:device', but must be mean"),
+        (spec_of(method="patchmix-cl"), "spec.method is 'patchmix-cl', but spec.combine is 'mean'."),
+        (spec_of(route={}), "spec.route is {}, but the parts serve"),
+        (lambda d: d["inputs"].update(ensemble=1), "inputs.ensemble is 1, but 3 parts are combined."),
+        (lambda d: d.pop("inputs"), "inputs.ensemble is None, but 3 parts are combined."),
+        (lambda d: d["parts"][0].update(device="Meditron"), "parts[0] serves 'Meditron', but spec.combine is 'mean'."),
+        (lambda d: d["parts"][0].update(run_id=d["parts"][1]["run_id"]), "parts names a run twice."),
+        (lambda d: d["parts"][0].update(run_id="0" * 16), "must be its run_id in an ensemble."),
+    ],
+)
+def test_a_document_that_contradicts_its_combination_is_refused(home, change, sentence):
+    made = bench.ensemble(run_ids(home), home=home)
+    assert sentence in edited(made, change)
+
+
+def test_an_ensemble_cannot_pose_as_a_run(home):
+    document = dict(bench.ensemble(run_ids(home), home=home).document)
+    del document["kind"]
+    with pytest.raises(ResultError, match="parts names 3, but kind is 'run'"):
+        validate(document, "here")
+    # Without a trace of its parts, and with the id that its spec would give a run.
+    del document["parts"], document["inputs"]
+    with pytest.raises(ResultError, match="epoch is None, but must be a whole number for a run"):
+        validate({**document, "run_id": run_id_of(document["spec"])}, "here")
+
+
+# --- marks ------------------------------------------------------------------------------------------------------
+
+
+def marks(home):
+    """The marks of the ensemble on a board: their sentences by word."""
+    rows = [row for section in leaderboard_table(Store.open(home)).sections for row in section.rows]
+    [row] = [row for row in rows if row["kind"] == "ensemble"]
+    return {mark["mark"]: mark["sentence"] for mark in row["marks"]}
+
+
+def test_an_honest_ensemble_has_no_other_mark(home):
+    bench.ensemble(run_ids(home), home=home)
+    assert "ensemble" in marks(home)
+    assert not {"other parts", "retracted part", "absent part"} & marks(home).keys()
+
+
+def test_an_ensemble_whose_part_was_retracted_is_marked_wherever_it_is_shown(home):
+    one = run_ids(home)[0]
+    bench.ensemble(run_ids(home), home=home)
+    retract(home, Store.open(home), one, "wrong data", None)
+    assert marks(home)["retracted part"] == f"Retracted: {one}."
+    for form in ("markdown", "latex", "csv", "json"):
+        assert "retracted part" in bench.open_board(home).table("leaderboard").written(form)
+    assert "retracted part" in json.dumps(page_values(read_site_data(Store.open(home)))["byRule"]["last"])
+
+
+def test_an_ensemble_without_its_parts_is_marked(home, tmp_path_factory):
+    ids = run_ids(home)
+    made = bench.ensemble(ids, home=home)
+    other = tmp_path_factory.mktemp("without")
+    export_bundle(Store.open(home), other / "one.zip", [made.id])
+    (other / "home").mkdir()
+    import_bundle(other / "one.zip", other / "home", Store.open(other / "home"))
+    assert marks(other / "home")["absent part"] == f"Not on this board: {', '.join(ids)}."
+
+
+def test_an_ensemble_whose_part_was_run_again_is_marked_until_it_is_made_anew(home):
+    ids = run_ids(home)
+    bench.ensemble(ids, home=home)
+    as_probabilities(write_run(home, seed=1, salt=7))
+    rebuild(home)
+    assert "are not those that its parts give" in marks(home)["other parts"]
+    bench.ensemble(ids, home=home)
+    assert "other parts" not in marks(home)
 
 
 # --- what is refused --------------------------------------------------------------------------------------------
@@ -180,6 +300,30 @@ def test_fewer_than_two_runs_are_none(home):
 def test_a_run_counts_once(home):
     one = run_ids(home)[0]
     assert refused(home, one, one[:8]) == f"The run {one} is named twice."
+
+
+def test_a_run_counts_once_also_within_an_ensemble(home):
+    one, two, three = run_ids(home)
+    both, others = bench.ensemble([one, two], home=home), bench.ensemble([two, three], home=home)
+    assert refused(home, both.id, one) == f"The run {one} would count twice, as a part of {both.id} and of {one}."
+    assert f"The run {two} would count twice" in refused(home, both.id, others.id)
+    assert bench.ensemble([both.id, three], home=home).document["inputs"]["ensemble"] == 3
+
+
+def test_a_retracted_run_is_refused_also_by_its_folder_and_within_an_ensemble(home):
+    one, two, three = run_ids(home)
+    both = bench.ensemble([one, two], home=home)
+    retract(home, Store.open(home), one, "wrong data", None)
+    for word in (str(home / "runs" / one), both.id):
+        assert refused(home, word, three) == f"The run {one} was retracted: wrong data."
+
+
+def test_another_name_for_the_same_ensemble_is_said_not_to_count(home, caplog):
+    ids = run_ids(home)
+    first = bench.ensemble(ids, name="mine", home=home)
+    with caplog.at_level("WARNING", "bench"):
+        assert bench.ensemble(ids, name="yours", home=home).document["spec"]["model"] == "mine"
+    assert f"ensemble {first.id} is there already and keeps its name, mine" in caplog.messages
 
 
 def test_a_missing_run_is_named(home):

@@ -80,6 +80,8 @@ def test_a_file_is_read_as_a_card(tmp_path):
         ('method = "ce"', 'method = "ce"\nepochs = 3', "part 'high': unknown key 'epochs'"),
         ("alpha = 0.5", "alpha = [1]", r"part 'low': alpha is \[1\], but must be a number"),
         ("[parts.high]", "[parts.high", "is no TOML"),
+        ("alpha = 0.5", "alpha = " + "9" * 5000, "is no TOML: Exceeds the limit"),
+        ("alpha = 0.5", "alpha = " + "[" * 10_000, "is no TOML: maximum recursion depth exceeded"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path, old, new, sentence):
@@ -197,6 +199,12 @@ def test_the_error_of_a_part_names_it(tmp_path, small_data, small_cache):
     made = read_composite(written(tmp_path))
     with pytest.raises(SpecError, match="Part 'high': Unknown setting 'alpha'"):
         resolve_composite(made, asked(small_cache, settings=["alpha=1"]), source(small_data), [1])
+
+
+def test_a_seed_among_the_settings_is_refused(tmp_path, small_data, small_cache):
+    made = read_composite(written(tmp_path, FILE.replace("alpha = 0.5", "seed = 4")))
+    with pytest.raises(SpecError, match="Part 'low': The seed is no setting"):
+        resolve_composite(made, asked(small_cache), source(small_data), [1])
 
 
 def test_two_parts_that_are_one_run_are_refused(small_data, small_cache):

@@ -8,9 +8,11 @@ import time
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 import bench as library
-from bench.core.errors import RunError
+from bench.core.errors import BenchError, RunError
 from bench.engine.states import POINTER
 from leaderboard.metrics import score_cycles
 from leaderboard.results.predictions import read_cycles, read_predictions
@@ -161,6 +163,70 @@ def test_a_part_that_fails_stops_the_composite_by_name(run, tmp_path):
     assert "no such label" in caught.value.message
     assert {document["kind"] for document in folders.values()} == {"part"}
     assert len(folders) == 2
+
+
+def start_from(which="last", **changes):
+    """The product with its second part started from the first, whose text is changed."""
+    text = PRODUCT.replace('method = "ce"', f'method = "ce"\ninit_from = "part:mixed:{which}"')
+    for old, new in changes.items():
+        text = text.replace(old, new, 1)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            start_from("best-val"),
+            "starts from the weights 'best-val', but the part before it will keep last, best-test",
+        ),
+        (start_from("stage-1"), "starts from the weights 'stage-1', but the part before it will keep last, best-test"),
+        (start_from(**{"embed_dim = 16": "embed_dim = 32"}), "will not fit its model: classifier.0.bias is 32 there"),
+        (
+            "batch = 13".join(ROUTE.rsplit("batch = 4", 1)).replace("default = true", 'device = "AKGC417L"'),
+            "Part 'others'",
+        ),
+    ],
+)
+def test_a_part_that_cannot_start_is_found_before_any_is_trained(run, tmp_path, text, sentence):
+    with pytest.raises(BenchError) as caught:
+        run(text)
+    assert sentence in caught.value.message
+    assert not (tmp_path / "home" / "runs").exists()
+
+
+def test_a_start_from_the_end_of_a_stage_is_sound(run):
+    text = start_from("stage-1", **{'"patchmix-cl"': '"scl"'})
+    made = run(text, settings={"mixed.method.probe_epochs": 1})
+    assert RunFolder(part_folders(made)["plain"]).read_document()["spec"]["init_from"] == (
+        f"{made.parts['mixed']}:stage-1"
+    )
+
+
+def test_a_part_follows_other_weights_of_the_part_that_it_starts_from(run):
+    first = run(start_from())
+    mixed, plain = (RunFolder(part_folders(first)[name]) for name in ("mixed", "plain"))
+    kept = plain.result.read_bytes()
+    assert run(start_from()).document == first.document
+    assert plain.result.read_bytes() == kept
+    # As a run with other numerics would leave them.
+    with safe_open(mixed.weights_of("last"), "np") as file:
+        tensors, metadata = {name: file.get_tensor(name) * 1.5 for name in file.keys()}, file.metadata()  # noqa: SIM118
+    save_file(tensors, mixed.weights_of("last"), metadata)
+    again = run(start_from())
+    assert plain.result.read_bytes() != kept
+    assert scores_of(again.folder).tolist() != first.predictions["last"].scores.tolist()
+    kept = plain.result.read_bytes()
+    run(start_from())
+    assert plain.result.read_bytes() == kept
+
+
+def test_another_name_for_the_same_parts_is_said_not_to_count(run, caplog):
+    made = run()
+    with caplog.at_level("WARNING", "bench"):
+        again = run(PRODUCT.replace('"fusion"', '"other"'))
+    assert again.document == made.document
+    assert f"composite {made.id} is there already and keeps its name, fusion" in caplog.messages
 
 
 def test_parts_that_were_cleared_away_are_not_trained_again(run, tmp_path):
