@@ -14,9 +14,10 @@ PACKAGES = ("bench", "baselines", "methods", "leaderboard")
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("bench.core",),
-    ("leaderboard", "bench.plugins"),
+    ("leaderboard",),
     tuple(f"bench.engine.{part}" for part in ("augment", "distribution", "optim", "sampling", "schedule")),
     ("bench.data", "baselines", "methods"),
+    ("bench.plugins",),
     ("bench.experiment",),
     ("bench.engine",),
     ("bench.launch",),

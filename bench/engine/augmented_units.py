@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from bench.data.units import UnitWaves
-from bench.engine.augment.concatenation import PartnerPool, Partners, concatenate, draw_partners, rare_shares
+from bench.engine.augment.concatenation import Partners, concatenate, draw_partners, rare_shares
 from bench.engine.augment.options import AugmentOptions
 from bench.engine.augment.waveform import apply_waveform, draw_waveform
 from bench.engine.augment.waves import Waves
-from bench.engine.data import CLASSES, RunData
+from bench.engine.data import RunData
 
 
 class AugmentedUnits:
@@ -30,15 +30,7 @@ class AugmentedUnits:
         if data.frontend is None:
             raise ValueError("the run makes no pictures of waveforms")
         self.options, self.data, self.rate = options, data, data.frontend.sample_rate
-        every = np.arange(len(data.bank.labels))
-        self.pool = PartnerPool(
-            data.train,
-            data.bank.labels,
-            options,
-            classes=CLASSES,
-            devices=data.devices(every),
-            patients=data.patients(every),
-        )
+        self.pool = data.partner_pool(options)
         self.rarity = rare_shares(np.asarray(data.class_counts()))
 
     def heard(self, rows: np.ndarray, rng: np.random.Generator) -> Partners:

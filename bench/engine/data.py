@@ -21,6 +21,8 @@ from bench.data.frontends import BatchFrontEnd, FrontEnd, LearningFrontEnd, Wave
 from bench.data.frontends.chosen import choose_front_end
 from bench.data.units import Inputs, UnitWaves
 from bench.data.wave_bank import WaveBank, no_halves, prepare_wave_bank
+from bench.engine.augment.concatenation import PartnerPool
+from bench.engine.augment.options import AugmentOptions
 from bench.engine.folds import patient_folds
 from bench.engine.normalisation import BatchExtremes
 from bench.experiment.spec import RunSpec
@@ -131,6 +133,19 @@ class RunData:
         """Patient of some rows."""
         return tuple(self.recordings[name].patient for name, _ in self.keys(rows))
 
+    def partner_pool(self, options: AugmentOptions) -> PartnerPool:
+        """The training rows that may be joined as the options say.
+
+        Args:
+            options: The law of concatenation, and where partners are from.
+
+        Raises:
+            SpecError: If a training row would find no partner.
+        """
+        every = np.arange(len(self.bank.labels))
+        devices, patients = self.devices(every), self.patients(every)
+        return PartnerPool(self.train, self.bank.labels, options, classes=CLASSES, devices=devices, patients=patients)
+
     def class_counts(self) -> list[int]:
         """Training rows per class: normal, crackle, wheeze, both."""
         return np.bincount(self.bank.labels[self.train], minlength=CLASSES).tolist()  # type: ignore[no-any-return]
@@ -187,7 +202,8 @@ def open_run_data(spec: RunSpec, on_progress: Progress | None = None) -> RunData
 
     Raises:
         DataError: If the data are missing, broken, or not those of the spec.
-        SpecError: If the training part is smaller than a batch, or the front-end cuts no waveforms but must.
+        SpecError: If the training part is smaller than a batch, a row to be joined would find no partner, or the
+            front-end cuts no waveforms but must.
     """
     dataset = load_run_dataset(spec)
     # Before the features, which take minutes: parts that are too small.
@@ -250,7 +266,7 @@ def planned_data(dataset: Dataset, spec: RunSpec) -> RunData:
 
     Raises:
         DataError: If there is no test cycle.
-        SpecError: If the training part is smaller than a batch.
+        SpecError: If the training part is smaller than a batch, or a row to be joined would find no partner.
     """
     return split_rows(dataset, empty_bank(dataset, spec.frontend, spec.frontend_options), spec)
 
@@ -285,7 +301,7 @@ def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:
 
     Raises:
         DataError: If there is no test cycle.
-        SpecError: If the training part is smaller than a batch.
+        SpecError: If the training part is smaller than a batch, or a row to be joined would find no partner.
     """
     recordings = {recording.name: recording for recording in dataset.recordings}
     parts = np.array([recordings[cycle.recording].split for cycle in bank.cycles])
@@ -332,6 +348,8 @@ def _check_parts(data: RunData, spec: RunSpec) -> None:
             f"Use --set batch={max(1, len(data.train) // 4)} or more data.",
         )
     _check_last_batch(len(data.train) % spec.sampling.batch, spec)
+    if spec.augment.concatenates:
+        data.partner_pool(spec.augment)
     if len(data.test) == 0:
         raise DataError(
             f"The test part of {spec.data} holds no cycle.", "Add the recordings of the official test part."

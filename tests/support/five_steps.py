@@ -1,12 +1,14 @@
 """Trains five steps of a stage in one of several processes; keeps losses and parameters, to compare what a batch is.
 
 ``python five_steps.py FOLDER`` starts one, then two, then three processes; each trains every case of
-``FOLDER/cases.json`` on the same pretend features, and the first of n writes ``FOLDER/n/NAME.safetensors``. A case that
-is refused in a group leaves ``FOLDER/n/NAME.txt`` instead, with the error.
+``FOLDER/cases.json`` on the same pretend features (on waveforms, where the case augments them), and the first of n
+writes ``FOLDER/n/NAME.safetensors``. A case that is refused in a group leaves ``FOLDER/n/NAME.txt`` instead, with the
+error.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -20,6 +22,7 @@ SHAPE = (32, 24)
 
 
 def spec_of(case: dict[str, Any]) -> Any:
+    from bench.data.frontends import FRONTENDS
     from bench.experiment.spec import RunSpec
 
     fields = {"lr": 5e-5, "epochs": 1, "batch": BATCH, "specaug_time_width": 8, "specaug_freq_width": 6, "seed": 3}
@@ -30,19 +33,47 @@ def spec_of(case: dict[str, Any]) -> Any:
         from bench.experiment.plugins import load_plugins
 
         load_plugins(case["plugins"])
+    frontend = case.get("frontend", "ast")
     return RunSpec.of(
         **{name: case[name] for name in names},
         **{**fields, **case.get("fields", {})},
         pretrain="none",
-        frontend="ast",
-        frontend_version=1,
-        frontend_options={},
+        frontend=frontend,
+        frontend_version=FRONTENDS.card(frontend).version,
+        frontend_options=case.get("frontend_options", {}),
         dataset="demo",
         data_fingerprint="0" * 64,
     )
 
 
-def run_data() -> Any:
+class Waves:
+    """A bank of made-up waveforms, each of a length of its own."""
+
+    def __init__(self, rows: int, rng: Any) -> None:
+        import torch
+
+        lengths = rng.integers(4000, 12000, rows)
+        self.waves = [torch.from_numpy(rng.standard_normal(n).astype("float32") / 10) for n in lengths]
+
+    def units(self, rows: Any) -> Any:
+        from bench.data.units import UnitWaves
+
+        return UnitWaves.of([self.waves[row] for row in rows])
+
+
+def with_waveforms(data: Any, spec: Any, rng: Any) -> Any:
+    """The data with waveforms, and the pictures that the spec's front-end makes of them in place of those there."""
+    import numpy as np
+
+    from bench.engine.data import built_front_end, extremes_of
+
+    rows, frontend = len(data.bank.labels), built_front_end(spec)
+    waves = Waves(rows, rng)
+    bank = dataclasses.replace(data.bank, features=frontend.picture(waves.units(np.arange(rows))).numpy())
+    return dataclasses.replace(data, bank=bank, waves=waves, frontend=frontend, extremes=extremes_of(bank, frontend))
+
+
+def run_data(spec: Any = None) -> Any:
     import numpy as np
 
     from bench.data.bank import FeatureBank
@@ -58,7 +89,8 @@ def run_data() -> Any:
     train, test = np.arange(STEPS * BATCH), np.arange(STEPS * BATCH, rows)
     nowhere = Path("recording")
     recording = Recording("recording", "101", "1b1", "Al", "sc", "Meditron", "train", nowhere, nowhere, cycles)
-    return RunData(bank=bank, train=train, val=train[:0], test=test, recordings={"recording": recording})
+    data = RunData(bank=bank, train=train, val=train[:0], test=test, recordings={"recording": recording})
+    return with_waveforms(data, spec, rng) if spec is not None and spec.augment.changes_waveforms else data
 
 
 def train(folder: Path, processes: int) -> None:
@@ -71,7 +103,8 @@ def train(folder: Path, processes: int) -> None:
 
     cases = json.loads((folder / "cases.json").read_text())
     for name, case in cases.items():
-        trainer = Trainer(spec_of(case), run_data(), folder / f"{processes}" / f"run-{name}", processes)
+        spec = spec_of(case)
+        trainer = Trainer(spec, run_data(spec), folder / f"{processes}" / f"run-{name}", processes)
         # Saving is tested elsewhere, and would take longer than the steps.
         trainer.checkpoint.save = lambda *_: None
         trainer._save_weights = lambda *_: None
