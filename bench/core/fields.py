@@ -61,7 +61,8 @@ def check_part(part: Any) -> None:
     Raises:
         SpecError: If a value is of another type than its field, or out of its range.
     """
-    kinds = field_types(type(part))
+    declared: type = type(part)
+    kinds = field_types(declared)
     for field in dataclasses.fields(part):
         value, kind = getattr(part, field.name), kinds[field.name]
         # A text would be read as the number that it stands for, and stay a text.
