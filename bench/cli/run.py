@@ -100,7 +100,6 @@ def run(
     An interrupted run goes on where it stopped when the same command is given again; a finished one is not run twice.
 
     Examples:
-      bench run --model ast --method patchmix-cl
       bench run --model ast --method patchmix-cl --seeds 1-5 --data ~/icbhi
       bench run --model cnn6 --method ce --epochs 20 --set optimiser=sgd --set lr=1e-2 --format json
       bench run --model ast --method patchmix-cl --set micro_batch=2 --set checkpointing=true
