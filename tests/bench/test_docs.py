@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from plugin_files import fresh_registries, write_package
 
+from bench import plugins
 from bench.mock.checks import CHECKS
 from bench.mock.run import mock_run
 from methods.base import Batch
@@ -96,6 +97,11 @@ def test_both_together_train_on_noisy_waveforms(folder, bench, small_data):
     assert (weights / "stage-1.safetensors").is_file()
     assert (weights / "last.method.safetensors").is_file()
     assert (weights.parent / "frontend.safetensors").is_file()
+
+
+def test_the_table_of_names_is_complete():
+    (table,) = re.findall(r"## Where the names are\n.*?\n\n(\|.*?)\n\n", PAGE, re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", table)) == set(plugins.__all__)
 
 
 def test_the_table_of_a_batch_names_its_fields():
