@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bench.api.run_result import Run
     from leaderboard.results.composites import FinishedPart
     from leaderboard.results.run_result import RunResult
+    from leaderboard.results.schema import ResultDocument
     from leaderboard.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -160,10 +161,15 @@ def _checked_name(name: str) -> str:
     return name
 
 
+def _system_name(document: ResultDocument) -> str:
+    spec = document["spec"]
+    # What is combined has a name of its own.
+    return str(spec["model"]) if "parts" in document else f"{spec['model']} + {spec['method']}"
+
+
 def _title(parts: Sequence[FinishedPart]) -> str:
     """What an ensemble is called that nobody has named: the systems that it is made of, with their number."""
-    specs = [part.document["spec"] for part in parts]
-    names = [f"{spec['model']} + {spec['method']}" for spec in specs]
+    names = [_system_name(part.document) for part in parts]
     different = list(dict.fromkeys(sorted(names)))
     counted = [f"{names.count(one)} × {one}" if names.count(one) > 1 else one for one in different]
     title = ", ".join(counted)

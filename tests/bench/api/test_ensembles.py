@@ -125,6 +125,7 @@ def test_an_ensemble_may_hold_another_one(home):
     two = bench.ensemble(ids[:2], home=home)
     three = bench.ensemble([two.id, ids[2]], home=home)
     assert three.document["inputs"]["ensemble"] == 3
+    assert three.document["spec"]["model"] == "2 × ast + patchmix-cl, ast + patchmix-cl"
     assert three.parts.keys() == {two.id, ids[2]}
 
 
