@@ -12,6 +12,7 @@ from bench.engine import memory
 from bench.engine.activation_checkpoints import BlockModel
 from bench.engine.global_draws import GlobalDraws, drawing
 from bench.engine.graph import TrainingGraph
+from bench.engine.losses import loss_to_train
 from bench.engine.micro_batches import accumulate_gradients, batch_statistics, row_weights
 from methods.base import Batch, Draw
 
@@ -70,7 +71,7 @@ class Gradients:
             self.draws.begin(batch.local, len(batch.labels))
         with drawing(self.draws):
             losses: dict[str, Tensor] = self.graph(batch, draw)
-        self.accelerator.backward(losses["loss"])
+        self.accelerator.backward(loss_to_train(losses))
         return losses
 
     def _advice(self, batch: Batch, draw: Draw | None) -> str:

@@ -13,6 +13,7 @@ import baselines
 import methods
 from baselines.weights import weights_of_run
 from bench.engine.initial_weights import load_initial_weights
+from bench.engine.losses import checked_losses
 from bench.engine.micro_batches import MicroBatchedModel
 from bench.experiment.spec import RunSpec
 from methods.base import Batch, Draw
@@ -34,10 +35,9 @@ class TrainingGraph(nn.Module):
         self.method = method
 
     def forward(self, batch: Batch, draw: Draw | None) -> dict[str, Tensor]:
-        """Named scalar losses of a global batch."""
+        """Named losses of a global batch; raises SpecError where the method gives none that can be trained for."""
         model = MicroBatchedModel(self.model, self.micro_batch) if self.micro_batch else self.model
-        losses: dict[str, Tensor] = self.method(model, batch, draw)
-        return losses
+        return checked_losses(self.method(model, batch, draw))
 
 
 def build_graph(spec: RunSpec, class_counts: Sequence[int]) -> TrainingGraph:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,37 @@ from leaderboard.results.schema import LOSS_NAME, MOST_LOSSES
 
 LOSS = "loss"
 """Name of the loss that is trained for."""
+
+
+def checked_losses(losses: Any) -> dict[str, Tensor]:
+    """Check what a method has returned for a batch: a mapping with a scalar ``loss``.
+
+    Raises:
+        SpecError: If it is something else.
+    """
+    hint = "Let its forward give named scalar tensors, `loss` among them, which is trained for."
+    if not isinstance(losses, Mapping) or LOSS not in losses:
+        found = f"names {', '.join(map(str, losses))}" if isinstance(losses, Mapping) else f"a {type(losses).__name__}"
+        raise SpecError(f"The method returns no mapping with '{LOSS}', but {found}.", hint)
+    loss = losses[LOSS]
+    if not isinstance(loss, Tensor) or loss.ndim > 0:
+        found = f"of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        raise SpecError(f"The method's '{LOSS}' is no scalar tensor, but {found}.", hint)
+    return dict(losses)
+
+
+def loss_to_train(losses: Mapping[str, Tensor]) -> Tensor:
+    """The loss that is trained for.
+
+    Raises:
+        SpecError: If no gradient flows from it.
+    """
+    if not losses[LOSS].requires_grad:
+        raise SpecError(
+            f"The method's '{LOSS}' depends on nothing that is trained.",
+            "Compute it from the parts that its stage trains, with gradients.",
+        )
+    return losses[LOSS]
 
 
 def read_losses(steps: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]:

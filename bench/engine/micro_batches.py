@@ -21,6 +21,7 @@ from bench.core.errors import SpecError
 from bench.core.inputs import by_name, joined, map_inputs
 from bench.engine.distributed import BATCH_NORM, GlobalBatchNorm, sum_over_processes
 from bench.engine.global_draws import GlobalDraws, Place, active_draws, drawing
+from bench.engine.losses import loss_to_train
 from bench.engine.random_states import DrawnFrom
 from bench.engine.recomputation import recomputed
 from bench.engine.stages import set_training_mode
@@ -132,8 +133,19 @@ def rows_alone(batch: Batch, rows: slice) -> Batch:
 
 
 def row_weights(method: object, batch: Batch) -> Tensor | None:
-    """Weights of the global batch's rows where the method's loss is a weighted mean over rows, else None."""
-    return method.row_weights(batch.labels, batch.stage) if isinstance(method, RowwiseMethod) else None
+    """Weights of the global batch's rows where the method's loss is a weighted mean over rows, else None.
+
+    Raises:
+        SpecError: If the method gives something else than a weight for each row.
+    """
+    weights: Any = method.row_weights(batch.labels, batch.stage) if isinstance(method, RowwiseMethod) else None
+    if weights is not None and (not isinstance(weights, Tensor) or weights.shape != batch.labels.shape):
+        found = f"of shape {tuple(weights.shape)}" if isinstance(weights, Tensor) else f"a {type(weights).__name__}"
+        raise SpecError(
+            f"The method's row weights are {found}, but must be a tensor of shape {tuple(batch.labels.shape)}.",
+            "Let its `row_weights` give a weight for each label, or None.",
+        )
+    return weights
 
 
 def accumulate_gradients(
@@ -171,9 +183,9 @@ def accumulate_gradients(
         with nullcontext() if last else _without_exchange(accelerator, graph):
             with drawing(draws):
                 found = graph(rows_alone(batch, rows), draw)
-            losses = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+            losses = {name: value for name, value in found.items() if isinstance(value, Tensor) and value.ndim == 0}
             # The mean over processes is taken of the gradients, where their sum is wanted.
-            accelerator.backward(losses["loss"] * (share * accelerator.num_processes))
+            accelerator.backward(loss_to_train(losses) * (share * accelerator.num_processes))
         shares.append(torch.stack([value.detach() * share for value in losses.values()]))
     total = sum_over_processes(torch.stack(shares).sum(0))
     return dict(zip(losses, total.unbind(), strict=True))

@@ -162,3 +162,15 @@ def test_the_highest_wish_is_done():
         assert listeners.on_losses(1, 1, []) == Wish.STOP
         assert listeners.on_losses(1, 2, []) == Wish.GO_ON
     assert Listeners([], START).on_losses(1, 1, []) == Wish.GO_ON
+
+
+def test_one_listener_that_fails_keeps_no_other_from_hearing_of_the_end():
+    class Failing(Ear):
+        def on_end(self):
+            super().on_end()
+            raise RunError("no luck")
+
+    ears = [Ear(), Failing(), Ear()]
+    with pytest.raises(RunError, match="no luck"), Listeners(ears, START):
+        pass
+    assert [ear.heard for ear in ears] == [["start", "end"]] * 3

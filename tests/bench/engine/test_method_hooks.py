@@ -13,11 +13,13 @@ from safetensors.torch import load_file
 from small_runs import SETTINGS
 
 import bench
-from bench.core.errors import InterruptedRunError, RunError
+from bench.core.errors import InterruptedRunError, RunError, SpecError
 from bench.engine import trainer
 from bench.engine.batches import Batches
 from bench.engine.data import open_run_data
 from bench.engine.evaluate import probabilities_of
+from bench.engine.graph import TrainingGraph
+from bench.engine.losses import loss_to_train
 from bench.engine.preparation import prepare_method
 from leaderboard.results.run_folder import RunFolder
 
@@ -223,3 +225,100 @@ def test_the_stored_scores_of_a_sigmoid_head_are_its_sigmoids(small_data, small_
     stored = run.predictions["last"].scores
     np.testing.assert_allclose(stored, (sigmoids / sigmoids.sum(1, keepdim=True)).numpy(), rtol=1e-5)
     assert not RunFolder(run.folder).method_weights_of("last").exists(), "it has nothing to keep"
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (
+            lambda logits: logits[:, :1].sigmoid(),
+            r"scores are of shape \(2, 1\), but must be a tensor of the logits' shape",
+        ),
+        (lambda logits: logits.sigmoid().tolist(), "scores are a list, but must be a tensor"),
+        (lambda logits: logits.sigmoid() * torch.tensor([[1.0], [0.0]]), "scores of a row are 0 for every class"),
+        (lambda logits: logits.sigmoid() / 0, "scores are negative or not finite"),
+    ],
+)
+def test_scores_that_choose_no_class_are_refused(scores, message):
+    method = type("Method", (), {"scores": staticmethod(scores)})()
+    with pytest.raises(RunError, match=message):
+        probabilities_of(method)(torch.zeros(2, 4, dtype=torch.float64))
+
+
+def test_logits_that_are_not_finite_are_not_the_fault_of_scores():
+    method = type("Method", (), {"scores": staticmethod(torch.sigmoid)})()
+    assert probabilities_of(method)(torch.full((2, 4), float("nan"))).isnan().all()
+
+
+# --- what a method does wrong ---------------------------------------------------------------------------------------
+
+
+class Prepared(torch.nn.Module):
+    """A method that prepares itself by a function."""
+
+    def __init__(self, action):
+        super().__init__()
+        self.register_buffer("offsets", torch.zeros(4))
+        self.prepare = action
+
+
+def prepare(action, spec):
+    """Prepare a method by an action that takes model and method; gives both."""
+    data = open_run_data(spec)
+    graph = trainer.build_graph(spec, data.class_counts())
+    graph.method = Prepared(lambda model, rows: action(model, graph.method))
+    prepare_method(graph, Batches(spec, data, trainer.build_accelerator(spec, 1)))
+    return graph
+
+
+def test_preparing_leaves_to_the_stages_what_is_trained(finished):
+    def frozen(model, method):
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        model.train()
+
+    graph = prepare(frozen, finished.spec)
+    assert all(parameter.requires_grad for parameter in graph.model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("action", "name"),
+    [
+        (lambda model, method: setattr(model, "classifier", torch.nn.Linear(16, 4)), r"model.classifier"),
+        (lambda model, method: setattr(method, "offsets", torch.zeros(5)), "method.offsets"),
+        (lambda model, method: method.register_buffer("more", torch.zeros(4)), "method.more"),
+    ],
+)
+def test_what_the_optimiser_and_saved_states_would_not_know_is_refused(finished, action, name):
+    with pytest.raises(SpecError, match=rf"The method prepared has replaced or made {name}\S* in `prepare`"):
+        prepare(action, finished.spec)
+
+
+@pytest.mark.parametrize(
+    ("losses", "message"),
+    [
+        (None, "no mapping with 'loss', but a NoneType"),
+        ({"ce": torch.tensor(1.0)}, "no mapping with 'loss', but names ce"),
+        ({"loss": torch.ones(1)}, r"'loss' is no scalar tensor, but of shape \(1,\)"),
+        ({"loss": 1.0}, "'loss' is no scalar tensor, but a float"),
+    ],
+)
+def test_losses_that_are_none_are_refused(losses, message):
+    with pytest.raises(SpecError, match=message):
+        TrainingGraph(torch.nn.Identity(), Returning(losses))(None, None)
+
+
+def test_a_loss_without_a_gradient_is_refused():
+    with pytest.raises(SpecError, match="'loss' depends on nothing that is trained"):
+        loss_to_train({"loss": torch.tensor(1.0)})
+
+
+class Returning(torch.nn.Module):
+    """A method that returns what it is told to."""
+
+    def __init__(self, losses):
+        super().__init__()
+        self.losses = losses
+
+    def forward(self, model, batch, draw):
+        return self.losses

@@ -9,7 +9,7 @@ from torch import nn
 
 from bench.core.errors import SpecError
 from bench.engine.global_draws import GlobalDraws, drawing
-from bench.engine.micro_batches import MicroBatchedModel, rows_alone
+from bench.engine.micro_batches import MicroBatchedModel, row_weights, rows_alone
 from bench.engine.random_layers import learn_divisions
 from bench.engine.recomputation import recomputed
 from methods import METHODS
@@ -205,6 +205,14 @@ def test_row_weights_say_what_the_loss_of_cross_entropy_is(weighted):
     weights = method.row_weights(labels, 0)
     parts = [loss([row]) * weights[row] for row in range(6)]
     torch.testing.assert_close(sum(parts) / weights.sum(), loss(slice(None)))
+
+
+@pytest.mark.parametrize(("weights", "found"), [(torch.ones(3), r"of shape \(3,\)"), ([1.0] * 4, "a list")])
+def test_row_weights_that_are_not_one_for_each_row_are_refused(weights, found):
+    method = type("Method", (), {"row_weights": lambda self, labels, stage: weights})()
+    batch = Batch(features=torch.zeros(4, 1, 2, 2), labels=torch.zeros(4, dtype=torch.int64), local=slice(0, 4))
+    with pytest.raises(SpecError, match=f"row weights are {found}, but must be a tensor of shape"):
+        row_weights(method, batch)
 
 
 def test_the_probe_alone_of_scl_is_a_mean_over_rows():
