@@ -11,11 +11,12 @@ from typing import Any, get_type_hints
 
 from bench.api.registries import allowed_values, described_option, range_of_search, values_of_grid
 from bench.core.errors import SpecError
+from bench.core.fields import flat_fields, parts_of
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.experiment.plugins import load_plugins
 from bench.experiment.registries import registries
-from bench.experiment.spec import OWNERS, RunSpec, field_type, flat_fields, parts_of, settable_fields
+from bench.experiment.spec import OWNERS, RunSpec, field_type, settable_fields
 
 OTHER = "run"
 """The part of a spec's fields that belong to none of its parts."""
@@ -153,7 +154,7 @@ def _start(cards: Cards, profile: str, pretrain: str | None) -> str:
 def _begun(cards: Cards, profile: str, start: str) -> dict[str, Any]:
     """What a run begins with, as far as it is not the default of a setting."""
     from bench.core.options import build_options
-    from bench.experiment.recipes import input_size, recipe_values
+    from bench.experiment.settings import input_size, recipe_values
 
     model, method, frontend = (cards.get(owner) for owner in OWNERS)
     values = recipe_values(model, method, frontend, profile, start)

@@ -7,9 +7,11 @@ them. The spec takes the parts together; by its flat form every field is known b
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from bench.core.options import check_given, check_value, field_types, since_metadata
+from bench.core.options import check_given, check_value, field_types, later_defaults, since_metadata
 
 Role = Literal["identity", "execution"]
 ROLES: tuple[Role, ...] = ("identity", "execution")
@@ -50,6 +52,42 @@ def flat_name(field: dataclasses.Field[Any]) -> str:
     """The name of a part's field in the flat form of a spec."""
     name: str = field.metadata.get("flat", field.name)
     return name
+
+
+@functools.cache
+def parts_of(cls: type) -> Mapping[str, type]:
+    """The parts of a spec's class by name, and the class of each."""
+    # What is no field with a role of its own is a part, made by its class.
+    return {field.name: field.default_factory for field in dataclasses.fields(cls) if "role" not in field.metadata}  # type: ignore[misc]
+
+
+@functools.cache
+def flat_fields(cls: type) -> Mapping[str, tuple[str | None, dataclasses.Field[Any]]]:
+    """The fields of a spec's class in the flat form: by flat name, the part that holds it (or None), and the field.
+
+    Raises:
+        TypeError: If two fields have one name.
+    """
+    found: dict[str, tuple[str | None, dataclasses.Field[Any]]] = {}
+    parts = parts_of(cls)
+    for field in dataclasses.fields(cls):
+        own = field.name not in parts
+        inner = [(None, field)] if own else [(field.name, one) for one in dataclasses.fields(parts[field.name])]
+        for place, one in inner:
+            if flat_name(one) in found:
+                raise TypeError(f"two fields of a spec are called '{flat_name(one)}'")
+            found[flat_name(one)] = place, one
+    return found
+
+
+@functools.cache
+def later_flat_defaults(cls: type) -> Mapping[str, Any]:
+    """The defaults of the fields that came in a later version (``since``), by flat name."""
+    later = {**later_defaults(cls)}
+    for part in parts_of(cls).values():
+        names = {field.name: flat_name(field) for field in dataclasses.fields(part)}
+        later |= {names[name]: value for name, value in later_defaults(part).items()}
+    return later
 
 
 def check_part(part: Any) -> None:

@@ -15,13 +15,14 @@ from typing import Any
 
 from bench.core.cards import CompositeCard, PartCard
 from bench.core.errors import BenchError, SpecError
+from bench.core.fields import parts_of
 from bench.core.registry import ID, suggestion
 from bench.core.text import echoed
 from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.experiment.plugins import load_plugins
 from bench.experiment.recipes import DataSource, Request, check_spec, resolve
 from bench.experiment.registries import SYSTEMS
-from bench.experiment.spec import OWNERS, RunSpec, parts_of
+from bench.experiment.spec import OWNERS, RunSpec
 from leaderboard.results.combinations import COMBINATIONS, ROUTE, unserved
 from leaderboard.results.composites import part_entry
 from leaderboard.results.schema import Part

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from dataclasses import fields as fields_of
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.core.cards import FrontEndCard, MethodCard, ModelCard
+from bench.core.cards import MethodCard, ModelCard
 from bench.core.environment import refuse_foreign_group
 from bench.core.errors import DataError, SpecError
-from bench.core.inputs import UNNAMED
-from bench.core.options import build_options
 from bench.core.paths import data_folder, home_folder
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.data.datasets.icbhi.dataset import holds_dataset, load_dataset
 from bench.data.datasets.icbhi.recordings import Dataset
 from bench.data.files import scan
-from bench.data.frontends.shapes import picture_sizes
 from bench.experiment.devices import choose_device, choose_precision, device_shares_for
 from bench.experiment.initial_runs import find_initial_run
 from bench.experiment.judgement import check_combinations
 from bench.experiment.plugins import extensions, load_plugins
-from bench.experiment.spec import OWNERS, RunSpec, check_field, flat_fields, settable_fields, without_defaults
+from bench.experiment.settings import given_settings, merged_settings, owners_options
+from bench.experiment.spec import RunSpec, check_field, settable_fields, without_defaults
 
 logger = logging.getLogger(__name__)
 
@@ -154,8 +150,9 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
     pretrain = request.pretrain if named else default_pretrain(model, source.profile)
     frontend = FRONTENDS.card(request.frontend or model.frontend)
     device = choose_device(request.device)
-    values = _merge_settings(request, model, method, frontend, source.profile, str(pretrain))
-    options = _build_options(values, model, method, frontend)
+    cards = {"model": model, "method": method, "frontend": frontend}
+    values = merged_settings(given_settings(request.fields, request.settings), cards, source.profile, str(pretrain))
+    options = owners_options(values, cards)
     folder = source.folder or _simulated_folder(request.cache)
     dataset = load_dataset(folder, allow_partial=request.allow_partial, cache=request.cache)
     weights = locate(model, str(pretrain), request.cache)
@@ -205,10 +202,10 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
     model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
     check_pair(model, method)
     frontend = FRONTENDS.card(request.frontend or model.frontend)
-    values = _merge_settings(
-        request, model, method, frontend, profile, request.pretrain or default_pretrain(model, profile)
-    )
-    options = _build_options(values, model, method, frontend)
+    cards = {"model": model, "method": method, "frontend": frontend}
+    given = given_settings(request.fields, request.settings)
+    values = merged_settings(given, cards, profile, request.pretrain or default_pretrain(model, profile))
+    options = owners_options(values, cards)
     settable = {name: item.default for name, item in settable_fields().items() if item.metadata["role"] == "identity"}
     fields = {name: values.get(name, default) for name, default in settable.items()}
     found = {
@@ -266,153 +263,6 @@ def check_pair(model: ModelCard, method: MethodCard) -> None:
             f"The method '{method.id}' mixes patches, but the model '{model.id}' has none.",
             f"Models that have: {able}.",
         )
-
-
-def _merge_settings(
-    request: Request, model: ModelCard, method: MethodCard, frontend: FrontEndCard, profile: str, pretrain: str
-) -> dict[str, Any]:
-    """Recipes first, flags of their own next, ``--set`` last; every value is checked."""
-    values = recipe_values(model, method, frontend, profile, pretrain)
-    cards: dict[str, Any] = {"model": model, "method": method, "frontend": frontend}
-    given = {name: value for name, value in request.fields.items() if value is not None}
-    for pair in request.settings:
-        name, separator, value = pair.partition("=")
-        if not separator or not name:
-            raise SpecError(f"--set takes key=value, not '{echoed(pair)}'.", "For example --set lr=1e-4.")
-        given[name.strip()] = value
-    given = {full_name(name, cards): value for name, value in given.items()}
-    if "seed" in given:
-        raise SpecError("The seed is no setting, as a system is run with several.", "Use --seed or --seeds.")
-    checked = _checked_fields(given)
-    return {**_of_asked_length(_checked_fields(values), checked), **checked}
-
-
-def recipe_values(
-    model: ModelCard | None, method: MethodCard | None, frontend: FrontEndCard | None, profile: str, pretrain: str
-) -> dict[str, Any]:
-    """What the recipes set, by the spec's names, unchecked; the method's is laid over the model's.
-
-    Args:
-        model: The model; None where only a method's recipe is asked for.
-        method: The method; None where only a model's recipe is asked for.
-        frontend: The front-end, where one is known.
-        profile: ``paper`` or ``demo``.
-        pretrain: Weights that the training starts from, or ``none``.
-    """
-    values = {name: value for card in (model, method) if card for name, value in card.recipe(profile, pretrain).items()}
-    if model is None or frontend is None or frontend.id == model.frontend:
-        return values
-    # Recipes are written for the front-end of the model's card; another one may lack some of its options or values.
-    return {
-        name: value
-        for name, value in values.items()
-        if not name.startswith("frontend.") or _front_end_takes(frontend, name.removeprefix("frontend."), value)
-    }
-
-
-def _checked_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert and check the fields of the spec among some settings; options are checked with their owner's others."""
-    return {name: value if "." in name else check_field(name, value) for name, value in values.items()}
-
-
-def _of_asked_length(recipe: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Fit a recipe to the length that a user gives a run: another length in it goes, and its warm-up is no longer.
-
-    Raises:
-        SpecError: If the user says a length in epochs and one in iterations.
-    """
-    # No iterations (0) is no length: epochs decide.
-    lengths = [name for name in ("epochs", "iterations") if given.get(name)]
-    if len(lengths) > 1:
-        raise SpecError("Both epochs and iterations are given, but a run has one length.", "Leave one of them out.")
-    other = {"epochs": "iterations", "iterations": "epochs"}
-    fitted = {name: value for name, value in recipe.items() if name not in [other[length] for length in lengths]}
-    if "iterations" in lengths:
-        # How many epochs these are, the data say: no warm-up is known to have room.
-        fitted.pop("warmup_epochs", None)
-    elif "epochs" in given and "warmup_epochs" in fitted:
-        fitted["warmup_epochs"] = min(fitted["warmup_epochs"], given["epochs"] - 1)
-    return fitted
-
-
-def _front_end_takes(frontend: FrontEndCard, name: str, value: Any) -> bool:
-    """Whether a front-end has an option, and takes the value that a recipe for another one gives it."""
-    if name not in option_names(frontend):
-        return False
-    options: Any = frontend.options
-    choices = options.__dataclass_fields__[name].metadata.get("choices")
-    return choices is None or value in choices
-
-
-def option_names(card: Any) -> set[str]:
-    """Give the names of a card's options."""
-    return {option.name for option in fields_of(card.options)}
-
-
-def full_name(name: str, cards: Mapping[str, Any]) -> str:
-    """The spec's name of a setting: a field, ``owner.option``, or an option that only one owner has."""
-    if name in settable_fields():
-        return name
-    owner, dot, option = name.partition(".")
-    in_parts = _names_in_parts()
-    if name in in_parts:
-        return in_parts[name]
-    if dot and owner in cards and option in option_names(cards[owner]):
-        return name
-    owners = [owner for owner in OWNERS if name in option_names(cards[owner])]
-    if len(owners) == 1:
-        return f"{owners[0]}.{name}"
-    if len(owners) > 1:
-        raise SpecError(f"'{name}' is an option of {' and of '.join(owners)}.", f"Write {owners[0]}.{name}.")
-    known = [*settable_fields(), *(f"{o}.{n}" for o in OWNERS for n in option_names(cards[o]))]
-    short = [*known, *(n for o in OWNERS for n in option_names(cards[o])), *(in_parts if dot else ())]
-    place = f"method {cards['method'].id}, model {cards['model'].id}"
-    raise SpecError(
-        f"Unknown setting '{echoed(name)}' for {place}: {suggestion(name, short)}",
-        f"`bench settings --model {cards['model'].id} --method {cards['method'].id}` lists them all.",
-    )
-
-
-@functools.cache
-def _names_in_parts() -> Mapping[str, str]:
-    """Flat names of settable fields by what they are called in their part, where `optim.lr` is `lr`."""
-    found: dict[str, str] = {}
-    for flat, (part, declared) in flat_fields(RunSpec).items():
-        if part is not None and flat in settable_fields():
-            # By the field's own name or by its flat one.
-            found |= {f"{part}.{flat}": flat, f"{part}.{declared.name}": flat}
-    return found
-
-
-def _build_options(
-    values: Mapping[str, Any], model: ModelCard, method: MethodCard, frontend: FrontEndCard
-) -> dict[str, dict[str, Any]]:
-    """Options of the three owners, complete with defaults; the model's input size follows the front-end."""
-    chosen: dict[str, dict[str, Any]] = {owner: {} for owner in OWNERS}
-    for name, value in values.items():
-        owner, dot, option = name.partition(".")
-        if dot:
-            chosen[owner][option] = value
-    frontend_options: Any = build_options(frontend.options, chosen["frontend"], f"front-end {frontend.id}")
-    chosen["model"] = {**input_size(model, frontend_options), **chosen["model"]}
-    return {
-        "model": asdict(build_options(model.options, chosen["model"], f"model {model.id}")),
-        "method": asdict(build_options(method.options, chosen["method"], f"method {method.id}")),
-        "frontend": asdict(frontend_options),
-    }
-
-
-def input_size(model: ModelCard, frontend_options: Any) -> dict[str, int]:
-    """The options of a model that follow from the pictures it is given: ``frames`` and ``mels``, where it has them.
-
-    Args:
-        model: The model.
-        frontend_options: Options of the front-end.
-    """
-    # Inputs that are no pictures say nothing of either, and of several that have names the model knows itself.
-    sizes = picture_sizes(frontend_options).get(UNNAMED, ())
-    found = dict(zip(("frames", "mels"), sizes, strict=False))
-    return {name: size for name, size in found.items() if name in option_names(model)}
 
 
 def check_spec(spec: RunSpec) -> None:

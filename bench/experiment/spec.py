@@ -13,7 +13,6 @@ model, the method or the front-end.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import json
 import re
@@ -23,7 +22,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import SpecError
-from bench.core.fields import ROLES, Role, execution_field, flat_name, identity_field
+from bench.core.fields import (
+    ROLES,
+    Role,
+    execution_field,
+    flat_fields,
+    identity_field,
+    later_flat_defaults,
+    parts_of,
+)
 from bench.core.options import (
     UPDATE,
     check_given,
@@ -193,7 +200,7 @@ class RunSpec:
     def execution(self) -> dict[str, Any]:
         """The fields that say how and where it runs, but for later ones that have their default."""
         declared: type = type(self)
-        later = _later_defaults(declared)
+        later = later_flat_defaults(declared)
         fields = self._fields("execution")
         return {name: value for name, value in fields.items() if name not in later or value != later[name]}
 
@@ -243,7 +250,7 @@ def without_defaults(identity: Mapping[str, Any], cls: type | None = None) -> di
         identity: Identity fields by name.
         cls: The class of the spec; :class:`RunSpec` where it is left out.
     """
-    later = _later_defaults(cls or RunSpec)
+    later = later_flat_defaults(cls or RunSpec)
     found = {name: value for name, value in identity.items() if name not in later or value != later[name]}
     for owner, options in _known_options(identity).items():
         name = f"{owner}_options"
@@ -258,7 +265,7 @@ def with_defaults(identity: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         identity: Identity fields by name.
     """
-    found = {**_later_defaults(RunSpec), **identity}
+    found = {**later_flat_defaults(RunSpec), **identity}
     for owner, options in _known_options(identity).items():
         name = f"{owner}_options"
         found[name] = {**later_defaults(options), **found.get(name, {})}
@@ -294,42 +301,6 @@ def _parts(document: Any) -> dict[Role, Mapping[str, Any]]:
         if not isinstance(part, Mapping):
             raise SpecError(f"The {role} of the spec is {echoed(repr(part))}, but must be an object.", NOT_A_SPEC)
     return parts
-
-
-@functools.cache
-def parts_of(cls: type) -> Mapping[str, type]:
-    """The parts of a spec's class by name, and the class of each."""
-    # What is no field with a role of its own is a part, made by its class.
-    return {field.name: field.default_factory for field in dataclasses.fields(cls) if "role" not in field.metadata}  # type: ignore[misc]
-
-
-@functools.cache
-def flat_fields(cls: type) -> Mapping[str, tuple[str | None, dataclasses.Field[Any]]]:
-    """The fields of a spec's class in the flat form: by flat name, the part that holds it (or None), and the field.
-
-    Raises:
-        TypeError: If two fields have one name.
-    """
-    found: dict[str, tuple[str | None, dataclasses.Field[Any]]] = {}
-    parts = parts_of(cls)
-    for field in dataclasses.fields(cls):
-        own = field.name not in parts
-        inner = [(None, field)] if own else [(field.name, one) for one in dataclasses.fields(parts[field.name])]
-        for place, one in inner:
-            if flat_name(one) in found:
-                raise TypeError(f"two fields of a spec are called '{flat_name(one)}'")
-            found[flat_name(one)] = place, one
-    return found
-
-
-@functools.cache
-def _later_defaults(cls: type) -> Mapping[str, Any]:
-    """The defaults of the fields that came in a later version (``since``), by flat name."""
-    later = {**later_defaults(cls)}
-    for part in parts_of(cls).values():
-        names = {field.name: flat_name(field) for field in dataclasses.fields(part)}
-        later |= {names[name]: value for name, value in later_defaults(part).items()}
-    return later
 
 
 def fields_with_role(role: Role) -> dict[str, dataclasses.Field[Any]]:

@@ -16,7 +16,8 @@ from bench.core.errors import SpecError
 from bench.core.options import Space, build_options, check_value
 from bench.core.registry import suggestion
 from bench.core.text import LARGEST_WHOLE, decimal_number, echoed, whole_number
-from bench.experiment.recipes import check_spec, full_name
+from bench.experiment.recipes import check_spec
+from bench.experiment.settings import full_name
 from bench.experiment.spec import RunSpec, field_type, settable_fields
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.core.fields import flat_fields, parts_of
 from bench.engine.sampling import SAMPLERS
 from bench.engine.schedule import LAWS
-from bench.experiment.spec import VOTES, RunSpec, check_field, flat_fields, parts_of, settable_fields
+from bench.experiment.spec import VOTES, RunSpec, check_field, settable_fields
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")

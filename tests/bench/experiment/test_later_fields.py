@@ -10,12 +10,13 @@ from pinned_specs import RECIPE_IDS, recipe_spec
 import bench.experiment.recipes
 import bench.experiment.spec
 from bench.core.errors import SpecError
+from bench.core.fields import flat_fields
 from bench.core.options import option
 from bench.experiment.judgement import judge
 from bench.experiment.paper_rows import table_of_board
 from bench.experiment.recipes import Request, recipe_fields
 from bench.experiment.registries import registries
-from bench.experiment.spec import RunSpec, flat_fields, with_defaults, without_defaults
+from bench.experiment.spec import RunSpec, with_defaults, without_defaults
 from bench.search.request import build_request
 from bench.search.space import Dimension
 from leaderboard.store.store import Store

@@ -21,11 +21,10 @@ from bench.experiment.recipes import (
     Request,
     check_pair,
     choose_source,
-    full_name,
-    option_names,
     parse_seeds,
     recipe_fields,
 )
+from bench.experiment.settings import full_name, option_names
 
 # Seeds
 

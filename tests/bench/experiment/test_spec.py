@@ -8,19 +8,12 @@ import pytest
 from pinned_specs import RECIPE_IDS, recipe_spec
 
 from bench.core.errors import SpecError
+from bench.core.fields import flat_fields
 from bench.core.files import write_json
 from bench.core.options import check_value
 from bench.experiment.judgement import judge
 from bench.experiment.registries import registries
-from bench.experiment.spec import (
-    NUMERICS,
-    RunSpec,
-    check_field,
-    fields_with_role,
-    flat_fields,
-    read_spec,
-    settable_fields,
-)
+from bench.experiment.spec import NUMERICS, RunSpec, check_field, fields_with_role, read_spec, settable_fields
 from bench.experiment.spec_documents import DOCUMENT_LIMIT
 
 BASE = {
