@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import warnings
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -65,6 +67,21 @@ def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
 
 def _mixed_precision(spec: RunSpec) -> str:
     return "no" if spec.precision == "fp32" else spec.precision
+
+
+def prepared(accelerator: Accelerator, graph: Any, optimizer: Any) -> tuple[Any, Any]:
+    """Wrap model and optimiser for precision and distribution.
+
+    Args:
+        accelerator: From :func:`build_accelerator`.
+        graph: Model and method as one module.
+        optimizer: Its optimiser.
+    """
+    with warnings.catch_warnings():
+        # Newer versions of torch have another name for it, which Accelerate does not hand on yet.
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+        wrapped: tuple[Any, Any] = accelerator.prepare(graph, optimizer)
+    return wrapped
 
 
 def _check_accelerator(accelerator: Accelerator, spec: RunSpec, processes: int) -> None:

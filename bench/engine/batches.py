@@ -118,6 +118,8 @@ class Batches:
         """Load a global batch, of which this process holds the rows at the places ``local``."""
         heard = self.units.heard(rows, rng) if self.units is not None and place.stage.augment else None
         first, second = self._views(rows, local, place, heard, rng, gather)
+        # Of two units in a row, the device is that of the one that is heard first, as their waveform says too.
+        of_rows = rows if heard is None else heard.first
         return Batch(
             features=first,
             second=second,
@@ -125,8 +127,8 @@ class Batches:
             labels=self._labels(rows) if heard is None else self._on_device(heard.labels),
             local=local,
             gather=gather,
-            devices=self.data.devices(rows),
-            patients=self.data.patients(rows),
+            devices=self.data.devices(of_rows),
+            patients=self.data.patients(of_rows),
             stage=place.index,
         )
 

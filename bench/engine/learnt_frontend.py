@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -55,7 +55,7 @@ def with_learnt_frontend(data: RunData, spec: RunSpec, folder: RunFolder) -> Run
         with random_states_kept():
             torch.manual_seed(spec.seed)
             _store(_checked(frontend.learn(_training_units(data)), spec), folder.frontend, spec)
-    frontend.use(_read(folder.frontend))
+    frontend.use(_read(folder.frontend, spec))
     ready = dataclasses.replace(data, frontend=frontend)
     return dataclasses.replace(ready, extremes=_extremes(ready)) if isinstance(frontend, BatchFrontEnd) else ready
 
@@ -93,12 +93,19 @@ def _store(learnt: dict[str, Tensor], target: Path, spec: RunSpec) -> None:
             raise OSError(str(error)) from error
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path, spec: RunSpec) -> dict[str, Tensor]:
     try:
         found: dict[str, Tensor] = load_file(path)
+        with safe_open(path, "pt") as file:
+            learnt_for = (file.metadata() or {}).get("run_id")
     except (OSError, SafetensorError, ValueError) as error:
         raise StoreError(
             f"What the front-end of the run learnt cannot be read from {path}: {error}.",
             "Start the run anew with --rerun.",
         ) from error
+    if learnt_for != spec.run_id:
+        raise StoreError(
+            f"What the front-end learnt in {path} is of the run {learnt_for}, not of {spec.run_id}.",
+            "Start the run anew with --rerun.",
+        )
     return found

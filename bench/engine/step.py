@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from bench.engine.accelerator import prepared
 from bench.engine.batches import Batches
 from bench.engine.gradients import Gradients
 from bench.engine.graph import TrainingGraph
@@ -48,9 +49,8 @@ class StageSteps:
         self.average = StepAverage(self.bare, stage.optim.step_average)
         # Accelerate saves and loads all that it ever prepared: model and optimiser of the stage before must go first.
         self.accelerator.free_memory()
-        self.graph, self.optimizer = self.accelerator.prepare(
-            self.bare, build_optimizer(trained_with_factors(self.bare, stage.optim), stage.optim)
-        )
+        optimizer = build_optimizer(trained_with_factors(self.bare, stage.optim), stage.optim)
+        self.graph, self.optimizer = prepared(self.accelerator, self.bare, optimizer)
         draws = learn_draws(self.bare, batches, place)
         self.gradients = Gradients(self.graph, self.bare, self.accelerator, draws, options.checkpointing)
 

@@ -127,7 +127,8 @@ def test_it_learns_once_and_is_read_back(plugin, small_data, cache, tmp_path, lo
     spec = spec_of(plugin, small_data, cache)
     first, state = learnt(spec, tmp_path)
     assert log.read_text() == "learnt\n"
-    save_file({**state, "mean": state["mean"] + 1}, RunFolder(tmp_path).frontend)
+    stored = RunFolder(tmp_path).frontend
+    save_file({**state, "mean": state["mean"] + 1}, stored, metadata={"run_id": spec.run_id})
     again, _ = learnt(spec, tmp_path)
     assert log.read_text() == "learnt\n"
     rows = first.test[:3]
@@ -165,6 +166,15 @@ def test_a_damaged_file_is_named(plugin, small_data, cache, tmp_path):
     with pytest.raises(StoreError, match=r"learnt cannot be read from .*frontend\.safetensors") as caught:
         learnt(spec, tmp_path)
     assert "--rerun" in caught.value.hint
+
+
+@pytest.mark.parametrize("metadata", [None, {"run_id": "0123456789abcdef"}])
+def test_what_the_front_end_of_another_run_learnt_is_refused(plugin, small_data, cache, tmp_path, metadata):
+    spec = spec_of(plugin, small_data, cache)
+    _, state = learnt(spec, tmp_path)
+    save_file(state, RunFolder(tmp_path).frontend, metadata=metadata)
+    with pytest.raises(StoreError, match=f"is of the run {(metadata or {}).get('run_id')}, not of {spec.run_id}"):
+        learnt(spec, tmp_path)
 
 
 def test_learning_draws_by_the_seed_and_leaves_the_run_s_draws_alone(plugin, small_data, cache, tmp_path, monkeypatch):
