@@ -28,22 +28,24 @@ def system_lines(row: Values) -> list[str]:
         lines.append("from scratch" if row["pretrain"] == "none" else f"from {row['pretrain']}")
     study = row.get("study")
     tuned = f"{'tuned on the TEST SET' if study['objective'] == 'test' else 'tuned'}: {study['name']}" if study else ""
-    return [*lines, *(text for text in (_differences(differs), tuned) if text)]
+    # Rows of other kinds lack fields of a spec because nobody has said them.
+    is_run = says_start
+    return [*lines, *(text for text in (_differences(differs, is_run), tuned) if text)]
 
 
-def _differences(differs: Mapping[str, Any]) -> str:
+def _differences(differs: Mapping[str, Any], is_run: bool) -> str:
     """The fields that tell a row from others of its name: by their last word, or in full where two share it."""
     short = [name.rpartition(".")[2] for name in differs]
     words = [word if short.count(word) == 1 else name for name, word in zip(differs, short, strict=True)]
-    return ", ".join(_setting(name, word, differs[name]) for name, word in zip(differs, words, strict=True))
+    return ", ".join(_setting(name, word, differs[name], is_run) for name, word in zip(differs, words, strict=True))
 
 
-def _setting(name: str, word: str, value: Any) -> str:
+def _setting(name: str, word: str, value: Any, is_run: bool) -> str:
     """``alpha 0.5``; ``without alpha`` where there is no such option, or a setting is switched off or empty.
 
-    A field of a spec that is not there has its default (``default sampler``): specs leave those of later versions out.
+    A field that is not in the spec of a run has its default (``default sampler``): specs leave later ones out.
     """
-    if value is None and "." not in name and name not in _MAY_BE_NONE:
+    if is_run and value is None and "." not in name and name not in _MAY_BE_NONE:
         return f"default {word}"
     if value is None or value is False or value == "":
         return f"without {word}"

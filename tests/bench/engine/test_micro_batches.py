@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from plugin_files import fresh_registries
 from step_cases import BATCH_NORM, SMALL_AST, case, largest_difference, random_case, train
 from torch import nn
 
@@ -308,6 +309,7 @@ def test_a_model_that_counts_its_passes_is_refused(tmp_path):
 
     from bench.engine.trainer import Trainer
 
-    spec = spec_of(random_case("counting", fields={"micro_batch": 2}))
-    with pytest.raises(SpecError, match="the model changes its calls in each forward pass"):
-        Trainer(spec, run_data(), tmp_path).fit()
+    with fresh_registries():
+        spec = spec_of(random_case("counting", fields={"micro_batch": 2}))
+        with pytest.raises(SpecError, match="the model changes its calls in each forward pass"):
+            Trainer(spec, run_data(), tmp_path).fit()

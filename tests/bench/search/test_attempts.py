@@ -47,9 +47,10 @@ def runs(monkeypatch, ending):
 
     def launch(spec, home, *, hooks, **_options):
         score = ending(hooks)
-        entry = {"epoch": spec.schedule.epochs, "test": {"4class": {"score": score}}}
+        judged = {"test": {"4class": {"score": score}}}
+        entries = [{"epoch": epoch, **judged} for epoch in range(1, spec.schedule.epochs + 1)]
         metrics = {"last": {"4class": {"score": score}}}
-        return Launched(home, RunResult({"epochs": [entry], "metrics": metrics, "seconds": 0.0}))
+        return Launched(home, RunResult({"epochs": entries, "metrics": metrics, "seconds": 0.0}))
 
     monkeypatch.setattr(objective, "launch", launch)
 

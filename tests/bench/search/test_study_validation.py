@@ -216,7 +216,7 @@ def trial(state=COMPLETE, value=50.0, steps=None, **told):
 
 def test_what_a_search_writes_of_a_trial_is_believed():
     told = {
-        **vars(_TrialRecord(["a"], [50.0], [1], [1], 2.5)),
+        **_TrialRecord(["a"], [50.0], [1], [1], 2.5).attributes(),
         "device": "cuda",
         "processes": 2,
         "error": None,
