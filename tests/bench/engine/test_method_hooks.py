@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from plugin_files import fresh_registries
 from safetensors.torch import load_file
 from small_runs import SETTINGS
 
@@ -24,6 +25,12 @@ from bench.engine.preparation import prepare_method
 from leaderboard.results.run_folder import RunFolder
 
 PLUGIN = Path(__file__).resolve().parents[2] / "support" / "hooked_methods.py"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _plugins_of_this_file_alone():
+    with fresh_registries():
+        yield
 
 
 def run_of(method, data, cache, home, **options):
