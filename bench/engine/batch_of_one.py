@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from bench.core.errors import SpecError
-from bench.core.options import build_options
-from bench.data.frontends import FRONTENDS
+from bench.data.frontends.chosen import choose_front_end
 from bench.data.frontends.shapes import made_up_inputs
 from bench.engine.graph import TrainingGraph, build_graph
 from bench.engine.random_states import random_states_kept
@@ -57,8 +56,8 @@ def _train_on_one_clip(spec: RunSpec) -> None:
 
 @torch.no_grad()
 def _forward_one_clip(graph: TrainingGraph, spec: RunSpec, stage: int, augment: bool) -> None:
-    frontend: Any = build_options(FRONTENDS.card(spec.frontend).options, spec.frontend_options, spec.frontend)
-    clip: Any = made_up_inputs(frontend, 1, torch.randn)
+    chosen = choose_front_end(spec.frontend, spec.frontend_options)
+    clip: Any = made_up_inputs(chosen.options, 1, torch.randn)
     second = clip if augment and METHODS.card(spec.method).views == 2 else None
     batch = Batch(
         features=clip, second=second, labels=torch.zeros(1, dtype=torch.int64), local=slice(0, 1), stage=stage

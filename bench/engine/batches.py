@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +12,11 @@ from torch import Tensor
 
 from bench.core.errors import SpecError
 from bench.core.inputs import by_name, map_inputs
-from bench.core.options import build_options
-from bench.data.frontends import FRONTENDS
+from bench.data.frontends.chosen import choose_front_end
 from bench.data.units import Inputs
 from bench.engine.augment.concatenation import Partners
-from bench.engine.augment.spectrogram import apply_spectrogram, draw_spectrogram, mask_value
+from bench.engine.augment.options import mask_value
+from bench.engine.augment.spectrogram import apply_spectrogram, draw_spectrogram
 from bench.engine.augmented_units import AugmentedUnits
 from bench.engine.data import RunData
 from bench.engine.distributed import gather_rows, own_rows
@@ -51,8 +50,8 @@ class Batches:
         self.spec, self.data, self.accelerator = spec, data, accelerator
         self.steps = spec.sampling.steps_of_epoch(len(data.train))
         self.views = METHODS.card(spec.method).views
-        frontend: Any = build_options(FRONTENDS.card(spec.frontend).options, spec.frontend_options, spec.frontend)
-        self.mask_fill = mask_value(spec.augment, spec.frontend, frontend)
+        chosen = choose_front_end(spec.frontend, spec.frontend_options)
+        self.mask_fill = mask_value(spec.augment, spec.frontend, chosen.options)
         self.units = AugmentedUnits(spec.augment, data) if spec.augment.changes_waveforms else None
 
     def order(self, epoch: int) -> np.ndarray:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 import baselines
 from baselines import MODELS
 from bench.core.errors import BenchError, SpecError
-from bench.core.options import build_options
 from bench.core.text import echoed
 from bench.data.frontends import FRONTENDS, WaveformFrontEnd
+from bench.data.frontends.chosen import choose_front_end
 from bench.data.frontends.shapes import in_words, made_up_inputs
 from bench.data.wave_bank import no_halves
 from bench.engine.activation_checkpoints import blocks_of
@@ -125,7 +123,7 @@ def check_model(spec: RunSpec) -> None:
     entry, frontend = MODELS.get(spec.model), FRONTENDS.get(spec.frontend)
     if entry.version is not None or frontend.version is not None:
         return
-    options: Any = build_options(frontend.card.options, spec.frontend_options, f"front-end {spec.frontend}")
+    options = choose_front_end(spec.frontend, spec.frontend_options).options
     try:
         with torch.device("meta"), torch.no_grad():
             model = baselines.create(spec.model, **spec.model_options)

@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import SpecError
+from leaderboard.results.combinations import FLOOR, normalised_products
 
 Scores: TypeAlias = NDArray[np.float64]
-
-SMALLEST = 1e-12
-"""A probability below this counts as this in the vote ``product``, so that no single piece can rule a class out."""
 
 
 def scores_by_cycle(vote: str, pieces: Scores, cycle_of: NDArray[np.int64]) -> Scores:
@@ -56,13 +54,10 @@ def majority_vote(pieces: Scores, cycle_of: NDArray[np.int64]) -> Scores:
 def product_vote(pieces: Scores, cycle_of: NDArray[np.int64]) -> Scores:
     """The product of the pieces' probabilities, made to sum to 1; arguments as for :func:`scores_by_cycle`.
 
-    It is computed as the softmax of summed logarithms, in which a probability is at least :data:`SMALLEST`.
+    It is computed as the softmax of summed logarithms, in which a probability is at least
+    :data:`leaderboard.results.combinations.FLOOR`, so that no single piece can rule a class out.
     """
-    logarithms = _sums(np.log(np.maximum(pieces, SMALLEST)), cycle_of)
-    # The largest becomes 0: exponentials of large negative numbers would all be 0.
-    powers = np.exp(logarithms - logarithms.max(1, keepdims=True))
-    scores: Scores = powers / powers.sum(1, keepdims=True)
-    return scores
+    return normalised_products(_sums(np.log(np.maximum(pieces, FLOOR)), cycle_of))
 
 
 def _sums(pieces: Scores, cycle_of: NDArray[np.int64]) -> Scores:

@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.core.errors import SpecError
-from bench.core.options import build_options, check_options
+from bench.core.options import check_options
 from bench.core.text import echoed
+from bench.data.frontends.chosen import choose_front_end
 from bench.data.frontends.shapes import picture_sizes
+from bench.engine.augment.options import mask_value
 from bench.experiment.registries import registries
 from bench.experiment.spec import NUMERICS, OWNERS, RunSpec, check_fields
 
@@ -109,6 +111,7 @@ def check_combinations(spec: RunSpec) -> None:
     _check_batch(spec)
     spec.optim.check()
     spec.schedule.check(spec.optim.lr)
+    spec.augment.check()
     _check_augmentation(spec)
     _ = spec.fold
 
@@ -141,11 +144,9 @@ def _check_batch(spec: RunSpec) -> None:
 
 def _check_augmentation(spec: RunSpec) -> None:
     """Check that clips can be shifted and masked: only pictures can, and no mask is wider than the smallest of them."""
-    spec.augment.check()
     if not spec.augment.changes_pictures:
         return
-    card = registries()["frontend"].card(spec.frontend)
-    options: Any = build_options(card.options, spec.frontend_options, f"front-end {spec.frontend}")
+    options = choose_front_end(spec.frontend, spec.frontend_options).options
     pictures = picture_sizes(options)
     if not pictures:
         raise SpecError(
@@ -163,8 +164,4 @@ def _check_augmentation(spec: RunSpec) -> None:
                 f"SpecAugment masks up to {widest} {words}, but the spectrogram has {size}.",
                 f"Use --set specaug_{axis}_width={size} or less, or a longer clip (--set frontend.seconds=…).",
             )
-    if spec.augment.specaug_fill == "lowest" and not hasattr(options, "lowest"):
-        raise SpecError(
-            f"specaug_fill is 'lowest', but the options of front-end {spec.frontend} have no `lowest` value.",
-            "Use --set specaug_fill=mean.",
-        )
+    mask_value(spec.augment, spec.frontend, options)

@@ -23,13 +23,12 @@ def system_lines(row: Values) -> list[str]:
     differs = dict(row.get("differs", {}))
     lines = [f"{row['name']} (submitted)"] if row.get("name") else [system_title(row)]
     told_apart = differs.pop("pretrain", None) is not None
-    says_start = not row.get("name") and row.get("kind") not in COMBINED
-    if told_apart or (says_start and row["pretrain"] != "none"):
+    # A submission or a combined system says no start, and lacks fields of a spec because nobody has said them.
+    is_run = not row.get("name") and row.get("kind") not in COMBINED
+    if told_apart or (is_run and row["pretrain"] != "none"):
         lines.append("from scratch" if row["pretrain"] == "none" else f"from {row['pretrain']}")
     study = row.get("study")
     tuned = f"{'tuned on the TEST SET' if study['objective'] == 'test' else 'tuned'}: {study['name']}" if study else ""
-    # Rows of other kinds lack fields of a spec because nobody has said them.
-    is_run = says_start
     return [*lines, *(text for text in (_differences(differs, is_run), tuned) if text)]
 
 

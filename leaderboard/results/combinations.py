@@ -60,7 +60,18 @@ def pool(scores: Sequence[Scores], combination: Pooling) -> Scores:
 
 
 def _product(stacked: Scores) -> Scores:
-    logarithms: Scores = np.log(np.maximum(stacked, FLOOR)).sum(axis=0)
+    return normalised_products(np.log(np.maximum(stacked, FLOOR)).sum(axis=0))
+
+
+def normalised_products(logarithms: Scores) -> Scores:
+    """Products of probabilities, made to sum to 1 over the classes.
+
+    Args:
+        logarithms: (rows, classes) sums of the logarithms of what is multiplied, each at least that of :data:`FLOOR`.
+
+    Returns:
+        (rows, classes) scores.
+    """
     # The largest becomes 1 before the exponential: products of many parts are too small for a float.
     return _normalised(np.exp(logarithms - logarithms.max(axis=1, keepdims=True)))
 

@@ -7,6 +7,7 @@ Three groups, in the order of their use: two units are joined (``concat_*``), wa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from bench.core.errors import SpecError
 from bench.core.fields import identity_field
@@ -221,3 +222,24 @@ class AugmentOptions:
                 f"concat_partner is '{self.concat_partner}', but with concat_law={self.concat_law} must be one of "
                 f"{', '.join(wanted[self.concat_law])}.",
             )
+
+
+def mask_value(options: AugmentOptions, frontend: str, frontend_options: Any) -> float | None:
+    """Find the value that masks write, or None where they write the mean of the spectrogram.
+
+    Args:
+        options: What the run asks for.
+        frontend: Name of the front-end, for messages.
+        frontend_options: Its options, whose ``lowest`` is its lowest value.
+
+    Raises:
+        SpecError: If it is to be the front-end's lowest value, but the front-end does not say which that is.
+    """
+    if options.specaug_fill == "mean":
+        return None
+    if not hasattr(frontend_options, "lowest"):
+        raise SpecError(
+            f"specaug_fill is 'lowest', but the options of front-end {frontend} have no `lowest` value.",
+            "Use --set specaug_fill=mean.",
+        )
+    return float(frontend_options.lowest)

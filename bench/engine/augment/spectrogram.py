@@ -6,7 +6,6 @@ Drawing and applying are apart so that every process draws the same for the glob
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -99,27 +98,6 @@ def _covered_positions(masks: np.ndarray, size: int) -> np.ndarray:
 
 def _tensor_on(array: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(array).to(device, non_blocking=True)
-
-
-def mask_value(options: AugmentOptions, frontend: str, frontend_options: Any) -> float | None:
-    """Find the value that masks write, or None where they write the mean of the spectrogram.
-
-    Args:
-        options: What the run asks for.
-        frontend: Name of the front-end, for messages.
-        frontend_options: Its options, whose ``lowest`` is its lowest value.
-
-    Raises:
-        SpecError: If it is to be the front-end's lowest value, but the front-end does not say which that is.
-    """
-    if options.specaug_fill == "mean":
-        return None
-    if not hasattr(frontend_options, "lowest"):
-        raise SpecError(
-            f"specaug_fill is 'lowest', but the options of front-end {frontend} have no `lowest` value.",
-            "Use --set specaug_fill=mean.",
-        )
-    return float(frontend_options.lowest)
 
 
 def apply_masks(x: Tensor, masks: Masks, value: float | None = None) -> Tensor:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bench.core.errors import SpecError
-from bench.engine.votes import SMALLEST, VOTES, scores_by_cycle
+from bench.engine.votes import VOTES, scores_by_cycle
+from leaderboard.results.combinations import FLOOR
 
 CYCLE_OF = np.array([0, 0, 0, 1, 2, 2, 2, 2, 3, 3])
 
@@ -33,7 +34,7 @@ def majority(rows):
 
 
 def product(rows):
-    products = [math.prod(max(row[c], SMALLEST) for row in rows) for c in range(4)]
+    products = [math.prod(max(row[c], FLOOR) for row in rows) for c in range(4)]
     return [value / sum(products) for value in products]
 
 

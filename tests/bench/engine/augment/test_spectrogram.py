@@ -12,7 +12,7 @@ import torch
 from golden_rules import spectrograms
 
 from bench.core.errors import SpecError
-from bench.engine.augment.options import SPECAUG_PROBABILITY, AugmentOptions
+from bench.engine.augment.options import SPECAUG_PROBABILITY, AugmentOptions, mask_value
 from bench.engine.augment.spectrogram import (
     Masks,
     apply_masks,
@@ -21,7 +21,6 @@ from bench.engine.augment.spectrogram import (
     draw_masks,
     draw_shift,
     draw_spectrogram,
-    mask_value,
 )
 
 FRAMES, MELS = 798, 128
