@@ -16,9 +16,9 @@ from bench.core.inputs import UNNAMED, by_name, map_inputs
 from bench.core.options import build_options
 from bench.core.paths import cache_folder, data_folder, expanded
 from bench.core.progress import counted
+from bench.data.dataset import Dataset
 from bench.data.datasets.icbhi import fetch, verify
 from bench.data.datasets.icbhi.dataset import load_dataset
-from bench.data.datasets.icbhi.recordings import Dataset
 from bench.data.datasets.icbhi.verify import OFFICIAL, Counts, Report
 from bench.data.datasets.simulated.demo import demo_folder, write_demo
 from bench.data.files import scan

@@ -28,7 +28,7 @@ from bench.engine.votes import mean_vote
 from bench.launch.once import said_by_tenths
 
 if TYPE_CHECKING:
-    from bench.data.datasets.icbhi.recordings import Dataset
+    from bench.data.dataset import Dataset
 
 Model = nn.Module | Callable[[Tensor], Any]
 

@@ -46,8 +46,7 @@ from bench.data.frontends.shapes import Shape, input_shapes
 from bench.data.row_file import RowFile, npy_header, row_checksum
 
 if TYPE_CHECKING:
-    from bench.data.datasets.icbhi.annotation import Cycle
-    from bench.data.datasets.icbhi.recordings import Dataset, Recording
+    from bench.data.dataset import Cycle, Dataset, Recording
     from bench.data.units import Inputs
 
 __all__ = ["FeatureBank", "Progress", "Rows", "empty_bank", "prepare_bank", "recording_features"]

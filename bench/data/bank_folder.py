@@ -25,8 +25,7 @@ from bench.data.forks import share_jobs
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.data.datasets.icbhi.annotation import Cycle
-    from bench.data.datasets.icbhi.recordings import Dataset, Recording
+    from bench.data.dataset import Cycle, Dataset, Recording
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")

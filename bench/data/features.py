@@ -12,9 +12,9 @@ import numpy.typing as npt
 from bench.core.errors import DataError
 from bench.core.files import output_path
 from bench.core.paths import expanded
-from bench.data.datasets.icbhi.annotation import Cycle, parse_annotation
+from bench.data.dataset import Cycle, Recording
+from bench.data.datasets.icbhi.annotation import parse_annotation
 from bench.data.datasets.icbhi.dataset import UNLISTED
-from bench.data.datasets.icbhi.recordings import Recording
 from bench.data.faults import FileProblem
 from bench.data.files import RECORDING
 from bench.data.regular_files import read_text_bytes

@@ -38,7 +38,7 @@ from bench.data.frontends.chosen import ChosenFrontEnd, choose_front_end
 from bench.data.row_file import RaggedFile, row_checksum
 
 if TYPE_CHECKING:
-    from bench.data.datasets.icbhi.recordings import Dataset, Recording
+    from bench.data.dataset import Dataset, Recording
     from bench.data.units import UnitWaves
 
 logger = logging.getLogger(__name__)

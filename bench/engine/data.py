@@ -15,8 +15,8 @@ from bench.core.errors import DataError, SpecError
 from bench.core.inputs import by_name, joined, map_inputs
 from bench.core.text import echoed
 from bench.data.bank import FeatureBank, Progress, Rows, empty_bank, prepare_bank
+from bench.data.dataset import Dataset, Recording
 from bench.data.datasets.icbhi.dataset import load_dataset
-from bench.data.datasets.icbhi.recordings import Dataset, Recording
 from bench.data.frontends import BatchFrontEnd, FrontEnd, LearningFrontEnd, WaveformFrontEnd
 from bench.data.frontends.chosen import choose_front_end
 from bench.data.units import Inputs, UnitWaves

@@ -15,8 +15,8 @@ from bench.core.errors import DataError, SpecError
 from bench.core.paths import data_folder, home_folder
 from bench.core.registry import suggestion
 from bench.core.text import echoed
+from bench.data.dataset import Dataset
 from bench.data.datasets.icbhi.dataset import holds_dataset, load_dataset
-from bench.data.datasets.icbhi.recordings import Dataset
 from bench.data.files import scan
 from bench.experiment.devices import choose_device, choose_precision, device_shares_for
 from bench.experiment.initial_runs import find_initial_run

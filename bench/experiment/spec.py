@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.core.datasets import FOUR_CLASSES
 from bench.core.errors import SpecError
 from bench.core.fields import (
     ROLES,
@@ -57,7 +58,6 @@ _FOLD = re.compile(r"training-fold-([0-9]{1,4})-of-([0-9]{1,4})")
 VOTES = ("mean", "majority", "product")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
-DATASETS = ("icbhi", "demo")
 OWNERS = ("model", "method", "frontend")
 
 _SHA256 = (re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits")
@@ -82,7 +82,8 @@ class RunSpec:
     frontend: str = identity_field("front-end id", settable=False)
     frontend_version: int = identity_field("version of the front-end", settable=False, low=0, high=10**6)
     frontend_options: Mapping[str, Any] = identity_field("options of the front-end", settable=False)
-    dataset: str = identity_field("`icbhi` or `demo` (simulated)", settable=False, choices=DATASETS)
+    dataset: str = identity_field("data set id", settable=False)
+    task: str = identity_field("task of the data set: what is judged", FOUR_CLASSES.id, since=4, settable=False)
     data_fingerprint: str = identity_field("hash of recordings, annotations and split", settable=False, form=_SHA256)
     partial: str | None = identity_field(
         "how much of the set is there, where not all is", None, settable=False, form=_PARTIAL

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from bench.data.datasets.icbhi.recordings import Cycle, Dataset, Recording
+from bench.data.dataset import Cycle, Dataset, Recording
+from bench.data.datasets.icbhi.card import CARD as ICBHI
 
 
 def make_recording(folder, name, rate, subtype, seconds, cycles):
@@ -28,7 +29,7 @@ def make_dataset(folder: Path) -> Dataset:
         make_recording(folder, "103_1b1_Al_sc_AKGC417L", 44100, "PCM_24", 1.5, 2),
         make_recording(folder, "104_1b1_Al_sc_Meditron", 4000, "PCM_16", 2.5, 5),
     )
-    return Dataset("icbhi", folder, recordings, 4, "f" * 64)
+    return Dataset(ICBHI, ICBHI.tasks[0], folder, recordings, 4, "f" * 64)
 
 
 def files_below(folder: Path) -> list[str]:

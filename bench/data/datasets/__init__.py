@@ -1,1 +1,1 @@
-"""Data sets, one folder each."""
+"""Data sets, one folder each: ``card`` holds its registrations, and nothing outside the folder knows its name."""

@@ -11,8 +11,7 @@ from bench.core.options import build_options, without_later_defaults
 from bench.data.frontends import FRONTENDS, FrontEnd, PieceOptions, WaveformFrontEnd
 
 if TYPE_CHECKING:
-    from bench.data.datasets.icbhi.annotation import Cycle
-    from bench.data.datasets.icbhi.recordings import Recording
+    from bench.data.dataset import Cycle, Recording
 
 
 @dataclass(frozen=True)

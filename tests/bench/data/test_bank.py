@@ -25,7 +25,8 @@ from bench.core.errors import DataError, RunError, SpecError, StoreError, Unexpe
 from bench.data import bank as bank_module
 from bench.data import bank_folder
 from bench.data.bank import prepare_bank, recording_features
-from bench.data.datasets.icbhi.recordings import Cycle, Dataset, Recording
+from bench.data.dataset import Cycle, Dataset, Recording
+from bench.data.datasets.icbhi.card import CARD as ICBHI
 from bench.data.frontends import FRONTENDS
 from bench.data.frontends.ast import ASTFrontEnd
 from bench.data.samples import read_samples
@@ -628,7 +629,7 @@ def test_a_bank_of_the_full_set_opens_at_once(tmp_path, cache, monkeypatch):
         )
         for name, size in zip(names, sizes, strict=True)
     )  # fmt: skip
-    dataset = Dataset("icbhi", tmp_path, recordings, 920, "a" * 64)
+    dataset = Dataset(ICBHI, ICBHI.tasks[0], tmp_path, recordings, 920, "a" * 64)
     assert len(dataset.cycles) == 6898
     parts = [{"": [0] * size} for size in sizes]
 

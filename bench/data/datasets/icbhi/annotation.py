@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from bench.core.text import decimal_number, echoed
+from bench.data.dataset import Cycle
 from bench.data.faults import FileProblem
 from bench.data.spans import holds_samples
 from bench.data.wav import WavHeader
@@ -20,25 +20,6 @@ ends after their nominal 20 s; the rest is room for copies that were re-encoded.
 
 LINE_END = re.compile(r"\r\n|\n|\r")
 """What ends a line in an editor; ``str.splitlines`` would also break at characters inside one."""
-
-
-@dataclass(frozen=True)
-class Cycle:
-    """One respiratory cycle.
-
-    Attributes:
-        recording: Name of its recording, without ending.
-        index: Number of its line in the annotation file, counted from 0 and without empty lines.
-        start: Time at which the cycle begins, s.
-        end: Time at which the cycle ends, s.
-        label: 0 normal, 1 crackle, 2 wheeze, 3 both.
-    """
-
-    recording: str
-    index: int
-    start: float
-    end: float
-    label: int
 
 
 def _parse_times(fields: list[str]) -> tuple[float, float] | FileProblem:

@@ -18,15 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from bench.core.datasets import DATASETS
 from bench.core.errors import DataError
 from bench.core.text import plain
-from bench.data.datasets.icbhi.annotation import Cycle, parse_annotation
-from bench.data.datasets.icbhi.fingerprint import fingerprint, hash_audio
+from bench.data.dataset import Cycle, Dataset, Recording
+from bench.data.datasets.icbhi.annotation import parse_annotation
 from bench.data.datasets.icbhi.pinned import ALIASES, RATES, RECORDINGS, SPLIT_SHA256
-from bench.data.datasets.icbhi.recordings import Dataset, Recording
 from bench.data.datasets.icbhi.tables import Demographics, Split, parse_demographics, parse_diagnoses, parse_split
 from bench.data.faults import Fault, FileProblem
 from bench.data.files import MOST_ENTRIES, SPLIT_NAMES, FoundFiles, holds_dataset, scan
+from bench.data.fingerprint import fingerprint, hash_audio
 from bench.data.regular_files import read_text_bytes
 from bench.data.wav import inspect_wav
 
@@ -325,8 +326,10 @@ def load_dataset(folder: Path, *, allow_partial: bool = False, cache: Path | Non
         "data set %s in %s: %d of %d recordings, fingerprint %s",
         *(inspected.name, folder, len(inspected.present), inspected.expected, identity),
     )
+    card = DATASETS.card(inspected.name)
     return Dataset(
-        name=inspected.name,
+        card=card,
+        task=card.tasks[0],
         root=folder,
         recordings=inspected.present,
         expected=inspected.expected,

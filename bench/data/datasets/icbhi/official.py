@@ -13,9 +13,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from bench.core.errors import DataError
+from bench.data.dataset import Recording
 from bench.data.datasets.icbhi.dataset import InspectedFolder, holds_dataset, inspect_folder
 from bench.data.datasets.icbhi.pinned import BY_PATIENT, CLASSES, TEST_PATIENT_SHA256, Count
-from bench.data.datasets.icbhi.recordings import Recording
 from bench.data.faults import Fault
 from leaderboard.results.judged_set import is_official
 from leaderboard.results.official_part import OfficialPart

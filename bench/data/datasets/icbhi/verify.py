@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.data.dataset import Recording
 from bench.data.datasets.icbhi.dataset import InspectedFolder, inspect_folder
 from bench.data.datasets.icbhi.pinned import (
     BY_DEVICE,
@@ -21,7 +22,6 @@ from bench.data.datasets.icbhi.pinned import (
     SPLITS,
     Count,
 )
-from bench.data.datasets.icbhi.recordings import Recording
 from bench.data.faults import Fault
 
 __all__ = ["Counts", "Fault", "Report", "count", "verify"]

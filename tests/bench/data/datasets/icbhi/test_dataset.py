@@ -13,6 +13,7 @@ import pytest
 from icbhi_sets import CYCLES, NAMES, mark_simulated, write_annotation, write_set, write_split, write_wav
 
 from bench.core.errors import DataError
+from bench.data.dataset import Recording
 from bench.data.datasets.icbhi.annotation import END_TOLERANCE, parse_annotation
 from bench.data.datasets.icbhi.dataset import InspectedFolder, holds_dataset, inspect_folder, load_dataset
 from bench.data.datasets.icbhi.pinned import (
@@ -25,7 +26,6 @@ from bench.data.datasets.icbhi.pinned import (
     SPLIT_SHA256,
     Count,
 )
-from bench.data.datasets.icbhi.recordings import Recording
 from bench.data.regular_files import read_text_bytes
 from bench.data.wav import inspect_wav
 

@@ -16,7 +16,7 @@ from bench.core.files import write_json
 from bench.data.wav import WavHeader
 
 if TYPE_CHECKING:
-    from bench.data.datasets.icbhi.recordings import Recording
+    from bench.data.dataset import Recording
 
 CACHE_FILE = "audio-hashes.json"
 CACHE_VERSION = 1

@@ -6,11 +6,30 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from bench.core.datasets import TRAIN, DatasetCard, TaskCard
 from bench.core.errors import DataError
-from bench.data.datasets.icbhi.annotation import Cycle
-from bench.data.datasets.icbhi.tables import Demographics
 from bench.data.wav import WavHeader
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """What one label is of: a respiratory cycle, an event, or a whole recording, as the task says.
+
+    Attributes:
+        recording: Name of its recording, without ending.
+        index: Number of it in the annotation of its recording, counted from 0 in the order of the file.
+        start: Time at which it begins, s.
+        end: Time at which it ends, s.
+        label: Number of its class, 0 normal.
+    """
+
+    recording: str
+    index: int
+    start: float
+    end: float
+    label: int
 
 
 @dataclass(frozen=True)
@@ -19,15 +38,15 @@ class Recording:
 
     Attributes:
         name: File name without ending.
-        patient: Number of the patient, three digits.
-        index: Recording index (``1b1``).
-        location: Chest location (``Tc``, ``Al``, ``Ar``, ``Pl``, ``Pr``, ``Ll``, ``Lr``).
-        mode: Acquisition, ``sc`` (sequential, single-channel) or ``mc`` (simultaneous, multi-channel).
-        device: Stethoscope or microphone that recorded it, from the audio file's own name.
-        split: ``train`` or ``test``.
+        patient: Patient, or whatever else makes recordings depend on each other.
+        index: Number of the recording among those of the patient; empty where the set has none.
+        location: Where on the chest it was recorded; empty where the set does not say.
+        mode: How it was acquired; empty where the set does not say.
+        device: What recorded it; the same word for all where the set does not say.
+        split: ``train``, or the id of the tested part that it belongs to.
         audio: WAV file, or None where it is missing.
-        annotation: Annotation file.
-        cycles: Annotated cycles in the order of the annotation file.
+        annotation: File that its labels are from.
+        cycles: What is labelled of it, in the order of the annotation file.
         header: Header of the WAV file; None where the audio is missing or has none.
     """
 
@@ -46,25 +65,32 @@ class Recording:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The recordings that a run uses.
+    """The recordings that a run uses, labelled for one task.
 
     Attributes:
-        name: ``icbhi``, or ``demo`` for a simulated set.
+        card: The data set.
+        task: What is judged.
         root: The folder they lie in.
         recordings: The recordings that have audio, sorted by name.
         expected: Number of recordings of the complete set.
-        fingerprint: Hex SHA-256 over names, splits, cycles and samples.
-        diagnosis: Diagnosis by patient, empty without such a file.
-        demographics: Demographics by patient, empty without such a file.
+        fingerprint: Hex SHA-256 over names, splits, cycles and samples (:func:`bench.data.fingerprint.fingerprint`).
+        diagnosis: Diagnosis by patient, empty where none is known.
+        demographics: Demographics by patient, empty where none are known.
     """
 
-    name: str
+    card: DatasetCard
+    task: TaskCard
     root: Path
     recordings: tuple[Recording, ...]
     expected: int
     fingerprint: str
     diagnosis: Mapping[str, str] = field(default_factory=dict, hash=False)
-    demographics: Mapping[str, Demographics] = field(default_factory=dict, hash=False)
+    demographics: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def name(self) -> str:
+        """Id of the data set."""
+        return self.card.id
 
     @functools.cached_property
     def cycles(self) -> tuple[Cycle, ...]:
@@ -80,7 +106,7 @@ class Dataset:
     @property
     def simulated(self) -> bool:
         """Tell whether the set was simulated, so that its numbers say nothing about lungs."""
-        return self.name == "demo"
+        return self.card.simulated
 
     @functools.cached_property
     def _splits(self) -> dict[str, str]:
@@ -93,7 +119,7 @@ class Dataset:
             recording: Name of a recording.
 
         Returns:
-            ``train`` or ``test``.
+            ``train``, or the id of a tested part.
 
         Raises:
             DataError: If the set has no such recording.
@@ -102,3 +128,10 @@ class Dataset:
             return self._splits[recording]
         except KeyError:
             raise DataError(f"The data below {self.root} holds no recording '{recording}'.") from None
+
+    @functools.cached_property
+    def patients_on_both_sides(self) -> frozenset[str]:
+        """Patients with recordings in the training part and in a tested part that does not say so."""
+        seen = {part.id for part in self.task.parts if part.patients_seen}
+        tested = {recording.patient for recording in self.recordings if recording.split not in {TRAIN, *seen}}
+        return tested & {recording.patient for recording in self.recordings if recording.split == TRAIN}

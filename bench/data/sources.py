@@ -1,0 +1,134 @@
+"""The way from a data set's card to its recordings: readers of folders, and which set a folder holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from bench.core.datasets import DATASETS, DatasetCard, TaskCard
+from bench.core.errors import DataError
+from bench.core.registry import RegistryEntry
+
+if TYPE_CHECKING:
+    from bench.core.download import Patience
+    from bench.data.dataset import Dataset
+    from leaderboard.results.official_part import OfficialPart
+
+
+class DatasetReader(Protocol):
+    """What the builder of a registered data set returns, when it is called with the card."""
+
+    def holds(self, folder: Path) -> bool:
+        """Whether anything below a folder is named as files of this set are; nothing is opened that is large."""
+        ...
+
+    def load(self, folder: Path, task: TaskCard, *, allow_partial: bool = False, cache: Path | None = None) -> Dataset:
+        """Load the recordings of a folder, labelled for a task.
+
+        Args:
+            folder: The data folder.
+            task: One of the card's tasks.
+            allow_partial: Accept that recordings are missing; the set then says so.
+            cache: Cache folder, for hashes of files that did not change.
+
+        Raises:
+            DataError: If there are no data, recordings are missing, or anything is wrong that would change labels or
+                features.
+        """
+        ...
+
+
+class VerificationReport(Protocol):
+    """What a reader says of a folder that it has checked."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether a run may use the data."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of ``bench data verify --format json``: ``name``, ``complete``, ``faults``, ``notes``."""
+        ...
+
+
+@runtime_checkable
+class VerifiableReader(Protocol):
+    """A reader that can check a folder against the set's pinned facts."""
+
+    def verify(self, folder: Path, cache: Path | None = None) -> VerificationReport:
+        """Check everything below a folder; faults are named, not raised.
+
+        Raises:
+            DataError: If nothing below the folder is of this set.
+        """
+        ...
+
+
+@runtime_checkable
+class FetchableReader(Protocol):
+    """A reader that can download its set."""
+
+    def fetch(
+        self,
+        folder: Path,
+        *,
+        base_url: str | None = None,
+        keep_archive: bool = False,
+        patience: Patience | None = None,
+        on_progress: Callable[[str, int, int], None] | None = None,
+    ) -> None:
+        """Download the set into a folder; a stopped download goes on where it ended.
+
+        Raises:
+            DataError: If a file cannot be had, or is another one.
+        """
+        ...
+
+
+@runtime_checkable
+class AnswerReader(Protocol):
+    """A reader that knows the tested cycles without any audio."""
+
+    def test_part(self, folder: Path, task: TaskCard, *, allow_partial: bool = False) -> OfficialPart:
+        """The tested cycles of all parts with their labels, from annotation files alone.
+
+        Raises:
+            DataError: If they are incomplete or broken.
+        """
+        ...
+
+
+def reader_of(dataset: str) -> Any:
+    """Build the reader of a data set; raises RegistryError if there is no such set."""
+    entry = DATASETS.get(dataset)
+    return entry.load()(entry.card)
+
+
+def entries_in(folder: Path) -> list[RegistryEntry[DatasetCard]]:
+    """The data sets whose files lie below a folder."""
+    return [entry for entry in DATASETS if reader_of(entry.id).holds(folder)]
+
+
+def load_dataset(
+    folder: Path, dataset: str, task: str | None = None, *, allow_partial: bool = False, cache: Path | None = None
+) -> Dataset:
+    """Load a data set for a task.
+
+    Args:
+        folder: The data folder.
+        dataset: Id of the data set.
+        task: Id of the task; None for the first of the set.
+        allow_partial: Accept that recordings are missing; the set then says so.
+        cache: Cache folder, for hashes of files that did not change.
+
+    Raises:
+        RegistryError: If there is no such data set.
+        SpecError: If it has no such task.
+        DataError: If the data are missing or broken.
+    """
+    card = DATASETS.card(dataset)
+    loaded: Dataset = reader_of(dataset).load(folder, card.task(task), allow_partial=allow_partial, cache=cache)
+    if not loaded.recordings:
+        raise DataError(f"There are no recordings of {card.title} below {folder}.", card.obtain or None)
+    return loaded
