@@ -1,29 +1,33 @@
-"""The metric of the board: specificity, sensitivity and their mean, in percent, from a confusion matrix.
+"""The metrics of the board: specificity, sensitivity and what follows from them, in percent, from a confusion matrix.
 
-Source: PROTOCOL "The metric"; ICBHI 2017 challenge; ``validate()`` of the Patch-Mix code @ 836b09f.
-Classes: 0 normal, 1 crackle, 2 wheeze, 3 both. Shapes: n cycles.
+Source: PROTOCOL "The metric"; ICBHI 2017 challenge; ``validate()`` of the Patch-Mix code @ 836b09f; for AS, HS and
+their mean the BioCAS 2022 challenge. Class 0 is the normal one. Shapes: n cycles, k classes of the task.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Interval, Len
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import TypedDict
 
+from bench.core.datasets import ANY_ABNORMAL, FOUR_CLASSES, MOST_CLASSES, ScoreLaw, TaskCard
 from bench.core.errors import ResultError
 
-CLASSES = ("normal", "crackle", "wheeze", "both")
-Sensitivity = Literal["4class", "2class"]
-"""Which abnormal cycles Se counts as correct: those of the exact class, or those that are given any abnormal class.
+CLASSES = FOUR_CLASSES.classes
+"""The classes of the task that a result of no other task has."""
+
+Sensitivity = str
+"""Which abnormal cycles Se counts as correct: ``2class`` those that are given any abnormal class, any other name, as
+``4class``, those of the exact class (:attr:`bench.core.datasets.TaskCard.sensitivities`).
 
 Documents and the database name it ``judged``.
 """
 
-SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
+SENSITIVITIES: tuple[Sensitivity, ...] = FOUR_CLASSES.sensitivities
 
 OFFICIAL_DIVISOR = 1e-10
 """What the official code adds to each divisor: 100 % on 12 cycles becomes 99.999999999167 % there."""
@@ -43,11 +47,15 @@ class _FailFast:
         return {**handler(source), "fail_fast": True}
 
 
-_EACH_CLASS = Len(len(CLASSES), len(CLASSES))
+_EACH_CLASS = Len(2, MOST_CLASSES)
 _Counts = Annotated[list[Annotated[int, Interval(ge=0, le=LARGEST_COUNT)]], _EACH_CLASS, _FailFast()]
 
 
-class Metrics(TypedDict):
+_Means = TypedDict("_Means", {"as": float, "hs": float}, total=False)
+"""Arithmetic and harmonic mean of SE and SP in percent, where the task's Score is made of them."""
+
+
+class Metrics(_Means):
     """Metrics of judged cycles, as they are computed, and as documents hold them."""
 
     sp: float
@@ -55,51 +63,60 @@ class Metrics(TypedDict):
     se: float
     """Sensitivity in percent: abnormal cycles that were found."""
     score: float
-    """Mean of specificity and sensitivity, in percent."""
+    """The Score in percent: the mean of specificity and sensitivity, or of AS and HS where the task says so."""
     confusion: Annotated[list[_Counts], _EACH_CLASS, _FailFast()]
-    """Confusion matrix: 4 x 4 numbers of cycles, rows are true classes."""
+    """Confusion matrix: numbers of cycles, a row for each true class, in it one for each predicted class."""
     n: int
     """Number of judged cycles."""
 
 
-def confusion_matrix(labels: ArrayLike, predicted: ArrayLike) -> list[list[int]]:
+def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, classes: int = len(CLASSES)) -> list[list[int]]:
     """Count cycles by true class (rows) and predicted class (columns).
 
     Args:
-        labels: (n,) true classes 0..3.
-        predicted: (n,) predicted classes 0..3.
+        labels: (n,) true classes.
+        predicted: (n,) predicted classes.
+        classes: Number k of classes.
 
     Returns:
-        4 x 4 counts.
+        k x k counts.
 
     Raises:
-        ResultError: If the lengths differ or a class lies outside 0..3.
+        ResultError: If the lengths differ or a class lies outside 0..k-1.
     """
-    true, guess = _classes(labels, "labels"), _classes(predicted, "predicted classes")
+    true, guess = _classes(labels, "labels", classes), _classes(predicted, "predicted classes", classes)
     if true.shape != guess.shape:
         raise ResultError(f"There are {true.size} labels but {guess.size} predicted classes.")
-    counts = np.bincount(true * len(CLASSES) + guess, minlength=len(CLASSES) ** 2)
-    return [[int(count) for count in row] for row in counts.reshape(len(CLASSES), len(CLASSES))]
+    counts = np.bincount(true * classes + guess, minlength=classes**2)
+    return [[int(count) for count in row] for row in counts.reshape(classes, classes)]
 
 
-def _classes(values: ArrayLike, what: str) -> NDArray[np.int64]:
+def _classes(values: ArrayLike, what: str, classes: int) -> NDArray[np.int64]:
     array = np.asarray(values)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ResultError(f"The {what} must be one row of whole numbers, not {array.dtype} of shape {array.shape}.")
-    wrong = array[(array < 0) | (array >= len(CLASSES))]
+    wrong = array[(array < 0) | (array >= classes)]
     if wrong.size:
-        raise ResultError(f"The {what} hold the class {int(wrong[0])}, but classes are 0 to {len(CLASSES) - 1}.")
+        raise ResultError(f"The {what} hold the class {int(wrong[0])}, but classes are 0 to {classes - 1}.")
     return array.astype(np.int64)
 
 
-def metrics_of(confusion: Sequence[Sequence[int]], judged: Sensitivity = "4class", *, divisor: float = 0.0) -> Metrics:
+def metrics_of(
+    confusion: Sequence[Sequence[int]],
+    judged: Sensitivity = "4class",
+    *,
+    divisor: float = 0.0,
+    law: ScoreLaw = "mean",
+) -> Metrics:
     """Compute Sp, Se and Score from counts, in float64.
 
     Args:
         confusion: k x k counts, rows are true classes, class 0 is normal.
-        judged: ``4class`` asks for the exact abnormal class, ``2class`` for any abnormal class. Sp is the same.
+        judged: ``2class`` asks for any abnormal class, any other name for the exact one. Sp is the same.
         divisor: Added to each divisor. The metric's definition has 0; :data:`OFFICIAL_DIVISOR` repeats the
             official code to the last digit (it gives 0 % where there is no cycle to divide by).
+        law: How the Score follows: the mean of Se and Sp, or with ``challenge`` the mean of their arithmetic and
+            harmonic means, which are then given too.
 
     Raises:
         ResultError: If a rate is undefined because there is no normal or no abnormal cycle.
@@ -111,11 +128,29 @@ def metrics_of(confusion: Sequence[Sequence[int]], judged: Sensitivity = "4class
     cells = counts.tolist()
     normal, abnormal = cells[0], cells[1:]
     hits = (
-        sum(sum(row[1:]) for row in abnormal) if judged == "2class" else sum(cells[i][i] for i in range(1, len(cells)))
+        sum(sum(row[1:]) for row in abnormal)
+        if judged == ANY_ABNORMAL
+        else sum(cells[i][i] for i in range(1, len(cells)))
     )
     sp = _percent(normal[0], sum(normal), divisor, "normal", "Sp")
     se = _percent(hits, sum(map(sum, abnormal)), divisor, "abnormal", "Se")
-    return Metrics(sp=sp, se=se, score=(sp + se) / 2.0, confusion=cells, n=sum(map(sum, cells)))
+    metrics = Metrics(sp=sp, se=se, score=(sp + se) / 2.0, confusion=cells, n=sum(map(sum, cells)))
+    return metrics if law == "mean" else {**metrics, **_challenge_means(sp, se)}
+
+
+class _ChallengeMeans(_Means):
+    score: float
+
+
+def _challenge_means(sp: float, se: float) -> _ChallengeMeans:
+    mean = (sp + se) / 2.0
+    harmonic = 2.0 * sp * se / (sp + se) if sp + se > 0 else 0.0
+    return {"as": mean, "hs": harmonic, "score": (mean + harmonic) / 2.0}
+
+
+def score_of(sp: float, se: float, law: ScoreLaw = "mean") -> float:
+    """The Score that follows from Sp and Se, all in percent."""
+    return (sp + se) / 2.0 if law == "mean" else _challenge_means(sp, se)["score"]
 
 
 def _percent(hits: int, cycles: int, divisor: float, kind: str, name: str) -> float:
@@ -127,11 +162,12 @@ def _percent(hits: int, cycles: int, divisor: float, kind: str, name: str) -> fl
     return hits / (cycles + divisor) * 100.0
 
 
-def predicted_classes(scores: ArrayLike) -> NDArray[np.int64]:
-    """Choose the class of the largest score; of equal ones the first (normal before crackle, wheeze, both).
+def predicted_classes(scores: ArrayLike, classes: int | None = len(CLASSES)) -> NDArray[np.int64]:
+    """Choose the class of the largest score; of equal ones the first.
 
     Args:
-        scores: (n, 4) finite scores or probabilities.
+        scores: (n, k) finite scores or probabilities.
+        classes: How many classes there must be; None for any number.
 
     Returns:
         (n,) classes.
@@ -140,8 +176,8 @@ def predicted_classes(scores: ArrayLike) -> NDArray[np.int64]:
         ResultError: If the shape is another or a score is not finite.
     """
     array = np.asarray(scores, dtype=np.float64)
-    if array.ndim != 2 or array.shape[1] != len(CLASSES):
-        raise ResultError(f"Scores must have the shape (cycles, {len(CLASSES)}), not {array.shape}.")
+    if array.ndim != 2 or array.shape[1] < 2 or classes not in (None, array.shape[1]):
+        raise ResultError(f"Scores must have the shape (cycles, {classes or 'classes'}), not {array.shape}.")
     broken = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if broken.size:
         raise ResultError(f"The scores of {broken.size} of {len(array)} cycles are not finite, first row {broken[0]}.")
@@ -149,28 +185,30 @@ def predicted_classes(scores: ArrayLike) -> NDArray[np.int64]:
     return chosen
 
 
-def score_cycles(labels: ArrayLike, scores: ArrayLike) -> dict[str, Metrics]:
-    """Judge scored cycles in both ways.
+def score_cycles(labels: ArrayLike, scores: ArrayLike, task: TaskCard = FOUR_CLASSES) -> dict[str, Metrics]:
+    """Judge scored cycles in all the ways of their task.
 
     Args:
         labels: (n,) true classes.
-        scores: (n, 4) scores.
+        scores: (n, k) scores.
+        task: What is judged.
 
     Returns:
-        Metrics under ``4class`` and ``2class``.
+        Metrics by the task's sensitivities, as ``4class`` and ``2class``.
 
     Raises:
         ResultError: As :func:`confusion_matrix`, :func:`predicted_classes` and :func:`metrics_of`.
     """
-    confusion = confusion_matrix(labels, predicted_classes(scores))
-    return {judged: metrics_of(confusion, judged) for judged in SENSITIVITIES}
+    classes = len(task.classes)
+    confusion = confusion_matrix(labels, predicted_classes(scores, classes), classes)
+    return {judged: metrics_of(confusion, judged, law=task.score) for judged in task.sensitivities}
 
 
 def taken_as_best(candidate: Metrics, best_score: float = 0.0, smallest_se: float = SMALLEST_SE) -> bool:
     """Whether the official code would keep an epoch: a higher Score than before, and Se above 5 %.
 
     Args:
-        candidate: 4-class metrics of the epoch.
+        candidate: Metrics of the epoch by the exact class.
         best_score: The best Score so far, 0 before the first.
         smallest_se: What Se, in percent, must be above.
     """

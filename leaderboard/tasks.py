@@ -56,7 +56,7 @@ def judged_task(spec: Mapping[str, Any], told: Mapping[str, Any] | None = None) 
                 return JudgedTask(dataset, card.title, task, card.simulated, card)
     if told is None:
         return JudgedTask(dataset, dataset, FOUR_CLASSES)
-    return JudgedTask(dataset, str(told["dataset"]), _task_from(told), bool(told["simulated"]))
+    return JudgedTask(dataset, str(told["dataset"]), task_from(told), bool(told["simulated"]))
 
 
 def task_document(card: DatasetCard, task: TaskCard) -> dict[str, Any] | None:
@@ -92,7 +92,8 @@ def is_first_task(task: TaskCard) -> bool:
     )
 
 
-def _task_from(told: Mapping[str, Any]) -> TaskCard:
+def task_from(told: Mapping[str, Any]) -> TaskCard:
+    """The task that a result itself describes; raises RegistryError if it cannot be one."""
     return TaskCard(
         id=told["id"],
         title=told["title"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,13 @@ TRAIN = "train"
 ANY_ABNORMAL = "2class"
 """The name of metrics whose sensitivity counts any abnormal class as a hit."""
 
-MOST_CLASSES = 100
+MOST_CLASSES = 99
+
+CLASS_NAME = re.compile(r"[A-Za-z][A-Za-z0-9 ._+&-]{0,39}")
+"""What a class may be called: predictions have a column of that name."""
+
+RESERVED = frozenset({"recording", "cycle", "label", "patient", "device", "part", "predicted", "index"})
+"""Columns of predictions and of judged cycles, whose names no class can have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +95,9 @@ class TaskCard:
     judged_sets: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if not 2 <= len(set(self.classes)) == len(self.classes) <= MOST_CLASSES:
-            words = "must be 2 or more different names, the normal class first"
+        known = {name.lower() for name in self.classes if CLASS_NAME.fullmatch(name)} - RESERVED
+        if not 2 <= len(known) == len(self.classes) <= MOST_CLASSES:
+            words = "must be 2 or more different names of letters, digits and ._+&-, the normal class first"
             raise RegistryError(f"The classes of task '{self.id}' are {self.classes!r}, but {words}.", GUIDE)
         names = [part.id for part in self.parts]
         if not names or len(set(names)) < len(names) or TRAIN in names:

@@ -12,9 +12,10 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,9 +30,10 @@ from leaderboard.results.parquet import PARQUET_INDEX, is_parquet, parquet_rows
 Key = tuple[str, int]
 """A cycle's name: the recording's file name without ending, and the 0-based index in its annotation file."""
 
-SCORED = ("recording", "cycle", *CLASSES)
-CHOSEN = ("recording", "cycle", "predicted")
-CYCLES = ("recording", "cycle", "label", "patient", "device")
+KEY = ("recording", "cycle")
+CHOSEN = (*KEY, "predicted")
+CYCLES = (*KEY, "label", "patient", "device")
+CYCLES_OF_PARTS = (*CYCLES, "part")
 
 MOST_ROWS = 200_000
 """Lines of a table; ICBHI has 6,898 cycles, the largest public sets of breath sounds some ten thousands."""
@@ -40,7 +42,7 @@ _INDEX = re.compile(r"|Unnamed: [0-9]+|index", re.IGNORECASE)
 """Names of the column of row numbers that pandas writes before the others."""
 
 _CYCLE = re.compile(r"[0-9]{1,9}")
-_CLASS = re.compile(r"[0-3](?:\.0*)?")
+_CLASS = re.compile(r"([0-9]{1,2})(?:\.0*)?")
 """A class, also as programs write one that they keep as a decimal number: 3.0."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -52,7 +54,7 @@ class Predictions:
 
     Attributes:
         keys: The cycles, in the file's order.
-        scores: (n, 4) float64, or None where the file holds only the chosen class.
+        scores: (n, classes) float64, or None where the file holds only the chosen class.
         predicted: (n,) chosen classes.
     """
 
@@ -70,12 +72,14 @@ class CycleSet:
         labels: True class of each.
         patients: Patient of each.
         devices: Recording device of each.
+        parts: Tested part of each; empty where the task has one part.
     """
 
     keys: tuple[Key, ...]
     labels: tuple[int, ...]
     patients: tuple[str, ...]
     devices: tuple[str, ...]
+    parts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -87,38 +91,49 @@ class CycleSet:
 
     def subset(self, places: Sequence[int]) -> CycleSet:
         """The cycles at some places, in that order."""
-        columns = (self.keys, self.labels, self.patients, self.devices)
-        return CycleSet(*(tuple(column[i] for i in places) for column in columns))  # type: ignore[arg-type]
+        columns = (self.keys, self.labels, self.patients, self.devices, self.parts)
+        return CycleSet(*(tuple(column[i] for i in places) for column in columns if column))  # type: ignore[arg-type]
+
+    def places_of(self, part: str) -> list[int]:
+        """Places of the cycles of a tested part, in their order: all of them where the task has one part."""
+        return [i for i in range(len(self)) if not self.parts or self.parts[i] == part]
+
+    def of_part(self, part: str) -> CycleSet:
+        """The cycles of a tested part by themselves, as the set of a task of one part."""
+        places = self.places_of(part)
+        return replace(self, parts=()).subset(places)
 
     @cached_property
     def hash(self) -> str:
         """Hex SHA-256 over the cycles in sorted order: the same for the same cycles, however they are listed."""
-        rows = sorted(zip(self.keys, self.labels, self.patients, self.devices, strict=True))
+        parts = [self.parts] if self.parts else []
+        rows = sorted(zip(self.keys, self.labels, self.patients, self.devices, *parts, strict=True))
         return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
 
 
-def write_predictions(path: Path, keys: Sequence[Key], scores: ArrayLike) -> None:
+def write_predictions(path: Path, keys: Sequence[Key], scores: ArrayLike, classes: Sequence[str] = CLASSES) -> None:
     """Write scores as CSV, atomically; reading them back gives the same float64 values.
 
     Args:
         path: The file.
         keys: (n) cycles.
-        scores: (n, 4) finite scores.
+        scores: (n, classes) finite scores.
+        classes: Names of the classes.
 
     Raises:
         ResultError: If the scores do not fit the keys or are not finite.
         StoreError: If the file cannot be written.
     """
-    _write_text(path, predictions_text(keys, scores))
+    _write_text(path, predictions_text(keys, scores, classes))
 
 
-def predictions_text(keys: Sequence[Key], scores: ArrayLike) -> str:
+def predictions_text(keys: Sequence[Key], scores: ArrayLike, classes: Sequence[str] = CLASSES) -> str:
     """Scores as the text of a CSV file; arguments and ResultError as for :func:`write_predictions`."""
-    predicted_classes(scores)
+    predicted_classes(scores, len(classes))
     rows = np.asarray(scores, dtype=np.float64).tolist()
     if len(rows) != len(keys):
         raise ResultError(f"There are {len(keys)} cycles but {len(rows)} rows of scores.")
-    return _csv_text(SCORED, ((*key, *map(repr, row)) for key, row in zip(keys, rows, strict=True)))
+    return _csv_text((*KEY, *classes), ((*key, *map(repr, row)) for key, row in zip(keys, rows, strict=True)))
 
 
 def write_cycles(path: Path, cycles: CycleSet) -> None:
@@ -128,8 +143,9 @@ def write_cycles(path: Path, cycles: CycleSet) -> None:
 
 def cycles_text(cycles: CycleSet) -> str:
     """The judged cycles as the text of a CSV file."""
-    facts = zip(cycles.keys, cycles.labels, cycles.patients, cycles.devices, strict=True)
-    return _csv_text(CYCLES, ((*key, label, patient, device) for key, label, patient, device in facts))
+    parts = [cycles.parts] if cycles.parts else []
+    facts = zip(cycles.keys, cycles.labels, cycles.patients, cycles.devices, *parts, strict=True)
+    return _csv_text(CYCLES_OF_PARTS if parts else CYCLES, ((*key, *others) for key, *others in facts))
 
 
 def _csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -145,17 +161,18 @@ def _write_text(path: Path, text: str) -> None:
         temporary.write_bytes(text.encode())
 
 
-def read_predictions(path: Path) -> Predictions:
+def read_predictions(path: Path, classes: Sequence[str] = CLASSES) -> Predictions:
     """Read a file of predictions; raises ResultError as :func:`parse_predictions` does, or if it cannot be read."""
-    return parse_predictions(read_bytes(path), str(path))
+    return parse_predictions(read_bytes(path), str(path), classes)
 
 
-def parse_predictions(content: bytes, where: str) -> Predictions:
-    """Read predictions: scores in four columns, or a class (0-3 or its name) in one.
+def parse_predictions(content: bytes, where: str, classes: Sequence[str] = CLASSES) -> Predictions:
+    """Read predictions: scores in a column for each class, or a class (its number or name) in one.
 
     Args:
         content: Of a CSV or Parquet file.
         where: Its name, for messages.
+        classes: Names of the task's classes.
 
     Raises:
         ResultError: If it is neither, or a line is wrong; file and line are named.
@@ -163,33 +180,32 @@ def parse_predictions(content: bytes, where: str) -> Predictions:
     keys: dict[Key, int] = {}
     values: list[list[float]] = []
     chosen: list[int] = []
-    for line, row in parse_rows(content, where, (SCORED, CHOSEN)):
+    for line, row in parse_rows(content, where, ((*KEY, *classes), CHOSEN)):
         _add_key(keys, row, where, line)
         if "predicted" in row:
-            chosen.append(read_class(row["predicted"], where, line))
+            chosen.append(read_class(row["predicted"], where, line, classes))
         else:
-            values.append([_score(row[name], name, where, line) for name in CLASSES])
+            values.append([_score(row[name], name, where, line) for name in classes])
     if not values:
         return Predictions(tuple(keys), None, np.asarray(chosen, dtype=np.int64))
     scores = np.asarray(values, dtype=np.float64)
-    return Predictions(tuple(keys), scores, predicted_classes(scores))
+    return Predictions(tuple(keys), scores, predicted_classes(scores, len(classes)))
 
 
-def read_cycles(path: Path) -> CycleSet:
+def read_cycles(path: Path, classes: Sequence[str] = CLASSES) -> CycleSet:
     """Read a file of judged cycles; raises ResultError as :func:`read_predictions` does."""
-    return parse_cycles(read_bytes(path), str(path))
+    return parse_cycles(read_bytes(path), str(path), classes)
 
 
-def parse_cycles(content: bytes, where: str) -> CycleSet:
+def parse_cycles(content: bytes, where: str, classes: Sequence[str] = CLASSES) -> CycleSet:
     """Read the judged cycles; arguments and ResultError as for :func:`parse_predictions`."""
     keys: dict[Key, int] = {}
-    facts: list[tuple[int, str, str]] = []
-    for line, row in parse_rows(content, where, (CYCLES,)):
+    facts: list[tuple[Any, ...]] = []
+    for line, row in parse_rows(content, where, (CYCLES, CYCLES_OF_PARTS)):
         _add_key(keys, row, where, line)
-        patient, device = (_name(row[column], column, where, line) for column in ("patient", "device"))
-        facts.append((read_class(row["label"], where, line), patient, device))
-    labels, patients, devices = zip(*facts, strict=True)
-    return CycleSet(tuple(keys), labels, patients, devices)
+        words = (_name(row[column], column, where, line) for column in CYCLES_OF_PARTS[3:] if column in row)
+        facts.append((read_class(row["label"], where, line, classes), *words))
+    return CycleSet(tuple(keys), *zip(*facts, strict=True))
 
 
 def align(predictions: Predictions, cycles: CycleSet, where: str) -> Predictions:
@@ -314,20 +330,22 @@ def _add_key(keys: dict[Key, int], row: dict[str, str], where: str, line: int) -
     keys[key] = line
 
 
-def class_of(text: str) -> int | None:
+def class_of(text: str, classes: Sequence[str] = CLASSES) -> int | None:
     """The class that a text names, by number or name; None where it names none."""
-    word = text.strip().lower()
-    if word in CLASSES:
-        return CLASSES.index(word)
-    return int(word[0]) if _CLASS.fullmatch(word) else None
+    word, names = text.strip().lower(), [name.lower() for name in classes]
+    if word in names:
+        return names.index(word)
+    number = _CLASS.fullmatch(word)
+    return int(number[1]) if number and int(number[1]) < len(classes) else None
 
 
-def read_class(text: str, where: str, line: int) -> int:
+def read_class(text: str, where: str, line: int, classes: Sequence[str] = CLASSES) -> int:
     """The class that a text names; raises ResultError if it names none."""
-    found = class_of(text)
+    found = class_of(text, classes)
     if found is None:
         raise ResultError(
-            f"{where}:{line}: the class is '{echoed(text)}', but must be 0 to 3 or one of {', '.join(CLASSES)}."
+            f"{where}:{line}: the class is '{echoed(text)}', but must be 0 to {len(classes) - 1} or one of "
+            f"{', '.join(classes)}."
         )
     return found
 

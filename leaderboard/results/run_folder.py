@@ -16,7 +16,7 @@ from bench.core.errors import ResultError
 from bench.core.files import write_json
 from leaderboard.results.predictions import CycleSet, align, parse_cycles, parse_predictions
 from leaderboard.results.run_result import RunResult, check_against_predictions
-from leaderboard.results.schema import ResultDocument
+from leaderboard.results.schema import ResultDocument, task_of
 from leaderboard.results.validation import judge_spec, validate
 
 RUNS_FOLDER = "runs"
@@ -225,7 +225,8 @@ def _with_predictions(document: ResultDocument, read: ReadFile, where: str) -> R
     rules = [rule for rule, metrics in document["metrics"].items() if metrics is not None]
     if not rules:
         return RunResult(document)
-    cycles = parse_cycles(read(CYCLES_FILE), f"{where}: {CYCLES_FILE}")
+    classes = task_of(document).task.classes
+    cycles = parse_cycles(read(CYCLES_FILE), f"{where}: {CYCLES_FILE}", classes)
     scores = {rule: _scores(document, rule, cycles, read, where) for rule in rules}
     result = RunResult(document, cycles, scores)
     check_against_predictions(result, where)
@@ -233,10 +234,10 @@ def _with_predictions(document: ResultDocument, read: ReadFile, where: str) -> R
 
 
 def _scores(document: ResultDocument, rule: str, cycles: CycleSet, read: ReadFile, where: str) -> Any:
-    """Scores (n, 4) of the predictions of a rule, in the order of the cycles."""
+    """Scores (n, classes) of the predictions of a rule, in the order of the cycles."""
     name = str(document["predictions"][rule])
     place = f"{where}: {name}"
-    scores = align(parse_predictions(read(name), place), cycles, place).scores
+    scores = align(parse_predictions(read(name), place, task_of(document).task.classes), cycles, place).scores
     if scores is None:
         raise ResultError(f"{place} holds chosen classes only, but a run stores scores.")
     return scores

@@ -16,16 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.datasets import TaskCard
 from bench.core.errors import ResultError
 from bench.core.text import echoed
 from leaderboard.history.signatures import check_signature
-from leaderboard.metrics import SENSITIVITIES, Metrics, score_cycles
+from leaderboard.metrics import Metrics, score_cycles
 from leaderboard.results.predictions import CycleSet
-from leaderboard.results.schema import RULES, ResultDocument, kind_of
+from leaderboard.results.schema import RULES, ResultDocument, kind_of, task_of
 from leaderboard.results.validation import EDITED, TOLERANCE
-
-ICBHI_PATIENTS = frozenset(map(str, range(101, 227)))
-"""The patients of ICBHI 2017: a result of that set is judged on their cycles."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +33,7 @@ class RunResult:
     Attributes:
         document: Its ``result.json``.
         cycles: The judged cycles; None for a failed run without predictions.
-        scores: By rule, (n, 4) float64 in the order of ``cycles``.
+        scores: By rule, (n, classes) float64 in the order of ``cycles``.
     """
 
     document: ResultDocument
@@ -51,7 +49,8 @@ class RunResult:
         if self.cycles is not None:
             order = self.cycles.order
             cycles = self.cycles.subset(order)
-            digest.update(repr((cycles.keys, cycles.labels, cycles.patients, cycles.devices)).encode())
+            parts = (cycles.parts,) if cycles.parts else ()
+            digest.update(repr((cycles.keys, cycles.labels, cycles.patients, cycles.devices, *parts)).encode())
             for rule in sorted(self.scores):
                 digest.update(rule.encode() + np.ascontiguousarray(self.scores[rule][order], dtype="<f8").tobytes())
         return digest.hexdigest()
@@ -72,23 +71,61 @@ def check_against_predictions(result: RunResult, where: str) -> None:
     if cycles is None:
         return
     _check_patients(document, cycles, where)
+    _check_tested_parts(document, cycles, where)
     _check_judged_set(document, cycles, where)
+    task = task_of(document).task
     for rule, scores in result.scores.items():
-        _compare(document["metrics"][rule] or {}, score_cycles(cycles.labels, scores), f"{where}: metrics.{rule}")
+        for part, computed in score_parts(cycles, scores, task).items():
+            path, stored = f"metrics.{rule}", document["metrics"][rule]
+            if part != task.main.id:
+                path, stored = f"other_parts.{part}.{rule}", document["other_parts"][part][rule]
+            _compare(stored or {}, computed, f"{where}: {path}")
     if kind_of(document) == "submission":
         _check_submission_id(result, cycles, where)
         check_signature(document, where)
 
 
+def score_parts(cycles: CycleSet, scores: NDArray[np.float64], task: TaskCard) -> dict[str, dict[str, Metrics]]:
+    """Judge each tested part by itself.
+
+    Args:
+        cycles: The judged cycles of all parts.
+        scores: (n, classes) scores in their order.
+        task: What is judged.
+
+    Returns:
+        Metrics by part, the main one first, then by sensitivity.
+
+    Raises:
+        ResultError: If a part has no normal or no abnormal cycle.
+    """
+    places = {part.id: cycles.places_of(part.id) for part in task.parts}
+    labels = np.asarray(cycles.labels)
+    return {part: score_cycles(labels[rows], scores[rows], task) for part, rows in places.items()}
+
+
 def _check_patients(document: ResultDocument, cycles: CycleSet, where: str) -> None:
-    """Check that a result that says ICBHI was judged on ICBHI's patients: simulated ones have other numbers."""
-    if document["spec"]["dataset"] != "icbhi":
+    """Check that a result was judged on the patients of its data set: simulated ones have other numbers."""
+    card = task_of(document).card
+    if card is None or card.patients is None:
         return
-    others = sorted(set(cycles.patients) - ICBHI_PATIENTS)
+    others = sorted(set(cycles.patients) - card.patients)
     if others:
         raise ResultError(
-            f"{where}: spec.dataset is 'icbhi', but {len(others)} of the judged patients are not of ICBHI, first "
-            f"'{echoed(others[0])}'.",
+            f"{where}: spec.dataset is '{card.id}', but {len(others)} of the judged patients are not of {card.title}, "
+            f"first '{echoed(others[0])}'.",
+            EDITED,
+        )
+
+
+def _check_tested_parts(document: ResultDocument, cycles: CycleSet, where: str) -> None:
+    """Check that the judged cycles are of the parts that the task tests."""
+    known = [part.id for part in task_of(document).task.parts]
+    wanted, found = set(known) if len(known) > 1 else set(), set(cycles.parts)
+    if found != wanted:
+        raise ResultError(
+            f"{where}: the judged cycles are of the parts {', '.join(sorted(found)) or '(none named)'}, but the task "
+            f"has {', '.join(known)}.",
             EDITED,
         )
 
@@ -112,7 +149,7 @@ def submission_id(spec: Mapping[str, Any], selection: str, cycles: CycleSet, sco
         spec: Names the system and its seed.
         selection: The stated selection rule.
         cycles: The test cycles.
-        scores: (n, 4) scores in their order.
+        scores: (n, classes) scores in their order.
         scored: Whether scores were submitted, rather than classes.
     """
     stated = [cycles.hash, spec["system"], selection, spec["seed"], scored]
@@ -135,10 +172,10 @@ def _check_submission_id(result: RunResult, cycles: CycleSet, where: str) -> Non
 
 def _compare(stored: Mapping[str, Metrics], computed: Mapping[str, Metrics], path: str) -> None:
     """Check stored metrics, by judged, against those that the predictions give."""
-    for judged in SENSITIVITIES:
+    for judged in computed:
         said: Mapping[str, Any] = stored[judged]
         found: Mapping[str, Any] = computed[judged]
-        for name in ("n", "confusion", "sp", "se", "score"):
+        for name in ("n", "confusion", *(name for name in found if name not in ("n", "confusion"))):
             same = said[name] == found[name] if name == "confusion" else abs(said[name] - found[name]) <= TOLERANCE
             if not same:
                 raise ResultError(

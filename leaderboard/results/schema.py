@@ -21,7 +21,9 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, FailFast, Fiel
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from leaderboard.metrics import LARGEST_COUNT, SENSITIVITIES, Metrics
+from bench.core.datasets import MOST_CLASSES
+from leaderboard.metrics import LARGEST_COUNT, Metrics
+from leaderboard.tasks import JudgedTask, judged_task
 
 SCHEMA = 1
 """Version of the document's form."""
@@ -152,8 +154,18 @@ class RuleMetrics(Metrics):
     """Epoch that the rule chose, counted from 1; null where a submission does not say."""
 
 
-ByJudged = Annotated[dict[str, Metrics], _named(SENSITIVITIES, all_of_them=True)]
-RuleMetricsByJudged = Annotated[dict[str, RuleMetrics], _named(SENSITIVITIES, all_of_them=True)]
+def _check_sensitivities(value: Any) -> Any:
+    if isinstance(value, dict) and not all(isinstance(name, str) and _SENSITIVITY.fullmatch(name) for name in value):
+        raise wrong("metrics by sensitivity, as 4class and 2class")
+    return value
+
+
+_SENSITIVITY = re.compile(r"[1-9][0-9]?class")
+_OF_SENSITIVITIES = BeforeValidator(_check_sensitivities)
+
+ByJudged = Annotated[dict[str, Metrics], _OF_SENSITIVITIES]
+RuleMetricsByJudged = Annotated[dict[str, RuleMetrics], _OF_SENSITIVITIES]
+"""Metrics by the sensitivities of the result's task; which these are is checked beside the other fields."""
 
 
 @with_config(STRICT)
@@ -171,9 +183,9 @@ class EpochRow(TypedDict):
     cycles_per_second: float
     """Breathing cycles that were trained on in a second."""
     test: ByJudged | None
-    """Metrics of the test part after the epoch, by ``4class`` and ``2class``; null where it was not evaluated."""
+    """Metrics of the test part after the epoch, by judged (``4class``, ``2class``); null where it was not evaluated."""
     val: ByJudged | None
-    """Metrics of the held-out training patients, by ``4class`` and ``2class``; null where none are held out."""
+    """Metrics of the held-out training patients, by judged (``4class``, ``2class``); null where none are held out."""
     losses: NotRequired[Annotated[dict[str, float | None], BeforeValidator(_check_loss_names)]]
     """Mean of each other loss that the method names, as ``ce``; null for one that was not finite."""
 
@@ -189,7 +201,9 @@ class SpecFields(TypedDict):
     pretrain: Annotated[str, MaxLen(200), VALUE]
     """Name, file or address of the weights that the training began with."""
     dataset: Annotated[str, MaxLen(40), VALUE]
-    """Data set that was judged: ``icbhi``, or ``demo`` for a simulated one."""
+    """Id of the data set that was judged."""
+    task: NotRequired[Annotated[str, MaxLen(40)]]
+    """Id of the task of the data set; a result without it is of four classes of respiratory cycles."""
     seed: Annotated[int, VALUE]
     """Seed of the training; runs that differ in nothing else are one system."""
     split: Annotated[str, MaxLen(80), VALUE]
@@ -297,6 +311,44 @@ class Part(TypedDict):
 
 
 @with_config(STRICT)
+class TaskPart(TypedDict):
+    """A tested part, as a result names it."""
+
+    id: Annotated[str, MaxLen(40)]
+    """Word for it in files."""
+    title: Annotated[str, MaxLen(200)]
+    """Name in print."""
+    patients_seen: bool
+    """Whether its patients have recordings in the training part."""
+
+
+@with_config(STRICT)
+class TaskFields(TypedDict):
+    """What a result says of its task (:class:`bench.core.datasets.TaskCard`), to be readable without the data set."""
+
+    id: Annotated[str, MaxLen(40)]
+    """Id of the task."""
+    title: Annotated[str, MaxLen(200)]
+    """Name of the task in print."""
+    dataset: Annotated[str, MaxLen(200)]
+    """Name of the data set in print."""
+    simulated: bool
+    """Whether the data were made by a program."""
+    unit: Annotated[str, MaxLen(40)]
+    """What one label is of."""
+    classes: Annotated[list[str], Field(min_length=2, max_length=MOST_CLASSES), FailFast()]
+    """Names of the classes; the first is the normal one."""
+    shared: Annotated[list[str | None], Field(max_length=MOST_CLASSES), FailFast()]
+    """What each class is to other tasks."""
+    score: Literal["mean", "challenge"]
+    """How the Score follows from Se and Sp."""
+    ranking: Literal["score", "as", "hs", "se", "sp"]
+    """Metric that systems are ranked by."""
+    parts: Annotated[list[TaskPart], Field(min_length=1, max_length=20), FailFast()]
+    """Tested parts; the first is the one that epochs are chosen and systems ranked by."""
+
+
+@with_config(STRICT)
 class ResultDocument(TypedDict):
     """The content of ``result.json``."""
 
@@ -319,7 +371,7 @@ class ResultDocument(TypedDict):
     partial: Annotated[str | None, MaxLen(80), VALUE, PRINTED]
     """How much of the data set there was, where not all of it."""
     metrics: Annotated[dict[str, RuleMetricsByJudged | None], _named(RULES), ROWS, PRINTED]
-    """Metrics by selection rule, then by ``4class`` and ``2class``; null for a rule that the run has no epoch for."""
+    """Metrics by selection rule, then by judged (``4class``, ``2class``); null for a rule without an epoch."""
     epochs: Annotated[list[EpochRow], FailFast(), ROWS, PRINTED]
     """Epochs of the run in their order."""
     predictions: Annotated[dict[str, FileName | None], _named(RULES), ROWS, PRINTED]
@@ -332,6 +384,10 @@ class ResultDocument(TypedDict):
     """Breathing cycles that were trained on in a second; null for a run that failed."""
     kind: NotRequired[Kind]
     """Where the result comes from; a document without it is of a run."""
+    task: NotRequired[TaskFields]
+    """What was judged; a result without it is of four classes of respiratory cycles."""
+    other_parts: NotRequired[dict[str, Annotated[dict[str, RuleMetricsByJudged | None], _named(RULES)]]]
+    """Metrics of the tested parts beside the main one, whose metrics are ``metrics``: by part, rule and judged."""
     submission: NotRequired[Annotated[Objects, _as(Submission)]]
     """What the submitter of a system from outside states."""
     study: NotRequired[Annotated[Objects, _as(Study)]]
@@ -353,6 +409,11 @@ class ResultDocument(TypedDict):
 def kind_of(document: Mapping[str, Any] | ResultDocument) -> Kind:
     """Where a result comes from."""
     return cast(Kind, document.get("kind", "run"))
+
+
+def task_of(document: Mapping[str, Any] | ResultDocument) -> JudgedTask:
+    """What a result was judged on."""
+    return judged_task(document["spec"], document.get("task"))
 
 
 # --- what follows from the declaration --------------------------------------------------------------------------
@@ -393,4 +454,5 @@ def printed(document: Mapping[str, Any] | ResultDocument, folder: Path) -> dict[
             found[name] = cast(Mapping[str, Any], document)[name]
     if "parts" in document:
         found |= {"kind": kind_of(document), "parts": document["parts"]}
+    found |= {name: cast(Mapping[str, Any], document)[name] for name in ("task", "other_parts") if name in document}
     return {**found, "folder": str(folder)}

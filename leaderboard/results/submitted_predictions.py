@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.core.documents import read_bytes
 from leaderboard.metrics import CLASSES
-from leaderboard.results.predictions import CHOSEN, SCORED, Key, parse_rows, read_key, read_number
+from leaderboard.results.predictions import CHOSEN, KEY, Key, parse_rows, read_key, read_number
 
 LARGEST_FILE = 64 * 2**20
 """Bytes; 2,756 cycles take less than one of 64 parts of it, so that a larger file is another one."""
@@ -23,7 +24,7 @@ class SubmittedPredictions:
     Attributes:
         content: The bytes of the file.
         keys: (n,) recording and number of each cycle; a cycle may stand twice.
-        scores: (n, 4) scores, finite or not; None where the file holds classes.
+        scores: (n, classes) scores, finite or not; None where the file holds classes.
         words: (n,) texts that name classes; None where the file holds scores.
         stripped: How many lines name the recording with the ending ``.wav``.
     """
@@ -35,7 +36,7 @@ class SubmittedPredictions:
     stripped: int = 0
 
 
-def read_submitted(path: Path) -> SubmittedPredictions:
+def read_submitted(path: Path, classes: Sequence[str] = CLASSES) -> SubmittedPredictions:
     """Read a submitted file, CSV or Parquet, without checking its cycles and values.
 
     :func:`leaderboard.results.submission_checks.check_predictions` checks them.
@@ -45,15 +46,16 @@ def read_submitted(path: Path) -> SubmittedPredictions:
     Raises:
         ResultError: If it cannot be read, has other columns, or a line that names no cycle or number.
     """
-    return parse_submitted(read_bytes(path, LARGEST_FILE, "the file of predictions of a test part"), str(path))
+    return parse_submitted(read_bytes(path, LARGEST_FILE, "the file of predictions of a test part"), str(path), classes)
 
 
-def parse_submitted(content: bytes, where: str) -> SubmittedPredictions:
+def parse_submitted(content: bytes, where: str, classes: Sequence[str] = CLASSES) -> SubmittedPredictions:
     """Read the content of a submitted file as :func:`read_submitted` does.
 
     Args:
         content: The bytes of a CSV or Parquet file.
         where: The name of the file, for messages.
+        classes: Names of the task's classes.
 
     Raises:
         ResultError: If it has other columns, or a line that names no cycle or number.
@@ -62,7 +64,7 @@ def parse_submitted(content: bytes, where: str) -> SubmittedPredictions:
     values: list[list[float]] = []
     words: list[str] = []
     stripped = 0
-    for line, row in parse_rows(content, where, (SCORED, CHOSEN)):
+    for line, row in parse_rows(content, where, ((*KEY, *classes), CHOSEN)):
         recording, cycle = read_key(row, where, line)
         bare = recording[:-4] if recording.lower().endswith(".wav") else recording
         stripped += bare != recording
@@ -70,6 +72,6 @@ def parse_submitted(content: bytes, where: str) -> SubmittedPredictions:
         if "predicted" in row:
             words.append(row["predicted"])
         else:
-            values.append([read_number(row[name], name, where, line) for name in CLASSES])
+            values.append([read_number(row[name], name, where, line) for name in classes])
     scores = np.asarray(values, dtype=np.float64) if values else None
     return SubmittedPredictions(content, tuple(keys), scores, None if values else tuple(words), stripped)

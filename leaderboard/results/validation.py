@@ -17,13 +17,15 @@ from typing import Any, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from bench.core.datasets import FOUR_CLASSES, TaskCard
 from bench.core.documents import collector_paused, spec_judges
 from bench.core.errors import BenchError, ResultError
 from bench.core.text import echoed
-from leaderboard.metrics import LARGEST_COUNT, SENSITIVITIES, Metrics, metrics_of
+from leaderboard.metrics import LARGEST_COUNT, Metrics, metrics_of
 from leaderboard.results.combinations import COMBINATIONS, POOLINGS, ROUTE
 from leaderboard.results.inputs import check_inputs
-from leaderboard.results.schema import COMBINED, SCHEMA, Part, ResultDocument, kind_of
+from leaderboard.results.schema import COMBINED, SCHEMA, Part, ResultDocument, kind_of, task_of
+from leaderboard.tasks import task_document, task_from
 
 TOLERANCE = 1e-9
 """Percent points by which a stored metric may differ from the recomputed one."""
@@ -58,7 +60,7 @@ def validate(document: Mapping[str, Any] | Any, where: str) -> ResultDocument:
         first = error.errors(include_url=False)[0]
         raise ResultError(f"{where}{_sentence(first)}", EDITED) from None
     result = cast(ResultDocument, document)
-    for check in (_check_status, _check_kind, _check_parts, _check_study, _check_run_id, _check_metrics, _check_epochs):
+    for check in _CHECKS:
         for fault in check(result):
             raise ResultError(f"{where}: {fault}", EDITED)
     check_inputs(result.get("submission", {}).get("inputs", {}), f"{where}: submission.inputs")
@@ -276,36 +278,95 @@ def _check_metrics(document: ResultDocument) -> Faults:
             yield f"status is '{status}', but there are metrics for {rule}."
         if is_submission and rule != document["submission"]["selection"]:
             yield f"metrics.{rule} has metrics, but submission.selection is another rule."
-        for judged in SENSITIVITIES:
+        yield from _differences(metrics, f"metrics.{rule}", task_of(document).task)
+        for judged in metrics:
             if metrics[judged]["epoch"] is None and kind_of(document) not in ("submission", *COMBINED):
                 yield f"metrics.{rule}.{judged}.epoch is None, but must be a whole number for a run."
-        yield from _differences(metrics, f"metrics.{rule}")
         if document["predictions"].get(rule) is None:
             yield f"predictions.{rule} is None, but must be the name of a file of the run folder."
 
 
+def _check_task(document: ResultDocument) -> Faults:
+    """A result says of its task what the card of its data set says, where that is registered."""
+    told, judged = document.get("task"), task_of(document)
+    if told is None:
+        if judged.task.id != document["spec"].get("task", FOUR_CLASSES.id):
+            yield f"spec.task is {shown(document['spec'].get('task'))}, but the result does not say what that is."
+        return
+    if told["id"] != document["spec"].get("task", FOUR_CLASSES.id):
+        yield f"task.id is {shown(told['id'])}, but spec.task is {shown(document['spec'].get('task'))}."
+    if judged.card is None:
+        try:
+            task_from(told)
+        except BenchError as error:
+            yield f"task is none that could be judged. {error.message}"
+        return
+    card = task_document(judged.card, judged.task) or {}
+    for name in ("simulated", "classes", "score", "ranking", "parts"):
+        if cast(Mapping[str, Any], told)[name] != card.get(name):
+            words = f"but that of {judged.title} is {shown(card.get(name))}"
+            yield f"task.{name} is {shown(cast(Mapping[str, Any], told)[name])}, {words}."
+
+
+def _check_other_parts(document: ResultDocument) -> Faults:
+    """The parts beside the main one have metrics under every rule that the main one has metrics for."""
+    parts, task = document.get("other_parts", {}), task_of(document).task
+    rules = sorted(rule for rule, metrics in document["metrics"].items() if metrics is not None)
+    wanted = {part.id for part in task.other_parts} if rules else set()
+    if set(parts) != wanted:
+        yield f"other_parts names {shown(sorted(parts))}, but must name {shown(sorted(wanted))}."
+    for part, by_rule in parts.items():
+        if sorted(rule for rule, metrics in by_rule.items() if metrics is not None) != rules:
+            yield f"other_parts.{part} has other rules than metrics."
+        for rule, metrics in by_rule.items():
+            if metrics is not None:
+                yield from _differences(metrics, f"other_parts.{part}.{rule}", task)
+
+
 def _check_epochs(document: ResultDocument) -> Faults:
     seen = set[int]()
+    task = task_of(document).task
     for place, row in enumerate(document["epochs"]):
         if row["epoch"] in seen:
             yield f"epochs[{place}].epoch is {row['epoch']}, but epoch {row['epoch']} stands twice."
         seen.add(row["epoch"])
         for part, metrics in (("test", row["test"]), ("val", row["val"])):
             if metrics is not None:
-                yield from _differences(metrics, f"epochs[{place}].{part}")
+                yield from _differences(metrics, f"epochs[{place}].{part}", task)
 
 
-def _differences(metrics: Mapping[str, Metrics], path: str) -> Faults:
-    """Metrics that do not follow from their confusion matrix."""
-    for judged in SENSITIVITIES:
-        stored: Mapping[str, Any] = metrics[judged]
-        if sum(map(sum, stored["confusion"])) > LARGEST_COUNT:
-            yield f"{path}.{judged}.confusion has a sum above {LARGEST_COUNT:,}."
-        try:
-            computed: Mapping[str, Any] = metrics_of(stored["confusion"], judged)
-        except ResultError as error:
-            yield f"{path}.{judged}.confusion gives no rates: {error.message}"
-            return
-        for name in ("n", "sp", "se", "score"):
-            if abs(stored[name] - computed[name]) > TOLERANCE:
-                yield f"{path}.{judged}.{name} is {stored[name]}, but its confusion matrix gives {computed[name]}."
+def _differences(metrics: Mapping[str, Metrics], path: str, task: TaskCard) -> Faults:
+    """Metrics that are not those of the task, or do not follow from their confusion matrix."""
+    for judged in (*metrics, *task.sensitivities):
+        if judged not in task.sensitivities:
+            yield f"{path} names {shown(judged)}, but may name {', '.join(task.sensitivities)}."
+        if judged not in metrics:
+            yield f"{path} lacks '{judged}'."
+    for judged in task.sensitivities:
+        yield from _differences_of(metrics[judged], judged, f"{path}.{judged}", task)
+
+
+def _differences_of(metrics: Mapping[str, Any], judged: str, path: str, task: TaskCard) -> Faults:
+    """Metrics of one sensitivity that do not follow from their confusion matrix."""
+    size, confusion = len(task.classes), metrics["confusion"]
+    if [len(row) for row in confusion] != [size] * size:
+        yield f"{path}.confusion is {shown(confusion)}, but must be a list of {size} lists of {size}."
+    if sum(map(sum, confusion)) > LARGEST_COUNT:
+        yield f"{path}.confusion has a sum above {LARGEST_COUNT:,}."
+    try:
+        computed: Mapping[str, Any] = metrics_of(confusion, judged, law=task.score)
+    except ResultError as error:
+        yield f"{path}.confusion gives no rates: {error.message}"
+        return
+    for name in (name for name in computed if name != "confusion"):
+        if name not in metrics:
+            yield f"{path} lacks '{name}'."
+        if abs(metrics[name] - computed[name]) > TOLERANCE:
+            yield f"{path}.{name} is {metrics[name]}, but its confusion matrix gives {computed[name]}."
+
+
+_CHECKS = (
+    *(_check_status, _check_kind, _check_parts, _check_study, _check_run_id, _check_task),
+    *(_check_metrics, _check_other_parts, _check_epochs),
+)
+"""What is checked of a document whose form is right, one after the other."""

@@ -38,7 +38,7 @@ _OF_SPEC = names_stored_as("value", SpecFields)
 _KNOWN = frozenset({"schema", "kind", *_VALUES, *_OBJECTS, *names_stored_as("rows")})
 """Fields that have columns or tables; others are kept together."""
 
-METRIC_COLUMNS = tuple(marks_of(RuleMetrics))
+METRIC_COLUMNS = tuple(name for name in marks_of(RuleMetrics) if name in schema.MetricRow.__table__.columns)
 EPOCH_COLUMNS = tuple(name for name in marks_of(EpochRow) if name in schema.EpochRow.__table__.columns)
 
 _EPOCH_EXTRAS = tuple(name for name in marks_of(EpochRow) if name not in EPOCH_COLUMNS)
