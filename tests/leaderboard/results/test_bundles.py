@@ -420,7 +420,7 @@ HOSTILE = {
     "hidden file": (edited_document(lambda d: d["predictions"].update(last=".profile")), "must be the name of a file"),
     "simulated as ICBHI": (
         lambda m: with_hashes({**m, first(m, ".csv"): m[first(m, ".csv")].replace(b",101,", b",501,")}),
-        "are not of ICBHI, first '501'",
+        "are not of ICBHI 2017, first '501'",
     ),
     "no scores": (edited(lambda content: content.replace(b"recording", b"who"), "last.csv"), "the header is"),
     "control characters": (

@@ -113,7 +113,9 @@ def test_the_stored_predictions_of_a_submission_are_read_once(tmp_path, part, mo
     read = []
     parse = run_folder.parse_predictions
     monkeypatch.setattr(
-        run_folder, "parse_predictions", lambda content, where: read.append(where) or parse(content, where)
+        run_folder,
+        "parse_predictions",
+        lambda content, where, *classes: read.append(where) or parse(content, where, *classes),
     )
     enter(tmp_path, write_csv(tmp_path / "p.csv", random_rows(part)), part)
     assert len(read) == 1

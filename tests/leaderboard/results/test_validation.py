@@ -118,7 +118,7 @@ def edit(folder, change):
         (lambda d: d["metrics"]["last"]["4class"].update(confusion=[[2**30] * 4] * 4), "confusion has a sum above"),
         (lambda d: d["metrics"]["last"]["4class"].update(confusion=[[0] * 4] * 4), r"last\.4class\.confusion gives no"),
         (
-            lambda d: d["metrics"]["last"].update({"8class": {}}),
+            lambda d: d["metrics"]["last"].update({"8class": d["metrics"]["last"]["4class"]}),
             r"metrics\.last names '8class', but may name 4class, 2class",
         ),
         (lambda d: d["epochs"][1]["test"].pop("2class"), r"epochs\[1\]\.test lacks '2class'"),
