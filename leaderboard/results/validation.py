@@ -349,11 +349,11 @@ def _differences(metrics: Mapping[str, Metrics], path: str, task: TaskCard) -> F
 def _differences_of(metrics: Mapping[str, Any], judged: str, path: str, task: TaskCard) -> Faults:
     """Metrics of one sensitivity that do not follow from their confusion matrix."""
     size, confusion = len(task.classes), metrics["confusion"]
-    if len(confusion) != size:
-        yield f"{path}.confusion is {shown(confusion)}, but must be a list of {size}."
     for place, row in enumerate(confusion):
         if len(row) != size:
             yield f"{path}.confusion[{place}] is {shown(row)}, but must be a list of {size}."
+    if len(confusion) != size:
+        yield f"{path}.confusion is {shown(confusion)}, but must be a list of {size}."
     if sum(map(sum, confusion)) > LARGEST_COUNT:
         yield f"{path}.confusion has a sum above {LARGEST_COUNT:,}."
     try:

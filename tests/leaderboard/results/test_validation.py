@@ -53,7 +53,7 @@ def edit(folder, change):
             r"confusion\[0\]\[0\] is 'a', but must be a whole number",
         ),
         (
-            lambda d: d["metrics"]["last"]["4class"].update(confusion=[[1, 2], [3]]),
+            lambda d: d["metrics"]["last"]["4class"].update(confusion=[[1, 2], [3, 4]]),
             r"confusion\[0\] is \[1, 2\], but must be a list of 4",
         ),
         (
