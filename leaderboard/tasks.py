@@ -12,6 +12,8 @@ from typing import Any
 
 from bench.core.datasets import DATASETS, FOUR_CLASSES, DatasetCard, TaskCard, TestPart
 
+OFFICIAL_SPLIT = "official"
+
 
 @dataclass(frozen=True)
 class JudgedTask:
@@ -49,11 +51,13 @@ def judged_task(spec: Mapping[str, Any], told: Mapping[str, Any] | None = None) 
         told: What the result itself says of its task (:func:`task_document`), for a set that is not registered here.
     """
     dataset, name = str(spec["dataset"]), str(spec.get("task", FOUR_CLASSES.id))
+    # Held-out training patients are judged as one part, whatever the official test parts are.
+    is_official = spec.get("split", OFFICIAL_SPLIT) == OFFICIAL_SPLIT
     if dataset in DATASETS:
         card = DATASETS.card(dataset)
         for task in card.tasks:
             if task.id == name:
-                return JudgedTask(dataset, card.title, task, card.simulated, card)
+                return JudgedTask(dataset, card.title, task if is_official else task.main_alone, card.simulated, card)
     if told is None:
         return JudgedTask(dataset, dataset, FOUR_CLASSES)
     return JudgedTask(dataset, str(told["dataset"]), task_from(told), bool(told["simulated"]))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.core.datasets import DATASETS
 from bench.core.download import Patience
 from bench.core.errors import DataError
 from bench.core.inputs import UNNAMED, by_name, map_inputs
@@ -18,11 +19,11 @@ from bench.core.paths import cache_folder, data_folder, expanded
 from bench.core.progress import counted
 from bench.data.dataset import Dataset
 from bench.data.datasets.icbhi import fetch, verify
-from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.data.datasets.icbhi.verify import OFFICIAL, Counts, Report
 from bench.data.datasets.simulated.demo import demo_folder, write_demo
 from bench.data.files import scan
 from bench.data.frontends import FRONTENDS
+from bench.data.sources import entries_in, load_dataset
 from bench.experiment.plugins import load_plugins
 from bench.experiment.recipes import DEMO
 
@@ -49,6 +50,13 @@ logger = logging.getLogger(__name__)
 def _folder(data: str | None, cache: Path) -> Path:
     """The folder that a user's word for data means; the simulated set is made on first use."""
     return demo_folder(cache) if data == DEMO else data_folder(data)
+
+
+def _located(data: str | None, cache: Path) -> tuple[Path, str]:
+    """The folder that a user's word for data means, and the data set that it holds."""
+    folder = _folder(data, cache)
+    found = [entry.id for entry in entries_in(folder)]
+    return folder, found[0] if found else DATASETS.primary().id
 
 
 # --- getting and checking them ----------------------------------------------------------------------------------
@@ -137,7 +145,7 @@ def describe_data(data: str | None = None, *, cache: Path | None = None) -> Data
         DataError: If there are no data, or they are broken.
     """
     store = cache_folder(cache)
-    dataset = load_dataset(_folder(data, store), allow_partial=True, cache=store)
+    dataset = load_dataset(*_located(data, store), allow_partial=True, cache=store)
     return DataDescription(dataset, verify.count(dataset.recordings))
 
 
@@ -246,7 +254,7 @@ def prepare_features(
 
     chosen = _checked_options(frontend, options, plugins)
     store = cache_folder(cache)
-    dataset = load_dataset(_folder(data, store), allow_partial=allow_partial, cache=store)
+    dataset = load_dataset(*_located(data, store), allow_partial=allow_partial, cache=store)
     began = time.monotonic()
     with counted("recordings") as update:
         bank = prepare_bank(

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from bench.api.calls import api_call
 from bench.api.requests import FilePath
 from bench.api.scores import Scores
+from bench.core.datasets import DATASETS, TRAIN
 from bench.core.errors import RunError, SpecError
 from bench.core.paths import cache_folder, data_folder
 from bench.core.text import echoed
 from bench.data.bank import prepare_bank
-from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.data.frontends.chosen import choose_front_end
-from bench.engine.data import CLASSES, RunData, extremes_of
+from bench.data.sources import entries_in, load_dataset
+from bench.engine.data import RunData, extremes_of
 from bench.engine.inputs import evaluation_inputs
 from bench.engine.result import test_cycles
 from bench.engine.votes import mean_vote
@@ -88,28 +89,38 @@ def _dataset(data: FilePath, cache: Path, allow_partial: bool) -> Dataset:
     from bench.experiment.recipes import DEMO
 
     folder = demo_folder(cache) if str(data) == DEMO else data_folder(data)
-    return load_dataset(folder, allow_partial=allow_partial, cache=cache)
+    found = [entry.id for entry in entries_in(folder)]
+    return load_dataset(folder, found[0] if found else DATASETS.primary().id, allow_partial=allow_partial, cache=cache)
 
 
 def _test_data(dataset: Dataset, frontend: str, options: Mapping[str, Any], cache: Path) -> RunData:
     """The test part of a data set with its pictures, from the bank that runs use too."""
     bank = prepare_bank(dataset, frontend, options, cache, on_progress=said_by_tenths(frontend))
     recordings = {recording.name: recording for recording in dataset.recordings}
-    is_test = [recordings[cycle.recording].split == "test" for cycle in bank.cycles]
+    is_test = [recordings[cycle.recording].split != TRAIN for cycle in bank.cycles]
     none = np.array([], dtype=np.int64)
     extremes = extremes_of(bank, choose_front_end(frontend, options).build())
-    return RunData(bank, train=none, val=none, test=np.flatnonzero(is_test), recordings=recordings, extremes=extremes)
+    return RunData(
+        bank,
+        train=none,
+        val=none,
+        test=np.flatnonzero(is_test),
+        recordings=recordings,
+        task=dataset.task,
+        card=dataset.card,
+        extremes=extremes,
+    )
 
 
 def _outputs(model: Model, data: RunData, batch: int) -> Tensor:
     """What a model says of every test row, in their order: (n, 4) float64 on the CPU."""
     rows, device = data.test, _device(model)
-    found = torch.zeros(len(rows), CLASSES, dtype=torch.float64)
+    found = torch.zeros(len(rows), len(data.task.classes), dtype=torch.float64)
     with _evaluating(model), torch.inference_mode():
         for start in range(0, len(rows), batch):
             part = np.arange(start, min(start + batch, len(rows)))
             x: Any = evaluation_inputs(data, rows, part, device)
-            found[start : start + batch] = _checked(model(x), len(part))
+            found[start : start + batch] = _checked(model(x), (len(part), len(data.task.classes)))
     return found
 
 
@@ -133,16 +144,16 @@ def _evaluating(model: Model) -> Iterator[None]:
             module.training = training
 
 
-def _checked(outputs: Any, rows: int) -> Tensor:
-    """A batch's outputs (rows, 4) in float64; raises SpecError or RunError where they cannot be judged."""
+def _checked(outputs: Any, shape: tuple[int, int]) -> Tensor:
+    """A batch's outputs of a shape (rows, classes) in float64; raises SpecError or RunError where they cannot be judged."""
     try:
         found = torch.as_tensor(outputs).detach().double().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise SpecError(
-            f"The model gives {echoed(type(outputs).__name__)}, but must give a tensor (batch, 4)."
+            f"The model gives {echoed(type(outputs).__name__)}, but must give a tensor (batch, {shape[1]})."
         ) from error
-    if found.shape != (rows, CLASSES):
-        raise SpecError(f"The model gives {tuple(found.shape)} for {rows} pictures, but must give ({rows}, {CLASSES}).")
+    if found.shape != shape:
+        raise SpecError(f"The model gives {tuple(found.shape)} for {shape[0]} pictures, but must give {shape}.")
     if not bool(found.isfinite().all()):
         raise RunError("The model's outputs are not finite.")
     return found

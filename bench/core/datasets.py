@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -132,6 +132,11 @@ class TaskCard:
     def other_parts(self) -> tuple[TestPart, ...]:
         """The parts that are judged beside the main one."""
         return self.parts[1:]
+
+    @property
+    def main_alone(self) -> TaskCard:
+        """The task with its main part alone: what held-out training patients are judged by."""
+        return self if len(self.parts) == 1 else replace(self, parts=self.parts[:1])
 
     def part(self, name: str) -> TestPart:
         """The part of an id; raises SpecError if the task has none."""

@@ -133,5 +133,5 @@ class Dataset:
     def patients_on_both_sides(self) -> frozenset[str]:
         """Patients with recordings in the training part and in a tested part that does not say so."""
         seen = {part.id for part in self.task.parts if part.patients_seen}
-        tested = {recording.patient for recording in self.recordings if recording.split not in {TRAIN, *seen}}
+        tested = frozenset(recording.patient for recording in self.recordings if recording.split not in {TRAIN, *seen})
         return tested & {recording.patient for recording in self.recordings if recording.split == TRAIN}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from bench.core.datasets import DATASETS, DatasetCard, TaskCard
 from bench.core.errors import DataError
+from bench.core.paths import expanded
 from bench.core.registry import RegistryEntry
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ class FetchableReader(Protocol):
         base_url: str | None = None,
         keep_archive: bool = False,
         patience: Patience | None = None,
-        on_progress: Callable[[str, int, int], None] | None = None,
+        on_progress: Callable[[str, int, int | None], None] | None = None,
     ) -> None:
         """Download the set into a folder; a stopped download goes on where it ended.
 
@@ -103,6 +105,17 @@ def reader_of(dataset: str) -> Any:
     """Build the reader of a data set; raises RegistryError if there is no such set."""
     entry = DATASETS.get(dataset)
     return entry.load()(entry.card)
+
+
+def dataset_folder(card: DatasetCard, flag: Path | str | None = None) -> Path:
+    """The folder of a data set: the one that a user names, or that its environment variable holds, or the usual one.
+
+    Args:
+        card: The data set.
+        flag: Folder that the user named; None for none.
+    """
+    named = flag or (os.environ.get(card.environment) if card.environment else None)
+    return expanded(named or Path("data") / (card.folder or card.id))
 
 
 def entries_in(folder: Path) -> list[RegistryEntry[DatasetCard]]:

@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.core.datasets import TRAIN, DatasetCard, TaskCard
 from bench.core.errors import DataError, SpecError
 from bench.core.inputs import by_name, joined, map_inputs
 from bench.core.text import echoed
 from bench.data.bank import FeatureBank, Progress, Rows, empty_bank, prepare_bank
 from bench.data.dataset import Dataset, Recording
-from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.data.frontends import BatchFrontEnd, FrontEnd, LearningFrontEnd, WaveformFrontEnd
 from bench.data.frontends.chosen import choose_front_end
+from bench.data.sources import load_dataset
 from bench.data.units import Inputs, UnitWaves
 from bench.data.wave_bank import WaveBank, no_halves, prepare_wave_bank
 from bench.engine.augment.concatenation import PartnerPool
@@ -29,7 +30,6 @@ from bench.experiment.spec import RunSpec
 
 T = TypeVar("T")
 
-CLASSES = 4
 OTHER_DATA = "Use the data of the run, or start a new run with these."
 
 
@@ -43,6 +43,8 @@ class RunData:
         val: Rows of held-out training patients; empty without ``val_fraction``.
         test: Rows that the run is judged on, each once: the official test part, or a fold of the training patients.
         recordings: The recordings by name.
+        task: What is judged.
+        card: The data set.
         extremes: Normalises batches where the front-end leaves that to the batch.
         waves: The waveform bank; None where the run makes no pictures of waveforms.
         frontend: Makes the pictures of waveforms; None where the run makes none.
@@ -53,6 +55,8 @@ class RunData:
     val: np.ndarray
     test: np.ndarray
     recordings: Mapping[str, Recording]
+    task: TaskCard
+    card: DatasetCard
     extremes: BatchExtremes | None = None
     waves: WaveBank | None = None
     frontend: WaveformFrontEnd | None = None
@@ -133,6 +137,12 @@ class RunData:
         """Patient of some rows."""
         return tuple(self.recordings[name].patient for name, _ in self.keys(rows))
 
+    def tested_parts(self, rows: np.ndarray) -> tuple[str, ...]:
+        """Tested part of some rows; the main one where training patients are judged."""
+        parts = {part.id for part in self.task.parts}
+        splits = (self.recordings[name].split for name, _ in self.keys(rows))
+        return tuple(split if split in parts else self.task.main.id for split in splits)
+
     def partner_pool(self, options: AugmentOptions) -> PartnerPool:
         """The training rows that may be joined as the options say.
 
@@ -144,11 +154,13 @@ class RunData:
         """
         every = np.arange(len(self.bank.labels))
         devices, patients = self.devices(every), self.patients(every)
-        return PartnerPool(self.train, self.bank.labels, options, classes=CLASSES, devices=devices, patients=patients)
+        return PartnerPool(
+            self.train, self.bank.labels, options, classes=len(self.task.classes), devices=devices, patients=patients
+        )
 
     def class_counts(self) -> list[int]:
-        """Training rows per class: normal, crackle, wheeze, both."""
-        return np.bincount(self.bank.labels[self.train], minlength=CLASSES).tolist()  # type: ignore[no-any-return]
+        """Training rows per class of the task."""
+        return np.bincount(self.bank.labels[self.train], minlength=len(self.task.classes)).tolist()  # type: ignore[no-any-return]
 
 
 def _with_channels(pictures: Tensor) -> Tensor:
@@ -177,7 +189,7 @@ def hold_out_patients(patients: Sequence[str], labels: np.ndarray, fraction: flo
     names = sorted(set(patients))
     if len(names) < 2:
         raise SpecError(f"val_fraction is {fraction}, but the training part holds {len(names)} patient(s), not 2.")
-    counts = np.zeros((len(names), CLASSES))
+    counts = np.zeros((len(names), int(labels.max()) + 1))
     np.add.at(counts, (np.searchsorted(names, np.asarray(patients)), labels), 1)
     target = fraction * counts.sum(0)
     # A seed that is always the same: the choice belongs to the data, not to a run.
@@ -244,7 +256,8 @@ def load_run_dataset(spec: RunSpec) -> Dataset:
     Raises:
         DataError: If the data are missing, broken, or not those of the spec.
     """
-    dataset = load_dataset(Path(spec.data), allow_partial=spec.partial is not None, cache=Path(spec.cache))
+    partial, cache = spec.partial is not None, Path(spec.cache)
+    dataset = load_dataset(Path(spec.data), spec.dataset, spec.task, allow_partial=partial, cache=cache)
     if dataset.fingerprint != spec.data_fingerprint:
         raise DataError(
             f"The data in {spec.data} have the fingerprint {dataset.fingerprint[:12]}, "
@@ -306,9 +319,11 @@ def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:
     recordings = {recording.name: recording for recording in dataset.recordings}
     parts = np.array([recordings[cycle.recording].split for cycle in bank.cycles])
     patients = np.array([recordings[cycle.recording].patient for cycle in bank.cycles])
-    train, test = np.flatnonzero(parts == "train"), np.flatnonzero(parts == "test")
+    train, test = np.flatnonzero(parts == TRAIN), np.flatnonzero(parts != TRAIN)
+    task = dataset.task
     if spec.fold is not None:
-        # The official test part is left out altogether.
+        # The official test parts are left out altogether.
+        task = task.main_alone
         fold, folds = spec.fold
         place = patient_folds(patients[train].tolist(), bank.labels[train], folds)
         is_judged = np.array([place[patient] == fold for patient in patients[train]])
@@ -324,7 +339,7 @@ def split_rows(dataset: Dataset, bank: FeatureBank, spec: RunSpec) -> RunData:
         train = _rows_of_device(train, devices[train], spec.sampling.train_device, "training part")
         if spec.val_fraction > 0:
             val = _rows_of_device(val, devices[val], spec.sampling.train_device, "held-out part")
-    data = RunData(bank=bank, train=train, val=val, test=test, recordings=recordings)
+    data = RunData(bank=bank, train=train, val=val, test=test, recordings=recordings, task=task, card=dataset.card)
     _check_parts(data, spec)
     return data
 
@@ -350,9 +365,14 @@ def _check_parts(data: RunData, spec: RunSpec) -> None:
     _check_last_batch(len(data.train) % spec.sampling.batch, spec)
     if spec.augment.concatenates:
         data.partner_pool(spec.augment)
+    missing = {part.id for part in data.task.parts} - set(data.tested_parts(data.test))
     if len(data.test) == 0:
         raise DataError(
             f"The test part of {spec.data} holds no cycle.", "Add the recordings of the official test part."
+        )
+    if missing:
+        raise DataError(
+            f"The test part '{sorted(missing)[0]}' of {spec.data} holds no cycle.", "Add the recordings of that part."
         )
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import RunError
-from bench.engine.data import CLASSES, RunData
+from bench.engine.data import RunData
 from bench.engine.distributed import sum_over_processes
 from bench.engine.global_draws import NoDraws
 from bench.engine.inputs import evaluation_inputs
@@ -73,7 +73,7 @@ def class_probabilities(
     """Evaluate a model on some rows of the feature bank, divided among the processes.
 
     Args:
-        model: The bare model, x (batch, 1, frames, mels), or its named inputs → logits (batch, 4).
+        model: The bare model, x (batch, 1, frames, mels), or its named inputs → logits (batch, classes).
         data: The banks, and how batches are normalised where the front-end leaves that to the batch.
         rows: (n,) rows to evaluate.
         accelerator: Gives device, precision and this process's place.
@@ -81,13 +81,14 @@ def class_probabilities(
         probabilities: From :func:`probabilities_of`.
 
     Returns:
-        (n, 4) probabilities in float64, in the order of ``rows``; the same in every process.
+        (n, classes) probabilities in float64, in the order of ``rows``; the same in every process.
 
     Raises:
         RunError: If a probability is not finite, or if the model draws random numbers in one of several processes.
     """
     # A count stands beside each row's probabilities: that every row is evaluated exactly once is checked, not assumed.
-    scores = torch.zeros(len(rows), CLASSES + 1, dtype=torch.float64)
+    classes = len(data.task.classes)
+    scores = torch.zeros(len(rows), classes + 1, dtype=torch.float64)
     model.eval()
     draws = NoDraws() if accelerator.num_processes > 1 else contextlib.nullcontext()
     with torch.inference_mode(), accelerator.autocast(), draws:
@@ -95,15 +96,15 @@ def class_probabilities(
         for start in range(accelerator.process_index * batch, len(rows), accelerator.num_processes * batch):
             part = np.arange(start, min(start + batch, len(rows)))
             x = evaluation_inputs(data, rows, part, accelerator.device)
-            scores[part, :CLASSES] = probabilities(model(x).double()).cpu()
-            scores[part, CLASSES] += 1
+            scores[part, :classes] = probabilities(model(x).double()).cpu()
+            scores[part, classes] += 1
     # Rows of other processes are zero here, so that the sum is exact and the same everywhere.
     scores = sum_over_processes(scores.to(_exchange_device(accelerator))).cpu()
-    if not bool((scores[:, CLASSES] == 1).all()):
+    if not bool((scores[:, classes] == 1).all()):
         raise RunError("A test cycle was evaluated more than once or not at all.", "Report this: it is a defect.")
     if not bool(scores.isfinite().all()):
         raise RunError("The model's outputs are not finite.", "Use a smaller learning rate or --precision fp32.")
-    return scores[:, :CLASSES].numpy()
+    return scores[:, :classes].numpy()
 
 
 def judge_cycles(
@@ -119,7 +120,7 @@ def judge_cycles(
         spec: The spec of the run.
 
     Returns:
-        (cycles, 4) probabilities, and the metrics by ``4class`` and ``2class``.
+        (cycles, classes) probabilities, and the metrics of the main part by the task's sensitivities.
 
     Raises:
         RunError: As :func:`class_probabilities` does.
@@ -128,7 +129,8 @@ def judge_cycles(
     pieces = class_probabilities(graph.model, data, rows, accelerator, spec.distribution.eval_batch, probabilities)
     first, cycle_of = data.cycles_of(rows)
     scores = scores_by_cycle(spec.vote, pieces, cycle_of)
-    return scores, score_cycles(data.bank.labels[first], scores)
+    is_main = np.array([part == data.task.main.id for part in data.tested_parts(first)])
+    return scores, score_cycles(data.bank.labels[first][is_main], scores[is_main], data.task)
 
 
 def _exchange_device(accelerator: Accelerator) -> torch.device:

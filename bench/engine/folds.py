@@ -11,9 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.core.errors import SpecError
-from leaderboard.metrics import CLASSES as NAMES
-
-CLASSES = len(NAMES)
 
 
 def patient_folds(patients: Sequence[str], labels: np.ndarray, folds: int) -> dict[str, int]:
@@ -36,7 +33,7 @@ def patient_folds(patients: Sequence[str], labels: np.ndarray, folds: int) -> di
             f"{folds} folds need as many training patients, but the training part holds {len(names)}.",
             "Use fewer --folds.",
         )
-    counts = np.zeros((len(names), CLASSES))
+    counts = np.zeros((len(names), int(labels.max()) + 1))
     np.add.at(counts, (np.searchsorted(names, np.asarray(patients)), labels), 1)
     # Shares of each class, so that a rare class weighs as much as a frequent one.
     shares = counts / np.maximum(counts.sum(0), 1)
@@ -52,7 +49,7 @@ def patient_folds(patients: Sequence[str], labels: np.ndarray, folds: int) -> di
 def _deal_patients(shares: np.ndarray, folds: int) -> np.ndarray:
     """(patients,) a fold for each: in order of size, to the fold that is then nearest to an equal part."""
     place = np.zeros(len(shares), dtype=np.int64)
-    held = np.zeros((folds, CLASSES))
+    held = np.zeros((folds, shares.shape[1]))
     for row in sorted(range(len(shares)), key=lambda row: (-shares[row].sum(), row)):
         # What a patient adds to the sum of squares; equal parts have the least.
         place[row] = int(np.argmin(held @ shares[row]))

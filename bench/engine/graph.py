@@ -54,7 +54,7 @@ def build_graph(spec: RunSpec, class_counts: Sequence[int]) -> TrainingGraph:
     torch.manual_seed(spec.seed)
     pretrained = weights_of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     model: Any = baselines.create(
-        spec.model, num_classes=4, pretrain=pretrained, cache=Path(spec.cache), **spec.model_options
+        spec.model, num_classes=len(class_counts), pretrain=pretrained, cache=Path(spec.cache), **spec.model_options
     )
     method: Any = methods.create(
         spec.method,

@@ -69,12 +69,14 @@ class Bounds:
     Attributes:
         epochs: Number of epochs of the run.
         steps: Number of steps of an epoch.
-        cycles: Number of cycles of the test part.
+        cycles: Number of judged cycles.
+        classes: Number of classes of the task.
     """
 
     epochs: int
     steps: int
     cycles: int
+    classes: int = 4
 
 
 def read_position(document: Any, bounds: Bounds | None = None) -> Position:
@@ -137,7 +139,7 @@ def read_choices(
         if not isinstance(held["eligible"], bool):
             raise ValueError(f"eligible of {rule} is {echoed(held['eligible'])}, but must be true or false")
         _check_number(f"score of {rule}", held["score"])
-        _check_scores(rule, scores[rule], bounds.cycles)
+        _check_scores(rule, scores[rule], bounds)
         choices[rule] = Choice(scores=scores[rule], **held)
     return choices
 
@@ -189,8 +191,9 @@ def _check_losses(name: str, value: Any) -> None:
             _check_number(f"{loss} of {name}", number)
 
 
-def _check_scores(rule: str, scores: NDArray[np.float64], cycles: int) -> None:
-    if scores.shape != (cycles, 4) or scores.dtype.kind != "f" or not np.isfinite(scores).all():
+def _check_scores(rule: str, scores: NDArray[np.float64], bounds: Bounds) -> None:
+    cycles = bounds.cycles
+    if scores.shape != (cycles, bounds.classes) or scores.dtype.kind != "f" or not np.isfinite(scores).all():
         raise ValueError(f"the scores of {rule} are {scores.dtype} {scores.shape}, not finite ones of {cycles} cycles")
 
 

@@ -24,8 +24,10 @@ def epoch_line(entry: Mapping[str, Any], epochs: int) -> str:
     pace = f"{entry['seconds']:.1f} s  {entry['cycles_per_second']:.0f} cycles/s"
     if entry["test"] is None:
         return f"epoch {entry['epoch']}/{epochs}  loss {entry['loss']:.4f}  not evaluated in this stage  {pace}"
-    test = entry["test"]["4class"]
-    held_out = f"  val {entry['val']['4class']['score']:.2f}" if entry["val"] else ""
+    # The exact class comes first in the metrics of every task.
+    strict = next(iter(entry["test"]))
+    test = entry["test"][strict]
+    held_out = f"  val {entry['val'][strict]['score']:.2f}" if entry["val"] else ""
     return (
         f"epoch {entry['epoch']}/{epochs}  loss {entry['loss']:.4f}  "
         f"Sp {test['sp']:.2f}  Se {test['se']:.2f}  Score {test['score']:.2f}{held_out}  "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bench.core.errors import BenchError, PrunedRunError
 from bench.core.provenance import code_version, package_versions
@@ -15,11 +15,13 @@ from bench.engine.states import epochs_so_far
 from bench.experiment.spec import RunSpec
 from leaderboard.results.predictions import CycleSet, write_cycles, write_predictions
 from leaderboard.results.run_folder import RunFolder
-from leaderboard.results.run_result import RunResult
-from leaderboard.results.schema import RULES, SCHEMA, ResultDocument
+from leaderboard.results.run_result import RunResult, score_parts
+from leaderboard.results.schema import RULES, SCHEMA, ResultDocument, TaskFields
+from leaderboard.tasks import task_document
 
 if TYPE_CHECKING:
     from bench.engine.data import RunData
+    from bench.engine.selection import Choice
     from bench.engine.trainer import Outcome
 
 
@@ -40,8 +42,9 @@ def write_run_result(spec: RunSpec, data: RunData, outcome: Outcome, folder: Pat
     files, cycles, position = RunFolder(folder), test_cycles(data), outcome.position
     choices = outcome.selection.choices
     write_cycles(files.cycles, cycles)
+    task = data.task
     for rule, choice in choices.items():
-        write_predictions(files.predictions(rule), cycles.keys, choice.scores)
+        write_predictions(files.predictions(rule), cycles.keys, choice.scores, task.classes)
     # What was measured when the epoch was evaluated: the launcher recomputes it from the predictions.
     judged = {entry["epoch"]: entry["test"] for entry in position.epochs}
     trained = sum(entry["seconds"] for entry in position.epochs)
@@ -58,13 +61,28 @@ def write_run_result(spec: RunSpec, data: RunData, outcome: Outcome, folder: Pat
     )
     # An epoch that never reached the official Se threshold can be "best" only for want of another.
     document["best_above_min_se"] = {rule: choice.eligible for rule, choice in choices.items()}
+    _add_task(document, data, cycles, choices)
     document["judged_set"] = cycles.hash
     document["patients_on_both_sides"] = patients_on_both_sides(data, cycles)
     files.write_unread(document)
 
 
+def _add_task(document: ResultDocument, data: RunData, cycles: CycleSet, choices: Mapping[str, Choice]) -> None:
+    """Write down what was judged, and the metrics of the tested parts beside the main one."""
+    task, told = data.task, task_document(data.card, data.task)
+    if told is not None:
+        document["task"] = cast(TaskFields, told)
+    if not task.other_parts:
+        return
+    judged = {rule: score_parts(cycles, choice.scores, task) for rule, choice in choices.items()}
+    document["other_parts"] = {
+        part.id: {rule: _at(choice.epoch, {choice.epoch: judged[rule][part.id]}) for rule, choice in choices.items()}
+        for part in task.other_parts
+    }
+
+
 def _at(epoch: int, judged: Mapping[int, Any]) -> dict[str, Any]:
-    """Metrics of an epoch, by ``4class`` and ``2class``, as those of a selection rule."""
+    """Metrics of an epoch, by sensitivity, as those of a selection rule."""
     return {name: {**values, "epoch": epoch} for name, values in judged[epoch].items()}
 
 
@@ -107,13 +125,17 @@ def test_cycles(data: RunData) -> CycleSet:
         labels=tuple(int(label) for label in data.bank.labels[rows]),
         patients=tuple(recording.patient for recording in recordings),
         devices=tuple(recording.device for recording in recordings),
+        parts=data.tested_parts(rows) if data.task.other_parts else (),
     )
 
 
 def patients_on_both_sides(data: RunData, cycles: CycleSet) -> list[str]:
     """Patients of the judged cycles who have cycles in the training part too (held-out ones included)."""
     trained = {data.recordings[name].patient for rows in (data.train, data.val) for name, _ in data.keys(rows)}
-    return sorted(trained & set(cycles.patients))
+    seen = {part.id for part in data.task.parts if part.patients_seen}
+    parts = cycles.parts or (data.task.main.id,) * len(cycles)
+    tested = {patient for patient, part in zip(cycles.patients, parts, strict=True) if part not in seen}
+    return sorted(trained & tested)
 
 
 def _document(

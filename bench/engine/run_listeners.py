@@ -105,7 +105,7 @@ class Pruner(Listener):
         reason = None
         if self.accelerator.is_main_process:
             judged = {entry["epoch"]: entry["test"] for entry in position.epochs if entry["test"] is not None}
-            reason = self.watch({epoch: metrics["4class"]["score"] for epoch, metrics in judged.items()})
+            reason = self.watch({epoch: next(iter(metrics.values()))["score"] for epoch, metrics in judged.items()})
         # The main process alone knows the answer; the others hear of it here, so that all end together.
         if any_process(reason is not None, self.accelerator.device):
             raise PrunedRunError(f"Pruned after epoch {position.epoch} of {self._epochs}: {reason or 'see rank 0'}.")

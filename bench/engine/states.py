@@ -180,7 +180,7 @@ def read_contents(state: SavedState, bounds: Bounds) -> StateContents:
     try:
         document = _position_document(state)
         position = read_position(document["position"], bounds)
-        scores = _read_scores(state.folder / CHOICES, document["choices"], bounds.cycles)
+        scores = _read_scores(state.folder / CHOICES, document["choices"], bounds)
         return StateContents(position, read_choices(document["choices"], scores, position, bounds))
     except UNSOUND as error:
         raise ValueError(reason_of(error)) from error
@@ -196,7 +196,7 @@ def _position_document(state: SavedState) -> dict[str, Any]:
     return document
 
 
-def _read_scores(path: Path, rules: Collection[str], cycles: int) -> dict[str, NDArray[np.float64]]:
+def _read_scores(path: Path, rules: Collection[str], bounds: Bounds) -> dict[str, NDArray[np.float64]]:
     """Read the arrays of ``choices.npz``; one that announces more than scores of all cycles is not unpacked."""
     arrays = {}
     if not path.is_file():
@@ -204,9 +204,9 @@ def _read_scores(path: Path, rules: Collection[str], cycles: int) -> dict[str, N
     with zipfile.ZipFile(path) as archive:
         for rule in rules:
             member = archive.getinfo(f"{rule}.npy")
-            # float64 scores of four classes; what is larger could fill the memory before it is refused.
-            if member.file_size > _HEADER + cycles * 4 * 8:
-                raise ValueError(f"{rule} in {CHOICES} is larger than the scores of {cycles} cycles")
+            # float64 scores of all classes; what is larger could fill the memory before it is refused.
+            if member.file_size > _HEADER + bounds.cycles * bounds.classes * 8:
+                raise ValueError(f"{rule} in {CHOICES} is larger than the scores of {bounds.cycles} cycles")
             content = io.BytesIO(archive.read(member))
             # Without pickle: a state from elsewhere must not run code.
             arrays[rule] = np.lib.format.read_array(content, allow_pickle=False, max_header_size=_HEADER)

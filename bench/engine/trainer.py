@@ -126,7 +126,9 @@ class Trainer:
     def _begin(self) -> tuple[Position, list[str]]:
         """Prepare the run's first step, or load its state; what is to be said of that state is returned too."""
         cycles = len(self.data.cycles_of(self.data.test)[0])
-        found = self.checkpoint.find(Bounds(self.stage_plan.epochs, self.batches.steps, cycles))
+        found = self.checkpoint.find(
+            Bounds(self.stage_plan.epochs, self.batches.steps, cycles, len(self.data.task.classes))
+        )
         # The stage comes before its state: a state is loaded into the prepared model and the stage's own optimiser.
         self._enter_stage(self.stage_plan.at(found.contents.position.epoch if found else 0))
         if found is None:
@@ -224,8 +226,8 @@ class Trainer:
     def _judge_epoch(self, epoch: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """Evaluate test and held-out cycles; the weights of an epoch that a selection rule now holds are saved."""
         scores, test = self._evaluate(self.data.test)
-        val = self._evaluate(self.data.val)[1] if len(self.data.val) else None
-        for rule in self.selection.update(epoch, scores, test["4class"], val["4class"] if val else None):
+        val, strict = self._evaluate(self.data.val)[1] if len(self.data.val) else None, self.data.task.strict
+        for rule in self.selection.update(epoch, scores, test[strict], val[strict] if val else None):
             # The last epoch's weights are wanted once: the state of every epoch is in the checkpoint already.
             if rule != "last" or epoch == self.stage_plan.epochs:
                 self._save_weights(rule)

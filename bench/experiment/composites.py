@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.cards import CompositeCard, PartCard
+from bench.core.datasets import TRAIN
 from bench.core.errors import BenchError, SpecError
 from bench.core.fields import parts_of
 from bench.core.registry import ID, suggestion
 from bench.core.text import echoed
-from bench.data.datasets.icbhi.dataset import load_dataset
+from bench.data.sources import load_dataset
 from bench.experiment.plugins import load_plugins
 from bench.experiment.recipes import DataSource, Request, check_spec, resolve
 from bench.experiment.registries import SYSTEMS
@@ -319,7 +320,8 @@ def _check_test_devices(card: CompositeCard, spec: RunSpec, allow_partial: bool)
     """Check that the devices that parts serve are there, and that every test cycle has a part."""
     if card.combine != ROUTE:
         return
-    dataset = load_dataset(Path(spec.data), allow_partial=allow_partial, cache=Path(spec.cache))
+    place, cache = Path(spec.data), Path(spec.cache)
+    dataset = load_dataset(place, spec.dataset, spec.task, allow_partial=allow_partial, cache=cache)
     known = sorted({recording.device for recording in dataset.recordings})
     served = {name: None if part.default else part.device for name, part in card.parts.items()}
     for name, part in card.parts.items():
@@ -327,7 +329,7 @@ def _check_test_devices(card: CompositeCard, spec: RunSpec, allow_partial: bool)
             raise SpecError(
                 f"The part '{name}' serves the device '{echoed(part.device)}': {suggestion(part.device, known)}"
             )
-    judged = [recording.device for recording in dataset.recordings if recording.split == "test" and recording.cycles]
+    judged = [recording.device for recording in dataset.recordings if recording.split != TRAIN and recording.cycles]
     lost = unserved(served, judged)
     if lost:
         raise SpecError(

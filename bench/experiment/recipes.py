@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.cards import MethodCard, ModelCard
+from bench.core.datasets import DATASETS, DatasetCard
 from bench.core.environment import refuse_foreign_group
 from bench.core.errors import DataError, SpecError
-from bench.core.paths import data_folder, home_folder
+from bench.core.paths import home_folder
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.data.dataset import Dataset
-from bench.data.datasets.icbhi.dataset import holds_dataset, load_dataset
-from bench.data.files import scan
+from bench.data.sources import dataset_folder, entries_in, load_dataset
 from bench.experiment.devices import choose_device, choose_precision, device_shares_for
 from bench.experiment.initial_runs import find_initial_run
 from bench.experiment.judgement import check_combinations
@@ -44,6 +44,8 @@ class Request:
         frontend: Front-end id; None for the one on the model's card.
         profile: auto, paper or demo.
         data: Folder, ``demo``, or None for the default place.
+        dataset: Id of the data set; None for the one that the folder holds.
+        task: Id of the task; None for the first of the set.
         cache: Cache folder.
         settings: ``key=value`` pairs of ``--set``.
         fields: Fields that have a flag of their own (``epochs``, ``method.alpha``), None where not given.
@@ -64,6 +66,8 @@ class Request:
     frontend: str | None = None
     profile: str = "auto"
     data: str | None = None
+    dataset: str | None = None
+    task: str | None = None
     settings: Sequence[str] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
     allow_partial: bool = False
@@ -83,11 +87,13 @@ class DataSource:
         folder: Folder with the data; None for the simulated set, which is made when it is needed.
         profile: Recipes that are used, ``paper`` or ``demo``.
         reason: Clause that tells the user why these data were chosen.
+        dataset: Id of the data set.
     """
 
     folder: Path | None
     profile: str
     reason: str
+    dataset: str
 
 
 def choose_source(request: Request) -> DataSource:
@@ -99,25 +105,41 @@ def choose_source(request: Request) -> DataSource:
     """
     if request.profile not in PROFILES:
         raise SpecError(f"Unknown profile '{echoed(request.profile)}': {suggestion(request.profile, PROFILES)}")
-    if request.data == DEMO:
-        return DataSource(None, _profile_or_automatic(request, DEMO), "the simulated set was asked for")
-    folder = data_folder(request.data)
-    if holds_dataset(folder):
-        simulated = bool(scan(folder).markers)
-        return DataSource(
-            folder, _profile_or_automatic(request, DEMO if simulated else "paper"), f"data found in {folder}"
-        )
-    if request.data is not None:
+    load_plugins(request.plugins)
+    simulated = DATASETS.simulated().card
+    if simulated.id in (request.data, request.dataset):
+        return _made_on_the_spot(request, simulated, "the simulated set was asked for")
+    card = DATASETS.card(request.dataset) if request.dataset else DATASETS.primary().card
+    folder = dataset_folder(card, request.data)
+    found = [entry.card for entry in entries_in(folder)]
+    if request.dataset:
+        found = [other for other in found if other.id == card.id]
+    if found:
+        # Of several in one folder the one that is meant where none is named.
+        card = card if card in found else found[0]
+        profile = _profile_or_automatic(request, card.profile)
+        return DataSource(folder, profile, f"data found in {folder}", card.id)
+    if request.data is not None or request.dataset:
         raise DataError(
-            f"No ICBHI data below {folder}.",
+            f"No {_data_word(card)} data below {folder}.",
             "Fetch them with `bench data fetch`, name another folder with --data, or use --data demo.",
         )
     if request.profile == "paper":
         raise DataError(
-            f"The paper profile needs the ICBHI data, but there are none below {folder}.",
+            f"The paper profile needs the {_data_word(card)} data, but there are none below {folder}.",
             "Fetch them with `bench data fetch`, name their folder with --data, or use --profile demo.",
         )
-    return DataSource(None, DEMO, f"no ICBHI data below {folder}, so the simulated set is used")
+    reason = f"no {_data_word(card)} data below {folder}, so the simulated set is used"
+    return DataSource(None, DEMO, reason, simulated.id)
+
+
+def _made_on_the_spot(request: Request, card: DatasetCard, reason: str) -> DataSource:
+    return DataSource(None, _profile_or_automatic(request, card.profile), reason, card.id)
+
+
+def _data_word(card: DatasetCard) -> str:
+    """The name of a data set without its year, as in ``ICBHI``."""
+    return card.title.partition(" ")[0]
 
 
 def _profile_or_automatic(request: Request, automatic: str) -> str:
@@ -154,7 +176,9 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
     values = merged_settings(given_settings(request.fields, request.settings), cards, source.profile, str(pretrain))
     options = owners_options(values, cards)
     folder = source.folder or _simulated_folder(request.cache)
-    dataset = load_dataset(folder, allow_partial=request.allow_partial, cache=request.cache)
+    dataset = load_dataset(
+        folder, source.dataset, request.task, allow_partial=request.allow_partial, cache=request.cache
+    )
     weights = locate(model, str(pretrain), request.cache)
     is_named = weights is None or pretrain in model.weights
     common = dict(
@@ -236,6 +260,7 @@ def default_pretrain(model: ModelCard, profile: str) -> str:
 def _data_fields(dataset: Dataset) -> dict[str, Any]:
     return {
         "dataset": dataset.name,
+        "task": dataset.task.id,
         "data_fingerprint": dataset.fingerprint,
         "partial": dataset.partial,
         "data": str(Path(dataset.root).resolve()),

@@ -16,8 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bench.core.errors import InterruptedRunError, SpecError
-from bench.data.datasets.icbhi.dataset import load_dataset
-from bench.engine.data import CLASSES
+from bench.data.sources import load_dataset
 from bench.engine.graph import TrainingGraph
 from bench.engine.trainer import Trainer
 from bench.experiment.card_checks import card_problems
@@ -81,14 +80,14 @@ def _check_build(pair: CheckedPair) -> str:
         lacking = [name for name in names if not hasattr(part, name)]
         if lacking or not isinstance(part, nn.Module):
             raise CheckFailedError(f"{type(part).__name__} must be a torch.nn.Module with {', '.join(names)}")
-    clips, rows = pair.clips(pair.data.test), len(pair.data.test)
+    clips, rows, classes = pair.clips(pair.data.test), len(pair.data.test), len(pair.data.task.classes)
     model.eval()
-    for what, of, width in (("features", model.features, model.feature_dim), ("logits", model, CLASSES)):
+    for what, of, width in (("features", model.features, model.feature_dim), ("logits", model, classes)):
         with torch.no_grad():
             found = tuple(of(clips).shape)
         if found != (rows, width):
             raise CheckFailedError(f"{what} of {rows} clips are {found}, not {(rows, width)}")
-    return f"{model.feature_dim} features, {CLASSES} logits"
+    return f"{model.feature_dim} features, {classes} logits"
 
 
 def _check_parameters(pair: CheckedPair) -> str:
@@ -234,7 +233,9 @@ def _scores(run: Launched) -> np.ndarray:
 
 
 def _check_evaluation(pair: CheckedPair) -> str:
-    recordings = load_dataset(Path(pair.spec.data), cache=Path(pair.spec.cache)).recordings
+    recordings = load_dataset(
+        Path(pair.spec.data), pair.spec.dataset, pair.spec.task, cache=Path(pair.spec.cache)
+    ).recordings
     expected = sorted((r.name, c.index) for r in recordings if r.split == "test" for c in r.cycles)
     found = sorted(read_predictions(pair.finished.folder / pair.finished.document["predictions"]["last"]).keys)
     if found != expected:

@@ -283,10 +283,11 @@ def check_data(request: StudyRequest, execution: Mapping[str, Any]) -> None:
         SpecError: If there are too few patients or cycles.
         DataError: If the data are missing or broken.
     """
-    from bench.data.datasets.icbhi.dataset import load_dataset
+    from bench.data.sources import load_dataset
 
     partial = request.identity["partial"] is not None
-    dataset = load_dataset(Path(execution["data"]), allow_partial=partial, cache=Path(execution["cache"]))
+    judged = (request.identity["dataset"], request.identity.get("task"))
+    dataset = load_dataset(Path(execution["data"]), *judged, allow_partial=partial, cache=Path(execution["cache"]))
     training = [recording for recording in dataset.recordings if recording.split == "train"]
     cycles, batch = sum(len(recording.cycles) for recording in training), int(request.identity["batch"])
     if batch > cycles and all(dimension.field != "batch" for dimension in request.space):

@@ -48,7 +48,7 @@ class Reader:
         base_url: str | None = None,
         keep_archive: bool = False,
         patience: Patience | None = None,
-        on_progress: Callable[[str, int, int], None] | None = None,
+        on_progress: Callable[[str, int, int | None], None] | None = None,
     ) -> None:
         """Download the set from its owners."""
         from bench.data.datasets.icbhi.fetch import fetch
