@@ -145,7 +145,7 @@ def _evaluating(model: Model) -> Iterator[None]:
 
 
 def _checked(outputs: Any, shape: tuple[int, int]) -> Tensor:
-    """A batch's outputs of a shape (rows, classes) in float64; raises SpecError or RunError where they cannot be judged."""
+    """A batch's outputs (rows, classes) in float64; raises SpecError or RunError where they cannot be judged."""
     try:
         found = torch.as_tensor(outputs).detach().double().cpu()
     except (TypeError, ValueError, RuntimeError) as error:

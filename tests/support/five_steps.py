@@ -89,7 +89,15 @@ def run_data(spec: Any = None) -> Any:
     train, test = np.arange(STEPS * BATCH), np.arange(STEPS * BATCH, rows)
     nowhere = Path("recording")
     recording = Recording("recording", "101", "1b1", "Al", "sc", "Meditron", "train", nowhere, nowhere, cycles)
-    data = RunData(bank=bank, train=train, val=train[:0], test=test, recordings={"recording": recording})
+    data = RunData(
+        bank=bank,
+        train=train,
+        val=train[:0],
+        test=test,
+        recordings={"recording": recording},
+        task=ICBHI.tasks[0],
+        card=ICBHI,
+    )
     return with_waveforms(data, spec, rng) if spec is not None and spec.augment.changes_waveforms else data
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from bench.core.errors import RunError, SpecError
 from bench.data.bank import FeatureBank
+from bench.data.datasets.icbhi.card import CARD as ICBHI
 from bench.data.frontends import SCLFrontEndOptions
 from bench.data.frontends.scl import build, normalise
 from bench.engine.data import RunData, hold_out_patients
@@ -179,7 +180,16 @@ class Sum(nn.Module):
 def run_data(features, extremes=None):
     rows = np.arange(len(features))
     bank = FeatureBank(features, (), np.zeros(len(features), dtype=np.int64), Path("features.npy"))
-    return RunData(bank=bank, train=rows, val=rows[:0], test=rows, recordings={}, extremes=extremes)
+    return RunData(
+        bank=bank,
+        train=rows,
+        val=rows[:0],
+        test=rows,
+        recordings={},
+        task=ICBHI.tasks[0],
+        card=ICBHI,
+        extremes=extremes,
+    )
 
 
 @pytest.mark.parametrize("batch", [1, 3, 7, 100])

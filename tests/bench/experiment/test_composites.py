@@ -59,7 +59,7 @@ def two_devices(tmp_path_factory):
 
 
 def source(folder):
-    return DataSource(folder, "demo", "a test")
+    return DataSource(folder, "demo", "a test", "demo")
 
 
 def test_a_file_is_read_as_a_card(tmp_path):

@@ -293,7 +293,7 @@ def no_data(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("profile", "used"), [("auto", "demo"), ("demo", "demo"), ("paper", "paper")])
 def test_the_simulated_set_can_be_asked_for_with_any_recipe(no_data, profile, used):
     assert choose_source(request(data="demo", profile=profile)) == DataSource(
-        None, used, "the simulated set was asked for"
+        None, used, "the simulated set was asked for", "demo"
     )
 
 
