@@ -77,8 +77,8 @@ def run_data(spec: Any = None) -> Any:
     import numpy as np
 
     from bench.data.bank import FeatureBank
+    from bench.data.dataset import Cycle, Recording
     from bench.data.datasets.icbhi.card import CARD as ICBHI
-from bench.data.dataset import Cycle, Recording
     from bench.engine.data import RunData
 
     rng = np.random.default_rng(0)
