@@ -26,7 +26,7 @@ from bench.data.datasets.icbhi.annotation import parse_annotation
 from bench.data.datasets.icbhi.pinned import ALIASES, RATES, RECORDINGS, SPLIT_SHA256
 from bench.data.datasets.icbhi.tables import Demographics, Split, parse_demographics, parse_diagnoses, parse_split
 from bench.data.faults import Fault, FileProblem
-from bench.data.files import MOST_ENTRIES, SPLIT_NAMES, FoundFiles, holds_dataset, scan
+from bench.data.files import MOST_ENTRIES
 from bench.data.fingerprint import fingerprint, hash_audio
 from bench.data.regular_files import read_text_bytes
 from bench.data.wav import inspect_wav

@@ -7,6 +7,7 @@ normal, crackle, wheeze, both.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 CLASSES = ("normal", "crackle", "wheeze", "both")
@@ -73,158 +74,47 @@ BY_LOCATION = {
 BY_MODE = {"mc": 732, "sc": 188}
 """Recordings per acquisition mode (multi-channel, single-channel)."""
 
-_PATIENTS = """
-101 test 2 23 0 0 0
-102 test 1 13 0 0 0
-103 train 1 2 0 4 0
-104 test 6 44 1 10 0
-105 train 1 8 0 0 0
-106 train 2 3 8 7 0
-107 train 28 57 128 14 32
-108 train 1 8 0 0 0
-109 test 6 46 15 0 0
-110 train 5 34 12 3 3
-111 train 2 17 0 0 0
-112 train 5 24 5 22 6
-113 test 6 50 0 0 0
-114 train 5 1 9 3 22
-115 train 1 23 0 1 0
-116 train 2 6 0 2 0
-117 train 2 7 0 5 0
-118 test 6 15 0 25 0
-119 test 1 9 0 0 0
-120 train 5 108 15 0 0
-121 train 2 14 0 0 0
-122 train 9 37 0 15 0
-123 test 1 8 0 0 0
-124 test 6 33 0 13 2
-125 train 1 4 2 0 0
-126 test 1 11 0 0 0
-127 train 1 7 3 0 0
-128 train 1 2 3 0 0
-129 train 1 4 5 0 0
-130 train 66 80 310 60 57
-131 train 1 9 0 2 0
-132 train 2 2 17 0 0
-133 test 19 89 32 32 3
-134 train 5 29 0 1 0
-135 train 13 107 5 0 0
-136 test 1 9 0 0 0
-137 train 2 17 0 0 0
-138 train 27 36 100 4 9
-139 test 6 35 3 7 1
-140 train 4 29 2 9 0
-141 train 8 14 0 18 11
-142 train 1 0 9 0 0
-143 test 1 18 0 0 0
-144 test 2 20 0 0 0
-145 test 7 28 9 0 0
-146 test 11 63 6 8 3
-147 test 16 70 2 31 0
-148 train 1 11 0 0 0
-149 test 3 27 4 18 2
-150 test 1 7 9 1 0
-151 test 28 76 28 38 26
-152 train 1 7 0 0 0
-153 train 1 9 0 0 0
-154 train 23 96 111 0 1
-155 train 1 6 0 0 0
-156 test 8 8 14 6 33
-156 train 9 2 14 9 44
-157 train 5 41 23 0 0
-158 train 24 48 46 57 66
-159 train 4 41 0 1 0
-160 test 23 20 26 36 19
-161 train 2 6 2 9 2
-162 train 24 81 6 1 1
-163 train 13 64 7 0 0
-164 train 1 6 1 3 0
-165 test 3 19 3 1 0
-166 train 5 84 28 3 0
-167 train 2 20 0 8 0
-168 train 1 7 0 0 0
-169 test 2 3 11 0 0
-170 test 25 120 24 2 4
-171 test 1 9 0 0 0
-172 train 27 94 42 30 10
-173 test 1 8 5 0 0
-174 test 23 16 87 5 2
-175 test 6 4 0 14 5
-176 test 21 11 122 0 0
-177 test 17 31 40 6 2
-178 test 24 120 45 35 8
-179 train 2 9 4 1 1
-180 train 5 0 4 1 25
-181 train 4 15 2 0 0
-182 test 1 2 5 0 0
-183 train 2 6 2 0 0
-184 train 1 8 0 0 0
-185 test 6 54 0 1 0
-186 train 24 50 74 2 0
-187 test 1 17 0 0 0
-188 train 4 62 0 0 0
-189 train 1 3 2 0 0
-190 train 1 4 0 0 0
-191 train 3 24 0 0 0
-192 train 6 4 1 38 3
-193 train 14 45 28 65 0
-194 test 2 18 0 0 0
-195 test 6 42 5 23 5
-196 train 1 6 0 0 0
-197 train 2 6 1 1 0
-198 test 14 29 28 41 0
-199 train 2 6 12 0 0
-200 train 23 87 11 0 0
-201 train 6 5 1 25 10
-202 test 1 10 0 0 0
-203 train 21 78 94 3 10
-204 train 9 57 0 6 0
-205 test 20 45 57 0 0
-206 train 3 5 0 21 1
-207 test 21 116 22 1 0
-208 train 1 13 0 0 0
-209 train 1 4 0 0 0
-210 train 2 29 2 0 0
-211 test 8 98 5 4 4
-212 train 1 5 2 0 0
-213 train 20 111 18 0 0
-214 test 1 7 0 0 0
-215 train 2 7 0 4 0
-216 test 2 10 4 8 0
-217 train 1 11 0 0 0
-218 test 4 11 18 6 24
-218 train 4 8 15 6 19
-219 train 5 25 1 0 0
-220 train 2 12 2 0 0
-221 train 12 4 0 29 30
-222 train 3 24 13 8 0
-223 test 6 29 19 13 0
-224 test 2 14 0 0 0
-225 test 1 14 0 0 0
-226 train 3 18 13 0 0
-"""
+RESAMPLED_RATES = (4000, 16000)
+"""Samples per second of the copies that are data sets of their own (:mod:`bench.data.datasets.icbhi.rates`)."""
+
+DEVICE_RATES = {"AKGC417L": 44100, "LittC2SE": 44100, "Litt3200": 4000, "Meditron": 44100}
+"""Samples per second that each device was recorded with, but for the patients of ``MEDITRON_RATES``."""
+
+MEDITRON_RATES = {**dict.fromkeys(("110", "112", "120", "157", "166", "218", "222"), 4000), "223": 10000}
+"""Samples per second of the Meditron's recordings of some patients: 30 recordings at 4 kHz, and 6 at 10 kHz."""
+
+SHARED_TEST_SHA256 = frozenset(
+    """
+    c689bb4f 0e445e05 7688ac2a 3d383a8a 3339de80 fa0b8db7 1e5db1a2 94d361ab 6fe165fe d9e99926 aef30cf5 b1ee24b6
+    """.split()
+)
+"""Beginnings of the SHA-256 of the names (without device) of the tested recordings of the two patients, 156 and 218,
+who are in both parts. All recordings of any other patient are in the same part, which ``BY_PATIENT`` tells."""
 
 
-def _by_patient() -> dict[tuple[str, str], Count]:
-    rows = (line.split() for line in _PATIENTS.split("\n") if line)
-    return {(split, patient): Count(*map(int, numbers)) for patient, split, *numbers in rows}
+class _PatientRow(NamedTuple):
+    """A line of ``patients.csv``: the recordings and cycles that a patient has in a part.
+
+    ``sha256`` is the beginning of a hash over the cycles and labels of a tested patient
+    (:func:`bench.data.datasets.icbhi.test_part.patient_hashes`).
+    """
+
+    patient: str
+    split: str
+    count: Count
+    sha256: str
 
 
-BY_PATIENT = _by_patient()
+def _patient_rows() -> list[_PatientRow]:
+    text = Path(__file__).with_name("patients.csv").read_text(encoding="ascii")
+    lines = [line.split(",") for line in text.splitlines()[1:]]
+    return [_PatientRow(patient, split, Count(*map(int, numbers)), end) for patient, split, *numbers, end in lines]
+
+
+_PATIENTS = _patient_rows()
+
+BY_PATIENT = {(row.split, row.patient): row.count for row in _PATIENTS}
 """Per split and patient; 156 and 218 are in both splits, so that 126 patients make 128 rows."""
 
-TEST_PATIENT_SHA256 = dict(
-    pair.split()
-    for pair in """
-101 fc174c95, 102 7ea52fc3, 104 75718283, 109 62b326a3, 113 f4ae3f17, 118 c1fe2d42,
-119 4b31adf1, 123 214d46e8, 124 58133317, 126 7ece30f7, 133 ce3d0d08, 136 7a7b5698,
-139 e4da1f7c, 143 26c04826, 144 7c8abdb3, 145 9be9fae4, 146 6288c0ce, 147 378d1504,
-149 068b49cd, 150 6acda0d3, 151 0bc379d7, 156 bcc106a3, 160 e6a3303c, 165 8a0204c5,
-169 6fc42e35, 170 3bc3dca5, 171 b28506b3, 173 b7276fea, 174 f75c154a, 175 e99c22ba,
-176 db1a0f3f, 177 684a4247, 178 c4ead277, 182 5595c4b1, 185 74374141, 187 78ea652e,
-194 baadd903, 195 35210ec2, 198 68d0aa1a, 202 fbb80d7a, 205 44c611a0, 207 a4657ed9,
-211 1422e31f, 214 5e94481d, 216 5dfff74f, 218 2f9889e2, 223 61c26c85, 224 fd614def,
-225 8faa5971
-""".split(",")
-)
-"""By patient of the test part, the beginning of a hash over their cycles and labels (``official.patient_hashes``)."""
+TEST_PATIENT_SHA256 = {row.patient: row.sha256 for row in _PATIENTS if row.split == "test"}
+"""By patient of the test part, the beginning of a hash over their cycles and labels."""
