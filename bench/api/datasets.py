@@ -19,9 +19,9 @@ from bench.core.paths import cache_folder, data_folder, expanded
 from bench.core.progress import counted
 from bench.data.dataset import Dataset
 from bench.data.datasets.icbhi import fetch, verify
+from bench.data.datasets.icbhi.files import scan
 from bench.data.datasets.icbhi.verify import OFFICIAL, Counts, Report
 from bench.data.datasets.simulated.demo import demo_folder, write_demo
-from bench.data.files import scan
 from bench.data.frontends import FRONTENDS
 from bench.data.sources import entries_in, load_dataset
 from bench.experiment.plugins import load_plugins

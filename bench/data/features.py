@@ -15,8 +15,8 @@ from bench.core.paths import expanded
 from bench.data.dataset import Cycle, Recording
 from bench.data.datasets.icbhi.annotation import parse_annotation
 from bench.data.datasets.icbhi.dataset import UNLISTED
+from bench.data.datasets.icbhi.files import RECORDING
 from bench.data.faults import FileProblem
-from bench.data.files import RECORDING
 from bench.data.regular_files import read_text_bytes
 from bench.data.wav import inspect_wav
 

@@ -23,6 +23,7 @@ from bench.core.errors import DataError
 from bench.core.text import plain
 from bench.data.dataset import Cycle, Dataset, Recording
 from bench.data.datasets.icbhi.annotation import parse_annotation
+from bench.data.datasets.icbhi.files import SPLIT_NAMES, FoundFiles, holds_dataset, scan
 from bench.data.datasets.icbhi.pinned import ALIASES, RATES, RECORDINGS, SPLIT_SHA256
 from bench.data.datasets.icbhi.tables import Demographics, Split, parse_demographics, parse_diagnoses, parse_split
 from bench.data.faults import Fault, FileProblem

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench.core.datasets import DatasetCard, TaskCard
 from bench.core.download import Patience
 from bench.data.dataset import Dataset
-from bench.data.files import holds_dataset, scan
+from bench.data.datasets.icbhi.files import holds_dataset, scan
 
 if TYPE_CHECKING:
     from bench.data.datasets.icbhi.verify import Report

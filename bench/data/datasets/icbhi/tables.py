@@ -9,11 +9,18 @@ from dataclasses import dataclass, field
 
 from bench.core.text import decimal_number, echoed
 from bench.data.datasets.icbhi.annotation import LINE_END
+from bench.data.datasets.icbhi.files import join_key
 from bench.data.datasets.icbhi.pinned import SPLITS
 from bench.data.faults import FileProblem
-from bench.data.files import join_key
 
-PATIENT = re.compile(r"[0-9]{3}")
+PATIENT = re.compile(r"([0-9]{3})(?:\.0*)?")
+"""A patient's number; programs that took it for a decimal number write ``142.0``."""
+
+HEADER = re.compile(r"[^0-9]*\b(?:patient|id|diagnosis|age|sex|gender)\b[^0-9]*", re.IGNORECASE)
+"""The line of names that some copies of the companion files begin with."""
+
+MERGE_MARKS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
+"""Beginnings of the lines that an unfinished merge leaves in a text file."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +65,36 @@ class Demographics:
     child_height: float | None
 
 
-def _numbered_fields(content: bytes, separator: str = r"\s+") -> Iterator[tuple[int, list[str]]]:
+def _numbered_lines(content: bytes) -> Iterator[tuple[int, str]]:
+    """The lines that hold anything, with their numbers."""
     # Latin-1 reads any byte: a strange one then is a strange field, which its reader names with the line.
     text = content.decode("latin-1").removeprefix("\u00ef\u00bb\u00bf")
     for number, line in enumerate(LINE_END.split(text), start=1):
         if line.strip():
-            yield number, re.split(separator, line.strip())
+            yield number, line.strip()
+
+
+def _table_fields(content: bytes) -> Iterator[tuple[int, list[str]]]:
+    """The fields of each line of a companion file, separated by commas or spaces, without the line of names."""
+    for place, (number, line) in enumerate(_numbered_lines(content)):
+        if place == 0 and HEADER.fullmatch(line.replace("_", " ")):
+            continue
+        yield number, [field.strip() for field in line.split(",")] if "," in line else line.split()
+
+
+def _patient(text: str) -> str | None:
+    found = PATIENT.fullmatch(text)
+    return found[1] if found else None
+
+
+def _merge_problem(lines: list[tuple[int, str]]) -> FileProblem | None:
+    """What to do about the marks of an unfinished merge, all in one sentence."""
+    marks = [(number, line[:7]) for number, line in lines if line.startswith(MERGE_MARKS)]
+    if not marks:
+        return None
+    where = ", ".join(f"{number} ('{mark}')" for number, mark in marks)
+    words = f"an unfinished merge left marks in lines {where}: keep one version of what stands between, and delete them"
+    return FileProblem("split-format", words, marks[0][0])
 
 
 def parse_split(content: bytes) -> Split:
@@ -75,7 +106,14 @@ def parse_split(content: bytes) -> Split:
     names: dict[str, str] = {}
     problems: list[FileProblem] = []
     notes: list[str] = []
-    for number, fields in _numbered_fields(content):
+    lines = list(_numbered_lines(content))
+    merge = _merge_problem(lines)
+    if merge is not None:
+        problems.append(merge)
+    for number, line in lines:
+        fields = line.split()
+        if line.startswith(MERGE_MARKS):
+            continue
         key = join_key(fields[0])
         if key is None or len(fields) != 2 or fields[1] not in SPLITS:
             shown = echoed(" ".join(fields))
@@ -96,18 +134,19 @@ def parse_diagnoses(content: bytes) -> tuple[dict[str, str], list[FileProblem]]:
     """
     found: dict[str, str] = {}
     problems = []
-    for number, fields in _numbered_fields(content, r"[,\s]+"):
-        if len(fields) != 2 or not PATIENT.fullmatch(fields[0]):
+    for number, fields in _table_fields(content):
+        patient = _patient(fields[0])
+        if len(fields) != 2 or patient is None:
             problems.append(
                 FileProblem("diagnosis-format", f"'{echoed(' '.join(fields))}' is no patient and diagnosis", number)
             )
         else:
-            found[fields[0]] = fields[1]
+            found[patient] = fields[1]
     return found, problems
 
 
 def _number_or_none(text: str) -> float | None:
-    return None if text == "NA" else decimal_number(text)
+    return None if text in ("NA", "") else decimal_number(text)
 
 
 def parse_demographics(content: bytes) -> tuple[dict[str, Demographics], list[FileProblem]]:
@@ -118,12 +157,13 @@ def parse_demographics(content: bytes) -> tuple[dict[str, Demographics], list[Fi
     """
     found: dict[str, Demographics] = {}
     problems = []
-    for number, fields in _numbered_fields(content):
+    for number, fields in _table_fields(content):
         try:
-            patient, age, sex, *body = fields
+            name, age, sex, *body = fields
             bmi, weight, height = map(_number_or_none, body)
-            if not PATIENT.fullmatch(patient):
-                raise ValueError(patient)
+            patient = _patient(name)
+            if patient is None:
+                raise ValueError(name)
             found[patient] = Demographics(_number_or_none(age), None if sex == "NA" else sex, bmi, weight, height)
         except ValueError:
             shown = echoed(" ".join(fields))

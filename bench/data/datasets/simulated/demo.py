@@ -20,6 +20,7 @@ import numpy as np
 from bench.core.errors import SpecError, StoreError
 from bench.core.files import advice, exclusive_lock, sweep, temporary_name
 from bench.core.text import LARGEST_WHOLE, echoed
+from bench.data.datasets.icbhi.files import MARKER
 from bench.data.datasets.simulated.simulate import (
     Breath,
     Chest,
@@ -29,7 +30,6 @@ from bench.data.datasets.simulated.simulate import (
     lung_sound,
     quantised,
 )
-from bench.data.files import MARKER
 
 VERSION = 1
 """Raised whenever a change moves a sample, a label or a name."""

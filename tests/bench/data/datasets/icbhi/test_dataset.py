@@ -514,7 +514,7 @@ def test_recordings_without_audio_do_not_count_for_the_fingerprint(tmp_path):
 
 
 def test_hashes_are_remembered_by_path_size_and_time(tmp_path, monkeypatch):
-    from bench.data.datasets.icbhi import fingerprint as module
+    from bench.data import fingerprint as module
 
     database, cache = write_set(tmp_path / "data"), tmp_path / "cache"
     hashed: list[str] = []
