@@ -13,6 +13,7 @@ from bench.data.faults import FileProblem
 from bench.data.regular_files import open_regular
 
 PCM = 1
+FLOAT = 3
 EXTENSIBLE = 0xFFFE
 """Format codes; for the extensible one the true code stands at the start of the sub-format's identifier."""
 
@@ -24,7 +25,7 @@ LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 
 LONGEST = 3_600
 MOST_FRAMES = 1 << 28
-"""Seconds and samples of one recording at most (ICBHI's longest has 86 s): what is more would not fit into memory."""
+"""Seconds and samples of one recording at most: what is more would not fit into memory."""
 
 UNKNOWN_SIZE = 0xFFFFFFFF
 """Size that programs declare when they write to a pipe and do not know how much will come."""
@@ -156,12 +157,11 @@ def _why_not_wave(start: bytes) -> str:
 
 def _form_problems(header: WavHeader) -> list[FileProblem]:
     found = []
-    if header.code != PCM:
-        found.append(
-            FileProblem("audio-format", f"holds samples of format {header.code}, but PCM (format 1) is needed")
-        )
-    elif header.bits not in BITS:
-        needed = ", ".join(map(str, BITS))
+    if header.code not in (PCM, FLOAT):
+        words = f"holds samples of format {header.code}, but PCM (format 1) or 32-bit float (format 3) is needed"
+        found.append(FileProblem("audio-format", words))
+    elif header.bits not in BITS or (header.code == FLOAT and header.bits != 32):
+        needed = "32" if header.code == FLOAT else ", ".join(map(str, BITS))
         found.append(FileProblem("audio-format", f"has {header.bits} bits per sample, but one of {needed} is needed"))
     elif header.block != header.channels * header.bits // 8:
         words = f"{header.block} bytes for {header.channels} channels of {header.bits} bits"
@@ -173,7 +173,7 @@ def _form_problems(header: WavHeader) -> list[FileProblem]:
 
 def _rate_problems(header: WavHeader, rates: tuple[int, ...]) -> list[FileProblem]:
     if rates and header.rate not in rates:
-        needed = f"but ICBHI's are {', '.join(map(str, rates))} Hz"
+        needed = f"but the set's are {', '.join(map(str, rates))} Hz"
     elif not LOWEST_RATE <= header.rate <= HIGHEST_RATE:
         needed = f"but {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz can be read"
     else:

@@ -52,7 +52,7 @@ def make_flac(path: Path) -> None:
 
 
 def make_float(path: Path) -> None:
-    write_wav(path, subtype="FLOAT")
+    write_wav(path, subtype="DOUBLE")
 
 
 def make_mu_law(path: Path) -> None:
@@ -135,10 +135,10 @@ AUDIO_FAULTS = {
     cut_in_header: ("audio-format", "ends before its samples begin"),
     make_empty: ("audio-format", "is empty (0 bytes)"),
     make_flac: ("audio-format", "is no RIFF WAVE file"),
-    make_float: ("audio-format", "samples of format 3, but PCM (format 1) is needed"),
+    make_float: ("audio-format", "has 64 bits per sample, but one of 32 is needed"),
     make_mu_law: ("audio-format", "samples of format 7"),
     make_stereo: ("audio-channels", "has 2 channels, but 1 is needed"),
-    make_16_khz: ("audio-rate", "rate of 16000 Hz, but ICBHI's are 4000, 10000, 44100 Hz"),
+    make_16_khz: ("audio-rate", "rate of 16000 Hz, but the set's are 4000, 10000, 44100 Hz"),
     make_silent: ("audio-empty", "holds no samples"),
     make_7_bits: ("audio-format", "has 7 bits per sample, but one of 8, 16, 24, 32 is needed"),
     make_block_0: ("audio-format", "contradicts itself: 0 bytes for 1 channels of 16 bits"),
