@@ -17,7 +17,7 @@ PIECE = 1 << 16
 
 
 def read_samples(path: Path) -> tuple[NDArray[np.float32], int]:
-    """Read a recording as the official code does: int16 / 2^15, int24 / 2^23; 8 and 32 bits likewise, floats as they are.
+    """Read a recording as the official code does: int16 / 2^15, int24 / 2^23; 8 and 32 bits likewise, floats as such.
 
     Samples are decoded here, to the bit as soundfile does but several times faster at 24 bits. Files of more than one
     channel are refused: the official code would use the first alone without saying so.

@@ -25,6 +25,7 @@ from bench.data.dataset import Cycle, Dataset, Recording
 from bench.data.datasets.icbhi.annotation import parse_annotation
 from bench.data.datasets.icbhi.files import SPLIT_NAMES, FoundFiles, holds_dataset, scan
 from bench.data.datasets.icbhi.pinned import ALIASES, RATES, RECORDINGS, SPLIT_SHA256
+from bench.data.datasets.icbhi.rebuilt import rebuilt_split
 from bench.data.datasets.icbhi.tables import Demographics, Split, parse_demographics, parse_diagnoses, parse_split
 from bench.data.faults import Fault, FileProblem
 from bench.data.files import MOST_ENTRIES
@@ -126,6 +127,11 @@ class _FolderInspector:
     def split(self) -> tuple[Split, Path | None]:
         """Read the split file; where there are several, all must say the same."""
         splits = [(path, parse_split(content)) for path in self.found.splits if (content := self.content(path))]
+        if not splits and not self.found.splits and not self.found.markers:
+            rebuilt = rebuilt_split({*self.found.audio, *self.found.annotations})
+            if rebuilt is not None:
+                self.notes.extend(rebuilt.notes)
+                return rebuilt, None
         if not splits:
             names = " or ".join(SPLIT_NAMES)
             problem = FileProblem("split-missing", f"there is no split file ({names}) in the data folder or below it")

@@ -196,7 +196,7 @@ def _count_in_words(number: Count | int) -> str:
 
 def _comparable(inspected: InspectedFolder) -> bool:
     """Whether every annotation file and a split are there, so that counts may be compared with the pinned ones."""
-    return inspected.name == "icbhi" and len(inspected.recordings) >= RECORDINGS and inspected.split_file is not None
+    return inspected.name == "icbhi" and len(inspected.recordings) >= RECORDINGS and bool(inspected.split.sides)
 
 
 def _count_faults(inspected: InspectedFolder, annotated: Counts) -> list[Fault]:
