@@ -9,7 +9,14 @@ from typing import Any
 
 from bench.core.text import decimal_number, echoed
 from bench.data.dataset import Cycle
-from bench.data.datasets.sprsound.labels import EVENT_TASKS, EVENT_TYPES, RECORD_LABELS, class_of, event_type, record_label
+from bench.data.datasets.sprsound.labels import (
+    EVENT_TASKS,
+    EVENT_TYPES,
+    RECORD_LABELS,
+    class_of,
+    event_type,
+    record_label,
+)
 from bench.data.faults import FileProblem
 from bench.data.spans import holds_samples
 from bench.data.wav import WavHeader

@@ -1,0 +1,126 @@
+"""Finds SPRSound's files below a folder: the owners' layout, its common copies, and other years' parts beside them.
+
+The part of a recording is told by the folders that its annotation lies in (``train_json``, ``train2022_json``,
+``test_json/inter_test_json``, ``intra_test_json``); audio is joined by its name, wherever it lies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.core.datasets import TRAIN
+from bench.data.files import walk
+from bench.data.regular_files import why_irregular
+
+INTER, INTRA = "inter", "intra"
+PARTS = (TRAIN, INTER, INTRA)
+
+YEAR = 2022
+
+NAME = re.compile(r"([0-9]*)_([0-9]+(?:\.[0-9]+)?)_([01])_(p[1-8])_([0-9]+)")
+"""A recording's name: patient, age in years, sex (0 male, 1 female), place on the chest, number. Patients are numbers;
+in the test part of 2025 some are left out. Places beyond ``p4`` are those of later years."""
+
+_YEAR = re.compile(r"(?:biocas[ _-]?|train|test)(20[0-9]{2})(?![0-9])", re.IGNORECASE)
+_WORDS = re.compile(r"[A-Za-z]+")
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """The files below a folder; lists are sorted with the least nested file first.
+
+    Attributes:
+        audio: WAV files by name of the recording.
+        annotations: Annotation files by name of the recording, each with the part that its folders tell, or None.
+        other_years: Numbers of recordings (WAV or annotation) in the folders of other years.
+        strays: Number of WAV files whose names are not those of recordings.
+        unusable: Paths that are named as data but are no regular files, and folders that cannot be looked into, each
+            with the reason.
+    """
+
+    audio: dict[str, list[Path]] = field(default_factory=dict)
+    annotations: dict[str, list[tuple[Path, str | None]]] = field(default_factory=dict)
+    other_years: dict[int, int] = field(default_factory=dict)
+    strays: int = 0
+    unusable: dict[Path, str] = field(default_factory=dict)
+
+
+def part_of(place: Path) -> str | None:
+    """The part that the folders of an annotation file tell, the innermost first; None where they tell none.
+
+    Args:
+        place: Path of the file, below the data folder.
+    """
+    for folder in reversed(place.parts[:-1]):
+        words = {word.lower() for word in _WORDS.findall(folder)}
+        for part in (INTER, INTRA, TRAIN):
+            if part in words:
+                return part
+    return None
+
+
+def year_of(place: Path) -> int:
+    """The year of the challenge that the folders of a file tell; 2022 where they tell none.
+
+    Args:
+        place: Path of the file, below the data folder.
+    """
+    years = [int(found[1]) for folder in place.parts[:-1] if (found := _YEAR.search(folder))]
+    return years[-1] if years else YEAR
+
+
+def scan(folder: Path) -> FoundFiles:
+    """Find SPRSound's files below a folder.
+
+    Args:
+        folder: Folder to look through; it need not exist.
+
+    Raises:
+        DataError: If there is too much below the folder; the message says how far was looked.
+    """
+    audio: dict[str, list[Path]] = {}
+    annotations: dict[str, list[tuple[Path, str | None]]] = {}
+    others: dict[int, set[str]] = {}
+    unusable: dict[Path, str] = {}
+    counts: Counter[str] = Counter()
+    for path in sorted(walk(folder, unusable.__setitem__), key=lambda path: (len(path.parts), str(path))):
+        ending = path.suffix.lower()
+        named = NAME.fullmatch(path.stem) is not None
+        if ending not in (".wav", ".json") or not named:
+            counts["strays"] += ending == ".wav"
+        elif (reason := why_irregular(path)) is not None:
+            unusable[path] = reason
+        elif (year := year_of(_below(path, folder))) != YEAR:
+            others.setdefault(year, set()).add(path.stem)
+        elif ending == ".wav":
+            audio.setdefault(path.stem, []).append(path)
+        else:
+            annotations.setdefault(path.stem, []).append((path, part_of(_below(path, folder))))
+    years = {year: len(others[year]) for year in sorted(others)}
+    return FoundFiles(audio, annotations, years, counts["strays"], unusable)
+
+
+def _below(path: Path, folder: Path) -> Path:
+    """A path with the data folder's own name, which may be that of a part, and without what is above it."""
+    return Path(folder.name) / path.relative_to(folder)
+
+
+def holds_dataset(folder: Path) -> bool:
+    """Tell whether anything below a folder is named as SPRSound's recordings or annotations of 2022 are.
+
+    Args:
+        folder: Folder to look through; it need not exist.
+
+    Raises:
+        DataError: If there is too much below the folder; the message says how far was looked.
+    """
+    return any(
+        path.suffix.lower() in (".wav", ".json")
+        and NAME.fullmatch(path.stem) is not None
+        and year_of(_below(path, folder)) == YEAR
+        and why_irregular(path) is None
+        for path in walk(folder)
+    )
