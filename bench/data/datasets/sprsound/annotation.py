@@ -12,9 +12,11 @@ from bench.data.dataset import Cycle
 from bench.data.datasets.sprsound.labels import (
     EVENT_TASKS,
     EVENT_TYPES,
+    POOR,
     RECORD_LABELS,
     class_of,
     event_type,
+    label_of,
     record_label,
 )
 from bench.data.faults import FileProblem
@@ -63,6 +65,16 @@ class Annotation:
     label: str
     events: tuple[Event, ...]
 
+    @property
+    def implied_label(self) -> str:
+        """The label that follows from the events, as it does in every recording of the set but those of poor quality.
+
+        Continuous sounds are rhonchi, wheezes and stridor, discontinuous ones are crackles.
+        """
+        if self.label == POOR:
+            return POOR
+        return label_of({event.type for event in self.events})
+
     def classes(self, task: str) -> tuple[tuple[int, int], ...]:
         """Number and class of everything that a task judges of the recording."""
         if task in EVENT_TASKS:
@@ -77,10 +89,8 @@ class Annotation:
             task: Id of the task.
             seconds: Length of the recording, s.
         """
-        if task in EVENT_TASKS:
-            spans = [(event.start, event.end) for event in self.events]
-        else:
-            spans = [(0.0, seconds)]
+        events = [(event.start, event.end) for event in self.events]
+        spans = events if task in EVENT_TASKS else [(0.0, seconds)]
         found = zip(spans, self.classes(task), strict=True)
         return tuple(Cycle(recording, index, start, end, label) for (start, end), (index, label) in found)
 

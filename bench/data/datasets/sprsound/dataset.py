@@ -33,7 +33,10 @@ READERS = 4
 """Threads that read headers and annotations; they hide the waiting of a slow or cold disk."""
 
 VERIFY_HINT = "Run `bench data verify --dataset sprsound` to see everything that is wrong with the data."
-PLACE_HINT = "Run `bench data fetch --dataset sprsound`, put the owners' folders there by hand, or name their folder with --data."
+PLACE_HINT = (
+    "Run `bench data fetch --dataset sprsound`, put the owners' folders there by hand, or name their folder with "
+    "--data."
+)
 
 
 @dataclass(frozen=True)
@@ -177,9 +180,8 @@ class _FolderInspector:
         """What lies there and is not used."""
         found = self.found
         notes = [
-            f"{number:,} recordings of the year {year} are not used: this set is that of 2022, and later years' tests "
-            "are others."
-            for year, number in found.other_years.items()
+            f"{number:,} recordings of {other} are not used: this set is that of 2022 for classification."
+            for other, number in found.others.items()
         ]
         if found.strays:
             notes.append(f"{found.strays:,} WAV files are not named as recordings and are not used.")
@@ -228,9 +230,8 @@ def _why_no_dataset(folder: Path, found: FoundFiles) -> str:
     """Why a folder is no data folder."""
     if not os.path.lexists(folder):
         return "does not exist"
-    if found.other_years:
-        years = ", ".join(map(str, found.other_years))
-        return f"holds recordings of {years} alone, but this set is that of 2022"
+    if found.others:
+        return f"holds recordings of {' and '.join(found.others)} alone, but this set is that of 2022"
     return found.unusable.get(folder, "holds no recordings or annotations of SPRSound")
 
 

@@ -9,6 +9,11 @@ RECORD_LABELS = ("Normal", "CAS", "DAS", "CAS & DAS", "Poor Quality")
 """Labels of recordings as the owners write them, in the order of their classes in the task ``record-5``: continuous
 and discontinuous adventitious sounds, both, and recordings that are too noisy to tell."""
 
+POOR = RECORD_LABELS[-1]
+
+_CONTINUOUS = frozenset({"Rhonchi", "Wheeze", "Stridor", "Wheeze+Crackle"})
+_DISCONTINUOUS = frozenset({"Coarse Crackle", "Fine Crackle", "Wheeze+Crackle"})
+
 EVENT_TASKS = ("event-7", "event-2")
 RECORD_TASKS = ("record-3", "record-5")
 
@@ -30,6 +35,11 @@ def class_of(task: str, word: str) -> int:
     """
     words = EVENT_TYPES if task in EVENT_TASKS else RECORD_LABELS
     return _CLASS_OF[task][words.index(word)]
+
+
+def label_of(types: set[str]) -> str:
+    """The label of a recording that has events of these types, by the owners' definition."""
+    return RECORD_LABELS[bool(types & _CONTINUOUS) + 2 * bool(types & _DISCONTINUOUS)]
 
 
 def _letters(word: str) -> str:

@@ -1,7 +1,8 @@
 """Finds SPRSound's files below a folder: the owners' layout, its common copies, and other years' parts beside them.
 
 The part of a recording is told by the folders that its annotation lies in (``train_json``, ``train2022_json``,
-``test_json/inter_test_json``, ``intra_test_json``); audio is joined by its name, wherever it lies.
+``test_json/inter_test_json``, ``test_classification_json/2022/intra_test_json``); audio is joined by its name, wherever
+it lies.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ NAME = re.compile(r"([0-9]*)_([0-9]+(?:\.[0-9]+)?)_([01])_(p[1-8])_([0-9]+)")
 """A recording's name: patient, age in years, sex (0 male, 1 female), place on the chest, number. Patients are numbers;
 in the test part of 2025 some are left out. Places beyond ``p4`` are those of later years."""
 
-_YEAR = re.compile(r"(?:biocas[ _-]?|train|test)(20[0-9]{2})(?![0-9])", re.IGNORECASE)
+_YEAR = re.compile(r"(?:biocas[ _-]?|train|test|valid)(20[0-9]{2})(?![0-9])|(20[0-9]{2})", re.IGNORECASE)
+"""A folder that tells the year: ``BioCAS2023``, ``test2023_json``, or the year alone."""
+
+OTHER_TASKS = frozenset({"detection", "compression"})
+"""Words in the folders of other tasks: their files are those of later years, without labels of recordings."""
+
 _WORDS = re.compile(r"[A-Za-z]+")
 
 
@@ -35,7 +41,8 @@ class FoundFiles:
     Attributes:
         audio: WAV files by name of the recording.
         annotations: Annotation files by name of the recording, each with the part that its folders tell, or None.
-        other_years: Numbers of recordings (WAV or annotation) in the folders of other years.
+        others: Number of recordings (WAV or annotation) in folders that say that they are not of this set, by what
+            these are (``the year 2023``).
         strays: Number of WAV files whose names are not those of recordings.
         unusable: Paths that are named as data but are no regular files, and folders that cannot be looked into, each
             with the reason.
@@ -43,7 +50,7 @@ class FoundFiles:
 
     audio: dict[str, list[Path]] = field(default_factory=dict)
     annotations: dict[str, list[tuple[Path, str | None]]] = field(default_factory=dict)
-    other_years: dict[int, int] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
     strays: int = 0
     unusable: dict[Path, str] = field(default_factory=dict)
 
@@ -62,14 +69,20 @@ def part_of(place: Path) -> str | None:
     return None
 
 
-def year_of(place: Path) -> int:
-    """The year of the challenge that the folders of a file tell; 2022 where they tell none.
+def other_set_of(place: Path) -> str | None:
+    """What else than the set of 2022 the folders of a file say that it is of; None where they say nothing else.
 
     Args:
         place: Path of the file, below the data folder.
     """
-    years = [int(found[1]) for folder in place.parts[:-1] if (found := _YEAR.search(folder))]
-    return years[-1] if years else YEAR
+    for folder in reversed(place.parts[:-1]):
+        if OTHER_TASKS & {word.lower() for word in _WORDS.findall(folder)}:
+            return "detection and compression"
+        found = _YEAR.match(folder)
+        if found is not None and (found[1] or folder == found[2]):
+            year = int(found[1] or found[2])
+            return None if year == YEAR else f"the year {year}"
+    return None
 
 
 def scan(folder: Path) -> FoundFiles:
@@ -83,7 +96,7 @@ def scan(folder: Path) -> FoundFiles:
     """
     audio: dict[str, list[Path]] = {}
     annotations: dict[str, list[tuple[Path, str | None]]] = {}
-    others: dict[int, set[str]] = {}
+    others: dict[str, set[str]] = {}
     unusable: dict[Path, str] = {}
     counts: Counter[str] = Counter()
     for path in sorted(walk(folder, unusable.__setitem__), key=lambda path: (len(path.parts), str(path))):
@@ -93,14 +106,14 @@ def scan(folder: Path) -> FoundFiles:
             counts["strays"] += ending == ".wav"
         elif (reason := why_irregular(path)) is not None:
             unusable[path] = reason
-        elif (year := year_of(_below(path, folder))) != YEAR:
-            others.setdefault(year, set()).add(path.stem)
+        elif (other := other_set_of(_below(path, folder))) is not None:
+            others.setdefault(other, set()).add(path.stem)
         elif ending == ".wav":
             audio.setdefault(path.stem, []).append(path)
         else:
             annotations.setdefault(path.stem, []).append((path, part_of(_below(path, folder))))
-    years = {year: len(others[year]) for year in sorted(others)}
-    return FoundFiles(audio, annotations, years, counts["strays"], unusable)
+    numbers = {other: len(others[other]) for other in sorted(others)}
+    return FoundFiles(audio, annotations, numbers, counts["strays"], unusable)
 
 
 def _below(path: Path, folder: Path) -> Path:
@@ -120,7 +133,7 @@ def holds_dataset(folder: Path) -> bool:
     return any(
         path.suffix.lower() in (".wav", ".json")
         and NAME.fullmatch(path.stem) is not None
-        and year_of(_below(path, folder)) == YEAR
+        and other_set_of(_below(path, folder)) is None
         and why_irregular(path) is None
         for path in walk(folder)
     )

@@ -1,5 +1,7 @@
-"""Pinned facts of the complete SPRSound 2022 set, from ``facts.json`` beside this file: counts and hashes, by which a
-copy on disk is judged. They were counted from the owners' 2,683 annotation and audio files."""
+"""Pinned facts of the complete SPRSound 2022 set, by which a copy on disk is judged: counts and hashes.
+
+They are in ``facts.json`` beside this file, and were counted from the 2,683 annotation and audio files.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.data.datasets.sprsound.labels import EVENT_TASKS, EVENT_TYPES, RECORD_LABELS, RECORD_TASKS, class_of
+from bench.data.datasets.sprsound.labels import EVENT_TASKS, EVENT_TYPES, RECORD_LABELS, class_of
 
 FACTS: dict[str, Any] = json.loads(Path(__file__).with_name("facts.json").read_text(encoding="utf-8"))
 
@@ -44,6 +46,3 @@ def _by_class(task: str, part: str) -> tuple[int, ...]:
     for word, number in zip(words, FACTS[kind][part], strict=True):
         numbers[class_of(task, word)] += number
     return tuple(numbers)
-
-
-TASKS = (*EVENT_TASKS, *RECORD_TASKS)

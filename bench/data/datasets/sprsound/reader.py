@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.core.datasets import DatasetCard, TaskCard
+from bench.core.download import Patience, Progress
 from bench.data.dataset import Dataset
+
+if TYPE_CHECKING:
+    from bench.data.datasets.sprsound.verify import Report
+    from leaderboard.results.official_part import OfficialPart
 
 
 class Reader:
@@ -29,3 +35,29 @@ class Reader:
         from bench.data.datasets.sprsound.dataset import load_dataset
 
         return load_dataset(self.card, folder, task, allow_partial=allow_partial, cache=cache)
+
+    def verify(self, folder: Path, cache: Path | None = None) -> Report:
+        """Check everything below a folder against the pinned facts."""
+        from bench.data.datasets.sprsound.verify import verify
+
+        return verify(folder, cache, self.card.id)
+
+    def fetch(
+        self,
+        folder: Path,
+        *,
+        base_url: str | None = None,
+        keep_archive: bool = False,
+        patience: Patience | None = None,
+        on_progress: Progress | None = None,
+    ) -> None:
+        """Download the set from its owners' repository."""
+        from bench.data.datasets.sprsound.fetch import fetch
+
+        fetch(folder, base_url=base_url, keep_archive=keep_archive, patience=patience, on_progress=on_progress)
+
+    def test_part(self, folder: Path, task: TaskCard, *, allow_partial: bool = False) -> OfficialPart:
+        """The tested cycles of both parts, from annotation files alone."""
+        from bench.data.datasets.sprsound.official import official_part
+
+        return official_part(self.card, folder, task, allow_partial=allow_partial)
