@@ -124,8 +124,8 @@ class _FolderInspector:
             problem = FileProblem("annotation-missing", "the annotation file is missing; fetch the set again")
             return None, [*faults, self.fault(f"{name}.json", problem)]
         annotation, problems = self._annotation([path for path, _ in files], header)
-        part, problem = self._part(files)
-        problems += [problem] if problem else []
+        part, misplaced = self._part(files)
+        problems += [misplaced] if misplaced else []
         faults += [self.fault(files[0][0], problem, blocking=bool(audio)) for problem in problems]
         if annotation is None or part is None:
             return None, faults

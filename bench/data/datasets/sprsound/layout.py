@@ -25,8 +25,10 @@ NAME = re.compile(r"([0-9]*)_([0-9]+(?:\.[0-9]+)?)_([01])_(p[1-8])_([0-9]+)")
 """A recording's name: patient, age in years, sex (0 male, 1 female), place on the chest, number. Patients are numbers;
 in the test part of 2025 some are left out. Places beyond ``p4`` are those of later years."""
 
-_YEAR = re.compile(r"(?:biocas[ _-]?|train|test|valid)(20[0-9]{2})(?![0-9])|(20[0-9]{2})", re.IGNORECASE)
-"""A folder that tells the year: ``BioCAS2023``, ``test2023_json``, or the year alone."""
+_YEAR = re.compile(
+    r"(?:biocas[ _-]?|(?:train|test|valid)(?:_classification_(?:json|wav)/)?)(20[0-9]{2})", re.IGNORECASE
+)
+"""What tells the year of a file: ``BioCAS2023``, ``test2023_json``, ``test_classification_json/2023``."""
 
 OTHER_TASKS = frozenset({"detection", "compression"})
 """Words in the folders of other tasks: their files are those of later years, without labels of recordings."""
@@ -75,14 +77,11 @@ def other_set_of(place: Path) -> str | None:
     Args:
         place: Path of the file, below the data folder.
     """
-    for folder in reversed(place.parts[:-1]):
-        if OTHER_TASKS & {word.lower() for word in _WORDS.findall(folder)}:
-            return "detection and compression"
-        found = _YEAR.match(folder)
-        if found is not None and (found[1] or folder == found[2]):
-            year = int(found[1] or found[2])
-            return None if year == YEAR else f"the year {year}"
-    return None
+    folders = place.parent.as_posix()
+    if OTHER_TASKS & {word.lower() for word in _WORDS.findall(folders)}:
+        return "detection and compression"
+    years = [int(year) for year in _YEAR.findall(folders)]
+    return f"the year {years[-1]}" if years and years[-1] != YEAR else None
 
 
 def scan(folder: Path) -> FoundFiles:
@@ -106,19 +105,15 @@ def scan(folder: Path) -> FoundFiles:
             counts["strays"] += ending == ".wav"
         elif (reason := why_irregular(path)) is not None:
             unusable[path] = reason
-        elif (other := other_set_of(_below(path, folder))) is not None:
+        elif (other := other_set_of(path.relative_to(folder))) is not None:
             others.setdefault(other, set()).add(path.stem)
         elif ending == ".wav":
             audio.setdefault(path.stem, []).append(path)
         else:
-            annotations.setdefault(path.stem, []).append((path, part_of(_below(path, folder))))
+            part = part_of(Path(folder.name) / path.relative_to(folder))  # the data folder itself may be train_json
+            annotations.setdefault(path.stem, []).append((path, part))
     numbers = {other: len(others[other]) for other in sorted(others)}
     return FoundFiles(audio, annotations, numbers, counts["strays"], unusable)
-
-
-def _below(path: Path, folder: Path) -> Path:
-    """A path with the data folder's own name, which may be that of a part, and without what is above it."""
-    return Path(folder.name) / path.relative_to(folder)
 
 
 def holds_dataset(folder: Path) -> bool:
@@ -133,7 +128,7 @@ def holds_dataset(folder: Path) -> bool:
     return any(
         path.suffix.lower() in (".wav", ".json")
         and NAME.fullmatch(path.stem) is not None
-        and other_set_of(_below(path, folder)) is None
+        and other_set_of(path.relative_to(folder)) is None
         and why_irregular(path) is None
         for path in walk(folder)
     )

@@ -64,6 +64,17 @@ def test_all_layouts_of_the_owners_are_the_same_set(folder, tmp_path, layout):
     assert reader_of("sprsound").holds(other)
 
 
+@pytest.mark.parametrize("above", ["2023", "2026-11-29", "downloads_of_2024"])
+def test_a_year_in_a_folder_of_the_users_own_says_nothing(folder, tmp_path, above):
+    other = write_set(tmp_path / above / above / "sprsound")
+    assert load(other.parent.parent).fingerprint == load(folder).fingerprint
+
+
+def test_the_data_folder_may_be_that_of_a_part(folder):
+    write_sound(folder / "train_json" / "100_3.5_0_p1_11.wav", seed=0)
+    assert [recording.split for recording in load(folder / "train_json").recordings] == ["train"]
+
+
 def test_copies_nested_twice_are_one_set(folder, tmp_path):
     shutil.copytree(folder, folder / "again")
     assert load(folder).fingerprint == load(write_set(tmp_path / "once")).fingerprint
