@@ -29,8 +29,8 @@ from bench.core.text import echoed
 from bench.data.datasets.icbhi.files import DEMOGRAPHIC_NAMES, DIAGNOSIS_NAMES, SPLIT_NAMES, FoundFiles, scan
 from bench.data.datasets.icbhi.pinned import RECORDINGS
 from bench.data.datasets.icbhi.tables import parse_demographics, parse_diagnoses, parse_split
-from bench.data.datasets.icbhi.unpack import BadArchiveError, unpack
 from bench.data.faults import FileProblem
+from bench.data.unpack import BadArchiveError, unpack
 
 logger = logging.getLogger(__name__)
 

@@ -23,10 +23,10 @@ from logs import logged
 from bench.core import download as download_module
 from bench.core.download import Patience, UnreachableError, download
 from bench.core.errors import DataError, SpecError
-from bench.data.datasets.icbhi import unpack as unpack_module
+from bench.data import unpack as unpack_module
 from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.data.datasets.icbhi.fetch import fetch
-from bench.data.datasets.icbhi.unpack import unpack
+from bench.data.unpack import unpack
 
 QUICK = Patience(attempts=3, pause=0.0, timeout=5.0)
 ARCHIVE = "ICBHI_final_database.zip"
