@@ -106,7 +106,7 @@ def metrics_of(
     judged: Sensitivity = "4class",
     *,
     divisor: float = 0.0,
-    law: ScoreLaw = "mean",
+    task: TaskCard = FOUR_CLASSES,
 ) -> Metrics:
     """Compute Sp, Se and Score from counts, in float64.
 
@@ -115,27 +115,25 @@ def metrics_of(
         judged: ``2class`` asks for any abnormal class, any other name for the exact one. Sp is the same.
         divisor: Added to each divisor. The metric's definition has 0; :data:`OFFICIAL_DIVISOR` repeats the
             official code to the last digit (it gives 0 % where there is no cycle to divide by).
-        law: How the Score follows: the mean of Se and Sp, or with ``challenge`` the mean of their arithmetic and
-            harmonic means, which are then given too.
+        task: Whose classes they are: it says which are abnormal (the others but the normal one count in neither rate)
+            and how the Score follows from Se and Sp.
 
     Raises:
-        ResultError: If a rate is undefined because there is no normal or no abnormal cycle.
+        ResultError: If the matrix is not one of the task's classes, or a rate is undefined because there is no normal
+            or no abnormal cycle.
     """
     counts = np.asarray(confusion, dtype=np.int64)
-    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.shape[0] < 2 or counts.min() < 0:
-        raise ResultError(f"A confusion matrix must be square and hold counts, not {counts.tolist()}.")
+    classes = len(task.classes)
+    if counts.shape != (classes, classes) or counts.min() < 0:
+        raise ResultError(f"A confusion matrix must hold {classes} x {classes} counts, not {counts.tolist()}.")
     # Python's own sums: of so few numbers they are taken twice as fast, and documents hold thousands of matrices.
     cells = counts.tolist()
-    normal, abnormal = cells[0], cells[1:]
-    hits = (
-        sum(sum(row[1:]) for row in abnormal)
-        if judged == ANY_ABNORMAL
-        else sum(cells[i][i] for i in range(1, len(cells)))
-    )
+    normal, abnormal = cells[0], task.abnormal
+    hits = sum(cells[i][j] for i in abnormal for j in abnormal if judged == ANY_ABNORMAL or i == j)
     sp = _percent(normal[0], sum(normal), divisor, "normal", "Sp")
-    se = _percent(hits, sum(map(sum, abnormal)), divisor, "abnormal", "Se")
+    se = _percent(hits, sum(sum(cells[i]) for i in abnormal), divisor, "abnormal", "Se")
     metrics = Metrics(sp=sp, se=se, score=(sp + se) / 2.0, confusion=cells, n=sum(map(sum, cells)))
-    return metrics if law == "mean" else {**metrics, **_challenge_means(sp, se)}
+    return metrics if task.score == "mean" else {**metrics, **_challenge_means(sp, se)}
 
 
 class _ChallengeMeans(_Means):
@@ -201,7 +199,7 @@ def score_cycles(labels: ArrayLike, scores: ArrayLike, task: TaskCard = FOUR_CLA
     """
     classes = len(task.classes)
     confusion = confusion_matrix(labels, predicted_classes(scores, classes), classes)
-    return {judged: metrics_of(confusion, judged, law=task.score) for judged in task.sensitivities}
+    return {judged: metrics_of(confusion, judged, task=task) for judged in task.sensitivities}
 
 
 def taken_as_best(candidate: Metrics, best_score: float = 0.0, smallest_se: float = SMALLEST_SE) -> bool:

@@ -73,11 +73,14 @@ class TaskCard:
         parts: The tested parts. The first is the one that epochs are chosen and systems ranked by.
         score: How the Score follows from SE and SP.
         ranking: The metric that systems are ranked by.
-        shared: What each class is to other tasks (``normal``, ``abnormal``), or None where it has no counterpart: what
-            a model that was trained on one task can be judged by on another.
+        shared: What each class is to any task: ``normal`` the first, ``abnormal``, or None where it is neither (a
+            recording too noisy to tell). Sensitivity is over the abnormal classes alone, and a model that was trained
+            on one task is judged on another by these words.
         counts: Number of cycles per class by part (``train`` too) of the complete set, where they are pinned.
         judged_sets: Hashes of the complete set's judged cycles (:mod:`leaderboard.results.judged_set`), where they
             are pinned: results on others are not the official ones.
+        recipes: By profile, fields of the run's spec that the task changes in the recipes of model and method, as the
+            length of clips, after those of its data set; what a user gives comes after them.
 
     Raises:
         RegistryError: If classes or parts cannot be told apart, or there are too few.
@@ -93,6 +96,7 @@ class TaskCard:
     shared: tuple[str | None, ...] = ()
     counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
     judged_sets: frozenset[str] = frozenset()
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         known = {name.lower() for name in self.classes if CLASS_NAME.fullmatch(name)} - RESERVED
@@ -105,13 +109,25 @@ class TaskCard:
             raise RegistryError(f"The parts of task '{self.id}' are {', '.join(names) or 'none'}, but {words}.", GUIDE)
         if not self.shared:
             object.__setattr__(self, "shared", ("normal", *["abnormal"] * (len(self.classes) - 1)))
-        if len(self.shared) != len(self.classes):
-            raise RegistryError(f"The task '{self.id}' says of {len(self.shared)} classes what they share.", GUIDE)
+        others = self.shared[1:]
+        if (
+            len(self.shared) != len(self.classes)
+            or self.shared[0] != "normal"
+            or "abnormal" not in others
+            or not {*others} <= {"abnormal", None}
+        ):
+            words = "must be 'normal' for the first class and 'abnormal' or None for each other, one abnormal at least"
+            raise RegistryError(f"The shared words of task '{self.id}' are {self.shared!r}, but {words}.", GUIDE)
 
     @property
     def normal(self) -> str:
         """The normal class: number 0."""
         return self.classes[0]
+
+    @property
+    def abnormal(self) -> tuple[int, ...]:
+        """The numbers of the abnormal classes: those that sensitivity is over."""
+        return tuple(number for number, word in enumerate(self.shared) if word == "abnormal")
 
     @property
     def strict(self) -> str:

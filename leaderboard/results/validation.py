@@ -357,7 +357,7 @@ def _differences_of(metrics: Mapping[str, Any], judged: str, path: str, task: Ta
     if sum(map(sum, confusion)) > LARGEST_COUNT:
         yield f"{path}.confusion has a sum above {LARGEST_COUNT:,}."
     try:
-        computed: Mapping[str, Any] = metrics_of(confusion, judged, law=task.score)
+        computed: Mapping[str, Any] = metrics_of(confusion, judged, task=task)
     except ResultError as error:
         yield f"{path}.confusion gives no rates: {error.message}"
         return
