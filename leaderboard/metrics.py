@@ -106,7 +106,7 @@ def metrics_of(
     judged: Sensitivity = "4class",
     *,
     divisor: float = 0.0,
-    task: TaskCard = FOUR_CLASSES,
+    task: TaskCard | None = None,
 ) -> Metrics:
     """Compute Sp, Se and Score from counts, in float64.
 
@@ -115,25 +115,27 @@ def metrics_of(
         judged: ``2class`` asks for any abnormal class, any other name for the exact one. Sp is the same.
         divisor: Added to each divisor. The metric's definition has 0; :data:`OFFICIAL_DIVISOR` repeats the
             official code to the last digit (it gives 0 % where there is no cycle to divide by).
-        task: Whose classes they are: it says which are abnormal (the others but the normal one count in neither rate)
-            and how the Score follows from Se and Sp.
+        task: Whose classes they are: it says which are abnormal (those that are neither that nor normal count in
+            neither rate) and how the Score follows from Se and Sp. Where none is given, all classes but the first
+            are abnormal, and the Score is the mean.
 
     Raises:
-        ResultError: If the matrix is not one of the task's classes, or a rate is undefined because there is no normal
-            or no abnormal cycle.
+        ResultError: If the matrix is none, or not one of the task's classes, or a rate is undefined because there is
+            no normal or no abnormal cycle.
     """
     counts = np.asarray(confusion, dtype=np.int64)
-    classes = len(task.classes)
-    if counts.shape != (classes, classes) or counts.min() < 0:
-        raise ResultError(f"A confusion matrix must hold {classes} x {classes} counts, not {counts.tolist()}.")
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.shape[0] < 2 or counts.min() < 0:
+        raise ResultError(f"A confusion matrix must be square and hold counts, not {counts.tolist()}.")
+    if task is not None and len(task.classes) != len(counts):
+        raise ResultError(f"The task '{task.id}' has {len(task.classes)} classes, but a matrix has {len(counts)}.")
     # Python's own sums: of so few numbers they are taken twice as fast, and documents hold thousands of matrices.
     cells = counts.tolist()
-    normal, abnormal = cells[0], task.abnormal
+    normal, abnormal = cells[0], task.abnormal if task else range(1, len(cells))
     hits = sum(cells[i][j] for i in abnormal for j in abnormal if judged == ANY_ABNORMAL or i == j)
     sp = _percent(normal[0], sum(normal), divisor, "normal", "Sp")
     se = _percent(hits, sum(sum(cells[i]) for i in abnormal), divisor, "abnormal", "Se")
     metrics = Metrics(sp=sp, se=se, score=(sp + se) / 2.0, confusion=cells, n=sum(map(sum, cells)))
-    return metrics if task.score == "mean" else {**metrics, **_challenge_means(sp, se)}
+    return metrics if task is None or task.score == "mean" else {**metrics, **_challenge_means(sp, se)}
 
 
 class _ChallengeMeans(_Means):
