@@ -22,7 +22,7 @@ from bench.experiment.devices import choose_device, choose_precision, device_sha
 from bench.experiment.initial_runs import find_initial_run
 from bench.experiment.judgement import check_combinations
 from bench.experiment.plugins import extensions, load_plugins
-from bench.experiment.settings import given_settings, merged_settings, owners_options
+from bench.experiment.settings import data_recipe, given_settings, merged_settings, owners_options
 from bench.experiment.spec import RunSpec, check_field, settable_fields, without_defaults
 
 logger = logging.getLogger(__name__)
@@ -173,7 +173,10 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
     frontend = FRONTENDS.card(request.frontend or model.frontend)
     device = choose_device(request.device)
     cards = {"model": model, "method": method, "frontend": frontend}
-    values = merged_settings(given_settings(request.fields, request.settings), cards, source.profile, str(pretrain))
+    judged = DATASETS.card(source.dataset)
+    changed = data_recipe(judged, judged.task(request.task), source.profile)
+    given = given_settings(request.fields, request.settings)
+    values = merged_settings(given, cards, source.profile, str(pretrain), changed)
     options = owners_options(values, cards)
     folder = source.folder or _simulated_folder(request.cache)
     dataset = load_dataset(
@@ -212,6 +215,10 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
 def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
     """Apply the recipes to a request, from the cards alone; needs no data, no weights and no torch.
 
+    Args:
+        request: What is asked for. Where it names no data set, the recipes are those of the primary one.
+        profile: ``paper`` or ``demo``.
+
     Returns:
         The identity fields of the spec that a user can change, without seed and precision, and the options of model,
         method and front-end; those of later versions that have their default are left out, as in a run's spec.
@@ -228,7 +235,9 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
     frontend = FRONTENDS.card(request.frontend or model.frontend)
     cards = {"model": model, "method": method, "frontend": frontend}
     given = given_settings(request.fields, request.settings)
-    values = merged_settings(given, cards, profile, request.pretrain or default_pretrain(model, profile))
+    judged = DATASETS.card(request.dataset) if request.dataset else DATASETS.primary().card
+    changed = data_recipe(judged, judged.task(request.task), profile)
+    values = merged_settings(given, cards, profile, request.pretrain or default_pretrain(model, profile), changed)
     options = owners_options(values, cards)
     settable = {name: item.default for name, item in settable_fields().items() if item.metadata["role"] == "identity"}
     fields = {name: values.get(name, default) for name, default in settable.items()}

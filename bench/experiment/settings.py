@@ -6,9 +6,11 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from dataclasses import fields as fields_of
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from bench.core.cards import FrontEndCard, MethodCard, ModelCard
+from bench.core.datasets import DatasetCard, TaskCard
 from bench.core.errors import SpecError
 from bench.core.fields import flat_fields
 from bench.core.inputs import UNNAMED
@@ -41,7 +43,13 @@ def given_settings(fields: Mapping[str, Any], pairs: Sequence[str]) -> dict[str,
     return given
 
 
-def merged_settings(given: Mapping[str, Any], cards: Cards, profile: str, pretrain: str) -> dict[str, Any]:
+def merged_settings(
+    given: Mapping[str, Any],
+    cards: Cards,
+    profile: str,
+    pretrain: str,
+    data: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
     """The settings of a run by the spec's names: recipes first, what a user gives over them; every field is checked.
 
     Args:
@@ -49,11 +57,13 @@ def merged_settings(given: Mapping[str, Any], cards: Cards, profile: str, pretra
         cards: Cards of model, method and front-end.
         profile: ``paper`` or ``demo``.
         pretrain: Weights that the training starts from, or ``none``.
+        data: What data set and task change in the recipes, from :func:`data_recipe`.
 
     Raises:
         SpecError: For an unknown setting, a value that a field cannot have, or settings that exclude one another.
     """
     values = recipe_values(cards["model"], cards["method"], cards["frontend"], profile, pretrain)
+    values |= _taken_by(cards["frontend"], data)
     given = {full_name(name, cards): value for name, value in given.items()}
     if "seed" in given:
         raise SpecError("The seed is no setting, as a system is run with several.", "Use --seed or --seeds.")
@@ -77,6 +87,16 @@ def recipe_values(
     if model is None or frontend is None or frontend.id == model.frontend:
         return values
     # Recipes are written for the front-end of the model's card; another one may lack some of its options or values.
+    return _taken_by(frontend, values)
+
+
+def data_recipe(card: DatasetCard, task: TaskCard, profile: str) -> dict[str, Any]:
+    """What a data set, and after it a task, change in the recipes of model and method, by the spec's names."""
+    return {**card.recipes.get(profile, {}), **task.recipes.get(profile, {})}
+
+
+def _taken_by(frontend: FrontEndCard, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings without those that a front-end does not have, or not with these values."""
     return {
         name: value
         for name, value in values.items()
