@@ -11,11 +11,12 @@ from bench.core.datasets import DATASETS, DatasetCard, TaskCard
 from bench.core.errors import DataError
 from bench.core.paths import expanded
 from bench.core.registry import RegistryEntry
+from bench.core.text import plain
 
 if TYPE_CHECKING:
     from bench.core.download import Patience
     from bench.data.counts import CountTable
-    from bench.data.dataset import Dataset
+    from bench.data.dataset import Dataset, Recording
     from bench.data.faults import Fault
     from leaderboard.results.official_part import OfficialPart
 
@@ -129,6 +130,30 @@ class AnswerReader(Protocol):
 
 
 @runtime_checkable
+class RecordingReader(Protocol):
+    """A reader that gives single recordings with their cycles, wherever they lie."""
+
+    def audio_files(self, folder: Path) -> dict[str, Path]:
+        """The audio files of the recordings below a folder, by name."""
+        ...
+
+    def annotated(self, audio: Path, task: TaskCard) -> tuple[Recording, list[str]]:
+        """Read an audio file's header and the annotation beside it; any name and sampling rate will do.
+
+        Args:
+            audio: The audio file.
+            task: One of the card's tasks.
+
+        Returns:
+            The recording, in no split where that is not known, and notes on what is odd about its cycles.
+
+        Raises:
+            DataError: If a file is missing or broken.
+        """
+        ...
+
+
+@runtime_checkable
 class MadeReader(Protocol):
     """A reader whose set is made by a program on the spot."""
 
@@ -182,6 +207,35 @@ def dataset_folder(card: DatasetCard, flag: Path | str | None = None) -> Path:
 def entries_in(folder: Path) -> list[RegistryEntry[DatasetCard]]:
     """The data sets whose files lie below a folder."""
     return [entry for entry in DATASETS if reader_of(entry.id).holds(folder)]
+
+
+def refuse_other_set(card: DatasetCard, reader: DatasetReader, folder: Path) -> None:
+    """Refuse a folder that holds another data set than the one that was asked for.
+
+    A folder that holds none is left to the reader, who knows what is missing.
+
+    Args:
+        card: The data set that was asked for.
+        reader: Its reader.
+        folder: The folder.
+
+    Raises:
+        DataError: If another set is there; its id is named.
+    """
+    others = [] if reader.holds(folder) else [entry.card for entry in entries_in(folder)]
+    if others:
+        raise DataError(
+            f"The data below {plain(folder)} are not {card.title}, but {others[0].title}.",
+            f"Use --dataset {others[0].id}, or name another folder with --data.",
+        )
+
+
+def how_to_complete(card: DatasetCard) -> str:
+    """The beginning of a hint for a set of which recordings are missing: ``Complete the set (`bench data fetch`)``."""
+    if not isinstance(reader_of(card.id), FetchableReader):
+        return "Complete the set"
+    flag = "" if card.primary else f" --dataset {card.id}"
+    return f"Complete the set (`bench data fetch{flag}`)"
 
 
 def load_dataset(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.datasets import FOUR_CLASSES, TaskCard
 from leaderboard.metrics import Metrics, score_cycles
 from leaderboard.results.predictions import CycleSet
 
@@ -16,11 +17,12 @@ class OfficialPart:
     """The test cycles that a submission must answer, each exactly once.
 
     Attributes:
-        dataset: ``icbhi``, or ``demo`` for a simulated set.
+        dataset: Id of the data set.
         partial: How much of the data set was there, in words; None where all of it was.
         cycles: The test cycles with their labels.
         train_patients: Patients with recordings in the training part.
         source: What the cycles are known from, in words.
+        task: What is judged.
     """
 
     dataset: str
@@ -28,6 +30,7 @@ class OfficialPart:
     cycles: CycleSet
     train_patients: frozenset[str]
     source: str
+    task: TaskCard = FOUR_CLASSES
 
     @property
     def shared_patients(self) -> frozenset[str]:
