@@ -81,7 +81,7 @@ def evaluate(
     test = _test_data(dataset, frontend, frontend_options or {}, folder)
     _, cycle_of = test.cycles_of(test.test)
     scores = mean_vote(_probabilities(_outputs(model, test, batch)), cycle_of)
-    return Scores.of(test_cycles(test), scores, dataset.name, dataset.partial)
+    return Scores.of(test_cycles(test), scores, dataset.name, dataset.partial, dataset.task)
 
 
 def _dataset(data: FilePath, cache: Path, allow_partial: bool) -> Dataset:

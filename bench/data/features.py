@@ -16,7 +16,7 @@ from bench.core.files import output_path
 from bench.core.paths import expanded
 from bench.core.text import echoed
 from bench.data.dataset import Cycle, Recording
-from bench.data.sources import RecordingReader, load_dataset, reader_of
+from bench.data.sources import AnnotatedReader, load_dataset, reader_of
 
 
 def read_recording(
@@ -40,7 +40,7 @@ def read_recording(
         DataError: If there is no such recording, or it is broken.
     """
     reader = reader_of(card.id)
-    if isinstance(reader, RecordingReader):
+    if isinstance(reader, AnnotatedReader):
         is_file = Path(name).suffix.lower() == ".wav"
         audio = expanded(name) if is_file else _named(reader.audio_files(folder), name, folder)
         return reader.annotated(audio, task)

@@ -17,7 +17,7 @@ from bench.core.paths import home_folder
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.data.dataset import Dataset
-from bench.data.sources import dataset_folder, entries_in, load_dataset
+from bench.data.sources import MadeReader, dataset_folder, entries_in, load_dataset, reader_of
 from bench.experiment.devices import choose_device, choose_precision, device_shares_for
 from bench.experiment.initial_runs import find_initial_run
 from bench.experiment.judgement import check_combinations
@@ -178,7 +178,7 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
     given = given_settings(request.fields, request.settings)
     values = merged_settings(given, cards, source.profile, str(pretrain), changed)
     options = owners_options(values, cards)
-    folder = source.folder or _simulated_folder(request.cache)
+    folder = source.folder or _made_folder(source.dataset, request.cache)
     dataset = load_dataset(
         folder, source.dataset, request.task, allow_partial=request.allow_partial, cache=request.cache
     )
@@ -251,14 +251,13 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
     return {name: value for name, value in without_defaults(found).items() if name not in ("model", "method")}
 
 
-def _simulated_folder(cache: Path) -> Path:
-    from bench.data.datasets.simulated.demo import demo_folder
-
+def _made_folder(dataset: str, cache: Path) -> Path:
     def on_progress(done: int, total: int) -> None:
         if done == 1:
             logger.info(f"making the simulated set: {total} recordings, a few seconds")
 
-    return demo_folder(cache, on_progress=on_progress)
+    reader: MadeReader = reader_of(dataset)
+    return reader.make(cache, on_progress=on_progress)
 
 
 def default_pretrain(model: ModelCard, profile: str) -> str:
