@@ -17,8 +17,8 @@ ID = "sprsound"
 """Id of the data set."""
 
 OBTAIN = (
-    f"Fetch it with `bench data fetch --dataset {ID}`, put the owners' folders there by hand, or name their folder with "
-    "--data."
+    f"Fetch it with `bench data fetch --dataset {ID}`, put the owners' folders there by hand, or name their folder "
+    "with --data."
 )
 """How to get the set."""
 

@@ -10,13 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from icbhi_sets import CYCLES, NAMES, write_annotation, write_set, write_split, write_wav
+from icbhi_sets import (
+    CYCLES,
+    NAMES,
+    inspect_folder,
+    load_dataset,
+    verify,
+    write_annotation,
+    write_set,
+    write_split,
+    write_wav,
+)
 
 from bench.core.errors import DataError
 from bench.data.bank import recording_features
-from bench.data.datasets.icbhi.dataset import inspect_folder, load_dataset
 from bench.data.datasets.icbhi.pinned import Count
-from bench.data.datasets.icbhi.verify import verify
 from bench.data.features import read_annotated
 from bench.data.samples import read_samples
 from bench.data.wav import inspect_wav, read_header

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from bench.data.datasets.icbhi.official import official_part, part_of_board, part_of_folder, patient_hashes
 from board_runs import cycle_set, write_run
 from icbhi_sets import CYCLES, NAMES, write_annotation, write_set
 from official_sets import MADE_UP, moved_labels, official_like
 
 from bench.core.errors import DataError
-from bench.data.datasets.icbhi.official import official_part, part_of_board, part_of_folder, patient_hashes
 from bench.data.datasets.icbhi.pinned import BY_SPLIT, TEST_PATIENT_SHA256
 from leaderboard.results.judged_set import OFFICIAL_SETS, is_official
 from leaderboard.store.store import Store
