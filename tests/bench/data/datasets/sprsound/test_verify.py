@@ -109,7 +109,10 @@ def test_tested_cycles_are_known_without_audio(pinned):
 
 
 def test_a_whole_set_with_other_cycles_is_refused(pinned):
-    with pytest.raises(DataError, match="are not the official ones: 5 test events, 2 normal, .* the part 'inter' has 2/0/0/1/0/0/0 instead"):
+    with pytest.raises(
+        DataError,
+        match=r"are not the official ones: 5 test events, 2 normal, .* the part 'inter' has 2/0/0/1/0/0/0 instead",
+    ):
         reader_of("sprsound").test_part(pinned, CARD.tasks[0])
 
 
