@@ -57,7 +57,8 @@ def rate_problem(card: DatasetCard, name: str, header: WavHeader) -> FileProblem
     """
     if RECORDING.fullmatch(name) is None:
         return None
-    rates = native_rates(name) if card.rates == RATES else card.rates
+    # Simulated recordings have names as the owners' have, and any of the set's rates.
+    rates = native_rates(name) if card.rates == RATES and not card.simulated else card.rates
     if header.rate in rates:
         return None
     needed = f"but the set's are {', '.join(map(str, rates))} Hz" if len(rates) > 1 else f"but needs {rates[0]} Hz"
