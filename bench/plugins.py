@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from bench.data.dataset import Cycle, Dataset, Recording
     from bench.data.fingerprint import fingerprint
     from bench.data.frontends import BatchFrontEnd, FrontEnd, LearningFrontEnd, PieceOptions, WaveformFrontEnd
-    from bench.data.units import UnitWaves
     from bench.data.reading import wav_header
+    from bench.data.units import UnitWaves
     from bench.engine.optim import OptimOptions
     from bench.engine.schedule import ScheduleOptions
     from leaderboard.results.official_part import OfficialPart
