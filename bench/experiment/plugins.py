@@ -2,8 +2,8 @@
 
 These are models, methods, front-ends, data sets and composite systems. A file is imported under a private module name,
 so that two files of one name do not meet; every :class:`bench.core.registry.Registration` that it holds goes to the
-registry that its card belongs to. Packages declare theirs as entry points, which the registries look up themselves. What
-a plug-in needs to describe itself is in :mod:`bench.plugins`.
+registry that its card belongs to. Packages declare theirs as entry points, which the registries look up themselves.
+What a plug-in needs to describe itself is in :mod:`bench.plugins`.
 """
 
 from __future__ import annotations
