@@ -35,6 +35,25 @@ def frontends(home: Path | None = None) -> Iterable[str]:
     return _ids("frontend")
 
 
+def datasets(home: Path | None = None) -> Iterable[str]:
+    """Ids of the data sets."""
+    from bench.core.datasets import DATASETS
+
+    return [entry.id for entry in DATASETS]
+
+
+def tasks(dataset: str | None = None) -> Iterable[str]:
+    """Ids of the tasks.
+
+    Args:
+        dataset: The data set whose tasks are wanted; None for those of all.
+    """
+    from bench.core.datasets import DATASETS
+
+    cards = [DATASETS.card(dataset)] if dataset else [entry.card for entry in DATASETS]
+    return [task.id for card in cards for task in card.tasks]
+
+
 def composites(home: Path | None = None) -> Iterable[str]:
     """Ids of the composite systems."""
     from bench.experiment.registries import SYSTEMS
