@@ -87,7 +87,7 @@ def evaluate(
     test = _test_data(loaded, frontend, frontend_options or {}, folder)
     _, cycle_of = test.cycles_of(test.test)
     scores = mean_vote(_probabilities(_outputs(model, test, batch)), cycle_of)
-    return Scores.of(test_cycles(test), scores, loaded.name, loaded.partial)
+    return Scores.of(test_cycles(test), scores, loaded.name, loaded.partial, loaded.task)
 
 
 def _test_data(dataset: Dataset, frontend: str, options: Mapping[str, Any], cache: Path) -> RunData:

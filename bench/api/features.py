@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import DataError
 from bench.core.inputs import UNNAMED, by_name, map_inputs
 from bench.core.options import build_options
 from bench.core.paths import cache_folder, expanded
@@ -188,13 +186,12 @@ def write_recording_features(
         StoreError: If the file cannot be written.
     """
     from bench.data.bank import recording_features
-    from bench.data.features import read_annotated, write_features
+    from bench.data.features import read_recording, write_features
 
     chosen = _checked_options(frontend, options, plugins)
-    path = expanded(recording)
-    if path.suffix.lower() != ".wav":
-        path = _audio_of(recording, locate_data(data, None, cache_folder(cache))[0])
-    found, notes = read_annotated(path)
+    store = cache_folder(cache)
+    folder, card = locate_data(data, None, store)
+    found, notes = read_recording(recording, card, card.tasks[0], folder, store)
     for note in notes:
         logger.info(f"note: {note}")
     inputs, cycles = recording_features(found, frontend, chosen)
@@ -202,15 +199,3 @@ def write_recording_features(
     write_features(place, cycles, {name: array.numpy() for name, array in by_name(inputs).items()})
     sizes = FeatureSizes(len(found.cycles), len(cycles), map_inputs(_row_shape, inputs))
     return RecordingFeatures(recording=found.name, out=place, sizes=sizes)
-
-
-def _audio_of(name: str, folder: Path) -> Path:
-    """The WAV file of a recording of the data folder."""
-    from bench.data.datasets.icbhi.files import scan
-
-    known = {path.stem: path for paths in scan(folder).audio.values() for path in paths}
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean {close[0]}?" if close else "Name a recording, or a WAV file with its .txt beside it."
-        raise DataError(f"There is no recording '{name}' with audio below {folder}.", hint)
-    return known[name]

@@ -130,8 +130,8 @@ class AnswerReader(Protocol):
 
 
 @runtime_checkable
-class RecordingReader(Protocol):
-    """A reader that gives single recordings with their cycles, wherever they lie."""
+class AnnotatedReader(Protocol):
+    """A reader that gives single recordings with their cycles, also where others beside them are broken."""
 
     def audio_files(self, folder: Path) -> dict[str, Path]:
         """The audio files of the recordings below a folder, by name."""

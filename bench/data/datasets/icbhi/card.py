@@ -27,9 +27,7 @@ CITATION = """@article{rocha2019open,
   year = {2019}
 }"""
 
-_PATIENTS = {
-    side: frozenset(patient for split, patient in BY_PATIENT if split == side) for side in ("train", "test")
-}
+_PATIENTS = {side: frozenset(patient for split, patient in BY_PATIENT if split == side) for side in ("train", "test")}
 
 CARD = DatasetCard(
     id="icbhi",
