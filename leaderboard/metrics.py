@@ -154,7 +154,7 @@ def score_of(sp: float, se: float, law: ScoreLaw = "mean") -> float:
 
 
 def rates_of(sp: float, se: float, law: ScoreLaw = "mean") -> dict[str, float]:
-    """Sp and Se by name, in percent, with what follows from them: the Score, after AS and HS where it is made of them."""
+    """Sp and Se by name, in percent, with what follows from them: the Score, and AS and HS where it is made of them."""
     if law == "mean":
         return {"sp": sp, "se": se, "score": (sp + se) / 2.0}
     means = _challenge_means(sp, se)

@@ -95,9 +95,7 @@ class SystemCounts:
         return replace(self, groups=groups, counts=self.counts[:, np.asarray(keep, dtype=bool)])
 
 
-def system_counts(
-    cycles: CycleSet, chosen: Sequence[NDArray[np.int64]], task: TaskCard = FOUR_CLASSES
-) -> SystemCounts:
+def system_counts(cycles: CycleSet, chosen: Sequence[NDArray[np.int64]], task: TaskCard = FOUR_CLASSES) -> SystemCounts:
     """Count the true and predicted classes of a system's runs.
 
     Args:
@@ -208,7 +206,7 @@ def breakdown(counts: SystemCounts, both_sides: frozenset[str] | None) -> dict[s
 
 
 def view_of(counts: SystemCounts) -> TestView:
-    """Give means and deviations over the runs: cycles, patients, Sp, Se and Score by the exact class, and ``two_class``.
+    """Give means and deviations over the runs: cycles, patients, rates by the exact class, and ``two_class``.
 
     All rates are in percent. A rate without a cycle to judge is None, and so is the Score then. ``two_class`` holds the
     rates where any abnormal class is a hit; None where the task has but one.

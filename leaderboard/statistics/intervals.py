@@ -14,7 +14,8 @@ What an interval covers: other test patients and other seeds. What it does not: 
 the choice of the epoch. On simulated boards with a known truth it holds it in 94 to 96.5 of 100 cases, and calls one of
 two equal methods better in at most 5 (``benchmarks/coverage.py``; tests/leaderboard/test_coverage.py in short).
 
-Shapes: S seeds, P patients, k classes; confusion counts are (S, P, k, k). Rates and differences are in percent (points).
+Shapes: S seeds, P patients, k classes; confusion counts are (S, P, k, k). Rates and differences are in percent
+(points).
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def _rates(correct: Floats, cycles: Floats, law: ScoreLaw) -> Floats:
 
 
 def scores_of(shares: Floats, law: ScoreLaw, axis: int) -> Floats:
-    """Give the Scores that follow from Sp and Se in percent, which an axis of length 2 holds; it stays, with length 1."""
+    """Give the Scores, percent, that follow from the Sp and Se that an axis of length 2 holds; its length becomes 1."""
     mean: Floats = shares.mean(axis=axis, keepdims=True)
     if law == "mean":
         return mean
@@ -174,9 +174,7 @@ def check_same_cycles(systems: Sequence[ArrayLike], task: TaskCard = FOUR_CLASSE
         raise ResultError("The systems were not judged on the same cycles: patients or their classes differ.")
 
 
-def count_hits(
-    counts: Counts, judged: Sensitivity = "4class", task: TaskCard = FOUR_CLASSES
-) -> tuple[Counts, Counts]:
+def count_hits(counts: Counts, judged: Sensitivity = "4class", task: TaskCard = FOUR_CLASSES) -> tuple[Counts, Counts]:
     """Count the correct normal and the correct abnormal cycles in confusion counts (..., k, k), each (...).
 
     Args:

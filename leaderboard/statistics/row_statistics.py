@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.metrics import Sensitivity
+from leaderboard.published import MAIN_TABLE, printed_table
 from leaderboard.results.predictions import CycleSet
 from leaderboard.statistics.breakdown import CycleCounter, SystemCounts, breakdown, patients_on_both_sides_of
 from leaderboard.statistics.intervals import coverage_sentence, estimate_from_hits
 from leaderboard.statistics.patient_hits import PatientHits
 from leaderboard.statistics.rank_intervals import rank_intervals, resolution_floor
-from leaderboard.statistics.seed_spread import pooled_seed_spread, printed_spread
+from leaderboard.statistics.seed_spread import PAPER_SPREAD, SeedSpread, pooled_seed_spread
 from leaderboard.statistics.tested_parts import cut_to_part
 from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
+from leaderboard.tasks import is_first_task
 
 Row = dict[str, Any]
 Groups = tuple[tuple[str, str], ...]
@@ -83,7 +85,8 @@ def add_statistics(
     found = []
     for section in sections:
         counted = [row for row in section if row_key(row) in known]
-        found.append(add_intervals(counted, [known[row_key(row)] for row in counted]))
+        borrowed = paper_spread(by_key[row_key(section[0])]) if section else None
+        found.append(add_intervals(counted, [known[row_key(row)] for row in counted], borrowed=borrowed))
     too_few_patients = sum(one.without_interval for one in found)
     missing = missing_notes(len(rows), len(able), len(able) - len(known), too_few_patients)
     return found, [*coverage_notes(found), *missing]
@@ -106,6 +109,16 @@ def runs_by_key(runs: Iterable[BoardRun]) -> dict[RunKey, BoardRun]:
 def runs_of_row(row: Row, by_key: Mapping[RunKey, BoardRun]) -> list[BoardRun]:
     """The runs behind a row, on its part."""
     return [by_key[run_id, row.get("part")] for run_id in row["run_ids"]]
+
+
+def paper_spread(run: BoardRun) -> SeedSpread | None:
+    """The seed spread that the paper prints, for runs judged by the exact class on the test part of its rows alone.
+
+    It says nothing of another set, of another task, or of Se by any abnormal class.
+    """
+    judged = run.judged_task
+    is_papers = judged.dataset == printed_table(MAIN_TABLE).dataset and is_first_task(judged.task)
+    return PAPER_SPREAD if is_papers and judged.is_official(run.judged_set) else None
 
 
 def coverage_notes(found: Sequence[SectionUncertainty]) -> list[str]:
@@ -196,7 +209,10 @@ class SectionUncertainty:
 
 
 def add_intervals(
-    rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Sensitivity | None = None
+    rows: Sequence[Row],
+    counts: Sequence[SystemCounts],
+    judged: Sensitivity | None = None,
+    borrowed: SeedSpread | None = None,
 ) -> SectionUncertainty:
     """Add intervals to rows, and intervals of ranks to the ranked ones among them.
 
@@ -207,6 +223,7 @@ def add_intervals(
         rows: Rows of systems; those that are ranked have their places.
         counts: The confusion counts of each row.
         judged: Which sensitivity Se is; the one by the exact class by default.
+        borrowed: The seed spread that ranked rows of single seeds are given where no row has several.
 
     Returns:
         What was found beside the fields of the rows.
@@ -216,7 +233,7 @@ def add_intervals(
         same.setdefault((counted.cycles.hash, counted.groups), []).append(number)
     found = [
         _add_intervals_on_same_cycles(
-            [rows[number] for number in numbers], [counts[number] for number in numbers], judged
+            [rows[number] for number in numbers], [counts[number] for number in numbers], judged, borrowed
         )
         for numbers in same.values()
     ]
@@ -225,7 +242,7 @@ def add_intervals(
 
 
 def _add_intervals_on_same_cycles(
-    rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Sensitivity | None
+    rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Sensitivity | None, borrowed: SeedSpread | None
 ) -> SectionUncertainty:
     """Add intervals, and ranks to the ranked rows, for rows on the same cycles of the same patients."""
     if not counts[0].has_interval:
@@ -236,7 +253,7 @@ def _add_intervals_on_same_cycles(
     ranked = [number for number, row in enumerate(rows) if row["rank"] is not None]
     pooled = pooled_seed_spread((system.by_seed for system in systems), BOARD_SPREAD)
     if pooled is None and ranked:
-        pooled = printed_spread(counts[0].cycles.hash, judged)
+        pooled = borrowed
     for row, system in zip(rows, systems, strict=True):
         found = estimate_from_hits(system, pooled)
         row["ci95"] = None if found.score.is_degenerate else [found.score.lo, found.score.hi]
