@@ -84,6 +84,17 @@ def _doubts(row: Values) -> list[str]:
     return [*row["doubts"], *filter(None, [row["note"]])]
 
 
+def _text_lines(name: str) -> Lines:
+    """A field of several texts, each on a line of its own."""
+    return lambda row: [str(text) for text in row[name]]
+
+
+def _judged_there(row: Values) -> list[str]:
+    """What a run that was trained elsewhere was judged on: data set, task and part, and what must be said of it."""
+    seen = ["patients seen in training"] if row["patients_seen"] else []
+    return [*row["judged_on"], row["part_title"], *filter(None, [row["partial"], *seen])]
+
+
 def _sources(row: Values) -> list[str]:
     """Where a published system and its code are found, each place once."""
     return list(dict.fromkeys(filter(None, [row["source"], row["code"]])))
@@ -154,6 +165,18 @@ COLUMNS: Mapping[str, Sequence[FilledColumn]] = {
         _MARKS,
         _column("doubts and notes", _doubts, number=False, share=3, wrap=True, comfort=24, expendable=1, linked=True),
         _column("source and code", _sources, number=False, pages_only=True, linked=True),
+    ),
+    "transfer": (
+        _column("trained on", _text_lines("trained_on"), number=False, share=2, wrap=True, comfort=14, card="title"),
+        _column("judged on", _judged_there, number=False, share=2, wrap=True, comfort=14, card="title"),
+        _column("system", system_lines, number=False, share=2, wrap=True, comfort=16, card="title"),
+        _column("seeds", _text("seeds", seeds), expendable=2),
+        _column("cycles", _text("cycles"), expendable=4),
+        _column("Sp", _mean("sp"), expendable=1),
+        _column("Se", _mean("se"), expendable=1),
+        _column("AS", _mean("as"), expendable=3),
+        _column("HS", _mean("hs"), expendable=3),
+        _column("Score", _score, card="lead"),
     ),
     "failed": (
         _column("run", lambda row: [row["run_ids"][0]], number=False),

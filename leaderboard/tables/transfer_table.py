@@ -1,0 +1,153 @@
+"""The small table of transfers: systems trained on one task and judged on another, which nothing ranks.
+
+A row is a tested part for runs that differ in the seed alone. Both directions between two tasks stand side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.core.datasets import TestPart
+from leaderboard.metrics import predicted_classes
+from leaderboard.results.schema import Rule
+from leaderboard.results.transfer import SHARED_CLASSES, Transfer, shared_labels
+from leaderboard.statistics.rate_intervals import rate_estimates, rate_names
+from leaderboard.statistics.seed_spread import mean_and_deviation
+from leaderboard.store.result_rows import system_hash
+from leaderboard.tables.board_tables import Row, Section, Table, name_differences
+
+TITLE = "trained here, judged there"
+
+COVERAGE = (
+    "Intervals (95 %) cover other test patients, and other seeds where there are several; not other training patients."
+)
+
+
+class _Key(NamedTuple):
+    """What the runs of a row share: what was judged on what, and the system."""
+
+    trained_on: tuple[str, str]
+    judged_on: tuple[str, str]
+    system: str
+    judged_set: str
+
+
+def transfer_table(transfers: Iterable[Transfer], protocol: Rule = "last") -> Table:
+    """Make the table of some transfers.
+
+    Args:
+        transfers: In any order.
+        protocol: Selection rule of the weights whose numbers are shown.
+    """
+    every = list(transfers)
+    groups: dict[_Key, list[Transfer]] = {}
+    for one in sorted((one for one in every if one.document["rule"] == protocol), key=_seed_of):
+        groups.setdefault(_key(one), []).append(one)
+    ordered = sorted(groups.items(), key=lambda item: _order(item[0]))
+    rows = [_row(seeds, part) for _, seeds in ordered for part in seeds[0].task.parts]
+    for pair in {(*row["trained_on"], *row["judged_on"], row["part"]): None for row in rows}:
+        name_differences([row for row in rows if (*row["trained_on"], *row["judged_on"], row["part"]) == pair])
+    others = len(every) - sum(map(len, groups.values()))
+    sections = [Section(TITLE, "transfer", rows)] if rows else []
+    return Table("transfer", protocol, sections, [*_left_out_notes(every, protocol), *_notes(bool(rows), others)])
+
+
+def _seed_of(transfer: Transfer) -> tuple[int, str]:
+    return int(transfer.document["spec"]["seed"]), transfer.document["run_id"]
+
+
+def _key(transfer: Transfer) -> _Key:
+    document = transfer.document
+    there = document["judged_on"]
+    trained = (document["trained_on"]["dataset"], document["trained_on"]["title"])
+    judged = (there["task"]["dataset"], there["task"]["title"])
+    return _Key(trained, judged, system_hash(document["spec"]), there["judged_set"])
+
+
+def _order(key: _Key) -> tuple[Any, ...]:
+    """Both directions between two tasks one after the other."""
+    return (*sorted((key.trained_on, key.judged_on)), *key)
+
+
+def _row(transfers: Sequence[Transfer], part: TestPart) -> Row:
+    first, task = transfers[0], transfers[0].task
+    document, spec = first.document, first.document["spec"]
+    there, key = document["judged_on"], _key(first)
+    metrics: list[Any] = [one.document["metrics"][part.id] for one in transfers]
+    return {
+        "kind": "transfer",
+        "name": None,
+        **{name: spec[name] for name in ("model", "method", "pretrain")},  # type: ignore[literal-required]
+        "differs": {},
+        "trained_on": list(key.trained_on),
+        "judged_on": list(key.judged_on),
+        "part": part.id,
+        "part_title": part.title,
+        # Whether the patients of a part were trained on is known of the data set's own training part alone.
+        "patients_seen": part.patients_seen and spec["dataset"] == there["dataset"],
+        "partial": there["partial"],
+        "seeds": [one.document["spec"]["seed"] for one in transfers],
+        "run_ids": [one.document["run_id"] for one in transfers],
+        "transfer_ids": [one.id for one in transfers],
+        **_rates(metrics, rate_names(task.score)),
+        "scores": [one["score"] for one in metrics],
+        "score_law": task.score,
+        **_interval(transfers, part),
+        "cycles": metrics[0]["n"],
+        "judged_set": there["judged_set"],
+        "spec": {name: value for name, value in spec.items() if name != "seed"},
+    }
+
+
+def _rates(metrics: Sequence[Any], names: Sequence[str]) -> Row:
+    """Mean and deviation over seeds of each rate; None for those that are none of the judged task's."""
+    found: Row = {}
+    for name in rate_names("challenge"):
+        spread = mean_and_deviation([one[name] for one in metrics]) if name in names else None
+        found[name], found[f"{name}_std"] = (spread.mean, spread.std) if spread else (None, None)
+    return found
+
+
+def _interval(transfers: Sequence[Transfer], part: TestPart) -> Row:
+    cycles, task = transfers[0].cycles, transfers[0].task
+    labels = shared_labels(cycles, task)
+    rows = [place for place in cycles.places_of(part.id) if labels[place] >= 0]
+    patients = [cycles.patients[place] for place in rows]
+    chosen = np.stack([_chosen(one, cycles.keys)[rows] for one in transfers])
+    score = rate_estimates(labels[rows], chosen, patients, task.score)["score"]
+    return {
+        "ci95": None if score.is_degenerate else [score.lo, score.hi],
+        "degenerate": score.is_degenerate,
+        "covers_seeds": len(transfers) > 1,
+        "patients": len(set(patients)),
+    }
+
+
+def _chosen(transfer: Transfer, keys: Sequence[tuple[str, int]]) -> Any:
+    """Predicted classes in the order of the cycles of the row, which those of another run may be listed in or not."""
+    place = {key: row for row, key in enumerate(transfer.cycles.keys)}
+    return predicted_classes(transfer.probabilities, len(SHARED_CLASSES))[[place[key] for key in keys]]
+
+
+def _left_out_notes(transfers: Sequence[Transfer], protocol: str) -> list[str]:
+    """Which classes no number is of, on either side: a sentence for each task that has some."""
+    said: dict[str, None] = {}
+    for one in transfers:
+        if one.document["rule"] != protocol:
+            continue
+        for told, side in ((one.document["trained_on"], "trained"), (one.document["judged_on"]["task"], "judged")):
+            names = [name for name, word in zip(told["classes"], told["shared"], strict=True) if word is None]
+            if names:
+                what = f"{', '.join(names)} of {told['dataset']}, {told['title']}"
+                counted = f": {one.left_out} cycles are not judged" if side == "judged" else ""
+                words = "is left out of the probabilities" if side == "trained" else "is left out"
+                said[f"Neither normal nor abnormal, {what} {words}{counted}."] = None
+    return list(said)
+
+
+def _notes(any_rows: bool, others: int) -> list[str]:
+    notes = [COVERAGE] if any_rows else []
+    return [*notes, f"Transfers under other selection rules: {others} (--protocol)."] if others else notes
