@@ -46,7 +46,9 @@ class JudgedThere:
 
     def __repr__(self) -> str:
         there = self.transfer.document["judged_on"]
-        return f"<{type(self).__name__} {self.id}: run {self.transfer.document['run_id']} on {there['task']['dataset']}>"
+        return (
+            f"<{type(self).__name__} {self.id}: run {self.transfer.document['run_id']} on {there['task']['dataset']}>"
+        )
 
     @property
     def id(self) -> str:
@@ -57,6 +59,13 @@ class JudgedThere:
     def metrics(self) -> dict[str, Any]:
         """Metrics by tested part: ``sp``, ``se``, ``score``, ``confusion`` (normal, abnormal), ``n``; percent."""
         return dict(self.transfer.document["metrics"])
+
+    @property
+    def table(self) -> ReportTable:
+        """Its numbers as a row for each tested part."""
+        from leaderboard.tables.transfer_table import transfer_table
+
+        return ReportTable(transfer_table([self.transfer], self.transfer.document["rule"]))
 
     def to_json(self) -> dict[str, Any]:
         """What ``bench evaluate --format json`` prints."""

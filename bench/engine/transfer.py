@@ -59,8 +59,8 @@ def judge_there(
         WeightsError: If the weights, or what the front-end learnt, are missing or of something else.
         RunError: If the model's outputs are not finite.
     """
-    data = tested_data(run, spec, dataset, on_progress)
-    graph = trained_graph(run, spec, len(trained.classes))
+    data = _tested_data(run, spec, dataset, on_progress)
+    graph = _trained_graph(run, spec, len(trained.classes))
     accelerator = build_accelerator(spec.changed(precision=evaluation_precision(spec)), processes=1)
     # The outputs are of the classes that the model was trained on, whatever the rows are labelled with.
     outputs = class_probabilities(
@@ -81,12 +81,8 @@ def evaluation_precision(spec: RunSpec) -> str:
     return "fp32" if (device, spec.precision) == ("cpu", "fp16") else choose_precision(spec.precision, device)
 
 
-def tested_data(run: InitialRun, spec: RunSpec, dataset: Dataset, on_progress: Progress | None = None) -> RunData:
-    """The tested rows of a data set as the front-end of a run makes them; arguments and errors as :func:`judge_there`.
-
-    Returns:
-        Data without rows that could be trained on.
-    """
+def _tested_data(run: InitialRun, spec: RunSpec, dataset: Dataset, on_progress: Progress | None) -> RunData:
+    """The tested rows of a data set as the front-end of a run makes them, and none that could be trained on."""
     frontend = built_front_end(spec)
     given = (dataset, spec.frontend, spec.frontend_options, Path(spec.cache))
     options = {"workers": spec.distribution.workers or None, "on_progress": on_progress}
@@ -112,7 +108,7 @@ def tested_data(run: InitialRun, spec: RunSpec, dataset: Dataset, on_progress: P
     return with_learnt_frontend(replace(data, frontend=frontend, waves=waves), spec, run.folder)
 
 
-def trained_graph(run: InitialRun, spec: RunSpec, classes: int) -> TrainingGraph:
+def _trained_graph(run: InitialRun, spec: RunSpec, classes: int) -> TrainingGraph:
     """Model and method of a run with its saved weights.
 
     A method that makes the scores itself is built with the class counts of its training rows, for which the data of

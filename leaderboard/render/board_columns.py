@@ -84,15 +84,19 @@ def _doubts(row: Values) -> list[str]:
     return [*row["doubts"], *filter(None, [row["note"]])]
 
 
-def _text_lines(name: str) -> Lines:
-    """A field of several texts, each on a line of its own."""
-    return lambda row: [str(text) for text in row[name]]
+def _trained_on(row: Values) -> list[str]:
+    return [row["trained_on"]["dataset"], row["trained_on"]["task"]]
 
 
-def _judged_there(row: Values) -> list[str]:
+def _judged_on(row: Values) -> list[str]:
     """What a run that was trained elsewhere was judged on: data set, task and part, and what must be said of it."""
-    seen = ["patients seen in training"] if row["patients_seen"] else []
-    return [*row["judged_on"], row["part_title"], *filter(None, [row["partial"], *seen])]
+    there, unofficial = row["judged_on"], row["official"] is False and not row["partial"]
+    said = {
+        row["partial"]: bool(row["partial"]),
+        "not the official test cycles": unofficial,
+        "patients seen in training": row["patients_seen"],
+    }
+    return [there["dataset"], there["task"], row["part_title"], *(words for words, holds in said.items() if holds)]
 
 
 def _sources(row: Values) -> list[str]:
@@ -167,8 +171,8 @@ COLUMNS: Mapping[str, Sequence[FilledColumn]] = {
         _column("source and code", _sources, number=False, pages_only=True, linked=True),
     ),
     "transfer": (
-        _column("trained on", _text_lines("trained_on"), number=False, share=2, wrap=True, comfort=14, card="title"),
-        _column("judged on", _judged_there, number=False, share=2, wrap=True, comfort=14, card="title"),
+        _column("trained on", _trained_on, number=False, share=2, wrap=True, comfort=14, card="title"),
+        _column("judged on", _judged_on, number=False, share=2, wrap=True, comfort=14, card="title"),
         _column("system", system_lines, number=False, share=2, wrap=True, comfort=16, card="title"),
         _column("seeds", _text("seeds", seeds), expendable=2),
         _column("cycles", _text("cycles"), expendable=4),

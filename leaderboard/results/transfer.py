@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from bench.core.datasets import ANY_ABNORMAL, DATASETS, TaskCard
+from bench.core.datasets import ANY_ABNORMAL, DATASETS, TaskCard, TestPart
 from bench.core.documents import check_values, read_document
 from bench.core.errors import ResultError
 from bench.core.files import write_json
@@ -189,8 +189,18 @@ def transfer_metrics(cycles: CycleSet, probabilities: Probabilities, task: TaskC
     found = {}
     for part in task.parts:
         rows = [place for place in cycles.places_of(part.id) if labels[place] >= 0]
+        _check_holds_both(part, labels[rows])
         found[part.id] = score_cycles(labels[rows], probabilities[rows], judged)[ANY_ABNORMAL]
     return found
+
+
+def _check_holds_both(part: TestPart, labels: NDArray[np.int64]) -> None:
+    for label, word in enumerate(SHARED_CLASSES):
+        if label not in labels:
+            raise ResultError(
+                f"The {part.title} holds no {word} cycle, so that nothing can be judged on it.",
+                "Use the complete set, or another task.",
+            )
 
 
 # --- documents and folders --------------------------------------------------------------------------------------

@@ -6,18 +6,20 @@ A row is a tested part for runs that differ in the seed alone. Both directions b
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bench.core.datasets import TestPart
 from leaderboard.metrics import predicted_classes
-from leaderboard.results.schema import Rule
+from leaderboard.results.schema import Rule, TaskFields
 from leaderboard.results.transfer import SHARED_CLASSES, Transfer, shared_labels
 from leaderboard.statistics.rate_intervals import rate_estimates, rate_names
 from leaderboard.statistics.seed_spread import mean_and_deviation
 from leaderboard.store.result_rows import system_hash
 from leaderboard.tables.board_tables import Row, Section, Table, name_differences
+from leaderboard.tasks import judged_task
 
 TITLE = "trained here, judged there"
 
@@ -26,11 +28,23 @@ COVERAGE = (
 )
 
 
+class _Where(NamedTuple):
+    """A task of a data set, as people call it."""
+
+    dataset: str
+    task: str
+    title: str
+
+    @classmethod
+    def of(cls, told: TaskFields) -> _Where:
+        return cls(told["dataset"], told["id"], told["title"])
+
+
 class _Key(NamedTuple):
     """What the runs of a row share: what was judged on what, and the system."""
 
-    trained_on: tuple[str, str]
-    judged_on: tuple[str, str]
+    trained_on: _Where
+    judged_on: _Where
     system: str
     judged_set: str
 
@@ -46,10 +60,10 @@ def transfer_table(transfers: Iterable[Transfer], protocol: Rule = "last") -> Ta
     groups: dict[_Key, list[Transfer]] = {}
     for one in sorted((one for one in every if one.document["rule"] == protocol), key=_seed_of):
         groups.setdefault(_key(one), []).append(one)
-    ordered = sorted(groups.items(), key=lambda item: _order(item[0]))
-    rows = [_row(seeds, part) for _, seeds in ordered for part in seeds[0].task.parts]
-    for pair in {(*row["trained_on"], *row["judged_on"], row["part"]): None for row in rows}:
-        name_differences([row for row in rows if (*row["trained_on"], *row["judged_on"], row["part"]) == pair])
+    rows = [_row(seeds, part) for _, seeds in sorted(groups.items()) for part in seeds[0].task.parts]
+    rows.sort(key=_place)
+    for _, alike in groupby(rows, key=lambda row: (row["trained_on"], row["judged_on"], row["part"])):
+        name_differences(list(alike))
     others = len(every) - sum(map(len, groups.values()))
     sections = [Section(TITLE, "transfer", rows)] if rows else []
     return Table("transfer", protocol, sections, [*_left_out_notes(every, protocol), *_notes(bool(rows), others)])
@@ -62,14 +76,14 @@ def _seed_of(transfer: Transfer) -> tuple[int, str]:
 def _key(transfer: Transfer) -> _Key:
     document = transfer.document
     there = document["judged_on"]
-    trained = (document["trained_on"]["dataset"], document["trained_on"]["title"])
-    judged = (there["task"]["dataset"], there["task"]["title"])
-    return _Key(trained, judged, system_hash(document["spec"]), there["judged_set"])
+    system = system_hash(document["spec"])
+    return _Key(_Where.of(document["trained_on"]), _Where.of(there["task"]), system, there["judged_set"])
 
 
-def _order(key: _Key) -> tuple[Any, ...]:
-    """Both directions between two tasks one after the other."""
-    return (*sorted((key.trained_on, key.judged_on)), *key)
+def _place(row: Row) -> tuple[Any, ...]:
+    """Both directions between two tasks stand one after the other, and systems on the same part."""
+    trained, judged = tuple(row["trained_on"].values()), tuple(row["judged_on"].values())
+    return (*sorted((trained, judged)), trained, row["part"], row["model"], row["method"])
 
 
 def _row(transfers: Sequence[Transfer], part: TestPart) -> Row:
@@ -82,13 +96,14 @@ def _row(transfers: Sequence[Transfer], part: TestPart) -> Row:
         "name": None,
         **{name: spec[name] for name in ("model", "method", "pretrain")},  # type: ignore[literal-required]
         "differs": {},
-        "trained_on": list(key.trained_on),
-        "judged_on": list(key.judged_on),
+        "trained_on": key.trained_on._asdict(),
+        "judged_on": key.judged_on._asdict(),
         "part": part.id,
         "part_title": part.title,
         # Whether the patients of a part were trained on is known of the data set's own training part alone.
         "patients_seen": part.patients_seen and spec["dataset"] == there["dataset"],
         "partial": there["partial"],
+        "official": _is_official(first),
         "seeds": [one.document["spec"]["seed"] for one in transfers],
         "run_ids": [one.document["run_id"] for one in transfers],
         "transfer_ids": [one.id for one in transfers],
@@ -100,6 +115,13 @@ def _row(transfers: Sequence[Transfer], part: TestPart) -> Row:
         "judged_set": there["judged_set"],
         "spec": {name: value for name, value in spec.items() if name != "seed"},
     }
+
+
+def _is_official(transfer: Transfer) -> bool | None:
+    """Whether the tested cycles are those of the complete set with its official labels; None where nobody knows."""
+    there = transfer.document["judged_on"]
+    judged = judged_task({"dataset": there["dataset"], "task": there["task"]["id"]}, there["task"])
+    return judged.is_official(there["judged_set"]) if judged.is_pinned else None
 
 
 def _rates(metrics: Sequence[Any], names: Sequence[str]) -> Row:
