@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -14,7 +14,9 @@ from bench.core.registry import RegistryEntry
 
 if TYPE_CHECKING:
     from bench.core.download import Patience
+    from bench.data.counts import CountTable
     from bench.data.dataset import Dataset
+    from bench.data.faults import Fault
     from leaderboard.results.official_part import OfficialPart
 
 
@@ -46,7 +48,32 @@ class VerificationReport(Protocol):
 
     @property
     def sound(self) -> bool:
-        """Whether a run may use the data."""
+        """Whether a run may use the data, with ``--allow-partial`` where something is missing."""
+        ...
+
+    @property
+    def partial(self) -> str | None:
+        """``partial (198 of 920)`` where recordings are missing, otherwise None."""
+        ...
+
+    @property
+    def faults(self) -> Sequence[Fault]:
+        """Everything that is wrong with the set."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences that are worth reading and change nothing."""
+        ...
+
+    @property
+    def tables(self) -> Sequence[CountTable]:
+        """What was counted, beside what is pinned."""
+        ...
+
+    @property
+    def findings(self) -> Sequence[str]:
+        """Sentences on how much there is, and how it compares with what is pinned."""
         ...
 
     def to_json(self) -> dict[str, Any]:
@@ -97,6 +124,40 @@ class AnswerReader(Protocol):
 
         Raises:
             DataError: If they are incomplete or broken.
+        """
+        ...
+
+
+@runtime_checkable
+class MadeReader(Protocol):
+    """A reader whose set is made by a program on the spot."""
+
+    def make(self, cache: Path, *, on_progress: Callable[[int, int], None] | None = None) -> Path:
+        """Make the set, unless it is there already.
+
+        Args:
+            cache: The cache folder.
+            on_progress: Called with the number of recordings made, and their number in all.
+
+        Returns:
+            The folder with the set.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        ...
+
+    def write(self, folder: Path, *, seed: int = 0, on_progress: Callable[[int, int], None] | None = None) -> None:
+        """Write the set to a new or empty folder.
+
+        Args:
+            folder: Where to.
+            seed: Which of the sets that the program can make.
+            on_progress: Called with the number of recordings made, and their number in all.
+
+        Raises:
+            SpecError: If the folder holds something, or there is no such seed.
+            StoreError: If it cannot be written.
         """
         ...
 

@@ -18,4 +18,4 @@ CARD = DatasetCard(
     profile="demo",
 )
 
-REGISTRATIONS = (Registration(CARD, "bench.data.datasets.icbhi.reader:Reader"),)
+REGISTRATIONS = (Registration(CARD, "bench.data.datasets.simulated.reader:Reader"),)
