@@ -13,7 +13,7 @@ from bench.api.calls import api_call
 from bench.api.requests import FilePath
 from bench.api.tables import ReportTable
 from bench.api.words import selection_rule
-from bench.core.datasets import DATASETS, DatasetCard, TaskCard
+from bench.core.datasets import DATASETS
 from bench.core.errors import SpecError
 from bench.core.paths import cache_folder, expanded, home_folder
 from bench.core.provenance import code_version, package_versions
@@ -119,6 +119,7 @@ def transfer(
         DataError: If the data are missing or broken.
         ResultError: If a tested part has no normal or no abnormal cycle, or a transfer that is there is damaged.
     """
+    from bench.data.location import locate_data
     from bench.data.sources import load_dataset
     from bench.experiment.initial_runs import find_initial_run
     from bench.experiment.plugins import load_plugins
@@ -129,8 +130,9 @@ def transfer(
     load_plugins(files)
     found = find_initial_run(f"{getattr(run, 'folder', run)}:{selection_rule(rule, 'rule')}", place)
     spec = _spec_here(found, device, cache_folder(cache), files, allow)
-    card, judged = _asked_task(spec, dataset, task)
-    folder = _data_folder(card, data, cache_folder(cache))
+    judged = DATASETS.card(dataset or spec.dataset).task(task)
+    _check_is_another(spec, dataset or spec.dataset, judged.id)
+    folder, card = locate_data(data, dataset or spec.dataset, Path(spec.cache))
     loaded = load_dataset(folder, card.id, judged.id, allow_partial=allow_partial, cache=Path(spec.cache))
     name = transfer_id(found.run_id, found.which, card.id, judged.id, loaded.fingerprint)
     kept = TransferFolder.of(place, name)
@@ -177,26 +179,13 @@ def _spec_here(
     return spec
 
 
-def _asked_task(spec: RunSpec, dataset: str | None, task: str | None) -> tuple[DatasetCard, TaskCard]:
-    """The data set and the task to judge on; raises SpecError if they are the run's own."""
-    card = DATASETS.card(dataset or spec.dataset)
-    judged = card.task(task)
-    if (card.id, judged.id) == (spec.dataset, spec.task):
+def _check_is_another(spec: RunSpec, dataset: str, task: str) -> None:
+    """Refuse the task that a run was trained on; raises SpecError."""
+    if (dataset, task) == (spec.dataset, spec.task):
         raise SpecError(
-            f"The run {spec.run_id} was trained and judged on {judged.id} of {card.id}: its own result says how.",
+            f"The run {spec.run_id} was trained and judged on {task} of {dataset}: its own result says how.",
             "Name another data set with --dataset, or another task with --task.",
         )
-    return card, judged
-
-
-def _data_folder(card: DatasetCard, data: FilePath | None, cache: Path) -> Path:
-    """Where a data set is; the simulated one is made on the spot where no folder is named."""
-    from bench.data.datasets.simulated.demo import demo_folder
-    from bench.data.sources import dataset_folder
-
-    if card.simulated and str(data or card.id) == card.id:
-        return demo_folder(cache)
-    return dataset_folder(card, data)
 
 
 def _judged(name: str, run: InitialRun, spec: RunSpec, dataset: Dataset) -> Transfer:

@@ -29,7 +29,9 @@ TRANSFER = "transfer"
 def report(
     what: Annotated[
         str,
-        typer.Argument(metavar="[leaderboard|published|transfer|table1|table2|table3|figure2]", help="Which table or figure."),
+        typer.Argument(
+            metavar="[leaderboard|published|transfer|table1|table2|table3|figure2]", help="Which table or figure."
+        ),
     ] = "leaderboard",
     protocol: options.ReportProtocol = None,
     output: options.ReportFormat = "table",

@@ -188,10 +188,21 @@ def transfer_metrics(cycles: CycleSet, probabilities: Probabilities, task: TaskC
     labels, judged = shared_labels(cycles, task), shared_task(task)
     found = {}
     for part in task.parts:
-        rows = [place for place in cycles.places_of(part.id) if labels[place] >= 0]
+        rows = _judged_rows(cycles, labels, part)
         _check_holds_both(part, labels[rows])
         found[part.id] = score_cycles(labels[rows], probabilities[rows], judged)[ANY_ABNORMAL]
     return found
+
+
+def judged_cycles(transfer: Transfer, part: TestPart) -> CycleSet:
+    """The cycles of a tested part that numbers are of, labelled 0 normal and 1 abnormal."""
+    labels = shared_labels(transfer.cycles, transfer.task)
+    found = replace(transfer.cycles, labels=tuple(labels.tolist()), parts=())
+    return found.subset(_judged_rows(transfer.cycles, labels, part))
+
+
+def _judged_rows(cycles: CycleSet, labels: NDArray[np.int64], part: TestPart) -> list[int]:
+    return [place for place in cycles.places_of(part.id) if labels[place] >= 0]
 
 
 def _check_holds_both(part: TestPart, labels: NDArray[np.int64]) -> None:

@@ -9,17 +9,19 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from bench.core.datasets import TestPart
+from bench.core.datasets import ANY_ABNORMAL, TestPart
 from leaderboard.metrics import predicted_classes
 from leaderboard.results.schema import Rule, TaskFields
-from leaderboard.results.transfer import SHARED_CLASSES, Transfer, shared_labels
-from leaderboard.statistics.rate_intervals import rate_estimates, rate_names
+from leaderboard.results.transfer import SHARED_CLASSES, Transfer, judged_cycles
+from leaderboard.statistics.breakdown import system_counts
+from leaderboard.statistics.intervals import system_estimate
 from leaderboard.statistics.seed_spread import mean_and_deviation
 from leaderboard.store.result_rows import system_hash
 from leaderboard.tables.board_tables import Row, Section, Table, name_differences
 from leaderboard.tasks import judged_task
+
+RATES = ("sp", "se", "as", "hs", "score")
+"""The rates of a row; AS and HS where the Score of the judged task is made of them."""
 
 TITLE = "trained here, judged there"
 
@@ -107,7 +109,7 @@ def _row(transfers: Sequence[Transfer], part: TestPart) -> Row:
         "seeds": [one.document["spec"]["seed"] for one in transfers],
         "run_ids": [one.document["run_id"] for one in transfers],
         "transfer_ids": [one.id for one in transfers],
-        **_rates(metrics, rate_names(task.score)),
+        **_rates(metrics),
         "scores": [one["score"] for one in metrics],
         "score_law": task.score,
         **_interval(transfers, part),
@@ -124,34 +126,28 @@ def _is_official(transfer: Transfer) -> bool | None:
     return judged.is_official(there["judged_set"]) if judged.is_pinned else None
 
 
-def _rates(metrics: Sequence[Any], names: Sequence[str]) -> Row:
+def _rates(metrics: Sequence[Any]) -> Row:
     """Mean and deviation over seeds of each rate; None for those that are none of the judged task's."""
     found: Row = {}
-    for name in rate_names("challenge"):
-        spread = mean_and_deviation([one[name] for one in metrics]) if name in names else None
+    for name in RATES:
+        spread = mean_and_deviation([one[name] for one in metrics]) if name in metrics[0] else None
         found[name], found[f"{name}_std"] = (spread.mean, spread.std) if spread else (None, None)
     return found
 
 
 def _interval(transfers: Sequence[Transfer], part: TestPart) -> Row:
-    cycles, task = transfers[0].cycles, transfers[0].task
-    labels = shared_labels(cycles, task)
-    rows = [place for place in cycles.places_of(part.id) if labels[place] >= 0]
-    patients = [cycles.patients[place] for place in rows]
-    chosen = np.stack([_chosen(one, cycles.keys)[rows] for one in transfers])
-    score = rate_estimates(labels[rows], chosen, patients, task.score)["score"]
-    return {
-        "ci95": None if score.is_degenerate else [score.lo, score.hi],
-        "degenerate": score.is_degenerate,
-        "covers_seeds": len(transfers) > 1,
-        "patients": len(set(patients)),
-    }
-
-
-def _chosen(transfer: Transfer, keys: Sequence[tuple[str, int]]) -> Any:
-    """Predicted classes in the order of the cycles of the row, which those of another run may be listed in or not."""
-    place = {key: row for row, key in enumerate(transfer.cycles.keys)}
-    return predicted_classes(transfer.probabilities, len(SHARED_CLASSES))[[place[key] for key in keys]]
+    """The interval of the mean Score of a part over patients, and over seeds where there are several."""
+    cycles, chosen = judged_cycles(transfers[0], part), []
+    for one in transfers:
+        rows = {key: row for row, key in enumerate(one.cycles.keys)}
+        chosen.append(predicted_classes(one.probabilities[[rows[key] for key in cycles.keys]], len(SHARED_CLASSES)))
+    counts = system_counts(cycles, chosen)
+    found = {"ci95": None, "degenerate": True, "covers_seeds": len(transfers) > 1, "patients": len(counts.patients)}
+    if not counts.has_interval or transfers[0].task.score != "mean":
+        return found
+    score = system_estimate(counts.by_patient, judged=ANY_ABNORMAL).score
+    ends = None if score.is_degenerate else [score.lo, score.hi]
+    return {**found, "ci95": ends, "degenerate": score.is_degenerate}
 
 
 def _left_out_notes(transfers: Sequence[Transfer], protocol: str) -> list[str]:
