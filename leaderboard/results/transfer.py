@@ -49,6 +49,9 @@ from leaderboard.tasks import described_task, task_from
 SHARED_CLASSES = ("normal", "abnormal")
 """The classes that all tasks share, and the columns of a transfer's predictions."""
 
+KIND = "transfer"
+"""What a transfer says that it is, so that nothing takes it for the result of a run."""
+
 TRANSFERS_FOLDER = "transfers"
 """Where, below the results folder, the folders of transfers are."""
 
@@ -82,7 +85,7 @@ class TransferDocument(TypedDict):
     schema: int
     """Version of the document's form: 1."""
     kind: Literal["transfer"]
-    """What it is, so that nothing takes it for the result of a run."""
+    """What it is."""
     transfer_id: RunId
     """Id of the transfer: a hash of run, rule, data and task."""
     run_id: RunId
