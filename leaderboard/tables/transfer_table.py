@@ -85,7 +85,7 @@ def _key(transfer: Transfer) -> _Key:
 def _place(row: Row) -> tuple[Any, ...]:
     """Both directions between two tasks stand one after the other, and systems on the same part."""
     trained, judged = tuple(row["trained_on"].values()), tuple(row["judged_on"].values())
-    return (*sorted((trained, judged)), trained, row["part"], row["model"], row["method"])
+    return (*sorted((trained, judged)), trained, not row["main"], row["part"], row["model"], row["method"])
 
 
 def _row(transfers: Sequence[Transfer], part: TestPart) -> Row:
@@ -102,6 +102,7 @@ def _row(transfers: Sequence[Transfer], part: TestPart) -> Row:
         "judged_on": key.judged_on._asdict(),
         "part": part.id,
         "part_title": part.title,
+        "main": part == task.main,
         # Whether the patients of a part were trained on is known of the data set's own training part alone.
         "patients_seen": part.patients_seen and spec["dataset"] == there["dataset"],
         "partial": there["partial"],

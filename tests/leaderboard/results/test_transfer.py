@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from made_transfers import TASK, made_transfer, cycles_of_parts, write_transfer
+from made_transfers import TASK, cycles_of_parts, made_transfer, write_transfer
 
 from bench.core.datasets import FOUR_CLASSES, TaskCard
 from bench.core.errors import BenchError, ResultError
@@ -161,7 +161,7 @@ def test_other_probabilities_are_found(tmp_path):
     folder = write_transfer(tmp_path)
     found = read_predictions(folder.predictions, SHARED_CLASSES)
     write_predictions(folder.predictions, found.keys, found.scores[:, ::-1], SHARED_CLASSES)
-    with pytest.raises(ResultError, match="metrics.new"):
+    with pytest.raises(ResultError, match=r"metrics\.new"):
         folder.read()
 
 
