@@ -17,11 +17,11 @@ from bench.data.dataset import Recording
 from bench.data.datasets.icbhi.dataset import InspectedFolder, holds_dataset, inspect_folder
 from bench.data.datasets.icbhi.pinned import BY_PATIENT, CLASSES, TEST_PATIENT_SHA256, Count
 from bench.data.faults import Fault
-from leaderboard.results.judged_set import is_official
 from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.predictions import CycleSet
 from leaderboard.store.store import Store
-from leaderboard.tables.board_tables import OFFICIAL, section_title
+from leaderboard.tables.sections import is_official
+from leaderboard.tasks import judged_task
 
 SHOWN = 3
 """Cycles or patients that a refusal names."""
@@ -77,7 +77,7 @@ def part_of_folder(folder: Path, store: Store | None = None, *, allow_partial: b
     cycles = _cycle_set(recording for recording in recordings if recording.split == "test")
     if len(cycles) == 0:
         raise DataError(f"The test part of the data below {folder} holds no cycle.", "Add its annotation files.")
-    if inspected.name == "icbhi" and partial is None and not is_official(cycles.hash):
+    if inspected.name == "icbhi" and partial is None and not judged_task({"dataset": "icbhi"}).is_official(cycles.hash):
         raise _not_official_error(folder, cycles, store)
     train = frozenset(key.partition("_")[0] for key, side in inspected.split.sides.items() if side == "train")
     return OfficialPart(inspected.name, partial, cycles, train, _source_in_words(inspected, partial))
@@ -89,7 +89,7 @@ def part_of_board(store: Store) -> OfficialPart | None:
     A run's word for it does not count: the hash of its cycles and labels must be the official one.
     """
     for run in store.runs():
-        if run.metrics and section_title(run) == OFFICIAL:
+        if run.metrics and run.spec["dataset"] == "icbhi" and is_official(run):
             cycles, _ = store.predictions(run.run_id, next(iter(run.metrics)))
             train = frozenset(patient for side, patient in BY_PATIENT if side == "train")
             return OfficialPart("icbhi", None, cycles, train, f"run {run.run_id} on the board")
