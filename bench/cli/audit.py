@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from bench.api.audits import Audit
 
 
+HOLDS = {
+    "predictions": "predictions",
+    "table": "a table of results",
+    "runs": "results of runs",
+    "transfer": "a run judged on another task",
+}
+"""What a file holds, in words."""
+
+
 def audit(
     file: Annotated[
         Path,
@@ -62,7 +71,7 @@ def audit(
 
 
 def _print(found: Audit) -> None:
-    holds = {"predictions": "predictions", "table": "a table of results", "runs": "results of runs"}[found.holds]
+    holds = HOLDS[found.holds]
     count = len(found.findings)
     wrong = "nothing wrong was found" if not count else f"{count:,} thing{'s are' if count > 1 else ' is'} wrong"
     lines = [f"{found.file}, {holds}: {wrong}"]

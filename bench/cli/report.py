@@ -23,12 +23,15 @@ logger = logging.getLogger(__name__)
 
 PAPER = ("table1", "table2", "table3")
 FIGURE = "figure2"
+TRANSFER = "transfer"
 
 
 def report(
     what: Annotated[
         str,
-        typer.Argument(metavar="[leaderboard|published|table1|table2|table3|figure2]", help="Which table or figure."),
+        typer.Argument(
+            metavar="[leaderboard|published|transfer|table1|table2|table3|figure2]", help="Which table or figure."
+        ),
     ] = "leaderboard",
     protocol: options.ReportProtocol = None,
     output: options.ReportFormat = "table",
@@ -39,6 +42,8 @@ def report(
 ) -> None:
     """Print the board, a table of the paper beside what was run here, what others published, or the figure of a search.
 
+    `transfer` shows runs that `bench evaluate` judged on another task than their own.
+
     Systems are ranked within one selection rule, on the whole of ICBHI alone.
 
     Examples:
@@ -47,7 +52,7 @@ def report(
       bench report --format html --out site        # a page with figures; open site/index.html
       bench report figure2 --format pdf --out figure2.pdf
     """
-    known_word("report", what, ("leaderboard", "published", *PAPER, FIGURE))
+    known_word("report", what, ("leaderboard", "published", TRANSFER, *PAPER, FIGURE))
     if what == FIGURE:
         if protocol is not None:
             raise SpecError("--protocol is none of figure2's options.", "A study's Scores are those of its objective.")
@@ -56,6 +61,7 @@ def report(
     if study or (storage and "BENCH_STUDIES" not in os.environ):
         raise SpecError(f"--study and --storage are options of figure2, not of {what}.")
     from bench.api.boards import open_board
+    from bench.api.transfers import transfer_report
     from bench.api.words import selection_rule
     from leaderboard.render.formats import check_format
 
@@ -65,7 +71,7 @@ def report(
     if what == "leaderboard" and output == "html":
         _page(board, protocol, out)
         return
-    table = board.table(what, protocol)
+    table = transfer_report(home, protocol or "last") if what == TRANSFER else board.table(what, protocol)
     if not table.holds_runs:
         logger.info(f"The board {board} holds no run {_of_what(what)}.")
     emit(table.written(output, colour=out is None and sys.stdout.isatty()), out, output)
@@ -74,6 +80,8 @@ def report(
 def _of_what(what: str) -> str:
     if what in PAPER:
         return f"of {what} yet; `bench reproduce {what}` makes them"
+    if what == TRANSFER:
+        return "that was judged elsewhere yet; `bench evaluate RUN --dataset ID` does that"
     return "yet; `bench run --model ast --method patchmix-cl` makes one"
 
 

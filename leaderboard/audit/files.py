@@ -15,18 +15,20 @@ from leaderboard.audit.predictions import audit_predictions
 from leaderboard.audit.row_checks import check_row, numbers_of, unchecked_of
 from leaderboard.audit.runs import audit_folder, audit_runs, claim_findings, run_documents
 from leaderboard.audit.tables import ResultRow, beside_binary, rows_of_document, rows_of_text
+from leaderboard.audit.transfers import audit_transfer, is_transfer
 from leaderboard.metrics import Sensitivity
 from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.parquet import is_parquet
 from leaderboard.results.run_folder import RESULT_FILE, RunFolder
 from leaderboard.results.submitted_predictions import LARGEST_FILE
+from leaderboard.results.transfer import TransferFolder
 
 PREDICTIONS = frozenset({"recording", "cycle"})
 """Columns that a file of predictions has, and a table of results has not."""
 
 
 def audit_file(path: Path, part: Callable[[], OfficialPart], claim: Claim, judged: Sensitivity = "4class") -> Audit:
-    """Audit a file: predictions, a table of results, the result of a run, or a run's folder.
+    """Audit a file: predictions, a table of results, the result of a run, or the folder of a run or a transfer.
 
     Args:
         path: The file; CSV or Parquet (predictions), CSV, Markdown or JSON (results).
@@ -38,12 +40,14 @@ def audit_file(path: Path, part: Callable[[], OfficialPart], claim: Claim, judge
         ResultError: If the file cannot be read, holds none of these, or a table of results is given a claim.
         BenchError: If the test cycles are not known.
     """
-    place = RunFolder(path).result if path.is_dir() else path
+    place = _document_of(path) if path.is_dir() else path
     content = read_bytes(place, LARGEST_FILE, "a file of predictions or results")
     if is_parquet(content) or _names_cycles(content):
         return audit_predictions(place, part(), claim, judged)
     document = parse_document(content, str(place)) if _is_json(content) else None
-    runs = run_documents(document)
+    if is_transfer(document) and not claim:
+        return audit_transfer(place)
+    runs = [] if is_transfer(document) else run_documents(document)
     if runs:
         return _audit_of_runs(place, runs, claim, judged)
     if claim:
@@ -54,6 +58,12 @@ def audit_file(path: Path, part: Callable[[], OfficialPart], claim: Claim, judge
     if document is not None:
         return _audit_of_table(place, rows_of_document(document, str(place)))
     return _audit_of_table(place, rows_of_text(_text(content, place), str(place)))
+
+
+def _document_of(folder: Path) -> Path:
+    """The document of a folder of a run, or of a transfer."""
+    transfer = TransferFolder(folder).document
+    return transfer if transfer.is_file() else RunFolder(folder).result
 
 
 def _is_json(content: bytes) -> bool:

@@ -51,14 +51,8 @@ def validate(document: Mapping[str, Any] | Any, where: str) -> ResultDocument:
     """
     if not isinstance(document, dict):
         raise ResultError(f"{where} holds no result document.", EDITED)
-    _check_schema(document.get("schema"), where)
-    try:
-        with collector_paused():
-            _form().validate_python(document)
-    except ValidationError as error:
-        # Texts of the values are made for the first fault alone: there may be many, and each may be long.
-        first = error.errors(include_url=False)[0]
-        raise ResultError(f"{where}{_sentence(first)}", EDITED) from None
+    check_schema(document.get("schema"), where)
+    check_form(_form(), document, where)
     result = cast(ResultDocument, document)
     for check in _CHECKS:
         for fault in check(result):
@@ -66,6 +60,26 @@ def validate(document: Mapping[str, Any] | Any, where: str) -> ResultDocument:
     check_inputs(result.get("submission", {}).get("inputs", {}), f"{where}: submission.inputs")
     check_inputs(result.get("inputs", {}), f"{where}: inputs")
     return result
+
+
+def check_form(form: TypeAdapter[Any], document: Mapping[str, Any], where: str) -> None:
+    """Hold every field of a document to its declaration.
+
+    Args:
+        form: The declaration.
+        document: What was read.
+        where: Its file, for messages.
+
+    Raises:
+        ResultError: At the first field that is missing or wrong; its path, its value and what was expected are named.
+    """
+    try:
+        with collector_paused():
+            form.validate_python(document)
+    except ValidationError as error:
+        # Texts of the values are made for the first fault alone: there may be many, and each may be long.
+        first = error.errors(include_url=False)[0]
+        raise ResultError(f"{where}{_sentence(first)}", EDITED) from None
 
 
 @cache
@@ -165,7 +179,8 @@ Faults = Iterator[str]
 """Sentences that each tell one fault; the first is enough."""
 
 
-def _check_schema(schema: Any, where: str) -> None:
+def check_schema(schema: Any, where: str) -> None:
+    """Refuse the document of another version; raises ResultError, which says what reads it."""
     if type(schema) is int and schema > SCHEMA:
         raise ResultError(
             f"{where} has the schema {schema}, but this lungbench reads up to {SCHEMA}.", "Update lungbench."
