@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bench.core.datasets import FOUR_CLASSES, TaskCard
-from bench.core.errors import ResultError
+from bench.core.errors import ResultError, SpecError
+from bench.core.registry import suggestion
+from bench.core.text import echoed
 from leaderboard.audit.findings import Finding
 from leaderboard.audit.metric_variants import (
     RATE_NAMES,
@@ -36,6 +38,13 @@ def check_claimable(claim: Claim, task: TaskCard) -> None:
             raise ResultError(
                 f"The claim names {RATE_NAMES[rate]}, but the task {task.id} has no such rate.", f"It has {known}."
             )
+
+
+def judged_in(task: TaskCard, judged: Sensitivity | None) -> Sensitivity:
+    """The sensitivity of a task that a user names, the strictest one where none is named; raises SpecError."""
+    if judged is None or judged in task.sensitivities:
+        return judged or task.strict
+    raise SpecError(f"Unknown way of judging '{echoed(judged)}': {suggestion(judged, task.sensitivities)}")
 
 
 def explain_claim(

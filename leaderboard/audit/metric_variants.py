@@ -105,7 +105,9 @@ def metric_variants(
     for group in groups:
         found += _means_over_parts(group, judged, task)
     if disjoint is not None:
-        found += rate_variants("patient-disjoint", "that of the patients who were not trained on", disjoint, judged, task)
+        found += rate_variants(
+            "patient-disjoint", "that of the patients who were not trained on", disjoint, judged, task
+        )
     return [reading for reading in found if np.isfinite(reading.value)]
 
 

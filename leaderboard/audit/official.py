@@ -75,6 +75,10 @@ class OfficialSplit:
         shared = sorted(self.judged.card.shared_patients) if self.judged.card else []
         return f"patients {' and '.join(shared)}"
 
+    def seen_from(self, part: str | None) -> OfficialSplit:
+        """The split seen from another tested part; from this one where none is named; raises SpecError."""
+        return self if part is None else replace(self, part=self.task.part(part))
+
     def divisors(self, counts: Counts | None) -> tuple[int, int] | None:
         """What Sp and Se are divided by: the normal and the abnormal ones of cycles by class."""
         return None if counts is None else (counts[0], sum(counts[number] for number in self.task.abnormal))

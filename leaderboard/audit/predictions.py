@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.core.datasets import TaskCard
 from bench.core.text import echoed
-from leaderboard.audit.claim_checks import Claim, check_claimable, explain_claim, sum_finding
+from leaderboard.audit.claim_checks import Claim, check_claimable, explain_claim, judged_in, sum_finding
 from leaderboard.audit.findings import Audit, Finding
 from leaderboard.audit.metric_variants import (
     RATE_NAMES,
@@ -100,6 +100,7 @@ def audit_predictions(
     """
     task = split.task
     check_claimable(claim, task)
+    sensitivity = judged_in(task, judged)
     answers = read_submitted(path, task.classes)
     audit = Audit(str(path), "predictions")
     found = difference_to_part(answers, part)
@@ -114,7 +115,7 @@ def audit_predictions(
         return audit
     audit.findings.extend(_answer_findings(answers, rows, every))
     _add_numbers(audit, every, part)
-    audit.findings.extend(_claim_findings(claim, judged or task.strict, every, part, split))
+    audit.findings.extend(_claim_findings(claim, sensitivity, every, part, split))
     audit.unchecked.append(
         "How the epoch was chosen and what was trained on: predictions of one epoch do not show it. The test Score of "
         "each epoch would, in a table of results."
@@ -213,7 +214,9 @@ def _predicted_classes(answers: SubmittedPredictions, rows: Sequence[int], task:
 def _answer_findings(answers: SubmittedPredictions, rows: Sequence[int], judged: _Judged) -> Iterator[Finding]:
     chosen, classes = judged.chosen, judged.task.classes
     if (judged.labels == chosen).all():
-        sentence = f"Every one of the {len(judged):,} answers is the label: these are the annotations, or made from them."
+        sentence = (
+            f"Every one of the {len(judged):,} answers is the label: these are the annotations, or made from them."
+        )
         yield Finding("labels", "the answers", sentence, {"cycles": len(judged)})
     elif len(set(chosen.tolist())) == 1:
         sentence = f"Every one of the {len(judged):,} answers is the class {classes[int(chosen[0])]}."

@@ -11,7 +11,7 @@ import numpy as np
 from bench.core.datasets import ANY_ABNORMAL, TaskCard
 from bench.core.errors import RegistryError, ResultError
 from bench.core.text import echoed
-from leaderboard.audit.claim_checks import Claim, check_claimable, explain_claim, sum_finding
+from leaderboard.audit.claim_checks import Claim, check_claimable, explain_claim, judged_in, sum_finding
 from leaderboard.audit.findings import Audit, Finding
 from leaderboard.audit.metric_variants import (
     RATE_NAMES,
@@ -48,17 +48,20 @@ def _is_run(item: Document) -> bool:
     return isinstance(metrics, Mapping) and isinstance(item.get("spec"), Mapping) and "run_id" in item
 
 
-def audit_runs(audit: Audit, documents: Sequence[Document]) -> None:
+def audit_runs(audit: Audit, documents: Sequence[Document], judged: Sensitivity | None = None) -> None:
     """Audit results of runs.
 
     Args:
         audit: The audit to which all that is found is added.
         documents: The results.
+        judged: Which sensitivity somebody asks for; None for none.
 
     Raises:
         ResultError: If the metrics of one have another form than a run's.
+        SpecError: If the task of one has no such sensitivity.
     """
     for document in documents:
+        judged_in(_judged_task(document, _run_words(document)).task, judged)
         _audit_run(audit, document)
     audit.findings.extend(_repeated_runs(documents))
 
@@ -337,18 +340,22 @@ def claim_findings(
     """
     task = _one_task(documents)
     check_claimable(claim, task)
-    judged, tested = judged or task.strict, task.main if part is None else task.part(part)
+    judged, tested = judged_in(task, judged), task.main if part is None else task.part(part)
     by_rule = {rule: _summed_confusion(documents, rule, tested.id, task) for rule in RULES}
     rules: tuple[Rule, ...] = ("last", "best-val", "best-test")
     rule = next((rule for rule in rules if by_rule[rule] is not None), None)
     confusion = by_rule[rule] if rule else None
     if rule is None or confusion is None:
         raise ResultError("No run has numbers that a claim can be compared with.", "Leave out --claimed.")
-    others = [found for other in RULES if other != rule for found in _rule_variants(by_rule[other], other, judged, task)]
+    others = [
+        found for other in RULES if other != rule for found in _rule_variants(by_rule[other], other, judged, task)
+    ]
     for other_part in task.parts:
         if other_part != tested:
             own = _summed_confusion(documents, rule, other_part.id, task)
-            others += [] if own is None else rate_variants("other-part", f"that of the {other_part.title}", own, judged, task)
+            others += (
+                [] if own is None else rate_variants("other-part", f"that of the {other_part.title}", own, judged, task)
+            )
     where = f"{len(documents)} runs' {rule} epochs" if len(documents) > 1 else f"the run's {rule} epoch"
     where += f" on the {tested.title}" if task.other_parts else ""
     variants = [*others, *metric_variants(confusion, judged, task=task)]
@@ -361,7 +368,7 @@ def _one_task(documents: Sequence[Document]) -> TaskCard:
     names = dict.fromkeys(f"{judged.dataset} {judged.task.id}" for judged in found)
     if len(names) > 1:
         raise ResultError(
-            f"The runs are of different tasks ({', '.join(map(echoed, names))}), so that no claim is about all of them.",
+            f"The runs are of different tasks ({', '.join(map(echoed, names))}): no claim is about all of them.",
             "Name the results of one task.",
         )
     return found[0].task

@@ -25,7 +25,7 @@ from leaderboard.metrics import LARGEST_COUNT, Metrics, metrics_of
 from leaderboard.results.combinations import COMBINATIONS, POOLINGS, ROUTE
 from leaderboard.results.inputs import check_inputs
 from leaderboard.results.schema import COMBINED, SCHEMA, Part, ResultDocument, TaskFields, kind_of, task_of
-from leaderboard.tasks import task_document, task_from
+from leaderboard.tasks import task_document
 
 TOLERANCE = 1e-9
 """Percent points by which a stored metric may differ from the recomputed one."""
