@@ -33,11 +33,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def made_up_official_sets() -> Iterator[None]:
+def made_up_official_sets() -> None:
     """Take the made-up test cycles of tests for official, beside the real ones; boards of whole modules need it too."""
     # Cards are frozen for everybody but this.
     object.__setattr__(TASK, "judged_sets", TASK.judged_sets | MADE_UP)
-    yield
 
 
 @pytest.fixture(autouse=True)

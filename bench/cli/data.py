@@ -174,12 +174,14 @@ def _print_document(document: Mapping[str, Any], line: str, output: str) -> None
 
 @app.command()
 def features(
-    recording: Annotated[str, typer.Argument(help="A recording's name, or a WAV file with its .txt beside it.")],
+    recording: Annotated[str, typer.Argument(help="A recording's name, or a WAV file with its annotation beside it.")],
     out: options.FeatureFile,
     frontend: options.FrontEndId = "ast",
     settings: options.FrontEndSettings = None,
     plugin: options.Plugins = None,
     data: Data = None,
+    dataset: Dataset = None,
+    task: Task = None,
     cache: Cache = None,
     output: Format = "table",
 ) -> None:
@@ -194,7 +196,8 @@ def features(
 
     check_format(output)
     values = _frontend_options(settings or ())
-    done = write_recording_features(recording, out, frontend, values, data=data, cache=cache, plugins=plugin or ())
+    where = {"data": data, "dataset": dataset, "task": task, "cache": cache, "plugins": plugin or ()}
+    done = write_recording_features(recording, out, frontend, values, **where)
     print_written(done.out, done.to_json(), f"{_described(done.sizes)} in {done.out}", output)
 
 

@@ -75,6 +75,23 @@ Task = Annotated[
         autocompletion=_tasks,
     ),
 ]
+ReportedDataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        help="Of the leaderboard, the sections of this data set (default: all).",
+        metavar="ID",
+        autocompletion=_datasets,
+    ),
+]
+ReportedTask = Annotated[
+    str | None,
+    typer.Option("--task", help="The sections of this task (default: all).", metavar="ID", autocompletion=_tasks),
+]
+Part = Annotated[
+    str | None,
+    typer.Option("--part", help="The tested part; see `bench data show ID` (default: the main one).", metavar="PART"),
+]
 DatasetId = Annotated[str, typer.Argument(metavar="ID", help="A data set's id.", autocompletion=_datasets)]
 AllowPartial = Annotated[
     bool,
