@@ -25,6 +25,9 @@ ScoreLaw = Literal["mean", "challenge"]
 TRAIN = "train"
 """The part of every data set that is trained on."""
 
+PATIENT_DISJOINT = "patient-disjoint"
+"""The name of the main part without patients who are in the training part too, where a task counts it."""
+
 ANY_ABNORMAL = "2class"
 """The name of metrics whose sensitivity counts any abnormal class as a hit."""
 
@@ -76,7 +79,8 @@ class TaskCard:
         shared: What each class is to any task: ``normal`` the first, ``abnormal``, or None where it is neither (a
             recording too noisy to tell). Sensitivity is over the abnormal classes alone, and a model that was trained
             on one task is judged on another by these words.
-        counts: Number of cycles per class by part (``train`` too) of the complete set, where they are pinned.
+        counts: Number of cycles per class by part (``train`` too, and ``patient-disjoint`` where patients are on both
+            sides) of the complete set, where they are pinned.
         judged_sets: Hashes of the complete set's judged cycles (:mod:`leaderboard.results.judged_set`), where they
             are pinned: results on others are not the official ones.
         recipes: By profile, fields of the run's spec that the task changes in the recipes of model and method, as the
