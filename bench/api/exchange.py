@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.api.boards import Board
 from bench.api.official_cycles import official_test_cycles
+from bench.api.tasks import judged_words
 from bench.core.datasets import DATASETS
 from bench.core.provenance import code_version
 from bench.core.version import __version__
@@ -24,6 +25,7 @@ from leaderboard.results.inputs import UNDECLARED, Inputs, inputs_of
 from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.submission_checks import RefusedError, refusal_document
 from leaderboard.results.submissions import Statement, StoredSubmission, check_statement
+from leaderboard.tasks import judged_task
 
 __all__ = [
     "EnteredSubmission",
@@ -87,6 +89,17 @@ class EnteredSubmission:
     provenance: Mapping[str, Any]
     folder: Path
     remarks: Sequence[str]
+
+    @property
+    def judged_words(self) -> str:
+        """What it was judged on, in words."""
+        return judged_words(judged_task(self.spec), self.partial)
+
+    @property
+    def rates(self) -> dict[str, str]:
+        """The names of its rates in print, and in the metrics."""
+        both = {"AS": "as", "HS": "hs"} if judged_task(self.spec).task.score == "challenge" else {}
+        return {"Sp": "sp", "Se": "se", **both, "Score": "score"}
 
     def to_json(self) -> dict[str, Any]:
         """The document that ``bench board submit --format json`` prints."""

@@ -165,19 +165,23 @@ def write_recording_features(
     options: Mapping[str, Any] | None = None,
     *,
     data: str | None = None,
+    dataset: str | None = None,
+    task: str | None = None,
     cache: Path | None = None,
     plugins: Sequence[Path] = (),
 ) -> RecordingFeatures:
     """Write the features of one recording's cycles to a file, to compare front-ends.
 
     Args:
-        recording: Its name in the data folder, or a WAV file with its .txt beside it.
+        recording: Its name in the data folder, or a WAV file with its annotation beside it.
         out: The .npz file to write.
         frontend: Front-end id.
         options: Options of the front-end by name.
         data: Folder of the data, or ``demo``.
+        dataset: Id of the data set (default: the one that the folder holds).
+        task: Id of the task, which says what a cycle is (default: the first of the set).
         cache: The cache folder.
-        plugins: Files with front-ends of your own.
+        plugins: Files with front-ends or data sets of your own.
 
     Raises:
         RegistryError: If there is no such front-end.
@@ -190,8 +194,8 @@ def write_recording_features(
 
     chosen = _checked_options(frontend, options, plugins)
     store = cache_folder(cache)
-    folder, card = locate_data(data, None, store)
-    found, notes = read_recording(recording, card, card.tasks[0], folder, store)
+    folder, card = locate_data(data, dataset, store)
+    found, notes = read_recording(recording, card, card.task(task), folder, store)
     for note in notes:
         logger.info(f"note: {note}")
     inputs, cycles = recording_features(found, frontend, chosen)
