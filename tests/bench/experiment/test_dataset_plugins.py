@@ -179,7 +179,7 @@ def test_a_tested_part_without_a_class_is_refused_before_the_training(plugin, wh
     write_table(wheezes, [row for row in rows() if row["part"] == "train" or row["class"] == kept])
     with pytest.raises(DataError) as caught:
         check_start(asked(plugin, wheezes, small_cache))
-    assert f"The test part 'test' of {wheezes} holds no {kind} stretch, so that its {rate} is undefined." == (
+    assert f"The test part 'test' of {wheezes} holds no {kind} segment, so that its {rate} is undefined." == (
         caught.value.message
     )
 
