@@ -36,7 +36,7 @@ from leaderboard.results.run_folder import RUNS_FOLDER, SUBMISSIONS_FOLDER, RunF
 from leaderboard.results.schema import kind_of, task_of
 from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
-from leaderboard.tables.board_tables import claims_official_set_wrongly
+from leaderboard.tables.sections import claims_official_set_wrongly
 from leaderboard.tasks import JudgedTask
 
 REPLACED_FOLDER = "replaced"

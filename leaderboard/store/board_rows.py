@@ -59,6 +59,7 @@ class BoardRun:
             predictions.
         metrics: Numbers of the main tested part of the run's task.
         other_parts: Numbers of the other tested parts, by part.
+        part: Tested part that the run is looked at on (:mod:`leaderboard.statistics.tested_parts`); None for all of it.
     """
 
     run_id: str
@@ -76,6 +77,7 @@ class BoardRun:
     judged_set: str | None = None
     metrics: ByRule = field(default_factory=dict)
     other_parts: dict[str, ByRule] = field(default_factory=dict)
+    part: str | None = None
 
     @cached_property
     def judged_task(self) -> JudgedTask:
@@ -158,7 +160,8 @@ _SCORE_COLUMNS = tuple(attribute.name for attribute in fields(BoardScore))
 
 def read_board_runs(session: Session) -> list[BoardRun]:
     """Read all runs with their metrics, oldest first; systems from outside have the names that they have now."""
-    names = [column.name for column in fields(BoardRun) if column.name not in ("metrics", "other_parts", "spec")]
+    no_columns = ("metrics", "other_parts", "part", "spec")
+    names = [column.name for column in fields(BoardRun) if column.name not in no_columns]
     columns = [getattr(schema.Run, name) for name in (*names, "seed")]
     connection = session.connection()  # plain rows: the ORM would take as long again
     specs = _specs_of_systems(connection)
