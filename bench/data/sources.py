@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -11,10 +11,13 @@ from bench.core.datasets import DATASETS, DatasetCard, TaskCard
 from bench.core.errors import DataError
 from bench.core.paths import expanded
 from bench.core.registry import RegistryEntry
+from bench.core.text import plain
 
 if TYPE_CHECKING:
     from bench.core.download import Patience
-    from bench.data.dataset import Dataset
+    from bench.data.counts import CountTable
+    from bench.data.dataset import Dataset, Recording
+    from bench.data.faults import Fault
     from leaderboard.results.official_part import OfficialPart
 
 
@@ -46,7 +49,32 @@ class VerificationReport(Protocol):
 
     @property
     def sound(self) -> bool:
-        """Whether a run may use the data."""
+        """Whether a run may use the data, with ``--allow-partial`` where something is missing."""
+        ...
+
+    @property
+    def partial(self) -> str | None:
+        """``partial (198 of 920)`` where recordings are missing, otherwise None."""
+        ...
+
+    @property
+    def faults(self) -> Sequence[Fault]:
+        """Everything that is wrong with the set."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences that are worth reading and change nothing."""
+        ...
+
+    @property
+    def tables(self) -> Sequence[CountTable]:
+        """What was counted, beside what is pinned."""
+        ...
+
+    @property
+    def findings(self) -> Sequence[str]:
+        """Sentences on how much there is, and how it compares with what is pinned."""
         ...
 
     def to_json(self) -> dict[str, Any]:
@@ -101,6 +129,64 @@ class AnswerReader(Protocol):
         ...
 
 
+@runtime_checkable
+class RecordingReader(Protocol):
+    """A reader that gives single recordings with their cycles, wherever they lie."""
+
+    def audio_files(self, folder: Path) -> dict[str, Path]:
+        """The audio files of the recordings below a folder, by name."""
+        ...
+
+    def annotated(self, audio: Path, task: TaskCard) -> tuple[Recording, list[str]]:
+        """Read an audio file's header and the annotation beside it; any name and sampling rate will do.
+
+        Args:
+            audio: The audio file.
+            task: One of the card's tasks.
+
+        Returns:
+            The recording, in no split where that is not known, and notes on what is odd about its cycles.
+
+        Raises:
+            DataError: If a file is missing or broken.
+        """
+        ...
+
+
+@runtime_checkable
+class MadeReader(Protocol):
+    """A reader whose set is made by a program on the spot."""
+
+    def make(self, cache: Path, *, on_progress: Callable[[int, int], None] | None = None) -> Path:
+        """Make the set, unless it is there already.
+
+        Args:
+            cache: The cache folder.
+            on_progress: Called with the number of recordings made, and their number in all.
+
+        Returns:
+            The folder with the set.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        ...
+
+    def write(self, folder: Path, *, seed: int = 0, on_progress: Callable[[int, int], None] | None = None) -> None:
+        """Write the set to a new or empty folder.
+
+        Args:
+            folder: Where to.
+            seed: Which of the sets that the program can make.
+            on_progress: Called with the number of recordings made, and their number in all.
+
+        Raises:
+            SpecError: If the folder holds something, or there is no such seed.
+            StoreError: If it cannot be written.
+        """
+        ...
+
+
 def reader_of(dataset: str) -> Any:
     """Build the reader of a data set; raises RegistryError if there is no such set."""
     entry = DATASETS.get(dataset)
@@ -121,6 +207,35 @@ def dataset_folder(card: DatasetCard, flag: Path | str | None = None) -> Path:
 def entries_in(folder: Path) -> list[RegistryEntry[DatasetCard]]:
     """The data sets whose files lie below a folder."""
     return [entry for entry in DATASETS if reader_of(entry.id).holds(folder)]
+
+
+def refuse_other_set(card: DatasetCard, reader: DatasetReader, folder: Path) -> None:
+    """Refuse a folder that holds another data set than the one that was asked for.
+
+    A folder that holds none is left to the reader, who knows what is missing.
+
+    Args:
+        card: The data set that was asked for.
+        reader: Its reader.
+        folder: The folder.
+
+    Raises:
+        DataError: If another set is there; its id is named.
+    """
+    others = [] if reader.holds(folder) else [entry.card for entry in entries_in(folder)]
+    if others:
+        raise DataError(
+            f"The data below {plain(folder)} are not {card.title}, but {others[0].title}.",
+            f"Use --dataset {others[0].id}, or name another folder with --data.",
+        )
+
+
+def how_to_complete(card: DatasetCard) -> str:
+    """The beginning of a hint for a set of which recordings are missing: ``Complete the set (`bench data fetch`)``."""
+    if not isinstance(reader_of(card.id), FetchableReader):
+        return "Complete the set"
+    flag = "" if card.primary else f" --dataset {card.id}"
+    return f"Complete the set (`bench data fetch{flag}`)"
 
 
 def load_dataset(

@@ -313,7 +313,7 @@ def _check_other_parts(document: ResultDocument) -> Faults:
     parts, task = document.get("other_parts", {}), task_of(document).task
     rules = sorted(rule for rule, metrics in document["metrics"].items() if metrics is not None)
     wanted = {part.id for part in task.other_parts} if rules else set()
-    if set(parts) != wanted:
+    if set(parts) != wanted or (not wanted and "other_parts" in document):
         yield f"other_parts names {shown(sorted(parts))}, but must name {shown(sorted(wanted))}."
     for part, by_rule in parts.items():
         if sorted(rule for rule, metrics in by_rule.items() if metrics is not None) != rules:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.core.datasets import FOUR_CLASSES, DatasetCard
+from bench.data.counts import Count, Counts, CountTable, count_recordings, count_table
 from bench.data.dataset import Recording
 from bench.data.datasets.icbhi.dataset import InspectedFolder, inspect_folder
 from bench.data.datasets.icbhi.pinned import (
@@ -20,97 +21,16 @@ from bench.data.datasets.icbhi.pinned import (
     RECORDINGS,
     SPLIT_SHA256,
     SPLITS,
-    Count,
 )
 from bench.data.faults import Fault
 
-__all__ = ["Counts", "Fault", "Report", "count", "verify"]
-
-Pair = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Numbers of recordings and cycles, in several divisions.
-
-    Attributes:
-        by_split: Recordings and cycles per split.
-        by_device: Recordings and cycles per split and device.
-        by_patient: Recordings and cycles per split and patient.
-        by_location: Recordings per chest location.
-        by_mode: Recordings per acquisition mode.
-        by_rate: Recordings with audio per sampling rate, Hz.
-    """
-
-    by_split: Mapping[str, Count]
-    by_device: Mapping[Pair, Count]
-    by_patient: Mapping[Pair, Count]
-    by_location: Mapping[str, int]
-    by_mode: Mapping[str, int]
-    by_rate: Mapping[int, int]
-
-    def to_json(self) -> dict[str, Any]:
-        """Counts by split, then by device and patient within it."""
-        return {
-            **{split: self._split_as_json(split) for split in SPLITS},
-            "recordings": sum(count.recordings for count in self.by_split.values()),
-            "cycles": sum(count.cycles for count in self.by_split.values()),
-            "patients": len({patient for _, patient in self.by_patient}),
-            "locations": dict(self.by_location),
-            "modes": dict(self.by_mode),
-            "rates": {str(rate): number for rate, number in self.by_rate.items()},
-        }
-
-    def _split_as_json(self, split: str) -> dict[str, Any]:
-        devices = {name: _count_as_json(count) for (side, name), count in self.by_device.items() if side == split}
-        patients = {name: _count_as_json(count) for (side, name), count in self.by_patient.items() if side == split}
-        return {
-            **_count_as_json(self.by_split.get(split, Count(0, 0, 0, 0, 0))),
-            "devices": devices,
-            "patients": patients,
-        }
-
-
-OFFICIAL = Counts(BY_SPLIT, BY_DEVICE, BY_PATIENT, BY_LOCATION, BY_MODE, {})
+OFFICIAL = Counts(CLASSES, SPLITS, BY_SPLIT, BY_DEVICE, BY_PATIENT, BY_LOCATION, BY_MODE, {})
 """The official set's counts; how many recordings have which rate is not pinned."""
 
 
-def _count_as_json(count: Count) -> dict[str, Any]:
-    classes = dict(zip(CLASSES, count[1:], strict=True))
-    return {"recordings": count.recordings, "cycles": count.cycles, "classes": classes}
-
-
-def _count_of(recordings: Iterable[Recording]) -> Count:
-    labels: Counter[int] = Counter()
-    number = 0
-    for recording in recordings:
-        number += 1
-        labels.update(cycle.label for cycle in recording.cycles)
-    return Count(number, *(labels[label] for label in range(len(CLASSES))))
-
-
-def _counts_by(recordings: Iterable[Recording], key: Callable[[Recording], Any]) -> dict[Any, Count]:
-    groups: dict[Any, list[Recording]] = {}
-    for recording in recordings:
-        groups.setdefault(key(recording), []).append(recording)
-    return {group: _count_of(groups[group]) for group in sorted(groups)}
-
-
 def count(recordings: Iterable[Recording]) -> Counts:
-    """Count recordings and cycles.
-
-    Args:
-        recordings: The recordings to count.
-    """
-    listed = list(recordings)
-    return Counts(
-        by_split=_counts_by(listed, lambda recording: recording.split),
-        by_device=_counts_by(listed, lambda recording: (recording.split, recording.device)),
-        by_patient=_counts_by(listed, lambda recording: (recording.split, recording.patient)),
-        by_location=dict(sorted(Counter(recording.location for recording in listed).items())),
-        by_mode=dict(sorted(Counter(recording.mode for recording in listed).items())),
-        by_rate=dict(sorted(Counter(r.header.rate for r in listed if r.header is not None).items())),
-    )
+    """Count recordings and cycles; what stands in no part is counted too."""
+    return count_recordings(recordings, FOUR_CLASSES)
 
 
 @dataclass(frozen=True)
@@ -118,7 +38,7 @@ class Report:
     """The report on a data folder: its counts, and every fault.
 
     Attributes:
-        name: ``icbhi``, or ``demo`` for a simulated set.
+        name: Id of the data set.
         root: The folder.
         expected: Number of recordings of the complete set.
         present: Number of recordings with audio.
@@ -149,7 +69,7 @@ class Report:
         return not self.faults
 
     @property
-    def runnable(self) -> bool:
+    def sound(self) -> bool:
         """Tell whether runs are possible on what is there, with ``--allow-partial`` where something is missing."""
         return self.present > 0 and not any(fault.blocking for fault in self.faults)
 
@@ -158,11 +78,40 @@ class Report:
         """``partial (198 of 920)`` where recordings are missing, otherwise None."""
         return None if self.present == self.expected else f"partial ({self.present} of {self.expected})"
 
+    @property
+    def tables(self) -> Sequence[CountTable]:
+        """Counts beside the official ones."""
+        columns = {"with audio": self.counts}
+        if self.annotated != self.counts:
+            columns["annotated"] = self.annotated
+        if self.split_official is not None:
+            columns["official"] = OFFICIAL
+        return [count_table(columns)]
+
+    @property
+    def findings(self) -> Sequence[str]:
+        """How much there is, and how split and counts compare with the official ones."""
+        place = f"{self.counts.patients} patients in {self.root}"
+        found = f"{self.present} of {self.expected} recordings, {place}"
+        if self.split_official is None:
+            return [found]
+        verdict = "the official one" if self.split_official else "NOT the official one"
+        counts = {
+            True: "equal the official ones",
+            False: "differ from the official ones",
+            None: "not compared, as annotation files or the split file are missing",
+        }
+        return [
+            found,
+            f"split: {verdict} (sha256 {self.split_sha256})",
+            f"annotated cycles per split, class, device and patient: {counts[self.counts_official]}",
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """The whole report as a JSON object."""
         return {
             "ok": self.ok,
-            "runnable": self.runnable,
+            "runnable": self.sound,
             "name": self.name,
             "root": str(self.root),
             "partial": self.partial,
@@ -171,7 +120,7 @@ class Report:
             "counts": self.counts.to_json(),
             "annotated": self.annotated.to_json(),
             "counts_official": self.counts_official,
-            "official": OFFICIAL.to_json() if self.name == "icbhi" else None,
+            "official": None if self.split_official is None else OFFICIAL.to_json(),
             "faults": [fault.to_json() for fault in self.faults],
             "notes": list(self.notes),
         }
@@ -191,12 +140,12 @@ def _count_in_words(number: Count | int) -> str:
     if isinstance(number, int):
         return f"{number} recordings"
     classes = "/".join(str(cycles) for cycles in number[1:])
-    return f"{number.recordings} recordings with {classes} cycles"
+    return f"{number[0]} recordings with {classes} cycles"
 
 
 def _comparable(inspected: InspectedFolder) -> bool:
     """Whether every annotation file and a split are there, so that counts may be compared with the pinned ones."""
-    return inspected.name == "icbhi" and len(inspected.recordings) >= RECORDINGS and bool(inspected.split.sides)
+    return not inspected.card.simulated and len(inspected.recordings) >= RECORDINGS and bool(inspected.split.sides)
 
 
 def _count_faults(inspected: InspectedFolder, annotated: Counts) -> list[Fault]:
@@ -222,16 +171,17 @@ def _unnamed_faults(inspected: InspectedFolder) -> list[Fault]:
 
 def _surplus_faults(inspected: InspectedFolder) -> list[Fault]:
     """More recordings than a simulated set's own count."""
-    if inspected.name == "icbhi" or len(inspected.recordings) <= inspected.expected:
+    if not inspected.card.simulated or len(inspected.recordings) <= inspected.expected:
         return []
     message = f"{len(inspected.recordings)} recordings, but {inspected.expected} by the set's own count"
     return [Fault(str(inspected.root), None, "counts", message)]
 
 
-def verify(folder: Path, cache: Path | None = None) -> Report:
+def verify(card: DatasetCard, folder: Path, cache: Path | None = None) -> Report:
     """Check everything below a data folder.
 
     Args:
+        card: The data set: ICBHI's, or one of its layout.
         folder: The data folder.
         cache: Cache folder, for hashes of recordings that lie there twice.
 
@@ -241,13 +191,13 @@ def verify(folder: Path, cache: Path | None = None) -> Report:
     Raises:
         DataError: If nothing below the folder is named as ICBHI's files are.
     """
-    inspected = inspect_folder(folder, cache)
+    inspected = inspect_folder(card, folder, cache)
     annotated = count(inspected.recordings)
     different = _count_faults(inspected, annotated) if _comparable(inspected) else []
     faults = (*inspected.faults, *different, *_unnamed_faults(inspected), *_surplus_faults(inspected))
-    official = inspected.split.sha256 == SPLIT_SHA256 if inspected.name == "icbhi" else None
+    official = None if card.simulated else inspected.split.sha256 == SPLIT_SHA256
     return Report(
-        name=inspected.name,
+        name=card.id,
         root=folder,
         expected=inspected.expected,
         present=len(inspected.present),

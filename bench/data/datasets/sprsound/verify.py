@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import DataError
+from bench.data.counts import CountTable
 from bench.data.datasets.sprsound.dataset import VERIFY_HINT, Annotated, InspectedFolder, inspect_folder
 from bench.data.datasets.sprsound.labels import EVENT_TYPES, RECORD_LABELS
 from bench.data.datasets.sprsound.layout import PARTS
@@ -144,6 +145,29 @@ class Report:
         """``partial (198 of 2683)`` where recordings are missing, otherwise None."""
         return None if self.present == RECORDINGS else f"partial ({self.present} of {RECORDINGS})"
 
+    @property
+    def tables(self) -> Sequence[CountTable]:
+        """Counts of recordings by label and of events by type, beside the pinned ones."""
+        by_label = {part: (self.counts[part].labels, PINNED[part].labels) for part in PARTS}
+        by_type = {part: (self.counts[part].events, PINNED[part].events) for part in PARTS}
+        return [
+            _table(f"recordings: {'/'.join(RECORD_LABELS)}", by_label),
+            _table(f"events: {'/'.join(EVENT_TYPES)}", by_type),
+        ]
+
+    @property
+    def findings(self) -> Sequence[str]:
+        """How much there is, and how annotations and samples compare with the pinned ones."""
+        annotations = [f"{part}: {_word(self.annotation_sha256[part] == ANNOTATION_SHA256[part])}" for part in PARTS]
+        samples = "not compared, as recordings are missing"
+        if self.audio_sha256 is not None:
+            samples = f"{_word(self.audio_sha256 == AUDIO_SHA256)} (sha256 {self.audio_sha256})"
+        return [
+            f"{self.present} of {RECORDINGS} recordings in {self.root}",
+            f"annotations: {', '.join(annotations)}",
+            f"samples: {samples}",
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """The whole report as a JSON object."""
         return {
@@ -161,6 +185,22 @@ class Report:
             "faults": [fault.to_json() for fault in self.faults],
             "notes": list(self.notes),
         }
+
+
+def _word(is_official: bool) -> str:
+    return "the official ones" if is_official else "NOT the official ones"
+
+
+def _table(title: str, by_part: Mapping[str, tuple[Sequence[int], Sequence[int]]]) -> CountTable:
+    """Numbers that were found and those that are pinned, a row for each part and one for their sums."""
+    columns = zip(*by_part.values(), strict=True)
+    sums = [[sum(numbers) for numbers in zip(*column, strict=True)] for column in columns]
+    rows = [(part, *map(_slashed, numbers)) for part, numbers in by_part.items()]
+    return CountTable(title, ("part", "annotated", "official"), ((*rows, ("all", *map(_slashed, sums))),))
+
+
+def _slashed(numbers: Sequence[int]) -> str:
+    return "/".join(map(str, numbers))
 
 
 def verify(folder: Path, cache: Path | None = None, name: str = "sprsound") -> Report:
