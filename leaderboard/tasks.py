@@ -69,13 +69,25 @@ def task_document(card: DatasetCard, task: TaskCard) -> dict[str, Any] | None:
     Returns:
         A JSON object; None for a task of the four classes of respiratory cycles, which results say nothing of.
     """
-    if is_first_task(task):
-        return None
+    return None if is_first_task(task) else described_task(card.title, task, simulated=card.simulated)
+
+
+def described_task(title: str, task: TaskCard, *, simulated: bool) -> dict[str, Any]:
+    """Describe a task in full, as :func:`task_from` reads it.
+
+    Args:
+        title: Name of the data set in print.
+        task: What is judged.
+        simulated: Whether the data were made by a program.
+
+    Returns:
+        A JSON object.
+    """
     return {
         "id": task.id,
         "title": task.title,
-        "dataset": card.title,
-        "simulated": card.simulated,
+        "dataset": title,
+        "simulated": simulated,
         "unit": task.unit,
         "classes": list(task.classes),
         "shared": list(task.shared),

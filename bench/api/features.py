@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import DataError
 from bench.core.inputs import UNNAMED, by_name, map_inputs
 from bench.core.options import build_options
 from bench.core.paths import cache_folder, expanded
@@ -167,19 +165,23 @@ def write_recording_features(
     options: Mapping[str, Any] | None = None,
     *,
     data: str | None = None,
+    dataset: str | None = None,
+    task: str | None = None,
     cache: Path | None = None,
     plugins: Sequence[Path] = (),
 ) -> RecordingFeatures:
     """Write the features of one recording's cycles to a file, to compare front-ends.
 
     Args:
-        recording: Its name in the data folder, or a WAV file with its .txt beside it.
+        recording: Its name in the data folder, or a WAV file with its annotation beside it.
         out: The .npz file to write.
         frontend: Front-end id.
         options: Options of the front-end by name.
         data: Folder of the data, or ``demo``.
+        dataset: Id of the data set (default: the one that the folder holds).
+        task: Id of the task, which says what a cycle is (default: the first of the set).
         cache: The cache folder.
-        plugins: Files with front-ends of your own.
+        plugins: Files with front-ends or data sets of your own.
 
     Raises:
         RegistryError: If there is no such front-end.
@@ -188,13 +190,12 @@ def write_recording_features(
         StoreError: If the file cannot be written.
     """
     from bench.data.bank import recording_features
-    from bench.data.features import read_annotated, write_features
+    from bench.data.features import read_recording, write_features
 
     chosen = _checked_options(frontend, options, plugins)
-    path = expanded(recording)
-    if path.suffix.lower() != ".wav":
-        path = _audio_of(recording, locate_data(data, None, cache_folder(cache))[0])
-    found, notes = read_annotated(path)
+    store = cache_folder(cache)
+    folder, card = locate_data(data, dataset, store)
+    found, notes = read_recording(recording, card, card.task(task), folder, store)
     for note in notes:
         logger.info(f"note: {note}")
     inputs, cycles = recording_features(found, frontend, chosen)
@@ -202,15 +203,3 @@ def write_recording_features(
     write_features(place, cycles, {name: array.numpy() for name, array in by_name(inputs).items()})
     sizes = FeatureSizes(len(found.cycles), len(cycles), map_inputs(_row_shape, inputs))
     return RecordingFeatures(recording=found.name, out=place, sizes=sizes)
-
-
-def _audio_of(name: str, folder: Path) -> Path:
-    """The WAV file of a recording of the data folder."""
-    from bench.data.datasets.icbhi.files import scan
-
-    known = {path.stem: path for paths in scan(folder).audio.values() for path in paths}
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean {close[0]}?" if close else "Name a recording, or a WAV file with its .txt beside it."
-        raise DataError(f"There is no recording '{name}' with audio below {folder}.", hint)
-    return known[name]

@@ -23,6 +23,7 @@ from bench.cli import (
     data,
     doctor,
     ensemble,
+    evaluate,
     later,
     mock_run,
     registries,
@@ -83,7 +84,7 @@ def common(
 
 
 for module in (
-    *(run, settings, ensemble, search, reproduce, report, board, audit),
+    *(run, settings, ensemble, evaluate, search, reproduce, report, board, audit),
     *(data, registries, mock_run, doctor, later),
 ):
     module.register(app)

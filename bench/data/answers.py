@@ -191,9 +191,7 @@ def part_of(
     keys, labels, patients, devices, parts = zip(*rows, strict=True)
     cycles = CycleSet(keys, labels, patients, devices, parts if len(task.parts) > 1 else ())
     source = "the simulated set" if card.simulated else f"the {word_of(card)} annotations"
-    return OfficialPart(
-        card.id, partial, cycles, train_patients, f"{source}, {partial}" if partial else source, task
-    )
+    return OfficialPart(card.id, partial, cycles, train_patients, f"{source}, {partial}" if partial else source, task)
 
 
 def judged_recordings(
@@ -258,8 +256,7 @@ def differing_cycles(cycles: CycleSet, official: CycleSet, classes: Sequence[str
     ours, theirs = (dict(zip(one.keys, one.labels, strict=True)) for one in (cycles, official))
     differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
     words = [
-        f"{key[0]} cycle {key[1]} is {_class_name(ours.get(key), classes)}, "
-        f"not {_class_name(theirs.get(key), classes)}"
+        f"{key[0]} cycle {key[1]} is {_class_name(ours.get(key), classes)}, not {_class_name(theirs.get(key), classes)}"
         for key in differing
     ]
     return differences(words, "cycle") if words else "patients or devices differ"

@@ -35,7 +35,25 @@ def load_initial_weights(model: nn.Module, method: nn.Module, spec: RunSpec) -> 
             f"The spec starts from run {run_id}, but does not say where its folder is.",
             "Name the run with --init-from, or run the spec where that run is in the results folder.",
         )
-    folder = RunFolder(Path(spec.init_weights))
+    load_weights(model, method, RunFolder(Path(spec.init_weights)), which, run_id, spec)
+
+
+def load_weights(
+    model: nn.Module, method: nn.Module, folder: RunFolder, which: str, run_id: str, spec: RunSpec
+) -> None:
+    """Give model and method what a run has saved of them; the method's as :func:`load_initial_weights` does.
+
+    Args:
+        model: The model.
+        method: The method.
+        folder: The folder of the run.
+        which: A selection rule, or the end of a stage.
+        run_id: Id of the run that the weights must be of.
+        spec: Names model and method.
+
+    Raises:
+        WeightsError: If the weights are missing, or are not those of that run or of such a model.
+    """
     path = folder.weights_of(which)
     if not path.is_file():
         raise WeightsError(f"There are no weights {path}, from which the run starts.", "Run that run again.")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-ContentKind = Literal["predictions", "table", "runs"]
+ContentKind = Literal["predictions", "table", "runs", "transfer"]
 """What a file that is audited may hold."""
 
 
@@ -33,7 +33,7 @@ class Audit:
 
     Attributes:
         file: Path of the file.
-        holds: Whether the file holds predictions, a table of results or results of runs.
+        holds: Whether the file holds predictions, a table of results, results of runs or a transfer.
         findings: The faults.
         facts: Sentences that say what the numbers in the file are.
         unchecked: Sentences that say what could not be checked, and why.

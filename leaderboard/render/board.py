@@ -19,6 +19,11 @@ CAPTIONS = {
         "in code, one rule of choosing the epoch. best-test: the epoch was chosen on the test part. Every row is "
         "claimed: printed by others, and nothing of it was computed here."
     ),
+    "transfer": (
+        "Selection rule: {rule}. Percent; mean ± sample standard deviation over seeds; in brackets: 95 % interval. "
+        "Normal against abnormal: the probability of abnormal is the sum over the abnormal classes that were trained "
+        "on. AS, HS and Score by the law of the judged task. Never ranked with results of systems."
+    ),
     "dataset": (
         "Selection rule: {rule}. Percent; mean ± sample standard deviation over seeds; in brackets: 95 % interval over "
         "test patients and seeds. claimed: printed by others, and nothing of it was computed here; the other rows "

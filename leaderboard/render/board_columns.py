@@ -104,6 +104,21 @@ def _doubts(row: Values) -> list[str]:
     return [*row["doubts"], *filter(None, [row["note"]])]
 
 
+def _trained_on(row: Values) -> list[str]:
+    return [row["trained_on"]["dataset"], row["trained_on"]["task"]]
+
+
+def _judged_on(row: Values) -> list[str]:
+    """What a run that was trained elsewhere was judged on: data set, task and part, and what must be said of it."""
+    there, unofficial = row["judged_on"], row["official"] is False and not row["partial"]
+    said = {
+        row["partial"]: bool(row["partial"]),
+        "not the official test cycles": unofficial,
+        "patients seen in training": row["patients_seen"],
+    }
+    return [there["dataset"], there["task"], row["part_title"], *(words for words, holds in said.items() if holds)]
+
+
 def _sources(row: Values) -> list[str]:
     """Where a published system and its code are found, each place once."""
     return list(dict.fromkeys(filter(None, [row["source"], row["code"]])))
@@ -200,6 +215,18 @@ COLUMNS: Mapping[str, Sequence[FilledColumn]] = {
         _MARKS,
         _column("doubts", _printed_doubts, number=False, share=3, wrap=True, comfort=24, expendable=1, optional=True),
         _column("source", _source, number=False, wrap=True, expendable=5, optional=True, linked=True),
+    ),
+    "transfer": (
+        _column("trained on", _trained_on, number=False, share=2, wrap=True, comfort=14, card="title"),
+        _column("judged on", _judged_on, number=False, share=2, wrap=True, comfort=14, card="title"),
+        _column("system", system_lines, number=False, share=2, wrap=True, comfort=16, card="title"),
+        _column("seeds", _text("seeds", seeds), expendable=2),
+        _column("cycles", _text("cycles"), expendable=4),
+        _column("Sp", _mean("sp"), expendable=1),
+        _column("Se", _mean("se"), expendable=1),
+        _column("AS", _mean("as"), expendable=3),
+        _column("HS", _mean("hs"), expendable=3),
+        _column("Score", _score, card="lead"),
     ),
     "failed": (
         _column("run", lambda row: [row["run_ids"][0]], number=False),

@@ -24,8 +24,8 @@ from bench.core.text import echoed
 from leaderboard.metrics import LARGEST_COUNT, Metrics, metrics_of
 from leaderboard.results.combinations import COMBINATIONS, POOLINGS, ROUTE
 from leaderboard.results.inputs import check_inputs
-from leaderboard.results.schema import COMBINED, SCHEMA, Part, ResultDocument, kind_of, task_of
-from leaderboard.tasks import task_document, task_from
+from leaderboard.results.schema import COMBINED, SCHEMA, Part, ResultDocument, TaskFields, kind_of, task_of
+from leaderboard.tasks import task_document
 
 TOLERANCE = 1e-9
 """Percent points by which a stored metric may differ from the recomputed one."""
@@ -51,14 +51,8 @@ def validate(document: Mapping[str, Any] | Any, where: str) -> ResultDocument:
     """
     if not isinstance(document, dict):
         raise ResultError(f"{where} holds no result document.", EDITED)
-    _check_schema(document.get("schema"), where)
-    try:
-        with collector_paused():
-            _form().validate_python(document)
-    except ValidationError as error:
-        # Texts of the values are made for the first fault alone: there may be many, and each may be long.
-        first = error.errors(include_url=False)[0]
-        raise ResultError(f"{where}{_sentence(first)}", EDITED) from None
+    check_schema(document.get("schema"), where)
+    check_form(_form(), document, where)
     result = cast(ResultDocument, document)
     for check in _CHECKS:
         for fault in check(result):
@@ -68,9 +62,46 @@ def validate(document: Mapping[str, Any] | Any, where: str) -> ResultDocument:
     return result
 
 
+def check_form(form: TypeAdapter[Any], document: Mapping[str, Any], where: str) -> None:
+    """Hold every field of a document to its declaration.
+
+    Args:
+        form: The declaration.
+        document: What was read.
+        where: Its file, for messages.
+
+    Raises:
+        ResultError: At the first field that is missing or wrong; its path, its value and what was expected are named.
+    """
+    try:
+        with collector_paused():
+            form.validate_python(document)
+    except ValidationError as error:
+        # Texts of the values are made for the first fault alone: there may be many, and each may be long.
+        first = error.errors(include_url=False)[0]
+        raise ResultError(f"{where}{_sentence(first)}", EDITED) from None
+
+
 @cache
 def _form() -> TypeAdapter[ResultDocument]:
     return TypeAdapter(ResultDocument)
+
+
+def check_task_form(document: Mapping[str, Any], where: str) -> None:
+    """Check the form of what a result says of its task, and of the fields that name it; raises ResultError."""
+    names = [document["spec"].get(name) for name in ("dataset", "task")]
+    if not all(isinstance(name, str | None) for name in names):
+        raise ResultError(f"{where}: spec.dataset and spec.task must be texts.", EDITED)
+    try:
+        if "task" in document:
+            _task_form().validate_python(document["task"])
+    except ValidationError as error:
+        raise ResultError(f"{where}: task{_sentence(error.errors(include_url=False)[0])}", EDITED) from None
+
+
+@cache
+def _task_form() -> TypeAdapter[TaskFields]:
+    return TypeAdapter(TaskFields)
 
 
 def judge_spec(document: ResultDocument, where: str) -> None:
@@ -165,7 +196,8 @@ Faults = Iterator[str]
 """Sentences that each tell one fault; the first is enough."""
 
 
-def _check_schema(schema: Any, where: str) -> None:
+def check_schema(schema: Any, where: str) -> None:
+    """Refuse the document of another version; raises ResultError, which says what reads it."""
     if type(schema) is int and schema > SCHEMA:
         raise ResultError(
             f"{where} has the schema {schema}, but this lungbench reads up to {SCHEMA}.", "Update lungbench."
@@ -286,20 +318,26 @@ def _check_metrics(document: ResultDocument) -> Faults:
             yield f"predictions.{rule} is None, but must be the name of a file of the run folder."
 
 
-def _check_task(document: ResultDocument) -> Faults:
-    """A result says of its task what the card of its data set says, where that is registered."""
-    told, judged = document.get("task"), task_of(document)
-    if told is None:
-        if judged.task.id != document["spec"].get("task", FOUR_CLASSES.id):
-            yield f"spec.task is {shown(document['spec'].get('task'))}, but the result does not say what that is."
+def task_faults(document: Mapping[str, Any] | ResultDocument) -> Faults:
+    """Say where a result describes its task otherwise than the card of its data set, where that is registered.
+
+    Args:
+        document: A result whose block of the task has the right form (:func:`check_task_form`).
+    """
+    told = document.get("task")
+    try:
+        judged = task_of(document)
+    except BenchError as error:
+        yield f"task is none that could be judged. {error.message}"
         return
-    if told["id"] != document["spec"].get("task", FOUR_CLASSES.id):
+    asked = document["spec"].get("task", FOUR_CLASSES.id)
+    if told is None:
+        if judged.task.id != asked:
+            yield f"spec.task is {shown(asked)}, but the result does not say what that is."
+        return
+    if told["id"] != asked:
         yield f"task.id is {shown(told['id'])}, but spec.task is {shown(document['spec'].get('task'))}."
     if judged.card is None:
-        try:
-            task_from(told)
-        except BenchError as error:
-            yield f"task is none that could be judged. {error.message}"
         return
     card = task_document(judged.card, judged.task) or {}
     for name in ("simulated", "classes", "score", "ranking", "parts"):
@@ -369,7 +407,7 @@ def _differences_of(metrics: Mapping[str, Any], judged: str, path: str, task: Ta
 
 
 _CHECKS = (
-    *(_check_status, _check_kind, _check_parts, _check_study, _check_run_id, _check_task),
+    *(_check_status, _check_kind, _check_parts, _check_study, _check_run_id, task_faults),
     *(_check_metrics, _check_other_parts, _check_epochs),
 )
 """What is checked of a document whose form is right, one after the other."""

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.core.datasets import FOUR_CLASSES, DatasetCard
+from bench.core.datasets import FOUR_CLASSES, PATIENT_DISJOINT, DatasetCard
 from bench.core.registry import Registration
 from bench.data.datasets.icbhi.pinned import BY_DEVICE, BY_PATIENT, BY_SPLIT, RATES, RECORDINGS, RESAMPLED
 
 OFFICIAL_SET = "dd0f88f651641888d5309bc0d71217eb59bcbafc60b2912fd22bbed388ded153"
 """Hash of the 2,756 cycles of the official test part, from the 920 annotation files of the owners."""
 
+SHARED_PATIENTS = ("156", "218")
+"""Patients with recordings in the training and in the test part."""
+
+_COUNTS = {split: tuple(count[1:]) for split, count in BY_SPLIT.items()}
+_SHARED = [BY_PATIENT["test", patient][1:] for patient in SHARED_PATIENTS]
+_DISJOINT = tuple(whole - sum(shared) for whole, *shared in zip(_COUNTS["test"], *_SHARED, strict=True))
+
 TASK = replace(
     FOUR_CLASSES,
-    counts={split: tuple(count[1:]) for split, count in BY_SPLIT.items()},
+    counts={**_COUNTS, PATIENT_DISJOINT: _DISJOINT},
     judged_sets=frozenset({OFFICIAL_SET}),
 )
 
@@ -27,9 +34,7 @@ CITATION = """@article{rocha2019open,
   year = {2019}
 }"""
 
-_PATIENTS = {
-    side: frozenset(patient for split, patient in BY_PATIENT if split == side) for side in ("train", "test")
-}
+_PATIENTS = {side: frozenset(patient for split, patient in BY_PATIENT if split == side) for side in ("train", "test")}
 
 CARD = DatasetCard(
     id="icbhi",

@@ -1,0 +1,150 @@
+"""A trained model on the tested parts of another task: normal against abnormal, nothing trained or fitted anew.
+
+Front-end, length of clips and normalisation are those of the run, and what a front-end learnt of its training rows is
+read from the run's folder. Recordings of another rate are resampled by the front-end, as any recording is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import baselines
+import methods
+from bench.core.datasets import TRAIN, TaskCard
+from bench.core.errors import DataError, WeightsError
+from bench.data.bank import Progress, empty_bank, prepare_bank
+from bench.data.dataset import Dataset
+from bench.data.frontends import LearningFrontEnd, WaveformFrontEnd
+from bench.data.wave_bank import no_halves, prepare_wave_bank
+from bench.engine.accelerator import build_accelerator
+from bench.engine.data import RunData, built_front_end, extremes_of, load_run_dataset, planned_data
+from bench.engine.evaluate import class_probabilities, probabilities_of
+from bench.engine.graph import TrainingGraph
+from bench.engine.initial_weights import load_weights
+from bench.engine.learnt_frontend import with_learnt_frontend
+from bench.engine.random_states import random_states_kept
+from bench.engine.result import test_cycles
+from bench.engine.votes import scores_by_cycle
+from bench.experiment.devices import choose_precision
+from bench.experiment.initial_runs import InitialRun
+from bench.experiment.spec import RunSpec
+from leaderboard.results.predictions import CycleSet
+from leaderboard.results.transfer import shared_probabilities
+from methods.base import ScoringMethod
+
+
+def judge_there(
+    run: InitialRun, spec: RunSpec, trained: TaskCard, dataset: Dataset, on_progress: Progress | None = None
+) -> tuple[CycleSet, NDArray[np.float64]]:
+    """Judge a run's saved weights on the tested parts of a data set.
+
+    Args:
+        run: The run, and which of its weights are judged.
+        spec: Its spec; device, cache and plug-ins are those of this machine.
+        trained: The task that it was trained on.
+        dataset: What it is judged on, labelled for the judged task.
+        on_progress: Called while features are made, with the recordings that are done and their total.
+
+    Returns:
+        The n tested cycles with the labels of the judged task, and the probabilities (n, 2) of normal and abnormal
+        (:func:`leaderboard.results.transfer.shared_probabilities`).
+
+    Raises:
+        DataError: If there is no tested cycle, or audio cannot be read.
+        WeightsError: If the weights, or what the front-end learnt, are missing or of something else.
+        RunError: If the model's outputs are not finite.
+    """
+    data = _tested_data(run, spec, dataset, on_progress)
+    graph = _trained_graph(run, spec, len(trained.classes))
+    accelerator = build_accelerator(spec.changed(precision=evaluation_precision(spec)), processes=1)
+    # The outputs are of the classes that the model was trained on, whatever the rows are labelled with.
+    outputs = class_probabilities(
+        graph.model.to(accelerator.device),
+        replace(data, task=trained),
+        data.test,
+        accelerator,
+        spec.distribution.eval_batch,
+        probabilities_of(graph.method.to(accelerator.device).eval()),
+    )
+    _, cycle_of = data.cycles_of(data.test)
+    return test_cycles(data), shared_probabilities(scores_by_cycle(spec.vote, outputs, cycle_of), trained)
+
+
+def evaluation_precision(spec: RunSpec) -> str:
+    """The precision that a run is evaluated in on another machine: its own, but fp32 where a CPU has no fp16."""
+    device = spec.distribution.device
+    return "fp32" if (device, spec.precision) == ("cpu", "fp16") else choose_precision(spec.precision, device)
+
+
+def _tested_data(run: InitialRun, spec: RunSpec, dataset: Dataset, on_progress: Progress | None) -> RunData:
+    """The tested rows of a data set as the front-end of a run makes them, and none that could be trained on."""
+    frontend = built_front_end(spec)
+    given = (dataset, spec.frontend, spec.frontend_options, Path(spec.cache))
+    options = {"workers": spec.distribution.workers or None, "on_progress": on_progress}
+    learns = isinstance(frontend, LearningFrontEnd)
+    bank = empty_bank(*given[:3]) if learns else prepare_bank(*given, **options)
+    recordings = {recording.name: recording for recording in dataset.recordings}
+    test = np.flatnonzero([recordings[cycle.recording].split != TRAIN for cycle in bank.cycles])
+    if not len(test):
+        raise DataError(f"The data in {dataset.root} hold no cycle of a tested part.", "Use a set that has one.")
+    none = np.array([], dtype=np.int64)
+    extremes = extremes_of(bank, frontend)
+    data = RunData(bank, none, none, test, recordings, dataset.task, dataset.card, extremes)
+    if not learns:
+        return data
+    if not run.folder.frontend.is_file():
+        raise WeightsError(
+            f"The run {run.run_id} keeps nothing of what its front-end learnt ({run.folder.frontend}).",
+            "Run it again with --rerun.",
+        )
+    if not isinstance(frontend, WaveformFrontEnd):
+        raise no_halves(spec.frontend)
+    waves = prepare_wave_bank(*given, **options)
+    return with_learnt_frontend(replace(data, frontend=frontend, waves=waves), spec, run.folder)
+
+
+def _trained_graph(run: InitialRun, spec: RunSpec, classes: int) -> TrainingGraph:
+    """Model and method of a run with its saved weights.
+
+    A method that makes the scores itself is built with the class counts of its training rows, for which the data of
+    the run must be here; another has no part in an evaluation.
+
+    Args:
+        run: The run, and which of its weights are wanted.
+        spec: Its spec.
+        classes: Number of classes that it was trained on.
+
+    Raises:
+        WeightsError: If the weights are missing, or are not those of that run.
+        DataError: If the class counts are needed and the data of the run are not here.
+    """
+    # Weights are drawn first, and then replaced by those of the file.
+    with random_states_kept():
+        model: Any = baselines.create(spec.model, classes, cache=Path(spec.cache), **spec.model_options)
+        method = _method(spec, model, [1] * classes)
+        if isinstance(method, ScoringMethod):
+            method = _method(spec, model, planned_data(load_run_dataset(spec), spec).class_counts())
+            _check_method_weights(method, run)
+    load_weights(model, method, run.folder, run.which, run.run_id, spec)
+    return TrainingGraph(model, method)
+
+
+def _check_method_weights(method: Any, run: InitialRun) -> None:
+    path = run.folder.method_weights_of(run.which)
+    if method.state_dict() and not path.is_file():
+        raise WeightsError(f"There are no weights {path} of the method that makes the scores.", "Run that run again.")
+
+
+def _method(spec: RunSpec, model: Any, class_counts: list[int]) -> Any:
+    return methods.create(
+        spec.method,
+        feature_dim=model.feature_dim,
+        class_counts=class_counts,
+        patch_grid=getattr(model, "patch_grid", None),
+        **spec.method_options,
+    )
