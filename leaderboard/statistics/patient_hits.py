@@ -65,7 +65,6 @@ class PatientHits:
         normal: (P,) normal cycles of each patient.
         abnormal: (P,) abnormal cycles of each patient.
         correct: (2, P) correctly classed normal and abnormal cycles, the mean over seeds.
-        correct_by_seed: (S, 2, P) those of each seed.
         by_seed: (S, 3) Sp, Se and Score of each seed.
         law: How the Score follows from Sp and Se.
     """
@@ -73,7 +72,6 @@ class PatientHits:
     normal: Floats
     abnormal: Floats
     correct: Floats
-    correct_by_seed: Floats
     by_seed: Floats
     law: ScoreLaw = "mean"
 
@@ -95,7 +93,7 @@ class PatientHits:
                 raise ResultError(f"An interval needs two patients with {kind} cycles, but there are {holders}.")
         right = np.stack(count_hits(found, judged, task), axis=1).astype(np.float64)
         by_seed = _rates(right.sum(axis=-1), np.array([normal.sum(), abnormal.sum()]), task.score)
-        return cls(normal, abnormal, right.mean(axis=0), right, by_seed, task.score)
+        return cls(normal, abnormal, right.mean(axis=0), by_seed, task.score)
 
     @property
     def values(self) -> Floats:
@@ -105,13 +103,11 @@ class PatientHits:
 
     @property
     def influence(self) -> Floats:
-        """(3, P) how far each patient moves Sp, Se and Score, scaled so that the squares add up to their variances."""
-        if self.law == "mean":
-            return influence(self.correct, self.normal, self.abnormal)
-        # Where the Score is not linear, the mean over seeds of their Scores is not the Score of their mean rates.
-        score = partial(scores_of, law=self.law, axis=-2)
-        moved: Floats = influence(self.correct_by_seed, self.normal, self.abnormal, score).mean(axis=0)
-        return moved
+        """(3, P) how far each patient moves Sp, Se and Score, scaled so that the squares add up to their variances.
+
+        The Score is that of the mean Sp and Se over seeds, also where it is no mean of them.
+        """
+        return influence(self.correct, self.normal, self.abnormal, partial(scores_of, law=self.law, axis=-2))
 
     def seed_components(self, pooled: SeedSpread | None) -> list[VarianceComponent] | None:
         """Give the part of the variance of the means of Sp, Se and Score that comes from the seeds.

@@ -159,7 +159,9 @@ def test_a_run_writes_down_the_patients_on_both_sides():
         recordings={name: SimpleNamespace(patient=patient) for name, patient in zip(names, "1231", strict=True)},
         keys=lambda rows: [(names[row], 0) for row in rows],
     )
-    assert on_both_sides(data, SimpleNamespace(patients=("3", "2", "1", "1"), parts=())) == ["1", "2"]
+    keys = tuple((name, 0) for name in names)
+    cycles = CycleSet(keys, (0, 1, 0, 1), ("3", "2", "1", "1"), ("AKGC417L",) * 4)
+    assert on_both_sides(data, cycles) == ["1", "2"]
 
 
 def run_with(**scores):
