@@ -103,7 +103,8 @@ def measure(request: MeasurementRequest) -> dict[str, Any]:
         ``parameters``; ``flops`` of one clip in evaluation (a multiplication and an addition count as two);
         ``training`` with ``seconds_per_step`` (forward, backward, Adam) and ``peak_memory_mib``; ``evaluation`` with
         ``seconds_per_cycle`` and ``peak_memory_mib``; ``start_memory_mib``, the peak before the model was built; and
-        what was measured, ``classes`` where they are not four. On a CPU the memory is the whole process's, on a GPU what torch allocated there.
+        what was measured, ``classes`` where they are not four. On a CPU the memory is the whole process's, on a GPU
+        what torch allocated there.
 
     Raises:
         SpecError: If there is no such model, or it does not take such spectrograms.
