@@ -150,7 +150,20 @@ def _challenge_means(sp: float, se: float) -> _ChallengeMeans:
 
 def score_of(sp: float, se: float, law: ScoreLaw = "mean") -> float:
     """The Score that follows from Sp and Se, all in percent."""
-    return (sp + se) / 2.0 if law == "mean" else _challenge_means(sp, se)["score"]
+    return rates_of(sp, se, law)["score"]
+
+
+def rates_of(sp: float, se: float, law: ScoreLaw = "mean") -> dict[str, float]:
+    """Sp and Se by name, in percent, with what follows from them: the Score, and AS and HS where it is made of them."""
+    if law == "mean":
+        return {"sp": sp, "se": se, "score": (sp + se) / 2.0}
+    means = _challenge_means(sp, se)
+    return {"sp": sp, "se": se, "as": means["as"], "hs": means["hs"], "score": means["score"]}
+
+
+def rate_names(law: ScoreLaw) -> tuple[str, ...]:
+    """The names of the rates that tables show, in their order."""
+    return ("sp", "se", "score") if law == "mean" else ("sp", "se", "as", "hs", "score")
 
 
 def _percent(hits: int, cycles: int, divisor: float, kind: str, name: str) -> float:

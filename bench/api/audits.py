@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 
 from bench.api.boards import Board
 from bench.api.official_cycles import official_test_cycles
-from bench.api.words import known_word
 from bench.core.errors import SpecError
 from bench.core.text import decimal_number, echoed
 from leaderboard.audit import Audit, Finding, audit_file
-from leaderboard.audit.claim_checks import Claim
-from leaderboard.audit.metric_variants import RATES
+from leaderboard.audit.claim_checks import Claim, judged_in
+from leaderboard.audit.metric_variants import ALL_RATES
+from leaderboard.audit.official import registered_split
 from leaderboard.audit.printed import printed_cell
-from leaderboard.metrics import SENSITIVITIES
 
 __all__ = ["Audit", "Finding", "audit"]
+
+_SENSITIVITY = re.compile("[1-9][0-9]?class")
+"""What a way of judging is called in some task; which ones there are in a task is known when the file was read."""
 
 
 def audit(
@@ -24,8 +27,11 @@ def audit(
     file: Path,
     *,
     claimed: str | None = None,
-    judged: str = "4class",
+    judged: str | None = None,
     data: str | None = None,
+    dataset: str | None = None,
+    task: str | None = None,
+    part: str | None = None,
     cache: Path | None = None,
 ) -> Audit:
     """Say what is wrong with a file: one sentence for each fault. Nothing is stored.
@@ -37,18 +43,28 @@ def audit(
         board: A board whose full runs may know the test cycles.
         file: Predictions (CSV, Parquet), a table of results (CSV, Markdown, JSON) or a run's result.
         claimed: What is claimed of predictions or runs, in percent as printed: ``sp=81.66,se=43.07,score=62.37``. How
-            many digits are printed says how exact the claim is.
-        judged: What the claim counts as a hit: ``4class`` (the exact class) or ``2class``.
+            many digits are printed says how exact the claim is. AS and HS (``as=…,hs=…``) are claimed of tasks that
+            have them.
+        judged: What the claim counts as a hit: ``4class`` (the exact class of four, as 7class of seven; the default)
+            or ``2class``.
         data: The folder with annotation and split files, or ``demo``.
+        dataset: Id of the data set that predictions or a table are of (default: what the folder holds; of a table the
+            set that is meant where none is named). The result of a run says it itself.
+        task: Id of the task (default: the first of the data set).
+        part: The tested part that the claim is of (default: the one that systems are ranked by).
         cache: The cache folder.
 
     Raises:
-        SpecError: If the claim cannot be read.
+        SpecError: If the claim cannot be read, or there is no such data set, task, part or way of judging.
         ResultError: If the file cannot be read, or is none of these.
         DataError: If the test cycles are needed and not known.
     """
-    cycles = partial(official_test_cycles, board, data, cache)
-    return audit_file(file, cycles, _claim(claimed), known_word("way of judging", judged, SENSITIVITIES))
+    split = registered_split(dataset, task)
+    if judged is not None and not _SENSITIVITY.fullmatch(judged):
+        judged_in(split.task, judged)
+    named = {} if dataset is None and task is None else {"dataset": dataset, "task": task}
+    cycles = partial(official_test_cycles, board, data, cache, **named)
+    return audit_file(file, cycles, _claim(claimed), judged, split=split, tested=part)
 
 
 def _claim(text: str | None) -> Claim:
@@ -57,7 +73,7 @@ def _claim(text: str | None) -> Claim:
     claim = {}
     for item in (text or "").split(",") if text is not None else ():
         name, _, number = item.partition("=")
-        rate = next((rate for rate in RATES if rate == name.strip().lower()), None)
+        rate = next((rate for rate in ALL_RATES if rate == name.strip().lower()), None)
         printed, std = printed_cell(number.strip())
         if rate is None or rate in claim or printed is None or std is not None or not _is_number(number):
             raise SpecError(f"Cannot read '{echoed(item)}' in --claimed.", hint)

@@ -12,6 +12,8 @@ from bench.api.calls import api_call
 from bench.api.frames import data_frame
 from bench.api.tables import ReportTable, SystemComparison
 from bench.api.words import known_word, selection_rule
+from bench.core.datasets import DATASETS
+from bench.core.errors import SpecError
 from bench.core.paths import board_location, expanded, home_folder
 from bench.experiment.paper_rows import table_of_board
 from leaderboard.results.schema import ResultDocument, Rule
@@ -31,6 +33,21 @@ PAPER = ("table1", "table2", "table3")
 TABLES = ("leaderboard", "runs", "published", *PAPER)
 PAPER_RULE: Rule = "best-test"
 """The paper's selection rule."""
+
+
+def _check_sections(name: str, dataset: str | None, task: str | None) -> None:
+    """Refuse a data set or a task that does not exist, or that a table has no sections of."""
+    if dataset is not None and name != "leaderboard":
+        raise SpecError(f"--dataset chooses sections of the leaderboard, not of {name}.", "Leave it out.")
+    if task is None:
+        if dataset is not None:
+            DATASETS.card(dataset)
+        return
+    if name != "leaderboard" and name not in DATASETS:
+        raise SpecError(f"--task chooses sections of the leaderboard or of a data set, not of {name}.", "Leave it out.")
+    shown = name if dataset is None else dataset
+    cards = [DATASETS.card(shown)] if shown in DATASETS else [entry.card for entry in DATASETS]
+    known_word("task", task, tuple(known.id for card in cards for known in card.tasks))
 
 
 @api_call
@@ -105,26 +122,47 @@ class Board:
         """
         return StoredRun(self, self.store.run(run))
 
-    def table(self, name: str = "leaderboard", protocol: str | None = None) -> ReportTable:
+    def table(
+        self,
+        name: str = "leaderboard",
+        protocol: str | None = None,
+        *,
+        dataset: str | None = None,
+        task: str | None = None,
+    ) -> ReportTable:
         """A table as ``bench report`` and ``bench board list`` print it.
 
         Args:
-            name: ``leaderboard``, ``runs``, ``published``, ``table1``, ``table2`` or ``table3``.
+            name: ``leaderboard``, ``runs``, ``published``, ``table1``, ``table2`` or ``table3``; or the id of a data
+                set, for its printed results beside what was run on it.
             protocol: Selection rule of the numbers (default: ``last``; ``best-test``, the paper's, for its tables).
+            dataset: Of the leaderboard: the data set whose sections are wanted; all by default.
+            task: Of the leaderboard and of a data set: the task whose sections are wanted; all by default.
 
         Raises:
-            SpecError: If there is no such table or rule.
+            SpecError: If there is no such table, rule, data set or task, or the table has no sections of tasks.
             StoreError: If the database cannot be read.
         """
-        known_word("table", name, TABLES)
+        known_word("table", name, (*TABLES, *(entry.id for entry in DATASETS)))
         rule = selection_rule(protocol or (PAPER_RULE if name in PAPER else "last"))
+        _check_sections(name, dataset, task)
         if name in PAPER:
             return ReportTable(table_of_board(name, self.store, rule))
         if name == "published":
             return ReportTable(published_table())
-        return ReportTable(runs_table(self.store) if name == "runs" else leaderboard_table(self.store, rule))
+        if name == "runs":
+            return ReportTable(runs_table(self.store))
+        board = leaderboard_table(self.store, rule)
+        if name == "leaderboard":
+            return ReportTable(board if dataset is None and task is None else board.of(dataset, task))
+        from leaderboard.tables.dataset_table import dataset_table
 
-    def compare(self, a: str, b: str, protocol: str = "last", *, single: bool = False) -> SystemComparison:
+        shown = dataset_table(DATASETS.card(name), board)
+        return ReportTable(shown if task is None else shown.of(name, task))
+
+    def compare(
+        self, a: str, b: str, protocol: str = "last", *, single: bool = False, part: str | None = None
+    ) -> SystemComparison:
         """Compare two systems on the same cycles: the difference of their Scores with an interval over patients.
 
         Args:
@@ -132,15 +170,16 @@ class Board:
             b: What to compare it with.
             protocol: Selection rule of the numbers.
             single: Compare the two runs alone, not all seeds of their systems.
+            part: The tested part; the main one by default.
 
         Raises:
-            SpecError: If there is no such rule.
+            SpecError: If there is no such rule or part.
             ResultError: If there is no such system, or the two cannot be compared.
         """
         rule = selection_rule(protocol)
         runs = self.store.runs()
         of_a, of_b = (runs_of(self.store, runs, text, rule, single=single) for text in (a, b))
-        return SystemComparison.of(compare(self.store, of_a, of_b, rule))
+        return SystemComparison.of(compare(self.store, of_a, of_b, rule, part))
 
     def to_dataframe(self) -> Any:
         """Every run as a line of a data frame, with the columns of :class:`bench.api.board_rows.RunRow`.

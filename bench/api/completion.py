@@ -16,6 +16,9 @@ from leaderboard.store.names import run_ids, system_names
 BOARD_FILE = "leaderboard.sqlite"
 """As ``leaderboard.store.database`` has it, which would bring SQLAlchemy with it."""
 
+PAPER = ("table1", "table2", "table3")
+"""The tables of the paper."""
+
 STUDY_ENDING = ".journal"
 """As ``bench.search.storage`` has it, which would bring Optuna with it."""
 
@@ -33,6 +36,30 @@ def methods(home: Path | None = None) -> Iterable[str]:
 def frontends(home: Path | None = None) -> Iterable[str]:
     """Ids of the front-ends."""
     return _ids("frontend")
+
+
+def reports(home: Path | None = None) -> tuple[str, ...]:
+    """What ``bench report`` shows: its own tables, and the ids of the data sets."""
+    return ("leaderboard", "published", "transfer", *PAPER, "figure2", *datasets())
+
+
+def datasets(home: Path | None = None) -> Iterable[str]:
+    """Ids of the data sets."""
+    from bench.core.datasets import DATASETS
+
+    return [entry.id for entry in DATASETS]
+
+
+def tasks(dataset: str | None = None) -> Iterable[str]:
+    """Ids of the tasks.
+
+    Args:
+        dataset: The data set whose tasks are wanted; None for those of all.
+    """
+    from bench.core.datasets import DATASETS
+
+    cards = [DATASETS.card(dataset)] if dataset else [entry.card for entry in DATASETS]
+    return [task.id for card in cards for task in card.tasks]
 
 
 def composites(home: Path | None = None) -> Iterable[str]:

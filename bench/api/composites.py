@@ -81,6 +81,8 @@ def run_composite(
     system: FilePath | CompositeCard,
     *,
     data: FilePath | None = None,
+    dataset: str | None = None,
+    task: str | None = None,
     seed: int = 1,
     settings: Mapping[str, Any] | None = None,
     profile: str = "auto",
@@ -100,7 +102,9 @@ def run_composite(
 
     Args:
         system: Id of a registered system, a TOML file, or a card.
-        data: Folder of the ICBHI data, or ``demo`` for the simulated set (default: ``BENCH_DATA`` or ./data/icbhi).
+        data: Folder of the data, or ``demo`` for the simulated set (default: ``BENCH_DATA``, or the data set's own).
+        dataset: Id of the data set (default: the one that the folder holds).
+        task: Id of the task (default: the first of the data set).
         seed: Seed of all parts.
         settings: Fields of the spec and options by name, for all parts; ``PART.name`` for one.
         profile: ``auto``, ``paper`` or ``demo``: which recipes the specs begin with.
@@ -111,7 +115,7 @@ def run_composite(
         rerun: Run all parts again although their results exist.
         home: Results folder (default: ``BENCH_HOME`` or ./results).
         cache: Cache folder (default: ``BENCH_CACHE`` or the user's).
-        plugins: Files with systems, models, methods or front-ends of your own.
+        plugins: Files with systems, models, methods, front-ends or data sets of your own.
         **options: More settings by name, for all parts: ``epochs=2``.
 
     Returns:
@@ -125,6 +129,8 @@ def run_composite(
     files = [plugins] if isinstance(plugins, str | Path) else list(plugins)
     asked = {
         "data": None if data is None else str(data),
+        "dataset": dataset,
+        "task": task,
         "cache": cache_folder(cache),
         "plugins": files,
         "fields": joined_settings(settings, options),
@@ -230,11 +236,18 @@ def _failed(composite: Composite, error: BenchError) -> dict[str, Any]:
             "model": composite.name,
             "method": composite.combine,
             "dataset": composite.parts[0].spec.dataset,
+            **_other_task(composite),
             "seed": composite.seed,
         },
         "partial": composite.parts[0].spec.partial,
         "parts": composite.entries,
     }
+
+
+def _other_task(composite: Composite) -> dict[str, str]:
+    """The task as a spec's identity has it: named where it is not the default."""
+    identity = composite.parts[0].spec.identity()
+    return {"task": identity["task"]} if "task" in identity else {}
 
 
 def check_composites(composites: Sequence[Composite]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ class CyclePredictions:
     Attributes:
         recordings: (n,) name of the recording, its file name without ending.
         cycles: (n,) number of the cycle in its recording, from 0: its line in the annotation file.
-        labels: (n,) true class: 0 normal, 1 crackle, 2 wheeze, 3 both.
+        labels: (n,) true class, the number of one of ``classes``.
         patients: (n,) patient.
         devices: (n,) recording device.
-        scores: (n, 4) score or probability of each class, float64.
+        scores: (n, classes) score or probability of each class, float64.
         predicted: (n,) class with the highest score.
+        classes: Names of the classes, the normal one first.
     """
 
     recordings: NDArray[np.str_]
@@ -35,10 +37,11 @@ class CyclePredictions:
     devices: NDArray[np.str_]
     scores: NDArray[np.float64]
     predicted: NDArray[np.int64]
+    classes: tuple[str, ...] = CLASSES
 
     @classmethod
-    def of(cls, judged: CycleSet, scores: NDArray[np.float64]) -> CyclePredictions:
-        """Lay out scores (n, 4) beside the n cycles that they are of."""
+    def of(cls, judged: CycleSet, scores: NDArray[np.float64], classes: Sequence[str] = CLASSES) -> CyclePredictions:
+        """Lay out scores (n, classes) beside the n cycles that they are of."""
         return cls(
             recordings=np.asarray([recording for recording, _ in judged.keys]),
             cycles=np.asarray([cycle for _, cycle in judged.keys], dtype=np.int64),
@@ -46,7 +49,8 @@ class CyclePredictions:
             patients=np.asarray(judged.patients),
             devices=np.asarray(judged.devices),
             scores=np.asarray(scores, dtype=np.float64),
-            predicted=predicted_classes(scores),
+            predicted=predicted_classes(scores, len(classes)),
+            classes=tuple(classes),
         )
 
     def __len__(self) -> int:
@@ -73,7 +77,7 @@ class CyclePredictions:
             StoreError: If it cannot be written.
         """
         file = Path(path)
-        write_predictions(file, self.keys, self.scores)
+        write_predictions(file, self.keys, self.scores, self.classes)
         return file
 
     def to_dataframe(self) -> Any:
@@ -88,7 +92,7 @@ class CyclePredictions:
             "label": self.labels,
             "patient": self.patients,
             "device": self.devices,
-            **{name: self.scores[:, place] for place, name in enumerate(CLASSES)},
+            **{name: self.scores[:, place] for place, name in enumerate(self.classes)},
             "predicted": self.predicted,
         }
         return data_frame({name: values.tolist() for name, values in columns.items()})

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from bench.api.calls import api_call
 from bench.api.requests import FilePath
 from bench.api.scores import Scores
-from bench.core.datasets import DATASETS, TRAIN
+from bench.core.datasets import TRAIN
 from bench.core.errors import RunError, SpecError
-from bench.core.paths import cache_folder, data_folder
+from bench.core.paths import cache_folder
 from bench.core.text import echoed
 from bench.data.bank import prepare_bank
 from bench.data.frontends.chosen import choose_front_end
-from bench.data.sources import entries_in, load_dataset
+from bench.data.location import locate_data
+from bench.data.sources import load_dataset
 from bench.engine.data import RunData, extremes_of
 from bench.engine.inputs import evaluation_inputs
 from bench.engine.result import test_cycles
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 Model = nn.Module | Callable[[Tensor], Any]
 
 NEAR_ONE = 1e-2
-"""How far from 1 the sum of probabilities may be: that of four numbers in bf16."""
+"""How far from 1 the sum of probabilities may be: that of a few numbers in bf16."""
 
 
 @api_call
@@ -43,6 +44,8 @@ def evaluate(
     *,
     frontend: str,
     data: FilePath,
+    dataset: str | None = None,
+    task: str | None = None,
     frontend_options: Mapping[str, Any] | None = None,
     batch: int = 32,
     allow_partial: bool = False,
@@ -53,15 +56,17 @@ def evaluate(
 
     Args:
         model: A torch module, or any function of a batch of pictures (batch, 1, frames, mels), that gives logits or
-            probabilities (batch, 4): normal, crackle, wheeze, both. A module is evaluated where its parameters are
-            and left in the mode that it was in; a function gets its pictures on the CPU.
+            probabilities (batch, classes), in the order of the task's classes. A module is evaluated where its
+            parameters are and left in the mode that it was in; a function gets its pictures on the CPU.
         frontend: Id of the front-end that makes the pictures: ``ast`` or ``scl``, or a plug-in's.
-        data: Folder of the ICBHI data, or ``demo`` for the simulated set.
+        data: Folder of the data, or ``demo`` for the simulated set.
+        dataset: Id of the data set (default: the one that the folder holds).
+        task: Id of the task (default: the first of the data set).
         frontend_options: Options of the front-end, as ``{"seconds": 4}``; the others keep their defaults.
         batch: Cycles of a forward pass.
         allow_partial: Evaluate although recordings are missing.
         cache: Cache folder (default: ``BENCH_CACHE`` or the user's).
-        plugins: Files with front-ends of your own.
+        plugins: Files with front-ends or data sets of your own.
 
     Returns:
         Metrics and predictions of every test cycle.
@@ -77,20 +82,12 @@ def evaluate(
         raise SpecError(f"batch is {batch}, but must be at least 1.")
     load_plugins([plugins] if isinstance(plugins, str | Path) else plugins)
     folder = cache_folder(cache)
-    dataset = _dataset(data, folder, allow_partial)
-    test = _test_data(dataset, frontend, frontend_options or {}, folder)
+    place, card = locate_data(data, dataset, folder)
+    loaded = load_dataset(place, card.id, task, allow_partial=allow_partial, cache=folder)
+    test = _test_data(loaded, frontend, frontend_options or {}, folder)
     _, cycle_of = test.cycles_of(test.test)
     scores = mean_vote(_probabilities(_outputs(model, test, batch)), cycle_of)
-    return Scores.of(test_cycles(test), scores, dataset.name, dataset.partial)
-
-
-def _dataset(data: FilePath, cache: Path, allow_partial: bool) -> Dataset:
-    from bench.data.datasets.simulated.demo import demo_folder
-    from bench.experiment.recipes import DEMO
-
-    folder = demo_folder(cache) if str(data) == DEMO else data_folder(data)
-    found = [entry.id for entry in entries_in(folder)]
-    return load_dataset(folder, found[0] if found else DATASETS.primary().id, allow_partial=allow_partial, cache=cache)
+    return Scores.of(test_cycles(test), scores, loaded.name, loaded.partial, loaded.task)
 
 
 def _test_data(dataset: Dataset, frontend: str, options: Mapping[str, Any], cache: Path) -> RunData:
@@ -113,7 +110,7 @@ def _test_data(dataset: Dataset, frontend: str, options: Mapping[str, Any], cach
 
 
 def _outputs(model: Model, data: RunData, batch: int) -> Tensor:
-    """What a model says of every test row, in their order: (n, 4) float64 on the CPU."""
+    """What a model says of every test row, in their order: (n, classes) float64 on the CPU."""
     rows, device = data.test, _device(model)
     found = torch.zeros(len(rows), len(data.task.classes), dtype=torch.float64)
     with _evaluating(model), torch.inference_mode():
@@ -160,7 +157,7 @@ def _checked(outputs: Any, shape: tuple[int, int]) -> Tensor:
 
 
 def _probabilities(outputs: Tensor) -> NDArray[np.float64]:
-    """Probabilities (n, 4): outputs that are that already, every row of them, or the softmax of logits."""
+    """Probabilities (n, classes): outputs that are that already, every row of them, or the softmax of logits."""
     is_probability = bool((outputs >= 0).all()) and bool(((outputs.sum(-1) - 1).abs() < NEAR_ONE).all())
     found: NDArray[np.float64] = (outputs if is_probability else outputs.softmax(-1)).numpy()
     return found

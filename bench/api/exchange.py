@@ -10,9 +10,12 @@ from typing import Any
 
 from bench.api.boards import Board
 from bench.api.official_cycles import official_test_cycles
+from bench.api.tasks import judged_words
+from bench.core.datasets import DATASETS
 from bench.core.provenance import code_version
 from bench.core.version import __version__
-from bench.experiment.recipes import DEMO
+from bench.data.answers import unit_of
+from bench.data.location import made_set
 from leaderboard.history.keys import load_key
 from leaderboard.history.signatures import submitter_key
 from leaderboard.results import submissions
@@ -22,6 +25,7 @@ from leaderboard.results.inputs import UNDECLARED, Inputs, inputs_of
 from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.submission_checks import RefusedError, refusal_document
 from leaderboard.results.submissions import Statement, StoredSubmission, check_statement
+from leaderboard.tasks import judged_task
 
 __all__ = [
     "EnteredSubmission",
@@ -52,7 +56,7 @@ class EnteredSubmission:
         state: ``new``, ``same`` where the board held it already, or ``changed``.
         selection: How its epoch was chosen, as stated.
         seed: Its seed, as stated.
-        dataset: ``icbhi``, or ``demo`` for simulated data.
+        dataset: Id of the data set.
         simulated: Whether it was judged on simulated data.
         partial: How much of the data set it was judged on, where not all of it.
         cycles: How many cycles were judged.
@@ -86,6 +90,17 @@ class EnteredSubmission:
     folder: Path
     remarks: Sequence[str]
 
+    @property
+    def judged_words(self) -> str:
+        """What it was judged on, in words."""
+        return judged_words(judged_task(self.spec), self.partial)
+
+    @property
+    def rates(self) -> dict[str, str]:
+        """The names of its rates in print, and in the metrics."""
+        both = {"AS": "as", "HS": "hs"} if judged_task(self.spec).task.score == "challenge" else {}
+        return {"Sp": "sp", "Se": "se", **both, "Score": "score"}
+
     def to_json(self) -> dict[str, Any]:
         """The document that ``bench board submit --format json`` prints."""
         document = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "remarks"}
@@ -98,6 +113,8 @@ def submit(
     statement: Statement,
     *,
     data: str | None = None,
+    dataset: str | None = None,
+    task: str | None = None,
     cache: Path | None = None,
     allow_partial: bool = False,
 ) -> EnteredSubmission:
@@ -107,9 +124,11 @@ def submit(
 
     Args:
         board: The board.
-        file: Predictions, CSV or Parquet: recording, cycle, and the scores of the four classes or ``predicted``.
+        file: Predictions, CSV or Parquet: recording, cycle, and the scores of the task's classes or ``predicted``.
         statement: What is said of the system.
-        data: The folder with annotation and split files, or ``demo``.
+        data: The folder with annotation files, or ``demo``.
+        dataset: Id of the data set; None for the one that the folder holds, or else the primary one.
+        task: Id of the task; None for the first of the set.
         cache: The cache folder.
         allow_partial: Be judged on the recordings that are there; marked as partial.
 
@@ -121,9 +140,9 @@ def submit(
     """
     check_statement(statement)
     key = load_key()
-    if data == DEMO:
+    if made_set(data, DATASETS.card(dataset) if dataset else None) is not None:
         logger.info("the simulated set is used (made on first use); the submission is marked as simulated")
-    part = official_test_cycles(board, data, cache, allow_partial=allow_partial)
+    part = official_test_cycles(board, data, cache, dataset=dataset, task=task, allow_partial=allow_partial)
     done = submissions.submit(file, part, statement, board.home, board.store, code_version(), key)
     return _submission(done, part)
 
@@ -139,7 +158,7 @@ def _submission(done: StoredSubmission, part: OfficialPart) -> EnteredSubmission
         selection=stated["selection"],
         seed=spec["seed"],
         dataset=part.dataset,
-        simulated=part.dataset == DEMO,
+        simulated=DATASETS.card(part.dataset).simulated,
         partial=part.partial,
         cycles=len(part.cycles),
         metrics=done.metrics,
@@ -155,7 +174,7 @@ def _submission(done: StoredSubmission, part: OfficialPart) -> EnteredSubmission
 
 
 def _remarks(done: StoredSubmission, part: OfficialPart, inputs: Mapping[str, Any]) -> list[str]:
-    remarks = [f"checked against {part.source}: {len(part.cycles):,} test cycles"]
+    remarks = [f"checked against {part.source}: {len(part.cycles):,} test {unit_of(part.task)}s"]
     if done.stripped:
         remarks.append(f"{done.stripped:,} lines name the recording with .wav; the ending was left out")
     if done.state == "same":

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bench.core.datasets import DATASETS
 from bench.core.errors import StoreError
-from bench.core.paths import board_location, cache_folder, data_folder, home_folder
+from bench.core.paths import board_location, cache_folder, home_folder
 from bench.core.provenance import code_version, package_versions
-from bench.data.datasets.icbhi.dataset import holds_dataset
+from bench.data.location import held_set
+from bench.data.sources import dataset_folder
 from bench.engine.hardware import hardware
 from bench.experiment.devices import choose_device, choose_precision
 from bench.experiment.plugins import load_entry_points
@@ -23,14 +25,15 @@ def examine_machine(
 
     Args:
         home: The results folder.
-        data: Folder of the ICBHI data.
+        data: Folder of the data.
         cache: The cache folder.
 
     Returns:
         The document that ``bench doctor --format json`` prints: facts by section and name.
     """
     device = choose_device("auto")
-    found = bool(holds_dataset(data_folder(data)))
+    folder = dataset_folder(DATASETS.primary().card, data)
+    held = held_set(folder)
     problems = load_entry_points()
     installed = [entry for registry in registries().values() for entry in registry if entry.version is not None]
     return {
@@ -40,8 +43,8 @@ def examine_machine(
         "folders": {
             "results": str(home_folder(home)),
             "board": _board(home_folder(home)),
-            "data": str(data_folder(data)),
-            "data found": found,
+            "data": str(folder),
+            "data found": held is not None,
             "cache": str(cache_folder(cache)),
         },
         "plug-ins": {
@@ -49,7 +52,7 @@ def examine_machine(
             "not usable": [problem.reason for problem in problems],
         },
         "auto": {
-            "profile": "paper" if found else "demo",
+            "profile": (held or DATASETS.simulated().card).profile,
             "device": device,
             "precision": choose_precision("auto", device),
         },

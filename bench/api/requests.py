@@ -29,6 +29,8 @@ def resolve(
     method: str,
     *,
     data: FilePath | None = None,
+    dataset: str | None = None,
+    task: str | None = None,
     seed: int = 1,
     settings: Mapping[str, Any] | None = None,
     pretrain: str | None = None,
@@ -49,7 +51,9 @@ def resolve(
     Args:
         model: Model id; ``bench models list`` shows them.
         method: Method id; ``bench methods list`` shows them.
-        data: Folder of the ICBHI data, or ``demo`` for the simulated set (default: ``BENCH_DATA`` or ./data/icbhi).
+        data: Folder of the data, or ``demo`` for the simulated set (default: ``BENCH_DATA``, or the data set's own).
+        dataset: Id of the data set (default: the one that the folder holds); ``bench data list`` shows them.
+        task: Id of the task (default: the first of the data set); ``bench data show ID`` shows them.
         seed: Seed of everything that is drawn.
         settings: Fields of the spec and options by name, dotted where a name alone is not enough:
             ``{"frontend.seconds": 4}``.
@@ -64,7 +68,7 @@ def resolve(
         allow_partial: Run although recordings are missing; marked as partial.
         home: Results folder that ``init_from`` is looked for in (default: ``BENCH_HOME`` or ./results).
         cache: Cache folder (default: ``BENCH_CACHE`` or the user's).
-        plugins: Files with models, methods or front-ends of your own.
+        plugins: Files with models, methods, front-ends or data sets of your own.
         **options: More settings by name: ``epochs=2``, ``lr=1e-4``, ``val_fraction=0.2``.
 
     Returns:
@@ -77,6 +81,8 @@ def resolve(
         model,
         method,
         data=data,
+        dataset=dataset,
+        task=task,
         fields=joined_settings(settings, options),
         pretrain=pretrain,
         init_from=init_from,
@@ -187,10 +193,20 @@ def _length(spec: RunSpec) -> str:
     return f"{schedule.iterations} iterations" if schedule.iterations else f"{schedule.epochs} epochs"
 
 
+def _judged_words(spec: RunSpec) -> str:
+    """What a run is judged on, in words; the task is named where it is not the one of most runs."""
+    from bench.core.datasets import DATASETS, FOUR_CLASSES
+
+    card = DATASETS.card(spec.dataset)
+    data = "simulated" if card.simulated else spec.partial or card.title
+    if spec.task == FOUR_CLASSES.id:
+        return data
+    return f"{data if data == card.title else f'{card.title}, {data}'} · {spec.task}"
+
+
 def _headline(spec: RunSpec) -> str:
-    mark = "simulated" if spec.dataset == "demo" else spec.partial or "ICBHI 2017"
     return (
-        f"run {spec.run_id}: {spec.model} ({spec.pretrain}) · {spec.method} · {mark} · seed {spec.seed} · "
-        f"{_length(spec)} · batch {spec.sampling.batch} · lr {spec.optim.lr:g} · {spec.distribution.device} · "
-        f"{spec.precision} · {spec.distribution.processes} process(es)"
+        f"run {spec.run_id}: {spec.model} ({spec.pretrain}) · {spec.method} · {_judged_words(spec)} · "
+        f"seed {spec.seed} · {_length(spec)} · batch {spec.sampling.batch} · lr {spec.optim.lr:g} · "
+        f"{spec.distribution.device} · {spec.precision} · {spec.distribution.processes} process(es)"
     )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from bench.api.calls import api_call, resumable
 from bench.api.requests import FilePath, resolve
 from bench.api.run_result import Run
-from bench.core.paths import cache_folder, data_folder, home_folder
+from bench.core.paths import cache_folder, home_folder
+from bench.data.location import folder_here
 
 if TYPE_CHECKING:
     from bench.experiment.consent import Allow
@@ -26,6 +27,8 @@ def run(
     method: str,
     *,
     data: FilePath | None = None,
+    dataset: str | None = None,
+    task: str | None = None,
     seed: int = 1,
     settings: Mapping[str, Any] | None = None,
     pretrain: str | None = None,
@@ -49,7 +52,9 @@ def run(
     Args:
         model: Model id; ``bench models list`` shows them.
         method: Method id; ``bench methods list`` shows them.
-        data: Folder of the ICBHI data, or ``demo`` for the simulated set (default: ``BENCH_DATA`` or ./data/icbhi).
+        data: Folder of the data, or ``demo`` for the simulated set (default: ``BENCH_DATA``, or the data set's own).
+        dataset: Id of the data set (default: the one that the folder holds); ``bench data list`` shows them.
+        task: Id of the task (default: the first of the data set); ``bench data show ID`` shows them.
         seed: Seed of everything that is drawn.
         settings: Fields of the spec and options by name, dotted where a name alone is not enough:
             ``{"frontend.seconds": 4}``.
@@ -65,7 +70,7 @@ def run(
         rerun: Run again although the result exists.
         home: Results folder (default: ``BENCH_HOME`` or ./results).
         cache: Cache folder (default: ``BENCH_CACHE`` or the user's).
-        plugins: Files with models, methods or front-ends of your own.
+        plugins: Files with models, methods, front-ends or data sets of your own.
         **options: More settings by name: ``epochs=2``, ``lr=1e-4``, ``val_fraction=0.2``.
 
     Returns:
@@ -80,6 +85,8 @@ def run(
         model,
         method,
         data=data,
+        dataset=dataset,
+        task=task,
         seed=seed,
         settings=settings,
         pretrain=pretrain,
@@ -157,7 +164,6 @@ def replayed_spec(
     Raises:
         SpecError: If the file cannot be read, or what it holds cannot be run here.
     """
-    from bench.data.datasets.icbhi.dataset import holds_dataset
     from bench.experiment.consent import agreed_plugins
     from bench.experiment.devices import choose_device
     from bench.experiment.plugins import load_plugins_of
@@ -165,18 +171,18 @@ def replayed_spec(
     from bench.experiment.spec import read_spec
 
     spec = read_spec(path)
-    is_here = data is None and holds_dataset(Path(spec.data))
+    spec = spec.changed(plugins=agreed_plugins(spec, plugins, allow))
+    load_plugins_of(spec)
+    place = cache_folder(cache)
     replayed = spec.changed(
-        data=spec.data if is_here else str(data_folder(data or None)),
-        cache=str(cache_folder(cache).resolve()),
+        data=folder_here(spec.dataset, spec.data, data, place),
+        cache=str(place.resolve()),
         device=choose_device(device),
         processes=spec.distribution.processes if processes is None else processes,
-        plugins=agreed_plugins(spec, plugins, allow),
         init_weights=_initial_weights(spec, home_folder(home)),
         # Asked for by itself, the part of a composite is a run of its own.
         part_of="",
     )
-    load_plugins_of(replayed)
     check_spec(replayed)
     return replayed
 

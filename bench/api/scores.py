@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from bench.api.calls import api_call
 from bench.api.cycle_predictions import CyclePredictions
 from bench.api.requests import FilePath
+from bench.core.datasets import FOUR_CLASSES, TaskCard, TestPart
 from bench.core.errors import SpecError
-from bench.core.paths import cache_folder, data_folder, expanded
+from bench.core.paths import cache_folder, expanded
 from bench.core.text import echoed
-from leaderboard.metrics import CLASSES, Metrics, score_cycles
-from leaderboard.results.official_part import OfficialPart
+from leaderboard.metrics import Metrics, score_cycles
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.submission_checks import check_predictions
 from leaderboard.results.submitted_predictions import SubmittedPredictions, parse_submitted, read_submitted
@@ -37,35 +37,54 @@ class Scores:
     Attributes:
         judged: The test cycles with their true classes.
         predictions: What the system says of each.
-        dataset: ``icbhi``, or ``demo`` for the simulated set.
+        dataset: Id of the data set.
         partial: How much of the data set was there, where not all; None for a whole set.
+        task: What is judged.
     """
 
     judged: CycleSet
     predictions: CyclePredictions
     dataset: str
     partial: str | None
+    task: TaskCard = FOUR_CLASSES
 
     @classmethod
-    def of(cls, judged: CycleSet, scores: NDArray[np.float64], dataset: str, partial: str | None) -> Scores:
-        """Judge scores (n, 4) of the n cycles ``judged``."""
-        return cls(judged, CyclePredictions.of(judged, scores), dataset, partial)
+    def of(
+        cls,
+        judged: CycleSet,
+        scores: NDArray[np.float64],
+        dataset: str,
+        partial: str | None,
+        task: TaskCard = FOUR_CLASSES,
+    ) -> Scores:
+        """Judge scores (n, classes) of the n cycles ``judged``."""
+        return cls(judged, CyclePredictions.of(judged, scores, task.classes), dataset, partial, task)
 
     def __repr__(self) -> str:
-        strict = self.metrics["4class"]
+        strict = self.metrics[self.task.strict]
         rates = ", ".join(f"{name} {strict[key]:.2f}" for name, key in (("Sp", "sp"), ("Se", "se"), ("Score", "score")))  # type: ignore[literal-required]
         return f"<Scores of {len(self.judged)} cycles: {rates}>"
 
     @cached_property
     def metrics(self) -> dict[str, Metrics]:
-        """``4class`` (the exact class) and ``2class`` (any abnormal class is a hit).
+        """Of the main part: ``4class`` (the exact class of so many) and ``2class`` (any abnormal class is a hit).
 
         Each holds ``sp``, ``se`` and ``score`` in percent, ``confusion`` (rows are true classes) and ``n``.
 
         Raises:
             ResultError: If the test part holds no normal or no abnormal cycle, so that a rate is undefined.
         """
-        return score_cycles(self.judged.labels, self.predictions.scores)
+        return self._metrics_of(self.task.main)
+
+    @cached_property
+    def other_parts(self) -> dict[str, dict[str, Metrics]]:
+        """The same metrics of the parts beside the main one, by their ids; parts are never judged as one."""
+        return {part.id: self._metrics_of(part) for part in self.task.other_parts}
+
+    def _metrics_of(self, part: TestPart) -> dict[str, Metrics]:
+        rows = self.judged.places_of(part.id)
+        labels = [self.judged.labels[row] for row in rows]
+        return score_cycles(labels, self.predictions.scores[rows], self.task)
 
     @cached_property
     def _counts(self) -> SystemCounts:
@@ -109,14 +128,26 @@ def _rates(counts: SystemCounts) -> dict[str, Any]:
 
 
 @api_call
-def score(predictions: Any, data: FilePath, *, allow_partial: bool = False, cache: FilePath | None = None) -> Scores:
+def score(
+    predictions: Any,
+    data: FilePath,
+    *,
+    dataset: str | None = None,
+    task: str | None = None,
+    allow_partial: bool = False,
+    cache: FilePath | None = None,
+) -> Scores:
     """Judge predictions against the official test cycles, as ``bench board submit`` does; nothing is stored.
 
     Args:
         predictions: A CSV or Parquet file; a data frame, structured array or mapping of columns with ``recording``,
-            ``cycle`` and either ``normal``, ``crackle``, ``wheeze``, ``both`` or ``predicted``; or a mapping from
-            (recording, cycle) to four scores, or to a class (0 to 3, or its name).
-        data: Folder with ICBHI's annotation and split files, or ``demo`` for the simulated set. No audio is needed.
+            ``cycle`` and either the classes of the task (``normal``, ``crackle``, ``wheeze``, ``both``) or
+            ``predicted``; or a mapping from (recording, cycle) to a score for each class, or to a class (its number,
+            or its name).
+        data: Folder with annotation files, or ``demo`` for the simulated set. No audio is needed where the reader of
+            the set does without.
+        dataset: Id of the data set; None for the one that the folder holds.
+        task: Id of the task; None for the first of the set.
         allow_partial: Judge on the recordings that are there.
         cache: Cache folder, for the simulated set.
 
@@ -125,43 +156,39 @@ def score(predictions: Any, data: FilePath, *, allow_partial: bool = False, cach
         ResultError: If they cannot be read.
         DataError: If the test cycles are not known.
     """
-    answers, where = _answers(predictions)
-    part = _official_part(data, cache, allow_partial)
-    return Scores.of(part.cycles, check_predictions(answers, part, where).scores, part.dataset, part.partial)
+    from bench.data.answers import answers_in
+    from bench.data.location import locate_data
+
+    folder, card = locate_data(data, dataset, cache_folder(cache))
+    judged = card.task(task)
+    answers, where = _answers(predictions, judged.classes)
+    part = answers_in(folder, card, judged, allow_partial=allow_partial)
+    accepted = check_predictions(answers, part, where)
+    return Scores.of(part.cycles, accepted.scores, part.dataset, part.partial, judged)
 
 
-def _official_part(data: FilePath, cache: FilePath | None, allow_partial: bool) -> OfficialPart:
-    from bench.data.datasets.icbhi.official import part_of_folder
-    from bench.data.datasets.simulated.demo import demo_folder
-    from bench.experiment.recipes import DEMO
-
-    if str(data) == DEMO:
-        return part_of_folder(demo_folder(cache_folder(cache)))
-    return part_of_folder(data_folder(data), allow_partial=allow_partial)
-
-
-def _answers(predictions: Any) -> tuple[SubmittedPredictions, str]:
+def _answers(predictions: Any, classes: Sequence[str]) -> tuple[SubmittedPredictions, str]:
     """Predictions of any form, and what messages call them."""
     if isinstance(predictions, str | Path):
         path = expanded(predictions)
-        return read_submitted(path), str(path)
+        return read_submitted(path, classes), str(path)
     if isinstance(predictions, Scores):
         predictions = predictions.predictions
     if isinstance(predictions, CyclePredictions):
         predictions = dict(zip(predictions.keys, predictions.scores.tolist(), strict=True))
     # A name that is no UTF-8 is none of the test cycles', and is refused as that.
-    content = _csv_text(_columns(predictions)).encode(errors="backslashreplace")
-    return parse_submitted(content, GIVEN), GIVEN
+    content = _csv_text(_columns(predictions, classes)).encode(errors="backslashreplace")
+    return parse_submitted(content, GIVEN, classes), GIVEN
 
 
-def _columns(table: Any) -> dict[str, list[Any]]:
+def _columns(table: Any, classes: Sequence[str]) -> dict[str, list[Any]]:
     """The columns of a table of any library, by name.
 
     Raises:
         SpecError: If it has no columns with names, or they are not of one length.
     """
     if isinstance(table, Mapping) and table and all(isinstance(key, tuple) for key in table):
-        return _columns_of_keys(table)
+        return _columns_of_keys(table, classes)
     names = getattr(getattr(table, "dtype", None), "names", None) or getattr(table, "columns", None)
     if names is None and isinstance(table, Mapping):
         names = table.keys()
@@ -194,8 +221,8 @@ def _array(values: Any) -> NDArray[Any] | None:
         return None
 
 
-def _columns_of_keys(answers: Mapping[Any, Any]) -> dict[str, list[Any]]:
-    """A mapping from (recording, cycle) to four scores, or to a class, as columns."""
+def _columns_of_keys(answers: Mapping[Any, Any], classes: Sequence[str]) -> dict[str, list[Any]]:
+    """A mapping from (recording, cycle) to a score for each class, or to a class, as columns."""
     if any(len(key) != 2 for key in answers):
         raise SpecError("The keys of the predictions must each be (recording, cycle).")
     columns: dict[str, list[Any]] = {
@@ -205,9 +232,9 @@ def _columns_of_keys(answers: Mapping[Any, Any]) -> dict[str, list[Any]]:
     values = [found for value in answers.values() if (found := _array(value)) is not None]
     if len(values) == len(answers) and all(value.ndim == 0 for value in values):
         return {**columns, "predicted": [value.item() for value in values]}
-    if len(values) < len(answers) or any(value.shape != (len(CLASSES),) for value in values):
-        raise SpecError(f"The predictions of a cycle must be {len(CLASSES)} scores, or one class.")
-    return {**columns, **{name: [value[row].item() for value in values] for row, name in enumerate(CLASSES)}}
+    if len(values) < len(answers) or any(value.shape != (len(classes),) for value in values):
+        raise SpecError(f"The predictions of a cycle must be {len(classes)} scores, or one class.")
+    return {**columns, **{name: [value[row].item() for value in values] for row, name in enumerate(classes)}}
 
 
 def _csv_text(columns: Mapping[str, Sequence[Any]]) -> str:

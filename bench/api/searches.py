@@ -47,6 +47,8 @@ def search(
     give_up_after: int = 5,
     sampler_seed: int = 1,
     data: FilePath | None = None,
+    dataset: str | None = None,
+    task: str | None = None,
     settings: Mapping[str, Any] | None = None,
     pretrain: str | None = None,
     frontend: str | None = None,
@@ -83,6 +85,8 @@ def search(
         give_up_after: Stop after so many trials in a row that failed with the same cause; 0 for never.
         sampler_seed: Seed of the sampler.
         data: As for :func:`bench.run`, and so are the arguments that follow.
+        dataset: Id of the data set.
+        task: Id of the task.
         settings: Settings of every run, by name.
         pretrain: Pretrained weights.
         frontend: Front-end id.
@@ -93,7 +97,7 @@ def search(
         allow_partial: Search although recordings are missing.
         home: Results folder.
         cache: Cache folder.
-        plugins: Files with models, methods or front-ends of your own.
+        plugins: Files with models, methods, front-ends or data sets of your own.
         **options: More settings by name, as ``epochs=20``.
 
     Returns:
@@ -109,6 +113,8 @@ def search(
         model,
         method,
         data=data,
+        dataset=dataset,
+        task=task,
         fields=joined_settings(settings, options),
         pretrain=pretrain,
         frontend=frontend,
@@ -227,6 +233,7 @@ def resume_search(
         BenchError: What ended a worker and would end the others.
     """
     from bench.experiment.consent import agreed_plugins
+    from bench.experiment.plugins import load_plugins
     from bench.search.request import base_spec, check_trials
     from bench.search.resumption import execution_here, go_on, settings_now
     from bench.search.session import SearchSession
@@ -236,6 +243,7 @@ def resume_search(
     session = SearchSession(home=home_folder(home), storage=storage, name=name, workers=workers, settings=settings)
     session.check_words(study.request)
     agreed = agreed_plugins(base_spec(study.request, study.execution), plugins, allow)
+    load_plugins(agreed)
     execution = execution_here(study, data=data, cache=cache, processes=processes, device=device, plugins=agreed)
     target = check_trials(study.request, study.target if trials is None else trials)
     ended = go_on(study, session, execution, target, retry=retry_failed)

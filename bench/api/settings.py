@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from bench.api.registries import allowed_values, described_option, range_of_search, values_of_grid
+from bench.core.datasets import DATASETS
 from bench.core.errors import SpecError
 from bench.core.fields import flat_fields, parts_of
 from bench.core.registry import suggestion
@@ -76,6 +77,8 @@ def list_settings(
     frontend: str | None = None,
     pretrain: str | None = None,
     profile: str = "paper",
+    dataset: str | None = None,
+    task: str | None = None,
     plugins: Sequence[Path] = (),
 ) -> SettingsTable:
     """List what ``--set NAME=VALUE`` may change.
@@ -87,7 +90,9 @@ def list_settings(
         frontend: Front-end whose options are listed too.
         pretrain: Weights that the recipe is for, or ``none`` (default: the model's).
         profile: Whose recipes: ``paper`` or ``demo``.
-        plugins: Files with models, methods or front-ends of your own.
+        dataset: Data set that changes something in the recipes (default: the primary one).
+        task: Task that does (default: the first of the data set).
+        plugins: Files with models, methods, front-ends or data sets of your own.
 
     Raises:
         SpecError: If there is no such part or profile, or a file cannot be imported.
@@ -97,6 +102,11 @@ def list_settings(
         raise SpecError(f"Unknown profile '{echoed(profile)}': {suggestion(profile, PROFILES)}")
     cards = _cards({"model": model, "method": method, "frontend": frontend}, plugins)
     _check_part(part, cards)
+    if not cards and (dataset is not None or task is not None):
+        raise SpecError(
+            "A data set changes values of recipes, but no model, method or front-end is named.",
+            "Add --model ID, --method ID or --frontend ID.",
+        )
     rows = [
         {"part": where, "name": name, **described}
         for where, name, described in _described(cards)
@@ -105,10 +115,12 @@ def list_settings(
     if not cards:
         return SettingsTable(rows, _titles(cards))
     start = _start(cards, profile, pretrain)
-    begun = _begun(cards, profile, start)
+    changed = _changes(dataset, task, profile)
+    begun = _begun(cards, profile, start, changed)
     rows = [{**row, "value": begun.get(row["name"], row["default"])} for row in rows]
     names = " and ".join(cards[owner].id for owner in ("model", "method") if owner in cards)
-    source = f"the {profile} recipes of {names}, pretrained weights: {start}" if names else ""
+    by_data = f", changed for {dataset}" if dataset and changed else ""
+    source = f"the {profile} recipes of {names}, pretrained weights: {start}{by_data}" if names else ""
     return SettingsTable(rows, _titles(cards), source)
 
 
@@ -151,13 +163,23 @@ def _start(cards: Cards, profile: str, pretrain: str | None) -> str:
     return pretrain or (default_pretrain(cards["model"], profile) if "model" in cards else "none")
 
 
-def _begun(cards: Cards, profile: str, start: str) -> dict[str, Any]:
+def _changes(dataset: str | None, task: str | None, profile: str) -> dict[str, Any]:
+    """What the data set and the task change in the recipes."""
+    from bench.experiment.settings import data_recipe
+
+    card = DATASETS.card(dataset) if dataset else DATASETS.primary().card
+    return data_recipe(card, card.task(task), profile)
+
+
+def _begun(cards: Cards, profile: str, start: str, changed: Mapping[str, Any]) -> dict[str, Any]:
     """What a run begins with, as far as it is not the default of a setting."""
     from bench.core.options import build_options
-    from bench.experiment.settings import input_size, recipe_values
+    from bench.experiment.settings import input_size, recipe_values, taken_by
 
     model, method, frontend = (cards.get(owner) for owner in OWNERS)
     values = recipe_values(model, method, frontend, profile, start)
+    if frontend is not None:
+        values |= taken_by(frontend, changed)
     if model is None or frontend is None:
         return values
     prefix = "frontend."

@@ -39,9 +39,17 @@ def audit(
         ),
     ] = None,
     judged: Annotated[
-        str, typer.Option(help="What the claim counts as a hit: 4class (the exact class) or 2class.", metavar="WORD")
-    ] = "4class",
+        str | None,
+        typer.Option(
+            help="What the claim counts as a hit: the exact class (4class of four, as 7class of seven; the default) or "
+            "2class.",
+            metavar="WORD",
+        ),
+    ] = None,
     data: options.TestData = None,
+    dataset: options.Dataset = None,
+    task: options.Task = None,
+    part: options.Part = None,
     home: options.Home = None,
     cache: options.Cache = None,
     output: options.Format = "table",
@@ -54,6 +62,7 @@ def audit(
 
     Examples:
       bench audit predictions.csv --claimed sp=81.66,se=43.07,score=62.37 --data ~/icbhi
+      bench audit predictions.csv --claimed score=71.32 --dataset sprsound --task event-2 --part inter
       bench audit results.csv             # columns such as system, seed, sp, se, score, epoch, selection, split
       bench audit results/runs/3f2a…/result.json --format json
     """
@@ -61,7 +70,8 @@ def audit(
     from bench.api.boards import open_board
 
     check_format(output)
-    found = audit_file(open_board(home=home), file, claimed=claimed, judged=judged, data=data, cache=cache)
+    where = {"data": data, "dataset": dataset, "task": task, "cache": cache}
+    found = audit_file(open_board(home=home), file, claimed=claimed, judged=judged, part=part, **where)
     if output == "json":
         print_json(found.to_json())
     else:

@@ -110,6 +110,7 @@ def compare(
     single: Annotated[
         bool, typer.Option("--single", help="Compare the two runs alone, not all seeds of their systems.")
     ] = False,
+    part: options.Part = None,
     home: Home = None,
     output: Format = "table",
 ) -> None:
@@ -123,7 +124,7 @@ def compare(
     from leaderboard.render.formats import check_format
 
     check_format(output, SHOW_FORMATS)
-    found = open_board(home=home).compare(a, b, protocol, single=single)
+    found = open_board(home=home).compare(a, b, protocol, single=single, part=part)
     if output == "json":
         print_json(found.to_json())
     else:

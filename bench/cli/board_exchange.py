@@ -37,6 +37,8 @@ def submit(
     thresholds: options.Thresholds = None,
     pretrained_on_icbhi: options.PretrainedOnIcbhi = None,
     data: options.TestData = None,
+    dataset: options.Dataset = None,
+    task: options.Task = None,
     allow_partial: options.AllowPartial = False,
     home: Home = None,
     cache: options.Cache = None,
@@ -45,15 +47,18 @@ def submit(
     """Enter the predictions of a system from outside, checked against the official test cycles.
 
     The file has the columns recording (file name without ending; .wav is left out), cycle (from 0, the line in the
-    annotation file) and either normal,crackle,wheeze,both (scores or probabilities) or predicted (0 to 3, or the
-    class's name). Every test cycle must be there exactly once, or the file is refused with the difference.
+    annotation file) and either the task's classes, as normal,crackle,wheeze,both (scores or probabilities), or
+    predicted (a class's number from 0, or its name). Every test cycle must be there exactly once, those of all tested
+    parts, or the file is refused with the difference.
 
-    No audio is needed: the cycles are known from ICBHI's text files, or from a full run on the board.
+    No audio is needed: the cycles are known from the annotation files, or from a full run on the board.
 
     With a key (`bench board key`) the submission is signed, and only that key adds seeds to the system or changes what
     is stated of it. What is not declared (--metadata to --pretrained-on-icbhi) is shown as undeclared.
 
-    Example:  bench board submit predictions.csv --system "our CRNN" --selection last --data ~/icbhi
+    Examples:
+      bench board submit predictions.csv --system "our CRNN" --selection last --data ~/icbhi
+      bench board submit events.csv --system "our CRNN" --selection last --dataset sprsound --task event-7
     """
     from bench.api.exchange import Inputs, Statement
     from bench.api.words import selection_rule
@@ -78,7 +83,8 @@ def submit(
             pretrained_on_icbhi=pretrained_on_icbhi,
         ),
     )
-    _enter(file, statement, home, output, data=data, cache=cache, allow_partial=allow_partial)
+    where = {"data": data, "dataset": dataset, "task": task, "cache": cache, "allow_partial": allow_partial}
+    _enter(file, statement, home, output, **where)
 
 
 def _enter(file: Path, statement: Statement, home: Path | None, output: str, **where: Any) -> None:
@@ -103,19 +109,19 @@ def _print_submission(done: EnteredSubmission, output: str) -> None:
     from rich import box
     from rich.table import Table
 
-    mark = "simulated data" if done.simulated else done.partial or "ICBHI 2017, official split"
     table = Table(
-        title=f"{done.system} · seed {done.seed} · {done.selection} (as stated) · {mark}",
+        title=f"{done.system} · seed {done.seed} · {done.selection} (as stated) · {done.judged_words}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
     )
-    for heading in ("test part", "cycles", "judged", "Sp", "Se", "Score"):
+    rates = done.rates
+    for heading in ("test part", "cycles", "judged", *rates):
         table.add_column(heading, justify="left" if heading in ("test part", "judged") else "right", no_wrap=True)
     for name, by_judged in done.metrics.items():
         for judged, m in (by_judged or {}).items():
-            table.add_row(name, f"{m['n']:,}", judged, *(f"{m[rate]:.2f}" for rate in ("sp", "se", "score")))
+            table.add_row(name, f"{m['n']:,}", judged, *(f"{m[rate]:.2f}" for rate in rates.values()))
     console = stdout()
     console.print(table)
     console.print(f"submission {done.run_id}; board: bench report leaderboard")

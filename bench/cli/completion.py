@@ -12,7 +12,6 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import typer
 
@@ -24,20 +23,21 @@ BASH = "complete_bash"
 _PLAIN = re.compile(r"\w[\w.+:/@%=,-]*( [\w.+:/@%=,-]+)*")
 """Names that a shell reads as what they are, but for single spaces."""
 
-Names = Callable[[Path | None], Iterable[str]]
-"""Gives the names that exist in a results folder."""
+Names = Callable[..., Iterable[str]]
+"""Gives the names that exist in a results folder, or that go with another option."""
 
 
-def completer(source: str) -> Callable[[typer.Context, str], list[str]]:
+def completer(source: str, of: str = "home") -> Callable[[typer.Context, str], list[str]]:
     """What completes the words of an option or an argument.
 
     Args:
         source: A function of :mod:`bench.api.completion`.
+        of: The option that the function is given: the results folder, or what the names depend on.
     """
 
     def complete(context: typer.Context, incomplete: str) -> list[str]:
         with contextlib.suppress(Exception):  # a border of the process: a damaged board completes to nothing
-            return offered(_names(source)(context.params.get("home")), incomplete)
+            return offered(_names(source)(context.params.get(of)), incomplete)
         return []
 
     return complete

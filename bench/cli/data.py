@@ -1,4 +1,4 @@
-"""``bench data``: get the data, check it, prepare features, make the simulated set."""
+"""``bench data``: get a data set, check it, prepare features, make the simulated set."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli import options
-from bench.cli.options import Cache, Data, Format
-from bench.cli.output import check_format, print_json, print_written, stdout
+from bench.cli import data_sets, options
+from bench.cli.data_report import print_counts, print_lines, print_report
+from bench.cli.options import Cache, Data, Dataset, Format, Task
+from bench.cli.output import check_format, print_json, print_written
 from bench.core.errors import SpecError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from bench.api.datasets import Counts, DataDescription, FeatureSizes, Report
+    from bench.api.datasets import VerificationReport
+    from bench.api.features import FeatureSizes
 
 BROKEN = 3
 """Exit code of a data folder that is broken."""
 
 app = typer.Typer(
-    help="Get the ICBHI data, check it, prepare features, make the simulated set.",
+    help="The data sets: list and show them, get one, check it, prepare features, make the simulated set.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -30,14 +30,16 @@ app = typer.Typer(
 
 def register(parent: typer.Typer) -> None:
     """Add the commands to the application."""
+    data_sets.register(app)
     parent.add_typer(app, name="data")
 
 
 @app.command()
 def fetch(
     data: options.DataFolder = None,
+    dataset: Dataset = None,
     base_url: Annotated[
-        str | None, typer.Option(help="Where the files are (default: BENCH_ICBHI_URL or the owners' server).")
+        str | None, typer.Option(help="Where the files are (default: the owners' server, or BENCH_<ID>_URL).")
     ] = None,
     keep_archive: Annotated[bool, typer.Option("--keep-archive", help="Keep the archive after unpacking.")] = False,
     insecure: Annotated[
@@ -45,153 +47,75 @@ def fetch(
     ] = False,
     output: Format = "table",
 ) -> None:
-    """Download ICBHI 2017 from its owners (2 GB) and unpack it; a stopped download goes on where it ended.
+    """Download a data set from its owners and unpack it; a stopped download goes on where it ended.
 
-    Without internet, put these into the folder by hand and run the command again, which unpacks and checks them:
-    ICBHI_final_database.zip (or its unpacked folder), ICBHI_challenge_train_test.txt, ICBHI_challenge_diagnosis.txt and
-    ICBHI_challenge_demographic_information.txt.
+    Without internet, put the files into the folder by hand, archives or unpacked folders, and run the command again,
+    which unpacks and checks them; `bench data show ID` says where they are from.
 
-    Example: bench data fetch --data ~/icbhi
+    Examples:
+      bench data fetch --data ~/icbhi
+      bench data fetch --dataset sprsound
     """
     from bench.api.datasets import fetch_data
 
     check_format(output)
-    report = fetch_data(data, base_url=base_url, keep_archive=keep_archive, insecure=insecure)
-    _print_report(report, output)
+    report = fetch_data(data, dataset, base_url=base_url, keep_archive=keep_archive, insecure=insecure)
+    _end(report, output)
 
 
 @app.command()
-def verify(data: Data = None, cache: Cache = None, output: Format = "table") -> None:
+def verify(
+    data: Data = None,
+    dataset: Dataset = None,
+    plugin: options.Plugins = None,
+    cache: Cache = None,
+    output: Format = "table",
+) -> None:
     """Check every file: counts against the official ones, the split, and each fault with its file and line.
 
     Ends with exit code 3 when anything is wrong or missing.
 
-    Example: bench data verify --data ~/icbhi --format json
+    Examples:
+      bench data verify --data ~/icbhi --format json
+      bench data verify --dataset sprsound
     """
     from bench.api.datasets import verify_data
 
     check_format(output)
-    _print_report(verify_data(data, cache=cache), output)
+    _end(verify_data(data, dataset, cache=cache, plugins=plugin or ()), output)
 
 
-def _print_report(report: Report, output: str) -> None:
-    if output == "json":
-        print_json(report.to_json())
-    else:
-        _print_counts(report)
-    if not report.ok:
+def _end(report: VerificationReport, output: str) -> None:
+    """Print what a check found, and exit with the code of a broken folder where it is one."""
+    print_report(report, output)
+    if report.faults:
         raise typer.Exit(BROKEN)
 
 
-def _print_counts(report: Report) -> None:
-    from bench.api.datasets import OFFICIAL
-
-    columns = {"with audio": report.counts}
-    if report.annotated != report.counts:
-        columns["annotated"] = report.annotated
-    if report.name == "icbhi":
-        columns["official"] = OFFICIAL
-    stdout().print(_count_table(columns))
-    patients = {patient for _, patient in report.counts.by_patient}
-    _print_lines(
-        [
-            f"{report.present} of {report.expected} recordings, {len(patients)} patients in {report.root}",
-            *_comparison(report),
-            *(f"note: {note}" for note in report.notes),
-            *(str(fault) for fault in report.faults),
-            _verdict(report),
-        ]
-    )
-
-
-def _comparison(report: Report) -> list[str]:
-    """How split and counts compare with the official ones."""
-    if report.name != "icbhi":
-        return []
-    verdict = "the official one" if report.split_official else "NOT the official one"
-    counts = {
-        True: "equal the official ones",
-        False: "differ from the official ones",
-        None: "not compared, as annotation files or the split file are missing",
-    }
-    return [
-        f"split: {verdict} (sha256 {report.split_sha256})",
-        f"annotated cycles per split, class, device and patient: {counts[report.counts_official]}",
-    ]
-
-
-def _print_lines(lines: Iterable[str]) -> None:
-    console = stdout()
-    for line in lines:
-        console.print(line, soft_wrap=True)
-
-
-def _verdict(report: Report) -> str:
-    if report.ok:
-        return "complete and sound"
-    number = len(report.faults)
-    if report.runnable:
-        return f"{number} faults; the set is {report.partial}: runs need --allow-partial and are marked so"
-    return f"{number} faults; no run uses this data before they are mended"
-
-
-def _count_table(columns: Mapping[str, Counts]) -> Table:
-    """Recordings and cycles per split and device, one column for each set of counts."""
-    from rich.table import Table
-
-    table = Table(title="recordings · normal/crackle/wheeze/both")
-    for title in ("split", "device", *columns):
-        table.add_column(title)
-    splits = sorted({split for counts in columns.values() for split in counts.by_split}, reverse=True)
-    for split in splits:
-        devices = sorted({name for counts in columns.values() for side, name in counts.by_device if side == split})
-        for device in devices:
-            table.add_row(split, device, *(_cell(counts.by_device.get((split, device))) for counts in columns.values()))
-        total = (_cell(counts.by_split.get(split)) for counts in columns.values())
-        table.add_row(split, "all", *total, style="bold", end_section=True)
-    return table
-
-
-def _cell(count: Any) -> str:
-    return "–" if count is None else f"{count.recordings} · {'/'.join(str(cycles) for cycles in count[1:])}"
-
-
 @app.command()
-def info(data: Data = None, cache: Cache = None, output: Format = "table") -> None:
+def info(
+    data: Data = None,
+    dataset: Dataset = None,
+    task: Task = None,
+    plugin: options.Plugins = None,
+    cache: Cache = None,
+    output: Format = "table",
+) -> None:
     """Say what is there: recordings and cycles per split, class, device, patient and rate, and the data's fingerprint.
 
-    Example: bench data info --format json
+    Examples:
+      bench data info --format json
+      bench data info --dataset sprsound --task record-5
     """
     from bench.api.datasets import describe_data
 
     check_format(output)
-    found = describe_data(data, cache=cache)
+    found = describe_data(data, dataset, task, cache=cache, plugins=plugin or ())
     if output == "json":
         print_json(found.to_json())
         return
-    stdout().print(_count_table({"recordings · cycles": found.counts}))
-    _print_lines(f"{name}: {value}" for name, value in _info_lines(found).items())
-
-
-def _info_lines(found: DataDescription) -> dict[str, str]:
-    dataset, counts, document = found.dataset, found.counts, found.to_json()
-    totals = document["counts"]
-    mark = "simulated" if dataset.simulated else dataset.partial or "complete"
-    return {
-        "data": f"{dataset.name}, {mark}, in {dataset.root}",
-        "recordings": f"{len(dataset.recordings)} of {dataset.expected}, {totals['patients']} patients",
-        "cycles": f"{totals['cycles']} ({document['seconds']:,.0f} s)",
-        "rates": _pairs(counts.by_rate, " Hz"),
-        "chest locations": _pairs(counts.by_location),
-        "modes": _pairs(counts.by_mode),
-        "diagnosis": f"{len(dataset.diagnosis)} patients" if dataset.diagnosis else "no file",
-        "demographics": f"{len(dataset.demographics)} patients" if dataset.demographics else "no file",
-        "fingerprint": dataset.fingerprint,
-    }
-
-
-def _pairs(numbers: Mapping[Any, int], unit: str = "") -> str:
-    return ", ".join(f"{name}{unit}: {number}" for name, number in numbers.items())
+    print_counts(found.table)
+    print_lines(f"{name}: {value}" for name, value in found.lines.items())
 
 
 def _frontend_options(settings: Iterable[str]) -> dict[str, str]:
@@ -213,20 +137,26 @@ def prepare(
     workers: Annotated[int | None, typer.Option(min=1, help="Recordings at a time (default: one per core).")] = None,
     allow_partial: options.AllowPartial = False,
     data: Data = None,
+    dataset: Dataset = None,
+    task: Task = None,
     cache: Cache = None,
     output: Format = "table",
 ) -> None:
     """Compute the features of every cycle once, into a cache that all runs share.
 
-    Example: bench data prepare --frontend ast --workers 8
+    Examples:
+      bench data prepare --frontend ast --workers 8
+      bench data prepare --dataset sprsound --task event-2 --set frontend.seconds=3
     """
-    from bench.api.datasets import prepare_features
+    from bench.api.features import prepare_features
 
     check_format(output)
     done = prepare_features(
         frontend,
         _frontend_options(settings or ()),
         data=data,
+        dataset=dataset,
+        task=task,
         cache=cache,
         plugins=plugin or (),
         workers=workers,
@@ -239,17 +169,19 @@ def _print_document(document: Mapping[str, Any], line: str, output: str) -> None
     if output == "json":
         print_json(document)
     else:
-        _print_lines([line])
+        print_lines([line])
 
 
 @app.command()
 def features(
-    recording: Annotated[str, typer.Argument(help="A recording's name, or a WAV file with its .txt beside it.")],
+    recording: Annotated[str, typer.Argument(help="A recording's name, or a WAV file with its annotation beside it.")],
     out: options.FeatureFile,
     frontend: options.FrontEndId = "ast",
     settings: options.FrontEndSettings = None,
     plugin: options.Plugins = None,
     data: Data = None,
+    dataset: Dataset = None,
+    task: Task = None,
     cache: Cache = None,
     output: Format = "table",
 ) -> None:
@@ -260,11 +192,12 @@ def features(
 
     Example: bench data features 101_1b1_Al_sc_Meditron --out features.npz
     """
-    from bench.api.datasets import write_recording_features
+    from bench.api.features import write_recording_features
 
     check_format(output)
     values = _frontend_options(settings or ())
-    done = write_recording_features(recording, out, frontend, values, data=data, cache=cache, plugins=plugin or ())
+    where = {"data": data, "dataset": dataset, "task": task, "cache": cache, "plugins": plugin or ()}
+    done = write_recording_features(recording, out, frontend, values, **where)
     print_written(done.out, done.to_json(), f"{_described(done.sizes)} in {done.out}", output)
 
 

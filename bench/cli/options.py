@@ -20,6 +20,7 @@ LARGEST_ENSEMBLE = 10_000
 """As ``leaderboard.results.inputs`` has it."""
 
 _models, _methods, _frontends = completer("models"), completer("methods"), completer("frontends")
+_datasets, _tasks = completer("datasets"), completer("tasks", "dataset")
 _runs, _systems, _studies = completer("runs"), completer("systems"), completer("studies")
 
 # --- folders ----------------------------------------------------------------------------------------------------
@@ -35,21 +36,63 @@ Cache = Annotated[
 Data = Annotated[
     str | None,
     typer.Option(
-        "--data", help="Folder of the ICBHI data, or `demo` (default: BENCH_DATA or ./data/icbhi).", metavar="DIR"
+        "--data",
+        help="Folder of the data, or `demo` (default: BENCH_DATA, or the data set's own: `bench data show ID`).",
+        metavar="DIR",
     ),
 ]
 DataFolder = Annotated[
     Path | None,
-    typer.Option("--data", help="Folder of the ICBHI data (default: BENCH_DATA or ./data/icbhi).", metavar="DIR"),
+    typer.Option(
+        "--data",
+        help="Folder of the data (default: BENCH_DATA, or the data set's own: `bench data show ID`).",
+        metavar="DIR",
+    ),
 ]
 TestData = Annotated[
     str | None,
     typer.Option(
         "--data",
-        help="Folder with ICBHI's annotation and split files, or `demo` (default: BENCH_DATA or ./data/icbhi).",
+        help="Folder with the annotation files, or `demo` (default: BENCH_DATA, or the data set's own).",
         metavar="DIR",
     ),
 ]
+Dataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        help="Data set id; see `bench data list` (default: the one that the folder holds).",
+        metavar="ID",
+        autocompletion=_datasets,
+    ),
+]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        help="Task of the data set; see `bench data show ID` (default: its first).",
+        metavar="ID",
+        autocompletion=_tasks,
+    ),
+]
+ReportedDataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        help="Of the leaderboard, the sections of this data set (default: all).",
+        metavar="ID",
+        autocompletion=_datasets,
+    ),
+]
+ReportedTask = Annotated[
+    str | None,
+    typer.Option("--task", help="The sections of this task (default: all).", metavar="ID", autocompletion=_tasks),
+]
+Part = Annotated[
+    str | None,
+    typer.Option("--part", help="The tested part; see `bench data show ID` (default: the main one).", metavar="PART"),
+]
+DatasetId = Annotated[str, typer.Argument(metavar="ID", help="A data set's id.", autocompletion=_datasets)]
 AllowPartial = Annotated[
     bool,
     typer.Option("--allow-partial/--no-allow-partial", help="Take the recordings that are there; marked as partial."),
@@ -97,7 +140,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run/--no-dry-run", help="Print what
 
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", help="A file with models, methods or front-ends; may be repeated.", metavar="FILE.py"),
+    typer.Option(
+        "--plugin", help="A file with models, methods, front-ends or data sets; may be repeated.", metavar="FILE.py"
+    ),
 ]
 Model = Annotated[
     str | None,

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.api.completion import PAPER, reports
 from bench.api.words import known_word
 from bench.cli import options
+from bench.cli.completion import completer
 from bench.cli.output import emit
 from bench.cli.report_figure import report_figure
 from bench.core.errors import SpecError
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PAPER = ("table1", "table2", "table3")
 FIGURE = "figure2"
 TRANSFER = "transfer"
 
@@ -30,9 +31,13 @@ def report(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="[leaderboard|published|transfer|table1|table2|table3|figure2]", help="Which table or figure."
+            metavar="[leaderboard|published|transfer|table1|table2|table3|figure2|DATASET]",
+            help="Which table or figure; the id of a data set shows what was printed of it beside what was run.",
+            autocompletion=completer("reports"),
         ),
     ] = "leaderboard",
+    dataset: options.ReportedDataset = None,
+    task: options.ReportedTask = None,
     protocol: options.ReportProtocol = None,
     output: options.ReportFormat = "table",
     out: options.Out = None,
@@ -42,17 +47,23 @@ def report(
 ) -> None:
     """Print the board, a table of the paper beside what was run here, what others published, or the figure of a search.
 
+    The id of a data set shows the results that were printed of it beside the board's, task by task and part by part.
     `transfer` shows runs that `bench evaluate` judged on another task than their own.
 
-    Systems are ranked within one selection rule, on the whole of ICBHI alone.
+    Systems are ranked within one selection rule, one task and one tested part, on the whole of a data set alone.
 
     Examples:
       bench report leaderboard --protocol best-test --format markdown --out board.md
+      bench report leaderboard --dataset sprsound --task event-7
+      bench report sprsound --format markdown
       bench report table3 --format latex
       bench report --format html --out site        # a page with figures; open site/index.html
       bench report figure2 --format pdf --out figure2.pdf
     """
-    known_word("report", what, ("leaderboard", "published", TRANSFER, *PAPER, FIGURE))
+    known_word("report", what, reports())
+    if (dataset or task) and (what in (FIGURE, TRANSFER) or (what == "leaderboard" and output == "html")):
+        shown = "the page" if what == "leaderboard" else what
+        raise SpecError(f"--dataset and --task choose sections of tables, not of {shown}.", "Leave them out.")
     if what == FIGURE:
         if protocol is not None:
             raise SpecError("--protocol is none of figure2's options.", "A study's Scores are those of its objective.")
@@ -71,7 +82,10 @@ def report(
     if what == "leaderboard" and output == "html":
         _page(board, protocol, out)
         return
-    table = transfer_report(home, protocol or "last") if what == TRANSFER else board.table(what, protocol)
+    if what == TRANSFER:
+        table = transfer_report(home, protocol or "last")
+    else:
+        table = board.table(what, protocol, dataset=dataset, task=task)
     if not table.holds_runs:
         logger.info(f"The board {board} holds no run {_of_what(what)}.")
     emit(table.written(output, colour=out is None and sys.stdout.isatty()), out, output)

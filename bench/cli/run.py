@@ -16,6 +16,7 @@ from bench.cli.options import (
     AllowPartial,
     Cache,
     Data,
+    Dataset,
     Device,
     DryRun,
     Format,
@@ -27,6 +28,7 @@ from bench.cli.options import (
     Precision,
     Profile,
     Settings,
+    Task,
 )
 from bench.cli.output import check_format, print_json, stdout
 from bench.cli.run_options import (
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
 EXAMPLE = "bench run --model ast --method patchmix-cl"
 
 WHAT_A_RUN_IS = (
-    *("model", "method", "seed", "seeds", "pretrain", "init_from", "frontend"),
+    *("model", "method", "seed", "seeds", "pretrain", "init_from", "frontend", "dataset", "task"),
     *("epochs", "alpha", "tau", "beta", "val_fraction"),
 )
 """Options without a default that a replayed spec holds already."""
@@ -75,6 +77,8 @@ def run(
     seed: Seed = None,
     seeds: Seeds = None,
     data: Data = None,
+    dataset: Dataset = None,
+    task: Task = None,
     profile: Profile = "auto",
     settings: Settings = None,
     epochs: Epochs = None,
@@ -101,6 +105,7 @@ def run(
 
     Examples:
       bench run --model ast --method patchmix-cl --seeds 1-5 --data ~/icbhi
+      bench run --model cnn6 --method ce --dataset sprsound --task event-7
       bench run --model cnn6 --method ce --epochs 20 --set optimiser=sgd --set lr=1e-2 --format json
       bench run --model ast --method patchmix-cl --set micro_batch=2 --set checkpointing=true
       bench run --spec fusion.toml --seeds 1-5
@@ -161,12 +166,16 @@ def _print_specs(specs: Sequence[RunSpec], output: str) -> None:
             console.print(f"  {name}: {value}")
 
 
+def _folder_variables() -> list[str]:
+    """The environment variables that name folders: of results, of the cache, and of each data set."""
+    from bench.core.datasets import DATASETS
+
+    data = [entry.card.environment for entry in DATASETS if entry.card.environment is not None]
+    return ["BENCH_HOME", *data, "BENCH_CACHE"]
+
+
 def same_command() -> str:
     """The command that was given, as one line that goes on with it: without --rerun, with the folders it found."""
     words = [word for word in sys.argv[1:] if word != "--rerun"]
-    kept = [
-        f"{name}={shlex.quote(os.environ[name])}"
-        for name in ("BENCH_HOME", "BENCH_DATA", "BENCH_CACHE")
-        if name in os.environ
-    ]
+    kept = [f"{name}={shlex.quote(os.environ[name])}" for name in _folder_variables() if name in os.environ]
     return " ".join([*kept, "bench", *map(shlex.quote, words)])

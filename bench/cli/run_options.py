@@ -57,7 +57,7 @@ FIELDS = {
 """Options that are fields of a spec, and their names there."""
 
 PASSED_ON = (
-    *("data", "home", "cache", "pretrain", "init_from"),
+    *("data", "dataset", "task", "home", "cache", "pretrain", "init_from"),
     *("frontend", "profile", "allow_partial", "device", "precision"),
 )
 """Options that a request knows by the same name."""

@@ -3,62 +3,126 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from bench.cli.output import print_json, stdout
 
+if TYPE_CHECKING:
+    from bench.api.tasks import JudgedTask
+
+LEFT = ("run", "rule", "part")
+
+Column = tuple[str, str, str]
+"""A heading, and where its number is: what a hit is, and the metric."""
+
 
 def print_results(documents: Sequence[Mapping[str, Any]], output: str) -> None:
-    """Print the results of runs as a table with a row for each rule, or as JSON: one document, or a list of them."""
+    """Print the results of runs as a table with a row for each rule and part, or as JSON: a document, or a list."""
     if output == "json":
         print_json(documents if len(documents) > 1 else documents[0])
         return
     from rich import box
     from rich.table import Table
 
-    table = Table(
-        title=_title(documents[0]), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
-    )
-    for heading in ("seed", "run", "rule", "epoch", "Sp", "Se", "Score", "Score 2"):
-        table.add_column(heading, justify="left" if heading in ("run", "rule") else "right", no_wrap=True)
+    shown = _Shown.of(documents[0])
+    table = Table(title=shown.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading in shown.headings:
+        table.add_column(heading, justify="left" if heading in LEFT else "right", no_wrap=True)
     for document in documents:
-        _add_rows(table, document)
-    _add_summary(table, documents)
+        for row in shown.rows(document):
+            table.add_row(*row)
+    finished = [document for document in documents if document["status"] == "finished"]
+    if len(finished) > 1:
+        table.add_section()
+        for row in shown.summary(finished):
+            table.add_row(*row)
     console = stdout()
     console.print(table)
-    console.print("Percent; Score 2: any abnormal class is a hit. Board: bench report leaderboard")
+    for line in shown.legend:
+        console.print(line)
 
 
-def _title(document: Mapping[str, Any]) -> str:
-    spec = document["spec"]
-    mark = "simulated data" if spec["dataset"] == "demo" else document["partial"] or "ICBHI 2017, official split"
-    return f"{spec['model']} · {spec['method']} · {mark}"
+@dataclass(frozen=True)
+class _Shown:
+    """How results of one task are shown.
+
+    Attributes:
+        title: What the table is of.
+        judged: What the results were judged on.
+    """
+
+    title: str
+    judged: JudgedTask
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> _Shown:
+        from bench.api.tasks import judged_words, task_of
+
+        judged, spec = task_of(document), document["spec"]
+        return cls(f"{spec['model']} · {spec['method']} · {judged_words(judged, document['partial'])}", judged)
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns of numbers."""
+        task = self.judged.task
+        both = [("AS", task.strict, "as"), ("HS", task.strict, "hs")] if task.score == "challenge" else []
+        binary = [("Score 2", name, "score") for name in task.sensitivities[1:]]
+        rates = [("Sp", task.strict, "sp"), ("Se", task.strict, "se")]
+        return [*rates, *both, ("Score", task.strict, "score"), *binary]
+
+    @property
+    def headings(self) -> list[str]:
+        """The headings of all columns."""
+        return ["seed", "run", "rule", *self._part_cell("part"), "epoch", *(heading for heading, *_ in self.columns)]
+
+    @property
+    def legend(self) -> list[str]:
+        """What stands below the table."""
+        task = self.judged.task
+        law = ["AS: mean of Sp and Se, HS: their harmonic mean, Score: mean of AS and HS"] * (task.score == "challenge")
+        hit = ["Score 2: any abnormal class is a hit"] * (len(task.sensitivities) > 1)
+        seen = [f"* {part.title}: patients seen in training." for part in task.parts if part.patients_seen]
+        return [f"{'; '.join(['Percent', *law, *hit])}. Board: bench report leaderboard", *seen]
+
+    def _part_cell(self, words: str) -> list[str]:
+        """A cell that says which part a row is of, where there are several."""
+        return [words] if self.judged.task.other_parts else []
+
+    def _parts(self, document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The metrics of each part by rule, with what the part is called."""
+        found = {self.judged.task.main.id: document["metrics"], **document.get("other_parts", {})}
+        for part in self.judged.task.parts:
+            if part.id in found:
+                yield part.id + "*" * part.patients_seen, found[part.id]
+
+    def rows(self, document: Mapping[str, Any]) -> Iterator[list[str]]:
+        """The rows of a result."""
+        seed, run_id = str(document["spec"]["seed"]), document["run_id"]
+        if document["status"] != "finished":
+            yield [seed, run_id, "failed"]
+            return
+        for part, metrics_by_rule in self._parts(document):
+            for rule, metrics in metrics_by_rule.items():
+                if metrics is not None:
+                    epoch = str(document["metrics"][rule][self.judged.task.strict]["epoch"] or "–")
+                    numbers = (f"{metrics[hit][name]:.2f}" for _, hit, name in self.columns)
+                    yield [seed, run_id, rule, *self._part_cell(part), epoch, *numbers]
+
+    def summary(self, documents: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
+        """Means and deviations over seeds, a row for each rule and part that several results have."""
+        by_part: dict[str, list[Mapping[str, Any]]] = {}
+        for document in documents:
+            for part, metrics_by_rule in self._parts(document):
+                by_part.setdefault(part, []).append(metrics_by_rule)
+        for part, results in by_part.items():
+            for rule in results[0]:
+                found = [result[rule] for result in results if result[rule] is not None]
+                if len(found) > 1:
+                    cells = (_mean([metrics[hit][name] for metrics in found]) for _, hit, name in self.columns)
+                    yield [f"{len(found)} seeds", "", rule, *self._part_cell(part), "", *cells]
 
 
-def _add_rows(table: Any, document: Mapping[str, Any]) -> None:
-    seed, run_id = str(document["spec"]["seed"]), document["run_id"]
-    if document["status"] != "finished":
-        table.add_row(seed, run_id, "failed")
-        return
-    for rule, metrics in document["metrics"].items():
-        if metrics is None:
-            continue
-        strict, binary = metrics["4class"], metrics["2class"]
-        numbers = (strict["sp"], strict["se"], strict["score"], binary["score"])
-        table.add_row(seed, run_id, rule, str(strict["epoch"] or "–"), *(f"{number:.2f}" for number in numbers))
-
-
-def _add_summary(table: Any, documents: Sequence[Mapping[str, Any]]) -> None:
-    finished = [document for document in documents if document["status"] == "finished"]
-    if len(finished) < 2:
-        return
-    table.add_section()
-    for rule in finished[0]["metrics"]:
-        metrics = [document["metrics"][rule] for document in finished if document["metrics"][rule] is not None]
-        if len(metrics) < 2:
-            continue
-        columns = (("4class", "sp"), ("4class", "se"), ("4class", "score"), ("2class", "score"))
-        values = [[item[judged][name] for item in metrics] for judged, name in columns]
-        cells = [f"{statistics.mean(column):.2f} ± {statistics.stdev(column):.2f}" for column in values]
-        table.add_row(f"{len(metrics)} seeds", "", rule, "", *cells)
+def _mean(values: Sequence[float]) -> str:
+    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"

@@ -10,6 +10,7 @@ from bench.cli.options import (
     AllowPartial,
     Cache,
     Data,
+    Dataset,
     Device,
     DryRun,
     Format,
@@ -23,6 +24,7 @@ from bench.cli.options import (
     Settings,
     Storage,
     Study,
+    Task,
 )
 from bench.cli.output import check_format
 from bench.cli.run_options import Epochs, Pretrain, Processes, request_of
@@ -89,6 +91,8 @@ def search(
     settings: Settings = None,
     epochs: Epochs = None,
     data: Data = None,
+    dataset: Dataset = None,
+    task: Task = None,
     profile: Profile = "auto",
     processes: Processes = None,
     device: Device = "auto",
@@ -107,6 +111,7 @@ def search(
     Examples:
       bench search --model ast --method patchmix-cl --param alpha,tau,beta --trials 60
       bench search --model cnn6 --method ce --param lr,weight_decay --space lr=1e-5..1e-2:log --trials 40 --workers 4
+      bench search --model cnn6 --method ce --dataset sprsound --task event-2 --param lr --trials 20
       bench search list
       bench search resume ast-patchmix-cl-alpha-tau-beta --trials 100
     """

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.completion import completer
-from bench.cli.options import FrontEnd, Method, Model, Plugins
+from bench.cli.options import Dataset, FrontEnd, Method, Model, Plugins, Task
 from bench.cli.output import WIDTH_OF_A_FILE, print_rendered
 from bench.cli.run_options import Pretrain
 
@@ -30,18 +30,21 @@ def settings(
     profile: Annotated[
         str, typer.Option("--profile", help="Whose recipes give the values: paper or demo.", metavar="PROFILE")
     ] = "paper",
+    dataset: Dataset = None,
+    task: Task = None,
     plugin: Plugins = None,
     output: Annotated[str, typer.Option("--format", help="table, json, csv or markdown.", metavar="FORMAT")] = "table",
 ) -> None:
     """List what --set may change: every field of a spec with default, range, search space and help, part by part.
 
     With --model, --method or --frontend their options are listed too, and of every setting the value that a run begins
-    with: what the recipes say.
+    with: what the recipes say, and what the data set and the task change in them.
 
     Examples:
       bench settings
       bench settings augment
       bench settings schedule --model cnn6 --method ce
+      bench settings frontend --model cnn6 --method ce --dataset sprsound --task event-2
       bench settings --format csv
     """
     from bench.api.settings import list_settings
@@ -53,6 +56,8 @@ def settings(
         frontend=frontend,
         pretrain=pretrain,
         profile=profile,
+        dataset=dataset,
+        task=task,
         plugins=plugin or (),
     )
     print_rendered(found.written(output, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE), output)

@@ -25,6 +25,9 @@ ScoreLaw = Literal["mean", "challenge"]
 TRAIN = "train"
 """The part of every data set that is trained on."""
 
+PATIENT_DISJOINT = "patient-disjoint"
+"""The name of the main part without patients who are in the training part too, where a task counts it."""
+
 ANY_ABNORMAL = "2class"
 """The name of metrics whose sensitivity counts any abnormal class as a hit."""
 
@@ -76,7 +79,8 @@ class TaskCard:
         shared: What each class is to any task: ``normal`` the first, ``abnormal``, or None where it is neither (a
             recording too noisy to tell). Sensitivity is over the abnormal classes alone, and a model that was trained
             on one task is judged on another by these words.
-        counts: Number of cycles per class by part (``train`` too) of the complete set, where they are pinned.
+        counts: Number of cycles per class by part (``train`` too, and ``patient-disjoint`` where patients are on both
+            sides) of the complete set, where they are pinned.
         judged_sets: Hashes of the complete set's judged cycles (:mod:`leaderboard.results.judged_set`), where they
             are pinned: results on others are not the official ones.
         recipes: By profile, fields of the run's spec that the task changes in the recipes of model and method, as the
@@ -253,12 +257,20 @@ class DatasetRegistry(Registry[DatasetCard]):
         super().__init__("data set", DatasetCard, "lungbench.datasets")
         self._found = False
 
+    def add(self, *args: Any, **kwargs: Any) -> None:
+        """Register an entry, as :meth:`bench.core.registry.Registry.add`; ids of what is built in are taken already."""
+        self._find_built_in()
+        super().add(*args, **kwargs)
+
     def _entry_point_problems(self) -> dict[str, Any]:
+        self._find_built_in()
+        return super()._entry_point_problems()
+
+    def _find_built_in(self) -> None:
         if not self._found:
             self._found = True
             for registration in self._built_in():
-                self.add(registration.card.id, registration.card, registration.build)  # type: ignore[arg-type]
-        return super()._entry_point_problems()
+                super().add(registration.card.id, registration.card, registration.build)  # type: ignore[arg-type]
 
     def _built_in(self) -> Iterator[Registration]:
         package = importlib.import_module(self.PACKAGE)

@@ -1,76 +1,62 @@
-"""Features of a single recording, for comparing front-ends: any WAV file with its annotation beside it."""
+"""A single recording, and its features in a file, for comparing front-ends."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.core.datasets import DatasetCard, TaskCard
 from bench.core.errors import DataError
 from bench.core.files import output_path
 from bench.core.paths import expanded
+from bench.core.text import echoed
 from bench.data.dataset import Cycle, Recording
-from bench.data.datasets.icbhi.annotation import parse_annotation
-from bench.data.datasets.icbhi.dataset import UNLISTED
-from bench.data.datasets.icbhi.files import RECORDING
-from bench.data.faults import FileProblem
-from bench.data.regular_files import read_text_bytes
-from bench.data.wav import inspect_wav
+from bench.data.sources import AnnotatedReader, load_dataset, reader_of
 
 
-def _problem_error(path: Path, problem: FileProblem) -> DataError:
-    place = f"{path}:{problem.line}" if problem.line else str(path)
-    return DataError(f"{place}: {problem.message}.", "Mend the file or name another recording.")
+def read_recording(
+    name: str, card: DatasetCard, task: TaskCard, folder: Path, cache: Path | None = None
+) -> tuple[Recording, list[str]]:
+    """Read one recording with its cycles.
 
-
-def read_annotated(audio: Path) -> tuple[Recording, list[str]]:
-    """Read a WAV file's header and the annotation beside it.
-
-    Any sampling rate will do. A cycle that ends after the recording is kept, as the official code keeps it
-    (836b09f, ``util/icbhi_util.py`` lines 183-192), and noted.
+    A reader that gives single recordings does not look at the others, which may be broken.
 
     Args:
-        audio: The WAV file; its name need not be as ICBHI's are.
+        name: Name of a recording of the data folder, or an audio file with its annotation beside it.
+        card: The data set.
+        task: One of its tasks.
+        folder: The data folder.
+        cache: Cache folder, for hashes of files that did not change.
 
     Returns:
-        The recording, in no split and with what its name says of it, and notes on cycles that end after it.
+        The recording, and notes on what is odd about its cycles.
 
     Raises:
-        DataError: If a file is missing or broken, or a cycle lies wholly beyond the recording.
+        DataError: If there is no such recording, or it is broken.
     """
-    annotation = expanded(audio.with_suffix(".txt"))
-    for path, what in ((audio, "WAV file"), (annotation, "annotation file")):
-        if not path.is_file():
-            hint = "A recording is a WAV file with its annotation (.txt, same name) beside it."
-            raise DataError(f"There is no {what} {path}.", hint)
-    header, problems = inspect_wav(audio)
-    if header is None or problems:
-        raise _problem_error(audio, problems[0])
-    cycles, problems = parse_annotation(audio.stem, _read_annotation_text(annotation), header)
-    late = [problem for problem in problems if problem.kind == "annotation-beyond"]
-    wrong = [problem for problem in problems if problem not in late]
-    if wrong:
-        raise _problem_error(annotation, wrong[0])
-    for cycle in cycles:
-        if cycle.start >= header.seconds:
-            raise _problem_error(annotation, late[0])
-    notes = [f"{annotation}:{problem.line}: {problem.message}; it is cut there" for problem in late]
-    named = audio.stem.split("_") if RECORDING.fullmatch(audio.stem) else [""] * 5
-    patient, index, location, mode, device = named
-    return (
-        Recording(audio.stem, patient, index, location, mode, device, UNLISTED, audio, annotation, cycles, header),
-        notes,
-    )
+    reader = reader_of(card.id)
+    if isinstance(reader, AnnotatedReader):
+        is_file = Path(name).suffix.lower() == ".wav"
+        audio = expanded(name) if is_file else _named(reader.audio_files(folder), name, folder)
+        return reader.annotated(audio, task)
+    dataset = load_dataset(folder, card.id, task.id, allow_partial=True, cache=cache)
+    return _named({recording.name: recording for recording in dataset.recordings}, name, folder), []
 
 
-def _read_annotation_text(path: Path) -> bytes:
-    try:
-        return read_text_bytes(path)
-    except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
+NamedT = TypeVar("NamedT")
+
+
+def _named(known: Mapping[str, NamedT], name: str, folder: Path) -> NamedT:
+    if name in known:
+        return known[name]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {close[0]}?" if close else "Name a recording, or a WAV file with its annotation beside it."
+    raise DataError(f"There is no recording '{echoed(name)}' with audio below {folder}.", hint)
 
 
 def write_features(out: Path, cycles: Sequence[Cycle], features: Mapping[str, npt.NDArray[np.float32]]) -> None:

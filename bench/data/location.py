@@ -70,3 +70,23 @@ def held_set(folder: Path) -> DatasetCard | None:
     """The data set that a folder holds; of several the primary one, or else the first. None where it holds none."""
     found = [entry.card for entry in entries_in(folder)]
     return next((card for card in found if card.primary), found[0] if found else None)
+
+
+def folder_here(dataset: str, known: str, data: str | None, cache: Path) -> str:
+    """The folder of the data of something that was begun, possibly on another machine.
+
+    Args:
+        dataset: Id of its data set.
+        known: The folder with its data then.
+        data: The folder that the user names now, or the id of a set that is made on the spot; None for none.
+        cache: Cache folder, in which a set is made on the spot.
+
+    Returns:
+        The folder of then where the data are there and no other is named; otherwise the one that is meant now.
+
+    Raises:
+        BenchError: As :func:`locate_data`.
+    """
+    if data is None and reader_of(dataset).holds(Path(known)):
+        return known
+    return str(locate_data(data or None, dataset, cache)[0])

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from bench.core.datasets import DATASETS, DatasetCard, TaskCard
-from bench.core.errors import DataError
+from bench.core.errors import BenchError, DataError
 from bench.core.paths import expanded
 from bench.core.registry import RegistryEntry
+from bench.core.text import plain
+from bench.data.reading import check_dataset, told_by
 
 if TYPE_CHECKING:
     from bench.core.download import Patience
     from bench.data.counts import CountTable
-    from bench.data.dataset import Dataset
+    from bench.data.dataset import Dataset, Recording
     from bench.data.faults import Fault
     from leaderboard.results.official_part import OfficialPart
+
+logger = logging.getLogger(__name__)
 
 
 class DatasetReader(Protocol):
@@ -129,6 +134,30 @@ class AnswerReader(Protocol):
 
 
 @runtime_checkable
+class AnnotatedReader(Protocol):
+    """A reader that gives single recordings with their cycles, also where others beside them are broken."""
+
+    def audio_files(self, folder: Path) -> dict[str, Path]:
+        """The audio files of the recordings below a folder, by name."""
+        ...
+
+    def annotated(self, audio: Path, task: TaskCard) -> tuple[Recording, list[str]]:
+        """Read an audio file's header and the annotation beside it; any name and sampling rate will do.
+
+        Args:
+            audio: The audio file.
+            task: One of the card's tasks.
+
+        Returns:
+            The recording, in no split where that is not known, and notes on what is odd about its cycles.
+
+        Raises:
+            DataError: If a file is missing or broken.
+        """
+        ...
+
+
+@runtime_checkable
 class MadeReader(Protocol):
     """A reader whose set is made by a program on the spot."""
 
@@ -163,9 +192,9 @@ class MadeReader(Protocol):
 
 
 def reader_of(dataset: str) -> Any:
-    """Build the reader of a data set; raises RegistryError if there is no such set."""
+    """Build the reader of a data set; raises RegistryError if there is no such set, DataError if it cannot be built."""
     entry = DATASETS.get(dataset)
-    return entry.load()(entry.card)
+    return told_by(entry, entry.load(), entry.card)
 
 
 def dataset_folder(card: DatasetCard, flag: Path | str | None = None) -> Path:
@@ -180,8 +209,47 @@ def dataset_folder(card: DatasetCard, flag: Path | str | None = None) -> Path:
 
 
 def entries_in(folder: Path) -> list[RegistryEntry[DatasetCard]]:
-    """The data sets whose files lie below a folder."""
-    return [entry for entry in DATASETS if reader_of(entry.id).holds(folder)]
+    """The data sets whose files lie below a folder; a plug-in that fails when it is asked is named in the log."""
+    return [entry for entry in DATASETS if _is_held(entry, folder)]
+
+
+def _is_held(entry: RegistryEntry[DatasetCard], folder: Path) -> bool:
+    try:
+        return bool(told_by(entry, reader_of(entry.id).holds, folder))
+    except BenchError as error:
+        if entry.version is None:
+            raise
+        logger.warning(f"not usable: {error.message}")
+        return False
+
+
+def refuse_other_set(card: DatasetCard, reader: DatasetReader, folder: Path) -> None:
+    """Refuse a folder that holds another data set than the one that was asked for.
+
+    A folder that holds none is left to the reader, who knows what is missing.
+
+    Args:
+        card: The data set that was asked for.
+        reader: Its reader.
+        folder: The folder.
+
+    Raises:
+        DataError: If another set is there; its id is named.
+    """
+    others = [] if reader.holds(folder) else [entry.card for entry in entries_in(folder)]
+    if others:
+        raise DataError(
+            f"The data below {plain(folder)} are not {card.title}, but {others[0].title}.",
+            f"Use --dataset {others[0].id}, or name another folder with --data.",
+        )
+
+
+def how_to_complete(card: DatasetCard) -> str:
+    """The beginning of a hint for a set of which recordings are missing: ``Complete the set (`bench data fetch`)``."""
+    if not isinstance(reader_of(card.id), FetchableReader):
+        return "Complete the set"
+    flag = "" if card.primary else f" --dataset {card.id}"
+    return f"Complete the set (`bench data fetch{flag}`)"
 
 
 def load_dataset(
@@ -199,10 +267,18 @@ def load_dataset(
     Raises:
         RegistryError: If there is no such data set.
         SpecError: If it has no such task.
-        DataError: If the data are missing or broken.
+        DataError: If the data are missing or broken, or their reader is.
     """
-    card = DATASETS.card(dataset)
-    loaded: Dataset = reader_of(dataset).load(folder, card.task(task), allow_partial=allow_partial, cache=cache)
+    entry = DATASETS.get(dataset)
+    card, judged = entry.card, entry.card.task(task)
+    load = reader_of(dataset).load
+    loaded: Dataset = told_by(entry, load, folder, judged, allow_partial=allow_partial, cache=cache)
+    check_dataset(loaded, card, judged)
     if not loaded.recordings:
         raise DataError(f"There are no recordings of {card.title} below {folder}.", card.obtain or None)
+    if loaded.partial and not allow_partial:
+        raise DataError(
+            f"The data of {card.title} below {folder} are {loaded.partial} recordings.",
+            f"{how_to_complete(card)}, or add --allow-partial to run on what is there, marked as partial.",
+        )
     return loaded

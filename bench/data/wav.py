@@ -171,14 +171,11 @@ def _form_problems(header: WavHeader) -> list[FileProblem]:
     return found
 
 
-def _rate_problems(header: WavHeader, rates: tuple[int, ...]) -> list[FileProblem]:
-    if rates and header.rate not in rates:
-        needed = f"but the set's are {', '.join(map(str, rates))} Hz"
-    elif not LOWEST_RATE <= header.rate <= HIGHEST_RATE:
-        needed = f"but {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz can be read"
-    else:
+def _rate_problems(header: WavHeader) -> list[FileProblem]:
+    if LOWEST_RATE <= header.rate <= HIGHEST_RATE:
         return []
-    return [FileProblem("audio-rate", f"has a rate of {header.rate} Hz, {needed}")]
+    words = f"has a rate of {header.rate} Hz, but {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz can be read"
+    return [FileProblem("audio-rate", words)]
 
 
 def _length_problems(header: WavHeader) -> list[FileProblem]:
@@ -197,22 +194,20 @@ def _length_problems(header: WavHeader) -> list[FileProblem]:
     return found
 
 
-def problems_of(header: WavHeader, rates: tuple[int, ...] = ()) -> list[FileProblem]:
-    """Say what in a header does not fit the official set, or cannot be read at all.
+def problems_of(header: WavHeader) -> list[FileProblem]:
+    """Say why the samples of a file cannot be read, or not as one channel of sound.
 
     Args:
         header: What :func:`read_header` gave.
-        rates: Sampling rates that are right, Hz; any that can be read where none is given.
     """
-    return [*_form_problems(header), *_rate_problems(header, rates), *_length_problems(header)]
+    return [*_form_problems(header), *_rate_problems(header), *_length_problems(header)]
 
 
-def inspect_wav(path: Path, rates: tuple[int, ...] = ()) -> tuple[WavHeader | None, list[FileProblem]]:
+def inspect_wav(path: Path) -> tuple[WavHeader | None, list[FileProblem]]:
     """Read a WAV file's header and say what is wrong with it.
 
     Args:
         path: The file.
-        rates: Sampling rates that are right, Hz; any where none is given.
 
     Returns:
         The header, or None where there is none, and the problems.
@@ -223,4 +218,4 @@ def inspect_wav(path: Path, rates: tuple[int, ...] = ()) -> tuple[WavHeader | No
         return None, [FileProblem("audio-format", str(error))]
     except OSError as error:
         return None, [FileProblem("audio-unreadable", f"cannot be read: {error.strerror or error}")]
-    return header, problems_of(header, rates)
+    return header, problems_of(header)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.core.datasets import DATASETS
 from bench.core.errors import RegistryError
 from bench.experiment.recipes import DEMO, Request, recipe_fields
 from bench.experiment.spec import with_defaults
@@ -14,9 +14,6 @@ from leaderboard.results.schema import Rule
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import flattened
 from leaderboard.tables.paper_tables import Complete, DatasetId, ExpectedFields, PaperTable, paper_table
-
-PROFILES: Mapping[DatasetId, str] = {"icbhi": "paper", "demo": DEMO}
-"""The recipes that runs on ICBHI, and on simulated data, are measured by."""
 
 
 def request_of(run: RunAs, profile: str, **changes: Any) -> Request:
@@ -42,11 +39,12 @@ def expected_fields(table: PrintedTable, complete: Complete = dict) -> ExpectedF
             it.
     """
     found: dict[str, dict[DatasetId, dict[str, Any]]] = {}
+    cards = (DATASETS.card(table.dataset), DATASETS.simulated().card)
     for row in table.rows:
         if row.run is None:
             continue
         try:
-            found[row.id] = {kind: _fields(row.run, profile, complete) for kind, profile in PROFILES.items()}
+            found[row.id] = {card.id: _fields(row.run, card.profile, complete) for card in cards}
         except RegistryError:
             continue
     return found

@@ -17,7 +17,8 @@ from bench.core.paths import home_folder
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.data.dataset import Dataset
-from bench.data.sources import dataset_folder, entries_in, load_dataset
+from bench.data.location import held_set, made_set
+from bench.data.sources import FetchableReader, MadeReader, dataset_folder, load_dataset, reader_of
 from bench.experiment.devices import choose_device, choose_precision, device_shares_for
 from bench.experiment.initial_runs import find_initial_run
 from bench.experiment.judgement import check_combinations
@@ -106,31 +107,38 @@ def choose_source(request: Request) -> DataSource:
     if request.profile not in PROFILES:
         raise SpecError(f"Unknown profile '{echoed(request.profile)}': {suggestion(request.profile, PROFILES)}")
     load_plugins(request.plugins)
-    simulated = DATASETS.simulated().card
-    if simulated.id in (request.data, request.dataset):
-        return _made_on_the_spot(request, simulated, "the simulated set was asked for")
-    card = DATASETS.card(request.dataset) if request.dataset else DATASETS.primary().card
+    asked = DATASETS.card(request.dataset) if request.dataset else None
+    made = made_set(request.data, asked)
+    if made is not None:
+        return _made_on_the_spot(request, made, "the simulated set was asked for")
+    card = asked or DATASETS.primary().card
     folder = dataset_folder(card, request.data)
-    found = [entry.card for entry in entries_in(folder)]
-    if request.dataset:
-        found = [other for other in found if other.id == card.id]
-    if found:
-        # Of several in one folder the one that is meant where none is named.
-        card = card if card in found else found[0]
-        profile = _profile_or_automatic(request, card.profile)
-        return DataSource(folder, profile, f"data found in {folder}", card.id)
-    if request.data is not None or request.dataset:
-        raise DataError(
-            f"No {_data_word(card)} data below {folder}.",
-            "Fetch them with `bench data fetch`, name another folder with --data, or use --data demo.",
-        )
+    if asked is None or reader_of(card.id).holds(folder):
+        found = asked or held_set(folder)
+        if found is not None:
+            profile = _profile_or_automatic(request, found.profile)
+            return DataSource(folder, profile, f"data found in {folder}", found.id)
+    if request.data is not None or asked is not None:
+        raise DataError(f"No {_data_word(card)} data below {folder}.", _how_to_get(card, folder))
     if request.profile == "paper":
         raise DataError(
             f"The paper profile needs the {_data_word(card)} data, but there are none below {folder}.",
             "Fetch them with `bench data fetch`, name their folder with --data, or use --profile demo.",
         )
     reason = f"no {_data_word(card)} data below {folder}, so the simulated set is used"
-    return DataSource(None, DEMO, reason, simulated.id)
+    return DataSource(None, DEMO, reason, DATASETS.simulated().id)
+
+
+def _how_to_get(card: DatasetCard, folder: Path) -> str:
+    """What to do where a folder does not hold the data set that was asked for."""
+    held = held_set(folder)
+    if held is not None:
+        return f"The folder holds {held.title}: use --dataset {held.id}, or name another folder with --data."
+    if not isinstance(reader_of(card.id), FetchableReader):
+        return f"{card.obtain} Or name another folder with --data.".lstrip()
+    if card.primary:
+        return "Fetch them with `bench data fetch`, name another folder with --data, or use --data demo."
+    return f"Fetch them with `bench data fetch --dataset {card.id}`, or name another folder with --data."
 
 
 def _made_on_the_spot(request: Request, card: DatasetCard, reason: str) -> DataSource:
@@ -178,7 +186,7 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
     given = given_settings(request.fields, request.settings)
     values = merged_settings(given, cards, source.profile, str(pretrain), changed)
     options = owners_options(values, cards)
-    folder = source.folder or _simulated_folder(request.cache)
+    folder = source.folder or _made_folder(source.dataset, request.cache)
     dataset = load_dataset(
         folder, source.dataset, request.task, allow_partial=request.allow_partial, cache=request.cache
     )
@@ -196,7 +204,7 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
         frontend_version=frontend.version,
         frontend_options=options["frontend"],
         precision=choose_precision(request.precision, device),
-        extensions=extensions(model.id, method.id, frontend.id),
+        extensions=extensions(model.id, method.id, frontend.id, judged.id),
         plugins=plugins,
         profile=source.profile,
         device=device,
@@ -251,14 +259,13 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
     return {name: value for name, value in without_defaults(found).items() if name not in ("model", "method")}
 
 
-def _simulated_folder(cache: Path) -> Path:
-    from bench.data.datasets.simulated.demo import demo_folder
-
+def _made_folder(dataset: str, cache: Path) -> Path:
     def on_progress(done: int, total: int) -> None:
         if done == 1:
             logger.info(f"making the simulated set: {total} recordings, a few seconds")
 
-    return demo_folder(cache, on_progress=on_progress)
+    reader: MadeReader = reader_of(dataset)
+    return reader.make(cache, on_progress=on_progress)
 
 
 def default_pretrain(model: ModelCard, profile: str) -> str:

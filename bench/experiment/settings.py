@@ -63,7 +63,7 @@ def merged_settings(
         SpecError: For an unknown setting, a value that a field cannot have, or settings that exclude one another.
     """
     values = recipe_values(cards["model"], cards["method"], cards["frontend"], profile, pretrain)
-    values |= _taken_by(cards["frontend"], data)
+    values |= taken_by(cards["frontend"], data)
     given = {full_name(name, cards): value for name, value in given.items()}
     if "seed" in given:
         raise SpecError("The seed is no setting, as a system is run with several.", "Use --seed or --seeds.")
@@ -87,7 +87,7 @@ def recipe_values(
     if model is None or frontend is None or frontend.id == model.frontend:
         return values
     # Recipes are written for the front-end of the model's card; another one may lack some of its options or values.
-    return _taken_by(frontend, values)
+    return taken_by(frontend, values)
 
 
 def data_recipe(card: DatasetCard, task: TaskCard, profile: str) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def data_recipe(card: DatasetCard, task: TaskCard, profile: str) -> dict[str, An
     return {**card.recipes.get(profile, {}), **task.recipes.get(profile, {})}
 
 
-def _taken_by(frontend: FrontEndCard, values: Mapping[str, Any]) -> dict[str, Any]:
+def taken_by(frontend: FrontEndCard, values: Mapping[str, Any]) -> dict[str, Any]:
     """The settings without those that a front-end does not have, or not with these values."""
     return {
         name: value

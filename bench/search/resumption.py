@@ -9,10 +9,9 @@ from typing import Any
 
 from baselines.weights import locate
 from bench.core.errors import SpecError
-from bench.core.paths import cache_folder, data_folder
-from bench.data.datasets.icbhi.dataset import holds_dataset
+from bench.core.paths import cache_folder
+from bench.data.location import folder_here
 from bench.experiment.devices import choose_device
-from bench.experiment.recipes import DEMO
 from bench.search.claims import retry_failed
 from bench.search.planning import checked_give_up_after, final_seeds_of
 from bench.search.session import SearchSession, WorkedOn
@@ -68,7 +67,7 @@ def execution_here(
         cache: Cache folder; None for the one of the last time, or the usual one.
         processes: Processes that share a run; None for as many as the last time.
         device: ``auto``, ``cpu`` or ``cuda``.
-        plugins: Plug-in files that may be run.
+        plugins: Plug-in files that may be run; they are loaded already.
 
     Raises:
         BenchError: If the data cannot be made, or the pretrained weights are not on this machine.
@@ -77,7 +76,7 @@ def execution_here(
     place = _cache(study, cache)
     return {
         **known,
-        "data": _data(study, data, place),
+        "data": str(Path(folder_here(study.request.identity["dataset"], known["data"], data, place)).resolve()),
         "cache": str(place.resolve()),
         "device": choose_device(device),
         "processes": known["processes"] if processes is None else processes,
@@ -90,17 +89,6 @@ def _cache(study: Search, cache: Path | None) -> Path:
     """The cache folder: the one that is given, that of the last time where it is here, or the usual one."""
     known = Path(study.execution["cache"])
     return cache_folder(known if cache is None and known.is_dir() else cache)
-
-
-def _data(study: Search, data: str | None, cache: Path) -> str:
-    known = str(study.execution["data"])
-    if data is None and holds_dataset(Path(known)):
-        return known
-    if data == DEMO or (data is None and study.request.identity["dataset"] == DEMO):
-        from bench.data.datasets.simulated.demo import demo_folder
-
-        return str(demo_folder(cache).resolve())
-    return str(data_folder(data or None).resolve())
 
 
 def _weights(study: Search, path: str | None, cache: Path) -> str | None:

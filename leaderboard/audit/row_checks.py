@@ -4,42 +4,74 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bench.core.datasets import ANY_ABNORMAL, FOUR_CLASSES
 from leaderboard.audit.claim_checks import Claim, explain_claim, sum_finding
 from leaderboard.audit.findings import Finding
-from leaderboard.audit.metric_variants import RATE_NAMES, RATES, metric_variants
-from leaderboard.audit.official import ABNORMAL, DISJOINT_TEST, NORMAL, TEST, split_words
+from leaderboard.audit.metric_variants import (
+    RATE_NAMES,
+    RATES,
+    Rate,
+    metric_variants,
+    rates_named,
+    score_words,
+    sensitivity_name,
+)
+from leaderboard.audit.official import OfficialSplit
 from leaderboard.audit.printed import MOST_DIGITS, SLACK, Printed, is_too_coarse, some_count_gives
 from leaderboard.audit.tables import ResultRow
-from leaderboard.metrics import CLASSES
+from leaderboard.metrics import score_of
 
 Findings = Iterator[Finding]
 
 _OTHER_SPLIT = re.compile(r"80\D{1,3}20|70\D{1,3}30|90\D{1,3}10|random|shuffle|fold|cross.?valid|leave.?one|\bother\b")
 _DISJOINT_SPLIT = re.compile(r"disjoint|corrected")
 _UNNAMED_SPLIT = re.compile(r"|unknown|unstated|n/?a|-|–|\?")
+_FIELDS: dict[Rate, str] = {"as": "arithmetic", "hs": "harmonic"}
+"""Fields of a row that hold a rate and have another name than it."""
 
 
-def check_row(row: ResultRow) -> Findings:
-    """Find all that contradicts itself, or the official split, within a row."""
+def check_row(row: ResultRow, split: OfficialSplit) -> Findings:
+    """Find all that contradicts itself, or the official split, within a row.
+
+    Args:
+        row: The row.
+        split: The official split of the task that the table is of.
+    """
     for check in _CHECKS:
-        yield from check(row)
+        yield from check(row, split)
 
 
-def claim_of(row: ResultRow) -> Claim:
-    """Give the rates that a row prints, by name."""
-    return {rate: printed for rate in RATES if (printed := getattr(row, rate)) is not None}
+def claim_of(row: ResultRow, split: OfficialSplit) -> Claim:
+    """Give the rates of the task that a row prints, by name."""
+    found = {rate: getattr(row, _FIELDS.get(rate, rate)) for rate in rates_named(split.task)}
+    return {rate: printed for rate, printed in found.items() if printed is not None}
 
 
-def is_official(row: ResultRow) -> bool:
+def _judged_part(row: ResultRow, split: OfficialSplit) -> OfficialSplit | None:
+    """The official split seen from the part that a row names; None where it names none of several."""
+    return split.of_row(f"{row.part or ''} {row.split or ''}")
+
+
+def _official_counts(row: ResultRow, split: OfficialSplit) -> list[tuple[int, ...]]:
+    """The numbers of cycles by class that a confusion matrix of the row may have: of all classes, or of two."""
+    seen = _judged_part(row, split)
+    if seen is None or seen.test is None:
+        return []
+    return [seen.test, seen.divisors(seen.test) or ()]
+
+
+def is_official(row: ResultRow, split: OfficialSplit) -> bool:
     """Whether nothing in a row says that it is of another split than the official one."""
     words = (row.split or "").lower()
-    other = _OTHER_SPLIT.search(words) or _DISJOINT_SPLIT.search(words) or split_words(row.train, row.test)
+    other = _OTHER_SPLIT.search(words) or _DISJOINT_SPLIT.search(words) or split.split_words(row.train, row.test)
     counts = _totals(row)
-    return not other and (counts is None or counts in (TEST, (NORMAL, ABNORMAL)))
+    return not other and (counts is None or counts in _official_counts(row, split))
 
 
 def _totals(row: ResultRow) -> tuple[int, ...] | None:
@@ -50,44 +82,49 @@ def _totals(row: ResultRow) -> tuple[int, ...] | None:
 # --- rates ------------------------------------------------------------------------------------------------------
 
 
-def _percentages(row: ResultRow) -> Findings:
-    for rate, printed in claim_of(row).items():
+def _percentages(row: ResultRow, split: OfficialSplit) -> Findings:
+    for rate, printed in claim_of(row, split).items():
         if not 0 <= printed.value <= 100:
             sentence = f"In {row.where} {RATE_NAMES[rate]} is {printed}, but a percentage is from 0 to 100."
             yield Finding("no-percentage", row.where, sentence, {rate: printed.value})
 
 
-def _sums(row: ResultRow) -> Findings:
-    claim = claim_of(row)
+def _sums(row: ResultRow, split: OfficialSplit) -> Findings:
+    claim = claim_of(row, split)
     if all(0 <= printed.value <= 100 for printed in claim.values()):
-        yield from sum_finding(claim, row.where)
+        yield from sum_finding(claim, row.where, split.task)
 
 
-def _binary_beside_strict(row: ResultRow) -> Findings:
-    """The 4-class Se beside the 2-class one of the same predictions."""
-    if row.se is None or row.binary_se is None or row.judged != "4class":
+def _binary_beside_strict(row: ResultRow, split: OfficialSplit) -> Findings:
+    """The Se of the exact class beside the 2-class one of the same predictions."""
+    if row.se is None or row.binary_se is None or row.judged == ANY_ABNORMAL:
         return
     yield from _above_binary(row, row.binary_se)
     if row.se.value == row.binary_se.value and row.se.value > 0:
         numbers = {"se": row.se.value, "binary_se": row.binary_se.value}
         sentence = (
-            f"In {row.where} the 4-class Se is the 2-class one, {row.se}: any abnormal class was counted as a hit, or "
-            "no crackle, wheeze or both was ever taken for another of them."
+            f"In {row.where} the {sensitivity_name(row.judged)} Se is the 2-class one, {row.se}: any abnormal class "
+            f"was counted as a hit, or no {_abnormal_words(split)} was ever taken for another of them."
         )
         yield Finding("binary-hits", row.where, sentence, numbers)
+
+
+def _abnormal_words(split: OfficialSplit) -> str:
+    *others, last = (split.task.classes[number] for number in split.task.abnormal)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _above_binary(row: ResultRow, binary: Printed) -> Findings:
     if row.se is not None and row.se.value - row.se.unit / 2 > binary.value + binary.unit / 2:
         sentence = (
-            f"In {row.where} the 4-class Se is {row.se}, above the 2-class Se of {binary.value:.2f}, but whoever finds "
-            "the exact class has found an abnormal one."
+            f"In {row.where} the {sensitivity_name(row.judged)} Se is {row.se}, above the 2-class Se of "
+            f"{binary.value:.2f}, but whoever finds the exact class has found an abnormal one."
         )
         numbers = {"se": row.se.value, "binary_se": binary.value}
         yield Finding("strict-above-binary", row.where, sentence, numbers)
 
 
-def _accuracy(row: ResultRow) -> Findings:
+def _accuracy(row: ResultRow, split: OfficialSplit) -> Findings:
     if row.accuracy is None:
         return
     if (
@@ -96,17 +133,24 @@ def _accuracy(row: ResultRow) -> Findings:
         and row.se is not None
         and _equal_as_printed(row.score, row.accuracy)
     ):
-        mean = (row.sp.value + row.se.value) / 2
+        mean = score_of(row.sp.value, row.se.value, split.task.score)
         if not row.score.stands_for(mean):
-            sentence = f"In {row.where} the Score is the accuracy, {row.accuracy}; (Sp + Se)/2 is {mean:.2f}."
+            words = score_words(split.task)
+            sentence = f"In {row.where} the Score is the accuracy, {row.accuracy}; {words} is {mean:.2f}."
             yield Finding("accuracy", row.where, sentence, {"score": row.score.value, "mean": mean})
-    if row.sp is None or row.se is None or not is_official(row):
+    seen = _judged_part(row, split)
+    divisors = None if seen is None else seen.divisors(seen.test)
+    if row.sp is None or row.se is None or divisors is None or not is_official(row, split):
         return
-    expected = (row.sp.value * NORMAL + row.se.value * ABNORMAL) / (NORMAL + ABNORMAL)
+    # Cycles of classes that are neither normal nor abnormal count in the accuracy, and in neither of these rates.
+    if seen is None or sum(divisors) != sum(seen.test or ()):
+        return
+    normal, abnormal = divisors
+    expected = (row.sp.value * normal + row.se.value * abnormal) / (normal + abnormal)
     if abs(expected - row.accuracy.value) > row.accuracy.unit + max(row.sp.unit, row.se.unit):
         sentence = (
-            f"In {row.where} the accuracy is {row.accuracy}, but Sp {row.sp} of {NORMAL:,} normal and Se {row.se} of "
-            f"{ABNORMAL:,} abnormal cycles make {expected:.2f}: Se counts something else, or it is another test part."
+            f"In {row.where} the accuracy is {row.accuracy}, but Sp {row.sp} of {normal:,} normal and Se {row.se} of "
+            f"{abnormal:,} abnormal cycles make {expected:.2f}: Se counts something else, or it is another test part."
         )
         yield Finding("accuracy-contradicts", row.where, sentence, {"accuracy": row.accuracy.value, "made": expected})
 
@@ -118,7 +162,7 @@ def _equal_as_printed(a: Printed, b: Printed) -> bool:
 # --- deviations -------------------------------------------------------------------------------------------------
 
 
-def _deviations(row: ResultRow) -> Findings:
+def _deviations(row: ResultRow, split: OfficialSplit) -> Findings:
     stds = {rate: std for rate in RATES if (std := getattr(row, f"{rate}_std")) is not None}
     if row.seeds == 1 and stds:
         yield Finding(
@@ -131,7 +175,7 @@ def _deviations(row: ResultRow) -> Findings:
                 "agree so closely, so that these are the same run, or one."
             )
             yield Finding("deviation-of-zero", row.where, sentence, {"rate": rate})
-    if len(stds) == len(RATES):
+    if len(stds) == len(RATES) and split.task.score == "mean":
         yield from _joint_deviation(row, *(stds[rate] for rate in RATES))
 
 
@@ -153,70 +197,99 @@ def _joint_deviation(row: ResultRow, sp: Printed, se: Printed, score: Printed) -
 # --- counts -----------------------------------------------------------------------------------------------------
 
 
-def _confusion(row: ResultRow) -> Findings:
+def _confusion(row: ResultRow, split: OfficialSplit) -> Findings:
     """Rates and class counts against the confusion matrix of the same row."""
     if row.confusion is None:
         return
-    matrix, totals = np.asarray(row.confusion, dtype=np.int64), _totals(row)
-    if not matrix[0].sum() or not matrix[1:].sum():
+    task = split.task
+    matrix, totals = np.asarray(row.confusion, dtype=np.int64), _totals(row) or ()
+    is_of_all = len(matrix) == len(task.classes)
+    abnormal = list(task.abnormal) if is_of_all else [1]
+    if not matrix[0].sum() or not matrix[abnormal].sum():
         sentence = f"In {row.where} the confusion matrix has no normal or no abnormal cycle."
         yield Finding("no-cycles", row.where, sentence)
         return
-    if totals not in (TEST, (NORMAL, ABNORMAL)):
-        names = CLASSES if len(matrix) == len(CLASSES) else ("normal", "abnormal")
-        expected = TEST if len(matrix) == len(CLASSES) else (NORMAL, ABNORMAL)
+    official = _official_counts(row, split)
+    if official and totals not in official:
+        names = task.classes if is_of_all else ("normal", "abnormal")
         sentence = (
-            f"In {row.where} the confusion matrix has {_counts_by_class(totals or (), names)}, "
-            f"but the official test part has {_counts_by_class(expected, names)}."
+            f"In {row.where} the confusion matrix has {_counts_by_class(totals, names)}, "
+            f"but the official test part has {_counts_by_class(official[0 if is_of_all else 1], names)}."
         )
-        yield Finding("class-counts", row.where, sentence, {"counts": list(totals or ())})
-    claim, where = claim_of(row), f"the confusion matrix in {row.where}"
-    if len(matrix) == len(CLASSES):
-        yield from explain_claim(claim, matrix, where, row.judged, metric_variants(matrix, row.judged))
-    elif row.judged == "2class":
-        yield from explain_claim(claim, matrix, where, row.judged, [])
-    else:
-        # Two classes do not show which abnormal class was found; they bound it.
-        yield from explain_claim({rate: claim[rate] for rate in claim if rate == "sp"}, matrix, where, row.judged, [])
-        yield from _above_binary(row, Printed(100 * float(matrix[1, 1] / matrix[1].sum()), MOST_DIGITS))
+        yield Finding("class-counts", row.where, sentence, {"counts": list(totals)})
+    yield from _rates_of_confusion(row, split, matrix, is_of_all=is_of_all)
+
+
+def _rates_of_confusion(
+    row: ResultRow, split: OfficialSplit, matrix: NDArray[np.int64], *, is_of_all: bool
+) -> Findings:
+    """Rates that are not those of the confusion matrix of the same row."""
+    task, claim, where = split.task, claim_of(row, split), f"the confusion matrix in {row.where}"
+    if is_of_all:
+        variants = metric_variants(matrix, row.judged, task=task)
+        yield from explain_claim(claim, matrix, where, row.judged, variants, task)
+        return
+    two = replace(FOUR_CLASSES, classes=("normal", "abnormal"), shared=(), score=task.score, counts={})
+    if row.judged == ANY_ABNORMAL:
+        yield from explain_claim(claim, matrix, where, row.judged, [], two)
+        return
+    # Two classes do not show which abnormal class was found; they bound it.
+    of_normal: Claim = {rate: claim[rate] for rate in claim if rate == "sp"}
+    yield from explain_claim(of_normal, matrix, where, row.judged, [], two)
+    yield from _above_binary(row, Printed(100 * float(matrix[1, 1] / matrix[1].sum()), MOST_DIGITS))
 
 
 def _counts_by_class(counts: tuple[int, ...], names: tuple[str, ...]) -> str:
     return ", ".join(f"{count:,} {name}" for count, name in zip(counts, names, strict=True))
 
 
-def _split(row: ResultRow) -> Findings:
-    words, wrong = (row.split or "").strip(), split_words(row.train, row.test)
+def _split(row: ResultRow, split: OfficialSplit) -> Findings:
+    words, wrong = (row.split or "").strip(), split.split_words(row.train, row.test)
     if wrong is not None:
         counts = {"training": row.train, "test": row.test}
         parts = " and ".join(f"{count:,} {name}" for name, count in counts.items() if count is not None)
         yield Finding("split", row.where, f"In {row.where} there are {parts} cycles: {wrong}.", counts)
     elif _OTHER_SPLIT.search(words.lower()):
-        sentence = f"In {row.where} the split is '{words[:60]}', not the official 60-40 one (4,142 and 2,756 cycles)."
-        yield Finding("split", row.where, sentence, {"split": words[:60]})
+        yield Finding(
+            "split",
+            row.where,
+            f"In {row.where} the split is '{words[:60]}', {_not_official(split)}.",
+            {"split": words[:60]},
+        )
 
 
-def _counts(row: ResultRow) -> Findings:
+def _not_official(split: OfficialSplit) -> str:
+    if split.train is None or not split.tests:
+        return "not the official one"
+    return f"not the official {split.ratio} one ({sum(split.train):,} and {split.test_words} cycles)"
+
+
+def _counts(row: ResultRow, split: OfficialSplit) -> Findings:
     """Rates that no number of cycles of the official test part can give, in rows that say how many runs they are of."""
-    runs = 1 if row.seed is not None else row.seeds
-    if runs is None or not is_official(row):
+    runs, seen = 1 if row.seed is not None else row.seeds, _judged_part(row, split)
+    divisors = None if seen is None else seen.divisors(seen.test)
+    if runs is None or seen is None or divisors is None or not is_official(row, split):
         return
-    for name, printed, cycles, kind in (("Sp", row.sp, NORMAL, "normal"), ("Se", row.se, ABNORMAL, "abnormal")):
+    for name, printed, place in (("Sp", row.sp, 0), ("Se", row.se, 1)):
+        cycles = divisors[place]
         if printed is None or not 0 <= printed.value <= 100 or is_too_coarse(printed, cycles * runs):
             continue
         if not some_count_gives(printed, cycles * runs):
-            yield _impossible_count(row, name, printed, cycles, kind, runs)
+            yield _impossible_count(row, seen, name, printed, runs)
 
 
-def _impossible_count(row: ResultRow, name: str, printed: Printed, cycles: int, kind: str, runs: int) -> Finding:
-    other = DISJOINT_TEST[0] if kind == "normal" else sum(DISJOINT_TEST[1:])
+def _impossible_count(row: ResultRow, seen: OfficialSplit, name: str, printed: Printed, runs: int) -> Finding:
+    place, kind = (0, "normal") if name == "Sp" else (1, "abnormal")
+    cycles = (seen.divisors(seen.test) or (0, 0))[place]
     of = f"the official test part's {cycles:,} {kind} cycles" + (f" over {runs} runs" if runs > 1 else "")
-    end = f"; of the {other:,} without patients 156 and 218 one does" if some_count_gives(printed, other * runs) else ""
+    others = seen.divisors(seen.disjoint)
+    is_other = others is not None and some_count_gives(printed, others[place] * runs)
+    end = f"; of the {others[place]:,} without {seen.shared_words} one does" if others and is_other else ""
     sentence = f"In {row.where} {name} is {printed}, which no number of {of} gives, rounded or cut off{end}."
     return Finding("no-such-count", row.where, sentence, {"value": printed.value, "cycles": cycles, "runs": runs})
 
 
-_CHECKS: tuple[Callable[[ResultRow], Findings], ...] = (
+_CHECKS: tuple[Callable[[ResultRow, OfficialSplit], Findings], ...] = (
     _percentages,
     _sums,
     _binary_beside_strict,
@@ -228,11 +301,14 @@ _CHECKS: tuple[Callable[[ResultRow], Findings], ...] = (
 )
 
 
-def unchecked_of(row: ResultRow) -> list[str]:
+def unchecked_of(row: ResultRow, split: OfficialSplit) -> list[str]:
     """Say what of a row could not be checked, as reasons that many rows may share."""
     found = []
     if not all((row.sp, row.se, row.score)):
-        found.append("Whether the Score is (Sp + Se)/2: one of the three is missing")
+        found.append(f"Whether the Score is {score_words(split.task)}: one of the three is missing")
+    if _judged_part(row, split) is None:
+        parts = " or ".join(part.id for part in split.task.parts)
+        found.append(f"The numbers of cycles: the row does not say which part it is of ({parts}; column part)")
     if row.seed is None and row.seeds is None:
         found.append("Whether whole numbers of cycles give the rates: the number of runs is not said (column seeds)")
     if _UNNAMED_SPLIT.fullmatch((row.split or "").strip().lower()) and row.test is None and row.confusion is None:
@@ -244,6 +320,6 @@ def unchecked_of(row: ResultRow) -> list[str]:
     return found
 
 
-def numbers_of(row: ResultRow) -> dict[str, Any]:
+def numbers_of(row: ResultRow, split: OfficialSplit) -> dict[str, Any]:
     """Give the place of a row and the rates that it prints, for scripts."""
-    return {"where": row.where, **{rate: printed.value for rate, printed in claim_of(row).items()}}
+    return {"where": row.where, **{rate: printed.value for rate, printed in claim_of(row, split).items()}}

@@ -8,28 +8,39 @@ from typing import Any
 
 import numpy as np
 
-from bench.core.errors import ResultError
+from bench.core.datasets import ANY_ABNORMAL, TaskCard
+from bench.core.errors import RegistryError, ResultError
 from bench.core.text import echoed
-from leaderboard.audit.claim_checks import Claim, explain_claim, sum_finding
+from leaderboard.audit.claim_checks import Claim, check_claimable, explain_claim, judged_in, sum_finding
 from leaderboard.audit.findings import Audit, Finding
-from leaderboard.audit.metric_variants import Confusion, MetricVariant, Rate, metric_variants
-from leaderboard.audit.official import TEST
-from leaderboard.metrics import CLASSES, SENSITIVITIES, SMALLEST_SE, Sensitivity, metrics_of
+from leaderboard.audit.metric_variants import (
+    RATE_NAMES,
+    Confusion,
+    MetricVariant,
+    metric_variants,
+    rate_variants,
+    rates_named,
+    rates_of,
+)
+from leaderboard.metrics import SMALLEST_SE, Sensitivity, metrics_of
 from leaderboard.results.composites import recombined_difference
 from leaderboard.results.run_folder import RunFolder
-from leaderboard.results.schema import RULES, Rule
-from leaderboard.results.validation import TOLERANCE
+from leaderboard.results.schema import RULES, Rule, task_of
+from leaderboard.results.validation import TOLERANCE, check_task_form, task_faults
+from leaderboard.tasks import JudgedTask
 
 Document = Mapping[str, Any]
 """The result document of a run, or a part of it, as somebody else may have written it."""
 
-RATES = ("sp", "se", "score")
-
 
 def run_documents(document: Any) -> list[Document]:
-    """Find the results of runs in a JSON document, which may be one itself or a list of them; empty where none is."""
+    """Find the results of runs in a JSON document, which may be one itself or a list of them; empty where none is.
+
+    One that does not say its data set is taken for one of the four classes, of no set that is known.
+    """
     found = document if isinstance(document, list) else [document]
-    return [item for item in found if isinstance(item, Mapping) and _is_run(item)]
+    runs = [item for item in found if isinstance(item, Mapping) and _is_run(item)]
+    return [{**run, "spec": {"dataset": "", **run["spec"]}} for run in runs]
 
 
 def _is_run(item: Document) -> bool:
@@ -37,26 +48,39 @@ def _is_run(item: Document) -> bool:
     return isinstance(metrics, Mapping) and isinstance(item.get("spec"), Mapping) and "run_id" in item
 
 
-def audit_runs(audit: Audit, documents: Sequence[Document]) -> None:
+def audit_runs(audit: Audit, documents: Sequence[Document], judged: Sensitivity | None = None) -> None:
     """Audit results of runs.
 
     Args:
         audit: The audit to which all that is found is added.
         documents: The results.
+        judged: Which sensitivity somebody asks for; None for none.
 
     Raises:
         ResultError: If the metrics of one have another form than a run's.
+        SpecError: If the task of one has no such sensitivity.
     """
     for document in documents:
-        where = _run_words(document)
-        for rule, by_judged in _metrics_by_rule(document, where):
-            audit.findings.extend(_metric_findings(by_judged, f"{where}, {rule}", _is_official(document)))
-            audit.facts.append(_rates_sentence(by_judged, f"{where}, {rule}"))
-        audit.findings.extend(_epoch_findings(document, where))
-        audit.facts.extend(_optimism_sentence(document, where))
-        if document.get("status") != "finished":
-            audit.unchecked.append(f"The numbers of {where}: it is {echoed(document.get('status'), 20)}.")
+        judged_in(_judged_task(document, _run_words(document)).task, judged)
+        _audit_run(audit, document)
     audit.findings.extend(_repeated_runs(documents))
+
+
+def _audit_run(audit: Audit, document: Document) -> None:
+    where = _run_words(document)
+    judged = _judged_task(document, where)
+    for fault in task_faults(document):
+        audit.findings.append(Finding("task-disagrees", where, f"In {where} {fault}"))
+    for part, rule, by_judged in _metrics_of_parts(document, judged.task, where):
+        place = f"{where}, {rule}" + ("" if part == judged.task.main.id else f", {echoed(part, 20)}")
+        audit.findings.extend(_metric_findings(by_judged, place, judged.task))
+        audit.findings.extend(_count_findings(by_judged, place, judged, part, document))
+        audit.facts.append(_rates_sentence(by_judged, place, judged.task))
+    audit.findings.extend(_missing_parts(document, judged.task, where))
+    audit.findings.extend(_epoch_findings(document, where, judged.task))
+    audit.facts.extend(_optimism_sentence(document, where, judged.task))
+    if document.get("status") != "finished":
+        audit.unchecked.append(f"The numbers of {where}: it is {echoed(document.get('status'), 20)}.")
 
 
 def audit_folder(audit: Audit, folder: Path) -> None:
@@ -107,30 +131,55 @@ def _run_words(document: Document) -> str:
     return f"run {echoed(document['run_id'], 20)}" + ("" if seed is None else f" (seed {echoed(seed, 20)})")
 
 
-def _is_official(document: Document) -> bool:
-    spec = document["spec"]
-    return spec.get("dataset") == "icbhi" and spec.get("split") == "official" and not document.get("partial")
+def _judged_task(document: Document, where: str) -> JudgedTask:
+    """What a result was judged on; raises ResultError where it says so in another form than that of a run."""
+    check_task_form(document, where)
+    try:
+        return task_of(document)
+    except RegistryError as error:
+        raise ResultError(f"{where}: task is none that could be judged. {error.message}") from error
 
 
-def _metrics_by_rule(document: Document, where: str) -> Iterator[tuple[str, Document]]:
-    """The metrics by selection rule, as far as there are any."""
-    for rule, by_judged in document["metrics"].items():
-        if by_judged is None:
-            continue
-        if not _has_form(by_judged):
-            raise ResultError(f"{where}, {echoed(rule, 20)}: the metrics have another form than those of a run.")
-        yield echoed(rule, 20), by_judged
+def _metrics_of_parts(document: Document, task: TaskCard, where: str) -> Iterator[tuple[str, str, Document]]:
+    """The metrics by tested part and selection rule, as far as there are any; the main part first."""
+    others = document.get("other_parts", {})
+    if not isinstance(others, Mapping) or not all(isinstance(by_rule, Mapping) for by_rule in others.values()):
+        raise ResultError(f"{where}: other_parts has another form than that of a run.")
+    by_part = {task.main.id: document["metrics"], **{part: others[part] for part in others if part != task.main.id}}
+    for part, by_rule in by_part.items():
+        for rule, by_judged in by_rule.items():
+            if by_judged is None:
+                continue
+            if not _has_form(by_judged, task):
+                place = f"{where}, {echoed(rule, 20)}" + ("" if part == task.main.id else f", {echoed(part, 20)}")
+                raise ResultError(f"{place}: the metrics have another form than those of a run.")
+            yield part, echoed(rule, 20), by_judged
 
 
-def _has_form(by_judged: Any) -> bool:
+def _missing_parts(document: Document, task: TaskCard, where: str) -> Iterator[Finding]:
+    """Tested parts that lack the metrics of a rule that the main part has, and parts that the task does not test."""
+    others = document.get("other_parts", {})
+    rules = sorted(str(rule) for rule, metrics in document["metrics"].items() if metrics is not None)
+    for part in task.other_parts:
+        found = sorted(str(rule) for rule, metrics in others.get(part.id, {}).items() if metrics is not None)
+        if found != rules:
+            said = ", ".join(found) or "no rule"
+            sentence = f"In {where} the part {part.id} has numbers of {said}, but the main part of {', '.join(rules)}."
+            yield Finding("parts-missing", where, sentence, {"part": part.id})
+    for name in sorted(set(map(str, others)) - {part.id for part in task.other_parts}):
+        sentence = f"In {where} there are numbers of a part {echoed(name, 20)}, which the task {task.id} does not test."
+        yield Finding("parts-missing", where, sentence, {"part": echoed(name, 20)})
+
+
+def _has_form(by_judged: Any, task: TaskCard) -> bool:
     """Whether metrics can be looked at, whatever their numbers."""
     if not isinstance(by_judged, Mapping):
         return False
     return all(
         isinstance(metrics := by_judged.get(judged), Mapping)
-        and all(_is_number(metrics.get(rate)) for rate in RATES)
-        and _is_matrix(metrics.get("confusion"))
-        for judged in SENSITIVITIES
+        and all(_is_number(metrics.get(rate)) for rate in rates_named(task))
+        and _is_matrix(metrics.get("confusion"), task)
+        for judged in task.sensitivities
     )
 
 
@@ -138,24 +187,26 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_matrix(value: Any) -> bool:
+def _is_matrix(value: Any, task: TaskCard) -> bool:
+    size = len(task.classes)
     return (
         isinstance(value, list)
-        and len(value) == len(CLASSES)
-        and all(isinstance(row, list) and len(row) == len(CLASSES) for row in value)
+        and len(value) == size
+        and all(isinstance(row, list) and len(row) == size for row in value)
         and all(isinstance(cell, int) and not isinstance(cell, bool) and cell >= 0 for row in value for cell in row)
-        and sum(value[0]) > 0 < sum(map(sum, value[1:]))
+        and sum(value[0]) > 0 < sum(sum(value[number]) for number in task.abnormal)
     )
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------
 
 
-def _metric_findings(by_judged: Document, where: str, official: bool) -> Iterator[Finding]:
-    for judged in SENSITIVITIES:
+def _metric_findings(by_judged: Document, where: str, task: TaskCard) -> Iterator[Finding]:
+    """Rates and numbers of cycles that do not follow from the confusion matrix beside them."""
+    for judged in task.sensitivities:
         stored = by_judged[judged]
-        computed = metrics_of(stored["confusion"], judged)
-        for rate, value in (("sp", computed["sp"]), ("se", computed["se"]), ("score", computed["score"])):
+        computed = metrics_of(stored["confusion"], judged, task=task)
+        for rate, value in rates_of(stored["confusion"], judged, task).items():
             if abs(stored[rate] - value) > TOLERANCE:
                 sentence = (
                     f"In {where} the {judged} {rate} is {stored[rate]:.4f}, but its confusion matrix gives {value:.4f}."
@@ -165,54 +216,79 @@ def _metric_findings(by_judged: Document, where: str, official: bool) -> Iterato
             said = echoed(stored.get("n"), 20)
             sentence = f"In {where} the {judged} n is {said}, but its confusion matrix has {computed['n']:,} cycles."
             yield Finding("class-counts", where, sentence, {"n": stored.get("n"), "cycles": computed["n"]})
-    if by_judged["4class"]["confusion"] != by_judged["2class"]["confusion"]:
-        sentence = (
-            f"In {where} the confusion matrices of 4class and 2class differ, but they are of the same predictions."
-        )
+    if len({repr(by_judged[judged]["confusion"]) for judged in task.sensitivities}) > 1:
+        names = " and ".join(task.sensitivities)
+        sentence = f"In {where} the confusion matrices of {names} differ, but they are of the same predictions."
         yield Finding("confusion-disagrees", where, sentence)
-    totals = tuple(map(sum, by_judged["4class"]["confusion"]))
-    if official and totals != TEST:
+
+
+def _count_findings(
+    by_judged: Document, where: str, judged: JudgedTask, part: str, document: Document
+) -> Iterator[Finding]:
+    """Numbers of cycles by class that are not those of the official part, or of the same part under another rule."""
+    task = judged.task
+    totals = _totals(by_judged, task)
+    is_whole = document["spec"].get("split") == "official" and not document.get("partial")
+    official = task.counts.get(part) if is_whole else None
+    numbers = {"counts": list(totals)}
+    if official is not None:
+        if totals != official:
+            name = "the test part" if not task.other_parts else f"the part {part}"
+            sentence = (
+                f"In {where} {name} has {_listed(totals)} cycles ({', '.join(task.classes)}), but the official one has "
+                f"{_listed(official)}."
+            )
+            yield Finding("class-counts", where, sentence, numbers)
+        return
+    of_rules = document["metrics"] if part == task.main.id else document["other_parts"][part]
+    first = next(metrics for metrics in of_rules.values() if metrics is not None)
+    if totals != _totals(first, task):
         sentence = (
-            f"In {where} the test part has {_listed(totals)} cycles ({', '.join(CLASSES)}), but the official one has "
-            f"{_listed(TEST)}."
+            f"In {where} there are {_listed(totals)} cycles ({', '.join(task.classes)}), but under another rule the "
+            f"same part has {_listed(_totals(first, task))}."
         )
-        yield Finding("class-counts", where, sentence, {"counts": list(totals)})
+        yield Finding("class-counts", where, sentence, numbers)
+
+
+def _totals(by_judged: Document, task: TaskCard) -> tuple[int, ...]:
+    """Cycles of each class in the confusion matrix."""
+    return tuple(map(sum, by_judged[task.strict]["confusion"]))
 
 
 def _listed(counts: Sequence[int]) -> str:
     return ", ".join(f"{count:,}" for count in counts)
 
 
-def _rates_sentence(by_judged: Document, where: str) -> str:
-    strict, binary = by_judged["4class"], by_judged["2class"]
-    return (
-        f"{where}: Sp {strict['sp']:.2f}, Se {strict['se']:.2f}, Score {strict['score']:.2f}; 2-class Se "
-        f"{binary['se']:.2f}, Score {binary['score']:.2f}."
-    )
+def _rates_sentence(by_judged: Document, where: str, task: TaskCard) -> str:
+    rates = ", ".join(f"{RATE_NAMES[rate]} {by_judged[task.strict][rate]:.2f}" for rate in rates_named(task))
+    if task.strict == ANY_ABNORMAL:
+        return f"{where}: {rates}."
+    binary = by_judged[ANY_ABNORMAL]
+    return f"{where}: {rates}; 2-class Se {binary['se']:.2f}, Score {binary['score']:.2f}."
 
 
 # --- epochs -----------------------------------------------------------------------------------------------------
 
 
-def _metrics_by_epoch(document: Document, part: str) -> dict[int, Document]:
-    """The 4-class metrics of each epoch on a part (``test`` or ``val``), where the result lists epochs."""
+def _metrics_by_epoch(document: Document, part: str, task: TaskCard) -> dict[int, Document]:
+    """The metrics by the exact class of each epoch on a part (``test`` or ``val``), where the result lists epochs."""
     found: dict[int, Document] = {}
     for row in document.get("epochs") or []:
-        judged = (row.get(part) or {}).get("4class") if isinstance(row, Mapping) else None
+        judged = (row.get(part) or {}).get(task.strict) if isinstance(row, Mapping) else None
         sound = isinstance(judged, Mapping) and _is_number(judged.get("score")) and _is_number(judged.get("se"))
         if judged is not None and sound and isinstance(row.get("epoch"), int):
             found[row["epoch"]] = judged
     return found
 
 
-def _epoch_findings(document: Document, where: str) -> Iterator[Finding]:
+def _epoch_findings(document: Document, where: str, task: TaskCard) -> Iterator[Finding]:
     """Whether the epoch of each rule is the one that the rule asks for, and has the numbers that it had then."""
-    test, val = _metrics_by_epoch(document, "test"), _metrics_by_epoch(document, "val")
+    test, val = (_metrics_by_epoch(document, part, task) for part in ("test", "val"))
     for rule, by_judged in document["metrics"].items():
-        epoch = by_judged["4class"].get("epoch") if by_judged else None
+        epoch = by_judged[task.strict].get("epoch") if by_judged else None
         if not isinstance(epoch, int) or not test:
             continue
-        score = by_judged["4class"]["score"]
+        score = by_judged[task.strict]["score"]
         if epoch in test and abs(test[epoch]["score"] - score) > TOLERANCE:
             had = test[epoch]["score"]
             sentence = f"In {where} {rule} is epoch {epoch} with a Score of {score:.4f}, but that epoch had {had:.4f}."
@@ -236,57 +312,85 @@ def _epoch_asked_for(rule: str, epoch: int, test: Mapping[int, Document], val: M
     return max(better, key=lambda number: float(able[number]["score"])) if better else epoch
 
 
-def _optimism_sentence(document: Document, where: str) -> Iterator[str]:
+def _optimism_sentence(document: Document, where: str, task: TaskCard) -> Iterator[str]:
     metrics = document["metrics"]
     best, last = metrics.get("best-test"), metrics.get("last")
     if best and last:
-        gap = best["4class"]["score"] - last["4class"]["score"]
+        gap = best[task.strict]["score"] - last[task.strict]["score"]
         yield f"{where}: choosing the epoch on the test part adds {gap:.2f} to the Score of the last one."
 
 
 # --- claims -----------------------------------------------------------------------------------------------------
 
 
-def claim_findings(documents: Sequence[Document], claim: Claim, judged: Sensitivity) -> list[Finding]:
+def claim_findings(
+    documents: Sequence[Document], claim: Claim, judged: Sensitivity | None = None, part: str | None = None
+) -> list[Finding]:
     """Say what is wrong with a claim about runs, which should be the means over them at their last epoch.
 
     Args:
         documents: Results of runs that differ in the seed.
         claim: The rates as printed.
-        judged: Which sensitivity the claim's Se is.
+        judged: Which sensitivity the claim's Se is; None for the strictest one of the task.
+        part: The tested part that the claim is of; None for the main one.
 
     Raises:
-        ResultError: If there is nothing to compare with.
+        ResultError: If there is nothing to compare with, or the runs are of different tasks.
+        SpecError: If the task has no such part.
     """
-    by_rule = {rule: _summed_confusion(documents, rule, judged) for rule in RULES}
+    task = _one_task(documents)
+    check_claimable(claim, task)
+    judged, tested = judged_in(task, judged), task.main if part is None else task.part(part)
+    by_rule = {rule: _summed_confusion(documents, rule, tested.id, task) for rule in RULES}
     rules: tuple[Rule, ...] = ("last", "best-val", "best-test")
     rule = next((rule for rule in rules if by_rule[rule] is not None), None)
     confusion = by_rule[rule] if rule else None
     if rule is None or confusion is None:
         raise ResultError("No run has numbers that a claim can be compared with.", "Leave out --claimed.")
-    others = [reading for other in RULES if other != rule for reading in _rule_variants(by_rule[other], other, judged)]
-    where = f"{len(documents)} runs' {rule} epochs" if len(documents) > 1 else f"the run's {rule} epoch"
-    return [
-        *sum_finding(claim, "the claim"),
-        *explain_claim(claim, confusion, where, judged, [*others, *metric_variants(confusion, judged)]),
+    others = [
+        found for other in RULES if other != rule for found in _rule_variants(by_rule[other], other, judged, task)
     ]
+    for other_part in task.parts:
+        if other_part != tested:
+            own = _summed_confusion(documents, rule, other_part.id, task)
+            others += (
+                [] if own is None else rate_variants("other-part", f"that of the {other_part.title}", own, judged, task)
+            )
+    where = f"{len(documents)} runs' {rule} epochs" if len(documents) > 1 else f"the run's {rule} epoch"
+    where += f" on the {tested.title}" if task.other_parts else ""
+    variants = [*others, *metric_variants(confusion, judged, task=task)]
+    return [*sum_finding(claim, "the claim", task), *explain_claim(claim, confusion, where, judged, variants, task)]
 
 
-def _summed_confusion(documents: Sequence[Document], rule: str, judged: Sensitivity) -> Confusion | None:
+def _one_task(documents: Sequence[Document]) -> TaskCard:
+    """The task that all results are of; raises ResultError where there are several."""
+    found = [_judged_task(document, _run_words(document)) for document in documents]
+    names = dict.fromkeys(f"{judged.dataset} {judged.task.id}" for judged in found)
+    if len(names) > 1:
+        raise ResultError(
+            f"The runs are of different tasks ({', '.join(map(echoed, names))}): no claim is about all of them.",
+            "Name the results of one task.",
+        )
+    return found[0].task
+
+
+def _summed_confusion(documents: Sequence[Document], rule: str, part: str, task: TaskCard) -> Confusion | None:
     """The confusion matrices under a rule, added up: rates of runs on the same cycles are means of the runs' rates."""
-    found = [metrics[judged]["confusion"] for document in documents if (metrics := document["metrics"].get(rule))]
+    by_rules = [
+        document["metrics"] if part == task.main.id else document.get("other_parts", {}).get(part, {})
+        for document in documents
+    ]
+    found = [metrics[task.strict]["confusion"] for by_rule in by_rules if (metrics := by_rule.get(rule))]
     return np.asarray(found, dtype=np.int64).sum(axis=0) if found else None
 
 
-def _rule_variants(confusion: Confusion | None, rule: str, judged: Sensitivity) -> list[MetricVariant]:
+def _rule_variants(confusion: Confusion | None, rule: str, judged: Sensitivity, task: TaskCard) -> list[MetricVariant]:
     """The rates under another rule, as what a claim may be."""
     if confusion is None:
         return []
-    found = metrics_of(confusion.tolist(), judged)
     kind = "chosen-on-test" if rule == "best-test" else "other-rule"
     words = f"that of {rule}" + (": the test part chose the epoch" if rule == "best-test" else "")
-    values: tuple[tuple[Rate, float], ...] = (("sp", found["sp"]), ("se", found["se"]), ("score", found["score"]))
-    return [MetricVariant(kind, rate, words, value) for rate, value in values]
+    return rate_variants(kind, words, confusion, judged, task)
 
 
 # --- several runs -----------------------------------------------------------------------------------------------
@@ -300,7 +404,7 @@ def _repeated_runs(documents: Sequence[Document]) -> Iterator[Finding]:
         if not last:
             continue
         spec = {name: value for name, value in document["spec"].items() if name != "seed"}
-        key = repr((sorted(spec.items(), key=repr), last["4class"]["confusion"]))
+        key = repr((sorted(spec.items(), key=repr), last[task_of(document).task.strict]["confusion"]))
         first = seen.setdefault(key, document)
         if first is not document:
             sentence = (

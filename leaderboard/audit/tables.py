@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.core.datasets import ANY_ABNORMAL, FOUR_CLASSES, TaskCard
 from bench.core.errors import ResultError
 from bench.core.text import echoed
 from leaderboard.audit.printed import Printed, printed_cell, printed_number
@@ -33,7 +34,9 @@ class ResultRow:
         se: Sensitivity, as printed.
         score: Score, as printed.
         accuracy: Accuracy, as printed.
-        binary_se: The 2-class Se where it stands beside a 4-class one.
+        arithmetic: AS, the mean of Sp and Se, as printed.
+        harmonic: HS, the harmonic mean of Sp and Se, as printed.
+        binary_se: The 2-class Se where it stands beside that of the exact class.
         sp_std: Deviation of Sp over runs.
         se_std: Deviation of Se over runs.
         score_std: Deviation of the Score over runs.
@@ -41,21 +44,24 @@ class ResultRow:
         seeds: The number of runs that the row is a mean over.
         epoch: The epoch after which the numbers were reached.
         chosen: Whether this epoch was the chosen one, in a table with a row for each epoch.
+        part: The tested part, in the words of the table.
         split: The split, in the words of the table.
         selection: How the epoch was chosen, in the words of the table.
         train: Number of cycles of the training part.
         test: Number of cycles of the test part.
-        confusion: Confusion matrix, 4 x 4 or 2 x 2, rows are true classes.
+        confusion: Confusion matrix, k x k for the k classes of the task or 2 x 2, rows are true classes.
         test_scores: Score on the test part after each epoch, percent.
         val_scores: Score on held-out patients after each epoch, percent.
     """
 
     where: str
     system: str = ""
-    judged: Sensitivity = "4class"
+    judged: Sensitivity = FOUR_CLASSES.strict
     sp: Printed | None = None
     se: Printed | None = None
     score: Printed | None = None
+    arithmetic: Printed | None = None
+    harmonic: Printed | None = None
     accuracy: Printed | None = None
     binary_se: Printed | None = None
     sp_std: Printed | None = None
@@ -65,6 +71,7 @@ class ResultRow:
     seeds: int | None = None
     epoch: int | None = None
     chosen: bool | None = None
+    part: str | None = None
     split: str | None = None
     selection: str | None = None
     train: int | None = None
@@ -80,6 +87,8 @@ _NUMBERS: Mapping[str, str] = {
     "score": "score icbhiscore averagescore avgscore hs_as_score icbhi",
     "accuracy": "accuracy acc",
     "binary_se": "se2 se2class 2classse binaryse sebinary",
+    "arithmetic": "as averagescoreas",
+    "harmonic": "hs harmonicscore harmonicscorehs",
     "sp_std": "spstd spsd stdsp specificitystd",
     "se_std": "sestd sesd stdse sensitivitystd",
     "score_std": "scorestd scoresd stdscore",
@@ -93,6 +102,7 @@ _COUNTS: Mapping[str, str] = {
 _WORDS: Mapping[str, str] = {
     "system": "system name method model id",
     "judged": "judged task classes nclasses table",
+    "part": "part testpart",
     "seed": "seed run",
     "split": "split trainteststplit traintestsplit",
     "selection": "selection protocol rule selectionrule selectedon checkpoint",
@@ -124,12 +134,13 @@ def has_results(names: Sequence[str]) -> bool:
 # --- where the rows stand ---------------------------------------------------------------------------------------
 
 
-def rows_of_text(text: str, where: str) -> list[ResultRow]:
+def rows_of_text(text: str, where: str, task: TaskCard = FOUR_CLASSES) -> list[ResultRow]:
     """Read the rows of a CSV file or of the tables in a Markdown file.
 
     Args:
         text: Content of the file.
         where: Name of the file, for messages.
+        task: What the results are of.
 
     Raises:
         ResultError: If no table in it has a column of Sp, Se or Score.
@@ -139,7 +150,7 @@ def rows_of_text(text: str, where: str) -> list[ResultRow]:
         _markdown_tables(lines) if any(line.lstrip().startswith("|") for line in lines) else _csv_tables(text, where)
     )
     rows = [
-        _result_row(f"line {number}", dict(zip(header, cells, strict=False)))
+        _result_row(f"line {number}", dict(zip(header, cells, strict=False)), task)
         for header, body in tables
         if has_results(header)
         for number, cells in body
@@ -195,18 +206,19 @@ def _csv_tables(text: str, where: str) -> Iterator[tuple[list[str], NumberedLine
     yield header, body
 
 
-def rows_of_document(document: Any, where: str) -> list[ResultRow]:
+def rows_of_document(document: Any, where: str, task: TaskCard = FOUR_CLASSES) -> list[ResultRow]:
     """Read the rows of a JSON document, which is a list of objects, or an object that holds one.
 
     Args:
         document: The document as JSON values.
         where: Name of the file, for messages.
+        task: What the results are of.
 
     Raises:
         ResultError: If no object in it has a field of Sp, Se or Score.
     """
     rows = [
-        _result_row(f"row {number}", values)
+        _result_row(f"row {number}", values, task)
         for number, values in enumerate(_objects(document), start=1)
         if has_results(list(values))
     ]
@@ -235,7 +247,7 @@ def _objects(document: Any) -> Iterator[Mapping[str, Any]]:
 # --- what stands in a row ---------------------------------------------------------------------------------------
 
 
-def _result_row(place: str, values: Mapping[str, Any]) -> ResultRow:
+def _result_row(place: str, values: Mapping[str, Any], task: TaskCard) -> ResultRow:
     found: dict[str, Any] = {}
     for column, value in values.items():
         name = field_of(str(column))
@@ -252,11 +264,12 @@ def _result_row(place: str, values: Mapping[str, Any]) -> ResultRow:
         where=f"{place} ({told})" if told else place,
         system=system or "",
         seed=seed,
-        judged="2class" if _letters_and_digits(found.get("judged")) in _BINARY else "4class",
+        judged=ANY_ABNORMAL if _letters_and_digits(found.get("judged")) in _BINARY else task.strict,
+        part=_word(found.get("part")),
         split=_word(found.get("split")),
         selection=_word(found.get("selection")),
         chosen=_flag(found["chosen"]) if "chosen" in found else None,
-        confusion=_confusion(found.get("confusion")),
+        confusion=_confusion(found.get("confusion"), task),
         test_scores=_series(found.get("test_scores")),
         val_scores=_series(found.get("val_scores")),
         **_rates(found),
@@ -317,13 +330,14 @@ def _count(value: Any) -> int | None:
     return int(word) if re.fullmatch(r"[0-9]{1,9}(?:\.0+)?", word) and "." not in word else None
 
 
-def _confusion(value: Any) -> tuple[tuple[int, ...], ...] | None:
-    """A matrix of counts: a list of rows, or text with its numbers in order."""
+def _confusion(value: Any, task: TaskCard) -> tuple[tuple[int, ...], ...] | None:
+    """A matrix of counts, of the task's classes or of two: a list of rows, or text with its numbers in order."""
+    sizes = {2, len(task.classes)}
     if isinstance(value, str):
         numbers = [int(word) for word in re.findall(r"[0-9]{1,9}", value)]
-        size = {4: 2, 16: 4}.get(len(numbers))
+        size = {size**2: size for size in sizes}.get(len(numbers))
         value = [numbers[i : i + size] for i in range(0, len(numbers), size)] if size else None
-    if not isinstance(value, list) or len(value) not in (2, 4):
+    if not isinstance(value, list) or len(value) not in sizes:
         return None
     rows = [row for row in value if isinstance(row, list) and len(row) == len(value)]
     whole = all(
@@ -353,11 +367,11 @@ def _epoch_score(number: int, item: Any) -> tuple[int, float] | None:
 
 
 def beside_binary(rows: Sequence[ResultRow]) -> list[ResultRow]:
-    """Put the 2-class Se beside the 4-class one in rows of the same predictions, which share system, run and Sp."""
-    binary = {_prediction_identity(row): row.se for row in rows if row.judged == "2class"}
+    """Put the 2-class Se beside the stricter one in rows of the same predictions, which share system, run and Sp."""
+    binary = {_prediction_identity(row): row.se for row in rows if row.judged == ANY_ABNORMAL}
     return [
         replace(row, binary_se=binary.get(_prediction_identity(row)))
-        if row.judged == "4class" and row.binary_se is None
+        if row.judged != ANY_ABNORMAL and row.binary_se is None
         else row
         for row in rows
     ]
@@ -365,7 +379,7 @@ def beside_binary(rows: Sequence[ResultRow]) -> list[ResultRow]:
 
 def _prediction_identity(row: ResultRow) -> tuple[Any, ...]:
     """What the same predictions have in common, however they are judged; nothing where the row has no Sp."""
-    return (row.where,) if row.sp is None else (row.system, row.seed, row.selection, row.epoch, row.sp.value)
+    return (row.where,) if row.sp is None else (row.system, row.seed, row.part, row.selection, row.epoch, row.sp.value)
 
 
 def _in_percent(rows: list[ResultRow]) -> list[ResultRow]:

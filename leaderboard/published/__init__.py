@@ -18,6 +18,9 @@ from leaderboard.metrics import Sensitivity
 
 TABLES = ("table1", "table2", "table3")
 
+MAIN_TABLE = "table3"
+"""The table that compares all systems."""
+
 PROTOCOLS = ("best-test", "best-test-accuracy", "last", "best-val", "unknown")
 """How the printed row's epoch was chosen, as far as its authors' code or text shows: the best Score on the test part,
 the best accuracy there, the last epoch, the best on held-out training patients, or not known."""
@@ -115,6 +118,7 @@ class PrintedTable:
         name: One of :data:`TABLES`.
         title: What the table shows.
         source: Where the table is printed.
+        dataset: Id of the data set that its rows are of.
         columns: Left-hand columns in the paper's order: heading, and the row's field (``options.x`` is an option).
         rows: The rows in the paper's order.
     """
@@ -122,6 +126,7 @@ class PrintedTable:
     name: str
     title: str
     source: str
+    dataset: str
     columns: Mapping[str, str]
     rows: Sequence[PrintedRow]
 
@@ -138,7 +143,12 @@ def printed_table(name: str) -> PrintedTable:
     defaults = document.get("defaults", {})
     rows = tuple(_row({**defaults, **values}) for values in document["rows"])
     return PrintedTable(
-        name=name, title=document["title"], source=document["source"], columns=document["columns"], rows=rows
+        name=name,
+        title=document["title"],
+        source=document["source"],
+        dataset=document["dataset"],
+        columns=document["columns"],
+        rows=rows,
     )
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from bench.core.datasets import DatasetCard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,16 @@ def printed_results(path: Path) -> tuple[PrintedResult, ...]:
     """
     rows = json.loads(path.read_text(encoding="utf-8"))
     return tuple(PrintedResult(**_renamed(row)) for row in rows)
+
+
+def printed_of(card: DatasetCard) -> tuple[PrintedResult, ...]:
+    """The printed results that a data set brings; none where it brings no file."""
+    return () if card.published is None else _read_once(card.published)
+
+
+@cache
+def _read_once(path: Path) -> tuple[PrintedResult, ...]:
+    return printed_results(path)
 
 
 def _renamed(row: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 
 from leaderboard.metrics import Sensitivity
-from leaderboard.published import ROUNDING, PrintedRow, PrintedTable, printed_table
+from leaderboard.published import MAIN_TABLE, ROUNDING, PrintedRow, PrintedTable, printed_table
 
 KINDS = ("published", "reproduction", "independent", "reference")
 """A system's own numbers, a re-run of one by others, a study of its own without a system, people."""
@@ -42,6 +42,7 @@ class PublishedSystem:
 
     Attributes:
         id: Short name, unique among all published systems.
+        dataset: Id of the data set that the result is of.
         system: Name of the system, as published.
         architecture: The network that is trained.
         pretrain: The weights that training starts from.
@@ -65,6 +66,7 @@ class PublishedSystem:
     """
 
     id: str
+    dataset: str
     system: str
     architecture: str
     pretrain: str
@@ -112,8 +114,9 @@ class PublishedSystem:
 def published_systems() -> tuple[PublishedSystem, ...]:
     """Read all published systems: the rows of the paper's Table 3 in its order, then those published since."""
     text = resources.files("leaderboard.published").joinpath("since_2023.toml").read_text(encoding="utf-8")
-    since = tuple(PublishedSystem(**values) for values in tomllib.loads(text)["systems"])
-    table = printed_table("table3")
+    document = tomllib.loads(text)
+    since = tuple(PublishedSystem(dataset=document["dataset"], **values) for values in document["systems"])
+    table = printed_table(MAIN_TABLE)
     return (*(_system_of_row(table, row) for row in table.rows), *since)
 
 
@@ -125,6 +128,7 @@ def _system_of_row(table: PrintedTable, row: PrintedRow) -> PublishedSystem:
     year = int("20" + row.venue.rpartition("'")[2]) if row.venue and "'" in row.venue else 2023
     return PublishedSystem(
         id=f"table3-{row.id}",
+        dataset=table.dataset,
         system=row.system,
         venue=row.venue or "INTERSPEECH'23",
         year=year,

@@ -10,6 +10,7 @@ from leaderboard.render.numbers import interval_lines, mean_lines, number, seeds
 from leaderboard.render.system_names import data_words, published_lines, run_lines, system_lines
 from leaderboard.results.inputs import notable
 from leaderboard.tables.marks import mark_words
+from leaderboard.tasks import judged_task
 
 Lines = Callable[[Values], Sequence[str]]
 
@@ -29,10 +30,12 @@ def _text(name: str, form: Callable[[Any], str] = str) -> Lines:
 
 
 def _mean(name: str, part: str | None = None) -> Lines:
-    """A mean with its deviation, of the row itself or of a part of it."""
+    """A mean with its deviation, of the row itself or of a part of it; nothing where its task has no such thing."""
 
     def lines(row: Values) -> list[str]:
         values = row[part] if part else row
+        if values is None or name not in values:
+            return []
         return mean_lines(values[name], values[f"{name}_std"])
 
     return lines
@@ -104,6 +107,11 @@ def _sources(row: Values) -> list[str]:
     return list(dict.fromkeys(filter(None, [row["source"], row["code"]])))
 
 
+def _data(row: Values) -> list[str]:
+    is_simulated = row["simulated"] if "simulated" in row else judged_task(row).simulated
+    return [data_words(row["dataset"], row["partial"], row.get("task"), is_simulated=is_simulated)]
+
+
 # --- the columns of each kind of section ------------------------------------------------------------------------
 
 
@@ -114,6 +122,12 @@ def _column(head: str, lines: Lines, *, optional: bool = False, **layout: Any) -
 _MARKS = _column("marks", mark_words, number=False, wrap=True, optional=True)
 _STATE = _column("state", _state, number=False, expendable=1, optional=True)
 
+_MEANS = (
+    _column("AS", _mean("as"), expendable=4, optional=True),
+    _column("HS", _mean("hs"), expendable=4, optional=True),
+)
+"""Arithmetic and harmonic mean of Sp and Se, where a task's Score is made of them."""
+
 COLUMNS: Mapping[str, Sequence[FilledColumn]] = {
     "systems": (
         _column("#", lambda row: [ranks(row)], card="title"),
@@ -121,9 +135,10 @@ COLUMNS: Mapping[str, Sequence[FilledColumn]] = {
         _column("seeds", _text("seeds", seeds), expendable=2),
         _column("Sp", _mean("sp"), expendable=3),
         _column("Se", _mean("se"), expendable=3),
+        *_MEANS,
         _column("Score", _score, card="lead"),
         _column("disjoint", _disjoint, expendable=5),
-        _column("2-class", _mean("score", "two_class"), expendable=7),
+        _column("2-class", _mean("score", "two_class"), expendable=7, optional=True),
         _column("optimism", _optimism, expendable=4),
         _STATE,
         _MARKS,
@@ -150,6 +165,7 @@ COLUMNS: Mapping[str, Sequence[FilledColumn]] = {
         _column("patients", _text("patients"), expendable=2),
         _column("Sp", _mean("sp"), expendable=1),
         _column("Se", _mean("se"), expendable=1),
+        *_MEANS,
         _column("Score", _mean("score"), card="lead"),
     ),
     "recall": (
@@ -192,7 +208,7 @@ COLUMNS: Mapping[str, Sequence[FilledColumn]] = {
         _column("run", _text("run_id"), number=False),
         _column("system", run_lines, number=False, wrap=True, comfort=16, card="title"),
         _column("seed", _text("seed")),
-        _column("data", lambda row: [data_words(row["dataset"], row["partial"])], number=False, wrap=True),
+        _column("data", _data, number=False, wrap=True),
         _column("status", _text("status"), number=False, expendable=3),
         _column("Score", _text("score", number), card="lead"),
         _STATE,

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bench.core.datasets import TaskCard
 from bench.core.text import plain
-from leaderboard.metrics import CLASSES, SENSITIVITIES
+from leaderboard.metrics import rate_names
 from leaderboard.render.cells import Column, Report, Table, text_table
 from leaderboard.render.numbers import number
 from leaderboard.render.system_names import data_words
 from leaderboard.results.schema import EpochRow, Part, ResultDocument, kind_of
 from leaderboard.tables.board_tables import flattened
+from leaderboard.tables.sections import PATIENTS_SEEN
 from leaderboard.tables.titles import system_title
+from leaderboard.tasks import is_first_task, judged_task
+
+MetricsByRule = Mapping[str, Mapping[str, Any] | None]
+"""Metrics by selection rule, then by sensitivity."""
 
 
 def run_report(document: ResultDocument) -> Report:
@@ -24,11 +30,13 @@ def run_report(document: ResultDocument) -> Report:
 
 def _tables(document: ResultDocument) -> Iterator[Table]:
     yield _pairs("", _facts(document))
+    task = judged_task(document["spec"], document.get("task")).task
     if any(document["metrics"].values()):
-        yield _metrics(document)
-        yield _confusions(document)
+        for words, metrics in _metrics_of_parts(document, task):
+            yield _metrics(words, metrics, task)
+            yield _confusions(words, metrics, task)
     if document["epochs"]:
-        yield _epochs(document)
+        yield _epochs(document, task)
     if kind_of(document) == "submission":
         yield _pairs("submission", flattened(document["submission"]))
     if "parts" in document:
@@ -43,13 +51,19 @@ def _facts(document: ResultDocument) -> Mapping[str, Any]:
     facts = {
         "status": document["status"],
         "error": document["error"],
-        "data": data_words(document["spec"]["dataset"], document["partial"]),
+        "data": _data(document),
         "profile": document["profile"],
         "part of": document.get("part_of"),
         "created": document["created"],
         "duration": None if seconds is None else f"{seconds:.1f} s" + (f", {speed:.1f} cycles/s" if speed else ""),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _data(document: ResultDocument) -> str:
+    judged = judged_task(document["spec"], document.get("task"))
+    task = None if is_first_task(judged.task) else judged.task.id
+    return data_words(judged.dataset, document["partial"], task, is_simulated=judged.simulated)
 
 
 def _part_name(number: int, part: Part) -> str:
@@ -78,38 +92,55 @@ def _words(head: str) -> Column:
     return Column(head, number=False)
 
 
-def _metrics(document: ResultDocument) -> Table:
-    columns = [_words("rule"), _words("judged"), *map(Column, ("epoch", "Sp", "Se", "Score", "cycles"))]
+def _metrics_of_parts(document: ResultDocument, task: TaskCard) -> Iterator[tuple[str, MetricsByRule]]:
+    """The metrics of each tested part, and what stands behind the titles of its tables."""
+    if not task.other_parts:
+        yield "", document["metrics"]
+        return
+    others = document.get("other_parts", {})
+    for part in task.parts:
+        metrics = document["metrics"] if part.id == task.main.id else others.get(part.id)
+        if metrics:
+            yield f", {part.title}" + (f" ({PATIENTS_SEEN})" if part.patients_seen else ""), metrics
+
+
+_HEADS = {"sp": "Sp", "se": "Se", "as": "AS", "hs": "HS", "score": "Score"}
+
+
+def _metrics(words: str, metrics: MetricsByRule, task: TaskCard) -> Table:
+    names = rate_names(task.score)
+    columns = [_words("rule"), _words("judged"), *map(Column, ("epoch", *(_HEADS[name] for name in names), "cycles"))]
     rows = []
-    for rule, by_judged in document["metrics"].items():
+    for rule, by_judged in metrics.items():
         if by_judged is None:
-            rows.append([rule, *"––––––"])
+            rows.append([rule, *"–" * (len(columns) - 1)])
             continue
-        for judged in SENSITIVITIES:
-            m = by_judged[judged]
-            rates = [number(m["sp"]), number(m["se"]), number(m["score"])]
+        for judged in task.sensitivities:
+            m: Mapping[str, Any] = by_judged[judged]
+            rates = [number(m[name]) for name in names]
             rows.append([rule, judged, str(m["epoch"] or "–"), *rates, str(m["n"])])
-    return text_table("metrics, percent", columns, rows)
+    return text_table(f"metrics, percent{words}", columns, rows)
 
 
-def _confusions(document: ResultDocument) -> Table:
-    columns = [_words("rule"), _words("true"), *(Column(f"as {name}") for name in CLASSES)]
+def _confusions(words: str, metrics: MetricsByRule, task: TaskCard) -> Table:
+    columns = [_words("rule"), _words("true"), *(Column(f"as {name}") for name in task.classes)]
     rows = []
-    for rule, by_judged in document["metrics"].items():
+    for rule, by_judged in metrics.items():
         if by_judged is None:
             continue
-        for name, counts in zip(CLASSES, by_judged["4class"]["confusion"], strict=True):
-            rows.append([rule if name == CLASSES[0] else "", name, *map(str, counts)])
-    return text_table("confusion matrices, cycles", columns, rows)
+        for name, counts in zip(task.classes, by_judged[task.strict]["confusion"], strict=True):
+            rows.append([rule if name == task.normal else "", name, *map(str, counts)])
+    return text_table(f"confusion matrices, cycles{words}", columns, rows)
 
 
-def _epochs(document: ResultDocument) -> Table:
+def _epochs(document: ResultDocument, task: TaskCard) -> Table:
     heads = ("epoch", "loss", "lr", "test Score", "Sp", "Se", "val Score", "s")
-    return text_table("epochs", list(map(Column, heads)), map(_epoch_texts, document["epochs"]))
+    rows = (_epoch_texts(row, task.strict) for row in document["epochs"])
+    return text_table("epochs", list(map(Column, heads)), rows)
 
 
-def _epoch_texts(row: EpochRow) -> list[str]:
-    test, val = (row["test"] or {}).get("4class"), (row["val"] or {}).get("4class")
+def _epoch_texts(row: EpochRow, strict: str) -> list[str]:
+    test, val = (row["test"] or {}).get(strict), (row["val"] or {}).get(strict)
     loss = "–" if row["loss"] is None else f"{row['loss']:.4f}"
     rates = [test["score"], test["sp"], test["se"]] if test else [None] * 3
     shown = [number(value) for value in [*rates, val["score"] if val else None]]

@@ -7,6 +7,7 @@ from typing import Any
 
 from leaderboard.render.cells import Values
 from leaderboard.results.schema import COMBINED
+from leaderboard.tables.sections import SIMULATED
 from leaderboard.tables.titles import system_title
 
 _DIGEST = 64
@@ -70,6 +71,14 @@ def published_lines(row: Values) -> list[str]:
     return [name, f"{row['architecture']}{start}"]
 
 
-def data_words(dataset: str, partial: str | None) -> str:
-    """What a run was made on, in the words that the board uses for it."""
-    return "simulated" if dataset == "demo" else partial or dataset
+def data_words(dataset: str, partial: str | None, task: str | None = None, *, is_simulated: bool) -> str:
+    """What a run was made on, in the words that the board uses for it.
+
+    Args:
+        dataset: Id of the data set.
+        partial: How much of it there was, in words; None where all of it was.
+        task: Id of the task, where it is not that of the four classes.
+        is_simulated: Whether the data were made by a program.
+    """
+    size = SIMULATED if is_simulated else partial
+    return size or dataset if task is None else ", ".join(filter(None, [dataset, task, size]))

@@ -34,7 +34,7 @@ from leaderboard.results.bundle_reading import (
 from leaderboard.results.run_folder import RUNS_FOLDER, SUBMISSIONS_FOLDER, RunFolder
 from leaderboard.results.schema import kind_of
 from leaderboard.store.store import Store
-from leaderboard.tables.board_tables import claims_official_set_wrongly
+from leaderboard.tables.sections import claims_official_set_wrongly
 
 REPLACED_FOLDER = "replaced"
 """Where, below the results folder, the folders of replaced runs go."""

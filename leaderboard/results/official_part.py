@@ -1,4 +1,4 @@
-"""The official test part: the cycles that a system's predictions must answer, and the metrics of such predictions."""
+"""The tested cycles of a task: what a system's predictions must answer, and the metrics of such predictions."""
 
 from __future__ import annotations
 
@@ -7,20 +7,28 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.datasets import FOUR_CLASSES, TaskCard, TestPart
 from leaderboard.metrics import Metrics, score_cycles
 from leaderboard.results.predictions import CycleSet
+
+OFFICIAL = "official"
+"""What metrics of the tested part are named where the task has one."""
+
+DISJOINT = "patient-disjoint"
+"""What metrics of the tested part without the patients of the training part are named."""
 
 
 @dataclass(frozen=True)
 class OfficialPart:
-    """The test cycles that a submission must answer, each exactly once.
+    """The tested cycles that a submission must answer, each exactly once: those of all tested parts of a task.
 
     Attributes:
-        dataset: ``icbhi``, or ``demo`` for a simulated set.
+        dataset: Id of the data set.
         partial: How much of the data set was there, in words; None where all of it was.
-        cycles: The test cycles with their labels.
+        cycles: The tested cycles with their labels.
         train_patients: Patients with recordings in the training part.
         source: What the cycles are known from, in words.
+        task: What is judged.
     """
 
     dataset: str
@@ -28,30 +36,53 @@ class OfficialPart:
     cycles: CycleSet
     train_patients: frozenset[str]
     source: str
+    task: TaskCard = FOUR_CLASSES
 
     @property
     def shared_patients(self) -> frozenset[str]:
-        """Patients on both sides of the split: 156 and 218 in ICBHI."""
-        return self.train_patients & set(self.cycles.patients)
+        """Patients of the training part who are tested too; those of parts that say so do not count."""
+        unseen = [part.id for part in self.task.parts if not part.patients_seen]
+        tested = {self.cycles.patients[i] for part in unseen for i in self.cycles.places_of(part)}
+        return self.train_patients & tested
+
+
+def main_name(task: TaskCard) -> str:
+    """What :func:`part_metrics` names the metrics of the main tested part."""
+    return _name(task, task.main)
+
+
+def _name(task: TaskCard, part: TestPart) -> str:
+    return part.id if task.other_parts else OFFICIAL
 
 
 def part_metrics(part: OfficialPart, scores: NDArray[np.float64]) -> dict[str, dict[str, Metrics] | None]:
-    """Compute the metrics on the official test part, and on it without patients that have training recordings too.
+    """Judge each tested part, and each without the patients that have training recordings too.
+
+    A part whose patients are known from the training is not judged without them.
 
     Args:
-        part: The official test part.
-        scores: (n, 4) scores in the order of its cycles.
+        part: The tested cycles of the task.
+        scores: (n, classes) scores in their order.
 
     Returns:
-        Metrics by part (``official``, ``patient-disjoint``), then by sensitivity; None for a part that is left without
-        a normal or an abnormal cycle.
+        Metrics by name, then by sensitivity. The names are ``official`` and ``patient-disjoint`` for a task of one
+        part; for others the ids of the parts, and these with ``-patient-disjoint`` behind them. None for a part that
+        is left without a normal or an abnormal cycle when the training patients are taken out.
 
     Raises:
-        ResultError: If the official part itself has no normal or no abnormal cycle.
+        ResultError: If a whole part has no normal or no abnormal cycle.
     """
-    official = score_cycles(part.cycles.labels, scores)
-    shared = part.shared_patients
-    kept = [i for i, patient in enumerate(part.cycles.patients) if patient not in shared]
-    labels = [part.cycles.labels[i] for i in kept]
-    sound = 0 in labels and any(labels)
-    return {"official": official, "patient-disjoint": score_cycles(labels, scores[kept]) if sound else None}
+    found: dict[str, dict[str, Metrics] | None] = {}
+    for tested in part.task.parts:
+        name, places = _name(part.task, tested), part.cycles.places_of(tested.id)
+        found[name] = _judged(part, scores, places)
+        if not tested.patients_seen:
+            disjoint = [i for i in places if part.cycles.patients[i] not in part.train_patients]
+            kinds = {part.task.shared[part.cycles.labels[i]] for i in disjoint}
+            key = f"{name}-{DISJOINT}" if part.task.other_parts else DISJOINT
+            found[key] = _judged(part, scores, disjoint) if kinds >= {"normal", "abnormal"} else None
+    return found
+
+
+def _judged(part: OfficialPart, scores: NDArray[np.float64], places: list[int]) -> dict[str, Metrics]:
+    return score_cycles([part.cycles.labels[i] for i in places], scores[places], part.task)

@@ -45,6 +45,12 @@ class RunResult:
         """Hex SHA-256 over everything that the board stores of it, in whatever order its files list the cycles."""
         stored: Mapping[str, Any] = self.document
         by_rule = {name: {rule: stored[name].get(rule) for rule in RULES} for name in ("metrics", "predictions")}
+        if "other_parts" in stored:
+            # A rule without metrics may be null or left out.
+            by_rule["other_parts"] = {
+                part: {rule: metrics for rule, metrics in rules.items() if metrics is not None}
+                for part, rules in stored["other_parts"].items()
+            }
         digest = hashlib.sha256(json.dumps({**self.document, **by_rule}, sort_keys=True).encode())
         if self.cycles is not None:
             order = self.cycles.order

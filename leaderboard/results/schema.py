@@ -386,7 +386,9 @@ class ResultDocument(TypedDict):
     """Where the result comes from; a document without it is of a run."""
     task: NotRequired[TaskFields]
     """What was judged; a result without it is of four classes of respiratory cycles."""
-    other_parts: NotRequired[dict[str, Annotated[dict[str, RuleMetricsByJudged | None], _named(RULES)]]]
+    other_parts: NotRequired[
+        Annotated[dict[str, Annotated[dict[str, RuleMetricsByJudged | None], _named(RULES)]], ROWS]
+    ]
     """Metrics of the tested parts beside the main one, whose metrics are ``metrics``: by part, rule and judged."""
     submission: NotRequired[Annotated[Objects, _as(Submission)]]
     """What the submitter of a system from outside states."""

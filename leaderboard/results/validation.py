@@ -24,8 +24,8 @@ from bench.core.text import echoed
 from leaderboard.metrics import LARGEST_COUNT, Metrics, metrics_of
 from leaderboard.results.combinations import COMBINATIONS, POOLINGS, ROUTE
 from leaderboard.results.inputs import check_inputs
-from leaderboard.results.schema import COMBINED, SCHEMA, Part, ResultDocument, kind_of, task_of
-from leaderboard.tasks import task_document, task_from
+from leaderboard.results.schema import COMBINED, SCHEMA, Part, ResultDocument, TaskFields, kind_of, task_of
+from leaderboard.tasks import task_document
 
 TOLERANCE = 1e-9
 """Percent points by which a stored metric may differ from the recomputed one."""
@@ -85,6 +85,23 @@ def check_form(form: TypeAdapter[Any], document: Mapping[str, Any], where: str) 
 @cache
 def _form() -> TypeAdapter[ResultDocument]:
     return TypeAdapter(ResultDocument)
+
+
+def check_task_form(document: Mapping[str, Any], where: str) -> None:
+    """Check the form of what a result says of its task, and of the fields that name it; raises ResultError."""
+    names = [document["spec"].get(name) for name in ("dataset", "task")]
+    if not all(isinstance(name, str | None) for name in names):
+        raise ResultError(f"{where}: spec.dataset and spec.task must be texts.", EDITED)
+    try:
+        if "task" in document:
+            _task_form().validate_python(document["task"])
+    except ValidationError as error:
+        raise ResultError(f"{where}: task{_sentence(error.errors(include_url=False)[0])}", EDITED) from None
+
+
+@cache
+def _task_form() -> TypeAdapter[TaskFields]:
+    return TypeAdapter(TaskFields)
 
 
 def judge_spec(document: ResultDocument, where: str) -> None:
@@ -301,20 +318,26 @@ def _check_metrics(document: ResultDocument) -> Faults:
             yield f"predictions.{rule} is None, but must be the name of a file of the run folder."
 
 
-def _check_task(document: ResultDocument) -> Faults:
-    """A result says of its task what the card of its data set says, where that is registered."""
-    told, judged = document.get("task"), task_of(document)
-    if told is None:
-        if judged.task.id != document["spec"].get("task", FOUR_CLASSES.id):
-            yield f"spec.task is {shown(document['spec'].get('task'))}, but the result does not say what that is."
+def task_faults(document: Mapping[str, Any] | ResultDocument) -> Faults:
+    """Say where a result describes its task otherwise than the card of its data set, where that is registered.
+
+    Args:
+        document: A result whose block of the task has the right form (:func:`check_task_form`).
+    """
+    told = document.get("task")
+    try:
+        judged = task_of(document)
+    except BenchError as error:
+        yield f"task is none that could be judged. {error.message}"
         return
-    if told["id"] != document["spec"].get("task", FOUR_CLASSES.id):
+    asked = document["spec"].get("task", FOUR_CLASSES.id)
+    if told is None:
+        if judged.task.id != asked:
+            yield f"spec.task is {shown(asked)}, but the result does not say what that is."
+        return
+    if told["id"] != asked:
         yield f"task.id is {shown(told['id'])}, but spec.task is {shown(document['spec'].get('task'))}."
     if judged.card is None:
-        try:
-            task_from(told)
-        except BenchError as error:
-            yield f"task is none that could be judged. {error.message}"
         return
     card = task_document(judged.card, judged.task) or {}
     for name in ("simulated", "classes", "score", "ranking", "parts"):
@@ -328,7 +351,7 @@ def _check_other_parts(document: ResultDocument) -> Faults:
     parts, task = document.get("other_parts", {}), task_of(document).task
     rules = sorted(rule for rule, metrics in document["metrics"].items() if metrics is not None)
     wanted = {part.id for part in task.other_parts} if rules else set()
-    if set(parts) != wanted:
+    if set(parts) != wanted or (not wanted and "other_parts" in document):
         yield f"other_parts names {shown(sorted(parts))}, but must name {shown(sorted(wanted))}."
     for part, by_rule in parts.items():
         if sorted(rule for rule, metrics in by_rule.items() if metrics is not None) != rules:
@@ -384,7 +407,7 @@ def _differences_of(metrics: Mapping[str, Any], judged: str, path: str, task: Ta
 
 
 _CHECKS = (
-    *(_check_status, _check_kind, _check_parts, _check_study, _check_run_id, _check_task),
+    *(_check_status, _check_kind, _check_parts, _check_study, _check_run_id, task_faults),
     *(_check_metrics, _check_other_parts, _check_epochs),
 )
 """What is checked of a document whose form is right, one after the other."""

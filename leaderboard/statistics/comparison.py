@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.core.datasets import FOUR_CLASSES, TaskCard
 from bench.core.errors import ResultError
-from leaderboard.metrics import SENSITIVITIES, Sensitivity
+from leaderboard.metrics import Sensitivity
 from leaderboard.results.schema import UNRANKED, Rule
 from leaderboard.statistics.breakdown import (
     SystemCounts,
@@ -27,22 +28,15 @@ from leaderboard.statistics.intervals import (
     system_estimate,
 )
 from leaderboard.statistics.patient_hits import RATES
-from leaderboard.statistics.row_statistics import BOARD_SPREAD
+from leaderboard.statistics.row_statistics import BOARD_SPREAD, paper_spread
 from leaderboard.statistics.seed_spread import PAPER_SPREAD, SeedSpread, pooled_seed_spread
+from leaderboard.statistics.tested_parts import on_each_part, tested_part
 from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
-from leaderboard.tables.board_tables import (
-    NOT_OFFICIAL,
-    OFFICIAL,
-    SIMULATED,
-    Row,
-    Section,
-    Table,
-    name_differences,
-    section_key,
-    section_title,
-)
+from leaderboard.tables.board_tables import Row, Section, Table, name_differences
+from leaderboard.tables.sections import claims_official_set_wrongly, is_official, section_key, section_title
 from leaderboard.tables.titles import system_title
+from leaderboard.tasks import is_first_task
 
 VIEWS = ("official", "patient-disjoint")
 SIDES = ("a", "b")
@@ -59,10 +53,12 @@ class Comparison:
             sensitivity, devices, classes, optimism.
         differences: By view and sensitivity, A minus B: each rate's ``value`` and ``ci95``, and ``favours_a``. None
             for a view that is not known.
-        tied: Whether the interval of the difference of the official 4-class Scores holds 0.
+        tied: Whether the interval of the difference of the official Scores by the exact class holds 0.
         sentence: The verdict in plain words.
         covers: What the intervals cover and what they leave out, in plain words.
         notes: What else a reader must know.
+        task: What was judged.
+        part: The tested part that all numbers are of; None where the task has one.
     """
 
     protocol: str
@@ -73,12 +69,15 @@ class Comparison:
     sentence: str
     covers: str
     notes: tuple[str, ...]
+    task: TaskCard = FOUR_CLASSES
+    part: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as a JSON document."""
         return {
             "protocol": self.protocol,
             "data": self.data,
+            **({} if is_first_task(self.task) else {"task": self.task.id, "part": self.part}),
             **self.systems,
             "difference": self.differences,
             "tied": self.tied,
@@ -126,20 +125,26 @@ def runs_of(
     return able
 
 
-def compare(store: Store, a: Sequence[BoardRun], b: Sequence[BoardRun], protocol: Rule) -> Comparison:
-    """Compare two systems; the numbers of their seeds may differ.
+def compare(
+    store: Store, a: Sequence[BoardRun], b: Sequence[BoardRun], protocol: Rule, part: str | None = None
+) -> Comparison:
+    """Compare two systems on one tested part; the numbers of their seeds may differ.
 
     Args:
         store: The board, for the predictions.
         a: Runs of the first system, as :func:`runs_of` gives them.
         b: Runs of the second system.
         protocol: The selection rule of the numbers.
+        part: Id of the tested part; the main one by default.
 
     Raises:
+        SpecError: If their task has no such part.
         ResultError: If they share a run, were run on different data or judged on different cycles, or the cycles are
             of a single patient.
     """
     _check_comparable(a, b)
+    a, b = ([_on_part(run, part) for run in of_side] for of_side in (a, b))
+    task = a[0].judged_task.task
     runs = dict(zip(SIDES, (a, b), strict=True))
     views = {
         side: _judgeable_views(of_side, read_system_counts(store, of_side, protocol)) for side, of_side in runs.items()
@@ -147,11 +152,11 @@ def compare(store: Store, a: Sequence[BoardRun], b: Sequence[BoardRun], protocol
     whole = [views[side]["official"] for side in SIDES]
     _check_same_cycles(*whole)
     data = section_title(a[0])
-    pooled = pooled_seed_spreads(
-        [run for run in store.runs() if section_key(run) == section_key(a[0])], protocol, data == OFFICIAL
-    )
+    others = [run for run in on_each_part(store.runs()) if section_key(run) == section_key(a[0])]
+    pooled = pooled_seed_spreads(others, protocol, official=paper_spread(a[0]) is not None)
     differences = {view: _differences(views["a"].get(view), views["b"].get(view), pooled) for view in VIEWS}
-    found = paired_difference(whole[0].by_patient, whole[1].by_patient, pooled=pooled["4class"])
+    strict = task.strict
+    found = paired_difference(whole[0].by_patient, whole[1].by_patient, judged=strict, pooled=pooled[strict], task=task)
     systems = {side: _system_document(of_side, views[side], protocol, pooled) for side, of_side in runs.items()}
     name_differences(list(systems.values()))
     return Comparison(
@@ -161,9 +166,21 @@ def compare(store: Store, a: Sequence[BoardRun], b: Sequence[BoardRun], protocol
         differences=differences,
         tied=found.score.holds_zero,
         sentence=verdict_sentence(found, *(_side_name(side, systems[side]) for side in SIDES)),
-        covers=coverage_sentence(len(whole[0].patients), [len(a), len(b)], pooled["4class"]),
-        notes=_notes(data, differences),
+        covers=coverage_sentence(len(whole[0].patients), [len(a), len(b)], pooled[strict]),
+        notes=_notes(a[0], differences),
+        task=task,
+        part=a[0].part,
     )
+
+
+def _on_part(run: BoardRun, part: str | None) -> BoardRun:
+    """The run on a tested part; raises SpecError where its task has none of that name, ResultError without numbers."""
+    task = run.judged_task.task
+    wanted = task.main if part is None else task.part(part)
+    for seen in on_each_part([run]):
+        if tested_part(seen).id == wanted.id:
+            return seen
+    raise ResultError(f"The run {run.run_id} has no numbers on the part '{wanted.id}'.")
 
 
 def pooled_seed_spreads(
@@ -174,7 +191,7 @@ def pooled_seed_spreads(
     Args:
         runs: The runs of the section.
         protocol: The selection rule of the numbers.
-        official: Whether they were judged on the official test part, for which the paper's spread stands in.
+        official: Whether they were judged on the test part of the paper's rows, whose spread stands in.
 
     Returns:
         The spreads, None for a sensitivity whose spread is not known.
@@ -183,6 +200,7 @@ def pooled_seed_spreads(
     for run in runs:
         if run.kind not in UNRANKED and protocol in run.metrics:
             by_system.setdefault(run.system, []).append(run)
+    task = runs[0].judged_task.task if runs else FOUR_CLASSES
     found: dict[Sensitivity, SeedSpread | None] = {
         judged: pooled_seed_spread(
             (
@@ -191,10 +209,10 @@ def pooled_seed_spreads(
             ),
             BOARD_SPREAD,
         )
-        for judged in SENSITIVITIES
+        for judged in task.sensitivities
     }
-    if official and found["4class"] is None:
-        found["4class"] = PAPER_SPREAD
+    if official and found[task.strict] is None:
+        found[task.strict] = PAPER_SPREAD
     return found
 
 
@@ -202,8 +220,10 @@ def _check_comparable(a: Sequence[BoardRun], b: Sequence[BoardRun]) -> None:
     if {run.run_id for run in a} & {run.run_id for run in b}:
         raise ResultError("A and B are one system, all its seeds taken together.", "--single compares single runs.")
     data = section_title(a[0]), section_title(b[0])
-    # Of two sets of cycles in ICBHI's official split, the cycles themselves say what differs.
-    if data[0] != data[1] and set(data) != {OFFICIAL, NOT_OFFICIAL}:
+    of_task = [(run.judged_task.dataset, run.judged_task.task.id) for run in (a[0], b[0])]
+    by_split = all(is_official(run) or claims_official_set_wrongly(run) for run in (a[0], b[0]))
+    # Of two sets of cycles in one official split, the cycles themselves say what differs.
+    if data[0] != data[1] and not (by_split and of_task[0] == of_task[1]):
         raise ResultError(f"A was run on '{data[0]}', B on '{data[1]}': their Scores cannot be compared.")
 
 
@@ -223,8 +243,10 @@ def _judgeable_views(runs: Sequence[BoardRun], counts: SystemCounts) -> dict[str
     return {"official": counts, **({"patient-disjoint": disjoint} if disjoint and disjoint.has_interval else {})}
 
 
-def _notes(data: str, differences: dict[str, dict[str, Any] | None]) -> tuple[str, ...]:
-    notes = ["Simulated data prove the pipeline, never a method."] if data == SIMULATED else []
+def _notes(run: BoardRun, differences: dict[str, dict[str, Any] | None]) -> tuple[str, ...]:
+    notes = ["Simulated data prove the pipeline, never a method."] if run.judged_task.simulated else []
+    if tested_part(run).patients_seen:
+        return (*notes, "The patients of this part have recordings in training: its Scores say little of new patients.")
     if differences["patient-disjoint"] is None:
         notes.append("Patient-disjoint: not known of these runs, or too few patients are left.")
     return tuple(notes)
@@ -236,8 +258,8 @@ def _differences(
     if a is None or b is None:
         return None
     found = {
-        judged: paired_difference(a.by_patient, b.by_patient, judged=judged, pooled=pooled[judged])
-        for judged in SENSITIVITIES
+        judged: paired_difference(a.by_patient, b.by_patient, judged=judged, pooled=pooled[judged], task=a.task)
+        for judged in a.task.sensitivities
     }
     return {judged: {**_rates(result), "favours_a": result.favours_a} for judged, result in found.items()}
 
@@ -266,7 +288,7 @@ def _system_document(
         "differs": {},
         "seeds": [run.spec["seed"] for run in runs],
         "run_ids": [run.run_id for run in runs],
-        "scores": [run.metrics[protocol]["4class"]["score"] for run in runs],
+        "scores": [run.metrics[protocol][views["official"].task.strict]["score"] for run in runs],
         "optimism": mean_of_known(gaps),
         "optimisms": gaps,
         "views": {view: _view_document(views[view], pooled) if view in views else None for view in VIEWS},
@@ -280,9 +302,10 @@ def _view_document(counts: SystemCounts, pooled: Mapping[Sensitivity, SeedSpread
     """Cycles, patients, and by sensitivity each rate with its deviation over seeds and its interval over patients."""
     plain = view_of(counts)
     found: Row = {"cycles": plain["cycles"], "patients": plain["patients"]}
-    for judged in SENSITIVITIES:
-        rates = _rates(system_estimate(counts.by_patient, judged=judged, pooled=pooled[judged]))
-        spread = plain if judged == "4class" else plain["two_class"]
+    for judged in counts.task.sensitivities:
+        estimate = system_estimate(counts.by_patient, judged=judged, pooled=pooled[judged], task=counts.task)
+        rates = _rates(estimate)
+        spread = plain if judged == counts.task.strict else plain["two_class"]
         found[judged] = {name: {**rates[name], "std": spread[f"{name}_std"]} for name in RATES}
     return found
 
@@ -334,14 +357,16 @@ def comparison_table(found: Comparison) -> Table:
 
 
 def _rate_rows(found: Comparison) -> list[Row]:
-    shown = [("official", "4class", name) for name in RATES]
-    shown += [("official", "2class", "se"), ("official", "2class", "score"), ("patient-disjoint", "4class", "score")]
+    strict, *either = found.task.sensitivities
+    shown = [("official", strict, name) for name in RATES]
+    shown += [("official", judged, name) for judged in either for name in ("se", "score")]
+    shown += [("patient-disjoint", strict, "score")]
     rows = []
     for view, judged, name in shown:
         difference = found.differences[view]
         if difference is not None:
             cells = {side: found.systems[side]["views"][view][judged][name] for side in SIDES}
-            what = [{"sp": "Sp", "se": "Se", "score": "Score"}[name]] + ["2-class"] * (judged == "2class")
+            what = [{"sp": "Sp", "se": "Se", "score": "Score"}[name]] + ["2-class"] * (judged != strict)
             what += [view] * (view != "official")
             rows.append({"what": ", ".join(what), **cells, "difference": difference[judged][name]})
     return rows

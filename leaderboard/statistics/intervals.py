@@ -14,7 +14,8 @@ What an interval covers: other test patients and other seeds. What it does not: 
 the choice of the epoch. On simulated boards with a known truth it holds it in 94 to 96.5 of 100 cases, and calls one of
 two equal methods better in at most 5 (``benchmarks/coverage.py``; tests/leaderboard/test_coverage.py in short).
 
-Shapes: S seeds, P patients; confusion counts are (S, P, 4, 4). Rates and differences are in percent (points).
+Shapes: S seeds, P patients, k classes; confusion counts are (S, P, k, k). Rates and differences are in percent
+(points).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
+from bench.core.datasets import FOUR_CLASSES, TaskCard
 from leaderboard.metrics import Sensitivity
 from leaderboard.statistics.patient_hits import Floats, PatientHits, VarianceComponent, check_same_cycles
 from leaderboard.statistics.seed_spread import SeedSpread
@@ -72,7 +74,7 @@ class SystemEstimate:
     Attributes:
         sp: Specificity.
         se: Sensitivity.
-        score: The Score, which is the mean of the two.
+        score: The Score, which follows from the two as the task says.
         patients: Number of test patients.
         seeds: Number of seeds.
         covers_seeds: Whether the intervals cover other seeds; otherwise they are of this run alone.
@@ -142,19 +144,24 @@ def t_quantile(probability: float, degrees: float) -> float:
 
 
 def system_estimate(
-    counts: ArrayLike, *, judged: Sensitivity = "4class", pooled: SeedSpread | None = None
+    counts: ArrayLike,
+    *,
+    judged: Sensitivity = "4class",
+    pooled: SeedSpread | None = None,
+    task: TaskCard = FOUR_CLASSES,
 ) -> SystemEstimate:
     """Estimate Sp, Se and Score of a system with their intervals.
 
     Args:
-        counts: (S, P, 4, 4) confusion counts of each seed and patient.
+        counts: (S, P, k, k) confusion counts of each seed and patient.
         judged: Which sensitivity Se is.
         pooled: The seed spread of other systems, used where there is one seed.
+        task: What is judged.
 
     Raises:
         ResultError: As :meth:`PatientHits.of`.
     """
-    return estimate_from_hits(PatientHits.of(counts, judged), pooled)
+    return estimate_from_hits(PatientHits.of(counts, judged, task), pooled)
 
 
 def estimate_from_hits(found: PatientHits, pooled: SeedSpread | None) -> SystemEstimate:
@@ -170,21 +177,27 @@ def estimate_from_hits(found: PatientHits, pooled: SeedSpread | None) -> SystemE
 
 
 def paired_difference(
-    counts_a: ArrayLike, counts_b: ArrayLike, *, judged: Sensitivity = "4class", pooled: SeedSpread | None = None
+    counts_a: ArrayLike,
+    counts_b: ArrayLike,
+    *,
+    judged: Sensitivity = "4class",
+    pooled: SeedSpread | None = None,
+    task: TaskCard = FOUR_CLASSES,
 ) -> PairedEstimate:
     """Estimate the difference A minus B of two systems on the same patients; the numbers of their seeds may differ.
 
     Args:
-        counts_a: (S, P, 4, 4) confusion counts of A.
-        counts_b: (T, P, 4, 4) confusion counts of B, patients in the same order.
+        counts_a: (S, P, k, k) confusion counts of A.
+        counts_b: (T, P, k, k) confusion counts of B, patients in the same order.
         judged: Which sensitivity Se is.
         pooled: The seed spread of other systems, used for one with a single seed.
+        task: What is judged.
 
     Raises:
         ResultError: If A and B were not judged on the same cycles, and as :meth:`PatientHits.of`.
     """
-    check_same_cycles([counts_a, counts_b])
-    a, b = PatientHits.of(counts_a, judged), PatientHits.of(counts_b, judged)
+    check_same_cycles([counts_a, counts_b], task)
+    a, b = PatientHits.of(counts_a, judged, task), PatientHits.of(counts_b, judged, task)
     # Seeds of A say nothing of seeds of B: two components. Patients are the same ones: the influences are subtracted
     # before they are squared, which is what makes a paired difference surer than its two intervals.
     seeds = [side.seed_components(pooled) for side in (a, b)]

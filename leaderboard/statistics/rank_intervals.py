@@ -22,8 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.core.datasets import ScoreLaw
 from leaderboard.statistics.intervals import LEVEL, ZERO, satterthwaite_interval
-from leaderboard.statistics.patient_hits import RATES, Floats, PatientHits, VarianceComponent, influence
+from leaderboard.statistics.patient_hits import RATES, Floats, PatientHits, ScoreForm, VarianceComponent, influence
 from leaderboard.statistics.seed_spread import SeedSpread
 
 MOST_DRAWS, LEAST_DRAWS = 1_000, 200
@@ -52,6 +53,8 @@ class ScoreUncertainty:
         influence: (R, P) how far each patient moves the Score; the squares add up to its variance over patients.
         deviations: (R, 2, P) correct normal and abnormal cycles of each patient beyond what the row's mean rate gives.
         cycles: (2, P) normal and abnormal cycles of each patient.
+        slopes: (R, 2) points of Score that a point of Sp and one of Se add to each row: one half each where the Score
+            is the mean.
         seeds: (R,) the part of the Score's variance that comes from the seeds, squared points.
         degrees: (R,) degrees of freedom of that part; infinite where it is not known.
     """
@@ -60,6 +63,7 @@ class ScoreUncertainty:
     influence: Floats
     deviations: Floats
     cycles: Floats
+    slopes: Floats
     seeds: Floats
     degrees: Floats
 
@@ -75,6 +79,7 @@ class ScoreUncertainty:
         return cls(
             deviations=correct - mean * cycles,
             cycles=cycles,
+            slopes=score_slopes(100.0 * mean[..., 0], systems[0].law),
             values=np.array([system.values[SCORE] for system in systems]),
             influence=np.stack([system.influence[SCORE] for system in systems]),
             seeds=np.array([part.variance for part in parts]),
@@ -90,6 +95,30 @@ class ScoreUncertainty:
     def pair_variances(self) -> Floats:
         """(R, R) the variance of every two rows' difference over patients and seeds."""
         return self.patient_variances() + self.seeds[:, None] + self.seeds[None, :]
+
+
+def score_slopes(rates: Floats, law: ScoreLaw) -> Floats:
+    """Give the points of Score that a point of Sp and one of Se add, where rows have some rates.
+
+    Args:
+        rates: (R, 2) Sp and Se of each row in percent.
+        law: How the Score follows from them.
+
+    Returns:
+        (R, 2) derivatives. Where both rates are 0, the harmonic mean is taken to stay 0.
+    """
+    if law == "mean":
+        return np.full_like(rates, 0.5)
+    # The derivative of 2ab/(a + b) to a is 2b²/(a + b)².
+    total = rates.sum(axis=-1, keepdims=True)
+    shares = np.divide(rates[:, ::-1], total, out=np.zeros_like(rates), where=total > 0)
+    slopes: Floats = 0.25 + np.square(shares)
+    return slopes
+
+
+def _linear(slopes: Floats) -> ScoreForm:
+    """Scores, (b, R, 1, P), that are linear in Sp and Se, (b, R, 2, P), with the slopes of each row."""
+    return lambda shares: (slopes[:, :, None] * shares).sum(axis=-2, keepdims=True)
 
 
 def _difference_variances(products: np.ndarray) -> np.ndarray:
@@ -152,13 +181,13 @@ def _drawn_equal_systems(found: ScoreUncertainty, draws: int) -> Iterator[tuple[
         # a normal mix of the deviations of all patients has the covariance between rows that the deviations have.
         mixed = found.deviations @ rng.standard_normal((size, 1, patients, patients))
         correct = mixed * (found.cycles / np.linalg.norm(found.cycles, axis=-1, keepdims=True))
-        scores = 100.0 * (correct.sum(axis=-1) / found.cycles.sum(axis=-1)).mean(axis=-1)
+        scores = 100.0 * (found.slopes * (correct.sum(axis=-1) / found.cycles.sum(axis=-1))).sum(axis=-1)
         scores += rng.standard_normal((size, rows)) * np.sqrt(found.seeds)
         seeds = np.zeros((size, rows))
         seeds[:, known] = found.seeds[known] * rng.chisquare(degrees, (size, len(degrees))) / degrees
         # Each draw is standardised by its own jackknife and its own seeds, as the board's differences are: with few
         # patients of very uneven sizes a standard error is itself uncertain, and that makes large ratios more common.
-        moved = influence(correct, *found.cycles)[..., SCORE, :].astype(np.float32)
+        moved = influence(correct, *found.cycles, score=_linear(found.slopes))[..., SCORE, :].astype(np.float32)
         variances = _difference_variances(moved @ moved.swapaxes(-1, -2)) + seeds[:, :, None] + seeds[:, None, :]
         yield scores.astype(np.float32), variances.astype(np.float32)
 

@@ -6,7 +6,7 @@ alone (:data:`MOST_ROWS`, :data:`MOST_RUNS`); a note says for how many.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.metrics import Sensitivity
+from leaderboard.published import MAIN_TABLE, printed_table
 from leaderboard.results.predictions import CycleSet
 from leaderboard.statistics.breakdown import CycleCounter, SystemCounts, breakdown, patients_on_both_sides_of
 from leaderboard.statistics.intervals import coverage_sentence, estimate_from_hits
 from leaderboard.statistics.patient_hits import PatientHits
 from leaderboard.statistics.rank_intervals import rank_intervals, resolution_floor
-from leaderboard.statistics.seed_spread import PAPER_SPREAD, pooled_seed_spread
+from leaderboard.statistics.seed_spread import PAPER_SPREAD, SeedSpread, pooled_seed_spread
+from leaderboard.statistics.tested_parts import cut_to_part
 from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
+from leaderboard.tasks import is_first_task
 
 Row = dict[str, Any]
 Groups = tuple[tuple[str, str], ...]
@@ -60,7 +63,7 @@ def add_statistics(
 
     Args:
         store: The board, for the predictions.
-        runs: Runs of the board, among them all those behind the rows.
+        runs: Runs of the board on each part, among them all those behind the rows.
         sections: Rows of systems of each section, those that are ranked first and by Score.
         rule: The selection rule of the rows' numbers.
 
@@ -69,23 +72,53 @@ def add_statistics(
     """
     rows = [row for section in sections for row in section]
     able = leading_rows(rows, MOST_ROWS, MOST_RUNS)
-    by_id = {run.run_id: run for run in runs}
-    counts = {row["run_ids"][0]: counted for row, counted in zip(able, read_row_counts(store, able, rule), strict=True)}
-    known = {run_id: counted for run_id, counted in counts.items() if counted is not None}
+    by_key = runs_by_key(runs)
+    counts = zip(able, read_row_counts(store, able, by_key, rule), strict=True)
+    known = {row_key(row): counted for row, counted in counts if counted is not None}
     for row in able:
-        run_id = row["run_ids"][0]
-        if run_id in known:
-            parts = breakdown(known[run_id], patients_on_both_sides_of(by_id[run_id]))
+        key = row_key(row)
+        if key in known:
+            parts = breakdown(known[key], patients_on_both_sides_of(by_key[key]))
             row.update(
                 patient_disjoint=parts["views"]["patient-disjoint"], devices=parts["devices"], classes=parts["classes"]
             )
     found = []
     for section in sections:
-        counted = [row for row in section if row["run_ids"][0] in known]
-        found.append(add_intervals(counted, [known[row["run_ids"][0]] for row in counted]))
+        counted = [row for row in section if row_key(row) in known]
+        borrowed = paper_spread(by_key[row_key(section[0])]) if section else None
+        found.append(add_intervals(counted, [known[row_key(row)] for row in counted], borrowed=borrowed))
     too_few_patients = sum(one.without_interval for one in found)
     missing = missing_notes(len(rows), len(able), len(able) - len(known), too_few_patients)
     return found, [*coverage_notes(found), *missing]
+
+
+RunKey = tuple[str, str | None]
+"""The id of a run, and that of the part that it is seen on; None where its task has one part."""
+
+
+def row_key(row: Row) -> RunKey:
+    """The key of the first run behind a row."""
+    return row["run_ids"][0], row.get("part")
+
+
+def runs_by_key(runs: Iterable[BoardRun]) -> dict[RunKey, BoardRun]:
+    """Runs on each part by their keys."""
+    return {(run.run_id, run.part): run for run in runs}
+
+
+def runs_of_row(row: Row, by_key: Mapping[RunKey, BoardRun]) -> list[BoardRun]:
+    """The runs behind a row, on its part."""
+    return [by_key[run_id, row.get("part")] for run_id in row["run_ids"]]
+
+
+def paper_spread(run: BoardRun) -> SeedSpread | None:
+    """The seed spread that the paper prints, for runs judged by the exact class on the test part of its rows alone.
+
+    It says nothing of another set, of another task, or of Se by any abnormal class.
+    """
+    judged = run.judged_task
+    is_papers = judged.dataset == printed_table(MAIN_TABLE).dataset and is_first_task(judged.task)
+    return PAPER_SPREAD if is_papers and judged.is_official(run.judged_set) else None
 
 
 def coverage_notes(found: Sequence[SectionUncertainty]) -> list[str]:
@@ -93,25 +126,35 @@ def coverage_notes(found: Sequence[SectionUncertainty]) -> list[str]:
     return [one.coverage for one in found if one.coverage][:1]
 
 
-def read_row_counts(store: Store, rows: Sequence[Row], rule: str) -> list[SystemCounts | None]:
+def read_row_counts(
+    store: Store, rows: Sequence[Row], by_key: Mapping[RunKey, BoardRun], rule: str
+) -> list[SystemCounts | None]:
     """Count what the runs of each row predicted under a rule; None where predictions are missing or differ in cycles.
 
     Predictions are read for all rows together, and cycles that rows share are sorted into groups once.
     """
-    predicted = store.predicted_classes([run_id for row in rows for run_id in row["run_ids"]], rule)
-    counters: dict[str, CycleCounter] = {}
-    return [_row_counts(row, predicted, counters) for row in rows]
+    predicted = store.predicted_classes(list(dict.fromkeys(name for row in rows for name in row["run_ids"])), rule)
+    counters: dict[CounterKey, CycleCounter] = {}
+    return [_row_counts(runs_of_row(row, by_key), predicted, counters) for row in rows]
 
 
-def _row_counts(row: Row, predicted: PredictedClasses, counters: dict[str, CycleCounter]) -> SystemCounts | None:
-    found = [predicted[run_id] for run_id in row["run_ids"] if run_id in predicted]
-    hashes = {cycles.hash for cycles, _ in found}
-    if len(found) < len(row["run_ids"]) or len(hashes) != 1:
+CounterKey = tuple[str, str, str | None]
+"""The hash of a set of cycles, the id of the task that they are judged as, and that of the part that is looked at."""
+
+
+def _row_counts(
+    runs: Sequence[BoardRun], predicted: PredictedClasses, counters: dict[CounterKey, CycleCounter]
+) -> SystemCounts | None:
+    found = [(run, *predicted[run.run_id]) for run in runs if run.run_id in predicted]
+    hashes = {cycles.hash for _, cycles, _ in found}
+    if len(found) < len(runs) or len(hashes) != 1:
         return None
-    cycle_set = hashes.pop()
-    if cycle_set not in counters:
-        counters[cycle_set] = CycleCounter(found[0][0])
-    return counters[cycle_set].count([chosen for _, chosen in found])
+    cut = [cut_to_part(*one) for one in found]
+    task = runs[0].judged_task.task
+    key = (hashes.pop(), task.id, runs[0].part)
+    if key not in counters:
+        counters[key] = CycleCounter(cut[0][0], task)
+    return counters[key].count([chosen for _, chosen in cut])
 
 
 def missing_notes(rows: int, able: int, unread: int, too_few_patients: int) -> Iterator[str]:
@@ -166,7 +209,10 @@ class SectionUncertainty:
 
 
 def add_intervals(
-    rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Sensitivity = "4class"
+    rows: Sequence[Row],
+    counts: Sequence[SystemCounts],
+    judged: Sensitivity | None = None,
+    borrowed: SeedSpread | None = None,
 ) -> SectionUncertainty:
     """Add intervals to rows, and intervals of ranks to the ranked ones among them.
 
@@ -176,7 +222,8 @@ def add_intervals(
     Args:
         rows: Rows of systems; those that are ranked have their places.
         counts: The confusion counts of each row.
-        judged: Which sensitivity Se is.
+        judged: Which sensitivity Se is; the one by the exact class by default.
+        borrowed: The seed spread that ranked rows of single seeds are given where no row has several.
 
     Returns:
         What was found beside the fields of the rows.
@@ -186,7 +233,7 @@ def add_intervals(
         same.setdefault((counted.cycles.hash, counted.groups), []).append(number)
     found = [
         _add_intervals_on_same_cycles(
-            [rows[number] for number in numbers], [counts[number] for number in numbers], judged
+            [rows[number] for number in numbers], [counts[number] for number in numbers], judged, borrowed
         )
         for numbers in same.values()
     ]
@@ -195,18 +242,18 @@ def add_intervals(
 
 
 def _add_intervals_on_same_cycles(
-    rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Sensitivity
+    rows: Sequence[Row], counts: Sequence[SystemCounts], judged: Sensitivity | None, borrowed: SeedSpread | None
 ) -> SectionUncertainty:
     """Add intervals, and ranks to the ranked rows, for rows on the same cycles of the same patients."""
     if not counts[0].has_interval:
         return SectionUncertainty(without_interval=len(rows))
-    systems = [PatientHits.of(counted.by_patient, judged) for counted in counts]
+    task = counts[0].task
+    judged = judged or task.strict
+    systems = [PatientHits.of(counted.by_patient, judged, task) for counted in counts]
     ranked = [number for number, row in enumerate(rows) if row["rank"] is not None]
     pooled = pooled_seed_spread((system.by_seed for system in systems), BOARD_SPREAD)
-    # The paper prints deviations of 4-class rows on the official part alone: they say nothing of another set or of Se
-    # by any abnormal class.
-    if pooled is None and ranked and judged == "4class":
-        pooled = PAPER_SPREAD
+    if pooled is None and ranked:
+        pooled = borrowed
     for row, system in zip(rows, systems, strict=True):
         found = estimate_from_hits(system, pooled)
         row["ci95"] = None if found.score.is_degenerate else [found.score.lo, found.score.hi]

@@ -6,8 +6,9 @@ take as long again, and of each run only the columns that tables need.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,9 +20,18 @@ from leaderboard.results.schema import UNRANKED, EpochRow
 from leaderboard.store import schema
 from leaderboard.store.log_rows import read_entries_of
 from leaderboard.store.result_rows import EPOCH_COLUMNS, METRIC_COLUMNS, whole_epoch
+from leaderboard.store.schema import MEAN_COLUMNS
+from leaderboard.tasks import JudgedTask, judged_task
 
-_NUMBERS = tuple(name for name in METRIC_COLUMNS if name != "confusion")
+_NUMBERS = tuple(name for name in METRIC_COLUMNS if name not in ("confusion", *MEAN_COLUMNS)) + tuple(MEAN_COLUMNS)
 """What tables need of the metrics: reading thousands of confusion matrices would take longer than all the rest."""
+
+ByRule = dict[str, dict[str, dict[str, Any]]]
+"""Numbers of metrics by selection rule, then by sensitivity, then by name.
+
+These are Sp, Se and Score in percent, number of cycles and epoch; ``as`` and ``hs`` too where the task's Score is made
+of them.
+"""
 
 _SPEC_NAMES = frozenset({"model", "method", "pretrain", "dataset", "split"})
 """Fields that the spec of every run has, and that tables take for granted."""
@@ -47,7 +57,9 @@ class BoardRun:
         extra: Fields of the result that have no column of their own.
         judged_set: Hash of the cycles that the run was judged on (:mod:`leaderboard.results.judged_set`); None without
             predictions.
-        metrics: By selection rule, then by sensitivity: Sp, Se and Score in percent, number of cycles and epoch.
+        metrics: Numbers of the main tested part of the run's task.
+        other_parts: Numbers of the other tested parts, by part.
+        part: Tested part that the run is looked at on (:mod:`leaderboard.statistics.tested_parts`); None for all of it.
     """
 
     run_id: str
@@ -63,7 +75,18 @@ class BoardRun:
     kind: str = "run"
     extra: dict[str, Any] = field(default_factory=dict)
     judged_set: str | None = None
-    metrics: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    metrics: ByRule = field(default_factory=dict)
+    other_parts: dict[str, ByRule] = field(default_factory=dict)
+    part: str | None = None
+
+    @cached_property
+    def judged_task(self) -> JudgedTask:
+        """What the run was judged on: data set, classes, tested parts."""
+        return judged_task(self.spec, self.extra.get("task"))
+
+    def metrics_of(self, part: str) -> ByRule:
+        """Numbers of a tested part, whether it is the main one or another; empty where the run has none."""
+        return self.metrics if part == self.judged_task.task.main.id else self.other_parts.get(part, {})
 
 
 @dataclass(frozen=True)
@@ -76,6 +99,7 @@ class BoardSystem:
         method: Id of the method, from the spec.
         pretrain: Name of the pretraining, from the spec.
         dataset: Id of the data set, from the spec.
+        task: Id of the task of the data set.
         split: Name of the split, from the spec.
         partial: How much of the data set there was, in words; None where all of it was.
         judged_set: Hash of the cycles that the runs were judged on.
@@ -89,6 +113,7 @@ class BoardSystem:
     method: str
     pretrain: str
     dataset: str
+    task: str
     split: str
     partial: str | None
     judged_set: str | None
@@ -99,7 +124,10 @@ class BoardSystem:
 
 @dataclass(frozen=True)
 class BoardScore:
-    """Sp, Se and Score in percent that one run reached under one selection rule and one sensitivity (``judged``)."""
+    """Sp, Se and Score in percent that one run reached under one selection rule and one sensitivity (``judged``).
+
+    They are of the main tested part.
+    """
 
     system: str
     run_id: str
@@ -126,13 +154,14 @@ class RunRecord:
     epochs: list[EpochRow] = field(default_factory=list)
 
 
-_SYSTEM_COLUMNS = ("system", "model", "method", "pretrain", "dataset", "split", "partial", "judged_set")
+_SYSTEM_COLUMNS = ("system", "model", "method", "pretrain", "dataset", "task", "split", "partial", "judged_set")
 _SCORE_COLUMNS = tuple(attribute.name for attribute in fields(BoardScore))
 
 
 def read_board_runs(session: Session) -> list[BoardRun]:
     """Read all runs with their metrics, oldest first; systems from outside have the names that they have now."""
-    names = [attribute.name for attribute in fields(BoardRun) if attribute.name not in ("metrics", "spec")]
+    no_columns = ("metrics", "other_parts", "part", "spec")
+    names = [column.name for column in fields(BoardRun) if column.name not in no_columns]
     columns = [getattr(schema.Run, name) for name in (*names, "seed")]
     connection = session.connection()  # plain rows: the ORM would take as long again
     specs = _specs_of_systems(connection)
@@ -142,11 +171,24 @@ def read_board_runs(session: Session) -> list[BoardRun]:
         row = dict(zip(names, values, strict=True))
         found[row["run_id"]] = BoardRun(**row, spec={**specs[row["system"]], "seed": seed})
         _check_types(found[row["run_id"]])
-    place = [getattr(schema.MetricRow, name) for name in ("run_id", "rule", "judged", *_NUMBERS)]
-    for run_id, rule, judged, *numbers in connection.execute(sa.select(*place)).all():
-        _check_numbers(run_id, numbers)
-        found[run_id].metrics.setdefault(rule, {})[judged] = dict(zip(_NUMBERS, numbers, strict=True))
+    for run_id, rule, judged, numbers in _numbers_in(connection, schema.MetricRow):
+        found[run_id].metrics.setdefault(rule, {})[judged] = numbers
+    for run_id, part, rule, judged, numbers in _numbers_in(connection, schema.PartMetricRow, "part"):
+        found[run_id].other_parts.setdefault(part, {}).setdefault(rule, {})[judged] = numbers
     return list(found.values())
+
+
+def _numbers_in(
+    connection: sa.Connection, table: type[schema.MetricRow | schema.PartMetricRow], *further: str
+) -> Iterator[tuple[Any, ...]]:
+    """Run id, further columns, rule, judged and the numbers by name of each metrics in a table."""
+    key = ("run_id", *further, "rule", "judged")
+    columns = [getattr(table, name) for name in (*key, *(METRIC_COLUMNS[name] for name in _NUMBERS))]
+    for row in connection.execute(sa.select(*columns)).all():
+        numbers = row[len(key) :]
+        _check_numbers(row[0], numbers)
+        pairs = zip(_NUMBERS, numbers, strict=True)
+        yield *row[: len(key)], {name: value for name, value in pairs if value is not None or name not in MEAN_COLUMNS}
 
 
 def read_run_records(session: Session) -> dict[str, RunRecord]:
@@ -171,10 +213,10 @@ def read_board_systems(session: Session, pairs: Collection[tuple[str, str]], rul
     runs, metrics = schema.Run, schema.MetricRow
     common = [getattr(runs, name) for name in _SYSTEM_COLUMNS]
     found: list[Any] = [sa.func.count(), sa.func.max(runs.created), sa.func.min(runs.run_id)]
+    has_numbers = sa.exists().where(metrics.run_id == runs.run_id, metrics.rule == rule)
     query = (
         sa.select(*common, *found)
-        .join(metrics, metrics.run_id == runs.run_id)
-        .where(runs.kind == "run", runs.status == "finished", metrics.rule == rule, metrics.judged == "4class")
+        .where(runs.kind == "run", runs.status == "finished", has_numbers)
         .where(sa.or_(sa.false(), *[(runs.model == model) & (runs.method == method) for model, method in pairs]))
         .group_by(*common)
     )

@@ -25,7 +25,7 @@ from leaderboard.results.run_result import RunResult
 from leaderboard.store import database, schema
 from leaderboard.store.database import DATABASE_FILE, LOG_ENDINGS, DamagedBoardError, SpoiltBoardError, is_absent
 from leaderboard.store.store import Store
-from leaderboard.tables.board_tables import claims_official_set_wrongly
+from leaderboard.tables.sections import claims_official_set_wrongly
 
 Progress = Callable[[int, int], None]
 

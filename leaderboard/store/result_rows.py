@@ -12,10 +12,11 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from bench.core.datasets import FOUR_CLASSES
 from bench.core.errors import ResultError
-from leaderboard.metrics import CLASSES, LARGEST_COUNT, predicted_classes, score_cycles
+from leaderboard.metrics import LARGEST_COUNT, predicted_classes
 from leaderboard.results.predictions import CycleSet, Key
-from leaderboard.results.run_result import RunResult
+from leaderboard.results.run_result import RunResult, score_parts
 from leaderboard.results.schema import (
     RULES,
     SCHEMA,
@@ -28,6 +29,7 @@ from leaderboard.results.schema import (
     names_stored_as,
 )
 from leaderboard.store import schema
+from leaderboard.tasks import JudgedTask, judged_task
 
 Imported = Literal["new", "same", "changed", "retracted"]
 
@@ -38,7 +40,9 @@ _OF_SPEC = names_stored_as("value", SpecFields)
 _KNOWN = frozenset({"schema", "kind", *_VALUES, *_OBJECTS, *names_stored_as("rows")})
 """Fields that have columns or tables; others are kept together."""
 
-METRIC_COLUMNS = tuple(name for name in marks_of(RuleMetrics) if name in schema.MetricRow.__table__.columns)
+METRIC_COLUMNS = {name: schema.MEAN_COLUMNS.get(name, name) for name in marks_of(RuleMetrics)}
+"""The column of each field of metrics."""
+
 EPOCH_COLUMNS = tuple(name for name in marks_of(EpochRow) if name in schema.EpochRow.__table__.columns)
 
 _EPOCH_EXTRAS = tuple(name for name in marks_of(EpochRow) if name not in EPOCH_COLUMNS)
@@ -90,6 +94,7 @@ def _put_cycles(session: Session, cycles: CycleSet, order: Sequence[int]) -> Non
         labels=[cycles.labels[i] for i in order],
         patients=[cycles.patients[i] for i in order],
         devices=[cycles.devices[i] for i in order],
+        parts=[cycles.parts[i] for i in order] if cycles.parts else None,
     )
     session.add(row)
     session.flush()
@@ -118,11 +123,17 @@ def _run_row(result: RunResult) -> schema.Run:
         kind=kind_of(result.document),
         digest=result.digest,
         system=system_hash(spec),
+        task=spec.get("task", FOUR_CLASSES.id),
         judged_set=None if result.cycles is None else result.cycles.hash,
         **columns,
         **_provenance_columns(document["provenance"]),
         extra={name: value for name, value in document.items() if name not in _KNOWN} | _epoch_extras(document),
-        metrics=_metric_rows(document),
+        metrics=[schema.MetricRow(**columns) for columns in _metric_columns(document["metrics"])],
+        other_parts=[
+            schema.PartMetricRow(part=part, **columns)
+            for part, by_rule in document.get("other_parts", {}).items()
+            for columns in _metric_columns(by_rule)
+        ],
         epochs=[schema.EpochRow(**{name: row[name] for name in EPOCH_COLUMNS}) for row in document["epochs"]],
         predictions=[],
     )
@@ -175,17 +186,16 @@ def _width(column: str) -> int | None:
     return getattr(schema.Run.__table__.c[column].type, "length", None)
 
 
-def _metric_rows(document: Mapping[str, Any]) -> list[schema.MetricRow]:
-    return [
-        schema.MetricRow(rule=rule, judged=judged, **{name: metrics[name] for name in METRIC_COLUMNS})
-        for rule, by_judged in document["metrics"].items()
-        if by_judged is not None
-        for judged, metrics in by_judged.items()
-    ]
+def _metric_columns(by_rule: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The columns of each metrics of a tested part, which are given by rule and judged."""
+    for rule, by_judged in by_rule.items():
+        for judged, metrics in (by_judged or {}).items():
+            columns = {column: metrics.get(name) for name, column in METRIC_COLUMNS.items()}
+            yield {"rule": rule, "judged": judged, **columns}
 
 
 def read_predictions_of(session: Session, run_id: str, rule: str) -> tuple[CycleSet, NDArray[np.float64]]:
-    """The judged cycles of a run and its scores (n, 4) in their order.
+    """The judged cycles of a run and its scores (n, classes) in their order.
 
     Raises:
         ResultError: If the run has none under the rule.
@@ -194,44 +204,65 @@ def read_predictions_of(session: Session, run_id: str, rule: str) -> tuple[Cycle
     if row is None:
         raise ResultError(f"The run {run_id} has no predictions under the rule '{rule}'.")
     cycles = _cycle_set(session, row.cycle_set)
-    return cycles, _unpacked(row.scores, row.dtype)
+    return cycles, _unpacked(row.scores, row.dtype, len(cycles)).astype(np.float64)
 
 
 def _cycle_set(session: Session, cycle_set: str) -> CycleSet:
     row = session.get_one(schema.CycleSetRow, cycle_set)
     keys: tuple[Key, ...] = tuple(zip(row.recordings, row.cycles, strict=True))
-    return CycleSet(keys, tuple(row.labels), tuple(row.patients), tuple(row.devices))
+    return CycleSet(keys, tuple(row.labels), tuple(row.patients), tuple(row.devices), tuple(row.parts or ()))
 
 
-def _unpacked(scores: bytes, dtype: str) -> NDArray[np.float64]:
-    return np.frombuffer(scores, dtype=dtype).reshape(-1, len(CLASSES)).astype(np.float64)
+def _unpacked(scores: bytes, dtype: str, n: int) -> NDArray[Any]:
+    """The scores (n, classes) of n cycles: how many classes there are follows from how many scores each cycle has."""
+    return np.frombuffer(scores, dtype=dtype).reshape(n, -1)
+
+
+def _of_part(cycles: CycleSet, part: str | None) -> tuple[CycleSet, Sequence[int] | slice]:
+    """The cycles of a tested part by themselves, and their places; all of them where no part is named."""
+    if part is None or not cycles.parts:
+        return cycles, slice(None)
+    return cycles.of_part(part), cycles.places_of(part)
 
 
 def read_choices_of(
-    session: Session, run_ids: Sequence[str], rule: str
+    session: Session, run_ids: Sequence[str], rule: str, part: str | None = None
 ) -> dict[str, tuple[CycleSet, NDArray[np.int64]]]:
-    """The judged cycles and the chosen classes of those of the runs that have predictions under the rule, by run id."""
-    return {
-        run_id: (cycles, predicted_classes(scores)) for run_id, cycles, scores in read_scores_of(session, run_ids, rule)
-    }
+    """The judged cycles and the chosen classes, by run id; arguments as for :func:`read_scores_of`."""
+    found = read_scores_of(session, run_ids, rule, part)
+    return {run_id: (cycles, predicted_classes(scores, None)) for run_id, cycles, scores in found}
 
 
-def read_scores_of(session: Session, run_ids: Sequence[str], rule: str) -> Iterator[tuple[str, CycleSet, NDArray[Any]]]:
-    """Run id, judged cycles and scores (n, 4), as they are stored, of the runs that have some under the rule."""
+def read_scores_of(
+    session: Session, run_ids: Sequence[str], rule: str, part: str | None = None
+) -> Iterator[tuple[str, CycleSet, NDArray[Any]]]:
+    """Judged cycles and scores, as they are stored, of those of the runs that have some under a rule.
+
+    Args:
+        session: A reading one.
+        run_ids: Ids of runs.
+        rule: The selection rule.
+        part: Give the cycles of a tested part alone; None for those of all parts.
+
+    Yields:
+        Run id, the n cycles and their scores (n, classes).
+    """
     row = schema.PredictionRow
-    sets: dict[str, CycleSet] = {}
+    sets: dict[str, tuple[int, CycleSet, Sequence[int] | slice]] = {}
     for start in range(0, len(run_ids), _AT_ONCE):
-        part = row.run_id.in_(run_ids[start : start + _AT_ONCE])
-        query = sa.select(row.run_id, row.cycle_set, row.dtype, row.scores).where(row.rule == rule, part)
+        asked = row.run_id.in_(run_ids[start : start + _AT_ONCE])
+        query = sa.select(row.run_id, row.cycle_set, row.dtype, row.scores).where(row.rule == rule, asked)
         for run_id, cycle_set, dtype, scores in session.execute(query):
             if cycle_set not in sets:
-                sets[cycle_set] = _cycle_set(session, cycle_set)
-            yield run_id, sets[cycle_set], np.frombuffer(scores, dtype=dtype).reshape(-1, len(CLASSES))
+                whole = _cycle_set(session, cycle_set)
+                sets[cycle_set] = (len(whole), *_of_part(whole, part))
+            n, cycles, places = sets[cycle_set]
+            yield run_id, cycles, _unpacked(scores, dtype, n)[places]
 
 
 def document_of(session: Session, run: schema.Run) -> ResultDocument:
     """The result document of a stored run, its metrics recomputed from its stored predictions."""
-    metrics = {row.rule: _recompute(session, run.run_id, row.rule, row.epoch) for row in run.metrics}
+    metrics, others = _recomputed_metrics(session, run)
     files = {row.rule: row.file for row in run.predictions}
     document = {
         "schema": SCHEMA,
@@ -239,11 +270,17 @@ def document_of(session: Session, run: schema.Run) -> ResultDocument:
         "metrics": {rule: metrics.get(rule) for rule in RULES},
         "epochs": [whole_epoch({name: getattr(row, name) for name in EPOCH_COLUMNS}, run.extra) for row in run.epochs],
         "predictions": {rule: files.get(rule) for rule in RULES},
+        **({"other_parts": others} if others else {}),
         **{name: value for name, value in run.extra.items() if name != "epochs"},
     }
     if run.kind != "run":
         document["kind"] = run.kind
     return cast(ResultDocument, document)
+
+
+def task_of_run(run: schema.Run) -> JudgedTask:
+    """What a stored run was judged on."""
+    return judged_task(run.spec, run.extra.get("task"))
 
 
 def result_of(session: Session, run: schema.Run) -> RunResult:
@@ -253,6 +290,13 @@ def result_of(session: Session, run: schema.Run) -> RunResult:
     return RunResult(document_of(session, run), cycles, {rule: scores for rule, (_, scores) in found.items()})
 
 
-def _recompute(session: Session, run_id: str, rule: str, epoch: int | None) -> dict[str, Any]:
-    cycles, scores = read_predictions_of(session, run_id, rule)
-    return {judged: {**metrics, "epoch": epoch} for judged, metrics in score_cycles(cycles.labels, scores).items()}
+def _recomputed_metrics(session: Session, run: schema.Run) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The metrics of a run's main part by rule, and those of the other parts by part and rule."""
+    task = task_of_run(run).task
+    main: dict[str, Any] = {}
+    others: dict[str, dict[str, Any]] = {part.id: {} for part in task.other_parts} if run.metrics else {}
+    for rule, epoch in {row.rule: row.epoch for row in run.metrics}.items():
+        for part, by_judged in score_parts(*read_predictions_of(session, run.run_id, rule), task).items():
+            by_rule = main if part == task.main.id else others[part]
+            by_rule[rule] = {judged: {**metrics, "epoch": epoch} for judged, metrics in by_judged.items()}
+    return main, others

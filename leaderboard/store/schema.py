@@ -10,10 +10,15 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Double, ForeignKey, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, relationship
 
-VERSION = "0003"
+from bench.core.datasets import FOUR_CLASSES
+
+VERSION = "0004"
 """Revision of the newest migration: what this code reads and writes."""
 
 _RUN = "runs.run_id"
+
+MEAN_COLUMNS = {"as": "average_score", "hs": "harmonic_score"}
+"""Columns of metrics that are named otherwise than in documents, where the names are words of SQL or mean little."""
 
 
 class Base(MappedAsDataclass, DeclarativeBase):
@@ -22,20 +27,42 @@ class Base(MappedAsDataclass, DeclarativeBase):
     type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, float: Double}  # noqa: RUF012 - SQLAlchemy reads it by this name
 
 
-class MetricRow(Base):
-    """Metrics of one run under one selection rule, judged in one way; percent, full precision."""
+class _Rates(MappedAsDataclass, kw_only=True):
+    """What metrics hold; percent, full precision.
 
-    __tablename__ = "metrics"
+    ``average_score`` and ``harmonic_score`` are the arithmetic and the harmonic mean of Sp and Se, where the task's
+    Score is made of them, otherwise None.
+    """
 
-    run_id: Mapped[str] = mapped_column(ForeignKey(_RUN, ondelete="CASCADE"), primary_key=True, init=False)
-    rule: Mapped[str] = mapped_column(String(16), primary_key=True)
-    judged: Mapped[str] = mapped_column(String(8), primary_key=True)
     epoch: Mapped[int | None]
     n: Mapped[int]
     sp: Mapped[float]
     se: Mapped[float]
     score: Mapped[float]
     confusion: Mapped[list[Any]]
+    average_score: Mapped[float | None] = mapped_column(default=None)
+    harmonic_score: Mapped[float | None] = mapped_column(default=None)
+
+
+class MetricRow(_Rates, Base, kw_only=True):
+    """Metrics of one run on the main tested part under one selection rule, judged in one way."""
+
+    __tablename__ = "metrics"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey(_RUN, ondelete="CASCADE"), primary_key=True, init=False)
+    rule: Mapped[str] = mapped_column(String(16), primary_key=True)
+    judged: Mapped[str] = mapped_column(String(8), primary_key=True)
+
+
+class PartMetricRow(_Rates, Base, kw_only=True):
+    """Metrics of one run on one of the tested parts beside the main one; otherwise as :class:`MetricRow`."""
+
+    __tablename__ = "part_metrics"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey(_RUN, ondelete="CASCADE"), primary_key=True, init=False)
+    part: Mapped[str] = mapped_column(String(40), primary_key=True)
+    rule: Mapped[str] = mapped_column(String(16), primary_key=True)
+    judged: Mapped[str] = mapped_column(String(8), primary_key=True)
 
 
 class EpochRow(Base):
@@ -54,7 +81,10 @@ class EpochRow(Base):
 
 
 class CycleSetRow(Base):
-    """The cycles that runs were judged on: one row for all the runs that share them."""
+    """The cycles that runs were judged on: one row for all the runs that share them.
+
+    ``parts`` holds the tested part of each, None where the task has one part.
+    """
 
     __tablename__ = "cycle_sets"
 
@@ -65,6 +95,7 @@ class CycleSetRow(Base):
     labels: Mapped[list[Any]]
     patients: Mapped[list[Any]]
     devices: Mapped[list[Any]]
+    parts: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class LogRow(Base):
@@ -80,7 +111,10 @@ class LogRow(Base):
 
 
 class PredictionRow(Base):
-    """Scores of one run under one rule: (n, 4) in C order, in the order of the cycle set, of NumPy type ``dtype``."""
+    """Scores of one run under one rule, in the order of the cycle set.
+
+    They are (n, classes of the run's task) numbers in C order, of the NumPy type ``dtype``.
+    """
 
     __tablename__ = "predictions"
 
@@ -99,8 +133,9 @@ class Run(Base):
     of a system from outside, whose duration is not known, ``part`` for a run that a composite is made of, which is not
     ranked either, ``composite`` or ``ensemble`` for the combined predictions of runs;
     ``digest`` covers everything stored of it; ``system`` is a hash of the spec without its seed, so that runs which
-    differ only in the seed share it; ``judged_set`` is the hash of the cycles that it was judged on, None without
-    predictions; ``extra`` holds the fields of the result, and of its epochs, that have no column.
+    differ only in the seed share it; ``task`` is what was judged on the data set; ``judged_set`` is the hash of the
+    cycles that it was judged on, None without predictions; ``extra`` holds the fields of the result, and of its epochs,
+    that have no column.
     """
 
     __tablename__ = "runs"
@@ -116,6 +151,7 @@ class Run(Base):
     method: Mapped[str] = mapped_column(String(200))
     pretrain: Mapped[str] = mapped_column(String(200))
     dataset: Mapped[str] = mapped_column(String(40))
+    task: Mapped[str] = mapped_column(String(40), server_default=FOUR_CLASSES.id)
     judged_set: Mapped[str | None] = mapped_column(String(64))
     profile: Mapped[str] = mapped_column(String(40))
     partial: Mapped[str | None] = mapped_column(String(80))
@@ -137,6 +173,9 @@ class Run(Base):
     provenance: Mapped[dict[str, Any]] = mapped_column(repr=False)
     extra: Mapped[dict[str, Any]] = mapped_column(repr=False)
     metrics: Mapped[list[MetricRow]] = relationship(cascade="all, delete-orphan", passive_deletes=True, repr=False)
+    other_parts: Mapped[list[PartMetricRow]] = relationship(
+        cascade="all, delete-orphan", passive_deletes=True, repr=False
+    )
     epochs: Mapped[list[EpochRow]] = relationship(
         cascade="all, delete-orphan", passive_deletes=True, order_by=EpochRow.epoch, repr=False
     )

@@ -19,10 +19,10 @@ from bench.core.documents import collector_paused
 from bench.core.errors import ResultError
 from bench.core.text import echoed
 from leaderboard.history.log import History, LogEntry
-from leaderboard.metrics import Metrics, score_cycles
+from leaderboard.metrics import Metrics
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.run_folder import RunFolder
-from leaderboard.results.run_result import RunResult
+from leaderboard.results.run_result import RunResult, score_parts
 from leaderboard.results.schema import ResultDocument
 from leaderboard.store import schema
 from leaderboard.store.board_rows import (
@@ -46,6 +46,7 @@ from leaderboard.store.result_rows import (
     read_predictions_of,
     read_scores_of,
     result_of,
+    task_of_run,
 )
 
 logger = logging.getLogger(__name__)
@@ -197,23 +198,34 @@ class Store:
         with self.session() as session:
             return read_board_scores(session, systems, rules)
 
-    def predicted_classes(self, run_ids: Sequence[str], rule: str) -> dict[str, tuple[CycleSet, NDArray[np.int64]]]:
+    def predicted_classes(
+        self, run_ids: Sequence[str], rule: str, part: str | None = None
+    ) -> dict[str, tuple[CycleSet, NDArray[np.int64]]]:
         """Read the judged cycles and the predicted class of each, for the runs that have predictions under a rule.
+
+        Args:
+            run_ids: Ids of runs.
+            rule: The selection rule.
+            part: Give the cycles of a tested part alone; None for those of all parts.
 
         Returns:
             By run id, the n cycles and the (n,) classes in their order; runs on the same cycles share one cycle set.
         """
         with self.session() as session:
-            return read_choices_of(session, run_ids, rule)
+            return read_choices_of(session, run_ids, rule, part)
 
-    def predicted_scores(self, run_ids: Sequence[str], rule: str) -> dict[str, tuple[CycleSet, NDArray[Any]]]:
-        """Read the judged cycles and the stored scores of each, for the runs that have predictions under a rule.
+    def predicted_scores(
+        self, run_ids: Sequence[str], rule: str, part: str | None = None
+    ) -> dict[str, tuple[CycleSet, NDArray[Any]]]:
+        """Read the judged cycles and the stored scores of each; arguments as for :meth:`predicted_classes`.
 
         Returns:
-            By run id, the n cycles and the (n, 4) scores in their order; runs on the same cycles share one cycle set.
+            By run id, the n cycles and the (n, classes) scores in their order; runs on the same cycles share one cycle
+            set.
         """
         with self.session() as session:
-            return {run_id: (cycles, scores) for run_id, cycles, scores in read_scores_of(session, run_ids, rule)}
+            found = read_scores_of(session, run_ids, rule, part)
+            return {run_id: (cycles, scores) for run_id, cycles, scores in found}
 
     def find(self, text: str) -> str:
         """Find the id of the run that a text means: a whole id, or the beginning of just one.
@@ -266,7 +278,7 @@ class Store:
             return {row.run_id: row.digest for row in session.execute(sa.select(schema.Run.run_id, schema.Run.digest))}
 
     def predictions(self, text: str, rule: str) -> tuple[CycleSet, NDArray[np.float64]]:
-        """Read the n judged cycles of a run and its scores (n, 4) in their order.
+        """Read the n judged cycles of a run, of all tested parts, and its scores (n, classes) in their order.
 
         Raises:
             ResultError: As :meth:`find`, or if the run has no predictions under the rule.
@@ -276,13 +288,15 @@ class Store:
             return read_predictions_of(session, run_id, rule)
 
     def recompute(self, text: str, rule: str) -> dict[str, Metrics]:
-        """Compute the metrics of a run under a rule, by sensitivity, from its stored predictions.
+        """Compute the metrics of a run on its main part under a rule, by sensitivity, from its stored predictions.
 
         Raises:
             ResultError: As :meth:`predictions`.
         """
-        cycles, scores = self.predictions(text, rule)
-        return score_cycles(cycles.labels, scores)
+        run_id = self.find(text)
+        with self.session() as session:
+            task = task_of_run(session.get_one(schema.Run, run_id)).task
+            return score_parts(*read_predictions_of(session, run_id, rule), task)[task.main.id]
 
 
 def _suggested_id(text: str, ids: Sequence[str]) -> str:

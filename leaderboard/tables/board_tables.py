@@ -2,9 +2,10 @@
 
 A row is a *system*: the runs whose specs differ in nothing but the seed. Its numbers are means over those runs under
 one selection rule; each seed is listed, and ± is the sample standard deviation (none for a single seed). Ranks are
-given by the mean 4-class Score within one rule, to finished runs on the whole of ICBHI 2017 alone that were judged
-on the official test cycles (leaderboard.results.judged_set), as far as the data tell rows apart (``rank_intervals``).
-Every other set of judged cycles has a section of its own, and so have failed runs. The trials of a search make no row:
+given by the mean Score by the exact class within one rule, to finished runs on the whole of a real data set alone
+that were judged on its official test cycles (leaderboard.tables.sections), as far as the data tell rows apart
+(``rank_intervals``). Every data set, task and tested part has a section of its own, every other set of judged cycles
+too, and so have failed runs. The trials of a search make no row:
 they choose hyper-parameters, mostly on held-out training patients. The runs that end a search do, with what it cost in
 a note. The parts of a composite system make none either: they lie on a shelf, which a note tells of, and the composite
 is ranked as one system.
@@ -16,21 +17,29 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bench.core.datasets import ANY_ABNORMAL, FOUR_CLASSES, TaskCard, TestPart
 from bench.core.documents import collector_paused
 from leaderboard.history.signatures import submitter_key
+from leaderboard.metrics import rate_names
 from leaderboard.results.inputs import UNDECLARED, inputs_of
-from leaderboard.results.judged_set import is_official, short
-from leaderboard.results.schema import RULES, UNRANKED, Rule
-from leaderboard.statistics.breakdown import ALL_NORMAL, mean_of_known, optimism, optimism_of_val
+from leaderboard.results.schema import RULES, Rule
+from leaderboard.statistics.breakdown import all_normal, mean_of_known, optimism, optimism_of_val
 from leaderboard.statistics.row_statistics import EMPTY_STATISTICS, add_statistics, give_places
 from leaderboard.statistics.seed_spread import mean_and_deviation
+from leaderboard.statistics.tested_parts import tested_part
 from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
 from leaderboard.tables.marks import add_marks, mark_notes
+from leaderboard.tables.sections import (
+    is_ranked,
+    ranked_kinds,
+    runs_on_parts,
+    section_key,
+    section_order,
+    section_titles,
+)
+from leaderboard.tasks import JudgedTask, is_first_task
 
-OFFICIAL = "ICBHI 2017, official split"
-SIMULATED = "simulated"
-NOT_OFFICIAL = "ICBHI 2017, not the official test cycles"
 FAILED = "failed runs"
 
 Row = dict[str, Any]
@@ -49,6 +58,8 @@ class Section:
         floor: The smallest difference of Score that the section's test part can show between two methods at five
             seeds, points; None where it is not known.
         judged_set: Hash of the cycles that the rows were judged on (:mod:`leaderboard.results.judged_set`).
+        judged: What the rows were judged on; None of a section that is of no one task.
+        part: The tested part that the numbers are of, where the task has several.
     """
 
     title: str
@@ -58,6 +69,21 @@ class Section:
     reference: Row | None = None
     floor: float | None = None
     judged_set: str | None = None
+    judged: JudgedTask | None = None
+    part: TestPart | None = None
+
+    @property
+    def task(self) -> TaskCard:
+        """The task that the rows were judged by."""
+        return self.judged.task if self.judged else FOUR_CLASSES
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """Data set, task and part as a document names them; nothing for the four classes, where they go unsaid."""
+        if self.judged is None or is_first_task(self.task):
+            return {}
+        part = {"part": self.part.id, "patients_seen": self.part.patients_seen} if self.part else {}
+        return {"dataset": self.judged.dataset, "task": self.task.id, **part}
 
 
 @dataclass(frozen=True)
@@ -96,6 +122,7 @@ class Table:
                     "reference": s.reference,
                     "resolution_floor": s.floor,
                     "judged_set": s.judged_set,
+                    **s.names,
                 }
                 for s in self.sections
             ],
@@ -113,10 +140,10 @@ def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = T
         failed: Whether failed runs are listed too.
     """
     runs = store.runs()
-    sections = system_sections(runs, protocol)
-    found, notes = add_statistics(store, runs, [section.rows for section in sections], protocol)
-    by_id = {run.run_id: run for run in runs}
-    add_marks(store, by_id, [section.rows for section in sections], protocol)
+    on_parts = runs_on_parts(runs)
+    sections = system_sections(on_parts, protocol)
+    found, notes = add_statistics(store, on_parts, [section.rows for section in sections], protocol)
+    add_marks(store, on_parts, [section.rows for section in sections], protocol)
     marks = mark_notes([row for section in sections for row in section.rows])
     sections = [replace(section, floor=one.floor) for section, one in zip(sections, found, strict=True)]
     broken = failed_rows(runs)
@@ -126,45 +153,17 @@ def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = T
 
 
 def system_sections(runs: Sequence[BoardRun], protocol: Rule) -> list[Section]:
-    """Group the runs that have numbers under a rule into systems and sections, without intervals, ranks and marks."""
-    titles = section_titles(runs)
-    shown = [run for run in _ranked_kinds(runs) if protocol in run.metrics]
-    sections = [
-        _systems_section(title, part, protocol)
-        for title, part in _grouped_by(shown, lambda run: titles[section_key(run)])
-    ]
-    return sorted(sections, key=section_order)
+    """Group the runs that have numbers under a rule into systems and sections, without intervals, ranks and marks.
 
-
-def section_order(section: Section) -> tuple[bool, bool, str]:
-    """Give the key by which sections are sorted: ranked ones first, simulated ones last, by title among themselves."""
-    return (not section.ranked, section.title.startswith(SIMULATED), section.title)
-
-
-SectionKey = tuple[str, str | None]
-"""What rows of one section share: the words of its title, and the hash of the judged cycles."""
-
-
-def section_key(run: BoardRun) -> SectionKey:
-    """Give the key that runs share which may be compared with each other."""
-    return section_title(run), run.judged_set
-
-
-def section_titles(runs: Iterable[BoardRun]) -> dict[SectionKey, str]:
-    """Give the titles of all sections by their keys.
-
-    Where the words are those of several judged sets, each title has the beginning of the set's hash too.
+    Args:
+        runs: Runs on each part.
+        protocol: The selection rule.
     """
-    keys = {section_key(run) for run in _ranked_kinds(runs) if run.metrics}
-    words = [title for title, _ in keys]
-    return {
-        (title, judged): f"{title} ({short(judged)})" if words.count(title) > 1 or title == NOT_OFFICIAL else title
-        for title, judged in keys
-    }
-
-
-def _ranked_kinds(runs: Iterable[BoardRun]) -> list[BoardRun]:
-    return [run for run in runs if run.kind not in UNRANKED]
+    titles = section_titles(runs)
+    shown = [run for run in ranked_kinds(runs) if protocol in run.metrics]
+    grouped = _grouped_by(shown, lambda run: titles[section_key(run)])
+    ordered = sorted(grouped, key=lambda group: section_order(group[1][0], group[0]))
+    return [_systems_section(title, part, protocol) for title, part in ordered]
 
 
 def runs_table(store: Store) -> Table:
@@ -175,9 +174,9 @@ def runs_table(store: Store) -> Table:
 
 def board_notes(runs: Sequence[BoardRun], protocol: Rule) -> list[str]:
     """Say what a reader of the board must know of some runs under a rule, a sentence each."""
-    finished = [run for run in _ranked_kinds(runs) if run.status == "finished"]
+    finished = [run for run in ranked_kinds(runs) if run.status == "finished"]
     without = sum(protocol not in run.metrics for run in finished)
-    simulated = any(section_title(run) == SIMULATED for run in finished)
+    simulated = any(run.judged_task.simulated for run in finished)
     below = [run.run_id for run in finished if _below_min_se(run, protocol)]
     notes = ["Simulated data prove the pipeline, never a method."] if simulated else []
     if without:
@@ -228,43 +227,29 @@ def _grouped_by(runs: Iterable[BoardRun], key: Callable[[BoardRun], str]) -> lis
     return list(parts.items())
 
 
-def claims_official_set_wrongly(run: BoardRun) -> bool:
-    """Whether a run says that it was judged on the official test cycles, and was not."""
-    return bool(run.metrics) and section_title(run) == NOT_OFFICIAL
-
-
-def section_title(run: BoardRun) -> str:
-    """Say what a run was judged on. Only the pinned hash makes a set the official one, whatever the run's spec says."""
-    dataset, split = run.spec["dataset"], run.spec["split"]
-    if dataset == "demo":
-        return SIMULATED
-    if dataset != "icbhi":
-        return str(dataset)
-    if run.partial:
-        return run.partial
-    if split != "official":
-        return f"ICBHI 2017, split {split}"
-    return OFFICIAL if is_official(run.judged_set) else NOT_OFFICIAL
-
-
 def _systems_section(title: str, runs: Sequence[BoardRun], protocol: Rule) -> Section:
-    ranked = title == OFFICIAL
+    ranked, judged = is_ranked(runs[0]), runs[0].judged_task
     rows = [_system_row(seeds, protocol) for _, seeds in _grouped_by(runs, lambda run: run.system)]
     rows.sort(key=lambda row: (-row["score"], row["name"] or "", row["model"], row["method"]))
     name_differences(rows)
     if ranked:
         give_places(rows)
-    reference = _reference_row() if ranked else None
-    return Section(title, "systems", rows, ranked, reference, judged_set=runs[0].judged_set)
+    part = tested_part(runs[0]) if judged.task.other_parts else None
+    reference = _reference_row(judged.task, tested_part(runs[0])) if ranked else None
+    return Section(title, "systems", rows, ranked, reference, judged_set=runs[0].judged_set, judged=judged, part=part)
 
 
-def _reference_row() -> Row:
-    views = {"two_class": dict(ALL_NORMAL), "patient_disjoint": dict(ALL_NORMAL)}
+def _reference_row(task: TaskCard, part: TestPart) -> Row:
+    rates = all_normal(task)
+    views = {
+        "two_class": dict(rates) if len(task.sensitivities) > 1 else None,
+        "patient_disjoint": None if part.patients_seen else dict(rates),
+    }
     return {
         **EMPTY_STATISTICS,
         "reference": "every cycle called normal",
         "seeds": [],
-        **ALL_NORMAL,
+        **rates,
         **views,
         "optimism": None,
         "optimism_of_val": None,
@@ -275,10 +260,12 @@ def _reference_row() -> Row:
 
 def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
     runs = sorted(runs, key=lambda run: (run.spec["seed"], run.run_id))
-    spec = runs[0].spec
+    spec, task = runs[0].spec, runs[0].judged_task.task
     gaps = [optimism(run) for run in runs]
+    strict, either = task.strict, ANY_ABNORMAL if len(task.sensitivities) > 1 else None
     return {
         **EMPTY_STATISTICS,
+        **({"part": runs[0].part} if runs[0].part else {}),
         "kind": runs[0].kind,
         "name": spec.get("system"),
         **{name: spec[name] for name in ("model", "method", "pretrain")},
@@ -286,18 +273,18 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
         "study": next((run.extra["study"] for run in runs if "study" in run.extra), None),
         "seeds": [run.spec["seed"] for run in runs],
         "run_ids": [run.run_id for run in runs],
-        **_mean_rates(runs, protocol, "4class"),
-        "two_class": _mean_rates(runs, protocol, "2class"),
-        "scores": [run.metrics[protocol]["4class"]["score"] for run in runs],
+        **_mean_rates(runs, protocol, strict),
+        "two_class": _mean_rates(runs, protocol, either) if either else None,
+        "scores": [run.metrics[protocol][strict]["score"] for run in runs],
         "optimism": mean_of_known(gaps),
         "optimisms": gaps,
         "optimism_of_val": mean_of_known([optimism_of_val(run) for run in runs]),
         "state": "recomputed",
         # Of a run whose length is given in iterations, the spec does not say it.
         "epochs": None if spec.get("iterations") else spec.get("epochs"),
-        "selected_epochs": [run.metrics[protocol]["4class"]["epoch"] for run in runs],
+        "selected_epochs": [run.metrics[protocol][strict]["epoch"] for run in runs],
         "below_min_se": [run.spec["seed"] for run in runs if _below_min_se(run, protocol)],
-        "cycles": runs[0].metrics[protocol]["4class"]["n"],
+        "cycles": runs[0].metrics[protocol][strict]["n"],
         "judged_set": runs[0].judged_set,
         "inputs": _declared_inputs(runs),
         "key": submitter_key(runs[0].extra),
@@ -322,7 +309,7 @@ def _below_min_se(run: BoardRun, rule: str) -> bool:
 
 def _mean_rates(runs: Sequence[BoardRun], rule: str, judged: str) -> Row:
     found: Row = {}
-    for name in ("sp", "se", "score"):
+    for name in rate_names(runs[0].judged_task.task.score):
         spread = mean_and_deviation([run.metrics[rule][judged][name] for run in runs])
         found[name], found[f"{name}_std"] = spread.mean, spread.std
     return found
@@ -374,7 +361,7 @@ def flattened(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def failed_rows(runs: Iterable[BoardRun]) -> list[Row]:
     """Make one row for each failed run that is neither a trial of a search nor a part of a composite."""
-    return [_failed_row(run) for run in _ranked_kinds(runs) if run.status == "failed"]
+    return [_failed_row(run) for run in ranked_kinds(runs) if run.status == "failed"]
 
 
 def _failed_row(run: BoardRun) -> Row:
@@ -389,12 +376,15 @@ def _failed_row(run: BoardRun) -> Row:
 
 
 def _run_row(run: BoardRun) -> Row:
-    last = run.metrics.get("last", {}).get("4class", {})
+    judged = run.judged_task
+    last = run.metrics.get("last", {}).get(judged.task.strict, {})
+    named = {} if is_first_task(judged.task) else {"task": judged.task.id, "simulated": judged.simulated}
     return {
         "run_id": run.run_id,
         "kind": run.kind,
         "name": run.spec.get("system"),
         **{name: run.spec[name] for name in ("model", "method", "pretrain", "dataset", "seed")},
+        **named,
         "status": run.status,
         "study": run.extra.get("study", {}).get("name"),
         "partial": run.partial,

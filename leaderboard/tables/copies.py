@@ -6,7 +6,7 @@ looked for in two ways.
 - Classes: at most one cycle in :data:`ONE_IN` differs (13 of 2,756). Answers that name one class alone say nothing.
 - Scores: a copy may be rescaled, and its class biases tuned, even for each patient, which changes many classes. What
   stays is the order of the cycles of one patient by the logarithm of each class's score against the first one's. Two
-  runs are alike where these ranks correlate with :data:`CORRELATED` or more for each of the three classes.
+  runs are alike where these ranks correlate with :data:`CORRELATED` or more for each of the other classes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.metrics import CLASSES, predicted_classes
+from leaderboard.metrics import predicted_classes
 from leaderboard.results.predictions import CycleSet
 
 ONE_IN = 200
@@ -48,7 +48,7 @@ class RunPredictions:
     Attributes:
         run_id: Id of the run.
         cycles: The n judged cycles.
-        scores: (n, 4) scores in the order of the cycles.
+        scores: (n, k) scores of the k classes in the order of the cycles.
         scored: Whether they are scores; otherwise they are 1 for the predicted class and 0 for the others.
     """
 
@@ -94,11 +94,11 @@ def find_copies(answers: Sequence[RunPredictions]) -> Iterator[CopyPair]:
 
 
 def _copies_by_classes(same: Sequence[RunPredictions]) -> dict[int, tuple[int, str]]:
-    chosen = np.stack([predicted_classes(one.scores).astype(np.int8) for one in same])
+    chosen = np.stack([predicted_classes(one.scores, None).astype(np.int8) for one in same])
     most = chosen.shape[1] // ONE_IN
     varied = np.flatnonzero((chosen != chosen[:, :1]).any(axis=1))
     found: dict[int, tuple[int, str]] = {}
-    for i, j in _pairs_near_in_class_counts(chosen, varied, most):
+    for i, j in _pairs_near_in_class_counts(chosen, varied, most, same[0].scores.shape[1]):
         differing = int((chosen[i] != chosen[j]).sum())
         if differing <= most and j not in found:
             of = (
@@ -111,7 +111,7 @@ def _copies_by_classes(same: Sequence[RunPredictions]) -> dict[int, tuple[int, s
 
 
 def _pairs_near_in_class_counts(
-    chosen: NDArray[np.int8], varied: NDArray[np.int64], most: int
+    chosen: NDArray[np.int8], varied: NDArray[np.int64], most: int, classes: int
 ) -> Iterator[tuple[int, int]]:
     """Pairs whose counts of classes, block by block, do not rule out that at most ``most`` cycles differ.
 
@@ -123,7 +123,7 @@ def _pairs_near_in_class_counts(
         return
     edges = np.linspace(0, chosen.shape[1], _BLOCKS + 1).astype(int)
     blocks = [chosen[varied, start:end] for start, end in pairwise(edges)]
-    counts = np.stack([(block == c).sum(axis=1) for block in blocks for c in range(len(CLASSES))], axis=1)
+    counts = np.stack([(block == c).sum(axis=1) for block in blocks for c in range(classes)], axis=1)
     for place in range(1, len(varied)):
         distances = cdist(counts[place : place + 1], counts[:place], "cityblock")[0]
         for other in np.flatnonzero(distances <= 2 * most):
@@ -156,7 +156,7 @@ def _copies_by_scores(same: Sequence[RunPredictions]) -> dict[int, int]:
 
 
 def _ranks_within_patients(scores: NDArray[Any], patients: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(3, n) ranks within each patient, from -1/2 to 1/2, of the scores of three classes against those of the first.
+    """(k - 1, n) ranks within each patient, from -1/2 to 1/2, of the scores of the other classes against the first's.
 
     Scores that can be probabilities are compared by their logarithms: class biases before a softmax shift these.
     """

@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 
 from leaderboard.history.log import History
 from leaderboard.history.signatures import submitter_key
-from leaderboard.metrics import CLASSES
+from leaderboard.published.results_file import printed_of
 from leaderboard.published.systems import published_systems
 from leaderboard.results.inputs import UNDECLARED
-from leaderboard.results.judged_set import is_official
 from leaderboard.results.schema import COMBINED
-from leaderboard.statistics.row_statistics import leading_rows
+from leaderboard.statistics.row_statistics import RunKey, leading_rows, runs_by_key, runs_of_row
+from leaderboard.statistics.tested_parts import cut_to_part, tested_part
 from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
 from leaderboard.tables.combined_marks import combination_findings
 from leaderboard.tables.copies import RunPredictions, find_copies
+from leaderboard.tables.sections import is_official
 from leaderboard.tables.titles import system_title
 from leaderboard.tables.verification_states import verification_state
 
@@ -70,13 +71,28 @@ class Mark:
     run_ids: tuple[str, ...]
 
 
+def highest_in_print(run: BoardRun) -> float | None:
+    """Find the highest Score in print, percent, by the exact class and of the part that a run was judged on.
+
+    Of the four classes those count that are said to be of the official split.
+
+    Returns:
+        The Score; None where none is known.
+    """
+    judged = run.judged_task
+    printed = printed_of(judged.card) if judged.card else ()
+    of_part = [one.score for one in printed if (one.task, one.part) == (judged.task.id, tested_part(run).id)]
+    of_systems = _of_published_systems(judged.dataset, judged.task.strict)
+    return max((score for score in [*of_systems, *of_part] if score is not None), default=None)
+
+
 @cache
-def highest_in_print() -> float:
-    """Find the highest 4-class Score in print that is said to be of the official split, percent."""
-    return max(system.score for system in published_systems() if system.comparable and system.table == "4class")
+def _of_published_systems(dataset: str, table: str) -> list[float]:
+    systems = [system for system in published_systems() if system.dataset == dataset]
+    return [system.score for system in systems if system.comparable and system.table == table]
 
 
-def add_marks(store: Store, runs: Mapping[str, BoardRun], sections: Sequence[Sequence[Row]], rule: str) -> None:
+def add_marks(store: Store, runs: Sequence[BoardRun], sections: Sequence[Sequence[Row]], rule: str) -> None:
     """Fill in the fields ``marks`` and ``state`` of rows of systems.
 
     Each mark has ``mark``, ``sentence``, ``run_ids`` and ``review``; the state is one of
@@ -84,21 +100,22 @@ def add_marks(store: Store, runs: Mapping[str, BoardRun], sections: Sequence[Seq
 
     Args:
         store: The board.
-        runs: Runs of the board by id, among them all those behind the rows.
+        runs: Runs of the board on each part, among them all those behind the rows.
         sections: Rows of each section; rows of one section were judged on the same cycles.
         rule: The selection rule of the rows' numbers.
     """
     history = store.history()
+    by_id, by_key = {run.run_id: run for run in runs}, runs_by_key(runs)
     for rows in sections:
         seen: dict[int, list[Mark]] = {}
         # Without a submission nobody can have copied: runs from here are made by this code, and reading their
         # predictions takes most of the time.
         if any(row["kind"] == "submission" for row in rows):
-            seen = _prediction_marks(store, runs, leading_rows(rows, MOST_ROWS, MOST_RUNS), rule)
+            seen = _prediction_marks(store, by_key, leading_rows(rows, MOST_ROWS, MOST_RUNS), rule)
         for number, row in enumerate(rows):
-            mine = [runs[run_id] for run_id in row["run_ids"]]
+            mine = runs_of_row(row, by_key)
             row["state"] = verification_state(mine, history)
-            combined = combination_findings(store, history, mine, runs) if row["kind"] in COMBINED else []
+            combined = combination_findings(store, history, mine, by_id) if row["kind"] in COMBINED else []
             marks = [*seen.get(number, ()), *(Mark(*found) for found in combined), *_row_marks(row, mine)]
             row["marks"] = [
                 _mark_document(mark, history) for mark in sorted(marks, key=lambda mark: _MARK_ORDER[mark.word])
@@ -151,12 +168,14 @@ def _row_marks(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
     ids = tuple(row["run_ids"])
     if row["score"] >= LABELS:
         yield Mark("labels", f"The Score is {row['score']:.2f}: these are the labels, or nearly.", ids)
-    elif is_official(row["judged_set"]) and row["score"] > highest_in_print() + MARGIN:
-        best = highest_in_print()
-        told = (
-            f"The Score is {row['score']:.2f}; the highest in print is {best:.2f}, more than {MARGIN:.0f} points less."
-        )
-        yield Mark("beyond print", told, ids)
+    elif is_official(runs[0]):
+        best = highest_in_print(runs[0])
+        if best is not None and row["score"] > best + MARGIN:
+            told = (
+                f"The Score is {row['score']:.2f}; the highest in print is {best:.2f}, more than {MARGIN:.0f} points "
+                "less."
+            )
+            yield Mark("beyond print", told, ids)
     if row.get("degenerate"):
         yield Mark("degenerate", "Nothing varies between patients and seeds: there is no interval.", ids)
     yield from _submission_marks(row, [run for run in runs if run.kind == "submission"])
@@ -182,16 +201,19 @@ def _submission_marks(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
 
 
 def _prediction_marks(
-    store: Store, runs: Mapping[str, BoardRun], rows: Sequence[Row], rule: str
+    store: Store, by_key: Mapping[RunKey, BoardRun], rows: Sequence[Row], rule: str
 ) -> dict[int, list[Mark]]:
     """Marks that the stored predictions of submissions show, by the place of the row: ties, equal scores, copies."""
     found: dict[int, list[Mark]] = {}
-    answers = store.predicted_scores([run_id for row in rows for run_id in row["run_ids"]], rule)
+    runs = {run.run_id: run for row in rows for run in runs_of_row(row, by_key)}
+    answers = {
+        run_id: cut_to_part(runs[run_id], *found) for run_id, found in store.predicted_scores(list(runs), rule).items()
+    }
     owners = {run_id: number for number, row in enumerate(rows) for run_id in row["run_ids"] if run_id in answers}
     for run_id, number in owners.items():
         if runs[run_id].kind != "submission":
             continue
-        found.setdefault(number, []).extend(_one_class_marks(run_id, answers[run_id][1]))
+        found.setdefault(number, []).extend(_one_class_marks(runs[run_id], answers[run_id][1]))
         if _has_scores(runs[run_id]):
             found.setdefault(number, []).extend(_tied_score_marks(run_id, answers[run_id][1]))
     order = sorted(owners, key=lambda run_id: (runs[run_id].created, run_id))
@@ -215,10 +237,14 @@ def _has_scores(run: BoardRun) -> bool:
     return bool(run.extra.get("submission", {}).get("scores", True))
 
 
-def _one_class_marks(run_id: str, scores: NDArray[Any]) -> Iterator[Mark]:
+def _one_class_marks(run: BoardRun, scores: NDArray[Any]) -> Iterator[Mark]:
     chosen = scores.argmax(axis=1)
     if (chosen == chosen[0]).all():
-        yield Mark("degenerate", f"Every cycle is called {CLASSES[chosen[0]]}.", (run_id,))
+        name = run.judged_task.task.classes[chosen[0]]
+        yield Mark("degenerate", f"Every cycle is called {name}.", (run.run_id,))
+
+
+_NUMBER_WORDS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}
 
 
 def _tied_score_marks(run_id: str, scores: NDArray[Any]) -> Iterator[Mark]:
@@ -226,6 +252,7 @@ def _tied_score_marks(run_id: str, scores: NDArray[Any]) -> Iterator[Mark]:
     equal = (scores == largest).sum(axis=1)
     flat, tied = int((equal == scores.shape[1]).sum()), int((equal > 1).sum())
     if flat:
-        yield Mark("equal scores", f"{flat:,} of {len(scores):,} cycles have four equal scores.", (run_id,))
+        count = _NUMBER_WORDS.get(scores.shape[1], scores.shape[1])
+        yield Mark("equal scores", f"{flat:,} of {len(scores):,} cycles have {count} equal scores.", (run_id,))
     if tied > flat:
         yield Mark("ties", f"{tied - flat:,} of {len(scores):,} cycles have several largest scores.", (run_id,))

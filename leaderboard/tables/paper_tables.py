@@ -2,8 +2,8 @@
 
 A run belongs to a row when its model, method, pretraining and the method options that the row names are the row's.
 Simulated runs are the exception: the demo trains from scratch, so that their pretraining is not compared. Of the
-systems that belong to a row one is shown: on the whole of ICBHI before a part of it before simulated data; then the
-one with the row's recipe; then the one with most seeds; then the newest.
+systems that belong to a row one is shown: on the whole of the paper's data set before a part of it before simulated
+data; then the one with the row's recipe; then the one with most seeds; then the newest.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
-from typing import Any, Literal
+from typing import Any
 
 from leaderboard.metrics import Sensitivity
 from leaderboard.published import PrintedRow, PrintedTable, RunAs
-from leaderboard.results.judged_set import is_official
 from leaderboard.results.schema import Rule
 from leaderboard.statistics.breakdown import system_counts
 from leaderboard.statistics.intervals import system_estimate
@@ -23,17 +22,16 @@ from leaderboard.statistics.row_statistics import PredictedClasses
 from leaderboard.statistics.seed_spread import PAPER_SPREAD
 from leaderboard.store.board_rows import BoardScore, BoardSystem
 from leaderboard.store.store import Store
-from leaderboard.tables.board_tables import SIMULATED
+from leaderboard.tables.sections import SIMULATED
+from leaderboard.tasks import OFFICIAL_SPLIT, JudgedTask, is_first_task, judged_task
 
 Row = dict[str, Any]
-
-FULL = "ICBHI 2017"
 
 SIZES = ("model_options.", "frontend_options.")
 """Options that say how large model and spectrogram are."""
 
-DatasetId = Literal["icbhi", "demo"]
-"""Ids of the data sets that rows of the paper can be run on."""
+DatasetId = str
+"""Id of a data set that rows of the paper can be run on: the paper's own, and the simulated one."""
 
 ExpectedFields = Mapping[str, Mapping[DatasetId, Mapping[str, Any]]]
 """Fields that the recipe of a row sets, by row id and data set, under dotted names (``method_options.alpha``)."""
@@ -87,8 +85,17 @@ class _MatchingSystem:
     reduced: Mapping[str, Any]
 
     @property
+    def judged(self) -> JudgedTask:
+        return _judged(self.system)
+
+    @property
     def data(self) -> str:
-        return _data_words(self.system)
+        return SIMULATED if self.judged.simulated else self.system.partial or self.judged.title
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it was run on the whole of the paper's data set."""
+        return not self.judged.simulated and not self.system.partial
 
 
 def paper_table(
@@ -106,7 +113,9 @@ def paper_table(
     other: Rule = "last" if protocol != "last" else "best-test"
     systems = store.systems({(row.run.model, row.run.method) for row in printed.rows if row.run}, protocol)
     specs = _SpecReader(store, complete)
-    chosen = {row.id: _choose_system(row, systems, specs, expected.get(row.id, {})) for row in printed.rows}
+    mine = [system for system in systems if _is_of_table(system, printed)]
+    finder = _SystemFinder(mine, specs, printed.dataset)
+    chosen = {row.id: finder.choose(row, expected.get(row.id, {})) for row in printed.rows}
     shown = {candidate.system.system for candidate in chosen.values() if candidate}
     scores = store.scores(shown, (protocol, other)) if shown else []
     run_ids = sorted({score.run_id for score in scores if score.rule == protocol})
@@ -139,64 +148,74 @@ class _SpecReader:
                 yield system, self._known[system.first]
 
 
-def _choose_system(
-    row: PrintedRow, systems: Sequence[BoardSystem], specs: _SpecReader, expected: Mapping[DatasetId, Mapping[str, Any]]
-) -> _MatchingSystem | None:
-    if row.run is None:
+@dataclass(frozen=True)
+class _SystemFinder:
+    """Chooses the system that is shown beside a row, among those that were judged as the printed table was."""
+
+    systems: Sequence[BoardSystem]
+    specs: _SpecReader
+    dataset: DatasetId
+
+    def choose(self, row: PrintedRow, recipes: Mapping[DatasetId, Mapping[str, Any]]) -> _MatchingSystem | None:
+        if row.run is None:
+            return None
+        run = row.run
+        mine = [system for system in self.systems if _may_belong(system, run)]
+        for place in sorted({_data_preference(system) for system in mine}):
+            equal = [system for system in mine if _data_preference(system) == place]
+            equal.sort(key=lambda system: (system.runs, system.newest), reverse=True)
+            found = self._best_match(equal, run, recipes)
+            if found:
+                return found
         return None
-    mine = [system for system in systems if _may_belong(system, row.run)]
-    for place in sorted({_data_preference(system) for system in mine}):
-        equal = sorted(
-            (s for s in mine if _data_preference(s) == place), key=lambda s: (s.runs, s.newest), reverse=True
-        )
-        found = _best_match(equal, row.run, specs, expected)
-        if found:
-            return found
-    return None
+
+    def _best_match(
+        self, systems: Sequence[BoardSystem], run: RunAs, recipes: Mapping[DatasetId, Mapping[str, Any]]
+    ) -> _MatchingSystem | None:
+        """The first system with the row's options and recipe; without any, the first one with the row's options."""
+        first = None
+        for system, spec in self.specs.of(systems):
+            options = spec.get("method_options", {})
+            if any(options.get(name) != value for name, value in run.method_options.items()):
+                continue
+            deviations = dict(_deviations(spec, recipes.get(spec["dataset"], {})))
+            found = _MatchingSystem(system, deviations, _reduced(system, spec, recipes.get(self.dataset, {})))
+            if not deviations:
+                return found
+            first = first or found
+        return first
+
+
+def _judged(system: BoardSystem) -> JudgedTask:
+    return judged_task({"dataset": system.dataset, "task": system.task, "split": system.split})
+
+
+def _is_of_table(system: BoardSystem, printed: PrintedTable) -> bool:
+    """Whether a system was judged as the printed rows were, or is a simulation of that."""
+    judged = _judged(system)
+    if system.split != OFFICIAL_SPLIT or not is_first_task(judged.task):
+        return False
+    if judged.simulated:
+        return True
+    # On other cycles or labels than those of the printed numbers nothing can be compared with them.
+    return system.dataset == printed.dataset and (bool(system.partial) or judged.is_official(system.judged_set))
 
 
 def _may_belong(system: BoardSystem, run: RunAs) -> bool:
     """Whether all but the method's options is the row's."""
-    if (system.model, system.method, system.split) != (run.model, run.method, "official"):
-        return False
-    if system.dataset == "icbhi" and system.partial is None and not is_official(system.judged_set):
-        return False  # judged on other cycles or labels than the printed numbers
-    return system.dataset == "demo" or (system.dataset == "icbhi" and system.pretrain == run.pretrain)
-
-
-def _data_words(system: BoardSystem) -> str:
-    return SIMULATED if system.dataset == "demo" else system.partial or FULL
+    same = (system.model, system.method) == (run.model, run.method)
+    return same and (_judged(system).simulated or system.pretrain == run.pretrain)
 
 
 def _data_preference(system: BoardSystem) -> int:
-    """The whole of ICBHI first, then a part of it, then simulated data."""
-    return 2 if system.dataset == "demo" else 1 if system.partial else 0
+    """The whole of the paper's data set first, then a part of it, then simulated data."""
+    return 2 if _judged(system).simulated else 1 if system.partial else 0
 
 
-def _best_match(
-    systems: Sequence[BoardSystem], run: RunAs, specs: _SpecReader, expected: Mapping[DatasetId, Mapping[str, Any]]
-) -> _MatchingSystem | None:
-    """The first system with the row's options and recipe; without any, the first one with the row's options."""
-    first = None
-    for system, spec in specs.of(systems):
-        options = spec.get("method_options", {})
-        if any(options.get(name) != value for name, value in run.method_options.items()):
-            continue
-        deviations = _deviations(spec, expected.get(spec["dataset"], {}))
-        deviation = next(deviations, None)
-        if deviation is None:
-            return _MatchingSystem(system, {}, _reduced(system, spec, expected))
-        first = first or _MatchingSystem(system, dict([deviation, *deviations]), _reduced(system, spec, expected))
-    return first
-
-
-def _reduced(
-    system: BoardSystem, spec: Mapping[str, Any], expected: Mapping[DatasetId, Mapping[str, Any]]
-) -> dict[str, dict[str, Any]]:
-    """Where a simulated run is smaller than the row's recipe on ICBHI: geometry, length of cycles and of training."""
-    if _data_words(system) != SIMULATED:
+def _reduced(system: BoardSystem, spec: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Where a simulated run is smaller than the row's recipe for real data: geometry, length of cycles and training."""
+    if not _judged(system).simulated:
         return {}
-    recipe = expected.get("icbhi", {})
     sizes = {name: value for name, value in recipe.items() if name in ("epochs", "batch") or name.startswith(SIZES)}
     return dict(_deviations(spec, sizes))
 
@@ -214,12 +233,12 @@ def _deviations(spec: Mapping[str, Any], recipe: Mapping[str, Any]) -> Iterator[
 
 
 def _score_interval(
-    choices: PredictedClasses, run_ids: Sequence[str], judged: Sensitivity, data: str
+    choices: PredictedClasses, run_ids: Sequence[str], judged: Sensitivity, *, is_whole: bool
 ) -> list[float] | None:
     """The 95 % interval of the mean Score over some runs, over patients and seeds.
 
     None where their predictions are missing or differ in cycles, too few patients are there, or nothing varies. A
-    single seed on the whole of ICBHI is given the paper's spread.
+    single seed on the whole of the paper's data set is given the paper's spread.
     """
     found = [choices[run_id] for run_id in run_ids if run_id in choices]
     if len(found) < len(run_ids) or len({cycles.hash for cycles, _ in found}) != 1:
@@ -227,7 +246,7 @@ def _score_interval(
     counts = system_counts(found[0][0], [chosen for _, chosen in found])
     if not counts.has_interval:
         return None
-    pooled = PAPER_SPREAD if data == FULL and judged == "4class" else None
+    pooled = PAPER_SPREAD if is_whole and judged == counts.task.strict else None
     score = system_estimate(counts.by_patient, judged=judged, pooled=pooled).score
     return None if score.is_degenerate else [score.lo, score.hi]
 
@@ -251,7 +270,7 @@ def _scores_by_system(scores: Sequence[BoardScore]) -> dict[tuple[str, str, str]
 
 def _table_row(table: PrintedTable, row: PrintedRow, chosen: _MatchingSystem | None, board: _BoardNumbers) -> Row:
     reproduced = _reproduced(row, chosen, board) if chosen else None
-    compared = reproduced is not None and chosen is not None and chosen.data == FULL
+    compared = reproduced is not None and chosen is not None and chosen.is_whole
     return {
         **{name: getattr(row, name) for name in SHARED},
         "options": dict(row.options),
@@ -282,7 +301,7 @@ def _reproduced(row: PrintedRow, chosen: _MatchingSystem, board: _BoardNumbers) 
         **_mean_and_std("sp", [run.sp for run in runs]),
         **_mean_and_std("se", [run.se for run in runs]),
         **_mean_and_std("score", [run.score for run in runs]),
-        "ci95": _score_interval(board.choices, run_ids, row.judged, chosen.data),
+        "ci95": _score_interval(board.choices, run_ids, row.judged, is_whole=chosen.is_whole),
         "run_ids": run_ids,
         "pretrain": chosen.system.pretrain,
         "other": {"protocol": board.other, **_mean_and_std("score", [run.score for run in beside])} if beside else None,

@@ -63,7 +63,7 @@ def _row(system: PublishedSystem, rank: int | None) -> Row:
     return {
         "rank": rank,
         "state": CLAIMED,
-        **asdict(system),
+        **{name: value for name, value in asdict(system).items() if name != "dataset"},
         "consistent": system.consistent,
         "comparable": system.comparable,
         "verified": system.verified,

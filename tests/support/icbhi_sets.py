@@ -9,6 +9,14 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from bench.core.datasets import DATASETS, DatasetCard
+from bench.data.answers import answers_in
+from bench.data.dataset import Dataset
+from bench.data.datasets.icbhi import dataset
+from bench.data.datasets.icbhi import verify as verification
+from bench.data.datasets.icbhi.files import scan
+from leaderboard.results.official_part import OfficialPart
+
 NAMES = {
     "501_1b1_Al_sc_Meditron": "train",
     "501_1b2_Tc_sc_Meditron": "train",
@@ -62,3 +70,26 @@ def write_set(folder: Path, *, simulated: bool = True, names: Mapping[str, str] 
     if simulated:
         mark_simulated(folder, len(names))
     return database
+
+
+def card_of(folder: Path) -> DatasetCard:
+    """The card of ICBHI, or of the simulated set where a folder is marked as that."""
+    return (DATASETS.simulated() if scan(folder).markers else DATASETS.primary()).card
+
+
+def load_dataset(folder: Path, *, allow_partial: bool = False, cache: Path | None = None) -> Dataset:
+    card = card_of(folder)
+    return dataset.load_dataset(card, folder, card.tasks[0], allow_partial=allow_partial, cache=cache)
+
+
+def inspect_folder(folder: Path, cache: Path | None = None) -> dataset.InspectedFolder:
+    return dataset.inspect_folder(card_of(folder), folder, cache)
+
+
+def verify(folder: Path, cache: Path | None = None) -> verification.Report:
+    return verification.verify(card_of(folder), folder, cache)
+
+
+def part_of_folder(folder: Path, *, allow_partial: bool = False) -> OfficialPart:
+    card = card_of(folder)
+    return answers_in(folder, card, card.tasks[0], allow_partial=allow_partial)

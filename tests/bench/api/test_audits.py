@@ -7,12 +7,11 @@ import json
 import numpy as np
 import pytest
 from board_runs import write_run
-from icbhi_sets import write_set
+from icbhi_sets import part_of_folder, write_set
 
 from bench.api import audits, official_cycles
 from bench.api.boards import open_board
 from bench.core.errors import DataError, ResultError, SpecError
-from bench.data.datasets.icbhi.official import part_of_folder
 from leaderboard.store.store import Store
 
 RIGHT = 6

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from icbhi_sets import write_set
+from icbhi_sets import part_of_folder, write_set
 
 from bench.api import audits, changes, exchange, keys, official_cycles
 from bench.api.boards import open_board
 from bench.core.errors import DataError, ResultError, SpecError
-from bench.data.datasets.icbhi.official import part_of_folder
 
 
 @pytest.fixture

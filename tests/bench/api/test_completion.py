@@ -7,13 +7,12 @@ import sys
 
 import pytest
 from board_runs import write_run
-from icbhi_sets import write_set
+from icbhi_sets import part_of_folder, write_set
 
 import baselines
 import methods
 from bench.api import changes, completion, exchange
 from bench.api.boards import open_board
-from bench.data.datasets.icbhi.official import part_of_folder
 from bench.data.frontends import FRONTENDS
 from leaderboard.store.store import Store
 

@@ -9,12 +9,11 @@ import zipfile
 
 import pytest
 from board_runs import write_run
-from icbhi_sets import write_set
+from icbhi_sets import part_of_folder, write_set
 
 from bench.api import changes, exchange, keys, upkeep
 from bench.api.boards import open_board
 from bench.core.errors import DataError, ResultError, StoreError
-from bench.data.datasets.icbhi.official import part_of_folder
 from leaderboard.store.store import Store
 
 

@@ -9,14 +9,13 @@ import pandas
 import polars
 import pytest
 from board_runs import cycle_set, scores_for
-from icbhi_sets import write_set
+from icbhi_sets import part_of_folder, write_set
 
 import bench
 from bench.api.cycle_predictions import CyclePredictions
 from bench.api.frames import data_frame
 from bench.api.scores import Scores
 from bench.core.errors import BenchError, ResultError, SpecError, StoreError
-from bench.data.datasets.icbhi.official import part_of_folder
 from leaderboard.metrics import CLASSES
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.submission_checks import RefusedError

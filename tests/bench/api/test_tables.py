@@ -9,12 +9,11 @@ from html.parser import HTMLParser
 
 import pytest
 from board_runs import write_run
-from icbhi_sets import write_set
+from icbhi_sets import part_of_folder, write_set
 
 from bench.api import exchange
 from bench.api.boards import TABLES, open_board
 from bench.core.errors import ResultError
-from bench.data.datasets.icbhi.official import part_of_folder
 from leaderboard.store.store import Store
 
 HOSTILE = "<script>alert(1)</script> & \\input{x} | _$%"

@@ -5,9 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from icbhi_sets import NAMES, write_set
-
-from bench.data.datasets.icbhi.official import part_of_folder
+from icbhi_sets import NAMES, part_of_folder, write_set
 
 
 @pytest.fixture(autouse=True)

@@ -209,7 +209,7 @@ def test_a_data_folder_that_is_a_whole_disk_is_a_sentence(bench, tmp_path, monke
     code, out, err = bench("data", command, "--data", tmp_path)
     assert (code, out) == (3, "")
     assert "holds more than 100 names; looking for recordings stopped at" in err
-    assert "--data or BENCH_DATA" in err
+    assert "Name the folder that holds the data set with --data" in err
 
 
 @pytest.mark.parametrize("command", ["verify", "info", "prepare"])

@@ -10,9 +10,8 @@ import postgres
 import pytest
 import sqlalchemy as sa
 from board_runs import write_run
-from icbhi_sets import NAMES, write_set
+from icbhi_sets import NAMES, part_of_folder, write_set
 
-from bench.data.datasets.icbhi.official import part_of_folder
 from leaderboard.store.store import Store
 
 SHARED = {**NAMES, "503_1b2_Ar_sc_Litt3200": "train", "505_1b1_Al_sc_Meditron": "test"}

@@ -8,9 +8,8 @@ import os
 import pytest
 from board_runs import write_run
 from cli_runs import SMALL_AST
-from icbhi_sets import write_set
+from icbhi_sets import part_of_folder, write_set
 
-from bench.data.datasets.icbhi.official import part_of_folder
 from bench.launch.confirmation import compared
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store

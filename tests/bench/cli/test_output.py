@@ -297,13 +297,13 @@ def test_what_ends_a_command_from_within(monkeypatch, capsys, raised, code, debu
 SLOW = """
 import os, signal, sys, time
 from bench.cli import main
-from bench.api import datasets
+from bench.data.datasets.simulated import demo
 
 def slow(*_args, **_options):
     os.write(1, b"at it\\n")
     time.sleep(20)
 
-datasets.write_demo = slow
+demo.write_demo = slow
 main(["data", "demo", sys.argv[1]])
 """
 

@@ -11,13 +11,11 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from icbhi_sets import NAMES, write_annotation, write_set
+from icbhi_sets import NAMES, load_dataset, verify, write_annotation, write_set
 
 from bench.core.errors import SpecError, StoreError
 from bench.core.paths import board_location, cache_folder, data_folder, expanded, home_folder
 from bench.data.bank import prepare_bank
-from bench.data.datasets.icbhi.dataset import load_dataset
-from bench.data.datasets.icbhi.verify import verify
 
 ROOT = Path(__file__).resolve().parents[3]
 COMPOSED = unicodedata.normalize("NFC", "Données")

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 from halves_plugin import write_halves_plugin
+from icbhi_sets import load_dataset
 from plugin_files import fresh_registries
 from small_data import write_small_data
 
 from bench.core.errors import SpecError
 from bench.data.bank import empty_bank, prepare_bank, recording_features
-from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.data.frontends import FRONTENDS
 from bench.data.wave_bank import prepare_wave_bank
 from bench.engine.augment.options import AugmentOptions

@@ -210,8 +210,9 @@ def test_outputs_that_are_not_finite_stop_the_run():
 
 def test_the_cached_features_cannot_be_written(small_data, small_cache):
     """SpecAugment of the official code writes into its cache (SYSTEMS D18); ours is read-only."""
+    from icbhi_sets import load_dataset
+
     from bench.data.bank import prepare_bank
-    from bench.data.datasets.icbhi.dataset import load_dataset
 
     dataset = load_dataset(Path(small_data), cache=small_cache)
     bank = prepare_bank(dataset, "ast", {"seconds": 1.0}, small_cache)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from icbhi_sets import load_dataset
 from plugin_files import fresh_registries
 
 from bench.data.bank import prepare_bank
-from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.engine.data import RunData, open_run_data
 from bench.experiment.plugins import load_plugins
 from bench.experiment.spec import read_spec

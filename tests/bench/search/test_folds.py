@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from icbhi_sets import load_dataset
 from small_studies import base_spec
 
 from bench.core.errors import SpecError
 from bench.data.bank import FeatureBank
-from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.data.datasets.icbhi.pinned import BY_PATIENT
 from bench.engine.data import split_rows
 from bench.engine.folds import patient_folds

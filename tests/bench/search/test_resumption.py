@@ -125,7 +125,7 @@ def test_the_data_are_those_of_the_last_time_where_they_are_here(search, small_d
 def test_the_simulated_set_is_made_again_where_the_study_is_of_it(search, tmp_path, monkeypatch, given):
     made = []
 
-    def demo_folder(cache):
+    def demo_folder(cache, *, on_progress=None):
         made.append(cache)
         return tmp_path / "demo"
 

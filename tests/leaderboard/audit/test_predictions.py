@@ -7,12 +7,13 @@ import pytest
 
 from bench.core.errors import ResultError
 from leaderboard.audit import audit_file
-from leaderboard.audit.official import TEST
+from leaderboard.audit.official import registered_split
 from leaderboard.audit.printed import Printed, printed_cell
 from leaderboard.metrics import CLASSES
 from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.predictions import CycleSet
 
+TEST = registered_split().test
 DEVICES = ("AKGC417L", "Litt3200", "Meditron")
 PATIENTS = [str(number) for number in range(101, 150)]
 

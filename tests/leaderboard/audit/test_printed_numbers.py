@@ -10,7 +10,7 @@ import pytest
 
 from leaderboard.audit.claim_checks import adds_up, explain_claim, sum_finding
 from leaderboard.audit.metric_variants import metric_variants, other_means, rates_of
-from leaderboard.audit.official import ABNORMAL, DISJOINT_TEST, NORMAL, TEST, TRAIN, split_words
+from leaderboard.audit.official import registered_split
 from leaderboard.audit.printed import (
     MOST_DIGITS,
     Printed,
@@ -19,6 +19,10 @@ from leaderboard.audit.printed import (
     printed_number,
     some_count_gives,
 )
+
+SPLIT = registered_split()
+TRAIN, TEST, DISJOINT_TEST = SPLIT.train, SPLIT.test, SPLIT.disjoint
+NORMAL, ABNORMAL = SPLIT.divisors(TEST)
 
 
 def printed(value, digits, rounding=ROUND_HALF_EVEN):
@@ -158,7 +162,7 @@ def test_a_score_beyond_both_is_no_mean(score):
 
 @pytest.mark.parametrize(("sp", "se"), [(80.0, 40.0), (0.0, 0.0), (100.0, 0.0), (50.0, 50.0), (0.1, 99.9)])
 def test_means_are_ordered_as_means_are(sp, se):
-    means = other_means(sp, se)
+    means = other_means(sp, se, SPLIT.task)
     harmonic, geometric = means["the harmonic mean of Sp and Se"], means["the geometric mean of Sp and Se"]
     assert harmonic <= geometric + 1e-12 <= (sp + se) / 2 + 2e-12
     assert (
@@ -190,7 +194,7 @@ def test_means_are_ordered_as_means_are(sp, se):
     ],
 )
 def test_a_split_is_named_by_its_numbers_of_cycles(train, test, words):
-    found = split_words(train, test)
+    found = SPLIT.split_words(train, test)
     assert (found is None) is (words is None)
     assert words is None or words in found
 

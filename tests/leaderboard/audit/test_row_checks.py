@@ -8,13 +8,36 @@ import numpy as np
 import pytest
 
 from bench.core.errors import ResultError
-from leaderboard.audit import audit_file, tables
+from leaderboard.audit import audit_file, row_checks, tables
 from leaderboard.audit.epochs import TrainingCourse, check_epochs, check_stated, training_courses
 from leaderboard.audit.findings import Audit, Finding
-from leaderboard.audit.official import ABNORMAL, DISJOINT_TEST, NORMAL, TEST
+from leaderboard.audit.official import registered_split
 from leaderboard.audit.printed import Printed, some_count_gives
-from leaderboard.audit.row_checks import check_row, claim_of, is_official, numbers_of, unchecked_of
 from leaderboard.audit.tables import ResultRow, beside_binary, field_of, has_results, rows_of_document, rows_of_text
+
+SPLIT = registered_split()
+TEST, DISJOINT_TEST = SPLIT.test, SPLIT.disjoint
+NORMAL, ABNORMAL = SPLIT.divisors(TEST)
+
+
+def check_row(row):
+    return row_checks.check_row(row, SPLIT)
+
+
+def claim_of(row):
+    return row_checks.claim_of(row, SPLIT)
+
+
+def is_official(row):
+    return row_checks.is_official(row, SPLIT)
+
+
+def numbers_of(row):
+    return row_checks.numbers_of(row, SPLIT)
+
+
+def unchecked_of(row):
+    return row_checks.unchecked_of(row, SPLIT)
 
 
 def number(value, digits=2):

@@ -153,7 +153,7 @@ SPOILT = {
     "spec a list": "UPDATE runs SET spec = '[1]'",
     "spec lacks fields": "UPDATE runs SET spec = '{}'",
     "text for a number": "UPDATE metrics SET score = 'high'",
-    "metrics of nobody": "INSERT INTO metrics SELECT 'x', rule, judged, 1, n, 1, 1, 1, '[]' FROM metrics LIMIT 1",
+    "metrics of nobody": "INSERT INTO metrics SELECT 'x', rule, judged, 1, n, 1, 1, 1, '[]', 1, 1 FROM metrics LIMIT 1",
     "short scores": "UPDATE predictions SET scores = x'00'",
     "no cycles": "DELETE FROM cycle_sets",
     "extra a list": "UPDATE runs SET extra = '[]'",

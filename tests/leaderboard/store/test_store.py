@@ -262,7 +262,7 @@ def test_a_new_board_is_one_file_that_lacks_nothing(tmp_path, monkeypatch):
     Store.open(tmp_path).database.create()
     assert seen == [
         [""],
-        {"runs", "metrics", "epochs", "cycle_sets", "predictions", "board_log", "leaderboard_version"},
+        {"runs", "metrics", "part_metrics", "epochs", "cycle_sets", "predictions", "board_log", "leaderboard_version"},
     ]
 
 

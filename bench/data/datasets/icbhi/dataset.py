@@ -18,24 +18,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bench.core.datasets import DATASETS
+from bench.core.datasets import DatasetCard, TaskCard
 from bench.core.errors import DataError
 from bench.core.text import plain
 from bench.data.dataset import Cycle, Dataset, Recording
 from bench.data.datasets.icbhi.annotation import parse_annotation
-from bench.data.datasets.icbhi.files import SPLIT_NAMES, FoundFiles, holds_dataset, scan
-from bench.data.datasets.icbhi.pinned import ALIASES, RATES, RECORDINGS, SPLIT_SHA256
+from bench.data.datasets.icbhi.files import MARKER, SPLIT_NAMES, FoundFiles, scan
+from bench.data.datasets.icbhi.pinned import ALIASES, RECORDINGS, SPLIT_SHA256
+from bench.data.datasets.icbhi.rates import RESAMPLED_HINT, rate_problem
 from bench.data.datasets.icbhi.rebuilt import rebuilt_split
 from bench.data.datasets.icbhi.tables import Demographics, Split, parse_demographics, parse_diagnoses, parse_split
 from bench.data.faults import Fault, FileProblem
 from bench.data.files import MOST_ENTRIES
 from bench.data.fingerprint import fingerprint, hash_audio
 from bench.data.regular_files import read_text_bytes
+from bench.data.sources import how_to_complete
 from bench.data.wav import inspect_wav
 
 logger = logging.getLogger(__name__)
-
-__all__ = ["Cycle", "Dataset", "InspectedFolder", "Recording", "holds_dataset", "inspect_folder", "load_dataset"]
 
 UNLISTED = "unlisted"
 """The split of a recording that the split file does not name; only in a :class:`InspectedFolder`."""
@@ -44,7 +44,9 @@ READERS = 4
 """Threads that read headers and annotations; they hide the waiting of a slow or cold disk."""
 
 VERIFY_HINT = "Run `bench data verify` to see everything that is wrong with the data."
-PLACE_HINT = "Run `bench data fetch`, put the ICBHI files there by hand, or name their folder with --data."
+
+SHOWN = 3
+"""Files that an error names."""
 
 TableT = TypeVar("TableT")
 
@@ -54,7 +56,7 @@ class InspectedFolder:
     """Everything that lies below a data folder, sound or not.
 
     Attributes:
-        name: ``icbhi``, or ``demo`` for a simulated set.
+        card: The data set.
         root: The folder.
         recordings: All recordings with an annotation file, sorted by name; audio may be missing.
         expected: Number of recordings of the complete set.
@@ -66,7 +68,7 @@ class InspectedFolder:
         demographics: Demographics by patient, empty without such a file.
     """
 
-    name: str
+    card: DatasetCard
     root: Path
     recordings: tuple[Recording, ...]
     expected: int
@@ -86,7 +88,8 @@ class InspectedFolder:
 class _FolderInspector:
     """Reads what :func:`scan` found and gathers what is wrong with it."""
 
-    def __init__(self, root: Path, found: FoundFiles) -> None:
+    def __init__(self, card: DatasetCard, root: Path, found: FoundFiles) -> None:
+        self.card = card
         self.root = root
         self.found = found
         self.faults: list[Fault] = []
@@ -109,10 +112,10 @@ class _FolderInspector:
             return None
         return content
 
-    def expected(self) -> tuple[str, int]:
-        """Name of the set and the number of its recordings."""
-        if not self.found.markers:
-            return "icbhi", RECORDINGS
+    def expected(self) -> int:
+        """Number of recordings of the complete set; a simulated one says it itself."""
+        if not self.card.simulated:
+            return RECORDINGS
         marker = self.found.markers[0]
         try:
             count = json.loads(self.content(marker) or b"")["recordings"]
@@ -121,13 +124,13 @@ class _FolderInspector:
         if type(count) is not int or not 1 <= count <= MOST_ENTRIES:
             problem = FileProblem("marker", "does not say how many recordings the simulated set has")
             self.faults.append(self.fault(marker, problem))
-            return "demo", 0
-        return "demo", count
+            return 0
+        return count
 
     def split(self) -> tuple[Split, Path | None]:
         """Read the split file; where there are several, all must say the same."""
         splits = [(path, parse_split(content)) for path in self.found.splits if (content := self.content(path))]
-        if not splits and not self.found.splits and not self.found.markers:
+        if not splits and not self.found.splits and not self.card.simulated:
             rebuilt = rebuilt_split({*self.found.audio, *self.found.annotations})
             if rebuilt is not None:
                 self.notes.extend(rebuilt.notes)
@@ -164,8 +167,9 @@ class _FolderInspector:
         faults: list[Fault] = []
         header = None
         if audio:
-            header, problems = inspect_wav(audio[0], RATES)
-            faults += [self.fault(audio[0], problem) for problem in problems]
+            header, problems = inspect_wav(audio[0])
+            problem = None if header is None else rate_problem(self.card, name, header)
+            faults += [self.fault(audio[0], problem) for problem in (*problems, problem) if problem is not None]
         else:
             faults.append(
                 self.fault(f"{name}.wav", FileProblem("audio-missing", "the recording is missing"), blocking=False)
@@ -204,7 +208,7 @@ class _FolderInspector:
     def copies(self, cache: Path | None) -> None:
         """Check that second copies of a recording (the Kaggle archive holds all files twice) are the same sound."""
         several = [paths for paths in self.found.audio.values() if len(paths) > 1]
-        headers = {path: header for paths in several for path in paths if (header := inspect_wav(path, RATES)[0])}
+        headers = {path: header for paths in several for path in paths if (header := inspect_wav(path)[0])}
         hashes = hash_audio(headers, cache)
         sounds = {path: (header.rate, header.bits, hashes[path]) for path, header in headers.items()}
         for first, *others in several:
@@ -213,9 +217,9 @@ class _FolderInspector:
                     problem = FileProblem("duplicate", f"differs from its second copy {self.shown(other)}")
                     self.faults.append(self.fault(first, problem))
 
-    def check_split(self, name: str, split: Split, file: Path | None) -> None:
+    def check_split(self, split: Split, file: Path | None) -> None:
         """Compare the split with the official one, which is pinned by its hash."""
-        if file is None or name != "icbhi" or split.sha256 == SPLIT_SHA256:
+        if file is None or self.card.simulated or split.sha256 == SPLIT_SHA256:
             return
         listed = len(split.sides)
         problem = FileProblem(
@@ -237,23 +241,29 @@ def _best_name(paths: Iterable[Path]) -> str:
     return min((path.stem for path in paths), key=lambda name: (name in ALIASES, name))
 
 
-def inspect_folder(folder: Path, cache: Path | None = None) -> InspectedFolder:
+def inspect_folder(card: DatasetCard, folder: Path, cache: Path | None = None) -> InspectedFolder:
     """Read everything that lies below a data folder and name every fault; audio may be missing.
 
     Args:
+        card: The data set: ICBHI's, or one of its layout.
         folder: The data folder; files may be nested anywhere below it.
         cache: Cache folder, for hashes of recordings that lie there twice.
 
     Raises:
-        DataError: If nothing below the folder is named as ICBHI's files are.
+        DataError: If nothing below the folder is named as ICBHI's files are, or the set there is simulated where the
+            card's is not, or the other way round.
     """
     found = scan(folder)
     if not (found.audio or found.annotations):
-        raise DataError(f"The data folder {plain(folder)} {_why_no_dataset(folder, found)}.", PLACE_HINT)
-    reader = _FolderInspector(folder, found)
-    name, expected = reader.expected()
+        raise DataError(f"The data folder {plain(folder)} {_why_no_dataset(card, folder, found)}.", card.obtain)
+    if bool(found.markers) != card.simulated:
+        words = f"holds {MARKER}, the mark of" if found.markers else f"does not hold {MARKER}, the mark of"
+        hint = "Leave --dataset out, or name another folder with --data."
+        raise DataError(f"The data folder {plain(folder)} {words} a simulated set, but {card.title} was named.", hint)
+    reader = _FolderInspector(card, folder, found)
+    expected = reader.expected()
     split, file = reader.split()
-    reader.check_split(name, split, file)
+    reader.check_split(split, file)
     reader.copies(cache)
     keys = sorted({*found.audio, *found.annotations, *split.sides})
     with ThreadPoolExecutor(READERS) as pool:
@@ -265,7 +275,7 @@ def inspect_folder(folder: Path, cache: Path | None = None) -> InspectedFolder:
     reader.notes += [f"{reader.shown(path)} {why} and is not used." for path, why in found.unusable.items()]
     faults = [*reader.faults, *(fault for _, faults in read for fault in faults)]
     return InspectedFolder(
-        name=name,
+        card=card,
         root=folder,
         recordings=tuple(recordings),
         expected=expected,
@@ -278,11 +288,11 @@ def inspect_folder(folder: Path, cache: Path | None = None) -> InspectedFolder:
     )
 
 
-def _why_no_dataset(folder: Path, found: FoundFiles) -> str:
+def _why_no_dataset(card: DatasetCard, folder: Path, found: FoundFiles) -> str:
     """Why a folder is no data folder."""
     if not os.path.lexists(folder):
         return "does not exist"
-    return found.unusable.get(folder, "holds no ICBHI recordings or annotations")
+    return found.unusable.get(folder, f"holds no {card.title.partition(' ')[0]} recordings or annotations")
 
 
 def _refuse_faults(inspected: InspectedFolder) -> None:
@@ -292,29 +302,48 @@ def _refuse_faults(inspected: InspectedFolder) -> None:
     if inspected.split_file is None:
         where = f"Put {SPLIT_NAMES[0]} (or {SPLIT_NAMES[1]}) into {inspected.root}; `bench data fetch` gets it."
         raise DataError(f"There is no split file {' or '.join(SPLIT_NAMES)} below {inspected.root}.", where)
+    _refuse_mixed_rates(inspected)
     more = f" ({len(blocking)} faults in all)" if len(blocking) > 1 else ""
     raise DataError(f"The data below {inspected.root} is broken: {blocking[0]}{more}.", VERIFY_HINT)
+
+
+def _refuse_mixed_rates(inspected: InspectedFolder) -> None:
+    """Refuse a folder in which several recordings have rates that neither the set nor a resampled copy of it has."""
+    wrong = [fault for fault in inspected.faults if fault.kind == "audio-rate"]
+    if len(wrong) > 1:
+        files = ", ".join(fault.file for fault in wrong[:SHOWN])
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise DataError(
+            f"{len(wrong)} recordings below {inspected.root} have other rates than those of {inspected.card.title}: "
+            f"{files}{more}.",
+            f"{RESAMPLED_HINT}; recordings of mixed rates are no data set. {VERIFY_HINT}",
+        )
 
 
 def _refuse_missing(inspected: InspectedFolder, allow_partial: bool) -> None:
     here = len(inspected.present)
     if here == 0:
-        raise DataError(f"The data folder {inspected.root} holds annotations, but no recording (WAV).", PLACE_HINT)
+        words = "holds annotations, but no recording (WAV)"
+        raise DataError(f"The data folder {inspected.root} {words}.", inspected.card.obtain)
     if here > inspected.expected:
         raise DataError(f"{here} recordings are there, but the set has {inspected.expected}.", VERIFY_HINT)
     if here < inspected.expected and not allow_partial:
         raise DataError(
             f"{inspected.expected - here} of {inspected.expected} recordings are missing below {inspected.root}.",
-            f"Complete the set (`bench data fetch`), or add --allow-partial to run on the {here} that are there; "
+            f"{how_to_complete(inspected.card)}, or add --allow-partial to run on the {here} that are there; "
             "the result is marked as partial.",
         )
 
 
-def load_dataset(folder: Path, *, allow_partial: bool = False, cache: Path | None = None) -> Dataset:
+def load_dataset(
+    card: DatasetCard, folder: Path, task: TaskCard, *, allow_partial: bool = False, cache: Path | None = None
+) -> Dataset:
     """Load the recordings and cycles of a run.
 
     Args:
+        card: The data set: ICBHI's, or one of its layout.
         folder: The data folder; files may be nested anywhere below it.
+        task: The task, of four classes.
         allow_partial: Accept that recordings are missing; the set then says so.
         cache: Cache folder, for hashes of files that did not change.
 
@@ -322,7 +351,7 @@ def load_dataset(folder: Path, *, allow_partial: bool = False, cache: Path | Non
         DataError: If there is no data, recordings are missing, or anything is wrong that would change labels or
             features.
     """
-    inspected = inspect_folder(folder, cache)
+    inspected = inspect_folder(card, folder, cache)
     _refuse_faults(inspected)
     _refuse_missing(inspected, allow_partial)
     try:
@@ -331,12 +360,11 @@ def load_dataset(folder: Path, *, allow_partial: bool = False, cache: Path | Non
         raise DataError(f"Cannot read {error.filename}: {error.strerror or error}.", VERIFY_HINT) from error
     logger.debug(
         "data set %s in %s: %d of %d recordings, fingerprint %s",
-        *(inspected.name, folder, len(inspected.present), inspected.expected, identity),
+        *(card.id, folder, len(inspected.present), inspected.expected, identity),
     )
-    card = DATASETS.card(inspected.name)
     return Dataset(
         card=card,
-        task=card.tasks[0],
+        task=task,
         root=folder,
         recordings=inspected.present,
         expected=inspected.expected,

@@ -74,8 +74,8 @@ BY_LOCATION = {
 BY_MODE = {"mc": 732, "sc": 188}
 """Recordings per acquisition mode (multi-channel, single-channel)."""
 
-RESAMPLED_RATES = (4000, 16000)
-"""Samples per second of the copies that are data sets of their own (:mod:`bench.data.datasets.icbhi.rates`)."""
+RESAMPLED = {16000: "icbhi-16khz", 4000: "icbhi-4khz"}
+"""By their samples per second, the copies of the wild that were resampled as a whole: data sets of their own."""
 
 DEVICE_RATES = {"AKGC417L": 44100, "LittC2SE": 44100, "Litt3200": 4000, "Meditron": 44100}
 """Samples per second that each device was recorded with, but for the patients of ``MEDITRON_RATES``."""

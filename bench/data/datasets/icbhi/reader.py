@@ -1,4 +1,4 @@
-"""The reader of ICBHI's folders, and of those that have its layout."""
+"""The readers of ICBHI's folders, and of those that have its layout."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from bench.core.datasets import DatasetCard, TaskCard
 from bench.core.download import Patience
-from bench.data.dataset import Dataset
+from bench.data.dataset import Dataset, Recording
 from bench.data.datasets.icbhi.files import holds_dataset, scan
+from bench.data.datasets.icbhi.rates import rates_held
+from bench.data.sources import refuse_other_set
 
 if TYPE_CHECKING:
     from bench.data.datasets.icbhi.verify import Report
+    from leaderboard.results.official_part import OfficialPart
 
 
 class Reader:
@@ -26,20 +29,47 @@ class Reader:
         self.card = card
 
     def holds(self, folder: Path) -> bool:
-        """Whether anything below a folder is named as recordings or annotations are."""
-        return holds_dataset(folder) and bool(scan(folder).markers) == self.card.simulated
+        """Whether recordings or annotations lie below a folder, marked as simulated or not and at rates as the card."""
+        if not holds_dataset(folder):
+            return False
+        found = scan(folder)
+        if self.card.simulated or found.markers:
+            return self.card.simulated and bool(found.markers)
+        return rates_held(found) == self.card.rates
 
     def load(self, folder: Path, task: TaskCard, *, allow_partial: bool = False, cache: Path | None = None) -> Dataset:
         """Load recordings and cycles; raises DataError as :func:`bench.data.datasets.icbhi.dataset.load_dataset`."""
         from bench.data.datasets.icbhi.dataset import load_dataset
 
-        return load_dataset(folder, allow_partial=allow_partial, cache=cache)
+        refuse_other_set(self.card, self, folder)
+        return load_dataset(self.card, folder, task, allow_partial=allow_partial, cache=cache)
 
     def verify(self, folder: Path, cache: Path | None = None) -> Report:
         """Check everything below a folder against the pinned facts."""
         from bench.data.datasets.icbhi.verify import verify
 
-        return verify(folder, cache)
+        refuse_other_set(self.card, self, folder)
+        return verify(self.card, folder, cache)
+
+    def test_part(self, folder: Path, task: TaskCard, *, allow_partial: bool = False) -> OfficialPart:
+        """The tested cycles, from annotation and split files alone; of whatever rate the recordings are."""
+        from bench.data.datasets.icbhi.test_part import read_test_part
+
+        return read_test_part(self.card, folder, task, allow_partial=allow_partial)
+
+    def audio_files(self, folder: Path) -> dict[str, Path]:
+        """The WAV files of the recordings below a folder, by name."""
+        return {path.stem: path for paths in scan(folder).audio.values() for path in paths}
+
+    def annotated(self, audio: Path, task: TaskCard) -> tuple[Recording, list[str]]:
+        """One WAV file of any rate and name, with the annotation beside it."""
+        from bench.data.datasets.icbhi.recording import read_annotated
+
+        return read_annotated(audio)
+
+
+class FetchingReader(Reader):
+    """The reader of the set that its owners publish."""
 
     def fetch(
         self,

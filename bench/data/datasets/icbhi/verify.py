@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.datasets import FOUR_CLASSES
+from bench.core.datasets import FOUR_CLASSES, DatasetCard
 from bench.data.counts import Count, Counts, CountTable, count_recordings, count_table
 from bench.data.dataset import Recording
 from bench.data.datasets.icbhi.dataset import InspectedFolder, inspect_folder
@@ -24,8 +24,6 @@ from bench.data.datasets.icbhi.pinned import (
 )
 from bench.data.faults import Fault
 
-__all__ = ["Fault", "Report", "count", "verify"]
-
 OFFICIAL = Counts(CLASSES, SPLITS, BY_SPLIT, BY_DEVICE, BY_PATIENT, BY_LOCATION, BY_MODE, {})
 """The official set's counts; how many recordings have which rate is not pinned."""
 
@@ -40,7 +38,7 @@ class Report:
     """The report on a data folder: its counts, and every fault.
 
     Attributes:
-        name: ``icbhi``, or ``demo`` for a simulated set.
+        name: Id of the data set.
         root: The folder.
         expected: Number of recordings of the complete set.
         present: Number of recordings with audio.
@@ -147,7 +145,7 @@ def _count_in_words(number: Count | int) -> str:
 
 def _comparable(inspected: InspectedFolder) -> bool:
     """Whether every annotation file and a split are there, so that counts may be compared with the pinned ones."""
-    return inspected.name == "icbhi" and len(inspected.recordings) >= RECORDINGS and bool(inspected.split.sides)
+    return not inspected.card.simulated and len(inspected.recordings) >= RECORDINGS and bool(inspected.split.sides)
 
 
 def _count_faults(inspected: InspectedFolder, annotated: Counts) -> list[Fault]:
@@ -173,16 +171,17 @@ def _unnamed_faults(inspected: InspectedFolder) -> list[Fault]:
 
 def _surplus_faults(inspected: InspectedFolder) -> list[Fault]:
     """More recordings than a simulated set's own count."""
-    if inspected.name == "icbhi" or len(inspected.recordings) <= inspected.expected:
+    if not inspected.card.simulated or len(inspected.recordings) <= inspected.expected:
         return []
     message = f"{len(inspected.recordings)} recordings, but {inspected.expected} by the set's own count"
     return [Fault(str(inspected.root), None, "counts", message)]
 
 
-def verify(folder: Path, cache: Path | None = None) -> Report:
+def verify(card: DatasetCard, folder: Path, cache: Path | None = None) -> Report:
     """Check everything below a data folder.
 
     Args:
+        card: The data set: ICBHI's, or one of its layout.
         folder: The data folder.
         cache: Cache folder, for hashes of recordings that lie there twice.
 
@@ -192,13 +191,13 @@ def verify(folder: Path, cache: Path | None = None) -> Report:
     Raises:
         DataError: If nothing below the folder is named as ICBHI's files are.
     """
-    inspected = inspect_folder(folder, cache)
+    inspected = inspect_folder(card, folder, cache)
     annotated = count(inspected.recordings)
     different = _count_faults(inspected, annotated) if _comparable(inspected) else []
     faults = (*inspected.faults, *different, *_unnamed_faults(inspected), *_surplus_faults(inspected))
-    official = inspected.split.sha256 == SPLIT_SHA256 if inspected.name == "icbhi" else None
+    official = None if card.simulated else inspected.split.sha256 == SPLIT_SHA256
     return Report(
-        name=inspected.name,
+        name=card.id,
         root=folder,
         expected=inspected.expected,
         present=len(inspected.present),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.core.datasets import FOUR_CLASSES, DatasetCard
 from bench.core.registry import Registration
+from bench.data.datasets.icbhi.pinned import RATES
 
 CARD = DatasetCard(
     id="demo",
@@ -14,6 +15,7 @@ CARD = DatasetCard(
     licence="that of LungBench",
     obtain="It is made on the spot; `bench data demo DIR` writes it to a folder.",
     tasks=(FOUR_CLASSES,),
+    rates=RATES,
     simulated=True,
     profile="demo",
 )

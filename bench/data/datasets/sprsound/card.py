@@ -9,7 +9,9 @@ from bench.core.registry import Registration
 from bench.data.datasets.sprsound.pinned import (
     ANNOTATION_SHA256,
     AUDIO_SHA256,
+    ID,
     JUDGED_SETS,
+    OBTAIN,
     PATIENTS_OF,
     RATE,
     RECORDINGS,
@@ -35,6 +37,10 @@ CITATION = """@article{zhang2022sprsound,
 }"""
 
 
+EVENT_SECONDS, RECORD_SECONDS = 3.0, 15.0
+"""Length of clips in the recipes, s."""
+
+
 def _task(name: str, title: str, classes: tuple[str, ...], unit: str, shared: tuple[str | None, ...] = ()) -> TaskCard:
     judged = frozenset({JUDGED_SETS[name]} if name in JUDGED_SETS else ())
     return TaskCard(
@@ -47,6 +53,7 @@ def _task(name: str, title: str, classes: tuple[str, ...], unit: str, shared: tu
         shared=shared,
         counts=class_counts(name),
         judged_sets=judged,
+        recipes={"paper": {"frontend.seconds": EVENT_SECONDS if unit == "event" else RECORD_SECONDS}},
     )
 
 
@@ -80,24 +87,23 @@ TASKS = (
 )
 
 CARD = DatasetCard(
-    id="sprsound",
+    id=ID,
     title="SPRSound 2022",
     summary="2,683 recordings of 292 children with 9,089 annotated events: seven kinds of events, five of recordings.",
     source="Zhang et al., IEEE TBioCAS 16 (2022) 867-881; parts of the IEEE BioCAS 2022 grand challenge",
     citation=CITATION,
     owner="Shanghai Jiao Tong University, https://github.com/SJTU-YONGFU-RESEARCH-GRP/SPRSound",
     licence="in doubt: the owners' copy carries the text of the GPLv3, other descriptions of the set say CC BY 4.0",
-    obtain="Fetch it with `bench data fetch --dataset sprsound`, put the owners' folders there by hand, or name their "
-    "folder with --data.",
+    obtain=OBTAIN,
     url="https://github.com/SJTU-YONGFU-RESEARCH-GRP/SPRSound",
     tasks=TASKS,
     recordings=RECORDINGS,
     devices=("Yunting model II",),
     rates=(RATE,),
-    recipes={"paper": {"frontend.seconds": 3.0}},
-    recipe_note="They are those of the paper on ICBHI's respiratory cycles, with clips of 3 s: 98 % of the events are "
-    "not longer (half last at most 1.2 s), where 8 s would be repetitions for the most part. Nothing else was tuned. "
-    "Recordings last 9.2 s or 15.4 s: give the tasks record-3 and record-5 clips of 15 s.",
+    recipe_note="They are those of the paper on ICBHI's respiratory cycles, but for the length of clips, and nothing "
+    f"else was tuned. Events have clips of {EVENT_SECONDS:g} s: 98 % are not longer (half last at most 1.2 s), so that "
+    f"8 s would be repetitions for the most part. Recordings have clips of {RECORD_SECONDS:g} s: they last 9.2 s or "
+    "15.4 s.",
     environment="BENCH_DATA_SPRSOUND",
     folder="sprsound",
     published=Path(__file__).with_name("published.json"),

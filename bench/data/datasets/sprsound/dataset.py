@@ -20,11 +20,11 @@ from bench.core.text import plain
 from bench.data.dataset import Dataset, Recording
 from bench.data.datasets.sprsound.annotation import Annotation, parse_annotation
 from bench.data.datasets.sprsound.layout import INTER, INTRA, NAME, PARTS, FoundFiles, scan
-from bench.data.datasets.sprsound.pinned import RATE, RECORDINGS
+from bench.data.datasets.sprsound.pinned import ID, OBTAIN, RATE, RECORDINGS
 from bench.data.faults import Fault, FileProblem
 from bench.data.fingerprint import fingerprint, hash_audio
 from bench.data.regular_files import read_text_bytes
-from bench.data.wav import WavHeader, problems_of, read_header
+from bench.data.wav import WavHeader, inspect_wav
 
 DEVICE = "Yunting model II"
 """The stethoscope of all recordings."""
@@ -32,11 +32,7 @@ DEVICE = "Yunting model II"
 READERS = 4
 """Threads that read headers and annotations; they hide the waiting of a slow or cold disk."""
 
-VERIFY_HINT = "Run `bench data verify --dataset sprsound` to see everything that is wrong with the data."
-PLACE_HINT = (
-    "Run `bench data fetch --dataset sprsound`, put the owners' folders there by hand, or name their folder with "
-    "--data."
-)
+VERIFY_HINT = f"Run `bench data verify --dataset {ID}` to see everything that is wrong with the data."
 
 
 @dataclass(frozen=True)
@@ -135,8 +131,9 @@ class _FolderInspector:
         if not audio:
             problem = FileProblem("audio-missing", "the recording is missing")
             return None, [self.fault(f"{name}.wav", problem, blocking=False)]
-        header, problems = _inspect_wav(audio[0])
-        return header, [self.fault(audio[0], problem) for problem in problems]
+        header, problems = inspect_wav(audio[0])
+        wrong = None if header is None or problems else _rate_problem(header)
+        return header, [self.fault(audio[0], problem) for problem in (*problems, wrong) if problem is not None]
 
     def _annotation(self, files: list[Path], header: WavHeader | None) -> tuple[Annotation | None, list[FileProblem]]:
         """Content of a recording's annotation file; copies of it must say the same."""
@@ -166,7 +163,7 @@ class _FolderInspector:
     def copies(self, cache: Path | None) -> list[Fault]:
         """Check that second copies of a recording are the same sound."""
         several = [paths for paths in self.found.audio.values() if len(paths) > 1]
-        headers = {path: header for paths in several for path in paths if (header := _inspect_wav(path)[0])}
+        headers = {path: header for paths in several for path in paths if (header := inspect_wav(path)[0])}
         hashes = hash_audio(headers, cache)
         faults = []
         for first, *others in several:
@@ -188,19 +185,11 @@ class _FolderInspector:
         return notes + [f"{self.shown(path)} {why} and is not used." for path, why in found.unusable.items()]
 
 
-def _inspect_wav(path: Path) -> tuple[WavHeader | None, list[FileProblem]]:
-    """A WAV file's header, None where there is none, and what is wrong with it."""
-    try:
-        header = read_header(path)
-    except ValueError as error:
-        return None, [FileProblem("audio-format", str(error))]
-    except OSError as error:
-        return None, [FileProblem("audio-unreadable", f"cannot be read: {error.strerror or error}")]
-    problems = problems_of(header)
-    if not problems and header.rate != RATE:
-        words = f"has a rate of {header.rate} Hz, but SPRSound's is {RATE} Hz: it was resampled; fetch the original"
-        problems = [FileProblem("audio-rate", words)]
-    return header, problems
+def _rate_problem(header: WavHeader) -> FileProblem | None:
+    if header.rate == RATE:
+        return None
+    words = f"has a rate of {header.rate} Hz, but SPRSound's is {RATE} Hz: it was resampled; fetch the original"
+    return FileProblem("audio-rate", words)
 
 
 def inspect_folder(folder: Path, cache: Path | None = None) -> InspectedFolder:
@@ -215,7 +204,7 @@ def inspect_folder(folder: Path, cache: Path | None = None) -> InspectedFolder:
     """
     found = scan(folder)
     if not (found.audio or found.annotations):
-        raise DataError(f"The data folder {plain(folder)} {_why_no_dataset(folder, found)}.", PLACE_HINT)
+        raise DataError(f"The data folder {plain(folder)} {_why_no_dataset(folder, found)}.", OBTAIN)
     inspector = _FolderInspector(folder, found)
     names = sorted({*found.audio, *found.annotations})
     with ThreadPoolExecutor(READERS) as pool:
@@ -252,13 +241,13 @@ def _refuse(inspected: InspectedFolder, allow_partial: bool) -> None:
         more = f" ({len(blocking)} faults in all)" if len(blocking) > 1 else ""
         raise DataError(f"The data below {root} is broken: {blocking[0]}{more}.", VERIFY_HINT)
     if here == 0:
-        raise DataError(f"The data folder {root} holds annotations, but no recording (WAV).", PLACE_HINT)
+        raise DataError(f"The data folder {root} holds annotations, but no recording (WAV).", OBTAIN)
     if here > RECORDINGS:
         raise DataError(f"{here} recordings are there, but the set has {RECORDINGS}.", VERIFY_HINT)
     if here < RECORDINGS and not allow_partial:
         raise DataError(
             f"{RECORDINGS - here} of {RECORDINGS} recordings are missing below {root}.",
-            "Complete the set (`bench data fetch --dataset sprsound`), or add --allow-partial to run on the "
+            f"Complete the set (`bench data fetch --dataset {ID}`), or add --allow-partial to run on the "
             f"{here} that are there; the result is marked as partial.",
         )
 

@@ -19,7 +19,7 @@ from bench.core.files import exclusive_lock, sweep
 from bench.core.secrets import public_url
 from bench.core.text import echoed
 from bench.data.datasets.sprsound.layout import scan
-from bench.data.datasets.sprsound.pinned import RECORDINGS
+from bench.data.datasets.sprsound.pinned import ID, RECORDINGS
 from bench.data.datasets.sprsound.verify import Report, verify
 from bench.data.unpack import BadArchiveError, unpack
 
@@ -116,7 +116,7 @@ def _is_complete(folder: Path) -> bool:
     if (folder / DATABASE).exists():
         raise DataError(
             f"{folder / DATABASE} is there, but only {here} of {RECORDINGS} recordings are.",
-            "Move it away and run `bench data fetch --dataset sprsound` again, or complete it by hand.",
+            f"Move it away and run `bench data fetch --dataset {ID}` again, or complete it by hand.",
         )
     return False
 

@@ -13,6 +13,15 @@ from bench.data.datasets.sprsound.labels import EVENT_TASKS, EVENT_TYPES, RECORD
 
 FACTS: dict[str, Any] = json.loads(Path(__file__).with_name("facts.json").read_text(encoding="utf-8"))
 
+ID = "sprsound"
+"""Id of the data set."""
+
+OBTAIN = (
+    f"Fetch it with `bench data fetch --dataset {ID}`, put the owners' folders there by hand, or name their folder "
+    "with --data."
+)
+"""How to get the set."""
+
 RATE: int = FACTS["rate"]
 """Sampling rate of all recordings, Hz."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bench.core.datasets import DatasetCard, TaskCard
 from bench.core.download import Patience, Progress
 from bench.data.dataset import Dataset
+from bench.data.sources import refuse_other_set
 
 if TYPE_CHECKING:
     from bench.data.datasets.sprsound.verify import Report
@@ -34,13 +35,15 @@ class Reader:
         """Load recordings and cycles; raises DataError as :func:`bench.data.datasets.sprsound.dataset.load_dataset`."""
         from bench.data.datasets.sprsound.dataset import load_dataset
 
+        refuse_other_set(self.card, self, folder)
         return load_dataset(self.card, folder, task, allow_partial=allow_partial, cache=cache)
 
     def verify(self, folder: Path, cache: Path | None = None) -> Report:
         """Check everything below a folder against the pinned facts."""
         from bench.data.datasets.sprsound.verify import verify
 
-        return verify(folder, cache, self.card.id)
+        refuse_other_set(self.card, self, folder)
+        return verify(folder, cache)
 
     def fetch(
         self,
@@ -58,6 +61,6 @@ class Reader:
 
     def test_part(self, folder: Path, task: TaskCard, *, allow_partial: bool = False) -> OfficialPart:
         """The tested cycles of both parts, from annotation files alone."""
-        from bench.data.datasets.sprsound.official import official_part
+        from bench.data.datasets.sprsound.test_part import read_test_part
 
-        return official_part(self.card, folder, task, allow_partial=allow_partial)
+        return read_test_part(self.card, folder, task, allow_partial=allow_partial)

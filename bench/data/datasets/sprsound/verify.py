@@ -15,7 +15,7 @@ from bench.data.counts import CountTable
 from bench.data.datasets.sprsound.dataset import VERIFY_HINT, Annotated, InspectedFolder, inspect_folder
 from bench.data.datasets.sprsound.labels import EVENT_TYPES, RECORD_LABELS
 from bench.data.datasets.sprsound.layout import PARTS
-from bench.data.datasets.sprsound.pinned import ANNOTATION_SHA256, AUDIO_SHA256, FACTS, RECORDINGS, RECORDINGS_OF
+from bench.data.datasets.sprsound.pinned import ANNOTATION_SHA256, AUDIO_SHA256, FACTS, ID, RECORDINGS, RECORDINGS_OF
 from bench.data.faults import Fault
 from bench.data.fingerprint import hash_audio
 
@@ -111,7 +111,6 @@ class Report:
     """The report on a data folder: its counts and hashes, and every fault.
 
     Attributes:
-        name: Id of the data set.
         root: The folder.
         present: Number of recordings with audio.
         counts: Counts of all annotation files by part.
@@ -121,7 +120,6 @@ class Report:
         notes: Sentences that are worth reading and change nothing.
     """
 
-    name: str
     root: Path
     present: int
     counts: Mapping[str, PartCount]
@@ -173,7 +171,7 @@ class Report:
         return {
             "ok": not self.faults,
             "runnable": self.sound,
-            "name": self.name,
+            "name": ID,
             "root": str(self.root),
             "complete": self.complete,
             "partial": self.partial,
@@ -203,13 +201,12 @@ def _slashed(numbers: Sequence[int]) -> str:
     return "/".join(map(str, numbers))
 
 
-def verify(folder: Path, cache: Path | None = None, name: str = "sprsound") -> Report:
+def verify(folder: Path, cache: Path | None = None) -> Report:
     """Check everything below a data folder.
 
     Args:
         folder: The data folder.
         cache: Cache folder, for hashes of files that did not change.
-        name: Id of the data set.
 
     Returns:
         Counts, hashes and all faults; a complete and sound set has none.
@@ -230,7 +227,7 @@ def verify(folder: Path, cache: Path | None = None, name: str = "sprsound") -> R
     if sound not in (None, AUDIO_SHA256):
         words = "the samples of the recordings are not the official ones; fetch the set again, or use another copy"
         faults.append(Fault(str(folder), None, "audio-differs", words))
-    return Report(name, folder, len(inspected.present), counts, hashes, sound, tuple(faults), inspected.notes)
+    return Report(folder, len(inspected.present), counts, hashes, sound, tuple(faults), inspected.notes)
 
 
 def _whole_audio_hash(inspected: InspectedFolder, cache: Path | None) -> str | None:

@@ -10,12 +10,23 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from icbhi_sets import CYCLES, NAMES, mark_simulated, write_annotation, write_set, write_split, write_wav
+from icbhi_sets import (
+    CYCLES,
+    NAMES,
+    inspect_folder,
+    load_dataset,
+    mark_simulated,
+    write_annotation,
+    write_set,
+    write_split,
+    write_wav,
+)
 
 from bench.core.errors import DataError
 from bench.data.dataset import Recording
 from bench.data.datasets.icbhi.annotation import END_TOLERANCE, parse_annotation
-from bench.data.datasets.icbhi.dataset import InspectedFolder, holds_dataset, inspect_folder, load_dataset
+from bench.data.datasets.icbhi.dataset import InspectedFolder
+from bench.data.datasets.icbhi.files import holds_dataset
 from bench.data.datasets.icbhi.pinned import (
     BY_DEVICE,
     BY_LOCATION,

@@ -17,14 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from icbhi_sets import write_set
+from icbhi_sets import load_dataset, write_set
 from logs import logged
 
 from bench.core import download as download_module
 from bench.core.download import Patience, UnreachableError, download
 from bench.core.errors import DataError, SpecError
 from bench.data import unpack as unpack_module
-from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.data.datasets.icbhi.fetch import fetch
 from bench.data.unpack import unpack
 

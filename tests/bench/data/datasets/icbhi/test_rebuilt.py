@@ -6,8 +6,8 @@ import os
 import shutil
 
 import pytest
+from icbhi_sets import inspect_folder, load_dataset
 
-from bench.data.datasets.icbhi.dataset import inspect_folder, load_dataset
 from bench.data.datasets.icbhi.rebuilt import NOTE, rebuilt_split
 
 

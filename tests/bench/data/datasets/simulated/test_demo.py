@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from icbhi_sets import load_dataset
 
 from bench.core.errors import SpecError, StoreError
-from bench.data.datasets.icbhi.dataset import load_dataset
 from bench.data.datasets.simulated import demo
 
 SMALL = {"train": 2, "test": 2}

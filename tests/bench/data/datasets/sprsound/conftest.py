@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sprsound_sets import write_set
 
-from bench.data.datasets.sprsound import dataset, fetch, official, verify
+from bench.data.datasets.sprsound import dataset, fetch, test_part, verify
 from bench.data.datasets.sprsound.dataset import inspect_folder
 from bench.data.datasets.sprsound.layout import PARTS
 
@@ -18,7 +18,7 @@ def pinned(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     folder = write_set(tmp_path_factory.mktemp("official") / "sprsound")
     recordings = inspect_folder(folder).recordings
     by_part = {part: [r for r in recordings if r.part == part] for part in PARTS}
-    for module in (dataset, fetch, official, verify):
+    for module in (dataset, fetch, test_part, verify):
         monkeypatch.setattr(module, "RECORDINGS", len(recordings))
     monkeypatch.setattr(verify, "RECORDINGS_OF", {part: len(found) for part, found in by_part.items()})
     monkeypatch.setattr(verify, "PINNED", {part: verify.count(found) for part, found in by_part.items()})

@@ -1,19 +1,30 @@
+"""The tested cycles of ICBHI's layout without audio, from annotations or from a run on the board."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from board_runs import cycle_set, write_run
-from icbhi_sets import CYCLES, NAMES, write_annotation, write_set
+from icbhi_sets import CYCLES, NAMES, card_of, part_of_folder, write_annotation, write_set
 from official_sets import MADE_UP, moved_labels, official_like
 
 from bench.core.errors import DataError
-from bench.data.datasets.icbhi.official import official_part, part_of_board, part_of_folder, patient_hashes
+from bench.data.answers import answers_of_board, known_answers
+from bench.data.datasets.icbhi.card import CARD, OFFICIAL_SET, TASK
 from bench.data.datasets.icbhi.pinned import BY_SPLIT, TEST_PATIENT_SHA256
-from leaderboard.results.judged_set import OFFICIAL_SETS, is_official
+from bench.data.datasets.icbhi.test_part import patient_hashes
 from leaderboard.store.store import Store
 
 SHARED = {**NAMES, "503_1b2_Ar_sc_Litt3200": "train"}
 """A split with patient 503 on both sides, as ICBHI has 156 and 218."""
+
+
+def official_part(folder, store, *, named):
+    return known_answers(card_of(folder), TASK, folder, store, named=named)
+
+
+def part_of_board(store):
+    return answers_of_board(CARD, TASK, store)
 
 
 def without_audio(folder, keep=0):
@@ -156,8 +167,8 @@ def test_the_real_annotations_are_the_official_test_part(icbhi_folder, tmp_path)
 @pytest.mark.icbhi
 def test_labels_moved_within_patients_are_refused_whatever_the_counts_say(icbhi_folder, tmp_path):
     part = part_of_folder(icbhi_folder)
-    assert is_official(part.cycles.hash)
-    assert part.cycles.hash in OFFICIAL_SETS - MADE_UP
+    assert part.cycles.hash == OFFICIAL_SET
+    assert OFFICIAL_SET not in MADE_UP
     assert patient_hashes(part.cycles) == TEST_PATIENT_SHA256
     for path in icbhi_folder.rglob("*.txt"):
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -1,0 +1,34 @@
+"""What a result was judged on, for those who print it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from leaderboard.tasks import JudgedTask as JudgedTask
+from leaderboard.tasks import is_first_task, judged_task
+
+
+def task_of(document: Mapping[str, Any]) -> JudgedTask:
+    """The task that a printed result was judged on.
+
+    Args:
+        document: What ``bench run --format json`` prints.
+    """
+    return judged_task(document["spec"], document.get("task"))
+
+
+def judged_words(judged: JudgedTask, partial: str | None) -> str:
+    """What a result was judged on, in words: ``ICBHI 2017, official split``.
+
+    Args:
+        judged: The task.
+        partial: How much of the data set it is, where not all of it.
+    """
+    if judged.simulated:
+        data = "simulated data"
+    elif is_first_task(judged.task):
+        data = partial or f"{judged.title}, {judged.task.main.title}"
+    else:
+        data = ", ".join(filter(None, (judged.title, partial)))
+    return data if is_first_task(judged.task) else f"{data} · {judged.task.title}"

@@ -1,0 +1,52 @@
+"""How a data folder is printed: what was counted, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from bench.cli.output import print_json, stdout
+
+if TYPE_CHECKING:
+    from bench.api.datasets import CountTable, VerificationReport
+
+
+def print_report(report: VerificationReport, output: str) -> None:
+    """Print what a check of a data folder found, as tables and sentences or as JSON."""
+    if output == "json":
+        print_json(report.to_json())
+        return
+    for table in report.tables:
+        print_counts(table)
+    notes = (f"note: {note}" for note in report.notes)
+    print_lines([*report.findings, *notes, *map(str, report.faults), _verdict(report)])
+
+
+def _verdict(report: VerificationReport) -> str:
+    number = len(report.faults)
+    if not number:
+        return "complete and sound"
+    if report.sound:
+        return f"{number} faults; the set is {report.partial}: runs need --allow-partial and are marked so"
+    return f"{number} faults; no run uses this data before they are mended"
+
+
+def print_counts(counts: CountTable) -> None:
+    """Print a table of counts; the last row of each of its blocks is a total."""
+    from rich.table import Table
+
+    table = Table(title=counts.title)
+    for heading in counts.headings:
+        table.add_column(heading)
+    for *rows, total in counts.blocks:
+        for row in rows:
+            table.add_row(*row)
+        table.add_row(*total, style="bold", end_section=True)
+    stdout().print(table)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print sentences, each on a line of its own, whatever the width of the terminal."""
+    console = stdout()
+    for line in lines:
+        console.print(line, soft_wrap=True)
