@@ -119,6 +119,7 @@ class PrintedTable:
         title: What the table shows.
         source: Where the table is printed.
         dataset: Id of the data set that its rows are of.
+        data: What that is called for short.
         columns: Left-hand columns in the paper's order: heading, and the row's field (``options.x`` is an option).
         rows: The rows in the paper's order.
     """
@@ -127,6 +128,7 @@ class PrintedTable:
     title: str
     source: str
     dataset: str
+    data: str
     columns: Mapping[str, str]
     rows: Sequence[PrintedRow]
 
@@ -147,6 +149,7 @@ def printed_table(name: str) -> PrintedTable:
         title=document["title"],
         source=document["source"],
         dataset=document["dataset"],
+        data=document["data"],
         columns=document["columns"],
         rows=rows,
     )

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from bench.core.text import plain
+from leaderboard.published.results_file import PrintedResult
 from leaderboard.published.systems import PublishedSystem
 from leaderboard.render.latex_text import escaped
 
@@ -59,6 +60,22 @@ def published_entry(system: PublishedSystem) -> str:
             "url": address[0] if address else "",
             "year": str(system.year),
             "note": "" if address else system.source,
+        },
+    )
+
+
+def result_entry(result: PrintedResult) -> str:
+    """The entry of a printed result of a data set."""
+    address = _ADDRESS.search(result.source)
+    return _entry(
+        "misc",
+        f"{result.system} {result.year} {result.task}",
+        {
+            "title": result.system,
+            "howpublished": result.venue,
+            "url": address[0] if address else "",
+            "year": str(result.year),
+            "note": "" if address else result.source,
         },
     )
 

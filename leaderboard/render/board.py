@@ -23,6 +23,11 @@ CAPTIONS = {
         "Normal against abnormal: the probability of abnormal is the sum over the abnormal classes that were trained "
         "on. AS, HS and Score by the law of the judged task. Never ranked with results of systems."
     ),
+    "dataset": (
+        "Selection rule: {rule}. Percent; mean ± sample standard deviation over seeds; in brackets: 95 % interval over "
+        "test patients and seeds. claimed: printed by others, and nothing of it was computed here; the other rows "
+        "follow from stored predictions. A row is one or the other, and the two are not ranked together."
+    ),
     "runs": "Score: 4-class, last epoch, percent.",
     "comparison": (
         "Selection rule: {rule}. Percent; mean ± sample standard deviation over seeds; in brackets: "
@@ -47,11 +52,23 @@ def board_report(table: Table) -> Report:
     return Report(
         table.name,
         [_table(table, section) for section in table.sections],
-        caption=CAPTIONS[table.name].format(rule=table.protocol),
+        caption=CAPTIONS[table.name].format(rule=table.protocol) + _score_words(table),
         notes=table.below,
         empty="The board is empty.",
         fields=("table", "protocol", "section", "ranked"),
     )
+
+
+_CHALLENGE = (
+    " Where AS and HS stand, AS = (Se + Sp)/2, HS = 2·Se·Sp/(Se + Sp) and Score = (AS + HS)/2; a hit is "
+    "the exact class."
+)
+
+
+def _score_words(table: Table) -> str:
+    """How the Score follows where it is no mean of Se and Sp; nothing where it is that everywhere."""
+    laws = {section.task.score for section in table.sections if section.judged}
+    return _CHALLENGE if "challenge" in laws else ""
 
 
 def heading(section: Section) -> str:

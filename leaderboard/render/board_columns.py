@@ -83,6 +83,23 @@ def _optimism(row: Values) -> list[str]:
     return [number(row["optimism"], "+"), *([f"({of_val:+.2f})"] if of_val is not None else [])]
 
 
+def _either_lines(row: Values) -> list[str]:
+    """What a system is called: a printed one with its architecture, one of the board as the board calls it."""
+    return [row["system"], row["architecture"]] if row["printed"] else list(system_lines(row))
+
+
+def _venue(row: Values) -> list[str]:
+    return [f"{row['venue']} {row['year']}"] if row["printed"] else []
+
+
+def _printed_doubts(row: Values) -> list[str]:
+    return row["doubts"] if row["printed"] else []
+
+
+def _source(row: Values) -> list[str]:
+    return [row["source"]] if row["printed"] else []
+
+
 def _doubts(row: Values) -> list[str]:
     return [*row["doubts"], *filter(None, [row["note"]])]
 
@@ -197,6 +214,19 @@ COLUMNS: Mapping[str, Sequence[FilledColumn]] = {
         _column("AS", _mean("as"), expendable=3),
         _column("HS", _mean("hs"), expendable=3),
         _column("Score", _score, card="lead"),
+    ),
+    "dataset": (
+        _column("system", _either_lines, number=False, share=2, wrap=True, comfort=16, card="title"),
+        _STATE,
+        _column("seeds", _text("seeds", seeds), expendable=4),
+        _column("Sp", _mean("sp"), expendable=2),
+        _column("Se", _mean("se"), expendable=2),
+        *_MEANS,
+        _column("Score", _score, card="lead"),
+        _column("venue", _venue, number=False, wrap=True, expendable=3, optional=True),
+        _MARKS,
+        _column("doubts", _printed_doubts, number=False, share=3, wrap=True, comfort=24, expendable=1, optional=True),
+        _column("source", _source, number=False, wrap=True, expendable=5, optional=True, linked=True),
     ),
     "failed": (
         _column("run", lambda row: [row["run_ids"][0]], number=False),

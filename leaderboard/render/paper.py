@@ -70,8 +70,8 @@ def _caption(table: PaperTable) -> str:
     return (
         f"Percent; ± over seeds. paper: as printed, {marks}. here: runs of this board, selection rule "
         f"{table.protocol}; {table.other}: their Score under that rule. Δ: Score here minus printed, for the whole of "
-        "ICBHI alone. In brackets: 95 % interval of the Score over patients. With seeds: the data where they are not "
-        "the whole of ICBHI. Notes begin with row ids (bench reproduce --only)."
+        f"{table.data} alone. In brackets: 95 % interval of the Score over patients. With seeds: the data where they "
+        f"are not the whole of {table.data}. Notes begin with row ids (bench reproduce --only)."
     )
 
 

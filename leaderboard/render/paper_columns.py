@@ -8,7 +8,7 @@ from typing import Any
 from leaderboard.render.cells import Column, FilledColumn, Place, Values
 from leaderboard.render.numbers import interval_lines, mean_lines, number, seeds
 from leaderboard.tables.marks import mark_words
-from leaderboard.tables.paper_tables import FULL, PaperTable
+from leaderboard.tables.paper_tables import PaperTable
 
 PRINTED = ("sp", "se", "score")
 """The numbers of a printed row."""
@@ -142,4 +142,5 @@ def _seeds(row: Values) -> list[str]:
     if reproduced is None:
         return ["–"]
     marks = [f"marked: {mark}" for mark in mark_words(reproduced)]
-    return [seeds(reproduced["seeds"]), *([row["data"]] if row["data"] != FULL else []), *marks]
+    # What is compared with print was run on the whole set.
+    return [seeds(reproduced["seeds"]), *([row["data"]] if row["delta"] is None else []), *marks]

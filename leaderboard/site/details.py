@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from bench.core.datasets import DatasetCard, TaskCard
 from bench.core.text import plain
-from leaderboard.metrics import SENSITIVITIES
+from leaderboard.published.results_file import PrintedResult, printed_of
 from leaderboard.published.systems import PublishedSystem, published_systems
-from leaderboard.render.bibtex import published_entry
+from leaderboard.render.bibtex import published_entry, result_entry
 from leaderboard.results.schema import RULES
 from leaderboard.site.data import SiteData
 from leaderboard.site.system_predictions import MissedCycle
-from leaderboard.site.systems import Row, System, SystemPredictions
+from leaderboard.site.systems import HITS, Row, System, SystemPredictions, sensitivity_of
 from leaderboard.statistics.breakdown import SystemCounts
 from leaderboard.statistics.operating_points import FOLDS, OperatingPoints
 from leaderboard.statistics.patient_hits import count_hits
 from leaderboard.statistics.reliability import Reliability
+from leaderboard.tables.dataset_table import printed_doubts
 from leaderboard.tables.published_table import doubts
 
 MOST_COUNTED = 200
@@ -44,7 +46,7 @@ def detail_values(board: SiteData) -> dict[str, Any]:
         },
         "answers": {
             rule: {
-                str(place): _prediction_values(system.predictions[rule])
+                str(place): _prediction_values(system.predictions[rule], system.task)
                 for place, system in enumerate(board.systems)
                 if rule in system.predictions
             }
@@ -57,7 +59,7 @@ def detail_values(board: SiteData) -> dict[str, Any]:
             }
             for rule, found in board.missed.items()
         },
-        "printed": list(map(_printed_system_values, printed_systems())),
+        "printed": [*map(_printed_system_values, printed_systems()), *_printed_of_other_sets(board)],
     }
 
 
@@ -69,7 +71,7 @@ class _CycleSets:
         self._places: dict[Any, int] = {}
 
     def place(self, counts: SystemCounts, shared: frozenset[str] | None) -> int:
-        key = (counts.cycles.hash, counts.groups, shared)
+        key = (counts.cycles.hash, counts.groups, shared, counts.task.abnormal)
         if key not in self._places:
             self._places[key] = len(self.known)
             cycles = counts.by_patient[0].sum(axis=-1)
@@ -77,7 +79,7 @@ class _CycleSets:
                 {
                     "patients": list(map(plain, counts.patients)),
                     "normal": cycles[:, 0].tolist(),
-                    "abnormal": cycles[:, 1:].sum(axis=-1).tolist(),
+                    "abnormal": cycles[:, counts.task.abnormal].sum(axis=-1).tolist(),
                     "shared": [place for place, name in enumerate(counts.patients) if name in (shared or ())],
                 }
             )
@@ -92,10 +94,9 @@ def _hit_values(system: System, rule: str, sets: _CycleSets) -> Row | None:
     counts = system.counts.get(rule)
     if counts is None or not counts.has_interval:
         return None
-    by_patient = counts.by_patient
-    right = np.stack(
-        [count_hits(by_patient)[0], *(count_hits(by_patient, judged)[1] for judged in SENSITIVITIES)], axis=1
-    )  # (S, 3, P)
+    task = counts.task
+    hits = [count_hits(counts.by_patient, sensitivity_of(task, hit), task) for hit in HITS]
+    right = np.stack([hits[0][0], *(abnormal for _, abnormal in hits)], axis=1)  # (S, 3, P)
     kept = np.asarray([name not in (system.shared or ()) for name in counts.patients])
     return {
         "set": sets.place(counts, system.shared),
@@ -104,17 +105,17 @@ def _hit_values(system: System, rule: str, sets: _CycleSets) -> Row | None:
     }
 
 
-def _prediction_values(found: SystemPredictions) -> Row:
+def _prediction_values(found: SystemPredictions, task: TaskCard) -> Row:
     return {
-        "points": None if found.points is None else _operating_values(found.points),
+        "points": None if found.points is None else _operating_values(found.points, task),
         "reliability": None if found.reliability is None else _reliability_values(found.reliability),
     }
 
 
-def _operating_values(runs: Sequence[OperatingPoints]) -> Row:
+def _operating_values(runs: Sequence[OperatingPoints], task: TaskCard) -> Row:
     """Means over runs, as they are drawn and printed."""
     curve = np.mean([run.curve for run in runs], axis=0)
-    tuned = {judged: np.mean([run.tuned[judged] for run in runs], axis=0) for judged in SENSITIVITIES}
+    tuned = {hit: np.mean([run.tuned[sensitivity_of(task, hit)] for run in runs], axis=0) for hit in HITS}
     return {
         "curve": _rounded(curve.tolist(), 1),
         "tuned": {judged: [round(value, 2) for value in rates.tolist()] for judged, rates in tuned.items()},
@@ -130,10 +131,10 @@ def _rounded(rows: Iterable[Sequence[float]], digits: int) -> list[list[float]]:
 
 
 def _missed_values(cycle: MissedCycle) -> list[Any]:
-    """Sensitivity, recording, cycle, patient, class, whether trained on too, percent missed, systems asked."""
+    """What is a hit, recording, cycle, patient, class, whether trained on too, percent missed, systems asked."""
     recording, number = cycle.key
     return [
-        SENSITIVITIES.index(cycle.judged),
+        HITS.index(cycle.judged),
         plain(recording),
         number,
         plain(cycle.patient),
@@ -166,4 +167,33 @@ def _printed_system_values(system: PublishedSystem) -> Row:
         "doubts": [plain(doubt) for doubt in [*doubts(system), *filter(None, [system.note])]],
         "sources": [plain(source) for source in sources],
         "bibtex": published_entry(system),
+    }
+
+
+def _printed_of_other_sets(board: SiteData) -> list[Row]:
+    """What stands in print of the data sets that the page names beside the first one, with Sp and Se given."""
+    cards = {
+        s.judged.dataset: s.judged.card for s in board.described.values() if s.judged and s.judged.card and s.names
+    }
+    return [
+        _printed_result_values(result, card)
+        for card in cards.values()
+        for result in printed_of(card)
+        if result.sp is not None and result.se is not None and result.score is not None
+    ]
+
+
+def _printed_result_values(result: PrintedResult, card: DatasetCard) -> Row:
+    """A printed result; it is of the exact class, and names the data set, task and part that it may stand beside."""
+    return {
+        "name": plain(result.system),
+        "what": plain(f"{result.architecture}, {result.venue} {result.year}"),
+        "judged": HITS[0],
+        **{name: getattr(result, name) for name in ("sp", "se", "score")},
+        "doubts": [plain(doubt) for doubt in printed_doubts(result)],
+        "sources": [plain(result.source)],
+        "bibtex": result_entry(result),
+        "dataset": plain(card.id),
+        "task": plain(result.task),
+        "part": None if result.part is None else plain(result.part),
     }

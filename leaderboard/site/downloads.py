@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from leaderboard.metrics import CLASSES, SENSITIVITIES
+from bench.core.datasets import TaskCard
+from leaderboard.metrics import rate_names
 from leaderboard.render.csv import csv_text
 from leaderboard.render.json_text import json_text
-from leaderboard.site.data import RATES, SiteData
+from leaderboard.site.data import SiteData
 from leaderboard.site.details import MOST_COUNTED
-from leaderboard.site.systems import Lens, Row, System
+from leaderboard.site.systems import HITS, Lens, Row, System, sensitivity_of
 from leaderboard.statistics.operating_points import TARGETS
 from leaderboard.statistics.patient_hits import count_hits
 from leaderboard.tables.titles import system_title
@@ -48,7 +49,8 @@ def data_files(board: SiteData) -> Iterator[tuple[str, str]]:
     }
     for name in TABLES:
         found = list(rows[name](board))
-        yield f"{FOLDER}/{name}", csv_text(list(found[0]) if found else ["system"], found)
+        names = list(dict.fromkeys(column for row in found for column in row)) or ["system"]
+        yield f"{FOLDER}/{name}", csv_text(names, found)
     for run_id, run in board.runs.items():
         if run.kind == "run":
             yield run_file(run_id), _run_text(board, run_id)
@@ -83,8 +85,11 @@ def _systems_by_lens(board: SiteData) -> Iterator[tuple[System, Lens, Row, Row]]
     for lens in board.lenses:
         for system in board.systems:
             values = system.lenses.get(lens)
-            if values is not None:
-                yield system, lens, values, {**who[system.id], **lens._asdict()}
+            judged = sensitivity_of(system.task, lens.judged)
+            # In a task of two classes both kinds of hit are one, which is told once.
+            told = lens.judged == HITS[0] or judged != system.task.strict
+            if values is not None and told:
+                yield system, lens, values, {**who[system.id], **lens._asdict(), "judged": judged}
 
 
 def _identity_columns(system: System) -> Row:
@@ -95,7 +100,8 @@ def _identity_columns(system: System) -> Row:
 def _board_rows(board: SiteData) -> Iterator[Row]:
     for system, lens, values, first in _systems_by_lens(board):
         facts = system.rules[lens.rule]
-        numbers = {name: values[name] for rate in RATES for name in (rate, f"{rate}_std")}
+        rates = rate_names(system.task.score)
+        numbers = {name: values[name] for rate in rates for name in (rate, f"{rate}_std")}
         lo, hi = values["ci95"] or (None, None)
         yield {
             **first,
@@ -122,16 +128,17 @@ def _seed_rows(board: SiteData) -> Iterator[Row]:
 
 
 def _confusion_rows(board: SiteData) -> Iterator[Row]:
-    for _, lens, values, first in _systems_by_lens(board):
-        if lens.judged == SENSITIVITIES[0] and values["confusion"] is not None:
-            for true, counts in zip(CLASSES, values["confusion"], strict=True):
-                for predicted, cycles in zip(CLASSES, counts, strict=True):
+    for system, lens, values, first in _systems_by_lens(board):
+        if lens.judged == HITS[0] and values["confusion"] is not None:
+            classes = system.task.classes
+            for true, counts in zip(classes, values["confusion"], strict=True):
+                for predicted, cycles in zip(classes, counts, strict=True):
                     yield {**_without_judged(first), "true": true, "predicted": predicted, "cycles": cycles}
 
 
 def _class_rows(board: SiteData) -> Iterator[Row]:
     for _, lens, values, first in _systems_by_lens(board):
-        if lens.judged == SENSITIVITIES[0]:
+        if lens.judged == HITS[0]:
             for name, view in values["classes"].items():
                 yield {**_without_judged(first), "class": name, **view}
 
@@ -154,9 +161,9 @@ def _patient_rows(board: SiteData) -> Iterator[Row]:
     for system, rule, first in _systems_by_rule(board):
         if system.id in shown and rule in system.counts:
             counts = system.counts[rule]
-            cycles = counts.by_patient[0].sum(axis=-1)
-            normal, exact = count_hits(counts.by_patient.sum(axis=0))
-            either = count_hits(counts.by_patient.sum(axis=0), "2class")[1]
+            cycles, task = counts.by_patient[0].sum(axis=-1), counts.task
+            hits = {judged: count_hits(counts.by_patient.sum(axis=0), judged, task) for judged in task.sensitivities}
+            normal = hits[task.strict][0]
             for place, patient in enumerate(counts.patients):
                 yield {
                     **first,
@@ -164,10 +171,9 @@ def _patient_rows(board: SiteData) -> Iterator[Row]:
                     "trained_on_too": patient in (system.shared or ()),
                     "seeds": len(counts.by_patient),
                     "normal": int(cycles[place, 0]),
-                    "abnormal": int(cycles[place, 1:].sum()),
+                    "abnormal": int(cycles[place, list(task.abnormal)].sum()),
                     "correct_normal": int(normal[place]),
-                    "correct_abnormal_4class": int(exact[place]),
-                    "correct_abnormal_2class": int(either[place]),
+                    **{f"correct_abnormal_{judged}": int(right[place]) for judged, (_, right) in hits.items()},
                 }
 
 
@@ -177,10 +183,12 @@ def _threshold_rows(board: SiteData) -> Iterator[Row]:
         points = system.predictions[rule].points if rule in system.predictions else None
         for run_id, found in zip(runs, points or (), strict=False):
             of_run = {**first, "run_id": run_id}
-            for target, (sp, exact, either) in zip(TARGETS, found.curve, strict=True):
-                yield {**of_run, "chosen_for": f"Sp {target:.0%}", "sp": sp, "se_4class": exact, "se_2class": either}
+            names = [f"se_{judged}" for judged in system.task.sensitivities]
+            for target, (sp, *se_of_either) in zip(TARGETS, found.curve, strict=True):
+                rates = dict(zip(names, se_of_either, strict=False))  # of two classes both are one
+                yield {**of_run, "chosen_for": f"Sp {target:.0%}", "sp": sp, **rates}
             for judged, (sp, se) in found.tuned.items():
-                rates = {"se_4class": None, "se_2class": None, f"se_{judged}": se}
+                rates = {**dict.fromkeys(names), f"se_{judged}": se}
                 yield {**of_run, "chosen_for": f"{judged} Score", "sp": sp, **rates}
 
 
@@ -195,15 +203,17 @@ def _reliability_rows(board: SiteData) -> Iterator[Row]:
 def _missed_rows(board: SiteData) -> Iterator[Row]:
     for rule, by_section in board.missed.items():
         for title, cycles in by_section.items():
-            for cycle in cycles:
+            task = board.described[title].task
+            of_task = [cycle for cycle in cycles if cycle.judged == HITS[0] or len(task.sensitivities) > 1]
+            for cycle in of_task:
                 yield {
                     "section": title,
                     "rule": rule,
-                    "judged": cycle.judged,
+                    "judged": sensitivity_of(task, cycle.judged),
                     "recording": cycle.key[0],
                     "cycle": cycle.key[1],
                     "patient": cycle.patient,
-                    "class": CLASSES[cycle.label],
+                    "class": task.classes[cycle.label],
                     "trained_on_too": cycle.shared,
                     "missed_by_percent": cycle.share,
                     "systems": cycle.systems,
@@ -219,14 +229,16 @@ def _curve_rows(board: SiteData) -> Iterator[Row]:
     epochs = [epoch for record in board.records.values() for epoch in record.epochs]
     named = sorted({name for epoch in epochs for name in epoch.get("losses", {})})
     for run_id, record in board.records.items():
-        seed = board.runs[run_id].spec["seed"]
+        seed, task = board.runs[run_id].spec["seed"], board.runs[run_id].judged_task.task
         for epoch in record.epochs:
             facts = {name: value for name, value in epoch.items() if name not in ("test", "val", "losses")}
             facts |= {f"loss_{name}": epoch.get("losses", {}).get(name) for name in named}
-            rates = {**_rate_columns("test", epoch["test"]), **_rate_columns("val", epoch["val"])}
+            rates = {**_rate_columns("test", epoch["test"], task), **_rate_columns("val", epoch["val"], task)}
             yield {"run_id": run_id, "seed": seed, **facts, **rates}
 
 
-def _rate_columns(where: str, metrics: Mapping[str, Any] | None) -> Row:
-    found = metrics or {}
-    return {f"{where}_{judged}_{rate}": found.get(judged, {}).get(rate) for judged in SENSITIVITIES for rate in RATES}
+def _rate_columns(where: str, metrics: Mapping[str, Any] | None, task: TaskCard) -> Row:
+    found, names = metrics or {}, rate_names(task.score)
+    return {
+        f"{where}_{judged}_{rate}": found.get(judged, {}).get(rate) for judged in task.sensitivities for rate in names
+    }

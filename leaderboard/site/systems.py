@@ -9,15 +9,27 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.datasets import ANY_ABNORMAL, FOUR_CLASSES, TaskCard
 from leaderboard.metrics import Sensitivity
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.schema import Rule
 from leaderboard.statistics.breakdown import SystemCounts
 from leaderboard.statistics.operating_points import OperatingPoints
 from leaderboard.statistics.reliability import Reliability
+from leaderboard.store.board_rows import BoardRun
 
 TestPart = Literal["official", "patient-disjoint"]
+"""Whose test cycles are looked at: all of the tested part, or those of patients who were not trained on."""
+
 Row = dict[str, Any]
+
+HITS: tuple[Sensitivity, Sensitivity] = FOUR_CLASSES.sensitivities[0], ANY_ABNORMAL
+"""What the page's switch calls a hit, by the names that the four classes have for it: the exact class, any abnormal."""
+
+
+def sensitivity_of(task: TaskCard, hit: Sensitivity) -> Sensitivity:
+    """The sensitivity of a task that a choice of the page's switch means; a task of two classes has one for both."""
+    return task.strict if hit == HITS[0] else ANY_ABNORMAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +38,7 @@ class SystemPredictions:
 
     Attributes:
         cycles: The n judged cycles.
-        missed: By sensitivity, (n,) the share of the system's runs that miss each cycle, 0 to 1.
+        missed: By what is a hit, (n,) the share of the system's runs that miss each cycle, 0 to 1.
         points: For each run, Sp and Se at thresholds chosen on other patients; None where there are no scores.
         reliability: Accuracy by confidence of all runs together; None where there are no scores.
     """
@@ -38,7 +50,7 @@ class SystemPredictions:
 
 
 class Lens(NamedTuple):
-    """One choice of the page's switches: selection rule, part of the test cycles, sensitivity."""
+    """One choice of the page's switches: selection rule, part of the test cycles, one of :data:`HITS`."""
 
     rule: Rule
     part: TestPart
@@ -55,6 +67,7 @@ class System:
     Attributes:
         id: Beginning of the hash of the spec without the seed, unique on the page.
         section: Title of the section in which the system is compared.
+        seen: One of its runs, on the tested part that the system is looked at on.
         row: A row of the board that says what the system is; ``differs`` holds over all selection rules.
         rules: By selection rule with numbers: seeds, runs, chosen epochs, optimism.
         lenses: By lens with numbers: rates with deviation, place, ranks, interval, devices, classes,
@@ -67,8 +80,14 @@ class System:
     id: str
     section: str
     row: Row
+    seen: BoardRun
     rules: dict[str, Row] = field(default_factory=dict)
     lenses: dict[Lens, Row] = field(default_factory=dict)
     counts: dict[str, SystemCounts] = field(default_factory=dict)
     shared: frozenset[str] | None = None
     predictions: dict[str, SystemPredictions] = field(default_factory=dict)
+
+    @property
+    def task(self) -> TaskCard:
+        """What the system was judged on."""
+        return self.seen.judged_task.task

@@ -7,24 +7,28 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bench.core.datasets import FOUR_CLASSES, TaskCard
 from bench.core.text import plain
-from leaderboard.metrics import CLASSES, SENSITIVITIES
+from leaderboard.metrics import rate_names
 from leaderboard.render.bibtex import run_entry, submission_entry
 from leaderboard.render.numbers import seeds
 from leaderboard.render.system_names import system_lines
 from leaderboard.results.schema import COMBINED, RULES, Rule
-from leaderboard.site.data import RATES, REFERENCE, TEST_PARTS, SiteData
+from leaderboard.site.data import RATES, TEST_PARTS, SiteData, reference
 from leaderboard.site.details import detail_values
 from leaderboard.site.downloads import command, run_file
-from leaderboard.site.systems import Lens, Row, System
+from leaderboard.site.systems import HITS, Lens, Row, System, sensitivity_of
+from leaderboard.statistics.tested_parts import tested_part
 from leaderboard.store.board_rows import BoardRun
-from leaderboard.tables.board_tables import SIMULATED, flattened
+from leaderboard.tables.board_tables import Section, flattened
+from leaderboard.tables.sections import PATIENTS_SEEN, SIMULATED, data_title
 
 COLUMNS = ("rank", "ranks", "cycles", "patients")
 DeviceName = tuple[str, int, int]
 """A recording device, its cycles and its patients."""
 
 NUMBERS = ("sp", "sp_std", "se", "se_std", "score", "score_std")
+MEANS = ("as", "as_std", "hs", "hs_std")
 
 
 def page_values(board: SiteData, start: Rule = "last", version: str = "") -> dict[str, Any]:
@@ -41,27 +45,47 @@ def page_values(board: SiteData, start: Rule = "last", version: str = "") -> dic
         "start": start,
         "rules": list(RULES),
         "parts": list(TEST_PARTS),
-        "judged": list(SENSITIVITIES),
-        "classes": list(CLASSES),
-        "sections": [
-            {"title": plain(title), "ranked": ranked, "simulated": title == SIMULATED}
-            for title, ranked in board.sections.items()
-        ],
+        "judged": list(HITS),
+        "classes": list(FOUR_CLASSES.classes),
+        "sections": [_section_values(section) for section in board.described.values()],
         "systems": _all_system_values(board, facts, version),
         "devices": list(devices),
         "byRule": {rule: [_rule_values(system, rule, places) for system in board.systems] for rule in RULES},
         "lenses": {str(lens): _lens_columns(board, lens, devices) for lens in board.lenses},
         "floors": {str(lens): _floors(board, lens) for lens in board.lenses},
         "cells": {
-            f"{rule}/{part}": _confusion_columns(board, Lens(rule, part, SENSITIVITIES[0]))
+            f"{rule}/{part}": _confusion_columns(board, Lens(rule, part, HITS[0]))
             for rule in RULES
             for part in TEST_PARTS
         },
         "runs": [_run_values(board, run, facts) for run in board.runs.values()],
         "facts": facts.known,
-        "reference": {name: REFERENCE[name] for name in ("name", *RATES)},
+        "reference": {name: reference(FOUR_CLASSES)[name] for name in ("name", *RATES)},
         "notes": {rule: list(map(plain, notes)) for rule, notes in board.notes.items()},
         **detail_values(board),
+    }
+
+
+def _section_values(section: Section) -> Row:
+    """A section: its title, and what is judged in it where that is not the four classes of the first data set."""
+    judged, task = section.judged, section.task
+    found: Row = {
+        "title": plain(section.title),
+        "ranked": section.ranked,
+        "simulated": judged is not None and judged.simulated,
+    }
+    if judged is None or not section.names:
+        return found
+    return {
+        **found,
+        **{name: plain(value) if isinstance(value, str) else value for name, value in section.names.items()},
+        "data": plain(data_title(judged)),
+        "unit": plain(task.unit),
+        "classes": list(map(plain, task.classes)),
+        "judged": list(task.sensitivities),
+        "law": task.score,
+        "main": plain(task.main.title) if section.part and section.part != task.main else None,
+        "reference": {name: reference(task)[name] for name in ("name", *rate_names(task.score))},
     }
 
 
@@ -110,7 +134,9 @@ def _all_system_values(board: SiteData, facts: _SharedFacts, version: str) -> li
 def _system_values(board: SiteData, system: System, facts: _SharedFacts) -> Row:
     row = system.row
     title, *detail = map(plain, system_lines(row))
-    marks = [SIMULATED] if system.section == SIMULATED else [row["partial"]] if row["partial"] else []
+    marks = [SIMULATED] if system.seen.judged_task.simulated else [row["partial"]] if row["partial"] else []
+    if tested_part(system.seen).patients_seen:
+        marks.append(PATIENTS_SEEN)
     if row["study"] and row["study"]["objective"] == "test":
         marks.append("tuned on the test set")
     return {
@@ -209,7 +235,8 @@ def _lens_columns(board: SiteData, lens: Lens, devices: Mapping[DeviceName, int]
     rows = [system.lenses.get(lens) for system in board.systems]
     columns: Row = {name: [row[name] if row else None for row in rows] for name in COLUMNS}
     columns["order"] = _score_order(rows)
-    columns |= {name: [_rounded_as_printed(row[name]) if row else None for row in rows] for name in NUMBERS}
+    numbers = [*NUMBERS, *(MEANS if any(row and MEANS[0] in row for row in rows) else [])]
+    columns |= {name: [_rounded_as_printed(row.get(name)) if row else None for row in rows] for name in numbers}
     for end, name in enumerate(("lo", "hi")):
         columns[name] = [_rounded_as_printed(row["ci95"][end], 1) if row and row["ci95"] else None for row in rows]
     columns["bySeed"] = [
@@ -278,12 +305,12 @@ def _run_values(board: SiteData, run: BoardRun, facts: _SharedFacts) -> Row:
         "seed": run.spec["seed"],
         "facts": facts.places({**of_run, **record.provenance, **run.extra.get("submission", {})}),
         **replay,
-        "curve": _curve(record.epochs),
+        "curve": _curve(record.epochs, run.judged_task.task),
     }
 
 
-def _curve(epochs: Sequence[Any]) -> Row:
-    """Columns over the epochs: numbers, losses to four digits, Scores on test and held-out patients by sensitivity.
+def _curve(epochs: Sequence[Any], task: TaskCard) -> Row:
+    """Columns over the epochs: numbers, losses to four digits, Scores on test and held-out patients by kind of hit.
 
     Losses that the method names beside the one it trains for are ``loss/ce`` and the like.
     Where the epochs are 1, 2, 3 and so on, only their number is given; Scores are in hundredths of a percent.
@@ -294,10 +321,11 @@ def _curve(epochs: Sequence[Any]) -> Row:
     for name in sorted({name for row in epochs for name in row.get("losses", {})}):
         found[f"loss/{name}"] = [_four_digits(row.get("losses", {}).get(name)) for row in epochs]
     for where in ("test", "val"):
-        for judged in SENSITIVITIES:
+        for hit in HITS:
+            judged = sensitivity_of(task, hit)
             scores = [_hundredths(row[where][judged]["score"]) if row[where] else None for row in epochs]
             if any(score is not None for score in scores):
-                found[f"{where}/{judged}"] = scores
+                found[f"{where}/{hit}"] = scores
     return found
 
 

@@ -42,7 +42,7 @@ def reliability(labels: Sequence[int], runs: Sequence[ArrayLike]) -> Reliability
 
     Args:
         labels: (n,) true classes.
-        runs: (n, 4) scores of each run.
+        runs: (n, k) scores of each run.
 
     Returns:
         The reliability; None where a run gave classes and no scores.

@@ -24,6 +24,7 @@ from leaderboard.statistics.seed_spread import PAPER_SPREAD, SeedSpread, pooled_
 from leaderboard.statistics.tested_parts import cut_to_part
 from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
+from leaderboard.tables.sections import is_official
 from leaderboard.tasks import is_first_task
 
 Row = dict[str, Any]
@@ -118,7 +119,7 @@ def paper_spread(run: BoardRun) -> SeedSpread | None:
     """
     judged = run.judged_task
     is_papers = judged.dataset == printed_table(MAIN_TABLE).dataset and is_first_task(judged.task)
-    return PAPER_SPREAD if is_papers and judged.is_official(run.judged_set) else None
+    return PAPER_SPREAD if is_papers and is_official(run) else None
 
 
 def coverage_notes(found: Sequence[SectionUncertainty]) -> list[str]:

@@ -31,6 +31,7 @@ from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
 from leaderboard.tables.marks import add_marks, mark_notes
 from leaderboard.tables.sections import (
+    goes_unsaid,
     is_ranked,
     ranked_kinds,
     runs_on_parts,
@@ -79,8 +80,8 @@ class Section:
 
     @property
     def names(self) -> dict[str, Any]:
-        """Data set, task and part as a document names them; nothing for the four classes, where they go unsaid."""
-        if self.judged is None or is_first_task(self.task):
+        """Data set, task and part as a document names them; nothing where they go unsaid."""
+        if self.judged is None or goes_unsaid(self.judged):
             return {}
         part = {"part": self.part.id, "patients_seen": self.part.patients_seen} if self.part else {}
         return {"dataset": self.judged.dataset, "task": self.task.id, **part}
@@ -108,6 +109,11 @@ class Table:
     def below(self) -> list[str]:
         """All sentences that belong below the table: the notes, then what the marks mean."""
         return [*self.notes, *self.marks]
+
+    def of(self, dataset: str | None, task: str | None = None) -> Table:
+        """The table with the sections of a data set, or of one task of it, alone; failed runs are left out."""
+        kept = [s for s in self.sections if s.judged and dataset in (None, s.judged.dataset)]
+        return replace(self, sections=[s for s in kept if task in (None, s.task.id)])
 
     def to_json(self) -> dict[str, Any]:
         """The table as a JSON document."""

@@ -54,6 +54,7 @@ class PaperTable:
         title: What the table shows, and where it is printed.
         columns: The left-hand columns: heading, and the field of a row that stands there.
         rows: Plain values by name, in the paper's order.
+        data: What the data set of the printed rows is called.
         notes: Sentences that belong below the table.
     """
 
@@ -63,6 +64,7 @@ class PaperTable:
     title: str
     columns: Mapping[str, str]
     rows: Sequence[Row]
+    data: str
     notes: Sequence[str] = field(default_factory=tuple)
 
     def to_json(self) -> dict[str, Any]:
@@ -122,7 +124,7 @@ def paper_table(
     board = _BoardNumbers(protocol, other, _scores_by_system(scores), store.predicted_classes(run_ids, protocol))
     rows = [_table_row(printed, row, chosen[row.id], board) for row in printed.rows]
     title = f"{printed.title} ({printed.source})"
-    return PaperTable(printed.name, protocol, other, title, printed.columns, rows, _notes(rows))
+    return PaperTable(printed.name, protocol, other, title, printed.columns, rows, printed.data, _notes(rows))
 
 
 # --- which runs belong to a row ---------------------------------------------------------------------------------

@@ -90,8 +90,7 @@ def data_title(judged: JudgedTask) -> str:
     if not judged.simulated:
         return named
     # The set that is made on the spot needs no name.
-    is_on_the_spot = judged.dataset == DATASETS.simulated().card.id and is_first_task(judged.task)
-    return SIMULATED if is_on_the_spot else f"{SIMULATED}: {named}"
+    return SIMULATED if goes_unsaid(judged) else f"{SIMULATED}: {named}"
 
 
 def is_ranked(run: BoardRun) -> bool:
@@ -120,6 +119,15 @@ def claims_official_set_wrongly(run: BoardRun) -> bool:
 def _claims_wrongly(run: BoardRun) -> bool:
     judged = run.judged_task
     return run.spec["split"] == OFFICIAL_SPLIT and judged.is_pinned and not judged.is_official(run.judged_set)
+
+
+def goes_unsaid(judged: JudgedTask) -> bool:
+    """Whether documents name no data set and task: the four classes of the set that is meant where none is named.
+
+    Those of the simulated set that is made on the spot go unsaid too.
+    """
+    meant = (DATASETS.primary().card.id, DATASETS.simulated().card.id)
+    return is_first_task(judged.task) and judged.dataset in meant
 
 
 SectionOrder = tuple[bool, bool, str, int, int, str]
