@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.core.errors import ResultError
 from leaderboard.history.keys import SigningKey, is_signed
+from leaderboard.results.schema import task_of
 
 _STATED = ("selection", "scores", "paper", "url", "notes")
 
@@ -22,7 +23,7 @@ def signed_statement(document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "run_id": document["run_id"],
         "spec": document["spec"],
-        "epoch": metrics.get("4class", {}).get("epoch"),
+        "epoch": metrics.get(task_of(document).task.strict, {}).get("epoch"),
         "inputs": said.get("inputs") or {},
         **{name: said.get(name) for name in _STATED},
     }

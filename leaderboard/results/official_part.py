@@ -40,8 +40,10 @@ class OfficialPart:
 
     @property
     def shared_patients(self) -> frozenset[str]:
-        """Patients of the training part whom the main tested part holds too, as two of ICBHI's split."""
-        return self.train_patients & set(self.cycles.of_part(self.task.main.id).patients)
+        """Patients of the training part who are tested too; those of parts that say so do not count."""
+        unseen = [part.id for part in self.task.parts if not part.patients_seen]
+        tested = {self.cycles.patients[i] for part in unseen for i in self.cycles.places_of(part)}
+        return self.train_patients & tested
 
 
 def main_name(task: TaskCard) -> str:

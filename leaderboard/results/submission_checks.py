@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.datasets import TaskCard
 from bench.core.errors import ResultError
 from bench.core.text import echoed
-from leaderboard.metrics import CLASSES
 from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.predictions import Key, class_of
 from leaderboard.results.submitted_predictions import SubmittedPredictions
@@ -60,7 +60,7 @@ class AcceptedPredictions:
     """Predictions that were accepted: one answer for every test cycle, in the order of the cycles.
 
     Attributes:
-        scores: (n, 4) scores; where the file holds classes, 1 for the chosen class and 0 for the others.
+        scores: (n, classes) scores; where the file holds classes, 1 for the chosen class and 0 for the others.
         scored: Whether the file holds scores.
     """
 
@@ -81,7 +81,7 @@ def difference_to_part(answers: SubmittedPredictions, part: OfficialPart) -> Dif
         training=sum(patient_of(key) in part.train_patients for key in extra),
         twice=tuple(key for key, count in seen.items() if count > 1),
         not_finite=_not_finite(answers),
-        wrong_classes=_wrong_classes(answers),
+        wrong_classes=_wrong_classes(answers, part.task.classes),
         shifted=bool(extra) and {(recording, cycle - 1) for recording, cycle in seen} == wanted,
     )
 
@@ -97,9 +97,9 @@ def _not_finite(answers: SubmittedPredictions) -> tuple[Key, ...]:
     return tuple(answers.keys[row] for row in np.flatnonzero(~np.isfinite(answers.scores).all(axis=1)))
 
 
-def _wrong_classes(answers: SubmittedPredictions) -> tuple[tuple[Key, str], ...]:
+def _wrong_classes(answers: SubmittedPredictions, classes: Sequence[str]) -> tuple[tuple[Key, str], ...]:
     pairs = zip(answers.keys, answers.words or (), strict=False)
-    return tuple((key, word) for key, word in pairs if class_of(word) is None)
+    return tuple((key, word) for key, word in pairs if class_of(word, classes) is None)
 
 
 def check_predictions(answers: SubmittedPredictions, part: OfficialPart, path: Path | str) -> AcceptedPredictions:
@@ -123,8 +123,9 @@ def check_predictions(answers: SubmittedPredictions, part: OfficialPart, path: P
     order = [place[key] for key in part.cycles.keys]
     if answers.scores is not None:
         return AcceptedPredictions(answers.scores[order], scored=True)
-    chosen = np.asarray([class_of(word) for word in answers.words or ()], dtype=np.int64)
-    return AcceptedPredictions(np.eye(len(CLASSES))[chosen[order]], scored=False)
+    classes = part.task.classes
+    chosen = np.asarray([class_of(word, classes) for word in answers.words or ()], dtype=np.int64)
+    return AcceptedPredictions(np.eye(len(classes))[chosen[order]], scored=False)
 
 
 def _sentence(found: Difference, answers: SubmittedPredictions, part: OfficialPart, path: Path | str) -> str:
@@ -134,7 +135,7 @@ def _sentence(found: Difference, answers: SubmittedPredictions, part: OfficialPa
         ("holds {}", _counted(found.extra, "other cycle")),
         ("answers {} more than once", _counted(found.twice, "cycle")),
         ("has scores that are not finite for {}", _counted(found.not_finite, "cycle")),
-        (f"names classes other than 0 to 3 or {', '.join(CLASSES)} for {{}}", _listed(wrong, "cycle")),
+        (f"names classes other than {_class_words(part.task)} for {{}}", _listed(wrong, "cycle")),
     ]
     said = [words.format(what) for words, what in parts if what]
     sentence = f"{path} {' and '.join(filter(None, [', '.join(said[:-1]), said[-1]]))}"
@@ -161,8 +162,12 @@ def _advice(found: Difference, part: OfficialPart) -> str:
         return f"The cycles are those of {part.source}; without --allow-partial the whole set is asked for."
     return (
         "One line for each cycle: recording (file name without ending), cycle (from 0 in the annotation file), then "
-        "normal,crackle,wheeze,both or predicted."
+        f"{','.join(part.task.classes)} or predicted."
     )
+
+
+def _class_words(task: TaskCard) -> str:
+    return f"0 to {len(task.classes) - 1} or {', '.join(task.classes)}"
 
 
 def _counted(keys: Iterable[Key], noun: str) -> str:

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.datasets import DATASETS, FOUR_CLASSES
 from bench.core.errors import ResultError
 from bench.core.files import atomic_path, exclusive_lock, sweep
 from bench.core.text import LARGEST_WHOLE, echoed, plain
@@ -33,13 +34,14 @@ from leaderboard.results.predictions import (
     write_predictions,
 )
 from leaderboard.results.run_folder import RunFolder, predictions_file
-from leaderboard.results.run_result import RunResult, submission_id
-from leaderboard.results.schema import RULES, SCHEMA, ResultDocument, Rule
+from leaderboard.results.run_result import RunResult, score_parts, submission_id
+from leaderboard.results.schema import RULES, SCHEMA, ResultDocument, Rule, TaskFields
 from leaderboard.results.submission_checks import AcceptedPredictions, check_predictions
 from leaderboard.results.submitted_predictions import read_submitted
 from leaderboard.results.validation import validate
 from leaderboard.store.result_rows import Imported
 from leaderboard.store.store import Store
+from leaderboard.tasks import task_document
 
 UNSTATED = "unstated"
 """What stands in the fields of a spec that a submitter leaves open."""
@@ -87,8 +89,7 @@ class StoredSubmission:
         state: ``new``, ``same``, or ``changed`` where the same key stated something else of the predictions before.
         document: The result document of the submission.
         folder: The folder in which the submission lies.
-        metrics: Metrics by part (``official``, ``patient-disjoint``), then by sensitivity; None for a part that cannot
-            be judged.
+        metrics: What :func:`leaderboard.results.official_part.part_metrics` gives, with the stated epoch.
         stripped: How many lines name the recording with the ending ``.wav``.
     """
 
@@ -115,7 +116,7 @@ def submit(
 
     Args:
         path: The file of predictions, CSV or Parquet.
-        part: The test part that the predictions must answer.
+        part: The tested cycles that the predictions must answer.
         statement: What the submitter states of the system.
         home: The results folder.
         store: The board.
@@ -129,7 +130,7 @@ def submit(
         StoreError: If the board or the folder cannot be written.
     """
     check_statement(statement)
-    submitted = read_submitted(path)
+    submitted = read_submitted(path, part.task.classes)
     accepted = check_predictions(submitted, part, path)
     metrics = part_metrics(part, accepted.scores)
     # To ask whose a name is and to store under it must be one step: two submissions at once would both find it free.
@@ -138,9 +139,7 @@ def submit(
         statement = replace(statement, system=owners.history.original(statement.system))
         spec = _spec(part, statement)
         run_id = submission_id(spec, statement.selection, part.cycles, accepted.scores, accepted.scored)
-        document = _document(
-            run_id, path, part, statement, submitted.content, accepted, metrics["official"] or {}, checked_by
-        )
+        document = _document(run_id, path, part, statement, submitted.content, accepted, checked_by)
         sign(document, key)
         folder = RunFolder.of_submission(home, run_id)
         before = _before(owners, store, folder, run_id)
@@ -228,12 +227,12 @@ def _document(
     statement: Statement,
     content: bytes,
     accepted: AcceptedPredictions,
-    official: Mapping[str, Metrics],
     checked_by: Mapping[str, Any],
 ) -> ResultDocument:
-    rule = statement.selection
+    rule, task = statement.selection, part.task
+    judged = score_parts(part.cycles, accepted.scores, task)
     said = {name: getattr(statement, name) for name in ("paper", "url", "notes")}
-    return ResultDocument(
+    document = ResultDocument(
         schema=SCHEMA,
         kind="submission",
         run_id=run_id,
@@ -244,7 +243,7 @@ def _document(
         execution={},
         profile="submission",
         partial=part.partial,
-        metrics={**dict.fromkeys(RULES), rule: _at_epoch(official, statement)},
+        metrics={**dict.fromkeys(RULES), rule: _at_epoch(judged[task.main.id], statement)},
         epochs=[],
         predictions={**dict.fromkeys(RULES), rule: predictions_file(rule)},
         provenance={"checked_by": dict(checked_by), "cycles_from": part.source},
@@ -262,6 +261,13 @@ def _document(
             **said,
         },
     )
+    told = task_document(DATASETS.card(part.dataset), task)
+    if told is not None:
+        document["task"] = cast(TaskFields, told)
+    if task.other_parts:
+        others = [tested.id for tested in task.other_parts]
+        document["other_parts"] = {name: {rule: cast(Any, _at_epoch(judged[name], statement))} for name in others}
+    return document
 
 
 def _at_epoch(metrics: Mapping[str, Metrics], statement: Statement) -> dict[str, Any]:
@@ -276,6 +282,7 @@ def _spec(part: OfficialPart, statement: Statement) -> dict[str, Any]:
         "method": statement.method or UNSTATED,
         "pretrain": statement.pretrain or UNSTATED,
         "dataset": part.dataset,
+        **({} if part.task.id == FOUR_CLASSES.id else {"task": part.task.id}),
         "data_fingerprint": part.cycles.hash,
         "partial": part.partial,
         "split": "official",
@@ -298,5 +305,6 @@ def _write(
     with atomic_path(folder.path / submission["file"]) as copy:
         copy.write_bytes(content)
     write_cycles(folder.cycles, part.cycles)
-    write_predictions(folder.predictions(submission["selection"]), part.cycles.keys, accepted.scores)
+    predictions = folder.predictions(submission["selection"])
+    write_predictions(predictions, part.cycles.keys, accepted.scores, part.task.classes)
     return folder.write(document)
