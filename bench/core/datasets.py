@@ -257,12 +257,20 @@ class DatasetRegistry(Registry[DatasetCard]):
         super().__init__("data set", DatasetCard, "lungbench.datasets")
         self._found = False
 
+    def add(self, *args: Any, **kwargs: Any) -> None:
+        """Register an entry, as :meth:`bench.core.registry.Registry.add`; ids of what is built in are taken already."""
+        self._find_built_in()
+        super().add(*args, **kwargs)
+
     def _entry_point_problems(self) -> dict[str, Any]:
+        self._find_built_in()
+        return super()._entry_point_problems()
+
+    def _find_built_in(self) -> None:
         if not self._found:
             self._found = True
             for registration in self._built_in():
-                self.add(registration.card.id, registration.card, registration.build)  # type: ignore[arg-type]
-        return super()._entry_point_problems()
+                super().add(registration.card.id, registration.card, registration.build)  # type: ignore[arg-type]
 
     def _built_in(self) -> Iterator[Registration]:
         package = importlib.import_module(self.PACKAGE)

@@ -1,4 +1,4 @@
-"""One registry class for models, methods and front-ends; entries are text, so that listing imports no torch.
+"""One registry class for models, methods, front-ends and data sets; entries are text, so that listing imports no torch.
 
 Other packages add entries through entry points, files through ``--plugin`` (``bench.experiment.plugins``); both hold a
 :class:`Registration`.
@@ -62,11 +62,11 @@ class Registration:
     """The offer of a plug-in: a card, and the builder of the thing that it describes.
 
     Attributes:
-        card: A ``ModelCard``, ``MethodCard``, ``FrontEndCard`` or ``CompositeCard``; its type says which registry it is
-            for.
+        card: A ``ModelCard``, ``MethodCard``, ``FrontEndCard``, ``DatasetCard`` or ``CompositeCard``; its type says
+            which registry it is for.
         build: The builder, or where it is (``module:attribute``), so that listing need not import it. It is called as
             those of the built-in ones are: a model's with (options, classes), a method's with (options, task), a
-            front-end's with (options). A composite has none: its card says all.
+            front-end's with (options), a data set's with (card). A composite has none: its card says all.
 
     Raises:
         RegistryError: If the card cannot be registered.

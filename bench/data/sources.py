@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from bench.core.datasets import DATASETS, DatasetCard, TaskCard
-from bench.core.errors import DataError
+from bench.core.errors import BenchError, DataError
 from bench.core.paths import expanded
 from bench.core.registry import RegistryEntry
 from bench.core.text import plain
+from bench.data.reading import check_dataset, told_by
 
 if TYPE_CHECKING:
     from bench.core.download import Patience
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from bench.data.dataset import Dataset, Recording
     from bench.data.faults import Fault
     from leaderboard.results.official_part import OfficialPart
+
+logger = logging.getLogger(__name__)
 
 
 class DatasetReader(Protocol):
@@ -188,9 +192,9 @@ class MadeReader(Protocol):
 
 
 def reader_of(dataset: str) -> Any:
-    """Build the reader of a data set; raises RegistryError if there is no such set."""
+    """Build the reader of a data set; raises RegistryError if there is no such set, DataError if it cannot be built."""
     entry = DATASETS.get(dataset)
-    return entry.load()(entry.card)
+    return told_by(entry, entry.load(), entry.card)
 
 
 def dataset_folder(card: DatasetCard, flag: Path | str | None = None) -> Path:
@@ -205,8 +209,18 @@ def dataset_folder(card: DatasetCard, flag: Path | str | None = None) -> Path:
 
 
 def entries_in(folder: Path) -> list[RegistryEntry[DatasetCard]]:
-    """The data sets whose files lie below a folder."""
-    return [entry for entry in DATASETS if reader_of(entry.id).holds(folder)]
+    """The data sets whose files lie below a folder; a plug-in that fails when it is asked is named in the log."""
+    return [entry for entry in DATASETS if _is_held(entry, folder)]
+
+
+def _is_held(entry: RegistryEntry[DatasetCard], folder: Path) -> bool:
+    try:
+        return bool(told_by(entry, reader_of(entry.id).holds, folder))
+    except BenchError as error:
+        if entry.version is None:
+            raise
+        logger.warning(f"not usable: {error.message}")
+        return False
 
 
 def refuse_other_set(card: DatasetCard, reader: DatasetReader, folder: Path) -> None:
@@ -253,10 +267,18 @@ def load_dataset(
     Raises:
         RegistryError: If there is no such data set.
         SpecError: If it has no such task.
-        DataError: If the data are missing or broken.
+        DataError: If the data are missing or broken, or their reader is.
     """
-    card = DATASETS.card(dataset)
-    loaded: Dataset = reader_of(dataset).load(folder, card.task(task), allow_partial=allow_partial, cache=cache)
+    entry = DATASETS.get(dataset)
+    card, judged = entry.card, entry.card.task(task)
+    load = reader_of(dataset).load
+    loaded: Dataset = told_by(entry, load, folder, judged, allow_partial=allow_partial, cache=cache)
+    check_dataset(loaded, card, judged)
     if not loaded.recordings:
         raise DataError(f"There are no recordings of {card.title} below {folder}.", card.obtain or None)
+    if loaded.partial and not allow_partial:
+        raise DataError(
+            f"The data of {card.title} below {folder} are {loaded.partial} recordings.",
+            f"{how_to_complete(card)}, or add --allow-partial to run on what is there, marked as partial.",
+        )
     return loaded

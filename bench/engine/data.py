@@ -374,6 +374,21 @@ def _check_parts(data: RunData, spec: RunSpec) -> None:
         raise DataError(
             f"The test part '{sorted(missing)[0]}' of {spec.data} holds no cycle.", "Add the recordings of that part."
         )
+    _check_rates(data, spec)
+
+
+def _check_rates(data: RunData, spec: RunSpec) -> None:
+    """Refuse a tested part without a normal or an abnormal cycle: it would have no Sp or no Se after the training."""
+    labels, parts = data.bank.labels[data.test], np.array(data.tested_parts(data.test))
+    for part in data.task.parts:
+        held = set(labels[parts == part.id].tolist())
+        for kind, classes in (("normal", {0}), ("abnormal", set(data.task.abnormal))):
+            if not held & classes:
+                raise DataError(
+                    f"The test part '{part.id}' of {spec.data} holds no {kind} {data.task.unit}, so that its "
+                    f"{'specificity' if kind == 'normal' else 'sensitivity'} is undefined.",
+                    "Use a set whose tested parts hold normal and abnormal ones.",
+                )
 
 
 def _check_last_batch(rows: int, spec: RunSpec) -> None:

@@ -1,8 +1,8 @@
 """The one judge of a spec that comes from outside: a file, a bundle, a result, a study.
 
-It asks what flags ask: known fields, types, ranges, options of model, method and front-end. Options are judged where
-their code is here in the spec's version; those of plug-ins and models that are not here have their general form judged
-alone, so that a board can keep such runs. What a new run must have beyond that is in
+It asks what flags ask: known fields, types, ranges, data set and task, options of model, method and front-end. Options
+and tasks are judged where their code is here in the spec's version; those of plug-ins and models that are not here have
+their general form judged alone, so that a board can keep such runs. What a new run must have beyond that is in
 :func:`bench.experiment.recipes.check_spec`.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.core.errors import SpecError
-from bench.core.options import check_options
+from bench.core.options import UPDATE, check_options
 from bench.core.text import echoed
 from bench.data.frontends.chosen import choose_front_end
 from bench.data.frontends.shapes import picture_sizes
@@ -40,6 +40,7 @@ def judge(identity: Mapping[str, Any]) -> None:
     # Texts that mean something: whether they can be read is what is asked.
     _ = spec.fold
     check_start_of(spec)
+    check_judged(spec, new=False)
     judge_options(spec, new=False)
 
 
@@ -67,11 +68,35 @@ def judge_options(spec: RunSpec, *, new: bool) -> None:
     Raises:
         SpecError: For an unknown option or a value out of its range.
     """
-    for owner, registry in registries().items():
+    known = registries()
+    for owner in OWNERS:
         name = getattr(spec, owner)
-        cls = registry.options(name, spec.extensions.get(owner))
+        cls = known[owner].options(name, spec.extensions.get(owner))
         if cls is not None and (owner != "frontend" or _is_current(spec)):
-            check_options(cls, getattr(spec, f"{owner}_options"), f"{registry.kind} {name}", new=new)
+            check_options(cls, getattr(spec, f"{owner}_options"), f"{known[owner].kind} {name}", new=new)
+
+
+def check_judged(spec: RunSpec, *, new: bool) -> None:
+    """Check that a spec names a data set that is known here, and one of its tasks.
+
+    A finished run on the data set of a plug-in is kept where that plug-in, in the version of the run, is not here: its
+    result says what was judged.
+
+    Args:
+        spec: A spec whose fields are sound.
+        new: Whether it is to be run, for which the data set must be here.
+
+    Raises:
+        SpecError: If the data set is none, or has no such task.
+    """
+    known, version = registries()["dataset"], spec.extensions.get("dataset")
+    is_here = spec.dataset in known and known.get(spec.dataset).version == version
+    if not (is_here or new or version is None):
+        return
+    if spec.dataset not in known:
+        names = ", ".join(entry.id for entry in known)
+        raise SpecError(f"dataset is '{echoed(spec.dataset)}', but must be one of {names}.", UPDATE)
+    known.card(spec.dataset).task(spec.task)
 
 
 def _is_current(spec: RunSpec) -> bool:
@@ -89,9 +114,10 @@ def check_start_of(spec: RunSpec) -> None:
     if (spec.pretrain == "none") != (spec.weights_sha256 is None):
         said = "has a weights_sha256" if spec.pretrain == "none" else "has no weights_sha256"
         raise SpecError(f"pretrain is '{echoed(spec.pretrain)}', but the spec {said}.", EDITED)
+    known = registries()
     for owner in spec.extensions:
-        if owner not in OWNERS:
-            raise SpecError(f"extensions names '{echoed(owner)}', but must name {', '.join(OWNERS)}.", EDITED)
+        if owner not in known:
+            raise SpecError(f"extensions names '{echoed(owner)}', but must name {', '.join(known)}.", EDITED)
 
 
 def check_combinations(spec: RunSpec) -> None:
@@ -107,6 +133,7 @@ def check_combinations(spec: RunSpec) -> None:
         said = "names no file of weights" if spec.weights is None else "names a file of weights"
         raise SpecError(f"pretrain is '{echoed(spec.pretrain)}', but the spec {said}.", EDITED)
     _check_code(spec)
+    check_judged(spec, new=True)
     judge_options(spec, new=True)
     _check_batch(spec)
     spec.optim.check()

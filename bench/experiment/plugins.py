@@ -1,9 +1,9 @@
-"""Plug-ins: models, methods, front-ends and composite systems of a file (``--plugin FILE.py``) or an installed package.
+"""Plug-ins: what a file (``--plugin FILE.py``) or an installed package adds to the project.
 
-A file is imported under a private module name, so that two files of one name do not meet; every
-:class:`bench.core.registry.Registration` that it holds goes to the registry that its card belongs to. Packages declare
-theirs as entry points, which the registries look up themselves. What a plug-in needs to describe itself is in
-:mod:`bench.plugins`.
+These are models, methods, front-ends, data sets and composite systems. A file is imported under a private module name,
+so that two files of one name do not meet; every :class:`bench.core.registry.Registration` that it holds goes to the
+registry that its card belongs to. Packages declare theirs as entry points, which the registries look up themselves.
+What a plug-in needs to describe itself is in :mod:`bench.plugins`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from bench.core.cards import Card, CompositeCard, FrontEndCard, MethodCard, ModelCard
+from bench.core.datasets import DatasetCard
 from bench.core.documents import read_bytes
 from bench.core.errors import BenchError, RegistryError, ResultError, RunError, SpecError
 from bench.core.paths import expanded
@@ -30,7 +31,12 @@ from bench.experiment.spec import RunSpec
 FILE_LIMIT = 2**20
 """Bytes of a plug-in, at most; the largest ones known have some thousand."""
 
-OWNER_OF: Mapping[type[Card], str] = {ModelCard: "model", MethodCard: "method", FrontEndCard: "frontend"}
+OWNER_OF: Mapping[type[Card], str] = {
+    ModelCard: "model",
+    MethodCard: "method",
+    FrontEndCard: "frontend",
+    DatasetCard: "dataset",
+}
 """The spec's word for the thing that a card of each type describes."""
 
 FILE_VERSION = "sha256:"
@@ -67,21 +73,22 @@ def load_entry_points() -> list[EntryPointProblem]:
     return [problem for registry in (*registries().values(), SYSTEMS) for problem in registry.problems()]
 
 
-def extensions(model: str, method: str, frontend: str) -> dict[str, str]:
+def extensions(model: str, method: str, frontend: str, dataset: str) -> dict[str, str]:
     """The part of a run's identity that says which code its plug-ins had.
 
     Args:
         model: Id of the model.
         method: Id of the method.
         frontend: Id of the front-end.
+        dataset: Id of the data set.
 
     Returns:
-        Versions by owner (``model``, ``method``, ``frontend``); nothing of what is built in.
+        Versions by owner (``model``, ``method``, ``frontend``, ``dataset``); nothing of what is built in.
 
     Raises:
         RegistryError: If an id is unknown.
     """
-    ids = {"model": model, "method": method, "frontend": frontend}
+    ids = {"model": model, "method": method, "frontend": frontend, "dataset": dataset}
     versions = {owner: registry.get(ids[owner]).version for owner, registry in registries().items()}
     return {owner: version for owner, version in versions.items() if version is not None}
 

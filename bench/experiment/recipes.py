@@ -204,7 +204,7 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
         frontend_version=frontend.version,
         frontend_options=options["frontend"],
         precision=choose_precision(request.precision, device),
-        extensions=extensions(model.id, method.id, frontend.id),
+        extensions=extensions(model.id, method.id, frontend.id, judged.id),
         plugins=plugins,
         profile=source.profile,
         device=device,

@@ -59,6 +59,8 @@ VOTES = ("mean", "majority", "product")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
 OWNERS = ("model", "method", "frontend")
+"""What has options in a spec."""
+
 
 _SHA256 = (re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits")
 _START = (re.compile(r"[0-9a-f]{16}:(last|best-test|best-val|stage-[0-9]{1,4})"), "like 0123456789abcdef:last")
@@ -117,7 +119,7 @@ class RunSpec:
     seed: int = identity_field("seed of all that is drawn at random", 1, low=0, high=2**32 - 1)
     precision: str = identity_field("fp32, bf16 or fp16", "fp32", choices=("fp32", "bf16", "fp16"))
     extensions: Mapping[str, str] = identity_field(
-        "versions of what comes from a plug-in, by owner (model, method, frontend)", {}, settable=False
+        "versions of what comes from a plug-in, by owner (model, method, frontend, dataset)", {}, settable=False
     )
     numerics: int = identity_field(
         "raised when a change of the code moves results", NUMERICS, settable=False, low=1, high=10**6
@@ -277,12 +279,8 @@ def _known_options(identity: Mapping[str, Any]) -> dict[str, type]:
     """The options classes of model, method and front-end by owner, where their code is here in the spec's version."""
     from bench.experiment.registries import registries
 
-    versions = identity.get("extensions", {})
-    found = {
-        owner: registry.options(identity[owner], versions.get(owner))
-        for owner, registry in registries().items()
-        if owner in identity
-    }
+    known, versions = registries(), identity.get("extensions", {})
+    found = {owner: known[owner].options(identity[owner], versions.get(owner)) for owner in OWNERS if owner in identity}
     return {owner: options for owner, options in found.items() if options is not None}
 
 

@@ -119,7 +119,8 @@ def write_package(folder: Path, name: str, entry_points: str, modules: dict[str,
 def fresh_registries() -> Iterator[None]:
     """Registries as a new process finds them; what was there before comes back afterwards."""
     found = [*registries().values(), SYSTEMS]
-    before = [(registry._entries, registry._problems) for registry in found]
+    # All that a registry has learnt: also whether it has looked for what is built in.
+    before = [dict(vars(registry)) for registry in found]
     loaded, modules = bench.experiment.plugins._loaded, set(sys.modules)
     bench.experiment.plugins._loaded = {}
     for registry in found:
@@ -129,8 +130,8 @@ def fresh_registries() -> Iterator[None]:
         yield
     finally:
         bench.experiment.plugins._loaded = loaded
-        for registry, (entries, problems) in zip(found, before, strict=True):
-            registry._entries, registry._problems = entries, problems
+        for registry, state in zip(found, before, strict=True):
+            vars(registry).update(state)
         for name in set(sys.modules) - modules:
             if name.startswith(("lungbench_plugin_", "fake_")):
                 del sys.modules[name]
