@@ -68,7 +68,7 @@ def judge(plugins, children, small_cache, tmp_path):
     return judged
 
 
-def tested_recordings(folder):
+def recordings_of_parts(folder):
     found = load_dataset(folder, "sprsound", "event-2", allow_partial=True).recordings
     return [recording for recording in found if recording.split != "train" and recording.cycles]
 
@@ -76,7 +76,7 @@ def tested_recordings(folder):
 def levels(folder):
     """What the front-end ``learner`` makes of the tested events before it takes the mean off."""
     found = {}
-    for recording in tested_recordings(folder):
+    for recording in recordings_of_parts(folder):
         wave, rate = read_samples(recording.audio)
         for cycle in recording.cycles:
             part = np.asarray(wave)[int(cycle.start * rate) : int(cycle.end * rate)]
@@ -114,7 +114,7 @@ def test_a_method_that_makes_the_scores_makes_them_there_too(trained, judge, plu
     run = trained(model="ast", method="sigmoid", settings=settings)
     found = judge(run, plugins=plugins).transfer
     model, wanted = run.model(), {}
-    for recording in tested_recordings(children):
+    for recording in recordings_of_parts(children):
         features, cycles = recording_features(recording, run.spec.frontend, run.spec.frontend_options)
         with torch.no_grad():
             sigmoids = model(torch.as_tensor(features)[:, None]).double().sigmoid()
