@@ -56,12 +56,12 @@ def load_weights(
     """
     path = folder.weights_of(which)
     if not path.is_file():
-        raise WeightsError(f"There are no weights {path}, from which the run starts.", "Run that run again.")
+        raise WeightsError(f"There are no weights {path}.", "Run that run again.")
     metadata, tensors = _read(path)
     for name, wanted in (("run_id", run_id), ("model", spec.model)):
         if metadata.get(name) != wanted:
             found = echoed(metadata.get(name, "not said"), 80)
-            raise WeightsError(f"The weights {path} are of {name} {found}, but the run starts from {name} {wanted}.")
+            raise WeightsError(f"The weights {path} are of {name} {found}, but those of {name} {wanted} are wanted.")
     difference = tensor_difference(model, tensors)
     if difference is not None:
         raise WeightsError(

@@ -17,9 +17,9 @@ import baselines
 import methods
 from bench.core.datasets import TRAIN, TaskCard
 from bench.core.errors import DataError, WeightsError
-from bench.data.bank import Progress, empty_bank, prepare_bank
+from bench.data.bank import FeatureBank, Progress, empty_bank, prepare_bank
 from bench.data.dataset import Dataset
-from bench.data.frontends import LearningFrontEnd, WaveformFrontEnd
+from bench.data.frontends import FrontEnd, LearningFrontEnd, WaveformFrontEnd
 from bench.data.wave_bank import no_halves, prepare_wave_bank
 from bench.engine.accelerator import build_accelerator
 from bench.engine.data import RunData, built_front_end, extremes_of, load_run_dataset, planned_data
@@ -84,27 +84,38 @@ def evaluation_precision(spec: RunSpec) -> str:
 def _tested_data(run: InitialRun, spec: RunSpec, dataset: Dataset, on_progress: Progress | None) -> RunData:
     """The tested rows of a data set as the front-end of a run makes them, and none that could be trained on."""
     frontend = built_front_end(spec)
+    if isinstance(frontend, LearningFrontEnd):
+        data = _test_rows(dataset, empty_bank(dataset, spec.frontend, spec.frontend_options), frontend)
+        return _with_learnt(data, run, spec, dataset, on_progress)
+    workers = spec.distribution.workers or None
     given = (dataset, spec.frontend, spec.frontend_options, Path(spec.cache))
-    options = {"workers": spec.distribution.workers or None, "on_progress": on_progress}
-    learns = isinstance(frontend, LearningFrontEnd)
-    bank = empty_bank(*given[:3]) if learns else prepare_bank(*given, **options)
+    return _test_rows(dataset, prepare_bank(*given, workers=workers, on_progress=on_progress), frontend)
+
+
+def _test_rows(dataset: Dataset, bank: FeatureBank, frontend: FrontEnd | WaveformFrontEnd) -> RunData:
     recordings = {recording.name: recording for recording in dataset.recordings}
     test = np.flatnonzero([recordings[cycle.recording].split != TRAIN for cycle in bank.cycles])
     if not len(test):
         raise DataError(f"The data in {dataset.root} hold no cycle of a tested part.", "Use a set that has one.")
     none = np.array([], dtype=np.int64)
-    extremes = extremes_of(bank, frontend)
-    data = RunData(bank, none, none, test, recordings, dataset.task, dataset.card, extremes)
-    if not learns:
-        return data
+    return RunData(bank, none, none, test, recordings, dataset.task, dataset.card, extremes_of(bank, frontend))
+
+
+def _with_learnt(
+    data: RunData, run: InitialRun, spec: RunSpec, dataset: Dataset, on_progress: Progress | None
+) -> RunData:
+    """Data whose pictures are made by what the front-end of a run learnt from its own training rows."""
     if not run.folder.frontend.is_file():
+        # It would learn anew otherwise, from rows that are not the run's.
         raise WeightsError(
             f"The run {run.run_id} keeps nothing of what its front-end learnt ({run.folder.frontend}).",
             "Run it again with --rerun.",
         )
+    frontend = built_front_end(spec)
     if not isinstance(frontend, WaveformFrontEnd):
         raise no_halves(spec.frontend)
-    waves = prepare_wave_bank(*given, **options)
+    given = (dataset, spec.frontend, spec.frontend_options, Path(spec.cache))
+    waves = prepare_wave_bank(*given, workers=spec.distribution.workers or None, on_progress=on_progress)
     return with_learnt_frontend(replace(data, frontend=frontend, waves=waves), spec, run.folder)
 
 

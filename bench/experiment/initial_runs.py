@@ -55,7 +55,7 @@ def find_initial_run(text: str, home: Path) -> InitialRun:
     folder = _folder_of(name, home)
     if not folder.has_result() or (document := folder.read_document())["status"] != "finished":
         raise SpecError(
-            f"The run {folder.path.name} is not finished, so that no training can start from it.",
+            f"The run {folder.path.name} is not finished, so that it has no weights to start from or to judge.",
             "Run it to its end first.",
         )
     if not folder.weights_of(which).is_file():

@@ -42,7 +42,7 @@ def _facts(transfer: Transfer) -> list[str]:
     where = f"{judged['id']} of {judged['dataset']}"
     found = [
         f"Run {transfer.document['run_id']}, trained on {trained['id']} of {trained['dataset']}, on {where}, {part}: "
-        f"Sp {metrics['sp']:.2f}, Se {metrics['se']:.2f}, Score {metrics['score']:.2f}, recomputed from the predictions."
+        f"Sp {metrics['sp']:.2f}, Se {metrics['se']:.2f}, Score {metrics['score']:.2f}, as recomputed."
         for part, metrics in transfer.document["metrics"].items()
     ]
     left_out = f"{transfer.left_out} of its {len(transfer.cycles)} cycles are neither normal nor abnormal: left out."

@@ -329,7 +329,7 @@ def _check_card(name: str, told: TaskFields, dataset: str, where: str) -> None:
     for task in (task for task in card.tasks if task.id == told["id"]):
         wanted = described_task(card.title, task, simulated=card.simulated)
         for field in ("simulated", "classes", "shared", "score", "parts"):
-            _compare(f"{name}.{field}", told[field], wanted[field], where)  # type: ignore[literal-required]
+            _compare(f"{name}.{field}", told[field], wanted[field], where)
 
 
 def _check(transfer: Transfer, where: str) -> None:

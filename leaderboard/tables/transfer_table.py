@@ -96,7 +96,7 @@ def _row(transfers: Sequence[Transfer], part: TestPart) -> Row:
     return {
         "kind": "transfer",
         "name": None,
-        **{name: spec[name] for name in ("model", "method", "pretrain")},  # type: ignore[literal-required]
+        **{name: spec[name] for name in ("model", "method", "pretrain")},
         "differs": {},
         "trained_on": key.trained_on._asdict(),
         "judged_on": key.judged_on._asdict(),

@@ -29,7 +29,7 @@ REPRODUCE_FLAGS = (
     "--processes --home --cache --rerun --format"
 ).split()
 COMMANDS = {
-    "": "run settings search reproduce report board data models methods mock-run predict doctor",
+    "": "run settings evaluate search reproduce report board data models methods mock-run predict doctor",
     "board": "list show compare submit export import rebuild upgrade",
     "data": "fetch verify prepare info features demo",
     "models": "list show",

@@ -182,7 +182,7 @@ def rewritten(first, folder, change):
         (lambda metadata, tensors: metadata.update(run_id="0" * 16), "are of run_id 0000000000000000, but"),
         (
             lambda metadata, tensors: metadata.update(model="cnn6"),
-            "are of model cnn6, but the run starts from model ast",
+            "are of model cnn6, but those of model ast are wanted",
         ),
         (lambda metadata, tensors: metadata.clear(), "are of run_id not said"),
         (
