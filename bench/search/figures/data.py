@@ -278,7 +278,7 @@ def _study_data(study: optuna.Study) -> StudyData:
         model=str(request.get("model", "")),
         method=str(request.get("method", "")),
         objective=str(request.get("objective", "held-out")),
-        data="simulated" if request.get("dataset") == "demo" else request.get("partial"),
+        data="simulated" if judged_task(request).simulated else request.get("partial"),
         parameters=_in_order(parameters, request),
         trials=[_trial_data(trial) for trial in frozen],
         source=[trial for trial in frozen if _is_finished(trial)],
