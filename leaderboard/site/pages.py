@@ -81,6 +81,9 @@ def _words(board: SiteData) -> dict[str, Any]:
         "subjects": list(dict.fromkeys(real)) or [first],
         "exact": "exact class" if others else "4-class",
         "either": "any abnormal class" if others else "2-class",
+        "exact_words": "" if others else " (4-class)",
+        "either_words": "" if others else " (2-class)",
+        "of_exact": "exact-class" if others else "4-class",
         "means": any(section.task.score == "challenge" for section in sections),
     }
 
