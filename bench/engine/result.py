@@ -16,7 +16,7 @@ from bench.experiment.spec import RunSpec
 from leaderboard.results.predictions import CycleSet, write_cycles, write_predictions
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.run_result import RunResult, score_parts
-from leaderboard.results.schema import RULES, SCHEMA, ResultDocument, TaskFields
+from leaderboard.results.schema import RULES, SCHEMA, ResultDocument, TaskFields, task_of
 from leaderboard.tasks import task_document
 
 if TYPE_CHECKING:
@@ -112,6 +112,10 @@ def write_failed_result(spec: RunSpec, folder: RunFolder, error: BenchError) -> 
         epochs=epochs,
         seconds=sum(entry["seconds"] for entry in epochs),
     )
+    judged = task_of(document)
+    told = None if judged.card is None else task_document(judged.card, judged.task)
+    if told is not None:
+        document["task"] = cast(TaskFields, told)
     return folder.write(document)
 
 

@@ -8,6 +8,7 @@ from leaderboard.render import cells
 from leaderboard.render.board_columns import COLUMNS
 from leaderboard.render.cells import FilledColumn, Report, Values, cells_of
 from leaderboard.tables.board_tables import Row, Section, Table, flattened
+from leaderboard.tasks import is_first_task
 
 MOST_ROWS: Mapping[str, int] = {"systems": 100, "runs": 1000}
 """Rows of a section that a terminal gets, by kind: nobody reads more there, and laying out one takes a millisecond."""
@@ -28,13 +29,13 @@ CAPTIONS = {
         "test patients and seeds. claimed: printed by others, and nothing of it was computed here; the other rows "
         "follow from stored predictions. A row is one or the other, and the two are not ranked together."
     ),
-    "runs": "Score: 4-class, last epoch, percent.",
+    "runs": "Score: {exact}, last epoch, percent.",
     "comparison": (
         "Selection rule: {rule}. Percent; mean ± sample standard deviation over seeds; in brackets: "
         "95 % interval over test patients, the same ones for A and B, and over seeds. "
         "Optimism: Score of best-test minus last."
     ),
-    "parts": "Patient-disjoint: without the patients who were trained on too. Score: 4-class.",
+    "parts": "Patient-disjoint: without the patients who were trained on too. Score: {exact}.",
     "leaderboard": (
         "Selection rule: {rule}. Percent; mean ± sample standard deviation over seeds. "
         "Score = (Sp + Se)/2; 2-class: its Score where any abnormal class is a hit; "
@@ -44,7 +45,7 @@ CAPTIONS = {
         "#: the ranks that the data leave open, for all rows at once with 95 % probability."
     ),
 }
-"""What the numbers of a table are, by its name; ``{rule}`` is its selection rule."""
+"""What the numbers of a table are, by its name; ``{rule}`` is its selection rule, ``{exact}`` whose Score it shows."""
 
 
 def board_report(table: Table) -> Report:
@@ -52,11 +53,18 @@ def board_report(table: Table) -> Report:
     return Report(
         table.name,
         [_table(table, section) for section in table.sections],
-        caption=CAPTIONS[table.name].format(rule=table.protocol) + _score_words(table),
+        caption=CAPTIONS[table.name].format(rule=table.protocol, exact=_exact_words(table)) + _score_words(table),
         notes=table.below,
         empty="The board is empty.",
         fields=("table", "protocol", "section", "ranked"),
     )
+
+
+def _exact_words(table: Table) -> str:
+    """What the Score by the exact class is called: ``4-class`` where there are but the four classes."""
+    tasks = [section.task for section in table.sections if section.judged]
+    named = any("task" in row for section in table.sections for row in section.rows)
+    return "exact class" if named or any(not is_first_task(task) for task in tasks) else "4-class"
 
 
 _CHALLENGE = (

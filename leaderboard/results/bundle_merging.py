@@ -22,6 +22,7 @@ from bench.core.files import (
     sync_folder,
     sync_tree,
 )
+from bench.core.text import echoed
 from leaderboard.history.exchange import JudgedEntries, judge_entries, retracted_ids
 from leaderboard.history.log import log_lock, write_entries
 from leaderboard.history.ownership import Owner, Owners, board_run_of
@@ -32,9 +33,11 @@ from leaderboard.results.bundle_reading import (
     open_bundle,
 )
 from leaderboard.results.run_folder import RUNS_FOLDER, SUBMISSIONS_FOLDER, RunFolder
-from leaderboard.results.schema import kind_of
+from leaderboard.results.schema import kind_of, task_of
+from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
 from leaderboard.tables.sections import claims_official_set_wrongly
+from leaderboard.tasks import JudgedTask
 
 REPLACED_FOLDER = "replaced"
 """Where, below the results folder, the folders of replaced runs go."""
@@ -88,9 +91,10 @@ def import_bundle(path: Path, home: Path, store: Store, *, replace: bool = False
 
     All of it is checked before the first run is written. Its board's log comes first, as far as it is obeyed here
     (:mod:`leaderboard.history.exchange`): a run that was taken back is not brought back. A submission under a name that
-    belongs to somebody else, or with a seed that is there, is a conflict that ``replace`` does not settle. A run whose
-    id stands for another result here is a conflict too: it is kept as it is, unless ``replace``; the folder of a
-    replaced run is moved to ``<home>/replaced``.
+    belongs to somebody else, or with a seed that is there, is a conflict that ``replace`` does not settle, and so is a
+    run that means another thing by the name of its task than the runs that are here. A run whose id stands for another
+    result here is a conflict too: it is kept as it is, unless ``replace``; the folder of a replaced run is moved to
+    ``<home>/replaced``.
 
     Args:
         path: The bundle.
@@ -147,6 +151,25 @@ _OWNERSHIP_FIELDS = (
 
 
 @dataclass(frozen=True)
+class _TaskMeaning:
+    """What results mean by the name of a task: those of sets that are not registered here say it themselves.
+
+    Attributes:
+        name: Data set, task and split.
+        rules: Classes, what they are to other tasks, the laws of the Score and of ranks, tested parts.
+    """
+
+    name: tuple[str, str, str]
+    rules: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, judged: JudgedTask, split: str) -> _TaskMeaning:
+        task = judged.task
+        rules = (task.classes, task.shared, task.score, task.ranking, task.parts)
+        return cls((judged.dataset, task.id, split), rules)
+
+
+@dataclass(frozen=True)
 class _ArrivingRun:
     """A run of a bundle whose files were checked, as far as merging needs it.
 
@@ -156,17 +179,21 @@ class _ArrivingRun:
         entry: The run as the manifest names it.
         summary: The run's result in a few words.
         submission: For a submission, the fields of its document that say whose it is; None for a run.
+        meaning: What the run means by the name of its task; None for a run without numbers.
     """
 
     entry: BundledRun
     summary: str
     submission: Mapping[str, Any] | None
+    meaning: _TaskMeaning | None
 
 
 def _arriving_run(bundle: Bundle, run: BundledRun) -> _ArrivingRun:
     document = bundle.result(run).document
     owned = {name: document.get(name) for name in _OWNERSHIP_FIELDS} if kind_of(document) == "submission" else None
-    return _ArrivingRun(run, _result_summary(document), owned)
+    has_numbers = any(document["metrics"].values())
+    meaning = _TaskMeaning.of(task_of(document), document["spec"]["split"]) if has_numbers else None
+    return _ArrivingRun(run, _result_summary(document), owned, meaning)
 
 
 def _merge(bundle: Bundle, runs: Sequence[_ArrivingRun], home: Path, store: Store, replace: bool) -> MergeReport:
@@ -178,7 +205,7 @@ def _merge(bundle: Bundle, runs: Sequence[_ArrivingRun], home: Path, store: Stor
         run.entry.run_id: _conflict_reason(store, run, _folder_of(home, run), run.entry.run_id in known)
         for run in fresh
     }
-    settled = _ownership_refusals(fresh, owners)
+    settled = _ownership_refusals(fresh, owners) | _task_refusals(fresh, owners.runs)
     reasons.update(settled)
     taken = [run for run in fresh if run.entry.run_id not in settled and (replace or reasons[run.entry.run_id] is None)]
     if taken:
@@ -222,6 +249,22 @@ def _ownership_refusals(fresh: Sequence[_ArrivingRun], owners: Owners) -> dict[s
     return found
 
 
+def _task_refusals(fresh: Sequence[_ArrivingRun], board: Sequence[BoardRun]) -> dict[str, str]:
+    """By run id, why a run cannot stand in a table with those that are here, or that came before it in the bundle."""
+    here = [_TaskMeaning.of(run.judged_task, run.spec["split"]) for run in board if run.metrics]
+    meant = {meaning.name: meaning.rules for meaning in here}
+    found: dict[str, str] = {}
+    for run in fresh:
+        if run.meaning is not None and meant.setdefault(run.meaning.name, run.meaning.rules) != run.meaning.rules:
+            dataset, task, _ = map(echoed, run.meaning.name)
+            classes = ", ".join(map(echoed, run.meaning.rules[0]))
+            found[run.entry.run_id] = (
+                f"it means another thing by the task '{task}' of '{dataset}' than runs that are here: its classes are "
+                f"{classes}; classes, tested parts and the laws of the Score must be the same"
+            )
+    return found
+
+
 def _folder_of(home: Path, run: _ArrivingRun) -> Path:
     of_kind = RunFolder.of_run if run.submission is None else RunFolder.of_submission
     return of_kind(home, run.entry.run_id).path
@@ -249,7 +292,8 @@ def _conflict_reason(store: Store, run: _ArrivingRun, folder: Path, known: bool)
 
 def _result_summary(document: Mapping[str, Any] | Any) -> str:
     """A result in a few words: when, and its Score under the first rule that it has."""
-    scores = [f"{rule} {m['4class']['score']:.2f}" for rule, m in document["metrics"].items() if m is not None]
+    strict = task_of(document).task.strict
+    scores = [f"{rule} {m[strict]['score']:.2f}" for rule, m in document["metrics"].items() if m is not None]
     return f"{document['status']}, {document['created'][:16].replace('T', ' ')}" + (f", {scores[0]}" if scores else "")
 
 

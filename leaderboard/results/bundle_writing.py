@@ -35,7 +35,7 @@ from leaderboard.results.bundle_reading import (
 from leaderboard.results.predictions import cycles_text, predictions_text
 from leaderboard.results.run_folder import RESULT_FILE, predictions_file
 from leaderboard.results.run_result import RunResult
-from leaderboard.results.schema import kind_of
+from leaderboard.results.schema import kind_of, task_of
 from leaderboard.store.store import Store
 
 
@@ -118,8 +118,9 @@ def _write_members(
         entry = {"run_id": run_id, "kind": kind_of(result.document), "digest": result.digest, "cycles": None}
         if result.cycles is not None:
             cycles, entry["cycles"] = result.cycles, result.cycles.hash
+            classes = task_of(result.document).task.classes
             for rule, scores in result.scores.items():
-                add(f"runs/{run_id}/{predictions_file(rule)}", predictions_text(cycles.keys, scores))
+                add(f"runs/{run_id}/{predictions_file(rule)}", predictions_text(cycles.keys, scores, classes))
             if cycles_member(cycles.hash) not in files:
                 add(cycles_member(cycles.hash), cycles_text(cycles))
         entries.append(entry)

@@ -39,11 +39,11 @@ def pool(scores: Sequence[Scores], combination: Pooling) -> Scores:
     probability that any part gives a class, and divides by the sum over classes.
 
     Args:
-        scores: For each part, (cycles, 4) scores in the same order of cycles.
+        scores: For each part, (cycles, classes) scores in the same order of cycles.
         combination: One of :data:`POOLINGS`.
 
     Returns:
-        (cycles, 4) combined scores.
+        (cycles, classes) combined scores.
 
     Raises:
         ResultError: If a score is below 0 and probabilities are needed.
@@ -94,12 +94,12 @@ def route(scores: Mapping[str, Scores], served: Mapping[str, str | None], device
     """Take each cycle's scores from the part that serves its recording device.
 
     Args:
-        scores: By part, (cycles, 4) scores in the same order of cycles.
+        scores: By part, (cycles, classes) scores in the same order of cycles.
         served: By part, the device that it serves; None for the part that serves every device without one.
         devices: Recording device of each cycle.
 
     Returns:
-        (cycles, 4) scores.
+        (cycles, classes) scores.
 
     Raises:
         ResultError: If no part serves the device of a cycle.
@@ -128,7 +128,7 @@ def combine(
     """Combine the scores of parts for some cycles.
 
     Args:
-        scores: By part, (cycles, 4) scores in the order of ``cycles``.
+        scores: By part, (cycles, classes) scores in the order of ``cycles``.
         combination: One of :data:`COMBINATIONS`.
         served: For a route, by part the device that it serves, or None for the default part.
         cycles: The judged cycles.

@@ -13,16 +13,16 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from bench.core.datasets import FOUR_CLASSES, TaskCard
 from bench.core.errors import ResultError
 from bench.core.files import exclusive_lock, sweep
 from bench.core.text import echoed
-from leaderboard.metrics import score_cycles
 from leaderboard.results.combinations import ROUTE, Scores, combine, unserved
 from leaderboard.results.inputs import INPUT_NAMES, UNDECLARED, inputs_of
 from leaderboard.results.predictions import CycleSet, write_cycles, write_predictions
 from leaderboard.results.run_folder import RunFolder, predictions_file
-from leaderboard.results.run_result import RunResult
-from leaderboard.results.schema import RULES, SCHEMA, Part, ResultDocument, Rule, kind_of
+from leaderboard.results.run_result import RunResult, score_parts
+from leaderboard.results.schema import RULES, SCHEMA, Part, ResultDocument, Rule, kind_of, task_of
 from leaderboard.results.validation import combined_id, shown
 from leaderboard.statistics.breakdown import patients_on_both_sides
 from leaderboard.store.result_rows import system_hash
@@ -32,8 +32,8 @@ CombinedKind = Literal["composite", "ensemble"]
 SEVERAL = "several"
 """What stands in a field of a combined spec that its parts do not share."""
 
-_SAME_DATA = ("dataset", "data_fingerprint", "split", "partial")
-"""Fields of the spec that say what a run was judged on."""
+_SAME_DATA = ("dataset", "task", "data_fingerprint", "split", "partial")
+"""Fields of the spec that say what a run was judged on; ``task`` is left out for the four classes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,8 +156,9 @@ def store_combined(folder: RunFolder, result: RunResult, *, anew: bool = False) 
         cycles = result.cycles
         assert cycles is not None
         write_cycles(folder.cycles, cycles)
+        classes = task_of(result.document).task.classes
         for rule, scores in result.scores.items():
-            write_predictions(folder.predictions(rule), cycles.keys, scores)
+            write_predictions(folder.predictions(rule), cycles.keys, scores, classes)
         return folder.write(result.document), True
 
 
@@ -264,13 +265,20 @@ def _check_part(part: FinishedPart) -> None:
 
 def _check_same_data(first: FinishedPart, other: FinishedPart) -> None:
     for name in _SAME_DATA:
-        one, two = first.document["spec"].get(name), other.document["spec"].get(name)
+        one, two = (_data_of(part.document["spec"]).get(name) for part in (first, other))
         if one != two:
             raise ResultError(
                 f"The {first.words} and the {other.words} are of different data: {name} is {echoed(repr(one))} and "
                 f"{echoed(repr(two))}.",
                 "Combine runs on the same data.",
             )
+    # Results say themselves what their classes are: of a set that is not registered here, they might say two things.
+    one_task, two_task = task_of(first.document).task, task_of(other.document).task
+    if one_task != two_task:
+        raise ResultError(
+            f"The {first.words} and the {other.words} describe the task '{echoed(one_task.id)}' in two ways.",
+            "Combine runs that were judged alike.",
+        )
     cycles, others = first.result.cycles, other.result.cycles
     assert cycles is not None
     assert others is not None
@@ -282,6 +290,11 @@ def _check_same_data(first: FinishedPart, other: FinishedPart) -> None:
             f"({len(cycles)} and {len(others)}): {told}.",
             "Combine runs that were judged on the same cycles.",
         )
+
+
+def _data_of(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run was judged on, by the name of the field."""
+    return {"task": FOUR_CLASSES.id, **{name: spec[name] for name in _SAME_DATA if name in spec}}
 
 
 def _check_served(combination: Combination, cycles: CycleSet) -> None:
@@ -303,7 +316,7 @@ def _shared_rules(parts: Sequence[FinishedPart]) -> list[Rule]:
 
 
 def _combined_scores(combination: Combination, cycles: CycleSet, rule: str) -> Scores:
-    """Combined scores (n, 4) in the order of the cycles, which each part may list in another."""
+    """Combined scores (n, classes) in the order of the cycles, which each part may list in another."""
     scores = {part.name: _in_order(part.result, rule, cycles) for part in combination.parts}
     return combine(scores, combination.combination, _served(combination), cycles)
 
@@ -318,10 +331,8 @@ def _document(
     combination: Combination, cycles: CycleSet, scores: Mapping[str, Scores], made_by: Mapping[str, Any]
 ) -> ResultDocument:
     parts = [part.document for part in combination.parts]
-    metrics: dict[str, Any] = {
-        rule: {judged: {**values, "epoch": None} for judged, values in score_cycles(cycles.labels, found).items()}
-        for rule, found in scores.items()
-    }
+    task = task_of(parts[0]).task
+    judged = {rule: _judged(cycles, found, task) for rule, found in scores.items()}
     document = ResultDocument(
         schema=SCHEMA,
         kind=combination.kind,
@@ -333,7 +344,7 @@ def _document(
         execution={},
         profile=_shared([part["profile"] for part in parts]),
         partial=parts[0]["partial"],
-        metrics={**dict.fromkeys(RULES), **metrics},
+        metrics={**dict.fromkeys(RULES), **{rule: found[task.main.id] for rule, found in judged.items()}},
         epochs=[],
         predictions={**dict.fromkeys(RULES), **{rule: predictions_file(rule) for rule in scores}},
         provenance={**made_by, "parts": {entry["name"]: entry["run_id"] for entry in combination.entries}},
@@ -347,7 +358,21 @@ def _document(
     trained_on = [patients_on_both_sides(part["spec"], part["partial"], part) for part in parts]
     if None not in trained_on:
         document["patients_on_both_sides"] = sorted(frozenset[str]().union(*filter(None, trained_on)))
+    if "task" in parts[0]:
+        document["task"] = parts[0]["task"]
+    if task.other_parts:
+        document["other_parts"] = {
+            tested.id: {rule: found[tested.id] for rule, found in judged.items()} for tested in task.other_parts
+        }
     return document
+
+
+def _judged(cycles: CycleSet, scores: Scores, task: TaskCard) -> dict[str, Any]:
+    """Metrics by tested part and sensitivity; no epoch is one of all parts."""
+    return {
+        part: {judged: {**values, "epoch": None} for judged, values in metrics.items()}
+        for part, metrics in score_parts(cycles, scores, task).items()
+    }
 
 
 def _spec(combination: Combination) -> dict[str, Any]:
@@ -357,7 +382,7 @@ def _spec(combination: Combination) -> dict[str, Any]:
         "model": combination.title,
         "method": combination.combination,
         "pretrain": _shared([spec["pretrain"] for spec in specs]),
-        **{name: specs[0].get(name) for name in _SAME_DATA},
+        **{name: specs[0].get(name) for name in _SAME_DATA if name != "task" or name in specs[0]},
         "seed": combination.seed,
         "precision": _shared([spec["precision"] for spec in specs]),
         "combine": combination.combination,

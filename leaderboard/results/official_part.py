@@ -46,11 +46,6 @@ class OfficialPart:
         return self.train_patients & tested
 
 
-def main_name(task: TaskCard) -> str:
-    """What :func:`part_metrics` names the metrics of the main tested part."""
-    return _name(task, task.main)
-
-
 def _name(task: TaskCard, part: TestPart) -> str:
     return part.id if task.other_parts else OFFICIAL
 

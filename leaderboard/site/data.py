@@ -228,7 +228,8 @@ def _add_lenses(
                     shown.append(found)
     known = sum(counted is not None for counted in counts.values())
     without_interval = sum(found.without_interval for found in shown)
-    return [*coverage_notes(shown), *missing_notes(len(rows), len(able), len(able) - known, without_interval)]
+    firsts = [by_key[row_key(section.rows[0])] for section in sections]
+    return [*coverage_notes(shown, firsts), *missing_notes(len(rows), len(able), len(able) - known, without_interval)]
 
 
 def _system_under_rule(

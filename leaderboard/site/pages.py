@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from typing import Any
 
+from bench.core.datasets import DATASETS
 from leaderboard.render.pages import page, resource
 from leaderboard.results.schema import Rule
 from leaderboard.site.data import SiteData
@@ -60,11 +62,30 @@ def site_page(board: SiteData, version: str, made: str, start: Rule) -> str:
             "scripts": scripts,
             "values": inline_json(page_values(board, start, version)),
             "failed": board.failed,
+            **_words(board),
             "tables": {f"{FOLDER}/{name}": what for name, what in TABLES.items()},
             "version": version,
             "made": made,
         },
     )
+
+
+def _words(board: SiteData) -> dict[str, Any]:
+    """What the page's text calls its data sets and sensitivities: ``4-class`` where there are but the four classes."""
+    first = DATASETS.primary().card.title
+    sections = [section for section in board.described.values() if section.judged]
+    real = [section.judged.title for section in sections if section.judged and not section.judged.simulated]
+    others = any(section.names for section in sections)
+    return {
+        "first": first,
+        "subjects": list(dict.fromkeys(real)) or [first],
+        "exact": "exact class" if others else "4-class",
+        "either": "any abnormal class" if others else "2-class",
+        "exact_words": "" if others else " (4-class)",
+        "either_words": "" if others else " (2-class)",
+        "of_exact": "exact-class" if others else "4-class",
+        "means": any(section.task.score == "challenge" for section in sections),
+    }
 
 
 def _own_script() -> str:

@@ -7,7 +7,7 @@ alone (:data:`MOST_ROWS`, :data:`MOST_RUNS`); a note says for how many.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from leaderboard.statistics.seed_spread import PAPER_SPREAD, SeedSpread, pooled_
 from leaderboard.statistics.tested_parts import cut_to_part
 from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
-from leaderboard.tables.sections import is_official
+from leaderboard.tables.sections import goes_unsaid, is_official, section_title
 from leaderboard.tasks import is_first_task
 
 Row = dict[str, Any]
@@ -86,11 +86,12 @@ def add_statistics(
     found = []
     for section in sections:
         counted = [row for row in section if row_key(row) in known]
-        borrowed = paper_spread(by_key[row_key(section[0])]) if section else None
+        borrowed = paper_spread(by_key[row_key(section[0])])
         found.append(add_intervals(counted, [known[row_key(row)] for row in counted], borrowed=borrowed))
     too_few_patients = sum(one.without_interval for one in found)
     missing = missing_notes(len(rows), len(able), len(able) - len(known), too_few_patients)
-    return found, [*coverage_notes(found), *missing]
+    firsts = [by_key[row_key(section[0])] for section in sections]
+    return found, [*coverage_notes(found, firsts), *missing]
 
 
 RunKey = tuple[str, str | None]
@@ -122,9 +123,19 @@ def paper_spread(run: BoardRun) -> SeedSpread | None:
     return PAPER_SPREAD if is_papers and is_official(run) else None
 
 
-def coverage_notes(found: Sequence[SectionUncertainty]) -> list[str]:
-    """Say what the intervals cover, once: it is the sentence of the first section that has intervals."""
-    return [one.coverage for one in found if one.coverage][:1]
+def coverage_notes(found: Sequence[SectionUncertainty], runs: Sequence[BoardRun]) -> list[str]:
+    """Say what the intervals cover, once: it is the sentence of the first section that has intervals.
+
+    Of sections of other data sets and tasks their test patients are said beside it.
+
+    Args:
+        found: What was found of each section.
+        runs: A run of each section, on its part.
+    """
+    known = [(one, run) for one, run in zip(found, runs, strict=True) if one.coverage]
+    named = [f"{section_title(run)}: {one.patients}" for one, run in known[1:] if not goes_unsaid(run.judged_task)]
+    more = [f"Test patients of other sections: {'; '.join(named)}."] if named else []
+    return [*(str(one.coverage) for one, _ in known[:1]), *more]
 
 
 def read_row_counts(
@@ -202,11 +213,13 @@ class SectionUncertainty:
         floor: The smallest difference of Score that the ranked rows' test part can show at five seeds, points; None
             where that is not known.
         coverage: What the intervals cover, in plain sentences; None without any.
+        patients: Number of test patients that the intervals are over.
     """
 
     without_interval: int = 0
     floor: float | None = None
     coverage: str | None = None
+    patients: int = 0
 
 
 def add_intervals(
@@ -239,7 +252,8 @@ def add_intervals(
         for numbers in same.values()
     ]
     first = next((one for one in found if one.coverage), SectionUncertainty())
-    return SectionUncertainty(sum(one.without_interval for one in found), first.floor, first.coverage)
+    without_interval = sum(one.without_interval for one in found)
+    return replace(first, without_interval=without_interval)
 
 
 def _add_intervals_on_same_cycles(
@@ -265,4 +279,4 @@ def _add_intervals_on_same_cycles(
         rows[number]["rank"], rows[number]["ranks"] = best, [best, worst]
     seeds = [len(system.by_seed) for system in (ranked_systems or systems)]
     coverage = coverage_sentence(len(systems[0].normal), seeds, pooled)
-    return SectionUncertainty(0, resolution_floor(ranked_systems, pooled), coverage)
+    return SectionUncertainty(0, resolution_floor(ranked_systems, pooled), coverage, len(systems[0].normal))

@@ -110,11 +110,6 @@ class Table:
         """All sentences that belong below the table: the notes, then what the marks mean."""
         return [*self.notes, *self.marks]
 
-    def of(self, dataset: str | None, task: str | None = None) -> Table:
-        """The table with the sections of a data set, or of one task of it, alone; failed runs are left out."""
-        kept = [s for s in self.sections if s.judged and dataset in (None, s.judged.dataset)]
-        return replace(self, sections=[s for s in kept if task in (None, s.task.id)])
-
     def to_json(self) -> dict[str, Any]:
         """The table as a JSON document."""
         return {
@@ -137,15 +132,24 @@ class Table:
 
 
 @collector_paused()
-def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = True) -> Table:
-    """Make the table of the whole board under one selection rule.
+def leaderboard_table(
+    store: Store,
+    protocol: Rule = "last",
+    *,
+    failed: bool = True,
+    dataset: str | None = None,
+    task: str | None = None,
+) -> Table:
+    """Make the table of the board under one selection rule.
 
     Args:
         store: The board.
         protocol: The selection rule of numbers and ranks.
         failed: Whether failed runs are listed too.
+        dataset: Id of the data set whose runs are shown; all by default.
+        task: Id of the task whose runs are shown; all by default.
     """
-    runs = store.runs()
+    runs = [run for run in store.runs() if _is_of(run, dataset, task)]
     on_parts = runs_on_parts(runs)
     sections = system_sections(on_parts, protocol)
     found, notes = add_statistics(store, on_parts, [section.rows for section in sections], protocol)
@@ -156,6 +160,11 @@ def leaderboard_table(store: Store, protocol: Rule = "last", *, failed: bool = T
     if failed and broken:
         sections.append(Section(FAILED, "failed", broken))
     return Table("leaderboard", protocol, sections, [*board_notes(runs, protocol), *notes], marks)
+
+
+def _is_of(run: BoardRun, dataset: str | None, task: str | None) -> bool:
+    judged = run.judged_task
+    return dataset in (None, judged.dataset) and task in (None, judged.task.id)
 
 
 def system_sections(runs: Sequence[BoardRun], protocol: Rule) -> list[Section]:

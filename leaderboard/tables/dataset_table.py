@@ -24,7 +24,7 @@ def dataset_table(card: DatasetCard, board: Table) -> Table:
 
     Args:
         card: The data set.
-        board: The board's table (:func:`leaderboard.tables.board_tables.leaderboard_table`).
+        board: The board's table of that set (:func:`leaderboard.tables.board_tables.leaderboard_table`).
     """
     printed = printed_of(card)
     mine = [section for section in board.sections if section.judged and section.judged.dataset == card.id]

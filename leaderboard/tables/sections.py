@@ -8,7 +8,7 @@ a run's spec says.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bench.core.datasets import DATASETS
 from leaderboard.results.judged_set import short
@@ -22,8 +22,7 @@ NOT_OFFICIAL = "not the official test cycles"
 PATIENTS_SEEN = "patients seen in training"
 
 
-@dataclass(frozen=True)
-class SectionKey:
+class SectionKey(NamedTuple):
     """What the runs of one section share.
 
     Attributes:

@@ -47,3 +47,9 @@ def moved_labels(cycles: CycleSet, moves: int = 8) -> CycleSet:
 
 MADE_UP = frozenset(cycles.hash for cycles in (cycle_set(), cycles_of_patients(), many_patients(), official_like()))
 """Hashes of the sets that the suite's boards are judged on."""
+
+OFFICIAL = "ICBHI 2017, official split"
+"""Title of the section of runs on the official test cycles."""
+
+NOT_OFFICIAL = "ICBHI 2017, not the official test cycles"
+"""Title, before the hash, of a section of runs that say so wrongly."""

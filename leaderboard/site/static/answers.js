@@ -22,7 +22,7 @@ function drawThresholds(place) {
     { what: "as they are", sp: official.sp[place], se: official.se[place], symbol: "circle", colour: PALETTE[0] },
     { what: "best threshold of the other folds", sp, se, symbol: "square", colour: PALETTE[1] },
   ].filter((point) => point.sp !== null);
-  const words = (point) => `${point.what}\nSp ${number(point.sp)}  Se ${number(point.se)}\nScore ${number((point.sp + point.se) / 2)}`;
+  const words = (point) => `${point.what}\nSp ${number(point.sp)}  Se ${number(point.se)}\nScore ${number(scoreOf(point.sp, point.se, lawOf(sectionOf(place))))}`;
   draw("thresholds", "Sensitivity against specificity over thresholds", (width) => ({
     height: Math.min(380, Math.max(280, width * 0.7)), marginLeft: 46, marginBottom: 42, marginTop: 20,
     x: { domain: [-2, 102], label: "Sp (%)", labelAnchor: "center", ticks: 6 }, y: { domain: [-2, 102], label: "Se (%)", ticks: 6, grid: true },

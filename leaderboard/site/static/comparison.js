@@ -67,15 +67,15 @@ function recallsOf(place) {
 
 function fillClassDifferences(a, b) {
   const [ofA, ofB] = [recallsOf(a), recallsOf(b)];
-  fillTableOf("class-differences", ["Class", "A", "B", "A − B"], page.classes.map((name, i) => [
+  fillTableOf("class-differences", ["Class", "A", "B", "A − B"], classesOf(a).map((name, i) => [
     name, number(ofA[i]), number(ofB[i]), ofA[i] === null ? NONE : signed(ofA[i] - ofB[i]),
   ]), 1);
 }
 
 function fillConfusionDifference(a, b) {
   const [ofA, ofB] = [a, b].map((place) => cells().confusion[place].map((row) => row.map((count) => (sum(row) ? (100 * count) / sum(row) : null))));
-  const head = make("tr", {}, make("td", {}), page.classes.map((name) => make("th", { scope: "col" }, `as ${name}`)));
-  const rows = page.classes.map((name, i) => make("tr", {}, make("th", { scope: "row" }, name), ofA[i].map((share, j) => {
+  const head = make("tr", {}, make("td", {}), classesOf(a).map((name) => make("th", { scope: "col" }, `as ${name}`)));
+  const rows = classesOf(a).map((name, i) => make("tr", {}, make("th", { scope: "row" }, name), ofA[i].map((share, j) => {
     const difference = share === null ? null : share - ofB[i][j];
     const cell = make("td", { class: i === j ? "hit" : null }, make("b", {}, difference === null ? NONE : signed(difference)), make("span", {}, `${number(share, 1)} − ${number(ofB[i][j], 1)}`));
     cell.style.setProperty("--share", `${Math.min(100, 4 * Math.abs(difference ?? 0))}%`);

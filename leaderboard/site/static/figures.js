@@ -45,19 +45,40 @@ function stylesOf(places) {
   return { entries: [...entries, ...rest], of: (place) => known.get(page.systems[place].method) ?? rest[0] };
 }
 
-function isoLines(x, y) {
+/** Lines of equal Score within a frame: where the Score is the mean, Sp + Se = 2 Score; otherwise in short pieces. */
+function isoLines(x, y, law) {
   return d3.range(5, 100, 5).flatMap((score) => {
-    // Sp + Se = 2 Score, cut to the frame.
+    if (law !== "mean") return isoPieces(score, x, y, law);
     const from = Math.max(x[0], 2 * score - y[1]);
     const to = Math.min(x[1], 2 * score - y[0]);
-    return from < to ? [{ score, x1: from, y1: 2 * score - from, x2: to, y2: 2 * score - to }] : [];
+    return from < to ? [{ score, named: true, x1: from, y1: 2 * score - from, x2: to, y2: 2 * score - to }] : [];
   });
 }
 
+function isoPieces(score, x, y, law) {
+  const points = d3.range(51).map((i) => x[0] + (i * (x[1] - x[0])) / 50).map((sp) => [sp, seOf(score, sp, law)])
+    .filter(([, se]) => se !== null && se >= y[0] && se <= y[1]);
+  return d3.pairs(points).map(([[x1, y1], [x2, y2]], i) => ({ score, named: i === 0, x1, y1, x2, y2 }));
+}
+
+/** The Se that gives a Score beside an Sp, by halving: the Score grows with Se. Null where none does. */
+function seOf(score, sp, law) {
+  if (scoreOf(sp, 0, law) > score || scoreOf(sp, 100, law) < score) return null;
+  let [lo, hi] = [0, 100];
+  for (let i = 0; i < 40; i += 1) {
+    const middle = (lo + hi) / 2;
+    if (scoreOf(sp, middle, law) < score) lo = middle;
+    else hi = middle;
+  }
+  return (lo + hi) / 2;
+}
+
 /** Printed systems, as points to compare with; they are of the whole test part. */
-function printedPoints() {
+function printedPoints(section) {
   if (!byId("show-printed").checked || state.part !== "official") return [];
-  return page.printed.filter((system) => system.judged === state.judged);
+  const of = ["dataset", "task", "part"];
+  return page.printed.filter((system) => of.every((name) => (system[name] ?? null) === (section[name] ?? null)) &&
+    judgedIn(section, system.judged) === judgedIn(section, state.judged));
 }
 
 function pointWords(point) {
@@ -66,9 +87,11 @@ function pointWords(point) {
 }
 
 function drawPlane(places) {
+  const section = sectionOf(places[0]);
+  const reference = referenceIn(section);
   const rows = places.map((place) => rowOf(place)).filter(Boolean);
   const styles = stylesOf(rows.map((row) => row.place));
-  const printed = printedPoints();
+  const printed = printedPoints(section);
   legend("plane-legend", [...styles.entries, ...(printed.length ? [["as printed elsewhere", OTHER, "asterisk"]] : [])]);
   const seeds = rows.flatMap((row) => row.bySeed.map(([sp, se, score], i) => ({ ...row, sp, se, score, seed: page.runs[underRule(row.place).runs[i]].seed })));
   const look = { fill: (row) => styles.of(row.place)[1], symbol: (row) => styles.of(row.place)[2] };
@@ -81,7 +104,7 @@ function drawPlane(places) {
     const highest = d3.max(kinds, (points) => robustDomain(points.map((point) => point.se), 4)[1]);
     const x = [Math.max(0, Math.floor(lowest / 5) * 5), 102];
     const y = [-2, Math.min(102, Math.ceil(highest / 5) * 5)];
-    const lines = isoLines([x[0], 100], [0, Math.min(100, y[1])]);
+    const lines = isoLines([x[0], 100], [0, Math.min(100, y[1])], lawOf(section));
     place = { x: (point) => within(point.sp, x), y: (point) => within(point.se, y) };
     const beyond = every.filter((point) => outside(point.sp, x) || outside(point.se, y));
     return {
@@ -91,14 +114,14 @@ function drawPlane(places) {
       color: { type: "identity" }, symbol: { type: "identity" },
       marks: [
         Plot.link(lines, { x1: "x1", y1: "y1", x2: "x2", y2: "y2", stroke: "var(--line)", strokeWidth: 1 }),
-        Plot.text(lines, { x: "x1", y: "y1", text: (line) => `${line.score}`, fill: "var(--quiet)", fontSize: 11, dx: 12, dy: 0 }),
+        Plot.text(lines.filter((line) => line.named), { x: "x1", y: "y1", text: (line) => `${line.score}`, fill: "var(--quiet)", fontSize: 11, dx: 12, dy: 0 }),
         Plot.dot(printed, { ...place, symbol: "asterisk", stroke: OTHER, r: 4.5 }),
         Plot.dot(seeds, { ...place, r: 2.5, fillOpacity: 0.45, ...look }),
         Plot.dot(rows, { ...place, r: 5.5, stroke: "var(--ground)", strokeWidth: 1.2, ...look }),
         Plot.text(beyond.filter((point) => outside(point.sp, x)), { ...place, text: () => "◀", fill: "currentColor", fontSize: 12, dx: -10 }),
         Plot.text(beyond.filter((point) => outside(point.se, y)), { ...place, text: () => "▲", fill: "currentColor", fontSize: 12, dy: -11 }),
-        Plot.dot([page.reference], { x: "sp", y: "se", symbol: "times", stroke: "currentColor", strokeWidth: 2, r: 5 }),
-        Plot.text([page.reference], { x: "sp", y: "se", text: () => "all normal", textAnchor: "end", dx: -9, dy: -9, fill: "currentColor" }),
+        Plot.dot([reference], { x: "sp", y: "se", symbol: "times", stroke: "currentColor", strokeWidth: 2, r: 5 }),
+        Plot.text([reference], { x: "sp", y: "se", text: () => "all normal", textAnchor: "end", dx: -9, dy: -9, fill: "currentColor" }),
         Plot.tip(every, Plot.pointer({ ...place, title: pointWords, fill: "var(--raised)", stroke: "var(--line)" })),
       ],
     };
@@ -226,11 +249,11 @@ function whiskers(bars, where) {
 
 function drawClasses(place) {
   const recalls = cells().classes[place] ?? [];
-  const bars = recalls.map(([cycles, value, std], i) => ({ name: page.classes[i], cycles, value, std })).filter((bar) => bar.value !== null);
+  const bars = recalls.map(([cycles, value, std], i) => ({ name: classesOf(place)[i], cycles, value, std })).filter((bar) => bar.value !== null);
   draw("classes", "Recall of each class", bars.length && (() => ({
     height: bars.length * 46 + 50, marginLeft: 96, marginRight: 58, marginBottom: 36,
     x: { domain: [0, 100], label: "recall (%)", grid: true, labelAnchor: "center" },
-    y: { domain: page.classes, label: null, axis: null, padding: 0.3 },
+    y: { domain: classesOf(place), label: null, axis: null, padding: 0.3 },
     marks: [
       Plot.barX(bars, { x: "value", y: "name", fill: "var(--c1)", className: "bars" }),
       whiskers(bars.filter((bar) => bar.std !== null), { y: "name" }),
@@ -281,6 +304,8 @@ function drawCurves(place) {
   byId("curves").replaceChildren(make("div", { id: "curve-scores" }), make("div", { id: "curve-losses" }));
   draw("curve-scores", "Score by epoch", scores.length && lines(scores, "Score (%)", 2));
   draw("curve-losses", "Training loss by epoch", losses.length && lines(losses, "loss", 4));
+  const { main } = sectionOf(place);
+  if (main) byId("curves-words").textContent += ` Scores by epoch are those of the part that epochs are chosen by: ${main}.`;
   const words = (digits) => (point) => `seed ${point.seed}, epoch ${point.epoch}\n${point.what} ${number(point.value, digits)}`;
   const where = [(point) => point.epoch, (point) => point.value];
   walkable("curve-scores", scores, placer("curve-scores", ...where), words(2));

@@ -4,7 +4,7 @@
 function missedOf(section) {
   const which = page.judged.indexOf(state.judged);
   return (page.missed[state.rule][section] ?? []).filter(([judged, , , , , shared]) => judged === which && !(shared && state.part === "patient-disjoint"))
-    .slice(0, 40).map(([, recording, cycle, patient, label, , share, systems]) => ({ recording, cycle, patient, label: page.classes[label], share, systems }));
+    .slice(0, 40).map(([, recording, cycle, patient, label, , share, systems]) => ({ recording, cycle, patient, label: (page.sections[section].classes ?? page.classes)[label], share, systems }));
 }
 
 function fillMissed() {
@@ -13,10 +13,12 @@ function fillMissed() {
   byId("missed-tables").replaceChildren(...known.map((section) => {
     const cycles = missedOf(section);
     const title = `missed-${section}`;
-    const heads = ["Recording", "Class", "Cycle", "Patient", "Missed by", ""];
+    // The reader's own copy is understood in the layout of the first data set alone.
+    const heard = !page.sections[section].dataset;
+    const heads = ["Recording", "Class", "Cycle", "Patient", "Missed by", ...(heard ? [""] : [])];
     const rows = cycles.map((cycle) => [
       make("code", {}, cycle.recording), cycle.label, cycle.cycle, cycle.patient, `${number(cycle.share, 1)} %`,
-      make("button", { type: "button", class: "small", onclick: () => hear(cycle) }, "see and hear"),
+      ...(heard ? [make("button", { type: "button", class: "small", onclick: () => hear(cycle) }, "see and hear")] : []),
     ]);
     return make("section", { class: "listing", "aria-labelledby": title },
       make("h3", { id: title }, page.sections[section].title),

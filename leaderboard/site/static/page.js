@@ -56,6 +56,9 @@ function show() {
 }
 
 function fillChoices() {
+  const data = [...new Set(page.sections.map((_, section) => dataOf(section)))];
+  byId("filters").elements.data.append(...data.map((value) => make("option", { value }, value)));
+  byId("filter-data").hidden = !HAS_TASKS;
   for (const name of ["model", "method", "pretrain"]) {
     const values = [...new Set(page.systems.map((system) => system[name]))].sort();
     byId("filters").elements[name].append(...values.map((value) => make("option", { value }, value)));
@@ -69,7 +72,7 @@ function listen() {
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("filters").addEventListener("reset", (event) => {
     event.preventDefault();
-    go({ text: "", model: "", method: "", pretrain: "" }, true);
+    go({ text: "", data: "", model: "", method: "", pretrain: "" }, true);
   });
   byId("figure-section").addEventListener("change", drawBoardFigures);
   byId("show-printed").addEventListener("change", drawBoardFigures);

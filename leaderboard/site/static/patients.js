@@ -2,8 +2,8 @@
 
 /** Rows over the patients: cycles, correct ones, and the Score less the Score without the patient. */
 function patientRows(counts) {
-  const whole = ratesOf(...[counts.normal, counts.abnormal, counts.ofNormal, counts.ofAbnormal].map(sum));
-  const without = ratesWithout(counts.normal, counts.abnormal, counts.ofNormal, counts.ofAbnormal);
+  const whole = ratesOf(...[counts.normal, counts.abnormal, counts.ofNormal, counts.ofAbnormal].map(sum), counts.law);
+  const without = ratesWithout(counts.normal, counts.abnormal, counts.ofNormal, counts.ofAbnormal, counts.law);
   return counts.patients.map((patient, p) => {
     const cycles = counts.ofNormal[p] + counts.ofAbnormal[p];
     return {

@@ -2,7 +2,7 @@
 
 const SWITCHES = { rule: page.rules, part: page.parts, judged: page.judged };
 const FIRST = { rule: page.start, part: page.parts[0], judged: page.judged[0] };
-const FILTERS = ["text", "model", "method", "pretrain"];
+const FILTERS = ["text", "data", "model", "method", "pretrain"];
 
 const MEANING = {
   last: "the last epoch of each run",
@@ -14,10 +14,12 @@ const MEANING = {
   "2class": "Se counts any abnormal class as a hit",
 };
 
+const FIRST_DATA = byId("board").dataset.subject;
+
 const PLACES = ["view", "system", "a", "b", "sort"];
 const VIEWS = ["compare", "missed"];
 
-const state = { ...FIRST, view: "", system: "", a: "", b: "", text: "", model: "", method: "", pretrain: "", sort: "", down: false };
+const state = { ...FIRST, view: "", system: "", a: "", b: "", text: "", data: "", model: "", method: "", pretrain: "", sort: "", down: false };
 
 function readAddress() {
   const words = new URLSearchParams(location.hash.slice(1));
@@ -67,8 +69,36 @@ function underRule(place, rule = state.rule) {
 /** What the search looks into: the names and marks of a system, and the options that tell it from others. */
 const HAYSTACKS = page.systems.map((system) => [system.title, system.detail, system.model, system.method, system.pretrain, system.id, system.inputs, ...system.marks.map(([word]) => word)].join(" ").toLowerCase());
 
+/** Whether sections of another data set or task than the four classes of the first one are on the page. */
+const HAS_TASKS = page.sections.some((section) => section.task);
+
+/** The data set and task of a section in words. */
+function dataOf(section) {
+  return page.sections[section].data ?? FIRST_DATA;
+}
+
+function sectionOf(place) {
+  return page.sections[page.systems[place].section];
+}
+
+function classesOf(place) {
+  return sectionOf(place).classes ?? page.classes;
+}
+
+/** How the Score of a section follows from Sp and Se: their mean, or the mean of AS and HS (`challenge`). */
+function lawOf(section) {
+  return section.law ?? "mean";
+}
+
+/** The name of a sensitivity in a section: a task of two classes has one for both choices of the switch. */
+function judgedIn(section, judged) {
+  const known = section.judged ?? page.judged;
+  return known[Math.min(page.judged.indexOf(judged), known.length - 1)];
+}
+
 function passes(place) {
   const system = page.systems[place];
+  if (state.data && dataOf(system.section) !== state.data) return false;
   const words = state.text.toLowerCase().split(/\s+/).filter(Boolean);
   return words.every((word) => HAYSTACKS[place].includes(word)) &&
     ["model", "method", "pretrain"].every((name) => !state[name] || system[name] === state[name]);

@@ -1,4 +1,4 @@
-// How sure a difference is. The formulae are those of leaderboard/statistics.py, and a test holds the two together:
+// How sure a difference is. The formulae are those of leaderboard/statistics, and a test holds the two together:
 // jackknife over patients plus variance over seeds, Student's t with Satterthwaite's degrees of freedom.
 
 const ZERO = 1e-9;
@@ -64,21 +64,27 @@ function tQuantile(probability, degrees) {
   return (lo + hi) / 2;
 }
 
+/** The Score that follows from Sp and Se: their mean, or the mean of that and of their harmonic mean. */
+function scoreOf(sp, se, law = "mean") {
+  const mean = (sp + se) / 2;
+  return law === "mean" ? mean : (mean + (sp + se > 0 ? (2 * sp * se) / (sp + se) : 0)) / 2;
+}
+
 /** Sp, Se and Score in percent from correct normal and abnormal cycles and all of each. */
-function ratesOf(normal, abnormal, ofNormal, ofAbnormal) {
+function ratesOf(normal, abnormal, ofNormal, ofAbnormal, law = "mean") {
   const [sp, se] = [(100 * normal) / ofNormal, (100 * abnormal) / ofAbnormal];
-  return [sp, se, (sp + se) / 2];
+  return [sp, se, scoreOf(sp, se, law)];
 }
 
 /** Sp, Se and Score without each patient; arguments are lists over patients. */
-function ratesWithout(normal, abnormal, ofNormal, ofAbnormal) {
+function ratesWithout(normal, abnormal, ofNormal, ofAbnormal, law = "mean") {
   const totals = [normal, abnormal, ofNormal, ofAbnormal].map(sum);
-  return normal.map((_, p) => ratesOf(...[normal, abnormal, ofNormal, ofAbnormal].map((values, i) => totals[i] - values[p])));
+  return normal.map((_, p) => ratesOf(...[normal, abnormal, ofNormal, ofAbnormal].map((values, i) => totals[i] - values[p]), law));
 }
 
 /** How far each patient moves Sp, Se and Score, scaled so that the squares add up to the jackknife variances. */
 function influenceOf(counts) {
-  const without = ratesWithout(counts.normal, counts.abnormal, counts.ofNormal, counts.ofAbnormal);
+  const without = ratesWithout(counts.normal, counts.abnormal, counts.ofNormal, counts.ofAbnormal, counts.law);
   const scale = Math.sqrt((without.length - 1) / without.length);
   return RATE_NAMES.map((_, i) => {
     const values = without.map((rates) => rates[i]);
@@ -143,9 +149,10 @@ function countsOf(place, from = state) {
   const totals = found.seeds[disjoint ? 1 : 0];
   const [ofNormal, ofAbnormal] = [pick(set.normal), pick(set.abnormal)];
   const mean = (values) => pick(values).map((value) => value / totals.length);
+  const law = lawOf(sectionOf(place));
   return {
-    set: found.set, patients: pick(set.patients), ofNormal, ofAbnormal,
+    law, set: found.set, patients: pick(set.patients), ofNormal, ofAbnormal,
     normal: mean(found.of[0]), abnormal: mean(found.of[which]),
-    bySeed: totals.map((right) => ratesOf(right[0], right[which], sum(ofNormal), sum(ofAbnormal))),
+    bySeed: totals.map((right) => ratesOf(right[0], right[which], sum(ofNormal), sum(ofAbnormal), law)),
   };
 }

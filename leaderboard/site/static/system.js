@@ -25,6 +25,7 @@ function fillFacts(place, row) {
     ["Rank", ranked ? (row && ranks(row)) || NONE : "not ranked"],
     ["Sp", row ? spread(row.sp, row.sp_std) : NONE],
     ["Se", row ? spread(row.se, row.se_std) : NONE],
+    ...(lawOf(sectionOf(place)) === "challenge" ? [["AS", row ? spread(row.as, row.as_std) : NONE], ["HS", row ? spread(row.hs, row.hs_std) : NONE]] : []),
     ["Optimism", signed(found?.optimism ?? null)],
     ["Seeds", found?.seeds ?? NONE],
     ...(found?.state ? [["State", found.state]] : []),
@@ -35,9 +36,11 @@ function fillFacts(place, row) {
 }
 
 function fillLenses(place) {
-  const rows = page.rules.flatMap((rule) => page.parts.flatMap((part) => page.judged.map((judged) => {
+  const section = sectionOf(place);
+  const judgedOnce = page.judged.slice(0, (section.judged ?? page.judged).length);
+  const rows = page.rules.flatMap((rule) => page.parts.flatMap((part) => judgedOnce.map((judged) => {
     const row = rowOf(place, page.lenses[`${rule}/${part}/${judged}`]);
-    return row && [rule, part, judged.replace("class", "-class"), spread(row.sp, row.sp_std), spread(row.se, row.se_std), spread(row.score, row.score_std), ends(row.lo, row.hi)];
+    return row && [rule, part, judgedIn(section, judged).replace("class", "-class"), spread(row.sp, row.sp_std), spread(row.se, row.se_std), spread(row.score, row.score_std), ends(row.lo, row.hi)];
   }))).filter(Boolean);
   fillTableOf("lenses", ["Rule", "Patients", "Se", "Sp", "Se", "Score", "95 % interval"], rows, 3);
 }
@@ -61,8 +64,8 @@ function fillConfusion(place) {
     byId("confusion").replaceChildren();
     return;
   }
-  const head = make("tr", {}, make("td", {}), page.classes.map((name) => make("th", { scope: "col" }, `as ${name}`)));
-  const rows = page.classes.map((name, i) => make("tr", {}, make("th", { scope: "row" }, name), counts[i].map((count, j) => {
+  const head = make("tr", {}, make("td", {}), classesOf(place).map((name) => make("th", { scope: "col" }, `as ${name}`)));
+  const rows = classesOf(place).map((name, i) => make("tr", {}, make("th", { scope: "row" }, name), counts[i].map((count, j) => {
     const share = shares[i][j];
     const cell = make("td", { class: i === j ? "hit" : null }, make("b", {}, share === null ? NONE : `${number(share, 1)} %`), make("span", {}, count));
     cell.style.setProperty("--share", `${share ?? 0}%`);

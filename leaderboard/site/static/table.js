@@ -7,8 +7,10 @@ const COLUMNS = [
   { key: "lo", head: "95 % interval", number: true, title: "Of the mean Score, over test patients and seeds" },
   { key: "sp", head: "Sp", number: true },
   { key: "se", head: "Se", number: true },
+  { key: "as", head: "AS", number: true, title: "Arithmetic mean of Sp and Se" },
+  { key: "hs", head: "HS", number: true, title: "Harmonic mean of Sp and Se" },
   { key: "seeds", head: "Seeds", number: true },
-  { key: "optimism", head: "Optimism", number: true, title: "4-class Score of best-test minus last, all official test cycles" },
+  { key: "optimism", head: "Optimism", number: true, title: `${byId("board").dataset.exact} Score of best-test minus last, all official test cycles` },
   { key: "state", head: "State", up: true, title: "Claimed, recomputed from predictions, rerun, or confirmed by its author's key" },
   { key: "inputs", head: "Inputs", up: true, title: "What it declares to use besides the sound" },
   { key: "date", head: "Date", title: "When its newest run was made" },
@@ -27,7 +29,7 @@ function sortValue(key, place) {
   if (key === "optimism" || key === "date") return underRule(place)[key];
   if (key === "state") return underRule(place).state ?? null;
   if (key === "inputs") return page.systems[place].inputs || null;
-  return lens()[key][place];
+  return lens()[key]?.[place] ?? null;
 }
 
 function sorted(places) {
@@ -48,7 +50,9 @@ function sortBy(key) {
 }
 
 function columnsOf(section) {
-  return COLUMNS.filter(({ key }) => (key !== "rank" || page.sections[section].ranked) && SOMETIMES[key] !== false);
+  const { ranked } = page.sections[section];
+  const hasMeans = lawOf(page.sections[section]) === "challenge";
+  return COLUMNS.filter(({ key }) => (key !== "rank" || ranked) && (!["as", "hs"].includes(key) || hasMeans) && SOMETIMES[key] !== false);
 }
 
 function headOf(section) {
@@ -62,6 +66,7 @@ function makeTables() {
     const title = `section-${place}`;
     byId("tables").append(make("section", { class: "listing", "data-section": place, "aria-labelledby": title },
       make("h2", { id: title }, section.title, section.ranked ? null : make("span", { class: "mark" }, "not ranked")),
+      section.patients_seen ? make("p", { class: "quiet" }, "The patients of this part have recordings in training: its numbers say little of new patients.") : null,
       make("p", { class: "quiet floor", hidden: true }),
       section.simulated ? make("p", { class: "alert" }, "Simulated data prove that the pipeline works, never that a method does.") : null,
       make("div", { class: "scroll", role: "region", "aria-labelledby": title, tabindex: "0" },
@@ -70,9 +75,14 @@ function makeTables() {
 }
 
 function referenceOf(section) {
-  const { name, sp, se, score } = page.reference;
-  const values = { title: name, sp: number(sp), se: number(se), score: number(score) };
+  const { name, ...rates } = referenceIn(page.sections[section]);
+  const values = { title: name, ...Object.fromEntries(Object.entries(rates).map(([rate, value]) => [rate, number(value)])) };
   return make("tfoot", {}, make("tr", {}, columnsOf(section).map((column) => make("td", { class: cellClass(column) }, values[column.key] ?? (column.key === "rank" ? "" : NONE)))));
+}
+
+/** What calling every cycle normal gives. */
+function referenceIn(section) {
+  return section.reference ?? page.reference;
 }
 
 function cellClass(column) {
@@ -134,6 +144,8 @@ function cellsOf(place, scale) {
     seeds: seedsOf(place),
     sp: spread(row.sp, row.sp_std),
     se: spread(row.se, row.se_std),
+    as: spread(row.as, row.as_std),
+    hs: spread(row.hs, row.hs_std),
     score: spread(row.score, row.score_std),
     lo: intervalOf(row, scale),
     optimism: [signed(underRule(place).optimism)],

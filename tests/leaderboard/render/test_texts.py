@@ -166,11 +166,18 @@ def test_runs_and_printed_systems_have_names():
 
 
 @pytest.mark.parametrize(
-    ("dataset", "partial", "words"),
-    [("demo", "half", "simulated"), ("icbhi", "half", "half"), ("icbhi", None, "icbhi")],
+    ("dataset", "partial", "task", "words"),
+    [
+        ("demo", "half", None, "simulated"),
+        ("icbhi", "half", None, "half"),
+        ("icbhi", None, None, "icbhi"),
+        ("coughs", None, "cough-3", "coughs, cough-3"),
+        ("coughs", "half", "cough-3", "coughs, cough-3, half"),
+        ("demo", "half", "cough-3", "demo, cough-3, simulated"),
+    ],
 )
-def test_data_are_called_as_the_board_calls_them(dataset, partial, words):
-    assert data_words(dataset, partial) == words
+def test_data_are_called_as_the_board_calls_them(dataset, partial, task, words):
+    assert data_words(dataset, partial, task, is_simulated=dataset == "demo") == words
 
 
 # --- CSV and JSON -----------------------------------------------------------------------------------------------

@@ -6,18 +6,17 @@ import json
 
 import pytest
 from board_runs import cycle_set, write_run
-from official_sets import moved_labels
+from official_sets import NOT_OFFICIAL, OFFICIAL, moved_labels
 
 from bench.core.errors import ResultError
 from leaderboard.results.bundle_merging import import_bundle
 from leaderboard.results.bundle_writing import export_bundle
-from leaderboard.results.judged_set import is_official
 from leaderboard.results.predictions import write_cycles
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.site.data import read_site_data
 from leaderboard.store.rebuilding import rebuild
 from leaderboard.store.store import Store
-from leaderboard.tables.board_tables import NOT_OFFICIAL, OFFICIAL, leaderboard_table
+from leaderboard.tables.board_tables import leaderboard_table
 
 PARTIAL = "partial (198 of 920)"
 
@@ -86,7 +85,8 @@ def test_two_partial_sets_of_the_same_size_share_no_section(tmp_path):
 
 def test_a_partial_run_does_not_rank_although_its_test_part_is_whole(tmp_path):
     store = board(tmp_path, {"partial": PARTIAL})
-    assert is_official(store.runs()[0].judged_set)
+    (run,) = store.runs()
+    assert run.judged_task.is_official(run.judged_set)
     assert [(title, section.ranked) for title, section in sections(store).items()] == [(PARTIAL, False)]
 
 

@@ -33,7 +33,7 @@ from leaderboard.store import schema as database
 FORMS = (ResultDocument, SpecFields, EpochRow, RuleMetrics, Study, Submission, Metrics)
 
 DERIVED = {
-    *("kind", "digest", "system", "judged_set", "extra"),
+    *("kind", "digest", "system", "task", "judged_set", "extra"),
     *("code_version", "code_commit", "code_dirty", "processes", "device", "cpu", "gpu"),
 }
 """Columns of the runs that are computed, or taken out of the provenance."""
@@ -101,7 +101,11 @@ def test_the_columns_of_the_runs_are_the_declared_ones():
 
 @pytest.mark.parametrize(
     ("form", "table", "keys"),
-    [(RuleMetrics, database.MetricRow, {"run_id", "rule", "judged"}), (EpochRow, database.EpochRow, {"run_id"})],
+    [
+        (RuleMetrics, database.MetricRow, {"run_id", "rule", "judged", *database.MEAN_COLUMNS.values()}),
+        (RuleMetrics, database.PartMetricRow, {"run_id", "part", "rule", "judged", *database.MEAN_COLUMNS.values()}),
+        (EpochRow, database.EpochRow, {"run_id"}),
+    ],
 )
 def test_metrics_and_epochs_have_the_declared_columns(form, table, keys):
     # The losses that a method names are kept with the fields of the run that have no column.

@@ -8,6 +8,7 @@ import re
 
 import pytest
 from board_runs import write_run
+from official_sets import OFFICIAL
 from site_boards import NASTY, PARTIAL, make_board
 
 from bench.core.errors import StoreError
@@ -27,7 +28,8 @@ from leaderboard.statistics.rank_intervals import rank_intervals
 from leaderboard.statistics.row_statistics import BOARD_SPREAD
 from leaderboard.statistics.seed_spread import PAPER_SPREAD, pooled_seed_spread
 from leaderboard.store.store import Store
-from leaderboard.tables.board_tables import FAILED, OFFICIAL, SIMULATED, leaderboard_table
+from leaderboard.tables.board_tables import FAILED, leaderboard_table
+from leaderboard.tables.sections import SIMULATED
 
 
 @pytest.fixture(scope="module")

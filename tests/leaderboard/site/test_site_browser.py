@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from browser import chromium
+from official_sets import OFFICIAL
 from site_boards import NASTY, enlarged, make_board
 
 from leaderboard.published import TABLES, printed_table
@@ -30,7 +31,7 @@ from leaderboard.statistics.comparison import compare, runs_of
 from leaderboard.statistics.intervals import paired_difference, t_quantile
 from leaderboard.statistics.patient_hits import PatientHits
 from leaderboard.statistics.seed_spread import PAPER_SPREAD
-from leaderboard.tables.board_tables import OFFICIAL, leaderboard_table
+from leaderboard.tables.board_tables import leaderboard_table
 from leaderboard.tables.paper_tables import paper_table
 
 A4_ACROSS = 1039

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from board_runs import cycle_set, write_run
 
+from bench.core.datasets import DATASETS, FOUR_CLASSES
 from bench.core.errors import ResultError
 from leaderboard.metrics import CLASSES, confusion_matrix, metrics_of
 from leaderboard.results.predictions import CycleSet
 from leaderboard.statistics.breakdown import (
-    ALL_NORMAL,
-    ICBHI_PATIENTS_ON_BOTH_SIDES,
     CycleCounter,
+    all_normal,
     breakdown,
     mean_of_known,
     optimism,
@@ -24,7 +24,9 @@ from leaderboard.statistics.breakdown import (
     view_of,
 )
 from leaderboard.store.store import Store
+from leaderboard.tasks import JudgedTask
 
+SHARED_PATIENTS = DATASETS.card("icbhi").shared_patients
 DEVICES = ("AKGC417L", "Litt3200", "Meditron")
 
 
@@ -64,7 +66,7 @@ def check_view(view, confusions):
 
 def test_official_and_patient_disjoint_are_those_of_their_cycles(judged):
     cycles, chosen, counts = judged
-    views = breakdown(counts, ICBHI_PATIENTS_ON_BOTH_SIDES)["views"]
+    views = breakdown(counts, SHARED_PATIENTS)["views"]
     check_view(views["official"], by_hand(cycles, chosen, lambda i: True))
     check_view(views["patient-disjoint"], by_hand(cycles, chosen, lambda i: cycles.patients[i] not in ("156", "218")))
     assert (views["official"]["patients"], views["patient-disjoint"]["patients"]) == (9, 7)
@@ -116,7 +118,7 @@ def test_calling_everything_normal_is_the_reference(judged):
     cycles, _, _ = judged
     view = view_of(system_counts(cycles, [np.zeros(200, dtype=np.int64)]))
     for values in (view, view["two_class"]):
-        assert {name: values[name] for name in ALL_NORMAL} == ALL_NORMAL
+        assert {name: values[name] for name in all_normal(FOUR_CLASSES)} == all_normal(FOUR_CLASSES)
 
 
 # --- patients on both sides, optimism ---------------------------------------------------------------------------
@@ -142,8 +144,8 @@ def test_icbhis_patients_on_both_sides_are_those_of_the_pinned_split():
     from bench.data.datasets.icbhi.pinned import BY_PATIENT
 
     sides = {side: {patient for part, patient in BY_PATIENT if part == side} for side in ("train", "test")}
-    assert sides["train"] & sides["test"] == ICBHI_PATIENTS_ON_BOTH_SIDES
-    assert sum(BY_PATIENT["test", patient].cycles for patient in ICBHI_PATIENTS_ON_BOTH_SIDES) == 120
+    assert sides["train"] & sides["test"] == SHARED_PATIENTS
+    assert sum(BY_PATIENT["test", patient].cycles for patient in SHARED_PATIENTS) == 120
 
 
 def test_a_run_writes_down_the_patients_on_both_sides():
@@ -151,17 +153,21 @@ def test_a_run_writes_down_the_patients_on_both_sides():
 
     names = ["a", "b", "c", "d"]
     data = SimpleNamespace(
+        task=FOUR_CLASSES,
         train=np.array([0]),
         val=np.array([1]),
         recordings={name: SimpleNamespace(patient=patient) for name, patient in zip(names, "1231", strict=True)},
         keys=lambda rows: [(names[row], 0) for row in rows],
     )
-    assert on_both_sides(data, SimpleNamespace(patients=("3", "2", "1", "1"))) == ["1", "2"]
+    keys = tuple((name, 0) for name in names)
+    cycles = CycleSet(keys, (0, 1, 0, 1), ("3", "2", "1", "1"), ("AKGC417L",) * 4)
+    assert on_both_sides(data, cycles) == ["1", "2"]
 
 
 def run_with(**scores):
     return SimpleNamespace(
-        metrics={rule.replace("_", "-"): {"4class": {"score": score}} for rule, score in scores.items()}
+        judged_task=JudgedTask("a-set", "A set", FOUR_CLASSES),
+        metrics={rule.replace("_", "-"): {"4class": {"score": score}} for rule, score in scores.items()},
     )
 
 

@@ -8,33 +8,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from board_runs import cycle_set, write_run
-from official_sets import many_patients
+from official_sets import NOT_OFFICIAL, OFFICIAL, many_patients
 
 from leaderboard.published.systems import published_systems
 from leaderboard.results.predictions import CycleSet
 from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import (
-    NOT_OFFICIAL,
-    OFFICIAL,
-    SIMULATED,
     Section,
     Table,
     board_notes,
-    claims_official_set_wrongly,
     failed_rows,
     flattened,
     leaderboard_table,
     name_differences,
-    section_order,
-    section_title,
-    section_titles,
     system_sections,
 )
 from leaderboard.tables.copies import CORRELATED, RunPredictions, find_copies
 from leaderboard.tables.marks import MARKS, mark_notes, mark_words
 from leaderboard.tables.published_table import doubts, published_table
 from leaderboard.tables.run_parts import parts_table
+from leaderboard.tables.sections import SIMULATED, claims_official_set_wrongly, section_title, section_titles
 
 OFFICIAL_SET, OTHER_SET = many_patients().hash, "f" * 64
 
@@ -93,10 +87,11 @@ def test_trials_make_no_title():
 
 
 def test_ranked_sections_come_first_and_simulated_ones_last():
-    sections = [Section(title, "systems", [], ranked) for title, ranked in
-                ((SIMULATED, False), ("zebra", False), (OFFICIAL, True), ("ant", False))]  # fmt: skip
-    for order in itertools.permutations(sections):
-        assert [one.title for one in sorted(order, key=section_order)] == [OFFICIAL, "ant", "zebra", SIMULATED]
+    sets = ({"spec": {"dataset": "demo"}}, {"partial": "zebra"}, {}, {"spec": {"split": "random"}}, {"partial": "ant"})
+    runs = [run(system=str(number), **changes) for number, changes in enumerate(sets)]
+    titles = [OFFICIAL, "ICBHI 2017, split random", "ant", "zebra", SIMULATED]
+    for order in itertools.permutations(runs):
+        assert [section.title for section in system_sections(order, "last")] == titles
 
 
 def test_runs_without_numbers_under_the_rule_make_no_row():
