@@ -70,7 +70,7 @@ def write_task_run(
 ) -> Path:
     """Write a whole run folder of the data set; arguments as for :func:`board_runs.write_run`."""
     values = spec(**{"dataset": NOISES.id, "task": task.id, **fields})
-    told = document(values, task=task_document(NOISES, task), **(result or {}))
+    told = document(values, **{"task": task_document(NOISES, task), **(result or {})})
     folder, cycles = home / "runs" / str(told["run_id"]), cycles or cycles_of(task)
     write_cycles(folder / "test-cycles.csv", cycles)
     others: dict[str, dict[str, Any]] = {part.id: {} for part in task.other_parts}
