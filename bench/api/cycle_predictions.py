@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class CyclePredictions:
         scores: (n, classes) score or probability of each class, float64.
         predicted: (n,) class with the highest score.
         classes: Names of the classes, the normal one first.
+        parts: (n,) tested part; empty where the task has one.
     """
 
     recordings: NDArray[np.str_]
@@ -38,6 +39,7 @@ class CyclePredictions:
     scores: NDArray[np.float64]
     predicted: NDArray[np.int64]
     classes: tuple[str, ...] = CLASSES
+    parts: NDArray[np.str_] = field(default_factory=lambda: np.asarray([], dtype=np.str_))
 
     @classmethod
     def of(cls, judged: CycleSet, scores: NDArray[np.float64], classes: Sequence[str] = CLASSES) -> CyclePredictions:
@@ -51,6 +53,7 @@ class CyclePredictions:
             scores=np.asarray(scores, dtype=np.float64),
             predicted=predicted_classes(scores, len(classes)),
             classes=tuple(classes),
+            parts=np.asarray(judged.parts, dtype=np.str_),
         )
 
     def __len__(self) -> int:
@@ -92,6 +95,7 @@ class CyclePredictions:
             "label": self.labels,
             "patient": self.patients,
             "device": self.devices,
+            **({"part": self.parts} if self.parts.size else {}),
             **{name: self.scores[:, place] for place, name in enumerate(self.classes)},
             "predicted": self.predicted,
         }
