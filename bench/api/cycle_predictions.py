@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class CyclePredictions:
         scores: (n, classes) score or probability of each class, float64.
         predicted: (n,) class with the highest score.
         classes: Names of the classes, the normal one first.
-        parts: (n,) tested part; empty where the task has one.
+        parts: (n,) tested part; None where the task has one.
     """
 
     recordings: NDArray[np.str_]
@@ -39,7 +39,7 @@ class CyclePredictions:
     scores: NDArray[np.float64]
     predicted: NDArray[np.int64]
     classes: tuple[str, ...] = CLASSES
-    parts: NDArray[np.str_] = field(default_factory=lambda: np.asarray([], dtype=np.str_))
+    parts: NDArray[np.str_] | None = None
 
     @classmethod
     def of(cls, judged: CycleSet, scores: NDArray[np.float64], classes: Sequence[str] = CLASSES) -> CyclePredictions:
@@ -53,7 +53,7 @@ class CyclePredictions:
             scores=np.asarray(scores, dtype=np.float64),
             predicted=predicted_classes(scores, len(classes)),
             classes=tuple(classes),
-            parts=np.asarray(judged.parts, dtype=np.str_),
+            parts=np.asarray(judged.parts) if judged.parts else None,
         )
 
     def __len__(self) -> int:
@@ -95,7 +95,7 @@ class CyclePredictions:
             "label": self.labels,
             "patient": self.patients,
             "device": self.devices,
-            **({"part": self.parts} if self.parts.size else {}),
+            **({} if self.parts is None else {"part": self.parts}),
             **{name: self.scores[:, place] for place, name in enumerate(self.classes)},
             "predicted": self.predicted,
         }
