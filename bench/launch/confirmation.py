@@ -12,8 +12,9 @@ from bench.core.files import temporary_folder, write_json
 from bench.experiment.spec import RunSpec
 from bench.launch.child import Children
 from bench.launch.isolated import run_isolated
-from leaderboard.metrics import SENSITIVITIES
+from leaderboard.metrics import rate_names
 from leaderboard.results.run_folder import RunFolder
+from leaderboard.results.schema import task_of
 
 TOLERANCE = 0.5
 """Percent points by which Sp, Se and Score may differ: another machine rounds otherwise, which training amplifies."""
@@ -79,8 +80,9 @@ def compared(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float
         for rule in before["metrics"]
         if before["metrics"][rule] is not None
     }
+    task = task_of(before).task
     scores = {
-        rule: [one["4class"]["score"], *([other["4class"]["score"]] if other else [])]
+        rule: [one[task.strict]["score"], *([other[task.strict]["score"]] if other else [])]
         for rule, (one, other) in pairs.items()
     }
     same = before.get("judged_set") in (None, now.get("judged_set")) and all(other for _, other in pairs.values())
@@ -89,7 +91,7 @@ def compared(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float
     largest = max(
         abs(one[judged][rate] - other[judged][rate])
         for one, other in pairs.values()
-        for judged in SENSITIVITIES
-        for rate in ("sp", "se", "score")
+        for judged in task.sensitivities
+        for rate in rate_names(task.score)
     )
     return Rerun(largest <= tolerance, tolerance, largest, scores)
