@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.api.boards import Board
 from bench.api.official_cycles import official_test_cycles
+from bench.core.datasets import FOUR_CLASSES
 from bench.core.errors import SpecError
 from bench.core.text import decimal_number, echoed
 from bench.experiment.plugins import load_plugins
@@ -63,12 +64,15 @@ def audit(
         ResultError: If the file cannot be read, or is none of these.
         DataError: If the test cycles are needed and not known.
     """
+<<<<<<< HEAD
     load_plugins(plugins)
     split = registered_split(dataset, task)
+=======
+>>>>>>> audit16
     if judged is not None and not _SENSITIVITY.fullmatch(judged):
-        judged_in(split.task, judged)
-    named = {} if dataset is None and task is None else {"dataset": dataset, "task": task}
-    cycles = partial(official_test_cycles, board, data, cache, **named)
+        judged_in(FOUR_CLASSES, judged)
+    cycles = partial(official_test_cycles, board, data, cache, dataset=dataset, task=task)
+    split = partial(registered_split, dataset, task)
     return audit_file(file, cycles, _claim(claimed), judged, split=split, tested=part)
 
 

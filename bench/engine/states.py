@@ -206,7 +206,7 @@ def _read_scores(path: Path, rules: Collection[str], bounds: Bounds) -> dict[str
         for rule in rules:
             member = archive.getinfo(f"{rule}.npy")
             # float64 scores of all classes; what is larger could fill the memory before it is refused.
-            if member.file_size > _HEADER + bounds.cycles * bounds.classes * 8:
+            if member.file_size > _HEADER + bounds.cycles * len(bounds.task.classes) * 8:
                 raise ValueError(f"{rule} in {CHOICES} is larger than the scores of {bounds.cycles} cycles")
             content = io.BytesIO(archive.read(member))
             # Without pickle: a state from elsewhere must not run code.
