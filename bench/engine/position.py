@@ -88,13 +88,8 @@ def read_position(document: Any, task: TaskCard, bounds: Bounds | None = None) -
 
     Args:
         document: The ``position`` of a state's ``position.json``.
-<<<<<<< HEAD
         task: What the run is judged on.
         bounds: Epochs and steps that the position must lie within; None where they are not known.
-=======
-        bounds: Epochs and steps that the position must lie within, and the task whose metrics it holds; None where they
-            are not known.
->>>>>>> audit16
 
     Raises:
         ValueError: If no run can stand at such a position; the field is named.
@@ -116,11 +111,7 @@ def read_position(document: Any, task: TaskCard, bounds: Bounds | None = None) -
     if not isinstance(entries, list) or len(entries) != epoch:
         raise ValueError(f"it holds {_count_in_words(entries)} entries of epochs after epoch {epoch}")
     for number, entry in enumerate(entries, start=1):
-<<<<<<< HEAD
         _check_entry(entry, number, task)
-=======
-        _check_entry(entry, number, bounds.task if bounds else None)
->>>>>>> audit16
     return Position(**{**document, "losses": losses})
 
 
@@ -164,13 +155,8 @@ def _check_names(document: Any, names: set[str], what: str, optional: Collection
         raise ValueError(f"{what} must hold {wanted}, but is {echoed(document)}")
 
 
-<<<<<<< HEAD
 def _check_entry(entry: Any, number: int, task: TaskCard) -> None:
     """Check what a state holds of an epoch that is done."""
-=======
-def _check_entry(entry: Any, number: int, task: TaskCard | None) -> None:
-    """Check what a state holds of an epoch that is done; the metrics of a task where it is known."""
->>>>>>> audit16
     where = f"entry {number} of epochs"
     _check_names(entry, set(ENTRY_FIELDS), where, LATER)
     if isinstance(entry["epoch"], bool) or entry["epoch"] != number:
@@ -180,7 +166,6 @@ def _check_entry(entry: Any, number: int, task: TaskCard | None) -> None:
     _check_losses(f"losses in {where}", entry.get("losses", {}))
     for part in ("test", "val"):
         if entry[part] is not None:
-<<<<<<< HEAD
             _check_names(entry[part], set(task.sensitivities), f"{part} in {where}")
             for judged in task.sensitivities:
                 _check_metrics(entry[part][judged], judged, task, where)
@@ -191,24 +176,6 @@ def _check_metrics(stored: Any, judged: str, task: TaskCard, where: str) -> None
     _check_names(stored, set(computed), f"{judged} in {where}")
     if not all(math.isclose(stored[name], computed[name]) for name in set(computed) - {"confusion"}):
         raise ValueError(f"{judged} in {where} does not follow from its confusion matrix")
-=======
-            _check_metrics(entry[part], part, where, task)
-
-
-def _check_metrics(by_judged: Any, part: str, where: str, task: TaskCard | None) -> None:
-    """Check that metrics are those of a task, and follow from their confusion matrices.
-
-    Of a task that is not known the law of the Score is not either: it is not compared then.
-    """
-    if task is not None:
-        _check_names(by_judged, set(task.sensitivities), f"{part} in {where}")
-    for judged, stored in dict(by_judged).items():
-        computed: Mapping[str, Any] = metrics_of(stored["confusion"], judged, task=task)
-        _check_names(stored, set(computed), f"{judged} in {where}", () if task else MEANS)
-        compared = set(computed) - {"confusion"} - (set() if task else {"se", "score"})
-        if not all(math.isclose(stored[name], computed[name]) for name in compared):
-            raise ValueError(f"{judged} in {where} does not follow from its confusion matrix")
->>>>>>> audit16
 
 
 def _check_count(name: str, value: Any, most: int | None) -> int:

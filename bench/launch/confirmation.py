@@ -12,10 +12,7 @@ from bench.core.files import temporary_folder, write_json
 from bench.experiment.spec import RunSpec
 from bench.launch.child import Children
 from bench.launch.isolated import run_isolated
-<<<<<<< HEAD
-=======
 from leaderboard.metrics import rate_names
->>>>>>> audit16
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.schema import task_of
 
@@ -94,15 +91,9 @@ def compared(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float
         return Rerun(False, tolerance, None, scores)
     largest = max(
         abs(one[judged][rate] - other[judged][rate])
-<<<<<<< HEAD
         for one, other in (*pairs.values(), *_other_parts(before, now))
         for judged in task.sensitivities
-        for rate in ("sp", "se", "score")
-=======
-        for one, other in pairs.values()
-        for judged in task.sensitivities
         for rate in rate_names(task.score)
->>>>>>> audit16
     )
     return Rerun(largest <= tolerance, tolerance, largest, scores)
 
