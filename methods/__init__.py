@@ -39,6 +39,7 @@ def create(
     feature_dim: int,
     class_counts: Sequence[int],
     patch_grid: tuple[int, int] | None = None,
+    class_names: Sequence[str] = (),
     **options: Any,
 ) -> Method:
     """Build a training method.
@@ -46,19 +47,26 @@ def create(
     Args:
         id: Id of the method, e.g. ``patchmix-cl``.
         feature_dim: Width of the model's features.
-        class_counts: Training cycles per class.
+        class_counts: Training cycles per class; class 0 is the normal one.
         patch_grid: Rows (frequency) and columns (time) of the model's patch tokens; None where it has none.
+        class_names: Names of the classes in the order of their numbers; empty where they are not known.
         **options: The method's own options, by name; see its card.
 
     Raises:
         RegistryError: If there is no such method.
-        SpecError: For an unknown option, a bad value, or a patch method without a patch grid.
+        SpecError: For an unknown option, a bad value, a patch method without a patch grid, or other names than one for
+            each class.
     """
     entry = METHODS.get(id)
     chosen: Any = build_options(entry.card.options, options, f"method {id}")
     if entry.card.needs_patches and patch_grid is None:
         raise no_patches(id, "the model")
-    task = Task(feature_dim=feature_dim, class_counts=tuple(class_counts), patch_grid=patch_grid)
+    task = Task(
+        feature_dim=feature_dim,
+        class_counts=tuple(class_counts),
+        patch_grid=patch_grid,
+        class_names=tuple(class_names),
+    )
     return cast(Method, entry.load()(chosen, task))
 
 

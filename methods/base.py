@@ -40,13 +40,27 @@ class Task:
 
     Attributes:
         feature_dim: Width of the model's features.
-        class_counts: Training cycles per class (0 normal, 1 crackle, 2 wheeze, 3 both).
+        class_counts: Training cycles per class, as many numbers as there are classes. Class 0 is the normal one.
         patch_grid: Rows (frequency) and columns (time) of the model's patch tokens, or None where it has none.
+        class_names: Names of the classes in the order of their numbers, for a method whose formula is about certain
+            ones; empty where nobody told them.
+
+    Raises:
+        SpecError: If there are names, but not one for each class.
     """
 
     feature_dim: int
     class_counts: tuple[int, ...]
     patch_grid: tuple[int, int] | None = None
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.class_names and len(self.class_names) != len(self.class_counts):
+            raise SpecError(
+                f"There are {len(self.class_counts)} numbers of training cycles, but the classes are "
+                f"{', '.join(self.class_names)}.",
+                "Give the number of training cycles of each class.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

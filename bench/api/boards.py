@@ -20,6 +20,7 @@ from leaderboard.results.schema import ResultDocument, Rule
 from leaderboard.statistics.comparison import compare, runs_of
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table, runs_table
+from leaderboard.tables.dataset_table import dataset_table
 from leaderboard.tables.published_table import published_table
 from leaderboard.tables.run_parts import parts_table
 
@@ -155,8 +156,6 @@ class Board:
         board = leaderboard_table(self.store, rule)
         if name == "leaderboard":
             return ReportTable(board if dataset is None and task is None else board.of(dataset, task))
-        from leaderboard.tables.dataset_table import dataset_table
-
         shown = dataset_table(DATASETS.card(name), board)
         return ReportTable(shown if task is None else shown.of(name, task))
 

@@ -178,7 +178,8 @@ class DataDescription:
 
 def _units(task: TaskCard) -> str:
     """What the labels of a task are of, in one word: ``cycles``, ``events``, ``recordings``."""
-    return f"{task.unit.split()[-1]}s"
+    word = task.unit.split()[-1]
+    return f"{word}es" if word.endswith(("s", "x", "ch", "sh")) else f"{word}s"
 
 
 def _pairs(numbers: Mapping[Any, int], unit: str = "") -> str:

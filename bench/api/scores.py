@@ -20,7 +20,7 @@ from bench.core.datasets import FOUR_CLASSES, TaskCard, TestPart
 from bench.core.errors import SpecError
 from bench.core.paths import cache_folder, expanded
 from bench.core.text import echoed
-from leaderboard.metrics import Metrics, score_cycles
+from leaderboard.metrics import Metrics, rate_names, score_cycles
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.submission_checks import check_predictions
 from leaderboard.results.submitted_predictions import SubmittedPredictions, parse_submitted, read_submitted
@@ -63,7 +63,8 @@ class Scores:
     def __repr__(self) -> str:
         strict = self.metrics[self.task.strict]
         rates = ", ".join(f"{name} {strict[key]:.2f}" for name, key in (("Sp", "sp"), ("Se", "se"), ("Score", "score")))  # type: ignore[literal-required]
-        return f"<Scores of {len(self.judged)} cycles: {rates}>"
+        part = f" of {self.task.main.id}" if self.task.other_parts else ""
+        return f"<Scores of {strict['n']} {self.task.unit.split()[-1]}s{part}: {rates}>"
 
     @cached_property
     def metrics(self) -> dict[str, Metrics]:
@@ -88,16 +89,17 @@ class Scores:
 
     @cached_property
     def _counts(self) -> SystemCounts:
-        return system_counts(self.judged, [self.predictions.predicted])
+        rows = self.judged.places_of(self.task.main.id)
+        return system_counts(self.judged.subset(rows), [self.predictions.predicted[rows]], self.task)
 
     @property
     def by_device(self) -> dict[str, dict[str, Any]]:
-        """The rates on the cycles of each recording device; None for one that no cycle defines."""
+        """The rates on the main part's cycles of each recording device; None for one that no cycle defines."""
         return {device: _rates(self._counts.of_device(device)) for device in self._counts.devices}
 
     @property
     def by_patient(self) -> dict[str, dict[str, Any]]:
-        """The rates on the cycles of each patient; None for one that no cycle defines."""
+        """The rates on the main part's cycles of each patient; None for one that no cycle defines."""
         patients = set(self._counts.patients)
         return {patient: _rates(self._counts.without(patients - {patient})) for patient in self._counts.patients}
 
@@ -118,12 +120,11 @@ class Scores:
 
 def _rates(counts: SystemCounts) -> dict[str, Any]:
     """Cycles and rates of one system, without the deviations over seeds that it does not have."""
-    view = view_of(counts)
-    names = ("sp", "se", "score")
+    view, names = view_of(counts), rate_names(counts.task.score)
+    views = dict(zip(counts.task.sensitivities, (view, view["two_class"]), strict=False))
     return {
         "cycles": view["cycles"],
-        "4class": {name: view[name] for name in names},
-        "2class": {name: view["two_class"][name] for name in names},
+        **{judged: {name: view[name] for name in names} for judged, view in views.items()},
     }
 
 

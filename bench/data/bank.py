@@ -33,6 +33,7 @@ from bench.data.bank_folder import (
     begin_writeback,
     check_has_cycles,
     clear_bank,
+    one_thread,
     open_or_make,
     read_description,
     read_recording,
@@ -140,7 +141,7 @@ class RowsFile:
 def recording_features(
     recording: Recording, frontend: str, options: Mapping[str, Any]
 ) -> tuple[Inputs, tuple[Cycle, ...]]:
-    """Compute the pictures of one recording, without any cache.
+    """Compute the pictures of one recording, without any cache; they equal those of a bank to the bit.
 
     Args:
         recording: A recording with audio.
@@ -155,7 +156,8 @@ def recording_features(
         SpecError: For an unknown front-end or option, or a front-end that must learn from a run's rows first.
     """
     source = choose_front_end(frontend, options)
-    return _compute_features(recording, _build(source)), source.cycles_of_rows([recording])[0]
+    with one_thread():
+        return _compute_features(recording, _build(source)), source.cycles_of_rows([recording])[0]
 
 
 def _build(source: ChosenFrontEnd) -> FrontEnd | WaveformFrontEnd:

@@ -223,6 +223,19 @@ def _use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread of torch while the block runs, as forks do: sums over several have other last bits."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def read_recording(recording: Recording) -> tuple[Tensor, int, list[tuple[float, float]]]:
     """Read what a front-end needs of a recording.
 

@@ -47,8 +47,8 @@ def check_batch_of_one(spec: RunSpec, what: str, hint: str) -> None:
 
 
 def _train_on_one_clip(spec: RunSpec) -> None:
-    # Fresh weights will do, as only shapes are asked for; class weights need a cycle of each class.
-    graph = build_graph(spec.changed(weights=None, init_from=None), class_counts=[1, 1, 1, 1])
+    # Fresh weights will do, as only shapes are asked for.
+    graph = build_graph(spec.changed(weights=None, init_from=None))
     for index, stage in enumerate(stages_of(spec, graph.method)):
         set_training_mode(graph, stage.trains)
         _forward_one_clip(graph, spec, index, stage.augment)

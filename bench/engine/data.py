@@ -155,7 +155,7 @@ class RunData:
         every = np.arange(len(self.bank.labels))
         devices, patients = self.devices(every), self.patients(every)
         return PartnerPool(
-            self.train, self.bank.labels, options, classes=len(self.task.classes), devices=devices, patients=patients
+            self.train, self.bank.labels, options, classes=self.task.classes, devices=devices, patients=patients
         )
 
     def class_counts(self) -> list[int]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import baselines
 import methods
 from baselines.weights import weights_of_run
+from bench.core.datasets import DATASETS
 from bench.engine.initial_weights import load_initial_weights
 from bench.engine.losses import checked_losses
 from bench.engine.micro_batches import MicroBatchedModel
@@ -40,26 +41,29 @@ class TrainingGraph(nn.Module):
         return checked_losses(self.method(model, batch, draw))
 
 
-def build_graph(spec: RunSpec, class_counts: Sequence[int]) -> TrainingGraph:
+def build_graph(spec: RunSpec, class_counts: Sequence[int] | None = None) -> TrainingGraph:
     """Build model and method from a spec, initialised from its seed.
 
     Args:
-        spec: The spec.
-        class_counts: Training rows of each class.
+        spec: The spec, whose data set is registered.
+        class_counts: Training rows of each class; None for one of each, where only layers are looked at.
 
     Raises:
         WeightsError: If the pretrained weights, or those of the run to start from, are not those of the spec, or do
             not fit.
     """
+    names = DATASETS.card(spec.dataset).task(spec.task).classes
+    counts = [1] * len(names) if class_counts is None else class_counts
     torch.manual_seed(spec.seed)
     pretrained = weights_of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     model: Any = baselines.create(
-        spec.model, num_classes=len(class_counts), pretrain=pretrained, cache=Path(spec.cache), **spec.model_options
+        spec.model, num_classes=len(names), pretrain=pretrained, cache=Path(spec.cache), **spec.model_options
     )
     method: Any = methods.create(
         spec.method,
         feature_dim=model.feature_dim,
-        class_counts=class_counts,
+        class_counts=counts,
+        class_names=names,
         patch_grid=getattr(model, "patch_grid", None),
         **spec.method_options,
     )

@@ -70,10 +70,7 @@ def check_initial_part(before: RunSpec, which: str, after: RunSpec) -> None:
             f"It starts from the model {before.model}, but is the model {after.model}.", "Use the same model for both."
         )
     with random_states_kept():
-        there, here = (
-            build_graph(spec.changed(weights=None, init_from=None), class_counts=[1, 1, 1, 1])
-            for spec in (before, after)
-        )
+        there, here = (build_graph(spec.changed(weights=None, init_from=None)) for spec in (before, after))
     kept = ["last", "best-test", *(["best-val"] if before.val_fraction > 0 else [])]
     kept += [stage_name(number) for number in range(1, len(stages_of(before, there.method)))]
     if which not in kept:
@@ -98,8 +95,8 @@ def check_memory_savings(spec: RunSpec) -> None:
     if not (spec.distribution.micro_batch or spec.distribution.checkpointing):
         return
     with random_states_kept():
-        # Fresh weights will do, as only layers are looked at; class weights need a cycle of each class.
-        graph = build_graph(spec.changed(weights=None, init_from=None), class_counts=[1, 1, 1, 1])
+        # Fresh weights will do, as only layers are looked at.
+        graph = build_graph(spec.changed(weights=None, init_from=None))
     if spec.distribution.checkpointing:
         blocks_of(graph.model, spec.model)
     if spec.distribution.micro_batch:

@@ -27,10 +27,11 @@ def epoch_line(entry: Mapping[str, Any], epochs: int) -> str:
     # The exact class comes first in the metrics of every task.
     strict = next(iter(entry["test"]))
     test = entry["test"][strict]
+    both = f"  AS {test['as']:.2f}  HS {test['hs']:.2f}" if "as" in test else ""
     held_out = f"  val {entry['val'][strict]['score']:.2f}" if entry["val"] else ""
     return (
         f"epoch {entry['epoch']}/{epochs}  loss {entry['loss']:.4f}  "
-        f"Sp {test['sp']:.2f}  Se {test['se']:.2f}  Score {test['score']:.2f}{held_out}  "
+        f"Sp {test['sp']:.2f}  Se {test['se']:.2f}{both}  Score {test['score']:.2f}{held_out}  "
         f"{pace}"
     )
 

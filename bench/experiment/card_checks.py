@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_type_hints
 
-from bench.core.cards import Card, FrontEndCard, MethodCard, ModelCard, TrainableCard
+from bench.core.cards import Card, FrontEndCard, MethodCard, ModelCard, NoOptions, TrainableCard
+from bench.core.datasets import TRAIN, DatasetCard, TaskCard
 from bench.core.errors import SpecError
 from bench.core.options import check_value
-from bench.experiment.spec import check_field, settable_fields
+from bench.experiment.spec import OWNERS, check_field, settable_fields
 
 PROFILES = ("paper", "demo")
 STARTS = ("scratch", "pretrained")
-OWNERS = ("model", "method", "frontend")
+
+LONGEST_WORD = 40
+"""Characters that a result takes for the id of a task or a part, and for the unit."""
+
+HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def card_problems(card: Card) -> list[str]:
@@ -59,19 +65,29 @@ def _refusals(check: Callable[..., Any], *arguments: Any) -> Iterator[str]:
 
 
 def _recipe_problems(card: Card) -> Iterator[str]:
-    if not isinstance(card, TrainableCard):
-        return
-    for name, recipe in card.recipes.items():
+    if isinstance(card, TrainableCard):
+        yield from _problems_of_recipes(card, card.recipes, STARTS)
+    if isinstance(card, DatasetCard):
+        for recipes in (card.recipes, *(task.recipes for task in card.tasks)):
+            yield from _problems_of_recipes(card, recipes, ())
+
+
+def _problems_of_recipes(
+    card: Card, recipes: Mapping[str, Mapping[str, Any]], starts: tuple[str, ...]
+) -> Iterator[str]:
+    for name, recipe in recipes.items():
         profile, colon, start = name.partition(":")
-        if profile not in PROFILES or (colon and start not in STARTS):
-            yield f"recipe '{name}' must be named paper or demo, alone or with :scratch or :pretrained"
+        if profile not in PROFILES or (colon and start not in starts):
+            alone = ", alone or with :scratch or :pretrained" if starts else ""
+            yield f"recipe '{name}' must be named paper or demo{alone}"
         for key, value in recipe.items():
             yield from (f"recipe '{name}': {reason}" for reason in _setting_problems(card, key, value))
 
 
 def _setting_problems(card: Card, key: str, value: Any) -> Iterator[str]:
     """What is wrong with one setting of a recipe; options of another owner show when a run is resolved."""
-    own = "model" if isinstance(card, ModelCard) else "method"
+    kinds = {"model": ModelCard, "dataset": DatasetCard}
+    own = next((owner for owner, kind in kinds.items() if isinstance(card, kind)), "method")
     options = {f"{own}.{field.name}": field for field in dataclasses.fields(card.options)}
     if key in settable_fields():
         yield from _refusals(check_field, key, value)
@@ -87,3 +103,37 @@ def _kind_problems(card: Card) -> Iterator[str]:
         yield f"views is {card.views}, but must be 1 or 2"
     if isinstance(card, FrontEndCard) and not hasattr(card.options(), "shape"):
         yield "its options have no property `shape` (frames, mels)"
+    if isinstance(card, DatasetCard):
+        yield from _dataset_problems(card)
+
+
+def _dataset_problems(card: DatasetCard) -> Iterator[str]:
+    if len(card.id) > LONGEST_WORD:
+        yield f"id has {len(card.id)} characters, but must have 1 to {LONGEST_WORD}"
+    if card.options is not NoOptions:
+        yield "a data set has no options"
+    if card.recordings is not None and card.recordings < 1:
+        yield f"recordings is {card.recordings}, but must be 1 or more, or None where there is no fixed number"
+    if card.patients is not None and not card.shared_patients <= card.patients:
+        yield "shared_patients names some that are not among patients"
+    for task in card.tasks:
+        yield from (f"task '{task.id}': {problem}" for problem in _task_problems(task))
+
+
+def _task_problems(task: TaskCard) -> Iterator[str]:
+    """What is wrong with a task; ids and the unit stand in results, which take so many characters."""
+    if not task.title.strip():
+        yield "title is empty"
+    words = {"id": task.id, "unit": task.unit, **{f"part '{part.id}'": part.id for part in task.parts}}
+    for name, word in words.items():
+        if not 1 <= len(word) <= LONGEST_WORD:
+            yield f"{name} has {len(word)} characters, but must have 1 to {LONGEST_WORD}"
+    for part, counts in task.counts.items():
+        known = [TRAIN, *(known.id for known in task.parts)]
+        if part not in known:
+            yield f"counts names '{part}', but the parts are {', '.join(known)}"
+        if len(counts) != len(task.classes):
+            yield f"counts of '{part}' are {len(counts)}, but there are {len(task.classes)} classes"
+    for judged in task.judged_sets:
+        if not HASH.fullmatch(judged):
+            yield f"judged_sets holds '{judged}', but must hold hashes of 64 hexadecimal digits"

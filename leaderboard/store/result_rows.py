@@ -218,46 +218,26 @@ def _unpacked(scores: bytes, dtype: str, n: int) -> NDArray[Any]:
     return np.frombuffer(scores, dtype=dtype).reshape(n, -1)
 
 
-def _of_part(cycles: CycleSet, part: str | None) -> tuple[CycleSet, Sequence[int] | slice]:
-    """The cycles of a tested part by themselves, and their places; all of them where no part is named."""
-    if part is None or not cycles.parts:
-        return cycles, slice(None)
-    return cycles.of_part(part), cycles.places_of(part)
-
-
 def read_choices_of(
-    session: Session, run_ids: Sequence[str], rule: str, part: str | None = None
+    session: Session, run_ids: Sequence[str], rule: str
 ) -> dict[str, tuple[CycleSet, NDArray[np.int64]]]:
-    """The judged cycles and the chosen classes, by run id; arguments as for :func:`read_scores_of`."""
-    found = read_scores_of(session, run_ids, rule, part)
+    """The judged cycles and the chosen classes of those of the runs that have predictions under the rule, by run id."""
+    found = read_scores_of(session, run_ids, rule)
     return {run_id: (cycles, predicted_classes(scores, None)) for run_id, cycles, scores in found}
 
 
-def read_scores_of(
-    session: Session, run_ids: Sequence[str], rule: str, part: str | None = None
-) -> Iterator[tuple[str, CycleSet, NDArray[Any]]]:
-    """Judged cycles and scores, as they are stored, of those of the runs that have some under a rule.
-
-    Args:
-        session: A reading one.
-        run_ids: Ids of runs.
-        rule: The selection rule.
-        part: Give the cycles of a tested part alone; None for those of all parts.
-
-    Yields:
-        Run id, the n cycles and their scores (n, classes).
-    """
+def read_scores_of(session: Session, run_ids: Sequence[str], rule: str) -> Iterator[tuple[str, CycleSet, NDArray[Any]]]:
+    """Run id, judged cycles and scores (n, classes), as they are stored, of those that have some under the rule."""
     row = schema.PredictionRow
-    sets: dict[str, tuple[int, CycleSet, Sequence[int] | slice]] = {}
+    sets: dict[str, CycleSet] = {}
     for start in range(0, len(run_ids), _AT_ONCE):
-        asked = row.run_id.in_(run_ids[start : start + _AT_ONCE])
-        query = sa.select(row.run_id, row.cycle_set, row.dtype, row.scores).where(row.rule == rule, asked)
+        part = row.run_id.in_(run_ids[start : start + _AT_ONCE])
+        query = sa.select(row.run_id, row.cycle_set, row.dtype, row.scores).where(row.rule == rule, part)
         for run_id, cycle_set, dtype, scores in session.execute(query):
             if cycle_set not in sets:
-                whole = _cycle_set(session, cycle_set)
-                sets[cycle_set] = (len(whole), *_of_part(whole, part))
-            n, cycles, places = sets[cycle_set]
-            yield run_id, cycles, _unpacked(scores, dtype, n)[places]
+                sets[cycle_set] = _cycle_set(session, cycle_set)
+            cycles = sets[cycle_set]
+            yield run_id, cycles, _unpacked(scores, dtype, len(cycles))
 
 
 def document_of(session: Session, run: schema.Run) -> ResultDocument:

@@ -198,34 +198,24 @@ class Store:
         with self.session() as session:
             return read_board_scores(session, systems, rules)
 
-    def predicted_classes(
-        self, run_ids: Sequence[str], rule: str, part: str | None = None
-    ) -> dict[str, tuple[CycleSet, NDArray[np.int64]]]:
+    def predicted_classes(self, run_ids: Sequence[str], rule: str) -> dict[str, tuple[CycleSet, NDArray[np.int64]]]:
         """Read the judged cycles and the predicted class of each, for the runs that have predictions under a rule.
-
-        Args:
-            run_ids: Ids of runs.
-            rule: The selection rule.
-            part: Give the cycles of a tested part alone; None for those of all parts.
 
         Returns:
             By run id, the n cycles and the (n,) classes in their order; runs on the same cycles share one cycle set.
         """
         with self.session() as session:
-            return read_choices_of(session, run_ids, rule, part)
+            return read_choices_of(session, run_ids, rule)
 
-    def predicted_scores(
-        self, run_ids: Sequence[str], rule: str, part: str | None = None
-    ) -> dict[str, tuple[CycleSet, NDArray[Any]]]:
-        """Read the judged cycles and the stored scores of each; arguments as for :meth:`predicted_classes`.
+    def predicted_scores(self, run_ids: Sequence[str], rule: str) -> dict[str, tuple[CycleSet, NDArray[Any]]]:
+        """Read the judged cycles and the stored scores of each, for the runs that have predictions under a rule.
 
         Returns:
             By run id, the n cycles and the (n, classes) scores in their order; runs on the same cycles share one cycle
             set.
         """
         with self.session() as session:
-            found = read_scores_of(session, run_ids, rule, part)
-            return {run_id: (cycles, scores) for run_id, cycles, scores in found}
+            return {run_id: (cycles, scores) for run_id, cycles, scores in read_scores_of(session, run_ids, rule)}
 
     def find(self, text: str) -> str:
         """Find the id of the run that a text means: a whole id, or the beginning of just one.

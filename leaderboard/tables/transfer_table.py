@@ -10,18 +10,15 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from bench.core.datasets import ANY_ABNORMAL, TestPart
-from leaderboard.metrics import predicted_classes
+from leaderboard.metrics import predicted_classes, rate_names
 from leaderboard.results.schema import Rule, TaskFields
-from leaderboard.results.transfer import SHARED_CLASSES, Transfer, judged_cycles
+from leaderboard.results.transfer import SHARED_CLASSES, Transfer, judged_cycles, shared_task
 from leaderboard.statistics.breakdown import system_counts
 from leaderboard.statistics.intervals import system_estimate
 from leaderboard.statistics.seed_spread import mean_and_deviation
 from leaderboard.store.result_rows import system_hash
 from leaderboard.tables.board_tables import Row, Section, Table, name_differences
 from leaderboard.tasks import judged_task
-
-RATES = ("sp", "se", "as", "hs", "score")
-"""The rates of a row; AS and HS where the Score of the judged task is made of them."""
 
 TITLE = "trained here, judged there"
 
@@ -130,7 +127,7 @@ def _is_official(transfer: Transfer) -> bool | None:
 def _rates(metrics: Sequence[Any]) -> Row:
     """Mean and deviation over seeds of each rate; None for those that are none of the judged task's."""
     found: Row = {}
-    for name in RATES:
+    for name in rate_names("challenge"):
         spread = mean_and_deviation([one[name] for one in metrics]) if name in metrics[0] else None
         found[name], found[f"{name}_std"] = (spread.mean, spread.std) if spread else (None, None)
     return found
@@ -142,11 +139,11 @@ def _interval(transfers: Sequence[Transfer], part: TestPart) -> Row:
     for one in transfers:
         rows = {key: row for row, key in enumerate(one.cycles.keys)}
         chosen.append(predicted_classes(one.probabilities[[rows[key] for key in cycles.keys]], len(SHARED_CLASSES)))
-    counts = system_counts(cycles, chosen)
+    counts = system_counts(cycles, chosen, shared_task(transfers[0].task))
     found = {"ci95": None, "degenerate": True, "covers_seeds": len(transfers) > 1, "patients": len(counts.patients)}
-    if not counts.has_interval or transfers[0].task.score != "mean":
+    if not counts.has_interval:
         return found
-    score = system_estimate(counts.by_patient, judged=ANY_ABNORMAL).score
+    score = system_estimate(counts.by_patient, judged=ANY_ABNORMAL, task=counts.task).score
     ends = None if score.is_degenerate else [score.lo, score.hi]
     return {**found, "ci95": ends, "degenerate": score.is_degenerate}
 

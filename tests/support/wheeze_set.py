@@ -13,18 +13,18 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "datasets.md").read_text(
 FILE, PLUGIN = re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", PAGE, re.DOTALL)[0]
 
 RATE = 4000
-STRETCHES = 8
+SEGMENTS = 8
 LENGTH = 0.5
 PARTS = {"w01": ("anna", "train"), "w02": ("berta", "train"), "w03": ("carla", "test")}
 COLUMNS = ("file", "patient", "part", "start", "end", "class")
 
 
 def rows() -> list[dict[str, str]]:
-    """The lines of the table: in each recording every other stretch wheezes."""
+    """The lines of the table: in each recording every other segment wheezes."""
     return [
         dict(zip(COLUMNS, (f"{name}.wav", patient, part, str(n * LENGTH), str((n + 1) * LENGTH), kind), strict=True))
         for name, (patient, part) in PARTS.items()
-        for n, kind in enumerate(["normal", "wheeze"] * (STRETCHES // 2))
+        for n, kind in enumerate(["normal", "wheeze"] * (SEGMENTS // 2))
     ]
 
 
@@ -42,7 +42,7 @@ def write_wheezes(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     time = np.arange(int(LENGTH * RATE)) / RATE
     for name in PARTS:
-        noise = 0.02 * rng.standard_normal((STRETCHES, len(time)))
+        noise = 0.02 * rng.standard_normal((SEGMENTS, len(time)))
         noise[1::2] += 0.2 * np.sin(2 * np.pi * 400 * time)
         with wave.open(str(folder / f"{name}.wav"), "wb") as file:
             file.setnchannels(1)

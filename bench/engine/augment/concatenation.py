@@ -20,12 +20,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.core.datasets import FOUR_CLASSES
 from bench.core.errors import SpecError
 from bench.engine.augment.options import AugmentOptions
 from bench.engine.augment.waves import Waves, column, joined, positions, power, rows_of, with_rows
 
 NORMAL, CRACKLE, WHEEZE, BOTH = range(4)
-"""Classes whose number says what is heard: bit 0 a crackle, bit 1 a wheeze. ``union`` and ``cba`` need them."""
+"""The four classes of respiratory cycles, whose number says what is heard: bit 0 a crackle, bit 1 a wheeze.
+
+The laws ``union`` and ``cba`` need them.
+"""
 
 RESPIRENET_PAIRS: tuple[tuple[tuple[float, int, int], ...], ...] = (
     ((1.0, NORMAL, NORMAL),),
@@ -83,7 +87,7 @@ class PartnerPool:
         rows: (training,) int64, rows of the bank that are trained on.
         labels: (bank,) int64, classes of all rows of the bank.
         options: What the run asks for.
-        classes: Number of classes.
+        classes: Names of the classes in the order of their numbers.
         devices: Recording device of each row of the bank; needed for ``concat_partner=other-device``.
         patients: Patient of each row of the bank; needed for ``concat_partner=other-patient``.
 
@@ -97,22 +101,22 @@ class PartnerPool:
         labels: np.ndarray,
         options: AugmentOptions,
         *,
-        classes: int,
+        classes: Sequence[str],
         devices: Sequence[str] | None = None,
         patients: Sequence[str] | None = None,
     ) -> None:
         self.labels, self.options = labels, options
-        if options.concat_law != "same" and classes != len(RESPIRENET_PAIRS):
+        if options.concat_law != "same" and tuple(classes) != FOUR_CLASSES.classes:
             raise SpecError(
-                f"concat_law={options.concat_law} needs the classes normal, crackle, wheeze and both, but the data "
-                f"have {classes} classes.",
+                f"concat_law={options.concat_law} needs the classes normal, crackle, wheeze and both, but those of the "
+                f"data are {', '.join(classes)}.",
                 "Use --set concat_law=same.",
             )
-        counts = np.bincount(labels[rows], minlength=classes)
-        shares = rare_shares(counts, options.concat_scale) if options.concat_rare else np.ones(classes)
+        counts = np.bincount(labels[rows], minlength=len(classes))
+        shares = rare_shares(counts, options.concat_scale) if options.concat_rare else np.ones(len(classes))
         self.chances = options.concat_probability * shares
         self.groups = _groups(options.concat_partner, labels, devices, patients)
-        self._rows = {label: rows[labels[rows] == label] for label in range(classes)} | {None: rows}
+        self._rows = {label: rows[labels[rows] == label] for label in range(len(classes))} | {None: rows}
         self._check(rows)
 
     def candidates(self, row: int, label: int | None) -> np.ndarray:

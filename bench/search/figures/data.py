@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from bench.core.errors import SpecError
 from bench.search.figures.importance import Importance, importance_of
 from leaderboard.published.figure2 import PrintedParameter, printed_figure2
+from leaderboard.tasks import judged_task
 
 LOG_RATIO = 5.0
 """A list of positive values gets a log axis where its largest is this many times its smallest."""
@@ -278,7 +279,7 @@ def _study_data(study: optuna.Study) -> StudyData:
         model=str(request.get("model", "")),
         method=str(request.get("method", "")),
         objective=str(request.get("objective", "held-out")),
-        data="simulated" if request.get("dataset") == "demo" else request.get("partial"),
+        data="simulated" if "dataset" in request and judged_task(request).simulated else request.get("partial"),
         parameters=_in_order(parameters, request),
         trials=[_trial_data(trial) for trial in frozen],
         source=[trial for trial in frozen if _is_finished(trial)],

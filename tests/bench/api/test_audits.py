@@ -204,7 +204,12 @@ def test_a_named_folder_without_data_is_not_made_up_for(board, tmp_path):
 
 def test_the_simulated_set_is_that_of_the_cache(board, tmp_path, data, monkeypatch):
     asked = []
-    monkeypatch.setattr(official_cycles, "demo_folder", lambda cache: asked.append(cache) or tmp_path / "data")
+
+    def made(cache, on_progress=None):
+        asked.append(cache)
+        return tmp_path / "data"
+
+    monkeypatch.setattr("bench.data.datasets.simulated.demo.demo_folder", made)
     part = official_cycles.official_test_cycles(board, "demo", tmp_path / "cache")
     assert asked == [tmp_path / "cache"]
     assert part.cycles.hash == official_cycles.official_test_cycles(board, data).cycles.hash

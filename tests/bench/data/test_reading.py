@@ -146,8 +146,8 @@ def changed(wheezes, **fields):
     [
         ({"patient": ""}, "the recording w01 has no patient"),
         ({"part": "dev"}, "the recording w01 is of the part 'dev', but the task has train, test"),
-        ({"end": "0.0"}, "stretch 0 of w01 lasts no time (0 s to 0 s)"),
-        ({"start": "4.0", "end": "4.5"}, "stretch 0 of w01 begins at 4 s, but the recording ends at 4 s"),
+        ({"end": "0.0"}, "segment 0 of w01 lasts no time (0 s to 0 s)"),
+        ({"start": "4.0", "end": "4.5"}, "segment 0 of w01 begins at 4 s, but the recording ends at 4 s"),
         ({"class": "wheze"}, "failed: ValueError: tuple.index(x): x not in tuple"),
         ({"file": "w00.wav"}, "w00.wav: cannot be read: No such file or directory"),
     ],

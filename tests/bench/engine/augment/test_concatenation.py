@@ -9,6 +9,7 @@ import pytest
 import torch
 from unit_waves import noise, packed, unpacked
 
+from bench.core.datasets import FOUR_CLASSES
 from bench.core.errors import SpecError
 from bench.engine.augment.concatenation import (
     RESPIRENET_PAIRS,
@@ -31,7 +32,7 @@ def options(**fields) -> AugmentOptions:
 
 
 def pool(rows: np.ndarray = TRAIN, **fields) -> PartnerPool:
-    return PartnerPool(rows, LABELS, options(**fields), classes=4, devices=DEVICES, patients=DEVICES)
+    return PartnerPool(rows, LABELS, options(**fields), classes=FOUR_CLASSES.classes, devices=DEVICES, patients=DEVICES)
 
 
 def pairs(count: int = 400, **fields) -> list[tuple[int, int, int, int]]:
@@ -214,13 +215,32 @@ def test_a_law_that_finds_no_partner_is_refused_before_the_first_step():
 
 @pytest.mark.parametrize("law", ["union", "cba"])
 def test_laws_of_crackles_and_wheezes_need_them(law):
-    with pytest.raises(SpecError, match=f"concat_law={law} needs the classes normal, crackle, wheeze and both"):
-        PartnerPool(TRAIN, LABELS % 2, options(concat_law=law), classes=2)
+    sentence = f"concat_law={law} needs the classes normal, crackle, wheeze and both, but those of the data are"
+    with pytest.raises(SpecError, match=f"{sentence} normal, adventitious"):
+        PartnerPool(TRAIN, LABELS % 2, options(concat_law=law), classes=("normal", "adventitious"))
+    with pytest.raises(SpecError, match=f"{sentence} normal, stridor, wheeze, both"):
+        PartnerPool(TRAIN, LABELS, options(concat_law=law), classes=("normal", "stridor", "wheeze", "both"))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5, 7])
+def test_units_of_one_class_are_joined_in_any_task(classes):
+    labels = np.arange(4 * classes) % classes
+    names = [f"class {number}" for number in range(classes)]
+    rows = np.arange(len(labels))
+    joined = PartnerPool(rows, labels, options(concat_law="same", concat_probability=1.0), classes=names)
+    found = draw_partners(rows, joined, np.random.default_rng(0))
+    np.testing.assert_array_equal(labels[found.first], labels)
+    np.testing.assert_array_equal(labels[found.second], labels)
+    np.testing.assert_array_equal(found.labels, labels)
 
 
 def test_rows_and_labels_are_not_written_into():
     rows, labels = TRAIN.copy(), LABELS.copy()
-    draw_partners(rows, PartnerPool(TRAIN, labels, options(concat_law="union"), classes=4), np.random.default_rng(0))
+    draw_partners(
+        rows,
+        PartnerPool(TRAIN, labels, options(concat_law="union"), classes=FOUR_CLASSES.classes),
+        np.random.default_rng(0),
+    )
     np.testing.assert_array_equal(rows, TRAIN)
     np.testing.assert_array_equal(labels, LABELS)
 
