@@ -153,11 +153,10 @@ class Board:
             return ReportTable(published_table())
         if name == "runs":
             return ReportTable(runs_table(self.store))
-        board = leaderboard_table(self.store, rule)
         if name == "leaderboard":
-            return ReportTable(board if dataset is None and task is None else board.of(dataset, task))
-        shown = dataset_table(DATASETS.card(name), board)
-        return ReportTable(shown if task is None else shown.of(name, task))
+            return ReportTable(leaderboard_table(self.store, rule, dataset=dataset, task=task))
+        board = leaderboard_table(self.store, rule, dataset=name, task=task)
+        return ReportTable(dataset_table(DATASETS.card(name), board, task))
 
     def compare(
         self, a: str, b: str, protocol: str = "last", *, single: bool = False, part: str | None = None
