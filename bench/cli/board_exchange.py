@@ -64,17 +64,13 @@ def submit(
     from bench.api.words import selection_rule
 
     check_format(output)
+    told = {"model": model, "method": method, "pretrain": pretrain, "paper": paper, "url": url, "notes": notes}
     statement = Statement(
         system=system.strip(),
         selection=selection_rule(selection, "selection rule"),
         seed=seed,
         epoch=epoch,
-        model=model,
-        method=method,
-        pretrain=pretrain,
-        paper=paper,
-        url=url,
-        notes=notes,
+        **told,
         inputs=Inputs(
             metadata=metadata,
             ensemble=ensemble,

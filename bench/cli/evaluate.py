@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from bench.cli import options
-from bench.cli.completion import completer
 from bench.cli.consent import asked_on_terminal
 from bench.cli.output import check_format, print_json, print_text
 from bench.cli.run_options import Rerun
@@ -18,24 +17,8 @@ logger = logging.getLogger(__name__)
 
 def evaluate(
     run: options.Run,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset",
-            help="Id of the data set to judge on (default: that of the run).",
-            metavar="ID",
-            autocompletion=completer("datasets"),
-        ),
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(
-            "--task",
-            help="Id of the task to judge on (default: the data set's first).",
-            metavar="ID",
-            autocompletion=completer("tasks", "dataset"),
-        ),
-    ] = None,
+    dataset: options.JudgedDataset = None,
+    task: options.JudgedTask = None,
     data: Annotated[
         str | None,
         typer.Option("--data", help="Folder of that data set (default: its usual one).", metavar="DIR"),
