@@ -64,6 +64,9 @@ def submit(
     from bench.api.words import selection_rule
 
     check_format(output)
+    inputs = Inputs(
+        metadata=metadata, ensemble=ensemble, tta=tta, thresholds=thresholds, pretrained_on_icbhi=pretrained_on_icbhi
+    )
     told = {"model": model, "method": method, "pretrain": pretrain, "paper": paper, "url": url, "notes": notes}
     statement = Statement(
         system=system.strip(),
@@ -71,13 +74,7 @@ def submit(
         seed=seed,
         epoch=epoch,
         **told,
-        inputs=Inputs(
-            metadata=metadata,
-            ensemble=ensemble,
-            tta=tta,
-            thresholds=thresholds,
-            pretrained_on_icbhi=pretrained_on_icbhi,
-        ),
+        inputs=inputs,
     )
     where = {"data": data, "dataset": dataset, "task": task, "cache": cache, "allow_partial": allow_partial}
     _enter(file, statement, home, output, **where)
