@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from baselines import MODELS
+from bench.core.datasets import DATASETS
 from bench.engine.hardware import hardware
 from bench.experiment.devices import choose_device
 from bench.launch.measurement import MeasurementRequest, measure_apart
@@ -45,6 +46,8 @@ def measure_models(
     frames: int | None = None,
     device: str = "auto",
     repeats: int = 3,
+    dataset: str | None = None,
+    task: str | None = None,
 ) -> Measurements:
     """Measure parameters, operations, time and peak memory, each model in its own process.
 
@@ -54,17 +57,22 @@ def measure_models(
         frames: Frames of a spectrogram (default: the front-end's).
         device: ``auto``, ``cpu`` or ``cuda``.
         repeats: Timed steps; their median counts.
+        dataset: Data set whose classes the models tell apart (default: the one that is meant where none is named).
+        task: Task of the data set (default: its first).
 
     Raises:
-        RegistryError: If there is no such model.
-        SpecError: If a number is out of its range, or there is no such device.
+        RegistryError: If there is no such model or data set.
+        SpecError: If a number is out of its range, or there is no such device or task.
     """
     chosen = ids or [entry.id for entry in MODELS]
     for model in chosen:
         MODELS.get(model)
     found = choose_device(device)
+    card = DATASETS.card(dataset) if dataset else DATASETS.primary().card
+    classes = len(card.task(task).classes)
     requests = [
-        MeasurementRequest(model=model, batch=batch, frames=frames, device=found, repeats=repeats) for model in chosen
+        MeasurementRequest(model=model, batch=batch, frames=frames, device=found, repeats=repeats, classes=classes)
+        for model in chosen
     ]
     rows = []
     for number, request in enumerate(requests, start=1):

@@ -8,21 +8,42 @@ from typing import Annotated
 import typer
 
 from bench.cli import options
+from bench.cli.completion import completer
 from bench.cli.consent import asked_on_terminal
 from bench.cli.output import check_format, print_json, print_text
 from bench.cli.run_options import Rerun
 
 logger = logging.getLogger(__name__)
 
+JudgedDataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        help="Id of the data set to judge on (default: that of the run).",
+        metavar="ID",
+        autocompletion=completer("datasets"),
+    ),
+]
+JudgedTask = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        help="Id of the task to judge on (default: the data set's first).",
+        metavar="ID",
+        autocompletion=completer("tasks", "dataset"),
+    ),
+]
+JudgedData = Annotated[
+    str | None,
+    typer.Option("--data", help="Folder of that data set (default: its usual one).", metavar="DIR"),
+]
+
 
 def evaluate(
     run: options.Run,
-    dataset: options.JudgedDataset = None,
-    task: options.JudgedTask = None,
-    data: Annotated[
-        str | None,
-        typer.Option("--data", help="Folder of that data set (default: its usual one).", metavar="DIR"),
-    ] = None,
+    dataset: JudgedDataset = None,
+    task: JudgedTask = None,
+    data: JudgedData = None,
     protocol: options.Protocol = "last",
     device: options.Device = "auto",
     allow_partial: options.AllowPartial = False,

@@ -88,24 +88,6 @@ ReportedTask = Annotated[
     str | None,
     typer.Option("--task", help="The sections of this task (default: all).", metavar="ID", autocompletion=_tasks),
 ]
-JudgedDataset = Annotated[
-    str | None,
-    typer.Option(
-        "--dataset",
-        help="Id of the data set to judge on (default: that of the run).",
-        metavar="ID",
-        autocompletion=_datasets,
-    ),
-]
-JudgedTask = Annotated[
-    str | None,
-    typer.Option(
-        "--task",
-        help="Id of the task to judge on (default: the data set's first).",
-        metavar="ID",
-        autocompletion=_tasks,
-    ),
-]
 Part = Annotated[
     str | None,
     typer.Option("--part", help="The tested part; see `bench data show ID` (default: the main one).", metavar="PART"),

@@ -92,7 +92,7 @@ def known_answers(
         raise DataError(
             f"The official test {unit_of(task)}s are not known here: there are no {words}, and no full run on the "
             f"board {store}.",
-            f"{card.obtain} Audio is not needed. Or try it on simulated data with --data {simulated}.",
+            f"{card.obtain} For this, audio is not needed. Or try it on simulated data with --data {simulated}.",
         )
     return part
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.experiment.spec import RunSpec
 
 Watch = Callable[[Mapping[int, float]], str | None]
-"""Given the 4-class Score (percent) of each epoch so far, says why to stop here; None to go on."""
+"""Given the Score by the exact class (percent) of each epoch so far, says why to stop here; None to go on."""
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def read_choices(
 
     Args:
         document: The ``choices`` of a state's ``position.json``, by rule.
-        scores: Class probabilities of each rule's epoch, (cycles, 4), by rule.
+        scores: Class probabilities of each rule's epoch, (cycles, classes), by rule.
         position: The state's position.
         bounds: Number of cycles that the scores must be of.
 

@@ -15,9 +15,9 @@ class Choice:
 
     Attributes:
         epoch: Number of the epoch, counted from 1.
-        score: The 4-class Score, percent, of the part that the rule looks at.
+        score: The Score by the exact class, percent, of the part that the rule looks at.
         eligible: Whether Se was above the spec's ``best_min_se`` (SYSTEMS D2).
-        scores: (test cycles, 4) class probabilities.
+        scores: (test cycles, classes) class probabilities.
     """
 
     epoch: int
@@ -47,9 +47,9 @@ class Selection:
 
         Args:
             epoch: 1-based.
-            scores: (test cycles, 4) class probabilities after this epoch.
-            test: 4-class metrics of the test part.
-            val: 4-class metrics of the held-out part, where there is one.
+            scores: (test cycles, classes) class probabilities after this epoch.
+            test: Metrics by the exact class of the test part.
+            val: Metrics by the exact class of the held-out part, where there is one.
 
         Returns:
             The rules that now hold this epoch.

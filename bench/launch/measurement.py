@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from bench.core.datasets import FOUR_CLASSES, MOST_CLASSES
 from bench.core.errors import InterruptedRunError, RunError, SpecError
 from bench.core.inputs import UNNAMED, joined, map_inputs
 from bench.core.options import check_value
@@ -20,8 +21,6 @@ from bench.launch.child import Children, Work
 
 if TYPE_CHECKING:
     from bench.launch.child_process import Parent
-
-CLASSES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +33,7 @@ class MeasurementRequest:
         frames: Frames of a spectrogram; None for those of the model's front-end.
         device: cpu or cuda.
         repeats: Timed steps and batches, after one that is not timed; their median counts.
+        classes: Outputs of the classifier.
     """
 
     model: str
@@ -41,9 +41,10 @@ class MeasurementRequest:
     frames: int | None = None
     device: str = "cpu"
     repeats: int = 3
+    classes: int = len(FOUR_CLASSES.classes)
 
     def __post_init__(self) -> None:
-        for name, most in (("batch", 100_000), ("frames", 100_000), ("repeats", 1000)):
+        for name, most in (("batch", 100_000), ("frames", 100_000), ("repeats", 1000), ("classes", MOST_CLASSES)):
             value = getattr(self, name)
             if value is not None:
                 check_value(value, int, name, {"low": 1, "high": most})
@@ -85,6 +86,7 @@ def _row(request: MeasurementRequest, frames: int | None) -> dict[str, Any]:
         "frames": frames,
         "mels": None,
         "device": request.device,
+        **({} if request.classes == len(FOUR_CLASSES.classes) else {"classes": request.classes}),
         "parameters": None,
         "flops": None,
         "training": None,
@@ -101,7 +103,8 @@ def measure(request: MeasurementRequest) -> dict[str, Any]:
         ``parameters``; ``flops`` of one clip in evaluation (a multiplication and an addition count as two);
         ``training`` with ``seconds_per_step`` (forward, backward, Adam) and ``peak_memory_mib``; ``evaluation`` with
         ``seconds_per_cycle`` and ``peak_memory_mib``; ``start_memory_mib``, the peak before the model was built; and
-        what was measured. On a CPU the memory is the whole process's, on a GPU what torch allocated there.
+        what was measured, ``classes`` where they are not four. On a CPU the memory is the whole process's, on a GPU
+        what torch allocated there.
 
     Raises:
         SpecError: If there is no such model, or it does not take such spectrograms.
@@ -117,10 +120,10 @@ def measure(request: MeasurementRequest) -> dict[str, Any]:
     names = {field.name for field in fields(card.options)}
     sizes = {"frames": frames, "mels": mels}
     options: dict[str, Any] = {name: size for name, size in sizes.items() if name in names and size is not None}
-    flops = _flops(request.model, options, shape)
+    flops = _flops(request, options, shape)
     start = _peak_memory(request.device)
     torch.manual_seed(0)
-    model: Any = baselines.create(request.model, CLASSES, **options).to(request.device)
+    model: Any = baselines.create(request.model, request.classes, **options).to(request.device)
     x = map_inputs(lambda size: torch.randn(request.batch, *size, device=request.device), shape)
     return {
         **_row(request, frames),
@@ -147,7 +150,7 @@ def _input_shape(frontend: Any, request: MeasurementRequest) -> tuple[Any, int |
     return batch_shape((*shapes[UNNAMED][:-2], frames, mels), 1)[1:], frames, mels
 
 
-def _flops(model_id: str, options: dict[str, Any], shape: Any) -> int:
+def _flops(request: MeasurementRequest, options: dict[str, Any], shape: Any) -> int:
     """Operations of one clip in evaluation, counted without computing a number."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -155,7 +158,8 @@ def _flops(model_id: str, options: dict[str, Any], shape: Any) -> int:
     import baselines
 
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        baselines.create(model_id, CLASSES, **options).eval()(map_inputs(lambda size: torch.empty(1, *size), shape))
+        model: Any = baselines.create(request.model, request.classes, **options).eval()
+        model(map_inputs(lambda size: torch.empty(1, *size), shape))
     return int(counter.get_total_flops())
 
 
@@ -173,7 +177,7 @@ def _training(model: Any, x: Any, request: MeasurementRequest) -> dict[str, floa
 
     from bench.engine.optim import OptimOptions, build_optimizer
 
-    labels = torch.arange(request.batch, device=request.device) % CLASSES
+    labels = torch.arange(request.batch, device=request.device) % request.classes
     optimizer = build_optimizer([(parameter, 1.0) for parameter in model.parameters()], OptimOptions(lr=1e-5))
 
     def step() -> None:

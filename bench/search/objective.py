@@ -17,6 +17,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from bench.core.datasets import DATASETS
 from bench.core.errors import InterruptedRunError, PrunedRunError, forget
 from bench.data.bank import Progress
 from bench.engine.data import RunData, open_run_data
@@ -126,6 +127,7 @@ class TrialRunner:
         self.search, self.home, self.stopped = search, home, stopped
         self.base = base_spec(search.request, execution)
         self.cards = cards_of(search.request)
+        self.strict = DATASETS.card(self.base.dataset).task(self.base.task).strict
         self._data = LastRunData()
 
     def carry_out(self, claim: Claim) -> TrialOutcome | None:
@@ -193,10 +195,10 @@ class TrialRunner:
                 shutil.rmtree(RunFolder.of_run(self.home, spec.run_id).checkpoint, ignore_errors=True)
             raise launched.error
         if by_epochs:
-            claim.report(_epoch_scores(launched))
+            claim.report(_epoch_scores(launched, self.strict))
         if index > 0 or not by_epochs:
             claim.note_epochs(record.epochs)
-        record.scores.append(float(launched.document["metrics"]["last"]["4class"]["score"]))
+        record.scores.append(float(launched.document["metrics"]["last"][self.strict]["score"]))
         _free_memory(freeze=True)
 
     def _report_epochs(self, claim: Claim) -> Callable[[Mapping[int, float]], str | None]:
@@ -226,10 +228,10 @@ class TrialRunner:
         return index + 1 < runs and claim.trial.should_prune()
 
 
-def _epoch_scores(launched: Launched) -> dict[int, float]:
-    """The 4-class Score of each judged epoch, percent, from the result: a run finished before has reported none."""
+def _epoch_scores(launched: Launched, strict: str) -> dict[int, float]:
+    """The Score of each judged epoch, percent, from the result: a run finished before has reported none."""
     entries = launched.document["epochs"]
-    return {entry["epoch"]: entry["test"]["4class"]["score"] for entry in entries if entry["test"] is not None}
+    return {entry["epoch"]: entry["test"][strict]["score"] for entry in entries if entry["test"] is not None}
 
 
 def _free_memory(*, freeze: bool = False) -> None:

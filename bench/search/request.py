@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from bench.core.cards import Card
+from bench.core.datasets import FOUR_CLASSES
 from bench.core.errors import SpecError
 from bench.core.registry import suggestion
 from bench.core.text import echoed
@@ -286,7 +287,7 @@ def check_data(request: StudyRequest, execution: Mapping[str, Any]) -> None:
     from bench.data.sources import load_dataset
 
     partial = request.identity["partial"] is not None
-    judged = (request.identity["dataset"], request.identity.get("task"))
+    judged = (request.identity["dataset"], request.identity.get("task", FOUR_CLASSES.id))
     dataset = load_dataset(Path(execution["data"]), *judged, allow_partial=partial, cache=Path(execution["cache"]))
     training = [recording for recording in dataset.recordings if recording.split == "train"]
     cycles, batch = sum(len(recording.cycles) for recording in training), int(request.identity["batch"])

@@ -156,8 +156,9 @@ def store_combined(folder: RunFolder, result: RunResult, *, anew: bool = False) 
         cycles = result.cycles
         assert cycles is not None
         write_cycles(folder.cycles, cycles)
+        classes = task_of(result.document).task.classes
         for rule, scores in result.scores.items():
-            write_predictions(folder.predictions(rule), cycles.keys, scores)
+            write_predictions(folder.predictions(rule), cycles.keys, scores, classes)
         return folder.write(result.document), True
 
 

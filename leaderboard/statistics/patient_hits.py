@@ -41,6 +41,22 @@ class VarianceComponent(NamedTuple):
     degrees: float
 
 
+def scores_of(shares: Floats, law: ScoreLaw, axis: int) -> Floats:
+    """Give the Scores, percent, that follow from the Sp and Se that an axis of length 2 holds; its length becomes 1."""
+    mean: Floats = shares.mean(axis=axis, keepdims=True)
+    if law == "mean":
+        return mean
+    total = shares.sum(axis=axis, keepdims=True)
+    product = shares.prod(axis=axis, keepdims=True)
+    harmonic = np.divide(2.0 * product, total, out=np.zeros_like(total), where=total > 0)
+    return (mean + harmonic) / 2.0
+
+
+def _mean_of_rates(shares: Floats) -> Floats:
+    """The mean of Sp and Se, (..., 2, P), of each patient, (..., 1, P)."""
+    return scores_of(shares, "mean", axis=-2)
+
+
 @dataclass(frozen=True, eq=False)
 class PatientHits:
     """A system's correct cycles by patient; systems on the same patients can be subtracted.
@@ -89,10 +105,9 @@ class PatientHits:
     def influence(self) -> Floats:
         """(3, P) how far each patient moves Sp, Se and Score, scaled so that the squares add up to their variances.
 
-        The Score is that of the mean Sp and Se over the seeds.
+        The Score is that of the mean Sp and Se over seeds, also where it is no mean of them.
         """
-        score = partial(scores_of, law=self.law, axis=-2)
-        return influence(self.correct, self.normal, self.abnormal, score)
+        return influence(self.correct, self.normal, self.abnormal, partial(scores_of, law=self.law, axis=-2))
 
     def seed_components(self, pooled: SeedSpread | None) -> list[VarianceComponent] | None:
         """Give the part of the variance of the means of Sp, Se and Score that comes from the seeds.
@@ -112,7 +127,7 @@ class PatientHits:
         return [VarianceComponent(getattr(pooled, rate) ** 2, pooled.degrees) for rate in RATES]
 
 
-def influence(correct: Floats, normal: Floats, abnormal: Floats, score: ScoreForm) -> Floats:
+def influence(correct: Floats, normal: Floats, abnormal: Floats, score: ScoreForm = _mean_of_rates) -> Floats:
     """Leave out one patient after the other (jackknife) and give how far each moves the rates.
 
     That is each rate without the patient, less the mean of all such rates, times the root of (P - 1)/P, so that the
@@ -143,17 +158,6 @@ def _rates(correct: Floats, cycles: Floats, law: ScoreLaw) -> Floats:
     shares = 100.0 * correct / cycles
     rates: Floats = np.concatenate([shares, scores_of(shares, law, axis=-1)], axis=-1)
     return rates
-
-
-def scores_of(shares: Floats, law: ScoreLaw, axis: int) -> Floats:
-    """Give the Scores, percent, that follow from the Sp and Se that an axis of length 2 holds; its length becomes 1."""
-    mean: Floats = shares.mean(axis=axis, keepdims=True)
-    if law == "mean":
-        return mean
-    total = shares.sum(axis=axis, keepdims=True)
-    product = shares.prod(axis=axis, keepdims=True)
-    harmonic = np.divide(2.0 * product, total, out=np.zeros_like(total), where=total > 0)
-    return (mean + harmonic) / 2.0
 
 
 def validated_counts(counts: ArrayLike, task: TaskCard = FOUR_CLASSES) -> Counts:

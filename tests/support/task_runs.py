@@ -5,6 +5,7 @@ A result says itself what it was judged on, so that boards hold such runs withou
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,10 @@ FIVE = TaskCard(
     score="challenge",
     shared=("normal", "abnormal", "abnormal", "abnormal", None),
 )
+FIVE_ALONE = replace(FIVE, id="noise-5-alone", parts=FIVE.parts[:1])
 THREE = TaskCard(id="noise-3", title="3 classes of noises", classes=("Normal", "Adventitious", "Poor Quality"))
-NOISES = DatasetCard(id="noises", title="Noises", summary="A data set for tests.", tasks=(FIVE, THREE))
+TWO = TaskCard(id="noise-2", title="normal or not", classes=("Normal", "Adventitious"))
+NOISES = DatasetCard(id="noises", title="Noises", summary="A data set for tests.", tasks=(FIVE, THREE, TWO, FIVE_ALONE))
 
 TRAINED_ON = frozenset({"104", "105", "106"})
 """Patients of the training part: those of ``intra``, and one who is in ``inter`` too."""

@@ -94,16 +94,16 @@ def test_a_wrong_statement_is_refused_before_data_are_looked_for(board, predicti
 
 def test_an_audit_and_a_submission_ask_for_the_same_cycles(board, data, predictions, monkeypatch):
     asked = []
-    found = official_cycles.official_part
+    found = official_cycles.known_answers
 
-    def watched(folder, store, **how):
-        asked.append((str(folder), how["named"]))
-        return found(folder, store, **how)
+    def watched(card, task, folder, store, **how):
+        asked.append((card.id, str(folder), how["named"]))
+        return found(card, task, folder, store, **how)
 
-    monkeypatch.setattr(official_cycles, "official_part", watched)
+    monkeypatch.setattr(official_cycles, "known_answers", watched)
     exchange.submit(board, predictions, statement(), data=data)
     audits.audit(board, predictions, data=data)
-    assert asked == [(data, True), (data, True)]
+    assert asked == [("demo", data, True), ("demo", data, True)]
 
 
 def test_a_claim_is_compared_with_what_predictions_give(board, data, predictions):
@@ -121,6 +121,6 @@ def test_a_claim_that_says_nothing_is_refused(board, predictions, claimed):
         audits.audit(board, predictions, claimed=claimed)
 
 
-def test_an_unknown_way_of_judging_is_refused(board, predictions):
+def test_an_unknown_way_of_judging_is_refused(board, data, predictions):
     with pytest.raises(SpecError, match="Unknown way of judging '3class'"):
-        audits.audit(board, predictions, judged="3class")
+        audits.audit(board, predictions, data=data, judged="3class")

@@ -209,7 +209,8 @@ def test_a_missing_file_is_named(bench, data, tmp_path):
 
 def test_the_simulated_set_can_be_named_by_its_word(bench, data, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "bench.api.official_cycles.demo_folder", lambda cache: data if cache == tmp_path / "cache" else None
+        "bench.data.datasets.simulated.demo.demo_folder",
+        lambda cache, on_progress=None: data if cache == tmp_path / "cache" else None,
     )
     path = write_predictions(tmp_path / "p.csv", part_of_folder(data))
     words = [path, "--system", "x", "--selection", "last", "--data", "demo", "--cache", tmp_path / "cache"]

@@ -24,6 +24,7 @@ SYSTEMS = {system.id: system for system in published_systems()}
 def system(**changes):
     fields = {
         "id": "a",
+        "dataset": "icbhi",
         "system": "A",
         "architecture": "AST",
         "pretrain": "-",

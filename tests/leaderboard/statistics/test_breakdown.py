@@ -24,6 +24,7 @@ from leaderboard.statistics.breakdown import (
     view_of,
 )
 from leaderboard.store.store import Store
+from leaderboard.tasks import JudgedTask
 
 SHARED_PATIENTS = DATASETS.card("icbhi").shared_patients
 DEVICES = ("AKGC417L", "Litt3200", "Meditron")
@@ -152,17 +153,21 @@ def test_a_run_writes_down_the_patients_on_both_sides():
 
     names = ["a", "b", "c", "d"]
     data = SimpleNamespace(
+        task=FOUR_CLASSES,
         train=np.array([0]),
         val=np.array([1]),
         recordings={name: SimpleNamespace(patient=patient) for name, patient in zip(names, "1231", strict=True)},
         keys=lambda rows: [(names[row], 0) for row in rows],
     )
-    assert on_both_sides(data, SimpleNamespace(patients=("3", "2", "1", "1"))) == ["1", "2"]
+    keys = tuple((name, 0) for name in names)
+    cycles = CycleSet(keys, (0, 1, 0, 1), ("3", "2", "1", "1"), ("AKGC417L",) * 4)
+    assert on_both_sides(data, cycles) == ["1", "2"]
 
 
 def run_with(**scores):
     return SimpleNamespace(
-        metrics={rule.replace("_", "-"): {"4class": {"score": score}} for rule, score in scores.items()}
+        judged_task=JudgedTask("a-set", "A set", FOUR_CLASSES),
+        metrics={rule.replace("_", "-"): {"4class": {"score": score}} for rule, score in scores.items()},
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from board_runs import cycle_set, write_run
 from official_sets import many_patients
 
+from bench.core.datasets import FOUR_CLASSES
 from bench.core.errors import ResultError
 from leaderboard.results.predictions import CycleSet
 from leaderboard.statistics.breakdown import read_system_counts
@@ -24,6 +25,7 @@ from leaderboard.statistics.intervals import Estimate, PairedEstimate, paired_di
 from leaderboard.statistics.patient_hits import RATES
 from leaderboard.statistics.seed_spread import PAPER_SPREAD
 from leaderboard.store.store import Store
+from leaderboard.tasks import JudgedTask
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +178,8 @@ def test_the_papers_spread_stands_in_on_the_official_part_for_four_classes_alone
 def test_trials_of_a_search_lend_no_spread():
     def run(kind, score):
         rates = {"sp": 80.0, "se": 40.0, "score": score}
-        return SimpleNamespace(kind=kind, system="s", metrics={"last": {"4class": rates, "2class": rates}})
+        metrics, judged = {"last": {"4class": rates, "2class": rates}}, JudgedTask("a-set", "A set", FOUR_CLASSES)
+        return SimpleNamespace(kind=kind, system="s", metrics=metrics, judged_task=judged)
 
     trials = [run("trial", score) for score in (50.0, 70.0)]
     assert pooled_seed_spreads(trials, "last", official=False)["4class"] is None

@@ -1,0 +1,79 @@
+"""A board as lungbench wrote it before results had tasks, beside the tables that it printed of that board.
+
+``board-0003.sql`` is the database as text: two seeds of a system, another one, a failed run, a part of ICBHI, simulated
+data and a submission. ``board-0003.json`` holds the tables of it: as Markdown to be read, in all formats as hashes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from bench.core.errors import StoreError
+from leaderboard.published import TABLES, printed_table
+from leaderboard.render.formats import FORMATS, render
+from leaderboard.store import schema
+from leaderboard.store.store import Store
+from leaderboard.tables.board_tables import leaderboard_table, runs_table
+from leaderboard.tables.paper_tables import paper_table
+from leaderboard.tables.run_parts import parts_table
+
+HERE = Path(__file__).parent
+BEFORE = json.loads((HERE / "board-0003.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """The board, brought up to this code's version."""
+    home = tmp_path_factory.mktemp("older")
+    with contextlib.closing(sqlite3.connect(home / "leaderboard.sqlite")) as connection:
+        connection.executescript((HERE / "board-0003.sql").read_text())
+    store = Store.open(home)
+    with pytest.raises(StoreError, match="version 0003"):
+        store.runs()
+    assert store.database.upgrade() == ("0003", schema.VERSION)
+    return store
+
+
+@pytest.fixture(scope="module")
+def tables(store):
+    first = min(run.run_id for run in store.runs() if run.metrics and run.kind == "run")
+    found = {name: paper_table(printed_table(name), store, "best-test", {}) for name in TABLES}
+    parts = parts_table(store, store.run(first))
+    return {**found, "leaderboard": leaderboard_table(store), "runs": runs_table(store), "parts": parts}
+
+
+@pytest.mark.parametrize("name", BEFORE["markdown"])
+def test_an_upgraded_board_shows_the_same_tables(tables, name):
+    assert render(tables[name], "markdown") == BEFORE["markdown"][name]
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_every_format_is_the_same_byte_for_byte(tables, format_name):
+    width = {"width": 160} if format_name == "table" else {}
+    found = {f"{name} {format_name}": render(table, format_name, **width) for name, table in tables.items()}
+    hashes = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in found.items()}
+    assert hashes == {name: value for name, value in BEFORE["sha256"].items() if name in found}
+    assert len(hashes) == len(tables)
+
+
+def test_an_upgraded_board_gives_the_same_documents(store):
+    """Their digests too, so that a folder or a bundle of before is known as the same."""
+    documents = json.dumps([store.run(run_id) for run_id in sorted(store.digests())])
+    assert hashlib.sha256(documents.encode()).hexdigest() == BEFORE["documents"]
+    assert {run_id: store.result(run_id).digest for run_id in store.digests()} == BEFORE["digests"] == store.digests()
+
+
+def test_every_run_of_an_older_board_has_the_task_of_that_time(store):
+    runs = store.runs()
+    assert {run.judged_task.task.id for run in runs} == {"cycle-4"}
+    assert all(run.other_parts == {} for run in runs)
+    with contextlib.closing(sqlite3.connect(store.database.path)) as connection:
+        assert connection.execute("SELECT DISTINCT task FROM runs").fetchall() == [("cycle-4",)]
+        means = "SELECT DISTINCT average_score, harmonic_score FROM metrics"
+        assert connection.execute(means).fetchall() == [(None, None)]
