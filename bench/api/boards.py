@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,11 +153,11 @@ class Board:
             return ReportTable(published_table())
         if name == "runs":
             return ReportTable(runs_table(self.store))
-        board = leaderboard_table(self.store, rule)
         if name == "leaderboard":
-            return ReportTable(board if dataset is None and task is None else board.of(dataset, task))
-        shown = dataset_table(DATASETS.card(name), board)
-        return ReportTable(shown if task is None else shown.of(name, task))
+            return ReportTable(leaderboard_table(self.store, rule, dataset=dataset, task=task))
+        card = DATASETS.card(name)
+        shown = card if task is None else replace(card, tasks=(card.task(task),))
+        return ReportTable(dataset_table(shown, leaderboard_table(self.store, rule, dataset=name, task=task)))
 
     def compare(
         self, a: str, b: str, protocol: str = "last", *, single: bool = False, part: str | None = None
