@@ -64,6 +64,7 @@ def audit(
         ResultError: If the file cannot be read, or is none of these.
         DataError: If the test cycles are needed and not known.
     """
+    load_plugins(plugins)
     if judged is not None and not _SENSITIVITY.fullmatch(judged):
         judged_in(FOUR_CLASSES, judged)
     cycles = partial(official_test_cycles, board, data, cache, dataset=dataset, task=task)

@@ -65,24 +65,17 @@ def submit(
     from bench.api.words import selection_rule
 
     check_format(output)
+    inputs = Inputs(
+        metadata=metadata, ensemble=ensemble, tta=tta, thresholds=thresholds, pretrained_on_icbhi=pretrained_on_icbhi
+    )
+    told = {"model": model, "method": method, "pretrain": pretrain, "paper": paper, "url": url, "notes": notes}
     statement = Statement(
         system=system.strip(),
         selection=selection_rule(selection, "selection rule"),
         seed=seed,
         epoch=epoch,
-        model=model,
-        method=method,
-        pretrain=pretrain,
-        paper=paper,
-        url=url,
-        notes=notes,
-        inputs=Inputs(
-            metadata=metadata,
-            ensemble=ensemble,
-            tta=tta,
-            thresholds=thresholds,
-            pretrained_on_icbhi=pretrained_on_icbhi,
-        ),
+        **told,
+        inputs=inputs,
     )
     where = {"data": data, "dataset": dataset, "task": task, "cache": cache, "plugins": plugin or ()}
     _enter(file, statement, home, output, allow_partial=allow_partial, **where)

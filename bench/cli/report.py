@@ -61,9 +61,8 @@ def report(
       bench report figure2 --format pdf --out figure2.pdf
     """
     known_word("report", what, reports())
-    if (dataset or task) and (what in (FIGURE, TRANSFER) or (what == "leaderboard" and output == "html")):
-        shown = "the page" if what == "leaderboard" else what
-        raise SpecError(f"--dataset and --task choose sections of tables, not of {shown}.", "Leave them out.")
+    if dataset or task:
+        _check_sections(what, output)
     if what == FIGURE:
         if protocol is not None:
             raise SpecError("--protocol is none of figure2's options.", "A study's Scores are those of its objective.")
@@ -82,13 +81,20 @@ def report(
     if what == "leaderboard" and output == "html":
         _page(board, protocol, out)
         return
-    if what == TRANSFER:
-        table = transfer_report(home, protocol or "last")
-    else:
-        table = board.table(what, protocol, dataset=dataset, task=task)
+    sections = {"dataset": dataset, "task": task}
+    transfers = what == TRANSFER
+    table = transfer_report(home, protocol or "last") if transfers else board.table(what, protocol, **sections)
     if not table.holds_runs:
         logger.info(f"The board {board} holds no run {_of_what(what)}.")
     emit(table.written(output, colour=out is None and sys.stdout.isatty()), out, output)
+
+
+def _check_sections(what: str, output: str) -> None:
+    """Refuse --dataset and --task for what has no sections of data sets and tasks."""
+    is_page = what == "leaderboard" and output == "html"
+    if is_page or what in (FIGURE, TRANSFER):
+        shown = "the page" if is_page else what
+        raise SpecError(f"--dataset and --task choose sections of tables, not of {shown}.", "Leave them out.")
 
 
 def _of_what(what: str) -> str:

@@ -111,7 +111,6 @@ def run(
       bench run --spec fusion.toml --seeds 1-5
     """
     from bench.api.calls import going_on_with
-    from bench.api.requests import resolve_request
     from bench.api.runs import check_starts, run_specs
     from bench.cli.run_composites import names_composite, run_asked
 
@@ -119,10 +118,7 @@ def run(
     if names_composite(context.params):
         _end(run_asked(context.params, same_command()), output)
         return
-    if spec is not None:
-        specs = [_replayed(context, spec)]
-    else:
-        specs = resolve_request(request_of(context.params, EXAMPLE), seed, seeds)
+    specs = _asked_specs(context)
     if dry_run:
         check_starts(specs)
         _print_specs(specs, output)
@@ -138,6 +134,16 @@ def _end(done: Sequence[Mapping[str, Any]], output: str) -> None:
         print_results(done, output)
     if any(document["status"] != "finished" for document in done):
         raise typer.Exit(RunError.exit_code)
+
+
+def _asked_specs(context: typer.Context) -> list[RunSpec]:
+    """The specs of what is to be run: a replayed one, or one for each seed."""
+    from bench.api.requests import resolve_request
+
+    given = context.params
+    if given["spec"] is not None:
+        return [_replayed(context, given["spec"])]
+    return resolve_request(request_of(given, EXAMPLE), given["seed"], given["seeds"])
 
 
 def _replayed(context: typer.Context, spec: Path) -> RunSpec:

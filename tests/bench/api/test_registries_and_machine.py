@@ -126,7 +126,7 @@ def test_the_machine_is_described_in_plain_values(tmp_path, small_data):
         "data found": True,
         "cache": str(tmp_path / "cache"),
     }
-    assert found["auto"]["profile"] == "paper"
+    assert found["auto"]["profile"] == "demo"
     assert found["auto"]["device"] in ("cpu", "cuda")
     assert list(tmp_path.iterdir()) == []
 

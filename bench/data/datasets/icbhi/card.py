@@ -55,6 +55,10 @@ CARD = DatasetCard(
     primary=True,
     environment="BENCH_DATA",
     folder="icbhi",
+    facts={
+        "files by hand": "ICBHI_final_database.zip (or its unpacked folder), ICBHI_challenge_train_test.txt, "
+        "ICBHI_challenge_diagnosis.txt, ICBHI_challenge_demographic_information.txt"
+    },
 )
 
 
