@@ -71,7 +71,7 @@ def audit(
     from bench.api.boards import open_board
 
     check_format(output)
-    where = {"data": data, "dataset": dataset, "task": task, "cache": cache, "plugins": plugin or ()}
+    where: dict[str, Any] = dict(data=data, dataset=dataset, task=task, cache=cache, plugins=plugin or ())
     found = audit_file(open_board(home=home), file, claimed=claimed, judged=judged, part=part, **where)
     if output == "json":
         print_json(found.to_json())
