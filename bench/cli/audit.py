@@ -70,8 +70,17 @@ def audit(
     from bench.api.boards import open_board
 
     check_format(output)
-    where = {"data": data, "dataset": dataset, "task": task, "cache": cache}
-    found = audit_file(open_board(home=home), file, claimed=claimed, judged=judged, part=part, **where)
+    found = audit_file(
+        open_board(home=home),
+        file,
+        claimed=claimed,
+        judged=judged,
+        data=data,
+        dataset=dataset,
+        task=task,
+        part=part,
+        cache=cache,
+    )
     if output == "json":
         print_json(found.to_json())
     else:
