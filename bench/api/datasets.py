@@ -77,7 +77,8 @@ def fetch_data(
             patience=Patience(insecure=insecure),
             on_progress=update,
         )
-    return _verified(place, card, None)
+    # What was put there by hand may be another set that its reader unpacks too.
+    return _verified(place, card if dataset else held_set(place) or card, None)
 
 
 def _begun_set(folder: Path | None) -> DatasetCard:

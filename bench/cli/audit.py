@@ -50,7 +50,6 @@ def audit(
     dataset: options.Dataset = None,
     task: options.Task = None,
     part: options.Part = None,
-    plugin: options.Plugins = None,
     home: options.Home = None,
     cache: options.Cache = None,
     output: options.Format = "table",
@@ -71,8 +70,17 @@ def audit(
     from bench.api.boards import open_board
 
     check_format(output)
-    where: dict[str, Any] = dict(data=data, dataset=dataset, task=task, cache=cache, plugins=plugin or ())
-    found = audit_file(open_board(home=home), file, claimed=claimed, judged=judged, part=part, **where)
+    found = audit_file(
+        open_board(home=home),
+        file,
+        claimed=claimed,
+        judged=judged,
+        data=data,
+        dataset=dataset,
+        task=task,
+        part=part,
+        cache=cache,
+    )
     if output == "json":
         print_json(found.to_json())
     else:
