@@ -24,6 +24,16 @@ HOLDS = {
 """What a file holds, in words."""
 
 
+Judged = Annotated[
+    str | None,
+    typer.Option(
+        help="What the claim counts as a hit: the exact class (4class of four, as 7class of seven; the default) or "
+        "2class.",
+        metavar="WORD",
+    ),
+]
+
+
 def audit(
     file: Annotated[
         Path,
@@ -38,14 +48,7 @@ def audit(
             help="What is claimed of predictions or runs, in percent as printed: sp=…,se=…,score=….", metavar="RATES"
         ),
     ] = None,
-    judged: Annotated[
-        str | None,
-        typer.Option(
-            help="What the claim counts as a hit: the exact class (4class of four, as 7class of seven; the default) or "
-            "2class.",
-            metavar="WORD",
-        ),
-    ] = None,
+    judged: Judged = None,
     data: options.TestData = None,
     dataset: options.Dataset = None,
     task: options.Task = None,
