@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from bench.api.boards import Board
 from bench.api.official_cycles import official_test_cycles
+from bench.core.datasets import FOUR_CLASSES
 from bench.core.errors import SpecError
 from bench.core.text import decimal_number, echoed
+from bench.experiment.plugins import load_plugins
 from leaderboard.audit import Audit, Finding, audit_file
 from leaderboard.audit.claim_checks import Claim, judged_in
 from leaderboard.audit.metric_variants import ALL_RATES
@@ -33,6 +36,7 @@ def audit(
     task: str | None = None,
     part: str | None = None,
     cache: Path | None = None,
+    plugins: Sequence[Path] = (),
 ) -> Audit:
     """Say what is wrong with a file: one sentence for each fault. Nothing is stored.
 
@@ -53,17 +57,18 @@ def audit(
         task: Id of the task (default: the first of the data set).
         part: The tested part that the claim is of (default: the one that systems are ranked by).
         cache: The cache folder.
+        plugins: Files of data sets of your own.
 
     Raises:
         SpecError: If the claim cannot be read, or there is no such data set, task, part or way of judging.
         ResultError: If the file cannot be read, or is none of these.
         DataError: If the test cycles are needed and not known.
     """
-    split = registered_split(dataset, task)
+    load_plugins(plugins)
     if judged is not None and not _SENSITIVITY.fullmatch(judged):
-        judged_in(split.task, judged)
-    named = {} if dataset is None and task is None else {"dataset": dataset, "task": task}
-    cycles = partial(official_test_cycles, board, data, cache, **named)
+        judged_in(FOUR_CLASSES, judged)
+    cycles = partial(official_test_cycles, board, data, cache, dataset=dataset, task=task)
+    split = partial(registered_split, dataset, task)
     return audit_file(file, cycles, _claim(claimed), judged, split=split, tested=part)
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from bench.core.datasets import FOUR_CLASSES
+
+if TYPE_CHECKING:
+    from leaderboard.tables.board_tables import Section
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +24,7 @@ class RunRow:
         model: Model id, or what a submission states.
         method: Method id, or what a submission states.
         pretrain: What it started from.
-        dataset: ``icbhi``, or ``demo`` for simulated data.
+        dataset: Id of the data set.
         seed: Its seed.
         status: ``finished`` or ``failed``.
         study: The search that it belongs to.
@@ -29,10 +34,14 @@ class RunRow:
         seconds: How long it took; None for a submission.
         cycles_per_second: Training speed.
         sp: Specificity of the last epoch, percent.
-        se: 4-class sensitivity of the last epoch, percent.
+        se: Sensitivity of the last epoch by the exact class, percent.
         score: Score of the last epoch, percent.
         rules: The selection rules that it has numbers under.
         error: What stopped a failed run.
+        task: Id of the task.
+        classes: Names of its classes, the normal one first.
+        as_: Mean of Sp and Se of the last epoch, percent, where the Score is made of it (``as`` in a document).
+        hs: Harmonic mean of Sp and Se of the last epoch, percent, where the Score is made of it.
     """
 
     run_id: str
@@ -55,6 +64,38 @@ class RunRow:
     score: float | None
     rules: Sequence[str]
     error: str | None
+    task: str = FOUR_CLASSES.id
+    classes: Sequence[str] = FOUR_CLASSES.classes
+    as_: float | None = None
+    hs: float | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> RunRow:
+        """A row of the table of runs."""
+        return cls(**_fields(row, cls))
+
+
+OF_TASKS = ("task", "classes", "as_", "hs")
+"""What a run row says of another task than the four classes."""
+
+
+def columns_of(runs: Sequence[RunRow]) -> dict[str, list[Any]]:
+    """Runs as columns by name, as in a document: those of tasks where a run is of another one than the four classes."""
+    has_tasks = any(run.task != FOUR_CLASSES.id for run in runs)
+    names = [field.name for field in fields(RunRow) if has_tasks or field.name not in OF_TASKS]
+    return {name.rstrip("_"): [_cell(getattr(run, name)) for run in runs] for name in names}
+
+
+def _cell(value: Any) -> Any:
+    """A value as one of a data frame, which holds lists alone."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _fields(row: Mapping[str, Any], cls: type) -> dict[str, Any]:
+    """The values of a row of a table by the names of a class's fields; ``as`` is none that Python takes."""
+    known = {field.name for field in fields(cls)}
+    named = {"as_" if name == "as" else name: value for name, value in row.items()}
+    return {name: value for name, value in named.items() if name in known}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +121,11 @@ class SystemRow:
         run_ids: The ids of its runs, in the order of ``seeds``.
         sp: Specificity.
         sp_std: Sample standard deviation over seeds; None for one seed, as those that follow.
-        se: 4-class sensitivity.
+        se: Sensitivity by the exact class.
         se_std: Sample standard deviation over seeds.
-        score: Score, the mean of Sp and Se.
+        score: Score as the task has it: the mean of Sp and Se, or of AS and HS.
         score_std: Sample standard deviation over seeds.
-        two_class: The same rates where any abnormal class is a hit.
+        two_class: The same rates where any abnormal class is a hit; None of a task of two classes.
         scores: The Score of each seed.
         optimism: Score of ``best-test`` minus that of ``last``.
         optimisms: The same by seed.
@@ -104,6 +145,14 @@ class SystemRow:
         partial: How much of the data set there was, where not all of it.
         profile: Which recipes its spec began with.
         spec: The identity fields of its first run.
+        dataset: Id of the data set.
+        task: Id of the task.
+        part: The tested part that the numbers are of; None where the task has one.
+        patients_seen: Whether the patients of the part were seen in training.
+        as_: Mean of Sp and Se, where the Score is made of it (``as`` in a document).
+        as_std: Sample standard deviation over seeds.
+        hs: Harmonic mean of Sp and Se, where the Score is made of it.
+        hs_std: Sample standard deviation over seeds.
     """
 
     section: str
@@ -128,7 +177,7 @@ class SystemRow:
     se_std: float | None
     score: float
     score_std: float | None
-    two_class: Mapping[str, Any]
+    two_class: Mapping[str, Any] | None
     scores: Sequence[float]
     optimism: float | None
     optimisms: Sequence[float | None]
@@ -148,3 +197,18 @@ class SystemRow:
     partial: str | None
     profile: str
     spec: Mapping[str, Any] = field(repr=False)
+    dataset: str
+    task: str = FOUR_CLASSES.id
+    part: str | None = None
+    patients_seen: bool = False
+    as_: float | None = None
+    as_std: float | None = None
+    hs: float | None = None
+    hs_std: float | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any], section: Section) -> SystemRow:
+        """A row of a section of the board."""
+        seen = section.part is not None and section.part.patients_seen
+        told = {"section": section.title, "dataset": row["spec"]["dataset"], "task": section.task.id}
+        return cls(**_fields({**row, **told, "patients_seen": seen}, cls))

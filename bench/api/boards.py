@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.api.board_rows import RunRow, SystemRow
+from bench.api.board_rows import RunRow, SystemRow, columns_of
 from bench.api.calls import api_call
 from bench.api.frames import data_frame
 from bench.api.tables import ReportTable, SystemComparison
@@ -97,7 +97,7 @@ class Board:
         Raises:
             StoreError: If the database cannot be read.
         """
-        return [RunRow(**row) for row in self.table("runs").rows]
+        return [RunRow.of(row) for row in self.table("runs").rows]
 
     def systems(self, protocol: str = "last") -> list[SystemRow]:
         """The rows of the board: runs that differ in the seed alone, taken together.
@@ -110,7 +110,7 @@ class Board:
             StoreError: If the database cannot be read.
         """
         table = leaderboard_table(self.store, selection_rule(protocol), failed=False)
-        return [SystemRow(section=section.title, **row) for section in table.sections for row in section.rows]
+        return [SystemRow.of(row, section) for section in table.sections for row in section.rows]
 
     def run(self, run: str) -> StoredRun:
         """All that is stored of one run.
@@ -155,9 +155,8 @@ class Board:
             return ReportTable(runs_table(self.store))
         if name == "leaderboard":
             return ReportTable(leaderboard_table(self.store, rule, dataset=dataset, task=task))
-        card = DATASETS.card(name)
-        shown = card if task is None else replace(card, tasks=(card.task(task),))
-        return ReportTable(dataset_table(shown, leaderboard_table(self.store, rule, dataset=name, task=task)))
+        board = leaderboard_table(self.store, rule, dataset=name, task=task)
+        return ReportTable(dataset_table(DATASETS.card(name), board, task))
 
     def compare(
         self, a: str, b: str, protocol: str = "last", *, single: bool = False, part: str | None = None
@@ -183,6 +182,8 @@ class Board:
     def to_dataframe(self) -> Any:
         """Every run as a line of a data frame, with the columns of :class:`bench.api.board_rows.RunRow`.
 
+        Those of tasks are there where a run is of another task than the four classes of respiratory cycles.
+
         Returns:
             A ``pandas.DataFrame`` where pandas is installed, otherwise a ``polars.DataFrame``.
 
@@ -190,7 +191,7 @@ class Board:
             SpecError: If neither is installed.
         """
         runs = self.runs()
-        return data_frame({field.name: [getattr(run, field.name) for run in runs] for field in fields(RunRow)})
+        return data_frame(columns_of(runs))
 
 
 @dataclass(frozen=True)
@@ -222,11 +223,11 @@ class StoredRun:
 
     @property
     def metrics(self) -> Mapping[str, Any]:
-        """The run's rates by selection rule, then by ``4class`` and ``2class``; percent."""
+        """The run's rates by selection rule, then by what a hit is (``4class``, ``2class``); percent."""
         return self.document["metrics"]
 
     def predictions(self, protocol: str = "last") -> tuple[CycleSet, NDArray[np.float64]]:
-        """The judged cycles and the scores of the four classes, (cycles, 4), in their order.
+        """The judged cycles of all tested parts and the scores of the classes, (cycles, classes), in their order.
 
         Args:
             protocol: The selection rule that chose the epoch.

@@ -63,10 +63,12 @@ class CombinedRun:
     def predictions(self) -> dict[str, CyclePredictions]:
         """The test cycles with their combined scores, by selection rule."""
         from bench.api.cycle_predictions import CyclePredictions
+        from leaderboard.results.schema import task_of
 
         judged = self._result.cycles
         assert judged is not None
-        return {rule: CyclePredictions.of(judged, scores) for rule, scores in self._result.scores.items()}
+        classes = task_of(self.document).task.classes
+        return {rule: CyclePredictions.of(judged, scores, classes) for rule, scores in self._result.scores.items()}
 
     def to_json(self) -> dict[str, Any]:
         """The result as the commands print it with ``--format json``."""

@@ -28,6 +28,7 @@ class CyclePredictions:
         scores: (n, classes) score or probability of each class, float64.
         predicted: (n,) class with the highest score.
         classes: Names of the classes, the normal one first.
+        parts: (n,) tested part; None where the task has one.
     """
 
     recordings: NDArray[np.str_]
@@ -38,6 +39,7 @@ class CyclePredictions:
     scores: NDArray[np.float64]
     predicted: NDArray[np.int64]
     classes: tuple[str, ...] = CLASSES
+    parts: NDArray[np.str_] | None = None
 
     @classmethod
     def of(cls, judged: CycleSet, scores: NDArray[np.float64], classes: Sequence[str] = CLASSES) -> CyclePredictions:
@@ -51,6 +53,7 @@ class CyclePredictions:
             scores=np.asarray(scores, dtype=np.float64),
             predicted=predicted_classes(scores, len(classes)),
             classes=tuple(classes),
+            parts=np.asarray(judged.parts) if judged.parts else None,
         )
 
     def __len__(self) -> int:
@@ -92,6 +95,7 @@ class CyclePredictions:
             "label": self.labels,
             "patient": self.patients,
             "device": self.devices,
+            **({} if self.parts is None else {"part": self.parts}),
             **{name: self.scores[:, place] for place, name in enumerate(self.classes)},
             "predicted": self.predicted,
         }

@@ -16,6 +16,7 @@ from bench.core.provenance import code_version
 from bench.core.version import __version__
 from bench.data.answers import unit_of
 from bench.data.location import made_set
+from bench.experiment.plugins import load_plugins
 from leaderboard.history.keys import load_key
 from leaderboard.history.signatures import submitter_key
 from leaderboard.results import submissions
@@ -117,6 +118,7 @@ def submit(
     task: str | None = None,
     cache: Path | None = None,
     allow_partial: bool = False,
+    plugins: Sequence[Path] = (),
 ) -> EnteredSubmission:
     """Enter the predictions of a system from outside, checked against the official test cycles.
 
@@ -131,6 +133,7 @@ def submit(
         task: Id of the task; None for the first of the set.
         cache: The cache folder.
         allow_partial: Be judged on the recordings that are there; marked as partial.
+        plugins: Files of data sets of your own.
 
     Raises:
         RefusedError: If the predictions are not exactly those of the test cycles; it holds the difference.
@@ -139,6 +142,7 @@ def submit(
         StoreError: If the board cannot be written.
     """
     check_statement(statement)
+    load_plugins(plugins)
     key = load_key()
     if made_set(data, DATASETS.card(dataset) if dataset else None) is not None:
         logger.info("the simulated set is used (made on first use); the submission is marked as simulated")

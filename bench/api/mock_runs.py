@@ -47,6 +47,8 @@ def mock_run(
     method: str = METHOD,
     *,
     frontend: str | None = None,
+    dataset: str | None = None,
+    task: str | None = None,
     plugins: Sequence[Path] = (),
     on_outcome: Callable[[CheckOutcome], None] | None = None,
 ) -> MockRun:
@@ -56,6 +58,8 @@ def mock_run(
         model: Model id; built as its demo recipe says.
         method: Method id.
         frontend: Front-end id (default: the model's own).
+        dataset: Data set whose task is asked for (default: the one that is meant where none is named).
+        task: Task whose classes and tested parts the tiny data have (default: the first of the data set).
         plugins: Files with models, methods or front-ends of your own.
         on_outcome: Called with each outcome as soon as it is known.
 
@@ -63,4 +67,5 @@ def mock_run(
         RegistryError: If there is no such id.
         SpecError: If a file cannot be imported, or the two do not go together.
     """
-    return MockRun(model, method, checks.mock_run(model, method, plugins, on_outcome, frontend=frontend))
+    found = checks.mock_run(model, method, plugins, on_outcome, frontend=frontend, dataset=dataset, task=task)
+    return MockRun(model, method, found)

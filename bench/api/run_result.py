@@ -56,12 +56,18 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Metrics by selection rule, then ``4class`` or ``2class``; a rule without an epoch has None.
+        """Metrics by selection rule, then by what a hit is; a rule without an epoch has None.
 
         ``run.metrics["last"]["4class"]`` holds ``sp``, ``se`` and ``score`` (percent), ``confusion`` (rows are true
-        classes), ``n`` and ``epoch``.
+        classes), ``n`` and ``epoch``; of a task of seven classes they are ``7class`` and ``2class``, and ``as`` and
+        ``hs`` are there where the Score is made of them. They are of the main tested part.
         """
         return dict(self.document["metrics"])
+
+    @property
+    def other_parts(self) -> dict[str, Any]:
+        """Metrics of the tested parts beside the main one, by part and then as :attr:`metrics`; mostly empty."""
+        return dict(self.document.get("other_parts", {}))
 
     @property
     def epochs(self) -> list[dict[str, Any]]:
@@ -77,11 +83,13 @@ class Run:
     def predictions(self) -> dict[str, CyclePredictions]:
         """The test cycles with their scores, by selection rule."""
         from bench.api.cycle_predictions import CyclePredictions
+        from leaderboard.results.schema import task_of
 
         judged = self._result.cycles
         if judged is None:
             return {}
-        return {rule: CyclePredictions.of(judged, scores) for rule, scores in self._result.scores.items()}
+        classes = task_of(self.document).task.classes
+        return {rule: CyclePredictions.of(judged, scores, classes) for rule, scores in self._result.scores.items()}
 
     def model(self, rule: str = "last") -> nn.Module:
         """The trained model, ready for evaluation.
@@ -91,7 +99,7 @@ class Run:
 
         Returns:
             The module on the CPU, in evaluation mode: pictures (batch, 1, frames, mels) of the run's front-end to
-            logits (batch, 4).
+            logits (batch, classes).
 
         Raises:
             WeightsError: If the run's folder keeps no weights of that rule, or those of something else.
@@ -102,12 +110,18 @@ class Run:
         import baselines
         from bench.engine.random_states import random_states_kept
         from bench.experiment.plugins import load_plugins_of
+        from leaderboard.results.schema import task_of
 
         path = self._weights(rule)
         load_plugins_of(self.spec)
         # Weights are drawn first, and then replaced by those of the file.
         with random_states_kept():
-            model = baselines.create(self.spec.model, cache=Path(self.spec.cache), **self.spec.model_options)
+            model = baselines.create(
+                self.spec.model,
+                num_classes=len(task_of(self.document).task.classes),
+                cache=Path(self.spec.cache),
+                **self.spec.model_options,
+            )
         try:
             model.load_state_dict(load_file(path))
         except (SafetensorError, RuntimeError, OSError) as error:

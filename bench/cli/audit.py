@@ -53,6 +53,7 @@ def audit(
     dataset: options.Dataset = None,
     task: options.Task = None,
     part: options.Part = None,
+    plugin: options.Plugins = None,
     home: options.Home = None,
     cache: options.Cache = None,
     output: options.Format = "table",
@@ -73,17 +74,8 @@ def audit(
     from bench.api.boards import open_board
 
     check_format(output)
-    found = audit_file(
-        open_board(home=home),
-        file,
-        claimed=claimed,
-        judged=judged,
-        data=data,
-        dataset=dataset,
-        task=task,
-        part=part,
-        cache=cache,
-    )
+    where: dict[str, Any] = dict(data=data, dataset=dataset, task=task, cache=cache, plugins=plugin or ())
+    found = audit_file(open_board(home=home), file, claimed=claimed, judged=judged, part=part, **where)
     if output == "json":
         print_json(found.to_json())
     else:

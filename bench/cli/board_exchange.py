@@ -39,6 +39,7 @@ def submit(
     data: options.TestData = None,
     dataset: options.Dataset = None,
     task: options.Task = None,
+    plugin: options.Plugins = None,
     allow_partial: options.AllowPartial = False,
     home: Home = None,
     cache: options.Cache = None,
@@ -76,8 +77,8 @@ def submit(
         **told,
         inputs=inputs,
     )
-    where = {"data": data, "dataset": dataset, "task": task, "cache": cache, "allow_partial": allow_partial}
-    _enter(file, statement, home, output, **where)
+    where = {"data": data, "dataset": dataset, "task": task, "cache": cache, "plugins": plugin or ()}
+    _enter(file, statement, home, output, allow_partial=allow_partial, **where)
 
 
 def _enter(file: Path, statement: Statement, home: Path | None, output: str, **where: Any) -> None:

@@ -229,6 +229,11 @@ class DatasetCard(Card):
         if not names or len(set(names)) < len(names):
             raise RegistryError(f"The tasks of data set '{self.id}' are {names}, but must be different ones.", GUIDE)
 
+    @property
+    def short_title(self) -> str:
+        """The title without a year at its end, as in ``ICBHI``."""
+        return re.sub(r" [0-9]{4}$", "", self.title)
+
     def task(self, name: str | None) -> TaskCard:
         """Give a task, the first where none is named.
 

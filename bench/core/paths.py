@@ -115,15 +115,6 @@ def board_location(home: Path) -> Path | str:
     return url or home
 
 
-def data_folder(flag: Path | str | None = None) -> Path:
-    """Give the data folder, below which ICBHI's files may be nested anywhere.
-
-    Args:
-        flag: Folder that the user named; otherwise ``BENCH_DATA`` or ``./data/icbhi`` is taken.
-    """
-    return _folder_from(flag, "BENCH_DATA") or expanded(Path("data") / "icbhi")
-
-
 def cache_folder(flag: Path | str | None = None) -> Path:
     """Give the cache folder, which holds features, weights and the simulated set.
 

@@ -237,6 +237,10 @@ class Registry(Generic[CardT]):
             )
         self._entries[id] = RegistryEntry(id, card, target, origin, version, arguments)
 
+    def discard(self, id: str) -> None:  # noqa: A002
+        """Forget an entry that was there for a while; where there is none, nothing happens."""
+        self._entries.pop(id, None)
+
     def get(self, id: str) -> RegistryEntry[CardT]:  # noqa: A002
         """Find an entry, or make it where the id belongs to a family.
 

@@ -81,7 +81,7 @@ def known_answers(
                 raise
             told = differing_cycles(error.cycles, known.cycles, task.classes)
             raise not_official_error(folder, task, error.cycles, told, error.hint) from None
-    words, simulated = f"{word_of(card)} annotations below {folder}", DATASETS.simulated().id
+    words, simulated = f"{card.short_title} annotations below {folder}", DATASETS.simulated().id
     if named:
         raise DataError(
             f"No {words}.",
@@ -148,11 +148,6 @@ def _train_patients(card: DatasetCard, task: TaskCard, cycles: CycleSet) -> froz
 # --- what readers of any data set need ---------------------------------------------------------------------------
 
 
-def word_of(card: DatasetCard) -> str:
-    """The name of a data set without its year, as in ``ICBHI``."""
-    return card.title.partition(" ")[0]
-
-
 def unit_of(task: TaskCard) -> str:
     """What a label of a task is of, in one word: ``cycle``, ``event``, ``recording``."""
     return task.unit.split()[-1]
@@ -190,7 +185,7 @@ def part_of(
         raise DataError(f"The test part {words}.", "Add its annotation files.")
     keys, labels, patients, devices, parts = zip(*rows, strict=True)
     cycles = CycleSet(keys, labels, patients, devices, parts if len(task.parts) > 1 else ())
-    source = "the simulated set" if card.simulated else f"the {word_of(card)} annotations"
+    source = "the simulated set" if card.simulated else f"the {card.short_title} annotations"
     return OfficialPart(card.id, partial, cycles, train_patients, f"{source}, {partial}" if partial else source, task)
 
 

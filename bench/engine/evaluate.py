@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def probabilities_of(method: object) -> Callable[[Tensor], Tensor]:
-    """How probabilities (rows, classes) follow from logits: their softmax, or the method's own scores over their sum."""
+    """How (rows, classes) probabilities follow from logits: softmax, or the method's own scores over their sum."""
     if not isinstance(method, ScoringMethod):
         return _softmax
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.datasets import FOUR_CLASSES, TaskCard
 from bench.core.text import echoed
 from bench.engine.selection import Choice
-from leaderboard.metrics import SENSITIVITIES, metrics_of
+from leaderboard.metrics import metrics_of
 from leaderboard.results.schema import LOSS_NAME, MOST_LOSSES, RULES, EpochRow, marks_of
 
 LATER = frozenset({"losses"})
@@ -22,6 +23,9 @@ LATER = frozenset({"losses"})
 
 ENTRY_FIELDS = tuple(name for name in marks_of(EpochRow) if name not in LATER)
 """What every state holds of each epoch that is done."""
+
+MEANS = frozenset({"as", "hs"})
+"""Metrics of some tasks alone."""
 
 CHOICE_FIELDS = ("epoch", "score", "eligible")
 """Names of the fields that ``position.json`` holds of a choice; its scores are an array of ``choices.npz``."""
@@ -70,20 +74,21 @@ class Bounds:
         epochs: Number of epochs of the run.
         steps: Number of steps of an epoch.
         cycles: Number of judged cycles.
-        classes: Number of classes of the task.
+        task: What is judged.
     """
 
     epochs: int
     steps: int
     cycles: int
-    classes: int = 4
+    task: TaskCard = FOUR_CLASSES
 
 
-def read_position(document: Any, bounds: Bounds | None = None) -> Position:
+def read_position(document: Any, task: TaskCard, bounds: Bounds | None = None) -> Position:
     """Read the position of a saved state.
 
     Args:
         document: The ``position`` of a state's ``position.json``.
+        task: What the run is judged on.
         bounds: Epochs and steps that the position must lie within; None where they are not known.
 
     Raises:
@@ -106,7 +111,7 @@ def read_position(document: Any, bounds: Bounds | None = None) -> Position:
     if not isinstance(entries, list) or len(entries) != epoch:
         raise ValueError(f"it holds {_count_in_words(entries)} entries of epochs after epoch {epoch}")
     for number, entry in enumerate(entries, start=1):
-        _check_entry(entry, number)
+        _check_entry(entry, number, task)
     return Position(**{**document, "losses": losses})
 
 
@@ -150,7 +155,7 @@ def _check_names(document: Any, names: set[str], what: str, optional: Collection
         raise ValueError(f"{what} must hold {wanted}, but is {echoed(document)}")
 
 
-def _check_entry(entry: Any, number: int) -> None:
+def _check_entry(entry: Any, number: int, task: TaskCard) -> None:
     """Check what a state holds of an epoch that is done."""
     where = f"entry {number} of epochs"
     _check_names(entry, set(ENTRY_FIELDS), where, LATER)
@@ -161,12 +166,16 @@ def _check_entry(entry: Any, number: int) -> None:
     _check_losses(f"losses in {where}", entry.get("losses", {}))
     for part in ("test", "val"):
         if entry[part] is not None:
-            _check_names(entry[part], set(SENSITIVITIES), f"{part} in {where}")
-            for judged in SENSITIVITIES:
-                stored, computed = entry[part][judged], metrics_of(entry[part][judged]["confusion"], judged)
-                _check_names(stored, set(computed), f"{judged} in {where}")
-                if not all(math.isclose(stored[name], computed[name]) for name in ("sp", "se", "score", "n")):
-                    raise ValueError(f"{judged} in {where} does not follow from its confusion matrix")
+            _check_names(entry[part], set(task.sensitivities), f"{part} in {where}")
+            for judged in task.sensitivities:
+                _check_metrics(entry[part][judged], judged, task, where)
+
+
+def _check_metrics(stored: Any, judged: str, task: TaskCard, where: str) -> None:
+    computed: Mapping[str, Any] = metrics_of(stored["confusion"], judged, task=task)
+    _check_names(stored, set(computed), f"{judged} in {where}")
+    if not all(math.isclose(stored[name], computed[name]) for name in set(computed) - {"confusion"}):
+        raise ValueError(f"{judged} in {where} does not follow from its confusion matrix")
 
 
 def _check_count(name: str, value: Any, most: int | None) -> int:
@@ -193,7 +202,7 @@ def _check_losses(name: str, value: Any) -> None:
 
 def _check_scores(rule: str, scores: NDArray[np.float64], bounds: Bounds) -> None:
     cycles = bounds.cycles
-    if scores.shape != (cycles, bounds.classes) or scores.dtype.kind != "f" or not np.isfinite(scores).all():
+    if scores.shape != (cycles, len(bounds.task.classes)) or scores.dtype.kind != "f" or not np.isfinite(scores).all():
         raise ValueError(f"the scores of {rule} are {scores.dtype} {scores.shape}, not finite ones of {cycles} cycles")
 
 

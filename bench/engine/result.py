@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from bench.core.datasets import DATASETS
 from bench.core.errors import BenchError, PrunedRunError
 from bench.core.provenance import code_version, package_versions
 from bench.core.text import echoed
@@ -97,7 +98,7 @@ def write_failed_result(spec: RunSpec, folder: RunFolder, error: BenchError) -> 
     Returns:
         The result.
     """
-    epochs = epochs_so_far(folder.checkpoint)
+    epochs = epochs_so_far(folder.checkpoint, DATASETS.card(spec.dataset).task(spec.task))
     # The processes of a group have taken their peaks with them; this one did not train.
     peak: dict[str, float | None] = (
         peak_memory_mib() if spec.distribution.processes == 1 else {"host": None, "gpu": None}

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.datasets import TaskCard
 from bench.core.errors import ResultError, StoreError
 from bench.core.files import write_json
 from bench.core.text import plain
@@ -179,7 +180,7 @@ def read_contents(state: SavedState, bounds: Bounds) -> StateContents:
     """
     try:
         document = _position_document(state)
-        position = read_position(document["position"], bounds)
+        position = read_position(document["position"], bounds.task, bounds)
         scores = _read_scores(state.folder / CHOICES, document["choices"], bounds)
         return StateContents(position, read_choices(document["choices"], scores, position, bounds))
     except UNSOUND as error:
@@ -205,7 +206,7 @@ def _read_scores(path: Path, rules: Collection[str], bounds: Bounds) -> dict[str
         for rule in rules:
             member = archive.getinfo(f"{rule}.npy")
             # float64 scores of all classes; what is larger could fill the memory before it is refused.
-            if member.file_size > _HEADER + bounds.cycles * bounds.classes * 8:
+            if member.file_size > _HEADER + bounds.cycles * len(bounds.task.classes) * 8:
                 raise ValueError(f"{rule} in {CHOICES} is larger than the scores of {bounds.cycles} cycles")
             content = io.BytesIO(archive.read(member))
             # Without pickle: a state from elsewhere must not run code.
@@ -213,11 +214,12 @@ def _read_scores(path: Path, rules: Collection[str], bounds: Bounds) -> dict[str
     return arrays
 
 
-def epochs_so_far(folder: Path) -> list[dict[str, Any]]:
+def epochs_so_far(folder: Path, task: TaskCard) -> list[dict[str, Any]]:
     """The entries of the epochs behind the newest state that can be read; none where there is no such state.
 
     Args:
         folder: A run's ``checkpoint`` folder.
+        task: What the run is judged on.
     """
     try:
         states = named_states(folder)
@@ -226,7 +228,7 @@ def epochs_so_far(folder: Path) -> list[dict[str, Any]]:
     # A state that cannot be read is passed over: this only shows how far a failed run had come.
     for state in states:
         try:
-            return read_position(_position_document(state)["position"]).epochs
+            return read_position(_position_document(state)["position"], task).epochs
         except UNSOUND:
             continue
     return []

@@ -126,9 +126,7 @@ class Trainer:
     def _begin(self) -> tuple[Position, list[str]]:
         """Prepare the run's first step, or load its state; what is to be said of that state is returned too."""
         cycles = len(self.data.cycles_of(self.data.test)[0])
-        found = self.checkpoint.find(
-            Bounds(self.stage_plan.epochs, self.batches.steps, cycles, len(self.data.task.classes))
-        )
+        found = self.checkpoint.find(Bounds(self.stage_plan.epochs, self.batches.steps, cycles, self.data.task))
         # The stage comes before its state: a state is loaded into the prepared model and the stage's own optimiser.
         self._enter_stage(self.stage_plan.at(found.contents.position.epoch if found else 0))
         if found is None:

@@ -119,13 +119,13 @@ def choose_source(request: Request) -> DataSource:
             profile = _profile_or_automatic(request, found.profile)
             return DataSource(folder, profile, f"data found in {folder}", found.id)
     if request.data is not None or asked is not None:
-        raise DataError(f"No {_data_word(card)} data below {folder}.", _how_to_get(card, folder))
+        raise DataError(f"No {card.short_title} data below {folder}.", _how_to_get(card, folder))
     if request.profile == "paper":
         raise DataError(
-            f"The paper profile needs the {_data_word(card)} data, but there are none below {folder}.",
+            f"The paper profile needs the {card.short_title} data, but there are none below {folder}.",
             "Fetch them with `bench data fetch`, name their folder with --data, or use --profile demo.",
         )
-    reason = f"no {_data_word(card)} data below {folder}, so the simulated set is used"
+    reason = f"no {card.short_title} data below {folder}, so the simulated set is used"
     return DataSource(None, DEMO, reason, DATASETS.simulated().id)
 
 
@@ -143,11 +143,6 @@ def _how_to_get(card: DatasetCard, folder: Path) -> str:
 
 def _made_on_the_spot(request: Request, card: DatasetCard, reason: str) -> DataSource:
     return DataSource(None, _profile_or_automatic(request, card.profile), reason, card.id)
-
-
-def _data_word(card: DatasetCard) -> str:
-    """The name of a data set without its year, as in ``ICBHI``."""
-    return card.title.partition(" ")[0]
 
 
 def _profile_or_automatic(request: Request, automatic: str) -> str:

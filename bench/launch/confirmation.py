@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from bench.core.files import temporary_folder, write_json
 from bench.experiment.spec import RunSpec
 from bench.launch.child import Children
 from bench.launch.isolated import run_isolated
-from leaderboard.metrics import SENSITIVITIES
+from leaderboard.metrics import rate_names
 from leaderboard.results.run_folder import RunFolder
+from leaderboard.results.schema import task_of
 
 TOLERANCE = 0.5
 """Percent points by which Sp, Se and Score may differ: another machine rounds otherwise, which training amplifies."""
@@ -27,7 +28,7 @@ class Rerun:
         equal: Whether it was judged on the same cycles and no rate of any selection rule differs by more.
         tolerance: Percent points that were allowed.
         largest: The largest difference, percent points; None where the cycles differ.
-        scores: By selection rule, the 4-class Scores before and now.
+        scores: By selection rule, the Scores by the exact class before and now.
     """
 
     equal: bool
@@ -74,13 +75,15 @@ def run_again(document: Mapping[str, Any], replay: Callable[[Path], RunSpec], to
 
 def compared(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float) -> Rerun:
     """Compare two results of one spec."""
+    task = task_of(before).task
     pairs = {
         rule: (before["metrics"][rule], now["metrics"][rule])
         for rule in before["metrics"]
         if before["metrics"][rule] is not None
     }
+    task = task_of(before).task
     scores = {
-        rule: [one["4class"]["score"], *([other["4class"]["score"]] if other else [])]
+        rule: [one[task.strict]["score"], *([other[task.strict]["score"]] if other else [])]
         for rule, (one, other) in pairs.items()
     }
     same = before.get("judged_set") in (None, now.get("judged_set")) and all(other for _, other in pairs.values())
@@ -88,8 +91,16 @@ def compared(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float
         return Rerun(False, tolerance, None, scores)
     largest = max(
         abs(one[judged][rate] - other[judged][rate])
-        for one, other in pairs.values()
-        for judged in SENSITIVITIES
-        for rate in ("sp", "se", "score")
+        for one, other in (*pairs.values(), *_other_parts(before, now))
+        for judged in task.sensitivities
+        for rate in rate_names(task.score)
     )
     return Rerun(largest <= tolerance, tolerance, largest, scores)
+
+
+def _other_parts(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """Metrics of the tested parts beside the main one, before and now; both results have the rules of the main part."""
+    for part, by_rule in before.get("other_parts", {}).items():
+        for rule, metrics in by_rule.items():
+            if metrics is not None:
+                yield metrics, now["other_parts"][part][rule]

@@ -63,17 +63,26 @@ class CheckedPair:
         method: Id of the method.
         frontend: Front-end id; None for the one on the model's card.
         plugins: Absolute paths of the files that ids are looked up in; they are loaded.
-        folder: An empty folder for data, cache and runs.
+        folder: A folder for data, cache and runs, which has none of them.
+        dataset: Id of the data set that the tiny set is loaded as; None for the simulated one.
 
     Raises:
         SpecError: For an unknown id, or a method that cannot train the model.
     """
 
-    def __init__(self, model: str, method: str, frontend: str | None, plugins: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self,
+        model: str,
+        method: str,
+        frontend: str | None,
+        plugins: Sequence[str],
+        folder: Path,
+        dataset: str | None = None,
+    ) -> None:
         self.model, self.method = MODELS.get(model), METHODS.get(method)
         self.frontend = FRONTENDS.get(frontend or self.model.card.frontend)
         check_pair(self.model.card, self.method.card)
-        self.plugins, self.folder = plugins, folder
+        self.plugins, self.folder, self.dataset = plugins, folder, dataset
 
     @cached_property
     def spec(self) -> RunSpec:
@@ -87,6 +96,7 @@ class CheckedPair:
             pretrain="none",
             profile="demo",
             data=str(data),
+            dataset=self.dataset,
             cache=self.folder / "cache",
             settings=[*SETTINGS, *_frontend_settings(self.frontend.card)],
             device="cpu",

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from bench.core.datasets import FOUR_CLASSES, TRAIN
 from bench.core.errors import InterruptedRunError, SpecError
 from bench.data.sources import load_dataset
 from bench.engine.graph import TrainingGraph
@@ -22,8 +23,9 @@ from bench.engine.trainer import Trainer
 from bench.experiment.card_checks import card_problems
 from bench.launch.once import Launched
 from bench.mock.checked_pair import CheckedPair
-from leaderboard.results.predictions import read_predictions
+from leaderboard.results.predictions import Predictions, read_predictions
 from leaderboard.results.run_folder import RunFolder
+from leaderboard.results.schema import task_of
 from methods.base import Stage
 
 STOP_IN_STEP = 3
@@ -95,7 +97,9 @@ def _check_parameters(pair: CheckedPair) -> str:
     graph, card = pair.graph(), pair.model.card
     model, method = (sum(p.numel() for p in part.parameters()) for part in (graph.model, graph.method))
     as_on_card = pair.spec.model_options == dataclasses.asdict(card.options())
-    if as_on_card and card.parameters not in (None, model):
+    # Cards count the outputs of four classes.
+    is_counted = as_on_card and len(pair.data.task.classes) == len(FOUR_CLASSES.classes)
+    if is_counted and card.parameters not in (None, model):
         raise CheckFailedError(f"the model has {model:,} parameters, but its card says {card.parameters:,}")
     options = "its own options" if as_on_card else "the options of its demo recipe"
     return f"{model:,} in the model with {options}, {method:,} in the method"
@@ -225,9 +229,14 @@ def _epoch_losses(run: Launched) -> list[float]:
     return [entry["loss"] for entry in run.document["epochs"]]
 
 
+def _last_predictions(run: Launched) -> Predictions:
+    classes = task_of(run.document).task.classes
+    return read_predictions(run.folder / run.document["predictions"]["last"], classes)
+
+
 def _scores(run: Launched) -> np.ndarray:
-    """(test cycles, 4) class probabilities of the last epoch."""
-    scores = read_predictions(run.folder / run.document["predictions"]["last"]).scores
+    """(test cycles, classes) class probabilities of the last epoch."""
+    scores = _last_predictions(run).scores
     assert scores is not None
     return scores
 
@@ -236,8 +245,8 @@ def _check_evaluation(pair: CheckedPair) -> str:
     recordings = load_dataset(
         Path(pair.spec.data), pair.spec.dataset, pair.spec.task, cache=Path(pair.spec.cache)
     ).recordings
-    expected = sorted((r.name, c.index) for r in recordings if r.split == "test" for c in r.cycles)
-    found = sorted(read_predictions(pair.finished.folder / pair.finished.document["predictions"]["last"]).keys)
+    expected = sorted((r.name, c.index) for r in recordings if r.split != TRAIN for c in r.cycles)
+    found = sorted(_last_predictions(pair.finished).keys)
     if found != expected:
         raise CheckFailedError(f"{len(found)} cycles were evaluated, but the test part holds {len(expected)} others")
     return f"{len(found)} test cycles, each once"

@@ -34,7 +34,7 @@ def audit_file(
     claim: Claim,
     judged: Sensitivity | None = None,
     *,
-    split: OfficialSplit | None = None,
+    split: Callable[[], OfficialSplit] = registered_split,
     tested: str | None = None,
 ) -> Audit:
     """Audit a file: predictions, a table of results, the result of a run, or the folder of a run or a transfer.
@@ -44,8 +44,8 @@ def audit_file(
         part: Gives the official test cycles; called for predictions alone, because it may read the data set.
         claim: What is claimed of predictions or runs; may be empty.
         judged: Which sensitivity the claim's Se is; None for the strictest one of the task.
-        split: The official split that a table of results is of; None for that of the data set that is meant where none
-            is named. Results of runs and the official test cycles say themselves what they are of.
+        split: Gives the official split that a table of results is of; by default that of the data set that is meant
+            where none is named. Results of runs and the official test cycles say themselves what they are of.
         tested: The tested part that the claim is of; None for the main one of the task.
 
     Raises:
@@ -69,11 +69,11 @@ def audit_file(
             f"{place} holds neither predictions nor results of runs, so that no claim can be compared with it.",
             "Leave out --claimed: a table of results is a claim itself.",
         )
-    split = split or registered_split()
-    judged_in(split.task, judged)
+    official = split()
+    judged_in(official.task, judged)
     if document is not None:
-        return _audit_of_table(place, rows_of_document(document, str(place), split.task), split)
-    return _audit_of_table(place, rows_of_text(_text(content, place), str(place), split.task), split)
+        return _audit_of_table(place, rows_of_document(document, str(place), official.task), official)
+    return _audit_of_table(place, rows_of_text(_text(content, place), str(place), official.task), official)
 
 
 def _document_of(folder: Path) -> Path:

@@ -386,8 +386,8 @@ class ResultDocument(TypedDict):
     """Where the result comes from; a document without it is of a run."""
     task: NotRequired[TaskFields]
     """What was judged; a result without it is of four classes of respiratory cycles."""
-    other_parts: NotRequired[
-        Annotated[dict[str, Annotated[dict[str, RuleMetricsByJudged | None], _named(RULES)]], ROWS]
+    other_parts: Annotated[
+        NotRequired[dict[str, Annotated[dict[str, RuleMetricsByJudged | None], _named(RULES)]]], ROWS
     ]
     """Metrics of the tested parts beside the main one, whose metrics are ``metrics``: by part, rule and judged."""
     submission: NotRequired[Annotated[Objects, _as(Submission)]]

@@ -185,7 +185,7 @@ def _threshold_rows(board: SiteData) -> Iterator[Row]:
             of_run = {**first, "run_id": run_id}
             names = [f"se_{judged}" for judged in system.task.sensitivities]
             for target, (sp, *se_of_either) in zip(TARGETS, found.curve, strict=True):
-                rates = dict(zip(names, se_of_either, strict=False))  # of two classes both are one
+                rates: Row = dict(zip(names, se_of_either, strict=False))  # of two classes both are one
                 yield {**of_run, "chosen_for": f"Sp {target:.0%}", "sp": sp, **rates}
             for judged, (sp, se) in found.tuned.items():
                 rates = {**dict.fromkeys(names), f"se_{judged}": se}

@@ -83,8 +83,8 @@ class _Answers:
         return cls(true == 0, abnormal, either, abnormal & (best == true), scores[:, 1:].max(axis=1) - scores[:, 0])
 
     def sorted_margins(self, keep: NDArray[np.bool_]) -> _SortedMargins:
-        parts = [np.sort(self.margin[keep & which]) for which in (self.normal, self.either, self.exact)]
-        return _SortedMargins(*parts, abnormal=int((keep & self.abnormal).sum()))
+        normal, either, exact = (np.sort(self.margin[keep & which]) for which in (self.normal, self.either, self.exact))
+        return _SortedMargins(normal, either, exact, int((keep & self.abnormal).sum()))
 
 
 def operating_points(

@@ -48,8 +48,9 @@ def scores_of(shares: Floats, law: ScoreLaw, axis: int) -> Floats:
         return mean
     total = shares.sum(axis=axis, keepdims=True)
     product = shares.prod(axis=axis, keepdims=True)
-    harmonic = np.divide(2.0 * product, total, out=np.zeros_like(total), where=total > 0)
-    return (mean + harmonic) / 2.0
+    harmonic: Floats = np.divide(2.0 * product, total, out=np.zeros_like(total), where=total > 0)
+    scores: Floats = (mean + harmonic) / 2.0
+    return scores
 
 
 def _mean_of_rates(shares: Floats) -> Floats:

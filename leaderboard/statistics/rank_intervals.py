@@ -187,7 +187,9 @@ def _drawn_equal_systems(found: ScoreUncertainty, draws: int) -> Iterator[tuple[
         seeds[:, known] = found.seeds[known] * rng.chisquare(degrees, (size, len(degrees))) / degrees
         # Each draw is standardised by its own jackknife and its own seeds, as the board's differences are: with few
         # patients of very uneven sizes a standard error is itself uncertain, and that makes large ratios more common.
-        moved = influence(correct, *found.cycles, score=_linear(found.slopes))[..., SCORE, :].astype(np.float32)
+        moved = influence(correct, found.cycles[0], found.cycles[1], _linear(found.slopes))[..., SCORE, :].astype(
+            np.float32
+        )
         variances = _difference_variances(moved @ moved.swapaxes(-1, -2)) + seeds[:, :, None] + seeds[:, None, :]
         yield scores.astype(np.float32), variances.astype(np.float32)
 

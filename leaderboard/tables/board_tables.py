@@ -393,7 +393,8 @@ def _failed_row(run: BoardRun) -> Row:
 def _run_row(run: BoardRun) -> Row:
     judged = run.judged_task
     last = run.metrics.get("last", {}).get(judged.task.strict, {})
-    named = {} if is_first_task(judged.task) else {"task": judged.task.id, "simulated": judged.simulated}
+    told = {"task": judged.task.id, "classes": list(judged.task.classes), "simulated": judged.simulated}
+    named = {} if is_first_task(judged.task) else told
     return {
         "run_id": run.run_id,
         "kind": run.kind,
@@ -407,7 +408,7 @@ def _run_row(run: BoardRun) -> Row:
         "created": run.created,
         "seconds": run.seconds,
         "cycles_per_second": run.cycles_per_second,
-        **{name: last.get(name) for name in ("sp", "se", "score")},
+        **{name: last.get(name) for name in rate_names(judged.task.score)},
         "rules": [rule for rule in RULES if rule in run.metrics],
         "error": run.error,
     }

@@ -16,7 +16,7 @@ PART_NOT_STATED = "part not stated"
 INCONSISTENT = "AS, HS and Score do not follow from the other numbers"
 
 
-def dataset_table(card: DatasetCard, board: Table) -> Table:
+def dataset_table(card: DatasetCard, board: Table, task: str | None = None) -> Table:
     """Put the printed results of a data set beside the rows of a board, by task and tested part.
 
     A printed result stands beside the systems that were judged on the official cycles of its part. Of one whose source
@@ -25,17 +25,19 @@ def dataset_table(card: DatasetCard, board: Table) -> Table:
     Args:
         card: The data set.
         board: The board's table of that set (:func:`leaderboard.tables.board_tables.leaderboard_table`).
+        task: Id of the task that is shown; all by default.
     """
     printed = printed_of(card)
     mine = [section for section in board.sections if section.judged and section.judged.dataset == card.id]
     sections = [
         section
-        for task in card.tasks
+        for one in card.tasks
+        if task in (None, one.id)
         for section in _sections_of_task(
             card,
-            task,
-            [one for one in printed if one.task == task.id],
-            [one for one in mine if one.task.id == task.id],
+            one,
+            [result for result in printed if result.task == one.id],
+            [section for section in mine if section.task.id == one.id],
         )
     ]
     return Table("dataset", board.protocol, sections, [*card_notes(card), *board.notes], board.marks)

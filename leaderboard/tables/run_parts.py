@@ -42,8 +42,8 @@ def _sections(words: str, parts: Mapping[str, Any], judged: JudgedTask, part: Te
     views = {name: view for name, view in parts["views"].items() if view is not None}
     rows: list[Row] = [{"part": name, **view} for name, view in {**views, **parts["devices"]}.items()]
     classes: list[Row] = [{"part": name, **view} for name, view in parts["classes"].items()]
-    of = {"judged": judged, "part": part if judged.task.other_parts else None}
+    of = part if judged.task.other_parts else None
     return [
-        Section(f"{words}parts of the test cycles, last epoch, percent", "parts", rows, **of),
-        Section(f"{words}recall", "recall", classes, **of),
+        Section(f"{words}parts of the test cycles, last epoch, percent", "parts", rows, judged=judged, part=of),
+        Section(f"{words}recall", "recall", classes, judged=judged, part=of),
     ]

@@ -67,9 +67,9 @@ def section_title(run: BoardRun) -> str:
     judged = run.judged_task
     where = data_title(judged)
     part = tested_part(run)
-    if judged.simulated:
-        return where if is_first_task(judged.task) else f"{where}, {part.title}"
     seen = f" ({PATIENTS_SEEN})" if part.patients_seen else ""
+    if judged.simulated:
+        return where if is_first_task(judged.task) else f"{where}, {part.title}{seen}"
     if run.partial:
         # Of the set that is meant where none is named, the words have always stood alone.
         is_primary = judged.card is not None and judged.card.primary and is_first_task(judged.task)

@@ -10,15 +10,18 @@ import pandas
 import polars
 import pytest
 from board_runs import write_run
+from task_runs import FIVE, write_task_run
 
 import bench
 from bench.api import boards, changes, exchange, pages, upkeep
-from bench.api.board_rows import RunRow, SystemRow
+from bench.api.board_rows import OF_TASKS, RunRow, SystemRow
 from bench.api.boards import open_board
 from bench.core.errors import ResultError, SpecError, StoreError
 from leaderboard.store.store import Store
 
 PAPER = ("table1", "table2", "table3")
+FOUR_CLASS_COLUMNS = [name for name in RunRow.__dataclass_fields__ if name not in OF_TASKS]
+"""The columns of runs, as they are where no run is of another task than the four classes."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,9 @@ def printed(home, bench):
 
 def test_runs_are_those_of_the_command(board, printed):
     (section,) = printed("board", "list")["sections"]
-    assert [vars(run) for run in board.runs()] == section["rows"]
+    named = [vars(run) for run in board.runs()]
+    assert [{name: run[name] for name in FOUR_CLASS_COLUMNS} for run in named] == section["rows"]
+    assert {(run["task"], run["as_"], run["hs"]) for run in named} == {("cycle-4", None, None)}
     newest = board.runs()[0]
     assert (newest.run_id, newest.rules) == (section["rows"][0]["run_id"], section["rows"][0]["rules"])
 
@@ -57,7 +62,10 @@ def test_runs_are_those_of_the_command(board, printed):
 def test_systems_are_the_rows_of_the_report(board, printed, protocol):
     sections = printed("report", "leaderboard", "--protocol", protocol)["sections"]
     rows = [{"section": one["title"], **row} for one in sections for row in one["rows"] if "spec" in row]
-    assert json.loads(json.dumps([vars(system) for system in board.systems(protocol)])) == rows
+    systems = json.loads(json.dumps([vars(system) for system in board.systems(protocol)]))
+    assert [{name: system[name] for name in row} for system, row in zip(systems, rows, strict=True)] == rows
+    assert {(system["task"], system["part"], system["as_"]) for system in systems} == {("cycle-4", None, None)}
+    assert [system["dataset"] for system in systems] == [row["spec"]["dataset"] for row in rows]
     assert len(rows) == 3
 
 
@@ -180,7 +188,7 @@ def test_a_password_is_shown_nowhere():
 def test_a_data_frame_of_pandas_where_it_is(board):
     frame = board.to_dataframe()
     assert isinstance(frame, pandas.DataFrame)
-    assert list(frame.columns) == list(RunRow.__dataclass_fields__)
+    assert list(frame.columns) == FOUR_CLASS_COLUMNS
     assert list(frame["run_id"]) == [run.run_id for run in board.runs()]
     assert frame[frame["method"] == "ce"]["score"].mean() > 0
 
@@ -189,14 +197,46 @@ def test_a_data_frame_of_polars_where_pandas_is_not(board, monkeypatch):
     monkeypatch.setattr("bench.api.frames.LIBRARIES", ("polars",))
     frame = board.to_dataframe()
     assert isinstance(frame, polars.DataFrame)
-    assert frame.shape == (len(board.runs()), len(RunRow.__dataclass_fields__))
+    assert frame.shape == (len(board.runs()), len(FOUR_CLASS_COLUMNS))
     assert frame["error"].to_list()[0] == board.runs()[0].error
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_an_empty_board_is_a_frame_with_its_columns(tmp_path, monkeypatch, library):
     monkeypatch.setattr("bench.api.frames.LIBRARIES", (library,))
-    assert list(open_board(tmp_path).to_dataframe().columns) == list(RunRow.__dataclass_fields__)
+    assert list(open_board(tmp_path).to_dataframe().columns) == FOUR_CLASS_COLUMNS
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_frame_names_tasks_where_a_run_is_of_another_one(tmp_path, monkeypatch, library):
+    monkeypatch.setattr("bench.api.frames.LIBRARIES", (library,))
+    store = Store.open(tmp_path)
+    for folder in (write_run(tmp_path), write_task_run(tmp_path)):
+        store.import_run(folder)
+    board = open_board(tmp_path)
+    frame = board.to_dataframe()
+    assert list(frame.columns) == [*FOUR_CLASS_COLUMNS, "task", "classes", "as", "hs"]
+    rows = dict(zip(frame["task"], range(len(frame)), strict=True))
+    assert list(frame["classes"][rows[FIVE.id]]) == list(FIVE.classes)
+    assert list(frame["classes"][rows["cycle-4"]]) == ["normal", "crackle", "wheeze", "both"]
+    of_task = next(run for run in board.runs() if run.task == FIVE.id)
+    stored = board.run(of_task.run_id).metrics["last"]["5class"]
+    assert (of_task.as_, of_task.hs, of_task.score) == (stored["as"], stored["hs"], stored["score"])
+
+
+def test_systems_of_each_tested_part_are_rows_of_their_own(tmp_path):
+    Store.open(tmp_path).import_run(write_task_run(tmp_path))
+    rows = {row.part: row for row in open_board(tmp_path).systems()}
+    assert {part: (row.dataset, row.task, row.patients_seen) for part, row in rows.items()} == {
+        "inter": ("noises", FIVE.id, False),
+        "intra": ("noises", FIVE.id, True),
+    }
+    for part, row in rows.items():
+        rates = open_board(tmp_path).run(row.run_ids[0])
+        stored = rates.metrics if part == "inter" else rates.document["other_parts"]["intra"]
+        assert (row.as_, row.hs) == (stored["last"]["5class"]["as"], stored["last"]["5class"]["hs"])
+        assert row.two_class is not None
+        assert row.as_std is None
 
 
 def test_both_libraries_are_named_where_neither_is(board, monkeypatch):

@@ -8,18 +8,22 @@ import pwd
 import subprocess
 import sys
 import unicodedata
+from functools import partial
 from pathlib import Path
 
 import pytest
 from icbhi_sets import NAMES, load_dataset, verify, write_annotation, write_set
 
+from bench.core.datasets import DATASETS
 from bench.core.errors import SpecError, StoreError
-from bench.core.paths import board_location, cache_folder, data_folder, expanded, home_folder
+from bench.core.paths import board_location, cache_folder, expanded, home_folder
 from bench.data.bank import prepare_bank
+from bench.data.sources import dataset_folder
 
 ROOT = Path(__file__).resolve().parents[3]
 COMPOSED = unicodedata.normalize("NFC", "Données")
 DECOMPOSED = unicodedata.normalize("NFD", "Données")
+data_folder = partial(dataset_folder, DATASETS.primary().card)
 FOLDERS = {"BENCH_HOME": home_folder, "BENCH_DATA": data_folder, "BENCH_CACHE": cache_folder}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from plugin_files import FRONTEND, fresh_registries, method_text, write_plugin
 
+from bench.core.datasets import DATASETS
 from bench.core.errors import SpecError
 from bench.experiment.plugins import load_plugins
 from bench.mock.checks import CHECKS
@@ -274,3 +275,17 @@ def test_checks_come_after_those_that_they_need():
 def test_relative_paths_are_remembered_as_absolute(tmp_path):
     write_plugin(tmp_path / "mine.py")
     assert load_plugins([Path("../mine.py")]) == (str(tmp_path / "mine.py"),)
+
+
+def test_a_pair_is_checked_with_the_classes_and_parts_of_a_task():
+    found = mock_run("ast", "ce", checks=IN_ONE_PROCESS, dataset="sprsound", task="event-7")
+    assert [(one.check, one.status, one.reason) for one in found if one.status != "passed"] == []
+    reasons = {one.check: one.reason for one in found}
+    assert reasons["build"].endswith("7 logits")
+    assert reasons["evaluation"] == "8 test cycles, each once"
+    assert "tiny-set" not in DATASETS
+
+
+def test_a_task_that_there_is_not_is_refused():
+    with pytest.raises(SpecError, match="event-7"):
+        mock_run("ast", "ce", checks=(), dataset="sprsound", task="event-8")

@@ -311,7 +311,7 @@ def test_a_task_without_a_tested_abnormal_cycle_has_no_numbers(tmp_path, part, c
 
 def table(tmp_path, task, *rows):
     (tmp_path / "t.json").write_text(json.dumps(list(rows)))
-    return audit_file(tmp_path / "t.json", never, {}, split=registered_split(SET, task))
+    return audit_file(tmp_path / "t.json", never, {}, split=lambda: registered_split(SET, task))
 
 
 def test_a_row_that_adds_up_by_the_challenges_law_is_sound(tmp_path):

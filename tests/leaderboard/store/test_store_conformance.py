@@ -23,6 +23,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from board_runs import scores_for, write_run
+from task_runs import FIVE, THREE, write_task_run
 
 from bench.core.errors import ResultError, StoreError
 from leaderboard.results.predictions import read_predictions, write_predictions
@@ -156,6 +157,20 @@ class TestBoard:
         folder = write_run(place.home)
         assert place.store.import_run(folder) == "new"
         assert place.store.run(folder.name) == json.loads((folder / "result.json").read_text())
+
+    def test_results_of_any_task_come_out_as_their_folders_hold_them(self, place):
+        folders = [write_task_run(place.home, task=task) for task in (FIVE, THREE)]
+        for folder in folders:
+            assert place.store.import_run(folder) == "new"
+            assert place.store.result(folder.name).digest == RunFolder(folder).read().digest
+        five = next(run for run in place.store.runs() if run.run_id == folders[0].name)
+        told = place.store.run(five.run_id)["other_parts"]["intra"]["last"]["5class"]
+        assert {**five.metrics_of("intra")["last"]["5class"], "confusion": told["confusion"]} == told
+        assert place.run("SELECT count(*) FROM part_metrics") == [(4,)]
+        place.store.rehearse([RunFolder(folders[0]).read()])
+        with place.store.session(write=True) as session:
+            session.execute(sa.delete(schema.Run))
+        assert place.run("SELECT count(*) FROM part_metrics") == [(0,)]
 
     def test_a_stored_run_has_the_digest_of_its_folder(self, place):
         folder = write_run(place.home)

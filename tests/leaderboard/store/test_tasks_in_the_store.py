@@ -56,6 +56,9 @@ def test_a_result_comes_out_as_its_folder_holds_it(store, tmp_path):
         kept, read = store.result(folder.name), RunFolder(folder).read()
         assert (kept.digest, kept.cycles.hash) == (read.digest, read.cycles.hash)
         assert store.import_run(folder) == "same"
+    # The metrics of other parts are rows: what comes out is computed from the predictions, not remembered.
+    assert sum("task" in run.extra for run in store.runs()) == 2
+    assert not any("other_parts" in run.extra for run in store.runs())
 
 
 def test_a_rule_without_metrics_may_be_null_in_other_parts_or_left_out(store, tmp_path):

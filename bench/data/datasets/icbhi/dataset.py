@@ -292,7 +292,7 @@ def _why_no_dataset(card: DatasetCard, folder: Path, found: FoundFiles) -> str:
     """Why a folder is no data folder."""
     if not os.path.lexists(folder):
         return "does not exist"
-    return found.unusable.get(folder, f"holds no {card.title.partition(' ')[0]} recordings or annotations")
+    return found.unusable.get(folder, f"holds no {card.short_title} recordings or annotations")
 
 
 def _refuse_faults(inspected: InspectedFolder) -> None:

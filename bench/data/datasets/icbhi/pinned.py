@@ -101,7 +101,7 @@ class _PatientRow(NamedTuple):
 
     patient: str
     split: str
-    count: Count
+    counts: Count
     sha256: str
 
 
@@ -113,7 +113,7 @@ def _patient_rows() -> list[_PatientRow]:
 
 _PATIENTS = _patient_rows()
 
-BY_PATIENT = {(row.split, row.patient): row.count for row in _PATIENTS}
+BY_PATIENT = {(row.split, row.patient): row.counts for row in _PATIENTS}
 """Per split and patient; 156 and 218 are in both splits, so that 126 patients make 128 rows."""
 
 TEST_PATIENT_SHA256 = {row.patient: row.sha256 for row in _PATIENTS if row.split == "test"}

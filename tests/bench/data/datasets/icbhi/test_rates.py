@@ -10,9 +10,11 @@ from scipy.signal import resample_poly
 from bench.core.datasets import DATASETS
 from bench.core.errors import DataError
 from bench.data.answers import answers_in
+from bench.data.datasets.icbhi.card import OFFICIAL_SET
 from bench.data.datasets.icbhi.pinned import BY_DEVICE, RATES, RECORDINGS, RESAMPLED
 from bench.data.datasets.icbhi.rates import native_rates
 from bench.data.sources import FetchableReader, entries_in, load_dataset, reader_of
+from leaderboard.tasks import judged_task
 
 NAMES = {
     "101_1b1_Al_sc_Meditron": "test",
@@ -77,6 +79,8 @@ def test_a_resampled_set_has_the_labels_of_the_official_one_and_is_never_officia
     assert (card.published, card.primary, card.rates, card.environment) == (None, False, (rate,), None)
     assert (card.patients, card.shared_patients) == (official.patients, {"156", "218"})
     assert card.recordings == RECORDINGS
+    judged = judged_task({"dataset": name, "split": "official"})
+    assert (judged.card, judged.is_official(OFFICIAL_SET), judged.is_pinned) == (card, False, False)
     assert not isinstance(reader_of(name), FetchableReader)
 
 
@@ -149,7 +153,7 @@ def test_the_mark_of_a_simulated_set_and_the_name_of_the_set_must_fit(tmp_path, 
 
 
 def test_a_folder_that_holds_nothing_is_left_to_the_reader(tmp_path):
-    with pytest.raises(DataError, match="holds no ICBHI recordings or annotations"):
+    with pytest.raises(DataError, match="holds no ICBHI 2017 resampled to 16 kHz recordings or annotations"):
         load_dataset(tmp_path, "icbhi-16khz")
     with pytest.raises(DataError, match="holds no recordings or annotations of SPRSound"):
         load_dataset(tmp_path, "sprsound")

@@ -17,6 +17,7 @@ from icbhi_sets import load_dataset
 
 from bench.core.errors import SpecError, StoreError
 from bench.data.datasets.simulated import demo
+from bench.data.sources import FetchableReader, MadeReader, reader_of
 
 SMALL = {"train": 2, "test": 2}
 SPLIT = "ICBHI_challenge_train_test.txt"
@@ -302,3 +303,15 @@ def test_two_processes_at_once_get_one_whole_set(tmp_path):
     demo.write_demo(tmp_path / "fresh")
     assert hashes(folder) == hashes(tmp_path / "fresh")
     assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == [folder.name, f"{folder.name}.lock"]
+
+
+def test_the_reader_makes_the_set_once_and_cannot_fetch_it(tmp_path):
+    reader = reader_of("demo")
+    assert isinstance(reader, MadeReader)
+    assert not isinstance(reader, FetchableReader)
+    calls = []
+    made = tmp_path / "demo-v1-0"
+    made.mkdir()
+    (made / "SIMULATED.json").write_text("{}")
+    assert reader.make(tmp_path, on_progress=lambda *step: calls.append(step)) == made
+    assert calls == []

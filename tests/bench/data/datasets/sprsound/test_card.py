@@ -11,6 +11,7 @@ from bench.core.datasets import DATASETS
 from bench.data.datasets.sprsound.card import CARD
 from bench.data.datasets.sprsound.labels import EVENT_TASKS, EVENT_TYPES, RECORD_LABELS
 from bench.data.datasets.sprsound.verify import COPIES
+from bench.experiment.recipes import Request, recipe_fields
 from leaderboard.published.results_file import printed_results
 
 TOTALS = {"event": {"train": 6656, "inter": 1429, "intra": 1004}, "recording": {"train": 1949, "inter": 355}}
@@ -54,6 +55,19 @@ def test_poor_quality_has_no_counterpart_in_other_tasks():
     for task in CARD.tasks:
         assert dict(zip(task.classes, task.shared, strict=True)).get("poor-quality") is None
         assert task.shared[0] == "normal"
+
+
+@pytest.mark.parametrize(
+    ("task", "seconds"), [("event-7", 3.0), ("event-2", 3.0), ("record-3", 15.0), ("record-5", 15.0)]
+)
+def test_clips_are_as_long_as_what_a_task_labels(tmp_path, task, seconds):
+    def clip(*settings):
+        asked = Request(model="cnn6", method="ce", dataset="sprsound", task=task, cache=tmp_path, settings=settings)
+        return recipe_fields(asked, "paper")["frontend_options"]["seconds"]
+
+    assert clip() == seconds
+    assert clip("frontend.seconds=5") == 5.0
+    assert f"{seconds:g} s" in CARD.recipe_note
 
 
 def test_files_are_those_that_are_installed():
