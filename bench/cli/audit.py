@@ -74,8 +74,10 @@ def audit(
     from bench.api.boards import open_board
 
     check_format(output)
-    where: dict[str, Any] = dict(data=data, dataset=dataset, task=task, cache=cache, plugins=plugin or ())
-    found = audit_file(open_board(home=home), file, claimed=claimed, judged=judged, part=part, **where)
+    where: dict[str, Any] = {"data": data, "dataset": dataset, "task": task, "cache": cache}
+    found = audit_file(
+        open_board(home=home), file, claimed=claimed, judged=judged, part=part, plugins=plugin or (), **where
+    )
     if output == "json":
         print_json(found.to_json())
     else:

@@ -196,8 +196,8 @@ def features(
 
     check_format(output)
     values = _frontend_options(settings or ())
-    where: dict[str, Any] = dict(data=data, dataset=dataset, task=task, cache=cache, plugins=plugin or ())
-    done = write_recording_features(recording, out, frontend, values, **where)
+    where: dict[str, Any] = {"data": data, "dataset": dataset, "task": task, "cache": cache}
+    done = write_recording_features(recording, out, frontend, values, plugins=plugin or (), **where)
     print_written(done.out, done.to_json(), f"{_described(done.sizes)} in {done.out}", output)
 
 
