@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,16 @@ HOLDS = {
 """What a file holds, in words."""
 
 
+Judged = Annotated[
+    str | None,
+    typer.Option(
+        help="What the claim counts as a hit: the exact class (4class of four, as 7class of seven; the default) or "
+        "2class.",
+        metavar="WORD",
+    ),
+]
+
+
 def audit(
     file: Annotated[
         Path,
@@ -38,18 +48,12 @@ def audit(
             help="What is claimed of predictions or runs, in percent as printed: sp=…,se=…,score=….", metavar="RATES"
         ),
     ] = None,
-    judged: Annotated[
-        str | None,
-        typer.Option(
-            help="What the claim counts as a hit: the exact class (4class of four, as 7class of seven; the default) or "
-            "2class.",
-            metavar="WORD",
-        ),
-    ] = None,
+    judged: Judged = None,
     data: options.TestData = None,
     dataset: options.Dataset = None,
     task: options.Task = None,
     part: options.Part = None,
+    plugin: options.Plugins = None,
     home: options.Home = None,
     cache: options.Cache = None,
     output: options.Format = "table",
@@ -70,16 +74,9 @@ def audit(
     from bench.api.boards import open_board
 
     check_format(output)
+    where: dict[str, Any] = {"data": data, "dataset": dataset, "task": task, "cache": cache}
     found = audit_file(
-        open_board(home=home),
-        file,
-        claimed=claimed,
-        judged=judged,
-        data=data,
-        dataset=dataset,
-        task=task,
-        part=part,
-        cache=cache,
+        open_board(home=home), file, claimed=claimed, judged=judged, part=part, plugins=plugin or (), **where
     )
     if output == "json":
         print_json(found.to_json())

@@ -196,17 +196,8 @@ def features(
 
     check_format(output)
     values = _frontend_options(settings or ())
-    done = write_recording_features(
-        recording,
-        out,
-        frontend,
-        values,
-        data=data,
-        dataset=dataset,
-        task=task,
-        cache=cache,
-        plugins=plugin or (),
-    )
+    where: dict[str, Any] = {"data": data, "dataset": dataset, "task": task, "cache": cache}
+    done = write_recording_features(recording, out, frontend, values, plugins=plugin or (), **where)
     print_written(done.out, done.to_json(), f"{_described(done.sizes)} in {done.out}", output)
 
 
