@@ -89,7 +89,10 @@ def _either_lines(row: Values) -> list[str]:
 
 
 def _venue(row: Values) -> list[str]:
-    return [f"{row['venue']} {row['year']}"] if row["printed"] else []
+    if not row["printed"]:
+        return []
+    venue, year = row["venue"], str(row["year"])
+    return [venue if year in venue else f"{venue} {year}"]
 
 
 def _printed_doubts(row: Values) -> list[str]:
