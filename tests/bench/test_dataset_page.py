@@ -104,7 +104,7 @@ def test_a_run_goes_to_the_board_to_a_submission_and_to_the_page(folder, bench, 
 def test_a_search_follows_the_score_of_the_task(folder, bench, words):
     given = ["ast" if word == "cnn6" else word for word in words["search --plugin"]]
     document = json.loads(bench(*given, *TINY[4:], "--final-seeds", "1", "--format", "json").out)
-    scores = [trial["score"] for trial in document["trials"]]
+    scores = [trial["value"] for trial in document["trials"]]
     assert len(scores) == 2
     runs = [RunFolder.of_run(folder / "home", trial["run_ids"][0]).read_document() for trial in document["trials"]]
     assert scores == [run["metrics"]["last"]["2class"]["score"] for run in runs]
