@@ -14,6 +14,9 @@ from bench.core.datasets import DATASETS, FOUR_CLASSES, DatasetCard, TaskCard, T
 
 OFFICIAL_SPLIT = "official"
 
+JUDGING = ("classes", "shared", "score", "ranking", "parts")
+"""What of a task decides how its results are judged, by its names in a result."""
+
 
 @dataclass(frozen=True)
 class JudgedTask:
@@ -48,19 +51,28 @@ def judged_task(spec: Mapping[str, Any], told: Mapping[str, Any] | None = None) 
 
     Args:
         spec: Identity fields of the result: ``dataset``, and ``task`` where it is not the first one.
-        told: What the result itself says of its task (:func:`task_document`), for a set that is not registered here.
+        told: What the result itself says of its task (:func:`task_document`), for a set that is not registered here, or
+            that a plug-in of another version has registered, in which the task was another one.
     """
     dataset, name = str(spec["dataset"]), str(spec.get("task", FOUR_CLASSES.id))
     # Held-out training patients are judged as one part, whatever the official test parts are.
     is_official = spec.get("split", OFFICIAL_SPLIT) == OFFICIAL_SPLIT
     if dataset in DATASETS:
-        card = DATASETS.card(dataset)
+        entry = DATASETS.get(dataset)
+        card = entry.card
         for task in card.tasks:
-            if task.id == name:
-                return JudgedTask(dataset, card.title, task if is_official else task.main_alone, card.simulated, card)
+            asked = task if is_official else task.main_alone
+            if task.id == name and (entry.version is None or told is None or _is_described(asked, told)):
+                return JudgedTask(dataset, card.title, asked, card.simulated, card)
     if told is None:
         return JudgedTask(dataset, dataset, FOUR_CLASSES)
     return JudgedTask(dataset, str(told["dataset"]), task_from(told), bool(told["simulated"]))
+
+
+def _is_described(task: TaskCard, told: Mapping[str, Any]) -> bool:
+    """Whether a result was judged as a task is judged."""
+    described = described_task("", task, simulated=False)
+    return all(told[name] == described[name] for name in JUDGING)
 
 
 def task_document(card: DatasetCard, task: TaskCard) -> dict[str, Any] | None:
