@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_type_hints
 
 from bench.core.cards import Card, FrontEndCard, MethodCard, ModelCard, NoOptions, TrainableCard
-from bench.core.datasets import TRAIN, DatasetCard, TaskCard
+from bench.core.datasets import PATIENT_DISJOINT, TRAIN, DatasetCard, TaskCard
 from bench.core.errors import SpecError
 from bench.core.options import check_value
 from bench.experiment.spec import OWNERS, check_field, settable_fields
@@ -129,7 +129,7 @@ def _task_problems(task: TaskCard) -> Iterator[str]:
         if not 1 <= len(word) <= LONGEST_WORD:
             yield f"{name} has {len(word)} characters, but must have 1 to {LONGEST_WORD}"
     for part, counts in task.counts.items():
-        known = [TRAIN, *(known.id for known in task.parts)]
+        known = [TRAIN, *(known.id for known in task.parts), PATIENT_DISJOINT]
         if part not in known:
             yield f"counts names '{part}', but the parts are {', '.join(known)}"
         if len(counts) != len(task.classes):

@@ -52,9 +52,9 @@ def counted(monkeypatch):
         counts[re.split(r"[ /]", where)[-1]] += 1
         return parse_rows(content, where, headers)
 
-    def scored(labels, predicted):
+    def scored(labels, predicted, classes):
         counts["scored"] += 1
-        return confusion_matrix(labels, predicted)
+        return confusion_matrix(labels, predicted, classes)
 
     def written(*given):
         counts.clear()

@@ -389,7 +389,7 @@ EDITED = [
     (2, {"numerics": 99}, "The spec is of numerics 99"),
     (2, {"precision": "int8"}, "precision is 'int8'"),
     (2, {"precision": "fp16"}, "The precision fp16 has no arithmetic on a CPU."),
-    (2, {"dataset": "esc50"}, "dataset is 'esc50'"),
+    (2, {"dataset": "esc50"}, "Unknown data set 'esc50'"),
     (2, {"frontend_version": 9}, "version 9 of the front-end ast"),
     (2, {"method": "patchmix-cl", "model": "cnn6", "model_options": {}}, "mixes patches"),
     (2, {"method_options": {"beta": 0.0}}, "beta is 0.0, but must be at least 0.001."),
@@ -398,7 +398,7 @@ EDITED = [
     (2, {"batch": 9, "epochs": 10**9}, "epochs is 1000000000, but must be at most"),
     (2, {"batch": 200}, "batch is 200, but the training part holds 24 cycles."),
     (2, {"split": "training-fold-1-of-900"}, "900 folds need as many training patients"),
-    (3, {"dataset": "icbhi"}, "The run is for data that are 'icbhi' (dataset), but those in"),
+    (3, {"dataset": "icbhi"}, "The data folder data/icbhi does not exist."),
     (3, {"partial": "partial (9 of 920)"}, "'partial (9 of 920)' (partial), but those in"),
     (3, {"data_fingerprint": "f" * 64}, "fingerprint"),
 ]

@@ -124,7 +124,7 @@ def test_a_recording_that_is_not_there_is_refused_with_the_nearest(whole, tmp_pa
     assert caught.value.hint == f"Did you mean {name}?"
     with pytest.raises(DataError) as caught:
         features.write_recording_features("zzz", tmp_path / "f.npz", data=str(whole))
-    assert "WAV file with its .txt beside it" in caught.value.hint
+    assert "WAV file with its annotation beside it" in caught.value.hint
     with pytest.raises(DataError, match="There is no WAV file"):
         features.write_recording_features("zzz.wav", tmp_path / "f.npz", data=str(whole))
 

@@ -231,15 +231,20 @@ def test_only_a_failed_check_fails_the_whole(statuses, passed):
 def test_what_is_asked_for_reaches_the_checks(monkeypatch):
     asked = []
 
-    def checks(model, method, plugins, on_outcome, *, frontend):
-        asked.append((model, method, plugins, frontend))
+    def checks(model, method, plugins, on_outcome, *, frontend, dataset, task):
+        asked.append((model, method, plugins, frontend, dataset, task))
         on_outcome(outcome("passed"))
         return [outcome("passed")]
 
     monkeypatch.setattr(mock_runs.checks, "mock_run", checks)
     seen = []
-    assert mock_runs.mock_run(frontend="scl", plugins=("p.py",), on_outcome=seen.append).checks == seen
-    assert asked == [("ast", "ce", ("p.py",), "scl")]
+    assert (
+        mock_runs.mock_run(
+            frontend="scl", dataset="demo", task="cycle-4", plugins=("p.py",), on_outcome=seen.append
+        ).checks
+        == seen
+    )
+    assert asked == [("ast", "ce", ("p.py",), "scl", "demo", "cycle-4")]
 
 
 @pytest.mark.parametrize(

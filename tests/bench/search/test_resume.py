@@ -15,6 +15,8 @@ from bench.search.study import Search, Settings, open_study
 GIVEN = {
     "model": "resnet18",
     "method": "mine",
+    "dataset": "demo",
+    "task": "cycle-4",
     "param": "lr,smoothing",
     "trials": "7",
     "study": "mine",
