@@ -66,7 +66,14 @@ def judged_task(spec: Mapping[str, Any], told: Mapping[str, Any] | None = None) 
                 return JudgedTask(dataset, card.title, asked, card.simulated, card)
     if told is None:
         return JudgedTask(dataset, dataset, FOUR_CLASSES)
-    return JudgedTask(dataset, str(told["dataset"]), task_from(told), bool(told["simulated"]))
+    return JudgedTask(
+        dataset, _title_of_unregistered(dataset, str(told["dataset"])), task_from(told), bool(told["simulated"])
+    )
+
+
+def _title_of_unregistered(dataset: str, title: str) -> str:
+    """The name in print that a result gives its data set, with the id where a registered set is called the same."""
+    return f"{title} ({dataset})" if any(entry.card.title == title for entry in DATASETS) else title
 
 
 def _is_described(task: TaskCard, told: Mapping[str, Any]) -> bool:
@@ -111,9 +118,10 @@ def described_task(title: str, task: TaskCard, *, simulated: bool) -> dict[str, 
 
 def is_first_task(task: TaskCard) -> bool:
     """Whether a task is judged as the four classes of respiratory cycles are."""
-    return (task.id, task.classes, task.score, task.ranking, len(task.parts)) == (
+    return (task.id, task.classes, task.shared, task.score, task.ranking, len(task.parts)) == (
         FOUR_CLASSES.id,
         FOUR_CLASSES.classes,
+        FOUR_CLASSES.shared,
         FOUR_CLASSES.score,
         FOUR_CLASSES.ranking,
         1,
@@ -127,7 +135,9 @@ def task_from(told: Mapping[str, Any]) -> TaskCard:
         title=told["title"],
         classes=tuple(told["classes"]),
         unit=told["unit"],
-        parts=tuple(TestPart(**part) for part in told["parts"]),
+        parts=tuple(
+            TestPart(id=part["id"], title=part["title"], patients_seen=part["patients_seen"]) for part in told["parts"]
+        ),
         score=told["score"],
         ranking=told["ranking"],
         shared=tuple(told["shared"]),

@@ -68,6 +68,7 @@ def merged_settings(
     if "seed" in given:
         raise SpecError("The seed is no setting, as a system is run with several.", "Use --seed or --seeds.")
     checked = _checked_fields(given)
+    _check_recipe_names(values)
     return {**_of_asked_length(_checked_fields(values), checked), **checked}
 
 
@@ -102,6 +103,17 @@ def taken_by(frontend: FrontEndCard, values: Mapping[str, Any]) -> dict[str, Any
         for name, value in values.items()
         if not name.startswith("frontend.") or _front_end_takes(frontend, name.removeprefix("frontend."), value)
     }
+
+
+def _check_recipe_names(values: Mapping[str, Any]) -> None:
+    """Refuse a recipe that sets what is no field of the spec; options are checked with their owner's others."""
+    for name in values:
+        if "." not in name and name not in settable_fields():
+            raise SpecError(
+                f"The recipes of this run set '{echoed(name)}', which is no setting: "
+                f"{suggestion(name, settable_fields())}",
+                "Mend it in the card of the model, method, data set or task; `bench settings` lists them.",
+            )
 
 
 def _checked_fields(values: Mapping[str, Any]) -> dict[str, Any]:

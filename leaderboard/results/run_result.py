@@ -130,8 +130,8 @@ def _check_tested_parts(document: ResultDocument, cycles: CycleSet, where: str) 
     wanted, found = set(known) if len(known) > 1 else set(), set(cycles.parts)
     if found != wanted:
         raise ResultError(
-            f"{where}: the judged cycles are of the parts {', '.join(sorted(found)) or '(none named)'}, but the task "
-            f"has {', '.join(known)}.",
+            f"{where}: the judged cycles are of the parts {echoed(', '.join(sorted(found))) or '(none named)'}, "
+            f"but the task has {echoed(', '.join(known))}.",
             EDITED,
         )
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import islice
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -25,7 +26,7 @@ from leaderboard.metrics import LARGEST_COUNT, Metrics, metrics_of
 from leaderboard.results.combinations import COMBINATIONS, POOLINGS, ROUTE
 from leaderboard.results.inputs import check_inputs
 from leaderboard.results.schema import COMBINED, SCHEMA, Part, ResultDocument, TaskFields, kind_of, task_of
-from leaderboard.tasks import task_document
+from leaderboard.tasks import is_first_task, task_document
 
 TOLERANCE = 1e-9
 """Percent points by which a stored metric may differ from the recomputed one."""
@@ -334,16 +335,29 @@ def task_faults(document: Mapping[str, Any] | ResultDocument) -> Faults:
     if told is None:
         if judged.task.id != asked:
             yield f"spec.task is {shown(asked)}, but the result does not say what that is."
+        elif not is_first_task(judged.task):
+            yield f"spec.task is {shown(asked)}, but the result lacks 'task', by which it is read in other places."
         return
     if told["id"] != asked:
         yield f"task.id is {shown(told['id'])}, but spec.task is {shown(document['spec'].get('task'))}."
     if judged.card is None:
         return
     card = task_document(judged.card, judged.task) or {}
-    for name in ("simulated", "classes", "score", "ranking", "parts"):
-        if cast(Mapping[str, Any], told)[name] != card.get(name):
-            words = f"but that of {judged.title} is {shown(card.get(name))}"
-            yield f"task.{name} is {shown(cast(Mapping[str, Any], told)[name])}, {words}."
+    for name in ("simulated", "classes", "shared", "score", "ranking", "parts"):
+        for path, one, other in islice(_unlike(f"task.{name}", cast(Mapping[str, Any], told)[name], card.get(name)), 1):
+            yield f"{path} is {shown(one)}, but that of {judged.title} is {shown(other)}."
+
+
+def _unlike(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Where two JSON values differ: the path of the innermost difference, and what stands there in each."""
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for place, (left, right) in enumerate(zip(one, other, strict=True)):
+            yield from _unlike(f"{path}[{place}]", left, right)
+    elif isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        for name in one:
+            yield from _unlike(f"{path}.{name}", one[name], other[name])
+    elif one != other:
+        yield path, one, other
 
 
 def _check_other_parts(document: ResultDocument) -> Faults:

@@ -161,6 +161,12 @@ def test_a_finished_run_is_kept_where_its_data_set_is_not_and_a_new_one_is_refus
     judge({**document, "task": "wheeze-3", "extensions": {"dataset": "sha256:of-another-version"}})
 
 
+def test_a_recipe_that_sets_what_is_no_setting_is_told_with_the_nearest(plugin, wheezes, small_cache):
+    plugin.write_text(PLUGIN.replace('"batch": 4', '"btach": 4'))
+    with pytest.raises(SpecError, match="set 'btach', which is no setting: did you mean 'batch'"):
+        asked(plugin, wheezes, small_cache)
+
+
 def test_a_task_that_a_built_in_set_does_not_have_is_refused():
     spec = recipe_spec("ast", "ce", "demo", task="cycle-5")
     for check in (lambda: judge(spec.identity()), lambda: check_combinations(spec)):

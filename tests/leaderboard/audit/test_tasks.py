@@ -139,6 +139,7 @@ def test_metrics_of_a_part_that_are_those_of_other_cycles_are_found(tmp_path):
         ("ranking", "se"),
         ("classes", ["normal", "wheeze", "rhonchi", "stridor", "coarse-crackle", "fine-crackle", "wheeze+crackle"]),
         ("parts", [{"id": "inter", "title": "inter-patient test", "patients_seen": False}]),
+        ("shared", ["normal", "abnormal", None, "abnormal", "abnormal", "abnormal", "abnormal"]),
     ],
 )
 def test_a_task_that_differs_from_the_card_is_found(tmp_path, field, value):
@@ -146,7 +147,21 @@ def test_a_task_that_differs_from_the_card_is_found(tmp_path, field, value):
     result["task"][field] = value
     (found,) = audited(tmp_path, result).findings
     assert found.kind == "task-disagrees"
-    assert f"task.{field} is" in found.sentence
+    assert f"task.{field}" in found.sentence
+
+
+def test_the_innermost_difference_of_a_task_is_told(tmp_path):
+    result = made_result("event-7")
+    result["task"]["parts"][1]["patients_seen"] = False
+    (found,) = audited(tmp_path, result).findings
+    assert "task.parts[1].patients_seen is False, but that of SPRSound 2022 is True" in found.sentence
+
+
+def test_a_result_of_a_registered_set_that_does_not_describe_its_task_is_found(tmp_path):
+    result = made_result("event-7")
+    del result["task"]
+    (found,) = audited(tmp_path, result).findings
+    assert "spec.task is 'event-7', but the result lacks 'task'" in found.sentence
 
 
 @pytest.mark.parametrize(("field", "value"), [("classes", ["a"]), ("score", "best"), ("parts", 3), ("shared", [None])])

@@ -12,6 +12,8 @@ from alembic.config import Config
 from board_runs import write_run
 from task_runs import FIVE, FIVE_ALONE, NOISES, THREE, TWO, cycles_of, scores_of, write_task_run
 
+from bench.core.datasets import DATASETS
+from bench.core.errors import ResultError
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.store import schema
 from leaderboard.store.rebuilding import rebuild
@@ -150,3 +152,27 @@ def test_going_back_a_version_takes_the_runs_of_other_tasks_out(store, tmp_path)
     assert [run.judged_task.task.id for run in store.runs()] == ["cycle-4"]
     with store.session() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(schema.CycleSetRow)) == 1
+
+
+def edited(folder, change):
+    """The folder of a run whose result was changed by hand."""
+    told = json.loads((folder / "result.json").read_text())
+    change(told["task"])
+    (folder / "result.json").write_text(json.dumps(told))
+    return folder
+
+
+def test_unknown_words_of_a_task_do_not_make_a_result_unreadable(store, tmp_path):
+    store.import_run(edited(write_task_run(tmp_path), lambda task: task["parts"][0].update(since=2023)))
+    assert [part.id for part in store.runs()[0].judged_task.task.parts] == ["inter", "intra"]
+
+
+def test_a_set_that_nobody_registered_does_not_stand_under_the_name_of_another(store, tmp_path):
+    store.import_run(edited(write_task_run(tmp_path), lambda task: task.update(dataset=DATASETS.primary().card.title)))
+    assert store.runs()[0].judged_task.title == f"{DATASETS.primary().card.title} ({NOISES.id})"
+
+
+def test_parts_are_told_in_one_line(store, tmp_path):
+    with pytest.raises(ResultError) as caught:
+        store.import_run(edited(write_task_run(tmp_path), lambda task: task["parts"][0].update(id="new\nline")))
+    assert caught.value.message.splitlines() == [caught.value.message]
