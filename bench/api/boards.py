@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from bench.api.board_rows import RunRow, SystemRow, columns_of
 from bench.api.calls import api_call
 from bench.api.frames import data_frame
+from bench.api.requests import FilePath
 from bench.api.tables import ReportTable, SystemComparison
 from bench.api.words import known_word, selection_rule
 from bench.core.datasets import DATASETS
 from bench.core.errors import SpecError
 from bench.core.paths import board_location, expanded, home_folder
 from bench.experiment.paper_rows import table_of_board
+from bench.experiment.plugins import load_plugins
 from leaderboard.results.schema import ResultDocument, Rule
 from leaderboard.statistics.comparison import compare, runs_of
 from leaderboard.store.store import Store
@@ -52,22 +54,27 @@ def _check_sections(name: str, dataset: str | None, task: str | None) -> None:
 
 
 @api_call
-def open_board(location: str | Path | None = None, *, home: Path | None = None) -> Board:
+def open_board(
+    location: str | Path | None = None, *, home: Path | None = None, plugins: FilePath | Sequence[FilePath] = ()
+) -> Board:
     """Name a board; nothing is read or made yet.
 
     Args:
         location: A results folder, or the URL of a database (``postgresql://user@host/name``). By default the database
             that ``BENCH_STORE`` names, otherwise the one in the results folder.
         home: The results folder, with the run folders (default: ``BENCH_HOME`` or ./results).
+        plugins: Files with data sets of your own that tables are asked for; sections of all of them need none.
 
     Raises:
         StoreError: If a URL cannot be read.
+        SpecError: If a file cannot be imported.
 
     Example:
         >>> board = bench.open_board("results")
         >>> print(board.table("leaderboard"))
         >>> print(board.compare("ast/patchmix-cl", "ast/ce"))
     """
+    load_plugins([plugins] if isinstance(plugins, str | Path) else plugins)
     if location is None:
         folder = home_folder(home)
         return Board(folder, Store.open(board_location(folder)))

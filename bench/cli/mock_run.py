@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bench.cli.options import Format, FrontEnd, Method, Model, Plugins
+from bench.cli.options import Format, FrontEnd, Method, MockDataset, Model, Plugins, Task
 from bench.cli.output import check_format, print_json, stdout
 from bench.core.errors import RunError, SpecError
 
@@ -28,6 +28,8 @@ def mock_run(
     method: Method = None,
     model: Model = None,
     frontend: FrontEnd = None,
+    dataset: MockDataset = None,
+    task: Task = None,
     plugin: Plugins = None,
     output: Format = "table",
 ) -> None:
@@ -36,13 +38,18 @@ def mock_run(
     What is not named is the model ast and the method ce, and a model is built as its demo recipe says. It takes about
     half a minute, uses the CPU and leaves nothing on disk. Exit code 1 when a check failed.
 
+    With --dataset or --task the tiny data have the classes and tested parts of that task; its files are not needed.
+
     Examples:
       bench mock-run --plugin my_method.py --method my-method
       bench mock-run --plugin my_model.py --model my-model
+      bench mock-run --model cnn6 --dataset sprsound --task event-7
     """
     check_format(output)
-    if plugin and method is None and model is None and frontend is None:
-        raise SpecError("Name what is to be checked: --method ID, --model ID or --frontend ID of the plug-in.")
+    if plugin and all(named is None for named in (method, model, frontend, dataset)):
+        raise SpecError(
+            "Name what is to be checked: --method ID, --model ID, --frontend ID or --dataset ID of the plug-in."
+        )
     from bench.api.mock_runs import METHOD, MODEL
     from bench.api.mock_runs import mock_run as run_checks
 
@@ -50,6 +57,8 @@ def mock_run(
         model or MODEL,
         method or METHOD,
         frontend=frontend,
+        dataset=dataset,
+        task=task,
         plugins=plugin or (),
         on_outcome=_print_outcome if output == "table" else None,
     )

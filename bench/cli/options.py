@@ -75,6 +75,15 @@ Task = Annotated[
         autocompletion=_tasks,
     ),
 ]
+MockDataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        help="Data set whose task the tiny data have; see `bench data list` (default: four classes).",
+        metavar="ID",
+        autocompletion=_datasets,
+    ),
+]
 ReportedDataset = Annotated[
     str | None,
     typer.Option(

@@ -41,6 +41,7 @@ def report(
     protocol: options.ReportProtocol = None,
     output: options.ReportFormat = "table",
     out: options.Out = None,
+    plugin: options.Plugins = None,
     study: options.Studies = None,
     storage: options.Storage = None,
     home: options.Home = None,
@@ -56,10 +57,14 @@ def report(
       bench report leaderboard --protocol best-test --format markdown --out board.md
       bench report leaderboard --dataset sprsound --task event-7
       bench report sprsound --format markdown
+      bench report mine --plugin my_data.py
       bench report table3 --format latex
       bench report --format html --out site        # a page with figures; open site/index.html
       bench report figure2 --format pdf --out figure2.pdf
     """
+    from bench.api.boards import open_board
+
+    board = open_board(home=home, plugins=plugin or ())
     known_word("report", what, reports())
     if dataset or task:
         _check_sections(what, output)
@@ -70,14 +75,12 @@ def report(
         return
     if study or (storage and "BENCH_STUDIES" not in os.environ):
         raise SpecError(f"--study and --storage are options of figure2, not of {what}.")
-    from bench.api.boards import open_board
     from bench.api.transfers import transfer_report
     from bench.api.words import selection_rule
     from leaderboard.render.formats import check_format
 
     selection_rule(protocol or "last")
     check_format(output)
-    board = open_board(home=home)
     if what == "leaderboard" and output == "html":
         _page(board, protocol, out)
         return

@@ -54,7 +54,7 @@ from bench.cli.search_output import finish, print_planned
 EXAMPLE = "bench search --model ast --method patchmix-cl --param alpha,tau,beta --trials 60"
 
 app = typer.Typer(
-    help="Search hyper-parameters with Optuna, without looking at the test set.",
+    short_help="Search hyper-parameters with Optuna, without looking at the test set.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -53,6 +53,7 @@ def _facts(planned: PlannedSearch) -> dict[str, str]:
     return {
         "study": session.name,
         "storage": str(session.place),
+        **_judged(request.identity),
         "objective": objective_words(request.objective),
         "trials": str(planned.target),
         "runs of a trial": str(len(request.seeds) * request.folds),
@@ -61,6 +62,11 @@ def _facts(planned: PlannedSearch) -> dict[str, str]:
         "workers": str(session.workers),
         **{f"space of {dimension.name}": str(dimension) for dimension in request.space},
     }
+
+
+def _judged(identity: Mapping[str, Any]) -> dict[str, str]:
+    """The task of the runs; nothing of the four classes, which have no word for it in a spec."""
+    return {"task": f"{identity['dataset']}, {identity['task']}"} if "task" in identity else {}
 
 
 def _length(planned: PlannedSearch) -> dict[str, str]:

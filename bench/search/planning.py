@@ -194,8 +194,9 @@ def plan_figure2(
 
 
 def default_name(request: StudyRequest) -> str:
-    """A study's name where none is given: model, method and parameters."""
-    words = [request.model, request.method, *(dimension.name for dimension in request.space)]
+    """A study's name where none is given: model, method, task where it is not the four classes, and parameters."""
+    judged = [str(request.identity[name]) for name in ("dataset", "task") if "task" in request.identity]
+    words = [request.model, request.method, *judged, *(dimension.name for dimension in request.space)]
     words += ["test"] if request.objective == "test" else []
     # A name is of ASCII characters, and begins with a letter or a digit.
     return re.sub(r"[^A-Za-z0-9._-]", "-", "-".join(words)).lstrip("._-")[:100] or "study"

@@ -190,7 +190,7 @@ def test_the_same_search_may_be_planned_again_with_more_trials(plan):
 
 
 def named(base, params="alpha", space=(), **changes):
-    identity = {name: changes.pop(name) for name in ("model", "method") if name in changes}
+    identity = {name: changes.pop(name) for name in ("model", "method", "dataset", "task") if name in changes}
     request = request_of(base, params, space, **changes)
     return default_name(dataclasses.replace(request, identity={**request.identity, **identity}))
 
@@ -201,6 +201,7 @@ def named(base, params="alpha", space=(), **changes):
         ({}, "ast-patchmix-cl-alpha"),
         ({"params": "tau,alpha"}, "ast-patchmix-cl-tau-alpha"),
         ({"objective": "test"}, "ast-patchmix-cl-alpha-test"),
+        ({"dataset": "mine", "task": "events-7"}, "ast-patchmix-cl-mine-events-7-alpha"),
         ({"params": "method.alpha"}, "ast-patchmix-cl-method.alpha"),
         ({"model": "hub:some/model v2"}, "hub-some-model-v2-patchmix-cl-alpha"),
         ({"model": "ünder"}, "nder-patchmix-cl-alpha"),
