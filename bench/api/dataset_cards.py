@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.core.datasets import DATASETS, DatasetCard, TaskCard
 from bench.core.registry import RegistryEntry
-from bench.data.sources import FetchableReader, MadeReader, VerifiableReader, dataset_folder, reader_of
+from bench.data.sources import FetchableReader, MadeReader, VerifiableReader, dataset_folder, is_held, reader_of
 from bench.experiment.plugins import load_plugins
 
 MADE = "made on the spot"
@@ -51,11 +51,10 @@ def _row(entry: RegistryEntry[DatasetCard]) -> dict[str, Any]:
 
 def _found(card: DatasetCard) -> dict[str, Any]:
     """Where the data of a set are looked for without ``--data``, and whether they are there."""
-    reader = reader_of(card.id)
-    if isinstance(reader, MadeReader):
+    if isinstance(reader_of(card.id), MadeReader):
         return {"folder": None, "found": True}
     folder = dataset_folder(card)
-    return {"folder": str(folder), "found": reader.holds(folder)}
+    return {"folder": str(folder), "found": is_held(card.id, folder)}
 
 
 def show_dataset(dataset: str, plugins: Sequence[Path] = ()) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.core.datasets import DATASETS, DatasetCard
 from bench.core.errors import SpecError
 from bench.core.text import echoed
-from bench.data.sources import MadeReader, dataset_folder, entries_in, reader_of
+from bench.data.sources import MadeReader, dataset_folder, entries_in, is_held, reader_of
 
 Progress = Callable[[int, int], None]
 
@@ -87,6 +87,6 @@ def folder_here(dataset: str, known: str, data: str | None, cache: Path) -> str:
     Raises:
         BenchError: As :func:`locate_data`.
     """
-    if data is None and reader_of(dataset).holds(Path(known)):
+    if data is None and is_held(dataset, Path(known)):
         return known
     return str(locate_data(data or None, dataset, cache)[0])

@@ -213,9 +213,23 @@ def entries_in(folder: Path) -> list[RegistryEntry[DatasetCard]]:
     return [entry for entry in DATASETS if _is_held(entry, folder)]
 
 
+def is_held(dataset: str, folder: Path) -> bool:
+    """Whether files of a data set lie below a folder.
+
+    Args:
+        dataset: Id of the data set.
+        folder: The folder.
+
+    Raises:
+        RegistryError: If there is no such data set.
+        DataError: If its reader fails at the question; a plug-in's line is named.
+    """
+    return bool(told_by(DATASETS.get(dataset), reader_of(dataset).holds, folder))
+
+
 def _is_held(entry: RegistryEntry[DatasetCard], folder: Path) -> bool:
     try:
-        return bool(told_by(entry, reader_of(entry.id).holds, folder))
+        return is_held(entry.id, folder)
     except BenchError as error:
         if entry.version is None:
             raise

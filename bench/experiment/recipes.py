@@ -18,7 +18,7 @@ from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.data.dataset import Dataset
 from bench.data.location import held_set, made_set
-from bench.data.sources import FetchableReader, MadeReader, dataset_folder, load_dataset, reader_of
+from bench.data.sources import FetchableReader, MadeReader, dataset_folder, is_held, load_dataset, reader_of
 from bench.experiment.devices import choose_device, choose_precision, device_shares_for
 from bench.experiment.initial_runs import find_initial_run
 from bench.experiment.judgement import check_combinations
@@ -113,7 +113,7 @@ def choose_source(request: Request) -> DataSource:
         return _made_on_the_spot(request, made, "the simulated set was asked for")
     card = asked or DATASETS.primary().card
     folder = dataset_folder(card, request.data)
-    if asked is None or reader_of(card.id).holds(folder):
+    if asked is None or is_held(card.id, folder):
         found = asked or held_set(folder)
         if found is not None:
             profile = _profile_or_automatic(request, found.profile)

@@ -16,6 +16,7 @@ from bench.data.reading import check_dataset, told_by, wav_header
 from bench.data.sources import entries_in, load_dataset
 from bench.data.wav import WavHeader
 from bench.experiment.plugins import load_plugins
+from bench.experiment.recipes import Request, choose_source
 
 TASK = TaskCard(
     id="two", title="Two", classes=("normal", "odd"), parts=(TestPart(id="far", title="Far"),), unit="event"
@@ -175,6 +176,20 @@ def test_a_plug_in_that_fails_when_it_is_asked_leaves_the_others_alone(tmp_path,
         assert [entry.id for entry in entries_in(small_data)] == [DATASETS.simulated().id]
     assert "The reader of the data set 'wheezes'" in caplog.text
     assert "AttributeError" in caplog.text
+
+
+def test_a_plug_in_that_fails_when_it_alone_is_asked_is_told(tmp_path):
+    (tmp_path / "wheezes.py").write_text(PLUGIN.replace("return (folder / TABLE).is_file()", "return folder.missing"))
+    request = Request(
+        model="cnn6",
+        method="ce",
+        cache=tmp_path,
+        data=str(tmp_path),
+        dataset="wheezes",
+        plugins=[tmp_path / "wheezes.py"],
+    )
+    with pytest.raises(DataError, match=r"'wheezes' .*failed: AttributeError"):
+        choose_source(request)
 
 
 def test_a_reader_that_cannot_be_built_is_told(tmp_path):
