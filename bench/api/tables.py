@@ -104,6 +104,8 @@ class SystemComparison:
     Attributes:
         protocol: The selection rule of the numbers.
         data: What the systems were judged on, in the board's words.
+        task: Id of the task; None for the four classes of respiratory cycles, as is the part.
+        part: Id of the tested part.
         a: The first: its identity, seeds and runs; ``views`` hold its rates with deviation and interval.
         b: The second.
         difference: A minus B by view (``official``, ``patient-disjoint``), then by ``4class`` and ``2class``: each
@@ -117,6 +119,8 @@ class SystemComparison:
 
     protocol: str
     data: str
+    task: str | None = None
+    part: str | None = None
     a: Mapping[str, Any]
     b: Mapping[str, Any]
     difference: Mapping[str, Any]
@@ -133,7 +137,8 @@ class SystemComparison:
 
     def to_json(self) -> dict[str, Any]:
         """The document that ``bench board compare --format json`` prints."""
-        return {name: value for name, value in vars(self).items() if name != "table"}
+        left_out = {"table", *(name for name in ("task", "part") if vars(self)[name] is None)}
+        return {name: value for name, value in vars(self).items() if name not in left_out}
 
     def __str__(self) -> str:
         return self.sentence

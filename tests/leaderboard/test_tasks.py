@@ -35,8 +35,7 @@ def test_a_result_keeps_its_task_where_a_plug_in_means_another_one(later, follow
         registered(later)
         judged = judged_task(SPEC, told)
         assert (judged.card is not None) == follows_card
-        assert judged.task.classes == TASK.classes
-        assert judged.task.score == "mean"
+        assert (judged.task.classes, judged.task.score) == (TASK.classes, "mean")
 
 
 def test_a_set_that_is_built_in_has_the_task_of_its_card_whatever_a_result_says():

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from board_runs import cycle_set, write_run
+from task_runs import write_task_run
 
 from leaderboard.results.predictions import CycleSet
 from leaderboard.statistics.breakdown import read_system_counts
@@ -159,3 +160,20 @@ def test_the_same_cycles_with_other_patients_are_other_cycles(home, bench):
     Store.open(home).import_run(write_run(home, method="moved", cycles=moved))
     said = bench("board", "compare", "ast/ce", "ast/moved", "--home", home, code=2).err
     assert "classes, patients or devices differ" in " ".join(said.split())
+
+
+@pytest.mark.parametrize("part", ["inter", "intra"])
+def test_systems_of_a_task_are_compared_on_each_part(tmp_path, compared, bench, part):
+    home = tmp_path / "tasks"
+    first, second = (write_task_run(home, method=method, salt=salt) for salt, method in enumerate(("ce", "scl")))
+    store = Store.open(home)
+    for folder in (first, second):
+        store.import_run(folder)
+    words = (first.name, second.name, "--part", part, "--home", home)
+    found = json.loads(bench("board", "compare", *words, "--format", "json").out)
+    assert (found["task"], found["part"]) == ("noise-5", part)
+    runs = {run.run_id: run.metrics_of(part)["last"]["5class"] for run in store.runs()}
+    for rate in ("sp", "se", "score"):
+        told = found["difference"]["official"]["5class"][rate]["value"]
+        assert told == pytest.approx(runs[first.name][rate] - runs[second.name][rate])
+    assert found["sentence"] in " ".join(bench("board", "compare", *words).out.split())
