@@ -33,6 +33,8 @@ These are Sp, Se and Score in percent, number of cycles and epoch; ``as`` and ``
 of them.
 """
 
+_NUMBER_TYPES = frozenset({int, float, type(None)})
+
 _SPEC_NAMES = frozenset({"model", "method", "pretrain", "dataset", "split"})
 """Fields that the spec of every run has, and that tables take for granted."""
 
@@ -184,11 +186,14 @@ def _numbers_in(
     """Run id, further columns, rule, judged and the numbers by name of each metrics in a table."""
     key = ("run_id", *further, "rule", "judged")
     columns = [getattr(table, name) for name in (*key, *(METRIC_COLUMNS[name] for name in _NUMBERS))]
+    length = len(key)
     for row in connection.execute(sa.select(*columns)).all():
-        numbers = row[len(key) :]
-        _check_numbers(row[0], numbers)
-        pairs = zip(_NUMBERS, numbers, strict=True)
-        yield *row[: len(key)], {name: value for name, value in pairs if value is not None or name not in MEAN_COLUMNS}
+        _check_numbers(row[0], row[length:])
+        numbers = dict(zip(_NUMBERS, row[length:], strict=True))
+        for name in MEAN_COLUMNS:
+            if numbers[name] is None:
+                del numbers[name]
+        yield *row[:length], numbers
 
 
 def read_run_records(session: Session) -> dict[str, RunRecord]:
@@ -254,7 +259,7 @@ def _check_types(run: BoardRun) -> None:
 
 
 def _check_numbers(run_id: str, numbers: Sequence[Any]) -> None:
-    if not all(number is None or type(number) in (int, float) for number in numbers):
+    if not _NUMBER_TYPES.issuperset(map(type, numbers)):
         raise TypeError(f"metrics of the run {run_id}")
 
 

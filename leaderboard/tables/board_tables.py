@@ -393,8 +393,9 @@ def _failed_row(run: BoardRun) -> Row:
 def _run_row(run: BoardRun) -> Row:
     judged = run.judged_task
     last = run.metrics.get("last", {}).get(judged.task.strict, {})
-    told = {"task": judged.task.id, "classes": list(judged.task.classes), "simulated": judged.simulated}
-    named = {} if is_first_task(judged.task) else told
+    named: Row = {}
+    if not is_first_task(judged.task):
+        named = {"task": judged.task.id, "classes": list(judged.task.classes), "simulated": judged.simulated}
     return {
         "run_id": run.run_id,
         "kind": run.kind,
