@@ -47,6 +47,7 @@ def fetch_data(
     base_url: str | None = None,
     keep_archive: bool = False,
     insecure: bool = False,
+    plugins: Sequence[Path] = (),
 ) -> VerificationReport:
     """Download a data set from its owners and unpack it; a stopped download goes on where it ended.
 
@@ -56,14 +57,16 @@ def fetch_data(
         base_url: Where the files are (default: the owners' server, or what a variable of the environment says).
         keep_archive: Keep the archive after unpacking.
         insecure: Accept a server certificate that cannot be verified.
+        plugins: Files with data sets of your own.
 
     Returns:
         What is there now.
 
     Raises:
-        SpecError: If the set cannot be fetched by a program.
+        SpecError: If the set cannot be fetched by a program, or a file cannot be imported.
         DataError: If a file cannot be had, or is another one.
     """
+    load_plugins(plugins)
     card = DATASETS.card(dataset) if dataset else _begun_set(folder)
     reader = reader_of(card.id)
     if not isinstance(reader, FetchableReader):

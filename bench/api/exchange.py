@@ -102,6 +102,11 @@ class EnteredSubmission:
         both = {"AS": "as", "HS": "hs"} if judged_task(self.spec).task.score == "challenge" else {}
         return {"Sp": "sp", "Se": "se", **both, "Score": "score"}
 
+    @property
+    def seen_parts(self) -> dict[str, str]:
+        """The titles of the parts whose patients are in training, by their names in the metrics."""
+        return {part.id: part.title for part in judged_task(self.spec).task.parts if part.patients_seen}
+
     def to_json(self) -> dict[str, Any]:
         """The document that ``bench board submit --format json`` prints."""
         document = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "remarks"}

@@ -115,11 +115,18 @@ def _print_submission(done: EnteredSubmission, output: str) -> None:
         table.add_column(heading, justify="left" if heading in ("test part", "judged") else "right", no_wrap=True)
     for name, by_judged in done.metrics.items():
         for judged, m in (by_judged or {}).items():
-            table.add_row(name, f"{m['n']:,}", judged, *(f"{m[rate]:.2f}" for rate in rates.values()))
+            table.add_row(
+                name + "*" * (name in done.seen_parts),
+                f"{m['n']:,}",
+                judged,
+                *(f"{m[rate]:.2f}" for rate in rates.values()),
+            )
     console = stdout()
     console.print(table)
     console.print(f"submission {done.run_id}; board: bench report leaderboard")
     console.print("Percent; patient-disjoint: without the patients that have training recordings too.")
+    for title in done.seen_parts.values():
+        console.print(f"* {title}: patients seen in training.")
 
 
 def export(

@@ -45,6 +45,7 @@ def fetch(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Accept a server certificate that cannot be verified.")
     ] = False,
+    plugin: options.Plugins = None,
     output: Format = "table",
 ) -> None:
     """Download a data set from its owners and unpack it; a stopped download goes on where it ended.
@@ -59,7 +60,9 @@ def fetch(
     from bench.api.datasets import fetch_data
 
     check_format(output)
-    report = fetch_data(data, dataset, base_url=base_url, keep_archive=keep_archive, insecure=insecure)
+    report = fetch_data(
+        data, dataset, base_url=base_url, keep_archive=keep_archive, insecure=insecure, plugins=plugin or ()
+    )
     _end(report, output)
 
 

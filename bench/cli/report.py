@@ -65,7 +65,7 @@ def report(
     from bench.api.boards import open_board
 
     board = open_board(home=home, plugins=plugin or ())
-    known_word("report", what, reports())
+    _check_report(what)
     if dataset or task:
         _check_sections(what, output)
     if what == FIGURE:
@@ -88,8 +88,16 @@ def report(
     transfers = what == TRANSFER
     table = transfer_report(home, protocol or "last") if transfers else board.table(what, protocol, **sections)
     if not table.holds_runs:
-        logger.info(f"The board {board} holds no run {_of_what(what)}.")
+        logger.info(f"The board {board} holds no run {_of_what(what, ', '.join(filter(None, (dataset, task))))}.")
     emit(table.written(output, colour=out is None and sys.stdout.isatty()), out, output)
+
+
+def _check_report(what: str) -> None:
+    """Refuse a word that is no table and no data set; one of a plug-in is known where its file is named."""
+    try:
+        known_word("report", what, reports())
+    except SpecError as error:
+        raise SpecError(str(error), "A data set of your own is known with its file: --plugin FILE.py.") from None
 
 
 def _check_sections(what: str, output: str) -> None:
@@ -100,7 +108,9 @@ def _check_sections(what: str, output: str) -> None:
         raise SpecError(f"--dataset and --task choose sections of tables, not of {shown}.", "Leave them out.")
 
 
-def _of_what(what: str) -> str:
+def _of_what(what: str, sections: str) -> str:
+    if sections:
+        return f"of {sections} yet; `bench run --dataset ID --task ID` makes one"
     if what in PAPER:
         return f"of {what} yet; `bench reproduce {what}` makes them"
     if what == TRANSFER:

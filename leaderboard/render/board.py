@@ -38,14 +38,15 @@ CAPTIONS = {
     "parts": "Patient-disjoint: without the patients who were trained on too. Score: {exact}.",
     "leaderboard": (
         "Selection rule: {rule}. Percent; mean ± sample standard deviation over seeds. "
-        "Score = (Sp + Se)/2; 2-class: its Score where any abnormal class is a hit; "
+        "{law}2-class: its Score where any abnormal class is a hit; "
         "in brackets: 95 % interval of the mean Score over test patients and seeds; "
         "disjoint: Score without the patients that are trained on too; optimism: Score of best-test minus last, "
         "in brackets minus best-val; state: how far the numbers were checked. "
         "#: the ranks that the data leave open, for all rows at once with 95 % probability."
     ),
 }
-"""What the numbers of a table are, by its name; ``{rule}`` is its selection rule, ``{exact}`` whose Score it shows."""
+"""What the numbers of a table are, by its name; ``{rule}`` is its selection rule, ``{exact}`` whose Score it shows,
+``{law}`` how that follows."""
 
 
 def board_report(table: Table) -> Report:
@@ -53,9 +54,10 @@ def board_report(table: Table) -> Report:
     return Report(
         table.name,
         [_table(table, section) for section in table.sections],
-        caption=CAPTIONS[table.name].format(rule=table.protocol, exact=_exact_words(table)) + _score_words(table),
+        caption=CAPTIONS[table.name].format(rule=table.protocol, exact=_exact_words(table), law=_law_words(table))
+        + _score_words(table),
         notes=table.below,
-        empty="The board is empty.",
+        empty=table.empty,
         fields=("table", "protocol", "section", "ranked"),
     )
 
@@ -71,6 +73,12 @@ _CHALLENGE = (
     " Where AS and HS stand, AS = (Se + Sp)/2, HS = 2·Se·Sp/(Se + Sp) and Score = (AS + HS)/2; a hit is "
     "the exact class."
 )
+
+
+def _law_words(table: Table) -> str:
+    """That the Score is the mean of Sp and Se; nothing where it is that nowhere."""
+    laws = {section.task.score for section in table.sections if section.judged}
+    return "" if laws == {"challenge"} else "Score = (Sp + Se)/2; "
 
 
 def _score_words(table: Table) -> str:

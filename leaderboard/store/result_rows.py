@@ -275,7 +275,8 @@ def _recomputed_metrics(session: Session, run: schema.Run) -> tuple[dict[str, An
     task = task_of_run(run).task
     main: dict[str, Any] = {}
     others: dict[str, dict[str, Any]] = {part.id: {} for part in task.other_parts} if run.metrics else {}
-    for rule, epoch in {row.rule: row.epoch for row in run.metrics}.items():
+    epochs = {row.rule: row.epoch for row in run.metrics}
+    for rule, epoch in ((rule, epochs[rule]) for rule in RULES if rule in epochs):
         for part, by_judged in score_parts(*read_predictions_of(session, run.run_id, rule), task).items():
             by_rule = main if part == task.main.id else others[part]
             by_rule[rule] = {judged: {**metrics, "epoch": epoch} for judged, metrics in by_judged.items()}

@@ -97,6 +97,7 @@ class Table:
         sections: The sections in the order shown; none is empty.
         notes: Sentences that belong below the table.
         marks: What the marks of the rows mean, and what was seen (:mod:`leaderboard.tables.marks`).
+        empty: What is said where there are no sections.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Table:
     sections: Sequence[Section]
     notes: Sequence[str] = field(default_factory=tuple)
     marks: Sequence[str] = field(default_factory=tuple)
+    empty: str = "The board is empty."
 
     @property
     def below(self) -> list[str]:
@@ -152,14 +154,16 @@ def leaderboard_table(
     runs = [run for run in store.runs() if _is_of(run, dataset, task)]
     on_parts = runs_on_parts(runs)
     sections = system_sections(on_parts, protocol)
-    found, notes = add_statistics(store, on_parts, [section.rows for section in sections], protocol)
+    statistics, notes = add_statistics(store, on_parts, [section.rows for section in sections], protocol)
     add_marks(store, on_parts, [section.rows for section in sections], protocol)
     marks = mark_notes([row for section in sections for row in section.rows])
-    sections = [replace(section, floor=one.floor) for section, one in zip(sections, found, strict=True)]
+    sections = [replace(section, floor=one.floor) for section, one in zip(sections, statistics, strict=True)]
     broken = failed_rows(runs)
     if failed and broken:
         sections.append(Section(FAILED, "failed", broken))
-    return Table("leaderboard", protocol, sections, [*board_notes(runs, protocol), *notes], marks)
+    found = Table("leaderboard", protocol, sections, [*board_notes(runs, protocol), *notes], marks)
+    chosen = ", ".join(filter(None, (dataset, task)))
+    return replace(found, empty=f"The board holds no run of {chosen}.") if chosen else found
 
 
 def _is_of(run: BoardRun, dataset: str | None, task: str | None) -> bool:

@@ -257,3 +257,25 @@ def test_titles_of_runs_follow_how_much_was_judged(store):
 
 def test_documents_of_tables_are_json(table):
     assert json.loads(render(table, "json"))["sections"][1]["task"] == "noise-5"
+
+
+def test_the_law_of_the_score_below_a_table_is_that_of_its_sections(store, table):
+    mean, challenge = "Score = (Sp + Se)/2;", "Score = (AS + HS)/2;"
+    text = render(table, "markdown")
+    assert (mean in text, challenge in text) == (True, True)
+    text = render(leaderboard_table(store, dataset="noises"), "markdown")
+    assert (mean in text, challenge in text) == (False, True)
+
+
+def test_a_section_without_runs_does_not_call_the_board_empty(store):
+    assert "The board holds no run of noises, nothing." in render(
+        leaderboard_table(store, dataset="noises", task="nothing"), "table", width=100
+    )
+
+
+def test_the_rules_of_every_part_stand_in_one_order(store):
+    for run in runs_of_task(store, FIVE, "cnn6"):
+        document = store.run(run.run_id)
+        order = [rule for rule, metrics in document["metrics"].items() if metrics]
+        assert len(order) > 1
+        assert [list(by_rule) for by_rule in document["other_parts"].values()] == [order]
