@@ -95,10 +95,13 @@ def test_a_run_goes_to_the_board_to_a_submission_and_to_the_page(folder, bench, 
         board = json.loads(bench("report", "--format", "json").out)
         (section,) = board["sections"]
         assert section["title"] == "Wheezes, wheezes in segments of sound"
+        assert not section["ranked"]
         assert {row["name"] for row in section["rows"]} == {None, "Mine"}
         assert sorted(section["rows"][0]["classes"]) == ["normal", "wheeze"]
         bench("report", "--format", "html", "--out", folder / "site")
         assert "Wheezes, wheezes in segments of sound" in (folder / "site" / "index.html").read_text()
+        (ranked,) = json.loads(bench("report", "--plugin", FILE, "--format", "json").out)["sections"]
+        assert ranked["ranked"]
 
 
 def test_a_search_follows_the_score_of_the_task(folder, bench, words):
