@@ -321,7 +321,7 @@ def test_a_folder_that_was_named_is_never_replaced_by_another(no_data, profile):
 
 
 def test_a_folder_without_the_simulated_set_is_told_in_plain_words(no_data, tmp_path):
-    with pytest.raises(DataError, match="^No simulated data below "):
+    with pytest.raises(DataError, match=r"^No simulated data below "):
         choose_source(request(data=str(tmp_path), dataset="demo"))
 
 
