@@ -119,7 +119,8 @@ def choose_source(request: Request) -> DataSource:
             profile = _profile_or_automatic(request, found.profile)
             return DataSource(folder, profile, f"data found in {folder}", found.id)
     if request.data is not None or asked is not None:
-        raise DataError(f"No {card.short_title} data below {folder}.", _how_to_get(card, folder))
+        words = card.short_title.removesuffix(" data")
+        raise DataError(f"No {words} data below {folder}.", _how_to_get(card, folder))
     if request.profile == "paper":
         raise DataError(
             f"The paper profile needs the {card.short_title} data, but there are none below {folder}.",

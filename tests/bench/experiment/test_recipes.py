@@ -320,6 +320,11 @@ def test_a_folder_that_was_named_is_never_replaced_by_another(no_data, profile):
         assert caught.value.exit_code == 3
 
 
+def test_a_folder_without_the_simulated_set_is_told_in_plain_words(no_data, tmp_path):
+    with pytest.raises(DataError, match=r"^No simulated data below "):
+        choose_source(request(data=str(tmp_path), dataset="demo"))
+
+
 def test_real_data_mean_the_papers_recipes_and_simulated_ones_the_small(no_data, small_data):
     write_set(no_data / "data" / "icbhi")
     (no_data / "data" / "icbhi" / "SIMULATED.json").unlink()
