@@ -65,9 +65,7 @@ def report(
     from bench.api.boards import open_board
 
     board = open_board(home=home, plugins=plugin or ())
-    _check_report(what)
-    if dataset or task:
-        _check_sections(what, output)
+    _check_report(what, output, has_sections=bool(dataset or task))
     if what == FIGURE:
         if protocol is not None:
             raise SpecError("--protocol is none of figure2's options.", "A study's Scores are those of its objective.")
@@ -84,20 +82,24 @@ def report(
     if what == "leaderboard" and output == "html":
         _page(board, protocol, out)
         return
-    sections = {"dataset": dataset, "task": task}
-    transfers = what == TRANSFER
-    table = transfer_report(home, protocol or "last") if transfers else board.table(what, protocol, **sections)
+    rule, asked = protocol or "last", {"dataset": dataset, "task": task}
+    table = transfer_report(home, rule) if what == TRANSFER else board.table(what, protocol, **asked)
     if not table.holds_runs:
-        logger.info(f"The board {board} holds no run {_of_what(what, ', '.join(filter(None, (dataset, task))))}.")
+        logger.info(f"The board {board} holds no run {_of_what(what, dataset, task)}.")
     emit(table.written(output, colour=out is None and sys.stdout.isatty()), out, output)
 
 
-def _check_report(what: str) -> None:
-    """Refuse a word that is no table and no data set; one of a plug-in is known where its file is named."""
+def _check_report(what: str, output: str, *, has_sections: bool) -> None:
+    """Refuse a word that is no table and no data set, and sections of what has none.
+
+    A data set of a plug-in is known where its file is named.
+    """
     try:
         known_word("report", what, reports())
     except SpecError as error:
         raise SpecError(str(error), "A data set of your own is known with its file: --plugin FILE.py.") from None
+    if has_sections:
+        _check_sections(what, output)
 
 
 def _check_sections(what: str, output: str) -> None:
@@ -108,7 +110,8 @@ def _check_sections(what: str, output: str) -> None:
         raise SpecError(f"--dataset and --task choose sections of tables, not of {shown}.", "Leave them out.")
 
 
-def _of_what(what: str, sections: str) -> str:
+def _of_what(what: str, dataset: str | None, task: str | None) -> str:
+    sections = ", ".join(filter(None, (dataset, task)))
     if sections:
         return f"of {sections} yet; `bench run --dataset ID --task ID` makes one"
     if what in PAPER:

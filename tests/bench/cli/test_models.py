@@ -71,7 +71,7 @@ def test_operations_are_counted_by_hand_and_by_torch_alike():
     for inputs, outputs in ((1, 64), (64, 128), (128, 256), (256, 512)):
         flops += 2 * 25 * inputs * outputs * frames * mels
         frames, mels = frames // 2, mels // 2
-    assert measure._flops("cnn6", {}, (1, 48, 128)) == flops
+    assert measure._flops(measure.MeasurementRequest(model="cnn6"), {}, (1, 48, 128)) == flops
 
 
 def test_operations_of_attention_are_counted():
@@ -80,7 +80,9 @@ def test_operations_of_attention_are_counted():
     block = 2 * tokens * width * (3 + 1 + 8) * width + 4 * tokens * tokens * width
     # Of the last block only the two class tokens ask, are projected and pass the MLP.
     last = 2 * width * width * (2 + 2 * tokens + 2 + 2 * 8) + 4 * 2 * tokens * width
-    counted = measure._flops("ast-tiny", {"frames": frames, "depth": depth}, (1, frames, 128))
+    counted = measure._flops(
+        measure.MeasurementRequest(model="ast-tiny"), {"frames": frames, "depth": depth}, (1, frames, 128)
+    )
     assert counted == patches + block + last + 2 * width * 4
 
 

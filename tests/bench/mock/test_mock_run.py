@@ -241,7 +241,10 @@ def test_a_failed_check_ends_with_exit_code_1(tmp_path, bench):
         (["--model", "asst"], "Unknown model 'asst': did you mean 'ast'?"),
         (["--model", "cnn6", "--method", "patchmix-cl"], "the model 'cnn6' has none"),
         (["--format", "yaml"], "Unknown format 'yaml'"),
-        (["--plugin", "mine.py"], "Name what is to be checked: --method ID, --model ID or --frontend ID"),
+        (
+            ["--plugin", "mine.py"],
+            "Name what is to be checked: --method ID, --model ID, --frontend ID or --dataset ID of",
+        ),
         (["--plugin", "mine.py", "--method", "mine"], "mine.py: No such file or directory"),
     ],
 )
