@@ -12,9 +12,6 @@ from bench.core.registry import RegistryEntry
 from bench.data.sources import FetchableReader, MadeReader, VerifiableReader, dataset_folder, is_held, reader_of
 from bench.experiment.plugins import load_plugins
 
-MADE = "made on the spot"
-"""Where a simulated set is found."""
-
 NOT_SHOWN = frozenset({"options", "fidelity", "tasks", "recipes", "patients", "published"})
 """Fields of a card that its document leaves out or says in another form."""
 

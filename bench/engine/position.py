@@ -24,9 +24,6 @@ LATER = frozenset({"losses"})
 ENTRY_FIELDS = tuple(name for name in marks_of(EpochRow) if name not in LATER)
 """What every state holds of each epoch that is done."""
 
-MEANS = frozenset({"as", "hs"})
-"""Metrics of some tasks alone."""
-
 CHOICE_FIELDS = ("epoch", "score", "eligible")
 """Names of the fields that ``position.json`` holds of a choice; its scores are an array of ``choices.npz``."""
 

@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,16 +19,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin
 
-from bench.core.addresses import address_fault
 from bench.core.download import NotOnServerError, Patience, Progress, UnreachableError, download
-from bench.core.errors import DataError, SpecError
-from bench.core.files import exclusive_lock, sweep, write_json
+from bench.core.errors import DataError
+from bench.core.files import write_json
 from bench.core.secrets import public_url
 from bench.core.text import echoed
 from bench.data.datasets.icbhi.files import DEMOGRAPHIC_NAMES, DIAGNOSIS_NAMES, SPLIT_NAMES, FoundFiles, scan
 from bench.data.datasets.icbhi.pinned import RECORDINGS
 from bench.data.datasets.icbhi.tables import parse_demographics, parse_diagnoses, parse_split
 from bench.data.faults import FileProblem
+from bench.data.fetching import checked_address, fetching_into
 from bench.data.unpack import BadArchiveError, unpack
 
 logger = logging.getLogger(__name__)
@@ -173,7 +172,7 @@ class _Fetcher:
 
     def __init__(self, folder: Path, base_url: str, patience: Patience, progress: Progress | None) -> None:
         self.folder = folder
-        self.base_url = base_url if base_url.endswith("/") else f"{base_url}/"
+        self.base_url = base_url
         self.patience = patience
         self.progress = progress
 
@@ -278,24 +277,6 @@ class _Fetcher:
         )
 
 
-def _usable_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        hint = "Name another folder with --data."
-        raise DataError(f"Cannot make the data folder {folder}: {error.strerror or error}.", hint) from error
-
-
-def _checked_url(base_url: str) -> str:
-    fault = address_fault(base_url)
-    if fault is not None:
-        raise SpecError(
-            f"The address '{echoed(public_url(base_url))}' cannot be used: {fault}.",
-            "Write it as in https://host/folder/.",
-        )
-    return base_url
-
-
 def fetch(
     folder: Path,
     *,
@@ -320,10 +301,8 @@ def fetch(
         SpecError: If the address is none.
         StoreError: If the record cannot be written.
     """
-    url = _checked_url(base_url or os.environ.get("BENCH_ICBHI_URL") or BASE_URL)
-    _usable_folder(folder)
-    with exclusive_lock(folder / ".fetch.lock", lambda holder: logger.info(f"Waiting for another fetch ({holder}).")):
-        _sweep_leftovers(folder)
+    url = checked_address(base_url or os.environ.get("BENCH_ICBHI_URL") or BASE_URL)
+    with fetching_into(folder, DATABASE):
         fetcher = _Fetcher(folder, url, patience or Patience(), on_progress)
         found = scan(folder)
         needed = fetcher.archive_needed(found)
@@ -333,10 +312,3 @@ def fetch(
                 fetcher.fetch_companion(companion)
         if needed:
             fetcher.fetch_archive(keep_archive)
-
-
-def _sweep_leftovers(folder: Path) -> None:
-    """Remove what a killed process left half-unpacked; the lock makes sure that none is at work."""
-    for leftover in folder.glob(f".{DATABASE}.*.tmp"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    sweep(folder)

@@ -12,15 +12,12 @@ import shutil
 from pathlib import Path
 from urllib.parse import urljoin
 
-from bench.core.addresses import address_fault
 from bench.core.download import NotOnServerError, Patience, Progress, UnreachableError, download
-from bench.core.errors import DataError, SpecError
-from bench.core.files import exclusive_lock, sweep
-from bench.core.secrets import public_url
-from bench.core.text import echoed
+from bench.core.errors import DataError
 from bench.data.datasets.sprsound.layout import scan
 from bench.data.datasets.sprsound.pinned import ID, RECORDINGS
 from bench.data.datasets.sprsound.verify import Report, verify
+from bench.data.fetching import checked_address, fetching_into
 from bench.data.unpack import BadArchiveError, unpack
 
 logger = logging.getLogger(__name__)
@@ -66,10 +63,8 @@ def fetch(
         DataError: If the server cannot be reached, what it sends is not the set, or the disk is full.
         SpecError: If the address is none.
     """
-    url = _checked_url(base_url or os.environ.get("BENCH_SPRSOUND_URL") or BASE_URL)
-    _usable_folder(folder)
-    with exclusive_lock(folder / ".fetch.lock", lambda holder: logger.info(f"Waiting for another fetch ({holder}).")):
-        _sweep_leftovers(folder)
+    url = urljoin(checked_address(base_url or os.environ.get("BENCH_SPRSOUND_URL") or BASE_URL), COMMIT)
+    with fetching_into(folder, DATABASE):
         if _is_complete(folder):
             return
         archive = folder / ARCHIVE
@@ -80,31 +75,6 @@ def fetch(
         # An archive that was put there by hand stays; it is not ours to delete.
         if fresh and not keep_archive:
             archive.unlink()
-
-
-def _checked_url(base_url: str) -> str:
-    fault = address_fault(base_url)
-    if fault is not None:
-        raise SpecError(
-            f"The address '{echoed(public_url(base_url))}' cannot be used: {fault}.",
-            "Write it as in https://host/folder/.",
-        )
-    return urljoin(base_url if base_url.endswith("/") else f"{base_url}/", COMMIT)
-
-
-def _usable_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        hint = "Name another folder with --data."
-        raise DataError(f"Cannot make the data folder {folder}: {error.strerror or error}.", hint) from error
-
-
-def _sweep_leftovers(folder: Path) -> None:
-    """Remove what a killed process left half-unpacked; the lock makes sure that none is at work."""
-    for leftover in folder.glob(f".{DATABASE}.*tmp"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    sweep(folder)
 
 
 def _is_complete(folder: Path) -> bool:

@@ -15,7 +15,6 @@ _CONTINUOUS = frozenset({"Rhonchi", "Wheeze", "Stridor", "Wheeze+Crackle"})
 _DISCONTINUOUS = frozenset({"Coarse Crackle", "Fine Crackle", "Wheeze+Crackle"})
 
 EVENT_TASKS = ("event-7", "event-2")
-RECORD_TASKS = ("record-3", "record-5")
 
 _CLASS_OF = {
     "event-7": (0, 1, 2, 3, 4, 5, 6),
