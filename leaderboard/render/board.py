@@ -49,11 +49,16 @@ CAPTIONS = {
 ``{law}`` how that follows."""
 
 
-def board_report(table: Table) -> Report:
-    """A table of the board as a report."""
+def board_report(table: Table, *, whole: bool = True) -> Report:
+    """A table of the board as a report.
+
+    Args:
+        table: The table.
+        whole: Whether every row is in it; else a section has the first :data:`MOST_ROWS` and says how many follow.
+    """
     return Report(
         table.name,
-        [_table(table, section) for section in table.sections],
+        [_table(table, section, whole) for section in table.sections],
         caption=CAPTIONS[table.name].format(rule=table.protocol, exact=_exact_words(table), law=_law_words(table))
         + _score_words(table),
         notes=table.below,
@@ -94,11 +99,12 @@ def heading(section: Section) -> str:
     return f"{section.title} (five seeds show differences of {section.floor:.1f} points and more)"
 
 
-def _table(table: Table, section: Section) -> cells.Table:
+def _table(table: Table, section: Section, whole: bool) -> cells.Table:
     columns = _columns(section)
-    rows = [cells.Row(cells_of(columns, row), _values(table, section, row)) for row in section.rows]
+    kept = section.rows if whole else section.rows[: MOST_ROWS.get(section.kind)]
+    rows = [cells.Row(cells_of(columns, row), _values(table, section, row)) for row in kept]
     reference = cells.Row(cells_of(columns, section.reference)) if section.reference else None
-    shown = cells.Section("", rows, reference, MOST_ROWS.get(section.kind))
+    shown = cells.Section("", rows, reference, left_out=len(section.rows) - len(kept))
     return cells.Table(heading(section), [filled.column for filled in columns], [shown])
 
 

@@ -101,17 +101,17 @@ class Section:
         title: What they have in common; may be empty.
         rows: The rows.
         reference: A row to compare with, which stands below the others and is not one of them; not in CSV.
-        most: Rows that a terminal shows, the first ones; None for all.
+        left_out: How many rows come after those that are here; nobody has made their cells.
     """
 
     title: str
     rows: Sequence[Row]
     reference: Row | None = None
-    most: int | None = None
+    left_out: int = 0
 
-    def shown(self, most: int | None = None) -> list[Row]:
-        """The first ``most`` rows (all by default), and the one to compare with."""
-        return [*self.rows[:most], *([self.reference] if self.reference else [])]
+    def shown(self) -> list[Row]:
+        """The rows, and the one to compare with."""
+        return [*self.rows, *([self.reference] if self.reference else [])]
 
 
 @dataclass(frozen=True)

@@ -49,12 +49,12 @@ def render(
     if format == "json":
         return json_text(table.to_json()) + "\n"
     layout = {"width": width, "colour": colour} if format == "table" else {}
-    return WRITERS[format](report_of(table), **layout)
+    return WRITERS[format](report_of(table, whole=format != "table"), **layout)
 
 
-def report_of(table: Table | PaperTable) -> Report:
-    """The report of a table."""
-    return paper_report(table) if isinstance(table, PaperTable) else board_report(table)
+def report_of(table: Table | PaperTable, *, whole: bool = True) -> Report:
+    """The report of a table, as :func:`~leaderboard.render.board.board_report` makes it."""
+    return paper_report(table) if isinstance(table, PaperTable) else board_report(table, whole=whole)
 
 
 def check_format(format: str, known: Sequence[str] = FORMATS) -> None:  # noqa: A002

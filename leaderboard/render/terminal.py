@@ -51,10 +51,10 @@ def _fitting(table: Table, width: int) -> Table:
 
 
 def _grid(table: Table, section: Section) -> Grid:
-    title, rows = table.title_of(section), section.shown(section.most)
-    if section.most is not None and len(section.rows) > section.most:
-        title += f" (first {section.most} of {len(section.rows)}; all with --format csv or json)"
-    return Grid(title, table.columns, [row.cells for row in rows], heads=table.heads)
+    title, there = table.title_of(section), len(section.rows)
+    if section.left_out:
+        title += f" (first {there} of {there + section.left_out}; all with --format csv or json)"
+    return Grid(title, table.columns, [row.cells for row in section.shown()], heads=table.heads)
 
 
 # --- printing ---------------------------------------------------------------------------------------------------

@@ -8,11 +8,15 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from board_runs import write_run
 
 from bench.core.text import plain
+from leaderboard.render.board import MOST_ROWS
 from leaderboard.render.cells import Cell, Column, FilledColumn, Report, Row, Section, Table, cells_of, text_table
-from leaderboard.render.formats import FORMATS, WRITERS
+from leaderboard.render.formats import FORMATS, WRITERS, render
 from leaderboard.render.latex_text import escaped as latex_escaped
+from leaderboard.store.store import Store
+from leaderboard.tables.board_tables import runs_table
 
 FORMS = [form for form in FORMATS if form != "json"]
 
@@ -223,14 +227,22 @@ def test_latex_takes_the_narrow_form_where_the_wide_one_does_not_fit():
         assert ("both" in WRITERS["latex"](Report("t", [table]))) == is_narrow
 
 
-def test_a_terminal_shows_the_first_rows_and_the_one_to_compare_with():
-    rows = [Row([Cell([f"row{place}"])], {"name": place}) for place in range(5)]
-    table = Table("t", [Column("name", number=False)], [Section("", rows, Row([Cell(["reference"])]), most=2)])
+def test_a_terminal_says_how_many_rows_follow():
+    rows = [Row([Cell([f"row{place}"])], {"name": place}) for place in range(2)]
+    table = Table("t", [Column("name", number=False)], [Section("", rows, Row([Cell(["reference"])]), left_out=3)])
     shown = WRITERS["table"](Report("t", [table]), width=100)
     assert "t (first 2 of 5; all with --format csv or json)" in shown
-    assert [word for word in ("row0", "row1", "row2", "reference") if word in shown] == ["row0", "row1", "reference"]
-    assert WRITERS["csv"](Report("t", [table])) == "name\n0\n1\n2\n3\n4\n"
-    assert all(f"row{place}" in WRITERS["markdown"](Report("t", [table])) for place in range(5))
+    assert [word for word in ("row0", "row1", "reference") if word in shown] == ["row0", "row1", "reference"]
+
+
+def test_only_a_terminal_gets_the_first_rows_alone(monkeypatch, tmp_path):
+    monkeypatch.setitem(MOST_ROWS, "runs", 2)
+    store = Store.open(tmp_path)
+    ids = [store.import_run(write_run(tmp_path, seed=seed)) for seed in range(1, 5)]
+    table = runs_table(store)
+    shown = {name: sum(row["run_id"] in render(table, name) for row in table.sections[0].rows) for name in FORMATS}
+    assert shown == {name: 2 if name == "table" else len(ids) for name in FORMATS}
+    assert "first 2 of 4" in render(table)
 
 
 def test_a_filled_column_says_its_lines_and_place_of_a_row():
