@@ -186,12 +186,12 @@ def resolve_composites(
         BenchError: As :func:`bench.experiment.composites.resolve_composite`, and for seeds that cannot be read.
     """
     from bench.experiment.composites import check_card, part_requests, resolve_composite
-    from bench.experiment.recipes import DEMO, parse_seeds
+    from bench.experiment.recipes import parse_seeds
 
     chosen = parse_seeds(seed, seeds)
     check_card(card)
     source = choose_source(next(iter(part_requests(card, asked).values())))
-    if source.profile == DEMO:
+    if source.simulated:
         logger.info(SIMULATED)
     found = resolve_composite(card, asked, source, chosen)
     for one in found:

@@ -179,9 +179,8 @@ def plan_table(
     source = choose_source(request)
     is_demo = source.profile == DEMO
     if is_demo:
-        logger.info(
-            "the demo profile trains from scratch, whatever the row's pretraining; simulated data prove the pipeline"
-        )
+        data = "; simulated data prove the pipeline" if source.simulated else ""
+        logger.info(f"the demo profile trains from scratch, whatever the row's pretraining{data}")
     plan = make_plan(table, rows, request, source, chosen or ([1] if is_demo else range(1, 6)))
     for row, reason in plan.skipped.items():
         logger.warning(f"{row}: not run. {reason}")

@@ -175,12 +175,12 @@ def resolve_request(request: Request, seed: int | None = None, seeds: str | None
     Raises:
         BenchError: As :func:`bench.experiment.recipes.resolve`, and for seeds that cannot be read.
     """
-    from bench.experiment.recipes import DEMO, parse_seeds
+    from bench.experiment.recipes import parse_seeds
     from bench.experiment.recipes import resolve as complete
 
     chosen = parse_seeds(seed, seeds)
     source = choose_source(request)
-    if source.profile == DEMO:
+    if source.simulated:
         logger.info(SIMULATED)
     specs = complete(request, source, chosen)
     for spec in specs:

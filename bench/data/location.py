@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.core.datasets import DATASETS, DatasetCard
-from bench.core.errors import SpecError
+from bench.core.errors import DataError, SpecError
 from bench.core.text import echoed
 from bench.data.sources import MadeReader, dataset_folder, entries_in, is_held, reader_of
 
@@ -67,8 +67,15 @@ def _is_made(card: DatasetCard) -> bool:
 
 
 def held_set(folder: Path) -> DatasetCard | None:
-    """The data set that a folder holds; of several the primary one, or else the first. None where it holds none."""
+    """The data set that a folder holds; of several the primary one. None where it holds none.
+
+    Raises:
+        DataError: If several read the folder and none of them is the primary one.
+    """
     found = [entry.card for entry in entries_in(folder)]
+    if len(found) > 1 and not any(card.primary for card in found):
+        names = " and ".join(f"'{card.id}'" for card in found)
+        raise DataError(f"{folder} is a folder of {names}.", "Say which one is meant with --dataset.")
     return next((card for card in found if card.primary), found[0] if found else None)
 
 

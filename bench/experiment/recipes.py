@@ -96,6 +96,11 @@ class DataSource:
     reason: str
     dataset: str
 
+    @property
+    def simulated(self) -> bool:
+        """Whether a program made the data, whatever the profile is."""
+        return DATASETS.card(self.dataset).simulated
+
 
 def choose_source(request: Request) -> DataSource:
     """Decide on data and profile; a simulated set is made on the spot only where no folder was named.

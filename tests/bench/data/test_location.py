@@ -8,7 +8,8 @@ import pytest
 from children_sets import write_children
 from small_data import write_small_data
 
-from bench.core.errors import RegistryError, SpecError
+from bench.core.datasets import DATASETS
+from bench.core.errors import DataError, RegistryError, SpecError
 from bench.data.location import folder_here, held_set, locate_data
 
 
@@ -57,6 +58,16 @@ def test_a_folder_says_by_its_files_which_set_it_holds(here):
         assert located(str(folder), None) == (str(folder), name)
         assert held_set(folder).id == name
     assert held_set(here / "nowhere") is None
+
+
+def test_a_folder_of_several_sets_is_not_taken_for_the_first(here, monkeypatch):
+    cards = [DATASETS.get(name) for name in ("sprsound", "demo")]
+    monkeypatch.setattr("bench.data.location.entries_in", lambda folder: cards)
+    with pytest.raises(DataError, match="is a folder of 'sprsound' and 'demo'") as refused:
+        held_set(here)
+    assert "--dataset" in refused.value.hint
+    monkeypatch.setattr("bench.data.location.entries_in", lambda folder: [*cards, DATASETS.get("icbhi")])
+    assert held_set(here).id == "icbhi"
 
 
 def test_a_set_that_is_made_on_the_spot_is_made_in_the_cache(here, made):
