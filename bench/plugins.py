@@ -10,7 +10,17 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from bench.core.cards import CompositeCard, FrontEndCard, MethodCard, ModelCard, NoOptions, PartCard, WeightsCard
+from bench.core.cards import (
+    CompositeCard,
+    FrontEndCard,
+    MethodCard,
+    ModelCard,
+    NoOptions,
+    PartCard,
+    Quirk,
+    SystemCard,
+    WeightsCard,
+)
 from bench.core.datasets import DatasetCard, TaskCard, TestPart
 from bench.core.errors import DataError, SpecError
 from bench.core.options import Space, option
@@ -47,12 +57,14 @@ __all__ = [
     "OptimOptions",
     "PartCard",
     "PieceOptions",
+    "Quirk",
     "Recording",
     "Registration",
     "ScheduleOptions",
     "Space",
     "SpecError",
     "Stage",
+    "SystemCard",
     "Task",
     "TaskCard",
     "TestPart",

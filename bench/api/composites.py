@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.calls import api_call, resumable
 from bench.api.requests import SIMULATED, FilePath, choose_source, joined_settings
 from bench.core.cards import CompositeCard
-from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError
+from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError, SpecError
 from bench.core.paths import cache_folder, expanded, home_folder
 
 if TYPE_CHECKING:
@@ -159,9 +159,14 @@ def composite_card(system: str, plugins: Sequence[FilePath] = ()) -> CompositeCa
         BenchError: If there is no such system or file, or it cannot be read.
     """
     from bench.experiment.composite_files import SUFFIX
-    from bench.experiment.composites import system_card
+    from bench.experiment.systems import composite_of, find_system
 
-    return composite_card_of_file(system) if system.endswith(SUFFIX) else system_card(system, plugins)
+    if system.endswith(SUFFIX):
+        return composite_card_of_file(system)
+    found = composite_of(find_system(system, plugins))
+    if found is None:
+        raise SpecError(f"The system '{system}' is a single run, no composite.", f"Use bench.run(system='{system}').")
+    return found
 
 
 def composite_card_of_file(path: FilePath) -> CompositeCard:

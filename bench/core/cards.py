@@ -11,6 +11,9 @@ Fidelity = Literal["authors' code", "third-party code", "reconstruction", "origi
 
 Profile = Literal["paper", "demo"]
 
+Recipes = Mapping[str, Mapping[str, Any]]
+"""Settings by profile (``paper``, ``demo``), or by profile and start (``paper:scratch``, ``paper:pretrained``)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsCard:
@@ -61,6 +64,18 @@ class Card:
     options: type = NoOptions
 
 
+def chosen_recipe(recipes: Recipes, profile: str, pretrain: str) -> dict[str, Any]:
+    """The settings of recipes for a profile, and for a start from scratch or pretrained.
+
+    Args:
+        recipes: By profile, or profile and start.
+        profile: ``paper`` or ``demo``.
+        pretrain: Weights that the training starts from, or ``none``.
+    """
+    start = "scratch" if pretrain == "none" else "pretrained"
+    return {**recipes.get(profile, {}), **recipes.get(f"{profile}:{start}", {})}
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainableCard(Card):
     """A card with recipes: hyper-parameters of the published system, declared beside their owner.
@@ -70,12 +85,11 @@ class TrainableCard(Card):
             the fields of the run's spec that it sets. ``model.X``, ``method.X`` and ``frontend.X`` name options.
     """
 
-    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    recipes: Recipes = field(default_factory=dict)
 
     def recipe(self, profile: str, pretrain: str) -> dict[str, Any]:
         """Return the fields that this card sets, for a profile and for a start from scratch or pretrained."""
-        start = "scratch" if pretrain == "none" else "pretrained"
-        return {**self.recipes.get(profile, {}), **self.recipes.get(f"{profile}:{start}", {})}
+        return chosen_recipe(self.recipes, profile, pretrain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +138,8 @@ class PartCard:
         pretrain: Weights by name, file or URL; None for the card's default.
         frontend: Front-end id; None for the one on the model's card.
         settings: Fields of the spec and options by name, as in ``{"lr": 1e-4, "frontend.seconds": 4}``.
+        recipes: Settings by profile, which ``settings`` are laid over: how the part is trained on real data, and how in
+            the demo profile.
         init_from: Part whose weights the training starts from, and which of them, as in ``part:NAME:last``; None for
             a start of its own.
         device: Recording device that the part serves, where the combination is ``route:device``; it is trained on
@@ -136,13 +152,19 @@ class PartCard:
     pretrain: str | None = None
     frontend: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    recipes: Recipes = field(default_factory=dict)
     init_from: str | None = None
     device: str | None = None
     default: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompositeCard(Card):
+class RunnableCard(Card):
+    """A card that says all of what is run, and describes nothing that is built: a system, or a composite by itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompositeCard(RunnableCard):
     """A card of a composite system: a small graph of runs whose predictions become those of one system.
 
     Attributes:
@@ -152,6 +174,72 @@ class CompositeCard(Card):
 
     combine: str
     parts: Mapping[str, PartCard]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quirk:
+    """A defect of the authors' code that changes results, and what is done about it.
+
+    Attributes:
+        code: What their code does, in a sentence.
+        here: What is done here instead, in a sentence.
+        switch: Setting that turns the defect on, as ``--set`` takes it (``model.nl_softmax=global``); empty where it is
+            not offered.
+    """
+
+    code: str
+    here: str
+    switch: str = ""
+
+
+SELECTIONS: Mapping[str, str] = {
+    "last": "the last epoch",
+    "best-test": "the epoch with the best Score on the test part",
+    "best-test-accuracy": "the epoch with the best accuracy on the test part",
+    "best-val": "the epoch with the best Score on held-out training patients",
+    "unknown": "not known",
+}
+"""How a published system's epoch was chosen, as far as code or text shows, and what each word means."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemCard(RunnableCard, TrainableCard):
+    """A card of a system: what one published row is run as, model, method, front-end and recipe together.
+
+    A system has a model and a method, or else it is a ``composite``. A run of it is the same run, with the same id, as
+    one that is asked for by model, method and settings.
+
+    Attributes:
+        model: Id of the model.
+        method: Id of the method.
+        pretrain: Weights in the paper profile, by name; None for the model's default. The demo profile has none.
+        frontend: Id of the front-end; None for the one on the model's card.
+        settings: Settings that make it this system, in every profile, as ``{"method.mix": "patch"}``: fields of the
+            spec and options. They are laid over the recipes of model and method.
+        recipes: By profile as on every card, further settings, which say how it is trained; they are laid over the
+            recipes of model and method too. Runs with others are runs of the system all the same.
+        composite: The graph of runs that it is, where it is several.
+        rows: Printed rows that it stands for, as ``table3/lungbrn``; of several systems with one row the first that is
+            registered stands for it, the others beside it.
+        selection: How the published numbers' epoch was chosen, one of :data:`SELECTIONS`.
+        selection_note: The same in a sentence, with its source.
+        gaps: Sentences on what the publication leaves open, and on the choice made here instead.
+        quirks: Defects of the authors' code.
+        weights_licence: Licence of the pretrained weights; empty where it starts from none.
+    """
+
+    model: str = ""
+    method: str = ""
+    pretrain: str | None = None
+    frontend: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    composite: CompositeCard | None = None
+    rows: tuple[str, ...] = ()
+    selection: str = "unknown"
+    selection_note: str = ""
+    gaps: str = ""
+    quirks: tuple[Quirk, ...] = ()
+    weights_licence: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bench.core.cards import Card, CompositeCard
+from bench.core.cards import Card, CompositeCard, RunnableCard
 from bench.core.errors import RegistryError
 from bench.core.text import ECHO_LIMIT, echoed
 
@@ -62,11 +62,11 @@ class Registration:
     """The offer of a plug-in: a card, and the builder of the thing that it describes.
 
     Attributes:
-        card: A ``ModelCard``, ``MethodCard``, ``FrontEndCard``, ``DatasetCard`` or ``CompositeCard``; its type says
-            which registry it is for.
+        card: A ``ModelCard``, ``MethodCard``, ``FrontEndCard``, ``DatasetCard``, ``SystemCard`` or ``CompositeCard``;
+            its type says which registry it is for.
         build: The builder, or where it is (``module:attribute``), so that listing need not import it. It is called as
             those of the built-in ones are: a model's with (options, classes), a method's with (options, task), a
-            front-end's with (options), a data set's with (card). A composite has none: its card says all.
+            front-end's with (options), a data set's with (card). A system has none: its card says all.
 
     Raises:
         RegistryError: If the card cannot be registered.
@@ -81,9 +81,10 @@ class Registration:
         name = self.card.id
         if not isinstance(name, str) or not ID.fullmatch(name):
             raise RegistryError(f"The id {name!r} must be lower-case letters, digits and any of . _ + -", GUIDE)
-        if isinstance(self.card, CompositeCard):
+        if isinstance(self.card, RunnableCard):
             if self.build is not None:
-                raise RegistryError(f"The composite '{name}' has a builder, but its card says all.", GUIDE)
+                kind = "composite" if isinstance(self.card, CompositeCard) else "system"
+                raise RegistryError(f"The {kind} '{name}' has a builder, but its card says all.", GUIDE)
             return
         if isinstance(self.build, str) and not re.fullmatch(r"[\w.]+:\w+", self.build):
             raise RegistryError(f"The builder of '{name}' is '{self.build}', but must be 'module:attribute'.", GUIDE)
@@ -113,7 +114,7 @@ class RegistryEntry(Generic[CardT]):
     Attributes:
         id: Name on the command line.
         card: Card that describes the thing.
-        target: Builder of the thing, or ``module:attribute`` where the builder is; None for a composite.
+        target: Builder of the thing, or ``module:attribute`` where the builder is; None for a system.
         arguments: Arguments that the builder is given before all others.
         origin: Words on where the thing comes from, for messages: a module, a file, or a package with its version.
         version: Identity of a plug-in's code: the hash of a file, the name and version of a package. None for what

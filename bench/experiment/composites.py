@@ -20,9 +20,7 @@ from bench.core.fields import parts_of
 from bench.core.registry import ID, suggestion
 from bench.core.text import echoed
 from bench.data.sources import load_dataset
-from bench.experiment.plugins import load_plugins
 from bench.experiment.recipes import DataSource, Request, check_spec, resolve
-from bench.experiment.registries import SYSTEMS
 from bench.experiment.spec import OWNERS, RunSpec
 from leaderboard.results.combinations import COMBINATIONS, ROUTE, unserved
 from leaderboard.results.composites import part_entry
@@ -88,21 +86,6 @@ class Composite:
     def run_id(self) -> str:
         """Id of the composite: a hash of its combination and the ids of its parts, by name."""
         return combined_id("composite", self.combine, self.entries)
-
-
-def system_card(name: str, plugins: Sequence[str | Path]) -> CompositeCard:
-    """The card of a registered composite system, of a plug-in file or an installed package.
-
-    Args:
-        name: Id of the system.
-        plugins: Plug-in files.
-
-    Raises:
-        RegistryError: If there is no such system.
-        SpecError: If a plug-in cannot be loaded.
-    """
-    load_plugins(plugins)
-    return SYSTEMS.card(name)
 
 
 # --- the card by itself -----------------------------------------------------------------------------------------
@@ -222,6 +205,7 @@ def _request(card: CompositeCard, name: str, asked: Mapping[str, Any]) -> Reques
             "method": part.method,
             "pretrain": part.pretrain,
             "frontend": part.frontend,
+            "recipes": part.recipes,
             "fields": {**_own_fields(part), **given},
             "settings": [own for pair in asked.get("settings", ()) if (own := _for_part(pair, name, card)) is not None],
         }

@@ -1,6 +1,6 @@
 """Plug-ins: what a file (``--plugin FILE.py``) or an installed package adds to the project.
 
-These are models, methods, front-ends, data sets and composite systems. A file is imported under a private module name,
+These are models, methods, front-ends, data sets and systems. A file is imported under a private module name,
 so that two files of one name do not meet; every :class:`bench.core.registry.Registration` that it holds goes to the
 registry that its card belongs to. Packages declare theirs as entry points, which the registries look up themselves.
 What a plug-in needs to describe itself is in :mod:`bench.plugins`.
@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.core.cards import Card, CompositeCard, FrontEndCard, MethodCard, ModelCard
+from bench.core.cards import Card, FrontEndCard, MethodCard, ModelCard, RunnableCard
 from bench.core.datasets import DatasetCard
 from bench.core.documents import read_bytes
 from bench.core.errors import BenchError, RegistryError, ResultError, RunError, SpecError
@@ -260,7 +260,7 @@ def _error_text(error: BaseException) -> str:
 
 
 def _registry_of(registration: Registration, path: Path) -> Registry[Any]:
-    if isinstance(registration.card, CompositeCard):
+    if isinstance(registration.card, RunnableCard):
         return SYSTEMS
     for kind, owner in OWNER_OF.items():
         if isinstance(registration.card, kind):

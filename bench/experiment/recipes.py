@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.core.cards import MethodCard, ModelCard
+from bench.core.cards import MethodCard, ModelCard, Recipes, chosen_recipe
 from bench.core.datasets import DATASETS, DatasetCard
 from bench.core.environment import refuse_foreign_group
 from bench.core.errors import DataError, SpecError
@@ -24,7 +24,7 @@ from bench.experiment.initial_runs import find_initial_run
 from bench.experiment.judgement import check_combinations
 from bench.experiment.plugins import extensions, load_plugins
 from bench.experiment.settings import data_recipe, given_settings, merged_settings, owners_options
-from bench.experiment.spec import RunSpec, check_field, settable_fields, without_defaults
+from bench.experiment.spec import OWNERS, RunSpec, check_field, settable_fields, without_defaults
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,9 @@ class Request:
         init_from: Run that the training starts from, as :func:`bench.experiment.initial_runs.find_initial_run` takes
             it; None for the pretrained weights alone.
         home: Results folder that the run is looked for in.
+        recipes: Settings of a published system by profile, laid over the recipes of model and method.
+        published_pretrain: Weights that a published system starts from in the paper profile; None for the card's
+            default.
     """
 
     model: str
@@ -78,6 +81,8 @@ class Request:
     plugins: Sequence[str | Path] = ()
     init_from: str | None = None
     home: Path | None = None
+    recipes: Recipes = field(default_factory=dict)
+    published_pretrain: str | None = None
 
 
 @dataclass(frozen=True)
@@ -168,30 +173,19 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
         WeightsError: If the pretrained weights cannot be had.
         DataError: If the data are missing or broken.
     """
-    import baselines
-    import methods
     from baselines.weights import locate
-    from bench.data.frontends import FRONTENDS
 
     refuse_foreign_group()
     plugins = load_plugins(request.plugins)
-    model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
-    check_pair(model, method)
-    named = request.pretrain is not None
-    pretrain = request.pretrain if named else default_pretrain(model, source.profile)
-    frontend = FRONTENDS.card(request.frontend or model.frontend)
+    chosen = _choose(request, DATASETS.card(source.dataset), source.profile)
+    model, method, frontend = (chosen.cards[owner] for owner in OWNERS)
+    pretrain, values, options = chosen.pretrain, chosen.values, chosen.options
     device = choose_device(request.device)
-    cards = {"model": model, "method": method, "frontend": frontend}
-    judged = DATASETS.card(source.dataset)
-    changed = data_recipe(judged, judged.task(request.task), source.profile)
-    given = given_settings(request.fields, request.settings)
-    values = merged_settings(given, cards, source.profile, str(pretrain), changed)
-    options = owners_options(values, cards)
     folder = source.folder or _made_folder(source.dataset, request.cache)
     dataset = load_dataset(
         folder, source.dataset, request.task, allow_partial=request.allow_partial, cache=request.cache
     )
-    weights = locate(model, str(pretrain), request.cache)
+    weights = locate(model, pretrain, request.cache)
     is_named = weights is None or pretrain in model.weights
     common = dict(
         model=model.id,
@@ -205,7 +199,7 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
         frontend_version=frontend.version,
         frontend_options=options["frontend"],
         precision=choose_precision(request.precision, device),
-        extensions=extensions(model.id, method.id, frontend.id, judged.id),
+        extensions=extensions(model.id, method.id, frontend.id, source.dataset),
         plugins=plugins,
         profile=source.profile,
         device=device,
@@ -219,6 +213,41 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
     for spec in specs:
         check_spec(spec)
     return specs
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The part of a spec that follows from a request and the cards: what is trained, how, and from which weights."""
+
+    cards: Mapping[str, Any]
+    pretrain: str
+    values: Mapping[str, Any]
+    options: Mapping[str, Mapping[str, Any]]
+
+
+def _choose(request: Request, judged: DatasetCard, profile: str) -> _Chosen:
+    """Apply recipes and settings to a request; raises as :func:`recipe_fields`."""
+    import baselines
+    import methods
+    from bench.data.frontends import FRONTENDS
+
+    model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
+    check_pair(model, method)
+    cards = {"model": model, "method": method, "frontend": FRONTENDS.card(request.frontend or model.frontend)}
+    pretrain = _pretrain(request, model, profile)
+    changed = data_recipe(judged, judged.task(request.task), profile)
+    published = chosen_recipe(request.recipes, profile, pretrain)
+    given = given_settings(request.fields, request.settings)
+    values = merged_settings(given, cards, profile, pretrain, changed, published)
+    return _Chosen(cards, pretrain, values, owners_options(values, cards))
+
+
+def _pretrain(request: Request, model: ModelCard, profile: str) -> str:
+    """The weights that a request starts from; those of a published system are for the paper profile alone."""
+    if request.pretrain is not None:
+        return request.pretrain
+    published = request.published_pretrain if profile != DEMO else None
+    return published or default_pretrain(model, profile)
 
 
 def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
@@ -235,27 +264,14 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
     Raises:
         SpecError: For an unknown id, option or value, or a method that cannot train the model.
     """
-    import baselines
-    import methods
-    from bench.data.frontends import FRONTENDS
-
-    model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
-    check_pair(model, method)
-    frontend = FRONTENDS.card(request.frontend or model.frontend)
-    cards = {"model": model, "method": method, "frontend": frontend}
-    given = given_settings(request.fields, request.settings)
     judged = DATASETS.card(request.dataset) if request.dataset else DATASETS.primary().card
-    changed = data_recipe(judged, judged.task(request.task), profile)
-    values = merged_settings(given, cards, profile, request.pretrain or default_pretrain(model, profile), changed)
-    options = owners_options(values, cards)
+    chosen = _choose(request, judged, profile)
     settable = {name: item.default for name, item in settable_fields().items() if item.metadata["role"] == "identity"}
-    fields = {name: values.get(name, default) for name, default in settable.items()}
+    fields = {name: chosen.values.get(name, default) for name, default in settable.items()}
     found = {
         **{name: value for name, value in fields.items() if name not in ("seed", "precision")},
-        "model": model.id,
-        "method": method.id,
-        "frontend": frontend.id,
-        **{f"{owner}_options": chosen for owner, chosen in options.items()},
+        **{owner: card.id for owner, card in chosen.cards.items()},
+        **{f"{owner}_options": options for owner, options in chosen.options.items()},
     }
     return {name: value for name, value in without_defaults(found).items() if name not in ("model", "method")}
 

@@ -1,15 +1,12 @@
-"""The registries of what a spec names: models, methods, front-ends and data sets."""
+"""The registries of what a spec names: models, methods, front-ends and data sets; and that of the systems."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from bench.core.cards import CompositeCard
+from baselines.systems import SYSTEMS as SYSTEMS
 from bench.core.datasets import DATASETS
 from bench.core.registry import Registry
-
-SYSTEMS: Registry[CompositeCard] = Registry("system", CompositeCard, "lungbench.systems")
-"""The composite systems, which ``bench run --system`` runs: none is built in so far, plug-ins bring theirs."""
 
 
 def registries() -> dict[str, Registry[Any]]:

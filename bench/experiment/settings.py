@@ -49,6 +49,7 @@ def merged_settings(
     profile: str,
     pretrain: str,
     data: Mapping[str, Any] = MappingProxyType({}),
+    published: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The settings of a run by the spec's names: recipes first, what a user gives over them; every field is checked.
 
@@ -58,11 +59,13 @@ def merged_settings(
         profile: ``paper`` or ``demo``.
         pretrain: Weights that the training starts from, or ``none``.
         data: What data set and task change in the recipes, from :func:`data_recipe`.
+        published: What a published system sets beyond the recipes of model and method; data go over it too.
 
     Raises:
         SpecError: For an unknown setting, a value that a field cannot have, or settings that exclude one another.
     """
     values = recipe_values(cards["model"], cards["method"], cards["frontend"], profile, pretrain)
+    values |= {full_name(name, cards): value for name, value in published.items()}
     values |= taken_by(cards["frontend"], data)
     given = {full_name(name, cards): value for name, value in given.items()}
     if "seed" in given:

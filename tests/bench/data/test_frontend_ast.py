@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 import torchaudio
-from golden_rules import rng
+from golden_recordings import pretend_recording, write_wav
 from torchaudio.compliance import kaldi
 
 from bench.core.errors import DataError, SpecError
@@ -33,34 +32,12 @@ def golden_recordings():
     return json.loads(path.read_text(encoding="utf-8"))["recordings"] if path.is_file() else []
 
 
-def synthetic(seed, name, rate, bits, count):
-    """A pretend recording by the set's rule, as integers of ``bits`` bits."""
-    g = rng(seed, f"synth:{name}")
-    frequency, amplitude, modulation = g.uniform(80, 0.45 * rate, 6), g.uniform(0.02, 0.12, 6), g.uniform(0.2, 1.5, 6)
-    phase, noise = g.uniform(0, 2 * np.pi, 6), g.standard_normal(count)
-    t = np.arange(count) / rate
-    x = 0.03 * noise
-    for k in range(6):
-        swell = 0.5 + 0.5 * np.sin(2 * np.pi * modulation[k] * t)
-        x = x + amplitude[k] * swell * np.sin(2 * np.pi * frequency[k] * t + phase[k])
-    full = 2 ** (bits - 1)
-    q = np.clip(np.rint(x * (full - 1)), -full, full - 1).astype(np.int32)
-    q[int(0.55 * count) : int(0.60 * count)] = 0
-    return q
-
-
-def write_wav(path, integers, rate, bits):
-    """Write integers of ``bits`` bits; soundfile takes the upper bits of 32."""
-    soundfile.write(path, integers.astype(np.int32) << (32 - bits), rate, subtype=f"PCM_{bits}")
-    return path
-
-
 @pytest.fixture(scope="module", params=golden_recordings(), ids=lambda entry: f"{entry['key']}-{entry['rec']}")
 def case(request, golden, tmp_path_factory):
     """A recording of the set: its entry, its file and what this front-end makes of it."""
     entry = request.param
     if entry["source"] == "synthetic":
-        integers = synthetic(
+        integers = pretend_recording(
             golden.json("features.json")["seed"], entry["rec"], entry["sr"], entry["bits"], entry["n_native"]
         )
         path = write_wav(tmp_path_factory.mktemp("wav") / f"{entry['rec']}.wav", integers, entry["sr"], entry["bits"])

@@ -12,8 +12,9 @@ from bench.core.cards import CompositeCard, PartCard
 from bench.core.errors import RegistryError, SpecError
 from bench.core.registry import Registration
 from bench.experiment.composite_files import read_composite
-from bench.experiment.composites import check_card, part_requests, resolve_composite, system_card, training_order
+from bench.experiment.composites import check_card, part_requests, resolve_composite, training_order
 from bench.experiment.recipes import DataSource
+from bench.experiment.systems import find_system
 from tests.support.plugin_files import fresh_registries, write_plugin
 from tests.support.small_data import write_small_data
 
@@ -97,7 +98,7 @@ def test_the_files_and_the_card_of_the_page_are_sound(tmp_path):
         check_card(read_composite(written(tmp_path, text)))
     *_, code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     with fresh_registries():
-        check_card(system_card("two-nets", [write_plugin(tmp_path / "two_nets.py", code)]))
+        check_card(find_system("two-nets", [write_plugin(tmp_path / "two_nets.py", code)]))
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -239,10 +240,10 @@ mine = Registration(CompositeCard(id="mine", title="Mine", summary="Two nets.", 
 
 def test_a_plug_in_brings_a_system(tmp_path):
     with fresh_registries():
-        found = system_card("mine", [write_plugin(tmp_path / "mine.py", PLUGIN)])
+        found = find_system("mine", [write_plugin(tmp_path / "mine.py", PLUGIN)])
         assert (found.combine, list(found.parts)) == ("mean", ["a", "b"])
         with pytest.raises(RegistryError, match="Unknown system 'min': did you mean 'mine'"):
-            system_card("min", [])
+            find_system("min", [])
 
 
 def test_a_composite_has_no_builder():

@@ -1,0 +1,127 @@
+"""Systems: from the card of a published row to the request of its run, or to the composite that it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.core.cards import CompositeCard, RunnableCard, SystemCard
+from bench.core.errors import RegistryError, SpecError
+from bench.core.text import echoed
+from bench.experiment.plugins import load_plugins
+from bench.experiment.recipes import DEMO, Request, recipe_fields
+from bench.experiment.registries import SYSTEMS
+
+PROFILES = ("paper", "demo")
+
+
+def find_system(name: str, plugins: Sequence[str | Path] = ()) -> RunnableCard:
+    """The card of a system or of a composite that comes without one.
+
+    Args:
+        name: Its id.
+        plugins: Plug-in files that ids are looked up in too.
+
+    Raises:
+        RegistryError: If there is none of this id, or one of a plug-in names what does not exist.
+        SpecError: If a plug-in cannot be loaded, or its card cannot be.
+    """
+    load_plugins(plugins)
+    entry = SYSTEMS.get(name)
+    if entry.version is not None and isinstance(entry.card, SystemCard):
+        check_system(entry.card)
+    return entry.card
+
+
+def composite_of(card: RunnableCard, profile: str = "paper") -> CompositeCard | None:
+    """The graph of runs that a system is; None where it is a single run.
+
+    Args:
+        card: A system, or a composite by itself.
+        profile: ``paper`` or ``demo``; in the demo profile the parts of a system start from scratch.
+    """
+    if isinstance(card, CompositeCard):
+        return card
+    assert isinstance(card, SystemCard)
+    if card.composite is None or profile != DEMO:
+        return card.composite
+    parts = {name: dataclasses.replace(part, pretrain="none") for name, part in card.composite.parts.items()}
+    return dataclasses.replace(card.composite, parts=parts)
+
+
+def system_fields(card: SystemCard) -> dict[str, Any]:
+    """What a system says of a request, by the request's names: model, method, front-end, weights and recipes."""
+    recipes = {name: {**recipe, **card.settings} for name, recipe in card.recipes.items()}
+    return {
+        "model": card.model,
+        "method": card.method,
+        "frontend": card.frontend,
+        "published_pretrain": card.pretrain,
+        "recipes": {**{profile: dict(card.settings) for profile in PROFILES}, **recipes},
+    }
+
+
+def request_of_system(card: SystemCard, **asked: Any) -> Request:
+    """The request of a system's run, with what a user asks for laid over it.
+
+    Args:
+        card: A system that is a single run.
+        **asked: Fields of the request; None where a user gives nothing.
+
+    Raises:
+        SpecError: If another model or method is asked for than the system's.
+    """
+    for what in ("model", "method"):
+        other = asked.pop(what, None)
+        if other not in (None, getattr(card, what)):
+            raise SpecError(
+                f"The {what} of the system '{card.id}' is {getattr(card, what)}, not {echoed(other)}.",
+                f"Leave --{what} out, or leave --system out and name model and method.",
+            )
+    own = system_fields(card)
+    if asked.get("frontend") is not None:
+        own.pop("frontend")
+    return Request(**{**asked, **own})
+
+
+# --- the card by itself -----------------------------------------------------------------------------------------
+
+
+def check_system(card: SystemCard) -> None:
+    """Check what a system says of itself: that it is a run or a composite, and that all it names exists.
+
+    Raises:
+        SpecError: If it is neither or both, or sets what is no setting.
+        RegistryError: If model, method or front-end is unknown.
+    """
+    from bench.experiment.composites import check_card, part_requests
+
+    place = f"The system '{card.id}'"
+    if card.composite is None:
+        if not (card.model and card.method):
+            raise SpecError(f"{place} names no model and method, and is no composite.", "Give it both.")
+        requests = [request_of_system(card, cache=Path())]
+    else:
+        _check_composite(card)
+        check_card(card.composite)
+        requests = list(part_requests(card.composite, {"cache": Path()}).values())
+    for profile in PROFILES:
+        for request in requests:
+            _check_request(place, request, profile)
+
+
+def _check_composite(card: SystemCard) -> None:
+    said = [name for name in ("model", "method", "pretrain", "frontend", "settings", "recipes") if getattr(card, name)]
+    if said:
+        raise SpecError(
+            f"The system '{card.id}' is a composite, but has a {said[0]} of its own.", "Say it of each part instead."
+        )
+
+
+def _check_request(place: str, request: Request, profile: str) -> None:
+    try:
+        recipe_fields(request, profile)
+    except (SpecError, RegistryError) as error:
+        raise type(error)(f"{place}, profile {profile}: {error.message}", error.hint) from error
