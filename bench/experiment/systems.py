@@ -35,6 +35,21 @@ def find_system(name: str, plugins: Sequence[str | Path] = ()) -> RunnableCard:
     return entry.card
 
 
+def find_run(name: str, plugins: Sequence[str | Path] = ()) -> SystemCard:
+    """The card of a system that is a single run; arguments and errors as for :func:`find_system`.
+
+    Raises:
+        SpecError: Also if it is a composite.
+    """
+    card = find_system(name, plugins)
+    if isinstance(card, SystemCard) and card.composite is None:
+        return card
+    raise SpecError(
+        f"The system '{name}' is a composite of several runs.",
+        f"`bench run --system {name}` runs it, and `bench systems show {name}` has its parts.",
+    )
+
+
 def composite_of(card: RunnableCard, profile: str = "paper") -> CompositeCard | None:
     """The graph of runs that a system is; None where it is a single run.
 
