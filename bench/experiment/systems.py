@@ -35,6 +35,13 @@ def find_system(name: str, plugins: Sequence[str | Path] = ()) -> RunnableCard:
     return entry.card
 
 
+def system_card(name: str) -> SystemCard:
+    """The card of a system that is registered as one; raises RegistryError where there is none."""
+    card = SYSTEMS.card(name)
+    assert isinstance(card, SystemCard)
+    return card
+
+
 def find_run(name: str, plugins: Sequence[str | Path] = ()) -> SystemCard:
     """The card of a system that is a single run; arguments and errors as for :func:`find_system`.
 
