@@ -9,7 +9,9 @@ from typing import Any
 
 from bench.core.cards import CompositeCard, RunnableCard, SystemCard
 from bench.core.errors import RegistryError, SpecError
+from bench.core.registry import GUIDE
 from bench.core.text import echoed
+from bench.experiment.card_checks import card_problems
 from bench.experiment.plugins import load_plugins
 from bench.experiment.recipes import DEMO, Request, recipe_fields
 from bench.experiment.registries import SYSTEMS
@@ -115,12 +117,14 @@ def check_system(card: SystemCard) -> None:
     """Check what a system says of itself: that it is a run or a composite, and that all it names exists.
 
     Raises:
-        SpecError: If it is neither or both, or sets what is no setting.
+        SpecError: If it is neither or both, sets what is no setting, or its words are incomplete.
         RegistryError: If model, method or front-end is unknown.
     """
     from bench.experiment.composites import check_card, part_requests
 
     place = f"The system '{card.id}'"
+    for problem in card_problems(card):
+        raise SpecError(f"{place}: {problem}.", GUIDE)
     if card.composite is None:
         if not (card.model and card.method):
             raise SpecError(f"{place} names no model and method, and is no composite.", "Give it both.")
@@ -132,6 +136,10 @@ def check_system(card: SystemCard) -> None:
     for profile in PROFILES:
         for request in requests:
             _check_request(place, request, profile)
+    if card.composite is None:
+        for quirk in card.quirks:
+            switched = dataclasses.replace(requests[0], settings=[quirk.switch] if quirk.switch else [])
+            _check_request(place, switched, "paper")
 
 
 def _check_composite(card: SystemCard) -> None:
