@@ -178,6 +178,10 @@ ModelIds = Annotated[
 ]
 ShownFrontEnd = Annotated[str, typer.Argument(metavar="ID", help="A front-end's id.", autocompletion=_frontends)]
 FrontEndId = Annotated[str, typer.Option("--frontend", help="Front-end id.", metavar="ID", autocompletion=_frontends)]
+PreparedFrontEnd = Annotated[
+    str | None,
+    typer.Option("--frontend", help="Front-end id (default: ast).", metavar="ID", autocompletion=_frontends),
+]
 FrontEndSettings = Annotated[
     list[str] | None,
     typer.Option("--set", help="frontend.KEY=VALUE: an option of the front-end; may be repeated.", metavar="KEY=VALUE"),

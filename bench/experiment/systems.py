@@ -71,8 +71,13 @@ def composite_of(card: RunnableCard, profile: str = "paper") -> CompositeCard | 
     assert isinstance(card, SystemCard)
     if card.composite is None or profile != DEMO:
         return card.composite
-    parts = {name: dataclasses.replace(part, pretrain="none") for name, part in card.composite.parts.items()}
-    return dataclasses.replace(card.composite, parts=parts)
+    return from_scratch(card.composite)
+
+
+def from_scratch(graph: CompositeCard) -> CompositeCard:
+    """A composite whose parts start from untrained weights, or from one another."""
+    parts = {name: dataclasses.replace(part, pretrain="none") for name, part in graph.parts.items()}
+    return dataclasses.replace(graph, parts=parts)
 
 
 def system_fields(card: SystemCard) -> dict[str, Any]:
