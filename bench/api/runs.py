@@ -101,7 +101,13 @@ def run(
         "plugins": plugins,
         **options,
     }
-    own = {"model": model, "method": method, "pretrain": pretrain, "frontend": frontend, "init_from": init_from}
+    own: dict[str, Any] = {
+        "model": model,
+        "method": method,
+        "pretrain": pretrain,
+        "frontend": frontend,
+        "init_from": init_from,
+    }
     if system is not None and names_composite(system, plugins):
         refuse_for_parts(own)
         return run_composite(system, rerun=rerun, **shared)
