@@ -66,7 +66,9 @@ def merged_settings(
     """
     values = recipe_values(cards["model"], cards["method"], cards["frontend"], profile, pretrain)
     own = {full_name(name, cards): value for name, value in published.items()}
-    values = {**_of_asked_length(values, own), **own}
+    # In a recipe of both lengths iterations decide.
+    length = {name: value for name, value in own.items() if name != "epochs" or not own.get("iterations")}
+    values = {**_of_asked_length(values, length), **own}
     values |= taken_by(cards["frontend"], data)
     given = {full_name(name, cards): value for name, value in given.items()}
     if "seed" in given:

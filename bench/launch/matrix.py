@@ -183,7 +183,9 @@ def _resolved(
     composites = resolve_composite(graph, asked, source, seeds)
     check_parts(composites[0], composites[0].parts)
     for part in composites[0].parts:
-        _check_system(card, wanted.runs[part.name], part.spec)
+        run = wanted.run_of(part.name)
+        assert run is not None
+        _check_system(card, run, part.spec)
     return composites
 
 

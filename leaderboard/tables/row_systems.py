@@ -47,6 +47,7 @@ class SystemRun:
         pretrain: Name of the weights on real data.
         settings: Fields that make the system what it is, under dotted names (``method_options.mix``).
         recipes: Fields that its recipe sets, by data set; without an entry nothing deviates.
+        each_device: Whether it stands for one part of a composite for each recording device, ``NAME-DEVICE``.
     """
 
     model: str
@@ -54,6 +55,7 @@ class SystemRun:
     pretrain: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     recipes: Mapping[DatasetId, Mapping[str, Any]] = field(default_factory=dict)
+    each_device: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,15 @@ class RowSystem:
             return self.name, self.combine
         run = self.runs[ALONE]
         return run.model, run.method
+
+    def run_of(self, part: str) -> SystemRun | None:
+        """The run that a part of a board's composite should be; None where the system has no such part.
+
+        Args:
+            part: Name of the part, or :data:`ALONE`.
+        """
+        devices = (run for name, run in self.runs.items() if run.each_device and part.startswith(f"{name}-"))
+        return self.runs.get(part) or next(devices, None)
 
 
 RowSystems = Mapping[str, Sequence[RowSystem]]
@@ -220,12 +231,13 @@ def _may_belong(system: BoardSystem, wanted: RowSystem) -> bool:
 
 def _is_of(specs: _Specs, wanted: RowSystem, *, simulated: bool) -> bool:
     """Whether each run is what the system's is."""
-    return specs.keys() == wanted.runs.keys() and all(
-        _is_run(specs[name], run, simulated) for name, run in wanted.runs.items()
-    )
+    needed = {name for name, run in wanted.runs.items() if not run.each_device}
+    return needed <= specs.keys() and all(_is_run(spec, wanted.run_of(name), simulated) for name, spec in specs.items())
 
 
-def _is_run(spec: Mapping[str, Any], run: SystemRun, simulated: bool) -> bool:
+def _is_run(spec: Mapping[str, Any], run: SystemRun | None, simulated: bool) -> bool:
+    if run is None:
+        return False
     fields = {"model": run.model, "method": run.method, **({} if simulated else {"pretrain": run.pretrain})}
     return all(_value(spec, name, None) == value for name, value in {**fields, **run.settings}.items())
 
@@ -243,9 +255,9 @@ def _deviations(specs: _Specs, wanted: RowSystem, dataset: DatasetId | None) -> 
         wanted: The system.
         dataset: Data set whose recipe is meant; None for that of each spec.
     """
-    for part, run in wanted.runs.items():
-        spec = specs[part]
-        for name, value in run.recipes.get(dataset or spec["dataset"], {}).items():
+    for part, spec in specs.items():
+        run = wanted.run_of(part)
+        for name, value in (run.recipes if run else {}).get(dataset or spec["dataset"], {}).items():
             here = _value(spec, name, value)
             if here != value:
                 yield f"{part}:{name}" if part else name, {"here": here, "recipe": value}
