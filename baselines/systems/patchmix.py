@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from baselines.shared_recipes import CNN_RECIPE_GAP, PATCHMIX_CODE
@@ -47,6 +49,41 @@ def _system(id: str, title: str, summary: str, pretrain: str, **more: Any) -> Sy
     )
 
 
+def _mixed(
+    id: str,  # noqa: A002
+    title: str,
+    method: str,
+    words: str,
+    rows: tuple[str, ...],
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> SystemCard:
+    """An AST that is fine-tuned with mixed patches."""
+    return _system(
+        id,
+        title,
+        f"Audio Spectrogram Transformer, fine-tuned from AudioSet weights with {words}.",
+        "imagenet+audioset",
+        model="ast",
+        method=method,
+        settings=settings,
+        rows=rows,
+        quirks=AST_QUIRKS,
+    )
+
+
+def _contrastive(ending: str, words: str, rows: tuple[str, ...], **changed: str) -> SystemCard:
+    """Patch-Mix contrastive learning, as the paper chose it or with one choice changed (Table 2)."""
+    choices = {"mix": "patch", "negatives": "all", "target": "stop-z", **changed}
+    return _mixed(
+        f"patchmix-cl{ending}",
+        f"Patch-Mix CL{f', {words}' if words else ''}",
+        "patchmix-cl",
+        f"Patch-Mix contrastive learning{f', {words}' if words else ''}",
+        rows,
+        {f"method.{name}": choice for name, choice in choices.items()},
+    )
+
+
 SYSTEMS = (
     _system(
         "ast",
@@ -75,20 +112,17 @@ SYSTEMS = (
         "imagenet+audioset",
         model="ast",
         method="ce",
-        rows=("table1/ast-in-as", "table3/fine-tuning", "table3/fine-tuning-2class"),
+        rows=("table1/ast-in-as", "table2/ce", "table3/fine-tuning", "table3/fine-tuning-2class"),
         quirks=AST_QUIRKS,
     ),
-    _system(
-        "patchmix-cl",
-        "Patch-Mix CL",
-        "Audio Spectrogram Transformer, fine-tuned from AudioSet weights with Patch-Mix contrastive learning.",
-        "imagenet+audioset",
-        model="ast",
-        method="patchmix-cl",
-        settings={"method.mix": "patch", "method.negatives": "all", "method.target": "stop-z"},
-        rows=("table3/patchmix-cl", "table3/patchmix-cl-2class"),
-        quirks=AST_QUIRKS,
-    ),
+    _mixed("patchmix-ce", "Patch-Mix CE", "patchmix-ce", "Patch-Mix", ("table2/ce-patch",)),
+    _mixed("tpatchmix-ce", "T-Patch-Mix CE", "tpatchmix-ce", "T-Patch-Mix", ("table2/ce-tpatch",)),
+    _contrastive("", "", ("table2/cl-patch", "table3/patchmix-cl", "table3/patchmix-cl-2class")),
+    _contrastive("-t-patch", "mixing whole time columns", ("table2/cl-tpatch",), mix="t-patch"),
+    _contrastive("-diff-y", "negatives of other classes", ("table2/cl-diff-y",), negatives="different-label"),
+    _contrastive("-stop-hz", "target stop(h(z))", ("table2/cl-stop-hz",), target="stop-hz"),
+    _contrastive("-z", "target z", ("table2/cl-z",), target="z"),
+    _contrastive("-hz", "target h(z)", ("table2/cl-hz",), target="hz"),
     _system(
         "efficientnet",
         "EfficientNet",

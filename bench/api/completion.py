@@ -62,8 +62,8 @@ def tasks(dataset: str | None = None) -> Iterable[str]:
     return [task.id for card in cards for task in card.tasks]
 
 
-def composites(home: Path | None = None) -> Iterable[str]:
-    """Ids of the composite systems."""
+def published_systems(home: Path | None = None) -> Iterable[str]:
+    """Ids of the systems that can be run."""
     from bench.experiment.registries import SYSTEMS
 
     return [entry.id for entry in SYSTEMS]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.calls import api_call, resumable
 from bench.api.requests import SIMULATED, FilePath, choose_source, joined_settings
-from bench.core.cards import CompositeCard
+from bench.core.cards import CompositeCard, RunnableCard
 from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError, SpecError
 from bench.core.paths import cache_folder, expanded, home_folder
 
@@ -80,7 +80,7 @@ class CombinedRun:
 @api_call
 @resumable
 def run_composite(
-    system: FilePath | CompositeCard,
+    system: FilePath | RunnableCard,
     *,
     data: FilePath | None = None,
     dataset: str | None = None,
@@ -129,6 +129,7 @@ def run_composite(
         BenchError: Whatever kept it from starting.
     """
     files = [plugins] if isinstance(plugins, str | Path) else list(plugins)
+    card = _card_of(system, files)
     asked = {
         "data": None if data is None else str(data),
         "dataset": dataset,
@@ -142,18 +143,55 @@ def run_composite(
         "precision": precision,
         "allow_partial": allow_partial,
     }
-    [composite] = resolve_composites(_card_of(system, files), asked, seed)
+    [composite] = resolve_composites(card, asked, seed)
     return _run(composite, home_folder(home), rerun=rerun)
 
 
-def _card_of(system: FilePath | CompositeCard, plugins: Sequence[FilePath]) -> CompositeCard:
-    if isinstance(system, CompositeCard):
+OF_PARTS = ("model", "method", "pretrain", "frontend", "init_from", "alpha", "tau", "beta")
+"""What a run is asked to be that each part of a composite has by itself."""
+
+
+def refuse_for_parts(given: Mapping[str, Any]) -> None:
+    """Refuse what each part of a composite has by itself.
+
+    Args:
+        given: What is asked for, by name; None where it is not.
+
+    Raises:
+        SpecError: At the first of :data:`OF_PARTS` that is given.
+    """
+    for name in OF_PARTS:
+        if given.get(name) is not None:
+            raise SpecError(
+                f"--{name.replace('_', '-')} is given, but each part of a composite has its own.",
+                f"Write --set PART.{name}=VALUE for an option, or change the composite.",
+            )
+
+
+def names_composite(system: str, plugins: FilePath | Sequence[FilePath] = ()) -> bool:
+    """Whether a system is a composite of several runs.
+
+    Args:
+        system: Its id.
+        plugins: Plug-in files that it may be in.
+
+    Raises:
+        BenchError: If there is no such system, or a plug-in cannot be loaded.
+    """
+    from bench.experiment.systems import composite_of, find_system
+
+    files = [plugins] if isinstance(plugins, str | Path) else plugins
+    return composite_of(find_system(system, files)) is not None
+
+
+def _card_of(system: FilePath | RunnableCard, plugins: Sequence[FilePath]) -> RunnableCard:
+    if isinstance(system, RunnableCard):
         return system
     return composite_card(system, plugins) if isinstance(system, str) else composite_card_of_file(system)
 
 
-def composite_card(system: str, plugins: Sequence[FilePath] = ()) -> CompositeCard:
-    """The card of a composite by its id; a name that ends with ``.toml`` is a file.
+def composite_card(system: str, plugins: Sequence[FilePath] = ()) -> RunnableCard:
+    """The card of a system that is a composite, by its id; a name that ends with ``.toml`` is a file.
 
     Raises:
         BenchError: If there is no such system or file, or it cannot be read.
@@ -163,8 +201,8 @@ def composite_card(system: str, plugins: Sequence[FilePath] = ()) -> CompositeCa
 
     if system.endswith(SUFFIX):
         return composite_card_of_file(system)
-    found = composite_of(find_system(system, plugins))
-    if found is None:
+    found = find_system(system, plugins)
+    if composite_of(found) is None:
         raise SpecError(f"The system '{system}' is a single run, no composite.", f"Use bench.run(system='{system}').")
     return found
 
@@ -177,12 +215,12 @@ def composite_card_of_file(path: FilePath) -> CompositeCard:
 
 
 def resolve_composites(
-    card: CompositeCard, asked: Mapping[str, Any], seed: int | None = None, seeds: str | None = None
+    card: RunnableCard, asked: Mapping[str, Any], seed: int | None = None, seeds: str | None = None
 ) -> list[Composite]:
     """Complete a composite to its parts' specs for each seed, and say in the log what will be run.
 
     Args:
-        card: The composite.
+        card: The composite, or a system that is one.
         asked: What all parts share, as :func:`bench.experiment.composites.part_requests` takes it.
         seed: A single seed; 1 where neither is given.
         seeds: Several, as ``1-5`` or ``1,3,7``.
@@ -192,13 +230,16 @@ def resolve_composites(
     """
     from bench.experiment.composites import check_card, part_requests, resolve_composite
     from bench.experiment.recipes import parse_seeds
+    from bench.experiment.systems import composite_of
 
     chosen = parse_seeds(seed, seeds)
-    check_card(card)
-    source = choose_source(next(iter(part_requests(card, asked).values())))
+    graph = composite_of(card)
+    assert graph is not None
+    check_card(graph)
+    source = choose_source(next(iter(part_requests(graph, asked).values())))
     if source.simulated:
         logger.info(SIMULATED)
-    found = resolve_composite(card, asked, source, chosen)
+    found = resolve_composite(composite_of(card, source.profile) or graph, asked, source, chosen)
     for one in found:
         parts = ", ".join(f"{part.name} {part.spec.run_id}" for part in one.parts)
         logger.info(f"composite {one.run_id}: {one.name} · {one.combine} of {parts} · seed {one.seed}")

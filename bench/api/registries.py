@@ -82,6 +82,9 @@ def _described(entry: RegistryEntry[Any]) -> dict[str, Any]:
     document["options"] = {
         field.name: described_option(field, hints[field.name]) for field in dataclasses.fields(card.options)
     }
+    if "version" in document:
+        # The entry's own version is that of a plug-in's code.
+        document["feature_version"] = document.pop("version")
     if "weights" in document:
         document["weights"] = {name: _describe_weights(weights) for name, weights in card.weights.items()}
     if "recipes" in document:

@@ -120,7 +120,7 @@ class PlannedTable:
 
     def to_json(self) -> dict[str, Any]:
         """The runs and how each stands, as ``--dry-run`` prints them."""
-        runs = [_described(self.plan, run, _status(run, self.home)) for run in self.plan.runs]
+        runs = [_described(run, _status(run, self.home)) for run in self.plan.runs]
         return {"table": self.plan.table.name, "profile": self.plan.profile, "runs": runs, **_left_out(self.plan)}
 
 
@@ -146,7 +146,7 @@ class ReproducedTable:
     def to_json(self) -> dict[str, Any]:
         """The table as ``bench reproduce TABLE --format json`` prints it."""
         runs = [
-            {**_described(self.plan, item.run, item.status), "error": item.error.message if item.error else None}
+            {**_described(item.run, item.status), "error": item.error.message if item.error else None}
             for item in self.ended
         ]
         return {**self.table.to_json(), "profile": self.plan.profile, "runs": runs, **_left_out(self.plan)}
@@ -168,20 +168,20 @@ def plan_table(
         BenchError: For a table, row or setting that does not exist, or data that are missing.
     """
     from bench.experiment.recipes import DEMO, parse_seeds
-    from bench.launch.matrix import choose_rows, make_plan
+    from bench.launch.matrix import choose_systems, make_plan
     from leaderboard.published import printed_table
 
     if name not in TABLES:
         raise SpecError(f"Unknown table '{echoed(name)}': {suggestion(str(name), (*TABLES, FIGURE))}")
     table = printed_table(name)
-    rows = choose_rows(table, only)
+    systems = choose_systems(table, only)
     chosen = parse_seeds(None, seeds) if seeds is not None else None
     source = choose_source(request)
     is_demo = source.profile == DEMO
     if is_demo:
         data = "; simulated data prove the pipeline" if source.simulated else ""
         logger.info(f"the demo profile trains from scratch, whatever the row's pretraining{data}")
-    plan = make_plan(table, rows, request, source, chosen or ([1] if is_demo else range(1, 6)))
+    plan = make_plan(table, systems, request, source, chosen or ([1] if is_demo else range(1, 6)))
     for row, reason in plan.skipped.items():
         logger.warning(f"{row}: not run. {reason}")
     for row, error in plan.refused.items():
@@ -261,18 +261,24 @@ def _status(run: PlannedRun, home: Path) -> str:
         return "broken"
 
 
-def _row_options(plan: TablePlan, run: PlannedRun) -> dict[str, Any]:
-    """The method options that make the rows of a run what they are."""
-    printed = next(row for row in plan.table.rows if row.id == run.rows[0])
-    return dict(printed.run.method_options) if printed.run else {}
+def _described(run: PlannedRun, status: str) -> dict[str, Any]:
+    from bench.experiment.systems import system_card
 
-
-def _described(plan: TablePlan, run: PlannedRun, status: str) -> dict[str, Any]:
-    names = ("run_id", "model", "pretrain", "method", "seed")
+    cards = [system_card(name) for name in run.systems]
+    model, pretrain, method = run.names
+    settings = cards[0].settings if cards else {}
+    options = {name: value for name, value in settings.items() if name.startswith("method.")}
     return {
         "rows": list(run.rows),
-        **{name: getattr(run.spec, name) for name in names},
-        "options": _row_options(plan, run),
+        "systems": list(run.systems),
+        "fidelity": cards[0].fidelity if cards else None,
+        "run_id": run.spec.run_id,
+        "model": model,
+        "pretrain": pretrain,
+        "method": method,
+        "seed": run.spec.seed,
+        "options": {name.removeprefix("method."): value for name, value in options.items()},
+        "parts": {part.name: part.spec.run_id for part in getattr(run.spec, "parts", ())},
         "status": status,
     }
 

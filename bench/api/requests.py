@@ -25,9 +25,10 @@ SIMULATED = "simulated data prove that the pipeline works, never that a method d
 
 @api_call
 def resolve(
-    model: str,
-    method: str,
+    model: str | None = None,
+    method: str | None = None,
     *,
+    system: str | None = None,
     data: FilePath | None = None,
     dataset: str | None = None,
     task: str | None = None,
@@ -51,6 +52,8 @@ def resolve(
     Args:
         model: Model id; ``bench models list`` shows them.
         method: Method id; ``bench methods list`` shows them.
+        system: Id of a system, which says model, method, weights, front-end and recipe; what is given beside it is laid
+            over that. ``bench systems list`` shows them.
         data: Folder of the data, or ``demo`` for the simulated set (default: ``BENCH_DATA``, or the data set's own).
         dataset: Id of the data set (default: the one that the folder holds); ``bench data list`` shows them.
         task: Id of the task (default: the first of the data set); ``bench data show ID`` shows them.
@@ -80,6 +83,7 @@ def resolve(
     request = build_request(
         model,
         method,
+        system=system,
         data=data,
         dataset=dataset,
         task=task,
@@ -108,9 +112,10 @@ def joined_settings(settings: Mapping[str, Any] | None, options: Mapping[str, An
 
 
 def build_request(
-    model: str,
-    method: str,
+    model: str | None,
+    method: str | None,
     *,
+    system: str | None = None,
     data: FilePath | None = None,
     home: FilePath | None = None,
     cache: FilePath | None = None,
@@ -120,8 +125,9 @@ def build_request(
     """Build the request that commands and functions resolve.
 
     Args:
-        model: Model id.
-        method: Method id.
+        model: Model id; None for the system's.
+        method: Method id; None for the system's.
+        system: Id of a system that is a single run; None for none.
         data: Folder of the data, ``demo``, or None for the default place.
         home: Results folder; None for the default place.
         cache: Cache folder; None for the default place.
@@ -129,25 +135,31 @@ def build_request(
         **asked: The other fields of :class:`bench.experiment.recipes.Request`.
 
     Raises:
-        SpecError: If model or method is no text, or a path cannot be one.
+        SpecError: If model, method or system is no text, is missing, or is another one than the system's; if the system
+            is a composite, or a path cannot be one.
+        RegistryError: If there is no such system.
     """
     from bench.experiment.recipes import Request
+    from bench.experiment.systems import find_run, request_of_system
 
-    for what, name in (("model", model), ("method", method)):
-        if not isinstance(name, str):
+    files = [plugins] if isinstance(plugins, str | Path) else list(plugins)
+    common: dict[str, Any] = {
+        "data": None if data is None else str(data),
+        "home": home_folder(home),
+        "cache": cache_folder(cache),
+        "plugins": files,
+        **asked,
+    }
+    named = {"system": system, "model": model, "method": method}
+    for what, name in named.items():
+        if not isinstance(name, str) and not (name is None and (what == "system" or system is not None)):
             raise SpecError(
                 f"The {what} is {echoed(repr(name))}, but must be an id.",
                 f"`bench {what}s list` shows them; code of your own is named by a plug-in (docs/extending.md).",
             )
-    return Request(
-        model=model,
-        method=method,
-        data=None if data is None else str(data),
-        home=home_folder(home),
-        cache=cache_folder(cache),
-        plugins=[plugins] if isinstance(plugins, str | Path) else list(plugins),
-        **asked,
-    )
+    if system is not None:
+        return request_of_system(find_run(system, files), model=model, method=method, **common)
+    return Request(model=str(model), method=str(method), **common)
 
 
 def seeds_text(seeds: str | Sequence[int]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.calls import api_call, resumable
+from bench.api.composites import CombinedRun, names_composite, refuse_for_parts, run_composite
 from bench.api.requests import FilePath, resolve
 from bench.api.run_result import Run
 from bench.core.paths import cache_folder, home_folder
@@ -23,9 +24,10 @@ logger = logging.getLogger(__name__)
 @api_call
 @resumable
 def run(
-    model: str,
-    method: str,
+    model: str | None = None,
+    method: str | None = None,
     *,
+    system: str | None = None,
     data: FilePath | None = None,
     dataset: str | None = None,
     task: str | None = None,
@@ -44,14 +46,16 @@ def run(
     cache: FilePath | None = None,
     plugins: FilePath | Sequence[FilePath] = (),
     **options: Any,
-) -> Run:
-    """Train a model with a method, evaluate it on the official test part, and store the result on the board.
+) -> Run | CombinedRun:
+    """Train a model with a method, or a system, evaluate it on the official test part, and put the result on the board.
 
     A finished run is not run twice: the same call gives its result back. An interrupted one goes on where it stopped.
 
     Args:
         model: Model id; ``bench models list`` shows them.
         method: Method id; ``bench methods list`` shows them.
+        system: Id of a system, which says model, method, weights, front-end and recipe; what is given beside it is laid
+            over that. ``bench systems list`` shows them.
         data: Folder of the data, or ``demo`` for the simulated set (default: ``BENCH_DATA``, or the data set's own).
         dataset: Id of the data set (default: the one that the folder holds); ``bench data list`` shows them.
         task: Id of the task (default: the first of the data set); ``bench data show ID`` shows them.
@@ -74,34 +78,40 @@ def run(
         **options: More settings by name: ``epochs=2``, ``lr=1e-4``, ``val_fraction=0.2``.
 
     Returns:
-        The finished run.
+        The finished run; of a system that is a composite, the composite.
 
     Raises:
         InterruptedRunError: After Ctrl-C; the state is saved, and the same call goes on.
         RunError: If the run started and failed; it is stored as failed.
         BenchError: Whatever kept it from starting.
     """
-    spec = resolve(
-        model,
-        method,
-        data=data,
-        dataset=dataset,
-        task=task,
-        seed=seed,
-        settings=settings,
-        pretrain=pretrain,
-        init_from=init_from,
-        frontend=frontend,
-        profile=profile,
-        processes=processes,
-        device=device,
-        precision=precision,
-        allow_partial=allow_partial,
-        home=home,
-        cache=cache,
-        plugins=plugins,
+    shared: dict[str, Any] = {
+        "data": data,
+        "dataset": dataset,
+        "task": task,
+        "seed": seed,
+        "settings": settings,
+        "profile": profile,
+        "processes": processes,
+        "device": device,
+        "precision": precision,
+        "allow_partial": allow_partial,
+        "home": home,
+        "cache": cache,
+        "plugins": plugins,
         **options,
-    )
+    }
+    own: dict[str, Any] = {
+        "model": model,
+        "method": method,
+        "pretrain": pretrain,
+        "frontend": frontend,
+        "init_from": init_from,
+    }
+    if system is not None and names_composite(system, plugins):
+        refuse_for_parts(own)
+        return run_composite(system, rerun=rerun, **shared)
+    spec = resolve(system=system, **own, **shared)
     done = run_spec(spec, home_folder(home), rerun=rerun)
     if done.error is not None:
         raise done.error

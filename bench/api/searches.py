@@ -30,10 +30,11 @@ Space = str | Sequence[Any] | None
 @api_call
 @resumable
 def search(
-    model: str,
-    method: str,
+    model: str | None = None,
+    method: str | None = None,
     *,
     params: str | Sequence[str] | Mapping[str, Space],
+    system: str | None = None,
     trials: int | None = None,
     study: str | None = None,
     workers: int = 1,
@@ -71,6 +72,7 @@ def search(
         method: Method id.
         params: What is searched: names, or a mapping from names to spaces: ``{"lr": "1e-5..1e-3:log",
             "batch": [8, 16], "alpha": None}``. None is the space that is declared beside the parameter.
+        system: Id of a system, in place of model and method; what is given beside it is laid over that.
         trials: Trials of the study in total; a grid has its own number.
         study: Its name (default: from model, method and parameters).
         workers: Processes that work on trials side by side, each with its own device.
@@ -112,6 +114,7 @@ def search(
     request = build_request(
         model,
         method,
+        system=system,
         data=data,
         dataset=dataset,
         task=task,

@@ -7,9 +7,10 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from bench.api.registries import allowed_values, described_option, range_of_search, values_of_grid
+from bench.core.cards import chosen_recipe
 from bench.core.datasets import DATASETS
 from bench.core.errors import SpecError
 from bench.core.fields import flat_fields, parts_of
@@ -18,6 +19,9 @@ from bench.core.text import echoed
 from bench.experiment.plugins import load_plugins
 from bench.experiment.registries import registries
 from bench.experiment.spec import OWNERS, RunSpec, field_type, settable_fields
+
+if TYPE_CHECKING:
+    from bench.experiment.recipes import Request
 
 OTHER = "run"
 """The part of a spec's fields that belong to none of its parts."""
@@ -74,6 +78,7 @@ def list_settings(
     *,
     model: str | None = None,
     method: str | None = None,
+    system: str | None = None,
     frontend: str | None = None,
     pretrain: str | None = None,
     profile: str = "paper",
@@ -87,6 +92,7 @@ def list_settings(
         part: One of :data:`PARTS`, or ``model``, ``method`` or ``frontend`` where that is named; all by default.
         model: Model whose options are listed too, with what its recipe sets; its front-end comes with it.
         method: Method whose options are listed too, with what its recipe sets.
+        system: System that names model, method, front-end and weights, and sets more than their recipes.
         frontend: Front-end whose options are listed too.
         pretrain: Weights that the recipe is for, or ``none`` (default: the model's).
         profile: Whose recipes: ``paper`` or ``demo``.
@@ -100,7 +106,11 @@ def list_settings(
     """
     if profile not in PROFILES:
         raise SpecError(f"Unknown profile '{echoed(profile)}': {suggestion(profile, PROFILES)}")
-    cards = _cards({"model": model, "method": method, "frontend": frontend}, plugins)
+    named = {"model": model, "method": method, "frontend": frontend}
+    request = None if system is None else _request(system, {**named, "pretrain": pretrain}, plugins)
+    if request is not None:
+        named = {owner: getattr(request, owner) for owner in named}
+    cards = _cards(named, plugins)
     _check_part(part, cards)
     if not cards and (dataset is not None or task is not None):
         raise SpecError(
@@ -114,11 +124,11 @@ def list_settings(
     ]
     if not cards:
         return SettingsTable(rows, _titles(cards))
-    start = _start(cards, profile, pretrain)
+    start = _start(cards, profile, pretrain, request)
     changed = _changes(dataset, task, profile)
-    begun = _begun(cards, profile, start, changed)
+    begun = _begun(cards, profile, start, changed, request)
     rows = [{**row, "value": begun.get(row["name"], row["default"])} for row in rows]
-    names = " and ".join(cards[owner].id for owner in ("model", "method") if owner in cards)
+    names = system or " and ".join(cards[owner].id for owner in ("model", "method") if owner in cards)
     by_data = f", changed for {dataset}" if dataset and changed else ""
     source = f"the {profile} recipes of {names}, pretrained weights: {start}{by_data}" if names else ""
     return SettingsTable(rows, _titles(cards), source)
@@ -156,10 +166,19 @@ def _described(cards: Cards) -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield owner, f"{owner}.{field.name}", described_option(field, hints[field.name])
 
 
-def _start(cards: Cards, profile: str, pretrain: str | None) -> str:
-    """The weights that a recipe is for."""
-    from bench.experiment.recipes import default_pretrain
+def _request(system: str, named: Mapping[str, str | None], plugins: Sequence[Path]) -> Request:
+    """The request of a system with what is named beside it."""
+    from bench.experiment.systems import find_run, request_of_system
 
+    return request_of_system(find_run(system, plugins), cache=Path(), **named)
+
+
+def _start(cards: Cards, profile: str, pretrain: str | None, request: Request | None) -> str:
+    """The weights that a recipe is for."""
+    from bench.experiment.recipes import chosen_pretrain, default_pretrain
+
+    if request is not None:
+        return chosen_pretrain(request, cards["model"], profile)
     return pretrain or (default_pretrain(cards["model"], profile) if "model" in cards else "none")
 
 
@@ -171,13 +190,19 @@ def _changes(dataset: str | None, task: str | None, profile: str) -> dict[str, A
     return data_recipe(card, card.task(task), profile)
 
 
-def _begun(cards: Cards, profile: str, start: str, changed: Mapping[str, Any]) -> dict[str, Any]:
+def _begun(
+    cards: Cards, profile: str, start: str, changed: Mapping[str, Any], request: Request | None
+) -> dict[str, Any]:
     """What a run begins with, as far as it is not the default of a setting."""
     from bench.core.options import build_options
-    from bench.experiment.settings import input_size, recipe_values, taken_by
+    from bench.experiment.settings import full_name, input_size, recipe_values, taken_by
 
     model, method, frontend = (cards.get(owner) for owner in OWNERS)
     values = recipe_values(model, method, frontend, profile, start)
+    if request is not None:
+        values |= {
+            full_name(name, cards): value for name, value in chosen_recipe(request.recipes, profile, start).items()
+        }
     if frontend is not None:
         values |= taken_by(frontend, changed)
     if model is None or frontend is None:

@@ -32,6 +32,7 @@ from bench.cli import (
     run,
     search,
     settings,
+    systems,
 )
 from bench.cli.completion import VARIABLE, print_completions
 from bench.cli.help_text import flowing_help
@@ -85,7 +86,7 @@ def common(
 
 for module in (
     *(run, settings, ensemble, evaluate, search, reproduce, report, board, audit),
-    *(data, registries, mock_run, doctor, later),
+    *(data, registries, systems, mock_run, doctor, later),
 ):
     module.register(app)
 strict_numbers(app)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli import data_sets, options
+from bench.cli.completion import completer
 from bench.cli.data_report import print_counts, print_lines, print_report
 from bench.cli.options import Cache, Data, Dataset, Format, Task
 from bench.cli.output import check_format, print_json, print_written
@@ -17,6 +18,16 @@ from bench.core.errors import SpecError
 if TYPE_CHECKING:
     from bench.api.datasets import VerificationReport
     from bench.api.features import FeatureSizes
+
+PreparedSystem = Annotated[
+    str | None,
+    typer.Option(
+        "--system",
+        help="System id, in place of a front-end; see `bench systems list`.",
+        metavar="ID",
+        autocompletion=completer("published_systems"),
+    ),
+]
 
 BROKEN = 3
 """Exit code of a data folder that is broken."""
@@ -134,7 +145,8 @@ def _frontend_options(settings: Iterable[str]) -> dict[str, str]:
 
 @app.command()
 def prepare(
-    frontend: options.FrontEndId = "ast",
+    frontend: options.PreparedFrontEnd = None,
+    system: PreparedSystem = None,
     settings: options.FrontEndSettings = None,
     plugin: options.Plugins = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Recordings at a time (default: one per core).")] = None,
@@ -147,25 +159,37 @@ def prepare(
 ) -> None:
     """Compute the features of every cycle once, into a cache that all runs share.
 
+    Of a system, what its runs read: pictures, and waveforms where those are augmented.
+
     Examples:
       bench data prepare --frontend ast --workers 8
+      bench data prepare --system scl
       bench data prepare --dataset sprsound --task event-2 --set frontend.seconds=3
     """
     from bench.api.features import prepare_features
+    from bench.api.system_features import prepare_system
 
     check_format(output)
-    done = prepare_features(
-        frontend,
-        _frontend_options(settings or ()),
-        data=data,
-        dataset=dataset,
-        task=task,
-        cache=cache,
-        plugins=plugin or (),
-        workers=workers,
-        allow_partial=allow_partial,
-    )
-    _print_document(done.to_json(), f"{_described(done.sizes)} in {done.path}", output)
+    where: dict[str, Any] = {
+        "data": data,
+        "dataset": dataset,
+        "task": task,
+        "cache": cache,
+        "plugins": plugin or (),
+        "workers": workers,
+        "allow_partial": allow_partial,
+    }
+    if system is None:
+        done = [prepare_features(frontend or "ast", _frontend_options(settings or ()), **where)]
+    elif frontend is None:
+        done = prepare_system(system, settings or (), **where)
+    else:
+        raise SpecError("--system and --frontend both say what is prepared.", "Give one of them.")
+    documents = [one.to_json() for one in done]
+    if output == "json":
+        print_json(documents if system is not None else documents[0])
+    else:
+        print_lines(f"{_described(one.sizes)} in {one.path}" for one in done)
 
 
 def _print_document(document: Mapping[str, Any], line: str, output: str) -> None:

@@ -165,7 +165,7 @@ FrontEnd = Annotated[
     str | None,
     typer.Option(
         "--frontend",
-        help="Front-end id: ast, scl or a plug-in's (default: the model's own).",
+        help="Front-end id; see `bench frontends list` (default: the model's own).",
         metavar="ID",
         autocompletion=_frontends,
     ),
@@ -176,7 +176,12 @@ ModelIds = Annotated[
     list[str] | None,
     typer.Argument(metavar="[ID]...", help="Models; all of the list if none.", autocompletion=_models),
 ]
+ShownFrontEnd = Annotated[str, typer.Argument(metavar="ID", help="A front-end's id.", autocompletion=_frontends)]
 FrontEndId = Annotated[str, typer.Option("--frontend", help="Front-end id.", metavar="ID", autocompletion=_frontends)]
+PreparedFrontEnd = Annotated[
+    str | None,
+    typer.Option("--frontend", help="Front-end id (default: ast).", metavar="ID", autocompletion=_frontends),
+]
 FrontEndSettings = Annotated[
     list[str] | None,
     typer.Option("--set", help="frontend.KEY=VALUE: an option of the front-end; may be repeated.", metavar="KEY=VALUE"),

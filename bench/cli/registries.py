@@ -1,4 +1,4 @@
-"""``bench models`` and ``bench methods``: what there is, read from the cards; nothing heavy is imported."""
+"""``bench models``, ``methods`` and ``frontends``: what there is, read from the cards; nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from bench.cli.measure import bench_models
-from bench.cli.options import Format, MethodId, ModelId, Plugins
+from bench.cli.options import Format, MethodId, ModelId, Plugins, ShownFrontEnd
 from bench.cli.output import check_format, print_json, stdout
 
 if TYPE_CHECKING:
@@ -23,13 +23,14 @@ logger = logging.getLogger(__name__)
 
 LABEL_WIDTH = 16
 FACTS = (
-    "formula parameters frontend patches needs_patches views default_pretrain source fidelity gaps origin version"
-).split()
+    *("formula", "parameters", "frontend", "patches", "needs_patches", "views", "default_pretrain", "source"),
+    *("fidelity", "gaps", "feature_version", "origin", "version"),
+)
 """What is shown in one line each, in this order; which of them a card has depends on its kind."""
 
 
 def register(app: typer.Typer) -> None:
-    """Add the two groups of commands to the application."""
+    """Add the groups of commands to the application."""
     models = typer.Typer(help="The models: list them, show a card, measure them.", no_args_is_help=True)
     methods = typer.Typer(help="The training methods: list them, show a card.", no_args_is_help=True)
     models.command("list")(list_models)
@@ -37,8 +38,12 @@ def register(app: typer.Typer) -> None:
     models.command("bench")(bench_models)
     methods.command("list")(list_methods)
     methods.command("show")(show_method)
+    frontends = typer.Typer(help="The front-ends: list them, show a card.", no_args_is_help=True)
+    frontends.command("list")(list_frontends)
+    frontends.command("show")(show_frontend)
     app.add_typer(models, name="models")
     app.add_typer(methods, name="methods")
+    app.add_typer(frontends, name="frontends")
 
 
 def list_models(plugin: Plugins = None, output: Format = "table") -> None:
@@ -72,6 +77,22 @@ def show_method(id: MethodId, plugin: Plugins = None, output: Format = "table") 
     Example: bench methods show patchmix-cl
     """
     _show("method", id, plugin, output)
+
+
+def list_frontends(plugin: Plugins = None, output: Format = "table") -> None:
+    """List the front-ends, which make pictures of cycles.
+
+    Example: bench frontends list
+    """
+    _list("frontend", plugin, output, ("id", "title", "summary", "fidelity"))
+
+
+def show_frontend(id: ShownFrontEnd, plugin: Plugins = None, output: Format = "table") -> None:  # noqa: A002
+    """Show a front-end's card: options, source, citation.
+
+    Example: bench frontends show ast
+    """
+    _show("frontend", id, plugin, output)
 
 
 def _list(kind: Kind, plugins: Sequence[Path] | None, output: str, columns: tuple[str, ...]) -> None:
@@ -117,7 +138,8 @@ def _print_card(console: PlainConsole, document: Mapping[str, Any]) -> None:
             console.print(f"{label:<{LABEL_WIDTH}}  {_plain(_fact(name, document[name]))}")
     _section(console, "options (--set NAME=VALUE)", _option_table(document["options"]))
     _section(console, "search space (bench search --param NAME)", _space_table(document["options"]))
-    _section(console, "recipes", _recipe_table(document["recipes"]))
+    if "recipes" in document:
+        _section(console, "recipes", _recipe_table(document["recipes"]))
     if "weights" in document:
         _print_weights(console, document["weights"])
     if document["citation"]:

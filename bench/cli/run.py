@@ -34,7 +34,6 @@ from bench.cli.output import check_format, print_json, stdout
 from bench.cli.run_options import (
     Alpha,
     Beta,
-    CompositeSystem,
     Epochs,
     InitFrom,
     Pretrain,
@@ -43,6 +42,7 @@ from bench.cli.run_options import (
     Seed,
     Seeds,
     Spec,
+    System,
     Tau,
     ValFraction,
     request_of,
@@ -91,7 +91,7 @@ def run(
     precision: Precision = "auto",
     allow_partial: AllowPartial = False,
     spec: Spec = None,
-    system: CompositeSystem = None,
+    system: System = None,
     plugin: Plugins = None,
     dry_run: DryRun = False,
     rerun: Rerun = False,
@@ -99,12 +99,13 @@ def run(
     home: Home = None,
     cache: Cache = None,
 ) -> None:
-    """Train a model with a method, evaluate it on the official test part, and store the result.
+    """Train a model with a method, or a published system, evaluate it on the official test part, and store the result.
 
     An interrupted run goes on where it stopped when the same command is given again; a finished one is not run twice.
 
     Examples:
       bench run --model ast --method patchmix-cl --seeds 1-5 --data ~/icbhi
+      bench run --system patchmix-cl --seeds 1-5 --data ~/icbhi
       bench run --model cnn6 --method ce --dataset sprsound --task event-7
       bench run --model cnn6 --method ce --epochs 20 --set optimiser=sgd --set lr=1e-2 --format json
       bench run --model ast --method patchmix-cl --set micro_batch=2 --set checkpointing=true
@@ -112,10 +113,10 @@ def run(
     """
     from bench.api.calls import going_on_with
     from bench.api.runs import check_starts, run_specs
-    from bench.cli.run_composites import names_composite, run_asked
+    from bench.cli.run_composites import asks_for_composite, run_asked
 
     check_format(output)
-    if names_composite(context.params):
+    if asks_for_composite(context.params):
         _end(run_asked(context.params, same_command()), output)
         return
     specs = _asked_specs(context)

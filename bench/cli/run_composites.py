@@ -10,16 +10,24 @@ from bench.cli.output import print_json, stdout
 from bench.cli.run_options import request_fields
 from bench.core.errors import SpecError
 
-OF_PARTS = ("model", "method", "pretrain", "frontend", "alpha", "tau", "beta")
-"""Options of a run that each part of a composite has by itself."""
-
 SUFFIX = ".toml"
 """As ``bench.experiment.composite_files`` has it, which would bring more with it."""
 
 
-def names_composite(given: Mapping[str, Any]) -> bool:
-    """Whether the options of ``bench run`` name a composite system, rather than a single run."""
-    return given["system"] is not None or (given["spec"] is not None and given["spec"].suffix == SUFFIX)
+def asks_for_composite(given: Mapping[str, Any]) -> bool:
+    """Whether the options of ``bench run`` name a composite system, rather than a single run.
+
+    Raises:
+        SpecError: If both a system and a spec are named.
+        BenchError: If there is no such system, or a plug-in cannot be loaded.
+    """
+    from bench.api.composites import names_composite
+
+    if given["system"] is None:
+        return given["spec"] is not None and given["spec"].suffix == SUFFIX
+    if given["spec"] is not None:
+        raise SpecError("--system and --spec both name what is to be run.", "Give one of them.")
+    return names_composite(given["system"], given["plugin"] or ())
 
 
 def run_asked(given: Mapping[str, Any], again: str) -> list[Any]:
@@ -42,11 +50,12 @@ def run_asked(given: Mapping[str, Any], again: str) -> list[Any]:
         composite_card,
         composite_card_of_file,
         described_composites,
+        refuse_for_parts,
         resolve_composites,
         run_composites,
     )
 
-    _check_given(given)
+    refuse_for_parts(given)
     asked = {**request_fields(given)}
     asked["cache"] = _cache(asked["cache"])
     card = (
@@ -67,17 +76,6 @@ def _cache(folder: Path | None) -> Path:
     from bench.core.paths import cache_folder
 
     return cache_folder(folder)
-
-
-def _check_given(given: Mapping[str, Any]) -> None:
-    if given["system"] is not None and given["spec"] is not None:
-        raise SpecError("--system and --spec both name what is to be run.", "Give one of them.")
-    for name in OF_PARTS:
-        if given[name] is not None:
-            raise SpecError(
-                f"--{name} is given, but each part of a composite has its own.",
-                f"Write --set PART.{name}=VALUE for an option, or change the composite.",
-            )
 
 
 def _print_composites(documents: Sequence[Mapping[str, Any]], output: str) -> None:

@@ -42,9 +42,14 @@ Spec = Annotated[
     Path | None,
     Option(help="Replay the spec.json of a run, or run the composite system of a TOML file (docs/composites.md)."),
 ]
-CompositeSystem = Annotated[
+System = Annotated[
     str | None,
-    Option("--system", help="Id of a composite system.", metavar="ID", autocompletion=completer("composites")),
+    Option(
+        "--system",
+        help="System id, in place of model and method; see `bench systems list`. What else is given goes over it.",
+        metavar="ID",
+        autocompletion=completer("published_systems"),
+    ),
 ]
 
 FIELDS = {
@@ -71,13 +76,14 @@ def request_of(given: Mapping[str, Any], example: str) -> Request:
         example: A command that names a model and a method, for those who name none.
 
     Raises:
-        SpecError: If model or method is missing, or a path cannot be one.
+        SpecError: If model or method is missing where no system is named, or a path cannot be one.
     """
     from bench.api.requests import build_request
 
-    if given["model"] is None or given["method"] is None:
+    system = given.get("system")
+    if system is None and (given["model"] is None or given["method"] is None):
         raise SpecError("Name a model and a method.", f"For example: {example}")
-    return build_request(given["model"], given["method"], **request_fields(given))
+    return build_request(given["model"], given["method"], system=system, **request_fields(given))
 
 
 def request_fields(given: Mapping[str, Any]) -> dict[str, Any]:

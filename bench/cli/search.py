@@ -27,7 +27,7 @@ from bench.cli.options import (
     Task,
 )
 from bench.cli.output import check_format
-from bench.cli.run_options import Epochs, Pretrain, Processes, request_of
+from bench.cli.run_options import Epochs, Pretrain, Processes, System, request_of
 from bench.cli.search_options import (
     FinalSeeds,
     Folds,
@@ -72,6 +72,7 @@ def search(
     context: typer.Context,
     model: Model = None,
     method: Method = None,
+    system: System = None,
     param: Params = None,
     trials: Trials = None,
     study: StudyName = None,
@@ -110,6 +111,7 @@ def search(
 
     Examples:
       bench search --model ast --method patchmix-cl --param alpha,tau,beta --trials 60
+      bench search --system patchmix-cl --param alpha,tau --trials 40
       bench search --model cnn6 --method ce --param lr,weight_decay --space lr=1e-5..1e-2:log --trials 40 --workers 4
       bench search --model cnn6 --method ce --dataset sprsound --task event-2 --param lr --trials 20
       bench search list

@@ -10,7 +10,7 @@ import typer
 from bench.cli.completion import completer
 from bench.cli.options import Dataset, FrontEnd, Method, Model, Plugins, Task
 from bench.cli.output import WIDTH_OF_A_FILE, print_rendered
-from bench.cli.run_options import Pretrain
+from bench.cli.run_options import Pretrain, System
 
 
 def settings(
@@ -25,6 +25,7 @@ def settings(
     ] = None,
     model: Model = None,
     method: Method = None,
+    system: System = None,
     frontend: FrontEnd = None,
     pretrain: Pretrain = None,
     profile: Annotated[
@@ -44,6 +45,7 @@ def settings(
       bench settings
       bench settings augment
       bench settings schedule --model cnn6 --method ce
+      bench settings augment --system scl
       bench settings frontend --model cnn6 --method ce --dataset sprsound --task event-2
       bench settings --format csv
     """
@@ -53,6 +55,7 @@ def settings(
         part,
         model=model,
         method=method,
+        system=system,
         frontend=frontend,
         pretrain=pretrain,
         profile=profile,

@@ -7,11 +7,21 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_type_hints
 
-from bench.core.cards import Card, FrontEndCard, MethodCard, ModelCard, NoOptions, TrainableCard
+from bench.core.cards import (
+    SELECTIONS,
+    Card,
+    FrontEndCard,
+    MethodCard,
+    ModelCard,
+    NoOptions,
+    SystemCard,
+    TrainableCard,
+)
 from bench.core.datasets import PATIENT_DISJOINT, TRAIN, DatasetCard, TaskCard
 from bench.core.errors import SpecError
 from bench.core.options import check_value
 from bench.experiment.spec import OWNERS, check_field, settable_fields
+from leaderboard.published import TABLES, printed_table
 
 PROFILES = ("paper", "demo")
 STARTS = ("scratch", "pretrained")
@@ -65,7 +75,7 @@ def _refusals(check: Callable[..., Any], *arguments: Any) -> Iterator[str]:
 
 
 def _recipe_problems(card: Card) -> Iterator[str]:
-    if isinstance(card, TrainableCard):
+    if isinstance(card, TrainableCard) and not isinstance(card, SystemCard):
         yield from _problems_of_recipes(card, card.recipes, STARTS)
     if isinstance(card, DatasetCard):
         for recipes in (card.recipes, *(task.recipes for task in card.tasks)):
@@ -105,6 +115,32 @@ def _kind_problems(card: Card) -> Iterator[str]:
         yield "its options have no property `shape` (frames, mels)"
     if isinstance(card, DatasetCard):
         yield from _dataset_problems(card)
+    if isinstance(card, SystemCard):
+        yield from _system_problems(card)
+
+
+def _system_problems(card: SystemCard) -> Iterator[str]:
+    """What is wrong with the words of a system; whether it can be resolved is for its model and method to say."""
+    if card.selection not in SELECTIONS:
+        yield f"selection is '{card.selection}', but must be one of {', '.join(SELECTIONS)}"
+    if card.fidelity == "reconstruction" and not card.gaps.strip():
+        yield "gaps is empty, but it is a reconstruction"
+    for number, quirk in enumerate(card.quirks, start=1):
+        if not (quirk.code.strip() and quirk.here.strip()):
+            yield f"quirk {number} does not say what the authors' code does, and what is done here"
+        if quirk.switch and not all(quirk.switch.partition("=")):
+            yield f"quirk {number} has the switch '{quirk.switch}', but must have NAME=VALUE"
+    for row in card.rows:
+        if row not in _printed_rows():
+            yield f"rows names '{row}', which is no printed row"
+    for name in card.recipes:
+        profile, colon, start = name.partition(":")
+        if profile not in PROFILES or (colon and start not in STARTS):
+            yield f"recipe '{name}' must be named paper or demo, alone or with :scratch or :pretrained"
+
+
+def _printed_rows() -> set[str]:
+    return {f"{table}/{row.id}" for table in TABLES for row in printed_table(table).rows}
 
 
 def _dataset_problems(card: DatasetCard) -> Iterator[str]:

@@ -206,13 +206,18 @@ def _request(card: CompositeCard, name: str, asked: Mapping[str, Any]) -> Reques
             "pretrain": part.pretrain,
             "frontend": part.frontend,
             "recipes": part.recipes,
-            "fields": {**_own_fields(part), **given},
+            "fields": {**part_settings(part), **given},
             "settings": [own for pair in asked.get("settings", ()) if (own := _for_part(pair, name, card)) is not None],
         }
     )
 
 
-def _own_fields(part: PartCard) -> dict[str, Any]:
+def part_settings(part: PartCard) -> dict[str, Any]:
+    """The settings of a part; the device that it serves is the one that it is trained on, unless they have another.
+
+    Args:
+        part: The part.
+    """
     names = {name.rpartition(".")[2] for name in part.settings}
     trained_on = {TRAIN_DEVICE: part.device} if part.device is not None and TRAIN_DEVICE not in names else {}
     return {**trained_on, **part.settings}

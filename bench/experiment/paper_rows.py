@@ -1,58 +1,108 @@
-"""The paper's tables in this version: what each printed row's recipe sets, and the table beside the board's runs."""
+"""The paper's tables in this version: the systems that stand for each row, and the table beside the board's runs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.core.cards import CompositeCard, SystemCard
 from bench.core.datasets import DATASETS
 from bench.core.errors import RegistryError
-from bench.experiment.recipes import DEMO, Request, recipe_fields
-from bench.experiment.spec import with_defaults
-from leaderboard.published import PrintedTable, RunAs, printed_table
+from bench.experiment.composites import part_requests, part_settings
+from bench.experiment.recipes import Request, recipe_fields
+from bench.experiment.registries import SYSTEMS, registries
+from bench.experiment.settings import full_name
+from bench.experiment.spec import OWNERS, with_defaults
+from bench.experiment.systems import request_of_system
+from leaderboard.published import PrintedTable, printed_table
 from leaderboard.results.schema import Rule
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import flattened
-from leaderboard.tables.paper_tables import Complete, DatasetId, ExpectedFields, PaperTable, paper_table
+from leaderboard.tables.paper_tables import PaperTable, paper_table
+from leaderboard.tables.row_systems import ALONE, RowSystem, RowSystems, SystemRun
 
 
-def request_of(run: RunAs, profile: str, **changes: Any) -> Request:
-    """Make the request by which a row is run; the demo profile starts from scratch whatever the row's pretraining.
-
-    Args:
-        run: Model, method and options that the row stands for.
-        profile: paper or demo.
-        **changes: Further fields of the request; ``fields`` are added to the row's method options.
-    """
-    options = {f"method.{name}": value for name, value in run.method_options.items()}
-    fields = {**options, **changes.pop("fields", {})}
-    pretrain = "none" if profile == DEMO else run.pretrain
-    return Request(model=run.model, method=run.method, pretrain=pretrain, fields=fields, **changes)
-
-
-def expected_fields(table: PrintedTable, complete: Complete = dict) -> ExpectedFields:
-    """What the recipe of each row sets, by row id and data set.
+def systems_of(table: str, row: str) -> list[SystemCard]:
+    """The systems that stand for a printed row, in the order in which they are registered.
 
     Args:
-        table: The printed table; its rows that the registries do not know are left out.
-        complete: What is done to the identity fields of a recipe, as :func:`~bench.experiment.spec.with_defaults` does
-            it.
+        table: ``table1``, ``table2`` or ``table3``.
+        row: Id of the row.
     """
-    found: dict[str, dict[DatasetId, dict[str, Any]]] = {}
-    cards = (DATASETS.card(table.dataset), DATASETS.simulated().card)
-    for row in table.rows:
-        if row.run is None:
-            continue
+    name = f"{table}/{row}"
+    return [entry.card for entry in SYSTEMS if isinstance(entry.card, SystemCard) and name in entry.card.rows]
+
+
+def row_systems(table: PrintedTable) -> RowSystems:
+    """The systems of each row with what their runs are; a system that names what is not here is left out."""
+    dataset = table.dataset
+    found: dict[str, RowSystem | None] = {}
+    cards = {row.id: systems_of(table.name, row.id) for row in table.rows}
+    for card in {card.id: card for of_row in cards.values() for card in of_row}.values():
         try:
-            found[row.id] = {card.id: _fields(row.run, card.profile, complete) for card in cards}
+            found[card.id] = row_system(card, dataset)
         except RegistryError:
-            continue
-    return found
+            found[card.id] = None
+    systems = {row: [found[card.id] for card in of_row] for row, of_row in cards.items()}
+    return {row: [system for system in of_row if system is not None] for row, of_row in systems.items()}
 
 
-def _fields(run: RunAs, profile: str, complete: Complete) -> dict[str, Any]:
-    recipe = recipe_fields(request_of(run, profile, cache=Path()), profile)
-    return flattened(complete({"model": run.model, "method": run.method, **recipe}))
+def row_system(card: SystemCard, dataset: str) -> RowSystem:
+    """A system as tables know it, by what its runs are.
+
+    Args:
+        card: Its card.
+        dataset: Id of the data set of the printed rows.
+
+    Raises:
+        BenchError: If it names what does not exist.
+    """
+    shared = {"id": card.id, "title": card.title, "fidelity": card.fidelity}
+    graph = card.composite
+    if graph is None:
+        named = {**card.settings, **({} if card.frontend is None else {"frontend": card.frontend})}
+        return RowSystem(**shared, runs={ALONE: _system_run(request_of_system(card, cache=Path()), named, dataset)})
+    return RowSystem(**shared, runs=_part_runs(graph, dataset), name=graph.id, combine=graph.combine)
+
+
+def _part_runs(graph: CompositeCard, dataset: str) -> dict[str, SystemRun]:
+    requests = part_requests(graph, {"cache": Path()})
+    return {name: _system_run(request, part_settings(graph.parts[name]), dataset) for name, request in requests.items()}
+
+
+def _system_run(request: Request, settings: Mapping[str, Any], dataset: str) -> SystemRun:
+    """What the run of a request must be, and what its recipe sets on the paper's data and on simulated ones."""
+    sets = (DATASETS.card(dataset), DATASETS.simulated().card)
+    recipes = {card.id: _recipe(request, card.profile) for card in sets}
+    names = {_flat_name(name, request) for name in settings}
+    model = registries()["model"].card(request.model)
+    return SystemRun(
+        model=request.model,
+        method=request.method,
+        pretrain=request.pretrain or request.published_pretrain or model.default_pretrain,
+        settings={name: value for name, value in recipes[dataset].items() if name in names},
+        recipes={
+            name: {key: value for key, value in recipe.items() if key not in names} for name, recipe in recipes.items()
+        },
+    )
+
+
+def _flat_name(name: str, request: Request) -> str:
+    """The name of a setting as a flattened spec has it."""
+    if name == "frontend":
+        return name
+    known = registries()
+    model = known["model"].card(request.model)
+    ids = {"model": request.model, "method": request.method, "frontend": request.frontend or model.frontend}
+    full = full_name(name, {owner: known[owner].card(ids[owner]) for owner in OWNERS})
+    owner, dot, option = full.partition(".")
+    return f"{owner}_options.{option}" if dot else full
+
+
+def _recipe(request: Request, profile: str) -> dict[str, Any]:
+    recipe = recipe_fields(request, profile)
+    return flattened(with_defaults({"model": request.model, "method": request.method, **recipe}))
 
 
 def table_of_board(name: str, store: Store, protocol: Rule) -> PaperTable:
@@ -64,4 +114,4 @@ def table_of_board(name: str, store: Store, protocol: Rule) -> PaperTable:
         protocol: The selection rule of the numbers run here.
     """
     table = printed_table(name)
-    return paper_table(table, store, protocol, expected_fields(table, with_defaults), with_defaults)
+    return paper_table(table, store, protocol, row_systems(table), with_defaults)

@@ -234,7 +234,7 @@ def _choose(request: Request, judged: DatasetCard, profile: str) -> _Chosen:
     model, method = baselines.MODELS.card(request.model), methods.METHODS.card(request.method)
     check_pair(model, method)
     cards = {"model": model, "method": method, "frontend": FRONTENDS.card(request.frontend or model.frontend)}
-    pretrain = _pretrain(request, model, profile)
+    pretrain = chosen_pretrain(request, model, profile)
     changed = data_recipe(judged, judged.task(request.task), profile)
     published = chosen_recipe(request.recipes, profile, pretrain)
     given = given_settings(request.fields, request.settings)
@@ -242,8 +242,14 @@ def _choose(request: Request, judged: DatasetCard, profile: str) -> _Chosen:
     return _Chosen(cards, pretrain, values, owners_options(values, cards))
 
 
-def _pretrain(request: Request, model: ModelCard, profile: str) -> str:
-    """The weights that a request starts from; those of a published system are for the paper profile alone."""
+def chosen_pretrain(request: Request, model: ModelCard, profile: str) -> str:
+    """The weights that a request starts from; those of a published system are for the paper profile alone.
+
+    Args:
+        request: What is asked for.
+        model: The card of its model.
+        profile: ``paper`` or ``demo``.
+    """
     if request.pretrain is not None:
         return request.pretrain
     published = request.published_pretrain if profile != DEMO else None

@@ -65,7 +65,10 @@ def merged_settings(
         SpecError: For an unknown setting, a value that a field cannot have, or settings that exclude one another.
     """
     values = recipe_values(cards["model"], cards["method"], cards["frontend"], profile, pretrain)
-    values |= {full_name(name, cards): value for name, value in published.items()}
+    own = {full_name(name, cards): value for name, value in published.items()}
+    # In a recipe of both lengths iterations decide.
+    length = {name: value for name, value in own.items() if name != "epochs" or not own.get("iterations")}
+    values = {**_of_asked_length(values, length), **own}
     values |= taken_by(cards["frontend"], data)
     given = {full_name(name, cards): value for name, value in given.items()}
     if "seed" in given:
@@ -125,10 +128,10 @@ def _checked_fields(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_asked_length(recipe: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Fit a recipe to the length that a user gives a run: another length in it goes, and its warm-up is no longer.
+    """Fit a recipe to the length that is given over it: another length in it goes, and its warm-up is no longer.
 
     Raises:
-        SpecError: If the user says a length in epochs and one in iterations.
+        SpecError: If a length in epochs is given and one in iterations.
     """
     # No iterations (0) is no length: epochs decide.
     lengths = [name for name in ("epochs", "iterations") if given.get(name)]

@@ -9,7 +9,9 @@ from typing import Any
 
 from bench.core.cards import CompositeCard, RunnableCard, SystemCard
 from bench.core.errors import RegistryError, SpecError
+from bench.core.registry import GUIDE
 from bench.core.text import echoed
+from bench.experiment.card_checks import card_problems
 from bench.experiment.plugins import load_plugins
 from bench.experiment.recipes import DEMO, Request, recipe_fields
 from bench.experiment.registries import SYSTEMS
@@ -35,6 +37,28 @@ def find_system(name: str, plugins: Sequence[str | Path] = ()) -> RunnableCard:
     return entry.card
 
 
+def system_card(name: str) -> SystemCard:
+    """The card of a system that is registered as one; raises RegistryError where there is none."""
+    card = SYSTEMS.card(name)
+    assert isinstance(card, SystemCard)
+    return card
+
+
+def find_run(name: str, plugins: Sequence[str | Path] = ()) -> SystemCard:
+    """The card of a system that is a single run; arguments and errors as for :func:`find_system`.
+
+    Raises:
+        SpecError: Also if it is a composite.
+    """
+    card = find_system(name, plugins)
+    if isinstance(card, SystemCard) and card.composite is None:
+        return card
+    raise SpecError(
+        f"The system '{name}' is a composite of several runs.",
+        f"`bench run --system {name}` runs it, and `bench systems show {name}` has its parts.",
+    )
+
+
 def composite_of(card: RunnableCard, profile: str = "paper") -> CompositeCard | None:
     """The graph of runs that a system is; None where it is a single run.
 
@@ -47,8 +71,13 @@ def composite_of(card: RunnableCard, profile: str = "paper") -> CompositeCard | 
     assert isinstance(card, SystemCard)
     if card.composite is None or profile != DEMO:
         return card.composite
-    parts = {name: dataclasses.replace(part, pretrain="none") for name, part in card.composite.parts.items()}
-    return dataclasses.replace(card.composite, parts=parts)
+    return from_scratch(card.composite)
+
+
+def from_scratch(graph: CompositeCard) -> CompositeCard:
+    """A composite whose parts start from untrained weights, or from one another."""
+    parts = {name: dataclasses.replace(part, pretrain="none") for name, part in graph.parts.items()}
+    return dataclasses.replace(graph, parts=parts)
 
 
 def system_fields(card: SystemCard) -> dict[str, Any]:
@@ -93,12 +122,14 @@ def check_system(card: SystemCard) -> None:
     """Check what a system says of itself: that it is a run or a composite, and that all it names exists.
 
     Raises:
-        SpecError: If it is neither or both, or sets what is no setting.
+        SpecError: If it is neither or both, sets what is no setting, or its words are incomplete.
         RegistryError: If model, method or front-end is unknown.
     """
     from bench.experiment.composites import check_card, part_requests
 
     place = f"The system '{card.id}'"
+    for problem in card_problems(card):
+        raise SpecError(f"{place}: {problem}.", GUIDE)
     if card.composite is None:
         if not (card.model and card.method):
             raise SpecError(f"{place} names no model and method, and is no composite.", "Give it both.")
@@ -110,6 +141,10 @@ def check_system(card: SystemCard) -> None:
     for profile in PROFILES:
         for request in requests:
             _check_request(place, request, profile)
+    if card.composite is None:
+        for quirk in card.quirks:
+            switched = dataclasses.replace(requests[0], settings=[quirk.switch] if quirk.switch else [])
+            _check_request(place, switched, "paper")
 
 
 def _check_composite(card: SystemCard) -> None:

@@ -137,7 +137,7 @@ def _combined(composite: Composite, home: Path, rerun: bool) -> RunResult:
 def _run_part(composite: Composite, part: CompositePart, home: Path, rerun: bool) -> RunResult:
     where = f"The part '{part.name}' (run {part.spec.run_id}) of the composite '{composite.name}'"
     try:
-        ended = launch(_with_start(composite, part, home), home, rerun=rerun)
+        ended = launch(with_start(composite, part, home), home, rerun=rerun)
     except LostProcessError:
         raise
     except BenchError as error:
@@ -149,8 +149,14 @@ def _run_part(composite: Composite, part: CompositePart, home: Path, rerun: bool
     return ended.result
 
 
-def _with_start(composite: Composite, part: CompositePart, home: Path) -> RunSpec:
-    """The spec of a part with the run folder that it starts from, where it starts from another part."""
+def with_start(composite: Composite, part: CompositePart, home: Path) -> RunSpec:
+    """The spec of a part with the run folder that it starts from, where it starts from another part.
+
+    Args:
+        composite: The composite.
+        part: One of its parts.
+        home: The results folder.
+    """
     if part.start is None:
         return part.spec
     before = next(other.spec.run_id for other in composite.parts if part.start[0] == other.name)

@@ -1,8 +1,7 @@
 """Tables 1-3 of Bae et al. 2023 (INTERSPEECH, arXiv 2305.14032) as data: one entry per printed line, as printed.
 
-The numbers are the paper's own, also where they do not add up; nothing here was run. A row says which model,
-pretraining, method and method options it is run as, in words that only the registries of models and methods give
-a meaning, or why it cannot be run.
+The numbers are the paper's own, also where they do not add up; nothing here was run. What a row is run as, the cards
+of systems say: each names the rows that it stands for.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Any
 
+from bench.core.cards import SELECTIONS
 from leaderboard.metrics import Sensitivity
 
 TABLES = ("table1", "table2", "table3")
@@ -21,25 +20,11 @@ TABLES = ("table1", "table2", "table3")
 MAIN_TABLE = "table3"
 """The table that compares all systems."""
 
-PROTOCOLS = ("best-test", "best-test-accuracy", "last", "best-val", "unknown")
-"""How the printed row's epoch was chosen, as far as its authors' code or text shows: the best Score on the test part,
-the best accuracy there, the last epoch, the best on held-out training patients, or not known."""
-
-FIDELITIES = ("authors' code", "third-party code", "reconstruction")
-"""What a re-implementation of the row rests on, or would."""
+PROTOCOLS = tuple(SELECTIONS)
+"""How the printed row's epoch was chosen, as far as its authors' code or text shows."""
 
 ROUNDING = 0.015
 """Points by which a printed Score may miss (Sp + Se)/2: three numbers rounded to two decimals."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunAs:
-    """The model, pretraining and method that a printed row is run as: ids of registries, and options as plain words."""
-
-    model: str
-    pretrain: str
-    method: str
-    method_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +51,6 @@ class PrintedRow:
         se_std: Deviation of the sensitivity over five runs, points, where printed.
         score_std: Deviation of the Score over five runs, points, where printed.
         protocol: One of :data:`PROTOCOLS`.
-        fidelity: One of :data:`FIDELITIES`.
-        run: What the row is run as; None where it cannot be run.
-        not_runnable: Why the row cannot be run; None where it can.
         note: What else must be known to compare it with a run.
     """
 
@@ -91,9 +73,6 @@ class PrintedRow:
     se_std: float | None = None
     score_std: float | None = None
     protocol: str
-    fidelity: str
-    run: RunAs | None = None
-    not_runnable: str | None = None
     note: str | None = None
 
     @property
@@ -143,7 +122,7 @@ def printed_table(name: str) -> PrintedTable:
     text = resources.files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
     document = tomllib.loads(text)
     defaults = document.get("defaults", {})
-    rows = tuple(_row({**defaults, **values}) for values in document["rows"])
+    rows = tuple(PrintedRow(**{**defaults, **values}) for values in document["rows"])
     return PrintedTable(
         name=name,
         title=document["title"],
@@ -153,8 +132,3 @@ def printed_table(name: str) -> PrintedTable:
         columns=document["columns"],
         rows=rows,
     )
-
-
-def _row(values: Mapping[str, Any]) -> PrintedRow:
-    run = values.get("run")
-    return PrintedRow(**{**values, "run": None if run is None else RunAs(**run)})

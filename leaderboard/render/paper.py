@@ -46,7 +46,7 @@ def _filled(table: PaperTable, columns: Sequence[FilledColumn]) -> cells.Table:
 
 def _sections(table: PaperTable) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
-    for row in table.rows:
+    for row in table.lines:
         found.setdefault(row["section"], []).append(row)
     return found
 
@@ -71,13 +71,14 @@ def _caption(table: PaperTable) -> str:
         f"Percent; ± over seeds. paper: as printed, {marks}. here: runs of this board, selection rule "
         f"{table.protocol}; {table.other}: their Score under that rule. Δ: Score here minus printed, for the whole of "
         f"{table.data} alone. In brackets: 95 % interval of the Score over patients. With seeds: the data where they "
-        f"are not the whole of {table.data}. Notes begin with row ids (bench reproduce --only)."
+        f"are not the whole of {table.data}, and whether the size is reduced. Fidelity, or the words below a name: "
+        f"what the system here rests on. Notes begin with row ids (bench reproduce --only)."
     )
 
 
 def _values(table: PaperTable, row: Row) -> Values:
     """A row for CSV: nested values under dotted names, options and differences as JSON."""
-    nested = ("published", "reproduced", "options", "differs")
+    nested = ("published", "reproduced", "options", "differs", "variants")
     reproduced = flattened(row["reproduced"] or {})
     return {
         "table": table.name,
@@ -85,6 +86,7 @@ def _values(table: PaperTable, row: Row) -> Values:
         **{name: value for name, value in row.items() if name not in nested},
         "options": dict(row["options"]),
         "differs": row["differs"],
+        "variant_of": row.get("variant_of"),
         **flattened({"published": row["published"]}),
         **{f"reproduced.{name}": reproduced.get(name) for name in REPRODUCED},
     }

@@ -26,10 +26,12 @@ def paper_columns(table: PaperTable, places: Places, *, narrow: bool = False) ->
     Args:
         table: The table.
         places: How the printed numbers stand among their column.
-        narrow: Whether some of the paper's own columns stand below others, and the other rule's Score below Δ.
+        narrow: Whether some of the paper's own columns stand below others, the fidelity below the name, and the other
+            rule's Score below Δ.
     """
     return [
         *_own_columns(table, narrow),
+        *([] if narrow else [FilledColumn(Column("fidelity", number=False, wrap=True), _fidelity)]),
         *(_printed(name, places) for name in PRINTED),
         FilledColumn(Column("Sp", "here", expendable=2), _numbers("reproduced", "sp")),
         FilledColumn(Column("Se", "here", expendable=2), _numbers("reproduced", "se")),
@@ -48,7 +50,7 @@ def marks_own_runs(table: PaperTable) -> bool:
 
 
 def _own_columns(table: PaperTable, narrow: bool) -> list[FilledColumn]:
-    """What a row is; the first column carries †."""
+    """What a row is; the first column carries †, and the fidelity where that has no column."""
     heads = list(table.columns)
     below = {under: head for head, under in NARROW_UNDER.items() if narrow and {"venue", head} <= set(heads)}
     dagger = marks_own_runs(table)
@@ -58,16 +60,18 @@ def _own_columns(table: PaperTable, narrow: bool) -> list[FilledColumn]:
             [table.columns[name] for name in (head, below.get(head)) if name],
             is_first=head == heads[0],
             dagger=dagger and head == heads[0],
+            fidelity=narrow and head == heads[0],
         )
         for head in heads
         if head not in below.values()
     ]
 
 
-def _own_column(head: str, names: Sequence[str], *, is_first: bool, dagger: bool) -> FilledColumn:
+def _own_column(head: str, names: Sequence[str], *, is_first: bool, dagger: bool, fidelity: bool) -> FilledColumn:
     def lines(row: Values) -> list[str]:
         first, *rest = [str(_value(row, name)) for name in names]
-        return [first + ("†" if dagger and row["authors_run"] else ""), *rest]
+        below = [row["fidelity"]] if fidelity and row["fidelity"] else []
+        return [first + ("†" if dagger and row["authors_run"] else ""), *rest, *below]
 
     column = Column(
         head,
@@ -143,4 +147,10 @@ def _seeds(row: Values) -> list[str]:
         return ["–"]
     marks = [f"marked: {mark}" for mark in mark_words(reproduced)]
     # What is compared with print was run on the whole set.
-    return [seeds(reproduced["seeds"]), *([row["data"]] if row["delta"] is None else []), *marks]
+    data = [row["data"]] if row["delta"] is None else []
+    size = ["reduced size"] if row["reduced"] else []
+    return [seeds(reproduced["seeds"]), *data, *size, *marks]
+
+
+def _fidelity(row: Values) -> list[str]:
+    return [row["fidelity"] or "–"]

@@ -105,6 +105,7 @@ class BoardSystem:
         split: Name of the split, from the spec.
         partial: How much of the data set there was, in words; None where all of it was.
         judged_set: Hash of the cycles that the runs were judged on.
+        kind: ``run``, or ``composite``.
         runs: Number of the runs.
         newest: When the last of the runs was made, UTC, ISO 8601.
         first: Id of one of the runs, whose spec stands for all.
@@ -119,6 +120,7 @@ class BoardSystem:
     split: str
     partial: str | None
     judged_set: str | None
+    kind: str
     runs: int
     newest: str
     first: str
@@ -156,7 +158,9 @@ class RunRecord:
     epochs: list[EpochRow] = field(default_factory=list)
 
 
-_SYSTEM_COLUMNS = ("system", "model", "method", "pretrain", "dataset", "task", "split", "partial", "judged_set")
+_SYSTEM_COLUMNS = (
+    *("system", "model", "method", "pretrain", "dataset", "task", "split", "partial", "judged_set", "kind"),
+)
 _SCORE_COLUMNS = tuple(attribute.name for attribute in fields(BoardScore))
 
 
@@ -213,7 +217,7 @@ def read_run_records(session: Session) -> dict[str, RunRecord]:
 def read_board_systems(session: Session, pairs: Collection[tuple[str, str]], rule: str) -> list[BoardSystem]:
     """Read the systems trained here, of some pairs of model and method, with numbers under a rule; no spec is read.
 
-    A submission is none of them, whatever model and method it states.
+    Of a composite the pair are its name and its combination. A submission is none of them, whatever it states.
     """
     runs, metrics = schema.Run, schema.MetricRow
     common = [getattr(runs, name) for name in _SYSTEM_COLUMNS]
@@ -221,7 +225,7 @@ def read_board_systems(session: Session, pairs: Collection[tuple[str, str]], rul
     has_numbers = sa.exists().where(metrics.run_id == runs.run_id, metrics.rule == rule)
     query = (
         sa.select(*common, *found)
-        .where(runs.kind == "run", runs.status == "finished", has_numbers)
+        .where(runs.kind.in_(("run", "composite")), runs.status == "finished", has_numbers)
         .where(sa.or_(sa.false(), *[(runs.model == model) & (runs.method == method) for model, method in pairs]))
         .group_by(*common)
     )
@@ -232,6 +236,15 @@ def read_specs(session: Session, run_ids: Collection[str]) -> dict[str, dict[str
     """Read the identity fields of the specs of some runs, by run id."""
     query = sa.select(schema.Run.run_id, schema.Run.spec).where(schema.Run.run_id.in_(run_ids))
     return {row.run_id: row.spec for row in session.execute(query)}
+
+
+def read_parts(session: Session, run_ids: Collection[str]) -> dict[str, dict[str, str]]:
+    """Read the run ids of the parts of some composites: by id of the composite, then by name of the part."""
+    query = sa.select(schema.Run.run_id, schema.Run.extra).where(schema.Run.run_id.in_(run_ids))
+    return {
+        row.run_id: {part["name"]: part["run_id"] for part in row.extra.get("parts", ())}
+        for row in session.execute(query)
+    }
 
 
 def read_board_scores(session: Session, systems: Collection[str], rules: Collection[str]) -> list[BoardScore]:

@@ -33,6 +33,7 @@ from leaderboard.store.board_rows import (
     read_board_runs,
     read_board_scores,
     read_board_systems,
+    read_parts,
     read_run_records,
     read_specs,
 )
@@ -187,6 +188,11 @@ class Store:
         """Read the systems trained here, of some pairs of model and method, with numbers under a selection rule."""
         with self.session() as session:
             return read_board_systems(session, pairs, rule)
+
+    def parts(self, run_ids: Collection[str]) -> dict[str, dict[str, str]]:
+        """Read the run ids of the parts of some composites: by id of the composite, then by name of the part."""
+        with self.session() as session:
+            return read_parts(session, run_ids)
 
     def specs(self, run_ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Read the identity fields of the specs of some runs, by run id."""

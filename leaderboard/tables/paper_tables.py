@@ -1,43 +1,32 @@
 """The paper's tables as plain values: each printed row beside the runs of its system on this board.
 
-A run belongs to a row when its model, method, pretraining and the method options that the row names are the row's.
-Simulated runs are the exception: the demo trains from scratch, so that their pretraining is not compared. Of the
-systems that belong to a row one is shown: on the whole of the paper's data set before a part of it before simulated
-data; then the one with the row's recipe; then the one with most seeds; then the newest.
+Which runs are of a row's system is said in :mod:`leaderboard.tables.row_systems`. Where several systems stand for one
+printed row, the first is in the row, and the others are its variants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 from typing import Any
 
 from leaderboard.metrics import Sensitivity
-from leaderboard.published import PrintedRow, PrintedTable, RunAs
+from leaderboard.published import PrintedRow, PrintedTable
 from leaderboard.results.schema import Rule
 from leaderboard.statistics.breakdown import system_counts
 from leaderboard.statistics.intervals import system_estimate
 from leaderboard.statistics.row_statistics import PredictedClasses
 from leaderboard.statistics.seed_spread import PAPER_SPREAD
-from leaderboard.store.board_rows import BoardScore, BoardSystem
+from leaderboard.store.board_rows import BoardScore
 from leaderboard.store.store import Store
+from leaderboard.tables.row_systems import Complete, MatchingSystem, RowSystem, RowSystems, SystemFinder
 from leaderboard.tables.sections import SIMULATED
-from leaderboard.tasks import OFFICIAL_SPLIT, JudgedTask, is_first_task, judged_task
 
 Row = dict[str, Any]
 
-SIZES = ("model_options.", "frontend_options.")
-"""Options that say how large model and spectrogram are."""
-
-DatasetId = str
-"""Id of a data set that rows of the paper can be run on: the paper's own, and the simulated one."""
-
-ExpectedFields = Mapping[str, Mapping[DatasetId, Mapping[str, Any]]]
-"""Fields that the recipe of a row sets, by row id and data set, under dotted names (``method_options.alpha``)."""
-
-Complete = Callable[[Mapping[str, Any]], dict[str, Any]]
-"""Writes out in the identity fields of a spec what it leaves out because it has its default."""
+NO_SYSTEM = "No system stands for it."
+"""Why a row cannot be run."""
 
 SHARED = ("id", "section", "judged", "system", "architecture", "pretrain", "method", "venue", "authors_run")
 PRINTED = ("sp", "sp_std", "se", "se_std", "score", "score_std", "protocol", "split", "consistent", "previous_best")
@@ -53,7 +42,8 @@ class PaperTable:
         other: The selection rule whose Score stands beside those numbers.
         title: What the table shows, and where it is printed.
         columns: The left-hand columns: heading, and the field of a row that stands there.
-        rows: Plain values by name, in the paper's order.
+        rows: Plain values by name, in the paper's order; ``variants`` of a row are such rows too, one for each further
+            system that stands for it.
         data: What the data set of the printed rows is called.
         notes: Sentences that belong below the table.
     """
@@ -67,6 +57,11 @@ class PaperTable:
     data: str
     notes: Sequence[str] = field(default_factory=tuple)
 
+    @property
+    def lines(self) -> list[Row]:
+        """The rows, each with its variants after it."""
+        return [line for row in self.rows for line in (row, *row["variants"])]
+
     def to_json(self) -> dict[str, Any]:
         """The table as a JSON document."""
         return {
@@ -78,30 +73,8 @@ class PaperTable:
         }
 
 
-@dataclass(frozen=True)
-class _MatchingSystem:
-    """A system that belongs to a row, where its spec deviates from the row's recipe, and where a demo is smaller."""
-
-    system: BoardSystem
-    differs: Mapping[str, Any]
-    reduced: Mapping[str, Any]
-
-    @property
-    def judged(self) -> JudgedTask:
-        return _judged(self.system)
-
-    @property
-    def data(self) -> str:
-        return SIMULATED if self.judged.simulated else self.system.partial or self.judged.title
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it was run on the whole of the paper's data set."""
-        return not self.judged.simulated and not self.system.partial
-
-
 def paper_table(
-    printed: PrintedTable, store: Store, protocol: Rule, expected: ExpectedFields, complete: Complete = dict
+    printed: PrintedTable, store: Store, protocol: Rule, systems: RowSystems, complete: Complete = dict
 ) -> PaperTable:
     """Put the board's runs beside the printed rows.
 
@@ -109,126 +82,21 @@ def paper_table(
         printed: The printed table.
         store: The board.
         protocol: The selection rule of the numbers run here.
-        expected: What each row's recipe sets; a row without an entry is taken to deviate nowhere.
+        systems: The systems that stand for each row, by its id; a row without one is only printed.
         complete: Writes out in a run's spec what it leaves out because it has its default.
     """
     other: Rule = "last" if protocol != "last" else "best-test"
-    systems = store.systems({(row.run.model, row.run.method) for row in printed.rows if row.run}, protocol)
-    specs = _SpecReader(store, complete)
-    mine = [system for system in systems if _is_of_table(system, printed)]
-    finder = _SystemFinder(mine, specs, printed.dataset)
-    chosen = {row.id: finder.choose(row, expected.get(row.id, {})) for row in printed.rows}
-    shown = {candidate.system.system for candidate in chosen.values() if candidate}
+    finder = SystemFinder(store, systems, printed.dataset, protocol, complete)
+    chosen = {one.id: finder.find(one) for found in systems.values() for one in found}
+    shown = {found.system.system for found in chosen.values() if found}
     scores = store.scores(shown, (protocol, other)) if shown else []
     run_ids = sorted({score.run_id for score in scores if score.rule == protocol})
-    board = _BoardNumbers(protocol, other, _scores_by_system(scores), store.predicted_classes(run_ids, protocol))
-    rows = [_table_row(printed, row, chosen[row.id], board) for row in printed.rows]
+    choices = store.predicted_classes(run_ids, protocol)
+    board = _BoardNumbers(protocol, other, _scores_by_system(scores), choices, chosen)
+    rows = [_whole_row(printed, row, systems.get(row.id, ()), board) for row in printed.rows]
     title = f"{printed.title} ({printed.source})"
-    return PaperTable(printed.name, protocol, other, title, printed.columns, rows, printed.data, _notes(rows))
-
-
-# --- which runs belong to a row ---------------------------------------------------------------------------------
-
-
-class _SpecReader:
-    """Specs of systems, read in portions and only as far as they are asked for."""
-
-    PORTION = 100
-
-    def __init__(self, store: Store, complete: Complete) -> None:
-        self._store, self._complete = store, complete
-        self._known: dict[str, dict[str, Any]] = {}
-
-    def of(self, systems: Sequence[BoardSystem]) -> Iterator[tuple[BoardSystem, dict[str, Any]]]:
-        for start in range(0, len(systems), self.PORTION):
-            portion = systems[start : start + self.PORTION]
-            unread = [system.first for system in portion if system.first not in self._known]
-            if unread:
-                read = self._store.specs(unread)
-                self._known.update({run_id: self._complete(spec) for run_id, spec in read.items()})
-            for system in portion:
-                yield system, self._known[system.first]
-
-
-@dataclass(frozen=True)
-class _SystemFinder:
-    """Chooses the system that is shown beside a row, among those that were judged as the printed table was."""
-
-    systems: Sequence[BoardSystem]
-    specs: _SpecReader
-    dataset: DatasetId
-
-    def choose(self, row: PrintedRow, recipes: Mapping[DatasetId, Mapping[str, Any]]) -> _MatchingSystem | None:
-        if row.run is None:
-            return None
-        run = row.run
-        mine = [system for system in self.systems if _may_belong(system, run)]
-        for place in sorted({_data_preference(system) for system in mine}):
-            equal = [system for system in mine if _data_preference(system) == place]
-            equal.sort(key=lambda system: (system.runs, system.newest), reverse=True)
-            found = self._best_match(equal, run, recipes)
-            if found:
-                return found
-        return None
-
-    def _best_match(
-        self, systems: Sequence[BoardSystem], run: RunAs, recipes: Mapping[DatasetId, Mapping[str, Any]]
-    ) -> _MatchingSystem | None:
-        """The first system with the row's options and recipe; without any, the first one with the row's options."""
-        first = None
-        for system, spec in self.specs.of(systems):
-            options = spec.get("method_options", {})
-            if any(options.get(name) != value for name, value in run.method_options.items()):
-                continue
-            deviations = dict(_deviations(spec, recipes.get(spec["dataset"], {})))
-            found = _MatchingSystem(system, deviations, _reduced(system, spec, recipes.get(self.dataset, {})))
-            if not deviations:
-                return found
-            first = first or found
-        return first
-
-
-def _judged(system: BoardSystem) -> JudgedTask:
-    return judged_task({"dataset": system.dataset, "task": system.task, "split": system.split})
-
-
-def _is_of_table(system: BoardSystem, printed: PrintedTable) -> bool:
-    """Whether a system was judged as the printed rows were, or is a simulation of that."""
-    judged = _judged(system)
-    if system.split != OFFICIAL_SPLIT or not is_first_task(judged.task):
-        return False
-    if judged.simulated:
-        return True
-    # On other cycles or labels than those of the printed numbers nothing can be compared with them.
-    return system.dataset == printed.dataset and (bool(system.partial) or judged.is_official(system.judged_set))
-
-
-def _may_belong(system: BoardSystem, run: RunAs) -> bool:
-    """Whether all but the method's options is the row's."""
-    same = (system.model, system.method) == (run.model, run.method)
-    return same and (_judged(system).simulated or system.pretrain == run.pretrain)
-
-
-def _data_preference(system: BoardSystem) -> int:
-    """The whole of the paper's data set first, then a part of it, then simulated data."""
-    return 2 if _judged(system).simulated else 1 if system.partial else 0
-
-
-def _reduced(system: BoardSystem, spec: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Where a simulated run is smaller than the row's recipe for real data: geometry, length of cycles and training."""
-    if not _judged(system).simulated:
-        return {}
-    sizes = {name: value for name, value in recipe.items() if name in ("epochs", "batch") or name.startswith(SIZES)}
-    return dict(_deviations(spec, sizes))
-
-
-def _deviations(spec: Mapping[str, Any], recipe: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Fields of a spec that the recipe sets otherwise; one that the spec does not know deviates nowhere."""
-    for name, wanted in recipe.items():
-        owner, dot, option = name.partition(".")
-        here = spec.get(owner, {}).get(option, wanted) if dot else spec.get(name, wanted)
-        if here != wanted:
-            yield name, {"here": here, "recipe": wanted}
+    table = PaperTable(printed.name, protocol, other, title, printed.columns, rows, printed.data)
+    return replace(table, notes=_notes(table.lines))
 
 
 # --- what a row says --------------------------------------------------------------------------------------------
@@ -255,12 +123,16 @@ def _score_interval(
 
 @dataclass(frozen=True)
 class _BoardNumbers:
-    """What the rows are filled from: the two rules, scores by system, rule and judged, and what the runs chose."""
+    """What the rows are filled from: the two rules, scores by system, rule and judged, and what the runs chose.
+
+    ``chosen`` are the board's systems that are shown, by the id of the system that they are of.
+    """
 
     protocol: Rule
     other: Rule
     scores: Mapping[tuple[str, str, str], Sequence[BoardScore]]
     choices: PredictedClasses
+    chosen: Mapping[str, MatchingSystem | None]
 
 
 def _scores_by_system(scores: Sequence[BoardScore]) -> dict[tuple[str, str, str], list[BoardScore]]:
@@ -270,7 +142,22 @@ def _scores_by_system(scores: Sequence[BoardScore]) -> dict[tuple[str, str, str]
     return found
 
 
-def _table_row(table: PrintedTable, row: PrintedRow, chosen: _MatchingSystem | None, board: _BoardNumbers) -> Row:
+def _whole_row(table: PrintedTable, row: PrintedRow, systems: Sequence[RowSystem], board: _BoardNumbers) -> Row:
+    """A printed row with its variants, which are named after their systems."""
+    first, *others = systems or (None,)
+    place = next(iter(table.columns.values()))
+    # In a table whose rows are options the first column says no name.
+    name = place if place in ("system", "architecture") else "system"
+    variants = [
+        {**_table_row(table, row, other, board), "id": other.id, name: other.title, "variant_of": row.id}
+        for other in others
+        if other is not None
+    ]
+    return {**_table_row(table, row, first, board), "variants": variants}
+
+
+def _table_row(table: PrintedTable, row: PrintedRow, wanted: RowSystem | None, board: _BoardNumbers) -> Row:
+    chosen = None if wanted is None else board.chosen[wanted.id]
     reproduced = _reproduced(row, chosen, board) if chosen else None
     compared = reproduced is not None and chosen is not None and chosen.is_whole
     return {
@@ -279,11 +166,12 @@ def _table_row(table: PrintedTable, row: PrintedRow, chosen: _MatchingSystem | N
         "published": {**{name: getattr(row, name) for name in PRINTED}, "source": _source(table, row)},
         "reproduced": reproduced,
         "delta": reproduced["score"] - row.score if reproduced and compared else None,
-        "fidelity": row.fidelity,
+        "run_as": wanted.id if wanted else None,
+        "fidelity": wanted.fidelity if wanted else None,
         "data": chosen.data if chosen else None,
         "differs": dict(chosen.differs) if chosen else {},
         "reduced": dict(chosen.reduced) if chosen else {},
-        "not_runnable": row.not_runnable,
+        "not_runnable": None if wanted else NO_SYSTEM,
         "note": row.note,
     }
 
@@ -293,7 +181,7 @@ def _source(table: PrintedTable, row: PrintedRow) -> str:
     return f"{place}, after its reference {row.ref}" if row.ref else place
 
 
-def _reproduced(row: PrintedRow, chosen: _MatchingSystem, board: _BoardNumbers) -> Row:
+def _reproduced(row: PrintedRow, chosen: MatchingSystem, board: _BoardNumbers) -> Row:
     system = chosen.system.system
     runs = board.scores[system, board.protocol, row.judged]
     beside = board.scores.get((system, board.other, row.judged), ())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from board_runs import write_run
+from row_systems import systems_with
 from site_boards import cycles_of_patients, make_board
 
 from leaderboard.published import TABLES, printed_table
@@ -49,7 +50,9 @@ def long_board(home: Path, most: int = 5) -> Store:
 def report_tables(store: Store, protocol: Rule = "best-test") -> dict[str, AnyTable]:
     """The tables by name; those of the paper under a selection rule."""
     expected: Any = {"patchmix-cl": {"icbhi": {"epochs": 50}}, "cl-patch": {"icbhi": {"epochs": 50}}}
-    tables: dict[str, AnyTable] = {name: paper_table(printed_table(name), store, protocol, expected) for name in TABLES}
+    tables: dict[str, AnyTable] = {
+        name: paper_table(printed_table(name), store, protocol, systems_with(name, expected)) for name in TABLES
+    }
     tables |= {"leaderboard": leaderboard_table(store), "published": published_table(), "runs": runs_table(store)}
     board = store.runs()
     judged = [run for run in board if run.status == "finished" and not run.partial and run.spec["dataset"] == "icbhi"]

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 from cli_runs import SMALL_AST, bench_json, environment, start
 
-import baselines
-import methods
 from bench.core.errors import WeightsError
-from bench.experiment.paper_rows import expected_fields
+from bench.experiment.paper_rows import row_systems, systems_of
 from bench.experiment.recipes import Request, choose_source, resolve
-from leaderboard.published import TABLES, printed_table
+from bench.experiment.spec import with_defaults
+from leaderboard.published import printed_table
+from leaderboard.tables.board_tables import flattened
+from leaderboard.tables.paper_tables import NO_SYSTEM
+from leaderboard.tables.row_systems import ALONE
 
 SMALL = SMALL_AST[4:]
 
@@ -63,10 +65,10 @@ def test_the_paper_profile_runs_five_seeds_from_the_rows_pretraining(bench, plac
     assert [run["seed"] for run in planned(bench, *words, "--seeds", "2,7")["runs"]] == [2, 7]
 
 
-def test_rows_that_cannot_be_run_are_listed_with_their_reason(bench, place):
+def test_rows_that_share_a_system_share_its_run(bench, place):
     plan = planned(bench, "table3", *place)
     rows = {row.id: row for row in printed_table("table3").rows}
-    assert plan["not_runnable"] == {name: row.not_runnable for name, row in rows.items() if row.not_runnable}
+    assert plan["not_runnable"] == {name: NO_SYSTEM for name in rows if not systems_of("table3", name)}
     runs = [run["rows"] for run in plan["runs"]]
     assert ["patchmix-cl", "patchmix-cl-2class"] in runs
     assert ["fine-tuning", "fine-tuning-2class"] in runs
@@ -102,7 +104,10 @@ def test_a_row_whose_weights_cannot_be_had_does_not_stop_the_others(bench, place
         (["table2", "--profile", "papr"], "did you mean 'paper'?"),
         (["table2", "--set", "epoch=3"], "did you mean 'epochs'?"),
         (["table2", "--set", "tau=0.1"], "Unknown setting 'tau' for method ce"),
-        (["table2", "--only", "cl-*", "--set", "mix=t-patch"], "contradicts the row 'cl-patch', whose mix is patch"),
+        (
+            ["table2", "--only", "cl-*", "--set", "mix=t-patch"],
+            "contradicts the system 'patchmix-cl', whose mix is",
+        ),
         (["table2", "--format", "latex"], "Unknown format 'latex'"),
     ],
 )
@@ -116,22 +121,11 @@ def test_no_data_where_a_folder_is_named(bench, place, tmp_path):
     assert "No ICBHI data" in bench("reproduce", "table2", *place, "--data", tmp_path / "empty", code=3).err
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_the_words_of_the_tables_are_those_of_the_registries(name):
-    for row in printed_table(name).rows:
-        if row.run is None:
-            continue
-        card = baselines.MODELS.card(row.run.model)
-        assert row.run.pretrain in ("none", *card.weights), row.id
-        assert set(row.run.method_options) <= set(methods.METHODS.card(row.run.method).options.__dataclass_fields__)
-        assert row.fidelity == card.fidelity or row.note, row.id
-
-
-def test_what_a_row_is_expected_to_be_is_its_resolved_spec(small_data, small_cache):
-    table = printed_table("table2")
-    expected = expected_fields(table)
-    assert expected["ce"]["icbhi"]["epochs"] == 50
-    assert expected["cl-z"]["icbhi"]["method_options.target"] == "z"
+def test_what_a_system_is_expected_to_be_is_its_resolved_spec(small_data, small_cache):
+    systems = row_systems(printed_table("table2"))
+    expected = {row: found[0].runs[ALONE] for row, found in systems.items()}
+    assert expected["ce"].recipes["icbhi"]["epochs"] == 50
+    assert expected["cl-z"].settings["method_options.target"] == "z"
     request = Request(
         model="ast",
         method="patchmix-cl",
@@ -141,10 +135,10 @@ def test_what_a_row_is_expected_to_be_is_its_resolved_spec(small_data, small_cac
         device="cpu",
     )
     (spec,) = resolve(request, choose_source(request), [1])
-    identity = spec.identity()
-    for name, value in expected["cl-tpatch"]["demo"].items():
-        owner, _, option = name.partition(".")
-        assert (identity[owner][option] if option else identity[owner]) == value, name
+    here = flattened(with_defaults(spec.identity()))
+    wanted = expected["cl-tpatch"]
+    for name, value in {**wanted.recipes["demo"], **wanted.settings}.items():
+        assert here[name] == value, name
 
 
 # --- what is run --------------------------------------------------------------------------------------------------

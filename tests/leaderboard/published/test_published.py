@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from leaderboard.published import FIDELITIES, PROTOCOLS, TABLES, printed_table
+from leaderboard.published import PROTOCOLS, TABLES, printed_table
 
 LINES = {
     "table1": """
@@ -100,30 +100,10 @@ def test_just_the_rows_that_do_not_add_up_are_inconsistent():
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_every_row_is_run_as_something_or_says_why_not(name):
+def test_every_row_has_an_id_and_a_rule_of_its_own(name):
     rows = printed_table(name).rows
     assert len({row.id for row in rows}) == len(rows)
     for row in rows:
-        assert (row.run is None) != (row.not_runnable is None), row.id
         assert re.fullmatch(r"[a-z0-9-]{2,25}", row.id)
         assert row.protocol in PROTOCOLS
-        assert row.fidelity in FIDELITIES
         assert row.judged == row.section.replace("-class eval.", "class")
-
-
-def test_table_2_runs_whole_with_its_options():
-    runs = {row.id: row.run for row in printed_table("table2").rows}
-    assert {(run.model, run.pretrain) for run in runs.values()} == {("ast", "imagenet+audioset")}
-    plain = {name: run.method for name, run in runs.items() if not run.method_options}
-    assert plain == {"ce": "ce", "ce-patch": "patchmix-ce", "ce-tpatch": "tpatchmix-ce"}
-    others = [run for run in runs.values() if run.method == "patchmix-cl"]
-    found = {(r.method_options["mix"], r.method_options["negatives"], r.method_options["target"]) for r in others}
-    assert len(others) == len(found) == 6
-    assert runs["cl-patch"].method_options == {"mix": "patch", "negatives": "all", "target": "stop-z"}
-
-
-def test_lines_that_are_printed_twice_are_run_once():
-    first, third = printed_table("table1"), printed_table("table3")
-    runs = {row.id: row.run for row in third.rows}
-    assert runs["fine-tuning"] == runs["fine-tuning-2class"] == {r.id: r.run for r in first.rows}["ast-in-as"]
-    assert runs["patchmix-cl"] == runs["patchmix-cl-2class"]

@@ -13,6 +13,7 @@ import pytest
 import soundfile as sf
 from browser import chromium
 from official_sets import OFFICIAL
+from row_systems import systems_with
 from site_boards import NASTY, enlarged, make_board
 
 from leaderboard.published import TABLES, printed_table
@@ -669,7 +670,9 @@ def test_paper_has_every_column_and_figure(open_page, board, scheme):
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_of_the_paper_fits_the_page(open_page, store, tmp_path, name):
     path = tmp_path / "table.html"
-    path.write_text(render(paper_table(printed_table(name), store, "best-test", {}), "html"), encoding="utf-8")
+    path.write_text(
+        render(paper_table(printed_table(name), store, "best-test", systems_with(name)), "html"), encoding="utf-8"
+    )
     page = open_page(path=path, width=A4_ACROSS)
     page.emulate_media(media="print")
     assert overflow(page) == 0
@@ -717,7 +720,7 @@ def test_text_can_be_read(open_page, board, scheme):
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("width", [390, 1440])
 def test_a_table_of_the_paper_is_one_file_without_script(open_page, store, tmp_path, name, width):
-    table = paper_table(printed_table(name), store, "best-test", {})
+    table = paper_table(printed_table(name), store, "best-test", systems_with(name))
     path = tmp_path / "table.html"
     path.write_text(render(table, "html"), encoding="utf-8")
     page = open_page(path=path, width=width, scheme="dark")

@@ -7,6 +7,7 @@ import time
 import pytest
 import sqlalchemy as sa
 from board_runs import multiply, write_run
+from row_systems import systems_with
 
 from leaderboard.published import TABLES, printed_table
 from leaderboard.statistics.breakdown import read_system_counts
@@ -36,7 +37,9 @@ def board(home, *runs):
 
 
 def rows_of(store, name="table2", protocol="best-test", expected=EXPECTED):
-    return {row["id"]: row for row in paper_table(printed_table(name), store, protocol, expected).rows}
+    return {
+        row["id"]: row for row in paper_table(printed_table(name), store, protocol, systems_with(name, expected)).rows
+    }
 
 
 def seeds_shown(home, *runs, **options):
@@ -47,7 +50,7 @@ def seeds_shown(home, *runs, **options):
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_without_runs_has_its_printed_half(tmp_path, name):
     printed = printed_table(name)
-    document = paper_table(printed, Store.open(tmp_path), "best-test", {}).to_json()
+    document = paper_table(printed, Store.open(tmp_path), "best-test", systems_with(name)).to_json()
     assert (document["table"], document["protocol"]) == (name, "best-test")
     for row, source in zip(document["rows"], printed.rows, strict=True):
         assert set(row) >= {"section", "system", "architecture", "pretrain", "method", "venue", "options", "fidelity"}
@@ -55,7 +58,7 @@ def test_a_table_without_runs_has_its_printed_half(tmp_path, name):
         assert row["published"]["score"] == source.score
         assert row["published"]["consistent"] is source.consistent
         assert row["reproduced"] is row["delta"] is row["data"] is None
-        assert row["not_runnable"] == source.not_runnable
+        assert (row["not_runnable"] is None) == (row["run_as"] is not None)
     assert document["rows"][0]["published"]["source"].startswith(f"Bae et al. 2023, Table {name[-1]}, row 1")
     assert not list(tmp_path.iterdir())
 
@@ -146,7 +149,7 @@ def test_a_run_belongs_to_the_row_that_it_equals(tmp_path, changes, row):
 def test_a_simulated_run_stands_in_rows_of_every_pretraining_and_says_how_it_started(tmp_path):
     changes = {"pretrain": "none", "dataset": "demo", "method": "ce", "method_options": {"weighted": False}}
     store, _ = board(tmp_path, run(**changes))
-    table = paper_table(printed_table("table1"), store, "best-test", {})
+    table = paper_table(printed_table("table1"), store, "best-test", systems_with("table1"))
     shown = {row["id"]: row for row in table.rows if row["reproduced"]}
     assert set(shown) == {"ast", "ast-in", "ast-in-as"}
     for row in shown.values():
@@ -175,7 +178,7 @@ def test_one_system_is_shown(tmp_path, better, worse):
 
 def test_deviations_from_the_recipe_are_named(tmp_path):
     store, _ = board(tmp_path, run(epochs=3, method_options={**CL, "alpha": 0.5}))
-    table = paper_table(printed_table("table2"), store, "best-test", EXPECTED)
+    table = paper_table(printed_table("table2"), store, "best-test", systems_with("table2", EXPECTED))
     row = next(row for row in table.rows if row["id"] == "cl-patch")
     assert row["differs"] == {
         "epochs": {"here": 3, "recipe": 50},
