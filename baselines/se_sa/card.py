@@ -64,7 +64,6 @@ CARD = ModelCard(
             "epochs": 50,
             "schedule": "cosine",
             "specaug_probability": 0.0,
-            "val_fraction": 0.3,
         },
         # Two seconds of the eight, and few epochs.
         "demo": {
@@ -74,7 +73,6 @@ CARD = ModelCard(
             "epochs": 5,
             "time_shift": True,
             "specaug_probability": 0.0,
-            "val_fraction": 0.3,
         },
     },
     parameters=11_263_292,

@@ -37,7 +37,7 @@ CARD = FrontEndCard(
     id="mfcc-mel",
     title="MFCC and log-mel spectrogram",
     summary=(
-        "Whole recording to 16 kHz, fades, cycle repeated to 8 s; the log-mel spectrogram of front-end ast (798 x 128), "
+        "Whole recording to 16 kHz, fades, cycle repeated to 8 s; log-mel spectrogram of front-end ast (798 x 128) "
         "and 40 cepstral coefficients of it with first and second differences, each less its mean and divided by its "
         "deviation over the cycle (798 x 120)."
     ),

@@ -65,8 +65,8 @@ CARD = FrontEndCard(
     id="log-mel-segments",
     title="Log-mel segments",
     summary=(
-        "Whole recording to 16 kHz, fades, cycle repeated to 8 s and cut into four segments of 2 s; of each, 64 mels of "
-        "50-8000 Hz every 10 ms in decibels, as PANNs at 16 kHz make them: 201 x 64 per segment."
+        "Whole recording to 16 kHz, fades, cycle repeated to 8 s and cut into four segments of 2 s; of each, 64 mels "
+        "of 50-8000 Hz every 10 ms in decibels, as PANNs at 16 kHz make them: 201 x 64 per segment."
     ),
     source=(
         "Pham et al. 2022 (EMBC), abstract (cropped segments); lengths are choices made here; spectrogram of "
