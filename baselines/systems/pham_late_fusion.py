@@ -106,7 +106,7 @@ SYSTEMS = (
         "Late-Fusion (the label's reading)",
         "InceptionV3 and VGG13 with batch norm, fine-tuned from ImageNet; their probabilities are multiplied.",
         LABEL_READING,
-        "BSD-3-Clause",
+        "Apache-2.0 and BSD-3-Clause",
         inception=_large("timm:inception_v3.tv_in1k", "imagenet", IMAGES, MELS),
         vgg=_large("timm:vgg13_bn.tv_in1k", "imagenet", IMAGES, MELS),
     ),

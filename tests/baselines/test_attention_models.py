@@ -181,10 +181,11 @@ def test_panns_normalise_each_mel_where_they_are_asked_to():
         model(torch.randn(1, 1, 96, 128))
 
 
+@pytest.mark.parametrize("model_id", ["cnn6", pytest.param("cnn14", marks=pytest.mark.slow)])
 @torch.no_grad()
-def test_a_file_of_panns_at_16_khz_fills_cnn14(tmp_path):
+def test_a_file_of_panns_at_16_khz_fills_its_network(model_id, tmp_path):
     """Names and shapes of Cnn14_16k_mAP=0.438.pth: a dictionary with `model`, and parts that have no use here."""
-    ours = {name: torch.rand_like(t) if t.is_floating_point() else t for name, t in cnn14_state().items()}
+    ours = {name: torch.rand(t.shape).to(t.dtype) for name, t in panns_state(model_id).items()}
     extra = {
         "spectrogram_extractor.stft.conv_real.weight": torch.zeros(257, 1, 512),
         "spectrogram_extractor.stft.conv_imag.weight": torch.zeros(257, 1, 512),
@@ -196,15 +197,21 @@ def test_a_file_of_panns_at_16_khz_fills_cnn14(tmp_path):
     }
     path = tmp_path / "Cnn14_16k_mAP=0.438.pth"
     torch.save({"sampling_rate": 16000, "model": {**extra, **ours}}, path)
-    model = baselines.create("cnn14", pretrain=str(path), mel_norm=True)
+    model = baselines.create(model_id, pretrain=str(path), mel_norm=True)
     found = model.state_dict()
     assert {name for name in found if name not in ours} == {"classifier.weight", "classifier.bias"}
     assert all(torch.equal(found[name], tensor) for name, tensor in ours.items())
 
 
-def cnn14_state():
+def panns_state(model_id):
+    """Tensors without numbers, of all that a file of PANNs shares with our network."""
     with torch.device("meta"):
-        names = baselines.create("cnn14", mel_norm=True).state_dict()
-    return {
-        name: torch.zeros(t.shape, dtype=t.dtype) for name, t in names.items() if not name.startswith("classifier.")
-    }
+        state = baselines.create(model_id, mel_norm=True).state_dict()
+    return {name: tensor for name, tensor in state.items() if not name.startswith("classifier.")}
+
+
+def test_the_weights_at_16_khz_are_named_on_the_card():
+    card = baselines.MODELS.card("cnn14").weights["audioset-16k"]
+    assert card.location.startswith("https://zenodo.org/records/3987831/files/Cnn14_16k_mAP%3D0.438.pth")
+    assert card.licence == "CC-BY-4.0"
+    assert len(card.md5) == 32

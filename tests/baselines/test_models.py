@@ -48,8 +48,8 @@ PARAMETERS = {
     "inception-small": 745_462,
 }
 """4 classes, one channel. Those that SYSTEMS 3.1 and 3.6 print; ResNet50 and ResNeSt50 are its numbers for three
-channels less two of their stems (6,272 and 576); CNN10 and CNN14 are PANNs' without its heads; SE adds the 89,080 of SYSTEMS
-3.11 to ResNet18, and its parallel spatial gates a number for each channel of a block."""
+channels less two of their stems (6,272 and 576); CNN10 and CNN14 are PANNs' without its heads; SE adds the 89,080
+of SYSTEMS 3.11 to ResNet18, and its parallel spatial gates a number for each channel of a block."""
 
 OWN_FRONT_ENDS = {"bi-resnet-att": "mfcc-mel", "inception-small": "log-mel-segments"}
 FROM_SCRATCH = ("bi-resnet-att", "resnet18-se-sa", "inception-small")
