@@ -65,12 +65,12 @@ CARD = ModelCard(
             "schedule": "cosine",
             "specaug_probability": 0.0,
         },
-        # Two seconds of the eight, and few epochs.
+        # One second of the eight, and two epochs.
         "demo": {
             **_SGD,
-            "frontend.seconds": 2.0,
+            "frontend.seconds": 1.0,
             "batch": 16,
-            "epochs": 5,
+            "epochs": 2,
             "time_shift": True,
             "specaug_probability": 0.0,
         },
