@@ -54,7 +54,7 @@ SHORT: Mapping[str, Any] = {
 CNN14: Mapping[str, Any] = {"model.orientation": "time-mel", "model.mel_norm": True, "vote": "mean"}
 IMAGES: Mapping[str, Any] = {"frontend.window": 1024, "frontend.normalise": "segment", "vote": "mean"}
 # The smallest picture that InceptionV3 takes has 75 frames and mels.
-PICTURES = {
+PICTURES: Recipes = {
     "paper": {"frontend.mels": 128},
     "demo": {"frontend.mels": 80, "frontend.seconds": 0.75, "frontend.segment": 0.75, "iterations": 6},
 }

@@ -27,7 +27,8 @@ SMALLEST_DEVIATION = 1e-3
 
 @functools.lru_cache(maxsize=4)
 def _cosines(coefficients: int, device: torch.device) -> Tensor:
-    return create_dct(coefficients, MEL_BINS, norm="ortho").to(device)
+    cosines: Tensor = create_dct(coefficients, MEL_BINS, norm="ortho").to(device)
+    return cosines
 
 
 def cepstra(log_mels: Tensor, coefficients: int) -> Tensor:

@@ -26,7 +26,7 @@ SMALLEST_DEVIATION = 1e-3
 
 @functools.lru_cache(maxsize=8)
 def _mel_transform(mels: int, window: int, device: torch.device) -> torch.nn.Module:
-    return MelSpectrogram(
+    transform: torch.nn.Module = MelSpectrogram(
         SAMPLE_RATE,
         n_fft=window,
         hop_length=SegmentOptions.HOP,
@@ -36,6 +36,7 @@ def _mel_transform(mels: int, window: int, device: torch.device) -> torch.nn.Mod
         norm="slaney",
         mel_scale="slaney",
     ).to(device)
+    return transform
 
 
 def repeated_units(units: UnitWaves, samples: int) -> Tensor:
@@ -96,7 +97,7 @@ class SegmentFrontEnd:
         for cycle in self._cycles.fit(wave, rate, spans, name=name):
             fitted = torch.empty(segments * samples)
             fit_cycle(cycle, fitted)
-            found += fitted.split(samples)
+            found += fitted.view(segments, samples).unbind()
         return found
 
     def picture(self, units: UnitWaves) -> Tensor:
