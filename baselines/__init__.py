@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from baselines.arsc import card as arsc
 from baselines.ast import card as ast
+from baselines.inception import card as inception
 from baselines.panns import card as panns
+from baselines.se_sa import card as se_sa
 from baselines.timm import cnn_card as timm_cnn
 from baselines.timm import named_card as timm_named
 from bench.core.cards import ModelCard
@@ -24,7 +27,7 @@ __all__ = ["MODELS", "create"]
 
 MODELS: Registry[ModelCard] = Registry("model", ModelCard, "lungbench.models")
 
-for _family in (ast, timm_cnn, panns, timm_named):
+for _family in (ast, timm_cnn, panns, timm_named, arsc, se_sa, inception):
     _family.register(MODELS)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from baselines.shared_recipes import LARGE_CNN_RECIPES, PATCHMIX_CODE
 from bench.core.cards import ModelCard, WeightsCard
@@ -16,10 +16,17 @@ from bench.core.registry import Registry
 class PANNsOptions:
     """Options of CNN6, CNN10 and CNN14."""
 
+    MELS: ClassVar[int] = 64
+
     orientation: str = option(
         "time-mel",
         "picture that the convolutions see, rows by columns: time-mel as PANNs and Patch-Mix, mel-time as SCL",
         choices=("time-mel", "mel-time"),
+    )
+    mel_norm: bool = option(
+        False,
+        "batch normalisation of each of 64 mels before the first convolution, as PANNs have it and SCL leaves it out",
+        since=5,
     )
 
 
@@ -63,15 +70,14 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 POOLING = "mean over the second axis, then maximum plus mean over the first."
 
 
-def _weights(name: str, average_precision: str, **checksum: str) -> Mapping[str, WeightsCard]:
-    card = WeightsCard(
-        title=f"AudioSet (mAP {average_precision})",
+def _weights(name: str, average_precision: str, note: str = "", **checksum: str) -> WeightsCard:
+    return WeightsCard(
+        title=f"AudioSet (mAP {average_precision}){note}",
         source=f"PANNs, {name}_mAP={average_precision}.pth, Zenodo record 3987831",
         licence="CC-BY-4.0",
         location=f"https://zenodo.org/records/3987831/files/{name}_mAP%3D{average_precision}.pth?download=1",
         **checksum,
     )
-    return {"audioset": card}
 
 
 def _card(
@@ -105,7 +111,7 @@ CARDS = (
         f"{PATCHMIX_CODE}, models/cnn6.py; {SCL_CODE}",
         f"The rows of Bae et al. are copied from Moummad and Farrugia, whose recipe this is. {SCL_RECIPE_GAP}",
         4_306_372,
-        _weights("Cnn6", "0.343", md5="e25e26b84585b14c7754c91e48efc9be"),
+        {"audioset": _weights("Cnn6", "0.343", md5="e25e26b84585b14c7754c91e48efc9be")},
     ),
     _card(
         "cnn10",
@@ -113,7 +119,7 @@ CARDS = (
         SCL_CODE,
         SCL_RECIPE_GAP,
         4_688_196,
-        _weights("Cnn10", "0.380", md5="bfb1f1f9968938fa8ef4012b8471f5f6"),
+        {"audioset": _weights("Cnn10", "0.380", md5="bfb1f1f9968938fa8ef4012b8471f5f6")},
     ),
     _card(
         "cnn14",
@@ -121,7 +127,13 @@ CARDS = (
         SCL_CODE,
         SCL_RECIPE_GAP,
         75_485_508,
-        _weights("Cnn14", "0.431", sha256="0dc499e40e9761ef5ea061ffc77697697f277f6a960894903df3ada000e34b31"),
+        {
+            "audioset": _weights(
+                "Cnn14", "0.431", sha256="0dc499e40e9761ef5ea061ffc77697697f277f6a960894903df3ada000e34b31"
+            ),
+            # For front-end log-mel-segments, whose spectrogram is the one that these were learnt on.
+            "audioset-16k": _weights("Cnn14_16k", "0.438", " at 16 kHz", md5="362fc5ff18f1d6ad2f6d464b45893f2c"),
+        },
     ),
 )
 

@@ -12,6 +12,7 @@ from torch.nn.functional import avg_pool2d, relu
 
 from baselines.panns.card import PANNsOptions
 from baselines.state_dicts import CheckpointLayout, own_layout
+from bench.core.errors import SpecError
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ class PANN(nn.Module):
     def __init__(self, name: str, options: PANNsOptions, num_classes: int = 4) -> None:
         super().__init__()
         self.options = options
+        if options.mel_norm:
+            self.bn0 = nn.BatchNorm2d(options.MELS)
         geometry = GEOMETRIES[name]
         inputs = 1
         self.blocks = len(geometry.widths)
@@ -115,13 +118,28 @@ class PANN(nn.Module):
         """Map spectrograms (B, 1, T, F) to features (B, feature_dim).
 
         The maps' mean over columns, then the maximum plus the mean over rows.
+
+        Raises:
+            SpecError: If each mel is to be normalised, but there are not 64 of them.
         """
+        if self.options.mel_norm:
+            x = self._normalised_mels(x)
         x = x if self.options.orientation == "time-mel" else x.transpose(2, 3)
         for i in range(1, self.blocks + 1):
             x = self.get_submodule(f"conv_block{i}")(x)
         # Kong et al. pool frequency by its mean and time by maximum plus mean; SCL's transposed picture swaps the two.
         x = x.mean(dim=3)
         return x.amax(dim=2) + x.mean(dim=2)
+
+    def _normalised_mels(self, x: Tensor) -> Tensor:
+        """Normalise each mel of spectrograms (B, 1, T, 64) over the batch and time."""
+        if x.shape[3] != self.options.MELS:
+            raise SpecError(
+                f"mel_norm normalises {self.options.MELS} mels, but the spectrogram has {x.shape[3]}.",
+                "Use a front-end of 64 mels (log-mel-segments, scl), or --set model.mel_norm=false.",
+            )
+        normalised: Tensor = self.bn0(x.transpose(1, 3)).transpose(1, 3)
+        return normalised
 
     def forward(self, x: Tensor) -> Tensor:
         """Map spectrograms (B, 1, T, F) to logits (B, num_classes)."""

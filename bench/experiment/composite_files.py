@@ -2,7 +2,7 @@
 
 ::
 
-    name = "late-fusion"
+    name = "cnn6-and-ast"
     combine = "product"
 
     [parts.cnn]

@@ -26,7 +26,7 @@ def folder(tmp_path, small_cache, monkeypatch):
 
 
 def test_the_page_has_files_and_runs():
-    assert set(FILES) == {"late-fusion.toml", "per-device.toml"}
+    assert set(FILES) == {"cnn6-and-ast.toml", "per-device.toml"}
     assert len(RUNS) == 4
 
 

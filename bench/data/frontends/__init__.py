@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from bench.core.cards import FrontEndCard
 from bench.core.registry import Registry
 from bench.data.frontends import cards
+from bench.data.frontends.mfcc_mel import card as mfcc_mel
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
+from bench.data.frontends.segments import card as segments
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -183,3 +185,5 @@ class BatchFrontEnd(Protocol):
 FRONTENDS: Registry[FrontEndCard] = Registry("front-end", FrontEndCard, "lungbench.frontends")
 FRONTENDS.add("ast", cards.AST, "bench.data.frontends.ast:ASTFrontEnd")
 FRONTENDS.add("scl", cards.SCL, "bench.data.frontends.scl:build")
+FRONTENDS.add("mfcc-mel", mfcc_mel.CARD, "bench.data.frontends.mfcc_mel.frontend:MFCCMelFrontEnd")
+FRONTENDS.add("log-mel-segments", segments.CARD, "bench.data.frontends.segments.frontend:SegmentFrontEnd")

@@ -1,0 +1,1 @@
+"""The two attention paths of ARSC-Net (Xu et al. 2021)."""

@@ -1,0 +1,1 @@
+"""The small inception network of the late fusion (Pham et al. 2022)."""

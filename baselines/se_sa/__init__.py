@@ -1,0 +1,1 @@
+"""ResNet18 with squeeze-and-excitation and spatial attention (Yang et al. 2020)."""

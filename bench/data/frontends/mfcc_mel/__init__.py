@@ -1,0 +1,1 @@
+"""Two inputs of a cycle: cepstral coefficients and a log-mel spectrogram."""

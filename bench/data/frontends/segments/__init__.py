@@ -1,0 +1,1 @@
+"""Log-mel spectrograms of the segments of a cycle, as PANNs make them."""
