@@ -147,9 +147,10 @@ def test_cnn_moe(golden_system, code, mode, dtype, kind):
 def test_the_head_and_its_gradients(golden_system, code, dtype, kind):
     golden = golden_system("cnn-moe")
     head = cnn_moe(golden.seed, code, dtype).classifier
-    features = tensor(np.maximum(rng(golden.seed, "moe:feat").standard_normal((5, 512)), 0), dtype).requires_grad_()
+    drawn = np.maximum(rng(golden.seed, "moe:feat").standard_normal((5, 512)), 0).astype(np.float32)
+    features = tensor(drawn, dtype).requires_grad_()
     output = head(features)
-    (output * tensor(rng(golden.seed, "moe:G").standard_normal((5, 4)), dtype)).sum().backward()
+    (output * tensor(rng(golden.seed, "moe:G").standard_normal((5, 4)).astype(np.float32), dtype)).sum().backward()
     found = {
         "output": output,
         "softmax_of_output": output.softmax(1),
