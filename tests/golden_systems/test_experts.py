@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from golden_experts import assert_sampled, load_rule, tensor, unit_pictures
+from golden_experts import assert_sampled, assert_trained, load_rule, tensor, unit_pictures
 from golden_rules import rng, weight
 
 import baselines
 from baselines.experts.model import OFFICIAL_NAMES
 from baselines.state_dicts import load_into
+from bench.engine.optim import OptimOptions, build_optimizer
+from methods.losses import complement_weights, mixed_targets, target_divergence
 
 pytestmark = pytest.mark.golden
 
@@ -162,3 +166,71 @@ def test_the_head_and_its_gradients(golden_system, code, dtype, kind):
     }
     for point, value in found.items():
         assert_sampled(golden.arrays, f"head/{code}/{point}", value, {"f32": 5e-6, "f64": 1e-9}[kind], kind)
+
+
+def test_class_weights(golden_system):
+    facts = golden_system("cnn-moe").facts["class_weights"]
+    np.testing.assert_array_equal(complement_weights(facts["counts"]).numpy(), np.float32(facts["weights"]))
+
+
+@pytest.mark.parametrize(("dtype", "kind"), KINDS)
+def test_the_loss_of_mixed_labels(golden_system, dtype, kind):
+    golden = golden_system("cnn-moe")
+    facts = golden.facts["mixloss"]
+    logits = tensor(rng(golden.seed, "mix:logits").standard_normal((6, 4)).astype(np.float32), dtype).requires_grad_()
+    targets, weights = targets_of(facts, dtype), tensor(np.float32(facts["weights"]))
+    loss = target_divergence(logits, targets, weights)
+    loss.backward()
+    allowed = {"f32": 5e-6, "f64": 1e-9}[kind]
+    assert_sampled(golden.arrays, "mixloss/loss", loss + least_loss(targets, weights), allowed, kind)
+    assert_sampled(golden.arrays, "mixloss/grad", logits.grad, allowed, kind)
+
+
+def targets_of(facts: dict, dtype: torch.dtype, rows: slice = slice(None)) -> torch.Tensor:
+    """The mixed labels of a case, by the rule of the house: rows of the second labels stand after those of the first."""
+    first, second = (torch.tensor(facts[name])[rows] for name in ("y_a", "y_b"))
+    own = tensor(facts["lam"], dtype)[rows]
+    lam, partners = torch.cat([own, torch.ones_like(own)]), torch.arange(2 * len(own)).roll(len(own))
+    return mixed_targets(torch.cat([first, second]), partners, lam, 4)[: len(own)]
+
+
+def least_loss(targets: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+    """What a divergence leaves out of the cross-entropy with shares of classes: the shares' own entropy."""
+    terms = -torch.special.xlogy(targets, targets)
+    return (terms if weights is None else terms * weights).sum(1).mean()
+
+
+RATES = {"sadaco": OptimOptions(lr=3e-5, weight_decay=0.0), "zff": OptimOptions(optimiser="adamw", lr=1e-4, weight_decay=0.01)}
+
+
+@pytest.mark.parametrize(("dtype", "kind"), KINDS)
+@pytest.mark.parametrize("code", CODES)
+def test_three_steps(golden_system, code, dtype, kind):
+    golden = golden_system("cnn-moe")
+    facts, names = golden.facts["train"][code], CODES[code][1]
+    model = cnn_moe(golden.seed, code, dtype).train()
+    before = {official(name, names): each.detach().clone() for name, each in model.named_parameters()}
+    losses = three_steps(model, golden, code, dtype)
+    after = {official(name, names): each.detach() for name, each in model.named_parameters()}
+    wide = kind == "f64"
+    allowed = 1e-9 if wide else {"zff": 1e-6, "sadaco": 1e-5}[code]
+    np.testing.assert_allclose(losses, facts[f"loss_{kind}"], rtol=0, atol=allowed)
+    assert_trained(facts, before, after, kind, allowed)
+
+
+def three_steps(model: torch.nn.Module, golden: Any, code: str, dtype: torch.dtype) -> list[float]:
+    """Losses of the steps that either code makes: SADACO with mixed labels and class weights, ZFFun with the first."""
+    facts = golden.facts["train"][code]
+    name, count, height, width = re.fullmatch(r'pic\("(.+)", (\d+), (\d+), (\d+)\)', facts["input"]).groups()
+    x = tensor(unit_pictures(golden.seed, name, int(count), int(height), int(width)), dtype)
+    weights = tensor(np.float32(golden.facts["class_weights"]["weights"])) if code == "sadaco" else None
+    optimiser, losses = build_optimizer([(each, 1.0) for each in model.parameters()], RATES[code]), []
+    for start in range(0, len(x), facts["batch"]):
+        rows = slice(start, start + facts["batch"])
+        targets = targets_of(facts if code == "sadaco" else {**facts, "y_b": facts["y_a"]}, dtype, rows)
+        optimiser.zero_grad()
+        loss = target_divergence(model(x[rows]), targets, weights)
+        loss.backward()
+        optimiser.step()
+        losses.append((loss + least_loss(targets, weights)).item())
+    return losses

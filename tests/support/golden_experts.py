@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from golden_rules import rng, weight
 from torch import Tensor, nn
@@ -68,3 +69,28 @@ def assert_statistics(stats: np.ndarray, ours: np.ndarray, key: str, tolerance: 
     # The statistics are those of the float64 array, from which one in float32 is as far as its worst value.
     found = [ours.mean(), ours.std(), ours.min(), ours.max()]
     np.testing.assert_allclose(found, stats, rtol=1e-6, atol=2 * tolerance, err_msg=f"{key}: statistics")
+
+
+def assert_trained(
+    facts: dict[str, Any], before: dict[str, Tensor], after: dict[str, Tensor], kind: str, tolerance: float
+) -> None:
+    """Compare parameters before and after the recorded steps with single values and with the size of each change.
+
+    Args:
+        facts: The set's record of the training.
+        before: Ours before the first step, by official name.
+        after: Ours after the last step.
+        kind: ``f32`` or ``f64``: which of the recorded trainings it is compared with.
+        tolerance: Largest deviation of a value that is allowed.
+    """
+    left_out = {*facts["rounding_dominated"], *facts["parameters_without_gradient"]}
+    for name, index, first, *last in facts["values"]:
+        if name in left_out:
+            continue
+        assert before[name].flatten()[index].item() == np.float32(first), name
+        assert abs(after[name].flatten()[index].item() - last[kind == "f32"]) <= tolerance, (name, index)
+    assert facts["tensors"].keys() - left_out <= after.keys()
+    for name in facts["tensors"].keys() - left_out:
+        change = (after[name].double() - before[name].double()).norm().item()
+        wanted = facts["tensors"][name]["change_norm" if kind == "f64" else "change_norm_f32"]
+        assert change == pytest.approx(wanted, rel=1e-7 if kind == "f64" else 5e-2, abs=1e-12), name
