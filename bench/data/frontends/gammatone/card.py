@@ -16,9 +16,8 @@ from bench.data.frontends.options import SAMPLE_RATE
 class GammatoneOptions:
     """Options of front-end ``gammatone``; the defaults are those of Pham et al. 2021 as far as they are known."""
 
-    FIT_OPTIONS: ClassVar[tuple[str, ...]] = ("seconds", "frames")
+    FIT_OPTIONS: ClassVar[tuple[str, ...]] = ("seconds", "frames", "hop")
     WINDOW: ClassVar[int] = 1024
-    HOP: ClassVar[int] = 256
     SILENCE: ClassVar[float] = 1e-10
     """Smallest power that the logarithm is taken of: -100 dB."""
 
@@ -26,6 +25,7 @@ class GammatoneOptions:
     bank: str = option("gammatone", "filters over the power spectrum", choices=("gammatone", "mel"))
     bands: int = option(64, "number of filters", low=1, high=512)
     frames: int = option(64, "frames of a patch; patches of a cycle do not overlap", low=1, high=10_000)
+    hop: int = option(256, "samples from one frame to the next at 16 kHz", low=1, high=16_000)
     lowest_hz: float = option(50.0, "frequency of the lowest filter, Hz", low=1.0, high=7_000.0)
     highest_hz: float = option(8000.0, "frequency below which the filters lie, Hz", low=100.0, high=8_000.0)
 
@@ -39,12 +39,12 @@ class GammatoneOptions:
     @property
     def patch_samples(self) -> int:
         """Samples that the frames of a patch cover at 16 kHz."""
-        return self.WINDOW + (self.frames - 1) * self.HOP
+        return self.WINDOW + (self.frames - 1) * self.hop
 
     @property
     def patch_shift(self) -> int:
         """Samples from one patch of a cycle to the next."""
-        return self.frames * self.HOP
+        return self.frames * self.hop
 
     @property
     def shape(self) -> tuple[int, int]:

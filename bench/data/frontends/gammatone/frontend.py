@@ -108,7 +108,7 @@ class GammatoneFrontEnd:
         """
         options = self.options
         waves = torch.stack([repeated(wave, options.patch_samples) for wave in units.waves()])
-        frames = waves.unfold(1, options.WINDOW, options.HOP) * torch.hann_window(options.WINDOW, device=waves.device)
+        frames = waves.unfold(1, options.WINDOW, options.hop) * torch.hann_window(options.WINDOW, device=waves.device)
         power = torch.fft.rfft(frames).abs().square()
         filtered = power @ filter_weights(options, waves.device)
         return 10 * filtered.clamp_min(options.SILENCE).log10()
