@@ -51,7 +51,9 @@ class MixupKLOptions:
     probability: float = option(1.0, "chance that a row is mixed", low=0.0, high=1.0)
     shared: bool = option(False, "whether one lambda serves the whole batch, not one each row")
     weights: str = option(
-        "none", "class weights: none, or complement, 1 less the class's share of the cycles", choices=("none", "complement")
+        "none",
+        "class weights: none, or complement, 1 less the class's share of the cycles",
+        choices=("none", "complement"),
     )
 
 

@@ -200,7 +200,10 @@ def least_loss(targets: torch.Tensor, weights: torch.Tensor | None = None) -> to
     return (terms if weights is None else terms * weights).sum(1).mean()
 
 
-RATES = {"sadaco": OptimOptions(lr=3e-5, weight_decay=0.0), "zff": OptimOptions(optimiser="adamw", lr=1e-4, weight_decay=0.01)}
+RATES = {
+    "sadaco": OptimOptions(lr=3e-5, weight_decay=0.0),
+    "zff": OptimOptions(optimiser="adamw", lr=1e-4, weight_decay=0.01),
+}
 
 
 @pytest.mark.parametrize(("dtype", "kind"), KINDS)
