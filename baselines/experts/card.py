@@ -126,8 +126,8 @@ CNN_MOE = ModelCard(
     fidelity="third-party code",
     gaps=(
         "Both third parties train on other data with other pictures; where they disagree (normalisation after the "
-        "ReLU, pooling, dropout), sadaco is the default. Experts end in a ReLU, so that no score is negative before the "
-        f"softmax. {RECIPE_GAP}"
+        "ReLU, pooling, dropout), sadaco is the default. Experts end in a ReLU, so that no score is negative before "
+        f"the softmax. {RECIPE_GAP}"
     ),
     citation=CITATION,
     options=CNNMoEOptions,

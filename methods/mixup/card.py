@@ -92,10 +92,10 @@ MIXUP_KL = MethodCard(
     id="mixup-kl",
     title="Mixup, KL divergence",
     summary=(
-        "Pictures of two clips are blended, each row with a lambda of its own, and the Kullback-Leibler divergence from "
-        "the mixed labels is minimised; the L2 term of the paper is the recipe's coupled weight decay. A reconstruction: "
-        "Pham et al. published no code. Lambda is uniform (beta 1); beta=10 probability=0.5 weights=complement are those "
-        "of SADACO, a third party, which mixes waveforms."
+        "Pictures of two clips are blended, each row with a lambda of its own, and the Kullback-Leibler divergence "
+        "from the mixed labels is minimised; the L2 term of the paper is the recipe's coupled weight decay. A "
+        "reconstruction: Pham et al. published no code. Lambda is uniform (beta 1); beta=10 probability=0.5 "
+        "weights=complement are those of SADACO, a third party, which mixes waveforms."
     ),
     formula="L = (1/B) sum_i sum_c t_ic (log t_ic - log p_c(x~_i)),  t = lambda y + (1 - lambda) y_perm,  + L2",
     source="Pham et al. 2021, section V; class weights: dlrudco/SADACO @ 2134fd9",

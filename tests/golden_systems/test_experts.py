@@ -187,7 +187,7 @@ def test_the_loss_of_mixed_labels(golden_system, dtype, kind):
 
 
 def targets_of(facts: dict, dtype: torch.dtype, rows: slice = slice(None)) -> torch.Tensor:
-    """The mixed labels of a case, by the rule of the house: rows of the second labels stand after those of the first."""
+    """The mixed labels of a case, by the rule of the house: second labels stand after the first."""
     first, second = (torch.tensor(facts[name])[rows] for name in ("y_a", "y_b"))
     own = tensor(facts["lam"], dtype)[rows]
     lam, partners = torch.cat([own, torch.ones_like(own)]), torch.arange(2 * len(own)).roll(len(own))

@@ -70,9 +70,9 @@ CARD = FrontEndCard(
     id="gammatone",
     title="Gammatone patches",
     summary=(
-        "Whole recording to 16 kHz, cycle repeated to 5 s or more, power of 64 gammatone (or mel) filters of 50-8000 Hz "
-        "every 16 ms in decibels, cut into patches that do not overlap: pieces of 64 x 64. A reconstruction: which "
-        "resampler, frequencies and scale the authors have is not known."
+        "Whole recording to 16 kHz, cycle repeated to 5 s or more, power of 64 gammatone (or mel) filters of "
+        "50-8000 Hz every 16 ms in decibels, cut into patches that do not overlap: pieces of 64 x 64. A "
+        "reconstruction: which resampler, frequencies and scale the authors have is not known."
     ),
     source="Pham et al. 2021, section III; filters: Patterson et al. 1992, Glasberg & Moore 1990",
     fidelity="reconstruction",
