@@ -33,13 +33,13 @@ class SpectrogramMixOptions:
 
 
 PHAM_2021 = """@article{pham2021cnnmoe,
-  title={{CNN-MoE} Based Framework for Classification of Respiratory Anomalies and Lung Disease Detection},
-  author={Pham, Lam and Phan, Huy and Palaniappan, Ramaswamy and Mertins, Alfred and McLoughlin, Ian},
-  journal={IEEE Journal of Biomedical and Health Informatics},
-  volume={25},
-  number={8},
-  pages={2938--2947},
-  year={2021}
+  title   = {{CNN-MoE} Based Framework for Classification of Respiratory Anomalies and Lung Disease Detection},
+  author  = {Lam Pham and Huy Phan and Ramaswamy Palaniappan and Alfred Mertins and Ian McLoughlin},
+  journal = {IEEE Journal of Biomedical and Health Informatics},
+  volume  = {25},
+  number  = {8},
+  pages   = {2938--2947},
+  year    = {2021},
 }"""
 
 
