@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from baselines.arsc import card as arsc
 from baselines.ast import card as ast
 from baselines.inception import card as inception
+from baselines.experts import card as experts
 from baselines.panns import card as panns
 from baselines.se_sa import card as se_sa
 from baselines.timm import cnn_card as timm_cnn

@@ -45,6 +45,21 @@ def class_weights(counts: Sequence[int]) -> Tensor:
     return (inverse / inverse.sum()).float()
 
 
+def complement_weights(counts: Sequence[int]) -> Tensor:
+    """Class weights 1 - n_c / n: what is rare weighs nearly 1, what is frequent less.
+
+    Args:
+        counts: Training cycles per class.
+
+    Returns:
+        (C,) float32.
+
+    Source: dlrudco/SADACO @ 2134fd9.
+    """
+    numbers = torch.tensor(counts, dtype=torch.float64)
+    return (1 - numbers / numbers.sum()).float()
+
+
 def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean cross-entropy; with class weights, the weighted mean (divided by the sum of the rows' weights).
 
@@ -79,6 +94,44 @@ def label_mixing_loss(
     """
     own = cross_entropy(logits, labels, weights)
     return lam * own + (1 - lam) * cross_entropy(logits, labels[permutation], weights)
+
+
+def mixed_targets(labels: Tensor, permutation: Tensor, lam: Tensor, classes: int) -> Tensor:
+    """Shares of the classes in mixed inputs.
+
+    Args:
+        labels: (B,) int64, of the clips that were mixed into.
+        permutation: (B,) int64; row i was mixed with row ``permutation[i]``.
+        lam: (B,) share of each row that is its own, 0..1.
+        classes: Number of classes.
+
+    Returns:
+        (B, C) in the type of ``lam``; each row sums to 1.
+    """
+    own = functional.one_hot(labels, classes).to(lam.dtype)
+    return lam[:, None] * own + (1 - lam)[:, None] * own[permutation]
+
+
+def target_divergence(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Kullback-Leibler divergence of predictions from shares of classes: the mean over rows, also with class weights.
+
+    L = (1/B) sum_i sum_c w_c t_ic (log t_ic - log p_ic); the gradient is that of the cross-entropy with the shares,
+    whose least value it leaves out.
+
+    Args:
+        logits: (B, C).
+        targets: (B, C), at least 0; each row sums to 1.
+        weights: (C,) class weights.
+
+    Returns:
+        Scalar.
+
+    Source: Pham et al. 2021, section V (without weights).
+    """
+    logits = full_precision(logits)
+    shares = targets.to(logits.dtype)
+    terms = functional.kl_div(logits.log_softmax(dim=1), shares, reduction="none")
+    return (terms if weights is None else terms * weights.to(logits.dtype)).sum(dim=1).mean()
 
 
 def cosine_logits(a: Tensor, b: Tensor, temperature: float) -> Tensor:

@@ -22,6 +22,16 @@ QUIRKS = (
         here="The same, since the printed numbers were made with it; frontend.normalise=cycle takes each cycle's own.",
         switch="frontend.normalise=batch",
     ),
+    Quirk(
+        code="Masks of SpecAugment are cut to whole numbers so that they never reach the last mel bin or frame.",
+        here="Masks lie anywhere, with equal chances.",
+        switch="specaug_place=torchaudio",
+    ),
+    Quirk(
+        code="The cosine of the learning rate goes up and down every 40 epochs, and ends at the top.",
+        here="The same; lr_period=400 lets it fall once.",
+        switch="lr_period=40",
+    ),
 )
 GAPS = "The printed numbers are means of 10 runs, whose seeds are not stated."
 AUDIOSET = {"pretrain": "audioset", "weights_licence": "CC-BY-4.0"}

@@ -32,6 +32,31 @@ class SpectrogramMixOptions:
     beta: float = option(1.0, BETA_DOC, low=0.0, run_low=0.001, high=1e6, space=BETA)
 
 
+PHAM_2021 = """@article{pham2021cnnmoe,
+  title   = {{CNN-MoE} Based Framework for Classification of Respiratory Anomalies and Lung Disease Detection},
+  author  = {Lam Pham and Huy Phan and Ramaswamy Palaniappan and Alfred Mertins and Ian McLoughlin},
+  journal = {IEEE Journal of Biomedical and Health Informatics},
+  volume  = {25},
+  number  = {8},
+  pages   = {2938--2947},
+  year    = {2021},
+}"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixupKLOptions:
+    """Options of Mixup with the Kullback-Leibler divergence."""
+
+    beta: float = option(1.0, BETA_DOC, low=0.001, high=1e6, space=BETA)
+    probability: float = option(1.0, "chance that a row is mixed", low=0.0, high=1.0)
+    shared: bool = option(False, "whether one lambda serves the whole batch, not one each row")
+    weights: str = option(
+        "none",
+        "class weights: none, or complement, 1 less the class's share of the cycles",
+        choices=("none", "complement"),
+    )
+
+
 MIXUP = MethodCard(
     id="mixup",
     title="Mixup",
@@ -61,4 +86,20 @@ CUTMIX = MethodCard(
     fidelity="reconstruction",
     citation=YUN_2019,
     options=SpectrogramMixOptions,
+)
+
+MIXUP_KL = MethodCard(
+    id="mixup-kl",
+    title="Mixup, KL divergence",
+    summary=(
+        "Pictures of two clips are blended, each row with a lambda of its own, and the Kullback-Leibler divergence "
+        "from the mixed labels is minimised; the L2 term of the paper is the recipe's coupled weight decay. A "
+        "reconstruction: Pham et al. published no code. Lambda is uniform (beta 1); beta=10 probability=0.5 "
+        "weights=complement are those of SADACO, a third party, which mixes waveforms."
+    ),
+    formula="L = (1/B) sum_i sum_c t_ic (log t_ic - log p_c(x~_i)),  t = lambda y + (1 - lambda) y_perm,  + L2",
+    source="Pham et al. 2021, section V; class weights: dlrudco/SADACO @ 2134fd9",
+    fidelity="reconstruction",
+    citation=PHAM_2021,
+    options=MixupKLOptions,
 )

@@ -47,6 +47,34 @@ class CutMix:
     centre: tuple[float, float]
 
 
+@dataclass(frozen=True)
+class RowMixup:
+    """The random choices of one step of Mixup whose rows have shares of their own, for the global batch.
+
+    Attributes:
+        lam: (batch,) float64, each clip's own share, 0..1; 1 where it is not mixed.
+        permutation: (batch,) int64; row i is mixed with row ``permutation[i]``.
+    """
+
+    lam: np.ndarray
+    permutation: np.ndarray
+
+
+def draw_row_mixup(batch: int, beta: float, probability: float, shared: bool, rng: np.random.Generator) -> RowMixup:
+    """Draw shares, which rows are mixed, and partners, in this order.
+
+    Args:
+        batch: Rows of the global batch.
+        beta: Shares are drawn from Beta(beta, beta).
+        probability: How likely a row is mixed, 0..1.
+        shared: Whether one share serves all rows that are mixed.
+        rng: Generator; draws as many numbers whatever comes out.
+    """
+    drawn = np.broadcast_to(rng.beta(beta, beta, 1 if shared else batch), batch)
+    mixed = rng.random(batch) < probability
+    return RowMixup(np.where(mixed, drawn, 1.0), rng.permutation(batch))
+
+
 def draw_mixup(batch: int, beta: float, rng: np.random.Generator) -> Mixup:
     """Draw lambda and permutation, in this order.
 
@@ -70,13 +98,13 @@ def draw_cutmix(batch: int, beta: float, rng: np.random.Generator) -> CutMix:
     return CutMix(drawn, permutation, (float(rng.random()), float(rng.random())))
 
 
-def mix_up(x: Tensor, partners: Tensor, lam: float) -> Tensor:
+def mix_up(x: Tensor, partners: Tensor, lam: float | Tensor) -> Tensor:
     """Blend spectrograms with their partners: lam x + (1 - lam) partners.
 
     Args:
         x: (batch, 1, frames, mels).
         partners: (batch, 1, frames, mels), row i being row i's partner.
-        lam: Share of ``x``, 0..1.
+        lam: Share of ``x``, 0..1; or (batch, 1, 1, 1), that of each row.
 
     Returns:
         (batch, 1, frames, mels), new.

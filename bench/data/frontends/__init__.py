@@ -9,6 +9,7 @@ from bench.core.cards import FrontEndCard
 from bench.core.registry import Registry
 from bench.data.frontends import cards
 from bench.data.frontends.mfcc_mel import card as mfcc_mel
+from bench.data.frontends.gammatone.card import CARD as GAMMATONE
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
 from bench.data.frontends.segments import card as segments
 
@@ -187,3 +188,4 @@ FRONTENDS.add("ast", cards.AST, "bench.data.frontends.ast:ASTFrontEnd")
 FRONTENDS.add("scl", cards.SCL, "bench.data.frontends.scl:build")
 FRONTENDS.add("mfcc-mel", mfcc_mel.CARD, "bench.data.frontends.mfcc_mel.frontend:MFCCMelFrontEnd")
 FRONTENDS.add("log-mel-segments", segments.CARD, "bench.data.frontends.segments.frontend:SegmentFrontEnd")
+FRONTENDS.add("gammatone", GAMMATONE, "bench.data.frontends.gammatone.frontend:GammatoneFrontEnd")

@@ -55,6 +55,13 @@ class AugmentOptions:
     specaug_fill: str = identity_field(
         "value under the masks: the spectrogram's mean, or the front-end's lowest", "mean", choices=("mean", "lowest")
     )
+    specaug_place: str = identity_field(
+        "where masks lie: whole, anywhere with equal chances (Patch-Mix); torchaudio, whose masks never reach the last "
+        "bin or frame (SCL)",
+        "whole",
+        choices=("whole", "torchaudio"),
+        since=5,
+    )
     time_shift: bool = identity_field("circular shift in time by a random number of frames", False)
     time_shift_probability: float = identity_field("chance that time_shift moves a sample", 1.0, **_CHANCE)
 

@@ -34,16 +34,41 @@ class Masks:
         return Masks(self.freq[rows], self.time[rows])
 
 
-def _draw_axis(batch: int, size: int, count: int, width: int, axis: str, rng: np.random.Generator) -> np.ndarray:
-    """(batch, count, 2): widths floor(U(0, width)), starts uniform in 0..size - width, both ends included."""
+def _draw_axis(
+    batch: int, size: int, count: int, width: int, axis: str, place: str, rng: np.random.Generator
+) -> np.ndarray:
+    """(batch, count, 2): first positions, by the law that ``place`` names, and widths floor(U(0, width))."""
     if width - 1 > size:
         raise SpecError(
             f"SpecAugment masks up to {width - 1} {axis}, but the spectrogram has {size}.",
             "Make the masks narrower or the spectrogram larger.",
         )
+    drawn = rng.uniform(0, width, (batch, count))
+    if place == "torchaudio":
+        return torchaudio_spans(drawn, rng.random((batch, count)), size)
     # As the official code draws them: cut to a whole number, so that ``width`` itself never comes out.
-    widths = np.floor(rng.uniform(0, width, (batch, count))).astype(np.int64)
+    widths = np.floor(drawn).astype(np.int64)
     return np.stack([rng.integers(0, size - widths + 1), widths], axis=-1)
+
+
+def torchaudio_spans(widths: np.ndarray, places: np.ndarray, size: int) -> np.ndarray:
+    """First positions and widths of masks as ``torchaudio.functional.mask_along_axis_iid`` has them.
+
+    Since both numbers are cut, no mask reaches the last position.
+
+    Args:
+        widths: Widths before they are cut to whole numbers, at least 0.
+        places: As shares of the room that the uncut widths leave, at least 0 and below 1.
+        size: Positions of the axis.
+
+    Returns:
+        (..., 2) int64: first positions floor(places (size - widths)), and widths cut.
+
+    Source: ilyassmoummad/scl_icbhi2017 @ 76c4c99, ``augmentations.py``.
+    """
+    # Of widths that are longer than the axis by a fraction there is no room; they are its whole length.
+    starts = np.floor(places * np.maximum(size - widths, 0)).astype(np.int64)
+    return np.stack([starts, np.floor(widths).astype(np.int64)], axis=-1)
 
 
 def draw_masks(
@@ -57,6 +82,7 @@ def draw_masks(
     time_masks: int,
     time_width: int,
     together: bool = False,
+    place: str = "whole",
     rng: np.random.Generator,
 ) -> Masks:
     """Draw the masks of a global batch, each clip for itself.
@@ -74,6 +100,7 @@ def draw_masks(
         time_masks: Time masks per clip.
         time_width: Their widths are floor(U(0, time_width)) frames.
         together: Whether all clips of the batch are masked, each by masks of its own, or none is (the SCL authors').
+        place: Law of the masks' first positions: ``whole`` or ``torchaudio``.
         rng: Generator; draws as many numbers whatever comes out.
 
     Raises:
@@ -81,8 +108,8 @@ def draw_masks(
     """
     # Masks are drawn also for clips that stay whole: what is drawn later does not depend on what came out here.
     applied = np.broadcast_to(rng.random(1 if together else batch) < probability, batch)
-    freq = _draw_axis(batch, mels, freq_masks, freq_width, "mel bins", rng)
-    time = _draw_axis(batch, frames, time_masks, time_width, "frames", rng)
+    freq = _draw_axis(batch, mels, freq_masks, freq_width, "mel bins", place, rng)
+    time = _draw_axis(batch, frames, time_masks, time_width, "frames", place, rng)
     freq[~applied] = 0
     time[~applied] = 0
     return Masks(freq, time)
@@ -223,6 +250,7 @@ def draw_spectrogram(
             time_masks=options.specaug_time_masks,
             time_width=options.specaug_time_width,
             together=options.specaug_together,
+            place=options.specaug_place,
             rng=rng,
         )
     return SpectrogramDraw(shift, masks)

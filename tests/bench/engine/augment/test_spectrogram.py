@@ -21,6 +21,7 @@ from bench.engine.augment.spectrogram import (
     draw_masks,
     draw_shift,
     draw_spectrogram,
+    torchaudio_spans,
 )
 
 FRAMES, MELS = 798, 128
@@ -290,3 +291,39 @@ def test_the_value_under_masks():
     assert mask_value(lowest, "scl", SimpleNamespace(lowest=-3)) == -3.0
     with pytest.raises(SpecError, match="the options of front-end ast have no `lowest` value"):
         mask_value(lowest, "ast", object())
+
+
+def test_torchaudios_law_of_places_is_its_own():
+    """The spans that torchaudio masks, from the numbers that it drew."""
+    from torchaudio.functional import mask_along_axis_iid
+
+    for seed in range(5):
+        torch.manual_seed(seed)
+        ones = mask_along_axis_iid(torch.ones(6, 1, 64, 50), mask_param=20, mask_value=0.0, axis=2)
+        torch.manual_seed(seed)
+        shares, places = (torch.rand(6, 1).numpy() for _ in range(2))
+        spans = torchaudio_spans(shares * np.float32(20), places, 64)
+        hidden = [np.flatnonzero(row == 0).tolist() for row in ones[:, 0, :, 0].numpy()]
+        assert hidden == [list(range(start, start + width)) for start, width in spans[:, 0]]
+
+
+def test_torchaudios_law_leaves_widths_as_they_are_and_never_masks_the_last_place():
+    options = {"batch": 20_000, "freq_width": 20, "time_width": 40, "freq_masks": 1, "time_masks": 1}
+    whole, theirs = (masks_of(place=place, **options) for place in ("whole", "torchaudio"))
+    assert (whole.freq[..., 1] == theirs.freq[..., 1]).all()
+    assert (whole.freq.sum(-1).max(), theirs.freq.sum(-1).max()) == (64, 63)
+    assert (whole.time.sum(-1).max(), theirs.time.sum(-1).max()) == (251, 250)
+    assert theirs.freq[..., 0].min() == theirs.time[..., 0].min() == 0
+
+
+def masks_of(batch: int, **options) -> Masks:
+    return draw_masks(batch, 251, 64, probability=1.0, rng=np.random.default_rng(0), **options)
+
+
+def test_the_law_of_places_is_an_option_of_a_run():
+    drawn = [
+        draw_spectrogram(8, 251, 64, AugmentOptions(specaug_place=place), np.random.default_rng(3)).masks
+        for place in ("whole", "torchaudio")
+    ]
+    assert (drawn[0].freq[..., 1] == drawn[1].freq[..., 1]).all()
+    assert (drawn[0].freq[..., 0] != drawn[1].freq[..., 0]).any()

@@ -1,0 +1,1 @@
+"""Front-end ``gammatone``: patches of gammatone or mel spectrograms, several for each cycle."""
