@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from bench.core.cards import FrontEndCard
 from bench.core.registry import Registry
 from bench.data.frontends import cards
+from bench.data.frontends.l3s.card import CARD as L3S
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
 
 if TYPE_CHECKING:
@@ -183,3 +184,4 @@ class BatchFrontEnd(Protocol):
 FRONTENDS: Registry[FrontEndCard] = Registry("front-end", FrontEndCard, "lungbench.frontends")
 FRONTENDS.add("ast", cards.AST, "bench.data.frontends.ast:ASTFrontEnd")
 FRONTENDS.add("scl", cards.SCL, "bench.data.frontends.scl:build")
+FRONTENDS.add("l3s", L3S, "bench.data.frontends.l3s.frontend:L3SFrontEnd")
