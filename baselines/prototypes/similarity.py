@@ -134,7 +134,10 @@ def prototype_likeness(prototypes: Tensor, classes: int, *, ratio: bool = False)
         cosines = vector_cosines(flat, flat)
     owner = torch.arange(len(flat), device=flat.device) // (len(flat) // classes)
     alike = owner[:, None] == owner[None, :]
-    between = cosines[~alike].mean()
-    if not ratio or len(flat) == classes:
+    # Counted, not asked for: a GPU would have to be waited for.
+    own, count = len(flat) // classes, len(flat)
+    between = cosines.masked_fill(alike, 0).sum() / (count * (count - own))
+    if not ratio or own == 1:
         return between
-    return between / cosines[alike & ~torch.eye(len(flat), dtype=torch.bool, device=flat.device)].mean()
+    itself = torch.eye(count, dtype=torch.bool, device=flat.device)
+    return between / (cosines.masked_fill(~alike | itself, 0).sum() / (count * (own - 1)))

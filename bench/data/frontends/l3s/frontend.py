@@ -1,4 +1,4 @@
-"""Front-end ``l3s``: log-mel spectrograms and their differences in time (Ren et al. 2022; L3S/PrototypeSound @ 5116de7).
+"""Front-end ``l3s``: log-mel spectrograms and their differences in time (L3S/PrototypeSound @ 5116de7).
 
 A recording is resampled to 4 kHz and band-passed as a whole; then its cycles are cut. A cycle that is longer than 4 s
 gives its middle, a shorter one is repeated from its start. In training the authors cut longer cycles at a random place:

@@ -21,8 +21,8 @@ Wave: TypeAlias = NDArray[np.float64]
 ORDER, PASS_BAND = 5, (100.0, 1800.0)
 
 # Resampy's filter before 0.3, on which librosa's kaiser_best rested: half its width in zero crossings, cut-off as a
-# share of the lower Nyquist frequency, and shape of its Kaiser window.
-ZERO_CROSSINGS, ROLL_OFF, BETA = 64, 0.9475937167399596, 14.769656459379492
+# share of the lower Nyquist frequency, and shape of its Kaiser window. It is a table of so many entries for a crossing.
+ZERO_CROSSINGS, ROLL_OFF, BETA, ENTRIES = 64, 0.9475937167399596, 14.769656459379492, 512
 
 FULL_SCALE = 2**15
 
@@ -54,10 +54,15 @@ def resampled(wave: Wave, rate: int, resampler: str) -> Wave:
 @functools.lru_cache(maxsize=8)
 def _kaiser_sinc(up: int, down: int) -> Wave:
     """Low-pass that ``resample_poly`` applies at ``up`` times the rate; it multiplies it by ``up`` itself."""
-    cutoff = ROLL_OFF / max(up, down)
-    reach = math.ceil(ZERO_CROSSINGS * max(up, down))
-    place = np.arange(-reach, reach + 1)
-    taps: Wave = cutoff * np.sinc(cutoff * place) * np.kaiser(2 * reach + 1, BETA)
+    scale = min(1.0, up / down)
+    # Resampy goes through its table in whole entries, and so a little too slowly.
+    step = int(scale * ENTRIES) / ENTRIES
+    reach = math.ceil(ZERO_CROSSINGS / step) * up
+    whole, rest = np.divmod(np.abs(np.arange(-reach, reach + 1)), up)
+    crossings = rest / up * scale + whole * step
+    inside = np.clip(1 - (crossings / ZERO_CROSSINGS) ** 2, 0, None)
+    window = np.where(crossings < ZERO_CROSSINGS, np.i0(BETA * np.sqrt(inside)) / np.i0(BETA), 0)
+    taps: Wave = ROLL_OFF * scale / up * np.sinc(ROLL_OFF * crossings) * window
     return taps
 
 
