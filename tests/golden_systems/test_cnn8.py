@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from golden_prototypes import distance, network, normal, pictures, points, train, trained_distances, training_graph, wave
+from golden_prototypes import (
+    distance,
+    network,
+    normal,
+    pictures,
+    points,
+    train,
+    trained_distances,
+    training_graph,
+    wave,
+)
 from golden_recordings import pretend_recording
 
 import baselines

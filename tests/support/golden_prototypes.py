@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import golden_rules
@@ -22,6 +23,9 @@ from bench.engine.optim import OptimOptions, build_optimizer
 from methods.base import Batch
 
 PRECISIONS = {"f32": torch.float32, "f64": torch.float64}
+
+HEAD = "head"
+"""Part of a network that follows the encoder."""
 
 
 def wave(seed: int, name: str, batch: int, count: int = 16_000) -> np.ndarray:
@@ -53,27 +57,21 @@ def weight(seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
     return np.float32(special[name]) if name in special else golden_rules.weight(seed, name, shape)
 
 
-def network(seed: int, model_id: str, precision: str, **options: Any) -> nn.Module:
-    """A network with generated weights and without dropout."""
+def network(seed: int, model_id: str, precision: str, part: str = "", **options: Any) -> nn.Module:
+    """A network without dropout and with generated weights, or with those of its parts without the encoder."""
     model = baselines.create(model_id, **options)
-    named = {official(model, name): tensor for name, tensor in model.named_parameters()}
-    named |= {official(model, name): tensor for name, tensor in model.named_buffers()}
-    for name, tensor in named.items():
-        tensor.data.copy_(torch.from_numpy(np.asarray(weight(seed, name, tuple(tensor.shape)))))
-    without_dropout(model)
+    for name, tensor in itertools.chain(model.named_parameters(), model.named_buffers()):
+        if part != HEAD or not name.startswith("encoder."):
+            tensor.data.copy_(torch.from_numpy(np.asarray(weight(seed, official(model, name), tuple(tensor.shape)))))
+    for layer in model.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
     return model.to(PRECISIONS[precision])
 
 
 def official(model: Any, name: str) -> str:
     """The authors' name of a tensor of a network."""
     return official_name(name, vector=getattr(model.options, "prototypes", "") == "vector1d")
-
-
-def without_dropout(model: nn.Module) -> None:
-    """Let nothing be dropped, in training either."""
-    for part in model.modules():
-        if isinstance(part, nn.Dropout):
-            part.p = 0.0
 
 
 def pictures(waves: np.ndarray, precision: str) -> Tensor:
@@ -139,7 +137,11 @@ def trained_distances(model: Any, seed: int, record: dict[str, Any]) -> tuple[fl
     """
     state = {official(model, name): tensor.detach().double().numpy() for name, tensor in model.named_parameters()}
     unused = set(record["parameters_without_gradient"])
-    values = [abs(state[name].reshape(-1)[place] - after) for name, place, _, after, _ in record["values"] if name not in unused]
+    values = [
+        abs(state[name].reshape(-1)[place] - after)
+        for name, place, _, after, _ in record["values"]
+        if name not in unused
+    ]
     changes = []
     for name, tensor in state.items():
         change = np.linalg.norm(tensor - weight(seed, name, tensor.shape).astype(np.float64))
