@@ -9,12 +9,18 @@ Shapes: B batch, P prototypes, D channels, N cells of a map, M cells of a protot
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
 FLOOR = 1e-8
 """Smallest product of two lengths that a cosine is divided by."""
+
+
+def _whole_precision(x: Tensor) -> AbstractContextManager[object]:
+    """Leave autocast, in whose half precision squares of lengths would overflow; tensors without numbers know none."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 def vector_cosines(x: Tensor, prototypes: Tensor) -> Tensor:
@@ -102,8 +108,7 @@ class PrototypeLayer(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (B, D, rows, columns) to similarities (B, P), in the prototypes' precision."""
-        # In half precision squares of lengths would overflow.
-        with torch.autocast(maps.device.type, enabled=False):
+        with _whole_precision(maps):
             return self._similarities(maps.to(self.prototypes.dtype))
 
     def _similarities(self, maps: Tensor) -> Tensor:
@@ -130,7 +135,7 @@ def prototype_likeness(prototypes: Tensor, classes: int, *, ratio: bool = False)
         Scalar.
     """
     flat = prototypes.flatten(1)
-    with torch.autocast(flat.device.type, enabled=False):
+    with _whole_precision(flat):
         cosines = vector_cosines(flat, flat)
     owner = torch.arange(len(flat), device=flat.device) // (len(flat) // classes)
     alike = owner[:, None] == owner[None, :]

@@ -9,11 +9,11 @@ from bench.core.cards import Quirk, SystemCard
 
 QUIRKS = (
     Quirk(
-        code="The first batch normalisation has one mean and deviation for each mel, of decibels and differences alike.",
+        code="The first batch normalisation has one mean and deviation for each mel, of decibels and differences.",
         here="The same, since it is a part of the network.",
     ),
     Quirk(
-        code="Filtered cycles are written as 16-bit WAV files by a library that rounds down, on average by half a step.",
+        code="Filtered cycles are written as 16-bit WAV files by a library that rounds down, by half a step.",
         here="The same, since it changes near-silent cells; frontend.storage=16-bit-nearest rounds, float keeps all.",
         switch="frontend.storage=16-bit-down",
     ),
@@ -82,7 +82,7 @@ CHANG = {
     "source": f"Chang et al. 2022; {CHANG_CODE}",
     "selection_file": "main_dia.py",
     "citation": CHANG_2022,
-    "gaps": "Whether the printed row has the attention of run.sh or the maximum, also in the code, is not established. ",
+    "gaps": "Whether the printed row has the attention of run.sh or the maximum, also in the code, is not known. ",
     "quirks": QUIRKS + ATTENTION_QUIRKS,
 }
 
