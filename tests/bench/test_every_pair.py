@@ -13,7 +13,10 @@ import baselines
 import methods
 from baselines import MODELS
 from bench.core.errors import SpecError
+from bench.data.frontends import FRONTENDS
+from bench.data.frontends.shapes import batch_shape
 from bench.experiment.recipes import check_pair
+from bench.experiment.settings import option_names
 from methods import METHODS
 from methods.base import Batch, StagedMethod
 
@@ -33,9 +36,12 @@ def stages_of(method: object) -> int:
 @pytest.mark.parametrize("model_id", [entry.id for entry in MODELS])
 def test_every_method_takes_a_step_on_the_model_or_refuses(model_id):
     torch.manual_seed(0)
-    options = SMALL_AST if MODELS.card(model_id).patches else {}
+    card = MODELS.card(model_id)
+    known = {"frames": 64, "mels": 48, "width": 8}
+    options = SMALL_AST if card.patches else {name: known[name] for name in option_names(card) & known.keys()}
     model = baselines.create(model_id, **options)
-    views = [torch.randn(4, 1, 64, 48) for _ in range(2)]
+    channels = batch_shape(FRONTENDS.card(card.frontend).options().shape, 4)[1]
+    views = [torch.randn(4, channels, 64, 48) for _ in range(2)]
     for entry in METHODS:
         if entry.card.needs_patches and not MODELS.card(model_id).patches:
             with pytest.raises(SpecError, match="mixes patch"):
