@@ -34,11 +34,12 @@ class AttentionClassifier(nn.Module):
 
     def weights(self, maps: Tensor) -> Tensor:
         """Weights (B, C, T * F) of the cells of maps (B, D, T, F), 0.1 to 0.9."""
-        return (self.att(maps).sigmoid() + SHIFT).clamp(LEAST, MOST).flatten(2)
+        raw: Tensor = self.att(maps)
+        return (raw.sigmoid() + SHIFT).clamp(LEAST, MOST).flatten(2)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (B, D, T, F), or a vector (B, D), which is a map of one cell, to logits (B, C)."""
         maps = maps if maps.ndim == 4 else maps[:, :, None, None]
         weights = self.weights(maps)
-        scores = self.cla(maps).flatten(2).log_softmax(dim=1)
+        scores: Tensor = self.cla(maps).flatten(2).log_softmax(dim=1)
         return (weights * scores).sum(2) / weights.sum(2)

@@ -25,19 +25,19 @@ def _whole_precision(x: Tensor) -> AbstractContextManager[object]:
 
 def vector_cosines(x: Tensor, prototypes: Tensor) -> Tensor:
     """Cosines (B, P) of vectors (B, D) and prototypes (P, D)."""
-    lengths = torch.outer(x.norm(dim=1), prototypes.norm(dim=1))
+    lengths: Tensor = torch.outer(x.norm(dim=1), prototypes.norm(dim=1))
     return x @ prototypes.T / lengths.clamp(min=FLOOR)
 
 
 def same_cell_cosines(x: Tensor, prototypes: Tensor) -> Tensor:
     """Cosines (B, P, N) of each cell of maps (B, D, N) and the prototypes' cell (P, D, N) in its place."""
-    lengths = x.norm(dim=1)[:, None] * prototypes.norm(dim=1)
+    lengths: Tensor = x.norm(dim=1)[:, None] * prototypes.norm(dim=1)
     return torch.einsum("bdn,pdn->bpn", x, prototypes) / lengths.clamp(min=FLOOR)
 
 
 def all_cell_cosines(x: Tensor, prototypes: Tensor) -> Tensor:
     """Cosines (B, P, N, M) of each cell of maps (B, D, N) and each cell of the prototypes (P, D, M)."""
-    lengths = x.norm(dim=1)[:, None, :, None] * prototypes.norm(dim=1)[:, None]
+    lengths: Tensor = x.norm(dim=1)[:, None, :, None] * prototypes.norm(dim=1)[:, None]
     return torch.einsum("bdn,pdm->bpnm", x, prototypes) / lengths.clamp(min=FLOOR)
 
 
@@ -117,7 +117,8 @@ class PrototypeLayer(nn.Module):
             return similarities
         x, prototypes = maps.flatten(2), self.prototypes.flatten(2)
         if self.form in PRODUCTS:
-            return self.linear(PRODUCTS[self.form](x, prototypes))[:, :, 0].relu()
+            found: Tensor = self.linear(PRODUCTS[self.form](x, prototypes))
+            return found[:, :, 0].relu()
         cosines = COSINES[self.form](x, prototypes)
         # The maximum needs none: the authors leave it out.
         return (cosines if self.form == "vector2d_maxp" else self.norm(cosines)).mean(2)

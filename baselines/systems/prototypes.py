@@ -77,8 +77,8 @@ def _system(
     )
 
 
-REN = {"source": f"Ren et al. 2022; {REN_CODE}", "citation": REN_2022}
-CHANG = {
+REN: dict[str, Any] = {"source": f"Ren et al. 2022; {REN_CODE}", "citation": REN_2022}
+CHANG: dict[str, Any] = {
     "source": f"Chang et al. 2022; {CHANG_CODE}",
     "selection_file": "main_dia.py",
     "citation": CHANG_2022,

@@ -130,8 +130,8 @@ def mel_matrix() -> Tensor:
     """Triangular filters (F, M) of equal area on Slaney's mel scale, float32 as librosa has them."""
     options = L3SOptions
     bins = np.linspace(0, RATE / 2, options.WINDOW // 2 + 1)
-    ends = _mels_of(np.array([options.LOWEST_HZ, options.HIGHEST_HZ]))
-    corners = _hertz_of(np.linspace(*ends, options.MELS + 2))
+    lowest, highest = _mels_of(np.array([options.LOWEST_HZ, options.HIGHEST_HZ]))
+    corners = _hertz_of(np.linspace(lowest, highest, options.MELS + 2))
     widths = np.diff(corners)
     rising = (bins[:, None] - corners[:-2]) / widths[:-1]
     falling = (corners[2:] - bins[:, None]) / widths[1:]
