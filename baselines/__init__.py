@@ -11,6 +11,7 @@ from baselines.inception import card as inception
 from baselines.experts import card as experts
 from baselines.panns import card as panns
 from baselines.se_sa import card as se_sa
+from baselines.prototypes import card as prototypes
 from baselines.timm import cnn_card as timm_cnn
 from baselines.timm import named_card as timm_named
 from bench.core.cards import ModelCard
@@ -29,6 +30,7 @@ __all__ = ["MODELS", "create"]
 MODELS: Registry[ModelCard] = Registry("model", ModelCard, "lungbench.models")
 
 for _family in (ast, timm_cnn, panns, timm_named, arsc, se_sa, inception):
+for _family in (ast, timm_cnn, panns, prototypes, timm_named):
     _family.register(MODELS)
 
 

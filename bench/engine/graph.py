@@ -14,7 +14,7 @@ import methods
 from baselines.weights import weights_of_run
 from bench.core.datasets import DATASETS
 from bench.engine.initial_weights import load_initial_weights
-from bench.engine.losses import checked_losses
+from bench.engine.losses import checked_losses, with_penalties
 from bench.engine.micro_batches import MicroBatchedModel
 from bench.experiment.spec import RunSpec
 from methods.base import Batch, Draw
@@ -36,9 +36,13 @@ class TrainingGraph(nn.Module):
         self.method = method
 
     def forward(self, batch: Batch, draw: Draw | None) -> dict[str, Tensor]:
-        """Named losses of a global batch; raises SpecError where the method gives none that can be trained for."""
+        """Named losses of a global batch, with the penalties of a model that has some.
+
+        Raises:
+            SpecError: If the method gives no loss that can be trained for.
+        """
         model = MicroBatchedModel(self.model, self.micro_batch) if self.micro_batch else self.model
-        return checked_losses(self.method(model, batch, draw))
+        return with_penalties(checked_losses(self.method(model, batch, draw)), self.model)
 
 
 def build_graph(spec: RunSpec, class_counts: Sequence[int] | None = None) -> TrainingGraph:

