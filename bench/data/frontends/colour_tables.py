@@ -38,5 +38,5 @@ def luminance(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Returns:
         (...) uint8.
     """
-    weighted = colours.astype(np.int64) @ np.array([299, 587, 114])
+    weighted: NDArray[np.int64] = colours.astype(np.int64) @ np.array([299, 587, 114])
     return (weighted // 1000).astype(np.uint8)

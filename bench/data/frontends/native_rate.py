@@ -120,4 +120,5 @@ def stft_decibels(wave: Wave, window: int, hop: int, rows: int) -> NDArray[np.fl
     power = np.square(np.abs(spectrum))
     decibels = 10 * np.log10(np.maximum(power, np.float32(LEAST_POWER)))
     decibels -= 10 * np.log10(max(power.max(), np.float32(LEAST_POWER)))
-    return np.maximum(decibels, decibels.max() - np.float32(DECIBELS)).T
+    cut_off: NDArray[np.float32] = np.maximum(decibels, decibels.max() - np.float32(DECIBELS))
+    return cut_off.T

@@ -30,7 +30,7 @@ from bench.data.frontends.native_rate import Wave, band_pass, cut_cycles, scaled
 
 LOWEST_HZ, HIGHEST_HZ = 1.0, 4000.0
 FILTERED_ABOVE = 4000
-"""Edges of the band-pass, and the rate above which cycles are filtered and the upper half of the STFT is left out, Hz."""
+"""Edges of the band-pass, and the rate above which it is used and the upper half of the STFT left out, Hz."""
 
 DRAWN_HIGHEST_HZ = 11025.0
 """Frequency at the top of every picture's axis: the authors leave librosa's default rate of 22.05 kHz in place."""
