@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baselines.ast import card as ast
+from baselines.lungsys import card as lungsys
 from baselines.panns import card as panns
 from baselines.timm import cnn_card as timm_cnn
 from baselines.timm import named_card as timm_named
@@ -24,7 +25,7 @@ __all__ = ["MODELS", "create"]
 
 MODELS: Registry[ModelCard] = Registry("model", ModelCard, "lungbench.models")
 
-for _family in (ast, timm_cnn, panns, timm_named):
+for _family in (ast, timm_cnn, panns, timm_named, lungsys):
     _family.register(MODELS)
 
 
