@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.cards import ModelCard
+from bench.core.citations import LUNGSYS_CODE, MA_2019, MA_2020
 from bench.core.options import option
 from bench.core.registry import Registry
-from bench.data.frontends.lungbrn.card import LUNGSYS_CODE, MA_2019, MA_2020
 
 
 def _dropout(default: float) -> Any:
@@ -42,7 +42,7 @@ class ResNetNLOptions:
 
 # Neither picture has time along its rows, and the authors augment none.
 PLAIN: Mapping[str, Any] = {"weight_decay": 0.0, "step_average": 0.0, "specaug_probability": 0.0}
-DEMO: Mapping[str, Any] = {**PLAIN, "lr": 1e-3, "batch": 16, "epochs": 5, "frontend.stft_size": 48}
+DEMO: Mapping[str, Any] = {**PLAIN, "lr": 1e-3, "batch": 16, "epochs": 4, "frontend.stft_size": 32}
 
 EVALUATION_GAP = (
     "The authors' loaders shuffle the test part and leave out its last, smaller batch; here each test cycle is judged "
@@ -55,7 +55,7 @@ BI_RESNET = ModelCard(
     summary=(
         "Two residual networks of nine pre-activation blocks with group normalisation, one for the picture of the "
         "spectrogram, one for that of the wavelet decomposition; their pooled features are multiplied channel by "
-        "channel. Demo: pictures of 48 x 48 and 32 x 32, 5 epochs."
+        "channel. Demo: pictures of 32 x 32 and 24 x 24, 4 epochs."
     ),
     source=f"Ma et al. 2019; {LUNGSYS_CODE} @ 83f3d17, Bi-Resnet/model/bnn.py",
     fidelity="authors' code",
@@ -69,7 +69,7 @@ BI_RESNET = ModelCard(
     recipes={
         # 1e-4 batch / 128 with a batch of 32.
         "paper": {**PLAIN, "lr": 2.5e-5, "batch": 32, "epochs": 200, "schedule": "steps", "milestones": "60,100,120"},
-        "demo": {**DEMO, "frontend.wavelet_size": 32},
+        "demo": {**DEMO, "frontend.wavelet_size": 24},
     },
     parameters=1_349_892,
     frontend="lungbrn",
@@ -80,7 +80,7 @@ RESNET_NL = ModelCard(
     title="ResNet-NL",
     summary=(
         "A residual network of nine pre-activation blocks with group normalisation and four non-local blocks, for the "
-        "picture of the spectrogram. Demo: pictures of 48 x 48, 5 epochs."
+        "picture of the spectrogram. Demo: pictures of 32 x 32, 4 epochs."
     ),
     source=f"Ma et al. 2020; {LUNGSYS_CODE} @ 6450040 (git history), Bi-Resnet/model/bnn.py",
     fidelity="authors' code",

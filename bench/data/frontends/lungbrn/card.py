@@ -6,29 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.cards import FrontEndCard
+from bench.core.citations import LUNGSYS_CODE, MA_2019, MA_2020
 from bench.core.options import option
 from bench.core.registry import Registry
 
 MOST_PIXELS = 1024
 """Pixels of a side: what is larger holds no more than what was drawn."""
-
-MA_2019 = """@inproceedings{ma2019lungbrn,
-  title={{LungBRN}: A Smart Digital Stethoscope for Detecting Respiratory Disease Using bi-{ResNet} Deep Learning
-    Algorithm},
-  author={Ma, Yi and Xu, Xinzi and Yu, Qing and Zhang, Yuhang and Li, Yongfu and Zhao, Jian and Wang, Guoxing},
-  booktitle={IEEE Biomedical Circuits and Systems Conference (BioCAS)},
-  year={2019}
-}"""
-
-MA_2020 = """@inproceedings{ma2020lungrn,
-  title={{LungRN+NL}: An Improved Adventitious Lung Sound Classification Using Non-Local Block {ResNet} Neural Network
-    with Mixup Data Augmentation},
-  author={Ma, Yi and Xu, Xinzi and Li, Yongfu},
-  booktitle={Proc. INTERSPEECH},
-  year={2020}
-}"""
-
-LUNGSYS_CODE = "SJTU-YONGFU-RESEARCH-GRP/Lung-Sound-Classification-System-LungSys-I"
 
 
 def _pixels(default: int, what: str) -> Any:
