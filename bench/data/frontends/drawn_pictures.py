@@ -24,13 +24,12 @@ WIDTH, HEIGHT = 640, 480
 LINEAR_BELOW_HZ = 65.40639
 """Frequency (the note C2) below which librosa's logarithmic axis is linear."""
 
-# The anti-aliased frame of the axes covers 14/255 of its second pixel.
-FRAME_SHARE = 14 / 255
 SUBPIXELS = 256
 """Parts of a pixel to which the renderer rounds edges."""
 
 GREYS = luminance(MAGMA)
-FRAMED_GREYS = luminance(np.rint(MAGMA * (1 - FRAME_SHARE)).astype(np.uint8))
+# The anti-aliased black frame of the axes covers 14/255 of its second pixel; the renderer cuts to whole numbers.
+FRAMED_GREYS = luminance((MAGMA.astype(np.int64) * 241 // 255).astype(np.uint8))
 """(256,) grey of each colour, in the picture and under the edge of its frame."""
 
 Grey = NDArray[np.uint8]
