@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from golden_cycles import cycle_names
 from golden_systems import grey_picture, pictures, rng
 from lungsys_goldens import (
     DTYPES,
     CycleOfSet,
-    as_pydub_has,
     check_outputs,
     check_training,
-    golden_cycles,
     near,
     official_modules,
     official_parameters,
@@ -32,7 +31,7 @@ from bench.data.frontends.lungbrn.pictures import (
     wavelet_square,
     wavelet_vector,
 )
-from bench.data.frontends.native_rate import cut_cycles, scaled_to_unit
+from bench.data.frontends.native_rate import scaled_to_unit
 from bench.engine.optim import OptimOptions, build_optimizer
 from bench.engine.schedule import ScheduleOptions, learning_rate
 from methods.losses import cross_entropy
@@ -47,50 +46,43 @@ def golden(golden_system):
     return golden_system(SYSTEM)
 
 
-@pytest.fixture(scope="module", params=golden_cycles(SYSTEM), ids=lambda case: case[0])
+@pytest.fixture(scope="module", params=cycle_names(SYSTEM))
 def cycle(request, golden):
-    return CycleOfSet(golden, *request.param, request)
+    return CycleOfSet(golden, request.param, request)
 
 
-@pytest.fixture(scope="module")
-def samples(cycle):
-    """The cycle's samples as pydub has them: the lowest byte of 24 bits moves the results by more than tolerances."""
-    (cut,) = cut_cycles(as_pydub_has(cycle.integers, cycle.bits).astype(np.float64), cycle.rate, [cycle.span])
-    return cut
+def test_the_cut(cycle):
+    assert len(cycle.samples) == cycle.facts["samples"]
+    assert np.array_equal(cycle.samples[cycle.array("wav_pos")], cycle.array("pcm_val"))
+    assert np.array_equal(np.concatenate([cycle.samples[:8], cycle.samples[-8:]]), cycle.array("pcm_edge"))
 
 
-def test_the_cut(cycle, samples):
-    assert len(samples) == cycle.cycle["samples"]
-    assert np.array_equal(samples[cycle.array("wav_pos")], cycle.array("pcm_val"))
-    assert np.array_equal(np.concatenate([samples[:8], samples[-8:]]), cycle.array("pcm_edge"))
-
-
-def test_the_waveform(cycle, samples):
+def test_the_waveform(cycle):
     places = cycle.array("wav_pos")
-    near(scaled_to_unit(samples)[places], cycle.array("norm_val"), 1e-12)
-    wave = cycle_wave(samples, cycle.rate)
+    near(scaled_to_unit(cycle.samples)[places], cycle.array("norm_val"), 1e-12)
+    wave = cycle_wave(cycle.samples, cycle.rate)
     if cycle.has("filt_val"):
         near(wave[places], cycle.array("filt_val"), 1e-6)
         near(np.concatenate([wave[:8], wave[-8:]]), cycle.array("filt_edge"), 1e-6)
     else:
-        assert np.array_equal(wave, scaled_to_unit(samples))
+        assert np.array_equal(wave, scaled_to_unit(cycle.samples))
 
 
-def test_the_decibels(cycle, samples):
-    cycle.check_decibels(cycle_decibels(cycle_wave(samples, cycle.rate), cycle.rate))
+def test_the_decibels(cycle):
+    cycle.check_decibels(cycle_decibels(cycle_wave(cycle.samples, cycle.rate), cycle.rate))
 
 
-def test_the_wavelet_coefficients(cycle, samples):
-    vector = wavelet_vector(cycle_wave(samples, cycle.rate))
+def test_the_wavelet_coefficients(cycle):
+    vector = wavelet_vector(cycle_wave(cycle.samples, cycle.rate))
     square = wavelet_square(vector)
-    assert (len(vector), len(square)) == (cycle.cycle["wave_length"], cycle.cycle["wave_side"])
+    assert (len(vector), len(square)) == (cycle.facts["wave_length"], cycle.facts["wave_side"])
     assert cycle.differences("wave_vec", vector).max() <= 1e-3
     assert cycle.differences("wave_sq", square).max() <= 1e-3
     cycle.check_means("wave_sq", square, 1e-3)
 
 
-def test_the_drawings(cycle, samples):
-    wave = cycle_wave(samples, cycle.rate)
+def test_the_drawings(cycle):
+    wave = cycle_wave(cycle.samples, cycle.rate)
     cycle.check_drawing("stft_png", stft_drawing(wave, cycle.rate))
     cycle.check_drawing("wave_png", wavelet_drawing(wave))
 

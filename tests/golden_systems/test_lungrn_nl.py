@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from golden_cycles import cycle_names
 from golden_rules import weight
 from golden_systems import grey_picture, pictures, rng
 from lungsys_goldens import (
     DTYPES,
     CycleOfSet,
-    as_pydub_has,
     check_outputs,
     check_training,
-    golden_cycles,
     near,
     official_modules,
     official_parameters,
@@ -28,7 +27,6 @@ from baselines.lungsys.blocks import NonLocalBlock
 from bench.data.frontends.drawn_pictures import network_picture
 from bench.data.frontends.lungbrn.card import LungRNOptions
 from bench.data.frontends.lungbrn.pictures import LungRNFrontEnd, cycle_decibels, cycle_wave, stft_drawing
-from bench.data.frontends.native_rate import cut_cycles
 from bench.engine.optim import OptimOptions, build_optimizer
 from bench.engine.schedule import ScheduleOptions, learning_rate
 from leaderboard.audit.metric_variants import rates_of
@@ -47,15 +45,14 @@ def golden(golden_system):
     return golden_system(SYSTEM)
 
 
-@pytest.fixture(scope="module", params=golden_cycles(SYSTEM), ids=lambda case: case[0])
+@pytest.fixture(scope="module", params=cycle_names(SYSTEM))
 def cycle(request, golden):
-    return CycleOfSet(golden, *request.param, request)
+    return CycleOfSet(golden, request.param, request)
 
 
 def test_the_picture_step_by_step(cycle):
-    (samples,) = cut_cycles(as_pydub_has(cycle.integers, cycle.bits).astype(np.float64), cycle.rate, [cycle.span])
-    assert len(samples) == cycle.cycle["samples"]
-    wave = cycle_wave(samples, cycle.rate)
+    assert len(cycle.samples) == cycle.facts["samples"]
+    wave = cycle_wave(cycle.samples, cycle.rate)
     cycle.check_decibels(cycle_decibels(wave, cycle.rate))
     cycle.check_drawing("stft_png", stft_drawing(wave, cycle.rate))
 
