@@ -14,6 +14,7 @@ from baselines import MODELS
 from baselines.ast.model import fit_positions
 from bench.core.errors import RegistryError, SpecError
 from bench.data.frontends import FRONTENDS
+from bench.data.frontends.shapes import made_up_inputs
 from bench.engine.optim import OptimOptions, build_optimizer
 from bench.experiment.recipes import Request, choose_source, resolve
 from methods import METHODS
@@ -42,9 +43,19 @@ PARAMETERS = {
     "cnn6": 4_306_372,
     "cnn10": 4_688_196,
     "cnn14": 75_485_508,
+    "bi-resnet": 1_349_892,
+    "resnet-nl": 707_844,
 }
 """4 classes, one channel. Those that SYSTEMS 3.1 and 3.6 print; ResNet50 and ResNeSt50 are its numbers for three
-channels less two of their stems (6,272 and 576); CNN10 and CNN14 are PANNs' without its heads."""
+channels less two of their stems (6,272 and 576); CNN10 and CNN14 are PANNs' without its heads;
+Bi-ResNet and ResNet-NL are those of SYSTEMS 3.2 and 3.3 that are in use."""
+
+OWN_FRONT_ENDS = {"bi-resnet": "lungbrn", "resnet-nl": "lungrn-nl"}
+FROM_SCRATCH = ("bi-resnet", "resnet-nl")
+"""Models that their authors pretrain on nothing, of whom there are no weights."""
+
+DRAWN = ("bi-resnet", "resnet-nl")
+"""Models of drawn pictures, whose rows are no time and are not shifted."""
 
 
 def test_the_registry_holds_the_models_of_the_paper():
@@ -59,14 +70,14 @@ def test_cards_say_what_is_true(model_id):
     assert sum(p.numel() for p in model.parameters()) == card.parameters
     assert card.id == model_id
     assert card.citation.startswith("@")
-    assert card.frontend == ("scl" if model_id.startswith("cnn") else "ast")
+    assert card.frontend == OWN_FRONT_ENDS.get(model_id, "scl" if model_id.startswith("cnn") else "ast")
     assert card.gaps
     # The authors of the SCL recipe published all of it; every other recipe has gaps that were filled.
     assert "reconstruction" in card.gaps or card.fidelity == "original" or card.frontend == "scl"
-    assert card.weights
+    assert bool(card.weights) == (model_id not in FROM_SCRATCH)
     assert all(each.licence and each.source and each.location for each in card.weights.values())
     assert {"lr", "batch", "epochs", "weight_decay", "step_average"} <= set(card.recipe("paper", "none"))
-    assert card.recipe("demo", "none")["time_shift"] is True
+    assert card.recipe("demo", "none").get("time_shift", False) is (model_id not in DRAWN)
     assert hasattr(model, "embed_patches") == card.patches
 
 
@@ -77,16 +88,22 @@ def test_the_paper_trains_ast_longer_from_scratch():
     assert card.default_pretrain == "imagenet+audioset"
 
 
+def small_front_end(model_id):
+    """Options of a model's own front-end, of a second of sound or of small pictures."""
+    options = FRONTENDS.card(MODELS.card(model_id).frontend).options
+    return options(stft_size=40) if model_id in DRAWN else options(seconds=1.0)
+
+
 @pytest.mark.parametrize(
     "model_id", [*LIGHT_IDS, *(pytest.param(model_id, marks=pytest.mark.slow) for model_id in HEAVY)]
 )
 def test_a_model_trains_is_saved_and_loaded(model_id, tmp_path):
     """Two steps on a second of sound: every parameter is reached, and the file gives the same model back."""
-    frames, mels = FRONTENDS.card(MODELS.card(model_id).frontend).options(seconds=1.0).shape
-    options = {"frames": frames, "depth": 2} if model_id in AST_IDS else {}  # all blocks are alike
+    front_end = small_front_end(model_id)
+    options = {"frames": front_end.shape[0], "depth": 2} if model_id in AST_IDS else {}  # all blocks are alike
     torch.manual_seed(0)
     model = baselines.create(model_id, num_classes=3, **options).train()
-    x, labels = torch.randn(2, 1, frames, mels), torch.tensor([0, 2])
+    x, labels = made_up_inputs(front_end, 2, torch.randn), torch.tensor([0, 2])
     optimizer = build_optimizer([(one, 1.0) for one in model.parameters()], OptimOptions(lr=1e-4))
     for _ in range(2):
         optimizer.zero_grad()
@@ -253,7 +270,11 @@ def test_stochastic_depth_is_torchvisions(variant, count):
 
 
 def test_the_stem_is_the_only_option_in_which_residual_networks_differ():
-    defaults = {name: baselines.MODELS.card(name).options().stem for name in CNN_IDS if name.startswith("res")}
+    defaults = {
+        name: baselines.MODELS.card(name).options().stem
+        for name in CNN_IDS
+        if name.startswith("res") and name not in FROM_SCRATCH
+    }
     assert [name for name, stem in defaults.items() if stem == "reinit"] == ["resnet18"]
 
 
@@ -269,7 +290,7 @@ def test_patch_methods_refuse_models_without_patches(model_id, method, tmp_path)
 
 def test_listing_models_imports_no_torch():
     code = (
-        "import sys, baselines; assert len(list(baselines.MODELS)) == 16; "
+        "import sys, baselines; assert len(list(baselines.MODELS)) == 18; "
         "assert not {'torch', 'timm', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

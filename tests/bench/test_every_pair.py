@@ -13,6 +13,9 @@ import baselines
 import methods
 from baselines import MODELS
 from bench.core.errors import SpecError
+from bench.core.inputs import joined
+from bench.data.frontends import FRONTENDS
+from bench.data.frontends.shapes import input_shapes
 from bench.experiment.recipes import check_pair
 from methods import METHODS
 from methods.base import Batch, StagedMethod
@@ -35,7 +38,8 @@ def test_every_method_takes_a_step_on_the_model_or_refuses(model_id):
     torch.manual_seed(0)
     options = SMALL_AST if MODELS.card(model_id).patches else {}
     model = baselines.create(model_id, **options)
-    views = [torch.randn(4, 1, 64, 48) for _ in range(2)]
+    names = input_shapes(FRONTENDS.card(MODELS.card(model_id).frontend).options())
+    views = [joined({name: torch.randn(4, 1, 64, 48) for name in names}) for _ in range(2)]
     for entry in METHODS:
         if entry.card.needs_patches and not MODELS.card(model_id).patches:
             with pytest.raises(SpecError, match="mixes patch"):

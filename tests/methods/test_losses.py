@@ -14,6 +14,7 @@ import methods
 import methods.losses
 from bench.core.errors import SpecError
 from methods.losses import (
+    binary_cross_entropy,
     class_weights,
     cross_entropy,
     hybrid_contrastive_loss,
@@ -159,6 +160,7 @@ WEIGHTS = class_weights([30, 20, 10])
 LOSSES = {
     "cross_entropy": lambda x: cross_entropy(x, LABELS),
     "cross_entropy, weighted": lambda x: cross_entropy(x, LABELS, WEIGHTS),
+    "binary_cross_entropy": lambda x: binary_cross_entropy(x, x.detach().sigmoid().flip(0)),
     "label_mixing_loss": lambda x: label_mixing_loss(x, LABELS, PERMUTATION, 0.3),
     "label_mixing_loss, weighted": lambda x: label_mixing_loss(x, LABELS, PERMUTATION, 0.3, WEIGHTS),
     "patch_mix_contrastive_loss, all": lambda x, y: patch_mix_contrastive_loss(x, y, PERMUTATION, 0.3, 0.06),
