@@ -38,7 +38,8 @@ class PreActivationBlock(nn.Module):
         shortcut = x if self.downsample is None else self.downsample(active)
         y = self.dropout(self.conv1(active))
         y = self.dropout(self.conv2(relu(self.norm2(y))))
-        return y + shortcut
+        summed: Tensor = y + shortcut
+        return summed
 
 
 class NonLocalBlock(nn.Module):
@@ -65,8 +66,9 @@ class NonLocalBlock(nn.Module):
             SpecError: If maps are to be transposed that are not square.
         """
         theta, phi, values = (conv(x).flatten(2).mT for conv in (self.theta, self.phi, self.g))  # (B, N, inner)
-        means = self._means(phi, theta, values).mT.unflatten(2, x.shape[2:])
-        return x + self.final(self._turned(means))
+        means = self._means(phi, theta, values).mT.reshape(len(x), -1, *x.shape[2:])
+        added: Tensor = self.final(self._turned(means))
+        return x + added
 
     def _means(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Weighted sums of the values, (B, N, inner)."""

@@ -86,8 +86,8 @@ def colour_indices(values: NDArray[Any]) -> Grey:
     low, high = values.min(), values.max()
     if not high > low:
         return np.zeros(values.shape, np.uint8)
-    indices: NDArray[Any] = (values - low) / (high - low) * 256
-    return np.minimum(indices, 255).astype(np.uint8)
+    indices: NDArray[Any] = np.minimum((values - low) / (high - low) * 256, 255)
+    return indices.astype(np.uint8)
 
 
 def drawn_picture(values: NDArray[Any], row_edges: NDArray[np.float64]) -> Grey:
