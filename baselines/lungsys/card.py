@@ -42,7 +42,14 @@ class ResNetNLOptions:
 
 # Neither picture has time along its rows, and the authors augment none.
 PLAIN: Mapping[str, Any] = {"weight_decay": 0.0, "step_average": 0.0, "specaug_probability": 0.0}
-DEMO: Mapping[str, Any] = {**PLAIN, "lr": 1e-3, "batch": 16, "epochs": 4, "frontend.stft_size": 32}
+DEMO: Mapping[str, Any] = {
+    **PLAIN,
+    "lr": 3e-3,
+    "batch": 16,
+    "epochs": 4,
+    "model.dropout": 0.0,
+    "frontend.stft_size": 32,
+}
 
 EVALUATION_GAP = (
     "The authors' loaders shuffle the test part and leave out its last, smaller batch; here each test cycle is judged "
@@ -55,7 +62,7 @@ BI_RESNET = ModelCard(
     summary=(
         "Two residual networks of nine pre-activation blocks with group normalisation, one for the picture of the "
         "spectrogram, one for that of the wavelet decomposition; their pooled features are multiplied channel by "
-        "channel. Demo: pictures of 32 x 32 and 24 x 24, 4 epochs."
+        "channel. Demo: pictures of 32 x 32 and 24 x 24, 4 epochs without dropout."
     ),
     source=f"Ma et al. 2019; {LUNGSYS_CODE} @ 83f3d17, Bi-Resnet/model/bnn.py",
     fidelity="authors' code",
@@ -80,7 +87,7 @@ RESNET_NL = ModelCard(
     title="ResNet-NL",
     summary=(
         "A residual network of nine pre-activation blocks with group normalisation and four non-local blocks, for the "
-        "picture of the spectrogram. Demo: pictures of 32 x 32, 4 epochs."
+        "picture of the spectrogram. Demo: pictures of 32 x 32, 4 epochs without dropout."
     ),
     source=f"Ma et al. 2020; {LUNGSYS_CODE} @ 6450040 (git history), Bi-Resnet/model/bnn.py",
     fidelity="authors' code",
