@@ -9,6 +9,7 @@ from baselines.arsc import card as arsc
 from baselines.ast import card as ast
 from baselines.inception import card as inception
 from baselines.experts import card as experts
+from baselines.lungsys import card as lungsys
 from baselines.panns import card as panns
 from baselines.se_sa import card as se_sa
 from baselines.prototypes import card as prototypes
@@ -31,6 +32,7 @@ MODELS: Registry[ModelCard] = Registry("model", ModelCard, "lungbench.models")
 
 for _family in (ast, timm_cnn, panns, timm_named, arsc, se_sa, inception):
 for _family in (ast, timm_cnn, panns, prototypes, timm_named):
+for _family in (ast, timm_cnn, panns, timm_named, lungsys):
     _family.register(MODELS)
 
 

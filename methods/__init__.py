@@ -14,6 +14,7 @@ from bench.core.registry import Registry
 from methods.base import Batch, Draw, Method, Task, no_patches
 from methods.ce.card import CE
 from methods.mixup.card import CUTMIX, MIXUP, MIXUP_KL
+from methods.mixup.card import CUTMIX, MIXUP, MIXUP_BCE
 from methods.patchmix.card import PATCHMIX_CE, PATCHMIX_CL, TPATCHMIX_CE
 from methods.scl.card import SCL, SCL_HYBRID
 
@@ -28,6 +29,7 @@ METHODS.add("patchmix-ce", PATCHMIX_CE, "methods.patchmix.ce:patch_mix_ce")
 METHODS.add("tpatchmix-ce", TPATCHMIX_CE, "methods.patchmix.ce:time_patch_mix_ce")
 METHODS.add("patchmix-cl", PATCHMIX_CL, "methods.patchmix.cl:PatchMixCL")
 METHODS.add("mixup", MIXUP, "methods.mixup.mixup:MixupCE")
+METHODS.add("mixup-bce", MIXUP_BCE, "methods.mixup.mixup_bce:MixupBCE")
 METHODS.add("cutmix", CUTMIX, "methods.mixup.cutmix:CutMixCE")
 METHODS.add("mixup-kl", MIXUP_KL, "methods.mixup.mixup_kl:MixupKL")
 METHODS.add("scl", SCL, "methods.scl.scl:SCL")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.core.cards import MethodCard
+from bench.core.citations import LUNGSYS_CODE, MA_2020
 from bench.core.options import option
 from methods.paper import BETA, BETA_DOC
 
@@ -57,6 +58,13 @@ class MixupKLOptions:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class MixupBCEOptions:
+    """Options of Mixup with binary cross-entropy."""
+
+    beta: float = option(0.5, BETA_DOC, low=0.0, run_low=0.001, high=1e6, space=BETA)
+
+
 MIXUP = MethodCard(
     id="mixup",
     title="Mixup",
@@ -102,4 +110,19 @@ MIXUP_KL = MethodCard(
     fidelity="reconstruction",
     citation=PHAM_2021,
     options=MixupKLOptions,
+)
+
+MIXUP_BCE = MethodCard(
+    id="mixup-bce",
+    title="Mixup + BCE",
+    summary=(
+        "Each batch is followed by one of the same size, in which clips are blended with those of a permutation, one "
+        "lambda for all; unweighted binary cross-entropy of each class with the labels, blended alike. Scores are "
+        "sigmoids."
+    ),
+    formula="L = mean over x and x~ of BCE(f(x), y),  x~ = lambda x + (1 - lambda) x_perm,  y~ likewise",
+    source=f"Ma et al. 2020; {LUNGSYS_CODE} @ 6450040 (git history), Bi-Resnet/model/bnn.py",
+    fidelity="authors' code",
+    citation=MA_2020,
+    options=MixupBCEOptions,
 )

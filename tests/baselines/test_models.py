@@ -90,6 +90,12 @@ def test_the_paper_trains_ast_longer_from_scratch():
     assert card.default_pretrain == "imagenet+audioset"
 
 
+def small_front_end(model_id):
+    """Options of a model's own front-end, of a second of sound or of small pictures."""
+    options = FRONTENDS.card(MODELS.card(model_id).frontend).options
+    return options(stft_size=40) if model_id in DRAWN else options(seconds=1.0)
+
+
 @pytest.mark.parametrize(
     "model_id", [*LIGHT_IDS, *(pytest.param(model_id, marks=pytest.mark.slow) for model_id in HEAVY)]
 )

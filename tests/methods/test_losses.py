@@ -14,6 +14,7 @@ import methods
 import methods.losses
 from bench.core.errors import SpecError
 from methods.losses import (
+    binary_cross_entropy,
     class_weights,
     cross_entropy,
     hybrid_contrastive_loss,
@@ -155,10 +156,12 @@ def test_contrastive_loss_is_equation_2():
 LABELS = torch.tensor([0, 0, 1, 2, 1, 0])
 PERMUTATION = torch.tensor([2, 0, 1, 3, 5, 4])
 WEIGHTS = class_weights([30, 20, 10])
+SHARES = torch.linspace(0, 1, 18, dtype=torch.float64).view(6, 3)
 
 LOSSES = {
     "cross_entropy": lambda x: cross_entropy(x, LABELS),
     "cross_entropy, weighted": lambda x: cross_entropy(x, LABELS, WEIGHTS),
+    "binary_cross_entropy": lambda x: binary_cross_entropy(x, SHARES),
     "label_mixing_loss": lambda x: label_mixing_loss(x, LABELS, PERMUTATION, 0.3),
     "label_mixing_loss, weighted": lambda x: label_mixing_loss(x, LABELS, PERMUTATION, 0.3, WEIGHTS),
     "patch_mix_contrastive_loss, all": lambda x, y: patch_mix_contrastive_loss(x, y, PERMUTATION, 0.3, 0.06),

@@ -11,6 +11,7 @@ from bench.data.frontends import cards
 from bench.data.frontends.mfcc_mel import card as mfcc_mel
 from bench.data.frontends.gammatone.card import CARD as GAMMATONE
 from bench.data.frontends.l3s.card import CARD as L3S
+from bench.data.frontends.lungbrn import card as lungbrn
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
 from bench.data.frontends.segments import card as segments
 
@@ -191,3 +192,4 @@ FRONTENDS.add("mfcc-mel", mfcc_mel.CARD, "bench.data.frontends.mfcc_mel.frontend
 FRONTENDS.add("log-mel-segments", segments.CARD, "bench.data.frontends.segments.frontend:SegmentFrontEnd")
 FRONTENDS.add("gammatone", GAMMATONE, "bench.data.frontends.gammatone.frontend:GammatoneFrontEnd")
 FRONTENDS.add("l3s", L3S, "bench.data.frontends.l3s.frontend:L3SFrontEnd")
+lungbrn.register(FRONTENDS)

@@ -19,6 +19,8 @@ assert all(c["model"] in MODELS or c["model"].startswith("timm:") for c in CASES
 
 RANDOM = {"stochastic-depth": case("efficientnet-b0", {"drop_path": 0.5}, "ce")}
 RANDOM |= {model: random_case(model) for model in ("pictures", "sequences", "windows", "norms")}
+# Clean and mixed rows in a row, and dropout on the logits.
+RANDOM["resnet-nl"] = case("resnet-nl", {}, "mixup-bce")
 # Two views go through a model in a row where it has no batch norm, and one after the other where it has.
 RANDOM |= {f"views-{model}": random_case(model, "scl-hybrid") for model in ("pictures", "windows")}
 

@@ -1,0 +1,1 @@
+"""The residual networks of LungBRN and LungRN+NL."""

@@ -1,0 +1,21 @@
+"""Publications that cards of several packages cite, and the names of their code."""
+
+from __future__ import annotations
+
+MA_2019 = """@inproceedings{ma2019lungbrn,
+  title     = {{LungBRN}: A Smart Digital Stethoscope for Detecting Respiratory Disease Using bi-{ResNet} Deep Learning
+               Algorithm},
+  author    = {Yi Ma and Xinzi Xu and Qing Yu and Yuhang Zhang and Yongfu Li and Jian Zhao and Guoxing Wang},
+  booktitle = {IEEE Biomedical Circuits and Systems Conference (BioCAS)},
+  year      = {2019},
+}"""
+
+MA_2020 = """@inproceedings{ma2020lungrn,
+  title     = {{LungRN+NL}: An Improved Adventitious Lung Sound Classification Using Non-Local Block {ResNet} Neural
+               Network with Mixup Data Augmentation},
+  author    = {Yi Ma and Xinzi Xu and Yongfu Li},
+  booktitle = {Proc. INTERSPEECH 2020},
+  year      = {2020},
+}"""
+
+LUNGSYS_CODE = "SJTU-YONGFU-RESEARCH-GRP/Lung-Sound-Classification-System-LungSys-I"
