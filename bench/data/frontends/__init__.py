@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from bench.core.cards import FrontEndCard
 from bench.core.registry import Registry
 from bench.data.frontends import cards
+from bench.data.frontends.lungattn import card as lungattn
 from bench.data.frontends.lungbrn import card as lungbrn
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
 
@@ -184,4 +185,5 @@ class BatchFrontEnd(Protocol):
 FRONTENDS: Registry[FrontEndCard] = Registry("front-end", FrontEndCard, "lungbench.frontends")
 FRONTENDS.add("ast", cards.AST, "bench.data.frontends.ast:ASTFrontEnd")
 FRONTENDS.add("scl", cards.SCL, "bench.data.frontends.scl:build")
+lungattn.register(FRONTENDS)
 lungbrn.register(FRONTENDS)

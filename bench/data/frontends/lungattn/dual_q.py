@@ -16,7 +16,6 @@ As S A = 1, S u = S y - c with y = soft(w + d, t): the signals stay spectra, and
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -183,11 +182,3 @@ def decompose(samples: Real, iterations: int, high: Wavelet = HIGH_Q, low: Wavel
     for _ in range(iterations):
         search.iterate()
     return search.parts()
-
-
-def costs(samples: Real, iterations: int) -> Iterator[float]:
-    """The cost after each iteration with the authors' wavelets, for whoever wants to see it fall."""
-    search = DualQ(samples)
-    for _ in range(iterations):
-        search.iterate()
-        yield search.cost()

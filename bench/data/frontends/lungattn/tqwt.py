@@ -58,7 +58,9 @@ class Wavelet:
         """The smallest even number of samples that has room for all stages."""
         near = 2 * math.ceil(4 / (self.beta * self.alpha**self.stages))
         # The logarithms of `most_stages` may round the other way.
-        return next(length for length in range(max(2, near - 4), near + 6, 2) if self.stages <= self.most_stages(length))
+        return next(
+            length for length in range(max(2, near - 4), near + 6, 2) if self.stages <= self.most_stages(length)
+        )
 
 
 @dataclass(frozen=True)
