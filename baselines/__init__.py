@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baselines.ast import card as ast
+from baselines.lungattn import card as lungattn
 from baselines.lungsys import card as lungsys
 from baselines.panns import card as panns
 from baselines.timm import cnn_card as timm_cnn
@@ -25,7 +26,7 @@ __all__ = ["MODELS", "create"]
 
 MODELS: Registry[ModelCard] = Registry("model", ModelCard, "lungbench.models")
 
-for _family in (ast, timm_cnn, panns, timm_named, lungsys):
+for _family in (ast, timm_cnn, panns, timm_named, lungsys, lungattn):
     _family.register(MODELS)
 
 
