@@ -14,6 +14,7 @@ from bench.core.registry import Registry
 from methods.base import Batch, Draw, Method, Task, no_patches
 from methods.ce.card import CE
 from methods.mixup.card import CUTMIX, MIXUP, MIXUP_BCE
+from methods.pair_mixup.card import PAIR_MIXUP
 from methods.patchmix.card import PATCHMIX_CE, PATCHMIX_CL, TPATCHMIX_CE
 from methods.scl.card import SCL, SCL_HYBRID
 
@@ -30,6 +31,7 @@ METHODS.add("patchmix-cl", PATCHMIX_CL, "methods.patchmix.cl:PatchMixCL")
 METHODS.add("mixup", MIXUP, "methods.mixup.mixup:MixupCE")
 METHODS.add("mixup-bce", MIXUP_BCE, "methods.mixup.mixup_bce:MixupBCE")
 METHODS.add("cutmix", CUTMIX, "methods.mixup.cutmix:CutMixCE")
+METHODS.add("pair-mixup", PAIR_MIXUP, "methods.pair_mixup.pair_mixup:PairMixup")
 METHODS.add("scl", SCL, "methods.scl.scl:SCL")
 METHODS.add("scl-hybrid", SCL_HYBRID, "methods.scl.hybrid:SCLHybrid")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from baselines.shared_recipes import MOST_FRAMES, MOST_MELS
 from bench.core.cards import ModelCard
-from bench.data.frontends.lungattn.card import LI_2021, LUNGATTN_CODE
+from bench.core.citations import LI_2021, LUNGATTN_CODE
 from bench.core.options import option
 from bench.core.registry import Registry
 
@@ -17,7 +17,9 @@ from bench.core.registry import Registry
 class ResNetAttOptions:
     """Options of ``resnet-att``."""
 
-    frames: int = option(224, "rows of the pictures, to which the attention's positions are laid out", low=1, high=MOST_FRAMES)
+    frames: int = option(
+        224, "rows of the pictures, to which the attention's positions are laid out", low=1, high=MOST_FRAMES
+    )
     mels: int = option(224, "columns of the pictures", low=1, high=MOST_MELS)
     dropout: float = option(0.2, "dropout after each convolution of a block", low=0.0, high=0.95)
     feature_dropout: float = option(0.4, "dropout before the classifier", low=0.0, high=0.95)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from golden_rules import weight
+from golden_lungattn import made_up_network, rule_weight
 from golden_systems import pictures, rng
 
 import baselines
@@ -32,23 +32,6 @@ MODULES = {
 @pytest.fixture(scope="module")
 def golden(golden_system):
     return golden_system("resnet-att")
-
-
-def rule_weight(seed: int, name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """The weight of the set's rule for an official name; the attention's positions are unit normal."""
-    positional = name.endswith(("key_rel_w", "key_rel_h"))
-    value = rng(seed, name).standard_normal(shape).astype(np.float32) if positional else weight(seed, name, shape)
-    return torch.from_numpy(np.asarray(value))
-
-
-def made_up_network(seed: int, dtype: torch.dtype) -> torch.nn.Module:
-    """The network with the weights of the set's rule, without dropout."""
-    model = baselines.create("resnet-att", dropout=0.0, feature_dropout=0.0, logit_dropout=0.0)
-    values = {
-        name: rule_weight(seed, official_name(name), tuple(tensor.shape)) for name, tensor in model.state_dict().items()
-    }
-    model.load_state_dict(values)
-    return model.to(dtype).eval()
 
 
 def outputs_of(model: torch.nn.Module, x: torch.Tensor) -> dict[str, np.ndarray]:

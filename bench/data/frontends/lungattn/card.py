@@ -5,24 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.core.cards import FrontEndCard
+from bench.core.citations import LI_2021, LUNGATTN_CODE
 from bench.core.options import option
 from bench.core.registry import Registry
 
 MOST_PIXELS = 1024
 """Pixels of a side: what is larger holds no more than what was drawn."""
-
-LI_2021 = """@article{li2021lungattn,
-  title={{LungAttn}: Advanced Lung Sound Classification Using Attention Mechanism with Dual {TQWT} and Triple {STFT}
-    Spectrogram},
-  author={Li, Jizuo and Yuan, Jiajun and Wang, Hansong and Liu, Shijian and Guo, Qianyu and Ma, Yi and Li, Yongfu and
-    Zhao, Liebin and Wang, Guoxing},
-  journal={Physiological Measurement},
-  volume={42},
-  number={10},
-  year={2021}
-}"""
-
-LUNGATTN_CODE = "SJTU-YONGFU-RESEARCH-GRP/LungAttn @ 8a7972b"
 
 
 @dataclass(frozen=True, kw_only=True)
