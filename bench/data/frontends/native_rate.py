@@ -71,7 +71,8 @@ def with_low_byte(wave: NDArray[np.float32]) -> Wave:
         (samples,).
     """
     wide = wave.astype(np.float64)
-    if np.all(np.mod(wide, 2.0**-15) == 0):
+    in_16_bits = wide * 2.0**15
+    if np.array_equal(in_16_bits, np.rint(in_16_bits)):
         return wide
     return np.where(wide < 0, wide + 255 * 2.0**-31, wide)
 

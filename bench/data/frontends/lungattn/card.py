@@ -18,6 +18,12 @@ class LungAttnOptions:
     """Options of front-end ``lungattn``."""
 
     size: int = option(224, "pixels of a side of the pictures", low=32, high=MOST_PIXELS)
+    rate: int = option(
+        0,
+        "rate that recordings are brought to first, Hz; 0: each stays at its own, as the authors'",
+        low=0,
+        high=48_000,
+    )
     iterations: int = option(100, "iterations of the search for the parts of a cycle", low=1, high=1000)
     channels: str = option(
         "high-low-residual",

@@ -8,11 +8,13 @@ its time drew them (librosa 0.7, matplotlib 3.1).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.signal import resample_poly
 from torch import Tensor
 
 from bench.data.frontends.drawn_pictures import Grey, drawn_picture, log_frequency_edges, network_picture
@@ -30,6 +32,13 @@ WINDOWS = {"original": 0.02, "low": 0.02, "high": 0.08, "residual": 0.2}
 """Length of the STFT's window for each waveform of a cycle, seconds; windows overlap by half."""
 
 SHORTEST = max(HIGH_Q.shortest, LOW_Q.shortest)
+
+
+def resampled(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
+    """Bring a waveform (samples,) to another rate; what that cannot hold is filtered away."""
+    common = math.gcd(rate, wanted)
+    found: NDArray[np.float32] = resample_poly(wave, wanted // common, rate // common)
+    return found
 
 
 def cycle_wave(cycle: NDArray[np.float32], rate: int) -> Wave:
@@ -126,8 +135,10 @@ class LungAttnFrontEnd:
         Raises:
             DataError: If a cycle holds no sample of the recording.
         """
-        pictures = torch.empty(len(spans), *self.shape)
-        for cycle, out in zip(cut_cycles(wave.numpy(), rate, spans, name), pictures, strict=True):
+        pictures, samples = torch.empty(len(spans), *self.shape), wave.numpy()
+        if self.options.rate:
+            samples, rate = resampled(samples, rate, self.options.rate), self.options.rate
+        for cycle, out in zip(cut_cycles(samples, rate, spans, name), pictures, strict=True):
             out.copy_(torch.from_numpy(self._pictures(cycle, rate)))
         return pictures
 
