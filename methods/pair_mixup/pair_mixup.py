@@ -14,6 +14,7 @@ from methods.losses import binary_cross_entropy
 from methods.mixing import index_on
 from methods.pair_mixup.card import AUTHORS_POSITIVE_WEIGHTS, PairMixupOptions
 from methods.pair_mixup.pairs import PairMixes, Roles, draw_pair_mixes
+from methods.views import rows_everywhere
 
 
 def mix_pairs(rows: Tensor, mixes: PairMixes) -> Tensor:
@@ -112,7 +113,8 @@ class PairMixup(nn.Module):
         if mixes:
             # The same in every process: their number is the batch's, and cannot be divided as its rows are.
             mixed = map_inputs(lambda x: mix_pairs(batch.gather(x), mixes), batch.features)
-            logits = torch.cat([logits, model(mixed)])
+            with rows_everywhere():
+                logits = torch.cat([logits, model(mixed)])
             targets = torch.cat([targets, mixed_targets(targets, mixes)])
         return {"loss": binary_cross_entropy(logits, targets, self.weights)}
 
