@@ -9,6 +9,7 @@ from baselines.arsc import card as arsc
 from baselines.ast import card as ast
 from baselines.inception import card as inception
 from baselines.experts import card as experts
+from baselines.lungattn import card as lungattn
 from baselines.lungsys import card as lungsys
 from baselines.panns import card as panns
 from baselines.se_sa import card as se_sa
@@ -33,6 +34,7 @@ MODELS: Registry[ModelCard] = Registry("model", ModelCard, "lungbench.models")
 for _family in (ast, timm_cnn, panns, timm_named, arsc, se_sa, inception):
 for _family in (ast, timm_cnn, panns, prototypes, timm_named):
 for _family in (ast, timm_cnn, panns, timm_named, lungsys):
+for _family in (ast, timm_cnn, panns, timm_named, lungsys, lungattn):
     _family.register(MODELS)
 
 

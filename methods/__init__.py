@@ -15,6 +15,7 @@ from methods.base import Batch, Draw, Method, Task, no_patches
 from methods.ce.card import CE
 from methods.mixup.card import CUTMIX, MIXUP, MIXUP_KL
 from methods.mixup.card import CUTMIX, MIXUP, MIXUP_BCE
+from methods.pair_mixup.card import PAIR_MIXUP
 from methods.patchmix.card import PATCHMIX_CE, PATCHMIX_CL, TPATCHMIX_CE
 from methods.scl.card import SCL, SCL_HYBRID
 
@@ -32,6 +33,7 @@ METHODS.add("mixup", MIXUP, "methods.mixup.mixup:MixupCE")
 METHODS.add("mixup-bce", MIXUP_BCE, "methods.mixup.mixup_bce:MixupBCE")
 METHODS.add("cutmix", CUTMIX, "methods.mixup.cutmix:CutMixCE")
 METHODS.add("mixup-kl", MIXUP_KL, "methods.mixup.mixup_kl:MixupKL")
+METHODS.add("pair-mixup", PAIR_MIXUP, "methods.pair_mixup.pair_mixup:PairMixup")
 METHODS.add("scl", SCL, "methods.scl.scl:SCL")
 METHODS.add("scl-hybrid", SCL_HYBRID, "methods.scl.hybrid:SCLHybrid")
 

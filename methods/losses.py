@@ -75,18 +75,20 @@ def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None)
     return functional.cross_entropy(logits, labels, weight=None if weights is None else weights.to(logits.dtype))
 
 
-def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+def binary_cross_entropy(logits: Tensor, targets: Tensor, positive: Tensor | None = None) -> Tensor:
     """Mean cross-entropy of independent yes-or-no answers, over rows and classes.
 
     Args:
         logits: (B, C).
         targets: (B, C), how much of each class is there, 0..1; they need not sum to 1.
+        positive: (C,), what the loss of a class that is there is multiplied by.
 
     Returns:
         Scalar.
     """
     logits = full_precision(logits)
-    return functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
+    weights = None if positive is None else positive.to(logits.dtype)
+    return functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), pos_weight=weights)
 
 
 def label_mixing_loss(

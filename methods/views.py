@@ -20,6 +20,10 @@ VIEWS_IN_A_ROW: ContextVar[int] = ContextVar("VIEWS_IN_A_ROW", default=1)
 """Number of views of a batch that stand one after the other in a model's rows; :func:`views_in_a_row` sets it."""
 
 
+ROWS_EVERYWHERE: ContextVar[bool] = ContextVar("ROWS_EVERYWHERE", default=False)
+"""Whether every process computes the same rows; :func:`rows_everywhere` sets it."""
+
+
 class Encoder(Protocol):
     """The part of a model that contrastive methods use; every model has it."""
 
@@ -44,6 +48,16 @@ def views_in_a_row(views: int) -> Iterator[None]:
         yield
     finally:
         VIEWS_IN_A_ROW.reset(before)
+
+
+@contextmanager
+def rows_everywhere() -> Iterator[None]:
+    """Say that a pass computes the same rows in every process, whose batch statistics are those of any one of them."""
+    before = ROWS_EVERYWHERE.set(True)
+    try:
+        yield
+    finally:
+        ROWS_EVERYWHERE.reset(before)
 
 
 def encode_both(model: nn.Module, encode: Callable[[Any], Tensor], first: Inputs, second: Inputs) -> Pair:

@@ -22,12 +22,13 @@ class PreActivationBlock(nn.Module):
         channels: Channels before and after.
         dropout: Rate after each convolution.
         stride: 2 halves the map; the shortcut is then a 1 x 1 convolution of the activated input.
+        first: What stands in the place of the first convolution; such a convolution by default.
     """
 
-    def __init__(self, channels: int, dropout: float, stride: int = 1) -> None:
+    def __init__(self, channels: int, dropout: float, stride: int = 1, first: nn.Module | None = None) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.GroupNorm(GROUPS, channels), nn.GroupNorm(GROUPS, channels)
-        self.conv1 = nn.Conv2d(channels, channels, 3, stride, padding=1, bias=False)
+        self.conv1 = first or nn.Conv2d(channels, channels, 3, stride, padding=1, bias=False)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.downsample = nn.Conv2d(channels, channels, 1, stride, bias=False) if stride > 1 else None
         self.dropout = nn.Dropout(dropout)

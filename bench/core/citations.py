@@ -19,3 +19,16 @@ MA_2020 = """@inproceedings{ma2020lungrn,
 }"""
 
 LUNGSYS_CODE = "SJTU-YONGFU-RESEARCH-GRP/Lung-Sound-Classification-System-LungSys-I"
+
+LI_2021 = """@article{li2021lungattn,
+  title   = {{LungAttn}: Advanced Lung Sound Classification Using Attention Mechanism with Dual {TQWT} and Triple {STFT}
+             Spectrogram},
+  author  = {Jizuo Li and Jiajun Yuan and Hansong Wang and Shijian Liu and Qianyu Guo and Yi Ma and Yongfu Li and
+             Liebin Zhao and Guoxing Wang},
+  journal = {Physiological Measurement},
+  volume  = {42},
+  number  = {10},
+  year    = {2021},
+}"""
+
+LUNGATTN_CODE = "SJTU-YONGFU-RESEARCH-GRP/LungAttn @ 8a7972b"

@@ -4,16 +4,17 @@ A bank lies in ``<cache>/features/<key>/``: ``features.npy`` (rows, frames, mels
 each name where a front-end names its inputs. The key is a hash of the data's fingerprint and of the front-end's id,
 version and options.
 
-Helper processes compute recordings side by side and write them straight to their place in a temporary file.
+Helper processes compute recordings side by side and write them straight to their place. A preparation that is stopped
+goes on from the recordings that are done (:mod:`bench.data.unfinished`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import SpecError, StoreError
-from bench.core.files import atomic_path, write_json
+from bench.core.files import write_json
 from bench.core.inputs import UNNAMED, by_name, joined
 from bench.data.bank_folder import (
     CHECKSUMS,
@@ -45,6 +46,7 @@ from bench.data.frontends.chosen import ChosenFrontEnd, choose_front_end
 from bench.data.frontends.halves import recording_pictures
 from bench.data.frontends.shapes import Shape, input_shapes
 from bench.data.row_file import RowFile, npy_header, row_checksum
+from bench.data.unfinished import Checksums, unfinished_files
 
 if TYPE_CHECKING:
     from bench.data.dataset import Cycle, Dataset, Recording
@@ -109,12 +111,29 @@ class RowsFile:
         return math.prod(self.shape[1:]) * 4
 
     def lay_out(self) -> None:
-        """Write the header and reserve the space of the rows, so that a full disk shows at once."""
-        begin = npy_header(self.shape)
+        """Write the header and reserve the space of the rows, so that a full disk shows at once.
+
+        A file that was laid out before keeps its rows.
+        """
+        begin, rows = npy_header(self.shape), self.shape[0] * self.row_bytes
+        with suppress(FileNotFoundError):
+            if self.path.stat().st_size == len(begin) + rows:
+                return
         with self.path.open("wb") as stream:
             stream.write(begin)
             stream.flush()
-            reserve_space(stream.fileno(), len(begin), self.shape[0] * self.row_bytes)
+            reserve_space(stream.fileno(), len(begin), rows)
+
+    def holds(self, first: int, checksums: Sequence[int]) -> bool:
+        """Tell whether rows that were written before are there.
+
+        Args:
+            first: Number of the first of them.
+            checksums: The checksum of each.
+        """
+        with self.path.open("rb") as stream:
+            stream.seek(len(npy_header(self.shape)) + first * self.row_bytes)
+            return all(zlib.crc32(stream.read(self.row_bytes)) == checksum for checksum in checksums)
 
     def write(self, rows: NDArray[np.float32], first: int) -> list[int]:
         """Write rows to their place.
@@ -292,30 +311,34 @@ def _make_bank(
     workers: int | None,
     on_progress: Progress | None,
 ) -> None:
-    """Compute a bank; the caller holds its lock."""
+    """Compute a bank, or what one that was stopped lacks; the caller holds its lock."""
     clear_bank(folder)
-    with _new_files(folder, _shapes(identity)) as files:
-        jobs = _jobs(recordings, [rows for _, rows in identity["recordings"]])
-        checksums: dict[str, list[list[int]]] = {name: [[] for _ in jobs] for name in files}
-        with results_of(lambda job: _compute_and_write(job, frontend, files), jobs, workers, on_progress) as steps:
-            for place, found in steps:
-                for name, numbers in found.items():
-                    checksums[name][place] = numbers
-    flat = {name: [number for part in parts for number in part] for name, parts in checksums.items()}
+    shapes, jobs = _shapes(identity), _jobs(recordings, [rows for _, rows in identity["recordings"]])
+    targets = [_file(folder, name) for name in shapes]
+    with unfinished_files(folder, targets) as (done, parts):
+        files = {name: RowsFile(part, shapes[name]) for name, part in zip(shapes, parts, strict=True)}
+        for file in files.values():
+            file.lay_out()
+        checksums = {place: found for place, found in done.read().items() if _are_there(place, found, jobs, files)}
+        left = [place for place in range(len(jobs)) if place not in checksums]
+
+        def compute(place: int) -> Checksums:
+            return _compute_and_write(jobs[place], frontend, files)
+
+        with results_of(compute, left, workers, on_progress, already=len(checksums)) as steps:
+            for number, found in steps:
+                checksums[left[number]] = found
+                done.add(left[number], found)
+    flat = {name: [number for place in range(len(jobs)) for number in checksums[place][name]] for name in shapes}
     write_json(folder / DESCRIPTION, {**identity, CHECKSUMS: joined(flat)})
 
 
-@contextlib.contextmanager
-def _new_files(folder: Path, shapes: Mapping[str, Shape]) -> Iterator[dict[str, RowsFile]]:
-    """Files of a bank under temporary names, laid out; they take their own when the block ends well."""
-    with ExitStack() as stack:
-        files = {
-            name: RowsFile(stack.enter_context(atomic_path(_file(folder, name))), shape)
-            for name, shape in shapes.items()
-        }
-        for file in files.values():
-            file.lay_out()
-        yield files
+def _are_there(place: int, found: Checksums, jobs: Sequence[RecordingJob], files: Mapping[str, RowsFile]) -> bool:
+    """Whether the rows of a recording that was noted as done are what was written; a crash may have lost them."""
+    if place >= len(jobs) or set(found) != set(files):
+        return False
+    job = jobs[place]
+    return all(len(found[name]) == job.rows and file.holds(job.first, found[name]) for name, file in files.items())
 
 
 def _jobs(recordings: Sequence[Recording], rows: Sequence[int]) -> list[RecordingJob]:

@@ -21,6 +21,7 @@ from bench.core.errors import DataError, StoreError
 from bench.core.files import exclusive_lock, sweep
 from bench.core.machine import usable_cores
 from bench.data.forks import share_jobs
+from bench.data.unfinished import KEPT_DAYS, give_up
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,10 +111,14 @@ def open_or_make(folder: Path, open_bank: Callable[[], BankT | None], make_bank:
 
 
 def _sweep_banks(folder: Path) -> None:
-    """Remove what killed processes left of banks, which may be gigabytes of data that nobody asks for again."""
+    """Remove what killed processes left of banks, which may be gigabytes of data that nobody asks for again.
+
+    What a stopped one can go on from stays for a while.
+    """
     with suppress(OSError):
         for bank in folder.iterdir():
             sweep(bank)
+            give_up(bank, older_than_days=KEPT_DAYS)
 
 
 def clear_bank(folder: Path) -> None:
@@ -185,7 +190,12 @@ def begin_writeback(descriptor: int, offset: int, size: int) -> None:
 
 @contextlib.contextmanager
 def results_of(
-    work: Callable[[JobT], ResultT], jobs: Sequence[JobT], workers: int | None, on_progress: Progress | None
+    work: Callable[[JobT], ResultT],
+    jobs: Sequence[JobT],
+    workers: int | None,
+    on_progress: Progress | None,
+    *,
+    already: int = 0,
 ) -> Iterator[Iterator[tuple[int, ResultT]]]:
     """Compute jobs side by side in forks of this process, which end with the block.
 
@@ -198,22 +208,23 @@ def results_of(
         jobs: The jobs, one for each recording.
         workers: Jobs that are done at once; as many as there are usable cores by default.
         on_progress: Told when the block has taken a result.
+        already: Recordings that were done before, for the progress.
 
     Yields:
         An iterator over the place of each job and its result, as jobs are done.
     """
     forks = usable_cores() if workers is None else max(1, workers)
     with closing(share_jobs(work, jobs, forks, _use_one_thread)) as steps:
-        yield _reported(steps, len(jobs), on_progress)
+        yield _reported(steps, already, len(jobs), on_progress)
 
 
 def _reported(
-    steps: Iterable[tuple[int, ResultT]], total: int, on_progress: Progress | None
+    steps: Iterable[tuple[int, ResultT]], already: int, left: int, on_progress: Progress | None
 ) -> Iterator[tuple[int, ResultT]]:
-    for done, step in enumerate(steps, start=1):
+    for done, step in enumerate(steps, start=already + 1):
         yield step
         if on_progress is not None:
-            on_progress(done, total)
+            on_progress(done, already + left)
 
 
 def _use_one_thread() -> None:

@@ -181,7 +181,7 @@ class GlobalBatchNorm(nn.Module):
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance that x (local, channels, …) is normalised by, each (channels,)."""
         if self.training:
-            mean, variance, count = self._batch_statistics(x, gather_rows)
+            mean, variance, count = self._batch_statistics(x, _alone if ROWS_EVERYWHERE.get() else gather_rows)
             self._track(mean, variance, count)
             return mean, variance
         if self.running_mean is not None and self.running_var is not None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench.core.errors import SpecError
 from bench.engine.batches import Batches, random_stream
+from bench.engine.data import RunData
 from bench.engine.distributed import gather_rows, own_rows
 from bench.engine.global_draws import GlobalDraws
 from bench.engine.graph import TrainingGraph
@@ -43,7 +44,7 @@ def learn_draws(graph: TrainingGraph, batches: Batches, place: PlannedStage) -> 
         return None
     # A micro-batch has its rows of a draw as a process has: a process alone is taken for one of two.
     parts, rng = max(processes, 2), random_stream(batches.spec.seed)
-    whole = batches.load_whole(np.resize(batches.data.train, ROWS_TO_LEARN_FROM * parts), place, rng)
+    whole = batches.load_whole(_varied_rows(batches.data, ROWS_TO_LEARN_FROM * parts), place, rng)
     own = own_rows(len(whole.labels), batches.accelerator.process_index, parts)
     part = _part(graph, whole, own, several=processes > 1)
     draw = graph.method.draw(len(whole.labels), rng)  # type: ignore[operator]
@@ -60,6 +61,15 @@ def learn_draws(graph: TrainingGraph, batches: Batches, place: PlannedStage) -> 
     if graph.micro_batch:
         _check_unmoved(moved)
     return GlobalDraws(plan)
+
+
+def _varied_rows(data: RunData, count: int) -> np.ndarray:
+    """Training rows of all classes in turn: a method may draw for rows of some classes alone."""
+    labels = data.bank.labels[data.train]
+    among_equals = np.zeros(len(labels), np.int64)
+    for label in np.unique(labels):
+        among_equals[labels == label] = np.arange((labels == label).sum())
+    return np.resize(data.train[np.lexsort((labels, among_equals))], count)
 
 
 def _part(graph: TrainingGraph, whole: Batch, own: slice, *, several: bool) -> Batch:

@@ -11,6 +11,7 @@ from bench.data.frontends import cards
 from bench.data.frontends.mfcc_mel import card as mfcc_mel
 from bench.data.frontends.gammatone.card import CARD as GAMMATONE
 from bench.data.frontends.l3s.card import CARD as L3S
+from bench.data.frontends.lungattn import card as lungattn
 from bench.data.frontends.lungbrn import card as lungbrn
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
 from bench.data.frontends.segments import card as segments
@@ -192,4 +193,5 @@ FRONTENDS.add("mfcc-mel", mfcc_mel.CARD, "bench.data.frontends.mfcc_mel.frontend
 FRONTENDS.add("log-mel-segments", segments.CARD, "bench.data.frontends.segments.frontend:SegmentFrontEnd")
 FRONTENDS.add("gammatone", GAMMATONE, "bench.data.frontends.gammatone.frontend:GammatoneFrontEnd")
 FRONTENDS.add("l3s", L3S, "bench.data.frontends.l3s.frontend:L3SFrontEnd")
+lungattn.register(FRONTENDS)
 lungbrn.register(FRONTENDS)

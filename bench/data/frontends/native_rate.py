@@ -61,6 +61,22 @@ def cut_cycles(
     return cycles
 
 
+def with_low_byte(wave: NDArray[np.float32]) -> Wave:
+    """Widen samples of 24 bits to 32 as pydub does: the lowest byte of a negative one is 255, of another one 0.
+
+    Args:
+        wave: (samples,), −1..1; of 16 bits where all are multiples of 2^-15, which stay as they are.
+
+    Returns:
+        (samples,).
+    """
+    wide = wave.astype(np.float64)
+    in_16_bits = wide * 2.0**15
+    if np.array_equal(in_16_bits, np.rint(in_16_bits)):
+        return wide
+    return np.where(wide < 0, wide + 255 * 2.0**-31, wide)
+
+
 def scaled_to_unit(values: NDArray[Any]) -> Wave:
     """Bring numbers to 0..1 by their smallest and largest; all become 0 where there is no difference.
 

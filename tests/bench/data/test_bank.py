@@ -167,6 +167,21 @@ def test_what_a_killed_process_left_is_cleaned(dataset, cache):
     assert files_below(cache) == ["bank.json", "features.npy", "lock"]
 
 
+UNFINISHED = ["done.jsonl", "features.npy.part", "lock"]
+
+
+def assert_goes_on(dataset, cache):
+    """What was computed before a preparation was stopped is not computed again, and the bank is that of one go."""
+    assert files_below(cache) == UNFINISHED
+    steps = []
+    bank = prepare_bank(dataset, "ast", OPTIONS, cache, on_progress=lambda *step: steps.append(step))
+    assert 1 < steps[0][0] <= 4
+    assert steps[-1] == (4, 4)
+    alone = [recording_features(recording, "ast", OPTIONS)[0] for recording in dataset.recordings]
+    np.testing.assert_array_equal(bank.features, np.concatenate(alone))
+    assert files_below(cache) == ["bank.json", "features.npy", "lock"]
+
+
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
@@ -204,15 +219,15 @@ def start_process(tmp_path, cache, *, data="data", end="finishes", workers=1):
 
 
 @pytest.mark.slow
-def test_after_a_kill_in_the_middle_the_bank_is_made_anew(dataset, tmp_path, cache):
+def test_after_a_kill_in_the_middle_the_bank_goes_on(dataset, tmp_path, cache):
     process = start_process(tmp_path, cache, end="killed")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL
     assert output.split() == ["step", "1", "step", "2"]
-    left = files_below(cache)
-    assert len(left) == 2
-    assert left[0].endswith(".tmp")
-    bank = prepare_bank(dataset, "ast", OPTIONS, cache)
+    assert files_below(cache) == UNFINISHED
+    steps = []
+    bank = prepare_bank(dataset, "ast", OPTIONS, cache, on_progress=lambda *step: steps.append(step))
+    assert steps == [(3, 4), (4, 4)]
     np.testing.assert_array_equal(bank.features[:4], recording_features(dataset.recordings[0], "ast", OPTIONS)[0])
     assert files_below(cache) == ["bank.json", "features.npy", "lock"]
 
@@ -249,7 +264,7 @@ def test_recordings_are_computed_at_the_same_time(dataset, cache, monkeypatch):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_killed_helper_is_a_run_error_and_leaves_nothing(dataset, cache, monkeypatch, workers):
+def test_a_killed_helper_is_a_run_error_and_the_bank_goes_on(dataset, cache, monkeypatch, workers):
     parent, fill = os.getpid(), bank_module._compute_and_write
 
     def die_at_the_third(job, *rest):
@@ -262,7 +277,8 @@ def test_a_killed_helper_is_a_run_error_and_leaves_nothing(dataset, cache, monke
     with pytest.raises(RunError, match=r"computed features was killed \(SIGKILL\)"):
         prepare_bank(dataset, "ast", OPTIONS, cache, workers=workers)
     assert multiprocessing.active_children() == []
-    assert files_below(cache) == ["lock"]
+    monkeypatch.setattr(bank_module, "_compute_and_write", fill)
+    assert_goes_on(dataset, cache)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -277,14 +293,49 @@ def test_a_signal_to_the_whole_group_is_the_parents_to_answer(dataset, cache, mo
     assert len(prepare_bank(dataset, "ast", OPTIONS, cache, workers=2).features) == 14
 
 
-def test_an_interruption_ends_the_workers_and_leaves_nothing(dataset, cache):
-    def interrupt(done, total):
-        raise KeyboardInterrupt
+def interrupt(done, total):
+    raise KeyboardInterrupt
 
+
+def test_an_interruption_ends_the_workers_and_the_bank_goes_on(dataset, cache):
     with pytest.raises(KeyboardInterrupt):
         prepare_bank(dataset, "ast", OPTIONS, cache, workers=2, on_progress=interrupt)
     assert multiprocessing.active_children() == []
-    assert files_below(cache) == ["lock"]
+    assert_goes_on(dataset, cache)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda part: os.truncate(part, 500),
+        lambda part: part.unlink(),
+        lambda part: part.write_bytes(bytes(part.stat().st_size)),
+        lambda part: part.with_name("done.jsonl").write_text('[0, {"": [1, 2, 3, 4]}]\n[9, {}]\nnonsense\n[1, {"": [1'),
+        lambda part: part.with_name("done.jsonl").unlink(),
+    ],
+)
+def test_what_was_lost_of_an_unfinished_bank_is_computed_again(dataset, cache, tmp_path, damage):
+    with pytest.raises(KeyboardInterrupt):
+        prepare_bank(dataset, "ast", OPTIONS, cache, workers=1, on_progress=interrupt)
+    damage(next(cache.rglob("*.part")))
+    steps = []
+    bank = prepare_bank(dataset, "ast", OPTIONS, cache, on_progress=lambda *step: steps.append(step))
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    np.testing.assert_array_equal(bank.features, prepare_bank(dataset, "ast", OPTIONS, tmp_path / "other").features)
+    assert files_below(cache) == ["bank.json", "features.npy", "lock"]
+
+
+def test_an_unfinished_bank_that_nobody_asked_for_for_long_is_given_up(dataset, cache):
+    with pytest.raises(KeyboardInterrupt):
+        prepare_bank(dataset, "ast", OPTIONS, cache, on_progress=interrupt)
+    begun = [*cache.rglob("*.part"), *cache.rglob("done.jsonl")]
+    assert len(begun) == 2
+    prepare_bank(dataset, "ast", {"seconds": 0.6}, cache)
+    assert all(path.exists() for path in begun)
+    for path in begun:
+        os.utime(path, (0, 0))
+    prepare_bank(dataset, "ast", {"seconds": 0.6}, cache)
+    assert not any(path.exists() for path in begun)
 
 
 def overwrite(path):

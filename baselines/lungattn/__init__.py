@@ -1,0 +1,1 @@
+"""The attention-augmented residual network of LungAttn."""

@@ -1,0 +1,1 @@
+"""Mixup of chosen pairs of classes beside the clean batch, with binary cross-entropy."""
