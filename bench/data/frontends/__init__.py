@@ -9,6 +9,7 @@ from bench.core.cards import FrontEndCard
 from bench.core.registry import Registry
 from bench.data.frontends import cards
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
+from bench.data.frontends.respirenet import card as respirenet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,8 +22,10 @@ __all__ = [
     "BatchFrontEnd",
     "FrontEnd",
     "LearningFrontEnd",
+    "LengthFrontEnd",
     "PieceOptions",
     "SCLFrontEndOptions",
+    "SpanPieceOptions",
     "WaveformFrontEnd",
 ]
 
@@ -158,6 +161,44 @@ class PieceOptions(Protocol):
 
 
 @runtime_checkable
+class SpanPieceOptions(PieceOptions, Protocol):
+    """Options of a front-end whose pieces of a cycle depend on where the cycle begins, or where the recording ends."""
+
+    def pieces_of_spans(self, spans: Sequence[tuple[float, float]], duration: float) -> list[int]:
+        """Count the pieces that the cycles of a recording become, as :meth:`pieces` does for durations alone.
+
+        Args:
+            spans: Start and end of each cycle, seconds.
+            duration: Duration of the recording, seconds; infinite where its audio is missing.
+
+        Returns:
+            A number for each cycle, 1 or more.
+        """
+        ...
+
+
+@runtime_checkable
+class LengthFrontEnd(WaveformFrontEnd, Protocol):
+    """A front-end that brings waveforms to one length before they are changed, so that changes are those of what is heard.
+
+    Where a run augments waveforms, units are brought to length after they are joined, and again after their sound was
+    changed, which may have changed the length.
+    """
+
+    def at_length(self, units: UnitWaves, *, first: bool = False) -> UnitWaves:
+        """Bring units to the length that is heard; ``picture`` of what it returns is ``picture`` of the units.
+
+        Args:
+            units: The units, of any lengths.
+            first: Whether the beginning of a longer one is taken, and not a part that its draw says.
+
+        Returns:
+            The units, all of one length.
+        """
+        ...
+
+
+@runtime_checkable
 class BatchFrontEnd(Protocol):
     """A front-end of one input whose pictures are normalised only in the batch that they come in."""
 
@@ -183,3 +224,4 @@ class BatchFrontEnd(Protocol):
 FRONTENDS: Registry[FrontEndCard] = Registry("front-end", FrontEndCard, "lungbench.frontends")
 FRONTENDS.add("ast", cards.AST, "bench.data.frontends.ast:ASTFrontEnd")
 FRONTENDS.add("scl", cards.SCL, "bench.data.frontends.scl:build")
+FRONTENDS.add("respirenet", respirenet.CARD, "bench.data.frontends.respirenet.front_end:build")
