@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from baselines.ast import card as ast
 from baselines.panns import card as panns
+from baselines.respirenet import card as respirenet
 from baselines.timm import cnn_card as timm_cnn
 from baselines.timm import named_card as timm_named
 from bench.core.cards import ModelCard
@@ -24,7 +25,7 @@ __all__ = ["MODELS", "create"]
 
 MODELS: Registry[ModelCard] = Registry("model", ModelCard, "lungbench.models")
 
-for _family in (ast, timm_cnn, panns, timm_named):
+for _family in (ast, timm_cnn, panns, respirenet, timm_named):
     _family.register(MODELS)
 
 

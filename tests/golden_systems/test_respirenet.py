@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from golden_rules import rng
 from golden_respirenet import (
     PRETEND_SPANS,
     SIDES,
@@ -17,6 +16,7 @@ from golden_respirenet import (
     special_wave,
     stats,
 )
+from golden_rules import rng
 
 from bench.data.frontends.respirenet.colours import brightness, magma
 from bench.data.frontends.respirenet.kaiser_best import resample_kaiser_best
@@ -107,7 +107,6 @@ def check_picture(golden, row, wave):
     image = got.transpose(1, 2, 0)
     far = np.abs(image.reshape(-1)[arrays["pos/img"]] - arrays["picture/img_val"][at].astype(int))
     assert (far.max(), far.mean()) <= (3, 0.3), (row, far.max(), far.mean())
-    print("PICTURE", row, far.max(), far.mean())
     np.testing.assert_allclose(image.mean((1, 2)), arrays["picture/img_rowmean"][at], atol=0.7, rtol=0)
     np.testing.assert_allclose(image.mean((0, 2))[::3], arrays["picture/img_colmean3"][at], atol=0.7, rtol=0)
     np.testing.assert_allclose(image.mean(), arrays["picture/img_stats"][at][0], atol=0.3, rtol=0)
@@ -120,13 +119,16 @@ def check_steps(golden, row, wave, *, resampled=False):
     power = mel_power(units.samples)
     expected = arrays["steps/melpow_val"][at]
     loud = expected >= 1e-8
-    np.testing.assert_allclose(power.flatten().numpy()[places][loud], expected[loud], rtol=1e-5, atol=1e-8 if resampled else 1e-11)
+    np.testing.assert_allclose(
+        power.flatten().numpy()[places][loud], expected[loud], rtol=1e-5, atol=1e-8 if resampled else 1e-11
+    )
     levels = decibels(power)
-    np.testing.assert_allclose(levels.flatten().numpy()[places], arrays["steps/db_val"][at], atol=0.03 if resampled else 1e-3)
+    np.testing.assert_allclose(
+        levels.flatten().numpy()[places], arrays["steps/db_val"][at], atol=0.03 if resampled else 1e-3
+    )
     grey = grey_levels(levels)[0].numpy()
     far = np.abs(grey.flatten()[places] - arrays["steps/index_val"][at].astype(int))
     assert far.max() <= 1
-    print("INDEX", row, (far > 0).sum())
     assert (far == 0).mean() >= 0.99  # 150 cells: one is 0.7 %
     np.testing.assert_allclose(grey.mean(1), arrays["steps/index_rowmean"][at], atol=0.1 if resampled else 1e-2)
     tensor = front_end().picture(units)[0].numpy()

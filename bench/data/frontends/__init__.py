@@ -179,10 +179,10 @@ class SpanPieceOptions(PieceOptions, Protocol):
 
 @runtime_checkable
 class LengthFrontEnd(WaveformFrontEnd, Protocol):
-    """A front-end that brings waveforms to one length before they are changed, so that changes are those of what is heard.
+    """A front-end that brings waveforms to one length before they are augmented: what is heard is what is changed.
 
-    Where a run augments waveforms, units are brought to length after they are joined, and again after their sound was
-    changed, which may have changed the length.
+    Units are brought to length after they are joined, and again after their sound was changed, which may have changed
+    their length.
     """
 
     def at_length(self, units: UnitWaves, *, first: bool = False) -> UnitWaves:

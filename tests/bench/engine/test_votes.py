@@ -87,5 +87,7 @@ def test_a_cycle_of_one_piece_keeps_its_class_and_no_pieces_give_no_scores(vote)
 
 
 def test_an_unknown_vote_is_refused():
-    with pytest.raises(SpecError, match="vote is 'plurality', but must be one of mean, majority, product"):
+    with pytest.raises(
+        SpecError, match="vote is 'plurality', but must be one of mean, majority, majority-first, product"
+    ):
         scores_by_cycle("plurality", some_pieces(), CYCLE_OF)
