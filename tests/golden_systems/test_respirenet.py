@@ -8,6 +8,7 @@ import torch
 from golden_respirenet import (
     PRETEND_SPANS,
     SIDES,
+    check_picture,
     front_end,
     pieces_by_row,
     pretend_wave,
@@ -20,7 +21,6 @@ from golden_rules import rng
 
 from bench.data.frontends.respirenet.colours import brightness, magma
 from bench.data.frontends.respirenet.kaiser_best import resample_kaiser_best
-from bench.data.frontends.respirenet.pictures import blank_rows
 from bench.data.frontends.respirenet.spectrogram import decibels, grey_levels, mel_filters, mel_power
 from bench.data.units import UnitWaves
 
@@ -96,20 +96,6 @@ def check_pictures(golden, cases):
             for row in golden.facts["rows"]["steps"]:
                 if row.startswith(f"{entry['key']}/") and row.endswith(f"/{side}"):
                     check_steps(golden, row, made[row.rpartition("/")[0]], resampled=entry["sr"] != 4000)
-
-
-def check_picture(golden, row, wave):
-    at, arrays = row_of(golden, "picture", row), golden.arrays
-    units = UnitWaves.of([torch.from_numpy(wave)])
-    got = front_end().colours(units)[0].numpy()
-    levels = grey_levels(decibels(mel_power(units.samples)))
-    assert int(blank_rows(levels.flip(1))[0]) * 3 == arrays["picture/cut"][at], row
-    image = got.transpose(1, 2, 0)
-    far = np.abs(image.reshape(-1)[arrays["pos/img"]] - arrays["picture/img_val"][at].astype(int))
-    assert (far.max(), far.mean()) <= (3, 0.3), (row, far.max(), far.mean())
-    np.testing.assert_allclose(image.mean((1, 2)), arrays["picture/img_rowmean"][at], atol=0.7, rtol=0)
-    np.testing.assert_allclose(image.mean((0, 2))[::3], arrays["picture/img_colmean3"][at], atol=0.7, rtol=0)
-    np.testing.assert_allclose(image.mean(), arrays["picture/img_stats"][at][0], atol=0.3, rtol=0)
 
 
 def check_steps(golden, row, wave, *, resampled=False):

@@ -12,6 +12,8 @@ from golden_rules import rng
 
 from bench.data.frontends.respirenet.card import RespireNetOptions
 from bench.data.frontends.respirenet.front_end import RespireNetFrontEnd, build
+from bench.data.frontends.respirenet.pictures import blank_rows
+from bench.data.frontends.respirenet.spectrogram import decibels, grey_levels, mel_power
 from bench.data.samples import read_samples
 from bench.data.units import UnitWaves
 
@@ -75,3 +77,28 @@ def row_of(golden: Any, table: str, row: str) -> int:
 def stats(values: np.ndarray) -> list[float]:
     wide = np.asarray(values, np.float64)
     return [wide.mean(), wide.std(), wide.min(), wide.max()]
+
+
+def pictures(seed: int, name: str, batch: int, height: int, width: int) -> np.ndarray:
+    """Pretend normalised pictures (batch, 3, height, width), float32 (README B, section 0, ``pic``)."""
+    made = np.empty((batch, 3, height, width), dtype=np.float32)
+    for i in range(batch):
+        g = rng(seed, f"{name}:{i}")
+        u, v = g.standard_normal((4, height)), g.standard_normal((4, width))
+        x = 0.5 * g.standard_normal((3, height, width)) + 0.5 * g.standard_normal(3)[:, None, None]
+        made[i] = x + sum(0.5 * u[r][:, None] * v[r][None] for r in range(4))
+    return made
+
+
+def check_picture(golden: Any, row: str, wave: np.ndarray, close: tuple[float, float] = (3, 0.3)) -> None:
+    at, arrays = row_of(golden, "picture", row), golden.arrays
+    units = UnitWaves.of([torch.from_numpy(wave)])
+    got = front_end().colours(units)[0].numpy()
+    levels = grey_levels(decibels(mel_power(units.samples)))
+    assert int(blank_rows(levels.flip(1))[0]) * 3 == arrays["picture/cut"][at], row
+    image = got.transpose(1, 2, 0)
+    far = np.abs(image.reshape(-1)[arrays["pos/img"]] - arrays["picture/img_val"][at].astype(int))
+    assert far.max() <= close[0] and far.mean() <= close[1], (row, far.max(), far.mean())
+    np.testing.assert_allclose(image.mean((1, 2)), arrays["picture/img_rowmean"][at], atol=0.7, rtol=0)
+    np.testing.assert_allclose(image.mean((0, 2))[::3], arrays["picture/img_colmean3"][at], atol=0.7, rtol=0)
+    np.testing.assert_allclose(image.mean(), arrays["picture/img_stats"][at][0], atol=0.3, rtol=0)
