@@ -70,8 +70,7 @@ def epoch_order(rows: np.ndarray, labels: np.ndarray, sampler: str, rng: np.rand
 def _weighted_order(rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     import numpy as np
 
-    # Read before they are divided by: a class without rows weighs nothing.
-    weights = 1 / np.bincount(labels)[labels].astype(np.float64)
+    weights = 1 / np.bincount(labels)[labels]
     drawn: np.ndarray = rng.choice(rows, len(rows), replace=True, p=weights / weights.sum())
     return drawn
 

@@ -91,6 +91,14 @@ def pictures(seed: int, name: str, batch: int, height: int, width: int) -> np.nd
 
 
 def check_picture(golden: Any, row: str, wave: np.ndarray, close: tuple[float, float] = (3, 0.3)) -> None:
+    """Compare the picture of a piece: the rows that are cut off it, some cells, the means of rows and columns.
+
+    Args:
+        golden: The set.
+        row: Row of its table ``picture``.
+        wave: (samples,) the piece.
+        close: Largest difference of a cell, and the mean one.
+    """
     at, arrays = row_of(golden, "picture", row), golden.arrays
     units = UnitWaves.of([torch.from_numpy(wave)])
     got = front_end().colours(units)[0].numpy()
@@ -98,7 +106,8 @@ def check_picture(golden: Any, row: str, wave: np.ndarray, close: tuple[float, f
     assert int(blank_rows(levels.flip(1))[0]) * 3 == arrays["picture/cut"][at], row
     image = got.transpose(1, 2, 0)
     far = np.abs(image.reshape(-1)[arrays["pos/img"]] - arrays["picture/img_val"][at].astype(int))
-    assert far.max() <= close[0] and far.mean() <= close[1], (row, far.max(), far.mean())
+    assert far.max() <= close[0], row
+    assert far.mean() <= close[1], row
     np.testing.assert_allclose(image.mean((1, 2)), arrays["picture/img_rowmean"][at], atol=0.7, rtol=0)
     np.testing.assert_allclose(image.mean((0, 2))[::3], arrays["picture/img_colmean3"][at], atol=0.7, rtol=0)
     np.testing.assert_allclose(image.mean(), arrays["picture/img_stats"][at][0], atol=0.3, rtol=0)
