@@ -235,7 +235,7 @@ def test_a_part_may_stand_for_one_of_each_device_of_the_data(two_devices, small_
 
 
 def test_parts_that_all_stand_for_several_are_refused():
-    with pytest.raises(SpecError, match="Each part of the composite .* stands for several, one for each device"):
+    with pytest.raises(SpecError, match=r"Each part of the composite .* stands for several, one for each device"):
         check_card(card("route:device", a={"each_device": True}, b={"each_device": True}))
 
 
