@@ -72,7 +72,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         **SOUND,
     },
     "demo": {
-        "frontend.seconds": 4.0,
+        "frontend.seconds": 3.0,
         "frontend.enlargement": 1,
         "optimiser": "sgd",
         "lr": 1e-2,
@@ -92,7 +92,7 @@ GAPS = (
     "The authors' scripts train on an 80/20 split of their own, and how the official split was trained is taken from "
     "them [reconstruction]. Vocal tract length is perturbed as its paper says, and noise is white, where the library "
     "that the authors use does otherwise: --set vtlp_law=gap and --set noise_kind=mirrored bring that back. Mean and "
-    "deviation of the colours are of the training pictures without augmentation. The demo profile has pieces of 4 s in "
+    "deviation of the colours are of the training pictures without augmentation. The demo profile has pieces of 3 s in "
     "pictures that are not enlarged, no change of the sound but the circular shift, and one epoch."
 )
 
