@@ -14,6 +14,7 @@ from baselines.lungsys import card as lungsys
 from baselines.panns import card as panns
 from baselines.se_sa import card as se_sa
 from baselines.prototypes import card as prototypes
+from baselines.respirenet import card as respirenet
 from baselines.timm import cnn_card as timm_cnn
 from baselines.timm import named_card as timm_named
 from bench.core.cards import ModelCard
@@ -35,6 +36,7 @@ for _family in (ast, timm_cnn, panns, timm_named, arsc, se_sa, inception):
 for _family in (ast, timm_cnn, panns, prototypes, timm_named):
 for _family in (ast, timm_cnn, panns, timm_named, lungsys):
 for _family in (ast, timm_cnn, panns, timm_named, lungsys, lungattn):
+for _family in (ast, timm_cnn, panns, respirenet, timm_named):
     _family.register(MODELS)
 
 

@@ -144,6 +144,8 @@ class PartCard:
             a start of its own.
         device: Recording device that the part serves, where the combination is ``route:device``; it is trained on
             recordings of that device alone, unless ``settings`` have another ``train_device``.
+        each_device: Whether the part stands for one part for each recording device that has training and tested
+            recordings, ``NAME-DEVICE``; which these are, the data say.
         default: Whether the part serves the devices that no other part does.
     """
 
@@ -155,6 +157,7 @@ class PartCard:
     recipes: Recipes = field(default_factory=dict)
     init_from: str | None = None
     device: str | None = None
+    each_device: bool = False
     default: bool = False
 
 

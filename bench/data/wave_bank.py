@@ -57,11 +57,13 @@ class WaveBank:
     Attributes:
         waves: Samples of each unit, read from the file when asked for.
         devices: Device that recorded each unit.
+        places: Recording of each unit, and its number among those of the recording.
         path: The file behind ``waves``.
     """
 
     waves: RaggedFile
     devices: tuple[str, ...]
+    places: tuple[tuple[str, int], ...]
     path: Path
 
     def units(self, rows: Sequence[int] | NDArray[Any]) -> UnitWaves:
@@ -75,10 +77,11 @@ class WaveBank:
         """
         import torch
 
-        from bench.data.units import UnitWaves
+        from bench.data.units import UnitWaves, unit_draws
 
         waves = [torch.from_numpy(wave) for wave in self.waves.read(rows)]
-        return UnitWaves.of(waves, [self.devices[row] for row in rows])
+        draws = torch.cat([unit_draws(*self.places[row], 1) for row in rows])
+        return UnitWaves.of(waves, [self.devices[row] for row in rows], draws)
 
 
 def no_halves(frontend: str) -> SpecError:
@@ -153,9 +156,10 @@ def _open_bank(folder: Path, identity: Mapping[str, Any], recordings: Sequence[R
         waves = RaggedFile(folder / WAVES, lengths, checksums, folder / DESCRIPTION)
     except (OSError, LookupError, TypeError, ValueError, OverflowError):
         return None
-    pairs = zip(recordings, counts, strict=True)
+    pairs = list(zip(recordings, counts, strict=True))
     devices = tuple(recording.device for recording, count in pairs for _ in range(count))
-    return WaveBank(waves, devices, folder / WAVES)
+    places = tuple((recording.name, place) for recording, count in pairs for place in range(count))
+    return WaveBank(waves, devices, places, folder / WAVES)
 
 
 def _counts(identity: Mapping[str, Any]) -> list[int]:

@@ -357,7 +357,8 @@ def _rows_of_device(rows: np.ndarray, devices: np.ndarray, device: str, part: st
 
 
 def _check_parts(data: RunData, spec: RunSpec) -> None:
-    if len(data.train) < spec.sampling.batch:
+    # Where the last, smaller batch of an epoch counts, an epoch may be no more than that.
+    if len(data.train) < spec.sampling.batch and spec.sampling.drop_last:
         raise SpecError(
             f"batch is {spec.sampling.batch}, but the training part holds {len(data.train)} cycles.",
             f"Use --set batch={max(1, len(data.train) // 4)} or more data.",

@@ -41,6 +41,7 @@ _NEEDED = ("name", "combine", "parts")
 _PART: Mapping[str, type] = {
     **dict.fromkeys(("model", "method", "pretrain", "frontend", "init_from", "device"), str),
     "settings": dict,
+    "each_device": bool,
     "default": bool,
 }
 _WORDS = {str: "a text", bool: "true or false", dict: "a table"}

@@ -7,6 +7,7 @@ recording device. What is wrong with a composite is found here, before anything 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -124,17 +125,22 @@ def _check_part_name(name: str) -> None:
 def _check_devices(card: CompositeCard) -> None:
     """Check that parts name devices where the combination routes by them, and nowhere else, each once."""
     for name, part in card.parts.items():
-        said = part.device is not None or part.default
+        said = part.device is not None or part.default or part.each_device
         if card.combine == ROUTE and not said:
             raise SpecError(
                 f"The part '{name}' serves no device, but the combination is {ROUTE}.",
-                'Give it a device = "…" or default = true.',
+                'Give it a device = "…", each_device = true or default = true.',
             )
         if card.combine != ROUTE and said:
             raise SpecError(
                 f"The part '{name}' serves a device, but the combination is {card.combine}.",
                 f'Use combine = "{ROUTE}", or set train_device among its settings.',
             )
+    if card.parts and all(part.each_device for part in card.parts.values()):
+        raise SpecError(
+            f"Each part of the composite '{card.id}' stands for several, one for each device.",
+            "Make one of them the default (default = true).",
+        )
     devices = [part.device for part in card.parts.values() if part.device is not None]
     for device in devices:
         if devices.count(device) > 1:
@@ -247,6 +253,7 @@ def resolve_composite(
             is named; or if no part serves the device of a test cycle.
     """
     check_card(card)
+    card = _for_devices(card, asked, source, seeds)
     specs: dict[str, list[RunSpec]] = {}
     for name, request in part_requests(card, asked).items():
         with part_named(name):
@@ -254,6 +261,42 @@ def resolve_composite(
             specs[name] = _started(found, _start_of(card, name), specs)
     _check_test_devices(card, next(iter(specs.values()))[0], bool(asked.get("allow_partial")))
     return [_composite(card, {name: found[place] for name, found in specs.items()}) for place in range(len(seeds))]
+
+
+def _for_devices(
+    card: CompositeCard, asked: Mapping[str, Any], source: DataSource, seeds: Sequence[int]
+) -> CompositeCard:
+    """The composite with a part for each recording device in the place of those that stand for several."""
+    if not any(part.each_device for part in card.parts.values()):
+        return card
+    known = next(name for name, part in card.parts.items() if not part.each_device)
+    with part_named(known):
+        [spec] = resolve(part_requests(card, asked)[known], source, seeds[:1])
+    devices = _judged_devices(spec, bool(asked.get("allow_partial")))
+    parts: dict[str, PartCard] = {}
+    for name, part in card.parts.items():
+        if part.each_device:
+            one = dataclasses.replace(part, each_device=False)
+            parts |= {_part_of_device(name, each): dataclasses.replace(one, device=each) for each in devices}
+        else:
+            parts[name] = part
+    found = dataclasses.replace(card, parts=parts)
+    check_card(found)
+    return found
+
+
+def _part_of_device(name: str, device: str) -> str:
+    return f"{name}-{re.sub('[^a-z0-9]+', '-', device.lower()).strip('-')}"
+
+
+def _judged_devices(spec: RunSpec, allow_partial: bool) -> list[str]:
+    """Devices that both training and tested cycles were recorded with, sorted."""
+    dataset = load_dataset(
+        Path(spec.data), spec.dataset, spec.task, allow_partial=allow_partial, cache=Path(spec.cache)
+    )
+    heard = [recording for recording in dataset.recordings if recording.cycles]
+    trained = {recording.device for recording in heard if recording.split == TRAIN}
+    return sorted(trained & {recording.device for recording in heard if recording.split != TRAIN})
 
 
 def _started(

@@ -55,7 +55,7 @@ NUMERICS = 1
 OFFICIAL_SPLIT = "official"
 _FOLD = re.compile(r"training-fold-([0-9]{1,4})-of-([0-9]{1,4})")
 
-VOTES = ("mean", "majority", "product")
+VOTES = ("mean", "majority", "majority-first", "product")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
 OWNERS = ("model", "method", "frontend")

@@ -14,6 +14,14 @@ class CEOptions:
     """Options of cross-entropy."""
 
     weighted: bool = option(True, "weight each class by the inverse of its number of training cycles")
+    normal_weight: float = option(
+        0.0,
+        "weight of the normal class where all others weigh 1, whatever the data, in place of weights by numbers; 0: by "
+        "`weighted`",
+        low=0.0,
+        high=1000.0,
+        since=2,
+    )
 
 
 CE = MethodCard(

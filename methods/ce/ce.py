@@ -30,10 +30,8 @@ class CrossEntropy(nn.Module):
 
     def __init__(self, options: CEOptions, task: Task) -> None:
         super().__init__()
-        # On the model's device with it, but not in its state: the weights follow from the training data.
-        self.register_buffer(
-            "weights", class_weights(task.class_counts) if options.weighted else None, persistent=False
-        )
+        # On the model's device with it, but not in its state: the weights follow from options and training data.
+        self.register_buffer("weights", _weights(options, task), persistent=False)
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> None:
         """Draw nothing: no part of the method is random."""
@@ -45,3 +43,12 @@ class CrossEntropy(nn.Module):
     def forward(self, model: nn.Module, batch: Batch, draw: None) -> dict[str, Tensor]:
         """Return the scalar ``loss`` of the global batch."""
         return {"loss": cross_entropy(batch.gather(model(batch.features)), batch.labels, self.weights)}
+
+
+def _weights(options: CEOptions, task: Task) -> Tensor | None:
+    """(classes,) float32 weights that sum to 1; None where all classes weigh the same."""
+    if options.normal_weight > 0:
+        weights = torch.ones(len(task.class_counts))
+        weights[0] = options.normal_weight
+        return weights / weights.sum()
+    return class_weights(task.class_counts) if options.weighted else None

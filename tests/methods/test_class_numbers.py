@@ -59,6 +59,14 @@ def test_every_method_takes_a_step_with_any_number_of_classes(id_, classes):
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5, 7])
+def test_the_normal_class_may_weigh_the_same_whatever_the_data(classes):
+    method = built("ce", classes, normal_weight=1 / 3)
+    weights = torch.tensor([1 / 3] + [1.0] * (classes - 1))
+    torch.testing.assert_close(method.weights, weights / weights.sum())
+    assert torch.equal(method.row_weights(torch.tensor([0, 1]), 0), method.weights[:2])
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5, 7])
 def test_weighted_cross_entropy_is_the_mean_of_rows_by_the_rarity_of_their_class(classes):
     model, method = small_model(classes).eval(), built("ce", classes, weighted=True)
     batch = batch_of(classes, 0)

@@ -15,6 +15,7 @@ from bench.data.frontends.lungattn import card as lungattn
 from bench.data.frontends.lungbrn import card as lungbrn
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
 from bench.data.frontends.segments import card as segments
+from bench.data.frontends.respirenet import card as respirenet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,8 +28,10 @@ __all__ = [
     "BatchFrontEnd",
     "FrontEnd",
     "LearningFrontEnd",
+    "LengthFrontEnd",
     "PieceOptions",
     "SCLFrontEndOptions",
+    "SpanPieceOptions",
     "WaveformFrontEnd",
 ]
 
@@ -164,6 +167,44 @@ class PieceOptions(Protocol):
 
 
 @runtime_checkable
+class SpanPieceOptions(PieceOptions, Protocol):
+    """Options of a front-end whose pieces of a cycle depend on where the cycle begins, or where the recording ends."""
+
+    def pieces_of_spans(self, spans: Sequence[tuple[float, float]], duration: float) -> list[int]:
+        """Count the pieces that the cycles of a recording become, as :meth:`pieces` does for durations alone.
+
+        Args:
+            spans: Start and end of each cycle, seconds.
+            duration: Duration of the recording, seconds; infinite where its audio is missing.
+
+        Returns:
+            A number for each cycle, 1 or more.
+        """
+        ...
+
+
+@runtime_checkable
+class LengthFrontEnd(WaveformFrontEnd, Protocol):
+    """A front-end that brings waveforms to one length before they are augmented: what is heard is what is changed.
+
+    Units are brought to length after they are joined, and again after their sound was changed, which may have changed
+    their length.
+    """
+
+    def at_length(self, units: UnitWaves, *, first: bool = False) -> UnitWaves:
+        """Bring units to the length that is heard; ``picture`` of what it returns is ``picture`` of the units.
+
+        Args:
+            units: The units, of any lengths.
+            first: Whether the beginning of a longer one is taken, and not a part that its draw says.
+
+        Returns:
+            The units, all of one length.
+        """
+        ...
+
+
+@runtime_checkable
 class BatchFrontEnd(Protocol):
     """A front-end of one input whose pictures are normalised only in the batch that they come in."""
 
@@ -195,3 +236,4 @@ FRONTENDS.add("gammatone", GAMMATONE, "bench.data.frontends.gammatone.frontend:G
 FRONTENDS.add("l3s", L3S, "bench.data.frontends.l3s.frontend:L3SFrontEnd")
 lungattn.register(FRONTENDS)
 lungbrn.register(FRONTENDS)
+FRONTENDS.add("respirenet", respirenet.CARD, "bench.data.frontends.respirenet.front_end:build")

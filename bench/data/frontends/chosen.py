@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.core.options import build_options, without_later_defaults
-from bench.data.frontends import FRONTENDS, FrontEnd, PieceOptions, WaveformFrontEnd
+from bench.data.frontends import FRONTENDS, FrontEnd, PieceOptions, SpanPieceOptions, WaveformFrontEnd
 
 if TYPE_CHECKING:
     from bench.data.dataset import Cycle, Recording
@@ -48,8 +49,7 @@ class ChosenFrontEnd:
             return [recording.cycles for recording in recordings]
         found = []
         for recording in recordings:
-            counts = self.options.pieces([cycle.end - cycle.start for cycle in recording.cycles])
-            pairs = zip(recording.cycles, counts, strict=True)
+            pairs = zip(recording.cycles, _piece_counts(self.options, recording), strict=True)
             found.append(tuple(cycle for cycle, count in pairs for _ in range(count)))
         return found
 
@@ -66,6 +66,14 @@ class ChosenFrontEnd:
         whole = self.identity()
         names = getattr(type(self.options), "FIT_OPTIONS", tuple(whole["options"]))
         return {**whole, "options": {name: value for name, value in whole["options"].items() if name in names}}
+
+
+def _piece_counts(options: PieceOptions, recording: Recording) -> list[int]:
+    """Pieces that each cycle of a recording becomes."""
+    if not isinstance(options, SpanPieceOptions):
+        return options.pieces([cycle.end - cycle.start for cycle in recording.cycles])
+    duration = math.inf if recording.header is None else recording.header.frames / recording.header.rate
+    return options.pieces_of_spans([(cycle.start, cycle.end) for cycle in recording.cycles], duration)
 
 
 def choose_front_end(frontend: str, options: Mapping[str, Any]) -> ChosenFrontEnd:

@@ -46,9 +46,9 @@ def recording_pictures(
 
     import torch
 
-    from bench.data.units import UnitWaves
+    from bench.data.units import UnitWaves, unit_draws
 
     waves = frontend.fit(wave, rate, spans, name=name)
     if not waves:
         return joined({name: torch.empty(0, *shape) for name, shape in input_shapes(frontend).items()})
-    return frontend.picture(UnitWaves.of(waves, [device] * len(waves)))
+    return frontend.picture(UnitWaves.of(waves, [device] * len(waves), unit_draws(name, 0, len(waves))))

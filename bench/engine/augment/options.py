@@ -113,6 +113,12 @@ class AugmentOptions:
         high=1.0,
         since=3,
     )
+    noise_kind: str = identity_field(
+        "what noise is: white, or white and mirrored in time, as nlpaug's before version 1",
+        "white",
+        choices=("white", "mirrored"),
+        since=5,
+    )
     gain_probability: float = identity_field("chance of another loudness", 0.0, **_CHANCE)
     gain_low: float = identity_field("smallest gain", -6.0, low=-100.0, high=100.0, since=3)
     gain_high: float = identity_field("largest gain", 6.0, low=-100.0, high=100.0, since=3)
@@ -138,6 +144,12 @@ class AugmentOptions:
     vtlp_probability: float = identity_field("chance of vocal tract length perturbation", 0.0, **_CHANCE)
     vtlp_low: float = identity_field("smallest factor of the frequencies", 0.9, low=0.5, high=2.0, since=3)
     vtlp_high: float = identity_field("largest factor of the frequencies", 1.1, low=0.5, high=2.0, since=3)
+    vtlp_law: str = identity_field(
+        "what vtlp does: warp frequencies, or leave a gap, as nlpaug's before version 1, which warps nothing",
+        "frequency",
+        choices=("frequency", "gap"),
+        since=5,
+    )
     vtlp_corner: float = identity_field(
         "share of the Nyquist frequency up to which VTLP's warp is linear", 0.6, low=0.01, high=0.99, since=3
     )

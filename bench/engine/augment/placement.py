@@ -26,6 +26,25 @@ def roll(waves: Waves, draws: Tensor) -> Waves:
     return taken(waves, place.remainder(column(waves.lengths, waves.samples)), waves.lengths)
 
 
+def gap(waves: Waves, draws: Tensor, hop: int) -> Waves:
+    """Leave out what is missing of a tenth of each unit once it is cut to whole hops; the rest moves up.
+
+    That is all that the vocal tract perturbation of nlpaug 0.0.14 does to a sound: it moves Fourier frames of a tenth
+    of it in time by as much as nothing, and gets back whole hops.
+
+    Args:
+        waves: The units.
+        draws: (units,) float64 in [0, 1): where the tenth begins, among all places with room behind them.
+        hop: Samples from one Fourier frame to the next.
+    """
+    tenth = waves.lengths // 10
+    first = _drawn_place(draws, (waves.lengths - tenth).clamp(min=1)) + tenth // hop * hop
+    missing = torch.where(tenth >= hop, tenth % hop, 0)
+    place = positions(waves.samples, waves.samples.shape[1])
+    source = place + torch.where(place >= column(first, waves.samples), column(missing, waves.samples), 0)
+    return taken(waves, source, waves.lengths - missing)
+
+
 def crop(waves: Waves, draws: Tensor, samples: int) -> Waves:
     """Cut units that are longer at a random place; the others stay.
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bench.engine.augment.loudness import add_noise, change_gain
 from bench.engine.augment.options import PLACEMENTS, WAVE_OPERATIONS, AugmentOptions
-from bench.engine.augment.placement import crop, pad, roll
+from bench.engine.augment.placement import crop, gap, pad, roll
 from bench.engine.augment.resampling import change_speed
 from bench.engine.augment.vocoder import perturb_vocal_tract, shift_pitch, stretch_tempo
 from bench.engine.augment.waves import Waves, joined, part, rows_of, with_rows
@@ -65,7 +65,7 @@ class WaveformDraw:
         speed: Amounts are factors.
         stretch: Amounts are factors.
         pitch: Amounts are semitones.
-        vtlp: Amounts are factors.
+        vtlp: Amounts are factors, or where it leaves a gap shares of where that may begin.
         roll: Amounts are shares of the length.
         crop: Amounts are shares of the places where it may begin.
         pad: Amounts are shares of what may come before the unit.
@@ -136,6 +136,8 @@ def _draw_operations(
 
 def _draw_amounts(name: str, batch: int, options: AugmentOptions, rng: np.random.Generator) -> np.ndarray:
     """(batch,) float64, uniform between the operation's lowest and highest amount, or on its steps."""
+    if name == "vtlp" and options.vtlp_law == "gap":
+        return rng.random(batch)
     prefix = "noise_snr" if name == "noise" else name
     low, high = getattr(options, f"{prefix}_low"), getattr(options, f"{prefix}_high")
     values = step_values(low, high, getattr(options, f"{name}_step", 0.0), without=1.0 if name != "pitch" else None)
@@ -172,25 +174,40 @@ def apply_waveform(waves: Waves, draw: WaveformDraw, options: AugmentOptions, ra
     Returns:
         The changed units, zero beyond their lengths; the units as they are where nothing was drawn for them.
     """
+    return apply_placements(apply_sounds(waves, draw, options), draw, options, rate)
+
+
+def apply_sounds(waves: Waves, draw: WaveformDraw, options: AugmentOptions) -> Waves:
+    """Change the sound of units as drawn: noise to vtlp. Arguments and result are those of :func:`apply_waveform`."""
     if draw.noise is not None and draw.noise_draw is not None:
         waves = _with_noise(waves, draw.noise, draw.noise_draw, options)
     for name, operation in _sound_operations(options).items():
-        waves = _changed(waves, getattr(draw, name), _in_zone(operation, options.wave_zone))
+        waves = _changed(waves, getattr(draw, name), operation)
+    return waves
+
+
+def apply_placements(waves: Waves, draw: WaveformDraw, options: AugmentOptions, rate: int) -> Waves:
+    """Change where sounds lie as drawn: roll, crop, pad. Arguments and result are those of :func:`apply_waveform`."""
     for name, operation in _placements(options, rate).items():
         waves = _changed(waves, getattr(draw, name), operation)
     return waves
 
 
 def _sound_operations(options: AugmentOptions) -> dict[str, Operation]:
-    """The operations of :data:`WAVE_OPERATIONS` but for noise, in their order."""
+    """The operations of :data:`WAVE_OPERATIONS` but for noise, in their order, on the part that they change."""
     window, kind = options.vocoder_window, options.resampling_filter
-    return {
+    operations: dict[str, Operation] = {
         "gain": lambda waves, amount: change_gain(waves, amount, scale=options.gain_scale),
         "speed": lambda waves, amount: change_speed(waves, amount, kind),
         "stretch": lambda waves, amount: stretch_tempo(waves, amount, window),
         "pitch": lambda waves, amount: shift_pitch(waves, amount, window, kind),
         "vtlp": lambda waves, amount: perturb_vocal_tract(waves, amount, window, options.vtlp_corner),
     }
+    found = {name: _in_zone(operation, options.wave_zone) for name, operation in operations.items()}
+    if options.vtlp_law == "gap":
+        # It lies anywhere in the unit, wherever the others' zone is.
+        found["vtlp"] = lambda waves, amount: gap(waves, amount, window // 4)
+    return found
 
 
 def _placements(options: AugmentOptions, rate: int) -> dict[str, Operation]:
@@ -216,8 +233,8 @@ def _with_noise(waves: Waves, change: Change, noise: NoiseDraw, options: Augment
     seeds, places = noise.seeds[rows], torch.from_numpy(noise.places[rows])
 
     def add(units: Waves, ratios: Tensor) -> Waves:
-        zone, deviation = options.wave_zone, options.noise_deviation
-        return add_noise(units, ratios, seeds=seeds, places=places, zone=zone, deviation=deviation)
+        zone, deviation, kind = options.wave_zone, options.noise_deviation, options.noise_kind
+        return add_noise(units, ratios, seeds=seeds, places=places, zone=zone, deviation=deviation, kind=kind)
 
     return _changed(waves, change, add)
 

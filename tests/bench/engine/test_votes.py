@@ -86,6 +86,12 @@ def test_a_cycle_of_one_piece_keeps_its_class_and_no_pieces_give_no_scores(vote)
     assert scores_by_cycle(vote, pieces[:0], CYCLE_OF[:0]).shape == (0, 4)
 
 
+def test_of_equal_votes_the_first_class_may_win():
+    assert chosen("majority-first", [0.6, 0.4, 0.0, 0.0], [0.1, 0.9, 0.0, 0.0]) == 0
+    assert chosen("majority-first", [0.0, 0.25, 0.75, 0.0], [0.0, 0.75, 0.25, 0.0]) == 1
+    assert chosen("majority-first", [0.0, 0.4, 0.6, 0.0], [0.0, 0.4, 0.6, 0.0], [0.0, 1.0, 0.0, 0.0]) == 2
+
+
 def test_an_unknown_vote_is_refused():
-    with pytest.raises(SpecError, match="vote is 'plurality', but must be one of mean, majority, product"):
+    with pytest.raises(SpecError, match="must be one of mean, majority, majority-first, product"):
         scores_by_cycle("plurality", some_pieces(), CYCLE_OF)

@@ -221,6 +221,24 @@ def test_a_device_that_no_part_serves_is_an_error_before_the_training(two_device
     assert resolve_composite(write, asked(small_cache), source(two_devices), [1])
 
 
+def test_a_part_may_stand_for_one_of_each_device_of_the_data(two_devices, small_cache):
+    experts = {"init_from": "part:common:last", "each_device": True, "settings": {"epochs": 1}}
+    made = card("route:device", common={"default": True}, expert=experts)
+    [found] = resolve_composite(made, asked(small_cache), source(two_devices), [1])
+    assert [(part.name, part.device, part.default) for part in found.parts] == [
+        ("common", None, True),
+        ("expert-akgc417l", "AKGC417L", False),
+        ("expert-meditron", "Meditron", False),
+    ]
+    assert [part.spec.sampling.train_device for part in found.parts] == ["", "AKGC417L", "Meditron"]
+    assert {part.start for part in found.parts[1:]} == {("common", "last")}
+
+
+def test_parts_that_all_stand_for_several_are_refused():
+    with pytest.raises(SpecError, match=r"Each part of the composite .* stands for several, one for each device"):
+        check_card(card("route:device", a={"each_device": True}, b={"each_device": True}))
+
+
 def test_a_test_cycle_without_a_part_is_an_error(tmp_path, small_cache):
     data = write_small_data(tmp_path / "data", devices=("Meditron", "AKGC417L", "LittC2SE"))
     made = card("route:device", a={"device": "Meditron"}, b={"device": "AKGC417L"})

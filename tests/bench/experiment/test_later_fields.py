@@ -97,6 +97,14 @@ def test_epochs_that_cannot_be_run_are_refused(rows, fields, message):
         _check_parts(run_data(rows), small_spec(**fields))
 
 
+def test_an_epoch_may_be_one_smaller_batch_where_the_last_one_counts():
+    from bench.engine.data import _check_parts
+
+    spec = small_spec(drop_last=False)
+    assert spec.sampling.steps_of_epoch(5) == 1
+    _check_parts(run_data(5), spec)
+
+
 def test_steps_and_rows_of_an_epoch():
     kept, left_out = small_spec(batch=128, drop_last=False).sampling, small_spec(batch=128).sampling
     assert (left_out.steps_of_epoch(4142), left_out.rows_of_epoch(4142)) == (32, 4096)

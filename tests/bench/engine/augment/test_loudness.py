@@ -7,7 +7,7 @@ import pytest
 import torch
 from unit_waves import amounts, noise, packed, tone, unpacked
 
-from bench.engine.augment.loudness import add_noise, change_gain
+from bench.engine.augment.loudness import add_noise, change_gain, mirrored_noise
 
 UNITS = [tone(300, 4000, 4000), noise(1, 2), noise(900, 3)]
 SEEDS = np.array([3, 2**62, 5])
@@ -75,3 +75,19 @@ def test_the_units_are_not_written_into():
     change_gain(waves, amounts(1, 2, 3))
     add_noise(waves, amounts(0, 0, 0), seeds=SEEDS, places=amounts(0, 0, 0))
     assert torch.equal(waves.samples, before)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_mirrored_noise_is_the_same_in_reverse_and_of_unit_deviation(size):
+    found = mirrored_noise(np.random.default_rng(size).standard_normal(size // 2 + 1), size)
+    assert found.shape == (size,)
+    np.testing.assert_allclose(found[1:], found[:0:-1], atol=1e-12)
+    assert size < 1000 or 0.9 < found.std() < 1.1
+
+
+def test_noise_may_be_mirrored():
+    waves = packed(np.zeros(400), np.zeros(90))
+    words = {"seeds": SEEDS[:2], "places": amounts(0, 0), "deviation": 0.1, "kind": "mirrored"}
+    for unit in unpacked(add_noise(waves, amounts(0, 0), **words)):
+        assert 0.07 < unit.std() < 0.13
+        np.testing.assert_allclose(unit[1:], unit[:0:-1], atol=1e-6)

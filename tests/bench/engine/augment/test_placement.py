@@ -7,7 +7,7 @@ import pytest
 import torch
 from unit_waves import amounts, noise, packed, unpacked
 
-from bench.engine.augment.placement import crop, pad, roll
+from bench.engine.augment.placement import crop, gap, pad, roll
 
 UNITS = [noise(7, 1), noise(1, 2), noise(12, 3)]
 NEARLY_1 = np.nextafter(1.0, 0.0)
@@ -63,3 +63,12 @@ def test_copies_anywhere_go_on_in_both_directions():
     unit = noise(5)
     (found,) = unpacked(pad(packed(unit), amounts(0.5), 11, fill="copies"))
     np.testing.assert_array_equal(found, np.tile(unit, 4)[5 - 3 : 5 - 3 + 11])
+
+
+@pytest.mark.parametrize(("draw", "start"), [(0.0, 0), (0.5, 135), (NEARLY_1, 269)])
+def test_a_gap_leaves_out_what_a_tenth_has_beyond_whole_hops(draw, start):
+    long, short = noise(300, 4), noise(70, 5)
+    found = unpacked(gap(packed(long, short), amounts(draw, draw), 8))
+    # A tenth has 30 samples, of which 24 are whole hops; a tenth of the other is shorter than a hop.
+    np.testing.assert_array_equal(found[0], np.delete(long, slice(start + 24, start + 30)))
+    np.testing.assert_array_equal(found[1], short)

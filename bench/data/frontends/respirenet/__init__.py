@@ -1,0 +1,1 @@
+"""Front-end ``respirenet``: coloured mel spectrograms of eight seconds (Gairola et al. 2021)."""
