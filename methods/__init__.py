@@ -13,6 +13,7 @@ from bench.core.options import build_options
 from bench.core.registry import Registry
 from methods.base import Batch, Draw, Method, Task, no_patches
 from methods.ce.card import CE
+from methods.cotuning.card import CO_TUNING
 from methods.mixup.card import CUTMIX, MIXUP
 from methods.patchmix.card import PATCHMIX_CE, PATCHMIX_CL, TPATCHMIX_CE
 from methods.scl.card import SCL, SCL_HYBRID
@@ -29,6 +30,7 @@ METHODS.add("tpatchmix-ce", TPATCHMIX_CE, "methods.patchmix.ce:time_patch_mix_ce
 METHODS.add("patchmix-cl", PATCHMIX_CL, "methods.patchmix.cl:PatchMixCL")
 METHODS.add("mixup", MIXUP, "methods.mixup.mixup:MixupCE")
 METHODS.add("cutmix", CUTMIX, "methods.mixup.cutmix:CutMixCE")
+METHODS.add("co-tuning", CO_TUNING, "methods.cotuning.cotuning:CoTuning")
 METHODS.add("scl", SCL, "methods.scl.scl:SCL")
 METHODS.add("scl-hybrid", SCL_HYBRID, "methods.scl.hybrid:SCLHybrid")
 

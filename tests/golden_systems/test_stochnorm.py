@@ -196,7 +196,6 @@ def test_resnet50(golden, precision):
     [
         ("train", "f64", "own", "_clean"),
         ("train", "f64", "moved", ""),
-        ("train_low", "f64", "own", "_clean"),
         ("train_low", "f32", "moved", ""),
     ],
 )
