@@ -1,4 +1,4 @@
-"""Convolutional backbones of timm as encoders of spectrograms, initialised and filled as the official Patch-Mix code does.
+"""Convolutional backbones of timm as encoders, initialised and filled as the official Patch-Mix code does.
 
 Shapes: B batch, C channels (1 by default), T frames, F mels; the picture has T rows and F columns.
 """

@@ -85,7 +85,7 @@ def _give_source_head(model: nn.Module, method: SourceHeadMethod, pretrained: Lo
     head = source_head(model, read_tensors(pretrained.path), pretrained.path)
     if head is None:
         raise SpecError(
-            f"The method {spec.method} keeps the classifier of the pretrained weights, but {pretrained.path} holds none.",
+            f"The method {spec.method} keeps the classifier of pretrained weights, but {pretrained.path} holds none.",
             "Use weights that come with their classifier, such as those of ImageNet, or --pretrain none.",
         )
     method.take_source_head(*head)

@@ -1,5 +1,6 @@
-"""The rows that each epoch trains on, in their order (shuffled, drawn by weight, or with classes in equal shares), and
-the patients whose rows are held out.
+"""The rows that each epoch trains on, in their order, and the patients whose rows are held out.
+
+Rows come shuffled, drawn by weight, or with classes in equal shares.
 """
 
 from __future__ import annotations
@@ -115,7 +116,8 @@ def hold_out_patients(patients: Sequence[str], labels: np.ndarray, fraction: flo
     names = sorted(set(patients))
     if len(names) < 2:
         raise SpecError(
-            f"A share of {fraction} of the training part is to be held out, but it holds {len(names)} patient(s), not 2."
+            f"A share of {fraction} of the training part is to be held out, but it has {len(names)} patient(s), not 2.",
+            "Use more data, or hold out none.",
         )
     counts = np.zeros((len(names), int(labels.max()) + 1))
     np.add.at(counts, (np.searchsorted(names, np.asarray(patients)), labels), 1)

@@ -219,8 +219,7 @@ def owners_options(values: Mapping[str, Any], cards: Cards) -> dict[str, dict[st
 
 
 def input_size(model: ModelCard, frontend_options: Any) -> dict[str, int]:
-    """The options of a model that follow from the pictures it is given, where it has them: ``channels``, ``frames`` and
-    ``mels``.
+    """The options ``channels``, ``frames`` and ``mels`` of a model as its pictures have them, where it has such options.
 
     Args:
         model: The model.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from bench.core.cards import MethodCard
 from bench.core.options import Space, option
@@ -18,21 +16,6 @@ YOU_2020 = """@inproceedings{you2020cotuning,
   pages     = {17236--17246},
   year      = {2020},
 }"""
-
-THUML_RECIPE: Mapping[str, Any] = {
-    "optimiser": "sgd",
-    "lr": 1e-3,
-    "nesterov": True,
-    "weight_decay": 5e-4,
-    "classifier_rate": 10.0,
-    "step_average": 0.0,
-    "batch": 48,
-    "iterations": 9050,
-    "schedule": "steps",
-    "schedule_unit": "iteration",
-    "milestones": "6000",
-}
-"""Optimiser and schedule of thuml's scripts for StochNorm and Co-Tuning: a new head learns ten times as fast."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,5 +65,4 @@ CO_TUNING = MethodCard(
     fidelity="authors' code",
     citation=YOU_2020,
     options=CoTuningOptions,
-    recipes={"paper": THUML_RECIPE, "demo": {"step_average": 0.0}},
 )

@@ -172,7 +172,9 @@ def test_resnet50(golden, precision):
         seen: dict[str, torch.Tensor] = {}
         # A copy: timm's activation after the first normalisation works in place.
         hooks = [
-            part.register_forward_hook(lambda _m, _i, out, name=name: seen.__setitem__(name, out.detach().clone()))
+            part.register_forward_hook(
+                lambda _m, _i, out, name=name, seen=seen: seen.update({name: out.detach().clone()})
+            )
             for name, part in points.items()
         ]
         model.train(mode == "train")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from bench.core.cards import FrontEndCard
 from bench.core.registry import Registry
 from bench.data.frontends import cards
+from bench.data.frontends.imagenet.card import LOGMEL_IMAGE
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
 
 if TYPE_CHECKING:
@@ -183,3 +184,4 @@ class BatchFrontEnd(Protocol):
 FRONTENDS: Registry[FrontEndCard] = Registry("front-end", FrontEndCard, "lungbench.frontends")
 FRONTENDS.add("ast", cards.AST, "bench.data.frontends.ast:ASTFrontEnd")
 FRONTENDS.add("scl", cards.SCL, "bench.data.frontends.scl:build")
+FRONTENDS.add("logmel-image", LOGMEL_IMAGE, "bench.data.frontends.imagenet.logmel_image:build")
