@@ -25,10 +25,10 @@ PAPER: Mapping[str, Any] = {
 }
 DEMO: Mapping[str, Any] = {
     "lr": 1e-3,
-    "batch": 16,
-    "epochs": 2,
+    "batch": 32,
+    "epochs": 1,
     "frontend.seconds": 2.0,
-    "frontend.size": 64,
+    "frontend.size": 32,
     "time_shift": False,
 }
 
@@ -45,9 +45,9 @@ SPLICED: Mapping[str, Any] = {"concat_probability": 0.5, "sampler": "balanced", 
 
 UNREAD = (
     "Neither Wang and Wang's text nor code could be read: that the network is ResNeSt50, its front-end (that of the "
-    "reconstruction of Nguyen and Pernkopf), optimiser and length are a choice of ours, at the lowest confidence of all "
-    "rows [reconstruction]. model=resnest14, resnest26 and resnest101 are the alternatives. The demo profile has "
-    "pictures of 64 by 64 and two epochs."
+    "reconstruction of Nguyen and Pernkopf), optimiser and length are a choice of ours, at the lowest confidence of "
+    "all rows [reconstruction]. model=resnest14, resnest26 and resnest101 are the alternatives. The demo profile has "
+    "pictures of 32 by 32 of 2 s and one epoch."
 )
 SPLICE_GAP = (
     "Only the name of Splice and the words 'domain transfer' are known: a sample becomes two segments of 8 s together, "

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from baselines.state_dicts import CheckpointLayout, own_layout, renamed_sources, with_classifier_sources
 from baselines.timm.blocks import repeated_blocks
-from baselines.timm.cnn_card import EfficientNetOptions, GreyResNetOptions, ResNetOptions
+from baselines.timm.cnn_card import EfficientNetOptions, ResNetOptions, StemOptions
 from baselines.timm.stochastic_norm import with_stochastic_norms
 
 
@@ -33,7 +33,7 @@ class TimmCNN(nn.Module):
         self,
         trunk: nn.Module,
         stem: str,
-        options: ResNetOptions,
+        options: StemOptions,
         layouts: tuple[CheckpointLayout, ...],
         num_classes: int,
     ) -> None:
@@ -45,7 +45,7 @@ class TimmCNN(nn.Module):
         self.layouts = layouts
         self.feature_dim = int(self.trunk.num_features)
         _initialise_as_torchvision(trunk, None if options.channels == 3 else stem)
-        if isinstance(options, GreyResNetOptions) and options.norm == "stochastic":
+        if isinstance(options, ResNetOptions) and options.norm == "stochastic":
             with_stochastic_norms(trunk, options.norm_p, options.norm_gradient)
         self.classifier = nn.Linear(self.feature_dim, num_classes)
 

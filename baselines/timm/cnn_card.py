@@ -24,18 +24,17 @@ CHANNELS_DOC = "channels of a picture; those of the front-end where it is not gi
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResNetOptions:
-    """Options of ResNet18, whose RGB stem the official code drops."""
+class StemOptions:
+    """Options of the first convolution of a network, whose RGB one the official code drops."""
 
     stem: str = option("reinit", STEM_DOC, choices=STEMS)
     channels: int = option(1, CHANNELS_DOC, low=1, high=64, since=2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GreyResNetOptions(ResNetOptions):
-    """Options of the residual networks that are published on three equal channels: one channel, summed, is the same."""
+class ResNetOptions(StemOptions):
+    """Options of ResNet18, and those of all residual networks."""
 
-    stem: str = option("sum", STEM_DOC, choices=STEMS)
     norm: str = option(
         "batch",
         "normalisation: of the batch, or `stochastic`: of the batch or by running statistics, drawn for each channel",
@@ -55,7 +54,14 @@ class GreyResNetOptions(ResNetOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EfficientNetOptions(ResNetOptions):
+class GreyResNetOptions(ResNetOptions):
+    """Options of the residual networks that are published on three equal channels: one channel, summed, is the same."""
+
+    stem: str = option("sum", STEM_DOC, choices=STEMS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EfficientNetOptions(StemOptions):
     """Options of the EfficientNets."""
 
     drop_path: float = option(

@@ -80,7 +80,7 @@ class StochNorm(BATCH_NORM):  # type: ignore[misc]
         """
         made = cls(norm.num_features, p, gradient, eps=norm.eps, momentum=norm.momentum, affine=norm.affine)
         made.load_state_dict(norm.state_dict())
-        return made
+        return cast(StochNorm, made.to(norm.running_mean))
 
     def select(self, device: torch.device) -> Tensor:
         """Draw the channels that take the statistics of the batch.

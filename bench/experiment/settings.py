@@ -219,7 +219,7 @@ def owners_options(values: Mapping[str, Any], cards: Cards) -> dict[str, dict[st
 
 
 def input_size(model: ModelCard, frontend_options: Any) -> dict[str, int]:
-    """The options ``channels``, ``frames`` and ``mels`` of a model as its pictures have them, where it has such options.
+    """The options ``channels``, ``frames`` and ``mels`` of a model, as far as it has them, as its pictures have them.
 
     Args:
         model: The model.

@@ -163,7 +163,8 @@ def _newton_step(values: np.ndarray, chances: np.ndarray, strength: float, gradi
     inverse = LinearOperator((size, size), matvec=lambda flat: flat.ravel() / diagonal, dtype=np.float64)
     exactness = min(0.1, float(np.sqrt(np.abs(gradient).max())) * 1e-2)
     step, _ = cg(matrix, -gradient.ravel(), rtol=exactness, maxiter=10 * size, M=inverse)
-    return np.asarray(step).reshape(shape)
+    found: np.ndarray = np.asarray(step).reshape(shape)
+    return found
 
 
 def calibrate(logits: np.ndarray, labels: np.ndarray) -> float:

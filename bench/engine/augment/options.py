@@ -60,7 +60,7 @@ class AugmentOptions:
 
     concat_probability: float = identity_field("chance that a sample becomes two units in a row", 0.0, **_CHANCE)
     concat_law: str = identity_field(
-        "which classes follow each other: same; union: any, labelled with all their sounds; cba: as RespireNet's table; "
+        "which classes follow each other: same; union: any, labelled with all their sounds; cba: RespireNet's table; "
         "splice: any two whose sounds are together those of the sample's class",
         "same",
         choices=("same", "union", "cba", "splice"),

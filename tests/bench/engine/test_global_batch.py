@@ -17,7 +17,9 @@ CASES["resnet18"] = case("resnet18", {}, "ce")
 CASES["efficientnet"] = case("timm:test_efficientnet", {}, "ce")
 assert all(c["model"] in MODELS or c["model"].startswith("timm:") for c in CASES.values())
 
-RANDOM = {"stochastic-depth": case("efficientnet-b0", {"drop_path": 0.5}, "ce")}
+# The channels of a stochastic normalisation are drawn once for all processes.
+RANDOM = {"stochastic-norm": case("resnet18", {"norm": "stochastic"}, "ce")}
+RANDOM |= {"stochastic-depth": case("efficientnet-b0", {"drop_path": 0.5}, "ce")}
 RANDOM |= {model: random_case(model) for model in ("pictures", "sequences", "windows", "norms")}
 # Two views go through a model in a row where it has no batch norm, and one after the other where it has.
 RANDOM |= {f"views-{model}": random_case(model, "scl-hybrid") for model in ("pictures", "windows")}
