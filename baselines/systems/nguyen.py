@@ -66,9 +66,10 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 
 UNREAD = (
     "Nguyen and Pernkopf's text could not be read but for its abstract. Front-end (16 kHz, 8 s, 128 mels of 50 to "
-    "2000 Hz, as a picture), stretched and VTLP copies in place of theirs, which are drawn anew in every step, SpecAugment of "
-    "these widths, and the optimiser of thuml's scripts are a choice of ours [reconstruction]. Thuml's ten crops at "
-    "test are left out: they are for photographs. The demo profile has 32 by 32 of 2 s and one epoch. "
+    "2000 Hz, as a picture), stretched and VTLP copies in place of theirs, which are drawn anew in every step, "
+    "SpecAugment of these widths, and the optimiser of thuml's scripts are a choice of ours [reconstruction]. Thuml's "
+    "ten crops at test are left out: they are for photographs. The demo profile has pictures of 32 by 32, of 2 s, and "
+    "one epoch. "
 )
 CORRECTED = (
     "That the row has spectrum correction is inferred from a third party's account of the table [reconstruction]; "
