@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from baselines.arsc import card as arsc
 from baselines.ast import card as ast
-from baselines.inception import card as inception
 from baselines.experts import card as experts
+from baselines.inception import card as inception
 from baselines.lungattn import card as lungattn
 from baselines.lungsys import card as lungsys
 from baselines.panns import card as panns
-from baselines.se_sa import card as se_sa
 from baselines.prototypes import card as prototypes
 from baselines.respirenet import card as respirenet
+from baselines.se_sa import card as se_sa
 from baselines.timm import cnn_card as timm_cnn
 from baselines.timm import named_card as timm_named
 from bench.core.cards import ModelCard
@@ -32,11 +32,10 @@ __all__ = ["MODELS", "create"]
 
 MODELS: Registry[ModelCard] = Registry("model", ModelCard, "lungbench.models")
 
-for _family in (ast, timm_cnn, panns, timm_named, arsc, se_sa, inception):
-for _family in (ast, timm_cnn, panns, prototypes, timm_named):
-for _family in (ast, timm_cnn, panns, timm_named, lungsys):
-for _family in (ast, timm_cnn, panns, timm_named, lungsys, lungattn):
-for _family in (ast, timm_cnn, panns, respirenet, timm_named):
+for _family in (
+    *(ast, timm_cnn, panns, timm_named),
+    *(arsc, experts, inception, lungattn, lungsys, prototypes, respirenet, se_sa),
+):
     _family.register(MODELS)
 
 

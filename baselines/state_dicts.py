@@ -37,6 +37,7 @@ class CheckpointLayout:
         prepare: Called with the layout, the model, the file's tensors and its path before they are used; gives layout
             and tensors, changed where more is known of them (a ``config.json`` beside the file).
         catch_all: Whether files that follow no known layout are tried under this one, because ``prepare`` knows more.
+        head: Name of the linear layer that classifies the source task in such files; empty where there is none.
     """
 
     title: str
@@ -46,6 +47,7 @@ class CheckpointLayout:
     grid_rows: int | None = None
     prepare: Prepare | None = None
     catch_all: bool = False
+    head: str = ""
 
 
 Prepare: TypeAlias = Callable[
@@ -137,6 +139,27 @@ def load_into(model: torch.nn.Module, tensors: Mapping[str, Tensor], owner: str,
         )
     model.load_state_dict({**target, **state})
     return layout
+
+
+def source_head(model: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> tuple[Tensor, Tensor] | None:
+    """Find the classifier of the source task in a file of pretrained weights, which the model itself has no use for.
+
+    Args:
+        model: The model that is filled from the file.
+        tensors: The file's tensors by name, flat.
+        path: The file, for messages.
+
+    Returns:
+        Weight (source classes, features) and bias (source classes,); None where files of that kind have none.
+
+    Raises:
+        WeightsError: If the layout of the file is unknown.
+    """
+    if not isinstance(model, Pretrainable):
+        return None
+    layout, tensors = _recognise(model.layouts, list(model.state_dict()), tensors, "the model", path)
+    weight, bias = (tensors.get(f"{layout.head}.{part}") for part in ("weight", "bias"))
+    return None if weight is None or bias is None else (weight, bias)
 
 
 def _recognise(

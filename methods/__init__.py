@@ -13,8 +13,8 @@ from bench.core.options import build_options
 from bench.core.registry import Registry
 from methods.base import Batch, Draw, Method, Task, no_patches
 from methods.ce.card import CE
-from methods.mixup.card import CUTMIX, MIXUP, MIXUP_KL
-from methods.mixup.card import CUTMIX, MIXUP, MIXUP_BCE
+from methods.cotuning.card import CO_TUNING
+from methods.mixup.card import CUTMIX, MIXUP, MIXUP_BCE, MIXUP_KL
 from methods.pair_mixup.card import PAIR_MIXUP
 from methods.patchmix.card import PATCHMIX_CE, PATCHMIX_CL, TPATCHMIX_CE
 from methods.scl.card import SCL, SCL_HYBRID
@@ -34,6 +34,7 @@ METHODS.add("mixup-bce", MIXUP_BCE, "methods.mixup.mixup_bce:MixupBCE")
 METHODS.add("cutmix", CUTMIX, "methods.mixup.cutmix:CutMixCE")
 METHODS.add("mixup-kl", MIXUP_KL, "methods.mixup.mixup_kl:MixupKL")
 METHODS.add("pair-mixup", PAIR_MIXUP, "methods.pair_mixup.pair_mixup:PairMixup")
+METHODS.add("co-tuning", CO_TUNING, "methods.cotuning.cotuning:CoTuning")
 METHODS.add("scl", SCL, "methods.scl.scl:SCL")
 METHODS.add("scl-hybrid", SCL_HYBRID, "methods.scl.hybrid:SCLHybrid")
 

@@ -174,6 +174,23 @@ class PreparedMethod(OptionalCalls):
         ...
 
 
+class SourceHeadMethod(OptionalCalls):
+    """A method that keeps the classifier of the task that pretrained weights were learnt on."""
+
+    @abstractmethod
+    def take_source_head(self, weight: Tensor, bias: Tensor) -> None:
+        """Take it; called before the first step of a run that starts from pretrained weights, and of no other.
+
+        Args:
+            weight: (source classes, features).
+            bias: (source classes,).
+
+        Raises:
+            SpecError: If it has no use for a head of that size.
+        """
+        ...
+
+
 class ScoringMethod(OptionalCalls):
     """A method whose scores are no softmax of the logits, such as one that trains with binary cross-entropy."""
 

@@ -37,22 +37,4 @@ SYSTEMS = (
         selection_note="RespireNet's: best accuracy on the test part (5e3f41a, train.py line 266).",
         weights_licence="BSD-3-Clause",
     ),
-    _system(
-        "resnet50",
-        "ResNet50",
-        "Nguyen and Pernkopf 2022",
-        model="resnet50",
-        rows=("table1/resnet50-in",),
-        selection_note="Nguyen and Pernkopf's text could not be read.",
-        weights_licence="BSD-3-Clause",
-    ),
-    _system(
-        "resnest",
-        "ResNeSt",
-        "Wang and Wang 2022",
-        model="resnest50",
-        rows=("table1/resnest-in",),
-        selection_note="Wang and Wang's text could not be read.",
-        weights_licence="Apache-2.0",
-    ),
 )

@@ -20,13 +20,37 @@ from bench.core.registry import Registry
 
 STEMS = ("reinit", "sum")
 STEM_DOC = "first convolution of RGB weights: drawn anew as the official code does, or summed over RGB"
+CHANNELS_DOC = "channels of a picture; those of the front-end where it is not given, and with 3 RGB weights stay"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResNetOptions:
-    """Options of ResNet18, whose RGB stem the official code drops."""
+class StemOptions:
+    """Options of the first convolution of a network, whose RGB one the official code drops."""
 
     stem: str = option("reinit", STEM_DOC, choices=STEMS)
+    channels: int = option(1, CHANNELS_DOC, low=1, high=64, since=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetOptions(StemOptions):
+    """Options of ResNet18, and those of all residual networks."""
+
+    norm: str = option(
+        "batch",
+        "normalisation: of the batch, or `stochastic`: of the batch or by running statistics, drawn for each channel",
+        choices=("batch", "stochastic"),
+        since=2,
+    )
+    norm_p: float = option(
+        0.5, "norm=stochastic: chance that a channel is normalised by the batch", low=0.0, high=1.0, since=2
+    )
+    norm_gradient: str = option(
+        "own",
+        "norm=stochastic: gradient of what was computed, or `moved`: by running statistics after their step "
+        "(authors' side effect)",
+        choices=("own", "moved"),
+        since=2,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +61,7 @@ class GreyResNetOptions(ResNetOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EfficientNetOptions(ResNetOptions):
+class EfficientNetOptions(StemOptions):
     """Options of the EfficientNets."""
 
     drop_path: float = option(

@@ -111,7 +111,11 @@ class TimmBackbone(nn.Module):
         self.layouts = (
             own_layout(),
             CheckpointLayout(
-                title="timm", sources=renamed_sources("trunk.", ""), prepare=_fitted_by_timm, catch_all=True
+                title="timm",
+                sources=renamed_sources("trunk.", ""),
+                prepare=_fitted_by_timm,
+                catch_all=True,
+                head=next(iter(_as_tuple(_pretrained_config(name).classifier)), ""),
             ),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +26,7 @@ from bench.engine.augment.concatenation import PartnerPool
 from bench.engine.augment.options import AugmentOptions
 from bench.engine.folds import patient_folds
 from bench.engine.normalisation import BatchExtremes
+from bench.engine.sampling import hold_out_patients
 from bench.experiment.spec import RunSpec
 
 T = TypeVar("T")
@@ -166,43 +167,6 @@ class RunData:
 def _with_channels(pictures: Tensor) -> Tensor:
     """Pictures (rows, frames, mels) with one channel; what has channels or is no picture stays as it is."""
     return pictures[:, None] if pictures.ndim == 3 else pictures
-
-
-def hold_out_patients(patients: Sequence[str], labels: np.ndarray, fraction: float, draws: int = 500) -> frozenset[str]:
-    """Choose training patients to hold out, so that size and class shares come near the whole part's.
-
-    The best of ``draws`` random choices is taken; the choice depends on the data and the fraction alone, so that all
-    seeds of a system share it.
-
-    Args:
-        patients: (cycles,) patient of each training cycle.
-        labels: (cycles,) class of each training cycle.
-        fraction: Share of each class to hold out.
-        draws: Number of random choices that are compared.
-
-    Returns:
-        The patients that are held out.
-
-    Raises:
-        SpecError: If the part holds fewer than two patients.
-    """
-    names = sorted(set(patients))
-    if len(names) < 2:
-        raise SpecError(f"val_fraction is {fraction}, but the training part holds {len(names)} patient(s), not 2.")
-    counts = np.zeros((len(names), int(labels.max()) + 1))
-    np.add.at(counts, (np.searchsorted(names, np.asarray(patients)), labels), 1)
-    target = fraction * counts.sum(0)
-    # A seed that is always the same: the choice belongs to the data, not to a run.
-    rng, best, best_distance = np.random.default_rng(0), np.array([0]), np.inf
-    for _ in range(draws):
-        order = rng.permutation(len(names))
-        held = counts[order].cumsum(0)
-        # All but the last: somebody must be left to train on. A class of no cycles counts as one, to divide by.
-        distances = (np.abs(held - target) / np.maximum(target, 1)).sum(1)[:-1]
-        size = int(distances.argmin()) + 1
-        if distances[size - 1] < best_distance:
-            best, best_distance = order[:size], distances[size - 1]
-    return frozenset(names[i] for i in best)
 
 
 def open_run_data(spec: RunSpec, on_progress: Progress | None = None) -> RunData:

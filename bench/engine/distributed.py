@@ -15,10 +15,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from baselines.timm.stochastic_norm import BATCH_NORM, StochNorm
 from bench.core.errors import SpecError
-
-BATCH_NORM: Any = nn.BatchNorm1d.__base__
-"""What torch's batch normalisations of any number of dimensions have in common; torch exports no name for it."""
+from methods.views import ROWS_EVERYWHERE
 
 STORE_VARIABLE = "BENCH_PROCESS_STORE"
 """Names the file through which the processes of a run meet. Only a process that bench started for a group has it: what
@@ -140,6 +139,32 @@ def any_process(flag: bool, device: torch.device) -> bool:
     return bool(largest_of_processes(int(flag), device))
 
 
+def global_statistics(x: Tensor, gather: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Tensor, int]:
+    """Mean and biased variance of each channel of the global batch, with their exact gradients.
+
+    Args:
+        x: (local, channels, …), this process's rows.
+        gather: (1, …) → (processes, …): the sums of all processes. By default those of every process, or this one's
+            own while each of them computes all rows.
+
+    Returns:
+        (channels,), (channels,), and the number of values of a channel.
+    """
+    gather = gather or (_alone if ROWS_EVERYWHERE.get() else gather_rows)
+    axes = (0, *range(2, x.ndim))
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    # The global mean first and the squares of the deviations after it: E[x²] − E[x]² loses digits.
+    # Sums are float64, as torch accumulates them on a CPU. Each process's count stands beside its sums: those of
+    # an epoch's last batch may differ.
+    sums = x.sum(axes, dtype=torch.float64)
+    sums = gather(torch.cat([sums, sums.new_tensor([x.numel() // x.shape[1]])])[None]).sum(0)
+    count = int(sums[-1])
+    mean = (sums[:-1] / count).to(dtype)
+    deviation = x.to(dtype) - _along_channels(mean, x)
+    squares = gather(deviation.square().sum(axes, dtype=torch.float64)[None])
+    return mean, (squares.sum(0) / count).to(dtype), count
+
+
 class GlobalBatchNorm(nn.Module):
     """Batch normalisation with the statistics of the global batch, for processes on CPUs.
 
@@ -181,27 +206,12 @@ class GlobalBatchNorm(nn.Module):
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance that x (local, channels, …) is normalised by, each (channels,)."""
         if self.training:
-            mean, variance, count = self._batch_statistics(x, _alone if ROWS_EVERYWHERE.get() else gather_rows)
+            mean, variance, count = global_statistics(x)
             self._track(mean, variance, count)
             return mean, variance
         if self.running_mean is not None and self.running_var is not None:
             return self.running_mean, self.running_var
-        return self._batch_statistics(x, _alone)[:2]
-
-    def _batch_statistics(self, x: Tensor, gather: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, int]:
-        """Mean and biased variance of the global batch, and the number of values of a channel."""
-        axes = (0, *range(2, x.ndim))
-        dtype = torch.promote_types(x.dtype, torch.float32)
-        # The global mean first and the squares of the deviations after it: E[x²] − E[x]² loses digits.
-        # Sums are float64, as torch accumulates them on a CPU. Each process's count stands beside its sums: those of
-        # an epoch's last batch may differ.
-        sums = x.sum(axes, dtype=torch.float64)
-        sums = gather(torch.cat([sums, sums.new_tensor([x.numel() // x.shape[1]])])[None]).sum(0)
-        count = int(sums[-1])
-        mean = (sums[:-1] / count).to(dtype)
-        deviation = x.to(dtype) - _along_channels(mean, x)
-        squares = gather(deviation.square().sum(axes, dtype=torch.float64)[None])
-        return mean, (squares.sum(0) / count).to(dtype), count
+        return global_statistics(x, _alone)[:2]
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -239,23 +249,33 @@ def share_batch_statistics(model: nn.Module, device: str) -> nn.Module:
     Raises:
         SpecError: If a layer of the model cannot be replaced by one that gives the same.
     """
-    from timm.layers.norm_act import BatchNormAct2d, convert_sync_batchnorm
+    from timm.layers.norm_act import BatchNormAct2d
 
     known = (BATCH_NORM.forward, BatchNormAct2d.forward)
     # Every name of a layer that stands in several places, so that it is replaced in all of them.
     named = model.named_modules(remove_duplicate=False)
     norms = {name: part for name, part in named if isinstance(part, BATCH_NORM)}
     for name, norm in norms.items():
-        if type(norm).forward not in known:
+        if type(norm).forward not in known and not isinstance(norm, StochNorm):
             raise SpecError(
                 f"The batch normalisation {name} ({type(norm).__name__}) cannot be shared by several processes: "
                 "it has a forward pass of its own.",
                 "Use --processes 1.",
             )
-    if device == "cuda":
-        converted: nn.Module = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-        return converted
-    shared = {norm: GlobalBatchNorm(norm) for norm in norms.values()}
+    shared = {norm: _shared(norm, device) for norm in norms.values()}
     for name, norm in norms.items():
         model.set_submodule(name, shared[norm])
     return model
+
+
+def _shared(norm: Any, device: str) -> nn.Module:
+    """A layer that normalises as ``norm`` does, by the statistics of the global batch."""
+    from timm.layers.norm_act import convert_sync_batchnorm
+
+    if isinstance(norm, StochNorm):
+        norm.statistics = global_statistics
+        return norm
+    if device == "cuda":
+        converted: nn.Module = convert_sync_batchnorm(norm)  # type: ignore[no-untyped-call]
+        return converted
+    return GlobalBatchNorm(norm)

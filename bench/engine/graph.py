@@ -11,13 +11,16 @@ from torch import Tensor, nn
 
 import baselines
 import methods
-from baselines.weights import weights_of_run
+from baselines.downloads import LocatedWeights
+from baselines.state_dicts import source_head
+from baselines.weights import read_tensors, weights_of_run
 from bench.core.datasets import DATASETS
+from bench.core.errors import SpecError
 from bench.engine.initial_weights import load_initial_weights
 from bench.engine.losses import checked_losses, with_penalties
 from bench.engine.micro_batches import MicroBatchedModel
 from bench.experiment.spec import RunSpec
-from methods.base import Batch, Draw
+from methods.base import Batch, Draw, SourceHeadMethod
 
 
 class TrainingGraph(nn.Module):
@@ -71,5 +74,22 @@ def build_graph(spec: RunSpec, class_counts: Sequence[int] | None = None) -> Tra
         patch_grid=getattr(model, "patch_grid", None),
         **spec.method_options,
     )
+    if pretrained is not None and isinstance(method, SourceHeadMethod):
+        _give_source_head(model, method, pretrained, spec)
     load_initial_weights(model, method, spec)
     return TrainingGraph(model, method)
+
+
+def _give_source_head(model: nn.Module, method: SourceHeadMethod, pretrained: LocatedWeights, spec: RunSpec) -> None:
+    """Give a method the classifier of the pretrained weights, which the model has no use for.
+
+    Raises:
+        SpecError: If they have none.
+    """
+    head = source_head(model, read_tensors(pretrained.path), pretrained.path)
+    if head is None:
+        raise SpecError(
+            f"The method {spec.method} keeps the classifier of pretrained weights, but {pretrained.path} holds none.",
+            "Use weights that come with their classifier, such as those of ImageNet, or --pretrain none.",
+        )
+    method.take_source_head(*head)

@@ -1,10 +1,15 @@
-"""The rows that each epoch trains on, in their order: shuffled, drawn by weight, or with classes in equal shares."""
+"""The rows that each epoch trains on, in their order, and the patients whose rows are held out.
+
+Rows come shuffled, drawn by weight, or with classes in equal shares.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.core.errors import SpecError
 from bench.core.fields import identity_field
 from bench.core.options import Space
 
@@ -86,3 +91,45 @@ def _balanced_order(rows: np.ndarray, labels: np.ndarray, rng: np.random.Generat
         passes = [rng.permutation(own) for _ in range(-(-turns // len(own)))]
         order[:, column] = np.concatenate(passes)[:turns]
     return order.reshape(-1)[: len(rows)]
+
+
+def hold_out_patients(patients: Sequence[str], labels: np.ndarray, fraction: float, draws: int = 500) -> frozenset[str]:
+    """Choose training patients to hold out, so that size and class shares come near the whole part's.
+
+    The best of ``draws`` random choices is taken; the choice depends on the data and the fraction alone, so that all
+    seeds of a system share it.
+
+    Args:
+        patients: (cycles,) patient of each training cycle.
+        labels: (cycles,) class of each training cycle.
+        fraction: Share of each class to hold out.
+        draws: Number of random choices that are compared.
+
+    Returns:
+        The patients that are held out.
+
+    Raises:
+        SpecError: If the part holds fewer than two patients.
+    """
+    import numpy as np
+
+    names = sorted(set(patients))
+    if len(names) < 2:
+        raise SpecError(
+            f"A share of {fraction} of the training part is to be held out, but it has {len(names)} patient(s), not 2.",
+            "Use more data, or hold out none.",
+        )
+    counts = np.zeros((len(names), int(labels.max()) + 1))
+    np.add.at(counts, (np.searchsorted(names, np.asarray(patients)), labels), 1)
+    target = fraction * counts.sum(0)
+    # A seed that is always the same: the choice belongs to the data, not to a run.
+    rng, best, best_distance = np.random.default_rng(0), np.array([0]), np.inf
+    for _ in range(draws):
+        order = rng.permutation(len(names))
+        held = counts[order].cumsum(0)
+        # All but the last: somebody must be left to train on. A class of no cycles counts as one, to divide by.
+        distances = (np.abs(held - target) / np.maximum(target, 1)).sum(1)[:-1]
+        size = int(distances.argmin()) + 1
+        if distances[size - 1] < best_distance:
+            best, best_distance = order[:size], distances[size - 1]
+    return frozenset(names[i] for i in best)

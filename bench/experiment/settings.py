@@ -17,7 +17,7 @@ from bench.core.inputs import UNNAMED
 from bench.core.options import build_options
 from bench.core.registry import suggestion
 from bench.core.text import echoed
-from bench.data.frontends.shapes import picture_sizes
+from bench.data.frontends.shapes import batch_shape, input_shapes
 from bench.experiment.spec import OWNERS, RunSpec, check_field, settable_fields
 
 Cards: TypeAlias = Mapping[str, Any]
@@ -222,13 +222,14 @@ def owners_options(values: Mapping[str, Any], cards: Cards) -> dict[str, dict[st
 
 
 def input_size(model: ModelCard, frontend_options: Any) -> dict[str, int]:
-    """The options of a model that follow from the pictures it is given: ``frames`` and ``mels``, where it has them.
+    """The options ``channels``, ``frames`` and ``mels`` of a model, as far as it has them, as its pictures have them.
 
     Args:
         model: The model.
         frontend_options: Options of the front-end.
     """
-    # Inputs that are no pictures say nothing of either, and of several that have names the model knows itself.
-    sizes = picture_sizes(frontend_options).get(UNNAMED, ())
-    found = dict(zip(("frames", "mels"), sizes, strict=False))
+    # Inputs that are no pictures say nothing of any, and of several that have names the model knows itself.
+    shape = input_shapes(frontend_options).get(UNNAMED, ())
+    sizes = batch_shape(shape, 1)[1:] if len(shape) > 1 else ()
+    found = dict(zip(("channels", "frames", "mels"), sizes, strict=False))
     return {name: size for name, size in found.items() if name in option_names(model)}

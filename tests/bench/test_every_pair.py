@@ -15,7 +15,7 @@ from baselines import MODELS
 from bench.core.errors import SpecError
 from bench.core.inputs import joined
 from bench.data.frontends import FRONTENDS
-from bench.data.frontends.shapes import input_shapes
+from bench.data.frontends.shapes import batch_shape, input_shapes
 from bench.experiment.recipes import check_pair
 from bench.experiment.settings import option_names
 from methods import METHODS
@@ -41,8 +41,9 @@ def test_every_method_takes_a_step_on_the_model_or_refuses(model_id):
     known = {"frames": 64, "mels": 48, "width": 8}
     options = SMALL_AST if card.patches else {name: known[name] for name in option_names(card) & known.keys()}
     model = baselines.create(model_id, **options)
-    names = input_shapes(FRONTENDS.card(MODELS.card(model_id).frontend).options())
-    views = [joined({name: torch.randn(4, 1, 64, 48) for name in names}) for _ in range(2)]
+    shapes = input_shapes(FRONTENDS.card(card.frontend).options())
+    channels = {name: batch_shape(shape, 4)[1] for name, shape in shapes.items()}
+    views = [joined({name: torch.randn(4, count, 64, 48) for name, count in channels.items()}) for _ in range(2)]
     for entry in METHODS:
         if entry.card.needs_patches and not MODELS.card(model_id).patches:
             with pytest.raises(SpecError, match="mixes patch"):

@@ -85,17 +85,22 @@ def run_data(spec: Any = None) -> Any:
     rows = STEPS * BATCH + TEST
     labels = np.arange(rows) % 4
     features = (rng.standard_normal((rows, *SHAPE)) + labels[:, None, None] / 4).astype(np.float32)
-    cycles = tuple(Cycle("recording", row, row, row + 1, int(label)) for row, label in enumerate(labels))
+    # Two patients, so that a method can hold one out; each has cycles of all classes.
+    names = [("recording", "another")[row // 4 % 2] for row in range(rows)]
+    cycles = tuple(Cycle(name, row, row, row + 1, int(labels[row])) for row, name in enumerate(names))
     bank = FeatureBank(features, cycles, labels, Path("features.npy"))
     train, test = np.arange(STEPS * BATCH), np.arange(STEPS * BATCH, rows)
     nowhere = Path("recording")
-    recording = Recording("recording", "101", "1b1", "Al", "sc", "Meditron", "train", nowhere, nowhere, cycles)
+    recordings = {
+        name: Recording(name, patient, "1b1", "Al", "sc", "Meditron", "train", nowhere, nowhere, cycles)
+        for name, patient in (("recording", "101"), ("another", "102"))
+    }
     data = RunData(
         bank=bank,
         train=train,
         val=train[:0],
         test=test,
-        recordings={"recording": recording},
+        recordings=recordings,
         task=ICBHI.tasks[0],
         card=ICBHI,
     )

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from bench.core.cards import FrontEndCard
 from bench.core.registry import Registry
 from bench.data.frontends import cards
-from bench.data.frontends.mfcc_mel import card as mfcc_mel
 from bench.data.frontends.gammatone.card import CARD as GAMMATONE
+from bench.data.frontends.imagenet.card import LOGMEL_IMAGE
 from bench.data.frontends.l3s.card import CARD as L3S
 from bench.data.frontends.lungattn import card as lungattn
 from bench.data.frontends.lungbrn import card as lungbrn
+from bench.data.frontends.mfcc_mel import card as mfcc_mel
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
-from bench.data.frontends.segments import card as segments
 from bench.data.frontends.respirenet import card as respirenet
+from bench.data.frontends.segments import card as segments
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -237,3 +238,4 @@ FRONTENDS.add("l3s", L3S, "bench.data.frontends.l3s.frontend:L3SFrontEnd")
 lungattn.register(FRONTENDS)
 lungbrn.register(FRONTENDS)
 FRONTENDS.add("respirenet", respirenet.CARD, "bench.data.frontends.respirenet.front_end:build")
+FRONTENDS.add("logmel-image", LOGMEL_IMAGE, "bench.data.frontends.imagenet.logmel_image:build")

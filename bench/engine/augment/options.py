@@ -67,9 +67,10 @@ class AugmentOptions:
 
     concat_probability: float = identity_field("chance that a sample becomes two units in a row", 0.0, **_CHANCE)
     concat_law: str = identity_field(
-        "which classes follow each other: same; union: any, labelled with all their sounds; cba: as RespireNet's table",
+        "which classes follow each other: same; union: any, labelled with all their sounds; cba: RespireNet's table; "
+        "splice: any two whose sounds are together those of the sample's class",
         "same",
-        choices=("same", "union", "cba"),
+        choices=("same", "union", "cba", "splice"),
         since=3,
     )
     concat_rare: bool = identity_field(
@@ -89,6 +90,14 @@ class AugmentOptions:
     )
     concat_crossfade: float = identity_field(
         "seconds in which one unit fades into the next", 0.0, low=0.0, high=60.0, since=3
+    )
+
+    concat_seconds: float = identity_field(
+        "seconds that segments of the two fill together, each a quarter of them at least; 0: both are heard whole",
+        0.0,
+        low=0.0,
+        high=60.0,
+        since=5,
     )
 
     wave_choice: str = identity_field(

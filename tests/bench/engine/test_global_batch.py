@@ -17,7 +17,9 @@ CASES["resnet18"] = case("resnet18", {}, "ce")
 CASES["efficientnet"] = case("timm:test_efficientnet", {}, "ce")
 assert all(c["model"] in MODELS or c["model"].startswith("timm:") for c in CASES.values())
 
-RANDOM = {"stochastic-depth": case("efficientnet-b0", {"drop_path": 0.5}, "ce")}
+# The channels of a stochastic normalisation are drawn once for all processes.
+RANDOM = {"stochastic-norm": case("resnet18", {"norm": "stochastic"}, "ce")}
+RANDOM |= {"stochastic-depth": case("efficientnet-b0", {"drop_path": 0.5}, "ce")}
 RANDOM |= {model: random_case(model) for model in ("pictures", "sequences", "windows", "norms")}
 # Clean and mixed rows in a row, and dropout on the logits.
 RANDOM["resnet-nl"] = case("resnet-nl", {}, "mixup-bce")

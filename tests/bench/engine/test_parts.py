@@ -16,10 +16,11 @@ from bench.data.bank import FeatureBank
 from bench.data.datasets.icbhi.card import CARD as ICBHI
 from bench.data.frontends import SCLFrontEndOptions
 from bench.data.frontends.scl import build, normalise
-from bench.engine.data import RunData, hold_out_patients
+from bench.engine.data import RunData
 from bench.engine.distributed import STORE_VARIABLE, GlobalBatchNorm, gather_rows, join_group, leave_group
 from bench.engine.evaluate import class_probabilities
 from bench.engine.normalisation import BatchExtremes
+from bench.engine.sampling import hold_out_patients
 from bench.engine.selection import Selection
 
 BATCH, PROCESSES = 6, 3
@@ -133,7 +134,9 @@ def test_the_choice_depends_on_the_data_alone():
 
 
 def test_one_patient_cannot_be_held_out():
-    with pytest.raises(SpecError, match=r"val_fraction is 0\.2, but the training part holds 1 patient"):
+    with pytest.raises(
+        SpecError, match=r"A share of 0\.2 of the training part is to be held out, but it has 1 patient"
+    ):
         hold_out_patients(["101"] * 5, np.zeros(5, dtype=int), 0.2)
 
 

@@ -255,3 +255,69 @@ def test_samples_stay_on_their_device_and_are_never_read_on_the_host():
     first, second = (waves._replace(samples=waves.samples.to("meta")) for waves in (packed(*UNITS), packed(noise(30))))
     found = concatenate(first, second, JOINED, options(concat_level=True, concat_crossfade=0.001), 4000)
     assert (found.samples.device.type, found.samples.shape) == ("meta", (2, 46))
+
+
+# --- Splice -----------------------------------------------------------------------------------------------------------
+
+
+def test_splice_draws_every_pair_whose_sounds_are_those_of_the_class():
+    found = pairs(300, concat_law="splice")
+    assert all(label == LABELS[row] == LABELS[first] | LABELS[second] for row, first, second, label in found)
+    for label in range(4):
+        seen = Counter((int(LABELS[i]), int(LABELS[j])) for _, i, j, own in found if own == label)
+        wanted = {(i, j) for i in range(4) for j in range(4) if i | j == label}
+        assert set(seen) == wanted
+        share = 1 / len(wanted)
+        for count in seen.values():
+            error = 4 * np.sqrt(share * (1 - share) / seen.total()) + 1e-12
+            assert count / seen.total() == pytest.approx(share, abs=error)
+
+
+def test_splice_keeps_the_row_where_its_class_is_asked_for():
+    for row, first, second, label in pairs(50, concat_law="splice"):
+        assert row in (first, second) or (label == 3 and {LABELS[first], LABELS[second]} == {1, 2})
+
+
+def test_splice_joins_two_devices():
+    for _, first, second, _ in pairs(100, concat_law="splice", concat_partner="other-device"):
+        assert DEVICES[first] != DEVICES[second]
+
+
+def test_splice_with_normal_partners_has_a_normal_unit_in_each_pair():
+    assert all(0 in (LABELS[i], LABELS[j]) for _, i, j, _ in pairs(100, concat_law="splice", concat_partner="normal"))
+
+
+def test_splice_is_refused_where_a_pair_would_lack_a_partner():
+    # Wheezes are of device b alone: none is beside a crackle of b.
+    rows = np.array([0, 1, 5, 6, 3, 8])
+    with pytest.raises(SpecError, match="concat_law=splice with concat_partner=other-device finds no partner"):
+        pool(rows, concat_law="splice", concat_partner="other-device")
+
+
+def test_segments_fill_the_seconds_that_are_asked_for():
+    rate, chosen = 100, options(concat_law="splice", concat_seconds=2.0, concat_crossfade=0.1)
+    rows = np.tile(TRAIN, 20)
+    found = draw_partners(rows, pool(concat_law="splice", concat_seconds=2.0), np.random.default_rng(0))
+    assert found.cuts.shape == (len(rows), 3)
+    early, late = (packed(*[np.full(40 + 7 * k % 90, value) for k in range(len(rows))]) for value in (1.0, 2.0))
+    joint = unpacked(concatenate(early, late, found, chosen, rate))
+    assert {len(unit) for unit in joint} == {200}
+    firsts = np.array([(unit == 1).sum() for unit in joint])
+    assert firsts.min() >= 50 - 10
+    assert firsts.max() <= 150
+    assert len(set(firsts.tolist())) > 20
+    # Every sample of a cross-fade lies between both; all others are of one of the two.
+    assert all(((unit > 1) & (unit < 2)).sum() <= 10 for unit in joint)
+
+
+def test_a_segment_begins_anew_at_the_end_of_its_unit():
+    unit = np.arange(1, 11)
+    cuts = np.array([[0.5, 0.35, 0.0]])
+    both = Partners(np.array([0]), np.array([1]), np.array([0]), cuts)
+    (joint,) = unpacked(concatenate(packed(unit), packed(-unit), both, options(concat_seconds=3.0), 10))
+    np.testing.assert_array_equal(joint, [*range(4, 11), *range(1, 9), *range(-1, -11, -1), *range(-1, -6, -1)])
+
+
+def test_parts_of_a_batch_have_their_parts_of_the_segments():
+    found = draw_partners(TRAIN, pool(concat_law="splice", concat_seconds=2.0), np.random.default_rng(0))
+    np.testing.assert_array_equal(found[slice(2, 5)].cuts, found.cuts[2:5])

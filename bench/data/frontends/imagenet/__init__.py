@@ -1,0 +1,1 @@
+"""Spectrograms as pictures for networks that were pretrained on ImageNet."""
