@@ -71,7 +71,7 @@ def _part_runs(graph: CompositeCard, dataset: str) -> dict[str, SystemRun]:
     return {name: _system_run(request, part_settings(graph.parts[name]), dataset) for name, request in requests.items()}
 
 
-def _system_run(request: Request, settings: Mapping[str, Any], dataset: str) -> SystemRun:
+def _system_run(request: Request, settings: Mapping[str, Any], dataset: str, each_device: bool = False) -> SystemRun:
     """What the run of a request must be, and what its recipe sets on the paper's data and on simulated ones."""
     sets = (DATASETS.card(dataset), DATASETS.simulated().card)
     recipes = {card.id: _recipe(request, card.profile) for card in sets}
@@ -82,6 +82,7 @@ def _system_run(request: Request, settings: Mapping[str, Any], dataset: str) -> 
         method=request.method,
         pretrain=request.pretrain or request.published_pretrain or model.default_pretrain,
         settings={name: value for name, value in recipes[dataset].items() if name in names},
+        each_device=each_device,
         recipes={
             name: {key: value for key, value in recipe.items() if key not in names} for name, recipe in recipes.items()
         },
