@@ -119,7 +119,7 @@ class BiResNet(nn.Module):
         Raises:
             SpecError: If one of them is not there.
         """
-        pictures = by_name(x)
+        pictures: Mapping[str, Tensor] = by_name(x)
         if not {"stft", "wavelet"} <= set(pictures):
             given = ", ".join(sorted(pictures)) or "one without a name"
             raise SpecError(
