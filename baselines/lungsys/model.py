@@ -17,6 +17,8 @@ from torch.nn.functional import relu
 from baselines.lungsys.blocks import GROUPS, NonLocalBlock, PreActivationBlock
 from baselines.lungsys.card import BiResNetOptions, ResNetNLOptions
 from baselines.state_dicts import CheckpointLayout, own_layout
+from bench.core.errors import SpecError
+from bench.core.inputs import by_name
 
 CHANNELS = 64
 DOWN_BLOCKS, BLOCKS = 2, 7
@@ -112,8 +114,19 @@ class BiResNet(nn.Module):
         self.classifier = _classifier(options.dropout, num_classes)
 
     def features(self, x: Mapping[str, Tensor]) -> Tensor:
-        """Map pictures ``stft`` and ``wavelet``, each (B, 1, H, W), to features (B, 64)."""
-        product: Tensor = self.stft(x["stft"]) * self.wavelet(x["wavelet"])
+        """Map pictures ``stft`` and ``wavelet``, each (B, 1, H, W), to features (B, 64).
+
+        Raises:
+            SpecError: If one of them is not there.
+        """
+        pictures: Mapping[str, Tensor] = by_name(x)
+        if not {"stft", "wavelet"} <= set(pictures):
+            given = ", ".join(sorted(pictures)) or "one without a name"
+            raise SpecError(
+                f"The model bi-resnet reads the inputs stft and wavelet, but was given {given}.",
+                "Use a front-end that makes both, e.g. --frontend lungbrn.",
+            )
+        product: Tensor = self.stft(pictures["stft"]) * self.wavelet(pictures["wavelet"])
         return product
 
     def forward(self, x: Mapping[str, Tensor]) -> Tensor:

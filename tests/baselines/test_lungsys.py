@@ -73,6 +73,14 @@ def test_features_are_the_product_of_both_branches():
     torch.testing.assert_close(model.features(x), model.stft(x["stft"]) * model.wavelet(x["wavelet"]))
 
 
+@pytest.mark.parametrize(("given", "words"), [(None, "one without a name"), ("stft", "given stft")])
+def test_both_pictures_are_needed(given, words):
+    picture = torch.rand(1, 1, 40, 40)
+    with pytest.raises(SpecError, match=f"reads the inputs stft and wavelet.*{words}") as caught:
+        baselines.create("bi-resnet")(picture if given is None else {given: picture})
+    assert "--frontend lungbrn" in caught.value.hint
+
+
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_dropout_reaches_the_logits_in_training_alone(system):
     torch.manual_seed(0)
