@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from bench.core.errors import SpecError
+from methods.views import ROWS_EVERYWHERE
 
 BATCH_NORM: Any = nn.BatchNorm1d.__base__
 """What torch's batch normalisations of any number of dimensions have in common; torch exports no name for it."""

@@ -45,16 +45,17 @@ PARAMETERS = {
     "cnn14": 75_485_508,
     "bi-resnet": 1_349_892,
     "resnet-nl": 707_844,
+    "resnet-att": 711_900,
 }
 """4 classes, one channel. Those that SYSTEMS 3.1 and 3.6 print; ResNet50 and ResNeSt50 are its numbers for three
 channels less two of their stems (6,272 and 576); CNN10 and CNN14 are PANNs' without its heads;
 Bi-ResNet and ResNet-NL are those of SYSTEMS 3.2 and 3.3 that are in use."""
 
-OWN_FRONT_ENDS = {"bi-resnet": "lungbrn", "resnet-nl": "lungrn-nl"}
-FROM_SCRATCH = ("bi-resnet", "resnet-nl")
+OWN_FRONT_ENDS = {"bi-resnet": "lungbrn", "resnet-nl": "lungrn-nl", "resnet-att": "lungattn"}
+FROM_SCRATCH = ("bi-resnet", "resnet-nl", "resnet-att")
 """Models that their authors pretrain on nothing, of whom there are no weights."""
 
-DRAWN = ("bi-resnet", "resnet-nl")
+DRAWN = ("bi-resnet", "resnet-nl", "resnet-att")
 """Models of drawn pictures, whose rows are no time and are not shifted."""
 
 
@@ -91,6 +92,8 @@ def test_the_paper_trains_ast_longer_from_scratch():
 def small_front_end(model_id):
     """Options of a model's own front-end, of a second of sound or of small pictures."""
     options = FRONTENDS.card(MODELS.card(model_id).frontend).options
+    if model_id == "resnet-att":
+        return options(size=40)
     return options(stft_size=40) if model_id in DRAWN else options(seconds=1.0)
 
 
