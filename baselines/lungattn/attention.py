@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bench.core.errors import SpecError
+
 
 @dataclass(frozen=True)
 class AttentionShape:
@@ -28,10 +30,20 @@ class AttentionShape:
     heads: int
 
 
-def _distances(size: int) -> Tensor:
-    """(size, size) row of the table of relative positions for each query (axis 0) and key (axis 1)."""
-    places = torch.arange(size)
-    return places - places[:, None] + size - 1
+def _by_distance(table: Tensor, size: int) -> Tensor:
+    """What a table (2 * most - 1, D) of relative positions has for each query and key of a map, (size, size, D).
+
+    Raises:
+        SpecError: If the map has more rows, or columns, than the table was made for.
+    """
+    most = (len(table) + 1) // 2
+    if size > most:
+        raise SpecError(
+            f"A map of the attention has {size} rows or columns, but its positions are laid out for {most}.",
+            "Set the model's options frames and mels to the rows and columns of the pictures.",
+        )
+    places = torch.arange(size, device=table.device)
+    return table[places - places[:, None] + most - 1]
 
 
 class AttentionAugmentedConv2d(nn.Module):
@@ -40,7 +52,7 @@ class AttentionAugmentedConv2d(nn.Module):
     Args:
         inputs: Channels before.
         outputs: Channels after, those of the attention last.
-        size: Rows and columns of the maps.
+        size: Rows and columns of the largest maps.
         shape: Sizes of the attention.
         in_place: Whether the result for a place is put there. The authors reshape (places, channels) of a head to
             (channels, H, W) without exchanging the axes first.
@@ -57,8 +69,6 @@ class AttentionAugmentedConv2d(nn.Module):
         rows, columns, width = *size, shape.keys // shape.heads
         self.row_positions = nn.Parameter(torch.randn(2 * rows - 1, width))
         self.column_positions = nn.Parameter(torch.randn(2 * columns - 1, width))
-        self.register_buffer("row_distances", _distances(rows), persistent=False)
-        self.register_buffer("column_distances", _distances(columns), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, H, W) to (B, outputs, H, W)."""
@@ -89,9 +99,12 @@ class AttentionAugmentedConv2d(nn.Module):
 
         Returns:
             (B, N, HW, HW).
+
+        Raises:
+            SpecError: If the maps are larger than the tables of positions.
         """
-        rows = self.row_positions[self.row_distances]  # (H, H, D): query, key
-        columns = self.column_positions[self.column_distances]
+        rows = _by_distance(self.row_positions, queries.shape[2])
+        columns = _by_distance(self.column_positions, queries.shape[3])
         by_row = torch.einsum("bnijd,ikd->bnijk", queries, rows)[..., None]
         by_column = torch.einsum("bnijd,jld->bnijl", queries, columns)[..., None, :]
         relative = (by_row + by_column).flatten(4).flatten(2, 3)

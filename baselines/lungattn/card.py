@@ -18,9 +18,9 @@ class ResNetAttOptions:
     """Options of ``resnet-att``."""
 
     frames: int = option(
-        224, "rows of the pictures, to which the attention's positions are laid out", low=1, high=MOST_FRAMES
+        224, "rows of the largest pictures, for which the attention's positions are laid out", low=1, high=MOST_FRAMES
     )
-    mels: int = option(224, "columns of the pictures", low=1, high=MOST_MELS)
+    mels: int = option(224, "columns of the largest pictures", low=1, high=MOST_MELS)
     dropout: float = option(0.2, "dropout after each convolution of a block", low=0.0, high=0.95)
     feature_dropout: float = option(0.4, "dropout before the classifier", low=0.0, high=0.95)
     logit_dropout: float = option(0.3, "dropout on the logits", low=0.0, high=0.95)

@@ -100,8 +100,9 @@ class ResNetAtt(nn.Module):
         )
 
     def features(self, x: Tensor) -> Tensor:
-        """Map pictures (B, 3, H, W) to features (B, 64)."""
-        pooled = relu(self.norm(self.layers(self.stem(x)))).mean(dim=(2, 3))
+        """Map pictures (B, 3, H, W) to features (B, 64); a single picture (B, 1, H, W) stands for all three."""
+        pictures = x.expand(-1, PICTURES, -1, -1)
+        pooled = relu(self.norm(self.layers(self.stem(pictures)))).mean(dim=(2, 3))
         features: Tensor = self.reduction(pooled)
         return features
 

@@ -116,10 +116,8 @@ class RowsFile:
         A file that was laid out before keeps its rows.
         """
         begin, rows = npy_header(self.shape), self.shape[0] * self.row_bytes
-        with suppress(FileNotFoundError):
-            if self.path.stat().st_size == len(begin) + rows:
-                return
-        with self.path.open("wb") as stream:
+        is_there = self.path.is_file() and self.path.stat().st_size == len(begin) + rows
+        with self.path.open("r+b" if is_there else "wb") as stream:
             stream.write(begin)
             stream.flush()
             reserve_space(stream.fileno(), len(begin), rows)

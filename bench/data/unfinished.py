@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
-from bench.core.errors import StoreError
+from bench.core.errors import LostProcessError, StoreError
 from bench.core.files import advice, sync_file, sync_folder
 
 DONE = "done.jsonl"
@@ -81,7 +81,8 @@ class DoneRecordings:
 def unfinished_files(folder: Path, targets: Sequence[Path]) -> Iterator[tuple[DoneRecordings, list[Path]]]:
     """Files that are written to under names of their own, which they change for their targets when the block ends well.
 
-    When it does not they stay, to be gone on with; they are removed where the disk refuses them.
+    They stay where the block is interrupted, or a helper was killed, to be gone on with. After an error they are
+    removed: what is put right makes another bank.
 
     Args:
         folder: The bank's folder, made where it is not there.
@@ -105,9 +106,12 @@ def unfinished_files(folder: Path, targets: Sequence[Path]) -> Iterator[tuple[Do
         done.close()
         (folder / DONE).unlink(missing_ok=True)
     except OSError as error:
-        done.close()
         give_up(folder)
         raise StoreError(f"Cannot write {targets[0]}: {error.strerror or error}.", advice(error)) from error
+    except Exception as error:
+        if not isinstance(error, LostProcessError):
+            give_up(folder)
+        raise
     finally:
         done.close()
 

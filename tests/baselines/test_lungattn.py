@@ -8,6 +8,7 @@ import torch
 import baselines
 from baselines.lungattn.attention import AttentionAugmentedConv2d, AttentionShape
 from baselines.lungattn.model import map_size, official_name
+from bench.core.errors import SpecError
 
 
 def test_numbers_of_parameters():
@@ -27,6 +28,17 @@ def test_pictures_of_any_size_and_any_number_of_classes(rows, columns, classes):
         assert model.features(x).shape == (2, 64)
         assert torch.equal(model(x), model.classifier(model.features(x)))
         assert model(x).shape == (2, classes)
+
+
+def test_smaller_pictures_and_single_ones_are_taken_and_larger_ones_refused():
+    torch.manual_seed(0)
+    model = baselines.create("resnet-att", frames=96, mels=96).eval()
+    with torch.no_grad():
+        assert model(torch.randn(2, 3, 64, 80)).shape == (2, 4)
+        x = torch.randn(2, 1, 64, 64)
+        assert torch.equal(model(x), model(x.repeat(1, 3, 1, 1)))
+        with pytest.raises(SpecError, match="has 14 rows or columns, but its positions are laid out for 6"):
+            model(torch.randn(1, 3, 224, 224))
 
 
 def in_words(layer: AttentionAugmentedConv2d, x: torch.Tensor) -> torch.Tensor:

@@ -121,7 +121,7 @@ def test_the_paper_trains_ast_longer_from_scratch():
 def small_front_end(model_id):
     """Options of a model's own front-end, of a second of sound or of small pictures."""
     options = FRONTENDS.card(MODELS.card(model_id).frontend).options
-    known = {"seconds": 1.0, "stft_size": 40, "size": 56}
+    known = {"seconds": 1.0, "stft_size": 40, "size": 40}
     return options(**{field.name: known[field.name] for field in fields(options) if field.name in known})
 
 

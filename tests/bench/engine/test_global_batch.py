@@ -23,6 +23,8 @@ RANDOM |= {"stochastic-depth": case("efficientnet-b0", {"drop_path": 0.5}, "ce")
 RANDOM |= {model: random_case(model) for model in ("pictures", "sequences", "windows", "norms")}
 # Clean and mixed rows in a row, and dropout on the logits.
 RANDOM["resnet-nl"] = case("resnet-nl", {}, "mixup-bce")
+# Mixes that every process computes, whose number is no multiple of the batch's.
+RANDOM["resnet-att"] = case("resnet-att", {}, "pair-mixup")
 # Two views go through a model in a row where it has no batch norm, and one after the other where it has.
 RANDOM |= {f"views-{model}": random_case(model, "scl-hybrid") for model in ("pictures", "windows")}
 
