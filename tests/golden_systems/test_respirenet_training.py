@@ -234,7 +234,7 @@ def points(model, x):
     """What stands at the authors' points of the network."""
     trunk, found = model.trunk, {}
     found["bn1"] = trunk.bn1(trunk.conv1(x))
-    found["maxpool"] = trunk.maxpool(trunk.act1(found["bn1"]))
+    found["maxpool"] = trunk.maxpool(torch.relu(found["bn1"]))
     before = found["maxpool"]
     for name in ("layer1", "layer2", "layer3", "layer4"):
         before = found[name] = getattr(trunk, name)(before)
