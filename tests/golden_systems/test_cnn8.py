@@ -32,6 +32,7 @@ from bench.engine.augment.placement import crop
 from bench.engine.augment.waves import Waves
 from bench.engine.sampling import SamplingOptions, epoch_order
 from bench.engine.schedule import ScheduleOptions, learning_rate
+from leaderboard.metrics import predicted_classes, score_cycles
 from methods.losses import class_weights, cross_entropy
 
 pytestmark = pytest.mark.golden
@@ -213,6 +214,18 @@ def test_an_epoch_has_the_authors_batches(golden):
         epoch = facts["batches"][first : first + steps]
         assert [len(batch) for batch in epoch] == ours
         assert sorted(itertools.chain(*epoch)) == sorted(order.tolist())
+
+
+def test_cycles_are_judged_as_by_the_authors(golden):
+    facts = golden.facts["evaluation"]
+    scores = normal(golden.seed, "eval:scores", (len(facts["targets"]), 4), torch.float64).numpy()
+    # Ties, in which the first class wins.
+    scores[3], scores[7] = [0.5, 0.5, 0.1, 0.5], [0.1, 0.4, 0.4, 0.2]
+    assert predicted_classes(scores).tolist() == facts["predictions"]
+    judged = score_cycles(facts["targets"], scores)["4class"]
+    assert judged["confusion"] == facts["confusion"]
+    found = [judged[name] / 100 for name in ("sp", "se", "score")]
+    np.testing.assert_allclose(found, [facts[name] for name in ("sp", "se", "as")], rtol=0, atol=1e-12)
 
 
 @pytest.mark.slow
