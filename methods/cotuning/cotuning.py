@@ -99,8 +99,8 @@ class CoTuning(nn.Module):
             return direct_relationship(everything, self.classes)
         held = hold_out_patients(patients.tolist(), everything.labels, self.options.calibration_fraction)
         is_held = np.isin(patients, sorted(held))
-        parts = (Rows(everything.probabilities[of], everything.labels[of]) for of in (~is_held, is_held))
-        return learn_relationship(*parts, self.classes).source_given_target
+        train, validation = (Rows(everything.probabilities[of], everything.labels[of]) for of in (~is_held, is_held))
+        return learn_relationship(train, validation, self.classes).source_given_target
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> None:
         """Draw nothing: no part of the method is random."""

@@ -155,7 +155,8 @@ def _newton_step(values: np.ndarray, chances: np.ndarray, strength: float, gradi
         direction = flat.reshape(shape)
         moved = values @ direction.T
         moved = chances * (moved - (chances * moved).sum(1, keepdims=True))
-        return (strength * moved.T @ values + direction).ravel()
+        curved: np.ndarray = (strength * moved.T @ values + direction).ravel()
+        return curved
 
     diagonal = (1 + strength * (chances * (1 - chances)).T @ (values * values)).ravel()
     size = gradient.size

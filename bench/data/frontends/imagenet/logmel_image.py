@@ -60,7 +60,8 @@ def _mel_filters(device: torch.device) -> Tensor:
     """(K, M) triangles on the HTK mel scale."""
     options = LogMelImageOptions
     frequencies = FFT_SIZE // 2 + 1
-    return melscale_fbanks(frequencies, options.LOWEST_HZ, options.HIGHEST_HZ, options.MELS, SAMPLE_RATE).to(device)
+    filters: Tensor = melscale_fbanks(frequencies, options.LOWEST_HZ, options.HIGHEST_HZ, options.MELS, SAMPLE_RATE)
+    return filters.to(device)
 
 
 def power_spectra(waves: Tensor) -> Tensor:
