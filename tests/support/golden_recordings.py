@@ -11,7 +11,11 @@ from golden_rules import rng
 
 def pretend_recording(seed: int, name: str, rate: int, bits: int, count: int) -> np.ndarray:
     """A pretend recording by the set's rule (README, section 1), as integers of ``bits`` bits."""
-    g = rng(seed, f"synth:{name}")
+    return pretend_samples(rng(seed, f"synth:{name}"), rate, bits, count)
+
+
+def pretend_samples(g: np.random.Generator, rate: int, bits: int, count: int) -> np.ndarray:
+    """The samples of a pretend recording that a generator gives, as integers of ``bits`` bits."""
     frequency, amplitude, modulation = g.uniform(80, 0.45 * rate, 6), g.uniform(0.02, 0.12, 6), g.uniform(0.2, 1.5, 6)
     phase, noise = g.uniform(0, 2 * np.pi, 6), g.standard_normal(count)
     t = np.arange(count) / rate

@@ -10,6 +10,7 @@ from bench.core.registry import Registry
 from bench.data.frontends import cards
 from bench.data.frontends.gammatone.card import CARD as GAMMATONE
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
+from bench.data.frontends.sadaco.card import CARD as SADACO
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -185,3 +186,4 @@ FRONTENDS: Registry[FrontEndCard] = Registry("front-end", FrontEndCard, "lungben
 FRONTENDS.add("ast", cards.AST, "bench.data.frontends.ast:ASTFrontEnd")
 FRONTENDS.add("scl", cards.SCL, "bench.data.frontends.scl:build")
 FRONTENDS.add("gammatone", GAMMATONE, "bench.data.frontends.gammatone.frontend:GammatoneFrontEnd")
+FRONTENDS.add("sadaco", SADACO, "bench.data.frontends.sadaco.frontend:SadacoFrontEnd")
