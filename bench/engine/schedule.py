@@ -10,7 +10,7 @@ from bench.core.fields import identity_field
 from bench.core.options import Space
 from bench.core.text import echoed, whole_number
 
-LAWS = ("cosine", "steps", "wave", "constant", "exponential")
+LAWS = ("cosine", "steps", "wave", "constant", "exponential", "restarts")
 UNITS = ("epoch", "iteration")
 
 MOST_EPOCHS = 100_000
@@ -35,9 +35,12 @@ class ScheduleOptions:
         "what the schedules `steps` and `exponential` multiply the rate by", 0.1, low=0.0, high=1.0
     )
     lr_period: int = identity_field(
-        "epochs (or iterations) from the top to the bottom of the schedule `wave`", 40, low=1, high=MOST_EPOCHS
+        "epochs (or iterations) from the top to the bottom of the schedules `wave` and `restarts`",
+        40,
+        low=1,
+        high=MOST_EPOCHS,
     )
-    lr_floor: float = identity_field("smallest rate of the schedule `wave`", 1e-6, low=0.0, boundless="at most lr")
+    lr_floor: float = identity_field("smallest rate of `wave` and `restarts`", 1e-6, low=0.0, boundless="at most lr")
     decay_every: int = identity_field(
         "epochs (or iterations) from one decay of the schedule `exponential` to the next",
         1,
@@ -107,7 +110,7 @@ class ScheduleOptions:
         # How many epochs a number of iterations makes, the data say: the rate is asked for again when they are known.
         if not self.iterations and self.warmup_epochs >= self.epochs:
             raise SpecError(f"warmup_epochs is {self.warmup_epochs}, but must be below epochs ({self.epochs}).")
-        if self.law == "wave" and self.lr_floor > lr:
+        if self.law in ("wave", "restarts") and self.lr_floor > lr:
             raise SpecError(f"lr_floor is {self.lr_floor:g}, but must be at most lr ({lr:g}).")
 
 
@@ -120,6 +123,8 @@ def learning_rate(lr: float, schedule: ScheduleOptions, epoch: int, step: int = 
       epochs, and goes up and down again until the end, as torch's CosineAnnealingLR does beyond its T_max.
     * ``constant``.
     * ``exponential``: multiplied by ``lr_decay`` after every ``decay_every`` epochs.
+    * ``restarts`` (SADACO): a cosine from the base rate towards ``lr_floor``, which begins anew at the base rate every
+      ``lr_period`` epochs (Loshchilov & Hutter 2017).
 
     With ``unit`` ``iteration``, all these count steps in place of epochs. The first W = ``warmup_epochs`` are scaled
     by epoch / (W + 1); the papers have none.
@@ -155,6 +160,8 @@ def _scheduled_rate(lr: float, schedule: ScheduleOptions, place: int, length: in
         return _cosine(lr, lr * FLOOR, place / length)
     if schedule.law == "wave":
         return _cosine(lr, schedule.lr_floor, (place - 1) / schedule.lr_period)
+    if schedule.law == "restarts":
+        return _cosine(lr, schedule.lr_floor, (place - 1) % schedule.lr_period / schedule.lr_period)
     if schedule.law == "steps":
         return lr * schedule.lr_decay ** sum(place > milestone for milestone in schedule.milestone_places)
     if schedule.law == "constant":

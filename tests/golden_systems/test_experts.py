@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,18 @@ import numpy as np
 import pytest
 import torch
 from golden_experts import assert_sampled, assert_trained, load_rule, tensor, unit_pictures
+from golden_recordings import pretend_samples
 from golden_rules import rng, weight
 
 import baselines
 from baselines.experts.model import OFFICIAL_NAMES
 from baselines.state_dicts import load_into
+from bench.data.frontends.sadaco.card import SadacoOptions
+from bench.data.frontends.sadaco.frontend import SadacoFrontEnd
+from bench.data.units import UnitWaves
 from bench.engine.optim import OptimOptions, build_optimizer
+from bench.engine.schedule import ScheduleOptions, learning_rate
+from leaderboard.metrics import predicted_classes, score_cycles
 from methods.losses import complement_weights, mixed_targets, target_divergence
 
 pytestmark = pytest.mark.golden
@@ -173,11 +180,42 @@ def test_class_weights(golden_system):
     np.testing.assert_array_equal(complement_weights(facts["counts"]).numpy(), np.float32(facts["weights"]))
 
 
+def test_pictures_of_sadaco(golden_system):
+    """Of generated signals at 16 kHz; their resampling of recordings is another library's."""
+    golden, front_end = golden_system("cnn-moe"), SadacoFrontEnd(SadacoOptions())
+    lengths = json.loads(golden.facts["mix"]["signals"].partition("n = ")[2])
+    for i, length in enumerate(lengths):
+        samples = pretend_samples(rng(golden.seed, f"mix:wav:{i}"), 16000, 16, length) / 32768
+        (picture,) = front_end.picture(UnitWaves.of([tensor(samples)]))
+        assert_sampled(golden.arrays, f"spec/{i}/eval", picture.T[None], 1e-4)
+        np.testing.assert_allclose(picture.mean(0), golden.arrays[f"spec/{i}/rowmean"], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(picture.mean(1), golden.arrays[f"spec/{i}/colmean"], rtol=0, atol=1e-5)
+
+
+def test_rates_of_sadaco(golden_system):
+    wanted = golden_system("cnn-moe").arrays["lr/sadaco"]
+    schedule = ScheduleOptions(law="restarts", lr_period=20, lr_floor=6e-6, epochs=len(wanted))
+    found = [learning_rate(3e-5, schedule, epoch) for epoch in range(1, len(wanted) + 1)]
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-15)
+
+
+def test_scores(golden_system):
+    golden = golden_system("cnn-moe")
+    facts = golden.facts["evaluation"]
+    scores = rng(golden.seed, "eval:scores").standard_normal((len(facts["targets"]), 4)).astype(np.float32)
+    probabilities = tensor(scores, torch.float64).softmax(1).numpy()
+    assert predicted_classes(probabilities).tolist() == facts["predictions"]
+    found = score_cycles(facts["targets"], probabilities)["4class"]
+    for name, theirs in (("sp", "Specificity"), ("se", "Sensitivity"), ("score", "Score")):
+        assert found[name] == pytest.approx(100 * facts[theirs], abs=1e-5)
+    assert np.array(found["confusion"]).T.tolist() == facts["confusion_pred_by_true"]
+
+
 @pytest.mark.parametrize(("dtype", "kind"), KINDS)
 def test_the_loss_of_mixed_labels(golden_system, dtype, kind):
     golden = golden_system("cnn-moe")
     facts = golden.facts["mixloss"]
-    logits = tensor(rng(golden.seed, "mix:logits").standard_normal((6, 4)).astype(np.float32), dtype).requires_grad_()
+    logits = tensor(rng(golden.seed, "mix:logits").standard_normal((6, 4)), dtype).requires_grad_()
     targets, weights = targets_of(facts, dtype), tensor(np.float32(facts["weights"]))
     loss = target_divergence(logits, targets, weights)
     loss.backward()

@@ -17,6 +17,7 @@ from bench.data.frontends.mfcc_mel import card as mfcc_mel
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
 from bench.data.frontends.respirenet import card as respirenet
 from bench.data.frontends.segments import card as segments
+from bench.data.frontends.sadaco.card import CARD as SADACO
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -239,3 +240,4 @@ lungattn.register(FRONTENDS)
 lungbrn.register(FRONTENDS)
 FRONTENDS.add("respirenet", respirenet.CARD, "bench.data.frontends.respirenet.front_end:build")
 FRONTENDS.add("logmel-image", LOGMEL_IMAGE, "bench.data.frontends.imagenet.logmel_image:build")
+FRONTENDS.add("sadaco", SADACO, "bench.data.frontends.sadaco.frontend:SadacoFrontEnd")

@@ -54,6 +54,12 @@ def test_wave_by_iteration_is_torchs_cosine_annealing():
     np.testing.assert_allclose(rates_by_step(schedule), expected, rtol=1e-7)
 
 
+def test_restarts_are_torchs_warm_restarts():
+    schedule = ScheduleOptions(law="restarts", lr_period=5, lr_floor=1e-3, epochs=13)
+    expected = torch_rates(lambda o: torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(o, 5, eta_min=1e-3), 13)
+    np.testing.assert_allclose([learning_rate(LR, schedule, e) for e in range(1, 14)], expected, rtol=1e-12)
+
+
 def test_cosine_by_iteration_ends_at_its_floor_in_the_last_step():
     schedule = ScheduleOptions(unit="iteration", epochs=EPOCHS)
     total, floor = STEPS * EPOCHS, LR * 1e-3
@@ -61,7 +67,7 @@ def test_cosine_by_iteration_ends_at_its_floor_in_the_last_step():
     np.testing.assert_allclose(rates_by_step(schedule), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("law", ["cosine", "wave", "constant", "exponential"])
+@pytest.mark.parametrize("law", ["cosine", "wave", "constant", "exponential", "restarts"])
 def test_a_law_by_epoch_is_the_same_in_all_steps_of_an_epoch(law):
     schedule = ScheduleOptions(law=law, epochs=EPOCHS)
     by_epoch = np.reshape(rates_by_step(schedule), (EPOCHS, STEPS))
@@ -69,7 +75,7 @@ def test_a_law_by_epoch_is_the_same_in_all_steps_of_an_epoch(law):
     assert by_epoch[:, 0].tolist() == [learning_rate(LR, schedule, epoch) for epoch in range(1, EPOCHS + 1)]
 
 
-@pytest.mark.parametrize("law", ["cosine", "wave", "constant", "exponential"])
+@pytest.mark.parametrize("law", ["cosine", "wave", "constant", "exponential", "restarts"])
 def test_with_one_step_an_epoch_both_units_are_one(law):
     by_epoch, by_step = (ScheduleOptions(law=law, unit=unit, epochs=9) for unit in ("epoch", "iteration"))
     assert rates_by_step(by_epoch, steps=1) == rates_by_step(by_step, steps=1)

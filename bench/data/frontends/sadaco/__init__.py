@@ -1,0 +1,1 @@
+"""Front-end ``sadaco``: the mel pictures with which a third party trains CNN-MoE."""
