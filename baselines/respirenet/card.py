@@ -8,9 +8,9 @@ from typing import Any
 
 from baselines.shared_recipes import timm_weights
 from bench.core.cards import ModelCard
+from bench.core.citations import GAIROLA_2021, RESPIRENET_CODE
 from bench.core.options import Space, option
 from bench.core.registry import Registry
-from bench.data.frontends.respirenet.card import GAIROLA_2021, OFFICIAL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ CARD = ModelCard(
     id="resnet34-respirenet",
     title="RespireNet (ResNet34)",
     summary="ResNet34 on coloured spectrograms, with a classifier of three layers and dropout.",
-    source=f"Gairola et al. 2021, section III; {OFFICIAL}, models.py and train.py",
+    source=f"Gairola et al. 2021, section III; {RESPIRENET_CODE}, models.py and train.py",
     fidelity="authors' code",
     citation=GAIROLA_2021,
     options=RespireNetOptions,

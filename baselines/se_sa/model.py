@@ -15,6 +15,7 @@ from baselines.attention import SpatialAttention, SqueezeExcitation
 from baselines.se_sa.card import SESAOptions
 from baselines.state_dicts import own_layout
 from baselines.timm.cnn import TimmCNN
+from baselines.timm.cnn_card import StemOptions
 
 REDUCTION, KERNEL = 16, 7
 
@@ -79,4 +80,4 @@ def resnet18_se_sa(options: SESAOptions, num_classes: int = 4) -> TimmCNN:
         zero_init_last=False,
         block_args={"attn_layer": ATTENTION[options.attention]},
     )
-    return TimmCNN(trunk, "conv1", "reinit", (own_layout(),), num_classes)
+    return TimmCNN(trunk, "conv1", StemOptions(), (own_layout(),), num_classes)

@@ -7,7 +7,7 @@ from typing import Any
 
 from baselines.respirenet.card import CARD
 from bench.core.cards import CompositeCard, PartCard, Quirk, SystemCard
-from bench.data.frontends.respirenet.card import GAIROLA_2021, OFFICIAL
+from bench.core.citations import GAIROLA_2021, RESPIRENET_CODE
 
 QUIRKS = (
     Quirk(
@@ -39,7 +39,9 @@ QUIRKS = (
         here="It works as the paper says, with cycles that are drawn anew in each step.",
     ),
 )
-SELECTION_NOTE = f"Best accuracy on the test part, after the vote of a cycle's pieces ({OFFICIAL}, train.py line 266)."
+SELECTION_NOTE = (
+    f"Best accuracy on the test part, after the vote of a cycle's pieces ({RESPIRENET_CODE}, train.py line 266)."
+)
 GAPS = "The paper's rows on the official split come without a script; the settings are those of the 80/20 folds."
 CONCATENATION_GAP = (
     "By how much concatenation enlarges the classes is not stated for the printed rows: all are brought to the size of "
@@ -62,7 +64,7 @@ JOINED: Mapping[str, Any] = {
 }
 NETWORK: Mapping[str, Any] = {"model": CARD.id, "method": "ce"}
 TEXT: Mapping[str, Any] = {
-    "source": f"Gairola et al. 2021, section IV; {OFFICIAL}",
+    "source": f"Gairola et al. 2021, section IV; {RESPIRENET_CODE}",
     "fidelity": "authors' code",
     "citation": GAIROLA_2021,
 }

@@ -32,3 +32,13 @@ LI_2021 = """@article{li2021lungattn,
 }"""
 
 LUNGATTN_CODE = "SJTU-YONGFU-RESEARCH-GRP/LungAttn @ 8a7972b"
+
+GAIROLA_2021 = """@inproceedings{gairola2021respirenet,
+  title     = {RespireNet: A Deep Neural Network for Accurately Detecting Abnormal Lung Sounds in Limited Data Setting},
+  author    = {Gairola, Siddhartha and Tom, Francis and Kwatra, Nipun and Jain, Mohit},
+  booktitle = {Annual International Conference of the IEEE Engineering in Medicine and Biology Society (EMBC)},
+  pages     = {527--530},
+  year      = {2021},
+}"""
+
+RESPIRENET_CODE = "microsoft/RespireNet @ 5e3f41a"

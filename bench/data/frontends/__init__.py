@@ -16,8 +16,8 @@ from bench.data.frontends.lungbrn import card as lungbrn
 from bench.data.frontends.mfcc_mel import card as mfcc_mel
 from bench.data.frontends.options import ASTFrontEndOptions, SCLFrontEndOptions
 from bench.data.frontends.respirenet import card as respirenet
-from bench.data.frontends.segments import card as segments
 from bench.data.frontends.sadaco.card import CARD as SADACO
+from bench.data.frontends.segments import card as segments
 
 if TYPE_CHECKING:
     from torch import Tensor

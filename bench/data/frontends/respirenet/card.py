@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bench.core.cards import FrontEndCard
+from bench.core.citations import GAIROLA_2021, RESPIRENET_CODE
 from bench.core.options import option
 
 SAMPLE_RATE = 4000
@@ -15,16 +16,6 @@ SAMPLE_RATE = 4000
 
 MELS, WINDOW, HOP = 64, 256, 128
 """Mel filters, and samples of a Fourier frame and from one to the next."""
-
-GAIROLA_2021 = """@inproceedings{gairola2021respirenet,
-  title     = {RespireNet: A Deep Neural Network for Accurately Detecting Abnormal Lung Sounds in Limited Data Setting},
-  author    = {Gairola, Siddhartha and Tom, Francis and Kwatra, Nipun and Jain, Mohit},
-  booktitle = {Annual International Conference of the IEEE Engineering in Medicine and Biology Society (EMBC)},
-  pages     = {527--530},
-  year      = {2021}
-}"""
-
-OFFICIAL = "microsoft/RespireNet @ 5e3f41a"
 
 
 def piece_spans(length: int, size: int) -> list[tuple[int, int]]:
@@ -116,7 +107,7 @@ CARD = FrontEndCard(
         "Whole recording to 4 kHz, cycles in pieces of 8 s filled up with copies of themselves, 64 mels of 50-2000 Hz "
         "every 32 ms in decibels, coloured, enlarged three times, blank rows cut off: 3 x 192 x 753 per piece."
     ),
-    source=f"Gairola et al. 2021, section III; {OFFICIAL}, utils.py and image_dataloader.py",
+    source=f"Gairola et al. 2021, section III; {RESPIRENET_CODE}, utils.py and image_dataloader.py",
     fidelity="authors' code",
     citation=GAIROLA_2021,
     options=RespireNetOptions,
