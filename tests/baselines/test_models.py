@@ -61,8 +61,8 @@ PARAMETERS = {
 """4 classes, one channel. Those that SYSTEMS 3.1 and 3.6 print; ResNet50 and ResNeSt50 are its numbers for three
 channels less two of their stems (6,272 and 576); CNN10 and CNN14 are PANNs' without its heads; SE adds the 89,080
 of SYSTEMS 3.11 to ResNet18, and its parallel spatial gates a number for each channel of a block; Bi-ResNet and
-ResNet-NL are those of 3.2 and 3.3 that are in use. Of 3.13 and 3.14 what no output depends on is left out: 16 of CNN8-Pt,
-2,052 of the dilated networks."""
+ResNet-NL are those of 3.2 and 3.3 that are in use. Of 3.13 and 3.14 what no output depends on is left out: 16 of
+CNN8-Pt, 2,052 of the dilated networks."""
 
 OWN_FRONT_ENDS = {
     "bi-resnet-att": "mfcc-mel",
