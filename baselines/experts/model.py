@@ -124,7 +124,8 @@ class MixtureOfExperts(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map features (B, width) to logits (B, C), none of them negative."""
         said = torch.stack([expert(x) for expert in self.experts], dim=1)
-        return (self.gate(x).softmax(dim=1)[..., None] * said).sum(dim=1)
+        logits: Tensor = (self.gate(x).softmax(dim=1)[..., None] * said).sum(dim=1)
+        return logits
 
 
 def _plain_head(width: int, options: CDNNOptions, num_classes: int) -> nn.Module:
@@ -156,7 +157,8 @@ class ExpertNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Map patches (B, 1, T, F) to features (B, 512)."""
-        return self.trunk(x).mean(dim=(2, 3))
+        features: Tensor = self.trunk(x).mean(dim=(2, 3))
+        return features
 
     def forward(self, x: Tensor) -> Tensor:
         """Map patches (B, 1, T, F) to logits (B, C)."""

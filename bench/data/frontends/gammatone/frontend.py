@@ -111,4 +111,5 @@ class GammatoneFrontEnd:
         frames = waves.unfold(1, options.WINDOW, options.hop) * torch.hann_window(options.WINDOW, device=waves.device)
         power = torch.fft.rfft(frames).abs().square()
         filtered = power @ filter_weights(options, waves.device)
-        return 10 * filtered.clamp_min(options.SILENCE).log10()
+        decibels: Tensor = 10 * filtered.clamp_min(options.SILENCE).log10()
+        return decibels

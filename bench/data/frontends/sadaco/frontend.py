@@ -68,7 +68,8 @@ def unit_decibels(wave: Tensor, bands: int) -> Tensor:
     decibels = (decibels - decibels.max()).clamp_min(-SadacoOptions.RANGE)
     span = -decibels.min()
     # The smallest normal number in place of zero: silence has no range, and 0 / 0 is not a number.
-    return (decibels + span) / span.clamp_min(torch.finfo(decibels.dtype).tiny)
+    unit: Tensor = (decibels + span) / span.clamp_min(torch.finfo(decibels.dtype).tiny)
+    return unit
 
 
 def middle(picture: Tensor, frames: int) -> Tensor:
