@@ -285,7 +285,8 @@ def _check_running(model, arrays):
     assert keys
     for key in keys:
         name = key.removeprefix("train_small/").removesuffix("_f64")
-        np.testing.assert_allclose(state[name].numpy(), arrays[key], atol=1e-9, rtol=0)
+        # Of a wide layer the set holds the first channels.
+        np.testing.assert_allclose(state[name].numpy()[: len(arrays[key])], arrays[key], atol=1e-9, rtol=0)
 
 
 # --- three steps ----------------------------------------------------------------------------------------------------
