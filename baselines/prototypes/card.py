@@ -202,7 +202,7 @@ CARDS = {
         "Four residual blocks of two 3 x 3 convolutions",
         4_865_800,
         "4,867,852",
-        "A step of 16 pictures of 126 x 128 keeps about 7 GB of maps; --set checkpointing=true keeps less.",
+        "A step of 16 pictures of 126 x 128 keeps about 6 GB of maps; --set checkpointing=true keeps less.",
     ),
 }
 
