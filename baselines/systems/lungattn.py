@@ -60,7 +60,7 @@ SYSTEMS = (
         "lungattn",
         "LungAttn",
         f"{PARTS}, binary cross-entropy of the batch and of mixes of pairs of classes.",
-        rows=("table3/lungattn",),
+        rows=("table1/resnet-att", "table3/lungattn"),
     ),
     _system(
         "lungattn-plain",

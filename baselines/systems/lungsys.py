@@ -33,7 +33,7 @@ LUNGBRN = SystemCard(
     citation=BI_RESNET.citation,
     model="bi-resnet",
     method="ce",
-    rows=("table3/lungbrn",),
+    rows=("table1/bi-resnet", "table3/lungbrn"),
     selection="best-test-accuracy",
     selection_note=(
         "Best accuracy on the test part, looked at after the first iteration of each epoch "
@@ -61,7 +61,7 @@ LUNGRN_NL = SystemCard(
     citation=RESNET_NL.citation,
     model="resnet-nl",
     method="mixup-bce",
-    rows=("table3/lungrn-nl",),
+    rows=("table1/resnet-nl", "table3/lungrn-nl"),
     selection="unknown",
     selection_note=(
         f"The code keeps no checkpoint and writes a line on the test part after each epoch ({LUNGSYS_CODE} @ 6450040, "

@@ -104,7 +104,7 @@ SYSTEMS = (
         **NETWORK,
         pretrain="imagenet",
         settings=PLAIN,
-        rows=("table3/respirenet",),
+        rows=("table1/resnet34-in", "table3/respirenet"),
         gaps=GAPS,
     ),
     SystemCard(

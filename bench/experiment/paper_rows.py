@@ -68,7 +68,11 @@ def row_system(card: SystemCard, dataset: str) -> RowSystem:
 
 def _part_runs(graph: CompositeCard, dataset: str) -> dict[str, SystemRun]:
     requests = part_requests(graph, {"cache": Path()})
-    return {name: _system_run(request, part_settings(graph.parts[name]), dataset) for name, request in requests.items()}
+    return {name: _part_run(request, graph.parts[name], dataset) for name, request in requests.items()}
+
+
+def _part_run(request: Request, part: PartCard, dataset: str) -> SystemRun:
+    return _system_run(request, part_settings(part), dataset, part.each_device)
 
 
 def _system_run(request: Request, settings: Mapping[str, Any], dataset: str, each_device: bool = False) -> SystemRun:
