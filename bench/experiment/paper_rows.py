@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.core.cards import CompositeCard, SystemCard
+from bench.core.cards import CompositeCard, PartCard, SystemCard
 from bench.core.datasets import DATASETS
 from bench.core.errors import RegistryError
 from bench.experiment.composites import part_requests, part_settings
