@@ -9,6 +9,8 @@ from torch import nn
 import baselines
 from baselines.timm.cnn import OFFICIAL_NAMES
 from baselines.timm.stochastic_norm import StochNorm
+from bench.engine.distributed import global_statistics, share_batch_statistics
+from bench.engine.random_layers import learn_divisions
 
 X = torch.randn(4, 6, 3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2 + 1
 UPSTREAM = torch.randn(4, 6, 3, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -61,6 +63,22 @@ def test_channels_are_drawn_with_the_chance():
     torch.manual_seed(0)
     share = norm.select(torch.device("cpu")).double().mean().item()
     assert share == pytest.approx(0.3, abs=0.02)
+
+
+def test_processes_draw_the_same_channels_and_share_the_statistics():
+    norm = StochNorm.like(plain())
+    plan = learn_divisions(lambda: norm(X), lambda: norm(X[:2]), 2, 2)
+    assert [(division.name, division.axis) for division in plan] == [("rand", None)]
+    whole, shared = (share_batch_statistics(nn.Sequential(StochNorm.like(plain())), "cpu") for _ in range(2))
+    # What the processes gather: here each half is given the statistics of the whole batch.
+    shared[0].statistics = lambda _rows: global_statistics(X)
+    torch.manual_seed(5)
+    wanted = whole(X)
+    for half in (slice(0, 2), slice(2, 4)):
+        torch.manual_seed(5)
+        shared[0].load_state_dict(plain().state_dict())
+        torch.testing.assert_close(shared(X[half]), wanted[half], rtol=0, atol=1e-12)
+        torch.testing.assert_close(shared[0].running_var, whole[0].running_var, rtol=0, atol=1e-12)
 
 
 def test_a_single_value_has_no_deviation():
