@@ -67,6 +67,38 @@ class SpatialAttention(nn.Module):
         return torch.sigmoid(self.conv(seen))
 
 
+class PointAttention(nn.Module):
+    """A gate for each place from the channels there: a 1 x 1 convolution without bias (Roy et al. 2018, section 2.2).
+
+    Args:
+        channels: Channels of the map.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 1, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the gate (B, 1, H, W)."""
+        return torch.sigmoid(self.conv(x))
+
+
+def draw_gates(network: nn.Module) -> None:
+    """Draw the weights of all gates of a network anew, by torch's own law, which follows the number of inputs.
+
+    He's law follows the number of outputs, of which a gate may have one for hundreds of inputs: it would be shut or
+    open from the start.
+
+    Args:
+        network: Any network; layers outside of gates stay as they are.
+    """
+    for gate in network.modules():
+        if isinstance(gate, SqueezeExcitation | ChannelAttention | SpatialAttention | PointAttention):
+            for layer in gate.modules():
+                if isinstance(layer, nn.Conv2d):
+                    layer.reset_parameters()
+
+
 class CBAM(nn.Module):
     """Channel attention, then spatial attention of what it leaves (Woo et al. 2018, equation 1).
 

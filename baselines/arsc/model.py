@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from baselines.arsc.card import BiResNetAttOptions
-from baselines.attention import CBAM
+from baselines.attention import CBAM, draw_gates
 from baselines.state_dicts import CheckpointLayout, own_layout
 
 WIDTHS = (32, 64, 128, 256)
@@ -105,6 +105,7 @@ class BiResNetAtt(nn.Module):
         self.dropout = nn.Dropout(options.dropout)
         self.classifier = nn.Linear(self.feature_dim, num_classes)
         self.apply(_initialise)
+        draw_gates(self)
 
     def features(self, x: Mapping[str, Tensor]) -> Tensor:
         """Map the inputs ``mfcc`` and ``mel``, each (B, 1, T, F), to features (B, feature_dim)."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import timm
-import torch
 from torch import Tensor, nn
 
-from baselines.attention import SpatialAttention, SqueezeExcitation
+from baselines.attention import PointAttention, SpatialAttention, SqueezeExcitation, draw_gates
 from baselines.se_sa.card import SESAOptions
 from baselines.state_dicts import own_layout
 from baselines.timm.cnn import TimmCNN
@@ -23,8 +22,6 @@ REDUCTION, KERNEL = 16, 7
 class ParallelAttention(nn.Module):
     """The map under its channel gate plus the map under its spatial gate (Roy et al. 2018, section 2.3).
 
-    The spatial gate is a 1 x 1 convolution without bias and a sigmoid.
-
     Args:
         channels: Channels of the map.
         **more: Device and type of the weights, which timm hands on.
@@ -33,12 +30,12 @@ class ParallelAttention(nn.Module):
     def __init__(self, channels: int, **more: Any) -> None:
         super().__init__()
         self.channel = SqueezeExcitation(channels, REDUCTION)
-        self.spatial = nn.Conv2d(channels, 1, 1, bias=False)
+        self.spatial = PointAttention(channels)
         self.to(**more)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C, H, W), weighted."""
-        weighted: Tensor = x * self.channel(x) + x * torch.sigmoid(self.spatial(x))
+        weighted: Tensor = x * self.channel(x) + x * self.spatial(x)
         return weighted
 
 
@@ -80,4 +77,6 @@ def resnet18_se_sa(options: SESAOptions, num_classes: int = 4) -> TimmCNN:
         zero_init_last=False,
         block_args={"attn_layer": ATTENTION[options.attention]},
     )
-    return TimmCNN(trunk, "conv1", StemOptions(), (own_layout(),), num_classes)
+    model = TimmCNN(trunk, "conv1", StemOptions(), (own_layout(),), num_classes)
+    draw_gates(model)
+    return model

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import baselines
-from baselines.attention import CBAM, ChannelAttention, SpatialAttention, SqueezeExcitation
+from baselines.attention import CBAM, ChannelAttention, PointAttention, SpatialAttention, SqueezeExcitation
 from baselines.inception.model import InceptionLayer
 from baselines.se_sa.model import ParallelAttention, SerialAttention
 from bench.core.errors import SpecError
@@ -67,6 +67,20 @@ def test_cbam_weighs_channels_first_and_places_then():
     assert not torch.allclose(attention(x), x * attention.spatial(x) * attention.channel(x * attention.spatial(x)))
 
 
+@pytest.mark.parametrize("model_id", ["bi-resnet-att", "resnet18-se-sa"])
+@torch.no_grad()
+def test_gates_are_neither_open_nor_shut_at_the_start(model_id):
+    torch.manual_seed(0)
+    model = baselines.create(model_id).train()
+    seen = []
+    for gate in model.modules():
+        if isinstance(gate, SqueezeExcitation | ChannelAttention | SpatialAttention | PointAttention):
+            gate.register_forward_hook(lambda module, given, made: seen.append(made))
+    model(made_up_inputs(FRONTENDS.card(baselines.MODELS.card(model_id).frontend).options(seconds=0.8), 2, torch.randn))
+    assert seen
+    assert all(made.min() > 0.005 and made.max() < 0.995 for made in seen)
+
+
 # --- ResNet18 with SE and SA ----------------------------------------------------------------------------------------
 
 RESNET18 = 11_172_292
@@ -103,7 +117,7 @@ def open_gate(attention, bias):
     nn.init.zeros_(attention.channel.expand.weight)
     nn.init.constant_(attention.channel.expand.bias, bias)
     if isinstance(attention, ParallelAttention):
-        nn.init.zeros_(attention.spatial.weight)
+        nn.init.zeros_(attention.spatial.conv.weight)
     else:
         attention.spatial = nn.Identity()
         attention.register_forward_hook(lambda module, given, made: given[0] * module.channel(given[0]))
