@@ -14,7 +14,7 @@ from baselines.respirenet.card import RespireNetOptions
 from baselines.state_dicts import CheckpointLayout, own_layout, renamed_sources
 from baselines.timm.blocks import repeated_blocks
 
-HIDDEN = 128
+TRUNK_WIDTH, HIDDEN = 512, 128
 """Width of both hidden layers of the classifier."""
 
 OFFICIAL_NAMES = {"trunk.": "model_ft.", "head.": "model_ft.fc.", "classifier.": "cls_fc."}
@@ -49,7 +49,7 @@ class RespireNet(nn.Module):
         self.trunk: Any = timm.create_model("resnet34", num_classes=0, zero_init_last=False)
         self.head = nn.Sequential(
             nn.Dropout(options.dropout),
-            nn.Linear(self.trunk.num_features, HIDDEN),
+            nn.Linear(TRUNK_WIDTH, HIDDEN),
             nn.ReLU(),
             nn.Dropout(options.dropout),
             nn.Linear(HIDDEN, HIDDEN),

@@ -124,7 +124,7 @@ class StochNorm(BATCH_NORM):  # type: ignore[misc]
         found = (x.to(mean.dtype) - centre) * scale
         if self.affine:
             found = found * self.weight.view(shape) + self.bias.view(shape)
-        return cast(Tensor, found)
+        return found
 
     @torch.no_grad()
     def _move(self, mean: Tensor, variance: Tensor, count: int) -> None:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from baselines.timm.stochastic_norm import BATCH_NORM
 from bench.core.errors import SpecError
 from bench.core.inputs import by_name, joined, map_inputs
-from bench.engine.distributed import BATCH_NORM, GlobalBatchNorm, sum_over_processes
+from bench.engine.distributed import GlobalBatchNorm, sum_over_processes
 from bench.engine.global_draws import GlobalDraws, Place, active_draws, drawing
 from bench.engine.losses import loss_to_train
 from bench.engine.random_states import DrawnFrom

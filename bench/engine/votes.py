@@ -60,7 +60,8 @@ def majority_first_vote(pieces: Scores, cycle_of: NDArray[np.int64]) -> Scores:
     """
     votes = _sums(np.eye(pieces.shape[1])[pieces.argmax(1)], cycle_of)
     chosen = np.eye(pieces.shape[1])[votes.argmax(1)]
-    return (votes + (mean_vote(pieces, cycle_of) + chosen) / 2) / (np.bincount(cycle_of)[:, None] + 1)
+    scores: Scores = (votes + (mean_vote(pieces, cycle_of) + chosen) / 2) / (np.bincount(cycle_of)[:, None] + 1)
+    return scores
 
 
 def product_vote(pieces: Scores, cycle_of: NDArray[np.int64]) -> Scores:

@@ -68,8 +68,9 @@ def mirrored_noise(spectrum: np.ndarray, size: int) -> np.ndarray:
         (size,) float64, of about unit deviation.
     """
     # An odd number of samples has one frequency less, and a single sample none.
-    made: np.ndarray = np.fft.irfft(spectrum, n=size) if size > 1 else spectrum[:1]
-    return made * np.sqrt(size)
+    made = np.fft.irfft(spectrum, n=size) if size > 1 else spectrum[:1]
+    noise: np.ndarray = made * np.sqrt(size)
+    return noise
 
 
 def _widened(added: Waves, waves: Waves) -> Tensor:

@@ -71,7 +71,8 @@ def test_the_weights_of_a_system_are_on_the_card_of_its_model(name):
     for part in parts:
         model = registries()["model"].card(part.model)
         assert part.pretrain in (None, "none", *model.weights), part.model
-    started = {part.pretrain for part in parts} - {None, "none"}
+    first = [part for part in parts if getattr(part, "init_from", None) is None]  # the others start from a part
+    started = {part.pretrain or registries()["model"].card(part.model).default_pretrain for part in first} - {"none"}
     assert bool(card.weights_licence) == bool(started), "the licence of the weights that it starts from"
 
 

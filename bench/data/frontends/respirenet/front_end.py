@@ -79,7 +79,8 @@ class RespireNetFrontEnd:
     def _resampled(self, wave: Tensor, rate: int) -> Tensor:
         if self.options.resampling == "kaiser-best":
             return resample_kaiser_best(wave, rate, SAMPLE_RATE)
-        return resample(wave, rate, SAMPLE_RATE)
+        resampled: Tensor = resample(wave, rate, SAMPLE_RATE)
+        return resampled
 
     def _filled(self, cycle: Tensor, span: tuple[int, int], before: bool) -> Tensor:
         """The last piece of a cycle, filled up with copies of the whole cycle."""

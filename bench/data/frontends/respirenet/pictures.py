@@ -95,7 +95,8 @@ def _rows_between(pictures: Tensor, rows: Between) -> Tensor:
     small = pictures >> 4
     low = (small[unit, rows.low] * (2**BITS - weight)) >> 16
     high = (small[unit, rows.high] * weight) >> 16
-    return (low + high + 2) >> 2
+    rounded: Tensor = (low + high + 2) >> 2
+    return rounded
 
 
 def blank_rows(levels: Tensor) -> Tensor:
