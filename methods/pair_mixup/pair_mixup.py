@@ -32,6 +32,11 @@ def mix_pairs(rows: Tensor, mixes: PairMixes) -> Tensor:
     return torch.lerp(second, first, shares.view(-1, *[1] * (rows.ndim - 1)))
 
 
+def _two_at_least(rows: Tensor) -> Tensor:
+    """A single row twice: a batch normalisation refuses to take statistics of one."""
+    return torch.cat([rows, rows]) if len(rows) == 1 else rows
+
+
 def mixed_targets(targets: Tensor, mixes: PairMixes) -> Tensor:
     """Labels of mixes: mixed as the clips are, but for crackles with wheezes, which are both.
 
@@ -112,9 +117,9 @@ class PairMixup(nn.Module):
         mixes = self._mixes(batch, draw)
         if mixes:
             # The same in every process: their number is the batch's, and cannot be divided as its rows are.
-            mixed = map_inputs(lambda x: mix_pairs(batch.gather(x), mixes), batch.features)
+            mixed = map_inputs(lambda x: _two_at_least(mix_pairs(batch.gather(x), mixes)), batch.features)
             with rows_everywhere():
-                logits = torch.cat([logits, model(mixed)])
+                logits = torch.cat([logits, model(mixed)[: len(mixes)]])
             targets = torch.cat([targets, mixed_targets(targets, mixes)])
         return {"loss": binary_cross_entropy(logits, targets, self.weights)}
 

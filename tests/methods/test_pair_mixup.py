@@ -81,8 +81,16 @@ def loss_of(labels: list[int], **options) -> tuple[float, int]:
 def test_a_step_counts_mixes_and_clips_alike():
     labels = [0, 0, 0, 1, 1, 2]
     assert loss_of(labels)[1] == 6 + 1 + 2 + 2
+    assert loss_of([0, 0, 1, 1])[1] == 4 + 2
     assert loss_of(labels) == loss_of(labels)
     assert loss_of([0, 0, 3, 3]) == loss_of([0, 0, 3, 3], mixup=False, positive_weights="none")
+
+
+def test_a_single_mix_can_be_normalised_over_the_batch():
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    method = methods.create("pair-mixup", feature_dim=3, class_counts=(8, 4, 2, 2))
+    batch = Batch(features=torch.randn(4, 3), labels=torch.tensor([0, 0, 1, 1]), local=slice(0, 4))
+    assert method(model, batch, 0)["loss"].isfinite()
 
 
 def test_weights_without_mixup():
