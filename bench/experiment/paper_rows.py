@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,26 +34,33 @@ def systems_of(table: str, row: str) -> list[SystemCard]:
     return [entry.card for entry in SYSTEMS if isinstance(entry.card, SystemCard) and name in entry.card.rows]
 
 
-def row_systems(table: PrintedTable) -> RowSystems:
-    """The systems of each row with what their runs are; a system that names what is not here is left out."""
+def row_systems(table: PrintedTable, held: Collection[str] | None = None) -> RowSystems:
+    """The systems of each row with what their runs are; a system that names what is not here is left out.
+
+    Args:
+        table: The printed table.
+        held: Names of the composites whose parts are wanted, which may take torch: cards of timm's backbones do. None
+            for all.
+    """
     dataset = table.dataset
     found: dict[str, RowSystem | None] = {}
     cards = {row.id: systems_of(table.name, row.id) for row in table.rows}
     for card in {card.id: card for of_row in cards.values() for card in of_row}.values():
         try:
-            found[card.id] = row_system(card, dataset)
+            found[card.id] = row_system(card, dataset, held)
         except RegistryError:
             found[card.id] = None
     systems = {row: [found[card.id] for card in of_row] for row, of_row in cards.items()}
     return {row: [system for system in of_row if system is not None] for row, of_row in systems.items()}
 
 
-def row_system(card: SystemCard, dataset: str) -> RowSystem:
+def row_system(card: SystemCard, dataset: str, held: Collection[str] | None = None) -> RowSystem:
     """A system as tables know it, by what its runs are.
 
     Args:
         card: Its card.
         dataset: Id of the data set of the printed rows.
+        held: As for :func:`row_systems`; any other composite is given without its parts.
 
     Raises:
         BenchError: If it names what does not exist.
@@ -63,7 +70,8 @@ def row_system(card: SystemCard, dataset: str) -> RowSystem:
     if graph is None:
         named = {**card.settings, **({} if card.frontend is None else {"frontend": card.frontend})}
         return RowSystem(**shared, runs={ALONE: _system_run(request_of_system(card, cache=Path()), named, dataset)})
-    return RowSystem(**shared, runs=_part_runs(graph, dataset), name=graph.id, combine=graph.combine)
+    runs = _part_runs(graph, dataset) if held is None or graph.id in held else {}
+    return RowSystem(**shared, runs=runs, name=graph.id, combine=graph.combine)
 
 
 def _part_runs(graph: CompositeCard, dataset: str) -> dict[str, SystemRun]:
@@ -119,4 +127,11 @@ def table_of_board(name: str, store: Store, protocol: Rule) -> PaperTable:
         protocol: The selection rule of the numbers run here.
     """
     table = printed_table(name)
-    return paper_table(table, store, protocol, row_systems(table), with_defaults)
+    return paper_table(table, store, protocol, row_systems(table, _composites_on(store, protocol)), with_defaults)
+
+
+def _composites_on(store: Store, protocol: Rule) -> set[str]:
+    """Names of the composite systems that a board has numbers of under a rule."""
+    cards = (entry.card for entry in SYSTEMS if isinstance(entry.card, SystemCard))
+    graphs = [card.composite for card in cards if card.composite is not None]
+    return {system.model for system in store.systems([(graph.id, graph.combine) for graph in graphs], protocol)}

@@ -95,7 +95,8 @@ def place(small_data, small_cache, tmp_path):
 
 
 def test_every_option_of_the_command_is_known_to_these_tests():
-    assert set(inspect.signature(commands.search).parameters) == set(GIVEN) | FOLDERS | OF_THE_COMMAND
+    said_otherwise = {"system"}  # it stands for a model, a method and settings
+    assert set(inspect.signature(commands.search).parameters) == set(GIVEN) | FOLDERS | OF_THE_COMMAND | said_otherwise
 
 
 def test_resume_goes_on_with_whatever_any_option_said(bench, place, heard, tmp_path):
@@ -115,6 +116,15 @@ def test_resume_goes_on_with_whatever_any_option_said(bench, place, heard, tmp_p
     assert (execution["processes"], execution["device"], execution["profile"]) == (2, "cpu", "demo")
     assert execution["plugins"] == [place["plugin"]]
     assert (began["target"], began["limit"], began["finals"]) == (7, 9, [3, 5])
+
+
+def test_resume_goes_on_with_the_system_that_was_named(bench, place, heard):
+    given = {"study": "named", "param": "lr", "trials": "2", "objective": "test"}
+    bench("search", "--system", "scl", *words_of({**given, **place}))
+    bench("search", "resume", "named", "--home", place["home"], "--plugin", place["plugin"])
+    began, resumed = heard
+    assert resumed == began
+    assert (began["request"]["model"], began["request"]["method"]) == ("cnn6", "scl")
 
 
 @pytest.mark.parametrize(("asked", "resumed"), [("none", []), ("2", [2]), (None, [1, 2, 3, 4, 5])])
