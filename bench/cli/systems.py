@@ -127,7 +127,7 @@ def _part_lines(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _quirk_text(quirk: Mapping[str, str]) -> str:
-    switch = f"--set {quirk['switch']} turns it on." if quirk["switch"] else "It is not offered."
+    switch = f"--set {quirk['switch']} turns it on." if quirk["switch"] else "There is no switch for it."
     return f"{quirk['code']} Here: {quirk['here']} {switch}"
 
 
