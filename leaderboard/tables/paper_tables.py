@@ -59,8 +59,8 @@ class PaperTable:
 
     @property
     def lines(self) -> list[Row]:
-        """The rows, each with its variants after it."""
-        return [line for row in self.rows for line in (row, *row["variants"])]
+        """The rows, each with those of its variants after it that the board has a run of."""
+        return [line for row in self.rows for line in (row, *(one for one in row["variants"] if one["reproduced"]))]
 
     def to_json(self) -> dict[str, Any]:
         """The table as a JSON document."""
