@@ -58,7 +58,7 @@ def evaluate(
         model: A torch module, or any function of a batch of pictures (batch, 1, frames, mels), that gives logits or
             probabilities (batch, classes), in the order of the task's classes. A module is evaluated where its
             parameters are and left in the mode that it was in; a function gets its pictures on the CPU.
-        frontend: Id of the front-end that makes the pictures: ``ast`` or ``scl``, or a plug-in's.
+        frontend: Id of the front-end that makes the pictures (`bench frontends list`).
         data: Folder of the data, or ``demo`` for the simulated set.
         dataset: Id of the data set (default: the one that the folder holds).
         task: Id of the task (default: the first of the data set).
