@@ -90,13 +90,23 @@ def golden() -> GoldenSet:
     return GoldenSet(folder)
 
 
+def _real_folder(variable: str) -> Path:
+    value = os.environ.get(variable)
+    if not value:
+        pytest.skip(f"needs real recordings: {variable} names no folder")
+    return Path(value)
+
+
 @pytest.fixture(scope="session")
 def icbhi_folder() -> Path:
     """Real recordings in the official layout."""
-    value = os.environ.get("BENCH_TEST_ICBHI")
-    if not value:
-        pytest.skip("needs real recordings: BENCH_TEST_ICBHI names no folder")
-    return Path(value)
+    return _real_folder("BENCH_TEST_ICBHI")
+
+
+@pytest.fixture(scope="session")
+def sprsound_folder() -> Path:
+    """The whole of SPRSound 2022 in its owners' layout."""
+    return _real_folder("BENCH_TEST_SPRSOUND")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import signal
 
 import pytest
 from plugin_files import fresh_registries
-from wheeze_set import FILE, PAGE, PLUGIN, write_plugin_of_page, write_wheezes
+from wheeze_set import FILE, PAGE, PLUGIN, enter_folder_of_page
 
 from bench import plugins
 from bench.core.errors import InterruptedRunError
@@ -33,12 +33,7 @@ def _forget():
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder with the page's plug-in and its data, and a home of its own."""
-    write_plugin_of_page(tmp_path / FILE)
-    write_wheezes(tmp_path / "folder")
-    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return enter_folder_of_page(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 from pathlib import Path
 
@@ -68,11 +67,8 @@ def test_predictions_are_of_every_event_and_hold_no_label(file, seed, numbers):
 
 
 @pytest.mark.parametrize(("file", "seed", "numbers"), RUNS[::2], ids=[file.stem for file, *_ in RUNS[::2]])
-def test_the_numbers_follow_from_the_predictions(bench, tmp_path, file, seed, numbers):
-    folder = os.environ.get("BENCH_TEST_SPRSOUND")
-    if not folder:
-        pytest.skip("needs real recordings: BENCH_TEST_SPRSOUND names no folder")
-    words = ["--dataset", "sprsound", "--task", task_of(file), "--data", folder, "--seed", seed]
+def test_the_numbers_follow_from_the_predictions(bench, sprsound_folder, tmp_path, file, seed, numbers):
+    words = ["--dataset", "sprsound", "--task", task_of(file), "--data", sprsound_folder, "--seed", seed]
     named = ["--system", "shown", "--selection", "last", "--home", tmp_path, "--format", "json"]
     told = json.loads(bench("board", "submit", file, *words, *named).out)
     strict = "2class" if task_of(file) == "event-2" else "7class"

@@ -8,6 +8,7 @@ import wave
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
 FILE, PLUGIN = re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", PAGE, re.DOTALL)[0]
@@ -57,3 +58,13 @@ def write_plugin_of_page(path: Path) -> Path:
     """Write the page's plug-in."""
     path.write_text(PLUGIN, encoding="utf-8")
     return path
+
+
+def enter_folder_of_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go into a folder with the page's plug-in and its data, and with a home and a cache of its own."""
+    write_plugin_of_page(folder / FILE)
+    write_wheezes(folder / "folder")
+    monkeypatch.setenv("BENCH_HOME", str(folder / "home"))
+    monkeypatch.setenv("BENCH_CACHE", str(folder / "cache"))
+    monkeypatch.chdir(folder)
+    return folder

@@ -6,7 +6,7 @@ import pytest
 from plugin_files import fresh_registries
 from task_boards import registered_noises
 from task_runs import FIVE
-from wheeze_set import FILE, write_plugin_of_page, write_wheezes
+from wheeze_set import FILE, enter_folder_of_page
 
 from bench.api import mock_runs
 from bench.api.exchange import EnteredSubmission
@@ -17,13 +17,8 @@ from bench.cli.board_exchange import _print_submission
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder with the plug-in of docs/datasets.md, its data, and no board."""
-    write_plugin_of_page(tmp_path / FILE)
-    write_wheezes(tmp_path / "folder")
-    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
     with fresh_registries():
-        yield tmp_path
+        yield enter_folder_of_page(tmp_path, monkeypatch)
 
 
 def test_mock_run_checks_with_the_task_that_is_named(folder, bench, monkeypatch):

@@ -61,7 +61,8 @@ def test_signals_save_the_state_between_two_steps(small_data, small_cache, tmp_p
     env = environment(tmp_path, small_cache)
     words = ["run", *RUN, "--data", str(small_data)]
     for number, epoch in ((signal.SIGTERM, 2), (signal.SIGINT, 8), (signal.SIGHUP, 14)):
-        with start(*words, env=env) as process:
+        # Tests that are run under nohup hand down that a closed terminal is ignored.
+        with start(*words, env=env, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)) as process:
             wait_for_state(process, tmp_path, epoch)
             process.send_signal(number)
             _, err = process.communicate(timeout=60)

@@ -207,11 +207,13 @@ def test_a_long_board_is_cut_for_the_terminal_alone_and_says_so(store):
     table = leaderboard_table(store)
     section = table.sections[0]
     rows = [{**section.rows[0], "model": f"model{number:03d}"} for number in range(130)]
-    long = Table("leaderboard", "last", [Section(section.title, "systems", rows, ranked=True)])
+    reference = section.reference
+    long = Table("leaderboard", "last", [Section(section.title, "systems", rows, ranked=True, reference=reference)])
     shown = render(long, "table", width=160)
     assert "(first 100 of 130; all with --format csv or json)" in " ".join(shown.split())
     assert "model099" in shown
     assert "model100" not in shown
+    assert "every cycle called normal" in shown
     for form in ("csv", "json", "markdown"):
         assert "model129" in render(long, form)
 

@@ -225,25 +225,17 @@ def test_pipes_are_named_and_not_opened(folder):
     assert any("is no regular file, but a pipe" in note for note in inspect_folder(folder).notes)
 
 
-@pytest.fixture(scope="module")
-def real() -> Path:
-    value = os.environ.get("BENCH_TEST_SPRSOUND")
-    if not value:
-        pytest.skip("needs the real set: BENCH_TEST_SPRSOUND names no folder")
-    return Path(value)
-
-
 @pytest.mark.parametrize("task", TASKS)
-def test_the_real_set_has_the_pinned_counts_and_cycles(real, task):
-    dataset = load_dataset(real, "sprsound", task)
+def test_the_real_set_has_the_pinned_counts_and_cycles(sprsound_folder, task):
+    dataset = load_dataset(sprsound_folder, "sprsound", task)
     found = Counter((recording.split, cycle.label) for recording in dataset.recordings for cycle in recording.cycles)
     classes = range(len(dataset.task.classes))
     assert {part: tuple(found[part, label] for label in classes) for part in OWNERS} == dataset.task.counts
     assert dataset.partial is None
-    part = reader_of("sprsound").test_part(real, dataset.task)
+    part = reader_of("sprsound").test_part(sprsound_folder, dataset.task)
     assert {part.cycles.hash} == dataset.task.judged_sets
 
 
-def test_the_real_set_is_sound(real):
-    report = reader_of("sprsound").verify(real)
+def test_the_real_set_is_sound(sprsound_folder):
+    report = reader_of("sprsound").verify(sprsound_folder)
     assert (report.sound, report.complete, report.faults) == (True, True, ())
