@@ -1,7 +1,8 @@
 """What a child process writes on stderr: read here, kept in its log, and shown where this process shows its own.
 
 A child of a command on a terminal writes to a terminal too, a pseudo-terminal, and so draws its progress bar as the
-command itself would; anywhere else it writes to a pipe, and plain lines come.
+command itself would; anywhere else it writes to a pipe, and plain lines come. Those are shown when they are complete:
+several children share one stderr, and half a line of one must not run into a line of another.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class ChildStderr:
             self._keep_size()
         os.set_blocking(self._here, False)
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._rest = ""
 
     @contextlib.contextmanager
     def end_of_child(self) -> Iterator[int]:
@@ -68,7 +70,7 @@ class ChildStderr:
     def close(self) -> None:
         """Pass on what is left. Whatever else holds the child's end, it is not waited for."""
         self.pass_on()
-        self._show(self._decoder.decode(b"", final=True))
+        self._show(self._decoder.decode(b"", final=True), ended=True)
         os.close(self._here)
         if self._log is not None:
             self._log.close()
@@ -84,10 +86,20 @@ class ChildStderr:
         self._ended = not data
         return data
 
-    def _show(self, text: str) -> None:
-        if self._shown and text:
-            sys.stderr.write(text)
+    def _show(self, text: str, *, ended: bool = False) -> None:
+        if self._shown and (complete := self._take_complete(text, ended)):
+            sys.stderr.write(complete)
             sys.stderr.flush()
+
+    def _take_complete(self, text: str, ended: bool) -> str:
+        """What may be shown of the text so far; what a child has left of a line is shown as its last line."""
+        if self._terminal:
+            # A progress bar is drawn without ends of lines.
+            return text
+        complete, end, self._rest = (self._rest + text).rpartition("\n")
+        if ended and self._rest:
+            return complete + end + self._rest + "\n"
+        return complete + end
 
     def _keep_size(self) -> None:
         """Give the child's terminal the size of this one, which the user may change."""

@@ -141,6 +141,26 @@ def test_what_it_prints_is_logged_and_shown_and_no_output_of_the_parent(work, ca
     assert sorted(captured.err.splitlines()) == ["by a program", "printed", "said"]
 
 
+HALF_LINES = """
+for half in ("first half", " second half\\n"):
+    os.write(2, f"{task['name']}: {half}".encode() if half[0] != " " else half.encode())
+    (Path(task["folder"]) / f"{task['name']} {half.strip()}").touch()
+    while len(list(Path(task["folder"]).glob(f"* {half.strip()}"))) < 2:
+        time.sleep(0.01)
+os.write(2, b"no end")
+"""
+
+
+def test_lines_of_children_that_share_one_stderr_are_shown_whole(work, capfd, tmp_path):
+    with Children() as children:
+        for name in ("a", "b"):
+            task = {"name": name, "folder": str(tmp_path)}
+            children.start(work(f"from pathlib import Path{HALF_LINES}", task, log=tmp_path / f"{name}.log"))
+        children.wait()
+    lines = sorted(capfd.readouterr().err.splitlines())
+    assert lines == ["a: first half second half", "b: first half second half", "no end", "no end"]
+
+
 def test_what_it_writes_may_be_kept_in_the_log_alone(work, capfd):
     child = done(work("print('said', file=sys.stderr)", shown=False))
     assert log_of(child) == "said\n"
