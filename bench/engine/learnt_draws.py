@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -15,13 +16,13 @@ from bench.engine.data import RunData
 from bench.engine.distributed import gather_rows, own_rows
 from bench.engine.global_draws import GlobalDraws
 from bench.engine.graph import TrainingGraph
-from bench.engine.micro_batches import row_weights, rows_alone
+from bench.engine.micro_batches import LearningModel, row_weights, rows_alone
 from bench.engine.random_layers import learn_divisions
 from bench.engine.stages import PlannedStage, set_training_mode
 from methods.base import Batch
 
 ROWS_TO_LEARN_FROM = 3
-"""Rows of each process in the two passes that show how random draws are divided."""
+"""Least number of rows of each process in the two passes that show how random draws are divided."""
 
 
 def learn_draws(graph: TrainingGraph, batches: Batches, place: PlannedStage) -> GlobalDraws | None:
@@ -44,16 +45,22 @@ def learn_draws(graph: TrainingGraph, batches: Batches, place: PlannedStage) -> 
         return None
     # A micro-batch has its rows of a draw as a process has: a process alone is taken for one of two.
     parts, rng = max(processes, 2), random_stream(batches.spec.seed)
-    whole = batches.load_whole(_varied_rows(batches.data, ROWS_TO_LEARN_FROM * parts), place, rng)
+    # Of every class one at least: a method may draw for the rows of some classes only.
+    rows = max(ROWS_TO_LEARN_FROM, math.ceil(len(batches.data.class_counts()) / parts))
+    whole = batches.load_whole(_varied_rows(batches.data, rows * parts), place, rng)
     own = own_rows(len(whole.labels), batches.accelerator.process_index, parts)
     part = _part(graph, whole, own, several=processes > 1)
     draw = graph.method.draw(len(whole.labels), rng)  # type: ignore[operator]
     set_training_mode(graph, place.stage.trains)
-    plain = TrainingGraph(graph.model, graph.method)
+
+    def forward(batch: Batch, rows: int) -> None:
+        model = LearningModel(graph.model, rows) if graph.micro_batch else graph.model
+        graph.method(model, batch, draw)
+
     # The passes train nothing: the running statistics that they move are put back.
-    buffers = [(name, buffer, buffer.clone()) for name, buffer in plain.named_buffers()]
+    buffers = [(name, buffer, buffer.clone()) for name, buffer in graph.named_buffers()]
     try:
-        plan = learn_divisions(lambda: plain(whole, draw), lambda: plain(part, draw), ROWS_TO_LEARN_FROM, parts)
+        plan = learn_divisions(lambda: forward(whole, rows * parts), lambda: forward(part, rows), rows, parts)
         moved = [name for name, buffer, before in buffers if not torch.equal(buffer, before)]
     finally:
         for _, buffer, before in buffers:

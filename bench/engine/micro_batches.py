@@ -9,7 +9,7 @@ of Gao et al. (2021, "Scaling Deep Contrastive Learning Batch Size under Memory 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from bench.engine.random_states import DrawnFrom
 from bench.engine.recomputation import recomputed
 from bench.engine.stages import set_training_mode
 from methods.base import Batch, Draw, Inputs, RowwiseMethod, Stage
-from methods.views import VIEWS_IN_A_ROW
+from methods.views import ROWS_EVERYWHERE, VIEWS_IN_A_ROW
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -36,7 +36,31 @@ ROW_WISE = frozenset({"embed_patches", "encode", "features", "forward"})
 """Calls of a model that treat each row by itself."""
 
 
-class MicroBatchedModel:
+RowwiseCall = Callable[[Inputs], Tensor]
+
+
+class RowwiseModel:
+    """A model whose row-wise calls go through a function; everything else is the model's own.
+
+    Args:
+        model: The model.
+        compute: Computes a row-wise call of the model for rows: maps (call, rows) to results.
+    """
+
+    def __init__(self, model: nn.Module, compute: Callable[[RowwiseCall, Inputs], Tensor]) -> None:
+        self._model, self._compute = model, compute
+
+    def __call__(self, x: Inputs) -> Tensor:
+        """Map rows as the model does."""
+        return self._compute(self._model, x)
+
+    def __getattr__(self, name: str) -> Any:
+        """An attribute of the model; of a row-wise call, the call through the function."""
+        found = getattr(self._model, name)
+        return partial(self._compute, found) if name in ROW_WISE else found
+
+
+class MicroBatchedModel(RowwiseModel):
     """A model whose row-wise calls are computed in micro-batches; everything else is the model's own.
 
     Args:
@@ -45,19 +69,34 @@ class MicroBatchedModel:
     """
 
     def __init__(self, model: nn.Module, size: int) -> None:
-        self._model, self._size = model, size
-
-    def __call__(self, x: Inputs) -> Tensor:
-        """Map rows as the model does."""
-        return _in_micro_batches(self._model, self._model, x, self._size)
-
-    def __getattr__(self, name: str) -> Any:
-        """An attribute of the model; of a row-wise call, the call in micro-batches."""
-        found = getattr(self._model, name)
-        return partial(_in_micro_batches, self._model, found, size=self._size) if name in ROW_WISE else found
+        super().__init__(model, partial(_in_micro_batches, model, size=size))
 
 
-def _in_micro_batches(model: nn.Module, call: Callable[[Inputs], Tensor], x: Inputs, size: int) -> Tensor:
+class LearningModel(RowwiseModel):
+    """A model in the two passes by which it is learnt how the draws of micro-batches are divided.
+
+    Rows that every process computes (:func:`methods.views.rows_everywhere`) have a number of their own, which is the
+    same in both passes. Of them as many are computed as the pass has of the batch: what their draws have of rows
+    differs then as in the others. Results are repeated, since their values are not looked at.
+
+    Args:
+        model: The model.
+        rows: Rows of the batch that the pass computes.
+    """
+
+    def __init__(self, model: nn.Module, rows: int) -> None:
+        super().__init__(model, partial(_of_so_many_rows, rows=rows))
+
+
+def _of_so_many_rows(call: RowwiseCall, x: Inputs, rows: int) -> Tensor:
+    if not ROWS_EVERYWHERE.get():
+        return call(x)
+    count = _row_count(x)
+    few = call(map_inputs(lambda value: value[torch.arange(rows, device=value.device) % count], x))
+    return few[torch.arange(count, device=few.device) % rows]
+
+
+def _in_micro_batches(model: nn.Module, call: RowwiseCall, x: Inputs, size: int) -> Tensor:
     """Call a model with a few rows at a time; activations of one micro-batch are in memory, and all results.
 
     Args:
@@ -68,24 +107,38 @@ def _in_micro_batches(model: nn.Module, call: Callable[[Inputs], Tensor], x: Inp
     """
     views = VIEWS_IN_A_ROW.get()
     rows = _row_count(x) // views
-    if _row_count(x) <= size:
-        return call(x)
-    pieces = _split(x, _sizes(rows, size) * views)
     draws, states = active_draws(), DrawnFrom.here()
     begun = draws.place if draws is not None else Place(slice(0, 0), 0)
-    if rows != begun.own.stop - begun.own.start:
+    # Rows that every process computes are not those of the batch, but all of them are known here.
+    place = replace(begun, own=slice(0, rows), rows=rows) if ROWS_EVERYWHERE.get() else begun
+    if _row_count(x) <= size:
+        with _drawn_at(draws, place):
+            return call(x)
+    pieces = _split(x, _sizes(rows, size) * views)
+    if rows != place.own.stop - place.own.start:
         # Not the rows of the batch: none of them can be told, and a draw is refused.
         draws = None
     results = []
     for (view, start, length), piece in zip(_places(rows, size, views), pieces, strict=True):
+        own = replace(place, own=_within(place.own, start, length), view=view if views > 1 else None)
         if draws is not None:
             # Every micro-batch makes the draws of the whole call, from the same random state, and takes its rows.
-            draws.place = replace(begun, own=_within(begun.own, start, length), view=view if views > 1 else None)
+            draws.place = begun
             states.restore()
-        results.append(recomputed(model, call, piece))
-    if draws is not None:
-        draws.place = replace(begun, draws=draws.place.draws)
+        with _drawn_at(draws, own):
+            results.append(recomputed(model, call, piece))
     return torch.cat(results)
+
+
+@contextmanager
+def _drawn_at(draws: GlobalDraws | None, place: Place) -> Iterator[None]:
+    """Let a call draw for some rows; afterwards draws stand where it left them, and for the rows from before."""
+    if draws is None:
+        yield
+        return
+    begun, draws.place = draws.place, place
+    yield
+    draws.place = replace(begun, draws=draws.place.draws)
 
 
 def _places(rows: int, size: int, views: int) -> Iterator[tuple[int, int, int]]:

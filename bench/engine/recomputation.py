@@ -1,8 +1,8 @@
 """Activation checkpointing that gives the same numbers: part of a forward pass runs again in the backward pass.
 
-torch's checkpointing runs a function a second time with the random state of the first. Two things it leaves to others,
-and both are seen to here: a second run would move running statistics a second time, and it would not make the draws of
-the global batch (:mod:`bench.engine.global_draws`).
+torch's checkpointing runs a function a second time with the random state of the first. Three things it leaves to
+others, and all are seen to here: a second run would move running statistics a second time, it would not make the draws
+of the global batch (:mod:`bench.engine.global_draws`), and it would not know of rows that every process computes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from bench.engine.global_draws import GlobalDraws, active_draws, drawing
+from methods.views import ROWS_EVERYWHERE, rows_everywhere
 
 Buffers = Sequence[tuple[nn.Module, str, Tensor]]
 """Buffers by the module that owns them and their name there, each with its value."""
@@ -40,7 +41,8 @@ def recomputed(owner: nn.Module, function: Callable[..., Any], *inputs: Any, **o
 def _contexts(owner: nn.Module) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
     """The contexts of the first and of the second run; called just before the first."""
     draws = active_draws()
-    return nullcontext(), _second_run(moving_buffers(owner), draws.again() if draws is not None else None)
+    again = draws.again() if draws is not None else None
+    return nullcontext(), _second_run(moving_buffers(owner), again, everywhere=ROWS_EVERYWHERE.get())
 
 
 def moving_buffers(owner: nn.Module) -> Buffers:
@@ -50,14 +52,14 @@ def moving_buffers(owner: nn.Module) -> Buffers:
 
 
 @contextmanager
-def _second_run(before: Buffers, draws: GlobalDraws | None) -> Iterator[None]:
-    """Begin with the buffers and draws of the first run, and leave the buffers as they are now."""
+def _second_run(before: Buffers, draws: GlobalDraws | None, *, everywhere: bool) -> Iterator[None]:
+    """Begin with the buffers and draws of the first run, for such rows, and leave the buffers as they are now."""
     now = [getattr(part, name) for part, name, _ in before]
     for part, name, value in before:
         setattr(part, name, value.clone())
     try:
         # Of their own: a graph may be run backward twice, and each time from the same place.
-        with drawing(draws.again() if draws is not None else None):
+        with rows_everywhere() if everywhere else nullcontext(), drawing(draws.again() if draws is not None else None):
             yield
     finally:
         for (part, name, _), buffer in zip(before, now, strict=True):

@@ -10,12 +10,12 @@ from torch import nn
 
 from bench.core.errors import SpecError
 from bench.engine.global_draws import GlobalDraws, drawing
-from bench.engine.micro_batches import MicroBatchedModel, row_weights, rows_alone
+from bench.engine.micro_batches import LearningModel, MicroBatchedModel, row_weights, rows_alone
 from bench.engine.random_layers import learn_divisions
 from bench.engine.recomputation import recomputed
 from methods import METHODS
 from methods.base import Batch
-from methods.views import views_in_a_row
+from methods.views import rows_everywhere, views_in_a_row
 
 DEEP_AST = {**SMALL_AST, "depth": 3}
 UNEVEN = {"batch": 8, "drop_last": False}
@@ -148,6 +148,40 @@ def test_draws_of_micro_batches_of_one_process_of_two():
     with drawing(draws):
         found = MicroBatchedModel(model, 2).features(x[3:])
     torch.testing.assert_close(found, whole[3:], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 9])
+@pytest.mark.parametrize("process", [slice(0, 7), slice(4, 7)], ids=["alone", "of-two"])
+def test_rows_that_every_process_computes_are_drawn_for_in_micro_batches(size, process):
+    model, x, mixes = Wide(), torch.randn(7, 5), torch.randn(9, 5)
+
+    def step(encode, own):
+        clean = encode(x[own])
+        with rows_everywhere():
+            return clean, encode(mixes)
+
+    def learnt(rows):
+        step(LearningModel(model, rows).features, slice(0, rows))
+
+    draws = GlobalDraws(learn_divisions(lambda: learnt(6), lambda: learnt(3), 3, 2))
+    draws.begin(process, 7)
+    torch.manual_seed(5)
+    clean, mixed = step(model.features, slice(0, 7))
+    expected = gradients(model, lambda _: step(model.features, slice(0, 7))[1], x)
+    model.seen.clear()
+
+    def call(_):
+        draws.begin(process, 7)
+        with drawing(draws):
+            return step(MicroBatchedModel(model, size).features, process)[1]
+
+    assert_same(gradients(model, call, x), expected)
+    assert max(model.seen) == min(size, 9)
+    torch.manual_seed(5)
+    with drawing(draws):
+        draws.begin(process, 7)
+        found = step(MicroBatchedModel(model, size).features, process)
+    torch.testing.assert_close(found, (clean[process], mixed), rtol=0, atol=1e-6)
 
 
 def test_other_draws_would_be_seen():
