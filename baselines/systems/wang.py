@@ -52,7 +52,8 @@ UNREAD = (
 SPLICE_GAP = (
     "Only the name of Splice and the words 'domain transfer' are known: a sample becomes two segments of 8 s together, "
     "the second from another device (concat_partner=any and =normal are the alternatives), the two of classes that are "
-    "drawn such that together they sound like the sample's class. "
+    "drawn such that together they sound like the sample's class. Half of the samples are spliced, and a sampler that "
+    "draws classes equally often takes the place of weights in the loss; both are choices of ours too. "
 )
 
 
