@@ -86,6 +86,7 @@ def run_composite(
     dataset: str | None = None,
     task: str | None = None,
     seed: int = 1,
+    pretrain: str | None = None,
     settings: Mapping[str, Any] | None = None,
     profile: str = "auto",
     processes: int = 1,
@@ -108,6 +109,7 @@ def run_composite(
         dataset: Id of the data set (default: the one that the folder holds).
         task: Id of the task (default: the first of the data set).
         seed: Seed of all parts.
+        pretrain: ``none`` trains all parts from scratch (default: what each part says).
         settings: Fields of the spec and options by name, for all parts; ``PART.name`` for one.
         profile: ``auto``, ``paper`` or ``demo``: which recipes the specs begin with.
         processes: Processes (GPUs) that share each run.
@@ -128,12 +130,14 @@ def run_composite(
         RunError: If a part failed.
         BenchError: Whatever kept it from starting.
     """
+    refuse_for_parts({"pretrain": pretrain})
     files = [plugins] if isinstance(plugins, str | Path) else list(plugins)
     card = _card_of(system, files)
     asked = {
         "data": None if data is None else str(data),
         "dataset": dataset,
         "task": task,
+        "pretrain": pretrain,
         "cache": cache_folder(cache),
         "plugins": files,
         "fields": joined_settings(settings, options),
@@ -150,6 +154,16 @@ def run_composite(
 OF_PARTS = ("model", "method", "pretrain", "frontend", "init_from", "alpha", "tau", "beta")
 """What a run is asked to be that each part of a composite has by itself."""
 
+FROM_SCRATCH = "none"
+"""What ``pretrain`` may be for all parts."""
+
+HINT = "Change the composite: it is a TOML file of your own, or a card in a plug-in."
+HINTS = {
+    **dict.fromkeys(("alpha", "tau", "beta"), "Write --set PART.NAME=VALUE."),
+    "pretrain": "Give --pretrain none to train all parts from scratch, or change the composite.",
+}
+"""What to do instead of giving them."""
+
 
 def refuse_for_parts(given: Mapping[str, Any]) -> None:
     """Refuse what each part of a composite has by itself.
@@ -158,14 +172,14 @@ def refuse_for_parts(given: Mapping[str, Any]) -> None:
         given: What is asked for, by name; None where it is not.
 
     Raises:
-        SpecError: At the first of :data:`OF_PARTS` that is given.
+        SpecError: At the first of :data:`OF_PARTS` that is given; but ``pretrain`` may be ``none``, for all parts.
     """
     for name in OF_PARTS:
-        if given.get(name) is not None:
-            raise SpecError(
-                f"--{name.replace('_', '-')} is given, but each part of a composite has its own.",
-                f"Write --set PART.{name}=VALUE for an option, or change the composite.",
-            )
+        if given.get(name) is None or (name == "pretrain" and given[name] == FROM_SCRATCH):
+            continue
+        raise SpecError(
+            f"--{name.replace('_', '-')} is given, but each part of a composite has its own.", HINTS.get(name, HINT)
+        )
 
 
 def names_composite(system: str, plugins: FilePath | Sequence[FilePath] = ()) -> bool:
@@ -221,7 +235,8 @@ def resolve_composites(
 
     Args:
         card: The composite, or a system that is one.
-        asked: What all parts share, as :func:`bench.experiment.composites.part_requests` takes it.
+        asked: What all parts share, as :func:`bench.experiment.composites.part_requests` takes it; with ``pretrain``
+            ``none`` all of them start from untrained weights, or from one another.
         seed: A single seed; 1 where neither is given.
         seeds: Several, as ``1-5`` or ``1,3,7``.
 
@@ -230,7 +245,7 @@ def resolve_composites(
     """
     from bench.experiment.composites import check_card, part_requests, resolve_composite
     from bench.experiment.recipes import parse_seeds
-    from bench.experiment.systems import composite_of
+    from bench.experiment.systems import composite_of, from_scratch
 
     chosen = parse_seeds(seed, seeds)
     graph = composite_of(card)
@@ -239,7 +254,9 @@ def resolve_composites(
     source = choose_source(next(iter(part_requests(graph, asked).values())))
     if source.simulated:
         logger.info(SIMULATED)
-    found = resolve_composite(composite_of(card, source.profile) or graph, asked, source, chosen)
+    in_profile = composite_of(card, source.profile) or graph
+    wanted = from_scratch(in_profile) if asked.get("pretrain") == FROM_SCRATCH else in_profile
+    found = resolve_composite(wanted, asked, source, chosen)
     for one in found:
         parts = ", ".join(f"{part.name} {part.spec.run_id}" for part in one.parts)
         logger.info(f"composite {one.run_id}: {one.name} · {one.combine} of {parts} · seed {one.seed}")

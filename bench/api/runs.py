@@ -110,7 +110,7 @@ def run(
     }
     if system is not None and names_composite(system, plugins):
         refuse_for_parts(own)
-        return run_composite(system, rerun=rerun, **shared)
+        return run_composite(system, pretrain=pretrain, rerun=rerun, **shared)
     spec = resolve(system=system, **own, **shared)
     done = run_spec(spec, home_folder(home), rerun=rerun)
     if done.error is not None:

@@ -137,8 +137,15 @@ def test_the_parts_of_a_composite_start_from_scratch_in_a_demo(bench, plugin, pl
     assert (found["kind"], found["name"], found["combine"]) == ("composite", "two", "product")
     assert {part["name"]: part["identity"]["pretrain"] for part in found["parts"]} == {"mixed": "none", "plain": "none"}
     assert {part["name"]: part["identity"]["epochs"] for part in found["parts"]}["plain"] == 1
-    words = ("run", "--system", "two", "--plugin", plugin, "--pretrain", "none", *place)
-    assert "--pretrain is given, but each part of a composite has its own." in bench(*words, code=2).err
+
+
+def test_the_parts_of_a_composite_start_from_scratch_where_that_is_asked_for(bench, plugin, place):
+    words = ("--system", "two", "--plugin", plugin, *place)
+    found = dry(bench, *words, "--profile", "paper", "--pretrain", "none")
+    assert {part["identity"]["pretrain"] for part in found["parts"]} == {"none"}
+    refused = bench("run", *words, "--pretrain", "imagenet", code=2).err
+    assert "--pretrain is given, but each part of a composite has its own." in refused
+    assert "Give --pretrain none to train all parts from scratch" in " ".join(refused.split())
 
 
 def test_settings_show_what_a_system_sets(bench):
