@@ -42,6 +42,7 @@ EXCEPTIONS = {
     "183-238 and 397-398": CITED,
     "bench/data/frontends/cards.py: ilyassmoummad/scl_icbhi2017 @ 76c4c99, dataset.py lines 84-91, utils.py lines "
     "9-11": CITED,
+    "baselines/experts/card.py: ZFFun/Cnn_Moe_Sprsound at 086a1c0": CITED,
     "baselines/panns/card.py: ilyassmoummad/scl_icbhi2017 at 76c4c99": CITED,
     "baselines/timm/named.py: Nothing is published of it on ICBHI: it has Bae et al.'s recipe for CNNs, which need not "
     "suit it.": CITED,

@@ -17,7 +17,7 @@ GAPS = (
     "and Se is 57.80. Segments, mixup and recipe are choices made here, at low confidence [reconstruction]: cycles "
     "repeated to 8 s, four segments of 2 s whose probabilities are averaged, lambda uniform, Adam of rate 1e-4, "
     "batches of 64, 50 epochs; the probabilities of both networks are multiplied (`bench ensemble --combine mean` or "
-    "`max` of the two runs gives the other fusions). The demo profile has one short segment of each cycle, all networks "
+    "`max` of the two runs gives the other fusions). The demo profile has one short segment of each cycle, networks "
     "from scratch, and 6 or 16 steps. "
 )
 AUTHOR_READING = (

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.cards import SELECTIONS, CompositeCard, RunnableCard, SystemCard
+from bench.core.cards import SELECTIONS, CompositeCard, Quirk, RunnableCard, SystemCard
 from bench.core.registry import RegistryEntry
 from bench.experiment.plugins import load_plugins
 from bench.experiment.registries import SYSTEMS, registries
-from bench.experiment.systems import find_system
+from bench.experiment.systems import find_system, is_on_by_default
 from leaderboard.published import PrintedRow, printed_table
 
 logger = logging.getLogger(__name__)
@@ -142,9 +142,14 @@ def _published(card: RunnableCard) -> dict[str, Any]:
             "here": HARNESS_SELECTION,
         },
         "gaps": card.gaps,
-        "quirks": [dataclasses.asdict(quirk) for quirk in card.quirks],
+        "quirks": [_quirk(card, quirk) for quirk in card.quirks],
         "weights_licence": card.weights_licence,
     }
+
+
+def _quirk(card: SystemCard, quirk: Quirk) -> dict[str, Any]:
+    on = bool(quirk.switch) and is_on_by_default(card, quirk.switch)
+    return {**dataclasses.asdict(quirk), "on_by_default": on}
 
 
 def _printed_row(name: str) -> dict[str, Any]:

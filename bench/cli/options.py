@@ -150,7 +150,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run/--no-dry-run", help="Print what
 Plugins = Annotated[
     list[Path] | None,
     typer.Option(
-        "--plugin", help="A file with models, methods, front-ends or data sets; may be repeated.", metavar="FILE.py"
+        "--plugin",
+        help="A file with models, methods, front-ends, data sets or systems; may be repeated.",
+        metavar="FILE.py",
     ),
 ]
 Model = Annotated[

@@ -30,7 +30,9 @@ RowSeeds = Annotated[
     str | None,
     typer.Option("--seeds", help="Seeds of each row: 1-5 or 1,3,7 (default 1-5; 1 in the demo profile)."),
 ]
-Only = Annotated[str | None, typer.Option(help="Rows whose id matches; see --dry-run for ids.", metavar="GLOB")]
+Only = Annotated[
+    str | None, typer.Option(help="Rows, or systems, whose id matches; see --dry-run for ids.", metavar="GLOB")
+]
 Launcher = Annotated[str, typer.Option(help="local: on this machine, one run after the other.")]
 FigureWorkers = Annotated[
     int, typer.Option("--workers", help="figure2: workers side by side, each with its own device.")
@@ -121,11 +123,12 @@ def _print_runs(document: Mapping[str, Any], output: str) -> None:
     if output == "json":
         print_json(document)
         return
-    heads = ("rows", "run", "model", "pretrain", "method", "options", "seed", "status")
+    heads = ("rows", "system", "run", "model", "pretrain", "method", "options", "seed", "status")
     names = ("run_id", "model", "pretrain", "method")
     rows = [
         [
             "\n".join(run["rows"]),
+            "\n".join(run["systems"]),
             *(str(run[name]) for name in names),
             "\n".join(f"{name} {value}" for name, value in run["options"].items()),
             str(run["seed"]),

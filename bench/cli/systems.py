@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.completion import completer
+from bench.cli.grid import print_grid
 from bench.cli.options import Format, Plugins
 from bench.cli.output import check_format, print_json, stdout
 
@@ -44,15 +45,17 @@ def list_systems(plugin: Plugins = None, output: Format = "table") -> None:
     if output == "json":
         print_json(rows)
         return
-    from rich.table import Table
+    # Of the columns, what tells one system from another; `show` and JSON have the rest.
+    shown = ("id", "run as", "rows", "fidelity", *(("origin",) if any(row["version"] for row in rows) else ()))
+    cells = [{**row, "run as": _run_as(row), "rows": "\n".join(row["rows"])} for row in rows]
+    print_grid(
+        "systems", shown, [[str(row[name] or "–") for name in shown] for row in cells], numbers=(), wrap=("run as",)
+    )
 
-    shown = (*systems.COLUMNS, "origin") if any(row["version"] for row in rows) else systems.COLUMNS
-    table = Table()
-    for name in shown:
-        table.add_column(name, no_wrap=name == "id")
-    for row in rows:
-        table.add_row(*("\n".join(row[name]) if name == "rows" else str(row[name] or "–") for name in shown))
-    stdout().print(table)
+
+def _run_as(row: Mapping[str, Any]) -> str:
+    combined = f", {row['combine']}" if row["combine"] else ""
+    return f"{row['model']} · {row['method']}{combined}"
 
 
 def show_system(id: SystemId, plugin: Plugins = None, output: Format = "table") -> None:  # noqa: A002
@@ -126,9 +129,16 @@ def _part_lines(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             yield f"  {profile}: {_settings_text(recipe)}"
 
 
-def _quirk_text(quirk: Mapping[str, str]) -> str:
-    switch = f"--set {quirk['switch']} turns it on." if quirk["switch"] else "There is no switch for it."
-    return f"{quirk['code']} Here: {quirk['here']} {switch}"
+def _quirk_text(quirk: Mapping[str, Any]) -> str:
+    return f"{quirk['code']} Here: {quirk['here']} {_switch_text(quirk)}"
+
+
+def _switch_text(quirk: Mapping[str, Any]) -> str:
+    if not quirk["switch"]:
+        return "There is no switch for it."
+    if quirk["on_by_default"]:
+        return f"It is the default ({quirk['switch']})."
+    return f"--set {quirk['switch']} turns it on."
 
 
 def _settings_text(settings: Mapping[str, Any]) -> str:

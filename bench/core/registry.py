@@ -46,13 +46,15 @@ def suggestion(name: str, known: Iterable[str]) -> str:
         nearest.
     """
     names = sorted(known)
+    # Printed names differ from ids by capitals alone.
+    in_small = {one.lower(): one for one in reversed(names)}
     # The comparison is slow for long texts, and no name is as long as this.
-    word = name[:ECHO_LIMIT]
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    word = name[:ECHO_LIMIT].lower()
+    close = difflib.get_close_matches(word, in_small, n=1, cutoff=0.6)
     if close:
-        return f"did you mean '{close[0]}'?"
+        return f"did you mean '{in_small[close[0]]}'?"
     if len(names) > SHORT_LIST:
-        nearest = difflib.get_close_matches(word, names, n=SUGGESTIONS, cutoff=0.0)
+        nearest = [in_small[one] for one in difflib.get_close_matches(word, in_small, n=SUGGESTIONS, cutoff=0.0)]
         return f"there are {len(names)}, such as {', '.join(nearest)}"
     return f"known: {', '.join(names)}" if names else "there is none"
 

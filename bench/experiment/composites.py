@@ -11,7 +11,9 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench.core.cards import CompositeCard, PartCard
@@ -186,23 +188,28 @@ def _start_of(card: CompositeCard, name: str) -> tuple[str, str] | None:
 # --- complete specs ---------------------------------------------------------------------------------------------
 
 
-def part_requests(card: CompositeCard, asked: Mapping[str, Any]) -> dict[str, Request]:
+def part_requests(
+    card: CompositeCard, asked: Mapping[str, Any], families: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Request]:
     """The request of each part's run, in the order of training.
 
     Args:
         card: A composite that was checked.
         asked: Fields of :class:`bench.experiment.recipes.Request` that all parts share. Its ``fields`` and ``settings``
-            win over those of a part; one of the form ``PART.name`` is for that part alone.
+            win over those of a part; one of the form ``PART.name`` is for that part alone, or for those of all devices
+            that stand in its place.
+        families: Name of the part in whose place a device's part stands, by its own name.
     """
-    return {name: _request(card, name, asked) for name in training_order(card)}
+    return {name: _request(card, name, asked, families) for name in training_order(card)}
 
 
-def _request(card: CompositeCard, name: str, asked: Mapping[str, Any]) -> Request:
+def _request(card: CompositeCard, name: str, asked: Mapping[str, Any], families: Mapping[str, str]) -> Request:
     part = card.parts[name]
+    own_words = partial(_for_part, name=name, card=card, families=families)
     given = {
         own: value
         for key, value in asked.get("fields", {}).items()
-        if value is not None and (own := _for_part(key, name, card)) is not None
+        if value is not None and (own := own_words(key)) is not None
     }
     return Request(
         **{
@@ -213,7 +220,7 @@ def _request(card: CompositeCard, name: str, asked: Mapping[str, Any]) -> Reques
             "frontend": part.frontend,
             "recipes": part.recipes,
             "fields": {**part_settings(part), **given},
-            "settings": [own for pair in asked.get("settings", ()) if (own := _for_part(pair, name, card)) is not None],
+            "settings": [own for pair in asked.get("settings", ()) if (own := own_words(pair)) is not None],
         }
     )
 
@@ -229,12 +236,15 @@ def part_settings(part: PartCard) -> dict[str, Any]:
     return {**trained_on, **part.settings}
 
 
-def _for_part(setting: str, name: str, card: CompositeCard) -> str | None:
+def _for_part(setting: str, name: str, card: CompositeCard, families: Mapping[str, str]) -> str | None:
     """A setting, with or without its value, as a part takes it; None for one of another part."""
     owner, dot, rest = setting.partition(".")
-    if not dot or owner not in card.parts:
-        return setting
-    return rest if owner == name else None
+    if dot and owner in (name, families.get(name)):
+        return rest
+    # As long as devices are not known, what begins like the part of one is taken for it.
+    of_device = any(part.each_device and owner.startswith(f"{each}-") for each, part in card.parts.items())
+    of_another = dot and (owner in card.parts or owner in families.values() or of_device)
+    return None if of_another else setting
 
 
 def resolve_composite(
@@ -253,9 +263,9 @@ def resolve_composite(
             is named; or if no part serves the device of a test cycle.
     """
     check_card(card)
-    card = _for_devices(card, asked, source, seeds)
+    card, families = _for_devices(card, asked, source, seeds)
     specs: dict[str, list[RunSpec]] = {}
-    for name, request in part_requests(card, asked).items():
+    for name, request in part_requests(card, asked, families).items():
         with part_named(name):
             found = [spec.changed(part_of=card.id) for spec in resolve(request, source, seeds)]
             specs[name] = _started(found, _start_of(card, name), specs)
@@ -265,10 +275,15 @@ def resolve_composite(
 
 def _for_devices(
     card: CompositeCard, asked: Mapping[str, Any], source: DataSource, seeds: Sequence[int]
-) -> CompositeCard:
-    """The composite with a part for each recording device in the place of those that stand for several."""
+) -> tuple[CompositeCard, dict[str, str]]:
+    """The composite with a part for each recording device in the place of those that stand for several.
+
+    Returns:
+        The composite, and of each part of a device the one in whose place it stands.
+    """
+    families: dict[str, str] = {}
     if not any(part.each_device for part in card.parts.values()):
-        return card
+        return card, families
     known = next(name for name, part in card.parts.items() if not part.each_device)
     with part_named(known):
         [spec] = resolve(part_requests(card, asked)[known], source, seeds[:1])
@@ -277,12 +292,14 @@ def _for_devices(
     for name, part in card.parts.items():
         if part.each_device:
             one = dataclasses.replace(part, each_device=False)
-            parts |= {_part_of_device(name, each): dataclasses.replace(one, device=each) for each in devices}
+            of_devices = {_part_of_device(name, each): dataclasses.replace(one, device=each) for each in devices}
+            parts |= of_devices
+            families |= dict.fromkeys(of_devices, name)
         else:
             parts[name] = part
     found = dataclasses.replace(card, parts=parts)
     check_card(found)
-    return found
+    return found, families
 
 
 def _part_of_device(name: str, device: str) -> str:

@@ -125,26 +125,43 @@ def check_system(card: SystemCard) -> None:
         SpecError: If it is neither or both, sets what is no setting, or its words are incomplete.
         RegistryError: If model, method or front-end is unknown.
     """
-    from bench.experiment.composites import check_card, part_requests
+    from bench.experiment.composites import check_card
 
     place = f"The system '{card.id}'"
     for problem in card_problems(card):
         raise SpecError(f"{place}: {problem}.", GUIDE)
-    if card.composite is None:
-        if not (card.model and card.method):
-            raise SpecError(f"{place} names no model and method, and is no composite.", "Give it both.")
-        requests = [request_of_system(card, cache=Path())]
-    else:
+    if card.composite is not None:
         _check_composite(card)
         check_card(card.composite)
-        requests = list(part_requests(card.composite, {"cache": Path()}).values())
+    elif not (card.model and card.method):
+        raise SpecError(f"{place} names no model and method, and is no composite.", "Give it both.")
     for profile in PROFILES:
-        for request in requests:
+        for request in _requests(card):
             _check_request(place, request, profile)
+    for quirk in card.quirks:
+        for request in _requests(card, quirk.switch):
+            _check_request(place, request, "paper")
+
+
+def is_on_by_default(card: SystemCard, switch: str) -> bool:
+    """Whether the paper's recipe of a system has a quirk of the authors' code, whose switch changes nothing then.
+
+    Args:
+        card: A system that was checked.
+        switch: The quirk's switch.
+    """
+    pairs = zip(_requests(card), _requests(card, switch), strict=True)
+    return all(recipe_fields(plain, "paper") == recipe_fields(switched, "paper") for plain, switched in pairs)
+
+
+def _requests(card: SystemCard, switch: str = "") -> list[Request]:
+    """The requests of a system's run, or of the runs of its parts, with a setting laid over them."""
+    from bench.experiment.composites import part_requests
+
+    settings = [switch] if switch else []
     if card.composite is None:
-        for quirk in card.quirks:
-            switched = dataclasses.replace(requests[0], settings=[quirk.switch] if quirk.switch else [])
-            _check_request(place, switched, "paper")
+        return [request_of_system(card, cache=Path(), settings=settings)]
+    return list(part_requests(card.composite, {"cache": Path(), "settings": settings}).values())
 
 
 def _check_composite(card: SystemCard) -> None:

@@ -44,6 +44,22 @@ RECIPE_IDS = [
     ("cnn6", "scl", "demo", "d5e551813a135583"),
     ("resnest50", "mixup", "demo", "9f90ed9ad1e0941d"),
     ("timm:convnext_tiny", "scl-hybrid", "demo", "d0b509ff5dd64c57"),
+    ("bi-resnet-att", "ce", "paper", "258bd64937aee496"),
+    ("c-dnn", "mixup-kl", "paper", "74fdf3b08625a433"),
+    ("cnn-moe", "mixup-kl", "paper", "4195c69285a61a9c"),
+    ("inception-small", "ce", "paper", "30021a1ffc8505e2"),
+    ("resnet-att", "pair-mixup", "paper", "daeebc36d32569cb"),
+    ("bi-resnet", "ce", "paper", "a1c356f645768310"),
+    ("resnet-nl", "mixup-bce", "paper", "9780b28cc5b97600"),
+    ("cnn8", "ce", "paper", "f13f5dadccf19887"),
+    ("cnn8-pt", "ce", "paper", "cb3eee03ba80dce2"),
+    ("cnn8-dilated", "ce", "paper", "060911e43fdd810e"),
+    ("resnet-dilated", "ce", "paper", "84cc7f15425f3dd5"),
+    ("resnet34-respirenet", "ce", "paper", "92a1648095cd74d4"),
+    ("resnet18-se-sa", "ce", "paper", "4189670ff7adfda3"),
+    ("resnet50", "co-tuning", "paper", "dc14722e6227645d"),
+    ("bi-resnet", "ce", "demo", "b5d8a643893984b1"),
+    ("cnn8-pt", "ce", "demo", "6c17ef875ec34d55"),
 ]
 """Model, method, profile and run id. An id that changes here orphans every run that was made of the recipe."""
 

@@ -104,7 +104,7 @@ def test_a_process_that_is_killed_is_a_row_with_its_reason(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["cnn7"], "did you mean 'cnn6'"),
+        (["cnn66"], "did you mean 'cnn6'"),
         (["cnn6", "--batch", "0"], "batch is 0, but must be at least 1"),
         (["cnn6", "--frames", "-3"], "frames is -3"),
         (["cnn6", "--device", "tpu"], "Unknown device 'tpu'"),

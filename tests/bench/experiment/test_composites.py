@@ -234,6 +234,24 @@ def test_a_part_may_stand_for_one_of_each_device_of_the_data(two_devices, small_
     assert {part.start for part in found.parts[1:]} == {("common", "last")}
 
 
+@pytest.mark.parametrize("how", ["fields", "settings"])
+def test_what_is_set_for_a_part_reaches_each_device_that_it_stands_for(two_devices, small_cache, how):
+    made = card("route:device", common={"default": True}, expert={"each_device": True, "settings": {"epochs": 1}})
+
+    def epochs(**words):
+        given = words if how == "fields" else [f"{name}={value}" for name, value in words.items()]
+        [found] = resolve_composite(made, {**asked(small_cache), how: given}, source(two_devices), [1])
+        return {part.name: part.spec.epochs for part in found.parts}
+
+    assert epochs(**{"common.epochs": 3}) == {"common": 3, "expert-akgc417l": 1, "expert-meditron": 1}
+    all_but_common = epochs(**{"common.epochs": 3, "expert.epochs": 2})
+    assert all_but_common == {"common": 3, "expert-akgc417l": 2, "expert-meditron": 2}
+    one = epochs(**{"common.epochs": 3, "expert.epochs": 2, "expert-meditron.epochs": 4})
+    assert one == {"common": 3, "expert-akgc417l": 2, "expert-meditron": 4}
+    with pytest.raises(SpecError, match=r"expert-litt3200\.epochs"):
+        epochs(**{"expert-litt3200.epochs": 2})
+
+
 def test_parts_that_all_stand_for_several_are_refused():
     with pytest.raises(SpecError, match=r"Each part of the composite .* stands for several, one for each device"):
         check_card(card("route:device", a={"each_device": True}, b={"each_device": True}))
