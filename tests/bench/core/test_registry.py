@@ -20,6 +20,11 @@ def test_a_slip_names_what_was_meant(word):
     assert suggestion(word, NAMES) == "did you mean 'resnet50'?"
 
 
+def test_capitals_do_not_matter():
+    assert suggestion("ResNet50", NAMES) == "did you mean 'resnet50'?"
+    assert suggestion("litt3200", ["Meditron", "Litt3200"]) == "did you mean 'Litt3200'?"
+
+
 def test_without_a_near_name_a_short_list_is_told_whole():
     assert suggestion("zzz", ["b", "a"]) == "known: a, b"
     assert suggestion("zzz", NAMES[:5]) == f"known: {', '.join(sorted(NAMES[:5]))}"
