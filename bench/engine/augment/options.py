@@ -253,7 +253,7 @@ class AugmentOptions:
 
 
 def mask_value(options: AugmentOptions, frontend: str, frontend_options: Any) -> float | None:
-    """Find the value that masks write, or None where they write the mean of the spectrogram.
+    """Find the value that masks write, or None where they write the mean of the spectrogram, or there are none.
 
     Args:
         options: What the run asks for.
@@ -263,7 +263,8 @@ def mask_value(options: AugmentOptions, frontend: str, frontend_options: Any) ->
     Raises:
         SpecError: If it is to be the front-end's lowest value, but the front-end does not say which that is.
     """
-    if options.specaug_fill == "mean":
+    # A recipe for another front-end may name a fill, which no mask ever writes where their probability is zero.
+    if options.specaug_fill == "mean" or options.specaug_probability == 0:
         return None
     if not hasattr(frontend_options, "lowest"):
         raise SpecError(

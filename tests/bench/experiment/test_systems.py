@@ -13,6 +13,8 @@ import baselines.systems
 from bench.core.cards import SELECTIONS, CompositeCard, PartCard, Quirk, RunnableCard, SystemCard
 from bench.core.errors import RegistryError, SpecError
 from bench.core.registry import Registration
+from bench.data.frontends.chosen import choose_front_end
+from bench.engine.augment.options import mask_value
 from bench.experiment.card_checks import card_problems
 from bench.experiment.composites import resolve_composite
 from bench.experiment.paper_rows import row_system, systems_of
@@ -58,10 +60,18 @@ def test_every_system_resolves(name, profile, source, small_cache):
     if graph is None:
         (spec,) = resolve(request_of_system(card, cache=small_cache, pretrain="none"), source(profile), [1])
         assert (spec.model, spec.method) == (card.model, card.method)
+        assert_masks_can_be_written(spec)
         return
     (composite,) = resolve_composite(graph, {"cache": small_cache}, source(profile), [1])
     assert composite.name == graph.id
     assert len(composite.parts) >= 2
+    for part in composite.parts:
+        assert_masks_can_be_written(part.spec)
+
+
+def assert_masks_can_be_written(spec):
+    """What a run looks up as it begins: the recipe of a model may be for another front-end than the system's."""
+    mask_value(spec.augment, spec.frontend, choose_front_end(spec.frontend, spec.frontend_options).options)
 
 
 @pytest.mark.parametrize("name", CARDS)

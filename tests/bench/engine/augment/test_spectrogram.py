@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -291,6 +292,8 @@ def test_the_value_under_masks():
     assert mask_value(lowest, "scl", SimpleNamespace(lowest=-3)) == -3.0
     with pytest.raises(SpecError, match="the options of front-end ast have no `lowest` value"):
         mask_value(lowest, "ast", object())
+    # Nothing is asked of a front-end that no mask is written for.
+    assert mask_value(replace(lowest, specaug_probability=0.0), "ast", object()) is None
 
 
 def test_torchaudios_law_of_places_is_its_own():
