@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.api.composites import resolve_composites
+from bench.api.composites import FROM_SCRATCH, resolve_composites
 from bench.api.features import FeatureSizes, PreparedFeatures
 from bench.api.requests import build_request, resolve_request
 from bench.core.inputs import map_inputs
 from bench.core.paths import cache_folder
 from bench.core.progress import counted
 from bench.data.frontends.chosen import choose_front_end
-from bench.experiment.systems import composite_of, find_system, from_scratch
+from bench.experiment.systems import composite_of, find_system
 
 if TYPE_CHECKING:
     from bench.experiment.spec import RunSpec
@@ -62,13 +62,15 @@ def prepare_system(
         "fields": {"workers": workers},
         "allow_partial": allow_partial,
         "plugins": plugins,
+        # Features are those of any weights.
+        "pretrain": FROM_SCRATCH,
     }
-    graph = composite_of(find_system(system, plugins))
-    if graph is not None:
-        (composite,) = resolve_composites(from_scratch(graph), {**asked, "cache": cache_folder(cache)})
+    card = find_system(system, plugins)
+    if composite_of(card) is not None:
+        (composite,) = resolve_composites(card, {**asked, "cache": cache_folder(cache)})
         specs = [part.spec for part in composite.parts]
     else:
-        specs = resolve_request(build_request(None, None, system=system, pretrain="none", cache=cache, **asked))
+        specs = resolve_request(build_request(None, None, system=system, cache=cache, **asked))
     different = {(spec.frontend, str(spec.frontend_options), spec.augment.changes_waveforms): spec for spec in specs}
     return [_prepared(spec) for spec in different.values()]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from bench.core.cards import SELECTIONS, CompositeCard, Quirk, RunnableCard, Sys
 from bench.core.registry import RegistryEntry
 from bench.experiment.plugins import load_plugins
 from bench.experiment.registries import SYSTEMS, registries
-from bench.experiment.systems import find_system, is_on_by_default
+from bench.experiment.systems import composite_of, find_system, is_on_by_default
 from leaderboard.published import PrintedRow, printed_table
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ def list_systems(plugins: Sequence[Path] = ()) -> list[dict[str, Any]]:
     load_plugins(plugins)
     for problem in SYSTEMS.problems():
         logger.warning(f"not usable: {problem.reason}")
-    return [_listed(entry) for entry in sorted(SYSTEMS, key=lambda entry: _place(entry.card))]
+    order = _order_of_rows()
+    return [_listed(entry) for entry in sorted(SYSTEMS, key=lambda entry: _place(entry.card, order))]
 
 
 def show_system(name: str, plugins: Sequence[Path] = ()) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def show_system(name: str, plugins: Sequence[Path] = ()) -> dict[str, Any]:
 
 def _listed(entry: RegistryEntry[RunnableCard]) -> dict[str, Any]:
     card = entry.card
-    graph = card if isinstance(card, CompositeCard) else getattr(card, "composite", None)
+    graph = composite_of(card)
     values = {name: getattr(card, name, "") for name in COLUMNS}
     parts = {} if graph is None else {name: _joined(graph, name) for name in ("model", "method")}
     return {
@@ -93,17 +94,16 @@ def _joined(graph: CompositeCard, name: str) -> str:
     return " + ".join(dict.fromkeys(getattr(part, name) for part in graph.parts.values()))
 
 
-def _place(card: RunnableCard) -> tuple[tuple[int, int], str]:
-    """Where a system is listed: by the first printed row that it stands for, in the order of Tables 3 and 1."""
-    order = {
-        row: (table, place) for table, name in enumerate(("table3", "table1", "table2")) for place, row in _ids(name)
-    }
-    beyond = (len(order), 0)
+def _order_of_rows() -> dict[str, int]:
+    """The place of each printed row, by its name: those of Table 3, then of Table 1, then of Table 2."""
+    names = (f"{table}/{row.id}" for table in ("table3", "table1", "table2") for row in printed_table(table).rows)
+    return {name: place for place, name in enumerate(names)}
+
+
+def _place(card: RunnableCard, order: Mapping[str, int]) -> tuple[int, str]:
+    """Where a system is listed: by the first printed row that it stands for, and behind all rows without one."""
+    beyond = len(order)
     return min((order.get(row, beyond) for row in getattr(card, "rows", ())), default=beyond), card.id
-
-
-def _ids(table: str) -> Iterator[tuple[int, str]]:
-    yield from enumerate(f"{table}/{row.id}" for row in printed_table(table).rows)
 
 
 def _recipe(card: RunnableCard) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _recipe(card: RunnableCard) -> dict[str, Any]:
 
 
 def _graph(card: RunnableCard) -> dict[str, Any] | None:
-    graph = card if isinstance(card, CompositeCard) else getattr(card, "composite", None)
+    graph = composite_of(card)
     if graph is None:
         return None
     return {"combine": graph.combine, "parts": {name: dataclasses.asdict(part) for name, part in graph.parts.items()}}

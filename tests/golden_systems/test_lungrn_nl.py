@@ -12,6 +12,7 @@ from lungsys_goldens import (
     DTYPES,
     CycleOfSet,
     check_outputs,
+    check_parameters_in_use,
     check_training,
     near,
     official_modules,
@@ -76,11 +77,7 @@ def test_the_input(golden):
 
 
 def test_the_parameters_are_those_in_use(golden):
-    parameters = official_parameters(SYSTEM, baselines.create(SYSTEM))
-    theirs = {name: shape for name, shape, _ in golden.facts["state_dict"]}
-    assert {name: list(one.shape) for name, one in parameters.items()}.items() <= theirs.items()
-    assert sum(one.numel() for one in parameters.values()) == golden.facts["parameters_used_in_forward"]
-    assert set(theirs) - set(parameters) == set(golden.facts["train"]["without_gradient"])
+    check_parameters_in_use(golden, official_parameters(SYSTEM, baselines.create(SYSTEM)))
 
 
 @pytest.mark.parametrize("precision", DTYPES)

@@ -92,6 +92,19 @@ def check_outputs(golden: Any, found: dict[str, NDArray[Any]], precision: str) -
         near(values, arrays[f"eval/block_{law}_{precision}"], looser)
 
 
+def check_parameters_in_use(golden: Any, parameters: dict[str, nn.Parameter]) -> None:
+    """Compare shapes and number of a network's parameters with those that the authors' network uses.
+
+    Args:
+        golden: The set.
+        parameters: The network's, by the authors' names.
+    """
+    theirs = {name: shape for name, shape, _ in golden.facts["state_dict"]}
+    assert {name: list(one.shape) for name, one in parameters.items()}.items() <= theirs.items()
+    assert sum(one.numel() for one in parameters.values()) == golden.facts["parameters_used_in_forward"]
+    assert set(theirs) - set(parameters) == set(golden.facts["train"]["without_gradient"])
+
+
 def check_training(golden: Any, steps: Any, parameters: dict[str, nn.Parameter]) -> None:
     """Compare a training in float64 with a set's: losses, gradients, 50 values and how far each tensor went.
 

@@ -202,6 +202,27 @@ def cycle_samples(
     return found
 
 
+def cycles_of(
+    wave: Tensor, rate: int, spans: Sequence[tuple[float, float]], name: str = "the recording"
+) -> list[Tensor]:
+    """Bring a whole recording to 16 kHz and cut it into its cycles.
+
+    Args:
+        wave: (samples,) float32 at ``rate``.
+        rate: Hz.
+        spans: Start and end of each cycle, seconds.
+        name: Name by which messages call the recording.
+
+    Returns:
+        (samples,) of each cycle, which share the memory of the recording.
+
+    Raises:
+        DataError: If a cycle holds no sample.
+    """
+    recording = resample_recording(wave, rate)
+    return [recording[place] for place in cycle_samples(spans, recording.numel(), name)]
+
+
 def repeat_(rows: Tensor, given: int) -> None:
     """Repeat the first ``given`` rows until the end, in place, twice as many at a time."""
     while given < len(rows):

@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.data.frontends.gammatone.card import GammatoneOptions
 from bench.data.frontends.gammatone.filters import erb_spaced_centres, gammatone_responses
 from bench.data.frontends.options import SAMPLE_RATE
-from bench.data.frontends.waveform import cycle_samples, repeat_, resample_recording
+from bench.data.frontends.waveform import cycles_of, repeat_
 from bench.data.units import UnitWaves
 
 
@@ -82,14 +82,9 @@ class GammatoneFrontEnd:
         Raises:
             DataError: If a cycle holds no sample of the recording.
         """
-        recording = resample_recording(wave, rate)
-        places = cycle_samples(spans, recording.numel(), name)
+        cycles = cycles_of(wave, rate, spans, name)
         counts = self.options.pieces([end - start for start, end in spans])
-        return [
-            patch
-            for place, count in zip(places, counts, strict=True)
-            for patch in self._patches(recording[place], count)
-        ]
+        return [patch for cycle, count in zip(cycles, counts, strict=True) for patch in self._patches(cycle, count)]
 
     def _patches(self, cycle: Tensor, count: int) -> list[Tensor]:
         size, shift = self.options.patch_samples, self.options.patch_shift

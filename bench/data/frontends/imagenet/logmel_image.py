@@ -19,7 +19,7 @@ from torchaudio.functional import melscale_fbanks
 
 from bench.data.frontends.imagenet.card import LogMelImageOptions
 from bench.data.frontends.options import SAMPLE_RATE
-from bench.data.frontends.waveform import cycle_samples, resample_recording
+from bench.data.frontends.waveform import cycles_of
 from bench.data.units import UnitWaves
 
 FFT_SIZE = 4096
@@ -136,8 +136,7 @@ class LogMelImage:
         Raises:
             DataError: If a cycle holds no sample of the recording.
         """
-        recording = resample_recording(wave, rate)
-        return [recording[place] for place in cycle_samples(spans, recording.numel(), name)]
+        return cycles_of(wave, rate, spans, name)
 
     def power(self, units: UnitWaves) -> Tensor:
         """Power spectra (B, K, T) of cycles that were repeated or cut to one length."""

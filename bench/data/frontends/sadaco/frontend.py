@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from bench.data.frontends.options import SAMPLE_RATE
 from bench.data.frontends.sadaco.card import SadacoOptions
-from bench.data.frontends.waveform import cycle_samples, resample_recording
+from bench.data.frontends.waveform import cycles_of
 from bench.data.units import UnitWaves
 
 # Power below which there is silence, as in librosa's decibels.
@@ -115,8 +115,7 @@ class SadacoFrontEnd:
         Raises:
             DataError: If a cycle holds no sample of the recording.
         """
-        recording = resample_recording(wave, rate)
-        return [recording[place] for place in cycle_samples(spans, recording.numel(), name)]
+        return cycles_of(wave, rate, spans, name)
 
     def picture(self, units: UnitWaves) -> Tensor:
         """Turn cycles into pictures.
