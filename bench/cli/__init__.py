@@ -24,6 +24,7 @@ from bench.cli import (
     doctor,
     ensemble,
     evaluate,
+    job,
     later,
     mock_run,
     registries,
@@ -86,7 +87,7 @@ def common(
 
 for module in (
     *(run, settings, ensemble, evaluate, search, reproduce, report, board, audit),
-    *(data, registries, systems, mock_run, doctor, later),
+    *(data, registries, systems, mock_run, doctor, job, later),
 ):
     module.register(app)
 strict_numbers(app)

@@ -45,7 +45,7 @@ def run_isolated(
     folder = RunFolder.of_run(home.absolute(), spec.run_id)
     work = Work(
         module="bench.launch.isolated",
-        task={"spec": spec.to_json(), "home": str(home.absolute()), "rerun": rerun},
+        task={"spec": spec.to_json(), "home": str(home.absolute()), "rerun": rerun, "stored": True},
         name=f"run {spec.run_id}",
         label=spec.run_id[:SHORT_ID],
         log=folder.log,
@@ -85,12 +85,12 @@ def main(task: Mapping[str, Any], parent: Parent) -> None:
     """Launch a spec in this process, which was started for it.
 
     Args:
-        task: ``spec``, ``home`` and ``rerun``.
+        task: ``spec``, ``home`` and ``rerun``, and ``stored``: whether the result goes to the board from here.
         parent: The process that started this one.
 
     Raises:
         BenchError: What the run failed with or could not start for.
     """
-    launched = launch(RunSpec.from_json(task["spec"]), Path(task["home"]), rerun=task["rerun"])
+    launched = launch(RunSpec.from_json(task["spec"]), Path(task["home"]), rerun=task["rerun"], stored=task["stored"])
     if launched.error is not None:
         raise launched.error

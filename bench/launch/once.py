@@ -66,7 +66,7 @@ class Launched:
         return cast(dict[str, Any], self.result.document)
 
 
-def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None) -> Launched:
+def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None, stored: bool = True) -> Launched:
     """Run a spec, or give back the result it has already.
 
     Args:
@@ -74,6 +74,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
         home: The results folder.
         rerun: Run it again even if it is finished.
         hooks: What a search adds to the run.
+        stored: Whether its result goes to the board here; False where another process brings it there.
 
     Raises:
         BenchError: Whatever keeps it from starting, InterruptedRunError and LostProcessError. A run that started and
@@ -84,10 +85,11 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
     refuse_foreign_group()
     spec = spec.changed(init_weights_sha256=initial_weights_hash(spec))
     folder = RunFolder.of_run(home, spec.run_id)
-    store = Store.open(board_location(home))
-    # A board that cannot take the result is worth knowing of before the training, not after it.
-    store.check_writable()
-    logger.debug("run %s: folder %s, board %s", spec.run_id, folder.path, store)
+    store = Store.open(board_location(home)) if stored else None
+    if store is not None:
+        # A board that cannot take the result is worth knowing of before the training, not after it.
+        store.check_writable()
+    logger.debug("run %s: folder %s, board %s", spec.run_id, folder.path, store or "of another process")
     for place in (home, folder.path.parent):
         sweep(place)
     holders = exclusive_lock(folder.lock, lambda holder: logger.info(f"waiting: {holder} is at this run"))
@@ -107,7 +109,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
             launched = Launched(folder.path, finished)
         else:
             launched = _start_or_leave_nothing(spec, folder, rerun, hooks or Hooks())
-        if store.import_result(launched.result) == "retracted":
+        if store is not None and store.import_result(launched.result) == "retracted":
             logger.info(f"run {spec.run_id} was retracted and stays off the board; `bench board log` tells why")
     return launched
 

@@ -1,0 +1,135 @@
+"""Carries out one job in a process of its own, and says how it ended: what every engine does where the job runs.
+
+On another machine the job comes from a file, and how it ended is written to a file beside it:
+``python -m bench job FILE``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.core.error_wire import error_document, read_error
+from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError
+from bench.core.files import write_json
+from bench.launch.child import Child, Children
+from bench.launch.jobs import Ended, Job
+
+STOP_SECONDS = 60.0
+"""What a job that ran out of time has to save its state, before it is killed."""
+
+
+class TimedOutError(RunError):
+    """A job that took longer than it was allowed to; its last saved state is kept."""
+
+
+def job_file(folder: Path, key: str) -> Path:
+    """The file that says what a job is, in the folder of an engine's jobs."""
+    return folder / f"{key}.json"
+
+
+def ended_file(job: Path) -> Path:
+    """The file that says how a job ended, beside the one that says what it is."""
+    return job.with_name(f"{job.stem}.ended.json")
+
+
+def write_job(job: Job, folder: Path) -> Path:
+    """Write a job for another process to carry out; what is known of an earlier end is removed first.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    path = job_file(folder, job.key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ended_file(path).unlink(missing_ok=True)
+    write_json(path, job.to_json())
+    return path
+
+
+def read_job(path: Path) -> Job:
+    """Read what :func:`write_job` wrote."""
+    return Job.from_json(json.loads(path.read_text(encoding="utf-8")))
+
+
+def write_end(path: Path, ended: Ended) -> None:
+    """Write how the job of a file ended, in one step."""
+    error = None if ended.error is None else error_document(ended.error)
+    write_json(ended_file(path), {"key": ended.key, "error": error})
+
+
+def read_end(path: Path) -> Ended | None:
+    """How the job of a file ended; None while it has not."""
+    with contextlib.suppress(FileNotFoundError):
+        document = json.loads(ended_file(path).read_text(encoding="utf-8"))
+        error = document["error"]
+        return Ended(document["key"], None if error is None else read_error(error))
+    return None
+
+
+def end_of(job: Job, child: Child, *, asked: bool, timed_out: bool) -> Ended:
+    """How a job ended whose process is gone.
+
+    Args:
+        job: The job.
+        child: Its process.
+        asked: Whether it was asked to stop.
+        timed_out: Whether that was because its time was over.
+    """
+    try:
+        child.raise_error()
+    except BenchError as error:
+        if timed_out and isinstance(error, InterruptedRunError | LostProcessError):
+            return Ended(
+                job.key,
+                TimedOutError(
+                    f"{_capital(job.name)} took longer than the {job.timeout:g} seconds that it was allowed to.",
+                    f"Give a longer --timeout; its log is {job.log}.",
+                ),
+            )
+        if asked and child.error is None and isinstance(error, LostProcessError):
+            return Ended(
+                job.key,
+                InterruptedRunError(f"{_capital(job.name)} was stopped before it could save more of its state."),
+            )
+        return Ended(job.key, error)
+    return Ended(job.key)
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def carry_out_job(job: Job, *, shown: bool, environment: Mapping[str, str | None] | None = None) -> Ended:
+    """Carry out a job in a process of its own, and wait for it.
+
+    Args:
+        job: The job.
+        shown: Whether what it writes on stderr is shown here too.
+        environment: Variables that say which part of this machine is its own.
+    """
+    timed_out = False
+    with Children() as children:
+        started = time.monotonic()
+        child = children.start(job.work(shown=shown, environment=environment))
+        for _ in children.looks():
+            seconds = time.monotonic() - started
+            if job.timeout is not None and seconds > job.timeout and not timed_out:
+                timed_out = True
+                children.ask_to_stop()
+            if timed_out and job.timeout is not None and seconds > job.timeout + STOP_SECONDS:
+                children.end()
+        return end_of(job, child, asked=children.asked, timed_out=timed_out)
+
+
+def main(path: Path) -> Ended:
+    """Carry out the job of a file, and write how it ended beside it."""
+    job = read_job(path)
+    try:
+        ended = carry_out_job(job, shown=True)
+    except BenchError as error:
+        ended = Ended(job.key, error)
+    write_end(path, ended)
+    return ended
