@@ -98,7 +98,7 @@ def home_folder(flag: Path | str | None = None) -> Path:
 
 
 NO_BOARD = "none"
-"""What ``BENCH_STORE`` says where a process has no board: its results lie in run folders, and another one imports them."""
+"""What ``BENCH_STORE`` says where a process has no board: its results lie in run folders, for another one to import."""
 
 
 def has_board() -> bool:
@@ -125,8 +125,8 @@ def board_location(home: Path) -> Path | str:
     if url and "://" not in url:
         raise StoreError(
             "BENCH_STORE holds no URL.",
-            "Write it as postgresql://user@host/name, sqlite:///folder/leaderboard.sqlite, or none for no board; a folder "
-            "is named with BENCH_HOME or --home.",
+            "Write it as postgresql://user@host/name, sqlite:///folder/leaderboard.sqlite, or none for no board; a "
+            "folder is named with BENCH_HOME or --home.",
         )
     return url or home
 
