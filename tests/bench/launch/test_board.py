@@ -23,7 +23,7 @@ def test_a_run_without_a_board_lies_in_its_folder_until_somebody_imports_it(
     (folder,) = (home / "runs").iterdir()
     assert not list(home.glob("leaderboard.sqlite*"))
     refused = " ".join(bench("board", "list", "--home", home, code=4).err.split())
-    assert "There is no board here: BENCH_STORE is 'none'. Unset it" in refused
+    assert "There is no board here: BENCH_STORE is 'none'. hint: Unset it" in refused
 
     monkeypatch.delenv("BENCH_STORE")
     for state in ("new", "same"):
