@@ -57,6 +57,11 @@ class ProcessGroup:
     hosted: bool = False
     space: str = "bench"
 
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether all processes meet on this machine's loopback interface, which nobody else reaches."""
+        return self.nodes == 1 or self.address == LOOPBACK
+
     def in_space(self, space: str) -> ProcessGroup:
         """The same group with another space."""
         return replace(self, space=space)

@@ -261,7 +261,7 @@ def rank_environment(group: ProcessGroup, number: int) -> dict[str, str]:
 
     return {
         # Between machines the interface is for the environment to say.
-        **(loopback_alone() if group.nodes == 1 else {}),
+        **(loopback_alone() if group.on_this_machine else {}),
         "RANK": str(group.rank),
         "LOCAL_RANK": str(group.local_rank),
         "WORLD_SIZE": str(group.size),

@@ -224,7 +224,7 @@ def _server(group: ProcessGroup) -> TCPStore:
     patience = timedelta(seconds=ANSWER_SECONDS)
     with _listening(group) as listener:
         store = TCPStore(
-            group.address if group.nodes == 1 else LOOPBACK,
+            LOOPBACK,
             group.port,
             is_master=True,
             timeout=patience,
@@ -239,7 +239,7 @@ def _server(group: ProcessGroup) -> TCPStore:
 def _listening(group: ProcessGroup) -> socket.socket:
     """A socket at the group's port: on the loopback interface alone where all processes are on this machine."""
     try:
-        return socket.create_server((LOOPBACK if group.nodes == 1 else "", group.port), backlog=1024)
+        return socket.create_server((LOOPBACK if group.on_this_machine else "", group.port), backlog=1024)
     except OSError as error:
         raise RunError(
             f"The processes that {group.launcher} started cannot meet at port {group.port}: {error.strerror or error}.",
