@@ -90,15 +90,34 @@ def connected(named: str | None) -> Any:
     place = scheduler_place(named)
     (words,) = place.values()
     try:
+        if "address" in place:
+            _check_address(words)
         return distributed.Client(**place, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        # Dask says what is wrong with addresses and with TLS in exceptions of Python's own classes.
+    except (OSError, ValueError) as error:
         said = " ".join(str(error).split())
         raise SpecError(
             f"No Dask scheduler answers at {echoed(words)}: {echoed(said)}",
-            "Start one (`dask scheduler`), or check the address and, for tls://, the certificates in Dask's "
-            "configuration.",
+            "Start one (`dask scheduler`), or check the address.",
         ) from error
+
+
+def _check_address(address: str) -> None:
+    """Refuse what can be no address here, before there is a client: one that never connects is not easily closed.
+
+    Raises:
+        ValueError: If it has no port, or an unknown scheme.
+        SpecError: If it asks for TLS, and Dask's configuration has no certificate.
+    """
+    from distributed.comm import get_address_host_port
+    from distributed.security import Security
+
+    get_address_host_port(address)
+    if address.startswith("tls://") and Security().get_connection_args("client")["ssl_context"] is None:
+        raise SpecError(
+            f"The Dask scheduler's address {echoed(address)} asks for TLS, and there is no certificate for it here.",
+            "Name one in Dask's configuration: DASK_DISTRIBUTED__COMM__TLS__CA_FILE, …__TLS__CLIENT__CERT and "
+            "…__TLS__CLIENT__KEY.",
+        )
 
 
 class Cluster:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 
@@ -11,6 +12,7 @@ from dask_cluster import dask_cluster, wait_for
 from far_jobs import far_job, processes
 
 from bench.core.errors import InterruptedRunError, LostProcessError, RunError, SpecError
+from bench.launch.executors import dask_cluster as dask_cluster_module
 from bench.launch.executors import make_executor
 from bench.launch.executors.dask import DaskExecutor
 from bench.launch.jobs import LaunchOptions
@@ -111,6 +113,22 @@ def test_a_killed_worker_takes_its_job_along_and_another_one_does_it(cluster, en
     wait_for(lambda: look(engine) == 2, "a worker in its place")
 
 
+def test_a_worker_that_is_ended_asks_its_job_to_save_its_state(cluster, engine, tmp_path):
+    job = far_job(tmp_path, "run", "hang once")
+    engine.start([job])
+    wait_for(lambda: processes(tmp_path, "run"), "the job's start")
+    worker = engine.states()["run"][1].removeprefix("worker ")
+    cluster.kill(worker, signal.SIGTERM)
+    (lost,) = _next(engine)
+    assert isinstance(lost.error, LostProcessError), "it is retried"
+    told = read_end(job_file(tmp_path / "jobs", "run")).error
+    assert isinstance(told, InterruptedRunError)
+    assert told.message == "Stopped after its state was saved."
+    assert carried_out(engine, [job]) == {"run": None}
+    cluster.add_worker(worker)
+    wait_for(lambda: look(engine) == 2, "a worker in its place")
+
+
 def _next(engine):
     found = []
     wait_for(lambda: found.extend(engine.ended(0.2)) or found, "the end of a job")
@@ -128,7 +146,9 @@ def test_workers_that_share_a_gpu_are_refused_for_gpus_alone(engine, tmp_path):
     assert engine.room([far_job(tmp_path, "cpu", "write")])
 
 
-def test_no_scheduler_is_a_sentence_within_ten_seconds(tmp_path):
+def test_no_scheduler_is_a_sentence_within_ten_seconds(tmp_path, monkeypatch):
+    assert dask_cluster_module.CONNECT_SECONDS < 10
+    monkeypatch.setattr(dask_cluster_module, "CONNECT_SECONDS", 1.0)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens
         options = LaunchOptions(launcher="dask", scheduler=f"tcp://127.0.0.1:{taken.getsockname()[1]}")
@@ -138,16 +158,17 @@ def test_no_scheduler_is_a_sentence_within_ten_seconds(tmp_path):
             _made(options, tmp_path),
         ):
             pass
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 3
 
 
 @pytest.mark.parametrize(
     ("named", "words"),
     [
+        ("ftp://host:1", "No Dask scheduler answers at ftp://host:1: unknown address scheme 'ftp'"),
         (None, "Nothing says where the Dask scheduler is"),
         ("tcp://no port", "No Dask scheduler answers at tcp://no port"),
         ("nothing.json", "file nothing.json is not there"),
-        ("tls://127.0.0.1:1", "No Dask scheduler answers at tls://127.0.0.1:1: .*ssl_context"),
+        ("tls://127.0.0.1:1", "asks for TLS, and there is no certificate"),
     ],
 )
 def test_a_place_that_cannot_be_is_a_sentence(tmp_path, named, words, monkeypatch):
@@ -158,3 +179,54 @@ def test_a_place_that_cannot_be_is_a_sentence(tmp_path, named, words, monkeypatc
 
 def _made(options, folder) -> DaskExecutor:
     return make_executor(options, folder)
+
+
+OLD = "import bench.core.version\nbench.core.version.__version__ = '0.0.1'\n"
+ELSEWHERE = "import bench.launch.executors.dask_worker as worker\nworker.has_folder = lambda sign: False\n"
+MISSING = "import sys\nsys.modules['bench'] = None\n"
+"""What runs in a worker first, so that it is as one of another version, without the disk, or without lungbench."""
+
+
+@pytest.mark.parametrize(
+    ("preload", "words"),
+    [
+        (OLD, "has lungbench 0.0.1, and here is "),
+        (ELSEWHERE, "does not see the folder .*jobs"),
+        (MISSING, "cannot carry out runs .*: install lungbench"),
+    ],
+    ids=["version", "folder", "package"],
+)
+def test_a_worker_that_cannot_carry_out_runs_is_refused(cluster, tmp_path, preload, words):
+    cluster.add_worker("odd", preload=preload)
+    options = LaunchOptions(launcher="dask", scheduler=cluster.address)
+    try:
+        wait_for(lambda: "odd" in _names(cluster.address), "the worker")
+        with pytest.raises(SpecError, match=words), _made(options, tmp_path / "jobs"):
+            pass
+    finally:
+        cluster.kill("odd")
+
+
+def _names(address):
+    import distributed
+
+    with distributed.Client(address, set_as_default=False) as client:
+        return {it["name"] for it in client.scheduler_info(n_workers=-1)["workers"].values()}
+
+
+def test_it_waits_for_workers_and_says_so(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(dask_cluster_module, "CONNECT_SECONDS", 2.0)
+    job = far_job(tmp_path, "early", "write")
+    with dask_cluster(tmp_path) as empty, caplog.at_level("INFO", logger="bench"):
+        options = LaunchOptions(launcher="dask", scheduler=str(empty.file), jobs=1)
+        with _made(options, tmp_path / "jobs") as executor:
+            assert not executor.room([job])
+            assert caplog.messages == [f"waiting for workers: the Dask scheduler at {empty.address} has none"]
+            empty.add_worker("late", threads=3)
+            assert carried_out(executor, [job]) == {"early": None}
+            assert caplog.messages[1].startswith("The Dask worker late has 3 threads")
+            assert caplog.messages[2] == f"the Dask scheduler at {empty.address} has 1 worker"
+            executor.start([job])
+            empty.kill("scheduler")
+            with pytest.raises(RunError, match=f"The Dask scheduler at {empty.address} does not answer any more"):
+                wait_for(lambda: executor.ended(0.2) and False, "the loss of the scheduler", 20)
