@@ -16,6 +16,7 @@ from bench.core.errors import BenchError
 from bench.launch.child import Work
 
 JobState = Literal["queued", "running"]
+Crowd = Literal["device", "machine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,16 +91,24 @@ class Ended:
         error: What it ended with: a :class:`~bench.core.errors.LostProcessError` where it was killed or vanished, a
             :class:`~bench.core.errors.InterruptedRunError` where it was asked to stop and saved its state; None where
             its work is done.
+        crowded: ``device`` or ``machine`` where memory of that ran out which other jobs had a part of; None otherwise.
     """
 
     key: str
     error: BenchError | None = None
+    crowded: Crowd | None = None
 
 
 class Executor(Protocol):
-    """An engine that carries out jobs: this machine, Slurm, or a Dask cluster. Used as a ``with`` block."""
+    """An engine that carries out jobs: this machine, Slurm, or a Dask cluster. Used as a ``with`` block.
+
+    Attributes:
+        name: What it is called in messages.
+        outlives: Whether its jobs go on when this process ends, so that a Ctrl-C here leaves them alone.
+    """
 
     name: str
+    outlives: bool
 
     def __enter__(self) -> Self:
         """Make the engine ready; raises BenchError where it cannot be used."""
@@ -107,11 +116,11 @@ class Executor(Protocol):
     def __exit__(self, *unused: object) -> None:
         """Let go of the engine; on this machine no job outlives it."""
 
-    def room(self, job: Job) -> bool:
-        """Whether the engine takes this job now; one that queues jobs by itself always does.
+    def room(self, jobs: Sequence[Job]) -> bool:
+        """Whether the engine takes these jobs now, all of them; one that queues jobs by itself always does.
 
         Raises:
-            SpecError: If it can never be carried out here: more GPUs than there are.
+            SpecError: If the last of them can never be carried out here: more GPUs than there are.
         """
 
     def start(self, jobs: Sequence[Job]) -> None:

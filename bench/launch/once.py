@@ -29,7 +29,6 @@ from bench.core.errors import (
 )
 from bench.core.files import advice, check_writable, exclusive_lock, sweep, temporary_name, write_json
 from bench.core.machine import usable_cores
-from bench.core.paths import board_location
 from bench.data.bank import Progress
 from bench.engine.hooks import Hooks
 from bench.engine.random_states import random_states_kept
@@ -39,6 +38,7 @@ from bench.experiment.initial_runs import initial_weights_hash
 from bench.experiment.judged_results import results_judged
 from bench.experiment.plugins import load_plugins_of
 from bench.experiment.spec import RunSpec, read_spec
+from bench.launch.board import results_board, store_result
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.run_result import RunResult
 from leaderboard.results.schema import kind_of
@@ -80,15 +80,11 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
         BenchError: Whatever keeps it from starting, InterruptedRunError and LostProcessError. A run that started and
             failed is returned with its error instead, and stored as failed.
     """
-    from leaderboard.store.store import Store
-
     refuse_foreign_group()
     spec = spec.changed(init_weights_sha256=initial_weights_hash(spec))
     folder = RunFolder.of_run(home, spec.run_id)
-    store = Store.open(board_location(home)) if stored else None
-    if store is not None:
-        # A board that cannot take the result is worth knowing of before the training, not after it.
-        store.check_writable()
+    # A board that cannot take the result is worth knowing of before the training, not after it.
+    store = results_board(home) if stored else None
     logger.debug("run %s: folder %s, board %s", spec.run_id, folder.path, store or "of another process")
     for place in (home, folder.path.parent):
         sweep(place)
@@ -109,8 +105,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
             launched = Launched(folder.path, finished)
         else:
             launched = _start_or_leave_nothing(spec, folder, rerun, hooks or Hooks())
-        if store is not None and store.import_result(launched.result) == "retracted":
-            logger.info(f"run {spec.run_id} was retracted and stays off the board; `bench board log` tells why")
+        store_result(store, launched.result)
     return launched
 
 

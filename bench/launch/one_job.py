@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,6 +103,41 @@ def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+class JobProcess:
+    """The process of a job, which is asked to stop when its time is over, and killed if it does not.
+
+    Args:
+        job: The job.
+        child: Its process, just started.
+        stop_seconds: What it has to save its state when its time is over.
+    """
+
+    def __init__(self, job: Job, child: Child, stop_seconds: float = STOP_SECONDS) -> None:
+        self.job, self.child = job, child
+        self._stop_seconds = stop_seconds
+        self._started = time.monotonic()
+        self._timed_out = False
+
+    def keep_time(self) -> None:
+        """Look at the clock; called several times a second."""
+        if self.job.timeout is None:
+            return
+        over = time.monotonic() - self._started - self.job.timeout
+        if over > 0 and not self._timed_out:
+            self._timed_out = True
+            self.child.ask_to_stop()
+        if over > self._stop_seconds:
+            self.child.end()
+
+    def ended(self, *, asked: bool) -> Ended:
+        """How the job ended, when the process is gone.
+
+        Args:
+            asked: Whether it was asked to stop for another reason than its time.
+        """
+        return end_of(self.job, self.child, asked=asked or self._timed_out, timed_out=self._timed_out)
+
+
 def carry_out_job(job: Job, *, shown: bool, environment: Mapping[str, str | None] | None = None) -> Ended:
     """Carry out a job in a process of its own, and wait for it.
 
@@ -110,26 +146,26 @@ def carry_out_job(job: Job, *, shown: bool, environment: Mapping[str, str | None
         shown: Whether what it writes on stderr is shown here too.
         environment: Variables that say which part of this machine is its own.
     """
-    timed_out = False
     with Children() as children:
-        started = time.monotonic()
-        child = children.start(job.work(shown=shown, environment=environment))
+        process = JobProcess(job, children.start(job.work(shown=shown, environment=environment)))
         for _ in children.looks():
-            seconds = time.monotonic() - started
-            if job.timeout is not None and seconds > job.timeout and not timed_out:
-                timed_out = True
-                children.ask_to_stop()
-            if timed_out and job.timeout is not None and seconds > job.timeout + STOP_SECONDS:
-                children.end()
-        return end_of(job, child, asked=children.asked, timed_out=timed_out)
+            process.keep_time()
+        return process.ended(asked=children.asked)
 
 
 def main(path: Path) -> Ended:
-    """Carry out the job of a file, and write how it ended beside it."""
-    job = read_job(path)
+    """Carry out the job of a file, and write how it ended beside it.
+
+    Of the processes of a step of Slurm, which all carry out their share of the job, the first one alone writes it.
+    """
+    job, first = read_job(path), "SLURM_STEP_ID" not in os.environ or os.environ.get("SLURM_PROCID", "0") == "0"
+    if first:
+        # Slurm starts a job anew that it has stopped, or whose node was lost.
+        ended_file(path).unlink(missing_ok=True)
     try:
         ended = carry_out_job(job, shown=True)
     except BenchError as error:
         ended = Ended(job.key, error)
-    write_end(path, ended)
+    if first:
+        write_end(path, ended)
     return ended

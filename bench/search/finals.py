@@ -16,8 +16,8 @@ from optuna.trial import FrozenTrial
 
 from bench.core.cards import Card
 from bench.core.errors import BenchError, InterruptedRunError
-from bench.core.paths import board_location
 from bench.experiment.spec import RunSpec
+from bench.launch.board import results_board, store_result
 from bench.launch.child import Children
 from bench.launch.isolated import run_isolated
 from bench.search.request import base_spec
@@ -26,7 +26,6 @@ from bench.search.study import FINALS, Search, budget
 from bench.search.trials import originals
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.database import DamagedBoardError, SpoiltBoardError
-from leaderboard.store.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -145,4 +144,4 @@ def _add_study_to_result(spec: RunSpec, home: Path) -> None:
         return
     document["study"] = dict(spec.study)
     document.pop("kind", None)
-    Store.open(board_location(home)).import_result(folder.write(document))
+    store_result(results_board(home), folder.write(document))
