@@ -9,8 +9,19 @@ if TYPE_CHECKING:
     from bench.core.errors import BenchError
 
 
-def carry_out_job_file(path: Path) -> BenchError | None:
-    """Carry out the job of a file, write how it ended beside it, and give the error that it ended with."""
+def carry_out_job_file(path: Path, parent: int | None = None) -> BenchError | None:
+    """Carry out the job of a file, and write how it ended beside it.
+
+    Args:
+        path: The job's file.
+        parent: The process that this one ends with, killed or not; None for none.
+
+    Returns:
+        The error that the job ended with.
+    """
+    from bench.core.lifetimes import die_with_parent
     from bench.launch.one_job import main
 
+    if parent is not None:
+        die_with_parent(parent)
     return main(path).error

@@ -13,6 +13,7 @@ model, the method or the front-end.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -302,11 +303,13 @@ def _parts(document: Any) -> dict[Role, Mapping[str, Any]]:
     return parts
 
 
-def fields_with_role(role: Role) -> dict[str, dataclasses.Field[Any]]:
+@functools.cache
+def fields_with_role(role: Role) -> Mapping[str, dataclasses.Field[Any]]:
     """The fields of a spec's identity or execution, by flat name."""
     return {name: field for name, (_, field) in flat_fields(RunSpec).items() if field.metadata["role"] == role}
 
 
+@functools.cache
 def field_type(name: str) -> Any:
     """The type of a field, by its flat name."""
     part, field = flat_fields(RunSpec)[name]
@@ -360,7 +363,8 @@ def _check_study(value: Any) -> None:
         raise SpecError(f"study: role is '{echoed(value['role'])}', but must be trial or final.")
 
 
-def settable_fields() -> dict[str, dataclasses.Field[Any]]:
+@functools.cache
+def settable_fields() -> Mapping[str, dataclasses.Field[Any]]:
     """The spec's fields that ``--set key=value`` may change, by flat name."""
     fields = {name: field for name, (_, field) in flat_fields(RunSpec).items()}
     return {name: field for name, field in fields.items() if field.metadata.get("settable", True)}

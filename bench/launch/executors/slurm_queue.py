@@ -1,0 +1,134 @@
+"""Slurm's commands: what is in the queue, what is submitted, what is cancelled."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.core.errors import RunError, SpecError
+from bench.core.text import echoed
+from bench.launch.jobs import JobState
+
+COMMAND_SECONDS = 60
+"""A controller that has much to do is slow."""
+
+IDS_OF_A_COMMAND = 500
+
+RUNNING = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT"})
+QUEUED = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESIZING"})
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job of an array, as Slurm knows it; for some minutes also one that has ended.
+
+    Attributes:
+        id: ``12_3``.
+        state: ``RUNNING``, ``CANCELLED`` and so on.
+        nodes: The nodes that it runs on; empty while it waits.
+        reason: Why it waits, or how it ended.
+    """
+
+    id: str
+    state: str
+    nodes: str
+    reason: str
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs or will run."""
+        return self.state in RUNNING or self.state in QUEUED
+
+    @property
+    def said(self) -> tuple[JobState, str]:
+        """Whether it runs, and where; of one that waits, why."""
+        if self.state in QUEUED:
+            return "queued", f"Slurm: {self.reason}"
+        return "running", f"node {self.nodes}"
+
+
+Queue = dict[tuple[str, int], QueuedJob]
+"""Jobs by the name of their array and their place in it."""
+
+
+def check_slurm() -> None:
+    """Make sure that there is a Slurm to submit to.
+
+    Raises:
+        SpecError: If this machine has no sbatch.
+    """
+    if shutil.which("sbatch") is None:
+        raise SpecError(
+            "There is no Slurm on this machine: sbatch is not found.",
+            "Log in to a node of the cluster that submits jobs, or use --launcher local or dask.",
+        )
+
+
+def submit(script: Path) -> str:
+    """Submit a script; gives the id of its array.
+
+    Raises:
+        SpecError: If sbatch refuses it; in its own words.
+        RunError: If the controller does not answer.
+    """
+    done = _run("sbatch", "--parsable", str(script))
+    if done.returncode:
+        said = " ".join(done.stderr.replace("sbatch: error: ", " ").split())
+        raise SpecError(
+            f"sbatch refuses the jobs: {echoed(said, 300) or f'exit code {done.returncode}'}.",
+            f"The script is {script}; the options of Slurm jobs are in docs/slurm.md.",
+        )
+    return done.stdout.strip().partition(";")[0]
+
+
+def queue() -> Queue | None:
+    """All array jobs of this user that Slurm knows; None where the controller does not answer."""
+    try:
+        done = _run(
+            "squeue", "--array", "--noheader", "--states=all", f"--user={_user()}", "--format=%j|%F|%K|%T|%N|%r"
+        )
+    except RunError:
+        return None
+    if done.returncode:
+        return None
+    found: Queue = {}
+    for line in done.stdout.splitlines():
+        name, array, index, state, nodes, reason = line.split("|", 5)
+        if index.isdigit():
+            found[name, int(index)] = QueuedJob(f"{array}_{index}", state, nodes, reason)
+    return found
+
+
+def _user() -> str:
+    return getpass.getuser()
+
+
+def stop_gently(ids: Sequence[str]) -> None:
+    """Take jobs that wait out of the queue, and ask those that run to save their state and end."""
+    for start in range(0, len(ids), IDS_OF_A_COMMAND):
+        some = ids[start : start + IDS_OF_A_COMMAND]
+        _run("scancel", "--quiet", "--state=PENDING", *some)
+        # To the batch shell alone, which passes it on.
+        _run("scancel", "--quiet", "--state=RUNNING", "--batch", "--signal=TERM", *some)
+
+
+def cancel(ids: Sequence[str]) -> None:
+    """End jobs for good: Slurm asks them to end, and kills them when its ``KillWait`` is over."""
+    for start in range(0, len(ids), IDS_OF_A_COMMAND):
+        _run("scancel", "--quiet", *ids[start : start + IDS_OF_A_COMMAND])
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise RunError(
+            f"Slurm does not answer: {command[0]} took longer than {COMMAND_SECONDS} seconds.",
+            "Try again when the cluster's controller is back; jobs in the queue are not lost.",
+        ) from None
+    except OSError as error:
+        raise RunError(f"{command[0]} cannot be started: {error.strerror or error}.") from error
