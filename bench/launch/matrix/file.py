@@ -167,5 +167,7 @@ def _fault(fault: ErrorDetails, path: str) -> SpecError:
         return SpecError(f"{place}: unknown key '{key}': {suggestion(key, known)}", HINT)
     if fault["type"] == "missing":
         return SpecError(f"{place} lacks '{key}'.", HINT)
-    expected = "seeds like 1-5 or a list of numbers" if key == "seeds" else _EXPECTED.get(fault["type"], "another value")
+    expected = (
+        "seeds like 1-5 or a list of numbers" if key == "seeds" else _EXPECTED.get(fault["type"], "another value")
+    )
     return SpecError(f"{place}: {key} is {echoed(repr(fault['input']))}, but must be {expected}.", HINT)

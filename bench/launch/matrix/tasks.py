@@ -152,9 +152,7 @@ def _combination_task(run: PlannedRun, composite: Composite, making: Making) -> 
     )
 
 
-def _after_banks(
-    tasks: Sequence[Task], specs: Mapping[str, RunSpec], logs: Path, making: Making
-) -> list[Task]:
+def _after_banks(tasks: Sequence[Task], specs: Mapping[str, RunSpec], logs: Path, making: Making) -> list[Task]:
     """The tasks with those before them that make features which several open runs lack."""
     runs = [task.key for task in tasks if task.key in specs and (making.rerun or not _is_done_or_broken(task))]
     keys = {run_id: bank_key(specs[run_id]) for run_id in runs}
