@@ -16,6 +16,7 @@ from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.experiment.recipes import DEMO, DataSource, Request, check_pair, parse_seeds, resolve
 from bench.experiment.spec import RunSpec
+from bench.launch.jobs import LaunchOptions
 from bench.search.request import StudyRequest, build_request, check_trials
 from bench.search.session import SearchSession, WorkedOn
 from bench.search.space import Dimension, build_space
@@ -95,7 +96,14 @@ class PlannedSearch:
 
 
 def plan_search(
-    asked: Request, options: SearchOptions, choose: ChooseSource, *, home: Path, storage: str | None, workers: int
+    asked: Request,
+    options: SearchOptions,
+    choose: ChooseSource,
+    *,
+    home: Path,
+    storage: str | None,
+    workers: int,
+    launch: LaunchOptions | None = None,
 ) -> PlannedSearch:
     """Check a search as far as can be without beginning it.
 
@@ -106,6 +114,7 @@ def plan_search(
         home: Results folder.
         storage: Where the study is kept; None for a file in the results folder.
         workers: Processes that work on trials side by side.
+        launch: Where they are carried out; on this machine by default.
 
     Raises:
         BenchError: The first thing that stands in the way.
@@ -133,6 +142,7 @@ def plan_search(
         name=options.study or default_name(request),
         workers=workers,
         settings=Settings(final_seeds_of(options.final_seeds), checked_give_up_after(options.give_up_after)),
+        launch=launch or LaunchOptions(),
     )
     target = check_trials(request, options.trials)
     session.check(request, base.execution())
@@ -157,6 +167,7 @@ def plan_figure2(
     objective: str,
     home: Path,
     workers: int,
+    launch: LaunchOptions | None = None,
 ) -> list[PlannedSearch]:
     """A search for each of the figure's parameters over its grid, the others at the paper's values.
 
@@ -168,6 +179,7 @@ def plan_figure2(
         objective: ``held-out`` or ``test``.
         home: Results folder.
         workers: Processes that work on trials side by side.
+        launch: Where they are carried out; on this machine by default.
 
     Raises:
         BenchError: As :func:`plan_search`, and if the pattern matches no parameter.
@@ -187,7 +199,14 @@ def plan_figure2(
         )
         study = f"figure2-{name}" + ("-test" if objective == "test" else "")
         settings = Settings(final_seeds=())
-        session = SearchSession(home=home, storage=None, name=study, workers=workers, settings=settings)
+        session = SearchSession(
+            home=home,
+            storage=None,
+            name=study,
+            workers=workers,
+            settings=settings,
+            launch=launch or LaunchOptions(),
+        )
         session.check(request, base.execution())
         planned.append(PlannedSearch(session, request, base, check_trials(request, None)))
     return planned
