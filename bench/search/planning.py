@@ -14,6 +14,7 @@ from bench.core.cards import Card
 from bench.core.errors import SpecError
 from bench.core.registry import suggestion
 from bench.core.text import echoed
+from bench.experiment.devices import runs_elsewhere
 from bench.experiment.recipes import DEMO, DataSource, Request, check_pair, parse_seeds, resolve
 from bench.experiment.spec import RunSpec
 from bench.launch.jobs import LaunchOptions
@@ -119,6 +120,19 @@ def plan_search(
     Raises:
         BenchError: The first thing that stands in the way.
     """
+    with runs_elsewhere(launch is not None and launch.elsewhere):
+        return _planned(asked, options, choose, home, storage, workers, launch or LaunchOptions())
+
+
+def _planned(
+    asked: Request,
+    options: SearchOptions,
+    choose: ChooseSource,
+    home: Path,
+    storage: str | None,
+    workers: int,
+    launch: LaunchOptions,
+) -> PlannedSearch:
     seeds = _trial_seeds(options.seeds_per_trial)
     names = [name.strip() for text in options.params for name in text.split(",")]
     is_grid = options.sampler == "grid"
@@ -142,7 +156,7 @@ def plan_search(
         name=options.study or default_name(request),
         workers=workers,
         settings=Settings(final_seeds_of(options.final_seeds), checked_give_up_after(options.give_up_after)),
-        launch=launch or LaunchOptions(),
+        launch=launch,
     )
     target = check_trials(request, options.trials)
     session.check(request, base.execution())
@@ -188,6 +202,20 @@ def plan_figure2(
     if not names:
         raise SpecError(f"--only '{echoed(only)}' matches no parameter of figure2: {suggestion(str(only), FIGURE2)}")
     asked = dataclasses.replace(asked, model="ast", method="patchmix-cl")
+    with runs_elsewhere(launch is not None and launch.elsewhere):
+        return _figure2(asked, choose, names, seeds, objective, home, workers, launch or LaunchOptions())
+
+
+def _figure2(
+    asked: Request,
+    choose: ChooseSource,
+    names: Sequence[str],
+    seeds: str | None,
+    objective: str,
+    home: Path,
+    workers: int,
+    launch: LaunchOptions,
+) -> list[PlannedSearch]:
     source = choose(asked)
     chosen = parse_seeds(None, seeds or ("1" if source.profile == DEMO else "1-5"))
     (base,) = resolve(asked, source, [1])
@@ -205,7 +233,7 @@ def plan_figure2(
             name=study,
             workers=workers,
             settings=settings,
-            launch=launch or LaunchOptions(),
+            launch=launch,
         )
         session.check(request, base.execution())
         planned.append(PlannedSearch(session, request, base, check_trials(request, None)))

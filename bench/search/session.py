@@ -13,7 +13,7 @@ from typing import Any
 from baselines.weights import weights_of_run
 from bench.core.errors import InterruptedRunError, SpecError
 from bench.engine.preflight import check_model
-from bench.experiment.devices import device_shares_for
+from bench.experiment.devices import device_shares_for, runs_elsewhere
 from bench.experiment.plugins import load_plugins_of
 from bench.experiment.recipes import check_spec
 from bench.experiment.spec import RunSpec
@@ -124,13 +124,17 @@ class SearchSession:
             f"objective: {objective_words(study.request.objective)}; {study.place}"
         )
         try:
-            if self.launch.elsewhere:
-                warn_of_own_disks(self.home, self.place)
-            if not is_over(study):
-                self._crew(study, execution).run()
-            finals = self._finals(study, execution)
+            with runs_elsewhere(self.launch.elsewhere):
+                return self._carry_out(study, execution)
         except InterruptedRunError as error:
             raise InterruptedRunError(error.message, f"Go on with: {self.resume_command()}") from error
+
+    def _carry_out(self, study: Search, execution: Mapping[str, Any]) -> WorkedOn:
+        if self.launch.elsewhere:
+            warn_of_own_disks(self.home, self.place)
+        if not is_over(study):
+            self._crew(study, execution).run()
+        finals = self._finals(study, execution)
         return WorkedOn(study, well=_is_well(study, finals))
 
     def _crew(self, study: Search, execution: Mapping[str, Any]) -> Crew | FarCrew:
@@ -162,6 +166,8 @@ class SearchSession:
             words += ["--storage", str(self.place)]
         if self.launch.elsewhere:
             words += ["--launcher", self.launch.launcher]
+        if self.launch.scheduler is not None:
+            words += ["--scheduler", self.launch.scheduler]
         return shlex.join(words)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -86,8 +86,3 @@ def params_text(params: Mapping[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def ended_trials(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Those of some trials that have ended."""
-    return [trial for trial in trials if trial.state.is_finished()]
