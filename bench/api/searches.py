@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.calls import api_call, resumable
+from bench.api.launching import launch_options
 from bench.api.requests import FilePath, build_request, choose_source, joined_settings, seeds_text
 from bench.api.study import Study
 from bench.core.errors import SpecError
@@ -116,7 +117,6 @@ def search(
         InterruptedRunError: After Ctrl-C; runs under way have saved their state, and the same call goes on.
         BenchError: Whatever kept it from starting or going on.
     """
-    from bench.launch.jobs import LaunchOptions
     from bench.search.planning import NO_FINALS, SearchOptions
 
     request = build_request(
@@ -153,7 +153,7 @@ def search(
         sampler_seed=sampler_seed,
     )
     place = None if storage is None else str(storage)
-    launch = LaunchOptions(launcher=launcher, scheduler=scheduler, slurm=dict(slurm or {}))
+    launch = launch_options(launcher=launcher, scheduler=scheduler, slurm=slurm)
     return start_search(plan_search(request, chosen, home=home, storage=place, workers=workers, launch=launch))
 
 
@@ -297,6 +297,26 @@ def _opened(name: str, storage: str | None, home: Path | None) -> Search:
 def open_study(name: str, storage: str | None = None, home: Path | None = None) -> Study:
     """Open a study by its name; raises SpecError where there is none, and StoreError where it cannot be read."""
     return Study(_opened(name, storage, home))
+
+
+def cancel_search(name: str, home: Path | None = None) -> int:
+    """Stop the workers and final runs of a study that Slurm goes on with; no process need watch them.
+
+    Args:
+        name: The study's name.
+        home: Results folder.
+
+    Returns:
+        How many jobs were cancelled; those that ran save their state.
+
+    Raises:
+        SpecError: If the study never had workers there.
+        BenchError: If there is no Slurm here, or it does not answer.
+    """
+    from bench.search.far_workers import cancel_jobs_of
+    from bench.search.storage import check_name
+
+    return cancel_jobs_of(home_folder(home), check_name(name))
 
 
 def delete_study(study: Study) -> None:

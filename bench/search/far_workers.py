@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError, UnexpectedError
+from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError, SpecError, UnexpectedError
 from bench.core.lifetimes import StopRequest
 from bench.launch.executors import make_executor
 from bench.launch.jobs import Ended, Executor, Job, LaunchOptions
@@ -33,6 +33,28 @@ LOOK_SECONDS = 2.0
 def jobs_folder(home: Path, study: str) -> Path:
     """Where the jobs of a search's workers and final runs are kept, on a disk that the machines share."""
     return home.absolute() / "studies" / f"{study}.jobs"
+
+
+def cancel_jobs_of(home: Path, study: str) -> int:
+    """Cancel what Slurm still has of a search; gives the number of jobs.
+
+    Args:
+        home: The results folder.
+        study: The study's name.
+
+    Raises:
+        SpecError: If the search never had jobs on other machines.
+        BenchError: If there is no Slurm here, or it does not answer.
+    """
+    from bench.launch.executors.slurm import cancel_jobs
+
+    folder = jobs_folder(home, study)
+    if not folder.is_dir():
+        raise SpecError(
+            f"The study '{study}' has no workers on other machines: there is no {folder}.",
+            "Local workers end with Ctrl-C.",
+        )
+    return len(cancel_jobs(folder))
 
 
 class FarCrew:
