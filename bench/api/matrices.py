@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -120,10 +119,12 @@ class PlannedMatrix:
     @cached_property
     def estimates(self) -> list[Estimate]:
         """What each run will take, of a composite what its parts will."""
-        from bench.launch.matrix.estimates import estimates_of
+        from bench.launch.matrix.estimate import estimates_of
+        from leaderboard.store.store import Store
 
-        with without_a_board():
-            return estimates_of(self.plan.runs, self.home)
+        # A board that is not there reads as an empty one; none is made.
+        store = Store.open(board_location(self.home)) if has_board() else None
+        return estimates_of(self.plan.runs, self.home, store)
 
     def total(self, jobs: int | None = None) -> dict[str, Any]:
         """What the missing runs will take together.
@@ -226,12 +227,6 @@ def _status(run: PlannedRun, home: Path) -> str:
         return "broken"
 
 
-@contextlib.contextmanager
-def without_a_board() -> Iterator[None]:
-    """Let a block read a board that may not be there."""
-    yield
-
-
 def plan_file(
     file: FilePath,
     options: LaunchOptions,
@@ -265,9 +260,22 @@ def plan_file(
     common = {"home": results, "cache": cache_folder(cache), "plugins": files, **asked}
     with runs_elsewhere(options.launcher != "local"):
         plan = plan_matrix(read_matrix(path), path, common, data=None if data is None else str(data))
+    say_device(plan, options, asked["device"])
     for place, error in plan.refused.items():
         logger.warning(f"{place}: cannot start. {error.message} {error.hint or ''}".rstrip())
     return PlannedMatrix(plan, results)
+
+
+def say_device(plan: MatrixPlan, options: LaunchOptions, device: str) -> None:
+    """Warn where a cluster's runs were planned for the CPU only since this machine has no GPU."""
+    from bench.launch.matrix.tasks import specs_of
+
+    is_chosen_here = options.launcher != "local" and device == "auto"
+    if is_chosen_here and any(spec.distribution.device == "cpu" for spec in specs_of(plan.runs).values()):
+        logger.warning(
+            f"this machine has no GPU, so that the runs on {options.launcher} will be done on the CPU; "
+            "--device cuda has them done on GPUs"
+        )
 
 
 def run_planned(planned: PlannedMatrix, options: LaunchOptions, *, rerun: bool = False) -> EndedMatrix:
@@ -330,9 +338,7 @@ def list_matrices(home: FilePath | None = None) -> list[dict[str, Any]]:
     place = home_folder(home)
     found = [status_of(folder, place) for folder in matrix_folders(place)]
     names = ("name", "source", "begun", "launcher")
-    return [
-        {**{name: one.record[name] for name in names}, "driven": one.driven, "counts": one.counts} for one in found
-    ]
+    return [{**{name: one.record[name] for name in names}, "driven": one.driven, "counts": one.counts} for one in found]
 
 
 def matrix_status(name: str | None = None, home: FilePath | None = None) -> MatrixStatus | None:
@@ -378,3 +384,13 @@ def cancel_matrix(name: str, home: FilePath | None = None) -> Cancelled:
     folder = find_matrix(home_folder(home), name)
     assert folder is not None
     return cancel.cancel_matrix(folder)
+
+
+def cancelled_words(done: Cancelled) -> str:
+    """What a cancellation came to, in a sentence."""
+    jobs = "" if done.jobs is None else f" {done.jobs} jobs were taken out of the queue."
+    if not done.driven:
+        return f"No process is at the matrix '{done.name}'.{jobs}"
+    if done.stopped:
+        return f"The matrix '{done.name}' was stopped; what was under way has saved its state.{jobs}"
+    return f"The matrix '{done.name}' was asked to stop, and its runs are still saving their state.{jobs}"

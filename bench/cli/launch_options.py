@@ -21,14 +21,13 @@ Jobs = Annotated[
     Option("--jobs", help="Runs at a time (default: one per GPU, one on a CPU; of a cluster: all).", metavar="N"),
 ]
 Devices = Annotated[
-    str | None, Option("--devices", help="local: GPUs or MIG instances, as 0,1; or cpu (default: all).", metavar="NAMES")
+    str | None,
+    Option("--devices", help="local: GPUs or MIG instances, as 0,1; or cpu (default: all).", metavar="NAMES"),
 ]
 Retries = Annotated[
     int, Option("--retries", help="How often a run whose process was lost is started again.", metavar="N")
 ]
-Timeout = Annotated[
-    str | None, Option("--timeout", help="End a run after 2h, 90m or 3600 (seconds).", metavar="TIME")
-]
+Timeout = Annotated[str | None, Option("--timeout", help="End a run after 2h, 90m or 3600 (seconds).", metavar="TIME")]
 Scheduler = Annotated[
     str | None, Option("--scheduler", help="dask: address of the scheduler.", metavar="tcp://HOST:PORT")
 ]

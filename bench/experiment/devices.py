@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from bench.core.errors import SpecError
+from bench.core.process_group import adopted_group
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.experiment.spec import DEVICES, PRECISIONS
@@ -99,7 +100,16 @@ def device_shares_for(execution: Mapping[str, Any], workers: int = 1) -> list[li
     import torch
 
     devices = visible_devices(os.environ.get(VISIBLE), torch.cuda.device_count())
-    return device_shares(devices, workers, int(execution["processes"]))
+    return device_shares(devices, workers, _processes_that_see(devices, int(execution["processes"])))
+
+
+def _processes_that_see(devices: Sequence[str], processes: int) -> int:
+    """How many processes of a run share the GPUs that this one sees: those of its machine, if another started them."""
+    group = adopted_group()
+    if group is None:
+        return processes
+    # Schedulers may show each task a GPU of its own.
+    return 1 if group.launcher in ("srun", "mpirun") and len(devices) == 1 else group.local_size
 
 
 def choose_device(wanted: str) -> str:

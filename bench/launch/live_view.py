@@ -48,9 +48,12 @@ class LiveTable:
 
     def __init__(self, console: PlainConsole) -> None:
         self.console, self.lines = console, LogLines(brief=True)
-        # Without a thread of its own: it is drawn between two looks at the jobs.
-        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+        self._states: Mapping[str, tuple[JobState, str]] = {}
         self._drawn = 0.0
+        # Without a thread of its own: it is drawn between two looks at the jobs.
+        self._live = Live(
+            console=console, auto_refresh=False, transient=True, redirect_stdout=False, get_renderable=self._table
+        )
 
     def __enter__(self) -> LiveTable:
         self._live.start()
@@ -81,8 +84,11 @@ class LiveTable:
         now = time.monotonic()
         if now - self._drawn >= REFRESH_SECONDS:
             self._drawn = now
-            rows = max(1, self.console.height - LINES_AROUND)
-            self._live.update(live_table(self.lines.tally, executor.states(), rows), refresh=True)
+            self._states = executor.states()
+            self._live.refresh()
+
+    def _table(self) -> RenderableType:
+        return live_table(self.lines.tally, self._states, max(1, self.console.height - LINES_AROUND))
 
 
 def live_table(tally: Tally, states: Mapping[str, tuple[JobState, str]], rows: int) -> RenderableType:

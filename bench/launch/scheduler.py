@@ -87,7 +87,7 @@ class _Scheduler:
         self.anew, self.cancelled, self.clock = anew, cancelled, clock
         self.fatal: BenchError | None = None
         self._stop = StopRequest(end=self._end_now)
-        self._asked = self._end_wanted = False
+        self._asked = self._end_wanted = self._is_cancelled = False
         self._ends: dict[str, TaskEnd] = {}
         self._jobs = {task.key: task.job for task in tasks if task.job is not None}
         self._attempts: dict[str, int] = {}
@@ -129,9 +129,9 @@ class _Scheduler:
             except BenchError as error:
                 failed.append((task, error))
         self._order = TaskOrder(self.tasks, self._ends.keys())
-        for task, error in failed:
+        for task, unreadable in failed:
             if task.key not in self._ends:
-                self._fail(task, error)
+                self._fail(task, unreadable)
         for task in self._order.not_needed():
             self._end(TaskEnd(task, "not needed"))
 
@@ -287,11 +287,12 @@ class _Scheduler:
         self._end_wanted = True
 
     def _stops(self) -> bool:
-        return self._stop.wanted or self.fatal is not None or self.cancelled()
+        self._is_cancelled = self._is_cancelled or self.cancelled()
+        return self._stop.wanted or self.fatal is not None or self._is_cancelled
 
     def _has_stopped(self) -> bool:
         """Ask the jobs to stop, if that was not done yet, and say whether there is none left to wait for."""
-        if self.executor.outlives and not self.cancelled():
+        if self.executor.outlives and not self._is_cancelled:
             return True
         if self._running and not self._asked:
             self._asked = True

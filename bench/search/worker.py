@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.core.environment import refuse_foreign_group
 from bench.core.errors import InterruptedRunError, StoreError
 from bench.core.lifetimes import StopRequest
+from bench.core.process_group import refuse_foreign_group
 
 if TYPE_CHECKING:
     from bench.launch.child_process import Parent

@@ -29,16 +29,13 @@ GPUS = 2
 CPUS = 4
 """Of each node, whatever this machine has."""
 
-REQUEUE_SECONDS = 3
-"""How long a requeued job waits: as long as a credential lives, two minutes by default."""
-
 CONFIGURATION = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket,cred_expire={requeue}
+AuthInfo=socket={folder}/munge/socket
 CryptoType=crypto/munge
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 SlurmctldPort={ports[0]}
@@ -131,7 +128,6 @@ class SlurmCluster:
             ports=_free_ports(3),
             cpus=CPUS,
             gpus=GPUS,
-            requeue=REQUEUE_SECONDS,
         )
         (self.folder / "slurm.conf").write_text(text)
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
@@ -226,9 +222,8 @@ class SlurmCluster:
         """Switch a killed node on again."""
         before = self._started(node)
         self.start_node(node)
-        # Before it is heard of, the controller may start a job there and take it for lost when it is.
+        # It returns to service by itself when the controller hears of it (ReturnToService).
         self.wait_for(lambda: self._started(node) != before, f"node {node} to register")
-        self.run("scontrol", "update", f"nodename={node}", "state=resume")
 
     def _started(self, node: str) -> str:
         """When the daemon of a node began, as it told the controller."""

@@ -17,7 +17,10 @@ from typing import Any, Literal, Self
 from bench.core.datasets import TRAIN
 from bench.core.documents import read_document
 from bench.core.errors import ResultError
+from bench.core.kept import looked_up_once
 from bench.experiment.spec import RunSpec
+from bench.launch.matrix.heads import is_finished
+from bench.launch.matrix.plans import PlannedRun
 from leaderboard.store.costs import RunCost
 from leaderboard.store.result_rows import system_hash
 from leaderboard.store.store import Store
@@ -27,6 +30,8 @@ ALIKE = ("model", "method", "frontend", "dataset")
 """Fields that two runs share whose epochs take about as long."""
 
 Source = Literal["other seeds", "board", "rough", "nothing"]
+SOURCES: tuple[Source, ...] = ("other seeds", "board", "rough", "nothing")
+"""Where an estimate may be from, the best first."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,39 @@ def _from_measurement(spec: RunSpec, row: Mapping[str, Any]) -> Estimate:
     seconds = epochs * (trained * clip + judged * row["evaluation"]["seconds_per_cycle"])
     memory = row["training"]["peak_memory_mib"]
     return Estimate(seconds=seconds, memory_mib=memory, source="rough")
+
+
+def estimates_of(runs: Sequence[PlannedRun], home: Path, store: Store | None) -> list[Estimate]:
+    """What each run will take; of a composite, what its parts that are not finished will.
+
+    Args:
+        runs: The planned runs.
+        home: The results folder, which may hold measurements of models.
+        store: The board whose history counts; None for none.
+    """
+    history = History.of(store, read_measurements(home))
+    with looked_up_once():
+        return [_estimate_of(run, home, history) for run in runs]
+
+
+def _estimate_of(run: PlannedRun, home: Path, history: History) -> Estimate:
+    if isinstance(run.spec, RunSpec):
+        return history.estimate(run.spec)
+    parts = [history.estimate(part.spec) for part in run.spec.parts if not _is_finished(home, part.spec.run_id)]
+    known = [part.seconds for part in parts if part.seconds is not None]
+    memory = [part.memory_mib for part in parts if part.memory_mib is not None]
+    sources = sorted({part.source for part in parts}, key=SOURCES.index)
+    # One part of which nothing is known makes a sum of the others no estimate of the whole.
+    complete = len(known) == len(parts) and bool(parts)
+    source: Source = sources[-1] if complete else "nothing"
+    return Estimate(sum(known) if complete else None, max(memory, default=None), source)
+
+
+def _is_finished(home: Path, run_id: str) -> bool:
+    try:
+        return is_finished(home, run_id)
+    except ResultError:
+        return False
 
 
 # --- what `bench models bench` measured -------------------------------------------------------------------------

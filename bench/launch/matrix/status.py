@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,6 +15,7 @@ from bench.launch.board import results_board, store_result
 from bench.launch.matrix.folder import MatrixFolder
 from bench.launch.matrix.heads import ResultHead, read_head
 from leaderboard.results.run_folder import RunFolder
+from leaderboard.results.run_progress import read_progress
 
 State = Literal["done", "running", "missing", "failed"]
 STATES: tuple[State, ...] = ("done", "running", "missing", "failed")
@@ -109,26 +107,26 @@ def status_of(folder: MatrixFolder, home: Path) -> MatrixStatus:
         ResultError: If its record is broken.
     """
     record, ends = folder.read_record(), folder.read_ends()
-    home, now = home.absolute(), time.time()
-    runs = tuple(_status(entry, home, ends, now) for entry in record["runs"])
+    home = home.absolute()
+    runs = tuple(_status(entry, home, ends) for entry in record["runs"])
     return MatrixStatus(record, folder.is_driven(), runs)
 
 
-def _status(entry: Mapping[str, Any], home: Path, ends: Mapping[str, Mapping[str, Any]], now: float) -> RunStatus:
+def _status(entry: Mapping[str, Any], home: Path, ends: Mapping[str, Mapping[str, Any]]) -> RunStatus:
     """How far a run or a composite is."""
     named = {name: entry[name] for name in ("run_id", "model", "method", "seed")}
     named["rows"] = tuple(entry["rows"])
-    own = _state(home, entry["run_id"], ends, now)
+    own = _state(home, entry["run_id"], ends)
     if own["state"] != "done" and entry["parts"]:
-        own = _state_of_parts(entry["parts"], home, ends, now, own)
+        own = _state_of_parts(entry["parts"], home, ends, own)
     return RunStatus(**named, **own)
 
 
 def _state_of_parts(
-    parts: Mapping[str, str], home: Path, ends: Mapping[str, Mapping[str, Any]], now: float, own: dict[str, Any]
+    parts: Mapping[str, str], home: Path, ends: Mapping[str, Mapping[str, Any]], own: dict[str, Any]
 ) -> dict[str, Any]:
     """The state of a composite without a result: that of the part that it waits for."""
-    states = {name: _state(home, run_id, ends, now) for name, run_id in parts.items()}
+    states = {name: _state(home, run_id, ends) for name, run_id in parts.items()}
     told: dict[str, Any] = {"parts": {name: state["state"] for name, state in states.items()}}
     for wanted in ("failed", "running"):
         for name, state in states.items():
@@ -138,7 +136,7 @@ def _state_of_parts(
     return {**own, **told}
 
 
-def _state(home: Path, run_id: str, ends: Mapping[str, Mapping[str, Any]], now: float) -> dict[str, Any]:
+def _state(home: Path, run_id: str, ends: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The state of one run, as fields of a :class:`RunStatus`."""
     try:
         head = read_head(home, run_id)
@@ -147,7 +145,7 @@ def _state(home: Path, run_id: str, ends: Mapping[str, Mapping[str, Any]], now: 
     if head is not None and head.status == "finished":
         times = {"seconds": head.seconds, "epoch": head.epochs, "epochs": head.epochs}
         return {"state": "done", "score": head.score, **times}
-    progress = _progress(home, run_id, now)
+    progress = _progress(home, run_id)
     if progress is not None:
         return {"state": "running", **progress, **_log(home, run_id)}
     return _open_state(home, run_id, head, ends.get(run_id))
@@ -168,15 +166,13 @@ def _log(home: Path, run_id: str) -> dict[str, str]:
     return {"log": str(path)} if path.is_file() else {}
 
 
-def _progress(home: Path, run_id: str, now: float) -> dict[str, Any] | None:
+def _progress(home: Path, run_id: str) -> dict[str, Any] | None:
     """What a run tells of its progress; None where it tells nothing, or has not for long."""
-    path = RunFolder.of_run(home, run_id).progress
-    with contextlib.suppress(OSError, ValueError):
-        if now - path.stat().st_mtime < STILL_SECONDS:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            told = {name: found.get(name) for name in ("epoch", "epochs", "loss", "score")}
-            return {**told, "seconds_left": found.get("seconds_left")}
-    return None
+    found = read_progress(RunFolder.of_run(home, run_id).progress)
+    if found is None or found.age > STILL_SECONDS:
+        return None
+    told = {name: getattr(found, name) for name in ("epoch", "epochs", "loss", "score")}
+    return {**told, "seconds_left": found.remaining()}
 
 
 def bring_results(folder: MatrixFolder, home: Path) -> int:

@@ -13,7 +13,9 @@ from bench.core.files import write_json
 from bench.launch.board import results_board, store_result
 from bench.launch.executors import make_executor
 from bench.launch.isolated import remove_log_alone
-from bench.launch.jobs import Executor, LaunchOptions
+from bench.launch.jobs import Executor, Job, LaunchOptions
+from bench.launch.live_view import watching
+from bench.launch.matrix.banks import BANK
 from bench.launch.matrix.estimate import History
 from bench.launch.matrix.folder import BEAT_SECONDS, MatrixFolder
 from bench.launch.matrix.heads import is_finished, read_head
@@ -68,9 +70,7 @@ class RecordingWatcher:
         self._shown.on_look(executor)
 
 
-def run_matrix(
-    plan: MatrixPlan, home: Path, options: LaunchOptions, *, rerun: bool, watcher: Callable[[], Watcher]
-) -> list[EndedRun]:
+def run_matrix(plan: MatrixPlan, home: Path, options: LaunchOptions, *, rerun: bool) -> list[EndedRun]:
     """Do the runs of a matrix that are missing.
 
     Args:
@@ -78,7 +78,6 @@ def run_matrix(
         home: The results folder.
         options: Where and how.
         rerun: Run finished ones again.
-        watcher: Makes who is told of everything.
 
     Returns:
         How each run ended, in the order of the plan.
@@ -90,8 +89,50 @@ def run_matrix(
     """
     home = home.absolute()
     store = results_board(home)
-    folder = MatrixFolder.of(home, plan.name)
-    making = Making(
+    folder = planned_folder(plan, home)
+    making = _making(plan, home, options, store, rerun)
+    with folder.held():
+        write_json(folder.record, record_of(plan, options))
+        tasks = tasks_of(plan.runs, making, folder.logs)
+        with (
+            make_executor(options, folder.jobs) as executor,
+            watching() as shown,
+            _failures_kept(plan, home, store, making.stored),
+        ):
+            ends = carry_out(
+                tasks,
+                executor,
+                Policy(retries=options.retries),
+                RecordingWatcher(shown, folder),
+                anew=[task.key for task in tasks if rerun and not task.key.startswith(BANK)],
+                cancelled=folder.cancel.exists,
+            )
+    found = {end.task.key: end for end in ends}
+    return [_ended(run, found[run.run_id], home) for run in plan.runs]
+
+
+def planned_folder(plan: MatrixPlan, home: Path) -> MatrixFolder:
+    """The folder that a planned matrix has, or will have."""
+    return MatrixFolder.of(home, plan.name)
+
+
+def missing_jobs(plan: MatrixPlan, home: Path, options: LaunchOptions) -> list[Job]:
+    """The jobs that an engine would be given for what is missing; nothing is written.
+
+    Args:
+        plan: The runs.
+        home: The results folder.
+        options: Where and how.
+    """
+    making = _making(plan, home.absolute(), options, None, False)
+    tasks = tasks_of(plan.runs, making, planned_folder(plan, home).logs)
+    open_tasks = [task for task in tasks if not _is_finished(making.home, task.key)]
+    needed = {key for task in open_tasks if not task.helps for key in (task.key, *task.after)}
+    return [task.job for task in open_tasks if task.job is not None and (task.key in needed or not task.helps)]
+
+
+def _making(plan: MatrixPlan, home: Path, options: LaunchOptions, store: Store | None, rerun: bool) -> Making:
+    return Making(
         home=home,
         rerun=rerun,
         stored=options.launcher == LOCAL,
@@ -100,24 +141,6 @@ def run_matrix(
         memory=History.of(store).memory,
         bring=_bringer(plan, home, store, rerun),
     )
-    with folder.held():
-        write_json(folder.record, record_of(plan, options))
-        tasks = tasks_of(plan.runs, making, folder.path / "logs")
-        with make_executor(options, folder.jobs) as executor, _failures_kept(plan, home, store, making.stored):
-            ends = carry_out(
-                tasks,
-                executor,
-                Policy(retries=options.retries),
-                RecordingWatcher(watcher(), folder),
-                anew=[task.key for task in tasks if rerun and task.key not in _banks(tasks)],
-                cancelled=folder.cancel.exists,
-            )
-    found = {end.task.key: end for end in ends}
-    return [_ended(run, found[run.run_id], home) for run in plan.runs]
-
-
-def _banks(tasks: Sequence[Task]) -> set[str]:
-    return {task.key for task in tasks if task.key.startswith("bank-")}
 
 
 def _bringer(plan: MatrixPlan, home: Path, store: Store | None, rerun: bool) -> Callable[[str], None]:
