@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import pytest
+from matrix_files import RUNS, SMALL, planned, written
 
 from bench.core.errors import SpecError
 from bench.core.files import write_json
 from bench.launch.jobs import LaunchOptions
-from bench.launch.matrix.cells import cells_of, plan_matrix
+from bench.launch.matrix.cells import cells_of
 from bench.launch.matrix.file import read_matrix
 from bench.launch.matrix.folder import MatrixFolder
 from bench.launch.matrix.record import record_of
@@ -18,32 +20,17 @@ from bench.launch.matrix.tasks import specs_of
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.validation import run_id_of
 
-SMALL = '{ embed_dim = 16, depth = 1, heads = 2, batch = 8, "frontend.seconds" = 1.0, specaug_probability = 0.0 }'
-RUNS = "[[runs]]\nmodels = ['ast']\nmethods = ['ce']\n"
-
 
 @pytest.fixture
-def written(tmp_path):
+def write(tmp_path):
     """Writes a matrix's file."""
-
-    def write(text, name="small.toml"):
-        path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
+    return partial(written, tmp_path)
 
 
 @pytest.fixture
-def planned(written, tmp_path, small_data, small_cache):
+def plan_of(tmp_path, small_data, small_cache):
     """Plans a file on the small set."""
-    common = {"cache": small_cache, "home": tmp_path, "device": "cpu", "plugins": ()}
-
-    def plan(text):
-        path = written(text)
-        return plan_matrix(read_matrix(path), path, common, data=str(small_data))
-
-    return plan
+    return partial(planned, tmp_path, small_data, small_cache)
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------
@@ -68,9 +55,9 @@ def planned(written, tmp_path, small_data, small_cache):
         ("not toml", "is no TOML"),
     ],
 )
-def test_a_file_that_is_wrong_is_told_where(written, text, said):
+def test_a_file_that_is_wrong_is_told_where(write, text, said):
     with pytest.raises(SpecError, match=said):
-        read_matrix(written(text))
+        read_matrix(write(text))
 
 
 @pytest.mark.parametrize(
@@ -91,8 +78,8 @@ def test_a_file_that_is_wrong_is_told_where(written, text, said):
         (RUNS + "settings = [{ lr = [1, 2] }]", r"settings 1: lr is \[1, 2\], but must be a number"),
     ],
 )
-def test_wrong_ids_and_values_are_named_with_their_place(written, text, said):
-    path = written(text)
+def test_wrong_ids_and_values_are_named_with_their_place(write, text, said):
+    path = write(text)
     with pytest.raises(SpecError, match=said):
         cells_of(read_matrix(path), path)
 
@@ -100,8 +87,8 @@ def test_wrong_ids_and_values_are_named_with_their_place(written, text, said):
 # --- what it becomes ----------------------------------------------------------------------------------------------
 
 
-def test_cells_are_the_product_of_what_a_table_names(written):
-    path = written(
+def test_cells_are_the_product_of_what_a_table_names(write):
+    path = write(
         "seeds = '1-3'\nepochs = 7\n[[runs]]\nmodels = ['cnn6', 'ast']\nmethods = ['ce', 'mixup']\n"
         "settings = [{ lr = 1e-3 }, { lr = 1e-4 }]\ntasks = ['four-class']\n[[runs]]\nsystems = ['patchmix-*']\n"
     )
@@ -118,9 +105,9 @@ def test_cells_are_the_product_of_what_a_table_names(written):
     assert "patchmix-cl" in {cell.system for cell in cells}
 
 
-def test_a_run_that_two_cells_share_is_there_once(planned):
+def test_a_run_that_two_cells_share_is_there_once(plan_of):
     cell = f"[[runs]]\nmodels = ['ast']\nmethods = ['ce']\nsettings = [{SMALL}]\n"
-    plan = planned(f"name = 'twice'\nseeds = '1-2'\n{cell}{cell}")
+    plan = plan_of(f"name = 'twice'\nseeds = '1-2'\n{cell}{cell}")
     assert [(run.spec.seed, run.rows) for run in plan.runs] == [
         (seed, ("runs 1: ast + ce", "runs 2: ast + ce")) for seed in (1, 2)
     ]
@@ -128,21 +115,21 @@ def test_a_run_that_two_cells_share_is_there_once(planned):
     assert (plan.name, plan.profile) == ("twice", "demo")
 
 
-def test_a_cell_that_cannot_start_is_refused_and_the_others_go_on(planned):
-    plan = planned(f"seeds = 1\n[[runs]]\nmodels = ['cnn6', 'ast']\nmethods = ['patchmix-cl']\nsettings = [{SMALL}]")
+def test_a_cell_that_cannot_start_is_refused_and_the_others_go_on(plan_of):
+    plan = plan_of(f"seeds = 1\n[[runs]]\nmodels = ['cnn6', 'ast']\nmethods = ['patchmix-cl']\nsettings = [{SMALL}]")
     assert [run.spec.model for run in plan.runs] == ["ast"]
     assert list(plan.refused) == ["runs 1: cnn6 + patchmix-cl"]
     with pytest.raises(SpecError, match=r"small.toml: runs 1: ast [+] ce: Unknown setting 'epoch'"):
-        planned(RUNS + "settings = [{ epoch = 3 }]")
+        plan_of(RUNS + "settings = [{ epoch = 3 }]")
 
 
-def test_a_composite_is_planned_with_its_parts(planned, written):
+def test_a_composite_is_planned_with_its_parts(plan_of, write):
     parts = "".join(
         f"[parts.{name}]\nmodel = 'ast'\nmethod = '{method}'\nsettings = {SMALL}\n"
         for name, method in (("mixed", "patchmix-cl"), ("plain", "ce"))
     )
-    written(f"name = 'fusion'\ncombine = 'product'\n{parts}", "fusion.toml")
-    plan = planned(f"seeds = [4]\n[[runs]]\nsystems = ['fusion.toml']\n{RUNS}settings = [{SMALL}]")
+    write(f"name = 'fusion'\ncombine = 'product'\n{parts}", "fusion.toml")
+    plan = plan_of(f"seeds = [4]\n[[runs]]\nsystems = ['fusion.toml']\n{RUNS}settings = [{SMALL}]")
     composite, run = plan.runs
     assert (composite.spec.name, set(composite.parts), composite.spec.seed) == ("fusion", {"mixed", "plain"}, 4)
     assert run.run_id == composite.parts["plain"]
@@ -152,12 +139,12 @@ def test_a_composite_is_planned_with_its_parts(planned, written):
 # --- many runs ----------------------------------------------------------------------------------------------------
 
 
-def test_ten_thousand_runs_are_planned_and_looked_at_in_seconds(planned, tmp_path):
+def test_ten_thousand_runs_are_planned_and_looked_at_in_seconds(plan_of, tmp_path):
     """Simulated: nothing trains, the results are files of a few words; five seconds on a machine that is idle."""
     cells = ", ".join(SMALL.replace("{", f"{{ lr = {1e-4 + place * 1e-8:.8f},") for place in range(1000))
     text = f"seeds = '1-5'\n[[runs]]\nmodels = ['ast']\nmethods = ['ce', 'mixup']\nsettings = [{cells}]"
     began = time.process_time()
-    plan = planned(text)
+    plan = plan_of(text)
     took = time.process_time() - began
     assert len(plan.runs) == 10_000
     judged = '{"last": {"4class": {"score": 50.0}}}'
