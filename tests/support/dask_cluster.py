@@ -29,7 +29,8 @@ class DaskCluster:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         words = ["scheduler", *LOOPBACK, "--no-dashboard", "--scheduler-file", str(self.file)]
         self._start("scheduler", words)
-        wait_for(self.file.is_file, "the scheduler's file")
+        # Dask creates it before it writes it.
+        wait_for(lambda: self.file.is_file() and self.file.read_text().endswith("}"), "the scheduler's file")
         self.address: str = json.loads(self.file.read_text())["address"]
 
     def add_worker(self, name: str, *, preload: str = "", threads: int = 1, **environment: str) -> None:

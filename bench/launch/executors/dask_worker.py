@@ -22,6 +22,9 @@ from bench.launch.child import KILLED_HINT
 from bench.launch.jobs import Ended, Job
 from bench.launch.one_job import read_end, read_job
 
+LOOK_SECONDS = 0.2
+"""Between two looks at whether the worker of a job is closing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
@@ -107,7 +110,7 @@ def carry_out(path: Path, attempt: str, identity: str) -> Ended:
     if process is None:
         return Ended(job.key, InterruptedRunError(f"Stopped before {job.name} began."))
     try:
-        code = process.wait()
+        code = _wait(process, worker)
     finally:
         with _lock:
             del _processes[attempt]
@@ -124,6 +127,18 @@ def _start(path: Path, attempt: str) -> subprocess.Popen[bytes] | None:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         _processes[attempt] = process
     return process
+
+
+def _wait(process: subprocess.Popen[bytes], worker: Any) -> int:
+    """Wait for a job's end; a worker that is closing asks it to save its state first. Gives its exit code."""
+    asked = False
+    while True:
+        try:
+            return process.wait(LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            if not asked and worker.status.name.startswith("closing"):
+                asked = True
+                process.terminate()
 
 
 def _lost(job: Job, worker: str, code: int) -> LostProcessError:
