@@ -36,6 +36,7 @@ from bench.cli.run_options import (
     Beta,
     Epochs,
     InitFrom,
+    Nodes,
     Pretrain,
     Processes,
     Rerun,
@@ -49,6 +50,7 @@ from bench.cli.run_options import (
 )
 from bench.cli.run_results import print_results
 from bench.core.errors import RunError, SpecError
+from bench.core.process_group import processes_of_run
 
 if TYPE_CHECKING:
     from bench.api.requests import RunSpec
@@ -87,6 +89,7 @@ def run(
     beta: Beta = None,
     val_fraction: ValFraction = None,
     processes: Processes = None,
+    nodes: Nodes = None,
     device: Device = "auto",
     precision: Precision = "auto",
     allow_partial: AllowPartial = False,
@@ -157,7 +160,8 @@ def _replayed(context: typer.Context, spec: Path) -> RunSpec:
             "--spec replays a run as it was: give it without --model, --method, --set or --seed.",
             "What may be given beside it says where and how it runs: --data, --device, --processes, --plugin.",
         )
-    where = {name: given[name] for name in ("data", "home", "cache", "processes", "device")}
+    where = {name: given[name] for name in ("data", "home", "cache", "device")}
+    where["processes"] = processes_of_run(given["processes"], given["nodes"])
     return replayed_spec(spec, asked_on_terminal(given["output"]), plugins=given["plugin"], **where)
 
 

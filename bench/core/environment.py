@@ -1,4 +1,4 @@
-"""What of the environment may reach a run: nothing that changes its numbers, and no process group but bench's own.
+"""What of the environment may reach a run: nothing that changes its numbers, and no process group but the run's own.
 
 Schedulers, launchers, notebooks and shells leave variables behind that libraries read: Accelerate takes its settings
 from them, PyTorch's launchers describe a group of processes in them, BLAS libraries lower the precision by them. A
@@ -12,7 +12,6 @@ import sys
 from collections.abc import Mapping
 
 from bench.core.errors import SpecError
-from bench.core.text import whole_number
 
 SETTINGS = frozenset(
     {
@@ -98,23 +97,3 @@ def keep_launchers_out(group: Mapping[str, int] | None = None) -> None:
         if name in GROUP or name.startswith(LAUNCHERS):
             del os.environ[name]
     os.environ.update({name: str(number) for name, number in (group or {}).items()})
-
-
-def refuse_foreign_group() -> None:
-    """Refuse to be one of several processes that another launcher (torchrun, ``accelerate launch``) started.
-
-    Each of them would be a run of its own, and all would wait for the first.
-
-    Raises:
-        SpecError: If the environment describes a group of more than one process.
-    """
-    try:
-        size = whole_number(os.environ.get("WORLD_SIZE", "1"))
-    except ValueError:
-        return
-    if size > 1:
-        raise SpecError(
-            f"This process is one of {size} that another launcher started (WORLD_SIZE={size}), "
-            "but bench starts the processes of a run itself.",
-            "Give the command once, with --processes N; where WORLD_SIZE is only left over, unset it.",
-        )

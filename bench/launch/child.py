@@ -310,6 +310,11 @@ class Children:
         for child in tuple(self.alive):
             child.end()
 
+    def limit(self, seconds: float) -> None:
+        """Have those that are left ended after some time, or earlier where that was said before."""
+        for child in self.alive:
+            self._give(child, seconds)
+
     def ended(self) -> Iterator[Child]:
         """Wait for them, hearing what they tell; gives each one when it has ended, until none is left."""
         for gone in self.looks():

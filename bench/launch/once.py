@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from baselines.weights import weights_of_run
-from bench.core.environment import refuse_foreign_group
 from bench.core.errors import (
     BenchError,
     InterruptedRunError,
@@ -25,10 +24,12 @@ from bench.core.errors import (
     PrunedRunError,
     ResultError,
     RunError,
+    SpecError,
     StoreError,
 )
 from bench.core.files import advice, check_writable, exclusive_lock, sweep, temporary_name, write_json
 from bench.core.machine import usable_cores
+from bench.core.process_group import adopted_group, refuse_foreign_group
 from bench.data.bank import Progress
 from bench.engine.hooks import Hooks
 from bench.engine.random_states import random_states_kept
@@ -81,6 +82,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
             failed is returned with its error instead, and stored as failed.
     """
     refuse_foreign_group()
+    _check_group(spec)
     spec = spec.changed(init_weights_sha256=initial_weights_hash(spec))
     folder = RunFolder.of_run(home, spec.run_id)
     # A board that cannot take the result is worth knowing of before the training, not after it.
@@ -107,6 +109,17 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
             launched = _start_or_leave_nothing(spec, folder, rerun, hooks or Hooks())
         store_result(store, launched.result)
     return launched
+
+
+def _check_group(spec: RunSpec) -> None:
+    """Refuse a spec that is shared by another number of processes than the group that this command has adopted."""
+    group = adopted_group()
+    if group is not None and group.size != spec.distribution.processes:
+        raise SpecError(
+            f"{group.launcher} started {group.size} processes, but run {spec.run_id} is for "
+            f"{spec.distribution.processes}.",
+            f"Tell {group.launcher} how many.",
+        )
 
 
 def _began_otherwise(spec: RunSpec, folder: RunFolder) -> bool:
@@ -272,12 +285,17 @@ def _execute(spec: RunSpec, folder: RunFolder, on_progress: Progress, hooks: Hoo
     else:
         from bench.engine.data import open_run_data
         from bench.engine.learnt_frontend import with_learnt_frontend
+        from bench.launch.adopted import run_adopted_group
         from bench.launch.group import run_group
 
         # The features are made here, with all cores; the processes of the group find them in the cache, and what the
         # front-end learnt in the run's folder.
         with_learnt_frontend((hooks.open_data or open_run_data)(spec, on_progress), spec, folder)
-        run_group(folder.path, spec.distribution.processes, usable_cores(), hooks.watch)
+        group = adopted_group()
+        if group is None:
+            run_group(folder.path, spec.distribution.processes, usable_cores(), hooks.watch)
+        else:
+            run_adopted_group(group, folder.path, hooks.watch)
 
 
 def said_by_tenths(frontend: str) -> Progress:

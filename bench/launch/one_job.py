@@ -16,6 +16,7 @@ from pathlib import Path
 from bench.core.error_wire import error_document, read_error
 from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError
 from bench.core.files import write_json
+from bench.core.text import capital
 from bench.launch.child import Child, Children
 from bench.launch.jobs import Ended, Job
 
@@ -86,21 +87,17 @@ def end_of(job: Job, child: Child, *, asked: bool, timed_out: bool) -> Ended:
             return Ended(
                 job.key,
                 TimedOutError(
-                    f"{_capital(job.name)} took longer than the {job.timeout:g} seconds that it was allowed to.",
+                    f"{capital(job.name)} took longer than the {job.timeout:g} seconds that it was allowed to.",
                     f"Give a longer --timeout; its log is {job.log}.",
                 ),
             )
         if asked and child.error is None and isinstance(error, LostProcessError):
             return Ended(
                 job.key,
-                InterruptedRunError(f"{_capital(job.name)} was stopped before it could save more of its state."),
+                InterruptedRunError(f"{capital(job.name)} was stopped before it could save more of its state."),
             )
         return Ended(job.key, error)
     return Ended(job.key)
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 class JobProcess:

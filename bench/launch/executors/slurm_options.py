@@ -92,9 +92,16 @@ class SlurmOptions(BaseModel):
     def _as_lines(cls, value: Any) -> Any:
         return tuple(value.splitlines()) if isinstance(value, str) else value
 
+    @field_validator("time")
+    @classmethod
+    def _known_time(cls, value: str | None) -> str | None:
+        if value is not None:
+            time_seconds(value)
+        return value
+
     @field_validator("gpus")
     @classmethod
-    def _known_form(cls, value: str | None) -> str | None:
+    def _known_gpus(cls, value: str | None) -> str | None:
         if value is not None and not _GPUS.fullmatch(value):
             raise ValueError("neither a number nor a kind of GPUs, such as 2, a100 or a100:2")
         return value
