@@ -159,6 +159,7 @@ class _LedRun:
         for rank in sorted(self.awaited):
             if self.silence.is_silent(rank, patience):
                 self._note(RankEnd(rank, code=None, lost=True))
+                self.channel.leave(rank)
 
 
 def follow(group: ProcessGroup) -> int:
@@ -203,7 +204,7 @@ class _Follower:
         while True:
             order = self._order(number)
             if "code" in order:
-                self.channel.leave()
+                self.channel.leave(self.group.rank)
                 return int(order["code"])
             self.channel.tell_end(number, self._carry_out(order, number))
             number += 1
