@@ -233,6 +233,9 @@ class _Follower:
         while self.children.alive:
             self._look()
             seconds = self.channel.limit_of(number)
+            if seconds is None and self.channel.order_of(number + 1) is not None:
+                # Whoever led this run has gone without a word, as the process of a job does that is killed.
+                seconds = SHORT_PATIENCE
             if seconds is not None:
                 self.children.limit(seconds)
         return RankEnd.of(rank, child)
