@@ -13,7 +13,6 @@ from bench.launch.executors.slurm_options import SlurmOptions, options_file, slu
 from bench.launch.executors.slurm_script import arrays_of, sbatch_script
 from bench.launch.jobs import Job, LaunchOptions
 
-
 PAGE = (Path(__file__).resolve().parents[4] / "docs" / "slurm.md").read_text(encoding="utf-8")
 
 
