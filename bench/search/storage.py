@@ -107,7 +107,7 @@ class Place:
     @property
     def has_password(self) -> bool:
         """Whether its URL holds a secret."""
-        return self.url is not None and str(self) != self._parsed.render_as_string(hide_password=False)
+        return self.url is not None and public_url(self.url) != self.url
 
     @property
     def _path(self) -> Path | None:
