@@ -26,6 +26,7 @@ from bench.cli import (
     evaluate,
     job,
     later,
+    matrix,
     mock_run,
     registries,
     report,
@@ -89,7 +90,7 @@ def common(
 
 
 for module in (
-    *(run, settings, ensemble, evaluate, search, reproduce, report, board, audit),
+    *(run, settings, ensemble, evaluate, search, reproduce, matrix, report, board, audit),
     *(data, registries, systems, mock_run, doctor, job, later),
 ):
     module.register(app)

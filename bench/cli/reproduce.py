@@ -10,7 +10,23 @@ import typer
 
 from bench.api.words import known_word
 from bench.cli.grid import print_grid
-from bench.cli.later import later
+from bench.cli.launch_options import (
+    Account,
+    Devices,
+    Gpus,
+    Jobs,
+    Launcher,
+    Nodes,
+    Partition,
+    Qos,
+    Retries,
+    Scheduler,
+    Slurm,
+    Time,
+    Timeout,
+    launch_options_of,
+)
+from bench.cli.matrix_output import estimate_cells, print_total
 from bench.cli.options import AllowPartial, Cache, Data, Device, DryRun, Format, Home, Precision, Profile, Settings
 from bench.cli.output import check_format, print_json, print_rendered
 from bench.cli.run import same_command
@@ -23,7 +39,6 @@ if TYPE_CHECKING:
 
 TABLES = ("table1", "table2", "table3")
 FIGURE = "figure2"
-LAUNCHERS = ("local", "slurm")
 
 What = Annotated[str, typer.Argument(metavar="table1|table2|table3|figure2", help="Which table.")]
 RowSeeds = Annotated[
@@ -33,7 +48,6 @@ RowSeeds = Annotated[
 Only = Annotated[
     str | None, typer.Option(help="Rows, or systems, whose id matches; see --dry-run for ids.", metavar="GLOB")
 ]
-Launcher = Annotated[str, typer.Option(help="local: on this machine, one run after the other.")]
 FigureWorkers = Annotated[
     int, typer.Option("--workers", help="figure2: workers side by side, each with its own device.")
 ]
@@ -54,6 +68,18 @@ def reproduce(
     seeds: RowSeeds = None,
     only: Only = None,
     launcher: Launcher = "local",
+    jobs: Jobs = None,
+    devices: Devices = None,
+    retries: Retries = 2,
+    timeout: Timeout = None,
+    scheduler: Scheduler = None,
+    partition: Partition = None,
+    account: Account = None,
+    qos: Qos = None,
+    gpus: Gpus = None,
+    time: Time = None,
+    nodes: Nodes = None,
+    slurm: Slurm = None,
     dry_run: DryRun = False,
     profile: Profile = "auto",
     data: Data = None,
@@ -79,14 +105,14 @@ def reproduce(
       bench reproduce table2
       bench reproduce table1 --only 'ast*' --seeds 1-3 --data ~/icbhi
       bench reproduce table2 --profile demo --dry-run
+      bench reproduce table3 --jobs 2 --timeout 12h
+      bench reproduce table3 --launcher slurm --partition gpu --device cuda --precision bf16
       bench reproduce figure2 --workers 4
     """
     from bench.api import reproductions
 
     known_word("table", what, (*TABLES, FIGURE))
-    known_word("launcher", launcher, LAUNCHERS)
-    if launcher != "local":
-        raise later(f"bench reproduce --launcher {launcher}")
+    options = launch_options_of(context.params)
     check_format(output)
     request = reproductions.rows_request(**request_fields(context.params))
     if what == FIGURE:
@@ -98,7 +124,7 @@ def reproduce(
         else:
             finish(reproductions.start_figure2(planned), output)
         return
-    table = reproductions.plan_table(what, request, only=only, seeds=seeds, home=home)
+    table = reproductions.plan_table(what, request, only=only, seeds=seeds, home=home, options=options)
     if dry_run:
         _print_runs(table.to_json(), output)
     else:
@@ -125,6 +151,7 @@ def _print_runs(document: Mapping[str, Any], output: str) -> None:
         return
     heads = ("rows", "system", "run", "model", "pretrain", "method", "options", "seed", "status")
     names = ("run_id", "model", "pretrain", "method")
+    more, cells = estimate_cells(document["runs"])
     rows = [
         [
             "\n".join(run["rows"]),
@@ -133,11 +160,13 @@ def _print_runs(document: Mapping[str, Any], output: str) -> None:
             "\n".join(f"{name} {value}" for name, value in run["options"].items()),
             str(run["seed"]),
             run["status"],
+            *cells[place],
         ]
-        for run in document["runs"]
+        for place, run in enumerate(document["runs"])
     ]
     title = f"{document['table']}, profile {document['profile']}"
-    print_grid(title, heads, rows, numbers=("seed",), wrap=("options",))
+    print_grid(title, (*heads, *more), rows, numbers=("seed",), wrap=("options",))
+    print_total(document)
 
 
 def _print_table(done: ReproducedTable, output: str) -> None:

@@ -6,6 +6,7 @@ import typer
 
 from bench.cli import search_studies
 from bench.cli.consent import asked_on_terminal
+from bench.cli.launch_options import Account, Gpus, Launcher, Partition, Qos, Scheduler, Slurm, Time, launch_options_of
 from bench.cli.options import (
     AllowPartial,
     Cache,
@@ -78,6 +79,14 @@ def search(
     study: StudyName = None,
     space: Spaces = None,
     workers: Workers = 1,
+    launcher: Launcher = "local",
+    scheduler: Scheduler = None,
+    partition: Partition = None,
+    account: Account = None,
+    qos: Qos = None,
+    gpus: Gpus = None,
+    time: Time = None,
+    slurm: Slurm = None,
     storage: Storage = None,
     sampler: Sampler = "auto",
     pruner: Pruner = None,
@@ -114,6 +123,7 @@ def search(
       bench search --system patchmix-cl --param alpha,tau --trials 40
       bench search --model cnn6 --method ce --param lr,weight_decay --space lr=1e-5..1e-2:log --trials 40 --workers 4
       bench search --model cnn6 --method ce --dataset sprsound --task event-2 --param lr --trials 20
+      bench search --system patchmix-cl --param tau --launcher slurm --gpus a100 --time 8:00:00 --workers 16
       bench search list
       bench search resume ast-patchmix-cl-alpha-tau-beta --trials 100
     """
@@ -123,7 +133,8 @@ def search(
 
     check_format(output)
     request, options = request_of(context.params, EXAMPLE), search_options(context.params)
-    planned = plan_search(request, options, home=home, storage=storage, workers=workers)
+    launch = launch_options_of(context.params)
+    planned = plan_search(request, options, home=home, storage=storage, workers=workers, launch=launch)
     if dry_run:
         print_planned([planned], output)
         return
@@ -132,9 +143,18 @@ def search(
 
 @app.command("resume")
 def resume(
+    context: typer.Context,
     name: Study,
     trials: MoreTrials = None,
     workers: Workers = 1,
+    launcher: Launcher = "local",
+    scheduler: Scheduler = None,
+    partition: Partition = None,
+    account: Account = None,
+    qos: Qos = None,
+    gpus: Gpus = None,
+    time: Time = None,
+    slurm: Slurm = None,
     storage: Storage = None,
     retry_failed: RetryFailed = False,
     final_seeds: OtherFinalSeeds = None,
@@ -162,6 +182,7 @@ def resume(
         asked_on_terminal(output),
         trials=trials,
         workers=workers,
+        launch=launch_options_of(context.params),
         storage=storage,
         retry_failed=retry_failed,
         final_seeds=final_seeds,

@@ -5,8 +5,10 @@ No two processes of a run or of a search's workers have the same GPU.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from bench.core.errors import SpecError
@@ -18,6 +20,22 @@ from bench.experiment.spec import DEVICES, PRECISIONS
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 MIG = "MIG-"
 """How the names of instances begin that a GPU was divided into."""
+
+_elsewhere = ContextVar("runs_elsewhere", default=False)
+
+
+@contextlib.contextmanager
+def runs_elsewhere(elsewhere: bool = True) -> Iterator[None]:
+    """Plan runs in the block that other machines carry out: what GPUs there are is checked there, and not here.
+
+    Args:
+        elsewhere: False for a block like any other.
+    """
+    token = _elsewhere.set(elsewhere)
+    try:
+        yield
+    finally:
+        _elsewhere.reset(token)
 
 
 def visible_devices(named: str | None, count: int) -> list[str]:
@@ -77,7 +95,7 @@ def device_shares_for(execution: Mapping[str, Any], workers: int = 1) -> list[li
     Raises:
         SpecError: If there are too few GPUs, or a run of several processes shall share MIG instances.
     """
-    if execution["device"] != "cuda":
+    if execution["device"] != "cuda" or _elsewhere.get():
         return None
     import torch
 
@@ -98,12 +116,12 @@ def choose_device(wanted: str) -> str:
     """``cpu`` or ``cuda``; ``auto`` takes a GPU where torch sees one.
 
     Raises:
-        SpecError: If a GPU is asked for and there is none.
+        SpecError: If a GPU is asked for and there is none, and the run is not one of another machine.
     """
     if wanted not in DEVICES:
         raise SpecError(f"Unknown device '{echoed(wanted)}': {suggestion(wanted, DEVICES)}")
-    if wanted == "cpu":
-        return "cpu"
+    if wanted == "cpu" or (wanted == "cuda" and _elsewhere.get()):
+        return wanted
     import torch
 
     if torch.cuda.is_available():
@@ -129,6 +147,13 @@ def choose_precision(wanted: str, device: str) -> str:
         return wanted
     import torch
 
+    if _elsewhere.get() and not torch.cuda.is_available():
+        if wanted == "bf16":
+            return "bf16"
+        raise SpecError(
+            "Which precision suits the GPUs of other machines cannot be told here, where there is none.",
+            "Give --precision bf16 (A100 and later), fp16 or fp32.",
+        )
     # Emulated bf16 is slower than fp32 and no more exact.
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return "bf16"

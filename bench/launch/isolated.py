@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.core.errors import InterruptedRunError, LostProcessError, UnexpectedError
+from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, UnexpectedError
 from bench.core.log import SHORT_ID
 from bench.experiment.spec import RunSpec
 from bench.launch.child import Child, Children, Work
@@ -56,7 +56,8 @@ def run_isolated(
         child = children.start(work)
         children.wait()
     finally:
-        _remove_log_alone(folder, child)
+        if child is not None:
+            remove_log_alone(folder, child.error)
     try:
         child.raise_error()
     except LostProcessError as error:
@@ -67,16 +68,20 @@ def run_isolated(
         raise
 
 
-def _remove_log_alone(folder: RunFolder, child: Child | None) -> None:
+def remove_log_alone(folder: RunFolder, error: BenchError | None) -> None:
     """Remove the folder of a run that was refused before it began, where nothing but its log is left.
 
     A log that says why a process was lost, or holds the traceback of its error, stays.
+
+    Args:
+        folder: The run's folder.
+        error: What the run ended with; None, or a LostProcessError, where it told nothing.
     """
-    error = child.error if child is not None else None
     if folder.spec.exists() or isinstance(error, UnexpectedError):
         return
+    told = error is not None and not isinstance(error, LostProcessError)
     with contextlib.suppress(OSError):
-        if error is not None or not folder.log.stat().st_size:
+        if told or not folder.log.stat().st_size:
             folder.log.unlink()
             folder.path.rmdir()
 

@@ -164,3 +164,8 @@ class LaunchOptions:
     timeout: float | None = None
     scheduler: str | None = None
     slurm: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether jobs are carried out on other machines, which see of this one's disks only what they share."""
+        return self.launcher != "local"

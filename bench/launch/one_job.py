@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from bench.core.error_wire import error_document, read_error
 from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError
 from bench.core.files import write_json
+from bench.core.text import capital
 from bench.launch.child import Child, Children
 from bench.launch.jobs import Ended, Job
 
@@ -86,21 +86,17 @@ def end_of(job: Job, child: Child, *, asked: bool, timed_out: bool) -> Ended:
             return Ended(
                 job.key,
                 TimedOutError(
-                    f"{_capital(job.name)} took longer than the {job.timeout:g} seconds that it was allowed to.",
+                    f"{capital(job.name)} took longer than the {job.timeout:g} seconds that it was allowed to.",
                     f"Give a longer --timeout; its log is {job.log}.",
                 ),
             )
         if asked and child.error is None and isinstance(error, LostProcessError):
             return Ended(
                 job.key,
-                InterruptedRunError(f"{_capital(job.name)} was stopped before it could save more of its state."),
+                InterruptedRunError(f"{capital(job.name)} was stopped before it could save more of its state."),
             )
         return Ended(job.key, error)
     return Ended(job.key)
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 class JobProcess:
@@ -154,18 +150,13 @@ def carry_out_job(job: Job, *, shown: bool, environment: Mapping[str, str | None
 
 
 def main(path: Path) -> Ended:
-    """Carry out the job of a file, and write how it ended beside it.
-
-    Of the processes of a step of Slurm, which all carry out their share of the job, the first one alone writes it.
-    """
-    job, first = read_job(path), "SLURM_STEP_ID" not in os.environ or os.environ.get("SLURM_PROCID", "0") == "0"
-    if first:
-        # Slurm starts a job anew that it has stopped, or whose node was lost.
-        ended_file(path).unlink(missing_ok=True)
+    """Carry out the job of a file, and write how it ended beside it."""
+    job = read_job(path)
+    # Slurm starts a job anew that it has stopped, or whose node was lost.
+    ended_file(path).unlink(missing_ok=True)
     try:
         ended = carry_out_job(job, shown=True)
     except BenchError as error:
         ended = Ended(job.key, error)
-    if first:
-        write_end(path, ended)
+    write_end(path, ended)
     return ended

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError, SpecError
 from bench.core.lifetimes import StopRequest
+from bench.core.text import capital
 from bench.launch.jobs import Ended, Executor, Job
 from bench.launch.order import IN_THIS_PROCESS, TaskOrder
 from bench.launch.tasks import Policy, Task, TaskEnd, TaskStatus, Watcher
@@ -86,7 +87,7 @@ class _Scheduler:
         self.anew, self.cancelled, self.clock = anew, cancelled, clock
         self.fatal: BenchError | None = None
         self._stop = StopRequest(end=self._end_now)
-        self._asked = self._end_wanted = False
+        self._asked = self._end_wanted = self._is_cancelled = False
         self._ends: dict[str, TaskEnd] = {}
         self._jobs = {task.key: task.job for task in tasks if task.job is not None}
         self._attempts: dict[str, int] = {}
@@ -128,9 +129,9 @@ class _Scheduler:
             except BenchError as error:
                 failed.append((task, error))
         self._order = TaskOrder(self.tasks, self._ends.keys())
-        for task, error in failed:
+        for task, unreadable in failed:
             if task.key not in self._ends:
-                self._fail(task, error)
+                self._fail(task, unreadable)
         for task in self._order.not_needed():
             self._end(TaskEnd(task, "not needed"))
 
@@ -140,8 +141,8 @@ class _Scheduler:
             if task.job is not None and task.key not in self._ends:
                 try:
                     self.executor.room([task.job])
-                except SpecError as error:
-                    self._fail(task, error)
+                except SpecError as refusal:
+                    self._fail(task, refusal)
 
     # --- starting -----------------------------------------------------------------------------------------------
 
@@ -192,7 +193,7 @@ class _Scheduler:
         try:
             task.act()
             if not task.is_done():
-                raise RunError(f"{task.name} ended without a result.")
+                raise RunError(f"{capital(task.name)} ended without a result.")
             self._finish(task, "finished")
         except BenchError as error:
             self._fail(task, error)
@@ -221,7 +222,9 @@ class _Scheduler:
         if done:
             self._order.done(task)
         elif ended.error is None:
-            lost = LostProcessError(f"{task.name} ended without a result.", f"Its log is {self._jobs[task.key].log}.")
+            lost = LostProcessError(
+                f"{capital(task.name)} ended without a result.", f"Its log is {self._jobs[task.key].log}."
+            )
             self._hear_of_trouble(task, Ended(task.key, lost))
         else:
             self._hear_of_trouble(task, ended)
@@ -244,10 +247,12 @@ class _Scheduler:
     def _give_more_room(self, task: Task, ended: Ended) -> None:
         """Let a job that memory ran out for, which it shared with others, have it for itself."""
         if ended.crowded == "device":
-            logger.info(f"{task.name} shared a device whose memory ran out: next time it has one of its own")
+            logger.info(f"{capital(task.name)} shared a device whose memory ran out: next time it has one of its own")
             self._jobs[task.key] = self._jobs[task.key].changed(memory=None)
         elif ended.crowded == "machine":
-            logger.info(f"{task.name} ran beside others when the machine's memory ran out: next time it runs alone")
+            logger.info(
+                f"{capital(task.name)} ran beside others when the machine's memory ran out: next time it runs alone"
+            )
             self._alone.add(task.key)
 
     # --- how tasks end ------------------------------------------------------------------------------------------
@@ -269,8 +274,8 @@ class _Scheduler:
         self._alone.discard(task.key)
         self._end(TaskEnd(task, "failed", error, self._attempts.get(task.key, 0)))
         for other in self._order.failed(task):
-            words = f"{other.name} was not started, since {task.name}, which comes before it, failed: {error.message}"
-            self._end(TaskEnd(other, "not started", RunError(words, error.hint)))
+            words = f"{capital(other.name)} was not started: {task.name}, which comes before it, failed."
+            self._end(TaskEnd(other, "not started", RunError(words, error.message)))
 
     def _end(self, end: TaskEnd) -> None:
         self._ends[end.task.key] = end
@@ -282,11 +287,12 @@ class _Scheduler:
         self._end_wanted = True
 
     def _stops(self) -> bool:
-        return self._stop.wanted or self.fatal is not None or self.cancelled()
+        self._is_cancelled = self._is_cancelled or self.cancelled()
+        return self._stop.wanted or self.fatal is not None or self._is_cancelled
 
     def _has_stopped(self) -> bool:
         """Ask the jobs to stop, if that was not done yet, and say whether there is none left to wait for."""
-        if self.executor.outlives and not self.cancelled():
+        if self.executor.outlives and not self._is_cancelled:
             return True
         if self._running and not self._asked:
             self._asked = True

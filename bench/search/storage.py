@@ -105,6 +105,11 @@ class Place:
         return self.journal is None and self._parsed.get_backend_name() == "sqlite"
 
     @property
+    def has_password(self) -> bool:
+        """Whether its URL holds a secret."""
+        return self.url is not None and public_url(self.url) != self.url
+
+    @property
     def _path(self) -> Path | None:
         """The file that it is; None for a server."""
         if self.journal is not None:

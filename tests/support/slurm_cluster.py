@@ -29,16 +29,13 @@ GPUS = 2
 CPUS = 4
 """Of each node, whatever this machine has."""
 
-REQUEUE_SECONDS = 3
-"""How long a requeued job waits: as long as a credential lives, two minutes by default."""
-
 CONFIGURATION = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket,cred_expire={requeue}
+AuthInfo=socket={folder}/munge/socket
 CryptoType=crypto/munge
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 SlurmctldPort={ports[0]}
@@ -131,7 +128,6 @@ class SlurmCluster:
             ports=_free_ports(3),
             cpus=CPUS,
             gpus=GPUS,
-            requeue=REQUEUE_SECONDS,
         )
         (self.folder / "slurm.conf").write_text(text)
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
@@ -194,7 +190,7 @@ class SlurmCluster:
     def processes_of(self, node: str) -> list[psutil.Process]:
         """Everything that runs on a node, its own daemon excepted: the keepers of steps and what they keep."""
         found = [process for process in psutil.process_iter() if self._is_of(process, node)]
-        keepers = [parent for process in found for parent in process.parents() if "slurmstepd" in parent.name()]
+        keepers = [parent for process in found for parent in _parents(process) if _name(parent) == "slurmstepd"]
         return list({process.pid: process for process in [*keepers, *found]}.values())
 
     def _is_of(self, process: psutil.Process, node: str) -> bool:
@@ -206,6 +202,14 @@ class SlurmCluster:
             variables.get("SLURM_CONF") == self.environment["SLURM_CONF"] and variables.get("SLURMD_NODENAME") == node
         )
 
+    def kill_jobs(self) -> None:
+        """Kill all processes of all jobs, as somebody does who logs in to the nodes."""
+        found = [process for node in NODES for process in self.processes_of(node)]
+        keepers = [process for process in found if _name(process) == "slurmstepd"]
+        # Those first that would hear of the others' ends.
+        scripts = [process for process in found if _name(process) == "slurm_script"]
+        _kill([*scripts, *(process for process in found if process not in [*scripts, *keepers])])
+
     def kill_node(self, node: str) -> None:
         """Let a node lose its power: its daemon and all that runs on it is killed, and the controller hears of it."""
         processes = self.processes_of(node)
@@ -216,8 +220,25 @@ class SlurmCluster:
 
     def revive_node(self, node: str) -> None:
         """Switch a killed node on again."""
+        before = self._started(node)
         self.start_node(node)
-        self.run("scontrol", "update", f"nodename={node}", "state=resume")
+        # It returns to service by itself when the controller hears of it (ReturnToService).
+        self.wait_for(lambda: self._started(node) != before, f"node {node} to register")
+
+    def _started(self, node: str) -> str:
+        """When the daemon of a node began, as it told the controller."""
+        words = self.run("scontrol", "--oneliner", "show", "node", node).split()
+        return next(word for word in words if word.startswith("SlurmdStartTime="))
+
+    def start_again_now(self) -> None:
+        """Do without the two minutes for which Slurm lets requeued jobs wait."""
+        self.wait_for(lambda: bool(self._requeued()), "a requeued job")
+        for number in self._requeued():
+            self.run("scontrol", "update", f"jobid={number}", "StartTime=now")
+
+    def _requeued(self) -> list[str]:
+        lines = self.run("squeue", "--noheader", "--states=PENDING", "--format=%A %r").splitlines()
+        return [line.split()[0] for line in lines if line.endswith("BeginTime")]
 
     def clear(self) -> None:
         """End every job."""
@@ -234,6 +255,20 @@ class SlurmCluster:
             daemon.kill()
             daemon.wait()
         _kill(left)
+
+
+def _parents(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.parents()
+    except psutil.Error:
+        return []
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.Error:
+        return ""
 
 
 def _kill(processes: Sequence[psutil.Process]) -> None:

@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, SpecError
-from bench.launch.executors.dask_cluster import LOOK_SECONDS, Cluster, Worker, connected, task_error, unfit_for
+from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError, SpecError
+from bench.core.text import echoed
+from bench.launch.executors.dask_client import connected
+from bench.launch.executors.dask_cluster import LOOK_SECONDS, Cluster
+from bench.launch.executors.dask_fitness import Worker
 from bench.launch.jobs import Ended, Job, JobState, LaunchOptions
 from bench.launch.one_job import read_end, write_job
 
@@ -153,11 +156,10 @@ class DaskExecutor:
                 f"--launcher dask cannot carry out {job.name} on {job.nodes} machines: a run is on one worker.",
                 "Use --launcher slurm --nodes, or torchrun on the machines.",
             )
-        workers = self._cluster.workers.values()
-        reasons = [unfit_for(job, worker, workers) for worker in workers]
-        if reasons and all(reasons):
+        reason = self._cluster.refusal(job)
+        if reason is not None:
             raise SpecError(
-                f"No Dask worker can carry out {job.name}: {reasons[0]}.",
+                f"No Dask worker can carry out {job.name}: {reason}.",
                 "Start one worker per device, each with its own CUDA_VISIBLE_DEVICES (docs/dask.md).",
             )
 
@@ -167,10 +169,12 @@ class DaskExecutor:
         idle = self._cluster.idle({it.worker.address for it in self._started.values()})
         places = []
         for job in jobs[:room]:
-            worker = next((it for it in idle if unfit_for(job, it, self._cluster.workers.values()) is None), None)
-            if worker is not None:
-                idle.remove(worker)
-                places.append((job, worker))
+            worker = next((it for it in idle if self._cluster.unfit_for(job, it) is None), None)
+            if worker is None:
+                self._cluster.wait_for_other(job)
+                continue
+            idle.remove(worker)
+            places.append((job, worker))
         return places
 
     def _give_out(self) -> None:
@@ -246,4 +250,5 @@ def _lost(started: Started) -> Ended:
 
 
 def _failed(started: Started, error: BaseException) -> Ended:
-    return Ended(started.job.key, task_error(error, started.job))
+    said = echoed(f"{type(error).__name__}: {error}")
+    return Ended(started.job.key, RunError(f"Dask cannot carry out {started.job.name}: {said}"))

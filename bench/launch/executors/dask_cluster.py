@@ -4,101 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from bench.core.errors import BenchError, RunError, SpecError
+from bench.core.errors import RunError, SpecError
 from bench.core.files import write_json
-from bench.core.text import echoed
-from bench.core.version import __version__
+from bench.launch.executors.dask_fitness import Worker, shared_gpus, unfit, unfit_for
 from bench.launch.executors.dask_worker import Description, carry_out, describe, stop
 from bench.launch.jobs import Ended, Job
 
 logger = logging.getLogger(__name__)
 
-VARIABLE = "DASK_SCHEDULER_ADDRESS"
-CONNECT_SECONDS = 8.0
-"""How long the scheduler may take to answer at first."""
-
 ANSWER_SECONDS = 30.0
-"""How long the scheduler or a worker may take to answer later; one under load takes some seconds."""
+"""How long the scheduler or a worker may take to answer; one under load takes some seconds."""
 
 LOOK_SECONDS = 0.5
 """Between two looks at which workers there are."""
-
-
-@dataclass(frozen=True)
-class Worker:
-    """A worker that can carry out runs: its address, and how it described itself."""
-
-    address: str
-    about: Description
-
-    @property
-    def name(self) -> str:
-        """What people know it by."""
-        return self.about.name if self.about.name != self.address else self.address
-
-
-def scheduler_place(named: str | None) -> dict[str, str]:
-    """Where the scheduler is, in the words of Dask's client.
-
-    Args:
-        named: An address (``tcp://host:8786``, ``tls://…``) or the scheduler's file; None for what Dask's own
-            variable and configuration say.
-
-    Raises:
-        SpecError: If nothing says where it is, or its file is not there.
-    """
-    import dask
-
-    named = named or os.environ.get(VARIABLE) or dask.config.get("scheduler-address", None)
-    if not named:
-        raise SpecError(
-            "Nothing says where the Dask scheduler is.",
-            f"Give --scheduler tcp://HOST:8786, the file of `dask scheduler --scheduler-file`, or set {VARIABLE}.",
-        )
-    if "://" in named or not named.endswith(".json"):
-        return {"address": named}
-    if not Path(named).is_file():
-        raise SpecError(
-            f"The Dask scheduler's file {echoed(named)} is not there.", "`dask scheduler --scheduler-file` writes it."
-        )
-    return {"scheduler_file": named}
-
-
-def connected(named: str | None) -> Any:
-    """A client of the scheduler.
-
-    Args:
-        named: As for :func:`scheduler_place`.
-
-    Raises:
-        SpecError: If Dask is not installed, or the scheduler does not answer.
-    """
-    try:
-        import distributed
-    except ImportError as error:
-        raise SpecError(
-            "--launcher dask needs the package distributed.", "Install it: pip install 'lungbench[dask]'"
-        ) from error
-    place = scheduler_place(named)
-    (words,) = place.values()
-    try:
-        return distributed.Client(**place, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        # Dask says what is wrong with addresses and with TLS in exceptions of Python's own classes.
-        said = " ".join(str(error).split())
-        raise SpecError(
-            f"No Dask scheduler answers at {echoed(words)}: {echoed(said)}",
-            "Start one (`dask scheduler`), or check the address and, for tls://, the certificates in Dask's "
-            "configuration.",
-        ) from error
 
 
 class Cluster:
@@ -119,6 +43,9 @@ class Cluster:
         self._folder = folder
         self._busy: frozenset[str] = frozenset()
         self._unfit: dict[str, str] = {}
+        self._shared: dict[str, str] = {}
+        self._first: tuple[tuple[Worker, ...], dict[str, str]] = ((), {})
+        self._waited_for: set[str] = set()
         self._looked = float("-inf")
         self._count: int | None = None
 
@@ -138,6 +65,7 @@ class Cluster:
         self.look()
         for reason in self._unfit.values():
             raise SpecError(reason)
+        self._first = (tuple(self.workers.values()), self._shared)
 
     def look(self) -> None:
         """See which workers there are now; soon after the last look nothing is asked.
@@ -152,6 +80,7 @@ class Cluster:
         for gone in self.workers.keys() - processing.keys():
             del self.workers[gone]
         self._meet(sorted(processing.keys() - self.workers.keys() - self._unfit.keys()))
+        self._shared = shared_gpus(self.workers.values())
         self._tell()
         self._looked = time.monotonic()
 
@@ -166,6 +95,23 @@ class Cluster:
             taken: Addresses of those that were given a job from here, whether the scheduler knows of it yet or not.
         """
         return [it for it in self.workers.values() if it.address not in self._busy and it.address not in taken]
+
+    def unfit_for(self, job: Job, worker: Worker) -> str | None:
+        """Why a worker cannot carry out a job, as the end of a sentence; None where it can."""
+        return unfit_for(job, worker, self._shared)
+
+    def refusal(self, job: Job) -> str | None:
+        """Why no worker of the beginning can carry out a job, as the end of a sentence; what one could waits later."""
+        workers, shared = self._first
+        reasons = [unfit_for(job, worker, shared) for worker in workers]
+        return reasons[0] if all(reasons) and reasons else None
+
+    def wait_for_other(self, job: Job) -> None:
+        """Say, once for each reason, that none of the idle workers can carry out a job."""
+        reasons = [self.unfit_for(job, worker) for worker in self.workers.values()]
+        if reasons and reasons[0] is not None and all(reasons) and reasons[0] not in self._waited_for:
+            self._waited_for.add(reasons[0])
+            logger.warning(f"waiting for a worker that can carry out {job.name}: {reasons[0]}")
 
     def submit(self, job: Job, path: Path, worker: Worker, hear: Callable[[Any], None]) -> Any:
         """Give a job to a worker.
@@ -276,60 +222,3 @@ class Cluster:
         elif count and not self._count:
             logger.info(f"the Dask scheduler at {self.address} has {count} worker{'s' if count > 1 else ''}")
         self._count = count
-
-
-def unfit(address: str, about: Description | BaseException, folder: Path) -> str | None:
-    """Why a worker cannot carry out runs, as a sentence; None where it can.
-
-    Args:
-        address: The worker.
-        about: How it described itself, or the error that kept it from that.
-        folder: The folder of the jobs.
-    """
-    if isinstance(about, BaseException):
-        said = echoed(f"{type(about).__name__}: {about}")
-        return (
-            f"The Dask worker {address} cannot carry out runs ({said}): "
-            f"install lungbench {__version__} with all that it needs there."
-        )
-    if about.version != __version__:
-        return (
-            f"The Dask worker {about.name} on {about.host} has lungbench {about.version}, and here is {__version__}: "
-            "install the same version on both."
-        )
-    if not about.has_folder:
-        return (
-            f"The Dask worker {about.name} on {about.host} does not see the folder {folder}, or may not write there: "
-            "--home (or BENCH_HOME) has to be on a disk that this machine and all workers share under one path."
-        )
-    return None
-
-
-def unfit_for(job: Job, worker: Worker, workers: Collection[Worker]) -> str | None:
-    """Why a worker can never carry out a job, as a sentence; None where it can.
-
-    Args:
-        job: The job.
-        worker: The worker.
-        workers: All workers.
-    """
-    if job.device != "cuda":
-        return None
-    devices = worker.about.devices
-    if devices is not None and len(devices) < job.processes:
-        seen = f"{len(devices)} GPU{'' if len(devices) == 1 else 's'}"
-        return f"{job.name} needs {job.processes}, and the Dask worker {worker.name} sees {seen}"
-    for other in workers:
-        theirs = other.about.devices
-        shared = devices is None or theirs is None or set(devices) & set(theirs)
-        if other is not worker and other.about.host == worker.about.host and shared and theirs != ():
-            return (
-                f"the Dask workers {worker.name} and {other.name} on {worker.about.host} share a GPU: give each a "
-                "CUDA_VISIBLE_DEVICES of its own"
-            )
-    return None
-
-
-def task_error(error: BaseException, job: Job) -> BenchError:
-    """What an error of Dask's says about a job that a worker carried out."""
-    return RunError(f"Dask cannot carry out {job.name}: {echoed(f'{type(error).__name__}: {error}')}")

@@ -10,17 +10,21 @@ import platform
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.core.environment import GROUP, LAUNCHERS
 from bench.core.errors import InterruptedRunError, LostProcessError, RunError
 from bench.core.lifetimes import signal_name
 from bench.core.version import __version__
 from bench.launch.child import KILLED_HINT
 from bench.launch.jobs import Ended, Job
 from bench.launch.one_job import read_end, read_job
+
+LOOK_SECONDS = 0.2
+"""Between two looks at whether the worker of a job is closing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +111,7 @@ def carry_out(path: Path, attempt: str, identity: str) -> Ended:
     if process is None:
         return Ended(job.key, InterruptedRunError(f"Stopped before {job.name} began."))
     try:
-        code = process.wait()
+        code = _wait(process, worker)
     finally:
         with _lock:
             del _processes[attempt]
@@ -121,9 +125,35 @@ def _start(path: Path, attempt: str) -> subprocess.Popen[bytes] | None:
         if attempt in _asked:
             return None
         # Of the worker's own session: a Ctrl-C at the terminal of the worker asks the job too to save its state.
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, env=job_environment(os.environ), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
         _processes[attempt] = process
     return process
+
+
+def job_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a job: that of its worker, without the group in which ``srun`` or ``mpirun`` started workers.
+
+    Otherwise jobs would take themselves for the ranks of one run.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in GROUP and not name.startswith(("SLURM_", *LAUNCHERS))
+    }
+
+
+def _wait(process: subprocess.Popen[bytes], worker: Any) -> int:
+    """Wait for a job's end; a worker that is closing asks it to save its state first. Gives its exit code."""
+    asked = False
+    while True:
+        try:
+            return process.wait(LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            if not asked and worker.status.name.startswith("closing"):
+                asked = True
+                process.terminate()
 
 
 def _lost(job: Job, worker: str, code: int) -> LostProcessError:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from bench.core.errors import SpecError
 from bench.core.machine import CORES_VARIABLE, usable_cores
-from bench.core.text import echoed
+from bench.core.text import capital, echoed
 from bench.experiment.devices import MIG, VISIBLE, device_shares
 from bench.launch.executors.gpu_memory import Gpu, free_memory, gpus
 from bench.launch.jobs import Job, LaunchOptions
@@ -142,13 +142,15 @@ class Places:
         """
         if job.nodes > 1:
             raise SpecError(
-                f"{job.name} wants {job.nodes} machines, but --launcher local is this one alone.",
+                f"{capital(job.name)} wants {job.nodes} machines, but --launcher local is this one alone.",
                 "Use --launcher slurm, or --nodes 1.",
             )
         if job.device == CPU:
             return
         if self.asked == (CPU,):
-            raise SpecError(f"{job.name} runs on a GPU, but --devices says cpu.", "Add --device cpu, or name GPUs.")
+            raise SpecError(
+                f"{capital(job.name)} runs on a GPU, but --devices says cpu.", "Add --device cpu, or name GPUs."
+            )
         device_shares(self.devices, 1, job.processes)
 
     @property

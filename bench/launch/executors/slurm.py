@@ -91,13 +91,13 @@ class SlurmExecutor:
     def __exit__(self, *unused: object) -> None:
         """Leave the jobs to Slurm."""
 
-    def room(self, job: Job) -> bool:
-        """Whether the engine takes this job now: always, since Slurm has a queue of its own.
+    def room(self, jobs: Sequence[Job]) -> bool:
+        """Whether the engine takes these jobs now: always, since Slurm has a queue of its own.
 
         Raises:
-            SpecError: If its processes cannot be spread over its nodes.
+            SpecError: If the processes of the last of them cannot be spread over its nodes.
         """
-        shape_of(job, self._options)
+        shape_of(jobs[-1], self._options)
         return True
 
     def start(self, jobs: Sequence[Job]) -> None:

@@ -92,9 +92,16 @@ class SlurmOptions(BaseModel):
     def _as_lines(cls, value: Any) -> Any:
         return tuple(value.splitlines()) if isinstance(value, str) else value
 
+    @field_validator("time")
+    @classmethod
+    def _known_time(cls, value: str | None) -> str | None:
+        if value is not None:
+            time_seconds(value)
+        return value
+
     @field_validator("gpus")
     @classmethod
-    def _known_form(cls, value: str | None) -> str | None:
+    def _known_gpus(cls, value: str | None) -> str | None:
         if value is not None and not _GPUS.fullmatch(value):
             raise ValueError("neither a number nor a kind of GPUs, such as 2, a100 or a100:2")
         return value
@@ -133,7 +140,8 @@ def slurm_options(given: Mapping[str, Any]) -> SlurmOptions:
     _checked(of_file, str(path))
     own = {name: value for name, value in given.items() if not name.startswith(OTHERS) and value is not None}
     others = {name.removeprefix(OTHERS): value or True for name, value in given.items() if name.startswith(OTHERS)}
-    return _checked({**of_file, **own, "sbatch": {**of_file.get("sbatch", {}), **others}}, "Options of Slurm")
+    others = {**of_file.get("sbatch", {}), **own.pop("sbatch", {}), **others}
+    return _checked({**of_file, **own, "sbatch": others}, "Options of Slurm")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -77,9 +77,10 @@ def submit(script: Path) -> str:
     """
     done = _run("sbatch", "--parsable", str(script))
     if done.returncode:
-        said = " ".join(done.stderr.replace("sbatch: error: ", " ").split())
+        lines = [line.removeprefix("sbatch: error: ").strip(" .") for line in done.stderr.splitlines()]
+        said = "; ".join(line for line in lines if line) or f"exit code {done.returncode}"
         raise SpecError(
-            f"sbatch refuses the jobs: {echoed(said, 300) or f'exit code {done.returncode}'}.",
+            f"sbatch refuses the jobs: {echoed(said, 300)}.",
             f"The script is {script}; the options of Slurm jobs are in docs/slurm.md.",
         )
     return done.stdout.strip().partition(";")[0]

@@ -18,6 +18,9 @@ from bench.launch.tasks import Task
 if TYPE_CHECKING:
     from bench.launch.child_process import Parent
 
+BANK = "bank-"
+"""How the keys of such tasks begin."""
+
 READ_BY = 2
 """Runs that must lack the same features for a task of its own; one run makes them by itself."""
 
@@ -30,7 +33,7 @@ def bank_key(spec: RunSpec) -> str:
         "waves": spec.augment.changes_waveforms,
         "code": (spec.plugins, spec.extensions, spec.cache),
     }
-    return f"bank-{hashlib.sha256(json.dumps(told, sort_keys=True, default=dict).encode()).hexdigest()[:16]}"
+    return f"{BANK}{hashlib.sha256(json.dumps(told, sort_keys=True, default=dict).encode()).hexdigest()[:16]}"
 
 
 def bank_tasks(specs: Sequence[RunSpec], logs: Path, timeout: float | None = None) -> dict[str, Task]:
@@ -54,7 +57,7 @@ def _task(key: str, spec: RunSpec, logs: Path, timeout: float | None) -> Task:
         module="bench.launch.matrix.banks",
         task={"spec": spec.to_json()},
         name=f"the features of {spec.frontend} on {spec.dataset}",
-        label=key[: len("bank-") + SHORT_ID],
+        label=key[: len(BANK) + SHORT_ID],
         log=logs / f"{key}.log",
         timeout=timeout,
     )

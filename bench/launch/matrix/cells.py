@@ -86,11 +86,12 @@ def _cells_of_table(file: MatrixFile, table: RunsTable, place: str, path: Path, 
     folders = table.shared("data", file.data if file.data is not None else data)
     datasets = _known(table.datasets, (entry.id for entry in DATASETS), "data set", place)
     subjects = list(_subjects(table, place))
-    kinds = itertools.product(subjects, settings_of(table, place), datasets or [None], table.tasks or [None])
+    listed = settings_of(table, place)
+    kinds = itertools.product(subjects, listed, datasets or [None], table.tasks or [None])
     for subject, settings, dataset, task in kinds:
         folder = folders.get(dataset) if isinstance(folders, Mapping) else folders
         asked = {**said, "dataset": dataset, "task": task, "data": None if folder is None else _beside(path, folder)}
-        words = [_words(subject), *(f"{name}={value}" for name, value in settings.items())]
+        words = [_words(subject), *(f"{name}={settings[name]}" for name in settings if _differs(name, listed))]
         words += [word for word in (dataset if table.datasets else None, task) if word]
         yield Cell(
             place=f"{place.partition(': ')[2]}: {', '.join(words)}",
@@ -114,6 +115,11 @@ def _subjects(table: RunsTable, place: str) -> Iterator[dict[str, Any]]:
     methods = _known(table.methods, (entry.id for entry in known["method"]), "method", place)
     for model, method, frontend in itertools.product(models, methods, frontends):
         yield {"model": model, "method": method, "frontend": frontend}
+
+
+def _differs(name: str, listed: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a setting tells cells of a table apart."""
+    return any(settings.get(name) != listed[0].get(name) for settings in listed)
 
 
 def _words(subject: Mapping[str, Any]) -> str:

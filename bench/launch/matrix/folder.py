@@ -62,6 +62,11 @@ class MatrixFolder:
         return self.path / "jobs"
 
     @property
+    def logs(self) -> Path:
+        """The folder of the logs of tasks that are no run: features that several runs read."""
+        return self.path / "logs"
+
+    @property
     def lock(self) -> Path:
         """The file that is locked by the process that is at this matrix."""
         return self.path / "lock"

@@ -13,6 +13,7 @@ from bench.experiment.devices import (
     choose_precision,
     device_shares,
     device_shares_for,
+    runs_elsewhere,
     visible_devices,
 )
 
@@ -182,3 +183,16 @@ def test_a_cpu_does_not_silently_calculate_fp16_in_fp32():
     with pytest.raises(SpecError, match="fp16 has no arithmetic on a CPU") as caught:
         choose_precision("fp16", "cpu")
     assert caught.value.hint == "Use fp32 or bf16."
+
+
+def test_runs_of_other_machines_are_planned_without_their_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with runs_elsewhere():
+        assert choose_device("cuda") == "cuda"
+        assert choose_device("auto") == "cpu"
+        assert device_shares_for({"device": "cuda", "processes": 8}) is None
+        assert [choose_precision(name, "cuda") for name in ("bf16", "fp16", "fp32")] == ["bf16", "fp16", "fp32"]
+        with pytest.raises(SpecError, match="cannot be told here"):
+            choose_precision("auto", "cuda")
+    with runs_elsewhere(False), pytest.raises(SpecError, match="torch sees no GPU"):
+        choose_device("cuda")
