@@ -168,6 +168,8 @@ class SearchSession:
             words += ["--launcher", self.launch.launcher]
         if self.launch.scheduler is not None:
             words += ["--scheduler", self.launch.scheduler]
+        for name, value in self.launch.slurm.items():
+            words += ["--slurm", f"{name}={value}"]
         return shlex.join(words)
 
 
