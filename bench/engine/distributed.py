@@ -69,7 +69,7 @@ def leave_group() -> None:
         dist.destroy_process_group()
 
 
-def own_group() -> dict[str, int]:
+def own_group() -> dict[str, int | str]:
     """Describe this process's group by the variables of torch's launchers; empty without a group.
 
     ``LOCAL_RANK``, by which Accelerate chooses the GPU, counts the GPUs that this process sees: a scheduler may show
@@ -81,7 +81,10 @@ def own_group() -> dict[str, int]:
     local_rank, local_size = (int(os.environ.get(name, here)) for name, here in (("LOCAL_RANK", rank), (LOCAL, size)))
     if dist.get_backend() == "nccl":
         local_rank %= max(torch.cuda.device_count(), 1)
-    return {"RANK": rank, "LOCAL_RANK": local_rank, "WORLD_SIZE": size, LOCAL: local_size}
+    # Accelerate asks for it where the group is on several machines, although the group is there already.
+    place = urlsplit(os.environ.get(STORE_VARIABLE, "")).hostname
+    address = {} if place is None else {"MASTER_ADDR": place}
+    return {"RANK": rank, "LOCAL_RANK": local_rank, "WORLD_SIZE": size, LOCAL: local_size, **address}
 
 
 def rows_per_process(rows: int, processes: int) -> list[int]:

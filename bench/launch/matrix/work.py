@@ -145,9 +145,8 @@ def _making(plan: MatrixPlan, home: Path, options: LaunchOptions, store: Store |
 
 def _bringer(plan: MatrixPlan, home: Path, store: Store | None, rerun: bool) -> Callable[[str], None]:
     """What brings the result of a run to the board, unless it was there, finished, before the matrix began."""
-    known = set() if store is None else store.digests().keys()
-    there = {run_id for run_id in _ids(plan.runs) if run_id in known and not rerun}
-    there = {run_id for run_id in there if _is_finished(home, run_id)}
+    known = {} if store is None or rerun else store.statuses()
+    there = {run_id for run_id in _ids(plan.runs) if known.get(run_id) == "finished" and _is_finished(home, run_id)}
 
     def bring(run_id: str) -> None:
         if run_id not in there:

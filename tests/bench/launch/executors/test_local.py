@@ -192,6 +192,7 @@ def test_a_job_costs_little_beyond_the_start_of_its_process(tmp_path):
             [*child_command("tiny_jobs")[:1], "-c", "import tiny_jobs, bench.launch.child_process"],
             env={**os.environ, "PYTHONPATH": f"{Path(__file__).parents[3] / 'support'}{os.pathsep}{ROOT}"},
             check=True,
+            start_new_session=True,
         )
         return time.perf_counter() - began
 
