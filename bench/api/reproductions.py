@@ -123,7 +123,9 @@ def reproduce(
     )
     words = None if seeds is None else seeds_text(seeds)
     if table == FIGURE:
-        planned = plan_figure2(request, only=only, seeds=words, objective=objective, home=home, workers=workers)
+        planned = plan_figure2(
+            request, only=only, seeds=words, objective=objective, home=home, workers=workers, options=where
+        )
         return {"figure": FIGURE, "studies": [start_search(one).to_json() for one in planned]}
     planned_table = plan_table(table, request, only=only, seeds=words, home=home, options=where)
     return reproduce_table(planned_table, rerun=rerun).to_json()
@@ -272,7 +274,14 @@ def say_how_it_ended(done: ReproducedTable) -> None:
 
 
 def plan_figure2(
-    request: Request, *, only: str | None, seeds: str | None, objective: str, workers: int, home: FilePath | None = None
+    request: Request,
+    *,
+    only: str | None,
+    seeds: str | None,
+    objective: str,
+    workers: int,
+    home: FilePath | None = None,
+    options: LaunchOptions | None = None,
 ) -> list[PlannedSearch]:
     """A search for each parameter of Figure 2 over its grid.
 
@@ -283,6 +292,7 @@ def plan_figure2(
         objective: ``held-out`` or ``test``.
         workers: Processes that work on trials side by side.
         home: Results folder (default: ``BENCH_HOME`` or ./results).
+        options: Where they are carried out; on this machine by default.
 
     Raises:
         BenchError: The first thing that stands in the way.
@@ -290,7 +300,14 @@ def plan_figure2(
     from bench.search import planning
 
     return planning.plan_figure2(
-        request, choose_source, only=only, seeds=seeds, objective=objective, home=home_folder(home), workers=workers
+        request,
+        choose_source,
+        only=only,
+        seeds=seeds,
+        objective=objective,
+        home=home_folder(home),
+        workers=workers,
+        launch=options,
     )
 
 

@@ -30,7 +30,7 @@ from bench.launch.jobs import Ended, LaunchOptions
 from bench.search import claims, far_workers, trial_results
 from bench.search.claims import GRACE, WORKER, claim
 from bench.search.far_finals import train_best_far
-from bench.search.far_storage import check_far, warn_of_own_disks
+from bench.search.far_storage import check_far, check_options, warn_of_own_disks
 from bench.search.far_workers import FarCrew, cancel_jobs_of, jobs_folder
 from bench.search.storage import Place
 from bench.search.study_watch import claimable
@@ -263,9 +263,11 @@ def test_a_storage_that_cannot_serve_other_machines_is_refused(tmp_path, storage
     check_far(Place.of(None, tmp_path, "s"), FAR)
 
 
-def test_a_time_limit_of_runs_is_not_one_of_workers(tmp_path):
-    with pytest.raises(SpecError, match="--timeout is not for a search"):
-        check_far(Place.of(None, tmp_path, "s"), LaunchOptions(launcher="slurm", timeout=60.0))
+@pytest.mark.parametrize("option", [{"timeout": 60.0}, {"jobs": 4}, {"devices": ("0",)}])
+def test_options_of_runs_that_mean_nothing_for_workers_are_refused(option):
+    with pytest.raises(SpecError, match=f"--{next(iter(option))} is not for a search"):
+        check_options(LaunchOptions(**option))
+    check_options(FAR)
 
 
 def test_a_folder_on_a_disk_of_this_machine_is_warned_of(tmp_path):
