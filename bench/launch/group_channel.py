@@ -73,12 +73,12 @@ class GroupChannel:
         found = [self._get(f"end/{number}/{rank}") for rank in sorted(ranks)]
         return [RankEnd.from_json(end) for end in found if end is not None]
 
-    def leave(self) -> None:
-        """Tell that this process has heard of the end."""
-        self._store.add(f"left/{self.group.rank}", 1)
+    def leave(self, rank: int) -> None:
+        """Tell that a process has heard of the end, or never will."""
+        self._store.add(f"left/{rank}", 1)
 
     def has_left(self, rank: int) -> bool:
-        """Whether a process has heard of the end."""
+        """Whether nobody need wait for a process any more."""
         return self._count(f"left/{rank}") > 0
 
     def beat(self) -> None:

@@ -75,12 +75,13 @@ def remove_log_alone(folder: RunFolder, error: BenchError | None) -> None:
 
     Args:
         folder: The run's folder.
-        error: What the run told that it ended with; None where it told nothing.
+        error: What the run ended with; None, or a LostProcessError, where it told nothing.
     """
-    if folder.spec.exists() or isinstance(error, UnexpectedError | LostProcessError):
+    if folder.spec.exists() or isinstance(error, UnexpectedError):
         return
+    told = error is not None and not isinstance(error, LostProcessError)
     with contextlib.suppress(OSError):
-        if error is not None or not folder.log.stat().st_size:
+        if told or not folder.log.stat().st_size:
             folder.log.unlink()
             folder.path.rmdir()
 

@@ -29,6 +29,10 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 2.0
 """Between two looks at the study."""
 
+PAUSE_SECONDS = 60.0
+"""After a worker that found no trial, before another one looks: machines whose clocks differ may not agree on which
+trials are abandoned."""
+
 
 def jobs_folder(home: Path, study: str) -> Path:
     """Where the jobs of a search's workers and final runs are kept, on a disk that the machines share."""
@@ -83,6 +87,7 @@ class FarCrew:
         self._jobs = {job.key: job for job in (self._job(number) for number in range(1, workers + 1))}
         self._alive: dict[str, None] = {}
         self._stillborn = 0
+        self._pause_until = 0.0
         self._error: BenchError | None = None
         self._stop = StopRequest()
         self._asked = False
@@ -150,6 +155,8 @@ class FarCrew:
                 self._asked = True
                 executor.ask_to_stop()
             return
+        if time.monotonic() < self._pause_until:
+            return
         idle = [job for key, job in self._jobs.items() if key not in self._alive]
         # Those at work that have no trial yet take one of these.
         hungry = max(0, len(self._alive) - running(self.search))
@@ -166,6 +173,8 @@ class FarCrew:
         """Note that a worker has gone; an error that the others would meet too ends the search."""
         del self._alive[ended.key]
         error = ended.error
+        if error is None:
+            self._pause_until = time.monotonic() + PAUSE_SECONDS
         if error is None or self._ends():
             return
         if not isinstance(error, LostProcessError | InterruptedRunError | UnexpectedError):
@@ -181,6 +190,8 @@ class FarCrew:
     def _look(self) -> None:
         """Say what has happened in the study, and bring results to the board."""
         changed = self._watch.changed()
+        if changed:
+            self._pause_until = 0.0
         for trial in changed:
             logger.info(trial_line(trial))
             if not trial.state.is_finished():

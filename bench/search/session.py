@@ -19,7 +19,7 @@ from bench.experiment.recipes import check_spec
 from bench.experiment.spec import RunSpec
 from bench.launch.jobs import LaunchOptions
 from bench.search.far_finals import train_best_far
-from bench.search.far_storage import check_far, warn_of_own_disks
+from bench.search.far_storage import check_far, check_options, warn_of_own_disks
 from bench.search.far_workers import FarCrew
 from bench.search.finals import FinalRun, is_over, train_best
 from bench.search.optuna_parts import check_installed
@@ -94,6 +94,7 @@ class SearchSession:
                 f"SQLite takes one worker at a time, but --workers is {self.workers}.",
                 "Leave --storage out (a journal file serves many workers), or use PostgreSQL.",
             )
+        check_options(self.launch)
         if self.launch.elsewhere:
             check_far(self.place, self.launch)
 
@@ -168,6 +169,8 @@ class SearchSession:
             words += ["--launcher", self.launch.launcher]
         if self.launch.scheduler is not None:
             words += ["--scheduler", self.launch.scheduler]
+        for name, value in self.launch.slurm.items():
+            words += ["--slurm", f"{name}={value}"]
         return shlex.join(words)
 
 

@@ -72,16 +72,13 @@ class TrialResults:
             except ResultError as error:
                 logger.warning(f"run {run_id} does not come onto the board: {error.message}")
 
-    def settle(self, seconds: float = SETTLE_SECONDS) -> None:
-        """Wait for what is missing, and name what does not come.
-
-        Args:
-            seconds: For how long.
+    def settle(self) -> None:
+        """Wait for what is missing, for :data:`SETTLE_SECONDS`, and name what does not come.
 
         Raises:
             StoreError: If the board cannot be written.
         """
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + SETTLE_SECONDS
         self.bring()
         while self._awaited and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)

@@ -274,6 +274,12 @@ class Store:
         with self.session() as session:
             return read_costs(session)
 
+    def statuses(self) -> dict[str, str]:
+        """Read, by run id, how each run ended: ``finished``, ``failed`` or ``pruned``."""
+        with self.session() as session:
+            rows = session.execute(sa.select(schema.Run.run_id, schema.Run.status))
+            return {row.run_id: row.status for row in rows}
+
     def digests(self) -> dict[str, str]:
         """Read, by run id, the hash of everything that the board holds of the run."""
         with self.session() as session:

@@ -193,8 +193,8 @@ def bring_results(folder: MatrixFolder, home: Path) -> int:
         return 0
     store = results_board(home)
     assert store is not None
-    known = store.digests()
-    new = [run_id for run_id in heads if run_id not in known]
+    known = store.statuses()
+    new = [run_id for run_id, head in heads.items() if known.get(run_id) != head.status]
     for run_id in new:
         store_result(store, RunFolder.of_run(home, run_id).read())
     return len(new)

@@ -26,8 +26,6 @@ from bench.launch.scheduler import Policy, Task, TaskEnd, Watcher, carry_out
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.store import Store
 
-LOCAL = "local"
-
 
 class RecordingWatcher:
     """Passes on what it hears, writes down how tasks end, and shows others that this process lives.
@@ -135,7 +133,7 @@ def _making(plan: MatrixPlan, home: Path, options: LaunchOptions, store: Store |
     return Making(
         home=home,
         rerun=rerun,
-        stored=options.launcher == LOCAL,
+        stored=not options.elsewhere,
         timeout=options.timeout,
         nodes=int(options.slurm.get("nodes") or 1),
         memory=History.of(store).memory,
@@ -145,9 +143,8 @@ def _making(plan: MatrixPlan, home: Path, options: LaunchOptions, store: Store |
 
 def _bringer(plan: MatrixPlan, home: Path, store: Store | None, rerun: bool) -> Callable[[str], None]:
     """What brings the result of a run to the board, unless it was there, finished, before the matrix began."""
-    known = set() if store is None else store.digests().keys()
-    there = {run_id for run_id in _ids(plan.runs) if run_id in known and not rerun}
-    there = {run_id for run_id in there if _is_finished(home, run_id)}
+    known = {} if store is None or rerun else store.statuses()
+    there = {run_id for run_id in _ids(plan.runs) if known.get(run_id) == "finished" and _is_finished(home, run_id)}
 
     def bring(run_id: str) -> None:
         if run_id not in there:
