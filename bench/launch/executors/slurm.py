@@ -115,9 +115,9 @@ class SlurmExecutor:
             except BenchError as error:
                 self._refused += [Ended(job.key, error) for job in alike]
         if self._refused and not accepted:
-            error, self._refused = self._refused[0].error, []
-            assert error is not None
-            raise error
+            refusal, self._refused = self._refused[0].error, []
+            assert refusal is not None
+            raise refusal
 
     def _submit(self, shape: Shape, jobs: Sequence[Job]) -> None:
         array = ArrayFolder.new(self._folder)
