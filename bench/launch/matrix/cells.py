@@ -90,7 +90,8 @@ def _cells_of_table(file: MatrixFile, table: RunsTable, place: str, path: Path, 
     subjects = list(_subjects(table, place))
     listed = settings_of(table, place)
     telling = _telling_settings(listed)
-    kinds = itertools.product(subjects, listed, datasets, table.tasks or [None])
+    tasks: Sequence[str | None] = table.tasks or [None]
+    kinds = itertools.product(subjects, listed, datasets, tasks)
     for subject, settings, dataset, task in kinds:
         folder = folders.get(dataset) if isinstance(folders, Mapping) else folders
         asked = {**said, "dataset": dataset, "task": task, "data": None if folder is None else _beside(path, folder)}
