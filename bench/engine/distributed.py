@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import TCPStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from baselines.timm.stochastic_norm import BATCH_NORM, StochNorm
 from bench.core.errors import SpecError
@@ -51,13 +53,13 @@ def join_group(device: str) -> tuple[int, int]:
     return rank, size
 
 
-def _store_at(address: str) -> dist.Store:
+def _store_at(address: str) -> Store:
     """A part of a store that answers somewhere, by its address ``tcp://HOST:PORT/NAME``."""
     place = urlsplit(address)
     assert place.hostname is not None
     assert place.port is not None
-    store = dist.TCPStore(place.hostname, place.port, is_master=False, wait_for_workers=False)
-    return dist.PrefixStore(place.path, store)
+    store = TCPStore(place.hostname, place.port, is_master=False, wait_for_workers=False)
+    return PrefixStore(place.path, store)
 
 
 def leave_group() -> None:

@@ -13,14 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch.distributed import TCPStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from bench.core.errors import InterruptedRunError, LostProcessError, RunError
 from bench.core.process_group import LOOPBACK, ProcessGroup
 from bench.launch.group_ends import RankEnd
-
-if TYPE_CHECKING:
-    from torch.distributed import Store, TCPStore
 
 JOIN_SECONDS = 300.0
 """What processes may take to come: the last node of a job may load Python and torch from a slow disk."""
@@ -40,8 +40,6 @@ class GroupChannel:
     """
 
     def __init__(self, group: ProcessGroup, store: TCPStore) -> None:
-        from torch.distributed import PrefixStore
-
         self.group, self._whole = group, store
         self._store: Store = PrefixStore(group.space, store)
 
@@ -212,15 +210,11 @@ def _answers(group: ProcessGroup) -> bool:
 
 
 def _client(group: ProcessGroup) -> TCPStore:
-    from torch.distributed import TCPStore
-
     patience = timedelta(seconds=ANSWER_SECONDS)
     return TCPStore(group.address, group.port, is_master=False, timeout=patience, wait_for_workers=False)
 
 
 def _server(group: ProcessGroup) -> TCPStore:
-    from torch.distributed import TCPStore
-
     patience = timedelta(seconds=ANSWER_SECONDS)
     with _listening(group) as listener:
         store = TCPStore(

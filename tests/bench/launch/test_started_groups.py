@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -11,13 +10,9 @@ from pathlib import Path
 import pytest
 from cli_runs import SMALL_AST, bench_json, environment
 
-from bench.experiment.spec import read_spec
-from bench.launch.jobs import Job
-from bench.launch.one_job import read_end, write_job
-from leaderboard.results.run_folder import RunFolder
-
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("started-groups")]
 
+ROOT = Path(__file__).resolve().parents[3]
 WORDS = ["run", *SMALL_AST, "--set", "batch=6", "--epochs", "2", "--device", "cpu", "--format", "json"]
 
 FOREIGN = {
@@ -120,29 +115,11 @@ def test_three_ranks_and_a_batch_that_does_not_divide_get_one_sentence(small_dat
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_job_of_a_step_is_done_by_all_its_tasks(small_cache, tmp_path, alone):
-    """srun is simulated by its variables; tests of the launcher slurm have a real one."""
-    spec = read_spec(RunFolder(Path(alone["predictions"]).parent).spec).changed(processes=2)
-    home = tmp_path / "home"
-    home.mkdir()
-    task = {"spec": spec.to_json(), "home": str(home), "rerun": False, "stored": False}
-    job = Job(key="a", module="bench.launch.isolated", task=task, name="run a", log=tmp_path / "a.log", processes=2)
-    path = write_job(job, tmp_path / "jobs")
-    tasks = [start_task(rank, path, environment(home, small_cache)) for rank in range(2)]
-    for process in tasks:
-        out, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err
-        assert not out
-    assert read_end(path).error is None
-    folder = RunFolder.of_run(home, spec.run_id)
-    document = {**folder.read_document(), "predictions": folder.path / Path(alone["predictions"]).name}
-    check_same(document, alone)
-
-
-def start_task(rank, path, env):
-    # The port of the group follows from the number of the job: another one in each session of tests.
-    step = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
-    task = {"SLURM_STEP_NUM_NODES": "1", "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
-    command = [sys.executable, "-m", "bench", "job", str(path)]
-    env = {**env, **step, **task}
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def test_srun_gives_the_run_of_one_process(slurm, small_data, small_cache, tmp_path, alone):
+    """A real Slurm, whose two nodes are this machine; jobs of ``--launcher slurm`` are in executors/."""
+    srun = ["srun", "--nodes=2", "--ntasks=2", "--chdir", str(ROOT), sys.executable, "-m", "bench"]
+    command = [*srun, *WORDS, "--nodes", "2", "--data", str(small_data)]
+    done = run(command, environment(tmp_path, small_cache, PYTHONPATH=str(ROOT)))
+    assert done.returncode == 0, done.stderr
+    check_same(json.loads(done.stdout), alone)
+    assert len(list(tmp_path.glob("runs/*/rank-*.log"))) == 2
