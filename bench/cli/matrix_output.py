@@ -96,17 +96,19 @@ def print_status(status: MatrixStatus) -> None:
         "loss": ["" if run.loss is None else f"{run.loss:.4f}" for run in runs],
         "Score": ["" if run.score is None else f"{run.score:.2f}" for run in runs],
         "left": ["" if run.seconds_left is None else duration_words(run.seconds_left) for run in runs],
-        "cause": [run.error or "" for run in runs],
-        "log": [run.log or "" if run.state == "failed" else "" for run in runs],
     }
     told = {head: cells for head, cells in columns.items() if any(cells)}
     record = status.record
     title = f"{record['name']}, begun {record['begun']} on {record['launcher']}"
     rows = list(zip(*told.values(), strict=True))
-    print_grid(title, list(told), rows, numbers=("seed", "loss", "Score"), wrap=("for", "cause", "log"))
+    print_grid(title, list(told), rows, numbers=("seed", "loss", "Score"), wrap=("for",))
     _print_left_out(len(status.runs))
     counts = ", ".join(f"{count} {state}" for state, count in status.counts.items())
     print_text(f"{len(status.runs)} runs: {counts}; {'a process is' if status.driven else 'no process is'} at it")
+    for run in status.runs:
+        if run.state == "failed":
+            log = f" Its log: {run.log}" if run.log else ""
+            print_text(f"failed: {', '.join(run.rows)}: run {run.run_id}, seed {run.seed}: {run.error}{log}")
     for place, message in record["refused"].items():
         print_text(f"cannot start: {place}: {message}")
 

@@ -11,13 +11,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from bench.core.cards import RunnableCard
+from bench.core.cards import RunnableCard, SystemCard
 from bench.core.datasets import DATASETS
 from bench.core.documents import collector_paused
 from bench.core.errors import BenchError, RegistryError, SpecError
 from bench.core.kept import looked_up_once, once
 from bench.core.registry import suggestion
 from bench.core.text import echoed
+from bench.experiment.composite_files import SUFFIX, read_composite
 from bench.experiment.composites import Composite, resolve_composite
 from bench.experiment.plugins import load_plugins
 from bench.experiment.recipes import DEMO, DataSource, Request, choose_source, resolve
@@ -38,7 +39,7 @@ class Cell:
 
     Attributes:
         place: The cell in words, with its place in the file: ``runs 2: cnn6 + ce, lr=0.001``.
-        system: Id of a system; None where model and method are named.
+        system: Id of a system, or the file of a composite one; None where model and method are named.
         model: Id of the model.
         method: Id of the method.
         frontend: Id of the front-end; None for that of model or system.
@@ -84,10 +85,9 @@ def _cells_of_table(file: MatrixFile, table: RunsTable, place: str, path: Path, 
     epochs = table.shared("epochs", file.epochs)
     length = {} if epochs is None else {"epochs": epochs}
     folders = table.shared("data", file.data if file.data is not None else data)
-    datasets: Sequence[str | None] = _known(table.datasets, (entry.id for entry in DATASETS), "data set", place) or [
-        None
-    ]
-    subjects = list(_subjects(table, place))
+    named = _known(table.datasets, (entry.id for entry in DATASETS), "data set", place)
+    datasets: Sequence[str | None] = named or [None]
+    subjects = list(_subjects(table, place, path))
     listed = settings_of(table, place)
     telling = _telling_settings(listed)
     tasks: Sequence[str | None] = table.tasks or [None]
@@ -106,13 +106,13 @@ def _cells_of_table(file: MatrixFile, table: RunsTable, place: str, path: Path, 
         )
 
 
-def _subjects(table: RunsTable, place: str) -> Iterator[dict[str, Any]]:
+def _subjects(table: RunsTable, place: str, path: Path) -> Iterator[dict[str, Any]]:
     """Systems, or pairs of model and method, perhaps with a front-end, as fields of a cell."""
     known = registries()
     named = _known(table.frontends, (entry.id for entry in known["frontend"]), "front-end", place)
     frontends: Sequence[str | None] = named or [None]
     if table.systems is not None:
-        names = _known(table.systems, (entry.id for entry in SYSTEMS), "system", place)
+        names = [name for one in table.systems for name in _system_names(one, place, path)]
         for system, frontend in itertools.product(names, frontends):
             yield {"system": system, "frontend": frontend}
         return
@@ -122,6 +122,18 @@ def _subjects(table: RunsTable, place: str) -> Iterator[dict[str, Any]]:
         yield {"model": model, "method": method, "frontend": frontend}
 
 
+def _system_names(name: str, place: str, path: Path) -> list[str]:
+    """Ids of systems, or the file of a composite system beside that of the matrix."""
+    if not name.endswith(SUFFIX):
+        return _known([name], (entry.id for entry in SYSTEMS), "system", place)
+    file = Path(_beside(path, name))
+    if not file.is_file():
+        raise SpecError(
+            f"{place}: there is no file {echoed(str(file))}.", "Name it as it lies beside the matrix's file."
+        )
+    return [str(file)]
+
+
 def _telling_settings(listed: Sequence[Mapping[str, Any]]) -> set[str]:
     """The settings that tell cells of a table apart."""
     names = {name for settings in listed for name in settings}
@@ -129,7 +141,8 @@ def _telling_settings(listed: Sequence[Mapping[str, Any]]) -> set[str]:
 
 
 def _words(subject: Mapping[str, Any]) -> str:
-    name = subject.get("system") or f"{subject['model']} + {subject['method']}"
+    system = subject.get("system")
+    name = Path(system).name.removesuffix(SUFFIX) if system else f"{subject['model']} + {subject['method']}"
     return name if subject["frontend"] is None else f"{name} on {subject['frontend']}"
 
 
@@ -204,19 +217,27 @@ def _runs_of_cell(cell: Cell, common: Mapping[str, Any]) -> tuple[list[PlannedRu
         asked["frontend"] = cell.frontend
     source = _source_of(asked)
     seeds = cell.seeds or ([1] if source.profile == DEMO else range(1, 6))
-    card = None if cell.system is None else find_system(cell.system)
+    card = _card(cell)
     graph = None if card is None else composite_of(card, source.profile)
     if graph is not None:
         composites = resolve_composite(graph, asked, source, seeds)
         check_parts(composites[0], composites[0].parts)
-        return _planned(cell, ((one, one.run_id) for one in composites)), source.profile
+        return _planned(cell, card, ((one, one.run_id) for one in composites)), source.profile
     [spec] = resolve(_request(cell, card, asked), source, seeds[:1])
     _check_model_once(spec)
-    return _planned(cell, with_seeds(spec, seeds)), source.profile
+    return _planned(cell, card, with_seeds(spec, seeds)), source.profile
 
 
-def _planned(cell: Cell, found: Iterable[tuple[RunSpec | Composite, str]]) -> list[PlannedRun]:
-    systems = () if cell.system is None else (cell.system,)
+def _card(cell: Cell) -> RunnableCard | None:
+    if cell.system is None:
+        return None
+    return read_composite(Path(cell.system)) if cell.system.endswith(SUFFIX) else find_system(cell.system)
+
+
+def _planned(
+    cell: Cell, card: RunnableCard | None, found: Iterable[tuple[RunSpec | Composite, str]]
+) -> list[PlannedRun]:
+    systems = (card.id,) if isinstance(card, SystemCard) else ()
     return [PlannedRun(spec, run_id, (cell.place,), systems) for spec, run_id in found]
 
 

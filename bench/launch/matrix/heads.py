@@ -49,7 +49,7 @@ def read_head(home: Path, run_id: str) -> ResultHead | None:
             seconds=document["seconds"],
             epochs=len(document["epochs"]),
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise ResultError(f"Cannot read {path}: {error.strerror or error}.") from error
