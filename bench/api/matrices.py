@@ -258,7 +258,7 @@ def plan_file(
     path, results = expanded(file), home_folder(home)
     files = [plugins] if isinstance(plugins, str | Path) else list(plugins)
     common = {"home": results, "cache": cache_folder(cache), "plugins": files, **asked}
-    with runs_elsewhere(options.launcher != "local"):
+    with runs_elsewhere(options.elsewhere):
         plan = plan_matrix(read_matrix(path), path, common, data=None if data is None else str(data))
     say_device(plan, options, asked["device"])
     for place, error in plan.refused.items():
@@ -270,7 +270,7 @@ def say_device(plan: MatrixPlan, options: LaunchOptions, device: str) -> None:
     """Warn where a cluster's runs were planned for the CPU only since this machine has no GPU."""
     from bench.launch.matrix.tasks import specs_of
 
-    is_chosen_here = options.launcher != "local" and device == "auto"
+    is_chosen_here = options.elsewhere and device == "auto"
     if is_chosen_here and any(spec.distribution.device == "cpu" for spec in specs_of(plan.runs).values()):
         logger.warning(
             f"this machine has no GPU, so that the runs on {options.launcher} will be done on the CPU; "

@@ -10,6 +10,7 @@ from typing import Any
 
 from baselines import MODELS
 from bench.core.datasets import DATASETS
+from bench.core.errors import ResultError, StoreError
 from bench.core.files import write_json
 from bench.core.paths import home_folder
 from bench.engine.hardware import hardware
@@ -71,7 +72,6 @@ def measure_models(
     Raises:
         RegistryError: If there is no such model or data set.
         SpecError: If a number is out of its range, or there is no such device or task.
-        StoreError: If the results folder cannot be written.
     """
     kept = measurements_file(home_folder(home))
     chosen = ids or [entry.id for entry in MODELS]
@@ -96,5 +96,9 @@ def _keep(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Keep what was measured beside what was measured before."""
     if all(row["error"] for row in rows):
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"hardware": hardware(), "rows": joined_measurements(read_measurements(path.parent), rows)})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"hardware": hardware(), "rows": joined_measurements(read_measurements(path.parent), rows)})
+    except (OSError, StoreError, ResultError) as error:
+        # What was asked for is there all the same.
+        logger.warning(f"what was measured is not kept for estimates: {getattr(error, 'message', error)}")

@@ -124,7 +124,7 @@ def reproduce(
     words = None if seeds is None else seeds_text(seeds)
     if table == FIGURE:
         planned = plan_figure2(
-            request, only=only, seeds=words, objective=objective, home=home, workers=workers, options=where
+            request, only=only, seeds=words, objective=objective, home=home, workers=workers, launch=where
         )
         return {"figure": FIGURE, "studies": [start_search(one).to_json() for one in planned]}
     planned_table = plan_table(table, request, only=only, seeds=words, home=home, options=where)
@@ -236,7 +236,7 @@ def plan_table(
     if is_demo:
         data = "; simulated data prove the pipeline" if source.simulated else ""
         logger.info(f"the demo profile trains from scratch, whatever the row's pretraining{data}")
-    with looked_up_once(), runs_elsewhere(where.launcher != "local"):
+    with looked_up_once(), runs_elsewhere(where.elsewhere):
         plan = make_plan(table, systems, request, source, chosen or ([1] if is_demo else range(1, 6)))
     say_device(plan.matrix, where, request.device)
     for row, reason in plan.skipped.items():
@@ -281,7 +281,7 @@ def plan_figure2(
     objective: str,
     workers: int,
     home: FilePath | None = None,
-    options: LaunchOptions | None = None,
+    launch: LaunchOptions | None = None,
 ) -> list[PlannedSearch]:
     """A search for each parameter of Figure 2 over its grid.
 
@@ -292,13 +292,18 @@ def plan_figure2(
         objective: ``held-out`` or ``test``.
         workers: Processes that work on trials side by side.
         home: Results folder (default: ``BENCH_HOME`` or ./results).
-        options: Where they are carried out; on this machine by default.
+        launch: Where and how they are carried out; on this machine by default. ``jobs`` are the workers of it.
 
     Raises:
         BenchError: The first thing that stands in the way.
     """
     from bench.search import planning
 
+    where = launch or launch_options()
+    if where.jobs is not None:
+        if workers not in (1, where.jobs):
+            raise SpecError(f"--jobs {where.jobs} and --workers {workers} say two things.", "Give one of them.")
+        workers = where.jobs
     return planning.plan_figure2(
         request,
         choose_source,
@@ -307,7 +312,7 @@ def plan_figure2(
         objective=objective,
         home=home_folder(home),
         workers=workers,
-        launch=options,
+        launch=where,
     )
 
 

@@ -117,7 +117,7 @@ def reproduce(
     request = reproductions.rows_request(**request_fields(context.params))
     if what == FIGURE:
         planned = reproductions.plan_figure2(
-            request, only=only, seeds=seeds, objective=objective, workers=workers, home=home, options=options
+            request, only=only, seeds=seeds, objective=objective, workers=workers, home=home, launch=options
         )
         if dry_run:
             print_planned(planned, output)

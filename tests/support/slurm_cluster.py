@@ -237,8 +237,9 @@ class SlurmCluster:
             self.run("scontrol", "update", f"jobid={number}", "StartTime=now")
 
     def _requeued(self) -> list[str]:
-        lines = self.run("squeue", "--noheader", "--states=PENDING", "--format=%A %r").splitlines()
-        return [line.split()[0] for line in lines if line.endswith("BeginTime")]
+        lines = self.run("squeue", "--noheader", "--format=%A %T %r").splitlines()
+        # One that is still completing has its next start before it, too.
+        return [line.split()[0] for line in lines if line.endswith(" PENDING BeginTime")]
 
     def clear(self) -> None:
         """End every job."""

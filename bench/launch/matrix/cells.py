@@ -87,11 +87,12 @@ def _cells_of_table(file: MatrixFile, table: RunsTable, place: str, path: Path, 
     datasets = _known(table.datasets, (entry.id for entry in DATASETS), "data set", place)
     subjects = list(_subjects(table, place))
     listed = settings_of(table, place)
+    telling = _telling_settings(listed)
     kinds = itertools.product(subjects, listed, datasets or [None], table.tasks or [None])
     for subject, settings, dataset, task in kinds:
         folder = folders.get(dataset) if isinstance(folders, Mapping) else folders
         asked = {**said, "dataset": dataset, "task": task, "data": None if folder is None else _beside(path, folder)}
-        words = [_words(subject), *(f"{name}={settings[name]}" for name in settings if _differs(name, listed))]
+        words = [_words(subject), *(f"{name}={settings[name]}" for name in settings if name in telling)]
         words += [word for word in (dataset if table.datasets else None, task) if word]
         yield Cell(
             place=f"{place.partition(': ')[2]}: {', '.join(words)}",
@@ -117,9 +118,10 @@ def _subjects(table: RunsTable, place: str) -> Iterator[dict[str, Any]]:
         yield {"model": model, "method": method, "frontend": frontend}
 
 
-def _differs(name: str, listed: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a setting tells cells of a table apart."""
-    return any(settings.get(name) != listed[0].get(name) for settings in listed)
+def _telling_settings(listed: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The settings that tell cells of a table apart."""
+    names = {name for settings in listed for name in settings}
+    return {name for name in names if len({repr(settings.get(name)) for settings in listed}) > 1}
 
 
 def _words(subject: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.core.documents import read_document
+from bench.core.documents import read_bytes
 from bench.core.errors import ResultError, SpecError, StoreError
 from bench.core.files import advice, exclusive_lock, write_json
 from bench.core.registry import suggestion
@@ -87,7 +87,10 @@ class MatrixFolder:
         Raises:
             ResultError: If the file is missing or broken.
         """
-        found = read_document(self.record)
+        try:
+            found = json.loads(read_bytes(self.record))
+        except (ValueError, RecursionError):
+            found = None
         if not isinstance(found, dict) or not isinstance(found.get("runs"), list):
             raise ResultError(f"{self.record} is no record of a matrix.", "Run the matrix again, which writes it anew.")
         return found

@@ -26,8 +26,6 @@ from bench.launch.scheduler import Policy, Task, TaskEnd, Watcher, carry_out
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.store import Store
 
-LOCAL = "local"
-
 
 class RecordingWatcher:
     """Passes on what it hears, writes down how tasks end, and shows others that this process lives.
@@ -135,7 +133,7 @@ def _making(plan: MatrixPlan, home: Path, options: LaunchOptions, store: Store |
     return Making(
         home=home,
         rerun=rerun,
-        stored=options.launcher == LOCAL,
+        stored=not options.elsewhere,
         timeout=options.timeout,
         nodes=int(options.slurm.get("nodes") or 1),
         memory=History.of(store).memory,

@@ -24,6 +24,12 @@ KINDS = {"model": baselines.MODELS, "method": methods.METHODS, "frontend": FRONT
 # --- registries ---------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def home_of_its_own(tmp_path, monkeypatch):
+    """What is measured is kept in the results folder."""
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "kept"))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_entry_is_listed_and_can_be_shown(kind):
     listing = registries.list_entries(kind, ("id", "title"))

@@ -42,7 +42,6 @@ num_machines: 1
 machine_rank: 0
 use_cpu: false
 main_process_ip: 127.0.0.1
-gradient_accumulation_steps: 4
 dynamo_config:
   dynamo_backend: INDUCTOR
   dynamo_mode: reduce-overhead
@@ -103,7 +102,8 @@ def test_torchrun_gives_the_run_of_one_process(small_data, small_cache, tmp_path
 def test_whatever_accelerate_is_told_the_run_is_that_of_its_spec(small_data, small_cache, tmp_path, alone):
     (tmp_path / "accelerate.yaml").write_text(CONFIGURATION)
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(tmp_path / "accelerate.yaml")]
-    command = [*launcher, "--main_process_port", free_port(), "-m", "bench", *WORDS, "--data", str(small_data)]
+    options = ["--main_process_port", free_port(), "--gradient_accumulation_steps", "4", "-m", "bench"]
+    command = [*launcher, *options, *WORDS, "--data", str(small_data)]
     done = run(command, environment(tmp_path / "home", small_cache, **FOREIGN))
     assert done.returncode == 0, done.stderr
     assert "2 process(es)" in done.stderr
@@ -135,14 +135,14 @@ def test_a_job_of_a_step_is_done_by_all_its_tasks(small_cache, tmp_path, alone):
         assert not out
     assert read_end(path).error is None
     folder = RunFolder.of_run(home, spec.run_id)
-    document = {**folder.read_document(), "predictions": folder.path / "predictions.csv"}
+    document = {**folder.read_document(), "predictions": folder.path / Path(alone["predictions"]).name}
     check_same(document, alone)
 
 
 def start_task(rank, path, env):
-    job = str(20_000 + os.getpid() % 1000)
-    step = {"SLURM_JOB_ID": job, "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NUM_NODES": "1"}
-    task = {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
+    # The port of the group follows from the number of the job: another one in each session of tests.
+    step = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
+    task = {"SLURM_STEP_NUM_NODES": "1", "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
     command = [sys.executable, "-m", "bench", "job", str(path)]
-    env = {**env, **step, **task, "MASTER_PORT": os.environ.get("STEP_PORT", str(21_000 + os.getpid() % 10_000))}
+    env = {**env, **step, **task}
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
