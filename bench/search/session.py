@@ -26,6 +26,7 @@ from bench.search.optuna_parts import check_installed
 from bench.search.request import StudyRequest, base_spec, check_data, objective_words
 from bench.search.storage import Place, check_name
 from bench.search.study import Search, Settings, cards_of, check_study, counted, make_study
+from bench.search.trial_results import bring_results
 from bench.search.workers import Crew
 
 logger = logging.getLogger(__name__)
@@ -135,6 +136,8 @@ class SearchSession:
             warn_of_own_disks(self.home, self.place)
         if not is_over(study):
             self._crew(study, execution).run()
+        elif self.launch.elsewhere:
+            bring_results(study.trials, self.home)
         finals = self._finals(study, execution)
         return WorkedOn(study, well=_is_well(study, finals))
 

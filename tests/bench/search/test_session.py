@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from board_runs import write_run
 from logs import logged
 from small_studies import base_spec, request_of, study_of
 
@@ -16,6 +17,7 @@ from bench.search import claims, session
 from bench.search.finals import FinalRun
 from bench.search.session import SearchSession, objective_words
 from bench.search.study import Settings, open_study
+from leaderboard.store.store import Store
 
 COMPLETE, FAIL = claims.TrialState.COMPLETE, claims.TrialState.FAIL
 
@@ -199,6 +201,14 @@ def test_a_launcher_carries_out_workers_and_final_runs(base, tmp_path, monkeypat
         assert start(base, tmp_path, workers=16, launch=launch, settings=Settings((1, 2), 7)).well
     assert told == [(16, launch, 7), ((1, 2), launch)]
     assert any("workers on another one do not see it" in line for line in said)
+
+
+def test_results_of_a_study_that_ended_while_nobody_watched_come_to_the_board(base, tmp_path, monkeypatch):
+    launch, folder = LaunchOptions(launcher="slurm"), write_run(tmp_path)
+    search = study_of(base, request_of(base, sampler="random"), tmp_path, 1)
+    assert claims.claim(search).end(COMPLETE, 50.0, {"run_ids": [folder.name]})
+    session_in(tmp_path, launch=launch, settings=Settings(())).go_on(search, search.execution)
+    assert [run.run_id for run in Store.open(tmp_path).runs()] == [folder.name]
 
 
 def test_a_study_that_other_machines_cannot_share_is_refused(base, tmp_path):
