@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 
@@ -24,6 +25,9 @@ def in_group(command: Callable[[], int]) -> int:
     group = started_group()
     if group is None:
         return command()
+    if group.rank > 0:
+        # Before torch is loaded, which would print the stack of its own code when the first process goes.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from bench.launch.adopted import follow, lead
 
     return lead(group, command) if group.rank == 0 else follow(group)

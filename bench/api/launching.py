@@ -38,7 +38,7 @@ def launch_options(
         devices: Of ``local``: names of GPUs or MIG instances, or ``cpu``, as a list or with commas between them.
         retries: How often a run whose process was lost is started again.
         timeout: After which time a run is ended: seconds, or a text with a unit (``90m``, ``2h``).
-        scheduler: Of ``dask``: the address of the scheduler.
+        scheduler: Of ``dask``: the address of the scheduler, or its file; None for what Dask itself is configured for.
         slurm: Of ``slurm``: options by name.
 
     Raises:
@@ -51,8 +51,6 @@ def launch_options(
     _check_owner("slurm", slurm, launcher, "the options of Slurm jobs")
     _check_owner("dask", scheduler, launcher, "--scheduler")
     _check_owner("local", devices, launcher, "--devices")
-    if launcher == "dask" and not scheduler:
-        raise SpecError("The launcher dask needs a scheduler.", "Name it with --scheduler tcp://HOST:8786.")
     return LaunchOptions(
         launcher=launcher,
         jobs=None if jobs is None else _within("jobs", jobs, 1, MOST_JOBS),

@@ -38,8 +38,8 @@ from bench.cli.run_options import (
     InitFrom,
     Nodes,
     Pretrain,
-    Processes,
     Rerun,
+    RunProcesses,
     Seed,
     Seeds,
     Spec,
@@ -88,7 +88,7 @@ def run(
     tau: Tau = None,
     beta: Beta = None,
     val_fraction: ValFraction = None,
-    processes: Processes = None,
+    processes: RunProcesses = None,
     nodes: Nodes = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -119,6 +119,7 @@ def run(
     from bench.cli.run_composites import asks_for_composite, run_asked
 
     check_format(output)
+    context.params["processes"] = processes_of_run(processes, nodes)
     if asks_for_composite(context.params):
         _end(run_asked(context.params, same_command()), output)
         return
@@ -160,8 +161,7 @@ def _replayed(context: typer.Context, spec: Path) -> RunSpec:
             "--spec replays a run as it was: give it without --model, --method, --set or --seed.",
             "What may be given beside it says where and how it runs: --data, --device, --processes, --plugin.",
         )
-    where = {name: given[name] for name in ("data", "home", "cache", "device")}
-    where["processes"] = processes_of_run(given["processes"], given["nodes"])
+    where = {name: given[name] for name in ("data", "home", "cache", "processes", "device")}
     return replayed_spec(spec, asked_on_terminal(given["output"]), plugins=given["plugin"], **where)
 
 

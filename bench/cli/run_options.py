@@ -10,7 +10,6 @@ from typer import Option
 
 from bench.cli.completion import completer
 from bench.core.errors import SpecError
-from bench.core.process_group import processes_of_run
 
 if TYPE_CHECKING:
     from bench.api.requests import Request
@@ -36,10 +35,12 @@ Seed = Annotated[int | None, Option(help="Seed (default 1).")]
 Seeds = Annotated[
     str | None, Option(help="Several seeds, one run each: 1-5 or 1,3,7; `bench ensemble` makes one system of them.")
 ]
-Processes = Annotated[int | None, Option(help="Processes (GPUs) that share a run (default 1, or those of torchrun).")]
+Processes = Annotated[int | None, Option(help="Processes (GPUs) that share a run (default 1).")]
+RunProcesses = Annotated[
+    int | None, Option(help="Processes (GPUs) that share a run (default 1, or all that torchrun or srun started).")
+]
 Nodes = Annotated[
-    int | None,
-    Option(min=1, help="Machines that srun, torchrun or mpirun started them on: refused if there are others."),
+    int | None, Option(min=1, help="Machines on which srun, torchrun or mpirun started them; refused if it did not.")
 ]
 Rerun = Annotated[bool, Option(help="Run again although results exist.")]
 
@@ -93,11 +94,10 @@ def request_of(given: Mapping[str, Any], example: str) -> Request:
 
 def request_fields(given: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a request, but for model and method, from the options of a command."""
-    processes = processes_of_run(given["processes"], given.get("nodes"))
     return {
         **{name: given[name] for name in PASSED_ON if name in given},
         "settings": given["settings"] or (),
         "fields": {field: given[name] for name, field in FIELDS.items() if name in given},
-        "processes": 1 if processes is None else processes,
+        "processes": 1 if given["processes"] is None else given["processes"],
         "plugins": given.get("plugin") or (),
     }

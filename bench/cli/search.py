@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import typer
 
 from bench.cli import search_studies
@@ -127,18 +130,28 @@ def search(
       bench search list
       bench search resume ast-patchmix-cl-alpha-tau-beta --trials 100
     """
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        _begin(context.params)
+
+
+def _begin(given: Mapping[str, Any]) -> None:
+    """Make or open the study that was asked for, and work on it."""
     from bench.api.searches import plan_search, start_search
 
+    output = given["output"]
     check_format(output)
-    request, options = request_of(context.params, EXAMPLE), search_options(context.params)
-    launch = launch_options_of(context.params)
-    planned = plan_search(request, options, home=home, storage=storage, workers=workers, launch=launch)
-    if dry_run:
+    planned = plan_search(
+        request_of(given, EXAMPLE),
+        search_options(given),
+        home=given["home"],
+        storage=given["storage"],
+        workers=given["workers"],
+        launch=launch_options_of(given),
+    )
+    if given["dry_run"]:
         print_planned([planned], output)
-        return
-    finish([start_search(planned)], output)
+    else:
+        finish([start_search(planned)], output)
 
 
 @app.command("resume")

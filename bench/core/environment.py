@@ -87,7 +87,7 @@ def refuse_late_settings() -> None:
         )
 
 
-def keep_launchers_out(group: Mapping[str, int] | None = None) -> None:
+def keep_launchers_out(group: Mapping[str, int | str] | None = None) -> None:
     """Forget what launchers say, so that Accelerate, which reads it, knows of nothing but the run's own group.
 
     Args:
@@ -96,4 +96,4 @@ def keep_launchers_out(group: Mapping[str, int] | None = None) -> None:
     for name in list(os.environ):
         if name in GROUP or name.startswith(LAUNCHERS):
             del os.environ[name]
-    os.environ.update({name: str(number) for name, number in (group or {}).items()})
+    os.environ.update({name: str(value) for name, value in (group or {}).items()})

@@ -50,8 +50,8 @@ def once(key: Hashable, make: Callable[[], Value]) -> Value:
         except BenchError as error:
             kept[key] = (None, error.detached())
             raise
-    value, error = kept[key]
-    if error is not None:
-        raise type(error)(error.message, error.hint)
+    value, failure = kept[key]
+    if failure is not None:
+        raise type(failure)(failure.message, failure.hint)
     found: Value = value
     return found

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import TCPStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from baselines.timm.stochastic_norm import BATCH_NORM, StochNorm
 from bench.core.errors import SpecError
@@ -51,13 +53,13 @@ def join_group(device: str) -> tuple[int, int]:
     return rank, size
 
 
-def _store_at(address: str) -> dist.Store:
+def _store_at(address: str) -> Store:
     """A part of a store that answers somewhere, by its address ``tcp://HOST:PORT/NAME``."""
     place = urlsplit(address)
     assert place.hostname is not None
     assert place.port is not None
-    store = dist.TCPStore(place.hostname, place.port, is_master=False, wait_for_workers=False)
-    return dist.PrefixStore(place.path, store)
+    store = TCPStore(place.hostname, place.port, is_master=False, wait_for_workers=False)
+    return PrefixStore(place.path, store)
 
 
 def leave_group() -> None:
@@ -69,7 +71,7 @@ def leave_group() -> None:
         dist.destroy_process_group()
 
 
-def own_group() -> dict[str, int]:
+def own_group() -> dict[str, int | str]:
     """Describe this process's group by the variables of torch's launchers; empty without a group.
 
     ``LOCAL_RANK``, by which Accelerate chooses the GPU, counts the GPUs that this process sees: a scheduler may show
@@ -81,7 +83,10 @@ def own_group() -> dict[str, int]:
     local_rank, local_size = (int(os.environ.get(name, here)) for name, here in (("LOCAL_RANK", rank), (LOCAL, size)))
     if dist.get_backend() == "nccl":
         local_rank %= max(torch.cuda.device_count(), 1)
-    return {"RANK": rank, "LOCAL_RANK": local_rank, "WORLD_SIZE": size, LOCAL: local_size}
+    # Accelerate asks for it where the group is on several machines, although the group is there already.
+    place = urlsplit(os.environ.get(STORE_VARIABLE, "")).hostname
+    address = {} if place is None else {"MASTER_ADDR": place}
+    return {"RANK": rank, "LOCAL_RANK": local_rank, "WORLD_SIZE": size, LOCAL: local_size, **address}
 
 
 def rows_per_process(rows: int, processes: int) -> list[int]:

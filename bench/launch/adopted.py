@@ -159,6 +159,7 @@ class _LedRun:
         for rank in sorted(self.awaited):
             if self.silence.is_silent(rank, patience):
                 self._note(RankEnd(rank, code=None, lost=True))
+                self.channel.leave(rank)
 
 
 def follow(group: ProcessGroup) -> int:
@@ -203,7 +204,7 @@ class _Follower:
         while True:
             order = self._order(number)
             if "code" in order:
-                self.channel.leave()
+                self.channel.leave(self.group.rank)
                 return int(order["code"])
             self.channel.tell_end(number, self._carry_out(order, number))
             number += 1
@@ -232,6 +233,9 @@ class _Follower:
         while self.children.alive:
             self._look()
             seconds = self.channel.limit_of(number)
+            if seconds is None and self.channel.order_of(number + 1) is not None:
+                # Whoever led this run has gone without a word, as the process of a job does that is killed.
+                seconds = SHORT_PATIENCE
             if seconds is not None:
                 self.children.limit(seconds)
         return RankEnd.of(rank, child)

@@ -13,14 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch.distributed import TCPStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from bench.core.errors import InterruptedRunError, LostProcessError, RunError
 from bench.core.process_group import LOOPBACK, ProcessGroup
 from bench.launch.group_ends import RankEnd
-
-if TYPE_CHECKING:
-    from torch.distributed import Store, TCPStore
 
 JOIN_SECONDS = 300.0
 """What processes may take to come: the last node of a job may load Python and torch from a slow disk."""
@@ -40,8 +40,6 @@ class GroupChannel:
     """
 
     def __init__(self, group: ProcessGroup, store: TCPStore) -> None:
-        from torch.distributed import PrefixStore
-
         self.group, self._whole = group, store
         self._store: Store = PrefixStore(group.space, store)
 
@@ -73,12 +71,12 @@ class GroupChannel:
         found = [self._get(f"end/{number}/{rank}") for rank in sorted(ranks)]
         return [RankEnd.from_json(end) for end in found if end is not None]
 
-    def leave(self) -> None:
-        """Tell that this process has heard of the end."""
-        self._store.add(f"left/{self.group.rank}", 1)
+    def leave(self, rank: int) -> None:
+        """Tell that a process has heard of the end, or never will."""
+        self._store.add(f"left/{rank}", 1)
 
     def has_left(self, rank: int) -> bool:
-        """Whether a process has heard of the end."""
+        """Whether nobody need wait for a process any more."""
         return self._count(f"left/{rank}") > 0
 
     def beat(self) -> None:
@@ -212,15 +210,11 @@ def _answers(group: ProcessGroup) -> bool:
 
 
 def _client(group: ProcessGroup) -> TCPStore:
-    from torch.distributed import TCPStore
-
     patience = timedelta(seconds=ANSWER_SECONDS)
     return TCPStore(group.address, group.port, is_master=False, timeout=patience, wait_for_workers=False)
 
 
 def _server(group: ProcessGroup) -> TCPStore:
-    from torch.distributed import TCPStore
-
     patience = timedelta(seconds=ANSWER_SECONDS)
     with _listening(group) as listener:
         store = TCPStore(

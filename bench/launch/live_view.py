@@ -78,6 +78,9 @@ class LiveTable:
     def on_end(self, end: TaskEnd) -> None:
         """Take the row away, and say how the task ended."""
         self.lines.on_end(end)
+        if end.status == "finished":
+            # The line has drawn the table as it was.
+            self._drawn = 0.0
 
     def on_look(self, executor: Executor) -> None:
         """Draw the table anew, if that is some time ago."""
@@ -103,7 +106,9 @@ def live_table(tally: Tally, states: Mapping[str, tuple[JobState, str]], rows: i
     numbers = Text(tally.said(waiting=len(tally.running) - len(running)))
     if not running:
         return numbers
-    table = Table(*COLUMNS, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for column in COLUMNS:
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
     for task, attempt in running[:rows]:
         where = states[task.key][1] if task.key in states else ""
         table.add_row(task.said + (f" (attempt {attempt})" if attempt > 1 else ""), where, *_cells(task))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -151,18 +150,13 @@ def carry_out_job(job: Job, *, shown: bool, environment: Mapping[str, str | None
 
 
 def main(path: Path) -> Ended:
-    """Carry out the job of a file, and write how it ended beside it.
-
-    Of the processes of a step of Slurm, which all carry out their share of the job, the first one alone writes it.
-    """
-    job, first = read_job(path), "SLURM_STEP_ID" not in os.environ or os.environ.get("SLURM_PROCID", "0") == "0"
-    if first:
-        # Slurm starts a job anew that it has stopped, or whose node was lost.
-        ended_file(path).unlink(missing_ok=True)
+    """Carry out the job of a file, and write how it ended beside it."""
+    job = read_job(path)
+    # Slurm starts a job anew that it has stopped, or whose node was lost.
+    ended_file(path).unlink(missing_ok=True)
     try:
         ended = carry_out_job(job, shown=True)
     except BenchError as error:
         ended = Ended(job.key, error)
-    if first:
-        write_end(path, ended)
+    write_end(path, ended)
     return ended

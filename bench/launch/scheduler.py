@@ -296,6 +296,7 @@ class _Scheduler:
             return True
         if self._running and not self._asked:
             self._asked = True
+            logger.info(f"stopping: {len(self._running)} save their state and end; another Ctrl-C ends them at once")
             self.executor.ask_to_stop()
         if self._end_wanted:
             self.executor.end()

@@ -13,6 +13,19 @@ from bench.search.storage import Place
 logger = logging.getLogger(__name__)
 
 
+def check_options(options: LaunchOptions) -> None:
+    """Refuse options of runs that mean nothing for the workers of a search; raises SpecError."""
+    if options.timeout is not None:
+        raise SpecError(
+            "--timeout is not for a search: a worker goes on for as long as there are trials.",
+            "Leave it out; --give-up-after and pruners end what leads nowhere.",
+        )
+    if options.jobs is not None:
+        raise SpecError("--jobs is not for a search.", "--workers says how many trials run at a time.")
+    if options.devices is not None:
+        raise SpecError("--devices is not for a search.", "CUDA_VISIBLE_DEVICES names the GPUs that its workers share.")
+
+
 def check_far(place: Place, options: LaunchOptions) -> None:
     """Refuse what cannot serve workers on other machines.
 
@@ -33,11 +46,6 @@ def check_far(place: Place, options: LaunchOptions) -> None:
         raise SpecError(
             "The URL of --storage holds a password, which would lie in the files of the workers' jobs.",
             "Leave it out of the URL and write it into ~/.pgpass, which PostgreSQL's library reads on every machine.",
-        )
-    if options.timeout is not None:
-        raise SpecError(
-            "--timeout is not for a search: a worker goes on for as long as there are trials.",
-            "Leave it out; --give-up-after and pruners end what leads nowhere.",
         )
 
 

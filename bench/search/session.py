@@ -19,13 +19,14 @@ from bench.experiment.recipes import check_spec
 from bench.experiment.spec import RunSpec
 from bench.launch.jobs import LaunchOptions
 from bench.search.far_finals import train_best_far
-from bench.search.far_storage import check_far, warn_of_own_disks
+from bench.search.far_storage import check_far, check_options, warn_of_own_disks
 from bench.search.far_workers import FarCrew
 from bench.search.finals import FinalRun, is_over, train_best
 from bench.search.optuna_parts import check_installed
 from bench.search.request import StudyRequest, base_spec, check_data, objective_words
 from bench.search.storage import Place, check_name
 from bench.search.study import Search, Settings, cards_of, check_study, counted, make_study
+from bench.search.trial_results import bring_results
 from bench.search.workers import Crew
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class SearchSession:
                 f"SQLite takes one worker at a time, but --workers is {self.workers}.",
                 "Leave --storage out (a journal file serves many workers), or use PostgreSQL.",
             )
+        check_options(self.launch)
         if self.launch.elsewhere:
             check_far(self.place, self.launch)
 
@@ -134,6 +136,8 @@ class SearchSession:
             warn_of_own_disks(self.home, self.place)
         if not is_over(study):
             self._crew(study, execution).run()
+        elif self.launch.elsewhere:
+            bring_results(study.trials, self.home)
         finals = self._finals(study, execution)
         return WorkedOn(study, well=_is_well(study, finals))
 
@@ -168,6 +172,8 @@ class SearchSession:
             words += ["--launcher", self.launch.launcher]
         if self.launch.scheduler is not None:
             words += ["--scheduler", self.launch.scheduler]
+        for name, value in self.launch.slurm.items():
+            words += ["--slurm", f"{name}={value}"]
         return shlex.join(words)
 
 

@@ -90,6 +90,21 @@ class TrialResults:
             )
 
 
+def bring_results(trials: Sequence[FrozenTrial], home: Path) -> None:
+    """Bring what the trials of a study that is over have left to the board, since nobody watched when they ended.
+
+    Args:
+        trials: All trials of the study.
+        home: The results folder.
+
+    Raises:
+        StoreError: If the board cannot be used.
+    """
+    results = TrialResults(home)
+    results.catch_up(trials)
+    results.settle()
+
+
 def _is_stored(trial: FrozenTrial, known: Collection[str]) -> bool:
     """Whether all of a trial is on the board; one that failed may have another result by now."""
     once = trial.state is TrialState.COMPLETE and RETRY_OF not in trial.user_attrs

@@ -15,6 +15,10 @@ from pathlib import Path
 from bench.core.files import temporary_name
 
 
+def _now() -> float:
+    return time.time()
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunProgress:
     """How far a run is.
@@ -44,9 +48,9 @@ class RunProgress:
     @property
     def age(self) -> float:
         """Seconds since it was written."""
-        return time.time() - self.time
+        return _now() - self.time
 
-    def remaining(self, now: Callable[[], float] = time.time) -> float | None:
+    def remaining(self, now: Callable[[], float] = _now) -> float | None:
         """Seconds that are left now, where it was known when this was written."""
         return None if self.seconds_left is None else max(0.0, self.seconds_left - (now() - self.time))
 

@@ -27,11 +27,14 @@ class DaskCluster:
         self.folder = folder
         self.file = folder / "scheduler.json"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        words = ["scheduler", *LOOPBACK, "--no-dashboard", "--scheduler-file", str(self.file)]
-        self._start("scheduler", words)
-        # Dask creates it before it writes it.
+        self.address = ""
+
+    def start_scheduler(self) -> None:
+        """Start the scheduler, and wait until it says where it is."""
+        self._start("scheduler", ["scheduler", *LOOPBACK, "--no-dashboard", "--scheduler-file", str(self.file)])
+        # Dask creates the file before it writes it.
         wait_for(lambda: self.file.is_file() and self.file.read_text().endswith("}"), "the scheduler's file")
-        self.address: str = json.loads(self.file.read_text())["address"]
+        self.address = json.loads(self.file.read_text())["address"]
 
     def add_worker(self, name: str, *, preload: str = "", threads: int = 1, **environment: str) -> None:
         """Start a worker.
@@ -80,6 +83,7 @@ def dask_cluster(folder: Path, *workers: str) -> Iterator[DaskCluster]:
     """A scheduler with some workers."""
     cluster = DaskCluster(folder)
     try:
+        cluster.start_scheduler()
         for name in workers:
             cluster.add_worker(name)
         yield cluster

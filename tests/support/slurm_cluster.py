@@ -194,13 +194,10 @@ class SlurmCluster:
         return list({process.pid: process for process in [*keepers, *found]}.values())
 
     def _is_of(self, process: psutil.Process, node: str) -> bool:
-        try:
-            variables = process.environ()
-        except psutil.Error:
-            return False
-        return (
-            variables.get("SLURM_CONF") == self.environment["SLURM_CONF"] and variables.get("SLURMD_NODENAME") == node
-        )
+        return self._belongs(process) and _variables(process).get("SLURMD_NODENAME") == node
+
+    def _belongs(self, process: psutil.Process) -> bool:
+        return _variables(process).get("SLURM_CONF") == self.environment["SLURM_CONF"]
 
     def kill_jobs(self) -> None:
         """Kill all processes of all jobs, as somebody does who logs in to the nodes."""
@@ -230,6 +227,17 @@ class SlurmCluster:
         words = self.run("scontrol", "--oneliner", "show", "node", node).split()
         return next(word for word in words if word.startswith("SlurmdStartTime="))
 
+    def start_again_now(self) -> None:
+        """Do without the two minutes for which Slurm lets requeued jobs wait."""
+        self.wait_for(lambda: bool(self._requeued()), "a requeued job")
+        for number in self._requeued():
+            self.run("scontrol", "update", f"jobid={number}", "StartTime=now")
+
+    def _requeued(self) -> list[str]:
+        lines = self.run("squeue", "--noheader", "--format=%A %T %r").splitlines()
+        # One that is still completing has its next start before it, too.
+        return [line.split()[0] for line in lines if line.endswith(" PENDING BeginTime")]
+
     def clear(self) -> None:
         """End every job."""
         self.run("scancel", "--user=root", "--quiet", "--state=PENDING")
@@ -240,11 +248,19 @@ class SlurmCluster:
         """End every job and daemon."""
         with contextlib.suppress(RuntimeError, subprocess.SubprocessError):
             self.clear()
-        left = [process for node in NODES for process in self.processes_of(node)]
         for daemon in reversed(self._daemons.values()):
             daemon.kill()
             daemon.wait()
-        _kill(left)
+        # Keepers of steps too, whose processes are gone.
+        _kill([process for process in psutil.process_iter() if self._belongs(process) and process.pid != os.getpid()])
+
+
+def _variables(process: psutil.Process) -> dict[str, str]:
+    """The environment that a process was started with; nothing of one that is gone."""
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}
 
 
 def _parents(process: psutil.Process) -> list[psutil.Process]:

@@ -156,7 +156,8 @@ class Cluster:
 
     def cancel(self, futures: Sequence[Any]) -> None:
         """Let the scheduler forget futures; what a worker has begun of them goes on."""
-        self._answer(self._client.cancel, list(futures))
+        if futures:
+            self._answer(self._client.cancel, list(futures))
 
     def _answer(self, method: Callable[..., Any], *words: Any) -> Any:
         async def answered() -> Any:

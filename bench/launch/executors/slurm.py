@@ -20,6 +20,7 @@ from bench.launch.executors.slurm_queue import (
     QueuedJob,
     cancel,
     check_slurm,
+    known_queue,
     queue,
     stop_gently,
     submit,
@@ -115,9 +116,9 @@ class SlurmExecutor:
             except BenchError as error:
                 self._refused += [Ended(job.key, error) for job in alike]
         if self._refused and not accepted:
-            error, self._refused = self._refused[0].error, []
-            assert error is not None
-            raise error
+            refusal, self._refused = self._refused[0].error, []
+            assert refusal is not None
+            raise refusal
 
     def _submit(self, shape: Shape, jobs: Sequence[Job]) -> None:
         array = ArrayFolder.new(self._folder)
@@ -135,7 +136,7 @@ class SlurmExecutor:
     def _take_over(self, jobs: Sequence[Job]) -> list[Job]:
         """Take over those that an earlier process has submitted and that are in the queue; gives the others."""
         places = submitted_places(self._folder)
-        known = (queue() or {}) if any(job.key in places for job in jobs) else {}
+        known = known_queue([job for job in jobs if job.key in places])
         left = []
         for job in jobs:
             live = [place for place in places.get(job.key, ()) if place in known and known[place].alive]
@@ -254,9 +255,7 @@ def cancel_jobs(folder: Path) -> list[str]:
     """
     check_slurm()
     places = submitted_places(folder)
-    known = queue() if places else {}
-    if known is None:
-        raise RunError("Slurm's controller does not answer: nothing was cancelled.", "Try again when it is back.")
+    known = known_queue(places)
     live = {key: known[place].id for key, of_key in places.items() for place in of_key if _is_alive(known, place)}
     cancel(list(live.values()))
     return list(live)

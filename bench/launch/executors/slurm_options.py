@@ -140,7 +140,8 @@ def slurm_options(given: Mapping[str, Any]) -> SlurmOptions:
     _checked(of_file, str(path))
     own = {name: value for name, value in given.items() if not name.startswith(OTHERS) and value is not None}
     others = {name.removeprefix(OTHERS): value or True for name, value in given.items() if name.startswith(OTHERS)}
-    return _checked({**of_file, **own, "sbatch": {**of_file.get("sbatch", {}), **others}}, "Options of Slurm")
+    others = {**of_file.get("sbatch", {}), **own.pop("sbatch", {}), **others}
+    return _checked({**of_file, **own, "sbatch": others}, "Options of Slurm")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,6 +102,24 @@ def queue() -> Queue | None:
         if index.isdigit():
             found[name, int(index)] = QueuedJob(f"{array}_{index}", state, nodes, reason)
     return found
+
+
+def known_queue(places: Collection[object]) -> Queue:
+    """The queue, for somebody who must not guess what is in it.
+
+    Args:
+        places: Where in it something may be; where there is none, nobody is asked.
+
+    Raises:
+        RunError: If the controller does not answer.
+    """
+    known = queue() if places else {}
+    if known is None:
+        raise RunError(
+            "Slurm's controller does not answer, so that nobody knows which jobs are in its queue.",
+            "Try again when it is back; jobs that run go on meanwhile.",
+        )
+    return known
 
 
 def _user() -> str:

@@ -183,10 +183,10 @@ def _command(options: SlurmOptions, shape: Shape, array: ArrayFolder, cpus: int 
 def _script_maker() -> Callable[..., str]:
     """The maker of such scripts; it alone of submitit is needed, whose jobs are pickled functions."""
     try:
-        from submitit.slurm.slurm import _make_sbatch_string
+        from submitit.slurm import slurm
     except ImportError as error:
         raise SpecError(f"--launcher slurm needs submitit: {error}.", "pip install 'lungbench[slurm]'") from None
-    return _make_sbatch_string
+    return slurm._make_sbatch_string
 
 
 def sbatch_script(options: LaunchOptions, jobs: Sequence[Job], folder: Path) -> str:

@@ -96,7 +96,7 @@ def main(task: Mapping[str, Any], parent: Parent) -> None:
     spec = RunSpec.from_json(task["spec"])
     load_plugins_of(spec)
     given: tuple[Any, ...] = (load_run_dataset(spec), spec.frontend, spec.frontend_options, Path(spec.cache))
-    told = {"workers": spec.distribution.workers or None, "on_progress": said_by_tenths(spec.frontend)}
+    told: dict[str, Any] = {"workers": spec.distribution.workers or None, "on_progress": said_by_tenths(spec.frontend)}
     pictures, waves = banks_of(spec)
     if pictures:
         prepare_bank(*given, **told)

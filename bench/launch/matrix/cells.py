@@ -85,11 +85,13 @@ def _cells_of_table(file: MatrixFile, table: RunsTable, place: str, path: Path, 
     epochs = table.shared("epochs", file.epochs)
     length = {} if epochs is None else {"epochs": epochs}
     folders = table.shared("data", file.data if file.data is not None else data)
-    datasets = _known(table.datasets, (entry.id for entry in DATASETS), "data set", place)
+    named = _known(table.datasets, (entry.id for entry in DATASETS), "data set", place)
+    datasets: Sequence[str | None] = named or [None]
     subjects = list(_subjects(table, place, path))
     listed = settings_of(table, place)
     telling = _telling_settings(listed)
-    kinds = itertools.product(subjects, listed, datasets or [None], table.tasks or [None])
+    tasks: Sequence[str | None] = table.tasks or [None]
+    kinds = itertools.product(subjects, listed, datasets, tasks)
     for subject, settings, dataset, task in kinds:
         folder = folders.get(dataset) if isinstance(folders, Mapping) else folders
         asked = {**said, "dataset": dataset, "task": task, "data": None if folder is None else _beside(path, folder)}
@@ -107,7 +109,8 @@ def _cells_of_table(file: MatrixFile, table: RunsTable, place: str, path: Path, 
 def _subjects(table: RunsTable, place: str, path: Path) -> Iterator[dict[str, Any]]:
     """Systems, or pairs of model and method, perhaps with a front-end, as fields of a cell."""
     known = registries()
-    frontends = _known(table.frontends, (entry.id for entry in known["frontend"]), "front-end", place) or [None]
+    named = _known(table.frontends, (entry.id for entry in known["frontend"]), "front-end", place)
+    frontends: Sequence[str | None] = named or [None]
     if table.systems is not None:
         names = [name for one in table.systems for name in _system_names(one, place, path)]
         for system, frontend in itertools.product(names, frontends):
@@ -200,8 +203,8 @@ def plan_matrix(file: MatrixFile, path: Path, common: Mapping[str, Any], *, data
             runs += found
             profiles[profile] = None
     if not runs:
-        place, error = next(iter(refused.items()))
-        raise type(error)(f"{path.name}: {place}: {error.message}", error.hint)
+        place, refusal = next(iter(refused.items()))
+        raise type(refusal)(f"{path.name}: {place}: {refusal.message}", refusal.hint)
     return MatrixPlan(
         name=file.name, source=str(path), profile=" and ".join(profiles), runs=joined_runs(runs), refused=refused
     )

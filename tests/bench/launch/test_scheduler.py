@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from logs import logged
 
 from bench.core.errors import (
     InterruptedRunError,
@@ -340,9 +341,10 @@ def test_a_signal_asks_the_jobs_to_stop_and_starts_no_more():
     engine = MadeUp({"a": [InterruptedRunError("saved")], "b": [None]})
     stopping(engine, signal.SIGTERM, after=0)
     engine.ended = lambda seconds, look=engine.ended: look(seconds) if engine.asked else engine.at_look() or []
-    with pytest.raises(InterruptedRunError, match=r"Stopped: 1 of 4 are done\.") as caught:
+    with logged() as lines, pytest.raises(InterruptedRunError, match=r"Stopped: 1 of 4 are done\.") as caught:
         done_by(engine, [task_of(engine, key) for key in "abcd"])
     assert "goes on" in caught.value.hint
+    assert lines == ["stopping: 2 save their state and end; another Ctrl-C ends them at once"]
     assert (engine.started, engine.asked, engine.killed) == (["a", "b"], 1, 0)
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -24,19 +25,20 @@ from bench.core.errors import (
     StoreError,
     UnexpectedError,
 )
+from bench.launch.executors.slurm import SlurmExecutor
 from bench.launch.jobs import Ended, LaunchOptions
 from bench.search import claims, far_workers, trial_results
 from bench.search.claims import GRACE, WORKER, claim
 from bench.search.far_finals import train_best_far
-from bench.search.far_storage import check_far, warn_of_own_disks
+from bench.search.far_storage import check_far, check_options, warn_of_own_disks
 from bench.search.far_workers import FarCrew, cancel_jobs_of, jobs_folder
 from bench.search.storage import Place
-from bench.search.study import open_study
 from bench.search.study_watch import claimable
 from bench.search.workers import MOST_STILLBORN
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.store import Store
 
+ROOT = Path(__file__).resolve().parents[3]
 COMPLETE = claims.TrialState.COMPLETE
 FAR = LaunchOptions(launcher="slurm")
 
@@ -261,9 +263,11 @@ def test_a_storage_that_cannot_serve_other_machines_is_refused(tmp_path, storage
     check_far(Place.of(None, tmp_path, "s"), FAR)
 
 
-def test_a_time_limit_of_runs_is_not_one_of_workers(tmp_path):
-    with pytest.raises(SpecError, match="--timeout is not for a search"):
-        check_far(Place.of(None, tmp_path, "s"), LaunchOptions(launcher="slurm", timeout=60.0))
+@pytest.mark.parametrize("option", [{"timeout": 60.0}, {"jobs": 4}, {"devices": ("0",)}])
+def test_options_of_runs_that_mean_nothing_for_workers_are_refused(option):
+    with pytest.raises(SpecError, match=f"--{next(iter(option))} is not for a search"):
+        check_options(LaunchOptions(**option))
+    check_options(FAR)
 
 
 def test_a_folder_on_a_disk_of_this_machine_is_warned_of(tmp_path):
@@ -301,36 +305,49 @@ def _kill_a_worker(done):
         time.sleep(0.05)
 
 
-def run_here(search, home):
-    """Work on a study with two workers, in the processes of the local engine."""
-    FarCrew(search, home, search.execution, 2, LaunchOptions(launcher="local", jobs=2)).run()
+def run_here(search, home, workers):
+    """Work on a study in processes of the local engine."""
+    options = LaunchOptions(launcher="local", jobs=workers)
+    FarCrew(search, home, search.execution, workers, options).run()
+
+
+def runs_of(search):
+    """The ids of all runs of a study's trials."""
+    return [run_id for trial in search.trials for run_id in trial.user_attrs["run_ids"]]
 
 
 @pytest.mark.slow
 def test_a_search_by_jobs_goes_through_a_killed_worker_to_its_final_runs(search, tmp_path):
+    search.running_on(search.execution, 2)
     over = threading.Event()
-    killer = threading.Thread(target=_kill_a_worker, args=(over,), daemon=True)
-    killer.start()
+    threading.Thread(target=_kill_a_worker, args=(over,), daemon=True).start()
     with logged() as said:
-        run_here(search, tmp_path)
+        run_here(search, tmp_path, 1)
         over.set()
         options = LaunchOptions(launcher="local", jobs=1)
-        finals = train_best_far(search, tmp_path, search.execution, cards(), [1], options)
+        (final,) = train_best_far(search, tmp_path, search.execution, cards(), [1], options)
     assert any("was lost" in line and "takes its place" in line for line in said)
-    assert states(search) == ["COMPLETE"] * 3
-
-    trained = {run_id for trial in search.trials for run_id in trial.user_attrs["run_ids"]}
-    (final,) = finals
+    assert states(search) == ["COMPLETE"] * 2
     assert final.error is None
-    assert {run.run_id for run in Store.open(tmp_path).runs()} == trained | {final.spec.run_id}
+    assert {run.run_id for run in Store.open(tmp_path).runs()} == {*runs_of(search), final.spec.run_id}
     assert RunFolder.of_run(tmp_path, final.spec.run_id).read_document()["study"]["role"] == "final"
 
 
 @pytest.mark.slow
 def test_two_workers_share_a_study_in_postgresql(base, tmp_path, postgres_url):
-    study_of(base, request_of(base, sampler="random"), tmp_path, 2, storage=postgres_url)
-    search = open_study(Place.of(postgres_url, tmp_path, "s"), "s")
-    run_here(search, tmp_path)
+    search = study_of(base, request_of(base, sampler="random"), tmp_path, 2, storage=postgres_url)
+    run_here(search, tmp_path, 2)
     assert states(search) == ["COMPLETE"] * 2
-    assert len({trial.user_attrs[WORKER]["token"] for trial in search.trials}) == 2
-    assert len(Store.open(tmp_path).runs()) == 2
+    assert sorted(run.run_id for run in Store.open(tmp_path).runs()) == sorted(runs_of(search))
+
+
+@pytest.mark.slow
+def test_two_workers_on_the_nodes_of_a_slurm_cluster_share_a_study(search, tmp_path, monkeypatch, slurm):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(SlurmExecutor, "queue_seconds", 1.0)
+    search.running_on(search.execution, 2)
+    FarCrew(search, tmp_path, search.execution, 2, FAR).run()
+    assert states(search) == ["COMPLETE"] * 2
+    assert sorted(run.run_id for run in Store.open(tmp_path).runs()) == sorted(runs_of(search))
+    jobs = {path.name for path in jobs_folder(tmp_path, "s").glob("worker-*.ended.json")}
+    assert jobs == {"worker-1.ended.json", "worker-2.ended.json"}

@@ -22,10 +22,21 @@ from bench.launch.jobs import LaunchOptions
 from bench.launch.one_job import TimedOutError, job_file, read_end
 from bench.launch.scheduler import Policy, Task, carry_out
 
+SECOND_TASK = {
+    "SLURM_STEP_ID": "0",
+    "SLURM_STEP_NUM_TASKS": "2",
+    "SLURM_PROCID": "1",
+    "SLURM_LOCALID": "1",
+    "RANK": "1",
+    "WORLD_SIZE": "2",
+}
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    with dask_cluster(tmp_path_factory.mktemp("dask"), "w1", "w2") as running:
+    with dask_cluster(tmp_path_factory.mktemp("dask"), "w1") as running:
+        # As `srun -n 2 dask worker` starts it: its jobs are no ranks of a group of two.
+        running.add_worker("w2", **SECOND_TASK)
         yield running
 
 

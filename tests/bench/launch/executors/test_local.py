@@ -184,7 +184,7 @@ def test_the_engine_is_had_by_its_name(tmp_path):
 @pytest.mark.slow
 def test_a_job_costs_little_beyond_the_start_of_its_process(tmp_path):
     """Compared with the same processes, started one after the other by nothing else; more in ``BENCH_TEST_JOBS``."""
-    jobs = int(os.environ.get("BENCH_TEST_JOBS", "12"))
+    jobs = int(os.environ.get("BENCH_TEST_JOBS", "8"))
 
     def plain(number):
         began = time.perf_counter()
@@ -192,6 +192,7 @@ def test_a_job_costs_little_beyond_the_start_of_its_process(tmp_path):
             [*child_command("tiny_jobs")[:1], "-c", "import tiny_jobs, bench.launch.child_process"],
             env={**os.environ, "PYTHONPATH": f"{Path(__file__).parents[3] / 'support'}{os.pathsep}{ROOT}"},
             check=True,
+            start_new_session=True,
         )
         return time.perf_counter() - began
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
 from bench.core.errors import SpecError
-from bench.launch.executors.slurm_options import options_file, slurm_options, time_seconds
+from bench.launch.executors.slurm_options import SlurmOptions, options_file, slurm_options, time_seconds
 from bench.launch.executors.slurm_script import arrays_of, sbatch_script
 from bench.launch.jobs import Job, LaunchOptions
+
+PAGE = (Path(__file__).resolve().parents[4] / "docs" / "slurm.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -130,3 +134,12 @@ def test_each_shape_is_an_array_of_its_own(options, tmp_path):
         (True, 1, 1000),
         (True, 1, 1),
     ]
+
+
+def test_the_page_describes_every_option_and_its_file_is_read(options):
+    assert re.findall(r"^\| `(\w+)` \| `--", PAGE, re.MULTILINE) == list(SlurmOptions.model_fields)
+    options(re.search(r"```toml\n(.*?)```", PAGE, re.DOTALL)[1])
+    read = slurm_options({})
+    assert (read.partition, read.cpus, read.sbatch["constraint"]) == ("gpu", 8, "a100|h100")
+    for name in ("notice", "restarts"):
+        assert f"; {SlurmOptions.model_fields[name].default} |" in PAGE
