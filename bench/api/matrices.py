@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.launch.matrix.cancel import Cancelled
     from bench.launch.matrix.estimate import Estimate
     from bench.launch.matrix.plans import EndedRun, MatrixPlan, PlannedRun
-    from bench.launch.matrix.status import MatrixStatus
+    from bench.launch.matrix.status import MatrixStatus as MatrixStatus
 
 logger = logging.getLogger(__name__)
 

@@ -20,6 +20,8 @@ from leaderboard.results.run_progress import read_progress
 State = Literal["done", "running", "missing", "failed"]
 STATES: tuple[State, ...] = ("done", "running", "missing", "failed")
 
+LOCAL = "local"
+
 STILL_SECONDS = 600.0
 """After which a run that tells nothing of its progress is taken for one that does not run."""
 
@@ -106,27 +108,40 @@ def status_of(folder: MatrixFolder, home: Path) -> MatrixStatus:
     Raises:
         ResultError: If its record is broken.
     """
-    record, ends = folder.read_record(), folder.read_ends()
-    home = home.absolute()
-    runs = tuple(_status(entry, home, ends) for entry in record["runs"])
-    return MatrixStatus(record, folder.is_driven(), runs)
+    record, driven = folder.read_record(), folder.is_driven()
+    # Jobs of a cluster go on without the process that began them, those of this machine do not.
+    known = _Known(home.absolute(), folder.read_ends(), driven or record["launcher"] != LOCAL)
+    return MatrixStatus(record, driven, tuple(_status(entry, known) for entry in record["runs"]))
 
 
-def _status(entry: Mapping[str, Any], home: Path, ends: Mapping[str, Mapping[str, Any]]) -> RunStatus:
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a matrix beyond the results of its runs.
+
+    Attributes:
+        home: The results folder, an absolute path.
+        ends: How tasks ended, by key.
+        may_run: Whether runs of it can be under way.
+    """
+
+    home: Path
+    ends: Mapping[str, Mapping[str, Any]]
+    may_run: bool
+
+
+def _status(entry: Mapping[str, Any], known: _Known) -> RunStatus:
     """How far a run or a composite is."""
     named = {name: entry[name] for name in ("run_id", "model", "method", "seed")}
     named["rows"] = tuple(entry["rows"])
-    own = _state(home, entry["run_id"], ends)
+    own = _state(entry["run_id"], known)
     if own["state"] != "done" and entry["parts"]:
-        own = _state_of_parts(entry["parts"], home, ends, own)
+        own = _state_of_parts(entry["parts"], known, own)
     return RunStatus(**named, **own)
 
 
-def _state_of_parts(
-    parts: Mapping[str, str], home: Path, ends: Mapping[str, Mapping[str, Any]], own: dict[str, Any]
-) -> dict[str, Any]:
+def _state_of_parts(parts: Mapping[str, str], known: _Known, own: dict[str, Any]) -> dict[str, Any]:
     """The state of a composite without a result: that of the part that it waits for."""
-    states = {name: _state(home, run_id, ends) for name, run_id in parts.items()}
+    states = {name: _state(run_id, known) for name, run_id in parts.items()}
     told: dict[str, Any] = {"parts": {name: state["state"] for name, state in states.items()}}
     for wanted in ("failed", "running"):
         for name, state in states.items():
@@ -136,8 +151,9 @@ def _state_of_parts(
     return {**own, **told}
 
 
-def _state(home: Path, run_id: str, ends: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _state(run_id: str, known: _Known) -> dict[str, Any]:
     """The state of one run, as fields of a :class:`RunStatus`."""
+    home = known.home
     try:
         head = read_head(home, run_id)
     except ResultError as error:
@@ -145,10 +161,10 @@ def _state(home: Path, run_id: str, ends: Mapping[str, Mapping[str, Any]]) -> di
     if head is not None and head.status == "finished":
         times = {"seconds": head.seconds, "epoch": head.epochs, "epochs": head.epochs}
         return {"state": "done", "score": head.score, **times}
-    progress = _progress(home, run_id)
+    progress = _progress(home, run_id) if known.may_run else None
     if progress is not None:
         return {"state": "running", **progress, **_log(home, run_id)}
-    return _open_state(home, run_id, head, ends.get(run_id))
+    return _open_state(home, run_id, head, known.ends.get(run_id))
 
 
 def _open_state(home: Path, run_id: str, head: ResultHead | None, end: Mapping[str, Any] | None) -> dict[str, Any]:

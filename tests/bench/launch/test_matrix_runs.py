@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 from cli_runs import environment, start
-from matrix_files import RUNS, SMALL
+from matrix_files import RUNS, SMALL, planned
 
 from bench.core.errors import SpecError
 from bench.launch.jobs import LaunchOptions
