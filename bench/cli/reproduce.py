@@ -35,6 +35,7 @@ from bench.cli.search_output import finish, print_planned
 from bench.core.errors import RunError
 
 if TYPE_CHECKING:
+    from bench.api.launching import LaunchOptions
     from bench.api.reproductions import PlannedTable, ReproducedTable
 
 TABLES = ("table1", "table2", "table3")
@@ -109,26 +110,35 @@ def reproduce(
       bench reproduce table3 --launcher slurm --partition gpu --device cuda --precision bf16
       bench reproduce figure2 --workers 4
     """
+    known_word("table", what, (*TABLES, FIGURE))
+    check_format(output)
+    (_search_figure if what == FIGURE else _make_table)(context.params, launch_options_of(context.params))
+
+
+def _search_figure(given: Mapping[str, Any], options: LaunchOptions) -> None:
+    """Plan the searches of the figure, and print them or work on them."""
     from bench.api import reproductions
 
-    known_word("table", what, (*TABLES, FIGURE))
-    options = launch_options_of(context.params)
-    check_format(output)
-    request = reproductions.rows_request(**request_fields(context.params))
-    if what == FIGURE:
-        planned = reproductions.plan_figure2(
-            request, only=only, seeds=seeds, objective=objective, workers=workers, home=home, launch=options
-        )
-        if dry_run:
-            print_planned(planned, output)
-        else:
-            finish(reproductions.start_figure2(planned), output)
-        return
-    table = reproductions.plan_table(what, request, only=only, seeds=seeds, home=home, options=options)
-    if dry_run:
-        _print_runs(table.to_json(), output)
+    asked = {name: given[name] for name in ("only", "seeds", "objective", "workers", "home")}
+    request = reproductions.rows_request(**request_fields(given))
+    planned = reproductions.plan_figure2(request, launch=options, **asked)
+    if given["dry_run"]:
+        print_planned(planned, given["output"])
     else:
-        _run_rows(table, rerun, output)
+        finish(reproductions.start_figure2(planned), given["output"])
+
+
+def _make_table(given: Mapping[str, Any], options: LaunchOptions) -> None:
+    """Plan the runs of a table, and print them or carry them out."""
+    from bench.api import reproductions
+
+    asked = {name: given[name] for name in ("only", "seeds", "home")}
+    request = reproductions.rows_request(**request_fields(given))
+    table = reproductions.plan_table(given["what"], request, options=options, **asked)
+    if given["dry_run"]:
+        _print_runs(table.to_json(), given["output"])
+    else:
+        _run_rows(table, given["rerun"], given["output"])
 
 
 def _run_rows(planned: PlannedTable, rerun: bool, output: str) -> None:

@@ -132,7 +132,7 @@ def test_any_other_error_of_a_run_lets_the_others_go_on(spec, monkeypatch, tmp_p
 
 def test_a_run_that_is_refused_leaves_nothing(isolated, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(SpecError, match="another launcher"):
+    with pytest.raises(SpecError, match="do not describe a group"):
         isolated()
     assert not list((tmp_path / "runs").iterdir())
 

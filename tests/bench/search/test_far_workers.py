@@ -305,40 +305,25 @@ def _kill_a_worker(done):
         time.sleep(0.05)
 
 
-def run_here(search, home, workers):
-    """Work on a study in processes of the local engine."""
-    options = LaunchOptions(launcher="local", jobs=workers)
-    FarCrew(search, home, search.execution, workers, options).run()
-
-
 def runs_of(search):
     """The ids of all runs of a study's trials."""
     return [run_id for trial in search.trials for run_id in trial.user_attrs["run_ids"]]
 
 
 @pytest.mark.slow
-def test_a_search_by_jobs_goes_through_a_killed_worker_to_its_final_runs(search, tmp_path):
-    search.running_on(search.execution, 2)
-    over = threading.Event()
+def test_two_workers_in_postgresql_go_through_a_kill_to_the_final_runs(base, tmp_path, postgres_url):
+    search = study_of(base, request_of(base, sampler="random"), tmp_path, 2, storage=postgres_url)
+    options, over = LaunchOptions(launcher="local", jobs=2), threading.Event()
     threading.Thread(target=_kill_a_worker, args=(over,), daemon=True).start()
     with logged() as said:
-        run_here(search, tmp_path, 1)
+        FarCrew(search, tmp_path, search.execution, 2, options).run()
         over.set()
-        options = LaunchOptions(launcher="local", jobs=1)
         (final,) = train_best_far(search, tmp_path, search.execution, cards(), [1], options)
     assert any("was lost" in line and "takes its place" in line for line in said)
     assert states(search) == ["COMPLETE"] * 2
     assert final.error is None
     assert {run.run_id for run in Store.open(tmp_path).runs()} == {*runs_of(search), final.spec.run_id}
     assert RunFolder.of_run(tmp_path, final.spec.run_id).read_document()["study"]["role"] == "final"
-
-
-@pytest.mark.slow
-def test_two_workers_share_a_study_in_postgresql(base, tmp_path, postgres_url):
-    search = study_of(base, request_of(base, sampler="random"), tmp_path, 2, storage=postgres_url)
-    run_here(search, tmp_path, 2)
-    assert states(search) == ["COMPLETE"] * 2
-    assert sorted(run.run_id for run in Store.open(tmp_path).runs()) == sorted(runs_of(search))
 
 
 @pytest.mark.slow
