@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from bench.core.error_wire import error_document, read_error
-from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError
+from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError, StoreError
 from bench.core.files import write_json
 from bench.core.text import capital
 from bench.launch.child import Child, Children
@@ -51,8 +52,20 @@ def write_job(job: Job, folder: Path) -> Path:
 
 
 def read_job(path: Path) -> Job:
-    """Read what :func:`write_job` wrote."""
-    return Job.from_json(json.loads(path.read_text(encoding="utf-8")))
+    """Read what :func:`write_job` wrote.
+
+    Raises:
+        StoreError: If there is no such file here, or it holds no job.
+    """
+    try:
+        return Job.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise StoreError(
+            f"The job file {path} cannot be read on {socket.gethostname()}: {error.strerror}.",
+            "Results and jobs must be on a disk that all machines share, under one path (--home or BENCH_HOME).",
+        ) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{path} is no file of a job ({type(error).__name__}).") from error
 
 
 def write_end(path: Path, ended: Ended) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,16 @@ class FarCrew:
                 break
             batch.append(job)
         if batch:
+            self._start(executor, batch)
+
+    def _start(self, executor: Executor, batch: Sequence[Job]) -> None:
+        try:
             executor.start(batch)
+        except LostProcessError as error:
+            # Nothing is wrong with these workers, and those at work go on.
+            self._note_stillborn(batch[0], error)
+            self._pause_until = time.monotonic() + PAUSE_SECONDS
+        else:
             self._alive.update(dict.fromkeys(job.key for job in batch))
 
     def _hear(self, ended: Ended) -> None:
@@ -180,8 +189,10 @@ class FarCrew:
         if not isinstance(error, LostProcessError | InterruptedRunError | UnexpectedError):
             self._error = error
             return
+        self._note_stillborn(self._jobs[ended.key], error)
+
+    def _note_stillborn(self, job: Job, error: BenchError) -> None:
         self._stillborn += 1
-        job = self._jobs[ended.key]
         if self._stillborn > MOST_STILLBORN:
             self._error = RunError(f"Workers are lost before they begin: {error.message}", f"Look at {job.log}.")
         else:

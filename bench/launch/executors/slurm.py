@@ -140,16 +140,12 @@ class SlurmExecutor:
         left = []
         for job in jobs:
             live = [place for place in places.get(job.key, ()) if place in known and known[place].alive]
-            if live and not self._has_final_end(job):
+            if live and not _is_final(read_end(job_file(self._folder, job.key))):
                 self._active[job.key] = Submitted(job, live[-1], seen=known[live[-1]])
                 logger.info(f"{job.name} is in Slurm's queue already, as job {known[live[-1]].id}")
             else:
                 left.append(job)
         return left
-
-    def _has_final_end(self, job: Job) -> bool:
-        ended = read_end(job_file(self._folder, job.key))
-        return ended is not None and not isinstance(ended.error, InterruptedRunError)
 
     def ended(self, seconds: float) -> Sequence[Ended]:
         """Wait at most so long, and give the jobs that ended meanwhile, each once."""
@@ -168,9 +164,10 @@ class SlurmExecutor:
             return
         self._next_look = time.monotonic() + self.end_seconds
         for key in self._written_ends():
-            submitted = self._active[key]
-            if submitted.asked or self._has_final_end(submitted.job):
-                yield self._end(key, read_end(job_file(self._folder, key)))
+            # Read once: a job that is started again removes it.
+            written = read_end(job_file(self._folder, key))
+            if _is_final(written) or (written is not None and self._active[key].asked):
+                yield self._end(key, written)
 
     def _written_ends(self) -> list[str]:
         # One look at the folder instead of one at each of many files.
@@ -182,6 +179,7 @@ class SlurmExecutor:
         known = self._fresh_queue()
         if known is None:
             return
+        self._tell_asked(known)
         for key, submitted in list(self._active.items()):
             submitted.seen = known.get(submitted.place, submitted.seen)
             if submitted.place in known and known[submitted.place].alive:
@@ -209,7 +207,7 @@ class SlurmExecutor:
 
     def _end(self, key: str, written: Ended | None) -> Ended:
         submitted = self._active.pop(key)
-        if written is not None and not isinstance(written.error, InterruptedRunError):
+        if written is not None and _is_final(written):
             return written
         return Ended(key, _error_of(submitted, written is not None))
 
@@ -219,16 +217,33 @@ class SlurmExecutor:
 
     def ask_to_stop(self, keys: Sequence[str] | None = None) -> None:
         """Ask jobs, all by default, to save their state and end; those that wait are taken out of the queue."""
-        known = queue() or {}
-        asked = [self._active[key] for key in (self._active if keys is None else keys) if key in self._active]
-        for submitted in asked:
-            submitted.asked = True
-            submitted.seen = known.get(submitted.place, submitted.seen)
-        stop_gently([it.seen.id for it in asked if it.seen is not None and it.seen.alive])
+        for key in self._active if keys is None else keys:
+            if key in self._active:
+                self._active[key].asked = True
         self._next_queue = 0.0
+        self._tell_asked(self._fresh_queue() or {})
+        self._next_queue = 0.0
+
+    def _tell_asked(self, known: Queue) -> None:
+        """Tell those that were asked to stop and are in the queue.
+
+        They are told at each look at the queue: a controller may not have answered, and a job that is just being
+        started hears nothing.
+        """
+        places = [it.place for it in self._active.values() if it.asked]
+        ids = [known[place].id for place in places if _is_alive(known, place)]
+        try:
+            stop_gently(ids)
+        except RunError as error:
+            logger.warning(error.message)
 
     def end(self) -> None:
         """End what is on this machine: nothing is."""
+
+
+def _is_final(ended: Ended | None) -> bool:
+    """Whether a job has ended for good; one that saved its state may be in the queue again."""
+    return ended is not None and not isinstance(ended.error, InterruptedRunError)
 
 
 def submitted_places(folder: Path) -> dict[str, list[tuple[str, int]]]:
@@ -256,9 +271,10 @@ def cancel_jobs(folder: Path) -> list[str]:
     check_slurm()
     places = submitted_places(folder)
     known = known_queue(places)
-    live = {key: known[place].id for key, of_key in places.items() for place in of_key if _is_alive(known, place)}
-    cancel(list(live.values()))
-    return list(live)
+    # Of one key there may be several: two processes may have submitted it at once.
+    live = [(key, known[place].id) for key, of_key in places.items() for place in of_key if _is_alive(known, place)]
+    cancel([number for _, number in live])
+    return list(dict.fromkeys(key for key, _ in live))
 
 
 def _is_alive(known: Queue, place: tuple[str, int]) -> bool:

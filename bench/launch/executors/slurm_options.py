@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import sys
 import tomllib
@@ -20,6 +21,23 @@ from bench.core.text import echoed
 
 OTHERS = "sbatch."
 """Before the name of an option of sbatch that has no name of its own here."""
+
+OWN_NAMES = {
+    "partition": "partition",
+    "account": "account",
+    "qos": "qos",
+    "time": "time",
+    "nodes": "nodes",
+    "mem": "memory",
+    "cpus-per-task": "cpus",
+    "signal": "notice",
+}
+"""Options of sbatch that have a name here, which they must be given by."""
+
+NOT_TO_CHANGE = frozenset(
+    {"array", "job-name", "ntasks", "ntasks-per-node", "parsable", "test-only", "wait", "wrap", "clusters"}
+)
+"""Options of sbatch by which jobs are found again, or without which they are not those that were asked for."""
 
 HINT = "docs/slurm.md describes the options of Slurm jobs."
 FILE_LIMIT = 1 << 20
@@ -106,6 +124,17 @@ class SlurmOptions(BaseModel):
             raise ValueError("neither a number nor a kind of GPUs, such as 2, a100 or a100:2")
         return value
 
+    @field_validator("sbatch")
+    @classmethod
+    def _free_names(cls, value: Mapping[str, str | int | bool]) -> Mapping[str, str | int | bool]:
+        for name in value:
+            plain = name.replace("_", "-")
+            if plain in OWN_NAMES:
+                raise ValueError(f"sbatch's {plain} is the option {OWN_NAMES[plain]} here")
+            if plain in NOT_TO_CHANGE:
+                raise ValueError(f"sbatch's {plain} is set by bench itself")
+        return value
+
     @model_validator(mode="after")
     def _check_time(self) -> SlurmOptions:
         if self.time is not None and self.notice >= time_seconds(self.time):
@@ -140,7 +169,10 @@ def slurm_options(given: Mapping[str, Any]) -> SlurmOptions:
     _checked(of_file, str(path))
     own = {name: value for name, value in given.items() if not name.startswith(OTHERS) and value is not None}
     others = {name.removeprefix(OTHERS): value or True for name, value in given.items() if name.startswith(OTHERS)}
-    others = {**of_file.get("sbatch", {}), **own.pop("sbatch", {}), **others}
+    of_python = own.pop("sbatch", {})
+    if not isinstance(of_python, Mapping):
+        raise SpecError("Other options of sbatch are given one by one, as sbatch.NAME.", HINT)
+    others = {**of_file.get("sbatch", {}), **of_python, **others}
     return _checked({**of_file, **own, "sbatch": others}, "Options of Slurm")
 
 
@@ -176,11 +208,12 @@ def python_command(options: SlurmOptions) -> str:
     Raises:
         SpecError: If the one that is named does not exist as a file here.
     """
-    import shlex
-
     if options.python is None:
         return shlex.quote(sys.executable)
-    words = shlex.split(options.python)
+    try:
+        words = shlex.split(options.python)
+    except ValueError as error:
+        raise SpecError(f"The option python of Slurm is no command of a shell: {error}.", HINT) from None
     if not words:
         raise SpecError("The option python of Slurm names no command.", HINT)
     if "/" in words[0] and shutil.which(words[0]) is None:

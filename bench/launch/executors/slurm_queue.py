@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import re
 import shutil
 import subprocess
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.core.errors import RunError, SpecError
+from bench.core.errors import LostProcessError, RunError, SpecError
 from bench.core.text import echoed
 from bench.launch.jobs import JobState
 
@@ -17,6 +18,9 @@ COMMAND_SECONDS = 60
 """A controller that has much to do is slow."""
 
 IDS_OF_A_COMMAND = 500
+
+NO_ANSWER = re.compile(r"unable to contact|standby mode|timed out|zero bytes|temporarily", re.IGNORECASE)
+"""In what sbatch says where the controller is down or busy: nothing is wrong with the jobs."""
 
 RUNNING = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT"})
 QUEUED = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESIZING"})
@@ -73,24 +77,26 @@ def submit(script: Path) -> str:
 
     Raises:
         SpecError: If sbatch refuses it; in its own words.
-        RunError: If the controller does not answer.
+        LostProcessError: If the controller does not answer, or not in time: it may have the jobs all the same.
     """
     done = _run("sbatch", "--parsable", str(script))
-    if done.returncode:
-        lines = [line.removeprefix("sbatch: error: ").strip(" .") for line in done.stderr.splitlines()]
-        said = "; ".join(line for line in lines if line) or f"exit code {done.returncode}"
-        raise SpecError(
-            f"sbatch refuses the jobs: {echoed(said, 300)}.",
-            f"The script is {script}; the options of Slurm jobs are in docs/slurm.md.",
-        )
-    return done.stdout.strip().partition(";")[0]
+    if not done.returncode:
+        return done.stdout.strip().partition(";")[0]
+    lines = [line.removeprefix("sbatch: error: ").strip(" .") for line in done.stderr.splitlines()]
+    said = echoed("; ".join(line for line in lines if line) or f"exit code {done.returncode}", 300)
+    if NO_ANSWER.search(done.stderr):
+        raise LostProcessError(f"Slurm's controller takes no jobs now: {said}.", "Try again when it is back.")
+    raise SpecError(
+        f"sbatch refuses the jobs: {said}.",
+        f"The script is {script}; the options of Slurm jobs are in docs/slurm.md.",
+    )
 
 
 def queue() -> Queue | None:
     """All array jobs of this user that Slurm knows; None where the controller does not answer."""
     try:
         done = _run(
-            "squeue", "--array", "--noheader", "--states=all", f"--user={_user()}", "--format=%j|%F|%K|%T|%N|%r"
+            "squeue", "--array", "--noheader", "--states=all", f"--user={os.geteuid()}", "--format=%j|%F|%K|%T|%N|%r"
         )
     except RunError:
         return None
@@ -111,19 +117,15 @@ def known_queue(places: Collection[object]) -> Queue:
         places: Where in it something may be; where there is none, nobody is asked.
 
     Raises:
-        RunError: If the controller does not answer.
+        LostProcessError: If the controller does not answer.
     """
     known = queue() if places else {}
     if known is None:
-        raise RunError(
+        raise LostProcessError(
             "Slurm's controller does not answer, so that nobody knows which jobs are in its queue.",
             "Try again when it is back; jobs that run go on meanwhile.",
         )
     return known
-
-
-def _user() -> str:
-    return getpass.getuser()
 
 
 def stop_gently(ids: Sequence[str]) -> None:
@@ -145,7 +147,7 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise RunError(
+        raise LostProcessError(
             f"Slurm does not answer: {command[0]} took longer than {COMMAND_SECONDS} seconds.",
             "Try again when the cluster's controller is back; jobs in the queue are not lost.",
         ) from None

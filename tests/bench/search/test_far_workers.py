@@ -53,6 +53,8 @@ class MadeUpExecutor:
 
     name = "Made-up"
 
+    refusals = ()
+
     def __init__(self, work, *, outlives=False):
         self.work, self.outlives = work, outlives
         self.started, self.alive, self.asked = [], [], False
@@ -67,6 +69,8 @@ class MadeUpExecutor:
         return True
 
     def start(self, jobs):
+        if self.refusals:
+            raise self.refusals.pop()
         self.started.append([job.key for job in jobs])
         self.alive += jobs
 
@@ -101,9 +105,10 @@ def search(base, tmp_path):
 def crew(search, tmp_path, monkeypatch):
     """Runs two workers on an engine that is made up; gives it and what was said."""
 
-    def run(work, expected=None, *, outlives=False, target=3):
+    def run(work, expected=None, *, outlives=False, target=3, refusals=()):
         search.running_on(search.execution, target)
         executor = MadeUpExecutor(work, outlives=outlives)
+        executor.refusals = [*refusals]
         monkeypatch.setattr(far_workers, "make_executor", lambda options, folder: executor)
         crew = FarCrew(search, tmp_path, {"device": "cpu", "processes": 1}, 2, FAR)
         with logged() as said:
@@ -172,6 +177,15 @@ def test_another_worker_takes_the_place_of_one_that_was_lost_or_lost_its_attempt
     assert len(executor.started) >= 2
     assert states(search) == ["COMPLETE"]
     assert any("waits for a worker" in line for line in said)
+
+
+def test_an_engine_that_does_not_answer_for_a_while_does_not_end_the_search(crew, search, monkeypatch):
+    monkeypatch.setattr(far_workers, "PAUSE_SECONDS", 0.01)
+    away = LostProcessError("Slurm's controller takes no jobs now.")
+    executor, _ = crew(lambda job: do_trial(search), target=1, refusals=[away] * MOST_STILLBORN)
+    assert executor.started == [["worker-1"]]
+    assert states(search) == ["COMPLETE"]
+    crew(lambda job: do_trial(search), RunError, target=2, refusals=[away] * (MOST_STILLBORN + 1))
 
 
 def test_workers_that_are_lost_before_they_begin_end_the_search(crew):

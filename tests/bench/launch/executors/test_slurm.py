@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import time
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from bench.core.errors import InterruptedRunError, LostProcessError, RunError, SpecError
 from bench.launch.executors.slurm import SlurmExecutor, cancel_jobs
+from bench.launch.executors.slurm_script import arrays_of
 from bench.launch.jobs import Job, LaunchOptions
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -203,6 +206,40 @@ def test_jobs_are_cancelled_from_elsewhere_and_not_started_again(engine, make, t
     assert {type(error) for error in ends.values()} == {RunError}
     assert all("was cancelled in Slurm" in error.message for error in ends.values())
     assert cancel_jobs(tmp_path / "jobs") == []
+
+
+def test_a_job_that_two_processes_submitted_at_once_is_cancelled_twice(engine, slurm, make, tmp_path):
+    job = make("run", "linger")
+    for _ in range(2):
+        with engine() as executor:
+            executor._submit(*next(arrays_of([job], executor._options)))
+    assert cancel_jobs(tmp_path / "jobs") == ["run"]
+    wait_for(lambda: slurm.run("squeue", "--noheader") == "")
+
+
+def test_a_controller_that_is_away_loses_neither_jobs_nor_the_wish_that_they_stop(engine, slurm, make, monkeypatch):
+    runs = make("runs", "until told")
+    with engine() as executor:
+        executor.start([runs])
+        wait_for(lambda: starts_of(runs))
+        with monkeypatch.context() as away:
+            # No controller listens at that port: a configuration of its own is quicker than to stop the real one.
+            away.setenv("SLURM_CONF", str(without_controller(slurm)))
+            with pytest.raises(LostProcessError, match=r"controller takes no jobs now: .*Unable to contact"):
+                executor.start([make("other")])
+            executor.ask_to_stop()
+            assert executor.ended(0.1) == []
+        assert isinstance(ends_of(executor, 1)["runs"], InterruptedRunError)
+    assert (Path(runs.task["folder"]) / "saved").exists()
+
+
+def without_controller(slurm):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    text = (slurm.folder / "slurm.conf").read_text()
+    path = slurm.folder / "away.conf"
+    path.write_text(re.sub(r"SlurmctldPort=\d+", f"SlurmctldPort={port}", text) + "MessageTimeout=2\n")
+    return path
 
 
 def test_a_second_process_takes_over_what_is_in_the_queue(engine, make):

@@ -67,6 +67,11 @@ def test_options_of_the_command_line_go_over_those_of_the_file(options):
         ({"cpus": "many"}, "cpus is 'many': input should be a valid integer"),
         ({"time": "1", "notice": 60}, "notice, 60 seconds before the end, must be shorter than time 1"),
         ({"python": "/no/such/python"}, "/no/such/python, which is no program here"),
+        ({"python": "env 'A=1 python"}, "python of Slurm is no command of a shell: No closing quotation"),
+        ({"sbatch": "exclusive"}, "given one by one, as sbatch.NAME"),
+        ({"sbatch.job-name": "mine"}, "sbatch's job-name is set by bench itself"),
+        ({"sbatch.array": "0-3"}, "sbatch's array is set by bench itself"),
+        ({"sbatch.mem": "3G"}, "sbatch's mem is the option memory here"),
     ],
 )
 def test_a_wrong_option_is_named(options, tmp_path, given, said):
