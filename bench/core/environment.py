@@ -87,6 +87,24 @@ def refuse_late_settings() -> None:
         )
 
 
+def outside_groups(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that is started for something else than the group that this process is in.
+
+    Otherwise it would take itself for a rank of it. What Slurm says of a job goes too: limits of memory and cores that
+    are not those of the other process.
+
+    Args:
+        environment: That of this process.
+    """
+    is_of_slurm = {"SLURM_JOB_ID", "SLURM_STEP_ID"} & environment.keys()
+    launchers = ("SLURM_", *LAUNCHERS) if is_of_slurm else LAUNCHERS
+    return {
+        name: value
+        for name, value in environment.items()
+        if name == "SLURM_CONF" or (name not in GROUP and not name.startswith(launchers))
+    }
+
+
 def keep_launchers_out(group: Mapping[str, int | str] | None = None) -> None:
     """Forget what launchers say, so that Accelerate, which reads it, knows of nothing but the run's own group.
 

@@ -211,6 +211,7 @@ def _of_slurm(environment: Mapping[str, str]) -> ProcessGroup | None:
         nodes=nodes,
         address=LOOPBACK if nodes == 1 else _slurm_address(environment),
         port=_number(environment, "MASTER_PORT") or FIRST_PORT + (job * 101 + step) % PORTS,
+        space=f"bench/{job}.{step}",
     )
 
 

@@ -10,12 +10,12 @@ import platform
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.environment import GROUP, LAUNCHERS
+from bench.core.environment import outside_groups
 from bench.core.errors import InterruptedRunError, LostProcessError, RunError
 from bench.core.lifetimes import signal_name
 from bench.core.version import __version__
@@ -126,22 +126,10 @@ def _start(path: Path, attempt: str) -> subprocess.Popen[bytes] | None:
             return None
         # Of the worker's own session: a Ctrl-C at the terminal of the worker asks the job too to save its state.
         process = subprocess.Popen(
-            command, env=job_environment(os.environ), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            command, env=outside_groups(os.environ), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
         _processes[attempt] = process
     return process
-
-
-def job_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a job: that of its worker, without the group in which ``srun`` or ``mpirun`` started workers.
-
-    Otherwise jobs would take themselves for the ranks of one run.
-    """
-    return {
-        name: value
-        for name, value in environment.items()
-        if name not in GROUP and not name.startswith(("SLURM_", *LAUNCHERS))
-    }
 
 
 def _wait(process: subprocess.Popen[bytes], worker: Any) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.core.environment import outside_groups
 from bench.core.errors import LostProcessError, RunError, SpecError
 from bench.core.text import echoed
 from bench.launch.jobs import JobState
@@ -144,8 +145,12 @@ def cancel(ids: Sequence[str]) -> None:
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    # sbatch hands on what it finds: this process may be in a job of Slurm itself.
+    environment = outside_groups(os.environ)
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
         raise LostProcessError(
             f"Slurm does not answer: {command[0]} took longer than {COMMAND_SECONDS} seconds.",

@@ -102,6 +102,8 @@ def test_a_step_over_two_nodes_meets_on_the_first_at_a_port_of_its_own(monkeypat
     assert len(ports) == 3
     assert all(20_000 <= port < 32_000 for port in ports)
     assert started_group({**over_two, "MASTER_PORT": "4711"}).port == 4711
+    # Ports of two steps may be the same one; their processes are not taken for one another then.
+    assert len({started_group({**over_two, "SLURM_STEP_ID": step}).space for step in ("0", "1")}) == 2
 
 
 @pytest.mark.parametrize(

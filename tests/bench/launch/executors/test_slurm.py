@@ -29,6 +29,7 @@ def main(task, parent):
     number = len(list(folder.glob("began-*")))
     node, gpus = os.environ["SLURMD_NODENAME"], os.environ.get("CUDA_VISIBLE_DEVICES", "")
     (folder / f"began-{number}-{os.environ['SLURM_PROCID']}").write_text(f"{node} {gpus}")
+    (folder / "group").write_text(os.environ.get("BENCH_ADOPTED_GROUP", "alone"))
     if do == "raise":
         raise RunError("Loss is not finite.")
     if do == "until told" and number == 0:
@@ -254,6 +255,18 @@ def test_a_second_process_takes_over_what_is_in_the_queue(engine, make):
         executor.ask_to_stop(["run"])
         assert isinstance(ends_of(executor, 1)["run"], InterruptedRunError)
     assert len(starts_of(job)) == 1
+
+
+def test_jobs_that_are_submitted_inside_a_job_are_no_part_of_it(engine, make, monkeypatch):
+    # As in the shell of `srun --ntasks=4 --pty bash`.
+    inside = {"STEP_ID": "0", "STEP_NUM_TASKS": "4", "PROCID": "0", "LOCALID": "0", "JOB_ID": "1"}
+    for name, value in inside.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    job = make("run")
+    with engine() as executor:
+        executor.start([job])
+        assert ends_of(executor, 1) == {"run": None}
+    assert (Path(job.task["folder"]) / "group").read_text() == "alone"
 
 
 def test_what_sbatch_refuses_is_said_in_its_words(engine, slurm, make):
