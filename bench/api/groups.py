@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
-def in_group(command: Callable[[], int]) -> int:
+def in_group(command: Callable[[], int], words: Sequence[str]) -> int:
     """Carry out a command that serves groups: by the first process, while the others lend it their ranks.
 
     Args:
         command: Does it and gives its exit code; called in the first process of the group, or where there is none.
+        words: The command as it was given, the same in all processes.
 
     Returns:
         The exit code, the same in all processes.
 
     Raises:
-        SpecError: If the environment describes no complete group.
+        SpecError: If the environment describes no complete group, or its processes were given different commands.
         RunError: If the processes of the group cannot meet.
         LostProcessError: In the other processes, if the first has gone.
     """
@@ -30,4 +31,4 @@ def in_group(command: Callable[[], int]) -> int:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from bench.launch.adopted import follow, lead
 
-    return lead(group, command) if group.rank == 0 else follow(group)
+    return lead(group, command, words) if group.rank == 0 else follow(group, words)

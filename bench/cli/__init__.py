@@ -152,7 +152,7 @@ def _run_in_group(common_words: list[str], rest: list[str], debug: bool) -> int:
         from bench.api.groups import in_group
 
         # Whatever its end is, the other processes must hear of it.
-        return in_group(lambda: _exit_code_of(lambda: _run(common_words + rest), debug))
+        return in_group(lambda: _exit_code_of(lambda: _run(common_words + rest), debug), rest)
     return _run(common_words + rest)
 
 

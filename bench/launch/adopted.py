@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError
+from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError, SpecError
 from bench.core.log import LEVEL_VARIABLE, show_log
 from bench.core.machine import usable_cores
 from bench.core.process_group import ADOPTED_VARIABLE, ProcessGroup, adoption
+from bench.core.text import echoed
 from bench.engine.hooks import Watch
 from bench.launch.child import LOOK_SECONDS, Children, Grace
 from bench.launch.group import answer_of, loopback_alone, rank_work
@@ -35,24 +36,28 @@ SHARED_DISK_SECONDS = 30.0
 """What a file of the first process may take to be seen on another machine: network disks remember what they lacked."""
 
 
-def lead(group: ProcessGroup, command: Callable[[], int]) -> int:
+def lead(group: ProcessGroup, command: Callable[[], int], words: Sequence[str] = ()) -> int:
     """Be the first process of a group: carry out a command, and tell the others its exit code.
 
     Args:
         group: The group.
         command: Does it and gives its exit code; the runs that it launches are shared with the others.
+        words: The command as it was given.
 
     Raises:
         RunError: If the processes cannot meet.
     """
     with group_channel(group, bool) as channel:
+        channel.tell_command(words)
         os.environ.update(adoption(channel.group))
         code = RunError.exit_code
         try:
             code = command()
         finally:
             del os.environ[ADOPTED_VARIABLE]
-            _take_leave(channel, code)
+            # A store that has gone with its launcher tells the others by itself.
+            with contextlib.suppress(RuntimeError):
+                _take_leave(channel, code)
     return code
 
 
@@ -162,16 +167,18 @@ class _LedRun:
                 self.channel.leave(rank)
 
 
-def follow(group: ProcessGroup) -> int:
+def follow(group: ProcessGroup, words: Sequence[str] = ()) -> int:
     """Be another process of a group: start a rank of each run that the first one says, until it says the end.
 
     Args:
         group: The group.
+        words: The command as this process was given it.
 
     Returns:
         The exit code of the first process.
 
     Raises:
+        SpecError: If the first process was given another command, and has done it.
         RunError: If the first process does not come.
         LostProcessError: If it has gone.
         InterruptedRunError: If this process was asked to stop, and the first one says nothing any more.
@@ -179,7 +186,7 @@ def follow(group: ProcessGroup) -> int:
     show_log()
     with Children() as children, group_channel(group, lambda: children.asked) as channel:
         try:
-            return _Follower(channel, children).follow()
+            return _Follower(channel, children, words).follow()
         except RuntimeError as error:
             # Errors of the store, which ends with the first process or with the launcher.
             raise lost_first(group) from error
@@ -191,10 +198,11 @@ class _Follower:
     Args:
         channel: The channel to the first one.
         children: Has this process's rank, and hears of signals.
+        words: The command that this process was given.
     """
 
-    def __init__(self, channel: GroupChannel, children: Children) -> None:
-        self.channel, self.children = channel, children
+    def __init__(self, channel: GroupChannel, children: Children, words: Sequence[str]) -> None:
+        self.channel, self.children, self.words = channel, children, list(words)
         self.group = channel.group
         self.silence = Silence(channel)
 
@@ -205,6 +213,8 @@ class _Follower:
             order = self._order(number)
             if "code" in order:
                 self.channel.leave(self.group.rank)
+                if order["code"] == 0:
+                    self._check_command()
                 return int(order["code"])
             self.channel.tell_end(number, self._carry_out(order, number))
             number += 1
@@ -225,6 +235,7 @@ class _Follower:
         """Be a rank of a run to its end."""
         run, rank = RunFolder(Path(order["folder"])), self.group.rank
         try:
+            self._check_command()
             self._wait_for(run)
             environment = {**rank_environment(self.group, number), LEVEL_VARIABLE: order["log"]}
             child = self.children.start(rank_work(run, rank, environment, watched=order["watched"]))
@@ -239,6 +250,18 @@ class _Follower:
             if seconds is not None:
                 self.children.limit(seconds)
         return RankEnd.of(rank, child)
+
+    def _check_command(self) -> None:
+        """Refuse to lend a rank to another command than this process was given: its own would never be done."""
+        first = self.channel.command()
+        if first != self.words:
+            which = f"Process {self.group.rank + 1} of the {self.group.size} that {self.group.launcher} started"
+            commands = (echoed(" ".join(words), 300) for words in (self.words, first))
+            raise SpecError(
+                f"{which} was given another command than the first one: `bench {next(commands)}`, not "
+                f"`bench {next(commands)}`.",
+                "They share one run. Several runs are `--seeds 1-5`, `bench matrix`, or a launcher for each.",
+            )
 
     def _wait_for(self, run: RunFolder) -> None:
         deadline = time.monotonic() + SHARED_DISK_SECONDS

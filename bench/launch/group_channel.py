@@ -11,7 +11,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -42,6 +42,15 @@ class GroupChannel:
     def __init__(self, group: ProcessGroup, store: TCPStore) -> None:
         self.group, self._whole = group, store
         self._store: Store = PrefixStore(group.space, store)
+
+    def tell_command(self, words: Sequence[str]) -> None:
+        """Tell the others the command of this process, the first one, before any order."""
+        self._set("command", list(words))
+
+    def command(self) -> list[str]:
+        """The command of the first process, once it has given an order."""
+        words: list[str] = self._get("command")
+        return words
 
     def order(self, order: Mapping[str, Any]) -> int:
         """Tell the others what to do next; gives the order's number."""

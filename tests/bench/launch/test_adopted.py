@@ -27,6 +27,7 @@ def finish():
 """
 SHORT = Grace(word=0.3, done=0.6, loss=0.1)
 SIZE = 3
+DIFFERENT = [["run", "--seed", str(seed)] for seed in (0, 0, 2)]
 
 
 @pytest.fixture
@@ -55,19 +56,19 @@ def groups(monkeypatch):
 def led(groups):
     """Runs a command in the first process, and gives the exit codes of all, or the error of the first."""
 
-    def run(command):
+    def run(command, words=((),) * SIZE):
         codes: dict[int, object] = {}
 
         def be(group):
             try:
-                codes[group.rank] = follow(group)
+                codes[group.rank] = follow(group, words[group.rank])
             except BenchError as error:
                 codes[group.rank] = error
 
         others = [threading.Thread(target=be, args=(group,), daemon=True) for group in groups[1:]]
         for other in others:
             other.start()
-        codes[0] = lead(groups[0], command)
+        codes[0] = lead(groups[0], command, words[0])
         for other in others:
             other.join(20)
         assert ADOPTED_VARIABLE not in os.environ
@@ -86,7 +87,7 @@ def ranks(tmp_path, monkeypatch, groups):
         def __call__(self):
             try:
                 run_adopted_group(self.group, tmp_path, grace=self.grace)
-            except (RunError, InterruptedRunError) as error:
+            except BenchError as error:
                 self.error = error
                 return error.exit_code
             return 0
@@ -113,6 +114,25 @@ def test_every_process_is_a_rank_and_ends_with_the_code_of_the_first(led, ranks,
 
 def test_a_refused_command_ends_all_processes_with_its_code(led):
     assert led(lambda: SpecError.exit_code) == [2, 2, 2]
+
+
+def test_processes_with_commands_of_their_own_are_refused(led, ranks):
+    assert led(ranks.of("time.sleep(60)"), DIFFERENT) == [2, 2, 2]
+    assert "Process 3 of the 3 that srun started was given another command" in ranks.error.message
+    assert "`bench run --seed 2`, not `bench run --seed 0`" in ranks.error.message
+
+
+def test_a_process_whose_own_command_is_left_undone_says_so(led):
+    first, second, third = led(lambda: 0, DIFFERENT)
+    assert (first, second, type(third)) == (0, 0, SpecError)
+
+
+def test_a_store_that_has_gone_hides_no_exit_code(groups, monkeypatch):
+    def gone(*unused):
+        raise RuntimeError("Connection reset by peer")
+
+    monkeypatch.setattr(group_channel.GroupChannel, "order", gone)
+    assert lead(groups[0], lambda: 3) == 3
 
 
 def test_several_runs_of_one_command_meet_at_places_of_their_own(led, ranks, tmp_path):
