@@ -86,7 +86,7 @@ class FarCrew:
         self._breaker = CircuitBreaker(give_up_after, time.time())
         self._jobs = {job.key: job for job in (self._job(number) for number in range(1, workers + 1))}
         self._alive: dict[str, None] = {}
-        self._stillborn = 0
+        self._stillborn = self._unanswered = 0
         self._pause_until = 0.0
         self._error: BenchError | None = None
         self._stop = StopRequest()
@@ -173,9 +173,13 @@ class FarCrew:
             executor.start(batch)
         except LostProcessError as error:
             # Nothing is wrong with these workers, and those at work go on.
-            self._note_stillborn(batch[0], error)
+            self._unanswered += 1
+            if self._unanswered > MOST_STILLBORN:
+                raise
+            logger.warning(f"{error.message} The search tries again in {PAUSE_SECONDS:g} seconds")
             self._pause_until = time.monotonic() + PAUSE_SECONDS
         else:
+            self._unanswered = 0
             self._alive.update(dict.fromkeys(job.key for job in batch))
 
     def _hear(self, ended: Ended) -> None:
@@ -189,10 +193,8 @@ class FarCrew:
         if not isinstance(error, LostProcessError | InterruptedRunError | UnexpectedError):
             self._error = error
             return
-        self._note_stillborn(self._jobs[ended.key], error)
-
-    def _note_stillborn(self, job: Job, error: BenchError) -> None:
         self._stillborn += 1
+        job = self._jobs[ended.key]
         if self._stillborn > MOST_STILLBORN:
             self._error = RunError(f"Workers are lost before they begin: {error.message}", f"Look at {job.log}.")
         else:

@@ -185,7 +185,7 @@ def test_an_engine_that_does_not_answer_for_a_while_does_not_end_the_search(crew
     executor, _ = crew(lambda job: do_trial(search), target=1, refusals=[away] * MOST_STILLBORN)
     assert executor.started == [["worker-1"]]
     assert states(search) == ["COMPLETE"]
-    crew(lambda job: do_trial(search), RunError, target=2, refusals=[away] * (MOST_STILLBORN + 1))
+    crew(lambda job: do_trial(search), LostProcessError, target=2, refusals=[away] * (MOST_STILLBORN + 1))
 
 
 def test_workers_that_are_lost_before_they_begin_end_the_search(crew):
