@@ -17,10 +17,11 @@ from bench.experiment.devices import device_shares_for, runs_elsewhere
 from bench.experiment.plugins import load_plugins_of
 from bench.experiment.recipes import check_spec
 from bench.experiment.spec import RunSpec
+from bench.launch.executors import make_executor
 from bench.launch.jobs import LaunchOptions
 from bench.search.far_finals import train_best_far
 from bench.search.far_storage import check_far, check_options, warn_of_own_disks
-from bench.search.far_workers import FarCrew
+from bench.search.far_workers import FarCrew, jobs_folder
 from bench.search.finals import FinalRun, is_over, train_best
 from bench.search.optuna_parts import check_installed
 from bench.search.request import StudyRequest, base_spec, check_data, objective_words
@@ -98,6 +99,8 @@ class SearchSession:
         check_options(self.launch)
         if self.launch.elsewhere:
             check_far(self.place, self.launch)
+            # Its options are read as it is made; whether it answers is seen when it is entered.
+            make_executor(self.launch, jobs_folder(self.home, self.name))
 
     def start(self, request: StudyRequest, execution: Mapping[str, Any], target: int) -> WorkedOn:
         """Make or open the study, and work on it.

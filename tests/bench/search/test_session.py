@@ -211,6 +211,13 @@ def test_results_of_a_study_that_ended_while_nobody_watched_come_to_the_board(ba
     assert [run.run_id for run in Store.open(tmp_path).runs()] == [folder.name]
 
 
+def test_options_of_a_launcher_are_read_before_a_study_is_made(base, tmp_path):
+    launch = LaunchOptions(launcher="slurm", slurm={"partion": "gpu"})
+    with pytest.raises(SpecError, match="unknown option 'partion'"):
+        session_in(tmp_path, launch=launch).check(request_of(base), base.execution())
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_study_that_other_machines_cannot_share_is_refused(base, tmp_path):
     launch = LaunchOptions(launcher="slurm")
     with pytest.raises(SpecError, match="cannot share a study in SQLite"):
