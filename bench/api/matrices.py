@@ -268,14 +268,11 @@ def plan_file(
 
 def say_device(plan: MatrixPlan, options: LaunchOptions, device: str) -> None:
     """Warn where a cluster's runs were planned for the CPU only since this machine has no GPU."""
+    from bench.experiment.devices import warn_of_cpu_elsewhere
     from bench.launch.matrix.tasks import specs_of
 
-    is_chosen_here = options.elsewhere and device == "auto"
-    if is_chosen_here and any(spec.distribution.device == "cpu" for spec in specs_of(plan.runs).values()):
-        logger.warning(
-            f"this machine has no GPU, so that the runs on {options.launcher} will be done on the CPU; "
-            "--device cuda has them done on GPUs"
-        )
+    chosen = {spec.distribution.device for spec in specs_of(plan.runs).values()}
+    warn_of_cpu_elsewhere(options.launcher, device, chosen)
 
 
 def run_planned(planned: PlannedMatrix, options: LaunchOptions, *, rerun: bool = False) -> EndedMatrix:

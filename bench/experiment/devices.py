@@ -6,8 +6,9 @@ No two processes of a run or of a search's workers have the same GPU.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -16,6 +17,8 @@ from bench.core.process_group import adopted_group
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.experiment.spec import DEVICES, PRECISIONS
+
+logger = logging.getLogger(__name__)
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 MIG = "MIG-"
@@ -36,6 +39,21 @@ def runs_elsewhere(elsewhere: bool = True) -> Iterator[None]:
         yield
     finally:
         _elsewhere.reset(token)
+
+
+def warn_of_cpu_elsewhere(launcher: str, wanted: str, chosen: Iterable[str]) -> None:
+    """Warn where runs of other machines were planned for the CPU only since this machine has no GPU.
+
+    Args:
+        launcher: Where the runs are carried out.
+        wanted: The device that was asked for.
+        chosen: The devices of the runs.
+    """
+    if launcher != "local" and wanted == "auto" and "cpu" in chosen:
+        logger.warning(
+            f"this machine has no GPU, so that the runs on {launcher} will be done on the CPU; "
+            "--device cuda has them done on GPUs"
+        )
 
 
 def visible_devices(named: str | None, count: int) -> list[str]:

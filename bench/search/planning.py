@@ -14,7 +14,7 @@ from bench.core.cards import Card
 from bench.core.errors import SpecError
 from bench.core.registry import suggestion
 from bench.core.text import echoed
-from bench.experiment.devices import runs_elsewhere
+from bench.experiment.devices import runs_elsewhere, warn_of_cpu_elsewhere
 from bench.experiment.recipes import DEMO, DataSource, Request, check_pair, parse_seeds, resolve
 from bench.experiment.spec import RunSpec
 from bench.launch.jobs import LaunchOptions
@@ -140,6 +140,7 @@ def _planned(
     space = build_space(names, options.space, cards_of_request(asked), grid=is_grid)
     asked = _of_searched_length(asked, space)
     (base,) = resolve(asked, choose(asked), [1])
+    warn_of_cpu_elsewhere(launch.launcher, asked.device, [base.distribution.device])
     request = build_request(
         base,
         space,
@@ -219,6 +220,7 @@ def _figure2(
     source = choose(asked)
     chosen = parse_seeds(None, seeds or ("1" if source.profile == DEMO else "1-5"))
     (base,) = resolve(asked, source, [1])
+    warn_of_cpu_elsewhere(launch.launcher, asked.device, [base.distribution.device])
     planned = []
     for name in names:
         space = build_space([name], [], cards_of_request(asked), grid=True)

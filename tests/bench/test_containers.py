@@ -164,6 +164,17 @@ def test_the_commands_of_the_jobs_have_only_options_that_exist(name, bench):
         assert option in text, option
 
 
+def test_the_driver_of_the_cluster_plans_its_runs_where_there_is_no_gpu(bench, tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (driver,) = documents("dask-driver.yaml")
+    (container,) = driver["spec"]["template"]["spec"]["containers"]
+    words = [*container["command"][1:], *container["args"]]
+    words += ["--dry-run", "--profile", "demo", "--only", "patchmix-cl", "--home", tmp_path]
+    assert "1 runs to do" in bench(*words).out
+
+
 @pytest.mark.slow
 def test_the_image_for_cpus_builds_and_runs():
     docker = shutil.which("docker")
