@@ -82,11 +82,11 @@ def remove_log_alone(folder: RunFolder, error: BenchError | None) -> None:
     """
     if folder.spec.exists() or isinstance(error, UnexpectedError):
         return
-    folder.rerun.unlink(missing_ok=True)
     told = error is not None and not isinstance(error, LostProcessError)
     with contextlib.suppress(OSError):
         if told or not folder.log.stat().st_size:
             folder.log.unlink()
+            folder.rerun.unlink(missing_ok=True)
             folder.path.rmdir()
 
 
