@@ -88,12 +88,14 @@ def run_matrix(plan: MatrixPlan, home: Path, options: LaunchOptions, *, rerun: b
     home = home.absolute()
     store = results_board(home)
     folder = planned_folder(plan, home)
+    # An engine that cannot be is refused before anything is written.
+    engine = make_executor(options, folder.jobs)
     making = _making(plan, home, options, store, rerun)
     with folder.held():
         write_json(folder.record, record_of(plan, options))
         tasks = tasks_of(plan.runs, making, folder.logs)
         with (
-            make_executor(options, folder.jobs) as executor,
+            engine as executor,
             watching() as shown,
             _failures_kept(plan, home, store, making.stored),
         ):
