@@ -213,7 +213,7 @@ def test_a_stop_and_a_kill_lose_nothing(small_data, small_cache, tmp_path):
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
-    assert "the state is saved" in err
+    assert "Stopped: 0 of 1 are done." in err
     assert "Go on with: " in err
     assert "bench reproduce table2 --only ce" in err
     assert "Traceback" not in err
