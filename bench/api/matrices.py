@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.calls import api_call, resumable
 from bench.api.launching import launch_options
 from bench.api.requests import FilePath
-from bench.core.errors import ResultError
+from bench.core.errors import ResultError, StoreError
 from bench.core.paths import board_location, cache_folder, expanded, has_board, home_folder
 
 if TYPE_CHECKING:
@@ -362,9 +362,14 @@ def matrix_status(name: str | None = None, home: FilePath | None = None) -> Matr
     folder = find_matrix(place, name)
     if folder is None:
         return None
-    brought = bring_results(folder, place)
-    if brought:
-        logger.info(f"{brought} results were brought to the board")
+    try:
+        brought = bring_results(folder, place)
+    except StoreError as error:
+        # Whoever may only read the results may still look at how far they are.
+        logger.warning(f"no result is brought to the board: {error.message}")
+    else:
+        if brought:
+            logger.info(f"{brought} results were brought to the board")
     return status_of(folder, place)
 
 

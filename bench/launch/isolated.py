@@ -86,16 +86,28 @@ def remove_log_alone(folder: RunFolder, error: BenchError | None) -> None:
             folder.path.rmdir()
 
 
+def when_begun(folder: RunFolder) -> int | None:
+    """When a run was begun anew the last time, in nanoseconds; None for one that never was."""
+    try:
+        return folder.spec.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
 def main(task: Mapping[str, Any], parent: Parent) -> None:
     """Launch a spec in this process, which was started for it.
 
     Args:
-        task: ``spec``, ``home`` and ``rerun``, and ``stored``: whether the result goes to the board from here.
+        task: ``spec``, ``home`` and ``rerun``, and ``stored``: whether the result goes to the board from here. With
+            ``rerun`` perhaps ``begun``, what :func:`when_begun` gave before the first start: a later start of the same
+            job goes on with what an earlier one has begun.
         parent: The process that started this one.
 
     Raises:
         BenchError: What the run failed with or could not start for.
     """
-    launched = launch(RunSpec.from_json(task["spec"]), Path(task["home"]), rerun=task["rerun"], stored=task["stored"])
+    spec, home = RunSpec.from_json(task["spec"]), Path(task["home"])
+    goes_on = "begun" in task and when_begun(RunFolder.of_run(home, spec.run_id)) != task["begun"]
+    launched = launch(spec, home, rerun=task["rerun"] and not goes_on, stored=task["stored"])
     if launched.error is not None:
         raise launched.error

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.core.error_wire import error_document, read_error
-from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError
+from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError, SpecError
 from bench.core.files import write_json
 from bench.core.text import capital
 from bench.launch.child import Child, Children
@@ -51,8 +51,17 @@ def write_job(job: Job, folder: Path) -> Path:
 
 
 def read_job(path: Path) -> Job:
-    """Read what :func:`write_job` wrote."""
-    return Job.from_json(json.loads(path.read_text(encoding="utf-8")))
+    """Read what :func:`write_job` wrote.
+
+    Raises:
+        SpecError: If the file cannot be read, or is no job.
+    """
+    try:
+        return Job.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SpecError(f"Cannot read the job {path}: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise SpecError(f"{path} is no job.", "Engines write such files, and start `bench job` themselves.") from error
 
 
 def write_end(path: Path, ended: Ended) -> None:

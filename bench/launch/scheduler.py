@@ -29,7 +29,7 @@ LOOK_SECONDS = 0.1
 """Between two looks at jobs that have nothing to say."""
 
 CANCEL_SECONDS = 300.0
-"""What jobs have to save their state when somebody elsewhere asked them to stop: nobody is there to press Ctrl-C again."""
+"""What jobs have to save their state when somebody elsewhere asks for it: nobody is there for another Ctrl-C."""
 
 
 def _never() -> bool:

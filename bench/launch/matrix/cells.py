@@ -16,6 +16,7 @@ from bench.core.datasets import DATASETS
 from bench.core.documents import collector_paused
 from bench.core.errors import BenchError, RegistryError, SpecError
 from bench.core.kept import looked_up_once, once
+from bench.core.paths import expanded
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.experiment.composite_files import SUFFIX, read_composite
@@ -170,7 +171,7 @@ def _is_of_family(name: str, what: str) -> bool:
 
 def _beside(path: Path, name: str) -> str:
     """A file or folder that is named in a file: beside it where there is one; ``demo`` is no folder."""
-    there = path.absolute().parent / Path(name).expanduser()
+    there = path.absolute().parent / expanded(name)
     return str(there) if there.exists() else name
 
 

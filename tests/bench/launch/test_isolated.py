@@ -19,11 +19,12 @@ from bench.core.errors import (
 )
 from bench.experiment.recipes import Request, choose_source, resolve
 from bench.launch.child import Children
-from bench.launch.isolated import run_isolated
+from bench.launch.isolated import main, run_isolated, when_begun
 from bench.launch.jobs import LaunchOptions
 from bench.launch.matrix.plans import MatrixPlan, PlannedRun
 from bench.launch.matrix.work import run_matrix
 from bench.launch.once import launch
+from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.database import DamagedBoardError
 
 SETTINGS = "embed_dim=16 depth=1 heads=2 seconds=1.0 batch=8 epochs=2".split()
@@ -144,3 +145,15 @@ def test_a_run_keeps_its_log_beside_its_result(isolated, spec, tmp_path):
     assert json.loads((folder / "result.json").read_text())["status"] == "finished"
     log = (folder / "run.log").read_text()
     assert f"[{spec.run_id[:8]}] epoch 2/2" in log, "a run beside others says whose line it is"
+
+
+def test_a_run_anew_whose_process_was_lost_goes_on_with_what_it_has_begun(spec, tmp_path):
+    launch(spec, tmp_path, rerun=False)
+    folder = RunFolder.of_run(tmp_path, spec.run_id)
+    before = folder.result.stat().st_mtime_ns
+    task = {"spec": spec.to_json(), "home": str(tmp_path), "rerun": True, "stored": True, "begun": when_begun(folder)}
+    main(task, None)
+    anew = folder.result.stat().st_mtime_ns
+    assert anew != before
+    main(task, None)
+    assert folder.result.stat().st_mtime_ns == anew, "the second start of the same job begins nothing anew"

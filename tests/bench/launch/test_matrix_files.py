@@ -73,6 +73,7 @@ def test_a_file_that_is_wrong_is_told_where(write, text, said):
             "runs 2: unknown system 'patchmix-lc': did you mean 'patchmix-cl'",
         ),
         ("[[runs]]\nsystems = ['none.toml']", "there is no file none.toml"),
+        (RUNS + "data = '~nobody-of-this-name/icbhi'", "home folder"),
         (RUNS + "datasets = ['icbi']", "unknown data set 'icbi': did you mean 'icbhi'"),
         (RUNS + "seeds = 'five'", "runs 1: seeds is 'five', but must look like 1-5"),
         (RUNS + "settings = [{ lr = [1, 2] }]", r"settings 1: lr is \[1, 2\], but must be a number"),
