@@ -258,8 +258,12 @@ def plan_file(
     path, results = expanded(file), home_folder(home)
     files = [plugins] if isinstance(plugins, str | Path) else list(plugins)
     common = {"home": results, "cache": cache_folder(cache), "plugins": files, **asked}
+    asked_file = read_matrix(path)
+    named = sum(table.shared("data", asked_file.data) is not None for table in asked_file.runs)
+    if data is not None and named:
+        logger.warning(f"--data says nothing to {named} of the [[runs]] of {path}, whose data the file names")
     with runs_elsewhere(options.elsewhere):
-        plan = plan_matrix(read_matrix(path), path, common, data=None if data is None else str(data))
+        plan = plan_matrix(asked_file, path, common, data=None if data is None else str(data))
     say_device(plan, options, asked["device"])
     for place, error in plan.refused.items():
         logger.warning(f"{place}: cannot start. {error.message} {error.hint or ''}".rstrip())

@@ -190,6 +190,9 @@ def plan_matrix(file: MatrixFile, path: Path, common: Mapping[str, Any], *, data
     Raises:
         SpecError: For an id that does not exist, or if no cell can start: as the first of them.
     """
+    # Of each run too: its process loads them anew.
+    own = [_beside(path, name) for name in file.plugins]
+    common = {**common, "plugins": [*common["plugins"], *own]}
     with looked_up_once(), collector_paused():
         cells = cells_of(file, path, data=data)
         runs: list[PlannedRun] = []
