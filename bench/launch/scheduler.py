@@ -13,8 +13,10 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 
+from bench.core.error_wire import error_document, read_error
 from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError, SpecError
 from bench.core.lifetimes import StopRequest
+from bench.core.streams import print_traceback
 from bench.core.text import capital
 from bench.launch.jobs import Ended, Executor, Job
 from bench.launch.order import IN_THIS_PROCESS, TaskOrder
@@ -208,6 +210,9 @@ class _Scheduler:
             self._finish(task, "finished")
         except BenchError as error:
             self._fail(task, error)
+        except Exception as error:  # noqa: BLE001 - as that of a job: whatever it is, the others go on
+            print_traceback(error)
+            self._fail(task, read_error(error_document(error)))
         else:
             self._order.done(task)
 

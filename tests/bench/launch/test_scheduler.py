@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,18 @@ def test_what_this_process_does_is_done_as_soon_as_it_can_be():
     ends = done_by(engine, [task_of(engine, "a"), task_of(engine, "sum", "a", act=True), task_of(engine, "c", ["sum"])])
     assert engine.started == ["a", "c"]
     assert set(statuses(ends).values()) == {"finished"}
+
+
+def test_whatever_goes_wrong_in_this_process_is_the_failure_of_its_task(capsys):
+    def broken():
+        raise ValueError("nobody thought of this")
+
+    engine = MadeUp()
+    tasks = [replace(task_of(engine, "sum", act=True), act=broken), task_of(engine, "a")]
+    ends = done_by(engine, tasks)
+    assert statuses(ends) == {"sum": "failed", "a": "finished"}
+    assert isinstance(ends["sum"].error, UnexpectedError)
+    assert "nobody thought of this" in capsys.readouterr().err
 
 
 def test_only_what_is_missing_starts():
