@@ -107,7 +107,7 @@ def test_a_run_that_becomes_the_end_of_a_study_is_read_once(spec, tmp_path, coun
     run(spec, tmp_path)
     counted.clear()
     final = spec.changed(study={"name": "s", "objective": "val", "role": "final"})
-    finals._add_study_to_result(final, tmp_path)
+    finals.bring_with_study(final, tmp_path)
     assert counted == ONCE
     assert Store.open(tmp_path).run(spec.run_id)["study"] == final.study
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench.core.errors import BenchError, ResultError, StoreError
+from bench.core.errors import BenchError, InterruptedRunError, ResultError, StoreError
 from bench.core.files import write_json
 from bench.launch.board import results_board, store_result
 from bench.launch.executors import make_executor
@@ -98,12 +98,15 @@ def run_matrix(plan: MatrixPlan, home: Path, options: LaunchOptions, *, rerun: b
     home = home.absolute()
     store = results_board(home)
     folder = planned_folder(plan, home)
+    # An engine that cannot be is refused before anything is written.
+    engine = make_executor(options, folder.jobs)
     making = _making(plan, home, options, store, rerun)
     with folder.held():
         write_json(folder.record, record_of(plan, options))
         tasks = tasks_of(plan.runs, making, folder.logs)
         with (
-            make_executor(options, folder.jobs) as executor,
+            engine as executor,
+            _told_how_to_look(engine, folder),
             watching() as shown,
             _failures_kept(plan, home, store, making.stored),
         ):
@@ -117,6 +120,21 @@ def run_matrix(plan: MatrixPlan, home: Path, options: LaunchOptions, *, rerun: b
             )
     found = {end.task.key: end for end in ends}
     return [_ended(run, found[run.run_id], home) for run in plan.runs]
+
+
+@contextlib.contextmanager
+def _told_how_to_look(engine: Executor, folder: MatrixFolder) -> Iterator[None]:
+    """Have an interruption say how to look at jobs that go on without this process."""
+    try:
+        yield
+    except InterruptedRunError as error:
+        if not engine.outlives or folder.cancel.exists():
+            raise
+        name = folder.name
+        raise InterruptedRunError(
+            f"{error.message} `bench matrix status {name}` shows them, `bench matrix cancel {name}` ends them.",
+            error.hint,
+        ) from error
 
 
 def planned_folder(plan: MatrixPlan, home: Path) -> MatrixFolder:
