@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.calls import api_call, resumable
 from bench.api.launching import launch_options
 from bench.api.requests import FilePath
-from bench.core.errors import ResultError
+from bench.core.errors import ResultError, StoreError
 from bench.core.paths import board_location, cache_folder, expanded, has_board, home_folder
 
 if TYPE_CHECKING:
@@ -258,8 +258,12 @@ def plan_file(
     path, results = expanded(file), home_folder(home)
     files = [plugins] if isinstance(plugins, str | Path) else list(plugins)
     common = {"home": results, "cache": cache_folder(cache), "plugins": files, **asked}
+    asked_file = read_matrix(path)
+    named = sum(table.shared("data", asked_file.data) is not None for table in asked_file.runs)
+    if data is not None and named:
+        logger.warning(f"--data says nothing to {named} of the [[runs]] of {path}, whose data the file names")
     with runs_elsewhere(options.elsewhere):
-        plan = plan_matrix(read_matrix(path), path, common, data=None if data is None else str(data))
+        plan = plan_matrix(asked_file, path, common, data=None if data is None else str(data))
     say_device(plan, options, asked["device"])
     for place, error in plan.refused.items():
         logger.warning(f"{place}: cannot start. {error.message} {error.hint or ''}".rstrip())
@@ -359,9 +363,14 @@ def matrix_status(name: str | None = None, home: FilePath | None = None) -> Matr
     folder = find_matrix(place, name)
     if folder is None:
         return None
-    brought = bring_results(folder, place)
-    if brought:
-        logger.info(f"{brought} results were brought to the board")
+    try:
+        brought = bring_results(folder, place)
+    except StoreError as error:
+        # Whoever may only read the results may still look at how far they are.
+        logger.warning(f"no result is brought to the board: {error.message}")
+    else:
+        if brought:
+            logger.info(f"{brought} results were brought to the board")
     return status_of(folder, place)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,11 @@ logger = logging.getLogger(__name__)
 
 SECONDS = 2.0
 """At least so long between two writes within an epoch."""
+
+
+def _finite(loss: float | None) -> float | None:
+    """A loss as JSON can hold it; None for that of a run that diverges."""
+    return loss if loss is not None and math.isfinite(loss) else None
 
 
 class ProgressFile(Listener):
@@ -41,7 +47,7 @@ class ProgressFile(Listener):
 
     def on_losses(self, epoch: int, step: int, losses: Sequence[Mapping[str, float]]) -> Wish:
         """Note where the run is, and say so from time to time."""
-        self._epoch, self._step, self._loss = epoch, step, losses[-1]["loss"]
+        self._epoch, self._step, self._loss = epoch, step, _finite(losses[-1]["loss"])
         if self._first is None:
             # A run that goes on began its work here: its pace is counted from this step.
             self._first = (self.clock(), self._steps_done)
@@ -51,7 +57,7 @@ class ProgressFile(Listener):
 
     def on_epoch(self, entry: Mapping[str, Any]) -> None:
         """Say how the epoch went."""
-        self._epoch, self._loss = entry["epoch"], entry["loss"]
+        self._epoch, self._loss = entry["epoch"], _finite(entry["loss"])
         if entry["test"] is not None:
             # The exact class comes first in the metrics of every task.
             self._score = next(iter(entry["test"].values()))["score"]

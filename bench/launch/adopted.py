@@ -8,6 +8,7 @@ The others know of nothing else; they end with the first one's exit code.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -121,7 +122,12 @@ class _LedRun:
     def start(self, *, watched: bool) -> None:
         """Start the first rank, and tell the others to start theirs."""
         # The order's number is a part of the place where they meet: the order comes first.
-        order = {"folder": str(self.run.path), "watched": watched, "log": os.environ.get(LEVEL_VARIABLE, "info")}
+        order = {
+            "folder": str(self.run.path),
+            "spec": digest_of(self.run.spec),
+            "watched": watched,
+            "log": os.environ.get(LEVEL_VARIABLE, "info"),
+        }
         self.number = self.channel.order(order)
         try:
             environment = rank_environment(self.channel.group, self.number)
@@ -236,7 +242,7 @@ class _Follower:
         run, rank = RunFolder(Path(order["folder"])), self.group.rank
         try:
             self._check_command()
-            self._wait_for(run)
+            self._wait_for(run, order["spec"])
             environment = {**rank_environment(self.group, number), LEVEL_VARIABLE: order["log"]}
             child = self.children.start(rank_work(run, rank, environment, watched=order["watched"]))
         except BenchError as error:
@@ -263,9 +269,10 @@ class _Follower:
                 "They share one run. Several runs are `--seeds 1-5`, `bench matrix`, or a launcher for each.",
             )
 
-    def _wait_for(self, run: RunFolder) -> None:
+    def _wait_for(self, run: RunFolder, spec: str | None) -> None:
+        """Wait until this machine sees the spec that the first process has written, and no earlier one."""
         deadline = time.monotonic() + SHARED_DISK_SECONDS
-        while not run.spec.is_file():
+        while digest_of(run.spec) != spec:
             if time.monotonic() > deadline:
                 raise RunError(
                     f"Process {self.group.rank + 1} of the run's {self.group.size} does not see {run.path}.",
@@ -275,6 +282,14 @@ class _Follower:
                 # Reading the folder makes a network disk look again.
                 list(run.path.parent.iterdir())
             self._look()
+
+
+def digest_of(path: Path) -> str | None:
+    """The SHA-256 of a file; None where there is none."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return None
 
 
 def rank_environment(group: ProcessGroup, number: int) -> dict[str, str]:

@@ -36,7 +36,7 @@ def results_board(home: Path) -> Store | None:
     return store
 
 
-def store_result(store: Store | None, result: RunResult, named: str = "run") -> None:
+def store_result(store: Store | None, result: RunResult, named: str = "run") -> bool:
     """Bring a result to the board, if there is one; doing it twice changes nothing.
 
     Args:
@@ -44,9 +44,16 @@ def store_result(store: Store | None, result: RunResult, named: str = "run") -> 
         result: The result as it was read from its folder.
         named: What it is called in the log: ``run`` or ``composite``.
 
+    Returns:
+        Whether it is on the board now.
+
     Raises:
         StoreError: If the board cannot be written.
     """
-    if store is not None and store.import_result(result) == "retracted":
-        run_id = result.document["run_id"]
-        logger.info(f"{named} {run_id} was retracted and stays off the board; `bench board log` tells why")
+    if store is None:
+        return False
+    if store.import_result(result) != "retracted":
+        return True
+    run_id = result.document["run_id"]
+    logger.info(f"{named} {run_id} was retracted and stays off the board; `bench board log` tells why")
+    return False

@@ -6,14 +6,11 @@ The process launches the spec as ``bench run`` does. What it writes on stderr is
 from __future__ import annotations
 
 import contextlib
-import json
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, UnexpectedError
-from bench.core.files import write_json
 from bench.core.log import SHORT_ID
 from bench.experiment.spec import RunSpec
 from bench.launch.child import Child, Children, Work
@@ -86,41 +83,31 @@ def remove_log_alone(folder: RunFolder, error: BenchError | None) -> None:
     with contextlib.suppress(OSError):
         if told or not folder.log.stat().st_size:
             folder.log.unlink()
-            folder.rerun.unlink(missing_ok=True)
             folder.path.rmdir()
 
 
-def new_rerun() -> str:
-    """What a job's ``rerun`` is where the run is to begin anew, but once: another start of the job goes on with it."""
-    return secrets.token_hex(8)
-
-
-def _is_anew(folder: RunFolder, rerun: bool | str) -> bool:
-    """Whether a run is to begin anew now: not where the same job did that already, and was lost or put off since."""
-    if isinstance(rerun, bool):
-        return rerun
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        if json.loads(folder.rerun.read_text(encoding="utf-8")) == rerun:
-            # A start that was lost before it put the earlier result aside has begun nothing.
-            return folder.has_result() and folder.result.stat().st_mtime_ns < folder.rerun.stat().st_mtime_ns
-    folder.path.mkdir(parents=True, exist_ok=True)
-    write_json(folder.rerun, rerun)
-    return True
+def when_begun(folder: RunFolder) -> int | None:
+    """When a run was begun anew the last time, in nanoseconds; None for one that never was."""
+    try:
+        return folder.spec.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def main(task: Mapping[str, Any], parent: Parent) -> None:
     """Launch a spec in this process, which was started for it.
 
     Args:
-        task: ``spec``, ``home`` and ``rerun`` (also as :func:`new_rerun` gives it), and ``stored``: whether the result
-            goes to the board from here.
+        task: ``spec``, ``home`` and ``rerun``, and ``stored``: whether the result goes to the board from here. With
+            ``rerun`` perhaps ``begun``, what :func:`when_begun` gave before the first start: a later start of the same
+            job goes on with what an earlier one has begun.
         parent: The process that started this one.
 
     Raises:
         BenchError: What the run failed with or could not start for.
     """
     spec, home = RunSpec.from_json(task["spec"]), Path(task["home"])
-    rerun = _is_anew(RunFolder.of_run(home, spec.run_id), task["rerun"])
-    launched = launch(spec, home, rerun=rerun, stored=task["stored"])
+    goes_on = "begun" in task and when_begun(RunFolder.of_run(home, spec.run_id)) != task["begun"]
+    launched = launch(spec, home, rerun=task["rerun"] and not goes_on, stored=task["stored"])
     if launched.error is not None:
         raise launched.error

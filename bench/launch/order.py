@@ -69,10 +69,11 @@ class TaskOrder:
         """Take the first task that is ready for a device, to start it."""
         return self._left[heapq.heappop(self._ready[device])[1]]
 
-    def give_back(self, task: Task) -> None:
-        """Make a task ready to start."""
+    def give_back(self, task: Task, *, ahead: bool = False) -> None:
+        """Make a task ready to start; ``ahead`` of all that are ready, wherever it stands."""
         device = IN_THIS_PROCESS if task.job is None else task.job.device
-        heapq.heappush(self._ready.setdefault(device, []), (self._places[task.key], task.key))
+        place = self._places[task.key] - (len(self._tasks) if ahead else 0)
+        heapq.heappush(self._ready.setdefault(device, []), (place, task.key))
 
     def end(self, task: Task) -> Task:
         """Take out a task that has ended, however it did."""

@@ -13,8 +13,10 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 
+from bench.core.error_wire import error_document, read_error
 from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError, SpecError
 from bench.core.lifetimes import StopRequest
+from bench.core.streams import print_traceback
 from bench.core.text import capital
 from bench.launch.jobs import Ended, Executor, Job
 from bench.launch.order import IN_THIS_PROCESS, TaskOrder
@@ -27,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1
 """Between two looks at jobs that have nothing to say."""
+
+CANCEL_SECONDS = 300.0
+"""What jobs have to save their state when somebody elsewhere asks for it: nobody is there for another Ctrl-C."""
 
 
 def _never() -> bool:
@@ -50,7 +55,7 @@ def carry_out(
         executor: The engine, entered.
         policy: What is done about jobs that are lost.
         watcher: Hears of everything.
-        anew: Keys of tasks that are done although their result is there.
+        anew: Keys of tasks that are done although their result is there; their ``is_done`` tells of a newer one.
         cancelled: Says, several times a second, whether somebody has asked elsewhere that all jobs stop.
         clock: Tells the time in seconds.
 
@@ -61,7 +66,7 @@ def carry_out(
         InterruptedRunError: If Ctrl-C, SIGTERM, SIGHUP or ``cancelled`` stopped it, when the jobs have saved their
             state and gone. Jobs of an engine that outlives this process are left alone by signals.
         DamagedBoardError, SpoiltBoardError: If a task met a board that would take no other task's result either; the
-            jobs have gone by then, too.
+            jobs have gone by then, too, but for those of an engine that outlives this process.
     """
     return _Scheduler(tasks, executor, policy, watcher, frozenset(anew), cancelled, clock).carry_out()
 
@@ -94,6 +99,7 @@ class _Scheduler:
         self._running: dict[str, Task] = {}
         self._pauses: list[tuple[float, str, Task]] = []
         self._alone: set[str] = set()
+        self._patience: float | None = None
         self._order = TaskOrder((), ())
 
     def carry_out(self) -> list[TaskEnd]:
@@ -101,7 +107,10 @@ class _Scheduler:
         with self._stop:
             self.watcher.on_queue(self.tasks)
             self._pass_over_done()
+            self._leave_out_not_needed()
             self._refuse_impossible()
+            # What helps only those that were refused.
+            self._leave_out_not_needed()
             while self._order.left or self._running:
                 if self._stops() and self._has_stopped():
                     break
@@ -132,6 +141,8 @@ class _Scheduler:
         for task, unreadable in failed:
             if task.key not in self._ends:
                 self._fail(task, unreadable)
+
+    def _leave_out_not_needed(self) -> None:
         for task in self._order.not_needed():
             self._end(TaskEnd(task, "not needed"))
 
@@ -149,17 +160,19 @@ class _Scheduler:
     def _start_ready(self) -> None:
         """Start what is ready and has room; jobs of one moment in one call, of which an engine may make an array."""
         while self._pauses and self._pauses[0][0] <= self.clock():
-            self._order.give_back(heapq.heappop(self._pauses)[2])
+            task = heapq.heappop(self._pauses)[2]
+            # Nothing else starts before what has to run alone: it must not wait for its turn among the others.
+            self._order.give_back(task, ahead=task.key in self._alone)
         batch: list[Job] = []
         full: set[str] = set()
         while devices := [device for device in self._order.devices() if device not in full]:
             if devices[0] == IN_THIS_PROCESS:
                 self._act(self._order.take(devices[0]))
                 continue
-            task = self._order.first(devices[0])
-            assert task is not None
-            batch.append(self._jobs[task.key])
-            if self._has_room(task, batch):
+            first = self._order.first(devices[0])
+            assert first is not None
+            batch.append(self._jobs[first.key])
+            if self._has_room(first, batch):
                 self._order.take(devices[0])
             else:
                 batch.pop()
@@ -197,6 +210,9 @@ class _Scheduler:
             self._finish(task, "finished")
         except BenchError as error:
             self._fail(task, error)
+        except Exception as error:  # noqa: BLE001 - as that of a job: whatever it is, the others go on
+            print_traceback(error)
+            self._fail(task, read_error(error_document(error)))
         else:
             self._order.done(task)
 
@@ -211,8 +227,7 @@ class _Scheduler:
     def _hear(self, task: Task, ended: Ended) -> None:
         """Look whether a task is done whose job has ended, whatever the engine said of it."""
         try:
-            # The result of an earlier start proves nothing of this one.
-            done = task.is_done() and not (ended.error is not None and task.key in self.anew)
+            done = task.is_done()
             if done:
                 self._finish(task, "finished")
         except BenchError as error:
@@ -292,13 +307,15 @@ class _Scheduler:
 
     def _has_stopped(self) -> bool:
         """Ask the jobs to stop, if that was not done yet, and say whether there is none left to wait for."""
-        if self.executor.outlives and not self._is_cancelled:
+        if self.executor.outlives and (self._stop.wanted or not self._is_cancelled):
             return True
         if self._running and not self._asked:
             self._asked = True
+            self._patience = self.clock() + CANCEL_SECONDS
             logger.info(f"stopping: {len(self._running)} save their state and end; another Ctrl-C ends them at once")
             self.executor.ask_to_stop()
-        if self._end_wanted:
+        is_overdue = self._is_cancelled and self._patience is not None and self.clock() > self._patience
+        if self._end_wanted or is_overdue:
             self.executor.end()
         return not self._running
 

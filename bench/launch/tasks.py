@@ -71,14 +71,16 @@ class Policy:
     Attributes:
         retries: How often a job that was lost is started again; what failed by itself is not.
         backoff: Seconds before the first of these, twice as many before each further one.
+        longest: Seconds that a pause grows to at most.
     """
 
     retries: int = 2
     backoff: float = 5.0
+    longest: float = 600.0
 
     def pause(self, attempts: int) -> float:
         """Seconds before the next start of a job that was started so often."""
-        return self.backoff * 2.0 ** (attempts - 1)
+        return min(self.backoff * 2.0 ** (attempts - 1), self.longest)
 
 
 class Watcher(Protocol):

@@ -134,11 +134,6 @@ class RunFolder:
         """The file ``progress.json``: how far the run is, while it is under way."""
         return self.path / "progress.json"
 
-    @property
-    def rerun(self) -> Path:
-        """The file ``rerun.json``: which command had the run begin anew last."""
-        return self.path / "rerun.json"
-
     def log_of(self, rank: int) -> Path:
         """The file that keeps what a process of a group wrote on stderr."""
         return self.path / f"rank-{rank}.log"

@@ -28,7 +28,7 @@ class RunProgress:
         epochs: Number of epochs.
         step: Steps of this epoch that are done.
         steps: Steps of an epoch.
-        loss: The last loss that was read; None before that.
+        loss: The last loss that was read; None before that, or where it is no finite number.
         score: Score of the last evaluated epoch, exact class, in per cent; None before the first.
         started: When this process began to train, in seconds since 1970.
         time: When this was written, in seconds since 1970.

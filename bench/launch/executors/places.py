@@ -99,6 +99,7 @@ class Places:
         self.limit, self.asked = options.jobs, options.devices
         self.machine = machine or Machine()
         self._held: dict[str, tuple[Job, Place]] = {}
+        self._found: dict[str, Place] = {}
         self._devices: list[str] | None = None
         self._free_at_first: Mapping[str, int] = {}
         self._free: tuple[float, Mapping[str, int]] = (-math.inf, {})
@@ -110,18 +111,18 @@ class Places:
             SpecError: If there can never be one for the last of them.
         """
         self.check(jobs[-1])
-        held = dict(self._held)
+        held, found = dict(self._held), {}
         for job in jobs:
             place = self._place(job, held)
             if place is None:
                 return False
-            held[job.key] = (job, place)
+            held[job.key], found[job.key] = (job, place), place
+        self._found = found
         return True
 
     def take(self, job: Job) -> Place:
-        """Give a job its place, which there must be."""
-        place = self._place(job, self._held)
-        assert place is not None, "room() was not asked"
+        """Give a job the place that :meth:`room` found for it: memory that is free may be less by now."""
+        place = self._found.pop(job.key)
         self._held[job.key] = (job, place)
         return place
 

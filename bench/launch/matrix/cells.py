@@ -16,6 +16,7 @@ from bench.core.datasets import DATASETS
 from bench.core.documents import collector_paused
 from bench.core.errors import BenchError, RegistryError, SpecError
 from bench.core.kept import looked_up_once, once
+from bench.core.paths import expanded
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.experiment.composite_files import SUFFIX, read_composite
@@ -170,7 +171,7 @@ def _is_of_family(name: str, what: str) -> bool:
 
 def _beside(path: Path, name: str) -> str:
     """A file or folder that is named in a file: beside it where there is one; ``demo`` is no folder."""
-    there = path.absolute().parent / Path(name).expanduser()
+    there = path.absolute().parent / expanded(name)
     return str(there) if there.exists() else name
 
 
@@ -189,6 +190,9 @@ def plan_matrix(file: MatrixFile, path: Path, common: Mapping[str, Any], *, data
     Raises:
         SpecError: For an id that does not exist, or if no cell can start: as the first of them.
     """
+    # Of each run too: its process loads them anew.
+    own = [_beside(path, name) for name in file.plugins]
+    common = {**common, "plugins": [*common["plugins"], *own]}
     with looked_up_once(), collector_paused():
         cells = cells_of(file, path, data=data)
         runs: list[PlannedRun] = []

@@ -16,6 +16,7 @@ from typing import Any
 from bench.core.documents import read_bytes
 from bench.core.errors import ResultError, SpecError, StoreError
 from bench.core.files import advice, exclusive_lock, write_json
+from bench.core.lifetimes import process_age_mark
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 
@@ -130,7 +131,9 @@ class MatrixFolder:
         """
         with exclusive_lock(self.lock, self._refuse):
             self.cancel.unlink(missing_ok=True)
-            write_json(self.driver, {"pid": os.getpid(), "host": socket.gethostname(), "started": now()})
+            pid = os.getpid()
+            told = {"pid": pid, "host": socket.gethostname(), "started": now(), "mark": process_age_mark(pid)}
+            write_json(self.driver, told)
             try:
                 yield
             finally:
@@ -149,12 +152,14 @@ class MatrixFolder:
             silent = time.time() - self.driver.stat().st_mtime
             if found["host"] != socket.gethostname():
                 return silent < SILENT_SECONDS
-            os.kill(int(found["pid"]), 0)
+            pid = int(found["pid"])
+            os.kill(pid, 0)
         except PermissionError:
-            return True
+            pass
         except (OSError, ValueError, KeyError, TypeError):
             return False
-        return True
+        # After a restart of the machine the number of a driver that was killed is soon another process's.
+        return bool(process_age_mark(pid) == found.get("mark"))
 
 
 def now() -> str:

@@ -36,7 +36,7 @@ class PlannedRun:
         return cls(spec, spec.run_id, (row,), () if system is None else (system,))
 
     def joined(self, other: PlannedRun) -> PlannedRun:
-        """The run for the rows of both; where only one is a run by itself and not a part, that one's spec counts."""
+        """The run for the rows of both, which have the same run id."""
         rows = (*self.rows, *(row for row in other.rows if row not in self.rows))
         systems = (*self.systems, *(name for name in other.systems if name not in self.systems))
         return PlannedRun(self.spec, self.run_id, rows, systems)

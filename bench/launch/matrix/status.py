@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,13 +10,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.core.errors import ResultError
-from bench.core.paths import has_board
+from bench.core.paths import board_location, has_board
 from bench.engine.states import POINTER
 from bench.launch.board import results_board, store_result
 from bench.launch.matrix.folder import MatrixFolder
 from bench.launch.matrix.heads import ResultHead, read_head
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.run_progress import read_progress
+from leaderboard.store.store import Store
+
+logger = logging.getLogger(__name__)
 
 State = Literal["done", "running", "missing", "failed"]
 STATES: tuple[State, ...] = ("done", "running", "missing", "failed")
@@ -194,12 +198,13 @@ def _progress(home: Path, run_id: str) -> dict[str, Any] | None:
 def bring_results(folder: MatrixFolder, home: Path) -> int:
     """Bring results to the board that an engine on other machines has left, and that are not on it yet.
 
+    A result that cannot be read is told of in the log, and keeps no other from the board.
+
     Returns:
         How many.
 
     Raises:
-        StoreError: If the board cannot be written.
-        ResultError: If a result is broken.
+        StoreError: If the board cannot be read, or there is something to bring and it cannot be written.
     """
     home = home.absolute()
     runs = folder.read_record()["runs"]
@@ -207,13 +212,18 @@ def bring_results(folder: MatrixFolder, home: Path) -> int:
     heads = {run_id: head for run_id in dict.fromkeys(ids) if (head := _head_or_none(home, run_id)) is not None}
     if not heads or not has_board():
         return 0
-    store = results_board(home)
-    assert store is not None
-    known = store.statuses()
+    known = Store.open(board_location(home)).statuses()
     new = [run_id for run_id, head in heads.items() if known.get(run_id) != head.status]
-    for run_id in new:
-        store_result(store, RunFolder.of_run(home, run_id).read())
-    return len(new)
+    store = results_board(home) if new else None
+    return sum(_is_brought(store, home, run_id) for run_id in new)
+
+
+def _is_brought(store: Store | None, home: Path, run_id: str) -> bool:
+    try:
+        return store_result(store, RunFolder.of_run(home, run_id).read())
+    except ResultError as error:
+        logger.warning(f"run {run_id} is not brought to the board: {error.message} {error.hint or ''}".rstrip())
+        return False
 
 
 def _head_or_none(home: Path, run_id: str) -> ResultHead | None:

@@ -12,7 +12,7 @@ from bench.core.log import SHORT_ID
 from bench.experiment.composites import Composite
 from bench.experiment.spec import RunSpec
 from bench.launch.composite import launch_composite, with_start
-from bench.launch.isolated import new_rerun
+from bench.launch.isolated import when_begun
 from bench.launch.jobs import Job
 from bench.launch.matrix.banks import bank_key, bank_tasks
 from bench.launch.matrix.heads import is_finished, read_head
@@ -80,11 +80,13 @@ def _run_task(
     spec: RunSpec, run_id: str, said: str, making: Making, *, after: tuple[str, ...] = (), helps: bool = False
 ) -> Task:
     folder = RunFolder.of_run(making.home, run_id)
-    rerun = new_rerun() if making.rerun else False
+    task = {"spec": spec.to_json(), "home": str(making.home), "rerun": making.rerun, "stored": making.stored}
+    if making.rerun:
+        task["begun"] = when_begun(folder)
     job = Job(
         key=run_id,
         module="bench.launch.isolated",
-        task={"spec": spec.to_json(), "home": str(making.home), "rerun": rerun, "stored": making.stored},
+        task=task,
         name=f"run {run_id}",
         label=run_id[:SHORT_ID],
         log=folder.log,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench.core.errors import BenchError, InterruptedRunError, ResultError
+from bench.core.errors import BenchError, InterruptedRunError, ResultError, StoreError
 from bench.core.files import write_json
 from bench.launch.board import results_board, store_result
 from bench.launch.executors import make_executor
@@ -25,6 +26,8 @@ from bench.launch.matrix.tasks import Making, specs_of, tasks_of
 from bench.launch.scheduler import Policy, Task, TaskEnd, Watcher, carry_out
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.store import Store
+
+logger = logging.getLogger(__name__)
 
 
 class RecordingWatcher:
@@ -54,10 +57,17 @@ class RecordingWatcher:
     def on_end(self, end: TaskEnd) -> None:
         """Hear how a task ended."""
         if end.status not in ("done before", "not needed"):
-            error = end.error
-            told = {"error": None, "hint": None} if error is None else {"error": error.message, "hint": error.hint}
-            self._folder.add_end({"key": end.task.key, "status": end.status, "attempts": end.attempts, **told})
+            self._write_down(end)
         self._shown.on_end(end)
+
+    def _write_down(self, end: TaskEnd) -> None:
+        error = end.error
+        told = {"error": None, "hint": None} if error is None else {"error": error.message, "hint": error.hint}
+        try:
+            self._folder.add_end({"key": end.task.key, "status": end.status, "attempts": end.attempts, **told})
+        except StoreError as trouble:
+            # What is done is told by results: runs that are under way are not ended for the want of this line.
+            logger.warning(trouble.message)
 
     def on_look(self, executor: Executor) -> None:
         """Hear that some time went by."""
@@ -153,10 +163,20 @@ def _making(plan: MatrixPlan, home: Path, options: LaunchOptions, store: Store |
         rerun=rerun,
         stored=not options.elsewhere,
         timeout=options.timeout,
-        nodes=int(options.slurm.get("nodes") or 1),
+        nodes=_nodes(options),
         memory=History.of(store).memory,
         bring=_bringer(plan, home, store, rerun),
     )
+
+
+def _nodes(options: LaunchOptions) -> int:
+    """Machines that each run of several processes is spread over, as the command says; raises SpecError."""
+    if options.launcher != "slurm":
+        return 1
+    from bench.launch.executors.slurm_options import slurm_options
+
+    asked = slurm_options(options.slurm).nodes
+    return asked if "nodes" in options.slurm else 1
 
 
 def _bringer(plan: MatrixPlan, home: Path, store: Store | None, rerun: bool) -> Callable[[str], None]:

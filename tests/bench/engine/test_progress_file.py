@@ -52,6 +52,13 @@ def test_within_an_epoch_it_is_written_from_time_to_time(told, clock):
     assert (found.epoch, found.step, found.loss, found.score) == (1, 4, 1.5, None)
 
 
+def test_a_run_that_diverges_tells_no_loss_that_json_does_not_know(told, clock):
+    listener, path = told
+    clock.now += SECONDS
+    listener.on_losses(1, 4, [{"loss": float("nan")}])
+    assert (read_progress(path).step, read_progress(path).loss) == (4, None)
+
+
 def test_an_epoch_brings_its_loss_and_its_score_and_the_pace_the_time_that_is_left(told, clock):
     listener, path = told
     listener.on_losses(2, 5, [{"loss": 1.0}])

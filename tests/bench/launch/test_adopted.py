@@ -201,12 +201,32 @@ def test_ranks_of_a_run_that_nobody_leads_any_more_are_ended(led, tmp_path, monk
 
     def lost():
         channel = group_channel.channel_to(groups[0].in_space("bench/1"))
-        channel.order({"folder": str(tmp_path), "watched": False, "log": "info"})
+        spec = adopted.digest_of(tmp_path / "spec.json")
+        channel.order({"folder": str(tmp_path), "spec": spec, "watched": False, "log": "info"})
         return 1
 
     began = time.monotonic()
     assert led(lost) == [1, 1, 1]
     assert time.monotonic() - began < 20
+
+
+def test_a_process_that_sees_an_earlier_spec_lends_no_rank(led, tmp_path, monkeypatch, groups):
+    """A shared disk may show what a run was before it was begun with another number of processes."""
+    stand_in(monkeypatch, tmp_path, "finish()")
+    monkeypatch.setattr(adopted, "SHARED_DISK_SECONDS", 0.3)
+    (tmp_path / "spec.json").write_text("{}")
+
+    def order():
+        channel = group_channel.channel_to(groups[0].in_space("bench/1"))
+        number = channel.order({"folder": str(tmp_path), "spec": "another", "watched": False, "log": "info"})
+        found = []
+        while len(found) < SIZE - 1:
+            found = channel.ends(number, range(1, SIZE))
+        assert all("does not see" in str(end.error) for end in found)
+        return 1
+
+    assert led(order) == [1, 1, 1]
+    assert not list(tmp_path.glob("env-*"))
 
 
 def test_a_process_that_vanishes_is_noticed(groups, ranks, monkeypatch):

@@ -18,9 +18,8 @@ from bench.core.errors import (
     WeightsError,
 )
 from bench.experiment.recipes import Request, choose_source, resolve
-from bench.launch import isolated as isolated_runs
 from bench.launch.child import Children
-from bench.launch.isolated import new_rerun, run_isolated
+from bench.launch.isolated import main, run_isolated, when_begun
 from bench.launch.jobs import LaunchOptions
 from bench.launch.matrix.plans import MatrixPlan, PlannedRun
 from bench.launch.matrix.work import run_matrix
@@ -148,26 +147,13 @@ def test_a_run_keeps_its_log_beside_its_result(isolated, spec, tmp_path):
     assert f"[{spec.run_id[:8]}] epoch 2/2" in log, "a run beside others says whose line it is"
 
 
-def test_a_job_begins_a_run_anew_once_and_goes_on_with_it_when_it_is_started_again(spec, tmp_path, monkeypatch):
-    folder, asked = RunFolder.of_run(tmp_path, spec.run_id), []
-
-    def lost(spec, home, *, rerun, stored):
-        asked.append(rerun)
-        raise LostProcessError("Gone.")
-
-    monkeypatch.setattr(isolated_runs, "launch", lost)
-    folder.path.mkdir(parents=True)
-    folder.result.write_text("{}")
-
-    def start(rerun):
-        with pytest.raises(LostProcessError):
-            isolated_runs.main({"spec": spec.to_json(), "home": str(tmp_path), "rerun": rerun, "stored": False}, None)
-
-    first, second = new_rerun(), new_rerun()
-    start(first)
-    # The earlier result is there still: the first start was lost before it put it aside.
-    start(first)
-    folder.result.unlink()
-    start(first)
-    start(second)
-    assert asked == [True, True, False, True]
+def test_a_run_anew_whose_process_was_lost_goes_on_with_what_it_has_begun(spec, tmp_path):
+    launch(spec, tmp_path, rerun=False)
+    folder = RunFolder.of_run(tmp_path, spec.run_id)
+    before = folder.result.stat().st_mtime_ns
+    task = {"spec": spec.to_json(), "home": str(tmp_path), "rerun": True, "stored": True, "begun": when_begun(folder)}
+    main(task, None)
+    anew = folder.result.stat().st_mtime_ns
+    assert anew != before
+    main(task, None)
+    assert folder.result.stat().st_mtime_ns == anew, "the second start of the same job begins nothing anew"

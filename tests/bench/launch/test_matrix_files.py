@@ -6,8 +6,11 @@ import time
 from functools import partial
 
 import pytest
+from logs import logged
 from matrix_files import RUNS, SMALL, planned, written
+from plugin_files import fresh_registries, write_plugin
 
+from bench.api.matrices import plan_file
 from bench.core.errors import SpecError
 from bench.core.files import write_json
 from bench.launch.jobs import LaunchOptions
@@ -31,6 +34,13 @@ def write(tmp_path):
 def plan_of(tmp_path, small_data, small_cache):
     """Plans a file on the small set."""
     return partial(planned, tmp_path, small_data, small_cache)
+
+
+@pytest.fixture
+def registries_as_new():
+    """Registries that forget after the test what a plug-in has added."""
+    with fresh_registries():
+        yield
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------
@@ -73,6 +83,7 @@ def test_a_file_that_is_wrong_is_told_where(write, text, said):
             "runs 2: unknown system 'patchmix-lc': did you mean 'patchmix-cl'",
         ),
         ("[[runs]]\nsystems = ['none.toml']", "there is no file none.toml"),
+        (RUNS + "data = '~nobody-of-this-name/icbhi'", "home folder"),
         (RUNS + "datasets = ['icbi']", "unknown data set 'icbi': did you mean 'icbhi'"),
         (RUNS + "seeds = 'five'", "runs 1: seeds is 'five', but must look like 1-5"),
         (RUNS + "settings = [{ lr = [1, 2] }]", r"settings 1: lr is \[1, 2\], but must be a number"),
@@ -121,6 +132,22 @@ def test_a_cell_that_cannot_start_is_refused_and_the_others_go_on(plan_of):
     assert list(plan.refused) == ["runs 1: cnn6 + patchmix-cl"]
     with pytest.raises(SpecError, match=r"small.toml: runs 1: ast [+] ce: Unknown setting 'epoch'"):
         plan_of(RUNS + "settings = [{ epoch = 3 }]")
+
+
+@pytest.mark.usefixtures("registries_as_new")
+def test_the_plug_ins_of_a_file_are_those_of_its_runs(plan_of, tmp_path):
+    plugin = write_plugin(tmp_path / "mine.py")
+    (run,) = plan_of(f"seeds = 1\nplugins = ['mine.py']\n{RUNS.replace('ce', 'mine')}settings = [{SMALL}]").runs
+    assert (run.spec.method, run.spec.plugins) == ("mine", (str(plugin),))
+
+
+def test_data_that_the_file_names_stay_and_it_is_said(write, small_data, small_cache, tmp_path):
+    path = write(f"seeds = 1\ndata = '{small_data}'\n{RUNS}settings = [{SMALL}]")
+    folders = {"home": tmp_path, "cache": small_cache}
+    with logged() as lines:
+        planned = plan_file(path, LaunchOptions(), data="demo", device="cpu", processes=1, precision="auto", **folders)
+    assert planned.plan.runs[0].spec.data == str(small_data)
+    assert [line for line in lines if line.startswith("--data says nothing to 1 of the [[runs]]")]
 
 
 def test_a_composite_is_planned_with_its_parts(plan_of, write):

@@ -13,8 +13,10 @@ from cli_runs import environment, start
 from matrix_files import RUNS, SMALL, planned
 
 from bench.core.errors import SpecError
+from bench.core.files import write_json
 from bench.launch.jobs import LaunchOptions
 from bench.launch.matrix.folder import MatrixFolder
+from bench.launch.matrix.record import record_of
 from bench.launch.matrix.tasks import Making, tasks_of
 from bench.launch.matrix.work import planned_folder, run_matrix
 from leaderboard.results.run_folder import RunFolder
@@ -183,9 +185,26 @@ def test_a_dry_run_begins_nothing_and_prints_the_script_of_slurm(bench, place, t
     file = small_file(tmp_path / "..", name="dry")
     words = ["matrix", "run", file, *place, "--dry-run"]
     assert "2 runs to do, 0 done; nothing is known of 2" in bench(*words).out
+    assert "nodes" in bench(*words, "--launcher", "slurm", "--slurm", "nodes=two", code=2).err
     script = bench(*words, "--launcher", "slurm", "--partition", "gpu", "--slurm", "memory=8G").out
     assert "#SBATCH --partition=gpu" in script
     assert not list(tmp_path.iterdir())
+
+
+def test_a_status_is_shown_whatever_cannot_be_brought_to_the_board(bench, plan_of, tmp_path):
+    plan = plan_of(f"seeds = 1\n{RUNS}settings = [{SMALL}]")
+    write_json(planned_folder(plan, tmp_path).record, record_of(plan, LaunchOptions()))
+    folder = RunFolder.of_run(tmp_path, plan.runs[0].run_id)
+    write_json(
+        folder.result, {"status": "finished", "error": None, "metrics": {"last": {}}, "seconds": 1.0, "epochs": []}
+    )
+    shown = bench("matrix", "status", "--home", tmp_path)
+    assert "1 done" in shown.out
+    assert f"run {plan.runs[0].run_id} is not brought to the board" in shown.err
+    (tmp_path / "leaderboard.sqlite").write_text("no database at all, but long enough to be looked at" * 100)
+    shown = bench("matrix", "status", "--home", tmp_path)
+    assert "1 done" in shown.out
+    assert "no result is brought to the board" in shown.err
 
 
 def test_where_there_is_no_matrix_it_is_said(bench, tmp_path):
@@ -201,7 +220,11 @@ def test_a_driver_that_was_killed_is_at_no_matrix(tmp_path):
     with folder.held():
         assert folder.is_driven()
         left = folder.driver.read_text()
-    folder.driver.write_text(left.replace(str(os.getpid()), "999999999"))
+    folder.driver.write_text(left)
+    assert folder.is_driven()
+    folder.driver.write_text(json.dumps({**json.loads(left), "mark": "1"}))
+    assert not folder.is_driven(), "another process has its number by now"
+    folder.driver.write_text(json.dumps({**json.loads(left), "pid": 999999999}))
     assert not folder.is_driven()
     folder.driver.write_text(left.replace(json.loads(left)["host"], "another-machine"))
     assert folder.is_driven()

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,18 @@ def test_what_this_process_does_is_done_as_soon_as_it_can_be():
     assert set(statuses(ends).values()) == {"finished"}
 
 
+def test_whatever_goes_wrong_in_this_process_is_the_failure_of_its_task(capsys):
+    def broken():
+        raise ValueError("nobody thought of this")
+
+    engine = MadeUp()
+    tasks = [replace(task_of(engine, "sum", act=True), act=broken), task_of(engine, "a")]
+    ends = done_by(engine, tasks)
+    assert statuses(ends) == {"sum": "failed", "a": "finished"}
+    assert isinstance(ends["sum"].error, UnexpectedError)
+    assert "nobody thought of this" in capsys.readouterr().err
+
+
 def test_only_what_is_missing_starts():
     engine, brought = MadeUp(), []
     engine.results |= {"a", "c"}
@@ -189,9 +202,13 @@ def test_what_only_helps_others_is_left_out_where_these_are_done():
 
 def test_what_is_wanted_anew_is_done_although_its_result_is_there():
     engine = MadeUp({"a": [LOST]})
-    engine.results |= {"a", "b"}
+    engine.results |= {"b"}
     ends = done_by(engine, [task_of(engine, "a"), task_of(engine, "b")], anew={"a"})
     assert (statuses(ends), engine.started) == ({"a": "finished", "b": "done before"}, ["a", "a"])
+    again = MadeUp()
+    again.results |= {"a"}
+    assert statuses(done_by(again, [task_of(again, "a")], anew={"a"})) == {"a": "finished"}
+    assert again.started == ["a"]
 
 
 def test_ten_thousand_tasks_that_are_done_take_no_time():
@@ -215,6 +232,10 @@ def test_a_lost_job_starts_again_after_a_pause_which_doubles():
     assert [when for when, keys in engine.calls if "a" in keys] == [0, 6, 17]
     assert notes.starts == [("a", 1), ("b", 1), ("a", 2), ("a", 3)]
     assert (ends["a"].status, ends["a"].attempts) == ("finished", 3)
+
+
+def test_a_pause_does_not_grow_without_end():
+    assert [Policy().pause(attempts) for attempts in (1, 2, 7, 8, 1000)] == [5, 10, 320, 600, 600]
 
 
 def test_a_job_that_is_lost_too_often_has_failed_and_the_others_have_not():
@@ -269,6 +290,13 @@ def test_what_can_never_start_is_refused_before_anything_starts():
     assert isinstance(ends["wide"].error, SpecError)
 
 
+def test_what_helps_only_what_is_refused_is_left_out():
+    engine = MadeUp(places=2)
+    tasks = [task_of(engine, "bank", helps=True), task_of(engine, "wide", ["bank"], processes=3), task_of(engine, "b")]
+    assert statuses(done_by(engine, tasks)) == {"bank": "not needed", "wide": "failed", "b": "finished"}
+    assert engine.started == ["b"]
+
+
 def test_a_result_that_cannot_be_read_is_the_failure_of_its_task_alone():
     def broken():
         raise ResultError("result.json is broken")
@@ -307,6 +335,19 @@ def test_memory_that_ran_out_beside_others_is_had_alone_the_next_time():
     assert ends["a"].status == "finished"
     assert ["a"] in [keys for _, keys in engine.calls]
     assert engine.calls[0][1] == ["a", "b"]
+
+
+def test_what_has_to_run_alone_does_not_wait_for_what_stands_before_it():
+    engine = MadeUp({"a": [Ended("a", MemoryRunError("The machine ran out of memory."), "machine")]}, places=2)
+
+    def at_look():
+        assert engine.now < 100, "nothing starts any more"
+
+    engine.at_look = at_look
+    # The first one is ready when the second has ended once and the third is done.
+    tasks = [task_of(engine, "before", ["last"]), task_of(engine, "a"), task_of(engine, "last")]
+    assert set(statuses(done_by(engine, tasks)).values()) == {"finished"}
+    assert [keys for _, keys in engine.calls] == [["a", "last"], ["a"], ["before"]]
 
 
 def test_a_shared_device_whose_memory_ran_out_is_not_shared_the_next_time():
@@ -377,6 +418,29 @@ def test_a_word_from_elsewhere_stops_every_engine(outlives):
     with pytest.raises(InterruptedRunError, match=r"Stopped: 0 of 3 are done\."):
         done_by(engine, [task_of(engine, key) for key in "abc"], cancelled=lambda: bool(engine.calls))
     assert (engine.started, engine.asked) == (["a"], 1)
+
+
+def test_ctrl_c_leaves_jobs_that_outlive_this_process_to_end_after_a_word_from_elsewhere():
+    engine = MadeUp()
+    engine.outlives = True
+    engine.ended = lambda seconds: (engine.asked and engine.at_look()) or []
+    stopping(engine, signal.SIGINT, after=0)
+    with pytest.raises(InterruptedRunError, match="goes on with 1 of them"):
+        done_by(engine, [task_of(engine, "a")], cancelled=lambda: bool(engine.calls))
+    assert engine.asked == 1
+
+
+def test_jobs_that_do_not_stop_for_a_word_from_elsewhere_are_ended_after_a_while():
+    engine = MadeUp()
+
+    def ended(seconds):
+        engine.now += 100
+        return [Ended("a", LOST)] if engine.killed else []
+
+    engine.ended = ended
+    with pytest.raises(InterruptedRunError):
+        done_by(engine, [task_of(engine, "a")], cancelled=lambda: bool(engine.calls))
+    assert (engine.asked, engine.killed > 0, engine.now) == (1, True, 600)
 
 
 def test_a_damaged_board_stops_everything_when_the_others_have_gone():

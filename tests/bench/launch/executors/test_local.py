@@ -83,7 +83,9 @@ def test_a_log_that_cannot_be_written_is_the_failure_of_its_job_alone(tmp_path):
     (tmp_path / "file").write_text("")
     bad = tiny_job(tmp_path, "bad", log=tmp_path / "file" / "log")
     with LocalExecutor(LaunchOptions(jobs=2)) as engine:
-        engine.start([bad, tiny_job(tmp_path, "fine")])
+        jobs = [bad, tiny_job(tmp_path, "fine")]
+        assert engine.room(jobs)
+        engine.start(jobs)
         found = {}
         while len(found) < 2:
             found |= {ended.key: ended.error for ended in engine.ended(0.1)}

@@ -28,6 +28,12 @@ def places(there=TWO, *, free=None, visible=None, cores=16, **options):
     return Places(LaunchOptions(**options), Machine(lambda: there, lambda: free, cores, visible))
 
 
+def taken(there, one):
+    """The place that a job has found."""
+    assert there.room([one])
+    return there.take(one)
+
+
 def fill(there, jobs):
     """Give places to as many of these jobs as there are, in their order; gives their devices."""
     found = []
@@ -145,22 +151,33 @@ def test_what_somebody_else_takes_meanwhile_counts(monkeypatch):
     assert fill(there, map(small, "cd")) == ["1"]
 
 
+def test_memory_that_goes_between_the_look_and_the_start_takes_no_place_away(monkeypatch):
+    free = {"0": 80 * GIB, "1": 80 * GIB}
+    there = places(jobs=4, free=free)
+    jobs = [small(key) for key in "abc"]
+    assert there.room(jobs)
+    monkeypatch.setattr("bench.launch.executors.places.MEASURED_SECONDS", -1)
+    free |= {"0": 0, "1": 0}
+    assert [there.take(one).devices for one in jobs] == [("0",), ("1",), ("0",)]
+    assert not there.room([small("d")])
+
+
 # --- what a process is told ---------------------------------------------------------------------------------------
 
 
 def test_a_job_alone_has_all_cores_and_jobs_side_by_side_their_shares():
-    assert places(jobs=1).take(job("a", "cpu")).environment == {}
-    assert places(jobs=4).take(job("a", "cpu")).environment == {"OMP_NUM_THREADS": "4", "BENCH_CORES": "4"}
-    environment = places().take(job("a")).environment
+    assert taken(places(jobs=1), job("a", "cpu")).environment == {}
+    assert taken(places(jobs=4), job("a", "cpu")).environment == {"OMP_NUM_THREADS": "4", "BENCH_CORES": "4"}
+    environment = taken(places(), job("a")).environment
     expected = {"CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     assert environment == {**expected, "OMP_NUM_THREADS": "8", "BENCH_CORES": "8"}
-    both = places(cores=2).take(job("a", processes=2)).environment
+    both = taken(places(cores=2), job("a", processes=2)).environment
     assert both == {"CUDA_VISIBLE_DEVICES": "0,1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 def test_what_the_user_has_set_stands(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    environment = places(visible="1,0").take(job("a")).environment
+    environment = taken(places(visible="1,0"), job("a")).environment
     assert environment == {"CUDA_VISIBLE_DEVICES": "1", "BENCH_CORES": "8"}
 
 
