@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -238,6 +238,8 @@ def plan_table(
         logger.info(f"the demo profile trains from scratch, whatever the row's pretraining{data}")
     with looked_up_once(), runs_elsewhere(where.elsewhere):
         plan = make_plan(table, systems, request, source, chosen or ([1] if is_demo else range(1, 6)))
+    asked = {"": only, "seeds-": seeds}
+    plan = replace(plan, part=[f"{word}{value}" for word, value in asked.items() if value is not None])
     say_device(plan.matrix, where, request.device)
     for row, reason in plan.skipped.items():
         logger.warning(f"{row}: not run. {reason}")

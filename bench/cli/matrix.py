@@ -145,10 +145,10 @@ def status(name: Name = None, output: Format = "table", home: Home = None) -> No
       bench matrix status
       bench matrix status table3 --format json
     """
-    from bench.api import matrices
+    from bench.api import begun_matrices
 
     check_format(output)
-    found = matrices.matrix_status(name, home)
+    found = begun_matrices.matrix_status(name, home)
     if output == "json":
         print_json(None if found is None else found.to_json())
     elif found is None:
@@ -164,7 +164,7 @@ def cancel(name: NamedMatrix, output: Format = "table", home: Home = None) -> No
 
     Example: bench matrix cancel cnns
     """
-    from bench.api.matrices import cancel_matrix, cancelled_words
+    from bench.api.begun_matrices import cancel_matrix, cancelled_words
 
     check_format(output)
     done = cancel_matrix(name, home)
@@ -176,10 +176,10 @@ def list_matrices(output: Format = "table", home: Home = None) -> None:
 
     Example: bench matrix list
     """
-    from bench.api import matrices
+    from bench.api import begun_matrices
 
     check_format(output)
-    rows = matrices.list_matrices(home)
+    rows = begun_matrices.list_matrices(home)
     if not rows and output != "json":
         print_text(NONE_YET)
         return

@@ -9,7 +9,7 @@ from bench.cli.grid import print_grid
 from bench.cli.output import print_text
 
 if TYPE_CHECKING:
-    from bench.api.matrices import MatrixStatus
+    from bench.api.begun_matrices import MatrixStatus
 
 MOST_ROWS = 200
 """Runs that a terminal gets: nobody reads more there; JSON has all."""

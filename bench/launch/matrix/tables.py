@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -21,6 +22,8 @@ from leaderboard.tables.board_tables import flattened
 from leaderboard.tables.paper_tables import NO_SYSTEM
 from leaderboard.tables.row_systems import ALONE, SystemRun
 
+_NOT_OF_A_NAME = re.compile(r"[^\w.,-]+")
+
 
 @dataclass(frozen=True)
 class TablePlan:
@@ -32,6 +35,7 @@ class TablePlan:
         runs: In the table's order; a run that several rows share is there once.
         skipped: Why rows cannot be run in this version, by row id.
         refused: Why rows that can be run cannot start here and now (weights that cannot be had), by row id.
+        part: Words for the part of the table that was asked for; none for the whole of it.
     """
 
     table: PrintedTable
@@ -39,12 +43,17 @@ class TablePlan:
     runs: Sequence[PlannedRun]
     skipped: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, BenchError] = field(default_factory=dict)
+    part: Sequence[str] = ()
 
     @property
     def matrix(self) -> MatrixPlan:
-        """The runs as a matrix of the table's name."""
-        name = self.table.name
-        return MatrixPlan(name=name, source=name, profile=self.profile, runs=self.runs, refused=self.refused)
+        """The runs as a matrix: of the table's name, or of a name of their own where they are a part of it.
+
+        So that several processes may be at parts of one table, each with a GPU of its own.
+        """
+        table = self.table.name
+        name = "-".join([table, *(_NOT_OF_A_NAME.sub("_", word) for word in self.part)])
+        return MatrixPlan(name=name, source=table, profile=self.profile, runs=self.runs, refused=self.refused)
 
 
 def choose_systems(table: PrintedTable, only: str | None) -> dict[str, list[SystemCard]]:

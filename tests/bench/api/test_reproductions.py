@@ -56,6 +56,19 @@ def trained(monkeypatch):
 # --- planning -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ({}, "table2-cl-p_-seeds-1,2"),
+        ({"seeds": None}, "table2-cl-p_"),
+        ({"only": "cl-patch", "seeds": "1"}, "table2-cl-patch-seeds-1"),
+    ],
+)
+def test_parts_of_a_table_are_matrices_of_their_own(plan, asked, name):
+    """So that two processes may be at parts of one table, each with a GPU of its own."""
+    assert plan(**asked).plan.matrix.name == name
+
+
 def test_a_plan_has_a_run_for_each_row_and_seed(plan):
     document = plan().to_json()
     assert (document["table"], document["profile"]) == ("table2", "demo")
