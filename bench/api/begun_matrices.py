@@ -11,7 +11,7 @@ from bench.core.paths import home_folder
 
 if TYPE_CHECKING:
     from bench.launch.matrix.cancel import Cancelled
-    from bench.launch.matrix.status import MatrixStatus
+    from bench.launch.matrix.status import MatrixStatus as MatrixStatus
 
 logger = logging.getLogger(__name__)
 
