@@ -53,9 +53,10 @@ def test_small_cases_of_every_kind(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [entry.id for entry in METHODS])
 def test_every_method_in_micro_batches(tmp_path, method):
-    cases = variants("ast", {**case("ast", DEEP_AST, method), "fields": UNEVEN}, ONE, TWO, AGAIN, BOTH)
+    # One row at a time and computed again are tried together here, each by itself in the small cases.
+    cases = variants("ast", {**case("ast", DEEP_AST, method), "fields": UNEVEN}, TWO, BOTH)
     if not METHODS.card(method).needs_patches:
-        cases |= variants("random", random_case("residuals", method, fields=UNEVEN), ONE, TWO, AGAIN, BOTH)
+        cases |= variants("random", random_case("residuals", method, fields=UNEVEN), TWO, BOTH)
         # Of one row, the windows lie otherwise in memory than those of several.
         cases |= variants("windows", random_case("windows", method), ONE, TWO)
     assert differing(tmp_path, cases) == {}
