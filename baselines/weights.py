@@ -12,6 +12,7 @@ from baselines.downloads import LocatedWeights, fetch_weights
 from baselines.locations import SCHEMES, is_remote
 from bench.core.cards import ModelCard, WeightsCard
 from bench.core.errors import RunWeightsError, WeightsError
+from bench.core.kept import once
 from bench.core.paths import expanded
 from bench.core.registry import suggestion
 from bench.core.secrets import masked
@@ -59,6 +60,10 @@ def locate(card: ModelCard, pretrain: str, cache: Path) -> LocatedWeights | None
     """
     if pretrain == "none":
         return None
+    return once(("weights", card.id, pretrain, cache), lambda: _locate(card, pretrain, cache))
+
+
+def _locate(card: ModelCard, pretrain: str, cache: Path) -> LocatedWeights:
     if pretrain in card.weights:
         known = card.weights[pretrain]
         path = fetch_weights(known.location, _checksum_on_card(known), cache / "weights").path

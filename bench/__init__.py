@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bench.api.composites import CombinedRun, run_composite
     from bench.api.ensembles import ensemble
     from bench.api.evaluation import evaluate
+    from bench.api.matrices import matrix
     from bench.api.reproductions import reproduce
     from bench.api.requests import resolve
     from bench.api.run_result import Run
@@ -41,6 +42,7 @@ __all__ = [
     "__version__",
     "ensemble",
     "evaluate",
+    "matrix",
     "open_board",
     "reproduce",
     "resolve",
@@ -60,6 +62,7 @@ _MODULES = {
     "Study": "bench.api.study",
     "ensemble": "bench.api.ensembles",
     "evaluate": "bench.api.evaluation",
+    "matrix": "bench.api.matrices",
     "open_board": "bench.api.boards",
     "reproduce": "bench.api.reproductions",
     "resolve": "bench.api.requests",

@@ -143,6 +143,31 @@ def postgres_url(postgres_socket: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def slurm_cluster() -> Iterator[Any]:
+    """A Slurm of two nodes of this session's own; skips, with the reason, where none can start."""
+    import slurm_cluster as support
+
+    lacking = support.missing()
+    if lacking is not None:
+        pytest.skip(lacking)
+    with contextlib.ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(support.running())
+        except RuntimeError as error:
+            pytest.skip(f"no Slurm starts here: {error}")
+        yield cluster
+
+
+@pytest.fixture
+def slurm(slurm_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The session's Slurm, as the one of this process; nothing is left in its queue."""
+    for name, value in slurm_cluster.environment.items():
+        monkeypatch.setenv(name, value)
+    yield slurm_cluster
+    slurm_cluster.clear()
+
+
 @pytest.fixture
 def bench(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Runs a command line in this process; gives what it printed, after checking the exit code."""

@@ -120,6 +120,15 @@ def studies(home: Path | None = None) -> Iterable[str]:
     return [name.removesuffix(STUDY_ENDING) for name in names if name.endswith(STUDY_ENDING)]
 
 
+def matrices(home: Path | None = None) -> Iterable[str]:
+    """Names of the matrices of the results folder.
+
+    Args:
+        home: The results folder.
+    """
+    return _names_in(home_folder(home) / "matrices")
+
+
 def _of_board(folder: Path, read: Callable[[Path], list[str]]) -> list[str]:
     file = folder / BOARD_FILE
     return read(file) if "BENCH_STORE" not in os.environ and file.is_file() else []

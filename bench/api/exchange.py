@@ -22,6 +22,7 @@ from leaderboard.history.signatures import submitter_key
 from leaderboard.results import submissions
 from leaderboard.results.bundle_merging import MergeReport, check_bundle, import_bundle
 from leaderboard.results.bundle_writing import export_bundle
+from leaderboard.results.folder_merging import import_folders
 from leaderboard.results.inputs import UNDECLARED, Inputs, inputs_of
 from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.submission_checks import RefusedError, refusal_document
@@ -249,7 +250,7 @@ class MergedBundle:
     """What came of a bundle.
 
     Attributes:
-        file: The bundle.
+        file: The bundle or folder.
         new: Ids of the runs that the board has now and had not.
         same: Ids of the runs that it had already.
         conflict: Runs that stand for another result here and were not taken: ``run_id`` and ``reason``.
@@ -284,17 +285,25 @@ class MergedBundle:
 
 
 def import_bundles(board: Board, files: Sequence[Path], *, replace: bool = False) -> list[MergedBundle]:
-    """Merge bundles from other machines into a board; doing it twice changes nothing.
+    """Merge bundles from other machines, or run folders, into a board; doing it twice changes nothing.
 
     Args:
         board: The board.
-        files: The bundles; none is merged while another one is damaged.
-        replace: Take the bundle's result where the board holds another.
+        files: The bundles, none of which is merged while another one is damaged; or folders: a run's, ``HOME/runs`` or
+            a results folder.
+        replace: Take their result where the board holds another.
 
     Raises:
-        StoreError: If a bundle is damaged, or the board cannot be written.
+        StoreError: If a bundle is damaged, a folder holds no run, or the board cannot be written.
     """
     if len(files) > 1:
         for file in files:
-            check_bundle(file)
-    return [MergedBundle.of(import_bundle(file, board.home, board.store, replace=replace)) for file in files]
+            if not file.is_dir():
+                check_bundle(file)
+    return [MergedBundle.of(_merged(file, board, replace)) for file in files]
+
+
+def _merged(file: Path, board: Board, replace: bool) -> MergeReport:
+    if file.is_dir():
+        return import_folders(file, board.home, board.store, replace=replace)
+    return import_bundle(file, board.home, board.store, replace=replace)

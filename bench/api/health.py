@@ -7,6 +7,8 @@ from typing import Any
 
 from bench.core.datasets import DATASETS
 from bench.core.errors import StoreError
+from bench.core.locks import kind_of_lock
+from bench.core.mounts import mount_of
 from bench.core.paths import board_location, cache_folder, home_folder
 from bench.core.provenance import code_version, package_versions
 from bench.data.location import held_set
@@ -43,6 +45,8 @@ def examine_machine(
         "folders": {
             "results": str(home_folder(home)),
             "board": _board(home_folder(home)),
+            "file system": _file_system(home_folder(home)),
+            "locks": _locks(home_folder(home)),
             "data": str(folder),
             "data found": held is not None,
             "cache": str(cache_folder(cache)),
@@ -57,6 +61,24 @@ def examine_machine(
             "precision": choose_precision("auto", device),
         },
     }
+
+
+def _file_system(home: Path) -> str:
+    """The kind of file system that the results folder is on, and what follows from it."""
+    mount = mount_of(home)
+    if mount is None:
+        return "not known"
+    if not mount.is_network:
+        return f"{mount.kind} (of this machine)"
+    return f"{mount.kind} (shared by machines; not for a board in SQLite)"
+
+
+def _locks(home: Path) -> str:
+    """How runs are locked in the results folder, or would be in the nearest folder that is there."""
+    place = home.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return kind_of_lock(place)
 
 
 def _board(home: Path) -> str:

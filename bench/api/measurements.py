@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from baselines import MODELS
 from bench.core.datasets import DATASETS
+from bench.core.errors import ResultError, StoreError
+from bench.core.files import write_json
+from bench.core.paths import home_folder
 from bench.engine.hardware import hardware
 from bench.experiment.devices import choose_device
+from bench.launch.matrix.estimate import joined_measurements, measurements_file, read_measurements
 from bench.launch.measurement import MeasurementRequest, measure_apart
 
 logger = logging.getLogger(__name__)
@@ -48,8 +53,11 @@ def measure_models(
     repeats: int = 3,
     dataset: str | None = None,
     task: str | None = None,
+    home: Path | None = None,
 ) -> Measurements:
     """Measure parameters, operations, time and peak memory, each model in its own process.
+
+    What was measured is kept in the results folder, where estimates of runs of which nothing else is known read it.
 
     Args:
         ids: Models; all that are listed by default.
@@ -59,11 +67,13 @@ def measure_models(
         repeats: Timed steps; their median counts.
         dataset: Data set whose classes the models tell apart (default: the one that is meant where none is named).
         task: Task of the data set (default: its first).
+        home: Results folder (default: ``BENCH_HOME`` or ./results).
 
     Raises:
         RegistryError: If there is no such model or data set.
         SpecError: If a number is out of its range, or there is no such device or task.
     """
+    kept = measurements_file(home_folder(home))
     chosen = ids or [entry.id for entry in MODELS]
     for model in chosen:
         MODELS.get(model)
@@ -78,4 +88,17 @@ def measure_models(
     for number, request in enumerate(requests, start=1):
         logger.info(f"{request.model} ({number} of {len(requests)})")
         rows.append(measure_apart(request))
+    _keep(rows, kept)
     return Measurements(hardware(), rows)
+
+
+def _keep(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Keep what was measured beside what was measured before."""
+    if all(row["error"] for row in rows):
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"hardware": hardware(), "rows": joined_measurements(read_measurements(path.parent), rows)})
+    except (OSError, StoreError, ResultError) as error:
+        # What was asked for is there all the same.
+        logger.warning(f"what was measured is not kept for estimates: {getattr(error, 'message', error)}")

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.calls import api_call, resumable
+from bench.api.launching import launch_options
+from bench.api.matrices import PlannedMatrix, outcome_of, run_planned, say_device, say_ends
 from bench.api.requests import FilePath, build_request, choose_source, joined_settings, seeds_text
 from bench.api.searches import start_search
 from bench.api.study import Study
-from bench.core.errors import ResultError, SpecError
+from bench.core.errors import SpecError
 from bench.core.paths import board_location, home_folder
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 
 if TYPE_CHECKING:
+    from bench.api.launching import LaunchOptions
     from bench.experiment.recipes import Request
-    from bench.launch.matrix import EndedRun, PlannedRun, TablePlan
+    from bench.launch.matrix.plans import EndedRun, PlannedRun
+    from bench.launch.matrix.tables import TablePlan
     from bench.search.planning import PlannedSearch
     from leaderboard.results.schema import Rule
     from leaderboard.tables.paper_tables import PaperTable
@@ -48,6 +52,13 @@ def reproduce(
     device: str = "auto",
     precision: str = "auto",
     allow_partial: bool = False,
+    launcher: str = "local",
+    jobs: int | None = None,
+    devices: str | Sequence[str] | None = None,
+    retries: int = 2,
+    timeout: str | float | None = None,
+    scheduler: str | None = None,
+    slurm: Mapping[str, Any] | None = None,
     rerun: bool = False,
     home: FilePath | None = None,
     cache: FilePath | None = None,
@@ -70,6 +81,13 @@ def reproduce(
         device: ``auto``, ``cpu`` or ``cuda``.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         allow_partial: Run although recordings are missing.
+        launcher: ``local``, ``slurm`` or ``dask``: where the runs are carried out.
+        jobs: Runs at a time (default: one per GPU, one on a CPU; of a cluster: all).
+        devices: Of ``local``: GPUs or MIG instances, or ``cpu`` (default: all).
+        retries: How often a run whose process was lost is started again.
+        timeout: After which time a run is ended: seconds, or a text with a unit (``2h``).
+        scheduler: Of ``dask``: the address of the scheduler.
+        slurm: Of ``slurm``: options by name, as docs/slurm.md has them.
         rerun: Run again although results exist.
         home: Results folder.
         cache: Cache folder.
@@ -84,6 +102,15 @@ def reproduce(
         InterruptedRunError: After Ctrl-C; the same call goes on.
         BenchError: Whatever kept it from starting.
     """
+    where = launch_options(
+        launcher=launcher,
+        jobs=jobs,
+        devices=devices,
+        retries=retries,
+        timeout=timeout,
+        scheduler=scheduler,
+        slurm=slurm,
+    )
     request = rows_request(
         data=data,
         fields=joined_settings(settings, options),
@@ -96,9 +123,12 @@ def reproduce(
     )
     words = None if seeds is None else seeds_text(seeds)
     if table == FIGURE:
-        planned = plan_figure2(request, only=only, seeds=words, objective=objective, home=home, workers=workers)
+        planned = plan_figure2(
+            request, only=only, seeds=words, objective=objective, home=home, workers=workers, launch=where
+        )
         return {"figure": FIGURE, "studies": [start_search(one).to_json() for one in planned]}
-    return reproduce_table(plan_table(table, request, only=only, seeds=words, home=home), rerun=rerun).to_json()
+    planned_table = plan_table(table, request, only=only, seeds=words, home=home, options=where)
+    return reproduce_table(planned_table, rerun=rerun).to_json()
 
 
 def rows_request(**asked: Any) -> Request:
@@ -113,15 +143,33 @@ class PlannedTable:
     Attributes:
         plan: The runs, and the rows without one.
         home: The results folder.
+        options: Where and how they are carried out.
     """
 
     plan: TablePlan
     home: Path
+    options: LaunchOptions
+
+    @property
+    def matrix(self) -> PlannedMatrix:
+        """The runs as a matrix of the table's name."""
+        return PlannedMatrix(self.plan.matrix, self.home)
 
     def to_json(self) -> dict[str, Any]:
-        """The runs and how each stands, as ``--dry-run`` prints them."""
-        runs = [_described(run, _status(run, self.home)) for run in self.plan.runs]
-        return {"table": self.plan.table.name, "profile": self.plan.profile, "runs": runs, **_left_out(self.plan)}
+        """The runs, how each stands and what it will take, as ``--dry-run`` prints them."""
+        planned = self.matrix
+        described = zip(self.plan.runs, planned.statuses, planned.estimates, strict=True)
+        return {
+            "table": self.plan.table.name,
+            "profile": self.plan.profile,
+            "runs": [
+                {**_described(run), "status": status, "estimate": estimate.to_json()}
+                for run, status, estimate in described
+            ],
+            "total": planned.total(self.options.jobs),
+            "script": planned.script(self.options),
+            **_left_out(self.plan),
+        }
 
 
 @dataclass(frozen=True)
@@ -145,15 +193,18 @@ class ReproducedTable:
 
     def to_json(self) -> dict[str, Any]:
         """The table as ``bench reproduce TABLE --format json`` prints it."""
-        runs = [
-            {**_described(item.run, item.status), "error": item.error.message if item.error else None}
-            for item in self.ended
-        ]
+        runs = [{**_described(item.run), **outcome_of(item)} for item in self.ended]
         return {**self.table.to_json(), "profile": self.plan.profile, "runs": runs, **_left_out(self.plan)}
 
 
 def plan_table(
-    name: str, request: Request, *, only: str | None, seeds: str | None, home: FilePath | None = None
+    name: str,
+    request: Request,
+    *,
+    only: str | None,
+    seeds: str | None,
+    home: FilePath | None = None,
+    options: LaunchOptions | None = None,
 ) -> PlannedTable:
     """Resolve every run of a table before one starts, and say in the log which rows cannot be run.
 
@@ -163,16 +214,20 @@ def plan_table(
         only: A pattern of row ids.
         seeds: Seeds of each row; 1-5 by default, 1 in the demo profile.
         home: Results folder (default: ``BENCH_HOME`` or ./results).
+        options: Where and how they are carried out; on this machine by default.
 
     Raises:
         BenchError: For a table, row or setting that does not exist, or data that are missing.
     """
+    from bench.core.kept import looked_up_once
+    from bench.experiment.devices import runs_elsewhere
     from bench.experiment.recipes import DEMO, parse_seeds
-    from bench.launch.matrix import choose_systems, make_plan
+    from bench.launch.matrix.tables import choose_systems, make_plan
     from leaderboard.published import printed_table
 
     if name not in TABLES:
         raise SpecError(f"Unknown table '{echoed(name)}': {suggestion(str(name), (*TABLES, FIGURE))}")
+    where = options or launch_options()
     table = printed_table(name)
     systems = choose_systems(table, only)
     chosen = parse_seeds(None, seeds) if seeds is not None else None
@@ -181,16 +236,20 @@ def plan_table(
     if is_demo:
         data = "; simulated data prove the pipeline" if source.simulated else ""
         logger.info(f"the demo profile trains from scratch, whatever the row's pretraining{data}")
-    plan = make_plan(table, systems, request, source, chosen or ([1] if is_demo else range(1, 6)))
+    with looked_up_once(), runs_elsewhere(where.elsewhere):
+        plan = make_plan(table, systems, request, source, chosen or ([1] if is_demo else range(1, 6)))
+    asked = {"": only, "seeds-": seeds}
+    plan = replace(plan, part=[f"{word}{value}" for word, value in asked.items() if value is not None])
+    say_device(plan.matrix, where, request.device)
     for row, reason in plan.skipped.items():
         logger.warning(f"{row}: not run. {reason}")
     for row, error in plan.refused.items():
         logger.warning(f"{row}: cannot start. {error.message} {error.hint or ''}".rstrip())
-    return PlannedTable(plan, home_folder(home))
+    return PlannedTable(plan, home_folder(home), where)
 
 
 def reproduce_table(planned: PlannedTable, *, rerun: bool = False) -> ReproducedTable:
-    """Do the runs of a table that are missing, one after the other.
+    """Do the runs of a table that are missing.
 
     Args:
         planned: The runs.
@@ -201,31 +260,30 @@ def reproduce_table(planned: PlannedTable, *, rerun: bool = False) -> Reproduced
         StoreError: If the board cannot take results.
     """
     from bench.experiment.paper_rows import table_of_board
-    from bench.launch.matrix import carry_out
     from leaderboard.store.store import Store
 
-    ended = carry_out(planned.plan, planned.home, rerun=rerun)
-    store = Store.open(board_location(planned.home))
+    # Without a board there would be no table in the end.
+    board = board_location(planned.home)
+    ended = run_planned(planned.matrix, planned.options, rerun=rerun).ended
+    store = Store.open(board)
     table = table_of_board(planned.plan.table.name, store, PROTOCOL)
     return ReproducedTable(planned.plan, ended, table)
 
 
 def say_how_it_ended(done: ReproducedTable) -> None:
-    """Say in the log how many runs finished, and what failed."""
-    from bench.launch.matrix import headline
-
-    failed = [item for item in done.ended if item.error]
-    counts = f"{len(done.ended) - len(failed)} finished, {len(failed)} failed"
-    name = done.plan.table.name
-    logger.info(f"{len(done.ended)} runs: {counts}; this table again: bench report {name}")
-    for item in failed:
-        logger.warning(f"failed: {headline(item.run)}: {item.error.message if item.error else ''}")
-    for row, error in done.plan.refused.items():
-        logger.warning(f"not started: {row}: {error.message}")
+    """Say in the log how many runs finished, what failed with its cause and log, and how to go on."""
+    say_ends(done.plan.matrix, done.ended, f"this table again: bench report {done.plan.table.name}")
 
 
 def plan_figure2(
-    request: Request, *, only: str | None, seeds: str | None, objective: str, workers: int, home: FilePath | None = None
+    request: Request,
+    *,
+    only: str | None,
+    seeds: str | None,
+    objective: str,
+    workers: int,
+    home: FilePath | None = None,
+    launch: LaunchOptions | None = None,
 ) -> list[PlannedSearch]:
     """A search for each parameter of Figure 2 over its grid.
 
@@ -236,14 +294,27 @@ def plan_figure2(
         objective: ``held-out`` or ``test``.
         workers: Processes that work on trials side by side.
         home: Results folder (default: ``BENCH_HOME`` or ./results).
+        launch: Where and how they are carried out; on this machine by default. ``jobs`` are the workers of it.
 
     Raises:
         BenchError: The first thing that stands in the way.
     """
     from bench.search import planning
 
+    where = launch or launch_options()
+    if where.jobs is not None:
+        if workers not in (1, where.jobs):
+            raise SpecError(f"--jobs {where.jobs} and --workers {workers} say two things.", "Give one of them.")
+        workers = where.jobs
     return planning.plan_figure2(
-        request, choose_source, only=only, seeds=seeds, objective=objective, home=home_folder(home), workers=workers
+        request,
+        choose_source,
+        only=only,
+        seeds=seeds,
+        objective=objective,
+        home=home_folder(home),
+        workers=workers,
+        launch=where,
     )
 
 
@@ -252,16 +323,7 @@ def start_figure2(planned: Sequence[PlannedSearch]) -> list[Study]:
     return [start_search(one) for one in planned]
 
 
-def _status(run: PlannedRun, home: Path) -> str:
-    from bench.launch.matrix import is_done
-
-    try:
-        return "done" if is_done(run, home) else "missing"
-    except ResultError:
-        return "broken"
-
-
-def _described(run: PlannedRun, status: str) -> dict[str, Any]:
+def _described(run: PlannedRun) -> dict[str, Any]:
     from bench.experiment.systems import system_card
 
     cards = [system_card(name) for name in run.systems]
@@ -272,14 +334,13 @@ def _described(run: PlannedRun, status: str) -> dict[str, Any]:
         "rows": list(run.rows),
         "systems": list(run.systems),
         "fidelity": cards[0].fidelity if cards else None,
-        "run_id": run.spec.run_id,
+        "run_id": run.run_id,
         "model": model,
         "pretrain": pretrain,
         "method": method,
         "seed": run.spec.seed,
         "options": {name.removeprefix("method."): value for name, value in options.items()},
-        "parts": {part.name: part.spec.run_id for part in getattr(run.spec, "parts", ())},
-        "status": status,
+        "parts": run.parts,
     }
 
 

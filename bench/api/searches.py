@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.calls import api_call, resumable
+from bench.api.launching import launch_options
 from bench.api.requests import FilePath, build_request, choose_source, joined_settings, seeds_text
 from bench.api.study import Study
 from bench.core.errors import SpecError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bench.core.errors import BenchError
     from bench.experiment.consent import Allow
     from bench.experiment.recipes import Request
+    from bench.launch.jobs import LaunchOptions
     from bench.search.planning import PlannedSearch as PlannedSearch
     from bench.search.study import Search
 
@@ -38,6 +40,9 @@ def search(
     trials: int | None = None,
     study: str | None = None,
     workers: int = 1,
+    launcher: str = "local",
+    scheduler: str | None = None,
+    slurm: Mapping[str, Any] | None = None,
     storage: FilePath | None = None,
     sampler: str = "auto",
     pruner: str | None = None,
@@ -76,6 +81,9 @@ def search(
         trials: Trials of the study in total; a grid has its own number.
         study: Its name (default: from model, method and parameters).
         workers: Processes that work on trials side by side, each with its own device.
+        launcher: Where they and the final runs are carried out: ``local``, ``slurm`` or ``dask``.
+        scheduler: Of ``dask``: the address of the scheduler.
+        slurm: Of ``slurm``: options by name, over those of the user's file.
         storage: URL of a PostgreSQL database, or a journal file (default: ``HOME/studies/NAME.journal``).
         sampler: ``auto`` (tpe), ``tpe``, ``gp``, ``cmaes``, ``random`` or ``grid``.
         pruner: ``hyperband``, ``median``, ``wilcoxon`` or ``none`` (default: median; none for a grid and for
@@ -145,7 +153,8 @@ def search(
         sampler_seed=sampler_seed,
     )
     place = None if storage is None else str(storage)
-    return start_search(plan_search(request, chosen, home=home, storage=place, workers=workers))
+    launch = launch_options(launcher=launcher, scheduler=scheduler, slurm=slurm)
+    return start_search(plan_search(request, chosen, home=home, storage=place, workers=workers, launch=launch))
 
 
 def _named_spaces(params: str | Sequence[str] | Mapping[str, Space]) -> tuple[list[str], list[str]]:
@@ -162,7 +171,13 @@ def _space_text(space: str | Sequence[Any]) -> str:
 
 
 def plan_search(
-    request: Request, options: Any, *, home: FilePath | None, storage: str | None, workers: int
+    request: Request,
+    options: Any,
+    *,
+    home: FilePath | None,
+    storage: str | None,
+    workers: int,
+    launch: LaunchOptions | None = None,
 ) -> PlannedSearch:
     """Check a search as far as can be without beginning it.
 
@@ -172,6 +187,7 @@ def plan_search(
         home: Results folder (default: ``BENCH_HOME`` or ./results).
         storage: Where the study is kept; None for a file in the results folder.
         workers: Processes that work on trials side by side.
+        launch: Where they and the final runs are carried out; on this machine by default.
 
     Raises:
         BenchError: The first thing that stands in the way.
@@ -180,7 +196,7 @@ def plan_search(
 
     chosen = planning.SearchOptions(**options) if isinstance(options, Mapping) else options
     return planning.plan_search(
-        request, chosen, choose_source, home=home_folder(home), storage=storage, workers=workers
+        request, chosen, choose_source, home=home_folder(home), storage=storage, workers=workers, launch=launch
     )
 
 
@@ -201,6 +217,7 @@ def resume_search(
     *,
     trials: int | None = None,
     workers: int = 1,
+    launch: LaunchOptions | None = None,
     storage: str | None = None,
     retry_failed: bool = False,
     final_seeds: str | None = None,
@@ -219,6 +236,7 @@ def resume_search(
         allow: Asked whether a plug-in may be run that the study names and ``plugins`` do not.
         trials: Trials in total; more than before extends the study.
         workers: Processes that work on trials side by side.
+        launch: Where they and the final runs are carried out; on this machine by default.
         storage: Where it is kept; None for a file in the results folder.
         retry_failed: Do the trials that failed again, with their parameters.
         final_seeds: Seeds that the best is trained with in the end: ``1-5``, or ``none`` (default: as before).
@@ -236,20 +254,26 @@ def resume_search(
         BenchError: What ended a worker and would end the others.
     """
     from bench.experiment.consent import agreed_plugins
+    from bench.experiment.devices import runs_elsewhere
     from bench.experiment.plugins import load_plugins
+    from bench.launch.jobs import LaunchOptions
     from bench.search.request import base_spec, check_trials
     from bench.search.resumption import execution_here, go_on, settings_now
     from bench.search.session import SearchSession
 
     study = _begun(name, storage, home)
     settings = settings_now(study, final_seeds, give_up_after)
-    session = SearchSession(home=home_folder(home), storage=storage, name=name, workers=workers, settings=settings)
+    where = launch or LaunchOptions()
+    session = SearchSession(
+        home=home_folder(home), storage=storage, name=name, workers=workers, settings=settings, launch=where
+    )
     session.check_words(study.request)
     agreed = agreed_plugins(base_spec(study.request, study.execution), plugins, allow)
     load_plugins(agreed)
-    execution = execution_here(study, data=data, cache=cache, processes=processes, device=device, plugins=agreed)
-    target = check_trials(study.request, study.target if trials is None else trials)
-    ended = go_on(study, session, execution, target, retry=retry_failed)
+    with runs_elsewhere(where.elsewhere):
+        execution = execution_here(study, data=data, cache=cache, processes=processes, device=device, plugins=agreed)
+        target = check_trials(study.request, study.target if trials is None else trials)
+        ended = go_on(study, session, execution, target, retry=retry_failed)
     return Study(ended.study, ended.well)
 
 
@@ -273,6 +297,26 @@ def _opened(name: str, storage: str | None, home: Path | None) -> Search:
 def open_study(name: str, storage: str | None = None, home: Path | None = None) -> Study:
     """Open a study by its name; raises SpecError where there is none, and StoreError where it cannot be read."""
     return Study(_opened(name, storage, home))
+
+
+def cancel_search(name: str, home: Path | None = None) -> int:
+    """Stop the workers and final runs of a study that Slurm goes on with; no process need watch them.
+
+    Args:
+        name: The study's name.
+        home: Results folder.
+
+    Returns:
+        How many jobs were cancelled; those that ran save their state.
+
+    Raises:
+        SpecError: If the study never had workers there.
+        BenchError: If there is no Slurm here, or it does not answer.
+    """
+    from bench.search.far_workers import cancel_jobs_of
+    from bench.search.storage import check_name
+
+    return cancel_jobs_of(home_folder(home), check_name(name))
 
 
 def delete_study(study: Study) -> None:

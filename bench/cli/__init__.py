@@ -24,7 +24,9 @@ from bench.cli import (
     doctor,
     ensemble,
     evaluate,
+    job,
     later,
+    matrix,
     mock_run,
     registries,
     report,
@@ -54,6 +56,9 @@ LONGEST_USAGE = 300
 
 ANYWHERE = frozenset({"--debug", "-v", "--verbose", "-q", "--quiet", "-vv", "-qq"})
 """Options of the program itself, which no command has for its own."""
+
+IN_GROUPS = frozenset({"run", "job"})
+"""Commands that several processes of another launcher are given at once."""
 
 EPILOG = "Examples:  bench run --model ast --method patchmix-cl  |  bench data verify  |  bench report leaderboard"
 
@@ -85,8 +90,8 @@ def common(
 
 
 for module in (
-    *(run, settings, ensemble, evaluate, search, reproduce, report, board, audit),
-    *(data, registries, systems, mock_run, doctor, later),
+    *(run, settings, ensemble, evaluate, search, reproduce, matrix, report, board, audit),
+    *(data, registries, systems, mock_run, doctor, job, later),
 ):
     module.register(app)
 strict_numbers(app)
@@ -137,8 +142,18 @@ def _exit_code(words: list[str]) -> int:
     common_words = [word for word in options if word in ANYWHERE]
     rest = [word for word in options if word not in ANYWHERE] + words[len(options) :]
     debug = "--debug" in common_words
-    code = _exit_code_of(lambda: _run(common_words + rest), debug)
+    code = _exit_code_of(lambda: _run_in_group(common_words, rest, debug), debug)
     return code or _exit_code_of(sys.stdout.flush, debug)
+
+
+def _run_in_group(common_words: list[str], rest: list[str], debug: bool) -> int:
+    """Run a command; one that serves the processes of torchrun, srun and others runs in the first of them."""
+    if rest[:1] and rest[0] in IN_GROUPS:
+        from bench.api.groups import in_group
+
+        # Whatever its end is, the other processes must hear of it.
+        return in_group(lambda: _exit_code_of(lambda: _run(common_words + rest), debug), rest)
+    return _run(common_words + rest)
 
 
 def _run(words: list[str]) -> int:

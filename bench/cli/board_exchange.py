@@ -150,18 +150,23 @@ def export(
 
 
 def import_(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Bundles of `bench board export`.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Bundles of `bench board export`, or run folders.")
+    ],
     replace: Annotated[
         bool, typer.Option("--replace", help="Take the bundle's result where the board holds another.")
     ] = False,
     home: Home = None,
     output: Format = "table",
 ) -> None:
-    """Merge bundles from other machines into the board; doing it twice changes nothing.
+    """Merge bundles from other machines, or run folders, into the board; doing it twice changes nothing.
 
+    A folder is a run's, HOME/runs or a results folder: what was trained with BENCH_STORE=none comes onto the board so.
     A run that the board holds with another result is a conflict: it is kept, named, and the exit code is 4.
 
-    Example:  bench board import ward-3.zip ward-7.zip
+    Examples:
+      bench board import ward-3.zip ward-7.zip
+      bench board import results
     """
     from bench.api.boards import open_board
     from bench.api.exchange import import_bundles

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.options import Device, Format, ModelIds
+from bench.cli.options import Device, Format, Home, ModelIds
 from bench.cli.output import check_format, print_json, stdout
 
 
@@ -18,18 +18,20 @@ def bench_models(
     device: Device = "auto",
     repeats: Annotated[int, typer.Option(help="Timed steps; their median counts.")] = 3,
     output: Format = "table",
+    home: Home = None,
 ) -> None:
     """Measure parameters, operations, time and peak memory of training and evaluation, each model in its own process.
 
     Weights and inputs are random. On a CPU the memory is the whole process's, interpreter and libraries included; on a
-    GPU what torch allocated there. The exit code is 1 if a model could not be measured.
+    GPU what torch allocated there. The results folder keeps what was measured, for estimates of runs (`bench matrix run
+    FILE --dry-run`). The exit code is 1 if a model could not be measured.
 
     Example: bench models bench resnet18 cnn6 --batch 4 --frames 398
     """
     from bench.api.measurements import measure_models
 
     check_format(output)
-    done = measure_models(ids or (), batch=batch, frames=frames, device=device, repeats=repeats)
+    done = measure_models(ids or (), batch=batch, frames=frames, device=device, repeats=repeats, home=home)
     if output == "json":
         print_json(done.to_json())
     else:

@@ -10,7 +10,23 @@ import typer
 
 from bench.api.words import known_word
 from bench.cli.grid import print_grid
-from bench.cli.later import later
+from bench.cli.launch_options import (
+    Account,
+    Devices,
+    Gpus,
+    Jobs,
+    Launcher,
+    Nodes,
+    Partition,
+    Qos,
+    Retries,
+    Scheduler,
+    Slurm,
+    Time,
+    Timeout,
+    launch_options_of,
+)
+from bench.cli.matrix_output import estimate_cells, print_total
 from bench.cli.options import AllowPartial, Cache, Data, Device, DryRun, Format, Home, Precision, Profile, Settings
 from bench.cli.output import check_format, print_json, print_rendered
 from bench.cli.run import same_command
@@ -19,11 +35,11 @@ from bench.cli.search_output import finish, print_planned
 from bench.core.errors import RunError
 
 if TYPE_CHECKING:
+    from bench.api.launching import LaunchOptions
     from bench.api.reproductions import PlannedTable, ReproducedTable
 
 TABLES = ("table1", "table2", "table3")
 FIGURE = "figure2"
-LAUNCHERS = ("local", "slurm")
 
 What = Annotated[str, typer.Argument(metavar="table1|table2|table3|figure2", help="Which table.")]
 RowSeeds = Annotated[
@@ -33,7 +49,6 @@ RowSeeds = Annotated[
 Only = Annotated[
     str | None, typer.Option(help="Rows, or systems, whose id matches; see --dry-run for ids.", metavar="GLOB")
 ]
-Launcher = Annotated[str, typer.Option(help="local: on this machine, one run after the other.")]
 FigureWorkers = Annotated[
     int, typer.Option("--workers", help="figure2: workers side by side, each with its own device.")
 ]
@@ -54,6 +69,18 @@ def reproduce(
     seeds: RowSeeds = None,
     only: Only = None,
     launcher: Launcher = "local",
+    jobs: Jobs = None,
+    devices: Devices = None,
+    retries: Retries = 2,
+    timeout: Timeout = None,
+    scheduler: Scheduler = None,
+    partition: Partition = None,
+    account: Account = None,
+    qos: Qos = None,
+    gpus: Gpus = None,
+    time: Time = None,
+    nodes: Nodes = None,
+    slurm: Slurm = None,
     dry_run: DryRun = False,
     profile: Profile = "auto",
     data: Data = None,
@@ -79,30 +106,39 @@ def reproduce(
       bench reproduce table2
       bench reproduce table1 --only 'ast*' --seeds 1-3 --data ~/icbhi
       bench reproduce table2 --profile demo --dry-run
+      bench reproduce table3 --jobs 2 --timeout 12h
+      bench reproduce table3 --launcher slurm --partition gpu --device cuda --precision bf16
       bench reproduce figure2 --workers 4
     """
+    known_word("table", what, (*TABLES, FIGURE))
+    check_format(output)
+    (_search_figure if what == FIGURE else _make_table)(context.params, launch_options_of(context.params))
+
+
+def _search_figure(given: Mapping[str, Any], options: LaunchOptions) -> None:
+    """Plan the searches of the figure, and print them or work on them."""
     from bench.api import reproductions
 
-    known_word("table", what, (*TABLES, FIGURE))
-    known_word("launcher", launcher, LAUNCHERS)
-    if launcher != "local":
-        raise later(f"bench reproduce --launcher {launcher}")
-    check_format(output)
-    request = reproductions.rows_request(**request_fields(context.params))
-    if what == FIGURE:
-        planned = reproductions.plan_figure2(
-            request, only=only, seeds=seeds, objective=objective, workers=workers, home=home
-        )
-        if dry_run:
-            print_planned(planned, output)
-        else:
-            finish(reproductions.start_figure2(planned), output)
-        return
-    table = reproductions.plan_table(what, request, only=only, seeds=seeds, home=home)
-    if dry_run:
-        _print_runs(table.to_json(), output)
+    asked = {name: given[name] for name in ("only", "seeds", "objective", "workers", "home")}
+    request = reproductions.rows_request(**request_fields(given))
+    planned = reproductions.plan_figure2(request, launch=options, **asked)
+    if given["dry_run"]:
+        print_planned(planned, given["output"])
     else:
-        _run_rows(table, rerun, output)
+        finish(reproductions.start_figure2(planned), given["output"])
+
+
+def _make_table(given: Mapping[str, Any], options: LaunchOptions) -> None:
+    """Plan the runs of a table, and print them or carry them out."""
+    from bench.api import reproductions
+
+    asked = {name: given[name] for name in ("only", "seeds", "home")}
+    request = reproductions.rows_request(**request_fields(given))
+    table = reproductions.plan_table(given["what"], request, options=options, **asked)
+    if given["dry_run"]:
+        _print_runs(table.to_json(), given["output"])
+    else:
+        _run_rows(table, given["rerun"], given["output"])
 
 
 def _run_rows(planned: PlannedTable, rerun: bool, output: str) -> None:
@@ -125,6 +161,7 @@ def _print_runs(document: Mapping[str, Any], output: str) -> None:
         return
     heads = ("rows", "system", "run", "model", "pretrain", "method", "options", "seed", "status")
     names = ("run_id", "model", "pretrain", "method")
+    more, cells = estimate_cells(document["runs"])
     rows = [
         [
             "\n".join(run["rows"]),
@@ -133,11 +170,13 @@ def _print_runs(document: Mapping[str, Any], output: str) -> None:
             "\n".join(f"{name} {value}" for name, value in run["options"].items()),
             str(run["seed"]),
             run["status"],
+            *cells[place],
         ]
-        for run in document["runs"]
+        for place, run in enumerate(document["runs"])
     ]
     title = f"{document['table']}, profile {document['profile']}"
-    print_grid(title, heads, rows, numbers=("seed",), wrap=("options",))
+    print_grid(title, (*heads, *more), rows, numbers=("seed",), wrap=("options",))
+    print_total(document)
 
 
 def _print_table(done: ReproducedTable, output: str) -> None:

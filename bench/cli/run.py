@@ -36,9 +36,10 @@ from bench.cli.run_options import (
     Beta,
     Epochs,
     InitFrom,
+    Nodes,
     Pretrain,
-    Processes,
     Rerun,
+    RunProcesses,
     Seed,
     Seeds,
     Spec,
@@ -49,6 +50,7 @@ from bench.cli.run_options import (
 )
 from bench.cli.run_results import print_results
 from bench.core.errors import RunError, SpecError
+from bench.core.process_group import processes_of_run
 
 if TYPE_CHECKING:
     from bench.api.requests import RunSpec
@@ -86,7 +88,8 @@ def run(
     tau: Tau = None,
     beta: Beta = None,
     val_fraction: ValFraction = None,
-    processes: Processes = None,
+    processes: RunProcesses = None,
+    nodes: Nodes = None,
     device: Device = "auto",
     precision: Precision = "auto",
     allow_partial: AllowPartial = False,
@@ -111,22 +114,34 @@ def run(
       bench run --model ast --method patchmix-cl --set micro_batch=2 --set checkpointing=true
       bench run --spec fusion.toml --seeds 1-5
     """
-    from bench.api.calls import going_on_with
-    from bench.api.runs import check_starts, run_specs
     from bench.cli.run_composites import asks_for_composite, run_asked
 
     check_format(output)
+    context.params["processes"] = processes_of_run(processes, nodes)
     if asks_for_composite(context.params):
         _end(run_asked(context.params, same_command()), output)
-        return
-    specs = _asked_specs(context)
-    if dry_run:
-        check_starts(specs)
-        _print_specs(specs, output)
-        return
+    elif dry_run:
+        _print_specs(_startable(_asked_specs(context)), output)
+    else:
+        _run(_asked_specs(context), context.params)
+
+
+def _startable(specs: Sequence[RunSpec]) -> Sequence[RunSpec]:
+    """Specs that could start here and now; raises BenchError for the first that could not."""
+    from bench.api.runs import check_starts
+
+    check_starts(specs)
+    return specs
+
+
+def _run(specs: Sequence[RunSpec], given: Mapping[str, Any]) -> None:
+    """Run specs and print their results."""
+    from bench.api.calls import going_on_with
+    from bench.api.runs import run_specs
+
     with going_on_with(same_command()):
-        done = [item.to_json() for item in run_specs(specs, home, rerun=rerun)]
-    _end(done, output)
+        done = [item.to_json() for item in run_specs(specs, given["home"], rerun=given["rerun"])]
+    _end(done, given["output"])
 
 
 def _end(done: Sequence[Mapping[str, Any]], output: str) -> None:

@@ -36,6 +36,12 @@ Seeds = Annotated[
     str | None, Option(help="Several seeds, one run each: 1-5 or 1,3,7; `bench ensemble` makes one system of them.")
 ]
 Processes = Annotated[int | None, Option(help="Processes (GPUs) that share a run (default 1).")]
+RunProcesses = Annotated[
+    int | None, Option(help="Processes (GPUs) that share a run (default 1, or all that torchrun or srun started).")
+]
+Nodes = Annotated[
+    int | None, Option(min=1, help="Machines on which srun, torchrun or mpirun started them; refused if it did not.")
+]
 Rerun = Annotated[bool, Option(help="Run again although results exist.")]
 
 Spec = Annotated[

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import typer
 
 from bench.cli import search_studies
 from bench.cli.consent import asked_on_terminal
+from bench.cli.launch_options import Account, Gpus, Launcher, Partition, Qos, Scheduler, Slurm, Time, launch_options_of
 from bench.cli.options import (
     AllowPartial,
     Cache,
@@ -78,6 +82,14 @@ def search(
     study: StudyName = None,
     space: Spaces = None,
     workers: Workers = 1,
+    launcher: Launcher = "local",
+    scheduler: Scheduler = None,
+    partition: Partition = None,
+    account: Account = None,
+    qos: Qos = None,
+    gpus: Gpus = None,
+    time: Time = None,
+    slurm: Slurm = None,
     storage: Storage = None,
     sampler: Sampler = "auto",
     pruner: Pruner = None,
@@ -114,27 +126,48 @@ def search(
       bench search --system patchmix-cl --param alpha,tau --trials 40
       bench search --model cnn6 --method ce --param lr,weight_decay --space lr=1e-5..1e-2:log --trials 40 --workers 4
       bench search --model cnn6 --method ce --dataset sprsound --task event-2 --param lr --trials 20
+      bench search --system patchmix-cl --param tau --launcher slurm --gpus a100 --time 8:00:00 --workers 16
       bench search list
       bench search resume ast-patchmix-cl-alpha-tau-beta --trials 100
     """
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        _begin(context.params)
+
+
+def _begin(given: Mapping[str, Any]) -> None:
+    """Make or open the study that was asked for, and work on it."""
     from bench.api.searches import plan_search, start_search
 
+    output = given["output"]
     check_format(output)
-    request, options = request_of(context.params, EXAMPLE), search_options(context.params)
-    planned = plan_search(request, options, home=home, storage=storage, workers=workers)
-    if dry_run:
+    planned = plan_search(
+        request_of(given, EXAMPLE),
+        search_options(given),
+        home=given["home"],
+        storage=given["storage"],
+        workers=given["workers"],
+        launch=launch_options_of(given),
+    )
+    if given["dry_run"]:
         print_planned([planned], output)
-        return
-    finish([start_search(planned)], output)
+    else:
+        finish([start_search(planned)], output)
 
 
 @app.command("resume")
 def resume(
+    context: typer.Context,
     name: Study,
     trials: MoreTrials = None,
     workers: Workers = 1,
+    launcher: Launcher = "local",
+    scheduler: Scheduler = None,
+    partition: Partition = None,
+    account: Account = None,
+    qos: Qos = None,
+    gpus: Gpus = None,
+    time: Time = None,
+    slurm: Slurm = None,
     storage: Storage = None,
     retry_failed: RetryFailed = False,
     final_seeds: OtherFinalSeeds = None,
@@ -162,6 +195,7 @@ def resume(
         asked_on_terminal(output),
         trials=trials,
         workers=workers,
+        launch=launch_options_of(context.params),
         storage=storage,
         retry_failed=retry_failed,
         final_seeds=final_seeds,

@@ -59,7 +59,7 @@ def _facts(planned: PlannedSearch) -> dict[str, str]:
         "runs of a trial": str(len(request.seeds) * request.folds),
         **_length(planned),
         "sampler, pruner": f"{request.sampler}, {request.pruner}",
-        "workers": str(session.workers),
+        "workers": str(session.workers) + (f", on {session.launch.launcher}" if session.launch.elsewhere else ""),
         **{f"space of {dimension.name}": str(dimension) for dimension in request.space},
     }
 

@@ -1,4 +1,4 @@
-"""``bench search list | show | best | delete``: what is known of studies."""
+"""``bench search list | show | best | cancel | delete``: what is known of studies, and the end of their workers."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command("list")(list_studies)
     app.command("show")(show)
     app.command("best")(best)
+    app.command("cancel")(cancel)
     app.command("delete")(delete)
 
 
@@ -98,6 +99,17 @@ def best(name: Study, storage: Storage = None, output: Format = "table", home: H
     print_text(f"trial {found['number']}: Score {found['value']:.2f}, {judged_on(document)}")
     for key, value in found["params"].items():
         print_text(f"{key}: {value}")
+
+
+def cancel(name: Study, home: Home = None) -> None:
+    """Stop the workers of a study that Slurm goes on with; `bench search resume` goes on from their saved states.
+
+    Example: bench search cancel ast-patchmix-cl-alpha-tau-beta
+    """
+    from bench.api.searches import cancel_search
+
+    stopped = cancel_search(name, home)
+    print_text(f"{stopped} job{'' if stopped == 1 else 's'} of the study {name} cancelled in Slurm.")
 
 
 def delete(

@@ -1,4 +1,4 @@
-"""What of the environment may reach a run: nothing that changes its numbers, and no process group but bench's own.
+"""What of the environment may reach a run: nothing that changes its numbers, and no process group but the run's own.
 
 Schedulers, launchers, notebooks and shells leave variables behind that libraries read: Accelerate takes its settings
 from them, PyTorch's launchers describe a group of processes in them, BLAS libraries lower the precision by them. A
@@ -12,7 +12,6 @@ import sys
 from collections.abc import Mapping
 
 from bench.core.errors import SpecError
-from bench.core.text import whole_number
 
 SETTINGS = frozenset(
     {
@@ -88,7 +87,25 @@ def refuse_late_settings() -> None:
         )
 
 
-def keep_launchers_out(group: Mapping[str, int] | None = None) -> None:
+def outside_groups(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that is started for something else than the group that this process is in.
+
+    Otherwise it would take itself for a rank of it. What Slurm says of a job goes too: limits of memory and cores that
+    are not those of the other process.
+
+    Args:
+        environment: That of this process.
+    """
+    is_of_slurm = {"SLURM_JOB_ID", "SLURM_STEP_ID"} & environment.keys()
+    launchers = ("SLURM_", *LAUNCHERS) if is_of_slurm else LAUNCHERS
+    return {
+        name: value
+        for name, value in environment.items()
+        if name == "SLURM_CONF" or (name not in GROUP and not name.startswith(launchers))
+    }
+
+
+def keep_launchers_out(group: Mapping[str, int | str] | None = None) -> None:
     """Forget what launchers say, so that Accelerate, which reads it, knows of nothing but the run's own group.
 
     Args:
@@ -97,24 +114,4 @@ def keep_launchers_out(group: Mapping[str, int] | None = None) -> None:
     for name in list(os.environ):
         if name in GROUP or name.startswith(LAUNCHERS):
             del os.environ[name]
-    os.environ.update({name: str(number) for name, number in (group or {}).items()})
-
-
-def refuse_foreign_group() -> None:
-    """Refuse to be one of several processes that another launcher (torchrun, ``accelerate launch``) started.
-
-    Each of them would be a run of its own, and all would wait for the first.
-
-    Raises:
-        SpecError: If the environment describes a group of more than one process.
-    """
-    try:
-        size = whole_number(os.environ.get("WORLD_SIZE", "1"))
-    except ValueError:
-        return
-    if size > 1:
-        raise SpecError(
-            f"This process is one of {size} that another launcher started (WORLD_SIZE={size}), "
-            "but bench starts the processes of a run itself.",
-            "Give the command once, with --processes N; where WORLD_SIZE is only left over, unset it.",
-        )
+    os.environ.update({name: str(value) for name, value in (group or {}).items()})

@@ -79,6 +79,10 @@ class RunError(BenchError):
     exit_code = 1
 
 
+class MemoryRunError(RunError):
+    """The memory of a device or of the machine ran out for a run; alone on it, or made smaller, it may fit."""
+
+
 class LostProcessError(RunError):
     """A process of a run was killed or lost: nothing is stored, and the same command goes on."""
 

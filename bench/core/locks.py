@@ -1,8 +1,9 @@
 """Locks between processes that end with the process that holds them, on file systems with and without ``flock``.
 
-Without ``flock`` a second file is the lock, and its holder touches it again and again for as long as it lives. Whoever
-waits takes it over when the holder's process is gone from this machine, or when nothing was touched for a long time by
-the clock of the one that waits: machines need not agree on the time.
+Without ``flock``, and where it locks for one machine alone on a disk that many share, a second file is the lock, and
+its holder touches it again and again for as long as it lives. Whoever waits takes it over when the holder's process is
+gone from this machine, or when nothing was touched for a long time by the clock of the one that waits: machines need
+not agree on the time.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from bench.core.errors import StoreError
+from bench.core.mounts import mount_of
 
 if TYPE_CHECKING:
     from filelock import LeaseCompromise, SoftFileLease
@@ -43,9 +45,9 @@ def exclusive_lock(path: Path, on_wait: Callable[[str], None] | None = None) -> 
     Whoever holds it may remove the file, with its folder: those who waited then take turns at the file of that name
     that comes after it.
 
-    Where the file system has no ``flock``, a second file beside it, ``<path>.held``, is the lock. One that a killed
-    process of this machine left is taken over at once; one of another machine when its holder has not touched it for
-    :data:`STOPPED_SECONDS`.
+    Where the file system has no ``flock``, or one that other machines do not see, a second file beside it,
+    ``<path>.held``, is the lock. One that a killed process of this machine left is taken over at once; one of another
+    machine when its holder has not touched it for :data:`STOPPED_SECONDS`.
 
     Args:
         path: The lock file; it is made, and stays.
@@ -100,7 +102,7 @@ def _held(stream: IO[str], path: Path, on_wait: Callable[[str], None] | None) ->
         has_flock = _flock(stream, on_wait)
     except OSError as error:
         raise _refused(path, error) from error
-    if has_flock:
+    if has_flock and not locks_stay_here(path.parent):
         yield
         return
     with _soft_lock(path, on_wait):
@@ -124,6 +126,30 @@ def _flock(stream: IO[str], on_wait: Callable[[str], None] | None) -> bool:
             return False
         raise
     return True
+
+
+def locks_stay_here(folder: Path) -> bool:
+    """Whether ``flock`` works in a folder, but locks nothing for other machines that share its disk."""
+    mount = mount_of(folder)
+    return mount is not None and mount.locks_stay_here
+
+
+def kind_of_lock(folder: Path) -> str:
+    """How :func:`exclusive_lock` locks in a folder, in words; nothing is left there."""
+    probe = folder / f".lock-probe-{os.getpid()}"
+    try:
+        with probe.open("w") as stream:
+            has_flock = _flock(stream, None)
+    except OSError as error:
+        return f"not known: {error.strerror or error}"
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+    if not has_flock:
+        return f"lease, since there is no flock; one of another machine ends after {STOPPED_SECONDS:g} s of silence"
+    if locks_stay_here(folder):
+        return f"flock for this machine, lease for others, which ends after {STOPPED_SECONDS:g} s of silence"
+    return "flock"
 
 
 def check_flock(folder: Path, hint: str) -> None:

@@ -6,6 +6,9 @@ import os
 import platform
 from pathlib import Path
 
+CORES_VARIABLE = "BENCH_CORES"
+"""The environment's variable for the cores that are a process's share, where several runs are done side by side."""
+
 
 def cpu_name() -> str:
     """The processor's name as the system gives it."""
@@ -18,8 +21,10 @@ def cpu_name() -> str:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: those that the system leaves it, or its share of them."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = os.environ.get(CORES_VARIABLE, "")
+    return min(there, int(share)) if share.isdigit() and int(share) else there
 
 
 def let_threads_sleep() -> None:

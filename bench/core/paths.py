@@ -97,20 +97,36 @@ def home_folder(flag: Path | str | None = None) -> Path:
     return _folder_from(flag, "BENCH_HOME") or expanded("results")
 
 
+NO_BOARD = "none"
+"""What ``BENCH_STORE`` says where a process has no board: its results lie in run folders, for another one to import."""
+
+
+def has_board() -> bool:
+    """Whether this process has a board; :func:`board_location` finds it."""
+    return os.environ.get("BENCH_STORE") != NO_BOARD
+
+
 def board_location(home: Path) -> Path | str:
     """Find the board: the database whose URL ``BENCH_STORE`` holds, otherwise the one in the results folder.
 
     There is no flag for it, because a command line shows a password to everybody on the machine.
 
     Raises:
-        StoreError: If it holds no URL; it is not repeated, since it may hold a password.
+        StoreError: If ``BENCH_STORE`` says that there is none (:func:`has_board`), or holds no URL; that is not
+            repeated, since it may hold a password.
     """
+    if not has_board():
+        raise StoreError(
+            "There is no board here: BENCH_STORE is 'none'.",
+            "Unset it where this process may write the board of the results folder; `bench board import HOME` then "
+            "brings the results of run folders there.",
+        )
     url = os.environ.get("BENCH_STORE")
     if url and "://" not in url:
         raise StoreError(
             "BENCH_STORE holds no URL.",
-            "Write it as postgresql://user@host/name, or sqlite:///folder/leaderboard.sqlite; a folder is named with "
-            "BENCH_HOME or --home.",
+            "Write it as postgresql://user@host/name, sqlite:///folder/leaderboard.sqlite, or none for no board; a "
+            "folder is named with BENCH_HOME or --home.",
         )
     return url or home
 

@@ -57,6 +57,11 @@ def echoed(text: object, limit: int = ECHO_LIMIT) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def capital(words: str) -> str:
+    """Words as a sentence begins with them: only the first letter changes."""
+    return words[:1].upper() + words[1:]
+
+
 def folded(text: str) -> str:
     """A name as names are told apart: without regard to case, to the kind of spaces and to how letters are encoded."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

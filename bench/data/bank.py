@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from bench.data.dataset import Cycle, Dataset, Recording
     from bench.data.units import Inputs
 
-__all__ = ["FeatureBank", "Progress", "Rows", "empty_bank", "prepare_bank", "recording_features"]
+__all__ = ["FeatureBank", "Progress", "Rows", "empty_bank", "has_bank", "prepare_bank", "recording_features"]
 
 logger = logging.getLogger(__name__)
 
@@ -257,6 +257,13 @@ def prepare_bank(
     )
     logger.debug("features of %s: %s, %d rows", frontend, folder, len(bank.cycles))
     return bank
+
+
+def has_bank(dataset: Dataset, frontend: str, options: Mapping[str, Any], cache: Path) -> bool:
+    """Whether the cache holds the feature bank of a data set; arguments as for :func:`prepare_bank`."""
+    source = choose_front_end(frontend, options)
+    identity = _identity(dataset, source, source.cycles_of_rows(dataset.recordings))
+    return read_description(bank_folder(cache, "features", identity), identity, [CHECKSUMS]) is not None
 
 
 def _identity(dataset: Dataset, source: ChosenFrontEnd, rows: Sequence[Sequence[Cycle]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from bench.core.datasets import DATASETS, DatasetCard, TaskCard
 from bench.core.errors import BenchError, DataError
+from bench.core.kept import once
 from bench.core.paths import expanded
 from bench.core.registry import RegistryEntry
 from bench.core.text import plain
@@ -283,6 +284,11 @@ def load_dataset(
         SpecError: If it has no such task.
         DataError: If the data are missing or broken, or their reader is.
     """
+    key = ("data set", folder, dataset, task, allow_partial, cache)
+    return once(key, lambda: _load_dataset(folder, dataset, task, allow_partial, cache))
+
+
+def _load_dataset(folder: Path, dataset: str, task: str | None, allow_partial: bool, cache: Path | None) -> Dataset:
     entry = DATASETS.get(dataset)
     card, judged = entry.card, entry.card.task(task)
     load = reader_of(dataset).load

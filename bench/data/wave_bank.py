@@ -137,6 +137,13 @@ def prepare_wave_bank(
     return bank
 
 
+def has_wave_bank(dataset: Dataset, frontend: str, options: Mapping[str, Any], cache: Path) -> bool:
+    """Whether the cache holds the waveform bank of a data set; arguments as for :func:`prepare_wave_bank`."""
+    source = choose_front_end(frontend, options)
+    identity = bank_identity(dataset, source.fit_identity(), source.cycles_of_rows(dataset.recordings))
+    return read_description(bank_folder(cache, "waveforms", identity), identity, [LENGTHS, CHECKSUMS]) is not None
+
+
 def _build(source: ChosenFrontEnd) -> WaveformFrontEnd:
     built = source.build()
     if not isinstance(built, WaveformFrontEnd):

@@ -204,6 +204,12 @@ def built_front_end(spec: RunSpec) -> FrontEnd | WaveformFrontEnd:
     return choose_front_end(spec.frontend, spec.frontend_options).build()
 
 
+def banks_of(spec: RunSpec) -> tuple[bool, bool]:
+    """Whether a run reads a bank of pictures, and whether it reads one of waveforms; its plug-in is loaded."""
+    frontend = built_front_end(spec)
+    return not isinstance(frontend, LearningFrontEnd), needs_waveforms(spec, frontend)
+
+
 def needs_waveforms(spec: RunSpec, frontend: FrontEnd | WaveformFrontEnd) -> bool:
     """Tell whether a run makes pictures of waveforms in its steps: it augments them, or its front-end learns.
 

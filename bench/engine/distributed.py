@@ -10,18 +10,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import TCPStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from baselines.timm.stochastic_norm import BATCH_NORM, StochNorm
 from bench.core.errors import SpecError
 from methods.views import ROWS_EVERYWHERE
 
 STORE_VARIABLE = "BENCH_PROCESS_STORE"
-"""Names the file through which the processes of a run meet. Only a process that bench started for a group has it: what
-other launchers say of groups (``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``) is believed only beside it."""
+"""Where the processes of a run meet: a file, or ``tcp://HOST:PORT/NAME`` of a store. Only a process that bench started
+for a rank has it: what is said of groups otherwise (``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``) is believed beside it.
+"""
+
+TCP = "tcp://"
+LOCAL = "LOCAL_WORLD_SIZE"
 
 
 def join_group(device: str) -> tuple[int, int]:
@@ -37,11 +44,22 @@ def join_group(device: str) -> tuple[int, int]:
     if store is None:
         return 0, 1
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    # Processes meet through a file: a store behind a port would listen on all interfaces of the machine.
-    dist.init_process_group(
-        backend="nccl" if device == "cuda" else "gloo", init_method=f"file://{store}", rank=rank, world_size=size
-    )
+    backend = "nccl" if device == "cuda" else "gloo"
+    if store.startswith(TCP):
+        dist.init_process_group(backend, store=_store_at(store), rank=rank, world_size=size)
+    else:
+        # On one machine through a file: a store behind a port would listen on all interfaces of it.
+        dist.init_process_group(backend, init_method=f"file://{store}", rank=rank, world_size=size)
     return rank, size
+
+
+def _store_at(address: str) -> Store:
+    """A part of a store that answers somewhere, by its address ``tcp://HOST:PORT/NAME``."""
+    place = urlsplit(address)
+    assert place.hostname is not None
+    assert place.port is not None
+    store = TCPStore(place.hostname, place.port, is_master=False, wait_for_workers=False)
+    return PrefixStore(place.path, store)
 
 
 def leave_group() -> None:
@@ -53,12 +71,22 @@ def leave_group() -> None:
         dist.destroy_process_group()
 
 
-def own_group() -> dict[str, int]:
-    """Describe this process's group by the variables of torch's launchers, for one machine; empty without a group."""
+def own_group() -> dict[str, int | str]:
+    """Describe this process's group by the variables of torch's launchers; empty without a group.
+
+    ``LOCAL_RANK``, by which Accelerate chooses the GPU, counts the GPUs that this process sees: a scheduler may show
+    each process one of its own.
+    """
     if not dist.is_initialized():
         return {}
     rank, size = dist.get_rank(), dist.get_world_size()
-    return {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
+    local_rank, local_size = (int(os.environ.get(name, here)) for name, here in (("LOCAL_RANK", rank), (LOCAL, size)))
+    if dist.get_backend() == "nccl":
+        local_rank %= max(torch.cuda.device_count(), 1)
+    # Accelerate asks for it where the group is on several machines, although the group is there already.
+    place = urlsplit(os.environ.get(STORE_VARIABLE, "")).hostname
+    address = {} if place is None else {"MASTER_ADDR": place}
+    return {"RANK": rank, "LOCAL_RANK": local_rank, "WORLD_SIZE": size, LOCAL: local_size, **address}
 
 
 def rows_per_process(rows: int, processes: int) -> list[int]:

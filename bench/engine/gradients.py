@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from bench.core.errors import RunError
+from bench.core.errors import MemoryRunError
 from bench.engine import memory
 from bench.engine.activation_checkpoints import BlockModel
 from bench.engine.global_draws import GlobalDraws, drawing
@@ -49,7 +49,7 @@ class Gradients:
             Named scalars.
 
         Raises:
-            RunError: If memory runs out; a size of micro-batches that fits is named where one is found.
+            MemoryRunError: If memory runs out; a size of micro-batches that fits is named where one is found.
         """
         try:
             return self._compute(batch, draw)
@@ -60,7 +60,7 @@ class Gradients:
             memory.forget_frames(error)
         # Only here: what filled the memory is let go of at the end of the handler.
         self._drop_gradients()
-        raise RunError(words, self._advice(batch, draw))
+        raise MemoryRunError(words, self._advice(batch, draw))
 
     def _compute(self, batch: Batch, draw: Draw | None) -> dict[str, Tensor]:
         size = self.bare.micro_batch

@@ -14,18 +14,23 @@ from bench.engine.hooks import Hooks, Watch
 from bench.engine.listeners import Listener, Start, Wish
 from bench.engine.position import Position
 from bench.engine.progress import TrainingProgress
+from bench.engine.progress_file import ProgressFile
 from bench.experiment.spec import RunSpec
+from leaderboard.results.run_folder import RunFolder
 
 
-def listeners_of_run(spec: RunSpec, hooks: Hooks, accelerator: Accelerator) -> list[Listener]:
+def listeners_of_run(spec: RunSpec, hooks: Hooks, accelerator: Accelerator, folder: RunFolder) -> list[Listener]:
     """The listeners of a run in this process.
 
     Args:
         spec: The spec of the run.
         hooks: What a search adds to it.
         accelerator: Says which process this is.
+        folder: The folder of the run.
     """
     found: list[Listener] = [SignalListener(), TrainingProgress(shown=accelerator.is_main_process)]
+    if accelerator.is_main_process:
+        found.append(ProgressFile(folder.progress))
     if spec.distribution.checkpoint_minutes > 0:
         found.append(TimedCheckpoints(60 * spec.distribution.checkpoint_minutes))
     if hooks.watch is not None:

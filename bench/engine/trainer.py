@@ -95,7 +95,8 @@ class Trainer:
         self.stage_plan = StagePlan(stages_of(spec, self.method), self.batches.steps)
         self.selection = Selection(spec.best_min_se)
         self.checkpoint = Checkpoint(self.folder.checkpoint, self.accelerator)
-        self.listeners = [*listeners_of_run(spec, hooks or Hooks(), self.accelerator), *listeners]
+        of_run = listeners_of_run(spec, hooks or Hooks(), self.accelerator, self.folder)
+        self.listeners = [*of_run, *listeners]
         # A CPU has computed a loss by the time it is returned: there a look costs nothing.
         self.check_every = 1 if self.accelerator.device.type == "cpu" else CHECK_EVERY_ON_GPU
 

@@ -19,17 +19,15 @@ Tables within ``settings`` name an owner: ``frontend.seconds = 4`` is ``"fronten
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.core.cards import CompositeCard, PartCard
-from bench.core.documents import read_bytes
-from bench.core.errors import ResultError, SpecError
+from bench.core.errors import SpecError
 from bench.core.registry import suggestion
 from bench.core.text import echoed
-from bench.experiment.spec_documents import DOCUMENT_LIMIT
+from bench.experiment.toml_files import flat_settings, read_toml
 
 SUFFIX = ".toml"
 """Ending of the files of composite systems; specs of single runs are JSON."""
@@ -56,17 +54,7 @@ def read_composite(path: Path) -> CompositeCard:
     Raises:
         SpecError: If it cannot be read, is no TOML, or names what no composite has; the key is named.
     """
-    try:
-        content = read_bytes(path, DOCUMENT_LIMIT, "a composite's file").decode()
-    except ResultError as error:
-        raise SpecError(error.message, HINT) from None
-    except UnicodeDecodeError:
-        raise SpecError(f"{path} is no text in UTF-8.", HINT) from None
-    try:
-        document = tomllib.loads(content)
-    except (ValueError, RecursionError) as error:
-        # A number of thousands of digits is a ValueError alone.
-        raise SpecError(f"{path} is no TOML: {echoed(error, 200)}.", HINT) from None
+    document = read_toml(path, "a composite's file", HINT)
     return composite_of(document, str(path))
 
 
@@ -87,7 +75,7 @@ def composite_of(document: Mapping[str, Any], where: str) -> CompositeCard:
         if not isinstance(values, dict):
             raise SpecError(f"{place} is {echoed(repr(values))}, but must be a table.", HINT)
         _check_keys(values, _PART, ("model", "method"), place)
-        parts[name] = PartCard(**{**values, "settings": _flat_settings(values.get("settings", {}), place)})
+        parts[name] = PartCard(**{**values, "settings": flat_settings(values.get("settings", {}), place, HINT)})
     name = document["name"]
     about = {key: document[key] for key in ("summary", "source") if key in document}
     return CompositeCard(
@@ -108,17 +96,3 @@ def _check_keys(values: Mapping[str, Any], known: Mapping[str, type], needed: tu
     for key in needed:
         if key not in values:
             raise SpecError(f"{where} lacks '{key}'.", HINT)
-
-
-def _flat_settings(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Settings with dotted names in the place of tables."""
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        inner = {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
-        for key, one in inner.items():
-            if type(one) not in (bool, int, float, str):
-                raise SpecError(
-                    f"{where}: {echoed(key)} is {echoed(repr(one))}, but must be a number, a text, true or false.", HINT
-                )
-            found[key] = one
-    return found

@@ -5,18 +5,55 @@ No two processes of a run or of a search's workers have the same GPU.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from bench.core.errors import SpecError
+from bench.core.process_group import adopted_group
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.experiment.spec import DEVICES, PRECISIONS
 
+logger = logging.getLogger(__name__)
+
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 MIG = "MIG-"
 """How the names of instances begin that a GPU was divided into."""
+
+_elsewhere = ContextVar("runs_elsewhere", default=False)
+
+
+@contextlib.contextmanager
+def runs_elsewhere(elsewhere: bool = True) -> Iterator[None]:
+    """Plan runs in the block that other machines carry out: what GPUs there are is checked there, and not here.
+
+    Args:
+        elsewhere: False for a block like any other.
+    """
+    token = _elsewhere.set(elsewhere)
+    try:
+        yield
+    finally:
+        _elsewhere.reset(token)
+
+
+def warn_of_cpu_elsewhere(launcher: str, wanted: str, chosen: Iterable[str]) -> None:
+    """Warn where runs of other machines were planned for the CPU only since this machine has no GPU.
+
+    Args:
+        launcher: Where the runs are carried out.
+        wanted: The device that was asked for.
+        chosen: The devices of the runs.
+    """
+    if launcher != "local" and wanted == "auto" and "cpu" in chosen:
+        logger.warning(
+            f"this machine has no GPU, so that the runs on {launcher} will be done on the CPU; "
+            "--device cuda has them done on GPUs"
+        )
 
 
 def visible_devices(named: str | None, count: int) -> list[str]:
@@ -76,24 +113,33 @@ def device_shares_for(execution: Mapping[str, Any], workers: int = 1) -> list[li
     Raises:
         SpecError: If there are too few GPUs, or a run of several processes shall share MIG instances.
     """
-    if execution["device"] != "cuda":
+    if execution["device"] != "cuda" or _elsewhere.get():
         return None
     import torch
 
     devices = visible_devices(os.environ.get(VISIBLE), torch.cuda.device_count())
-    return device_shares(devices, workers, int(execution["processes"]))
+    return device_shares(devices, workers, _processes_that_see(devices, int(execution["processes"])))
+
+
+def _processes_that_see(devices: Sequence[str], processes: int) -> int:
+    """How many processes of a run share the GPUs that this one sees: those of its machine, if another started them."""
+    group = adopted_group()
+    if group is None:
+        return processes
+    # Schedulers may show each task a GPU of its own.
+    return 1 if group.launcher in ("srun", "mpirun") and len(devices) == 1 else group.local_size
 
 
 def choose_device(wanted: str) -> str:
     """``cpu`` or ``cuda``; ``auto`` takes a GPU where torch sees one.
 
     Raises:
-        SpecError: If a GPU is asked for and there is none.
+        SpecError: If a GPU is asked for and there is none, and the run is not one of another machine.
     """
     if wanted not in DEVICES:
         raise SpecError(f"Unknown device '{echoed(wanted)}': {suggestion(wanted, DEVICES)}")
-    if wanted == "cpu":
-        return "cpu"
+    if wanted == "cpu" or (wanted == "cuda" and _elsewhere.get()):
+        return wanted
     import torch
 
     if torch.cuda.is_available():
@@ -119,6 +165,13 @@ def choose_precision(wanted: str, device: str) -> str:
         return wanted
     import torch
 
+    if _elsewhere.get() and not torch.cuda.is_available():
+        if wanted == "bf16":
+            return "bf16"
+        raise SpecError(
+            "Which precision suits the GPUs of other machines cannot be told here, where there is none.",
+            "Give --precision bf16 (A100 and later), fp16 or fp32.",
+        )
     # Emulated bf16 is slower than fp32 and no more exact.
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return "bf16"

@@ -11,9 +11,9 @@ from typing import Any
 
 from bench.core.cards import MethodCard, ModelCard, Recipes, chosen_recipe
 from bench.core.datasets import DATASETS, DatasetCard
-from bench.core.environment import refuse_foreign_group
 from bench.core.errors import DataError, SpecError
 from bench.core.paths import home_folder
+from bench.core.process_group import refuse_foreign_group
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.data.dataset import Dataset

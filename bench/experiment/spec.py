@@ -13,6 +13,7 @@ model, the method or the front-end.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -285,6 +286,9 @@ def _known_options(identity: Mapping[str, Any]) -> dict[str, type]:
 
 
 def _plain(value: Any) -> Any:
+    # Nearly all values: to ask whether they are mappings takes ten times as long.
+    if value is None or type(value) in (str, float, int, bool):
+        return value
     if isinstance(value, Mapping):
         return dict(value)
     return list(value) if isinstance(value, tuple) else value
@@ -302,14 +306,24 @@ def _parts(document: Any) -> dict[Role, Mapping[str, Any]]:
     return parts
 
 
-def fields_with_role(role: Role) -> dict[str, dataclasses.Field[Any]]:
+def fields_with_role(role: Role) -> Mapping[str, dataclasses.Field[Any]]:
     """The fields of a spec's identity or execution, by flat name."""
-    return {name: field for name, (_, field) in flat_fields(RunSpec).items() if field.metadata["role"] == role}
+    return _fields_with_role(RunSpec, role)
+
+
+@functools.cache
+def _fields_with_role(kind: type, role: Role) -> Mapping[str, dataclasses.Field[Any]]:
+    return {name: field for name, (_, field) in flat_fields(kind).items() if field.metadata["role"] == role}
 
 
 def field_type(name: str) -> Any:
     """The type of a field, by its flat name."""
-    part, field = flat_fields(RunSpec)[name]
+    return _field_type(RunSpec, name)
+
+
+@functools.cache
+def _field_type(kind: type, name: str) -> Any:
+    part, field = flat_fields(kind)[name]
     return field_types(RunSpec if part is None else parts_of(RunSpec)[part])[field.name]
 
 
@@ -360,9 +374,14 @@ def _check_study(value: Any) -> None:
         raise SpecError(f"study: role is '{echoed(value['role'])}', but must be trial or final.")
 
 
-def settable_fields() -> dict[str, dataclasses.Field[Any]]:
+def settable_fields() -> Mapping[str, dataclasses.Field[Any]]:
     """The spec's fields that ``--set key=value`` may change, by flat name."""
-    fields = {name: field for name, (_, field) in flat_fields(RunSpec).items()}
+    return _settable_fields(RunSpec)
+
+
+@functools.cache
+def _settable_fields(kind: type) -> Mapping[str, dataclasses.Field[Any]]:
+    fields = {name: field for name, (_, field) in flat_fields(kind).items()}
     return {name: field for name, field in fields.items() if field.metadata.get("settable", True)}
 
 

@@ -310,32 +310,47 @@ class Children:
         for child in tuple(self.alive):
             child.end()
 
+    def limit(self, seconds: float) -> None:
+        """Have those that are left ended after some time, or earlier where that was said before."""
+        for child in self.alive:
+            self._give(child, seconds)
+
     def ended(self) -> Iterator[Child]:
         """Wait for them, hearing what they tell; gives each one when it has ended, until none is left."""
+        for gone in self.looks():
+            yield from gone
+
+    def looks(self) -> Iterator[Sequence[Child]]:
+        """Wait for them, giving several times a second those that have ended since, until none is left."""
         while self.alive:
-            self._listen()
-            self._end_overdue()
-            # The killed ones first: what the others that are gone by now complain of may come from that.
-            for child in sorted((child for child in self.alive if child.code is not None), key=lambda it: not it.lost):
-                # What it told last is on its way here still.
-                self._pass_on_what_it_told(child)
-                self.alive.remove(child)
-                self._deadlines.pop(child, None)
-                child.close()
-                yield child
+            yield self.look(LOOK_SECONDS)
+
+    def look(self, seconds: float) -> Sequence[Child]:
+        """Hear what they tell, waiting at most so long where they say nothing, and give those that have ended."""
+        self._listen(seconds)
+        self._end_overdue()
+        # The killed ones first: what the others that are gone by now complain of may come from that.
+        gone = sorted((child for child in self.alive if child.code is not None), key=lambda it: not it.lost)
+        for child in gone:
+            # What it told last is on its way here still.
+            self._pass_on_what_it_told(child)
+            self.alive.remove(child)
+            self._deadlines.pop(child, None)
+            child.close()
+        return gone
 
     def wait(self) -> None:
         """Wait for all, hearing what they tell."""
         for _ in self.ended():
             pass
 
-    def _listen(self) -> None:
-        """Wait until one of them tells or writes something, or for a moment."""
+    def _listen(self, seconds: float) -> None:
+        """Wait until one of them tells or writes something, but not longer than that."""
         with selectors.DefaultSelector() as selector:
             for child in self.alive:
                 for source in child.sources:
                     selector.register(source, selectors.EVENT_READ)
-            selector.select(LOOK_SECONDS)
+            selector.select(seconds)
         for child in tuple(self.alive):
             self._pass_on_what_it_told(child)
 

@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from bench.core.errors import BenchError, LostProcessError, RunError
-from bench.core.paths import board_location
 from bench.core.provenance import code_version, package_versions
 from bench.core.text import echoed
 from bench.engine.states import POINTER
 from bench.experiment.composites import Composite, CompositePart, part_named
 from bench.experiment.judged_results import results_judged
 from bench.experiment.spec import RunSpec
+from bench.launch.board import results_board, store_result
 from bench.launch.once import finished_result, launch
 from leaderboard.results.composites import Combination, FinishedPart, combined_result, store_combined
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.run_result import RunResult
-from leaderboard.store.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +60,7 @@ def launch_composite(composite: Composite, home: Path, *, rerun: bool) -> Launch
         RunError: If a part failed; the part, its run and the cause are named, and nothing of the composite is written.
         BenchError: Whatever keeps a part from starting, InterruptedRunError and LostProcessError.
     """
-    store = Store.open(board_location(home))
-    store.check_writable()
+    store = results_board(home)
     folder = RunFolder.of_run(home, composite.run_id)
     with results_judged():
         found = None if rerun else finished_result(folder)
@@ -76,10 +74,7 @@ def launch_composite(composite: Composite, home: Path, *, rerun: bool) -> Launch
         kept = found.document["spec"]["model"]
         if kept != composite.name:
             logger.warning(f"composite {composite.run_id} is there already and keeps its name, {echoed(kept)}")
-        if store.import_result(found) == "retracted":
-            logger.info(
-                f"composite {composite.run_id} was retracted and stays off the board; `bench board log` says why"
-            )
+        store_result(store, found, "composite")
     return LaunchedComposite(folder.path, found)
 
 

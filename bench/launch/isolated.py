@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.core.errors import InterruptedRunError, LostProcessError, UnexpectedError
+from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, UnexpectedError
 from bench.core.log import SHORT_ID
 from bench.experiment.spec import RunSpec
 from bench.launch.child import Child, Children, Work
@@ -45,7 +45,7 @@ def run_isolated(
     folder = RunFolder.of_run(home.absolute(), spec.run_id)
     work = Work(
         module="bench.launch.isolated",
-        task={"spec": spec.to_json(), "home": str(home.absolute()), "rerun": rerun},
+        task={"spec": spec.to_json(), "home": str(home.absolute()), "rerun": rerun, "stored": True},
         name=f"run {spec.run_id}",
         label=spec.run_id[:SHORT_ID],
         log=folder.log,
@@ -56,7 +56,8 @@ def run_isolated(
         child = children.start(work)
         children.wait()
     finally:
-        _remove_log_alone(folder, child)
+        if child is not None:
+            remove_log_alone(folder, child.error)
     try:
         child.raise_error()
     except LostProcessError as error:
@@ -67,30 +68,46 @@ def run_isolated(
         raise
 
 
-def _remove_log_alone(folder: RunFolder, child: Child | None) -> None:
+def remove_log_alone(folder: RunFolder, error: BenchError | None) -> None:
     """Remove the folder of a run that was refused before it began, where nothing but its log is left.
 
     A log that says why a process was lost, or holds the traceback of its error, stays.
+
+    Args:
+        folder: The run's folder.
+        error: What the run ended with; None, or a LostProcessError, where it told nothing.
     """
-    error = child.error if child is not None else None
     if folder.spec.exists() or isinstance(error, UnexpectedError):
         return
+    told = error is not None and not isinstance(error, LostProcessError)
     with contextlib.suppress(OSError):
-        if error is not None or not folder.log.stat().st_size:
+        if told or not folder.log.stat().st_size:
             folder.log.unlink()
             folder.path.rmdir()
+
+
+def when_begun(folder: RunFolder) -> int | None:
+    """When a run was begun anew the last time, in nanoseconds; None for one that never was."""
+    try:
+        return folder.spec.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def main(task: Mapping[str, Any], parent: Parent) -> None:
     """Launch a spec in this process, which was started for it.
 
     Args:
-        task: ``spec``, ``home`` and ``rerun``.
+        task: ``spec``, ``home`` and ``rerun``, and ``stored``: whether the result goes to the board from here. With
+            ``rerun`` perhaps ``begun``, what :func:`when_begun` gave before the first start: a later start of the same
+            job goes on with what an earlier one has begun.
         parent: The process that started this one.
 
     Raises:
         BenchError: What the run failed with or could not start for.
     """
-    launched = launch(RunSpec.from_json(task["spec"]), Path(task["home"]), rerun=task["rerun"])
+    spec, home = RunSpec.from_json(task["spec"]), Path(task["home"])
+    goes_on = "begun" in task and when_begun(RunFolder.of_run(home, spec.run_id)) != task["begun"]
+    launched = launch(spec, home, rerun=task["rerun"] and not goes_on, stored=task["stored"])
     if launched.error is not None:
         raise launched.error

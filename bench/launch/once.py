@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from baselines.weights import weights_of_run
-from bench.core.environment import refuse_foreign_group
 from bench.core.errors import (
     BenchError,
     InterruptedRunError,
@@ -25,11 +24,12 @@ from bench.core.errors import (
     PrunedRunError,
     ResultError,
     RunError,
+    SpecError,
     StoreError,
 )
 from bench.core.files import advice, check_writable, exclusive_lock, sweep, temporary_name, write_json
 from bench.core.machine import usable_cores
-from bench.core.paths import board_location
+from bench.core.process_group import adopted_group, refuse_foreign_group
 from bench.data.bank import Progress
 from bench.engine.hooks import Hooks
 from bench.engine.random_states import random_states_kept
@@ -39,6 +39,7 @@ from bench.experiment.initial_runs import initial_weights_hash
 from bench.experiment.judged_results import results_judged
 from bench.experiment.plugins import load_plugins_of
 from bench.experiment.spec import RunSpec, read_spec
+from bench.launch.board import results_board, store_result
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.run_result import RunResult
 from leaderboard.results.schema import kind_of
@@ -66,7 +67,7 @@ class Launched:
         return cast(dict[str, Any], self.result.document)
 
 
-def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None) -> Launched:
+def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None, stored: bool = True) -> Launched:
     """Run a spec, or give back the result it has already.
 
     Args:
@@ -74,20 +75,19 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
         home: The results folder.
         rerun: Run it again even if it is finished.
         hooks: What a search adds to the run.
+        stored: Whether its result goes to the board here; False where another process brings it there.
 
     Raises:
         BenchError: Whatever keeps it from starting, InterruptedRunError and LostProcessError. A run that started and
             failed is returned with its error instead, and stored as failed.
     """
-    from leaderboard.store.store import Store
-
     refuse_foreign_group()
+    _check_group(spec)
     spec = spec.changed(init_weights_sha256=initial_weights_hash(spec))
     folder = RunFolder.of_run(home, spec.run_id)
-    store = Store.open(board_location(home))
     # A board that cannot take the result is worth knowing of before the training, not after it.
-    store.check_writable()
-    logger.debug("run %s: folder %s, board %s", spec.run_id, folder.path, store)
+    store = results_board(home) if stored else None
+    logger.debug("run %s: folder %s, board %s", spec.run_id, folder.path, store or "of another process")
     for place in (home, folder.path.parent):
         sweep(place)
     holders = exclusive_lock(folder.lock, lambda holder: logger.info(f"waiting: {holder} is at this run"))
@@ -107,9 +107,19 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
             launched = Launched(folder.path, finished)
         else:
             launched = _start_or_leave_nothing(spec, folder, rerun, hooks or Hooks())
-        if store.import_result(launched.result) == "retracted":
-            logger.info(f"run {spec.run_id} was retracted and stays off the board; `bench board log` tells why")
+        store_result(store, launched.result)
     return launched
+
+
+def _check_group(spec: RunSpec) -> None:
+    """Refuse a spec that is shared by another number of processes than the group that this command has adopted."""
+    group = adopted_group()
+    if group is not None and group.size != spec.distribution.processes:
+        raise SpecError(
+            f"{group.launcher} started {group.size} processes, but run {spec.run_id} is for "
+            f"{spec.distribution.processes}.",
+            f"Tell {group.launcher} how many.",
+        )
 
 
 def _began_otherwise(spec: RunSpec, folder: RunFolder) -> bool:
@@ -275,12 +285,17 @@ def _execute(spec: RunSpec, folder: RunFolder, on_progress: Progress, hooks: Hoo
     else:
         from bench.engine.data import open_run_data
         from bench.engine.learnt_frontend import with_learnt_frontend
+        from bench.launch.adopted import run_adopted_group
         from bench.launch.group import run_group
 
         # The features are made here, with all cores; the processes of the group find them in the cache, and what the
         # front-end learnt in the run's folder.
         with_learnt_frontend((hooks.open_data or open_run_data)(spec, on_progress), spec, folder)
-        run_group(folder.path, spec.distribution.processes, usable_cores(), hooks.watch)
+        group = adopted_group()
+        if group is None:
+            run_group(folder.path, spec.distribution.processes, usable_cores(), hooks.watch)
+        else:
+            run_adopted_group(group, folder.path, hooks.watch)
 
 
 def said_by_tenths(frontend: str) -> Progress:

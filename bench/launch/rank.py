@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.core.errors import BenchError, RunError
+from bench.core.errors import BenchError, MemoryRunError
 from bench.data.bank import Progress
 from bench.engine.hardware import reset_peak_memory
 from bench.engine.hooks import Hooks, Watch
@@ -56,7 +56,7 @@ def execute(spec: RunSpec, folder: Path, on_progress: Progress | None = None, ho
         leave_group()
     except Exception as error:
         if is_out_of_memory(error):
-            raise RunError(words_of_exhaustion(error), OUT_OF_MEMORY_HINT) from error
+            raise MemoryRunError(words_of_exhaustion(error), OUT_OF_MEMORY_HINT) from error
         failure = None if isinstance(error, BenchError) else plugin_failure(error, spec.plugins)
         if failure is None:
             raise

@@ -16,8 +16,8 @@ from optuna.trial import FrozenTrial
 
 from bench.core.cards import Card
 from bench.core.errors import BenchError, InterruptedRunError
-from bench.core.paths import board_location
 from bench.experiment.spec import RunSpec
+from bench.launch.board import results_board, store_result
 from bench.launch.child import Children
 from bench.launch.isolated import run_isolated
 from bench.search.request import base_spec
@@ -26,7 +26,6 @@ from bench.search.study import FINALS, Search, budget
 from bench.search.trials import originals
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.database import DamagedBoardError, SpoiltBoardError
-from leaderboard.store.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -98,17 +97,37 @@ def train_best(
         InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped the training; the run under way has saved its state.
         StoreError: If a run finds the board damaged.
     """
+    specs = begun_finals(search, execution, cards, seeds)
+    done = []
+    with Children() as children:
+        for spec in specs:
+            if children.asked:
+                raise InterruptedRunError("Stopped between two final runs.")
+            logger.info(said_of(spec))
+            done.append(_train_once(spec, home, children))
+    return done
+
+
+def begun_finals(
+    search: Search, execution: Mapping[str, Any], cards: Mapping[str, Card], seeds: Sequence[int]
+) -> list[RunSpec]:
+    """The specs of the final runs of a study's best trial; that the test set is looked at for it is counted.
+
+    Args:
+        search: A study that is over, with a complete trial.
+        execution: Execution fields of the runs.
+        cards: Cards of model and method.
+        seeds: Seeds of the runs.
+    """
     best = search.best
     assert best is not None
     _count_test_evaluation(search, best)
-    done = []
-    with Children() as children:
-        for spec in final_specs(search, best, execution, cards, seeds):
-            if children.asked:
-                raise InterruptedRunError("Stopped between two final runs.")
-            logger.info(f"final run {spec.run_id}: trial {best.number}, seed {spec.seed}, the whole training part")
-            done.append(_train_once(spec, home, children))
-    return done
+    return final_specs(search, best, execution, cards, seeds)
+
+
+def said_of(spec: RunSpec) -> str:
+    """A final run in one line."""
+    return f"final run {spec.run_id}: trial {spec.study['trial']}, seed {spec.seed}, the whole training part"
 
 
 def _count_test_evaluation(search: Search, best: FrozenTrial) -> None:
@@ -124,7 +143,7 @@ def _count_test_evaluation(search: Search, best: FrozenTrial) -> None:
 def _train_once(spec: RunSpec, home: Path, children: Children) -> FinalRun:
     try:
         run_isolated(spec, home, rerun=False, children=children)
-        _add_study_to_result(spec, home)
+        bring_with_study(spec, home)
     except (InterruptedRunError, DamagedBoardError, SpoiltBoardError):
         # Such a board would take no other run's result either.
         raise
@@ -134,15 +153,25 @@ def _train_once(spec: RunSpec, home: Path, children: Children) -> FinalRun:
     return FinalRun(spec)
 
 
-def _add_study_to_result(spec: RunSpec, home: Path) -> None:
-    """Write into the result of a run that was finished before which study it is the end of, and what that cost.
+def bring_with_study(spec: RunSpec, home: Path) -> None:
+    """Bring the result of a final run to the board, and in it which study it is the end of, and what that cost.
 
     The study is no part of a run's identity: the same run may have been made by hand, or by an earlier search.
+
+    Args:
+        spec: The spec of the run, which is finished.
+        home: The results folder.
+
+    Raises:
+        ResultError: If its result cannot be read.
+        StoreError: If its result, or the board, cannot be written.
     """
     folder = RunFolder.of_run(home, spec.run_id)
     document = folder.read_document()
     if document.get("study") == spec.study:
-        return
-    document["study"] = dict(spec.study)
-    document.pop("kind", None)
-    Store.open(board_location(home)).import_result(folder.write(document))
+        result = folder.read()
+    else:
+        document["study"] = dict(spec.study)
+        document.pop("kind", None)
+        result = folder.write(document)
+    store_result(results_board(home), result)

@@ -115,6 +115,7 @@ class TrialRunner:
         home: The results folder.
         execution: Execution fields of the runs.
         stopped: Tells whether this process was asked to stop.
+        stored: Whether results go to the board here.
     """
 
     def __init__(
@@ -123,8 +124,10 @@ class TrialRunner:
         home: Path,
         execution: Mapping[str, Any],
         stopped: Callable[[], bool] = bool,
+        *,
+        stored: bool = True,
     ) -> None:
-        self.search, self.home, self.stopped = search, home, stopped
+        self.search, self.home, self.stopped, self.stored = search, home, stopped, stored
         self.base = base_spec(search.request, execution)
         self.cards = cards_of(search.request)
         self.strict = DATASETS.card(self.base.dataset).task(self.base.task).strict
@@ -187,7 +190,7 @@ class TrialRunner:
         by_epochs = index == 0 and self.search.request.pruner != "wilcoxon"
         watch = self._report_epochs(claim) if by_epochs else self._note_epochs(claim, record.epochs)
         hooks = Hooks(watch, self._data)
-        launched = launch(spec, self.home, rerun=False, hooks=hooks)
+        launched = launch(spec, self.home, rerun=False, hooks=hooks, stored=self.stored)
         record.add(spec, launched.document)
         if launched.error is not None:
             # A lost attempt goes on from the run's last saved state; nobody will go on with any other failure.

@@ -14,8 +14,10 @@ from bench.core.cards import Card
 from bench.core.errors import SpecError
 from bench.core.registry import suggestion
 from bench.core.text import echoed
+from bench.experiment.devices import runs_elsewhere, warn_of_cpu_elsewhere
 from bench.experiment.recipes import DEMO, DataSource, Request, check_pair, parse_seeds, resolve
 from bench.experiment.spec import RunSpec
+from bench.launch.jobs import LaunchOptions
 from bench.search.request import StudyRequest, build_request, check_trials
 from bench.search.session import SearchSession, WorkedOn
 from bench.search.space import Dimension, build_space
@@ -95,7 +97,14 @@ class PlannedSearch:
 
 
 def plan_search(
-    asked: Request, options: SearchOptions, choose: ChooseSource, *, home: Path, storage: str | None, workers: int
+    asked: Request,
+    options: SearchOptions,
+    choose: ChooseSource,
+    *,
+    home: Path,
+    storage: str | None,
+    workers: int,
+    launch: LaunchOptions | None = None,
 ) -> PlannedSearch:
     """Check a search as far as can be without beginning it.
 
@@ -106,10 +115,24 @@ def plan_search(
         home: Results folder.
         storage: Where the study is kept; None for a file in the results folder.
         workers: Processes that work on trials side by side.
+        launch: Where they are carried out; on this machine by default.
 
     Raises:
         BenchError: The first thing that stands in the way.
     """
+    with runs_elsewhere(launch is not None and launch.elsewhere):
+        return _planned(asked, options, choose, home, storage, workers, launch or LaunchOptions())
+
+
+def _planned(
+    asked: Request,
+    options: SearchOptions,
+    choose: ChooseSource,
+    home: Path,
+    storage: str | None,
+    workers: int,
+    launch: LaunchOptions,
+) -> PlannedSearch:
     seeds = _trial_seeds(options.seeds_per_trial)
     names = [name.strip() for text in options.params for name in text.split(",")]
     is_grid = options.sampler == "grid"
@@ -117,6 +140,7 @@ def plan_search(
     space = build_space(names, options.space, cards_of_request(asked), grid=is_grid)
     asked = _of_searched_length(asked, space)
     (base,) = resolve(asked, choose(asked), [1])
+    warn_of_cpu_elsewhere(launch.launcher, asked.device, [base.distribution.device])
     request = build_request(
         base,
         space,
@@ -133,6 +157,7 @@ def plan_search(
         name=options.study or default_name(request),
         workers=workers,
         settings=Settings(final_seeds_of(options.final_seeds), checked_give_up_after(options.give_up_after)),
+        launch=launch,
     )
     target = check_trials(request, options.trials)
     session.check(request, base.execution())
@@ -157,6 +182,7 @@ def plan_figure2(
     objective: str,
     home: Path,
     workers: int,
+    launch: LaunchOptions | None = None,
 ) -> list[PlannedSearch]:
     """A search for each of the figure's parameters over its grid, the others at the paper's values.
 
@@ -168,6 +194,7 @@ def plan_figure2(
         objective: ``held-out`` or ``test``.
         home: Results folder.
         workers: Processes that work on trials side by side.
+        launch: Where they are carried out; on this machine by default.
 
     Raises:
         BenchError: As :func:`plan_search`, and if the pattern matches no parameter.
@@ -176,9 +203,24 @@ def plan_figure2(
     if not names:
         raise SpecError(f"--only '{echoed(only)}' matches no parameter of figure2: {suggestion(str(only), FIGURE2)}")
     asked = dataclasses.replace(asked, model="ast", method="patchmix-cl")
+    with runs_elsewhere(launch is not None and launch.elsewhere):
+        return _figure2(asked, choose, names, seeds, objective, home, workers, launch or LaunchOptions())
+
+
+def _figure2(
+    asked: Request,
+    choose: ChooseSource,
+    names: Sequence[str],
+    seeds: str | None,
+    objective: str,
+    home: Path,
+    workers: int,
+    launch: LaunchOptions,
+) -> list[PlannedSearch]:
     source = choose(asked)
     chosen = parse_seeds(None, seeds or ("1" if source.profile == DEMO else "1-5"))
     (base,) = resolve(asked, source, [1])
+    warn_of_cpu_elsewhere(launch.launcher, asked.device, [base.distribution.device])
     planned = []
     for name in names:
         space = build_space([name], [], cards_of_request(asked), grid=True)
@@ -187,7 +229,14 @@ def plan_figure2(
         )
         study = f"figure2-{name}" + ("-test" if objective == "test" else "")
         settings = Settings(final_seeds=())
-        session = SearchSession(home=home, storage=None, name=study, workers=workers, settings=settings)
+        session = SearchSession(
+            home=home,
+            storage=None,
+            name=study,
+            workers=workers,
+            settings=settings,
+            launch=launch,
+        )
         session.check(request, base.execution())
         planned.append(PlannedSearch(session, request, base, check_trials(request, None)))
     return planned

@@ -6,22 +6,28 @@ import logging
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from baselines.weights import weights_of_run
 from bench.core.errors import InterruptedRunError, SpecError
 from bench.engine.preflight import check_model
-from bench.experiment.devices import device_shares_for
+from bench.experiment.devices import device_shares_for, runs_elsewhere
 from bench.experiment.plugins import load_plugins_of
 from bench.experiment.recipes import check_spec
 from bench.experiment.spec import RunSpec
+from bench.launch.executors import make_executor
+from bench.launch.jobs import LaunchOptions
+from bench.search.far_finals import train_best_far
+from bench.search.far_storage import check_far, check_options, warn_of_own_disks
+from bench.search.far_workers import FarCrew, jobs_folder
 from bench.search.finals import FinalRun, is_over, train_best
 from bench.search.optuna_parts import check_installed
 from bench.search.request import StudyRequest, base_spec, check_data, objective_words
 from bench.search.storage import Place, check_name
 from bench.search.study import Search, Settings, cards_of, check_study, counted, make_study
+from bench.search.trial_results import bring_results
 from bench.search.workers import Crew
 
 logger = logging.getLogger(__name__)
@@ -47,6 +53,7 @@ class SearchSession:
         name: The study's name.
         workers: Processes that work on trials side by side.
         settings: How the search stops and ends.
+        launch: Where its workers and final runs are carried out.
     """
 
     home: Path
@@ -54,6 +61,7 @@ class SearchSession:
     name: str
     workers: int
     settings: Settings
+    launch: LaunchOptions = field(default_factory=LaunchOptions)
 
     @property
     def place(self) -> Place:
@@ -72,7 +80,8 @@ class SearchSession:
         """
         self.check_words(request)
         _check_runnable(base_spec(request, execution))
-        device_shares_for(execution, self.workers)
+        if not self.launch.elsewhere:
+            device_shares_for(execution, self.workers)
         check_data(request, execution)
         check_study(self.place, self.name, request)
 
@@ -87,6 +96,11 @@ class SearchSession:
                 f"SQLite takes one worker at a time, but --workers is {self.workers}.",
                 "Leave --storage out (a journal file serves many workers), or use PostgreSQL.",
             )
+        check_options(self.launch)
+        if self.launch.elsewhere:
+            check_far(self.place, self.launch)
+            # Its options are read as it is made; whether it answers is seen when it is entered.
+            make_executor(self.launch, jobs_folder(self.home, self.name))
 
     def start(self, request: StudyRequest, execution: Mapping[str, Any], target: int) -> WorkedOn:
         """Make or open the study, and work on it.
@@ -115,12 +129,26 @@ class SearchSession:
             f"objective: {objective_words(study.request.objective)}; {study.place}"
         )
         try:
-            if not is_over(study):
-                Crew(study, self.home, execution, self.workers, self.settings.give_up_after).run()
-            finals = self._finals(study, execution)
+            with runs_elsewhere(self.launch.elsewhere):
+                return self._carry_out(study, execution)
         except InterruptedRunError as error:
             raise InterruptedRunError(error.message, f"Go on with: {self.resume_command()}") from error
+
+    def _carry_out(self, study: Search, execution: Mapping[str, Any]) -> WorkedOn:
+        if self.launch.elsewhere:
+            warn_of_own_disks(self.home, self.place)
+        if not is_over(study):
+            self._crew(study, execution).run()
+        elif self.launch.elsewhere:
+            bring_results(study.trials, self.home)
+        finals = self._finals(study, execution)
         return WorkedOn(study, well=_is_well(study, finals))
+
+    def _crew(self, study: Search, execution: Mapping[str, Any]) -> Crew | FarCrew:
+        give_up_after = self.settings.give_up_after
+        if self.launch.elsewhere:
+            return FarCrew(study, self.home, execution, self.workers, self.launch, give_up_after)
+        return Crew(study, self.home, execution, self.workers, give_up_after)
 
     def _finals(self, study: Search, execution: Mapping[str, Any]) -> list[FinalRun]:
         if not self.settings.final_seeds:
@@ -133,13 +161,22 @@ class SearchSession:
         if study.best is None:
             logger.info("no trial was completed, so that there is nothing to train in the end")
             return []
-        return train_best(study, self.home, execution, cards_of(study.request), self.settings.final_seeds)
+        cards, seeds = cards_of(study.request), self.settings.final_seeds
+        if self.launch.elsewhere:
+            return train_best_far(study, self.home, execution, cards, seeds, self.launch)
+        return train_best(study, self.home, execution, cards, seeds)
 
     def resume_command(self) -> str:
         """The command that goes on; how the search ends is kept with the study, a storage's password nowhere."""
         words = ["bench", "search", "resume", self.name, "--workers", str(self.workers), "--home", str(self.home)]
         if self.storage is not None and "BENCH_STUDIES" not in os.environ:
             words += ["--storage", str(self.place)]
+        if self.launch.elsewhere:
+            words += ["--launcher", self.launch.launcher]
+        if self.launch.scheduler is not None:
+            words += ["--scheduler", self.launch.scheduler]
+        for name, value in self.launch.slurm.items():
+            words += ["--slurm", f"{name}={value}"]
         return shlex.join(words)
 
 

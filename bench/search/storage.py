@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 ENDING = ".journal"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
+KEEPALIVE = {"tcp_keepalives_idle": 60, "tcp_keepalives_interval": 15, "tcp_keepalives_count": 4}
+"""Settings (seconds, and a number of times) by which PostgreSQL frees the lock of a machine that lost its power after
+two minutes; it would wait for two hours by itself."""
+
 _URL_HINT = "Write it as postgresql://user@host/name, or name a journal file."
 _LIKE_A_URL = re.compile(r"(postgres\w*|sqlite|mysql|mariadb|oracle|mssql|redis)[\w+]*:|[^/]*:[^@]*@", re.IGNORECASE)
 """A URL without its ``://``; a file of such a name is written with ``./``."""
@@ -105,6 +109,11 @@ class Place:
         return self.journal is None and self._parsed.get_backend_name() == "sqlite"
 
     @property
+    def has_password(self) -> bool:
+        """Whether its URL holds a secret."""
+        return self.url is not None and public_url(self.url) != self.url
+
+    @property
     def _path(self) -> Path | None:
         """The file that it is; None for a server."""
         if self.journal is not None:
@@ -174,6 +183,8 @@ class Place:
         with self.translated():
             key = zlib.crc32(f"lungbench study {study}".encode())
             with sa.create_engine(self._parsed, poolclass=NullPool).connect() as connection:
+                for setting, value in KEEPALIVE.items():
+                    connection.execute(sa.text(f"SET {setting} = {value}"))
                 connection.execute(sa.text(f"SELECT pg_advisory_lock({key})"))
                 yield
 

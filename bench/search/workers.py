@@ -16,6 +16,7 @@ from bench.experiment.devices import VISIBLE, device_shares_for
 from bench.launch.child import Child, Children, Work
 from bench.search.failures import GIVE_UP_AFTER, CircuitBreaker
 from bench.search.study import Search
+from bench.search.study_watch import params_text
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class Crew:
             "home": str(self.home.absolute()),
             "execution": self.execution,
             "breaker": dataclasses.asdict(self._breaker),
+            "stored": True,
         }
         work = Work(
             module="bench.search.worker",
@@ -126,8 +128,7 @@ class Crew:
         match event:
             case {"event": "begins"}:
                 self._stillborn, worker.trial = 0, event["trial"]
-                params = ", ".join(f"{name} {_short(value)}" for name, value in event["params"].items())
-                logger.info(f"trial {event['trial']} (worker {worker.number}): {params}")
+                logger.info(f"trial {event['trial']} (worker {worker.number}): {params_text(event['params'])}")
             case {"event": "ended"}:
                 worker.trial = None
                 logger.info(f"trial {event['trial']}: {_outcome(event)}")
@@ -154,10 +155,6 @@ class Crew:
         logger.warning(f"worker {worker.number} was lost{at} (exit code {child.code}); another one takes its place")
         self._start(worker.number)
         return None
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _outcome(event: Mapping[str, Any]) -> str:

@@ -129,6 +129,11 @@ class RunFolder:
         """The file that keeps what the process of the run wrote on stderr, where it had one of its own."""
         return self.path / "run.log"
 
+    @property
+    def progress(self) -> Path:
+        """The file ``progress.json``: how far the run is, while it is under way."""
+        return self.path / "progress.json"
+
     def log_of(self, rank: int) -> Path:
         """The file that keeps what a process of a group wrote on stderr."""
         return self.path / f"rank-{rank}.log"

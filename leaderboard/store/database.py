@@ -23,6 +23,7 @@ from bench.core.files import atomic_path, exclusive_lock, sweep
 from bench.core.locks import lacks_record_locks
 from bench.core.text import echoed, plain
 from leaderboard.store import engines, schema, versions
+from leaderboard.store.network_disks import warn_of_network_disk
 
 DATABASE_FILE = "leaderboard.sqlite"
 TIMEOUT = 30.0
@@ -175,6 +176,7 @@ class Database:
     def _make_engine(self, write: bool, frozen: bool) -> sa.Engine:
         if self.path is not None:
             if write:
+                warn_of_network_disk(self.path)
                 return engines.sqlite_writer(self.path, TIMEOUT)
             return engines.sqlite_reader(self.path, TIMEOUT, frozen=frozen)
         try:

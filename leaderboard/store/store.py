@@ -37,6 +37,7 @@ from leaderboard.store.board_rows import (
     read_run_records,
     read_specs,
 )
+from leaderboard.store.costs import RunCost, read_costs
 from leaderboard.store.database import Database
 from leaderboard.store.log_rows import is_retracted, put_entries, read_entries_of
 from leaderboard.store.result_rows import (
@@ -267,6 +268,17 @@ class Store:
         run_id = self.find(text)
         with self.session() as session:
             return result_of(session, session.get_one(schema.Run, run_id))
+
+    def costs(self) -> list[RunCost]:
+        """Read what every finished run that was trained here took, oldest first."""
+        with self.session() as session:
+            return read_costs(session)
+
+    def statuses(self) -> dict[str, str]:
+        """Read, by run id, how each run ended: ``finished``, ``failed`` or ``pruned``."""
+        with self.session() as session:
+            rows = session.execute(sa.select(schema.Run.run_id, schema.Run.status))
+            return {row.run_id: row.status for row in rows}
 
     def digests(self) -> dict[str, str]:
         """Read, by run id, the hash of everything that the board holds of the run."""

@@ -11,7 +11,9 @@ import pytest
 from bench.core.errors import ResultError
 from bench.engine import result as engine_result
 from bench.experiment.recipes import Request, choose_source, resolve
-from bench.launch import matrix as reproduce
+from bench.launch.jobs import LaunchOptions
+from bench.launch.matrix.plans import MatrixPlan, PlannedRun
+from bench.launch.matrix.work import run_matrix
 from bench.launch.once import launch
 from bench.search import finals
 from leaderboard import metrics
@@ -88,20 +90,24 @@ def test_a_finished_run_is_read_once_more_when_it_is_asked_for_again(spec, tmp_p
     assert counted == ONCE
 
 
-def test_a_run_of_a_table_that_was_done_before_is_read_once(spec, tmp_path, counted):
-    run(spec, tmp_path)
+@pytest.mark.parametrize("on_the_board", [True, False])
+def test_a_run_of_a_matrix_that_was_done_before_is_read_once_for_the_board_that_lacks_it(
+    spec, tmp_path, counted, on_the_board
+):
+    launch(spec, tmp_path, rerun=False, stored=on_the_board)
     counted.clear()
-    plan = reproduce.TablePlan(None, "demo", [reproduce.PlannedRun(spec, ("row",))], {}, {})
-    (ended,) = reproduce.carry_out(plan, tmp_path, rerun=False)
+    plan = MatrixPlan(name="small", source="", profile="demo", runs=[PlannedRun.of(spec, "row")])
+    (ended,) = run_matrix(plan, tmp_path, LaunchOptions(), rerun=False)
     assert ended.status == "done before"
-    assert counted == ONCE
+    assert counted == ({} if on_the_board else ONCE)
+    assert list(Store.open(tmp_path).digests()) == [spec.run_id]
 
 
 def test_a_run_that_becomes_the_end_of_a_study_is_read_once(spec, tmp_path, counted):
     run(spec, tmp_path)
     counted.clear()
     final = spec.changed(study={"name": "s", "objective": "val", "role": "final"})
-    finals._add_study_to_result(final, tmp_path)
+    finals.bring_with_study(final, tmp_path)
     assert counted == ONCE
     assert Store.open(tmp_path).run(spec.run_id)["study"] == final.study
 

@@ -74,7 +74,7 @@ def test_settings_are_kept_out_before_a_library_can_read_them(variable, monkeypa
 
 def test_a_foreign_group_of_processes_is_refused(monkeypatch, small_data, small_cache):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(SpecError, match="another launcher"):
+    with pytest.raises(SpecError, match="do not describe a group"):
         bench.resolve("ast", "ce", data=small_data, cache=small_cache)
 
 

@@ -14,6 +14,7 @@ import methods
 from bench.api import health, measurements, mock_runs, registries
 from bench.api.mock_runs import CheckOutcome, MockRun
 from bench.core.errors import RegistryError, SpecError
+from bench.core.mounts import mount_of
 from bench.data.frontends import FRONTENDS
 from bench.launch.measurement import MeasurementRequest
 
@@ -21,6 +22,12 @@ KINDS = {"model": baselines.MODELS, "method": methods.METHODS, "frontend": FRONT
 
 
 # --- registries ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def home_of_its_own(tmp_path, monkeypatch):
+    """What is measured is kept in the results folder."""
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "kept"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -119,6 +126,8 @@ def test_listing_brings_no_torch():
 def test_the_machine_is_described_in_plain_values(tmp_path, small_data):
     found = health.examine_machine(tmp_path / "home", small_data, tmp_path / "cache")
     assert json.loads(json.dumps(found)) == found
+    disk = {name: found["folders"].pop(name) for name in ("file system", "locks")}
+    assert disk == {"file system": f"{mount_of(tmp_path).kind} (of this machine)", "locks": "flock"}
     assert found["folders"] == {
         "results": str(tmp_path / "home"),
         "board": str(tmp_path / "home" / "leaderboard.sqlite"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from matrix_runs import made_up_runs
 from small_runs import SETTINGS
 
 import bench
 from bench.api import reproductions
 from bench.api.boards import open_board
 from bench.core.errors import InterruptedRunError, RunError, SpecError, WeightsError
-from bench.launch import matrix
 from leaderboard.published import TABLES, printed_table
 
 ROW = {**SETTINGS, "specaug_time_width": 20}
@@ -45,16 +45,28 @@ def trained(monkeypatch):
     """The runs that were started; seed 2 fails."""
     started = []
 
-    def run(spec, home, *, rerun, children):
-        started.append((spec.seed, rerun))
-        if spec.seed == 2:
-            raise RunError("The loss is nan.", "Lower it.")
+    def outcome(seed, rerun):
+        started.append((seed, rerun))
+        return RunError("The loss is nan.", "Lower it.") if seed == 2 else None
 
-    monkeypatch.setattr(matrix, "run_isolated", run)
+    made_up_runs(monkeypatch, outcome)
     return started
 
 
 # --- planning -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ({}, "table2-cl-p_-seeds-1,2"),
+        ({"seeds": None}, "table2-cl-p_"),
+        ({"only": "cl-patch", "seeds": "1"}, "table2-cl-patch-seeds-1"),
+    ],
+)
+def test_parts_of_a_table_are_matrices_of_their_own(plan, asked, name):
+    """So that two processes may be at parts of one table, each with a GPU of its own."""
+    assert plan(**asked).plan.matrix.name == name
 
 
 def test_a_plan_has_a_run_for_each_row_and_seed(plan):
@@ -183,21 +195,21 @@ def test_the_printed_numbers_stand_beside_what_was_run(plan, trained):
 def test_an_interruption_ends_the_table(plan, monkeypatch):
     started = []
 
-    def stop(spec, home, **words):
-        started.append(spec.seed)
+    def stop(seed, rerun):
+        started.append(seed)
         raise InterruptedRunError("Stopped in epoch 1.")
 
-    monkeypatch.setattr(matrix, "run_isolated", stop)
+    made_up_runs(monkeypatch, stop)
     with pytest.raises(InterruptedRunError, match="epoch 1"):
         reproductions.reproduce_table(plan(seeds="1-3"))
     assert started == [1]
 
 
 def test_the_call_says_how_it_goes_on(small_data, small_cache, tmp_path, monkeypatch):
-    def stop(*words, **options):
+    def stop(seed, rerun):
         raise InterruptedRunError("Stopped in epoch 1.")
 
-    monkeypatch.setattr(matrix, "run_isolated", stop)
+    made_up_runs(monkeypatch, stop)
     place = {"data": small_data, "cache": small_cache, "home": tmp_path, "settings": ROW}
     with pytest.raises(InterruptedRunError) as caught:
         bench.reproduce("table2", only="cl-patch", seeds=[1, 3], rerun=True, **place)

@@ -3,12 +3,12 @@
 import json
 
 import pytest
+from matrix_runs import made_up_runs
 from small_runs import SETTINGS
 
 import bench as library
 from bench.api.searches import _named_spaces
 from bench.core.errors import InterruptedRunError, SpecError
-from bench.launch import matrix
 from bench.search import workers
 
 ROW = {**SETTINGS, "specaug_time_width": 20}
@@ -102,10 +102,7 @@ def test_a_table_is_the_document_of_the_command(bench, place):
 
 
 def test_a_failing_row_is_told_and_raises_nothing(place, monkeypatch):
-    def fail(spec, *words, **options):
-        raise SpecError("no")
-
-    monkeypatch.setattr(matrix, "run_isolated", fail)
+    made_up_runs(monkeypatch, lambda seed, rerun: SpecError("no"))
     document = library.reproduce("table2", only="cl-p*", epochs=1, seeds="1", **place)
     assert {(run["status"], run["error"]) for run in document["runs"]} == {("failed", "no")}
 

@@ -14,6 +14,12 @@ from bench.launch import measurement as measure
 from bench.launch.measurement import MeasurementRequest, measure_apart
 
 
+@pytest.fixture(autouse=True)
+def home_of_its_own(tmp_path, monkeypatch):
+    """What is measured is kept in the results folder."""
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "kept"))
+
+
 def test_the_list_names_the_family_on_stderr(bench):
     captured = bench("models", "list", "--format", "json")
     assert [row["id"] for row in json.loads(captured.out)] == [entry.id for entry in MODELS]

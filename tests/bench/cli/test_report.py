@@ -169,6 +169,6 @@ def test_reports_of_ten_thousand_runs_are_quick(tmp_path):
     for words in ("report table3", "report leaderboard", "board list"):
         tries = [cpu_seconds(*words.split(), "--home", str(tmp_path)) for _ in range(3)]
         took, shown = min(tries)
-        assert took < 2.5, (words, [seconds for seconds, _ in tries])
+        assert took < 4.0, (words, [seconds for seconds, _ in tries])
         assert "cnn6" in shown or "CNN6" in shown
     assert "first 1000 of 10002; all with --format csv or json" in " ".join(shown.split())

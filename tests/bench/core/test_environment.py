@@ -16,7 +16,6 @@ from bench.core.environment import (
     SETTINGS,
     keep_launchers_out,
     keep_settings_out,
-    refuse_foreign_group,
     refuse_late_settings,
 )
 from bench.core.errors import RunError, SpecError
@@ -118,21 +117,6 @@ def test_an_accelerator_that_is_something_else_is_refused(fresh_accelerate):
     with pytest.raises(RunError, match="Accelerate has processes 1 where the run has 2"):
         build_accelerator(small_spec(processes=2), 2)
     assert PartialState().num_processes == 1
-
-
-@pytest.mark.parametrize("size", ["2", " 3 ", "64"])
-def test_a_group_of_another_launcher_is_refused(monkeypatch, size):
-    monkeypatch.setenv("WORLD_SIZE", size)
-    with pytest.raises(SpecError) as caught:
-        refuse_foreign_group()
-    assert f"one of {size.strip()} that another launcher started" in caught.value.message
-    assert "--processes" in caught.value.hint
-
-
-@pytest.mark.parametrize("size", ["", "1", "0", "-1", "two", "2.0", "٣"])
-def test_what_names_no_group_is_not_refused(monkeypatch, size):
-    monkeypatch.setenv("WORLD_SIZE", size)
-    refuse_foreign_group()
 
 
 def test_variables_that_lower_the_precision_are_forgotten(monkeypatch):

@@ -17,6 +17,7 @@ EXIT_CODES = {
     "DataError": 3,
     "InterruptedRunError": 130,
     "LostProcessError": 1,
+    "MemoryRunError": 1,
     "PrunedRunError": 1,
     "RegistryError": 2,
     "ResultError": 2,

@@ -531,11 +531,14 @@ def test_a_machine_that_starts_no_process_is_named_as_the_cause(dataset, cache, 
 
 
 class OddError(Exception):
-    """An error that pickle cannot make again: it takes two arguments and keeps none."""
+    """An error that pickle cannot make again, whatever a library has taught it about errors."""
 
     def __init__(self, what, where):
         super().__init__()
         self.what = what
+
+    def __reduce__(self):
+        raise TypeError("it cannot be pickled")
 
 
 def test_an_error_that_cannot_be_pickled_is_told_in_words(dataset, cache, monkeypatch):

@@ -12,6 +12,7 @@ from bench.engine.listeners import Listener, Listeners, Start, Wish
 from bench.engine.position import Position
 from bench.engine.run_listeners import TimedCheckpoints, listeners_of_run
 from bench.engine.trainer import Trainer
+from leaderboard.results.run_folder import RunFolder
 
 START = Start(label="run", epochs=2, steps=3)
 
@@ -110,17 +111,21 @@ def test_time_makes_states_and_each_state_starts_it_anew():
     assert timed.on_losses(2, 1, []) == Wish.GO_ON
 
 
-def test_states_by_time_are_asked_for_by_the_spec_and_change_no_identity(spec):
+def test_states_by_time_are_asked_for_by_the_spec_and_change_no_identity(spec, tmp_path):
     class Alone:
         is_main_process = True
 
     from bench.engine.hooks import Hooks
 
+    def by_time(spec):
+        found = listeners_of_run(spec, Hooks(), Alone(), RunFolder(tmp_path))
+        return [one for one in found if isinstance(one, TimedCheckpoints)]
+
     timed = spec.changed(checkpoint_minutes=2.5)
     assert timed.run_id == spec.run_id
-    (found,) = [one for one in listeners_of_run(timed, Hooks(), Alone()) if isinstance(one, TimedCheckpoints)]
+    (found,) = by_time(timed)
     assert found.seconds == 150
-    assert not [one for one in listeners_of_run(spec, Hooks(), Alone()) if isinstance(one, TimedCheckpoints)]
+    assert not by_time(spec)
 
 
 def test_a_run_with_states_by_time_has_the_same_numbers(spec, tmp_path):

@@ -79,7 +79,9 @@ def test_a_joined_unit_is_one_of_its_pieces():
 def test_each_process_has_its_rows_of_what_one_would_have(settings):
     whole = heard(**settings).samples
     for local in (slice(0, 5), slice(5, 12)):
-        torch.testing.assert_close(heard(local, **settings).samples, whole[local], atol=0, rtol=0)
+        # Fourier frames are rounded otherwise in a batch of other size, on some processors.
+        rounding = 1e-6 * float(whole.abs().max()) if settings is CHANGES else 0
+        torch.testing.assert_close(heard(local, **settings).samples, whole[local], atol=rounding, rtol=0)
 
 
 def test_front_ends_without_a_length_draw_nothing_more():

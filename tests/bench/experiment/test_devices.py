@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 from five_steps import spec_of
+from logs import logged
 
 from bench.core.errors import SpecError
 from bench.experiment import recipes
@@ -13,7 +14,9 @@ from bench.experiment.devices import (
     choose_precision,
     device_shares,
     device_shares_for,
+    runs_elsewhere,
     visible_devices,
+    warn_of_cpu_elsewhere,
 )
 
 UUIDS = [f"GPU-{number}a8c1d2e-0000-1111-2222-333344445555" for number in range(4)]
@@ -182,3 +185,31 @@ def test_a_cpu_does_not_silently_calculate_fp16_in_fp32():
     with pytest.raises(SpecError, match="fp16 has no arithmetic on a CPU") as caught:
         choose_precision("fp16", "cpu")
     assert caught.value.hint == "Use fp32 or bf16."
+
+
+def test_runs_of_other_machines_are_planned_without_their_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with runs_elsewhere():
+        assert choose_device("cuda") == "cuda"
+        assert choose_device("auto") == "cpu"
+        assert device_shares_for({"device": "cuda", "processes": 8}) is None
+        assert [choose_precision(name, "cuda") for name in ("bf16", "fp16", "fp32")] == ["bf16", "fp16", "fp32"]
+        with pytest.raises(SpecError, match="cannot be told here"):
+            choose_precision("auto", "cuda")
+    with runs_elsewhere(False), pytest.raises(SpecError, match="torch sees no GPU"):
+        choose_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("launcher", "wanted", "chosen", "warned"),
+    [
+        ("slurm", "auto", "cpu", True),
+        ("local", "auto", "cpu", False),
+        ("dask", "cpu", "cpu", False),
+        ("dask", "auto", "cuda", False),
+    ],
+)
+def test_runs_of_a_cluster_that_were_planned_for_the_cpu_by_chance_are_warned_of(launcher, wanted, chosen, warned):
+    with logged() as said:
+        warn_of_cpu_elsewhere(launcher, wanted, [chosen])
+    assert ["will be done on the CPU" in line for line in said] == [True] * warned

@@ -19,9 +19,12 @@ from bench.core.errors import (
 )
 from bench.experiment.recipes import Request, choose_source, resolve
 from bench.launch.child import Children
-from bench.launch.isolated import run_isolated
-from bench.launch.matrix import PlannedRun, TablePlan, carry_out
-from leaderboard.published import printed_table
+from bench.launch.isolated import main, run_isolated, when_begun
+from bench.launch.jobs import LaunchOptions
+from bench.launch.matrix.plans import MatrixPlan, PlannedRun
+from bench.launch.matrix.work import run_matrix
+from bench.launch.once import launch
+from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.database import DamagedBoardError
 
 SETTINGS = "embed_dim=16 depth=1 heads=2 seconds=1.0 batch=8 epochs=2".split()
@@ -107,25 +110,30 @@ def test_the_damaged_board_of_a_child_is_the_damaged_board_of_the_command(isolat
     assert caught.value.exit_code == 4
 
 
+def two_runs(spec):
+    """A matrix of two seeds, whose features are there."""
+    launch(spec.changed(seed=3), Path(spec.cache) / "made", rerun=False)
+    runs = [PlannedRun.of(spec.changed(seed=seed), "ce") for seed in (1, 2)]
+    return MatrixPlan(name="two", source="", profile="demo", runs=runs)
+
+
 @pytest.mark.parametrize("kind", ["DamagedBoardError", "SpoiltBoardError"])
 def test_a_board_that_takes_no_result_ends_the_whole_matrix(spec, monkeypatch, tmp_path, kind):
     stand_in(monkeypatch, tmp_path, f"report({kind!r}, 'The board is damaged.', 'leaderboard.store.database')")
-    plan = TablePlan(printed_table("table2"), "demo", [PlannedRun(spec, ("ce",)), PlannedRun(spec, ("cl",))])
     with pytest.raises(StoreError, match="The board is damaged") as caught:
-        carry_out(plan, tmp_path, rerun=False)
+        run_matrix(two_runs(spec), tmp_path, LaunchOptions(), rerun=False)
     assert caught.value.exit_code == 4
 
 
 def test_any_other_error_of_a_run_lets_the_others_go_on(spec, monkeypatch, tmp_path):
     stand_in(monkeypatch, tmp_path, "report('StoreError', 'The state cannot be read.')")
-    plan = TablePlan(printed_table("table2"), "demo", [PlannedRun(spec, ("ce",)), PlannedRun(spec, ("cl",))])
-    ended = carry_out(plan, tmp_path, rerun=False)
+    ended = run_matrix(two_runs(spec), tmp_path, LaunchOptions(), rerun=False)
     assert [type(item.error) for item in ended] == [StoreError, StoreError]
 
 
 def test_a_run_that_is_refused_leaves_nothing(isolated, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(SpecError, match="another launcher"):
+    with pytest.raises(SpecError, match="do not describe a group"):
         isolated()
     assert not list((tmp_path / "runs").iterdir())
 
@@ -137,3 +145,15 @@ def test_a_run_keeps_its_log_beside_its_result(isolated, spec, tmp_path):
     assert json.loads((folder / "result.json").read_text())["status"] == "finished"
     log = (folder / "run.log").read_text()
     assert f"[{spec.run_id[:8]}] epoch 2/2" in log, "a run beside others says whose line it is"
+
+
+def test_a_run_anew_whose_process_was_lost_goes_on_with_what_it_has_begun(spec, tmp_path):
+    launch(spec, tmp_path, rerun=False)
+    folder = RunFolder.of_run(tmp_path, spec.run_id)
+    before = folder.result.stat().st_mtime_ns
+    task = {"spec": spec.to_json(), "home": str(tmp_path), "rerun": True, "stored": True, "begun": when_begun(folder)}
+    main(task, None)
+    anew = folder.result.stat().st_mtime_ns
+    assert anew != before
+    main(task, None)
+    assert folder.result.stat().st_mtime_ns == anew, "the second start of the same job begins nothing anew"

@@ -97,7 +97,12 @@ def test_a_row_whose_weights_cannot_be_had_does_not_stop_the_others(bench, place
     [
         (["tabel2"], "did you mean 'table2'?"),
         (["figure2", "--only", "tao"], "matches no parameter of figure2: did you mean 'tau'?"),
-        (["table2", "--launcher", "slurm"], "`bench reproduce --launcher slurm` comes with a later version"),
+        (["table2", "--partition", "gpu"], "The launcher local has no use for the options of Slurm jobs"),
+        (["table2", "--devices", "0", "--launcher", "slurm"], "The launcher slurm has no use for --devices"),
+        (["table2", "--slurm", "memory"], "--slurm takes KEY=VALUE, not 'memory'"),
+        (["table2", "--timeout", "soon"], "--timeout is 'soon', but must be like 2h, 90m or 3600"),
+        (["table2", "--jobs", "0"], "jobs is 0, but must be a whole number from 1"),
+        (["table2", "--retries", "-1"], "retries is -1, but must be a whole number from 0"),
         (["table2", "--launcher", "slrum"], "did you mean 'slurm'?"),
         (["table2", "--only", "cl-pach"], "matches no row of table2: did you mean 'cl-patch'?"),
         (["table2", "--seeds", "five"], "must look like 1-5"),
@@ -208,7 +213,7 @@ def test_a_stop_and_a_kill_lose_nothing(small_data, small_cache, tmp_path):
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
-    assert "the state is saved" in err
+    assert "Stopped: 0 of 1 are done." in err
     assert "Go on with: " in err
     assert "bench reproduce table2 --only ce" in err
     assert "Traceback" not in err

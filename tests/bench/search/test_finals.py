@@ -172,7 +172,7 @@ def test_what_a_result_says_of_its_study_is_written_once(search, tmp_path, launc
     path = RunFolder.of_run(tmp_path, run.spec.run_id).result
     before = path.stat().st_mtime_ns, path.read_bytes()
     # The second time the run is done, and its result is as it shall be.
-    finals._add_study_to_result(run.spec, tmp_path)
+    finals.bring_with_study(run.spec, tmp_path)
     assert (path.stat().st_mtime_ns, path.read_bytes()) == before
 
 

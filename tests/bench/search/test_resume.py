@@ -42,7 +42,10 @@ GIVEN = {
 """Every option that says what the study is or how it ends, mostly not at its default; the folders come besides."""
 
 FOLDERS = {"data", "cache", "plugin", "home"}
-OF_THE_COMMAND = {"workers", "storage", "dry_run", "output", "context"}
+OF_THE_COMMAND = {
+    *("workers", "storage", "dry_run", "output", "context"),
+    *("launcher", "scheduler", "gpus", "time", "partition", "account", "qos", "slurm"),
+}
 """What belongs to a command and a machine: given anew to resume."""
 
 FLAGS = {"settings": "--set"}

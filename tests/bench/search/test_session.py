@@ -3,16 +3,21 @@
 import os
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from board_runs import write_run
 from logs import logged
 from small_studies import base_spec, request_of, study_of
 
 from bench.core.errors import InterruptedRunError, RunError, SpecError, StoreError, WeightsError
+from bench.experiment.devices import choose_device
+from bench.launch.jobs import LaunchOptions
 from bench.search import claims, session
 from bench.search.finals import FinalRun
 from bench.search.session import SearchSession, objective_words
 from bench.search.study import Settings, open_study
+from leaderboard.store.store import Store
 
 COMPLETE, FAIL = claims.TrialState.COMPLETE, claims.TrialState.FAIL
 
@@ -177,6 +182,48 @@ def test_an_sqlite_file_is_in_use_while_it_is_searched_in_and_free_afterwards(ba
     assert start(base, tmp_path, storage=url, target=3).well
 
 
+def test_a_launcher_carries_out_workers_and_final_runs(base, tmp_path, monkeypatch):
+    launch, told = LaunchOptions(launcher="slurm"), []
+
+    def crew(search, home, execution, workers, options, give_up_after):
+        told.append((workers, options, give_up_after))
+        return SimpleNamespace(run=lambda: do_all(search))
+
+    def train(search, home, execution, cards, seeds, options):
+        told.append((seeds, options))
+        # What a run of a GPU needs is checked where it runs.
+        assert choose_device("cuda") == "cuda"
+        return []
+
+    monkeypatch.setattr(session, "FarCrew", crew)
+    monkeypatch.setattr(session, "train_best_far", train)
+    with logged() as said:
+        assert start(base, tmp_path, workers=16, launch=launch, settings=Settings((1, 2), 7)).well
+    assert told == [(16, launch, 7), ((1, 2), launch)]
+    assert any("workers on another one do not see it" in line for line in said)
+
+
+def test_results_of_a_study_that_ended_while_nobody_watched_come_to_the_board(base, tmp_path, monkeypatch):
+    launch, folder = LaunchOptions(launcher="slurm"), write_run(tmp_path)
+    search = study_of(base, request_of(base, sampler="random"), tmp_path, 1)
+    assert claims.claim(search).end(COMPLETE, 50.0, {"run_ids": [folder.name]})
+    session_in(tmp_path, launch=launch, settings=Settings(())).go_on(search, search.execution)
+    assert [run.run_id for run in Store.open(tmp_path).runs()] == [folder.name]
+
+
+def test_options_of_a_launcher_are_read_before_a_study_is_made(base, tmp_path):
+    launch = LaunchOptions(launcher="slurm", slurm={"partion": "gpu"})
+    with pytest.raises(SpecError, match="unknown option 'partion'"):
+        session_in(tmp_path, launch=launch).check(request_of(base), base.execution())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_that_other_machines_cannot_share_is_refused(base, tmp_path):
+    launch = LaunchOptions(launcher="slurm")
+    with pytest.raises(SpecError, match="cannot share a study in SQLite"):
+        session_in(tmp_path, storage=f"sqlite:///{tmp_path}/s.sqlite", launch=launch).check_words(request_of(base))
+
+
 # --- the command that goes on -----------------------------------------------------------------------------------
 
 
@@ -188,6 +235,17 @@ def test_an_sqlite_file_is_in_use_while_it_is_searched_in_and_free_afterwards(ba
         (
             {"storage": "my studies.journal"},
             ["--workers", "1", "--home", "a folder", "--storage", "my studies.journal"],
+        ),
+        (
+            {"launch": LaunchOptions(launcher="slurm", slurm={"gpus": "a100", "time": "8:00:00"})},
+            [
+                *("--workers", "1", "--home", "a folder", "--launcher", "slurm"),
+                *("--slurm", "gpus=a100", "--slurm", "time=8:00:00"),
+            ],
+        ),
+        (
+            {"launch": LaunchOptions(launcher="dask", scheduler="tcp://host:8786")},
+            ["--workers", "1", "--home", "a folder", "--launcher", "dask", "--scheduler", "tcp://host:8786"],
         ),
         (
             {"storage": "postgresql://me:secret@host/name"},

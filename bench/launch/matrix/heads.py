@@ -1,0 +1,69 @@
+"""How a run ended, from its result alone: quick, so that ten thousand runs can be looked at in seconds.
+
+Nothing is compared with the predictions; whoever takes a result up reads it whole.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import ResultError
+from leaderboard.results.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class ResultHead:
+    """What a result says of itself.
+
+    Attributes:
+        status: ``finished``, ``failed`` or ``pruned``.
+        error: What it failed with.
+        score: Score of the last epoch with all classes told apart, percent.
+        seconds: How long it took.
+        epochs: Epochs that it trained.
+    """
+
+    status: str
+    error: str | None = None
+    score: float | None = None
+    seconds: float | None = None
+    epochs: int = 0
+
+
+def read_head(home: Path, run_id: str) -> ResultHead | None:
+    """What the result of a run says of itself; None where there is none.
+
+    Raises:
+        ResultError: If it cannot be read.
+    """
+    path = RunFolder.of_run(home, run_id).result
+    try:
+        document = json.loads(path.read_bytes())
+        return ResultHead(
+            status=document["status"],
+            error=document["error"],
+            score=_score(document),
+            seconds=document["seconds"],
+            epochs=len(document["epochs"]),
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ResultError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ResultError(f"{path} is no result of a run.", "Run it again with --rerun.") from error
+
+
+def _score(document: dict[str, Any]) -> float | None:
+    judged = document["metrics"]["last"]
+    score = next(iter(judged.values()))["score"] if judged else None
+    return None if score is None else float(score)
+
+
+def is_finished(home: Path, run_id: str) -> bool:
+    """Whether a run's result says ``finished``; raises ResultError for one that cannot be read."""
+    head = read_head(home, run_id)
+    return head is not None and head.status == "finished"

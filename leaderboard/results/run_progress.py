@@ -1,0 +1,78 @@
+"""How far a run is: a small file in its folder while it is under way, which tables of running runs read.
+
+It is no result: it may be missing, or be left behind by a process that was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.core.files import temporary_name
+
+
+def _now() -> float:
+    return time.time()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunProgress:
+    """How far a run is.
+
+    Attributes:
+        epoch: Number of the epoch under way, from 1; 0 before the first step.
+        epochs: Number of epochs.
+        step: Steps of this epoch that are done.
+        steps: Steps of an epoch.
+        loss: The last loss that was read; None before that, or where it is no finite number.
+        score: Score of the last evaluated epoch, exact class, in per cent; None before the first.
+        started: When this process began to train, in seconds since 1970.
+        time: When this was written, in seconds since 1970.
+        seconds_left: Seconds until the last epoch is over, at the pace so far; None where nobody can tell yet.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float | None = None
+    score: float | None = None
+    started: float
+    time: float
+    seconds_left: float | None = None
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was written."""
+        return _now() - self.time
+
+    def remaining(self, now: Callable[[], float] = _now) -> float | None:
+        """Seconds that are left now, where it was known when this was written."""
+        return None if self.seconds_left is None else max(0.0, self.seconds_left - (now() - self.time))
+
+    def write(self, path: Path) -> None:
+        """Write it in one step, but not through to the disk: after a loss of power it is worth nothing.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        temporary = temporary_name(path)
+        try:
+            temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
+            temporary.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def read_progress(path: Path) -> RunProgress | None:
+    """Read what a run says of itself; None where it says nothing, or not in these words."""
+    try:
+        return RunProgress(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
