@@ -50,24 +50,15 @@ def test_small_cases_of_every_kind(tmp_path):
     assert differing(tmp_path, cases) == {}
 
 
-def cases_of_method(method: str) -> dict:
-    # One row at a time and computed again are tried together here, each by itself in the small cases.
-    cases = variants(f"{method}-ast", {**case("ast", DEEP_AST, method), "fields": UNEVEN}, TWO, BOTH)
-    if not METHODS.card(method).needs_patches:
-        cases |= variants(f"{method}-random", random_case("residuals", method, fields=UNEVEN), TWO, BOTH)
-        # Of one row, the windows lie otherwise in memory than those of several.
-        cases |= variants(f"{method}-windows", random_case("windows", method), ONE, TWO)
-    return cases
-
-
-METHOD_IDS = [entry.id for entry in METHODS]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("methods", [METHOD_IDS[first::4] for first in range(4)], ids="+".join)
-def test_every_method_in_micro_batches(tmp_path, methods):
-    """Several methods at a time: six processes that import torch take longer than the steps of one."""
-    cases = {name: one for method in methods for name, one in cases_of_method(method).items()}
+@pytest.mark.parametrize("method", [entry.id for entry in METHODS])
+def test_every_method_in_micro_batches(tmp_path, method):
+    # One row at a time and computed again are tried together here, each by itself in the small cases.
+    cases = variants("ast", {**case("ast", DEEP_AST, method), "fields": UNEVEN}, TWO, BOTH)
+    if not METHODS.card(method).needs_patches:
+        cases |= variants("random", random_case("residuals", method, fields=UNEVEN), TWO, BOTH)
+        # Of one row, the windows lie otherwise in memory than those of several.
+        cases |= variants("windows", random_case("windows", method), ONE, TWO)
     assert differing(tmp_path, cases) == {}
 
 
