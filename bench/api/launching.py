@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import SpecError
-from bench.core.registry import suggestion
 from bench.core.text import echoed
 
 if TYPE_CHECKING:
     from bench.launch.jobs import LaunchOptions as LaunchOptions
 
-LAUNCHERS = ("local", "slurm", "dask")
 _TIME = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 MOST_JOBS = 100_000
@@ -44,10 +42,10 @@ def launch_options(
     Raises:
         SpecError: If there is no such launcher, a number is out of its range, or an option is another launcher's.
     """
+    from bench.launch.executors import check_launcher
     from bench.launch.jobs import LaunchOptions
 
-    if launcher not in LAUNCHERS:
-        raise SpecError(f"Unknown launcher '{echoed(launcher)}': {suggestion(launcher, LAUNCHERS)}")
+    check_launcher(launcher)
     _check_owner("slurm", slurm, launcher, "the options of Slurm jobs")
     _check_owner("dask", scheduler, launcher, "--scheduler")
     _check_owner("local", devices, launcher, "--devices")

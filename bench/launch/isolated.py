@@ -10,15 +10,39 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, UnexpectedError
+from bench.core.errors import BenchError, LostProcessError, UnexpectedError
 from bench.core.log import SHORT_ID
 from bench.experiment.spec import RunSpec
-from bench.launch.child import Child, Children, Work
+from bench.launch.child import Child, Children
+from bench.launch.jobs import Job
 from bench.launch.once import launch
+from bench.launch.one_job import end_of
 from leaderboard.results.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from bench.launch.child_process import Parent
+
+
+def run_job(spec: RunSpec, run_id: str, home: Path, *, rerun: bool, stored: bool) -> Job:
+    """The job of a run: its work in a process of its own, and what that needs of a machine.
+
+    Args:
+        spec: What to run.
+        run_id: Its id, which takes its time to compute.
+        home: The results folder, an absolute path.
+        rerun: Run it again even if it is finished.
+        stored: Whether its process brings the result to the board; otherwise another one does.
+    """
+    return Job(
+        key=run_id,
+        module="bench.launch.isolated",
+        task={"spec": spec.to_json(), "home": str(home), "rerun": rerun, "stored": stored},
+        name=f"run {run_id}",
+        label=run_id[:SHORT_ID],
+        log=RunFolder.of_run(home, run_id).log,
+        device=spec.distribution.device,
+        processes=spec.distribution.processes,
+    )
 
 
 def run_isolated(
@@ -42,30 +66,18 @@ def run_isolated(
         BenchError: What the run failed with or could not start for; LostProcessError if its process was killed or
             ended without a word, InterruptedRunError if it was stopped.
     """
-    folder = RunFolder.of_run(home.absolute(), spec.run_id)
-    work = Work(
-        module="bench.launch.isolated",
-        task={"spec": spec.to_json(), "home": str(home.absolute()), "rerun": rerun, "stored": True},
-        name=f"run {spec.run_id}",
-        label=spec.run_id[:SHORT_ID],
-        log=folder.log,
-        environment=environment or {},
-    )
+    job = run_job(spec, spec.run_id, home.absolute(), rerun=rerun, stored=True)
+    folder = RunFolder.of_run(home.absolute(), job.key)
     child: Child | None = None
     try:
-        child = children.start(work)
+        child = children.start(job.work(shown=True, environment=environment))
         children.wait()
     finally:
         if child is not None:
             remove_log_alone(folder, child.error)
-    try:
-        child.raise_error()
-    except LostProcessError as error:
-        if child.error is None and children.asked:
-            raise InterruptedRunError(
-                f"Run {spec.run_id} was stopped before it could save more of its state."
-            ) from error
-        raise
+    ended = end_of(job, child, asked=children.asked, timed_out=False)
+    if ended.error is not None:
+        raise ended.error
 
 
 def remove_log_alone(folder: RunFolder, error: BenchError | None) -> None:

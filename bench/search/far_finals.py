@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.cards import Card
-from bench.core.log import SHORT_ID
 from bench.experiment.spec import RunSpec
 from bench.launch.board import results_board, store_result
 from bench.launch.executors import make_executor
-from bench.launch.jobs import Job, LaunchOptions
+from bench.launch.isolated import run_job
+from bench.launch.jobs import LaunchOptions
 from bench.launch.live_view import watching
 from bench.launch.once import finished_result
 from bench.launch.scheduler import carry_out
@@ -62,20 +62,9 @@ def train_best_far(
 
 def _task(spec: RunSpec, home: Path, timeout: float | None) -> Task:
     folder = RunFolder.of_run(home.absolute(), spec.run_id)
-    work = {"spec": spec.to_json(), "home": str(home.absolute()), "rerun": False, "stored": False}
-    job = Job(
-        key=spec.run_id,
-        module="bench.launch.isolated",
-        task=work,
-        name=f"run {spec.run_id}",
-        label=spec.run_id[:SHORT_ID],
-        log=folder.log,
-        device=spec.distribution.device,
-        processes=spec.distribution.processes,
-        timeout=timeout,
-    )
+    job = run_job(spec, spec.run_id, home.absolute(), rerun=False, stored=False).changed(timeout=timeout)
     return Task(
-        key=spec.run_id,
+        key=job.key,
         said=said_of(spec),
         is_done=lambda: finished_result(folder) is not None,
         job=job,

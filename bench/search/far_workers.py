@@ -7,7 +7,6 @@ worker was on another machine; as long as there may be such a trial, the search 
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from bench.search.failures import GIVE_UP_AFTER, CircuitBreaker
 from bench.search.study import Search
 from bench.search.study_watch import StudyWatch, claimable, running, trial_line
 from bench.search.trial_results import TrialResults
-from bench.search.workers import MOST_STILLBORN
+from bench.search.workers import MOST_STILLBORN, worker_log, worker_task
 
 logger = logging.getLogger(__name__)
 
@@ -120,21 +119,13 @@ class FarCrew:
 
     def _job(self, number: int) -> Job:
         """The job of a worker; one that takes its place has the same key."""
-        task = {
-            "place": self.search.place.to_json(),
-            "study": self.search.name,
-            "home": str(self.home.absolute()),
-            "execution": dict(self.execution),
-            "breaker": dataclasses.asdict(self._breaker),
-            "stored": False,
-        }
         return Job(
             key=f"worker-{number}",
             module="bench.search.worker",
-            task=task,
+            task=worker_task(self.search, self.home, self.execution, self._breaker, stored=False),
             name=f"worker {number} of {self.search.name}",
             label=f"worker {number}",
-            log=self.home.absolute() / "studies" / f"{self.search.name}.worker-{number}.log",
+            log=worker_log(self.home.absolute(), self.search.name, number),
             device=self.execution["device"],
             processes=int(self.execution["processes"]),
         )

@@ -41,6 +41,33 @@ class _Worker:
     anew: bool = False
 
 
+def worker_log(home: Path, study: str, number: int) -> Path:
+    """The log of a worker, beside the study."""
+    return home / "studies" / f"{study}.worker-{number}.log"
+
+
+def worker_task(
+    search: Search, home: Path, execution: Mapping[str, Any], breaker: CircuitBreaker, *, stored: bool
+) -> dict[str, Any]:
+    """What the process of a worker is given, as :func:`bench.search.worker.main` reads it.
+
+    Args:
+        search: The study.
+        home: The results folder.
+        execution: Execution fields of the runs.
+        breaker: What stops a search whose trials all fail alike.
+        stored: Whether the worker brings its results to the board; otherwise the process that started it does.
+    """
+    return {
+        "place": search.place.to_json(),
+        "study": search.name,
+        "home": str(home.absolute()),
+        "execution": dict(execution),
+        "breaker": dataclasses.asdict(breaker),
+        "stored": stored,
+    }
+
+
 class Crew:
     """Runs a search with several workers.
 
@@ -95,15 +122,8 @@ class Crew:
             raise InterruptedRunError("The search was stopped; runs under way have saved their state.")
 
     def _start(self, number: int) -> None:
-        log = self.home / "studies" / f"{self.search.name}.worker-{number}.log"
-        task = {
-            "place": self.search.place.to_json(),
-            "study": self.search.name,
-            "home": str(self.home.absolute()),
-            "execution": self.execution,
-            "breaker": dataclasses.asdict(self._breaker),
-            "stored": True,
-        }
+        log = worker_log(self.home, self.search.name, number)
+        task = worker_task(self.search, self.home, self.execution, self._breaker, stored=True)
         work = Work(
             module="bench.search.worker",
             task=task,

@@ -12,6 +12,12 @@ from bench.launch.jobs import Executor, LaunchOptions
 LAUNCHERS = ("local", "slurm", "dask")
 
 
+def check_launcher(name: str) -> None:
+    """Refuse the name of an engine that does not exist; raises SpecError."""
+    if name not in LAUNCHERS:
+        raise SpecError(f"Unknown launcher '{echoed(name)}': {suggestion(name, LAUNCHERS)}")
+
+
 def make_executor(options: LaunchOptions, folder: Path) -> Executor:
     """The engine that was asked for.
 
@@ -22,6 +28,7 @@ def make_executor(options: LaunchOptions, folder: Path) -> Executor:
     Raises:
         SpecError: For an engine that does not exist, or options that it does not have.
     """
+    check_launcher(options.launcher)
     match options.launcher:
         case "local":
             from bench.launch.executors.local import LocalExecutor
@@ -31,8 +38,7 @@ def make_executor(options: LaunchOptions, folder: Path) -> Executor:
             from bench.launch.executors.slurm import SlurmExecutor
 
             return SlurmExecutor(options, folder)
-        case "dask":
+        case _:
             from bench.launch.executors.dask import DaskExecutor
 
             return DaskExecutor(options, folder)
-    raise SpecError(f"Unknown launcher '{echoed(options.launcher)}': {suggestion(options.launcher, LAUNCHERS)}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError
+from bench.core.text import capital
 from bench.launch.executors.slurm_options import slurm_options
 from bench.launch.executors.slurm_queue import (
     Queue,
@@ -296,7 +297,7 @@ def _error_of(submitted: Submitted, saved: bool) -> BenchError:
         submitted: The job.
         saved: Whether it told that it had saved its state.
     """
-    name = submitted.job.name[:1].upper() + submitted.job.name[1:]
+    name = capital(submitted.job.name)
     job = f"job {submitted.seen.id}" if submitted.seen is not None else "its job"
     state = submitted.seen.state if submitted.seen is not None and not submitted.seen.alive else ""
     look = f"Its log is {submitted.job.log}."

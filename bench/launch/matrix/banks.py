@@ -64,6 +64,13 @@ def _task(key: str, spec: RunSpec, logs: Path, timeout: float | None) -> Task:
     return Task(key=key, said=job.name, is_done=lambda: is_bank_there(spec), job=job, helps=True)
 
 
+def _inputs(spec: RunSpec) -> tuple[Any, ...]:
+    """What a bank is made of and found by: the data set, the front-end with its options, and the cache."""
+    from bench.engine.data import load_run_dataset
+
+    return load_run_dataset(spec), spec.frontend, spec.frontend_options, Path(spec.cache)
+
+
 def is_bank_there(spec: RunSpec) -> bool:
     """Whether the cache holds the features that a run reads; its plug-ins are loaded.
 
@@ -72,9 +79,9 @@ def is_bank_there(spec: RunSpec) -> bool:
     """
     from bench.data.bank import has_bank
     from bench.data.wave_bank import has_wave_bank
-    from bench.engine.data import banks_of, load_run_dataset
+    from bench.engine.data import banks_of
 
-    given: tuple[Any, ...] = (load_run_dataset(spec), spec.frontend, spec.frontend_options, Path(spec.cache))
+    given = _inputs(spec)
     pictures, waves = banks_of(spec)
     return (not pictures or has_bank(*given)) and (not waves or has_wave_bank(*given))
 
@@ -91,11 +98,11 @@ def main(task: Mapping[str, Any], parent: Parent) -> None:
     """
     from bench.data.bank import prepare_bank
     from bench.data.wave_bank import prepare_wave_bank
-    from bench.engine.data import banks_of, load_run_dataset
+    from bench.engine.data import banks_of
 
     spec = RunSpec.from_json(task["spec"])
     load_plugins_of(spec)
-    given: tuple[Any, ...] = (load_run_dataset(spec), spec.frontend, spec.frontend_options, Path(spec.cache))
+    given = _inputs(spec)
     told: dict[str, Any] = {"workers": spec.distribution.workers or None, "on_progress": said_by_tenths(spec.frontend)}
     pictures, waves = banks_of(spec)
     if pictures:

@@ -10,8 +10,6 @@ from typing import Self
 from bench.core.errors import BenchError
 from bench.experiment.composites import Composite
 from bench.experiment.spec import RunSpec
-from bench.launch.once import finished_result
-from leaderboard.results.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -99,11 +97,6 @@ class EndedRun:
     status: str
     error: BenchError | None = None
     log: Path | None = None
-
-
-def is_done(run: PlannedRun, home: Path) -> bool:
-    """Whether a run's result exists and is finished; raises ResultError for one that cannot be read."""
-    return finished_result(RunFolder.of_run(home, run.run_id)) is not None
 
 
 def headline(run: PlannedRun) -> str:

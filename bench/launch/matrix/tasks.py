@@ -8,12 +8,10 @@ from pathlib import Path
 
 from bench.core.errors import ResultError
 from bench.core.kept import looked_up_once
-from bench.core.log import SHORT_ID
 from bench.experiment.composites import Composite
 from bench.experiment.spec import RunSpec
 from bench.launch.composite import launch_composite, with_start
-from bench.launch.isolated import when_begun
-from bench.launch.jobs import Job
+from bench.launch.isolated import run_job, when_begun
 from bench.launch.matrix.banks import bank_key, bank_tasks
 from bench.launch.matrix.heads import is_finished, read_head
 from bench.launch.matrix.plans import PlannedRun, headline
@@ -80,22 +78,10 @@ def _run_task(
     spec: RunSpec, run_id: str, said: str, making: Making, *, after: tuple[str, ...] = (), helps: bool = False
 ) -> Task:
     folder = RunFolder.of_run(making.home, run_id)
-    task = {"spec": spec.to_json(), "home": str(making.home), "rerun": making.rerun, "stored": making.stored}
+    job = run_job(spec, run_id, making.home, rerun=making.rerun, stored=making.stored)
+    job = job.changed(nodes=making.nodes, memory=making.memory(spec), timeout=making.timeout)
     if making.rerun:
-        task["begun"] = when_begun(folder)
-    job = Job(
-        key=run_id,
-        module="bench.launch.isolated",
-        task=task,
-        name=f"run {run_id}",
-        label=run_id[:SHORT_ID],
-        log=folder.log,
-        device=spec.distribution.device,
-        processes=spec.distribution.processes,
-        nodes=making.nodes,
-        memory=making.memory(spec),
-        timeout=making.timeout,
-    )
+        job = job.changed(task={**job.task, "begun": when_begun(folder)})
     return Task(
         key=run_id,
         said=said,

@@ -37,7 +37,7 @@ this is no line of a table
 @pytest.mark.parametrize(
     ("path", "kind", "network", "stay_here"),
     [
-        ("/work/results", "ext4", False, False),
+        ("/srv/results", "ext4", False, False),
         ("/home/me/results", "nfs4", True, False),
         ("/homes/me", "ext4", False, False),
         ("/home/local/results", "xfs", False, False),
