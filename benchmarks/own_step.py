@@ -1,0 +1,69 @@
+"""The project's own training step, as its trainer takes it: a batch is loaded, drawn for, and stepped on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from bench.core.timing import Body
+from bench.engine.accelerator import build_accelerator
+from bench.engine.activation_checkpoints import checkpoint_activations
+from bench.engine.batches import Batches, random_stream
+from bench.engine.graph import build_graph
+from bench.engine.stages import StagePlan, stages_of, trainable_parameters
+from bench.engine.step import StageSteps
+
+if TYPE_CHECKING:
+    from bench.engine.data import RunData
+    from bench.experiment.spec import RunSpec
+    from methods.base import Draw
+
+
+class OwnTraining:
+    """The first stage of a run, ready to take steps.
+
+    Args:
+        spec: The spec of the run.
+        data: Its rows.
+
+    Attributes:
+        batches: The batches of the run.
+        steps: The stage's steps; ``steps.bare`` is model and method.
+    """
+
+    def __init__(self, spec: RunSpec, data: RunData) -> None:
+        self.spec = spec
+        accelerator = build_accelerator(spec, 1)
+        graph = build_graph(spec, data.class_counts())
+        if spec.distribution.checkpointing:
+            checkpoint_activations(graph.model, spec.model)
+        trainable = trainable_parameters(graph)
+        self.method = graph.method
+        self.batches = Batches(spec, data, accelerator)
+        place = StagePlan(stages_of(spec, graph.method), self.batches.steps).at(0)
+        self.steps = StageSteps(graph.model, graph.method, place, self.batches, trainable)
+        self.steps.begin_epoch()
+        self.order = self.batches.order(1)
+
+    def draw(self, step: int) -> Draw | None:
+        """What the method draws in a step."""
+        return self.method.draw(self.spec.sampling.batch, random_stream(self.spec.seed, 1, step))  # type: ignore[operator]
+
+    def take(self, step: int = 0) -> dict[str, Tensor]:
+        """Take a step of the first epoch.
+
+        Returns:
+            The named losses.
+        """
+        rng = random_stream(self.spec.seed, 1, step)
+        torch.manual_seed(int(rng.integers(2**63)))
+        rows = self.batches.rows_of_step(self.order, step)
+        batch = self.batches.load(rows, self.steps.place, rng)
+        draw = self.method.draw(len(rows), rng)  # type: ignore[operator]
+        return self.steps.take(batch, draw, self.steps.place.rate(1, step))
+
+    def body(self) -> Body:
+        """What is timed: the step of the one batch that the data hold, again and again."""
+        return lambda: self.take(0)
