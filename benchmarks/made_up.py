@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,14 @@ if TYPE_CHECKING:
     from bench.experiment.spec import RunSpec
 
 
-def made_up_spec(model: str, method: str, model_options: Mapping[str, Any] | None = None, **fields: Any) -> RunSpec:
+def made_up_spec(model: str, method: str, model_options: Mapping[str, Any] | None = None, **others: Any) -> RunSpec:
     """The spec of a run that starts from fresh weights and whose pictures are not masked.
 
     Args:
         model: Model id.
         method: Method id.
         model_options: Options of the model, all of them where any is given.
-        **fields: Other fields of the spec; ``frontend_options`` too.
+        **others: Other fields of the spec; ``frontend_options`` too.
     """
     from baselines import MODELS
     from bench.core.options import build_options
@@ -30,7 +31,7 @@ def made_up_spec(model: str, method: str, model_options: Mapping[str, Any] | Non
 
     card = MODELS.card(model)
     frontend = FRONTENDS.card(card.frontend)
-    given = {"epochs": 1, "specaug_probability": 0.0, "pretrain": "none", "device": "cpu", **fields}
+    given = {"epochs": 1, "specaug_probability": 0.0, "pretrain": "none", "device": "cpu", **others}
     return RunSpec.of(
         model=model,
         model_options=_all_options(build_options(card.options, model_options or {}, model)),
@@ -48,7 +49,7 @@ def made_up_spec(model: str, method: str, model_options: Mapping[str, Any] | Non
 
 
 def _all_options(options: Any) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in options.__dataclass_fields__}
+    return {field.name: getattr(options, field.name) for field in fields(options)}
 
 
 def made_up_data(spec: RunSpec, train: int, test: int = 8, seed: int = 0) -> RunData:

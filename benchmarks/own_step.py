@@ -12,13 +12,14 @@ from bench.engine.accelerator import build_accelerator
 from bench.engine.activation_checkpoints import checkpoint_activations
 from bench.engine.batches import Batches, random_stream
 from bench.engine.graph import build_graph
+from bench.engine.preparation import prepare_method
 from bench.engine.stages import StagePlan, stages_of, trainable_parameters
 from bench.engine.step import StageSteps
 
 if TYPE_CHECKING:
     from bench.engine.data import RunData
     from bench.experiment.spec import RunSpec
-    from methods.base import Draw
+    from methods.base import Batch, Draw
 
 
 class OwnTraining:
@@ -44,26 +45,31 @@ class OwnTraining:
         self.batches = Batches(spec, data, accelerator)
         place = StagePlan(stages_of(spec, graph.method), self.batches.steps).at(0)
         self.steps = StageSteps(graph.model, graph.method, place, self.batches, trainable)
+        prepare_method(self.steps.bare, self.batches)
         self.steps.begin_epoch()
         self.order = self.batches.order(1)
 
-    def draw(self, step: int) -> Draw | None:
-        """What the method draws in a step."""
-        return self.method.draw(self.spec.sampling.batch, random_stream(self.spec.seed, 1, step))  # type: ignore[operator]
+    @property
+    def rate(self) -> float:
+        """Learning rate of the first step."""
+        return self.steps.place.rate(1, 0)
 
-    def take(self, step: int = 0) -> dict[str, Tensor]:
-        """Take a step of the first epoch.
+    def load(self) -> tuple[Batch, Draw | None]:
+        """The batch of the first step, and what the method draws for it, as the trainer has them."""
+        rng = random_stream(self.spec.seed, 1, 0)
+        torch.manual_seed(int(rng.integers(2**63)))
+        rows = self.batches.rows_of_step(self.order, 0)
+        batch = self.batches.load(rows, self.steps.place, rng)
+        return batch, self.method.draw(len(rows), rng)  # type: ignore[operator]
+
+    def take(self) -> dict[str, Tensor]:
+        """Take the first step; taken again, it is the same batch and draw.
 
         Returns:
             The named losses.
         """
-        rng = random_stream(self.spec.seed, 1, step)
-        torch.manual_seed(int(rng.integers(2**63)))
-        rows = self.batches.rows_of_step(self.order, step)
-        batch = self.batches.load(rows, self.steps.place, rng)
-        draw = self.method.draw(len(rows), rng)  # type: ignore[operator]
-        return self.steps.take(batch, draw, self.steps.place.rate(1, step))
+        return self.steps.take(*self.load(), self.rate)
 
     def body(self) -> Body:
         """What is timed: the step of the one batch that the data hold, again and again."""
-        return lambda: self.take(0)
+        return self.take

@@ -11,7 +11,7 @@ import gc
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -124,6 +124,7 @@ class Benchmark:
         memory: Whether the peak memory of its sides is worth a process each.
         warm_ups: Passes before the first that is timed; 0 for steps so long that the first costs nothing more.
         devices: The devices that it runs on.
+        always: Whether it is run where no benchmark is named.
     """
 
     name: str
@@ -135,7 +136,7 @@ class Benchmark:
     memory: bool = False
     warm_ups: int = 1
     devices: tuple[str, ...] = ("cpu",)
-    tags: tuple[str, ...] = field(default=())
+    always: bool = True
 
 
 @contextmanager

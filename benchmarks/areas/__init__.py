@@ -9,7 +9,7 @@ from importlib import import_module
 from bench.core.errors import SpecError
 from benchmarks.runner import Benchmark
 
-AREAS = ("specaugment",)
+AREAS = ("specaugment", "evaluation", "steps")
 """Modules of this package, in the order in which they are run: what is long comes last."""
 
 
@@ -37,7 +37,8 @@ def choose_benchmarks(patterns: Sequence[str], device: str) -> list[Benchmark]:
     """The benchmarks that run on a device and that any of the patterns names.
 
     Args:
-        patterns: With ``*`` and ``?``; a pattern without either names whatever begins with it. None for all.
+        patterns: With ``*`` and ``?``; a pattern without either names whatever begins with it. Without
+            any, those that are always run.
         device: ``cpu`` or ``cuda``.
 
     Raises:
@@ -47,7 +48,7 @@ def choose_benchmarks(patterns: Sequence[str], device: str) -> list[Benchmark]:
     for pattern in patterns:
         if not any(_named(pattern, one) for one in there):
             raise SpecError(f"No benchmark on {device} is named by '{pattern}'.", "See `python -m benchmarks --list`.")
-    return [one for one in there if not patterns or _named_by_any(patterns, one)]
+    return [one for one in there if (_named_by_any(patterns, one) if patterns else one.always)]
 
 
 def _named_by_any(patterns: Iterable[str], benchmark: Benchmark) -> bool:

@@ -95,7 +95,11 @@ class PlainAST(nn.Module):
         feature: Tensor = (x[:, 0] + x[:, 1]) / 2
         return feature
 
+    def features(self, x: Tensor) -> Tensor:
+        """(B, 1, T, F) -> (B, D)."""
+        return self.encode(self.embed_patches(x))
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, T, F) -> logits (B, classes)."""
-        logits: Tensor = self.classifier(self.encode(self.embed_patches(x)))
+        logits: Tensor = self.classifier(self.features(x))
         return logits
