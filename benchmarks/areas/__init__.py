@@ -9,7 +9,7 @@ from importlib import import_module
 from bench.core.errors import SpecError
 from benchmarks.runner import Benchmark
 
-AREAS = ("specaugment", "evaluation", "steps")
+AREAS = ("specaugment", "preparation", "frontends", "evaluation", "steps")
 """Modules of this package, in the order in which they are run: what is long comes last."""
 
 
