@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from bench.cli.output import show_error, stdout
 from bench.core.errors import BenchError, SpecError
 from benchmarks.runner import PASSES, QUICK_PASSES, Benchmark, Setting
 
@@ -54,7 +54,7 @@ def benchmarks(
     counted = passes or (QUICK_PASSES if quick else PASSES)
     setting = Setting(device=found, passes=counted, quick=quick, threads=threads, wall=wall, memory=memory, batch=batch)
     report = run_all(chosen, setting, note)
-    print_report(report, Console())
+    print_report(report, stdout())
     if json is not None:
         report.write(json)
     if report.failed:
@@ -76,7 +76,7 @@ def compare(
     from benchmarks.table import print_comparison
 
     comparison = compare_reports(Report.read(before), Report.read(after), least)
-    print_comparison(comparison, Console())
+    print_comparison(comparison, stdout())
     if comparison.worse:
         raise typer.Exit(1)
 
@@ -87,7 +87,7 @@ def _print_list(chosen: list[Benchmark]) -> None:
     table = Table("benchmark", "what is measured", "against")
     for benchmark in chosen:
         table.add_row(benchmark.name, benchmark.about, benchmark.reference)
-    Console().print(table)
+    stdout().print(table)
 
 
 def main() -> int:
@@ -95,7 +95,7 @@ def main() -> int:
     try:
         app(standalone_mode=False)
     except BenchError as error:
-        Console(stderr=True).print(error.message, *([error.hint] if error.hint else []), sep="\n")
+        show_error(error)
         return 2 if isinstance(error, SpecError) else 1
     return 0
 
