@@ -93,7 +93,7 @@ def _print_list(chosen: list[Benchmark]) -> None:
 def main() -> int:
     """Run the command; what a user can put right is told in two lines, without a traceback."""
     try:
-        app(standalone_mode=False)
+        app()
     except BenchError as error:
         show_error(error)
         return 2 if isinstance(error, SpecError) else 1

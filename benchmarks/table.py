@@ -26,7 +26,7 @@ def print_report(report: Report, console: Console) -> None:
         table.add_row(*_cells(result))
     console.print(table)
     for name, reason in report.failed.items():
-        console.print(f"[bold]{name}[/bold] failed: {reason}")
+        console.print(f"{name} failed: {reason}")
     if report.note:
         console.print(report.note)
 

@@ -18,7 +18,7 @@ SMALL_AST = {"embed_dim": 192, "depth": 4, "heads": 3, "frames": 198}
 
 def harness_case(setting: Setting, folder: Path) -> Case:
     """Steps of one epoch, from the end of the first to the end of the last; evaluation and saving are left out."""
-    from benchmarks.made_up import made_up_data, made_up_spec
+    from bench.engine.made_up import made_up_data, made_up_spec
 
     spec = made_up_spec(
         "ast", "ce", SMALL_AST, frontend_options={"seconds": 2.0}, batch=BATCH, device=setting.device, precision="fp32"
@@ -36,6 +36,7 @@ def harness_case(setting: Setting, folder: Path) -> Case:
 
 
 def _steps_of_trainer(spec: Any, data: Any, folder: Path, clock: Clock) -> OwnSeconds:
+    from bench.engine.first_step import forget_accelerator
     from bench.engine.listeners import Listener, Wish
     from bench.engine.trainer import Trainer
 
@@ -50,6 +51,7 @@ def _steps_of_trainer(spec: Any, data: Any, folder: Path, clock: Clock) -> OwnSe
             return Wish.GO_ON
 
     times = StepTimes()
+    forget_accelerator()
     Trainer(spec, data, folder, listeners=[times]).fit()
     shutil.rmtree(folder, ignore_errors=True)
     return OwnSeconds(times.read[-1] - times.read[0])

@@ -40,11 +40,11 @@ def _study(home: Path) -> Any:
     import baselines
     import methods
     from bench.data.frontends import FRONTENDS
+    from bench.engine.made_up import made_up_spec
     from bench.search.request import build_request
     from bench.search.space import build_space
     from bench.search.storage import Place
     from bench.search.study import make_study
-    from benchmarks.made_up import made_up_spec
 
     model, method = baselines.MODELS.card("ast"), methods.METHODS.card("patchmix-cl")
     cards = {"model": model, "method": method, "frontend": FRONTENDS.card(model.frontend)}

@@ -63,16 +63,16 @@ def step_case(pair: Pair, setting: Setting, folder: Path, options: Mapping[str, 
         folder: Not used.
         options: ``model_options`` and fields of the spec, for a test's small model.
     """
-    from benchmarks.made_up import made_up_data, made_up_spec
+    from bench.engine.made_up import made_up_data, made_up_spec
 
     clips = pair.clips(setting)
     spec = made_up_spec(pair.model, pair.method, device=setting.device, batch=clips, **(options or {}))
     data = made_up_data(spec, max(clips, CLASSES))
 
     def ours(precision: str) -> Body:
-        from benchmarks.own_step import OwnTraining
+        from bench.engine.first_step import FirstStep
 
-        return OwnTraining(replace(spec, precision=precision), data).body()
+        return FirstStep(replace(spec, precision=precision), data).take
 
     def plain() -> Body:
         return plain_step(spec, data, PLAIN_PRECISION[setting.device])
@@ -90,12 +90,12 @@ def step_case(pair: Pair, setting: Setting, folder: Path, options: Mapping[str, 
 
 def plain_step(spec: Any, data: Any, precision: str) -> Body:
     """The plain step of a spec's model and method from its initial weights, on the batch of the first step."""
+    from bench.engine.first_step import FirstStep
     from bench.engine.matmul_peak import PRECISIONS
-    from benchmarks.own_step import OwnTraining
     from benchmarks.plain.graph import plain_graph
     from benchmarks.plain.training import PlainTraining
 
-    own = OwnTraining(spec, data)
+    own = FirstStep(spec, data)
     batch, draw = own.load()
     graph = plain_graph(own.steps.bare, spec.method).to(batch.labels.device)
     autocast = None if precision == "fp32" else PRECISIONS[precision]
@@ -107,10 +107,10 @@ def step_flops(spec: Any, data: Any) -> float:
     """Operations of the plain step, forward and backward, of matrix products and convolutions."""
     from dataclasses import replace as changed
 
-    from benchmarks.own_step import OwnTraining
+    from bench.engine.first_step import FirstStep
     from benchmarks.plain.graph import plain_graph
 
-    own = OwnTraining(spec, data)
+    own = FirstStep(spec, data)
     batch, draw = own.load()
     graph = plain_graph(own.steps.bare, spec.method).to(ON_META)
     # Labels are read as numbers by some methods: they stay where they are unless the loss needs them on the device.
