@@ -22,6 +22,9 @@ def benchmarks(
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes and 3 passes; says so in its output.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json: Annotated[Path | None, typer.Option(help="File for the report as JSON.")] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Add to the report that --json names, of the same setting.")
+    ] = False,
     listed: Annotated[bool, typer.Option("--list", help="List the benchmarks and run none.")] = False,
     passes: Annotated[int, typer.Option(help="Timed passes; 0 for 5, or 3 with --quick.", min=0)] = 0,
     threads: Annotated[int, typer.Option(help="Threads of torch on the CPU.", min=1)] = 1,
@@ -43,6 +46,7 @@ def benchmarks(
         return
     from bench.experiment.devices import choose_device
     from benchmarks.areas import choose_benchmarks
+    from benchmarks.results import Report
     from benchmarks.session import run_all
     from benchmarks.table import print_report
 
@@ -56,7 +60,7 @@ def benchmarks(
     report = run_all(chosen, setting, note)
     print_report(report, stdout())
     if json is not None:
-        report.write(json)
+        (Report.read(json).joined(report) if add and json.exists() else report).write(json)
     if report.failed:
         raise typer.Exit(1)
 

@@ -49,6 +49,15 @@ def test_a_report_is_read_as_it_was_written(tmp_path):
     assert (row["rate"], row["ratio"]["median"], row["unit"]) == (8.0, 2.0, "cycles")
 
 
+def test_a_report_is_made_in_parts_of_one_setting():
+    one, two = report(result("a"), result("b"), note="busy"), report(result("b", ours=(3.0,) * 5), result("c"))
+    joined = one.joined(two)
+    assert [(it.name, it.ours.median) for it in joined.results] == [("a", 1.0), ("b", 3.0), ("c", 1.0)]
+    assert joined.note == "busy"
+    with pytest.raises(SpecError, match=r"different settings \(threads\) cannot be joined"):
+        one.joined(replace(two, setting={**SETTING, "threads": 2}))
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 99}'])
 def test_a_file_that_is_no_report_is_named(tmp_path, content):
     (tmp_path / "a.json").write_text(content)
