@@ -16,13 +16,13 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    speed: Annotated[
-        bool, typer.Option("--speed", help="Measure matrix products, a training step, features and start-up too.")
-    ] = False,
     output: Format = "table",
     home: Home = None,
     data: DataFolder = None,
     cache: Cache = None,
+    speed: Annotated[
+        bool, typer.Option("--speed", help="Measure matrix products, a training step, features and start-up too.")
+    ] = False,
 ) -> None:
     """Print versions, hardware, folders, and what `auto` chooses here.
 
