@@ -19,7 +19,6 @@ from bench.core.timing import (
     Body,
     Clock,
     Timing,
-    clock_of_gpu,
     cpu_seconds,
     cpu_seconds_with_children,
     paired_ratio,
@@ -65,6 +64,8 @@ class Setting:
             children: Whether the work is done in processes that the call starts and waits for.
         """
         if self.device == "cuda" and not children:
+            from bench.engine.matmul_peak import clock_of_gpu
+
             return clock_of_gpu
         if self.wall:
             return wall_seconds

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import Any
 
-from bench.core.timing import Clock, clock_of_gpu, cpu_seconds, cpu_seconds_with_children, time_in_turn
+from bench.core.timing import Clock, cpu_seconds, cpu_seconds_with_children, time_in_turn
 from bench.data.bank_folder import one_thread
 from bench.experiment.devices import choose_device, choose_precision
 
@@ -27,6 +27,8 @@ def measure_speed() -> dict[str, Any]:
     Returns:
         Rates and seconds by name, and what the clock counts.
     """
+    from bench.engine.matmul_peak import clock_of_gpu
+
     device = choose_device("auto")
     clock = clock_of_gpu if device == "cuda" else cpu_seconds
     half = choose_precision("auto", device) if device == "cuda" else "bf16"

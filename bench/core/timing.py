@@ -46,14 +46,6 @@ def wall_seconds() -> float:
     return time.perf_counter()
 
 
-def clock_of_gpu() -> float:
-    """Seconds by the clock on the wall, when a GPU has done all that it was given."""
-    import torch
-
-    torch.cuda.synchronize()
-    return time.perf_counter()
-
-
 @dataclass(frozen=True)
 class OwnSeconds:
     """Returned by a body of which a part alone counts, and which has timed that itself.

@@ -29,7 +29,7 @@ def forget_accelerator() -> None:
     """
     from accelerate.state import AcceleratorState
 
-    AcceleratorState._reset_state(reset_partial_state=False)  # type: ignore[no-untyped-call]
+    AcceleratorState._reset_state(reset_partial_state=False)
 
 
 class FirstStep:

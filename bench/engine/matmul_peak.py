@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import time
+
 import torch
 
-from bench.core.timing import Clock, Timing, clock_of_gpu, cpu_seconds, time_in_turn
+from bench.core.timing import Clock, Timing, cpu_seconds, time_in_turn
 
 SIZES = {"cpu": 2048, "cuda": 8192}
 """Rows and columns: large enough that memory does not matter, small enough for a fraction of a second."""
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def clock_of_gpu() -> float:
+    """Seconds by the clock on the wall, when a GPU has done all that it was given."""
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def matmul_peak(

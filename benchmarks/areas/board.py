@@ -112,7 +112,7 @@ BENCHMARKS = [
         name="board/statistics",
         unit="systems",
         about="Intervals of 20 simulated systems of five seeds on a test part as large as ICBHI's.",
-        reference=f"A bootstrap over patients, {RESAMPLES:,} resamples each ({QUICK_RESAMPLES} with --quick), in NumPy.",
+        reference=f"A bootstrap over patients, {RESAMPLES:,} resamples ({QUICK_RESAMPLES} with --quick), in NumPy.",
         case=statistics_case,
     ),
     Benchmark(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 from bench.core.timing import Body
 from benchmarks.runner import Benchmark, Case, Setting
 
 BATCH = 128
 FRAMES, MELS = 798, 128
-WIDTHS = {"freq_masks": 2, "freq_width": 48, "time_masks": 2, "time_width": 160}
+WIDTHS: dict[str, Any] = {"freq_masks": 2, "freq_width": 48, "time_masks": 2, "time_width": 160}
 """The paper's masks."""
 
 

@@ -48,7 +48,8 @@ class PlainBlock(nn.Module):
         """(B, N, D) -> (B, N, D)."""
         x = x + self.attn(self.norm1(x))
         hidden = nn.functional.gelu(self.mlp["fc1"](self.norm2(x)))
-        return x + self.mlp["fc2"](hidden)
+        result: Tensor = x + self.mlp["fc2"](hidden)
+        return result
 
 
 class PlainTrunk(nn.Module):

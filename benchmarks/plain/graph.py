@@ -54,7 +54,8 @@ def plain_model(model: Any, classes: int = 4) -> nn.Module:
     from baselines.ast.model import AST
 
     if not isinstance(model, AST):
-        return copy.deepcopy(model)
+        copied: nn.Module = copy.deepcopy(model)
+        return copied
     plain = PlainAST(model.options, classes)
     plain.load_state_dict(model.state_dict())
     return plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ import torch
 
 from bench.engine.first_step import FirstStep, forget_accelerator
 from bench.engine.made_up import made_up_data, made_up_spec
+from benchmarks.areas.steps import Pair, step_case
 from benchmarks.made_up_recordings import read_recordings, write_recordings
 from benchmarks.plain.graph import plain_graph
 from benchmarks.plain.preparation import prepare_recording
 from benchmarks.plain.specaugment import mask_clips
 from benchmarks.plain.training import PlainTraining
+from benchmarks.runner import Benchmark, Setting, run_benchmark
 
 TINY = {"embed_dim": 16, "depth": 2, "heads": 2, "frames": 98}
 LR = 1e-4
@@ -57,6 +60,23 @@ def test_a_step_of_an_ast_equals_the_plain_one(method):
     assert difference(own, plain) < 1e-5
     moved = max((value - before[name]).abs().max().item() for name, value in own.steps.bare.state_dict().items())
     assert moved > LR / 4, "the steps must be large enough for a difference to show"
+
+
+def test_the_benchmark_of_a_step_times_both_precisions_and_tells_their_share_of_the_peak():
+    options = {"model_options": TINY, "frontend_options": {"seconds": 1.0}}
+    small = Benchmark(
+        name="step/small",
+        unit="cycles",
+        about="A small step.",
+        reference="The plain one.",
+        case=partial(step_case, Pair("ast", "patchmix-cl", 4, 4), options=options),
+    )
+    found = run_benchmark(small, Setting(passes=1, memory=False))
+    assert [one.name for one in found] == ["step/small/fp32", "step/small/bf16"]
+    for one in found:
+        assert one.work == 4
+        assert one.ratio.median > 0.2
+        assert 0 < one.facts["of the peak"] < 1
 
 
 def test_a_step_with_batch_normalisation_equals_the_plain_one():

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from bench.core.errors import DataError, SpecError
+from bench.core.errors import DataError, RunError, SpecError
 from bench.core.timing import Timing, paired_ratio
 from benchmarks.__main__ import main
+from benchmarks.apart import peak_memory_apart
 from benchmarks.areas import all_benchmarks, choose_benchmarks, find_benchmark
 from benchmarks.compare import compare_reports
 from benchmarks.results import Report, Result
-from benchmarks.runner import Benchmark, Case, Setting, run_benchmark
+from benchmarks.runner import REFERENCE, Benchmark, Case, Setting, run_benchmark
 from benchmarks.session import run_all
 
 HARDWARE = {"cpu": "a CPU", "gpus": [], "cores": 2}
@@ -177,3 +178,10 @@ def test_a_benchmark_of_each_quick_area_runs(name):
     found = run_benchmark(find_benchmark(name), Setting(passes=1, quick=True))
     assert found[0].rate > 0
     assert found[0].ratio.median > 0
+
+
+def test_peak_memory_is_that_of_a_process_of_its_own():
+    setting = Setting(passes=1, quick=True)
+    assert 50 < peak_memory_apart("board/statistics", "", setting) < 4000
+    with pytest.raises(RunError, match=r"The memory of no/such \(reference\) could not be measured: .*no benchmark"):
+        peak_memory_apart("no/such", REFERENCE, setting)
