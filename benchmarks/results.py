@@ -136,7 +136,10 @@ class Report:
         Raises:
             SpecError: If the settings or the machines differ.
         """
-        differing = [name for name in self.setting if self.setting[name] != later.setting.get(name)]
+        # Whether memory was measured too changes no time.
+        differing = [
+            name for name in self.setting if name != "memory" and self.setting[name] != later.setting.get(name)
+        ]
         if differing or self.machine["hardware"]["cpu"] != later.machine["hardware"]["cpu"]:
             raise SpecError(
                 f"Reports of different {'settings (' + ', '.join(differing) + ')' if differing else 'machines'} cannot "
