@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bench.api.speed import measure_speed
 from bench.core.datasets import DATASETS
 from bench.core.errors import StoreError
 from bench.core.locks import kind_of_lock
@@ -21,7 +22,7 @@ from leaderboard.store.store import Store
 
 
 def examine_machine(
-    home: Path | None = None, data: Path | None = None, cache: Path | None = None
+    home: Path | None = None, data: Path | None = None, cache: Path | None = None, *, speed: bool = False
 ) -> dict[str, dict[str, Any]]:
     """Look at versions, hardware, folders and plug-ins, and at what ``auto`` chooses here.
 
@@ -29,6 +30,7 @@ def examine_machine(
         home: The results folder.
         data: Folder of the data.
         cache: The cache folder.
+        speed: Whether a section ``speed`` is measured too, which takes some seconds.
 
     Returns:
         The document that ``bench doctor --format json`` prints: facts by section and name.
@@ -60,6 +62,7 @@ def examine_machine(
             "device": device,
             "precision": choose_precision("auto", device),
         },
+        **({"speed": measure_speed()} if speed else {}),
     }
 
 
