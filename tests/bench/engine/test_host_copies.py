@@ -7,10 +7,8 @@ from bench.engine.host_copies import HostCopies
 
 def test_a_copy_holds_what_the_state_was_and_its_memory_is_used_again():
     weights, steps = torch.arange(6.0).view(2, 3), torch.tensor(3)
-    state = {
-        "model": {"w": weights},
-        "optimizer": {"state": {0: {"step": steps}}, "groups": [{"lr": 0.1, "params": [0]}]},
-    }
+    optimizer = {"state": {0: {"step": steps}}, "groups": [{"lr": 0.1, "params": [0]}]}
+    state = {"model": {"w": weights}, "optimizer": optimizer}
     copies = HostCopies()
     first = copies.copy(state)
     weights += 1

@@ -48,7 +48,7 @@ def same_numbers(document, reference) -> None:
 def test_kill_9_in_the_middle_of_an_epoch(small_data, small_cache, tmp_path, uninterrupted):
     """While states are saved all the time: one is being written as the process dies."""
     env = environment(tmp_path, small_cache)
-    words = ["run", *RUN, "--set", "checkpoint_minutes=1e-6", "--data", str(small_data)]
+    words = ["run", *RUN, "--set", "checkpoint_minutes=0.002", "--data", str(small_data)]
     with start(*words, env=env) as process:
         wait_for_state(process, tmp_path, 3, "step00000[12]")
         os.killpg(process.pid, signal.SIGKILL)

@@ -38,7 +38,7 @@ def test_two_processes_give_the_scores_of_one(small_data, small_cache, tmp_path)
 def test_a_stopped_group_saves_its_state_and_goes_on(small_data, small_cache, tmp_path):
     env = environment(tmp_path, small_cache)
     words = ["run", *SMALL_AST, "--epochs", "40", "--processes", "2", "--data", str(small_data)]
-    words += ["--set", "checkpoint_minutes=1e-6"]
+    words += ["--set", "checkpoint_minutes=0.01"]
     with start(*words, env=env) as process:
         wait_for_checkpoint(process, tmp_path)
         process.send_signal(signal.SIGTERM)
