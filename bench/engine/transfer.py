@@ -78,7 +78,9 @@ def judge_there(
 def evaluation_precision(spec: RunSpec) -> str:
     """The precision that a run is evaluated in on another machine: its own, but fp32 where a CPU has no fp16."""
     device = spec.distribution.device
-    return "fp32" if (device, spec.precision) == ("cpu", "fp16") else choose_precision(spec.precision, device)
+    if (device, spec.precision) == ("cpu", "fp16"):
+        return "fp32"
+    return choose_precision(spec.precision, device, Path(spec.cache))
 
 
 def _tested_data(run: InitialRun, spec: RunSpec, dataset: Dataset, on_progress: Progress | None) -> RunData:
