@@ -27,6 +27,7 @@ from bench.engine.evaluate import class_probabilities, probabilities_of
 from bench.engine.graph import TrainingGraph
 from bench.engine.initial_weights import load_weights
 from bench.engine.learnt_frontend import with_learnt_frontend
+from bench.engine.picture_layout import lay_out_pictures
 from bench.engine.random_states import random_states_kept
 from bench.engine.result import test_cycles
 from bench.engine.votes import scores_by_cycle
@@ -144,6 +145,7 @@ def _trained_graph(run: InitialRun, spec: RunSpec, classes: int) -> TrainingGrap
             method = _method(spec, model, planned_data(load_run_dataset(spec), spec).class_counts())
             _check_method_weights(method, run)
     load_weights(model, method, run.folder, run.which, run.run_id, spec)
+    lay_out_pictures(model, spec)
     return TrainingGraph(model, method)
 
 
