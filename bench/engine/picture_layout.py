@@ -1,8 +1,8 @@
 """How a convolution net's pictures lie in memory on a CPU: channels last, which its convolutions compute quickest.
 
-Parameters, buffers, their gradients and the optimiser's state stay as they are: only what goes into a convolution is laid
-out anew, once at the beginning of a net, since everything after it keeps the layout. What is computed is the same but
-for rounding, so that this is no part of a run's id.
+Parameters, buffers, their gradients and the optimiser's state stay as they are: only what goes into a convolution is
+laid out anew, once at the beginning of a net, since everything after it keeps the layout. What is computed is the same
+but for rounding, so that this is no part of a run's id.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which precision ``auto`` is on this machine's CPU: bf16 where a short measurement says that it pays, fp32 elsewhere.
 
-The measurement is of the machine and not of a run's model, and its verdict is kept in the cache folder: the precision is
-part of a run's id, which must not change from call to call with the noise of a measurement.
+The measurement is of the machine and not of a run's model, and its verdict is kept in the cache folder: the precision
+is part of a run's id, which must not change from call to call with the noise of a measurement.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ class Verdict:
     def choice(self) -> PrecisionChoice:
         """The precision that follows from it."""
         pays = min(self.attention, self.convolution) >= WORTHWHILE
-        ratios = f"{self.attention:.1f} times as fast as fp32 on this CPU, for convolutions {self.convolution:.1f} times"
+        ratios = (
+            f"{self.attention:.1f} times as fast as fp32 on this CPU, for convolutions {self.convolution:.1f} times"
+        )
         measured = "measured today" if self.measured == _today() else f"measured on {self.measured}"
         if pays:
             return PrecisionChoice("bf16", f"precision bf16: {ratios} ({measured}); --precision fp32 does without")
