@@ -15,7 +15,7 @@ from bench.core.provenance import code_version, package_versions
 from bench.data.location import held_set
 from bench.data.sources import dataset_folder
 from bench.engine.hardware import hardware
-from bench.experiment.devices import choose_device, choose_precision
+from bench.experiment.devices import choose_device, precision_choice
 from bench.experiment.plugins import load_entry_points
 from bench.experiment.registries import registries
 from leaderboard.store.store import Store
@@ -36,6 +36,7 @@ def examine_machine(
         The document that ``bench doctor --format json`` prints: facts by section and name.
     """
     device = choose_device("auto")
+    precision = precision_choice("auto", device, cache_folder(cache))
     folder = dataset_folder(DATASETS.primary().card, data)
     held = held_set(folder)
     problems = load_entry_points()
@@ -60,7 +61,8 @@ def examine_machine(
         "auto": {
             "profile": (held or DATASETS.simulated().card).profile,
             "device": device,
-            "precision": choose_precision("auto", device),
+            "precision": precision.precision,
+            **({"why": precision.reason} if precision.reason else {}),
         },
         **({"speed": measure_speed()} if speed else {}),
     }
