@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.core.timing import Clock, cpu_seconds, cpu_seconds_with_children, time_in_turn
 from bench.data.bank_folder import one_thread
-from bench.experiment.devices import choose_device, choose_precision
+from bench.experiment.devices import choose_device
 
 STEP_MODEL = {"embed_dim": 192, "depth": 12, "heads": 3, "frames": 198}
 STEP_BATCH, STEP_SECONDS = 2, 2.0
@@ -31,8 +31,7 @@ def measure_speed() -> dict[str, Any]:
 
     device = choose_device("auto")
     clock = clock_of_gpu if device == "cuda" else cpu_seconds
-    half = choose_precision("auto", device) if device == "cuda" else "bf16"
-    half = "bf16" if half == "fp32" else half
+    half = _half_precision(device)
     with one_thread():
         found = {
             "clock": "wall time" if device == "cuda" else "processor time, one thread",
@@ -42,6 +41,14 @@ def measure_speed() -> dict[str, Any]:
             "features, cycles/s": round(_cycles_per_second(), 1),
         }
     return {**found, "bench --help, s": round(_help_seconds(), 3)}
+
+
+def _half_precision(device: str) -> str:
+    """``bf16``, or ``fp16`` on a GPU that only emulates it."""
+    import torch
+
+    native = device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if native else "fp16"
 
 
 def _products(device: str, precisions: tuple[str, ...], clock: Clock) -> dict[str, float]:
