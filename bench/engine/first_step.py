@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from bench.engine.accelerator import build_accelerator
-from bench.engine.activation_checkpoints import checkpoint_activations
-from bench.engine.batches import Batches, random_stream
-from bench.engine.graph import build_graph
+from bench.engine.batches import random_stream
 from bench.engine.preparation import prepare_method
-from bench.engine.stages import StagePlan, stages_of, trainable_parameters
 from bench.engine.step import StageSteps
+from bench.engine.trainer import Trainer
 
 if TYPE_CHECKING:
     from bench.engine.data import RunData
     from bench.experiment.spec import RunSpec
     from methods.base import Batch, Draw
+
+
+NOWHERE = Path("no-run-folder")
+"""A trainer writes nothing before it trains: the folder is never made."""
 
 
 def forget_accelerator() -> None:
@@ -47,15 +49,11 @@ class FirstStep:
     def __init__(self, spec: RunSpec, data: RunData) -> None:
         self.spec = spec
         forget_accelerator()
-        accelerator = build_accelerator(spec, 1)
-        graph = build_graph(spec, data.class_counts())
-        if spec.distribution.checkpointing:
-            checkpoint_activations(graph.model, spec.model)
-        trainable = trainable_parameters(graph)
-        self.method = graph.method
-        self.batches = Batches(spec, data, accelerator)
-        place = StagePlan(stages_of(spec, graph.method), self.batches.steps).at(0)
-        self.steps = StageSteps(graph.model, graph.method, place, self.batches, trainable)
+        # Whatever a trainer does with model and data before its first step (devices, compilation) is done here too.
+        trainer = Trainer(spec, data, NOWHERE)
+        self.method, self.batches = trainer.method, trainer.batches
+        place = trainer.stage_plan.at(0)
+        self.steps = StageSteps(trainer.model, self.method, place, self.batches, trainer.trainable)
         prepare_method(self.steps.bare, self.batches)
         self.steps.begin_epoch()
         self.order = self.batches.order(1)
@@ -71,7 +69,7 @@ class FirstStep:
         torch.manual_seed(int(rng.integers(2**63)))
         rows = self.batches.rows_of_step(self.order, 0)
         batch = self.batches.load(rows, self.steps.place, rng)
-        return batch, self.method.draw(len(rows), rng)  # type: ignore[operator]
+        return batch, self.method.draw(len(rows), rng)
 
     def take(self) -> dict[str, Tensor]:
         """Take the first step; taken again, it is the same batch and draw.

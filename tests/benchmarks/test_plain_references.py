@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.engine.first_step import FirstStep, forget_accelerator
+from bench.engine.first_step import NOWHERE, FirstStep, forget_accelerator
 from bench.engine.made_up import made_up_data, made_up_spec
 from benchmarks.areas.steps import Pair, step_case
 from benchmarks.made_up_recordings import read_recordings, write_recordings
@@ -60,6 +60,7 @@ def test_a_step_of_an_ast_equals_the_plain_one(method):
     assert difference(own, plain) < 1e-5
     moved = max((value - before[name]).abs().max().item() for name, value in own.steps.bare.state_dict().items())
     assert moved > LR / 4, "the steps must be large enough for a difference to show"
+    assert not NOWHERE.exists()
 
 
 def test_the_benchmark_of_a_step_times_both_precisions_and_tells_their_share_of_the_peak():
