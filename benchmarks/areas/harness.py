@@ -11,9 +11,9 @@ from typing import Any
 from bench.core.timing import Body, Clock, OwnSeconds
 from benchmarks.runner import Benchmark, Case, Setting
 
-STEPS = 12
+STEPS = 8
 BATCH = 8
-SMALL_AST = {"embed_dim": 192, "depth": 4, "heads": 3, "frames": 198}
+SMALL_AST = {"embed_dim": 192, "depth": 2, "heads": 3, "frames": 198}
 
 
 def harness_case(setting: Setting, folder: Path) -> Case:
