@@ -27,8 +27,8 @@ class DistributionOptions:
         "compute activations a second time in the backward pass in place of keeping them in memory", False, since=3
     )
     checkpoint_minutes: float = execution_field(
-        "minutes after which the state is saved within an epoch too; 0: after each epoch alone",
-        0.0,
+        "minutes after which the state is saved, within an epoch too; 0: after each epoch",
+        5.0,
         since=3,
         low=0.0,
         high=100_000.0,

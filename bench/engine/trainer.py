@@ -99,6 +99,7 @@ class Trainer:
         compile_blocks(self.model, spec, self.stage_plan.epochs * self.batches.steps, self.accelerator.device)
         self.selection = Selection(spec.best_min_se)
         self.checkpoint = Checkpoint(self.folder.checkpoint, self.accelerator)
+        self.save_every_epoch, self._state_due = spec.distribution.checkpoint_minutes == 0, False
         of_run = listeners_of_run(spec, hooks or Hooks(), self.accelerator, self.folder)
         self.listeners = [*of_run, *listeners]
         # A CPU has computed a loss by the time it is returned: there a look costs nothing.
@@ -114,14 +115,19 @@ class Trainer:
             StoreError: If a state cannot be saved or read.
         """
         position, remarks = self._begin()
+        self.checkpoint.note_epochs(position)
         label = f"{self.spec.model} · {self.spec.method} · seed {self.spec.seed}"
         start = Start(label=label, epochs=self.stage_plan.epochs, steps=self.batches.steps, remarks=remarks)
-        with Listeners(self.listeners, start) as listeners:
+        with Listeners(self.listeners, start) as listeners, self.checkpoint:
             while position.epoch < self.stage_plan.epochs:
                 self._train_epoch(position, listeners)
                 listeners.on_epoch(self._finish_epoch(position))
+                self._state_due |= self.save_every_epoch or position.epoch == self.stage.place.end
                 self._next_stage(position, listeners)
-                self._save_state(position, listeners)
+                if self._state_due:
+                    self._save_state(position, listeners)
+                self.checkpoint.note_epochs(position)
+                listeners.on_epoch_end(position)
         rows = sum(map(self._rows_of_epoch, range(1, position.epoch + 1)))
         return Outcome(position, self.selection, rows)
 
@@ -197,16 +203,20 @@ class Trainer:
 
     def _obey(self, wish: Wish, position: Position, listeners: Listeners) -> None:
         """Do what a listener of any process asks for; all processes look in the same steps, and do the same."""
+        self.checkpoint.raise_error()
         agreed = largest_of_processes(wish, self.accelerator.device)
         epoch, steps = position.epoch + 1, self.stage.place.steps_of(position.epoch + 1)
-        # At the end of an epoch its own state follows at once.
-        if agreed == Wish.STOP or (agreed == Wish.SAVE and position.step < steps):
+        self._state_due = agreed >= Wish.SAVE
+        # In the last step of an epoch the state is saved after the evaluation, which need not be done again then.
+        if agreed == Wish.STOP or (self._state_due and position.step < steps):
             self._save_state(position, listeners)
         if agreed == Wish.STOP:
+            self.checkpoint.wait()
             raise InterruptedRunError(f"Stopped in epoch {epoch}, step {position.step} of {steps}; the state is saved.")
 
     def _save_state(self, position: Position, listeners: Listeners) -> None:
         self.checkpoint.save(position, self.selection)
+        self._state_due = False
         listeners.on_checkpoint(position)
 
     def _finish_epoch(self, position: Position) -> dict[str, Any]:
