@@ -17,7 +17,7 @@ import torch
 
 from bench.engine.listeners import Listener, Wish
 from bench.engine.trainer import Trainer
-from benchmarks.made_up import made_up_data
+from bench.engine.made_up import made_up_data
 
 START_SECONDS = 120.0
 """Until a process has its model on the device, with all its imports."""
