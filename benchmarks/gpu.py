@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import gpu_parts
-from benchmarks.gpu_children import Facts, facts_or_failure, facts_within
+from benchmarks.gpu_children import Facts, facts_or_failure, facts_within, use_one_thread
 from benchmarks.gpu_parts import Size
 
 CHECK = "ok: "
@@ -68,6 +68,7 @@ def run_parts(parts: Mapping[str, Part], *, dry: bool) -> dict[str, Facts]:
     for name, part in parts.items():
         sys.stderr.write(f"{name} (at most {part.seconds:.0f} s)\n")
         size = gpu_parts.dry_size() if dry else gpu_parts.full_size()
+        use_one_thread(size.device)
         found[name] = facts_or_failure(part.body, size) if dry else facts_within(part.seconds, part.body, size)
     return found
 
@@ -76,7 +77,9 @@ def broken(found: Mapping[str, Facts]) -> list[str]:
     """Parts that failed, and checks that do not hold."""
     failed = [f"{name}: {facts['failed']}" for name, facts in found.items() if "failed" in facts]
     # What cannot be looked at without a GPU says so in words; a wait says where it was.
-    checks = ((name, key, value) for name, facts in found.items() for key, value in facts.items() if key.startswith(CHECK))
+    checks = (
+        (name, key, value) for name, facts in found.items() for key, value in facts.items() if key.startswith(CHECK)
+    )
     return failed + [f"{name}, {key[len(CHECK) :]}: {value}" for name, key, value in checks if not _holds(value)]
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from bench.engine.listeners import Listener, Wish
-from bench.engine.trainer import Trainer
 from bench.engine.made_up import made_up_data
+from bench.engine.trainer import Trainer
 
 START_SECONDS = 120.0
 """Until a process has its model on the device, with all its imports."""
@@ -26,7 +26,7 @@ Facts = dict[str, Any]
 
 
 def context() -> Any:
-    """Processes that begin with what a server has imported, and with no GPU yet: a fork of one that has it cannot use it."""
+    """Processes that begin with what a server has imported and without a GPU, which a fork could not use."""
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload(["benchmarks.gpu_parts"])
     return found
@@ -68,8 +68,14 @@ def facts_or_failure(body: Callable[..., Facts], *arguments: Any) -> Facts:
     """The facts of a part, or its error as ``failed``: one part that fails leaves the others."""
     try:
         return body(*arguments)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, the other parts are to be done
         return {"failed": f"{type(error).__name__}: {error}", "where": traceback.format_exc(limit=-3)}
+
+
+def use_one_thread(device: str) -> None:
+    """Compute with one thread on a CPU: for tiny steps more of them only wait for one another."""
+    if device == "cpu":
+        torch.set_num_threads(1)
 
 
 class Killing(Listener):
@@ -100,6 +106,7 @@ class FirstLook(Listener):
 
 def run_to_its_death(spec: Any, rows: int, folder: Path) -> None:
     """Train until :class:`Killing` strikes."""
+    use_one_thread(spec.distribution.device)
     Trainer(spec, made_up_data(spec, rows), folder, listeners=[Killing()]).fit()
 
 
@@ -122,9 +129,7 @@ def seconds_side_by_side(spec: Any, rows: int, steps: int, runs: int) -> list[fl
     """
     of_processes, pipes = context(), [multiprocessing.Pipe(duplex=False) for _ in range(runs)]
     start = of_processes.Barrier(runs)
-    processes = [
-        of_processes.Process(target=_timed_steps, args=(send, start, spec, rows, steps)) for _, send in pipes
-    ]
+    processes = [of_processes.Process(target=_timed_steps, args=(send, start, spec, rows, steps)) for _, send in pipes]
     try:
         for process in processes:
             process.start()
@@ -143,6 +148,7 @@ def seconds_side_by_side(spec: Any, rows: int, steps: int, runs: int) -> list[fl
 
 
 def _timed_steps(send: Connection, start: Any, spec: Any, rows: int, steps: int) -> None:
+    use_one_thread(spec.distribution.device)
     with tempfile.TemporaryDirectory() as folder:
         own = OwnSteps(spec, made_up_data(spec, rows), Path(folder))
         own.take(2)

@@ -20,11 +20,11 @@ import torch
 from bench.core.timing import Clock, Timing, clock_of_gpu, cpu_seconds, time_in_turn
 from bench.engine.arithmetic import flash_attention_fits
 from bench.engine.hardware import hardware, peak_memory_mib, reset_peak_memory
+from bench.engine.made_up import made_up_data, made_up_spec
 from bench.engine.matmul_peak import matmul_peak
 from bench.engine.trainer import Trainer
 from benchmarks.areas.steps import plain_step, step_flops
 from benchmarks.gpu_children import Facts, FirstLook, OwnSteps, killed_run, seconds_side_by_side
-from bench.engine.made_up import made_up_data, made_up_spec
 
 MODEL, METHOD = "ast", "patchmix-cl"
 NO_GPU = "not looked at: there is no GPU"
@@ -86,12 +86,17 @@ def dry_size() -> Size:
     options = dataclasses.asdict(build_options(FRONTENDS.card("ast").options, {"seconds": 1.0}, "ast"))
     net = {"embed_dim": 16, "depth": 2, "heads": 2, "frames": 98}
     return Size(
-        "cpu",
-        "fp32",
-        "fp32",
-        {"model_options": net, "frontend_options": options},
-        {"specaug_probability": 0.841, "specaug_time_width": 20},
-        **{"small": 4, "large": 8, "steps": 1, "passes": 1, "train": 16, "test": 8},
+        device="cpu",
+        ours="fp32",
+        authors="fp32",
+        fields={"model_options": net, "frontend_options": options},
+        masks={"specaug_probability": 0.841, "specaug_time_width": 20},
+        small=4,
+        large=8,
+        steps=1,
+        passes=1,
+        train=16,
+        test=8,
     )
 
 
@@ -185,7 +190,9 @@ def no_waiting(size: Size) -> Facts:
                 spec = size.spec(size.small, method, bank_on_device=bank, precision=precision, **size.masks)
                 with tempfile.TemporaryDirectory() as folder:
                     name = f"ok: {method} in {precision}, bank_on_device={bank}"
-                    facts[name] = _steps_without_waiting(OwnSteps(spec, made_up_data(spec, 4 * size.small), Path(folder)))
+                    facts[name] = _steps_without_waiting(
+                        OwnSteps(spec, made_up_data(spec, 4 * size.small), Path(folder))
+                    )
     return facts
 
 
