@@ -34,6 +34,7 @@ from bench.cli.output import check_format, print_json, stdout
 from bench.cli.run_options import (
     Alpha,
     Beta,
+    Deterministic,
     Epochs,
     InitFrom,
     Nodes,
@@ -59,7 +60,7 @@ EXAMPLE = "bench run --model ast --method patchmix-cl"
 
 WHAT_A_RUN_IS = (
     *("model", "method", "seed", "seeds", "pretrain", "init_from", "frontend", "dataset", "task"),
-    *("epochs", "alpha", "tau", "beta", "val_fraction"),
+    *("epochs", "alpha", "tau", "beta", "val_fraction", "deterministic"),
 )
 """Options without a default that a replayed spec holds already."""
 
@@ -92,6 +93,7 @@ def run(
     nodes: Nodes = None,
     device: Device = "auto",
     precision: Precision = "auto",
+    deterministic: Deterministic = None,
     allow_partial: AllowPartial = False,
     spec: Spec = None,
     system: System = None,
