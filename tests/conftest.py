@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Before torch is imported: workers that each use all cores slow one another down.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("BENCH_STORE", None)  # No test may write to the board of whoever runs it.
+os.environ["BENCH_CPU_PRECISION"] = "fp32"  # Not what a measurement of this machine would say, here and in children.
 
 import numpy as np
 import pytest
@@ -30,6 +32,12 @@ HERE = Path(__file__).resolve().parent
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow tests, so that no worker is left alone with them at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the search for garbage all modules and tests, which live to the end: Accelerate asks for it in each run."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -5,8 +5,6 @@ Heavy imports (torch, sqlalchemy) stay inside the commands, so that ``bench --he
 
 from __future__ import annotations
 
-import atexit
-import gc
 import os
 import signal
 import sys
@@ -41,15 +39,13 @@ from bench.cli.help_text import flowing_help
 from bench.cli.numbers import strict_numbers
 from bench.cli.output import print_text, show_error, show_internal_error, stderr
 from bench.core.errors import BenchError, SpecError
+from bench.core.garbage import rarely_look_for_garbage
 from bench.core.log import show_log
 from bench.core.messages import message_text, shortened
 from bench.core.streams import prepare_streams, print_traceback
 from bench.core.version import __version__
 
-# Modules and boards are many small objects that live to the end: looking through them for garbage while they are made,
-# and once more at exit, would take a fifth of a short command's time.
-gc.set_threshold(100_000, 20, 20)
-atexit.register(gc.freeze)
+rarely_look_for_garbage()
 
 LONGEST_USAGE = 300
 """Characters of a sentence on wrong usage, which repeats a word of the user."""

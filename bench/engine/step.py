@@ -47,8 +47,10 @@ class StageSteps:
         self.bare = TrainingGraph(model, method, options.micro_batch)
         freeze_others(self.bare, stage.trains, trainable)
         self.average = StepAverage(self.bare, stage.optim.step_average)
-        # Accelerate saves and loads all that it ever prepared: model and optimiser of the stage before must go first.
-        self.accelerator.free_memory()
+        if place.index > 0:
+            # Accelerate saves and loads all that it ever prepared: model and optimiser of the stage before must go
+            # first. It looks for garbage besides, which takes a third of a second: not where there was none before.
+            self.accelerator.free_memory()
         optimizer = build_optimizer(trained_with_factors(self.bare, stage.optim), stage.optim)
         self.graph, self.optimizer = prepared(self.accelerator, self.bare, optimizer)
         draws = learn_draws(self.bare, batches, place)

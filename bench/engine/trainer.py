@@ -22,7 +22,8 @@ from bench.engine.accelerator import build_accelerator
 from bench.engine.activation_checkpoints import checkpoint_activations
 from bench.engine.batches import Batches, random_stream
 from bench.engine.checkpoint import Checkpoint
-from bench.engine.data import RunData
+from bench.engine.compilation import compile_blocks
+from bench.engine.data import RunData, with_rows_on_device
 from bench.engine.distributed import largest_of_processes, share_batch_statistics
 from bench.engine.evaluate import judge_cycles
 from bench.engine.graph import build_graph
@@ -79,8 +80,10 @@ class Trainer:
         hooks: Hooks | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:
-        self.spec, self.data, self.folder = spec, data, RunFolder(folder)
+        self.spec, self.folder = spec, RunFolder(folder)
         self.accelerator = build_accelerator(spec, processes)
+        # Before the model takes its memory: what is free now tells whether the bank leaves room for training.
+        self.data = with_rows_on_device(data, spec.distribution.bank_on_device, self.accelerator.device)
         built = build_graph(spec, data.class_counts())
         # Layers are replaced before a wrapper or an optimiser has seen them; their parameters stay the same tensors.
         if processes > 1:
@@ -91,8 +94,9 @@ class Trainer:
         self.method: Any = built.method
         # Noted before a stage freezes anything: what model and method froze themselves stays frozen in every stage.
         self.trainable = trainable_parameters(built)
-        self.batches = Batches(spec, data, self.accelerator)
+        self.batches = Batches(spec, self.data, self.accelerator)
         self.stage_plan = StagePlan(stages_of(spec, self.method), self.batches.steps)
+        compile_blocks(self.model, spec, self.stage_plan.epochs * self.batches.steps, self.accelerator.device)
         self.selection = Selection(spec.best_min_se)
         self.checkpoint = Checkpoint(self.folder.checkpoint, self.accelerator)
         self.save_every_epoch, self._state_due = spec.distribution.checkpoint_minutes == 0, False
@@ -159,6 +163,8 @@ class Trainer:
         self.stage.begin_epoch()
         began, before, pending = time.perf_counter(), position.epoch_seconds, list[Mapping[str, Tensor]]()
         while position.step < steps:
+            if position.step + 1 < steps:
+                self.batches.read_ahead(self.batches.rows_of_step(order, position.step + 1))
             pending.append(self._train_step(self.batches.rows_of_step(order, position.step), epoch, position.step))
             position.step += 1
             if position.step % self.check_every == 0 or position.step == steps:

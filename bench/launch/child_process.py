@@ -20,6 +20,7 @@ from typing import Any
 
 from bench.core.error_wire import error_document
 from bench.core.errors import BenchError, RunError
+from bench.core.garbage import rarely_look_for_garbage
 from bench.core.lifetimes import die_with_parent, leave_to_parent
 from bench.core.log import show_log
 from bench.core.streams import prepare_helper_streams, print_traceback
@@ -79,6 +80,7 @@ def main() -> None:
     leave_to_parent(signal.SIGINT, signal.SIGHUP)
     die_with_parent()
     prepare_helper_streams()
+    rarely_look_for_garbage()
     frame = json.load(sys.stdin)
     # Anew, with the parent's number: it may have ended before the first call.
     die_with_parent(frame["parent"])

@@ -1,24 +1,32 @@
 """Trains five steps of a stage in one of several processes; keeps losses and parameters, to compare what a batch is.
 
-``python five_steps.py FOLDER`` starts one, then two, then three processes; each trains every case of
-``FOLDER/cases.json`` on the same pretend features (on waveforms, where the case augments them), and the first of n
-writes ``FOLDER/n/NAME.safetensors``. A case that is refused in a group leaves ``FOLDER/n/NAME.txt`` instead, with the
-error.
+:func:`train_in_groups` starts one, then two, then three processes; each trains every case of ``FOLDER/cases.json`` on
+the same pretend features (on waveforms, where the case augments them), and the first of n writes
+``FOLDER/n/NAME.safetensors``. A case that is refused in a group leaves ``FOLDER/n/NAME.txt`` instead, with the error. A
+case's ``processes`` says in which groups it is trained: in all three, where it says nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import gc
 import json
 import multiprocessing
 import os
-import sys
 import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 STEPS, BATCH, TEST = 5, 6, 6
 SHAPE = (32, 24)
+GROUPS = (1, 2, 3)
+PRELOADED = ["bench.engine.trainer", "bench.engine.distributed", "baselines.ast.model"]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def spec_of(case: dict[str, Any]) -> Any:
@@ -117,6 +125,8 @@ def train(folder: Path, processes: int) -> None:
 
     cases = json.loads((folder / "cases.json").read_text())
     for name, case in cases.items():
+        if processes not in case.get("processes", GROUPS):
+            continue
         spec = spec_of(case)
         trainer = Trainer(spec, run_data(spec), folder / f"{processes}" / f"run-{name}", processes)
         # Saving is tested elsewhere, and would take longer than the steps.
@@ -127,7 +137,6 @@ def train(folder: Path, processes: int) -> None:
         except BenchError as error:
             if case.get("refused") and processes > 1:
                 (folder / f"{processes}" / f"{name}.txt").write_text(f"{type(error).__name__}: {error.message}")
-                trainer.accelerator.free_memory()
                 continue
             raise
         if trainer.accelerator.is_main_process:
@@ -136,12 +145,22 @@ def train(folder: Path, processes: int) -> None:
             named = [value for entry in outcome.position.epochs for value in entry.get("losses", {}).values()]
             state["losses"] = torch.tensor([*losses, *named], dtype=torch.float64)
             save_file(state, folder / f"{processes}" / f"{name}.safetensors")
-        trainer.accelerator.free_memory()
 
 
 def one_rank(rank: int, processes: int, store: str, folder: Path) -> None:
+    """Be one process of a group; an error is left beside what the group writes."""
+    try:
+        _one_rank(rank, processes, store, folder)
+    except BaseException:
+        (folder / str(processes) / f"rank-{rank}.err").write_text(traceback.format_exc())
+        raise
+
+
+def _one_rank(rank: int, processes: int, store: str, folder: Path) -> None:
     import torch
 
+    # What was imported stays: without it, looking for garbage takes longer than a case.
+    gc.freeze()
     torch.set_num_threads(1)
     if processes == 1:
         train(folder, 1)
@@ -156,25 +175,50 @@ def one_rank(rank: int, processes: int, store: str, folder: Path) -> None:
     leave_group()
 
 
-def main() -> None:
-    folder = Path(sys.argv[1])
-    # The server imports everything once; each rank is a fork of it.
+@contextlib.contextmanager
+def _variables(**variables: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _fork_context() -> Any:
+    """The context of this process's server, which imports everything once: each rank is a fork of it."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["bench.engine.trainer", "bench.engine.distributed", "baselines.ast.model"])
-    for processes in (1, 2, 3):
-        (folder / str(processes)).mkdir()
-        with tempfile.TemporaryDirectory() as meeting:
-            ranks = [
-                context.Process(target=one_rank, args=(rank, processes, f"{meeting}/store", folder))
-                for rank in range(processes)
-            ]
-            for rank in ranks:
-                rank.start()
-            for rank in ranks:
-                rank.join()
-        if any(rank.exitcode for rank in ranks):
-            sys.exit(f"{processes} processes ended with {[rank.exitcode for rank in ranks]}")
+    context.set_forkserver_preload(PRELOADED)
+    with _variables(OMP_NUM_THREADS="1", PYTHONPATH=str(ROOT)):
+        forkserver.ensure_running()
+    return context
 
 
-if __name__ == "__main__":
-    main()
+def train_in_groups(folder: Path, seconds: float = 350) -> None:
+    """Train all cases of a folder in each group in which one is wanted.
+
+    Raises:
+        AssertionError: If a process fails, with its traceback, or takes too long.
+    """
+    cases = json.loads((folder / "cases.json").read_text())
+    context, end = _fork_context(), time.monotonic() + seconds
+    for processes in GROUPS:
+        if any(processes in case.get("processes", GROUPS) for case in cases.values()):
+            (folder / str(processes)).mkdir()
+            _train_in_group(context, folder, processes, end)
+
+
+def _train_in_group(context: Any, folder: Path, processes: int, end: float) -> None:
+    with tempfile.TemporaryDirectory() as meeting:
+        words = [(rank, processes, f"{meeting}/store", folder) for rank in range(processes)]
+        ranks = [context.Process(target=one_rank, args=word, daemon=True) for word in words]
+        for rank in ranks:
+            rank.start()
+        for rank in ranks:
+            rank.join(max(0.0, end - time.monotonic()))
+        codes = [rank.exitcode for rank in ranks]
+        for rank in ranks:
+            rank.kill()
+    errors = "".join(path.read_text() for path in sorted((folder / str(processes)).glob("*.err")))
+    assert not any(code != 0 for code in codes), f"{processes} processes ended with {codes}\n{errors}"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+from five_steps import train_in_groups
 from safetensors.torch import load_file
 
 from methods import METHODS
@@ -42,9 +40,7 @@ def random_case(model: str, method: str = "ce", **more: object) -> dict:
 
 def train(folder: Path, cases: dict) -> None:
     (folder / "cases.json").write_text(json.dumps(cases))
-    script = ROOT / "tests" / "support" / "five_steps.py"
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, str(script), str(folder)], check=True, env=env, timeout=350)
+    train_in_groups(folder)
 
 
 def largest_difference(folder: Path, name: str, processes: int, like: str | None = None) -> float:

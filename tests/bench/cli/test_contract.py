@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
-from cli_runs import SMALL_AST, bench, bench_json, cpu_seconds, environment
+from cli_runs import SMALL_AST, bench, bench_here, cpu_seconds, environment, json_here
 
 from bench import cli
 from bench.cli import main
@@ -227,14 +227,14 @@ def test_provenance_is_stored(finished):
 
 def test_the_board_shows_the_runs(finished):
     env, _, documents, _ = finished
-    board = bench_json("report", "leaderboard", env=env)
+    board = json_here("report", "leaderboard", env=env)
     rows = [row for section in board["sections"] for row in section["rows"]]
     assert len(rows) == 1
     assert rows[0]["seeds"] == [1, 2]
     scores = [document["metrics"]["last"]["4class"]["score"] for document in documents]
     assert rows[0]["score"] == pytest.approx(sum(scores) / 2)
     assert not any(section["ranked"] for section in board["sections"] if section["rows"])
-    shown = bench("board", "show", documents[0]["run_id"], env=env).stdout
+    shown = bench_here("board", "show", documents[0]["run_id"], env=env).stdout
     assert documents[0]["run_id"] in shown
     assert "simulated" in shown
 
@@ -243,7 +243,7 @@ def test_a_spec_can_be_replayed(finished, tmp_path):
     env, home, documents, _ = finished
     spec = home / "runs" / documents[0]["run_id"] / "spec.json"
     other = {**env, "BENCH_HOME": str(tmp_path)}
-    again = bench_json("run", "--spec", str(spec), env=other)
+    again = json_here("run", "--spec", str(spec), env=other)
     assert again["run_id"] == documents[0]["run_id"]
     assert again["metrics"] == documents[0]["metrics"]
 
@@ -252,24 +252,25 @@ def test_dry_run_prints_the_spec_and_writes_nothing(finished, small_data, tmp_pa
     env, _, documents, _ = finished
     other = {**env, "BENCH_HOME": str(tmp_path / "home")}
     words = ["run", *SMALL_AST, "--epochs", "3", "--val-fraction", "0.3", "--data", str(small_data), "--seed", "2"]
-    document = bench_json(*words, "--dry-run", env=other)
+    document = json_here(*words, "--dry-run", env=other)
     assert document["run_id"] == documents[1]["run_id"]
     assert document["identity"]["model_options"]["embed_dim"] == 16
     assert not (tmp_path / "home").exists()
 
 
 def test_doctor(tmp_path):
-    document = bench_json("doctor", env=environment(tmp_path, tmp_path))
+    document = json_here("doctor", env=environment(tmp_path, tmp_path))
     assert document["code"]["version"] == __version__
     assert document["auto"]["device"] in ("cpu", "cuda")
+    assert "speed" not in document
 
 
 def test_cards_are_complete():
-    models = bench_json("models", "list", env=environment(Path(), Path()))
+    models = json_here("models", "list", env=environment(Path(), Path()))
     assert {"ast", "ast-small", "ast-tiny", "resnet18", "efficientnet-b0", "cnn6"} <= {row["id"] for row in models}
-    for kind, rows in (("models", models), ("methods", bench_json("methods", "list", env=environment(Path(), Path())))):
+    for kind, rows in (("models", models), ("methods", json_here("methods", "list", env=environment(Path(), Path())))):
         for row in rows:
-            card = bench_json(kind, "show", row["id"], env=environment(Path(), Path()))
+            card = json_here(kind, "show", row["id"], env=environment(Path(), Path()))
             for name in ("title", "summary", "source", "fidelity", "citation", "options", "recipes"):
                 assert name in card, (row["id"], name)
             assert card["citation"].startswith("@")

@@ -7,7 +7,7 @@ import sys
 import pytest
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from accelerate.utils import DistributedType, DynamoBackend
-from cli_runs import SMALL_AST, bench, bench_json, environment
+from cli_runs import SMALL_AST, bench, bench_json, environment, json_here
 from five_steps import spec_of
 
 from bench.core.environment import (
@@ -180,7 +180,7 @@ def test_the_command_forgets_them_before_torch_reads_them():
 @pytest.mark.slow
 def test_a_run_in_a_foreign_environment_is_the_run_of_a_clean_one(small_data, small_cache, tmp_path):
     words = ["run", *SMALL_AST, "--epochs", "1", "--data", str(small_data), "--set", "weight_decay=0.05"]
-    clean = bench_json(*words, env=environment(tmp_path / "clean", small_cache))
+    clean = json_here(*words, env=environment(tmp_path / "clean", small_cache))
     for processes in ("1", "2"):
         env = environment(tmp_path / f"foreign-{processes}", small_cache, **LEFT_OVER)
         foreign = bench_json(*words, "--processes", processes, env=env)

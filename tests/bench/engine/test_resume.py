@@ -7,18 +7,18 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_runs import EVERY_EPOCH, SMALL_AST, bench, bench_json, environment, start
+from cli_runs import EVERY_EPOCH, SMALL_AST, bench_here, environment, json_here, start
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = 30
+EPOCHS = 20
 RUN = [*SMALL_AST, *EVERY_EPOCH, "--epochs", str(EPOCHS), "--set", "warmup_epochs=2"]
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(small_data, small_cache, tmp_path_factory):
     env = environment(tmp_path_factory.mktemp("plain"), small_cache)
-    return bench_json("run", *RUN, "--data", str(small_data), env=env)
+    return json_here("run", *RUN, "--data", str(small_data), env=env)
 
 
 def current_state(home: Path) -> str:
@@ -54,7 +54,7 @@ def test_kill_9_in_the_middle_of_an_epoch(small_data, small_cache, tmp_path, uni
         os.killpg(process.pid, signal.SIGKILL)
     assert current_state(tmp_path)
     assert not list(tmp_path.glob("runs/*/result.json"))
-    document = bench_json(*words, env=env)
+    document = json_here(*words, env=env)
     assert document["run_id"] == uninterrupted["run_id"]
     same_numbers(document, uninterrupted)
 
@@ -63,7 +63,7 @@ def test_signals_save_the_state_between_two_steps(small_data, small_cache, tmp_p
     """SIGTERM, later Ctrl-C, later a closed terminal, then the rest."""
     env = environment(tmp_path, small_cache)
     words = ["run", *RUN, "--data", str(small_data)]
-    for number, epoch in ((signal.SIGTERM, 2), (signal.SIGINT, 8), (signal.SIGHUP, 14)):
+    for number, epoch in ((signal.SIGTERM, 2), (signal.SIGINT, 6), (signal.SIGHUP, 10)):
         # Tests that are run under nohup hand down that a closed terminal is ignored.
         with start(*words, env=env, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)) as process:
             wait_for_state(process, tmp_path, epoch)
@@ -74,7 +74,7 @@ def test_signals_save_the_state_between_two_steps(small_data, small_cache, tmp_p
         assert "Go on with: " in err
         assert "bench run --model ast" in err
         assert "Traceback" not in err
-    same_numbers(bench_json(*words, env=env), uninterrupted)
+    same_numbers(json_here(*words, env=env), uninterrupted)
 
 
 def test_a_run_that_ignores_a_closed_terminal_goes_on_ignoring_it(small_data, small_cache, tmp_path):
@@ -91,11 +91,11 @@ def test_a_run_that_ignores_a_closed_terminal_goes_on_ignoring_it(small_data, sm
 def test_a_finished_run_is_not_run_again(small_data, small_cache, tmp_path):
     env = environment(tmp_path, small_cache)
     words = ["run", *SMALL_AST, "--epochs", "2", "--data", str(small_data)]
-    first = bench_json(*words, env=env)
-    second = bench(*words, env=env)
+    first = json_here(*words, env=env)
+    second = bench_here(*words, env=env)
     assert "finished already" in second.stderr
     assert "epoch 1/2" not in second.stderr
-    third = bench(*words, "--rerun", env=env)
+    third = bench_here(*words, "--rerun", env=env)
     assert "epoch 1/2" in third.stderr
     assert first["run_id"] in third.stdout
 
@@ -119,8 +119,8 @@ def test_a_broken_state_is_named_and_rerun_starts_anew(small_data, small_cache, 
         process.communicate(timeout=60)
     for path in tmp_path.glob("runs/*/checkpoint/epoch*/*.safetensors"):
         path.write_bytes(path.read_bytes()[:100])
-    done = bench(*words, env=env, code=4)
+    done = bench_here(*words, env=env, code=4)
     assert "cannot be read" in done.stderr
     assert "--rerun" in done.stderr
     assert "Traceback" not in done.stderr
-    assert bench_json(*words, "--rerun", env=env)["status"] == "finished"
+    assert json_here(*words, "--rerun", env=env)["status"] == "finished"

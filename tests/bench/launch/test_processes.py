@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cli_runs import EVERY_EPOCH, SMALL_AST, bench, bench_json, environment, start
+from cli_runs import EVERY_EPOCH, SMALL_AST, bench, bench_json, environment, json_here, start
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ def largest_difference(one, two):
 def test_two_processes_give_the_scores_of_one(small_data, small_cache, tmp_path):
     """The whole way of a command; every method and batch norm are compared in test_global_batch.py."""
     common = ["run", *SMALL_AST, "--epochs", "2", "--data", str(small_data)]
-    one = bench_json(*common, env=environment(tmp_path / "one", small_cache))
+    one = json_here(*common, env=environment(tmp_path / "one", small_cache))
     two = bench_json(*common, "--processes", "2", env=environment(tmp_path / "two", small_cache))
     assert one["run_id"] == two["run_id"]
     assert len(scores(two)) == 12

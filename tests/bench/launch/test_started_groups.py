@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_runs import SMALL_AST, bench_json, environment
+from cli_runs import SMALL_AST, environment, json_here
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("started-groups")]
 
@@ -52,7 +52,7 @@ fsdp_config:
 def alone(small_data, small_cache, tmp_path_factory):
     """The run in one process."""
     home = tmp_path_factory.mktemp("alone")
-    return bench_json(*WORDS[:-2], "--data", str(small_data), env=environment(home, small_cache))
+    return json_here(*WORDS[:-2], "--data", str(small_data), env=environment(home, small_cache))
 
 
 def free_port():
