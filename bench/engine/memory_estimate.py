@@ -21,6 +21,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from baselines import MODELS
+from bench.core.errors import BenchError
 from bench.core.inputs import by_name
 from bench.data.frontends import FRONTENDS
 from bench.data.frontends.chosen import choose_front_end
@@ -90,7 +91,8 @@ def step_memory(spec: RunSpec) -> StepMemory | None:
     try:
         with random_states_kept(), torch.device("meta"):
             return _step_memory(spec)
-    except _FAULTS:
+    except (BenchError, *_FAULTS):
+        # Whatever is wrong with a spec, its start says.
         return None
 
 
@@ -151,8 +153,8 @@ def _activations(spec: RunSpec, graph: TrainingGraph, index: int, stage: Stage) 
     # Micro-batches are in memory one at a time.
     within = max(counter.calls, default=0) * share if options.micro_batch else sum(counter.calls)
     inputs = _bytes_of([*by_name(batch.features).values(), *by_name(batch.second or batch.features).values()])
-    # The backward pass begins with gradients of the largest layer, beside all that is saved.
-    training = inputs + outside[0] + within + 2 * share * counter.largest
+    # The backward pass has gradients of a layer, beside what is saved.
+    training = inputs + outside[0] + within + share * counter.largest
     return int(max(training, LAYERS_IN_EVALUATION * counter.largest * options.eval_batch / counter.rows))
 
 
