@@ -102,8 +102,9 @@ def _step_memory(spec: RunSpec) -> StepMemory:
 
 
 def _graph_of(spec: RunSpec) -> TrainingGraph:
-    # Fresh weights will do, as only sizes are asked for.
-    return build_graph(spec.changed(weights=None, init_from=None))
+    # Fresh weights will do, as only sizes are asked for. Pictures are not laid out as on a CPU: without values, batch
+    # normalisation forgets the layout, and copies would be counted that nobody makes.
+    return build_graph(spec.changed(weights=None, init_from=None, device="cuda"))
 
 
 def _stage_memory(spec: RunSpec, index: int) -> StepMemory:
