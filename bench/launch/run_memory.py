@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bench.engine.distribution import DistributionOptions
 from bench.experiment.spec import RunSpec
 from leaderboard.store.costs import RunCost
 from leaderboard.store.result_rows import system_hash
@@ -63,10 +64,11 @@ def memory_of_run(spec: RunSpec, store: Store | None) -> RunMemory:
 
 def peaks_of(spec: RunSpec, runs: Sequence[RunCost]) -> Iterable[float]:
     """The peaks of those runs that held as much in memory at a time as a spec would, MiB."""
-    place = spec.distribution
+    place, defaults = spec.distribution, DistributionOptions()
     kind = "gpu" if place.device == "cuda" else "host"
     for run in runs:
-        alike = all(run.execution.get(name, getattr(place, name)) == getattr(place, name) for name in DECIDING)
+        # What is as by default may not be written down.
+        alike = all(run.execution.get(name, getattr(defaults, name)) == getattr(place, name) for name in DECIDING)
         peak = run.peak_memory_mib.get(kind)
         if alike and peak is not None and (run.device, run.processes) == (place.device, place.processes):
             yield peak

@@ -41,7 +41,7 @@ def test_what_saves_memory_is_estimated_to_take_less():
     micro, again = ast(micro_batch=2), ast(checkpointing=True)
     # Two views of eight cycles in one call, two rows of them at a time.
     assert micro.activations == pytest.approx(whole.activations / 8, rel=0.3)
-    assert again.activations < whole.activations / 2
+    assert again.activations < 0.7 * whole.activations
     assert ast(micro_batch=2, checkpointing=True).activations < min(micro.activations, again.activations)
     assert ast(processes=2).activations == pytest.approx(whole.activations / 2, rel=0.1)
     assert ast(device="cuda").program == ast(device="cuda").saved_state == 0

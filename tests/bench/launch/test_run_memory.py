@@ -29,8 +29,6 @@ def cost(spec, host, processes=1, **execution):
 def test_runs_that_held_as_much_at_a_time_are_believed(spec):
     runs = [cost(spec, 500.0), cost(spec, 600.0, micro_batch=2), cost(spec, 700.0, processes=2), cost(spec, None)]
     assert list(peaks_of(spec, runs)) == [500.0]
-    assert list(peaks_of(spec.changed(micro_batch=2), runs)) == [500.0, 600.0]
-    runs[0] = cost(spec, 500.0, **spec.execution())
     assert list(peaks_of(spec.changed(micro_batch=2), runs)) == [600.0]
 
 
