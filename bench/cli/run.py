@@ -123,7 +123,7 @@ def run(
     if asks_for_composite(context.params):
         _end(run_asked(context.params, same_command()), output)
     elif dry_run:
-        _print_specs(_startable(_asked_specs(context)), output)
+        _print_specs(_startable(_asked_specs(context)), output, home)
     else:
         _run(_asked_specs(context), context.params)
 
@@ -178,8 +178,10 @@ def _replayed(context: typer.Context, spec: Path) -> RunSpec:
     return replayed_spec(spec, asked_on_terminal(given["output"]), plugins=given["plugin"], **where)
 
 
-def _print_specs(specs: Sequence[RunSpec], output: str) -> None:
-    documents = [{"run_id": spec.run_id, **spec.to_json()} for spec in specs]
+def _print_specs(specs: Sequence[RunSpec], output: str, home: Path | None) -> None:
+    from bench.api.runs import estimated_memory
+
+    documents = [{"run_id": spec.run_id, **spec.to_json(), "memory": estimated_memory(spec, home)} for spec in specs]
     if output == "json":
         print_json(documents if len(documents) > 1 else documents[0])
         return
@@ -188,6 +190,8 @@ def _print_specs(specs: Sequence[RunSpec], output: str) -> None:
         console.print(f"run_id: {document['run_id']}")
         for name, value in {**document["identity"], **document["execution"]}.items():
             console.print(f"  {name}: {value}")
+        if (memory := document["memory"])["mib"] is not None:
+            console.print(f"memory: about {memory['mib']:,.0f} MiB in each process ({memory['source']})")
 
 
 def _folder_variables() -> list[str]:
