@@ -28,15 +28,16 @@ class OwnTraining:
     Args:
         spec: The spec of the run.
         data: Its rows.
+        processes: Processes that share the run; this one has joined their group.
 
     Attributes:
         batches: The batches of the run.
         steps: The stage's steps; ``steps.bare`` is model and method.
     """
 
-    def __init__(self, spec: RunSpec, data: RunData) -> None:
+    def __init__(self, spec: RunSpec, data: RunData, processes: int = 1) -> None:
         self.spec = spec
-        accelerator = build_accelerator(spec, 1)
+        accelerator = build_accelerator(spec, processes)
         graph = build_graph(spec, data.class_counts())
         if spec.distribution.checkpointing:
             checkpoint_activations(graph.model, spec.model)
