@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from bench.cli.output import show_error, stdout
 from bench.core.errors import BenchError, SpecError
 from benchmarks.runner import PASSES, QUICK_PASSES, Benchmark, Setting
 
@@ -22,6 +22,9 @@ def benchmarks(
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes and 3 passes; says so in its output.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json: Annotated[Path | None, typer.Option(help="File for the report as JSON.")] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Add to the report that --json names, of the same setting.")
+    ] = False,
     listed: Annotated[bool, typer.Option("--list", help="List the benchmarks and run none.")] = False,
     passes: Annotated[int, typer.Option(help="Timed passes; 0 for 5, or 3 with --quick.", min=0)] = 0,
     threads: Annotated[int, typer.Option(help="Threads of torch on the CPU.", min=1)] = 1,
@@ -43,6 +46,7 @@ def benchmarks(
         return
     from bench.experiment.devices import choose_device
     from benchmarks.areas import choose_benchmarks
+    from benchmarks.results import Report
     from benchmarks.session import run_all
     from benchmarks.table import print_report
 
@@ -54,9 +58,9 @@ def benchmarks(
     counted = passes or (QUICK_PASSES if quick else PASSES)
     setting = Setting(device=found, passes=counted, quick=quick, threads=threads, wall=wall, memory=memory, batch=batch)
     report = run_all(chosen, setting, note)
-    print_report(report, Console())
+    print_report(report, stdout())
     if json is not None:
-        report.write(json)
+        (Report.read(json).joined(report) if add and json.exists() else report).write(json)
     if report.failed:
         raise typer.Exit(1)
 
@@ -76,7 +80,7 @@ def compare(
     from benchmarks.table import print_comparison
 
     comparison = compare_reports(Report.read(before), Report.read(after), least)
-    print_comparison(comparison, Console())
+    print_comparison(comparison, stdout())
     if comparison.worse:
         raise typer.Exit(1)
 
@@ -87,15 +91,15 @@ def _print_list(chosen: list[Benchmark]) -> None:
     table = Table("benchmark", "what is measured", "against")
     for benchmark in chosen:
         table.add_row(benchmark.name, benchmark.about, benchmark.reference)
-    Console().print(table)
+    stdout().print(table)
 
 
 def main() -> int:
     """Run the command; what a user can put right is told in two lines, without a traceback."""
     try:
-        app(standalone_mode=False)
+        app()
     except BenchError as error:
-        Console(stderr=True).print(error.message, *([error.hint] if error.hint else []), sep="\n")
+        show_error(error)
         return 2 if isinstance(error, SpecError) else 1
     return 0
 

@@ -102,12 +102,12 @@ def _process(case: GroupCase, rank: int, processes: int, folder: str) -> None:
 
 def _facts(case: GroupCase, processes: int) -> ProcessFacts:
     """Take the steps and count, in a process that has joined its group."""
-    from benchmarks.made_up import made_up_data, made_up_spec
-    from benchmarks.own_step import OwnTraining
+    from bench.engine.made_up import made_up_data, made_up_spec
+    from bench.engine.first_step import FirstStep
 
     spec = made_up_spec(case.model, case.method, case.model_options, **case.fields, processes=processes)
     batch = spec.sampling.batch
-    training = OwnTraining(spec, made_up_data(spec, batch), processes)
+    training = FirstStep(spec, made_up_data(spec, batch), processes)
     sent, calls = Counter[str](), Counter[str]()
     with counted_collectives(training.steps.graph if processes > 1 else None, sent, calls):
         training.take()

@@ -112,11 +112,11 @@ def passes_of(method: str) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from benchmarks.made_up import made_up_data, made_up_spec
-    from benchmarks.own_step import OwnTraining
+    from bench.engine.made_up import made_up_data, made_up_spec
+    from bench.engine.first_step import FirstStep
 
     spec = made_up_spec("ast", method, STAND_IN, frontend_options={"seconds": 1.0}, batch=STAND_IN_BATCH)
-    training = OwnTraining(spec, made_up_data(spec, STAND_IN_BATCH))
+    training = FirstStep(spec, made_up_data(spec, STAND_IN_BATCH))
     rows = training.load()[0].features
     with FlopCounterMode(display=False) as step:
         training.take()

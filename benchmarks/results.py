@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import DataError
+from bench.core.errors import DataError, SpecError
 from bench.core.files import write_json
 from bench.core.timing import Timing
 
@@ -129,6 +129,24 @@ class Report:
     def write(self, path: Path) -> None:
         """Write the document at once, or not at all."""
         write_json(path, self.to_json())
+
+    def joined(self, later: Report) -> Report:
+        """This report with the results of a later one of the same setting, which replace those of the same name.
+
+        Raises:
+            SpecError: If the settings or the machines differ.
+        """
+        differing = [name for name in self.setting if self.setting[name] != later.setting.get(name)]
+        if differing or self.machine["hardware"]["cpu"] != later.machine["hardware"]["cpu"]:
+            raise SpecError(
+                f"Reports of different {'settings (' + ', '.join(differing) + ')' if differing else 'machines'} cannot "
+                "be joined.",
+                "Use the same options, or another file.",
+            )
+        new = {result.name for result in later.results}
+        kept = tuple(result for result in self.results if result.name not in new)
+        notes = dict.fromkeys(note for note in (self.note, later.note) if note)
+        return replace(later, results=(*kept, *later.results), note=" ".join(notes))
 
     @classmethod
     def read(cls, path: Path) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 
 from bench.core.errors import BenchError
@@ -27,8 +28,11 @@ def run_all(chosen: Sequence[Benchmark], setting: Setting, note: str = "") -> Re
         sys.stderr.write(f"{benchmark.name} ({number} of {len(chosen)})\n")
         try:
             results += run_benchmark(benchmark, setting)
-        except (BenchError, RuntimeError, MemoryError) as error:
-            failed[benchmark.name] = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
+        except BenchError as error:
+            failed[benchmark.name] = error.message
+        except Exception as error:  # noqa: BLE001 - one that fails must not take the results of the others with it
+            traceback.print_exc()
+            failed[benchmark.name] = f"{type(error).__name__}: {error}"
     return Report(
         setting=setting_facts(setting),
         machine=machine_facts(),

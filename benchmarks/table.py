@@ -8,6 +8,8 @@ from rich.table import Table
 from benchmarks.compare import Comparison
 from benchmarks.results import Report, Result
 
+TEXTS = ("benchmark", "more")
+
 
 def print_report(report: Report, console: Console) -> None:
     """Print a report: a line for each result, then what failed and what a reader must know."""
@@ -19,12 +21,12 @@ def print_report(report: Report, console: Console) -> None:
         "The ratio says how many times as long the plain reference takes; ± is the noise of its median."
     )
     for heading in ("benchmark", "seconds", "rate", "ratio", "peak memory MiB", "more"):
-        table.add_column(heading, justify="left" if heading in ("benchmark", "more") else "right")
+        table.add_column(heading, justify="left" if heading in TEXTS else "right", no_wrap=heading == "benchmark")
     for result in report.results:
         table.add_row(*_cells(result))
     console.print(table)
     for name, reason in report.failed.items():
-        console.print(f"[bold]{name}[/bold] failed: {reason}")
+        console.print(f"{name} failed: {reason}")
     if report.note:
         console.print(report.note)
 

@@ -77,6 +77,8 @@ class Batch:
         devices: Recording device of all rows, (global,).
         patients: Patient of all rows, (global,).
         stage: Number of the method's stage that is trained, counted from 0.
+        host_labels: The same labels (global,) in the host's memory, so that a method may choose by them without waiting
+            for a device; None where nobody gave them.
         gather: (local, ...) -> (global, ...), rows in global order. Its gradient is exact: the adjoint sums the
             gradients of all processes. The identity where there is one process.
     """
@@ -89,6 +91,7 @@ class Batch:
     devices: tuple[str, ...] = ()
     patients: tuple[str, ...] = ()
     stage: int = 0
+    host_labels: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import SpecError
+from bench.engine.host_arrays import array_on
 from methods.base import Batch
 from methods.losses import label_mixing_loss
 from methods.patchmix.card import MIX_MODES
@@ -104,9 +105,9 @@ def mix_tokens(tokens: Tensor, partners: Tensor, mask: np.ndarray | Tensor) -> T
         (batch, tokens, dim), new.
     """
     # A mask over all tokens has one shape whatever lambda is: no recompilation, and no wait for the device.
-    taken = torch.zeros(tokens.shape[1], dtype=torch.bool)
-    taken[torch.as_tensor(mask, device="cpu")] = True
-    return torch.where(taken.to(tokens.device, non_blocking=True)[:, None], partners, tokens)
+    taken = np.zeros(tokens.shape[1], dtype=bool)
+    taken[np.asarray(mask)] = True
+    return torch.where(array_on(tokens.device, taken)[:, None], partners, tokens)
 
 
 def mix_batch(tokens: Tensor, batch: Batch, mix: PatchMix) -> Tensor:
@@ -156,4 +157,4 @@ def both_labels_loss(logits: Tensor, batch: Batch, permutation: np.ndarray, lam:
 
 def index_on(index: np.ndarray, device: torch.device) -> Tensor:
     """Copy an index array to a device as an int64 tensor."""
-    return torch.as_tensor(index, dtype=torch.int64).to(device, non_blocking=True)
+    return array_on(device, np.asarray(index, dtype=np.int64))

@@ -16,6 +16,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Before torch is imported: workers that each use all cores slow one another down.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("BENCH_STORE", None)  # No test may write to the board of whoever runs it.
+os.environ["BENCH_CPU_PRECISION"] = "fp32"  # Not what a measurement of this machine would say, here and in children.
 
 import numpy as np
 import pytest

@@ -15,6 +15,7 @@ PACKAGES = ("bench", "baselines", "methods", "leaderboard")
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("bench.core",),
     ("leaderboard",),
+    ("bench.engine.host_arrays",),
     tuple(f"bench.engine.{part}" for part in ("augment", "distribution", "optim", "sampling", "schedule")),
     ("bench.data", "baselines", "methods"),
     ("bench.plugins",),

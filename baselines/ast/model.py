@@ -19,6 +19,7 @@ from baselines.ast import hugging_face
 from baselines.ast.card import ASTOptions
 from baselines.ast.position_grids import AUDIOSET_ROWS
 from baselines.state_dicts import CheckpointLayout, own_layout, renamed_sources, with_classifier_sources
+from baselines.transformer_blocks import TransformerBlock
 from bench.core.errors import SpecError, WeightsError
 
 CLASS_TOKENS = 2
@@ -106,10 +107,8 @@ class AST(nn.Module):
             num_heads=options.heads,
             embed_layer=partial(StridedPatches, stride=options.stride),
             weight_init="skip",
+            block_fn=TransformerBlock,
         )
-        # Whatever timm's environment variables say: the arithmetic of a run must not depend on them.
-        for block in self.trunk.blocks:
-            block.attn.fused_attn = True
         self.classifier = nn.Sequential(nn.LayerNorm(options.embed_dim), nn.Linear(options.embed_dim, num_classes))
         self._initialise()
 

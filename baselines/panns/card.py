@@ -100,6 +100,7 @@ def _card(
         recipes=RECIPES,
         parameters=parameters,
         frontend="scl",
+        channels_last=True,
         weights=weights,
     )
 

@@ -138,6 +138,7 @@ def _card(
         recipes=recipes,
         parameters=parameters,
         frontend="ast",
+        channels_last=True,
         weights={"imagenet": imagenet},
     )
 

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from bench.api.requests import FilePath
-from bench.core.errors import StoreError
+from bench.core.errors import ResultError, StoreError
 from bench.core.paths import home_folder
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 def list_matrices(home: FilePath | None = None) -> list[dict[str, Any]]:
     """The matrices of a results folder, the one that was begun last first, each with how many runs are in which state.
 
+    One whose record is broken is left out, and a warning says so.
+
     Args:
         home: Results folder (default: ``BENCH_HOME`` or ./results).
     """
@@ -26,7 +28,13 @@ def list_matrices(home: FilePath | None = None) -> list[dict[str, Any]]:
     from bench.launch.matrix.status import status_of
 
     place = home_folder(home)
-    found = [status_of(folder, place) for folder in matrix_folders(place)]
+    found = []
+    for folder in matrix_folders(place):
+        try:
+            found.append(status_of(folder, place))
+        except ResultError as error:
+            # The others can be listed all the same.
+            logger.warning(f"the matrix {folder.name} is left out: {error.message}")
     names = ("name", "source", "begun", "launcher")
     return [{**{name: one.record[name] for name in names}, "driven": one.driven, "counts": one.counts} for one in found]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bench.api.speed import measure_speed
 from bench.core.datasets import DATASETS
 from bench.core.errors import StoreError
 from bench.core.locks import kind_of_lock
@@ -14,14 +15,14 @@ from bench.core.provenance import code_version, package_versions
 from bench.data.location import held_set
 from bench.data.sources import dataset_folder
 from bench.engine.hardware import hardware
-from bench.experiment.devices import choose_device, choose_precision
+from bench.experiment.devices import choose_device, precision_choice
 from bench.experiment.plugins import load_entry_points
 from bench.experiment.registries import registries
 from leaderboard.store.store import Store
 
 
 def examine_machine(
-    home: Path | None = None, data: Path | None = None, cache: Path | None = None
+    home: Path | None = None, data: Path | None = None, cache: Path | None = None, *, speed: bool = False
 ) -> dict[str, dict[str, Any]]:
     """Look at versions, hardware, folders and plug-ins, and at what ``auto`` chooses here.
 
@@ -29,11 +30,13 @@ def examine_machine(
         home: The results folder.
         data: Folder of the data.
         cache: The cache folder.
+        speed: Whether a section ``speed`` is measured too, which takes some seconds.
 
     Returns:
         The document that ``bench doctor --format json`` prints: facts by section and name.
     """
     device = choose_device("auto")
+    precision = precision_choice("auto", device, cache_folder(cache))
     folder = dataset_folder(DATASETS.primary().card, data)
     held = held_set(folder)
     problems = load_entry_points()
@@ -58,8 +61,10 @@ def examine_machine(
         "auto": {
             "profile": (held or DATASETS.simulated().card).profile,
             "device": device,
-            "precision": choose_precision("auto", device),
+            "precision": precision.precision,
+            **({"why": precision.reason} if precision.reason else {}),
         },
+        **({"speed": measure_speed()} if speed else {}),
     }
 
 

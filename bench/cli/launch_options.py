@@ -25,7 +25,10 @@ Devices = Annotated[
     Option("--devices", help="local: GPUs or MIG instances, as 0,1; or cpu (default: all).", metavar="NAMES"),
 ]
 Retries = Annotated[
-    int, Option("--retries", help="How often a run whose process was lost is started again.", metavar="N")
+    int,
+    Option(
+        "--retries", help="How often a run that was lost, and saved nothing further, is started again.", metavar="N"
+    ),
 ]
 Timeout = Annotated[str | None, Option("--timeout", help="End a run after 2h, 90m or 3600 (seconds).", metavar="TIME")]
 Scheduler = Annotated[

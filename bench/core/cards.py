@@ -100,6 +100,8 @@ class ModelCard(TrainableCard):
         parameters: Trainable numbers in use, 4 classes, default options; None where nobody has counted them.
         frontend: Id of the front-end it was published with.
         patches: Whether it gives access to its patch tokens (``embed_patches``, ``encode``).
+        channels_last: Whether its convolutions may compute with the channels last, which is faster on a CPU; its code
+            must not rely on how numbers lie in memory (``reshape`` and ``flatten``, never ``view``).
         weights: Pretrained weights by name (``imagenet``, ``imagenet+audioset``).
         default_pretrain: Weights that are taken in the paper profile when ``--pretrain`` is not given.
         gaps: Sentences on what the publication leaves open, and on the choice made here instead.
@@ -108,6 +110,7 @@ class ModelCard(TrainableCard):
     parameters: int | None = None
     frontend: str = "ast"
     patches: bool = False
+    channels_last: bool = False
     weights: Mapping[str, WeightsCard] = field(default_factory=dict)
     default_pretrain: str = "none"
     gaps: str = ""

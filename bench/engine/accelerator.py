@@ -18,6 +18,7 @@ from accelerate.utils import (
 
 from bench.core.environment import keep_launchers_out
 from bench.core.errors import RunError
+from bench.engine.arithmetic import log_attention, set_arithmetic
 from bench.engine.distributed import own_group
 from bench.experiment.spec import RunSpec
 
@@ -39,9 +40,7 @@ def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
     Raises:
         RunError: If the Accelerator is not what was asked for; the difference is named.
     """
-    # Both change with variables or with what ran in this process before, and with them the numbers on a GPU.
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = True
+    set_arithmetic(spec)
     keep_launchers_out(own_group())
     try:
         accelerator = Accelerator(
@@ -57,6 +56,7 @@ def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
             f"Accelerate cannot be set up for {spec.distribution.device} in {spec.precision}: {error}", HINT
         ) from error
     _check_accelerator(accelerator, spec, processes)
+    log_attention(accelerator.device, spec.precision)
     logger.debug(
         "process %d of %d computes on %s in %s with %d threads",
         *(accelerator.process_index + 1, accelerator.num_processes, accelerator.device, spec.precision),

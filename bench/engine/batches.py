@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import torch
 from accelerate import Accelerator
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from bench.engine.augment.spectrogram import apply_spectrogram, draw_spectrogram
 from bench.engine.augmented_units import AugmentedUnits
 from bench.engine.data import RunData
 from bench.engine.distributed import gather_rows, own_rows
+from bench.engine.host_arrays import array_on
 from bench.engine.inputs import evaluation_inputs, training_inputs
 from bench.engine.sampling import epoch_order
 from bench.engine.stages import PlannedStage
@@ -75,6 +75,20 @@ class Batches:
         sampling = self.spec.sampling
         return min(steps * sampling.batch, sampling.rows_of_epoch(len(self.data.train)))
 
+    def read_ahead(self, rows: np.ndarray) -> None:
+        """Have this process's rows of a global batch read while the device computes the step before it.
+
+        Args:
+            rows: (global,) rows of the bank.
+        """
+        # Waveforms that are augmented are read in their own step: which ones are heard is drawn there.
+        if self.units is None:
+            self.data.read_ahead(rows[own_rows(len(rows), *self._place)])
+
+    @property
+    def _place(self) -> tuple[int, int]:
+        return self.accelerator.process_index, self.accelerator.num_processes
+
     def load(self, rows: np.ndarray, place: PlannedStage, rng: np.random.Generator) -> Batch:
         """Load a global batch as this process sees it.
 
@@ -83,7 +97,7 @@ class Batches:
             place: The stage that is trained.
             rng: Generator of the step; the augmentation draws from it.
         """
-        local = own_rows(len(rows), self.accelerator.process_index, self.accelerator.num_processes)
+        local = own_rows(len(rows), *self._place)
         return self._load(rows, local, place, rng, partial(gather_rows, batch=len(rows)))
 
     def load_whole(self, rows: np.ndarray, place: PlannedStage, rng: np.random.Generator) -> Batch:
@@ -99,7 +113,7 @@ class Batches:
             return evaluation_inputs(self.data, train, np.arange(start, end), self.accelerator.device)
 
         return TrainingRows(
-            labels=self._labels(train),
+            labels=array_on(self.accelerator.device, self.data.bank.labels[train]),
             class_counts=tuple(self.data.class_counts()),
             devices=self.data.devices(train),
             patients=self.data.patients(train),
@@ -117,25 +131,21 @@ class Batches:
         """Load a global batch, of which this process holds the rows at the places ``local``."""
         heard = self.units.heard(rows, rng) if self.units is not None and place.stage.augment else None
         first, second = self._views(rows, local, place, heard, rng, gather)
+        labels = self.data.bank.labels[rows] if heard is None else heard.labels
         # Of two units in a row, the device is that of the one that is heard first, as their waveform says too.
         of_rows = rows if heard is None else heard.first
         return Batch(
             features=first,
             second=second,
             # Labels of all rows: every process computes the loss of the whole batch, from gathered features.
-            labels=self._labels(rows) if heard is None else self._on_device(heard.labels),
+            labels=array_on(self.accelerator.device, labels),
+            host_labels=labels,
             local=local,
             gather=gather,
             devices=self.data.devices(of_rows),
             patients=self.data.patients(of_rows),
             stage=place.index,
         )
-
-    def _labels(self, rows: np.ndarray) -> Tensor:
-        return self._on_device(self.data.bank.labels[rows])
-
-    def _on_device(self, values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values).to(self.accelerator.device)
 
     def _views(
         self,

@@ -6,26 +6,33 @@ before the newest is kept: a run goes on from it where the newest is damaged.
 
 from __future__ import annotations
 
+import copy
 import logging
 import pickle
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, gather_object, save
+from accelerate.utils.constants import OPTIMIZER_NAME, RNG_STATE_NAME, SAFE_WEIGHTS_NAME, SCALER_NAME
 from safetensors import SafetensorError
 
 from bench.core.errors import StoreError
 from bench.core.files import share_as, sync_folder, sync_tree, write_json
 from bench.core.text import plain
+from bench.engine.host_copies import HostCopies
 from bench.engine.position import CHOICE_FIELDS, Bounds, Position
+from bench.engine.random_states import random_states
 from bench.engine.selection import Selection
 from bench.engine.states import (
     CHOICES,
+    EPOCHS,
     POSITION,
     UNSOUND,
     SavedState,
@@ -45,6 +52,9 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 logger = logging.getLogger(__name__)
+
+MODEL, OPTIMIZER, SCALER = SAFE_WEIGHTS_NAME, f"{OPTIMIZER_NAME}.bin", SCALER_NAME
+"""Files of a state that `Accelerator.load_state` reads."""
 
 UNLOADABLE = (*UNSOUND, SafetensorError, pickle.UnpicklingError, AttributeError, IndexError, AssertionError)
 """What loading model and optimiser from files of another content raises."""
@@ -68,6 +78,9 @@ class ResumableState:
 class Checkpoint:
     """Saves and restores one run's state in its folder.
 
+    A save copies the state into host memory; a thread of the main process writes the copy while training goes on. In a
+    ``with`` block, whose end waits for that thread.
+
     Args:
         folder: The run's ``checkpoint`` folder.
         accelerator: Holds the prepared model, optimiser and scaler.
@@ -77,35 +90,101 @@ class Checkpoint:
         self.folder = folder
         self.accelerator = accelerator
         self._current: SavedState | None = None
+        self._copies = HostCopies()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="state")
+        self._write: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for the state that is being written; where the run ends well, an error of that is the run's."""
+        self._writer.shutdown()
+        try:
+            self._finish()
+        except StoreError as unwritten:
+            if error is None:
+                raise
+            logger.warning(unwritten.message)
 
     def save(self, position: Position, selection: Selection) -> None:
-        """Write the state; called by every process.
+        """Copy the state and begin to write it, once the one before is written; called by every process.
 
         Raises:
-            StoreError: If it cannot be written; the state before it stays the current one.
+            StoreError: If the state before could not be written; the one before that stays the current one.
         """
-        state = self.folder / state_name(position)
+        randoms = gather_object([random_states()])
+        if self.accelerator.is_main_process:
+            self._finish()
+            contents = StateContents(copy.deepcopy(position), dict(selection.choices))
+            self._write = self._writer.submit(self._write_state, contents, self._copies.copy(self._state()), randoms)
+
+    def wait(self) -> None:
+        """Wait until the last state is the current one; called by every process.
+
+        Raises:
+            StoreError: If it could not be written.
+        """
+        self._finish()
+        self.accelerator.wait_for_everyone()
+
+    def raise_error(self) -> None:
+        """Raise the error of a write that has failed, and do not wait for one that is under way.
+
+        Raises:
+            StoreError: If the last state could not be written.
+        """
+        if self._write is not None and self._write.done():
+            self._finish()
+
+    def note_epochs(self, position: Position) -> None:
+        """Write down the epochs that are done: a run that fails tells of them, however old its last state is.
+
+        Raises:
+            StoreError: If they cannot be written.
+        """
+        if not self.accelerator.is_main_process:
+            return
+        if position.epoch > 0:
+            write_json(self.folder / EPOCHS, {"position": vars(position)})
+        else:
+            (self.folder / EPOCHS).unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        if self._write is not None:
+            written, self._write = self._write, None
+            written.result()
+
+    def _state(self) -> dict[str, Any]:
+        """The state of model, optimiser and scaler by the name of its file, as ``Accelerator.save_state`` has it."""
+        (model,), (optimizer,) = self.accelerator._models, self.accelerator._optimizers
+        state = {MODEL: self.accelerator.get_state_dict(model, unwrap=False), OPTIMIZER: optimizer.state_dict()}
+        if self.accelerator.scaler is not None:
+            state[SCALER] = self.accelerator.scaler.state_dict()
+        return state
+
+    def _write_state(self, contents: StateContents, files: Mapping[str, Any], randoms: Sequence[Any]) -> None:
+        """Write a state and make it the current one; in the thread."""
+        folder = self.folder / state_name(contents.position)
         try:
-            if self.accelerator.is_main_process:
-                # A damaged state that was passed over, or one whose saving was cut short, may lie under this name.
-                shutil.rmtree(state, ignore_errors=True)
-            # No process writes into the folder before it is empty.
-            self.accelerator.wait_for_everyone()
-            self.accelerator.save_state(str(state), safe_serialization=True)
-            # Every process writes a file of its own into the state.
-            self.accelerator.wait_for_everyone()
-            if self.accelerator.is_main_process:
-                _write_contents(state, position, selection)
-                self._make_current(state)
+            # A damaged state that was passed over, or one whose saving was cut short, may lie under this name.
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            for name, state in files.items():
+                save(state, folder / name, safe_serialization=name == MODEL)
+            for rank, state in enumerate(randoms):
+                save(state, folder / f"{RNG_STATE_NAME}_{rank}.pkl")
+            _write_contents(folder, contents)
+            self._make_current(folder)
         except (OSError, RuntimeError, SafetensorError, StoreError) as error:
-            shutil.rmtree(state, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             reason = error.message if isinstance(error, StoreError) else str(error)
             raise StoreError(
-                f"Cannot save the run's state in {state}: {plain(' '.join(reason.split())).rstrip('.')}.",
+                f"Cannot save the run's state in {folder}: {plain(' '.join(reason.split())).rstrip('.')}.",
                 "Free space there; the run goes on from the last one.",
             ) from error
-        # No process trains on before the state is the current one.
-        self.accelerator.wait_for_everyone()
 
     def _make_current(self, folder: Path) -> None:
         """Let the pointer name a state, once it is on the disk, and the one before it; the others go."""
@@ -185,10 +264,10 @@ class Checkpoint:
         return found.contents.position
 
 
-def _write_contents(state: Path, position: Position, selection: Selection) -> None:
+def _write_contents(folder: Path, contents: StateContents) -> None:
     choices = {
-        rule: {name: getattr(choice, name) for name in CHOICE_FIELDS} for rule, choice in selection.choices.items()
+        rule: {name: getattr(choice, name) for name in CHOICE_FIELDS} for rule, choice in contents.choices.items()
     }
-    write_json(state / POSITION, {"position": vars(position), "choices": choices})
-    with (state / CHOICES).open("wb") as stream:
-        np.savez(stream, **{rule: choice.scores for rule, choice in selection.choices.items()})  # type: ignore[arg-type]
+    write_json(folder / POSITION, {"position": vars(contents.position), "choices": choices})
+    with (folder / CHOICES).open("wb") as stream:
+        np.savez(stream, **{rule: choice.scores for rule, choice in contents.choices.items()})  # type: ignore[arg-type]

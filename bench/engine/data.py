@@ -24,6 +24,7 @@ from bench.data.units import Inputs, UnitWaves
 from bench.data.wave_bank import WaveBank, no_halves, prepare_wave_bank
 from bench.engine.augment.concatenation import PartnerPool
 from bench.engine.augment.options import AugmentOptions
+from bench.engine.bank_rows import DeviceRows, rows_on_device
 from bench.engine.folds import patient_folds
 from bench.engine.normalisation import BatchExtremes
 from bench.engine.sampling import hold_out_patients
@@ -49,6 +50,7 @@ class RunData:
         extremes: Normalises batches where the front-end leaves that to the batch.
         waves: The waveform bank; None where the run makes no pictures of waveforms.
         frontend: Makes the pictures of waveforms; None where the run makes none.
+        on_device: Gives the bank's rows on the device of a run; None where they are read when they are asked for.
     """
 
     bank: FeatureBank
@@ -61,6 +63,7 @@ class RunData:
     extremes: BatchExtremes | None = None
     waves: WaveBank | None = None
     frontend: WaveformFrontEnd | None = None
+    on_device: DeviceRows | None = None
 
     def inputs(self, rows: np.ndarray, device: torch.device | str = "cpu") -> Inputs:
         """What a model takes of some rows, nothing augmented and no batch normalised, in memory of their own.
@@ -74,6 +77,8 @@ class RunData:
         """
         if isinstance(self.frontend, LearningFrontEnd):
             return self.picture(self.units(rows).to(device))
+        if self.on_device is not None and self.on_device.device.type == torch.device(device).type:
+            return joined({name: _with_channels(found) for name, found in self.on_device.take(rows).items()})
 
         # A copy: augmentation that wrote into the bank would spoil it for every later epoch.
         def copied(features: Rows) -> Tensor:
@@ -81,6 +86,11 @@ class RunData:
 
         banks: Mapping[str, Rows] = by_name(self.bank.features)
         return joined({name: copied(features) for name, features in banks.items()})
+
+    def read_ahead(self, rows: np.ndarray) -> None:
+        """Say which rows :meth:`inputs` will be asked for next, where somebody can read them meanwhile."""
+        if self.on_device is not None:
+            self.on_device.read_ahead(rows)
 
     def units(self, rows: np.ndarray) -> UnitWaves:
         """Waveforms of some rows, on the CPU, in memory of their own.
@@ -197,6 +207,20 @@ def open_run_data(spec: RunSpec, on_progress: Progress | None = None) -> RunData
     if not isinstance(frontend, WaveformFrontEnd):
         raise no_halves(spec.frontend)
     return replace(data, frontend=frontend, waves=prepare_wave_bank(*given, workers=workers, on_progress=on_progress))
+
+
+def with_rows_on_device(data: RunData, wanted: str, device: torch.device) -> RunData:
+    """A run's data whose bank comes to its device as :func:`bench.engine.bank_rows.rows_on_device` decides.
+
+    Args:
+        data: The run's data; they are not changed, as other runs may share them.
+        wanted: The field ``bank_on_device`` of the spec.
+        device: The device of the run.
+
+    Raises:
+        MemoryRunError: If the bank was asked to lie on the device and does not fit.
+    """
+    return replace(data, on_device=rows_on_device(data.bank.features, wanted, device))
 
 
 def built_front_end(spec: RunSpec) -> FrontEnd | WaveformFrontEnd:

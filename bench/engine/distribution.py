@@ -27,10 +27,25 @@ class DistributionOptions:
         "compute activations a second time in the backward pass in place of keeping them in memory", False, since=3
     )
     checkpoint_minutes: float = execution_field(
-        "minutes after which the state is saved within an epoch too; 0: after each epoch alone",
-        0.0,
+        "minutes after which the state is saved, within an epoch too; 0: after each epoch",
+        5.0,
         since=3,
         low=0.0,
         high=100_000.0,
+    )
+    bank_on_device: str = execution_field(
+        "whether the feature bank lies in the device's memory: yes, no, or auto, on a GPU with room for it",
+        "auto",
+        since=6,
+        choices=("auto", "yes", "no"),
+    )
+    compile: str = execution_field(
+        "whether torch.compile makes kernels of the model's blocks: on, off, or auto, on a GPU where a run is long enough",
+        "auto",
+        since=6,
+        choices=("auto", "on", "off"),
+    )
+    deterministic: bool = execution_field(
+        "use only operations that give the same numbers each time on the same machine, even where slower", False, since=6
     )
     workers: int = execution_field("processes that prepare features; 0: one per core", 0, low=0, high=1024)

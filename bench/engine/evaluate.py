@@ -88,18 +88,21 @@ def class_probabilities(
     """
     # A count stands beside each row's probabilities: that every row is evaluated exactly once is checked, not assumed.
     classes = len(data.task.classes)
-    scores = torch.zeros(len(rows), classes + 1, dtype=torch.float64)
+    # On the device until all is done: a batch's transfer would wait for the batch. In float64, as before the transfer.
+    scores = torch.zeros(len(rows), classes + 1, dtype=torch.float64, device=accelerator.device)
+    stride = accelerator.num_processes * batch
     model.eval()
     draws = NoDraws() if accelerator.num_processes > 1 else contextlib.nullcontext()
     with torch.inference_mode(), accelerator.autocast(), draws:
         # Whole batches of one process are divided: a model that looks at all rows of a batch gives the same.
-        for start in range(accelerator.process_index * batch, len(rows), accelerator.num_processes * batch):
-            part = np.arange(start, min(start + batch, len(rows)))
-            x = evaluation_inputs(data, rows, part, accelerator.device)
-            scores[part, :classes] = probabilities(model(x).double()).cpu()
-            scores[part, classes] += 1
+        for start in range(accelerator.process_index * batch, len(rows), stride):
+            end = min(start + batch, len(rows))
+            data.read_ahead(rows[start + stride : start + stride + batch])
+            x = evaluation_inputs(data, rows, np.arange(start, end), accelerator.device)
+            scores[start:end, :classes] = probabilities(model(x).double())
+            scores[start:end, classes] += 1
     # Rows of other processes are zero here, so that the sum is exact and the same everywhere.
-    scores = sum_over_processes(scores.to(_exchange_device(accelerator))).cpu()
+    scores = sum_over_processes(scores).cpu()
     if not bool((scores[:, classes] == 1).all()):
         raise RunError("A test cycle was evaluated more than once or not at all.", "Report this: it is a defect.")
     if not bool(scores.isfinite().all()):
@@ -131,8 +134,3 @@ def judge_cycles(
     scores = scores_by_cycle(spec.vote, pieces, cycle_of)
     is_main = np.array([part == data.task.main.id for part in data.tested_parts(first)])
     return scores, score_cycles(data.bank.labels[first][is_main], scores[is_main], data.task)
-
-
-def _exchange_device(accelerator: Accelerator) -> torch.device:
-    # NCCL exchanges tensors on GPUs alone, Gloo those on the CPU.
-    return accelerator.device if accelerator.device.type == "cuda" else torch.device("cpu")

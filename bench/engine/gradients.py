@@ -10,6 +10,7 @@ from torch import Tensor
 from bench.core.errors import MemoryRunError
 from bench.engine import memory
 from bench.engine.activation_checkpoints import BlockModel
+from bench.engine.arithmetic import is_not_deterministic, no_deterministic_form
 from bench.engine.global_draws import GlobalDraws, drawing
 from bench.engine.graph import TrainingGraph
 from bench.engine.losses import loss_to_train
@@ -50,10 +51,13 @@ class Gradients:
 
         Raises:
             MemoryRunError: If memory runs out; a size of micro-batches that fits is named where one is found.
+            RunError: If the run is to be deterministic and an operation has no such form.
         """
         try:
             return self._compute(batch, draw)
         except (RuntimeError, MemoryError) as error:
+            if is_not_deterministic(error):
+                raise no_deterministic_form(error) from error
             if not memory.is_out_of_memory(error):
                 raise
             words = memory.words_of_exhaustion(error, f" in a step of {len(batch.labels[batch.local])} cycles")

@@ -52,7 +52,9 @@ def reset_peak_memory() -> None:
     import torch
 
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.reset_peak_memory_stats()
+        # Of every GPU: the current one may be another than the one that the run is about to choose.
+        for gpu in range(torch.cuda.device_count()):
+            torch.cuda.reset_peak_memory_stats(gpu)
     try:
         # "5" resets the peak ("high water mark") of the resident memory; see Linux's proc_pid_clear_refs(5).
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
@@ -70,9 +72,16 @@ def peak_memory_mib() -> dict[str, float | None]:
     """
     import torch
 
-    on_gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
+    on_gpu = _peak_of_gpus() / 2**20 if torch.cuda.is_available() else None
     on_host = None if _host_peak.shared else round(_peak_resident_mib(), 1)
     return {"host": on_host, "gpu": None if on_gpu is None else round(on_gpu, 1)}
+
+
+def _peak_of_gpus() -> int:
+    """Bytes of this process's peak, which lies on one GPU: a process of a run uses no other."""
+    import torch
+
+    return max((torch.cuda.max_memory_allocated(gpu) for gpu in range(torch.cuda.device_count())), default=0)
 
 
 def _peak_resident_mib() -> float:

@@ -68,7 +68,10 @@ class Listener:
         """Hear that another stage than the first begins: its number, from 1, how many there are, and its name."""
 
     def on_checkpoint(self, position: Position) -> None:
-        """Hear that the state is saved; a listener may end the run here by raising a ``BenchError``."""
+        """Hear that the state is taken: it is written while training goes on."""
+
+    def on_epoch_end(self, position: Position) -> None:
+        """Hear where the run stands between two epochs; a listener may end it here by raising a ``BenchError``."""
 
     def on_end(self) -> None:
         """Hear that the run ends, well or with an error; called after every :meth:`on_start`."""
@@ -118,3 +121,8 @@ class Listeners:
         """Tell of a saved state."""
         for listener in self.listeners:
             listener.on_checkpoint(position)
+
+    def on_epoch_end(self, position: Position) -> None:
+        """Tell where the run stands between two epochs."""
+        for listener in self.listeners:
+            listener.on_epoch_end(position)

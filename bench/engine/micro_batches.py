@@ -174,7 +174,7 @@ def rows_alone(batch: Batch, rows: slice) -> Batch:
         batch: The global batch as this process sees it.
         rows: Places among this process's rows.
     """
-    labels = batch.labels[batch.local][rows]
+    labels, host_labels = batch.labels[batch.local][rows], batch.host_labels
     return Batch(
         features=map_inputs(lambda x: x[rows], batch.features),
         second=map_inputs(lambda x: x[rows], batch.second) if batch.second is not None else None,
@@ -183,6 +183,7 @@ def rows_alone(batch: Batch, rows: slice) -> Batch:
         patients=batch.patients[batch.local][rows],
         local=slice(0, len(labels)),
         stage=batch.stage,
+        host_labels=None if host_labels is None else host_labels[batch.local][rows],
     )
 
 

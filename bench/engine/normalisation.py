@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.data.frontends import BatchFrontEnd
+from bench.engine.host_arrays import arrays_on
 
 
 @dataclass(frozen=True)
@@ -81,4 +82,4 @@ class BatchExtremes:
         return self._normalise(x, low, high)
 
     def _normalise(self, x: Tensor, low: np.ndarray, high: np.ndarray) -> Tensor:
-        return self.frontend.normalise(x, torch.from_numpy(low).to(x.device), torch.from_numpy(high).to(x.device))
+        return self.frontend.normalise(x, *arrays_on(x.device, low, high))

@@ -1,10 +1,12 @@
-"""The global random generators of torch and numpy, given back to the program that a run is a part of."""
+"""The global random generators: given back to the program that a run is a part of, and kept in saved states."""
 
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +32,22 @@ def random_states_kept() -> Iterator[None]:
         else:
             # Devices that nothing had used yet begin with the seed of the CPU's generator.
             torch.cuda.manual_seed_all(torch.initial_seed())
+
+
+def random_states() -> dict[str, Any]:
+    """The states of all generators of this process, as ``Accelerator.load_state`` restores them.
+
+    A run seeds torch's and numpy's before each step; a plug-in may draw from Python's own.
+    """
+    states: dict[str, Any] = {
+        "step": 0,
+        "random_state": random.getstate(),
+        "numpy_random_seed": np.random.get_state(),
+        "torch_manual_seed": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        states["torch_cuda_manual_seed"] = torch.cuda.get_rng_state_all()
+    return states
 
 
 @dataclass(frozen=True)

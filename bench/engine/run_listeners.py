@@ -58,7 +58,7 @@ class SignalListener(Listener):
 
 
 class TimedCheckpoints(Listener):
-    """Asks for a saved state in the middle of an epoch where the last one is older than some time.
+    """Asks for a saved state where the last one is older than some time.
 
     Args:
         seconds: That time.
@@ -78,7 +78,7 @@ class TimedCheckpoints(Listener):
         return Wish.SAVE if self.clock() - self._saved >= self.seconds else Wish.GO_ON
 
     def on_checkpoint(self, position: Position) -> None:
-        """Count anew: states at the ends of epochs count too."""
+        """Count anew: states at the ends of stages count too."""
         self._saved = self.clock()
 
 
@@ -98,14 +98,13 @@ class Pruner(Listener):
         """Learn how many epochs there are."""
         self._epochs = start.epochs
 
-    def on_checkpoint(self, position: Position) -> None:
-        """Stop every process where the watcher says so; the state that was just saved is what the run ends with.
+    def on_epoch_end(self, position: Position) -> None:
+        """Stop every process where the watcher says so; the result of a pruned run has its epochs until now.
 
         Raises:
             PrunedRunError: If the watcher said to stop.
         """
-        # Asked only now: the result of a pruned run takes its epochs from the saved state.
-        if position.step > 0 or position.epoch == self._epochs:
+        if position.epoch == self._epochs:
             return
         reason = None
         if self.accelerator.is_main_process:

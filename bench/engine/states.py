@@ -6,6 +6,7 @@ so that a bit that turned over on the disk is noticed before it moves a number, 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -30,6 +31,8 @@ from bench.engine.selection import Choice
 
 POINTER = "current.json"
 POSITION, CHOICES = "position.json", "choices.npz"
+EPOCHS = "epochs.json"
+"""The position after the last epoch that is done, beside the states: these are older, where they are saved by time."""
 
 _NAME = re.compile(r"epoch[0-9]{4,19}-step[0-9]{6,19}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -179,7 +182,7 @@ def read_contents(state: SavedState, bounds: Bounds) -> StateContents:
         ValueError: If it cannot be read, or holds what no state of this run can hold.
     """
     try:
-        document = _position_document(state)
+        document = _read_document(state.folder / POSITION, {"position", "choices"})
         position = read_position(document["position"], bounds.task, bounds)
         scores = _read_scores(state.folder / CHOICES, document["choices"], bounds)
         return StateContents(position, read_choices(document["choices"], scores, position, bounds))
@@ -187,13 +190,12 @@ def read_contents(state: SavedState, bounds: Bounds) -> StateContents:
         raise ValueError(reason_of(error)) from error
 
 
-def _position_document(state: SavedState) -> dict[str, Any]:
-    path = state.folder / POSITION
+def _read_document(path: Path, names: Collection[str]) -> dict[str, Any]:
     if not path.is_file():
-        raise ValueError(f"{POSITION} is missing")
+        raise ValueError(f"{path.name} is missing")
     document = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(document, dict) or set(document) != {"position", "choices"}:
-        raise ValueError(f"{POSITION} does not hold position and choices")
+    if not isinstance(document, dict) or set(document) != set(names):
+        raise ValueError(f"{path.name} does not hold {' and '.join(sorted(names, reverse=True))}")
     return document
 
 
@@ -215,22 +217,19 @@ def _read_scores(path: Path, rules: Collection[str], bounds: Bounds) -> dict[str
 
 
 def epochs_so_far(folder: Path, task: TaskCard) -> list[dict[str, Any]]:
-    """The entries of the epochs behind the newest state that can be read; none where there is no such state.
+    """The entries of the epochs that a run has done; none where nothing that tells of them can be read.
 
     Args:
         folder: A run's ``checkpoint`` folder.
         task: What the run is judged on.
     """
-    try:
-        states = named_states(folder)
-    except StoreError:
-        return []
-    # A state that cannot be read is passed over: this only shows how far a failed run had come.
-    for state in states:
-        try:
-            return read_position(_position_document(state)["position"], task).epochs
-        except UNSOUND:
-            continue
+    documents = [(folder / EPOCHS, {"position"})]
+    with contextlib.suppress(StoreError):
+        documents += [(state.folder / POSITION, {"position", "choices"}) for state in named_states(folder)]
+    # What cannot be read is passed over: this only shows how far a failed run had come.
+    for path, names in documents:
+        with contextlib.suppress(*UNSOUND):
+            return read_position(_read_document(path, names)["position"], task).epochs
     return []
 
 

@@ -22,7 +22,8 @@ from bench.engine.accelerator import build_accelerator
 from bench.engine.activation_checkpoints import checkpoint_activations
 from bench.engine.batches import Batches, random_stream
 from bench.engine.checkpoint import Checkpoint
-from bench.engine.data import RunData
+from bench.engine.compilation import compile_blocks
+from bench.engine.data import RunData, with_rows_on_device
 from bench.engine.distributed import largest_of_processes, share_batch_statistics
 from bench.engine.evaluate import judge_cycles
 from bench.engine.graph import build_graph
@@ -79,8 +80,10 @@ class Trainer:
         hooks: Hooks | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:
-        self.spec, self.data, self.folder = spec, data, RunFolder(folder)
+        self.spec, self.folder = spec, RunFolder(folder)
         self.accelerator = build_accelerator(spec, processes)
+        # Before the model takes its memory: what is free now tells whether the bank leaves room for training.
+        self.data = with_rows_on_device(data, spec.distribution.bank_on_device, self.accelerator.device)
         built = build_graph(spec, data.class_counts())
         # Layers are replaced before a wrapper or an optimiser has seen them; their parameters stay the same tensors.
         if processes > 1:
@@ -91,10 +94,12 @@ class Trainer:
         self.method: Any = built.method
         # Noted before a stage freezes anything: what model and method froze themselves stays frozen in every stage.
         self.trainable = trainable_parameters(built)
-        self.batches = Batches(spec, data, self.accelerator)
+        self.batches = Batches(spec, self.data, self.accelerator)
         self.stage_plan = StagePlan(stages_of(spec, self.method), self.batches.steps)
+        compile_blocks(self.model, spec, self.stage_plan.epochs * self.batches.steps, self.accelerator.device)
         self.selection = Selection(spec.best_min_se)
         self.checkpoint = Checkpoint(self.folder.checkpoint, self.accelerator)
+        self.save_every_epoch, self._state_due = spec.distribution.checkpoint_minutes == 0, False
         of_run = listeners_of_run(spec, hooks or Hooks(), self.accelerator, self.folder)
         self.listeners = [*of_run, *listeners]
         # A CPU has computed a loss by the time it is returned: there a look costs nothing.
@@ -110,14 +115,19 @@ class Trainer:
             StoreError: If a state cannot be saved or read.
         """
         position, remarks = self._begin()
+        self.checkpoint.note_epochs(position)
         label = f"{self.spec.model} · {self.spec.method} · seed {self.spec.seed}"
         start = Start(label=label, epochs=self.stage_plan.epochs, steps=self.batches.steps, remarks=remarks)
-        with Listeners(self.listeners, start) as listeners:
+        with Listeners(self.listeners, start) as listeners, self.checkpoint:
             while position.epoch < self.stage_plan.epochs:
                 self._train_epoch(position, listeners)
                 listeners.on_epoch(self._finish_epoch(position))
+                self._state_due |= self.save_every_epoch or position.epoch == self.stage.place.end
                 self._next_stage(position, listeners)
-                self._save_state(position, listeners)
+                if self._state_due:
+                    self._save_state(position, listeners)
+                self.checkpoint.note_epochs(position)
+                listeners.on_epoch_end(position)
         rows = sum(map(self._rows_of_epoch, range(1, position.epoch + 1)))
         return Outcome(position, self.selection, rows)
 
@@ -153,6 +163,8 @@ class Trainer:
         self.stage.begin_epoch()
         began, before, pending = time.perf_counter(), position.epoch_seconds, list[Mapping[str, Tensor]]()
         while position.step < steps:
+            if position.step + 1 < steps:
+                self.batches.read_ahead(self.batches.rows_of_step(order, position.step + 1))
             pending.append(self._train_step(self.batches.rows_of_step(order, position.step), epoch, position.step))
             position.step += 1
             if position.step % self.check_every == 0 or position.step == steps:
@@ -191,16 +203,20 @@ class Trainer:
 
     def _obey(self, wish: Wish, position: Position, listeners: Listeners) -> None:
         """Do what a listener of any process asks for; all processes look in the same steps, and do the same."""
+        self.checkpoint.raise_error()
         agreed = largest_of_processes(wish, self.accelerator.device)
         epoch, steps = position.epoch + 1, self.stage.place.steps_of(position.epoch + 1)
-        # At the end of an epoch its own state follows at once.
-        if agreed == Wish.STOP or (agreed == Wish.SAVE and position.step < steps):
+        self._state_due = agreed >= Wish.SAVE
+        # In the last step of an epoch the state is saved after the evaluation, which need not be done again then.
+        if agreed == Wish.STOP or (self._state_due and position.step < steps):
             self._save_state(position, listeners)
         if agreed == Wish.STOP:
+            self.checkpoint.wait()
             raise InterruptedRunError(f"Stopped in epoch {epoch}, step {position.step} of {steps}; the state is saved.")
 
     def _save_state(self, position: Position, listeners: Listeners) -> None:
         self.checkpoint.save(position, self.selection)
+        self._state_due = False
         listeners.on_checkpoint(position)
 
     def _finish_epoch(self, position: Position) -> dict[str, Any]:

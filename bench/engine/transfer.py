@@ -27,6 +27,7 @@ from bench.engine.evaluate import class_probabilities, probabilities_of
 from bench.engine.graph import TrainingGraph
 from bench.engine.initial_weights import load_weights
 from bench.engine.learnt_frontend import with_learnt_frontend
+from bench.engine.picture_layout import lay_out_pictures
 from bench.engine.random_states import random_states_kept
 from bench.engine.result import test_cycles
 from bench.engine.votes import scores_by_cycle
@@ -78,7 +79,9 @@ def judge_there(
 def evaluation_precision(spec: RunSpec) -> str:
     """The precision that a run is evaluated in on another machine: its own, but fp32 where a CPU has no fp16."""
     device = spec.distribution.device
-    return "fp32" if (device, spec.precision) == ("cpu", "fp16") else choose_precision(spec.precision, device)
+    if (device, spec.precision) == ("cpu", "fp16"):
+        return "fp32"
+    return choose_precision(spec.precision, device, Path(spec.cache))
 
 
 def _tested_data(run: InitialRun, spec: RunSpec, dataset: Dataset, on_progress: Progress | None) -> RunData:
@@ -142,6 +145,7 @@ def _trained_graph(run: InitialRun, spec: RunSpec, classes: int) -> TrainingGrap
             method = _method(spec, model, planned_data(load_run_dataset(spec), spec).class_counts())
             _check_method_weights(method, run)
     load_weights(model, method, run.folder, run.which, run.run_id, spec)
+    lay_out_pictures(model, spec)
     return TrainingGraph(model, method)
 
 

@@ -10,12 +10,14 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 from bench.core.errors import SpecError
 from bench.core.process_group import adopted_group
 from bench.core.registry import suggestion
 from bench.core.text import echoed
+from bench.experiment.cpu_precision import PrecisionChoice, choose_cpu_precision
 from bench.experiment.spec import DEVICES, PRECISIONS
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,11 @@ logger = logging.getLogger(__name__)
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 MIG = "MIG-"
 """How the names of instances begin that a GPU was divided into."""
+
+ELSEWHERE_IN_FP32 = (
+    "precision fp32: whether bf16 is faster on the CPUs of other machines cannot be told here; "
+    "--precision bf16 asks for it"
+)
 
 _elsewhere = ContextVar("runs_elsewhere", default=False)
 
@@ -149,18 +156,55 @@ def choose_device(wanted: str) -> str:
     return "cpu"
 
 
-def choose_precision(wanted: str, device: str) -> str:
-    """fp32 on a CPU; on a GPU bf16 where it has it, otherwise fp16 (the authors' choice).
+def choose_precision(wanted: str, device: str, cache: Path) -> str:
+    """The precision of a run, as :func:`precision_choice` gives and explains it; the log says why.
+
+    Raises:
+        SpecError: As :func:`precision_choice` does.
+    """
+    choice = precision_choice(wanted, device, cache)
+    if choice.reason:
+        logger.info(choice.reason)
+    return choice.precision
+
+
+def precision_choice(wanted: str, device: str, cache: Path) -> PrecisionChoice:
+    """What is computed in on a device, and why.
+
+    ``auto`` is bf16 on a GPU that has it, otherwise fp16 (the authors' choice). On a CPU it is bf16 where a measurement
+    of this machine says that it pays, otherwise fp32.
+
+    Args:
+        wanted: auto, fp32, bf16 or fp16.
+        device: cpu or cuda.
+        cache: The cache folder, where the measurement of a CPU is kept.
 
     Raises:
         SpecError: For fp16 on a CPU, which would silently be fp32, and for bf16 on a GPU that only emulates it.
     """
+    check_precision(wanted)
+    if device == "cuda":
+        return PrecisionChoice(_gpu_precision(wanted))
+    if wanted == "fp16":
+        raise SpecError("The precision fp16 has no arithmetic on a CPU.", "Use fp32 or bf16.")
+    if wanted != "auto":
+        return PrecisionChoice(wanted)
+    if _elsewhere.get():
+        return PrecisionChoice("fp32", ELSEWHERE_IN_FP32)
+    return choose_cpu_precision(cache)
+
+
+def check_precision(wanted: str) -> None:
+    """Check that a precision is one that can be asked for.
+
+    Raises:
+        SpecError: If it is none.
+    """
     if wanted not in PRECISIONS:
         raise SpecError(f"Unknown precision '{echoed(wanted)}': {suggestion(wanted, PRECISIONS)}")
-    if wanted == "fp16" and device == "cpu":
-        raise SpecError("The precision fp16 has no arithmetic on a CPU.", "Use fp32 or bf16.")
-    if device == "cpu":
-        return "fp32" if wanted == "auto" else wanted
+
+
+def _gpu_precision(wanted: str) -> str:
     if wanted in ("fp32", "fp16"):
         return wanted
     import torch

@@ -19,7 +19,7 @@ from bench.core.text import echoed
 from bench.data.dataset import Dataset
 from bench.data.location import held_set, made_set
 from bench.data.sources import FetchableReader, MadeReader, dataset_folder, is_held, load_dataset, reader_of
-from bench.experiment.devices import choose_device, choose_precision, device_shares_for
+from bench.experiment.devices import check_precision, choose_device, choose_precision, device_shares_for
 from bench.experiment.initial_runs import find_initial_run
 from bench.experiment.judgement import check_combinations
 from bench.experiment.plugins import extensions, load_plugins
@@ -198,7 +198,7 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
         frontend=frontend.id,
         frontend_version=frontend.version,
         frontend_options=options["frontend"],
-        precision=choose_precision(request.precision, device),
+        precision=choose_precision(values.get("precision", "auto"), device, request.cache),
         extensions=extensions(model.id, method.id, frontend.id, source.dataset),
         plugins=plugins,
         profile=source.profile,
@@ -207,7 +207,7 @@ def resolve(request: Request, source: DataSource, seeds: Sequence[int]) -> list[
         cache=str(request.cache.resolve()),
         **_data_fields(dataset),
         **_start_fields(request),
-        **{name: value for name, value in values.items() if "." not in name and name != "seed"},
+        **{name: value for name, value in values.items() if "." not in name and name not in ("seed", "precision")},
     )
     specs = [RunSpec.of(**common, seed=seed) for seed in seeds]
     for spec in specs:
@@ -237,7 +237,9 @@ def _choose(request: Request, judged: DatasetCard, profile: str) -> _Chosen:
     pretrain = chosen_pretrain(request, model, profile)
     changed = data_recipe(judged, judged.task(request.task), profile)
     published = chosen_recipe(request.recipes, profile, pretrain)
-    given = given_settings(request.fields, request.settings)
+    check_precision(request.precision)
+    precision = None if request.precision == "auto" else request.precision
+    given = given_settings({**request.fields, "precision": precision}, request.settings)
     values = merged_settings(given, cards, profile, pretrain, changed, published)
     return _Chosen(cards, pretrain, values, owners_options(values, cards))
 
@@ -348,7 +350,7 @@ def check_spec(spec: RunSpec) -> None:
 def _check_machine(spec: RunSpec) -> None:
     """Check that this machine has what a spec runs on: what `auto` would not choose is refused in a spec as well."""
     device = choose_device(spec.distribution.device)
-    choose_precision(spec.precision, device)
+    choose_precision(spec.precision, device, Path(spec.cache))
     device_shares_for({"device": device, "processes": spec.distribution.processes})
 
 

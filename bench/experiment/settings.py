@@ -24,6 +24,10 @@ Cards: TypeAlias = Mapping[str, Any]
 """The cards of a run by ``model``, ``method`` and ``frontend``."""
 
 
+PROFILE_RECIPES: Mapping[str, Mapping[str, Any]] = {"demo": {"precision": "fp32"}}
+"""What a profile sets for every model and method: the numbers of the demo are the same on every CPU."""
+
+
 def given_settings(fields: Mapping[str, Any], pairs: Sequence[str]) -> dict[str, Any]:
     """What a user gives, by the names that were used: flags of their own first, ``--set`` over them.
 
@@ -90,7 +94,9 @@ def recipe_values(
         profile: ``paper`` or ``demo``.
         pretrain: Weights that the training starts from, or ``none``.
     """
-    values = {name: value for card in (model, method) if card for name, value in card.recipe(profile, pretrain).items()}
+    values = dict(PROFILE_RECIPES.get(profile, {}))
+    for card in (model, method):
+        values |= card.recipe(profile, pretrain) if card else {}
     if model is None or frontend is None or frontend.id == model.frontend:
         return values
     # Recipes are written for the front-end of the model's card; another one may lack some of its options or values.

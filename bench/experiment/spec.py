@@ -119,6 +119,12 @@ class RunSpec:
     )
     seed: int = identity_field("seed of all that is drawn at random", 1, low=0, high=2**32 - 1)
     precision: str = identity_field("fp32, bf16 or fp16", "fp32", choices=("fp32", "bf16", "fp16"))
+    tf32: str = identity_field(
+        "what a GPU rounds to TF32 (10 bits) where it computes in fp32: convolutions, as torch does, all, or none",
+        "convolutions",
+        since=6,
+        choices=("none", "convolutions", "all"),
+    )
     extensions: Mapping[str, str] = identity_field(
         "versions of what comes from a plug-in, by owner (model, method, frontend, dataset)", {}, settable=False
     )

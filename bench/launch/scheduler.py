@@ -96,6 +96,8 @@ class _Scheduler:
         self._ends: dict[str, TaskEnd] = {}
         self._jobs = {task.key: task.job for task in tasks if task.job is not None}
         self._attempts: dict[str, int] = {}
+        self._fruitless: dict[str, int] = {}
+        self._saved: dict[str, object] = {}
         self._running: dict[str, Task] = {}
         self._pauses: list[tuple[float, str, Task]] = []
         self._alone: set[str] = set()
@@ -190,6 +192,7 @@ class _Scheduler:
         tasks = [self._order.task(job.key) for job in batch]
         for task in tasks:
             self._attempts[task.key] = self._attempts.get(task.key, 0) + 1
+            self._saved[task.key] = None if task.saved is None else task.saved()
         try:
             self.executor.start(batch)
         except BenchError as error:
@@ -246,18 +249,27 @@ class _Scheduler:
 
     def _hear_of_trouble(self, task: Task, ended: Ended) -> None:
         """Start a job again that was lost, or had too little memory beside others; give up what failed by itself."""
-        error, attempts = ended.error, self._attempts[task.key]
+        error = ended.error
         assert error is not None
         lost = isinstance(error, LostProcessError | InterruptedRunError)
         if lost and self._stops():
             return
-        if (lost or ended.crowded is not None) and attempts <= self.policy.retries:
+        if (lost or ended.crowded is not None) and (fruitless := self._fruitless_starts(task)) <= self.policy.retries:
             self._give_more_room(task, ended)
-            seconds = self.policy.pause(attempts)
+            seconds = self.policy.pause(fruitless)
             self.watcher.on_retry(task, error, seconds)
             heapq.heappush(self._pauses, (self.clock() + seconds, task.key, task))
         else:
             self._fail(task, error)
+
+    def _fruitless_starts(self, task: Task) -> int:
+        """How often a job was started since it last saved a further state; at least once.
+
+        A job that is preempted again and again comes to its end all the same, as long as it saves what it has done.
+        """
+        has_advanced = task.saved is not None and task.saved() != self._saved[task.key]
+        self._fruitless[task.key] = 1 if has_advanced else self._fruitless.get(task.key, 0) + 1
+        return self._fruitless[task.key]
 
     def _give_more_room(self, task: Task, ended: Ended) -> None:
         """Let a job that memory ran out for, which it shared with others, have it for itself."""

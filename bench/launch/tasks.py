@@ -28,6 +28,8 @@ class Task:
         helps: Whether it is there for the tasks after it alone, so that it is left out where all of these are done.
         progress: The file in which its job tells how far it is, for the live table; None for a job that does not.
         summary: Its result in a few words (``Score 57.31``), asked for when it is done.
+        saved: Tells which state its job has saved last, as anything that changes with it: a job that comes further with
+            each start is started for as long as it does. None for a job that saves none.
     """
 
     key: str
@@ -40,6 +42,7 @@ class Task:
     helps: bool = False
     progress: Path | None = None
     summary: Callable[[], str] | None = None
+    saved: Callable[[], object] | None = None
 
     @property
     def name(self) -> str:
@@ -69,7 +72,8 @@ class Policy:
     """What is done about jobs that do not end well.
 
     Attributes:
-        retries: How often a job that was lost is started again; what failed by itself is not.
+        retries: How often a job is started again that was lost, and had saved no further state; what failed by itself
+            is not.
         backoff: Seconds before the first of these, twice as many before each further one.
         longest: Seconds that a pause grows to at most.
     """
@@ -79,7 +83,7 @@ class Policy:
     longest: float = 600.0
 
     def pause(self, attempts: int) -> float:
-        """Seconds before the next start of a job that was started so often."""
+        """Seconds before the next start of a job that was started so often, and saved no further state."""
         return min(self.backoff * 2.0 ** (attempts - 1), self.longest)
 
 

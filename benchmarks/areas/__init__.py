@@ -9,7 +9,18 @@ from importlib import import_module
 from bench.core.errors import SpecError
 from benchmarks.runner import Benchmark
 
-AREAS = ("specaugment", "evaluation", "steps")
+AREAS = (
+    "startup",
+    "board",
+    "search",
+    "scheduling",
+    "specaugment",
+    "preparation",
+    "frontends",
+    "harness",
+    "evaluation",
+    "steps",
+)
 """Modules of this package, in the order in which they are run: what is long comes last."""
 
 

@@ -17,7 +17,7 @@ ROWS, QUICK_ROWS = 32, 8
 
 def evaluation_case(model: str, setting: Setting, folder: Path) -> Case:
     """Probabilities of some rows: the project's evaluation in each precision, and a plain loop in fp32."""
-    from benchmarks.made_up import made_up_data, made_up_spec
+    from bench.engine.made_up import made_up_data, made_up_spec
 
     rows = setting.batch or (QUICK_ROWS if setting.quick else ROWS)
     spec = made_up_spec(model, "ce", device=setting.device, batch=rows, eval_batch=rows)
@@ -26,9 +26,11 @@ def evaluation_case(model: str, setting: Setting, folder: Path) -> Case:
     def ours(precision: str) -> Body:
         from bench.engine.accelerator import build_accelerator
         from bench.engine.evaluate import judge_cycles
+        from bench.engine.first_step import forget_accelerator
         from bench.engine.graph import build_graph
 
         way = replace(spec, precision=precision)
+        forget_accelerator()
         accelerator = build_accelerator(way, 1)
         graph = build_graph(way).to(accelerator.device)
         return lambda: judge_cycles(graph, data, data.test, accelerator, way)

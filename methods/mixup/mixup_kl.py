@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bench.core.inputs import map_inputs
+from bench.engine.host_arrays import array_on
 from methods.base import Batch, Task
 from methods.losses import complement_weights, mixed_targets, target_divergence
 from methods.mixing import index_on, partner_rows
 from methods.mixup.card import MixupKLOptions
 from methods.mixup.spectrogram_mixing import RowMixup, draw_row_mixup, mix_up
-
-if TYPE_CHECKING:
-    import numpy as np
-
 
 class MixupKL(nn.Module):
     """Kullback-Leibler divergence from the mixed labels of blended pictures (Pham et al. 2021, section V).
@@ -41,14 +37,14 @@ class MixupKL(nn.Module):
 
     def forward(self, model: nn.Module, batch: Batch, draw: RowMixup) -> dict[str, Tensor]:
         """Blend the pictures and return the scalar ``loss`` of the global batch."""
-        shares = torch.as_tensor(draw.lam, dtype=torch.float64)
+        shares = array_on(batch.labels.device, np.asarray(draw.lam, dtype=np.float64))
 
         def blended(x: Tensor) -> Tensor:
-            own = shares[batch.local].to(x).view(-1, *[1] * (x.ndim - 1))
+            own = shares[batch.local].to(x.dtype).view(-1, *[1] * (x.ndim - 1))
             return mix_up(x, partner_rows(x, batch, draw.permutation), own)
 
         logits = batch.gather(model(map_inputs(blended, batch.features)))
-        lam = shares.to(batch.labels.device, torch.promote_types(logits.dtype, torch.float32))
+        lam = shares.to(torch.promote_types(logits.dtype, torch.float32))
         partners = index_on(draw.permutation, batch.labels.device)
         targets = mixed_targets(batch.labels, partners, lam, logits.shape[1])
         return {"loss": target_divergence(logits, targets, self.weights)}

@@ -9,6 +9,7 @@ from torch.nn.functional import one_hot
 
 from bench.core.errors import SpecError
 from bench.core.inputs import map_inputs
+from bench.engine.host_arrays import array_on
 from methods.base import Batch, Task
 from methods.losses import binary_cross_entropy
 from methods.mixing import index_on
@@ -28,7 +29,7 @@ def mix_pairs(rows: Tensor, mixes: PairMixes) -> Tensor:
         (mixes, ...).
     """
     first, second = (rows[index_on(index, rows.device)] for index in (mixes.first, mixes.second))
-    shares = torch.as_tensor(mixes.shares, dtype=rows.dtype).to(rows.device, non_blocking=True)
+    shares = array_on(rows.device, mixes.shares).to(rows.dtype)
     return torch.lerp(second, first, shares.view(-1, *[1] * (rows.ndim - 1)))
 
 
@@ -126,5 +127,6 @@ class PairMixup(nn.Module):
     def _mixes(self, batch: Batch, seed: int) -> PairMixes | None:
         if self.roles is None:
             return None
-        labels, rng = batch.labels.cpu().numpy(), np.random.default_rng(seed)
-        return draw_pair_mixes(labels, self.roles, self.options.beta, rng)
+        # Read from the device only where a batch was made by hand: that waits for all that it has to do.
+        labels = batch.labels.cpu().numpy() if batch.host_labels is None else batch.host_labels
+        return draw_pair_mixes(labels, self.roles, self.options.beta, np.random.default_rng(seed))

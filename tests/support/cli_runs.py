@@ -17,6 +17,8 @@ SMALL_AST = (
     "--set batch=8 --set specaug_probability=0.5 --set specaug_time_width=20"
 ).split()
 """A run of a second or so on the small set; SpecAugment and shift are on, so that every random draw takes part."""
+EVERY_EPOCH = ["--set", "checkpoint_minutes=0"]
+"""Has a run save its state after each epoch: it takes seconds, and saves none within them otherwise."""
 
 
 def environment(home: Path, cache: Path, **more: str) -> dict[str, str]:

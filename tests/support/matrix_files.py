@@ -8,7 +8,10 @@ from bench.launch.matrix.cells import plan_matrix
 from bench.launch.matrix.file import read_matrix
 from bench.launch.matrix.plans import MatrixPlan
 
-SMALL = '{ embed_dim = 16, depth = 1, heads = 2, batch = 8, "frontend.seconds" = 1.0, specaug_probability = 0.0 }'
+SMALL = (
+    '{ embed_dim = 16, depth = 1, heads = 2, batch = 8, checkpoint_minutes = 0, "frontend.seconds" = 1.0, '
+    "specaug_probability = 0.0 }"
+)
 RUNS = "[[runs]]\nmodels = ['ast']\nmethods = ['ce']\n"
 """A table of runs, which settings may follow."""
 

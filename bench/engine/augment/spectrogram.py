@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bench.core.errors import SpecError
 from bench.engine.augment.options import AugmentOptions
+from bench.engine.host_arrays import array_on, arrays_on
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,6 @@ def _covered_positions(masks: np.ndarray, size: int) -> np.ndarray:
     return covered
 
 
-def _tensor_on(array: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(array).to(device, non_blocking=True)
-
-
 def apply_masks(x: Tensor, masks: Masks, value: float | None = None) -> Tensor:
     """Mask spectrograms, out of place: ``x`` may be a view of cached features.
 
@@ -149,8 +146,10 @@ def apply_masks(x: Tensor, masks: Masks, value: float | None = None) -> Tensor:
         every = Masks(*(np.repeat(spans, x.shape[1], axis=0) for spans in (masks.freq, masks.time)))
         return apply_masks(x.flatten(0, 1)[:, None], every).view(x.shape)
     frames, mels = x.shape[2:]
-    hidden = _tensor_on(_covered_positions(masks.freq, mels), x.device)[:, None, None, :]
-    rows = _tensor_on(np.flatnonzero(_covered_positions(masks.time, frames)), x.device)
+    hidden, rows = arrays_on(
+        x.device, _covered_positions(masks.freq, mels), np.flatnonzero(_covered_positions(masks.time, frames))
+    )
+    hidden = hidden[:, None, None, :]
     # In float32 at least: half precision would round the sum of hundreds of values to a few digits.
     bins = x.mean(dim=2, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
     before = bins.mean(dim=3, keepdim=True)
@@ -167,7 +166,7 @@ def _fill_masks(x: Tensor, masks: Masks, value: float) -> Tensor:
         _covered_positions(masks.time, frames)[:, None, :, None]
         | _covered_positions(masks.freq, mels)[:, None, None, :]
     )
-    return x.masked_fill(_tensor_on(covered, x.device), value)
+    return x.masked_fill(array_on(x.device, covered), value)
 
 
 def draw_shift(batch: int, frames: int, rng: np.random.Generator, probability: float = 1.0) -> np.ndarray:
@@ -200,7 +199,7 @@ def apply_shift(x: Tensor, shift: np.ndarray) -> Tensor:
     # One gather over all frames of the batch, in place of a roll for each clip.
     each = np.repeat(shift, channels)
     source = (np.arange(frames)[None, :] - each[:, None]) % frames + np.arange(batch * channels)[:, None] * frames
-    return x.flatten(0, 2).index_select(0, _tensor_on(source.reshape(-1), x.device)).view(x.shape)
+    return x.flatten(0, 2).index_select(0, array_on(x.device, source.reshape(-1))).view(x.shape)
 
 
 @dataclass(frozen=True)

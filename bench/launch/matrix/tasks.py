@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.core.errors import ResultError
 from bench.core.kept import looked_up_once
+from bench.engine.states import POINTER
 from bench.experiment.composites import Composite
 from bench.experiment.spec import RunSpec
 from bench.launch.composite import launch_composite, with_start
@@ -92,7 +93,16 @@ def _run_task(
         helps=helps,
         progress=folder.progress,
         summary=lambda: _summary(making.home, run_id),
+        saved=lambda: _pointer_written(folder),
     )
+
+
+def _pointer_written(folder: RunFolder) -> int | None:
+    """When the pointer to a run's newest state was written; None where there is none."""
+    try:
+        return (folder.checkpoint / POINTER).stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _newly_finished(making: Making, run_id: str) -> Callable[[], bool]:

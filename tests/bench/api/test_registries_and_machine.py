@@ -140,6 +140,22 @@ def test_the_machine_is_described_in_plain_values(tmp_path, small_data):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_speed_of_the_machine_is_a_section_of_its_own_where_it_is_asked_for(tmp_path, bench):
+    words = ("doctor", "--home", tmp_path, "--data", tmp_path, "--cache", tmp_path, "--speed")
+    found = json.loads(bench(*words, "--format", "json").out)["speed"]
+    assert found.pop("device") in ("cpu", "cuda")
+    assert "time" in found.pop("clock")
+    assert list(found) == [
+        *("matrix product fp32, GFLOP/s", "matrix product bf16, GFLOP/s"),
+        *("training step fp32, s", "training step bf16, s", "features, cycles/s", "bench --help, s"),
+    ]
+    assert all(value > 0 for value in found.values())
+    # A run in the same process may have either precision after that.
+    from accelerate.state import AcceleratorState
+
+    assert AcceleratorState._shared_state == {}
+
+
 def test_without_data_the_demo_is_what_auto_chooses(tmp_path):
     found = health.examine_machine(tmp_path, tmp_path / "none", tmp_path)
     assert (found["folders"]["data found"], found["auto"]["profile"]) == (False, "demo")

@@ -262,6 +262,7 @@ def test_doctor(tmp_path):
     document = json_here("doctor", env=environment(tmp_path, tmp_path))
     assert document["code"]["version"] == __version__
     assert document["auto"]["device"] in ("cpu", "cuda")
+    assert "speed" not in document
 
 
 def test_cards_are_complete():

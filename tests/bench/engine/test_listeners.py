@@ -37,6 +37,9 @@ class Ear(Listener):
     def on_checkpoint(self, position):
         self.heard.append(f"saved {position.epoch} {position.step}")
 
+    def on_epoch_end(self, position):
+        self.heard.append(f"ended {position.epoch} {position.step}")
+
     def on_end(self):
         self.heard.append("end")
 
@@ -56,7 +59,9 @@ def test_a_listener_hears_of_everything_in_its_order(spec, tmp_path):
     ear = Ear()
     outcome = train(spec, tmp_path, ear)
     steps = [[(epoch, step) for step in (1, 2, 3)] for epoch in (1, 2)]
-    expected = ["start", *steps[0], "epoch 1", "saved 1 0", *steps[1], "epoch 2", "saved 2 0", "end"]
+    # Minutes would pass before a state within the run: the end of the last stage alone has one.
+    ends = ["epoch 1", "ended 1 0"], ["epoch 2", "saved 2 0", "ended 2 0"]
+    expected = ["start", *steps[0], *ends[0], *steps[1], *ends[1], "end"]
     assert ear.heard == expected
     assert set(ear.losses[0]) == {"loss", "ce", "contrastive"}
     first = [losses["loss"] for losses in ear.losses[:3]]
@@ -68,7 +73,7 @@ def test_a_state_in_the_middle_of_an_epoch_changes_no_number_and_is_gone_on_from
     saving = Ear({(1, 1): Wish.SAVE, (2, 2): Wish.SAVE, (1, 3): Wish.SAVE, (2, 3): Wish.STOP})
     with pytest.raises(InterruptedRunError, match="Stopped in epoch 2, step 3 of 3; the state is saved"):
         train(spec, tmp_path / "saved", saving)
-    # None at the last step of epoch 1: the state of the epoch's end follows at once.
+    # That of the last step of epoch 1 is saved after the evaluation.
     assert [word for word in saving.heard if "saved" in word] == ["saved 0 1", "saved 1 0", "saved 1 2", "saved 1 3"]
     assert saving.heard[-1] == "end"
     gone_on = train(spec, tmp_path / "saved")
@@ -125,7 +130,14 @@ def test_states_by_time_are_asked_for_by_the_spec_and_change_no_identity(spec, t
     assert timed.run_id == spec.run_id
     (found,) = by_time(timed)
     assert found.seconds == 150
-    assert not by_time(spec)
+    assert by_time(spec)[0].seconds == 300
+    assert not by_time(spec.changed(checkpoint_minutes=0))
+
+
+def test_a_state_after_each_epoch_is_to_be_had(spec, tmp_path):
+    ear = Ear()
+    train(spec.changed(checkpoint_minutes=0), tmp_path, ear)
+    assert [word for word in ear.heard if "saved" in word] == ["saved 1 0", "saved 2 0"]
 
 
 def test_a_run_with_states_by_time_has_the_same_numbers(spec, tmp_path):

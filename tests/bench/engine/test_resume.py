@@ -1,17 +1,18 @@
 """A run that was killed or stopped ends with the numbers of an uninterrupted one."""
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
 
 import pytest
-from cli_runs import SMALL_AST, bench_here, environment, json_here, start
+from cli_runs import EVERY_EPOCH, SMALL_AST, bench_here, environment, json_here, start
 
 pytestmark = pytest.mark.slow
 
 EPOCHS = 20
-RUN = [*SMALL_AST, "--epochs", str(EPOCHS), "--set", "warmup_epochs=2"]
+RUN = [*SMALL_AST, *EVERY_EPOCH, "--epochs", str(EPOCHS), "--set", "warmup_epochs=2"]
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +27,11 @@ def current_state(home: Path) -> str:
     return found[0].read_text() if found else ""
 
 
-def wait_for_state(process, home: Path, epoch: int) -> None:
-    """Wait until the state of some epoch is the current one, while the run goes on."""
+def wait_for_state(process, home: Path, epoch: int, step: str = "step000000") -> None:
+    """Wait until a state after some epoch, or a later one, is the current one, while the run goes on."""
     deadline = time.monotonic() + 120
-    while f"epoch{epoch:04d}" not in current_state(home):
+    later = "|".join(f"{number:04d}" for number in range(epoch, EPOCHS))
+    while not re.match(rf'{{\s*"state": "epoch({later})-{step}"', current_state(home)):
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline, "no state was saved"
         time.sleep(0.005)
@@ -44,10 +46,11 @@ def same_numbers(document, reference) -> None:
 
 
 def test_kill_9_in_the_middle_of_an_epoch(small_data, small_cache, tmp_path, uninterrupted):
+    """While states are saved all the time: one is being written as the process dies."""
     env = environment(tmp_path, small_cache)
-    words = ["run", *RUN, "--data", str(small_data)]
+    words = ["run", *RUN, "--set", "checkpoint_minutes=0.002", "--data", str(small_data)]
     with start(*words, env=env) as process:
-        wait_for_state(process, tmp_path, 3)
+        wait_for_state(process, tmp_path, 3, "step00000[12]")
         os.killpg(process.pid, signal.SIGKILL)
     assert current_state(tmp_path)
     assert not list(tmp_path.glob("runs/*/result.json"))

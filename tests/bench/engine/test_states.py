@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from cli_runs import SMALL_AST
+from cli_runs import EVERY_EPOCH, SMALL_AST
 
 from bench.cli import main
 from bench.core.errors import StoreError
@@ -26,7 +26,7 @@ from bench.engine.selection import Selection
 from bench.engine.states import SavedState, check_files, named_states, read_contents
 
 EPOCHS, STOP_AFTER_STEPS = 4, 8
-WORDS = ["run", *SMALL_AST, "--epochs", str(EPOCHS), "--device", "cpu", "--format", "json"]
+WORDS = ["run", *SMALL_AST, *EVERY_EPOCH, "--epochs", str(EPOCHS), "--device", "cpu", "--format", "json"]
 """Three steps an epoch: the stop comes after two epochs and two steps."""
 
 
@@ -115,7 +115,7 @@ def edit(state: Path, change) -> None:
 
 def test_two_states_are_kept_and_nothing_else(place):
     folders = {path.name for path in place.checkpoint.iterdir()}
-    assert folders == {"current.json", "epoch0002-step000000", "epoch0002-step000002"}
+    assert folders == {"current.json", "epochs.json", "epoch0002-step000000", "epoch0002-step000002"}
     assert place.current.name == "epoch0002-step000002"
     for entry in (place.pointer, place.pointer["before"]):
         assert set(entry["files"]) == {path.name for path in (place.checkpoint / entry["state"]).iterdir()}
@@ -329,6 +329,7 @@ def saved(tmp_path):
     accelerator.prepare(network, torch.optim.Adam(network.parameters()))
     kept = Checkpoint(tmp_path / "checkpoint", accelerator)
     kept.save(Position(), Selection(5.0))
+    kept.wait()
     return kept
 
 
@@ -338,6 +339,7 @@ def test_a_state_has_the_permissions_that_the_umask_leaves(saved, umask):
     before = os.umask(umask)
     try:
         saved.save(Position(epoch=1), Selection(5.0))
+        saved.wait()
     finally:
         os.umask(before)
     files = list((saved.folder / "epoch0001-step000000").iterdir())
@@ -433,6 +435,7 @@ def test_a_full_disk_keeps_the_states_that_are_there(place, capsys, monkeypatch)
     assert "No space left" in said
     assert {path.name for path in place.checkpoint.iterdir()} == {
         "current.json",
+        "epochs.json",
         "epoch0002-step000000",
         "epoch0002-step000002",
     }

@@ -1,6 +1,7 @@
 """GPUs are shared as whole ones: no GPU is in two hands, and too few are a sentence; precisions are the device's."""
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +19,9 @@ from bench.experiment.devices import (
     visible_devices,
     warn_of_cpu_elsewhere,
 )
+
+CACHE = Path("no-such-cache")
+"""Where a measurement would be kept: the tests of this file make none."""
 
 UUIDS = [f"GPU-{number}a8c1d2e-0000-1111-2222-333344445555" for number in range(4)]
 MIGS = [f"MIG-{number}a8c1d2e-0000-1111-2222-333344445555" for number in range(4)]
@@ -124,19 +128,19 @@ class Emulating:
 @pytest.mark.parametrize(("wanted", "expected"), [("auto", "fp16"), ("fp16", "fp16"), ("fp32", "fp32")])
 def test_a_gpu_that_emulates_bf16_gets_fp16(monkeypatch, wanted, expected):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", Emulating.is_bf16_supported)
-    assert choose_precision(wanted, "cuda") == expected
+    assert choose_precision(wanted, "cuda", CACHE) == expected
 
 
 def test_bf16_is_refused_where_it_is_only_emulated(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", Emulating.is_bf16_supported)
     with pytest.raises(SpecError, match="only emulates it"):
-        choose_precision("bf16", "cuda")
-    assert choose_precision("bf16", "cpu") == "bf16"
+        choose_precision("bf16", "cuda", CACHE)
+    assert choose_precision("bf16", "cpu", CACHE) == "bf16"
 
 
 def test_a_gpu_with_bf16_gets_it(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
-    assert choose_precision("auto", "cuda") == choose_precision("bf16", "cuda") == "bf16"
+    assert choose_precision("auto", "cuda", CACHE) == choose_precision("bf16", "cuda", CACHE) == "bf16"
 
 
 @pytest.mark.parametrize(
@@ -166,8 +170,16 @@ def test_a_gpu_that_is_not_there_is_never_replaced_by_the_cpu(monkeypatch):
     [
         (choose_device, "cdua", "Unknown device 'cdua': did you mean 'cuda'?"),
         (choose_device, "", "Unknown device '': known: auto, cpu, cuda"),
-        (lambda wanted: choose_precision(wanted, "cpu"), "bf61", "Unknown precision 'bf61': did you mean 'bf16'?"),
-        (lambda wanted: choose_precision(wanted, "cuda"), "int8", "Unknown precision 'int8': known: auto, bf16, fp16"),
+        (
+            lambda wanted: choose_precision(wanted, "cpu", CACHE),
+            "bf61",
+            "Unknown precision 'bf61': did you mean 'bf16'?",
+        ),
+        (
+            lambda wanted: choose_precision(wanted, "cuda", CACHE),
+            "int8",
+            "Unknown precision 'int8': known: auto, bf16, fp16",
+        ),
     ],
 )
 def test_an_unknown_word_is_told_with_those_that_are_known(choose, wanted, words):
@@ -178,12 +190,12 @@ def test_an_unknown_word_is_told_with_those_that_are_known(choose, wanted, words
 
 @pytest.mark.parametrize(("wanted", "chosen"), [("auto", "fp32"), ("fp32", "fp32"), ("bf16", "bf16")])
 def test_a_cpu_calculates_in_what_was_asked_for(wanted, chosen):
-    assert choose_precision(wanted, "cpu") == chosen
+    assert choose_precision(wanted, "cpu", CACHE) == chosen
 
 
 def test_a_cpu_does_not_silently_calculate_fp16_in_fp32():
     with pytest.raises(SpecError, match="fp16 has no arithmetic on a CPU") as caught:
-        choose_precision("fp16", "cpu")
+        choose_precision("fp16", "cpu", CACHE)
     assert caught.value.hint == "Use fp32 or bf16."
 
 
@@ -193,9 +205,9 @@ def test_runs_of_other_machines_are_planned_without_their_gpus(monkeypatch):
         assert choose_device("cuda") == "cuda"
         assert choose_device("auto") == "cpu"
         assert device_shares_for({"device": "cuda", "processes": 8}) is None
-        assert [choose_precision(name, "cuda") for name in ("bf16", "fp16", "fp32")] == ["bf16", "fp16", "fp32"]
+        assert [choose_precision(name, "cuda", CACHE) for name in ("bf16", "fp16", "fp32")] == ["bf16", "fp16", "fp32"]
         with pytest.raises(SpecError, match="cannot be told here"):
-            choose_precision("auto", "cuda")
+            choose_precision("auto", "cuda", CACHE)
     with runs_elsewhere(False), pytest.raises(SpecError, match="torch sees no GPU"):
         choose_device("cuda")
 

@@ -244,7 +244,7 @@ def test_a_composite_that_was_killed_goes_on(tmp_path, data, small_cache):
     path.write_text(PRODUCT)
     env = cli_runs.environment(tmp_path / "killed", small_cache)
     words = ["run", "--spec", str(path), "--data", str(data), "--device", "cpu", "--set", "mixed.epochs=1"]
-    words += ["--set", "plain.epochs=40"]
+    words += ["--set", "plain.epochs=40", "--set", "plain.checkpoint_minutes=0"]
     listed = cli_runs.bench_json(*words, "--dry-run", env=env)
     first, second = (RunFolder.of_run(tmp_path / "killed", part["run_id"]) for part in listed["parts"])
     assert [part["state"] for part in listed["parts"]] == ["not started", "not started"]

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_runs import SMALL_AST, bench_json, environment, start
+from cli_runs import EVERY_EPOCH, SMALL_AST, bench_json, environment, start
 
 from bench.core.errors import WeightsError
 from bench.experiment.paper_rows import row_systems, systems_of
@@ -206,8 +206,8 @@ def wait_for_state(process, home: Path, epoch: int) -> None:
 def test_a_stop_and_a_kill_lose_nothing(small_data, small_cache, tmp_path):
     """Ctrl-C, then kill -9 of the parent alone; the same command ends the run."""
     env = environment(tmp_path, small_cache)
-    words = ["reproduce", "table2", "--only", "ce", "--epochs", str(EPOCHS), *SMALL, "--data", str(small_data)]
-    words += ["--device", "cpu"]
+    words = ["reproduce", "table2", "--only", "ce", "--epochs", str(EPOCHS), *SMALL, *EVERY_EPOCH]
+    words += ["--data", str(small_data), "--device", "cpu"]
     with start(*words, env=env) as process:
         wait_for_state(process, tmp_path, 3)
         process.send_signal(signal.SIGINT)

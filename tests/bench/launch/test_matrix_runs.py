@@ -179,6 +179,12 @@ def test_a_failed_run_is_listed_with_cause_and_log_and_the_exit_code_says_so(ben
     assert f"Its log: {log}" in shown
     (listed,) = json.loads(bench("matrix", "list", "--home", tmp_path, "--format", "json").out)
     assert (listed["name"], listed["counts"]["failed"]) == ("odd", 1)
+    broken = MatrixFolder.of(tmp_path, "broken")
+    broken.path.mkdir()
+    broken.record.write_text("{")
+    captured = bench("matrix", "list", "--home", tmp_path)
+    assert "odd" in captured.out
+    assert "the matrix broken is left out" in captured.err
 
 
 def test_a_dry_run_begins_nothing_and_prints_the_script_of_slurm(bench, place, tmp_path):

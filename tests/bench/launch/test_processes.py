@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cli_runs import SMALL_AST, bench, bench_json, environment, json_here, start
+from cli_runs import EVERY_EPOCH, SMALL_AST, bench, bench_json, environment, json_here, start
 
 pytestmark = pytest.mark.slow
 
@@ -38,6 +38,7 @@ def test_two_processes_give_the_scores_of_one(small_data, small_cache, tmp_path)
 def test_a_stopped_group_saves_its_state_and_goes_on(small_data, small_cache, tmp_path):
     env = environment(tmp_path, small_cache)
     words = ["run", *SMALL_AST, "--epochs", "40", "--processes", "2", "--data", str(small_data)]
+    words += ["--set", "checkpoint_minutes=0.01"]
     with start(*words, env=env) as process:
         wait_for_checkpoint(process, tmp_path)
         process.send_signal(signal.SIGTERM)
@@ -50,7 +51,7 @@ def test_a_stopped_group_saves_its_state_and_goes_on(small_data, small_cache, tm
 
 def test_no_process_outlives_a_killed_launcher(small_data, small_cache, tmp_path):
     env = environment(tmp_path, small_cache)
-    words = ["run", *SMALL_AST, "--epochs", "500", "--processes", "2", "--data", str(small_data)]
+    words = ["run", *SMALL_AST, *EVERY_EPOCH, "--epochs", "500", "--processes", "2", "--data", str(small_data)]
     with start(*words, env=env) as process:
         wait_for_checkpoint(process, tmp_path)
         ranks = psutil.Process(process.pid).children(recursive=True)
@@ -62,7 +63,7 @@ def test_no_process_outlives_a_killed_launcher(small_data, small_cache, tmp_path
 
 def test_a_lost_process_ends_the_run_with_a_sentence(small_data, small_cache, tmp_path):
     env = environment(tmp_path, small_cache)
-    words = ["run", *SMALL_AST, "--epochs", "500", "--processes", "2", "--data", str(small_data)]
+    words = ["run", *SMALL_AST, *EVERY_EPOCH, "--epochs", "500", "--processes", "2", "--data", str(small_data)]
     with start(*words, env=env) as process:
         wait_for_checkpoint(process, tmp_path)
         workers = [p for p in psutil.Process(process.pid).children() if "bench.launch.rank" in " ".join(p.cmdline())]

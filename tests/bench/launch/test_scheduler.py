@@ -245,6 +245,15 @@ def test_a_job_that_is_lost_too_often_has_failed_and_the_others_have_not():
     assert ends["b"].status == "finished"
 
 
+def test_a_job_that_saves_a_further_state_each_time_is_started_for_as_long_as_it_does():
+    engine, notes = MadeUp({"a": [LOST] * 9}), Notes()
+    # It is started four times and saves a further state each time; then it comes no further.
+    task = replace(task_of(engine, "a"), saved=lambda: min(len(engine.calls), 4))
+    end = done_by(engine, [task], notes)["a"]
+    assert (end.status, end.attempts) == ("failed", 6)
+    assert [seconds for _, seconds in notes.retries] == [5, 5, 5, 5, 10]
+
+
 def test_a_job_that_something_else_stopped_goes_on():
     engine = MadeUp({"a": [InterruptedRunError("preempted")]})
     assert done_by(engine, [task_of(engine, "a")])["a"].attempts == 2

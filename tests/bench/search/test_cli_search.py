@@ -12,7 +12,7 @@ import time
 import optuna
 import psutil
 import pytest
-from cli_runs import environment
+from cli_runs import EVERY_EPOCH, environment
 from plugin_files import GLOBAL_LOSS, method_text, write_plugin
 from small_studies import SETTINGS, base_spec, request_of, study_of
 
@@ -173,7 +173,7 @@ def test_a_study_of_two_thousand_trials_is_listed_and_shown_quickly(
 
 
 def command(place, *words):
-    return [sys.executable, "-m", "bench", "search", *MODEL, *SMALL, *map(str, place), *map(str, words)]
+    return [sys.executable, "-m", "bench", "search", *MODEL, *SMALL, *EVERY_EPOCH, *map(str, place), *map(str, words)]
 
 
 def _worker_with_a_saved_state(home):

@@ -20,7 +20,10 @@ from leaderboard.store.store import Store
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[4]
-SETTINGS = "embed_dim=16 depth=1 heads=2 seconds=1.0 batch=8 epochs=6 specaug_probability=0".split()
+SETTINGS = [
+    *"embed_dim=16 depth=1 heads=2 seconds=1.0 batch=8 epochs=6 specaug_probability=0".split(),
+    "checkpoint_minutes=0",
+]
 
 
 class PowerCut:

@@ -1,4 +1,4 @@
-"""The project's own training step, as its trainer takes it: a batch is loaded, drawn for, and stepped on."""
+"""A run's first training step, taken as the trainer takes it, again and again: what measurements time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from bench.core.timing import Body
 from bench.engine.accelerator import build_accelerator
 from bench.engine.activation_checkpoints import checkpoint_activations
 from bench.engine.batches import Batches, random_stream
@@ -22,8 +21,19 @@ if TYPE_CHECKING:
     from methods.base import Batch, Draw
 
 
-class OwnTraining:
-    """The first stage of a run, ready to take steps.
+def forget_accelerator() -> None:
+    """Let the next accelerator of this process have another precision than the one before.
+
+    Accelerate keeps the precision of the first in a place of its own and refuses another. A training process has one
+    run; a measurement compares several precisions. Accelerators that are there already keep their own arithmetic.
+    """
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=False)  # type: ignore[no-untyped-call]
+
+
+class FirstStep:
+    """The first step of a run, ready to be taken.
 
     Args:
         spec: The spec of the run.
@@ -37,6 +47,7 @@ class OwnTraining:
 
     def __init__(self, spec: RunSpec, data: RunData, processes: int = 1) -> None:
         self.spec = spec
+        forget_accelerator()
         accelerator = build_accelerator(spec, processes)
         graph = build_graph(spec, data.class_counts())
         if spec.distribution.checkpointing:
@@ -70,7 +81,3 @@ class OwnTraining:
             The named losses.
         """
         return self.steps.take(*self.load(), self.rate)
-
-    def body(self) -> Body:
-        """What is timed: the step of the one batch that the data hold, again and again."""
-        return self.take

@@ -1,4 +1,4 @@
-"""Runs on made-up features: a spec, and as many random rows as a benchmark needs. Numbers, not recordings."""
+"""Runs on made-up features, for measurements: a spec, and as many random rows as are needed; no recordings."""
 
 from __future__ import annotations
 
