@@ -46,6 +46,8 @@ class DistributionOptions:
         choices=("auto", "on", "off"),
     )
     deterministic: bool = execution_field(
-        "use only operations that give the same numbers each time on the same machine, even where slower", False, since=6
+        "use only operations that give the same numbers each time on the same machine, even where slower",
+        False,
+        since=6,
     )
     workers: int = execution_field("processes that prepare features; 0: one per core", 0, low=0, high=1024)

@@ -40,7 +40,10 @@ def quick_collections():
 
 
 def ready(folder, given, **fields):
-    given = {**given, "fields": {"specaug_probability": 0.8, "bank_on_device": "yes", **given.get("fields", {}), **fields}}
+    given = {
+        **given,
+        "fields": {"specaug_probability": 0.8, "bank_on_device": "yes", **given.get("fields", {}), **fields},
+    }
     spec = spec_of(given)
     trainer = Trainer(spec, run_data(spec), folder)
     trainer._begin()
