@@ -102,8 +102,8 @@ def _process(case: GroupCase, rank: int, processes: int, folder: str) -> None:
 
 def _facts(case: GroupCase, processes: int) -> ProcessFacts:
     """Take the steps and count, in a process that has joined its group."""
-    from bench.engine.made_up import made_up_data, made_up_spec
     from bench.engine.first_step import FirstStep
+    from bench.engine.made_up import made_up_data, made_up_spec
 
     spec = made_up_spec(case.model, case.method, case.model_options, **case.fields, processes=processes)
     batch = spec.sampling.batch

@@ -112,8 +112,8 @@ def passes_of(method: str) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from bench.engine.made_up import made_up_data, made_up_spec
     from bench.engine.first_step import FirstStep
+    from bench.engine.made_up import made_up_data, made_up_spec
 
     spec = made_up_spec("ast", method, STAND_IN, frontend_options={"seconds": 1.0}, batch=STAND_IN_BATCH)
     training = FirstStep(spec, made_up_data(spec, STAND_IN_BATCH))
@@ -123,7 +123,7 @@ def passes_of(method: str) -> float:
     model = training.steps.bare.model.eval()
     with torch.no_grad(), FlopCounterMode(display=False) as forward:
         model(rows)
-    return step.get_total_flops() / forward.get_total_flops()
+    return float(step.get_total_flops() / forward.get_total_flops())
 
 
 _forward_flops = cache(forward_flops)

@@ -142,7 +142,7 @@ def paper_volume(context: Any = None) -> StepVolume:
     import baselines
     from bench.launch.measurement import forward_flops
 
-    def parameters(**options: int) -> int:
+    def parameters(**options: Any) -> int:
         with torch.device("meta"):
             model: Any = baselines.create("ast", 4, **options)
         return sum(one.numel() for one in model.parameters())

@@ -40,7 +40,7 @@ class DistributionOptions:
         choices=("auto", "yes", "no"),
     )
     compile: str = execution_field(
-        "whether torch.compile makes kernels of the model's blocks: on, off, or auto, on a GPU where a run is long enough",
+        "whether torch.compile makes kernels for the model's blocks: on, off, or auto, on a GPU for long runs",
         "auto",
         since=6,
         choices=("auto", "on", "off"),

@@ -1,4 +1,4 @@
-"""No step reads a number from its device: on a GPU it would wait there. Found on the CPU, by a stand-in for the real check."""
+"""No step reads a number from its device, where a GPU would be waited for: found on the CPU, by a stand-in."""
 
 from __future__ import annotations
 
