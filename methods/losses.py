@@ -7,6 +7,7 @@ divide by the temperature, which leaves similarities of up to 1/0.06 = 17 with a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -161,7 +162,8 @@ def cosine_logits(a: Tensor, b: Tensor, temperature: float) -> Tensor:
     Returns:
         (B, B').
     """
-    with torch.autocast(a.device.type, enabled=False):
+    # Tensors without values have no autocast.
+    with nullcontext() if a.is_meta else torch.autocast(a.device.type, enabled=False):
         a = functional.normalize(full_precision(a), dim=1)
         b = functional.normalize(full_precision(b), dim=1)
         return a @ b.T / temperature

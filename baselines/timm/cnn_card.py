@@ -125,6 +125,7 @@ def _card(
     parameters: int,
     imagenet: WeightsCard,
     recipes: Mapping[str, Mapping[str, Any]] = CNN_RECIPES,
+    channels_last: bool = True,
 ) -> ModelCard:
     return ModelCard(
         id=id,
@@ -138,7 +139,7 @@ def _card(
         recipes=recipes,
         parameters=parameters,
         frontend="ast",
-        channels_last=True,
+        channels_last=channels_last,
         weights={"imagenet": imagenet},
     )
 
@@ -188,6 +189,8 @@ def _resnest(depth: int, parameters: int, name: str, **more: Any) -> ModelCard:
         GreyResNetOptions,
         parameters,
         timm_weights("ImageNet-1k", name, "Apache-2.0"),
+        # Split attention is no faster with it.
+        channels_last=False,
         **more,
     )
 

@@ -206,6 +206,21 @@ def _initial_weights(spec: RunSpec, home: Path) -> str | None:
     return str(find_initial_run(spec.init_from, home).folder.path.resolve())
 
 
+def estimated_memory(spec: RunSpec, home: Path | None = None) -> dict[str, Any]:
+    """Estimate the memory of a process of a run: ``mib``, ``source`` (``other seeds``, ``computed``) and ``parts``.
+
+    Args:
+        spec: What to run.
+        home: Results folder, whose board may hold runs of the same system.
+    """
+    from bench.core.paths import board_location, has_board
+    from bench.launch.run_memory import memory_of_run
+    from leaderboard.store.store import Store
+
+    store = Store.open(board_location(home_folder(home))) if has_board() else None
+    return memory_of_run(spec, store).to_json()
+
+
 def check_starts(specs: Sequence[RunSpec]) -> None:
     """Check all that a start would, without one; runs that differ in the seed alone are checked once.
 

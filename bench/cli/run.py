@@ -34,6 +34,7 @@ from bench.cli.output import check_format, print_json, stdout
 from bench.cli.run_options import (
     Alpha,
     Beta,
+    Deterministic,
     Epochs,
     InitFrom,
     Nodes,
@@ -59,7 +60,7 @@ EXAMPLE = "bench run --model ast --method patchmix-cl"
 
 WHAT_A_RUN_IS = (
     *("model", "method", "seed", "seeds", "pretrain", "init_from", "frontend", "dataset", "task"),
-    *("epochs", "alpha", "tau", "beta", "val_fraction"),
+    *("epochs", "alpha", "tau", "beta", "val_fraction", "deterministic"),
 )
 """Options without a default that a replayed spec holds already."""
 
@@ -92,6 +93,7 @@ def run(
     nodes: Nodes = None,
     device: Device = "auto",
     precision: Precision = "auto",
+    deterministic: Deterministic = None,
     allow_partial: AllowPartial = False,
     spec: Spec = None,
     system: System = None,
@@ -121,7 +123,7 @@ def run(
     if asks_for_composite(context.params):
         _end(run_asked(context.params, same_command()), output)
     elif dry_run:
-        _print_specs(_startable(_asked_specs(context)), output)
+        _print_specs(_startable(_asked_specs(context)), output, home)
     else:
         _run(_asked_specs(context), context.params)
 
@@ -176,8 +178,10 @@ def _replayed(context: typer.Context, spec: Path) -> RunSpec:
     return replayed_spec(spec, asked_on_terminal(given["output"]), plugins=given["plugin"], **where)
 
 
-def _print_specs(specs: Sequence[RunSpec], output: str) -> None:
-    documents = [{"run_id": spec.run_id, **spec.to_json()} for spec in specs]
+def _print_specs(specs: Sequence[RunSpec], output: str, home: Path | None) -> None:
+    from bench.api.runs import estimated_memory
+
+    documents = [{"run_id": spec.run_id, **spec.to_json(), "memory": estimated_memory(spec, home)} for spec in specs]
     if output == "json":
         print_json(documents if len(documents) > 1 else documents[0])
         return
@@ -186,6 +190,8 @@ def _print_specs(specs: Sequence[RunSpec], output: str) -> None:
         console.print(f"run_id: {document['run_id']}")
         for name, value in {**document["identity"], **document["execution"]}.items():
             console.print(f"  {name}: {value}")
+        if (memory := document["memory"])["mib"] is not None:
+            console.print(f"memory: about {memory['mib']:,.0f} MiB in each process ({memory['source']})")
 
 
 def _folder_variables() -> list[str]:

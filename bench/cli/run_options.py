@@ -31,6 +31,13 @@ Alpha = Annotated[float | None, Option(help="Weight of the contrastive loss, α.
 Tau = Annotated[float | None, Option(help="Temperature, τ.")]
 Beta = Annotated[float | None, Option(help="Parameter of the Beta distribution of λ, β.")]
 ValFraction = Annotated[float | None, Option(help="Share of training cycles held out for best-val.")]
+Deterministic = Annotated[
+    bool | None,
+    Option(
+        "--deterministic/--no-deterministic",
+        help="Use only operations that give the same bits each time on the same machine (default: no).",
+    ),
+]
 Seed = Annotated[int | None, Option(help="Seed (default 1).")]
 Seeds = Annotated[
     str | None, Option(help="Several seeds, one run each: 1-5 or 1,3,7; `bench ensemble` makes one system of them.")
@@ -64,6 +71,7 @@ FIELDS = {
     "alpha": "method.alpha",
     "tau": "method.tau",
     "beta": "method.beta",
+    "deterministic": "deterministic",
 }
 """Options that are fields of a spec, and their names there."""
 

@@ -20,6 +20,7 @@ from bench.core.environment import keep_launchers_out
 from bench.core.errors import RunError
 from bench.engine.arithmetic import log_attention, set_arithmetic
 from bench.engine.distributed import own_group
+from bench.engine.freed_memory import keep_freed_memory
 from bench.experiment.spec import RunSpec
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
         ) from error
     _check_accelerator(accelerator, spec, processes)
     log_attention(accelerator.device, spec.precision)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     logger.debug(
         "process %d of %d computes on %s in %s with %d threads",
         *(accelerator.process_index + 1, accelerator.num_processes, accelerator.device, spec.precision),

@@ -74,7 +74,7 @@ def flash_attention_fits(device: torch.device, precision: str, tokens: int = 950
 
 
 def log_attention(device: torch.device, precision: str) -> None:
-    """Say in the log which kernel attention can have on a GPU; an old one has no flash kernel, and computes all the same."""
+    """Say in the log whether a GPU has flash attention; an old one has none, and computes all the same."""
     if device.type == "cuda" and precision in HALF:
         word = "has" if flash_attention_fits(device, precision) else "has no"
         logger.debug("%s %s flash attention in %s", torch.cuda.get_device_name(device), word, precision)

@@ -1,4 +1,4 @@
-"""Rows of the feature bank on the device of a run: from a copy of the bank that lies there, or read ahead of their step.
+"""Rows of the feature bank on the device of a run: from a copy of the bank there, or read ahead of their step.
 
 Which of the two a run has is decided here, once, when it begins. Both give what reading the file gives, to the bit: the
 bank is in single precision, in the file and on the device.
@@ -28,8 +28,8 @@ SHARE_OF_FREE_MEMORY = 4
 """A bank goes to a GPU by itself where it takes at most one part in so many of the memory that is free there.
 
 Training needs the rest: weights, gradients and the optimiser's state (1.4 GB for AST base), and activations, which grow
-with the batch and are known only when they are there. ICBHI's bank (6,898 cycles of 798 × 128, 2.8 GB) goes to a GPU with
-11 GB free.
+with the batch and are known only when they are there. ICBHI's bank (6,898 cycles of 798 × 128, 2.8 GB) goes to a GPU
+with 11 GB free.
 """
 
 READ_AHEAD = 2
@@ -156,8 +156,7 @@ def rows_on_device(features: Rows | Mapping[str, Rows], wanted: str, device: tor
         device: The device of the run.
 
     Returns:
-        The way; None where rows are read when they are asked for, as on a CPU, whose memory the file's rows pass through
-        anyway.
+        The way; None where rows are read when they are asked for, as on a CPU, whose memory they pass through anyway.
 
     Raises:
         MemoryRunError: If ``yes`` was asked for and the device has no memory for the bank.

@@ -40,12 +40,14 @@ class DistributionOptions:
         choices=("auto", "yes", "no"),
     )
     compile: str = execution_field(
-        "whether torch.compile makes kernels of the model's blocks: on, off, or auto, on a GPU where a run is long enough",
+        "whether torch.compile makes kernels for the model's blocks: on, off, or auto, on a GPU for long runs",
         "auto",
         since=6,
         choices=("auto", "on", "off"),
     )
     deterministic: bool = execution_field(
-        "use only operations that give the same numbers each time on the same machine, even where slower", False, since=6
+        "use only operations that give the same numbers each time on the same machine, even where slower",
+        False,
+        since=6,
     )
     workers: int = execution_field("processes that prepare features; 0: one per core", 0, low=0, high=1024)

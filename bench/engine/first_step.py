@@ -40,17 +40,18 @@ class FirstStep:
     Args:
         spec: The spec of the run.
         data: Its rows.
+        processes: Processes that share the run; this one has joined their group.
 
     Attributes:
         batches: The batches of the run.
         steps: The stage's steps; ``steps.bare`` is model and method.
     """
 
-    def __init__(self, spec: RunSpec, data: RunData) -> None:
+    def __init__(self, spec: RunSpec, data: RunData, processes: int = 1) -> None:
         self.spec = spec
         forget_accelerator()
         # Whatever a trainer does with model and data before its first step (devices, compilation) is done here too.
-        trainer = Trainer(spec, data, NOWHERE)
+        trainer = Trainer(spec, data, NOWHERE, processes)
         self.method, self.batches = trainer.method, trainer.batches
         place = trainer.stage_plan.at(0)
         self.steps = StageSteps(trainer.model, self.method, place, self.batches, trainer.trainable)

@@ -73,15 +73,21 @@ def made_up_data(spec: RunSpec, train: int, test: int = 8, seed: int = 0) -> Run
     shapes = input_shapes(choose_front_end(spec.frontend, spec.frontend_options).options)
     features = {name: rng.standard_normal((rows, *shape), dtype=np.float32) for name, shape in shapes.items()}
     labels, nowhere = np.arange(rows) % 4, Path("recording")
-    cycles = tuple(Cycle("recording", row, row, row + 1, int(labels[row])) for row in range(rows))
-    recording = Recording("recording", "101", "1b1", "Al", "sc", "Meditron", "train", nowhere, nowhere, cycles)
+    # Two patients, so that a method can hold one out; each has cycles of all classes.
+    patients = {"one": "101", "other": "102"}
+    names = [("one", "other")[row // 4 % 2] for row in range(rows)]
+    cycles = tuple(Cycle(name, row, row, row + 1, int(labels[row])) for row, name in enumerate(names))
+    recordings = {
+        name: Recording(name, patient, "1b1", "Al", "sc", "Meditron", "train", nowhere, nowhere, cycles)
+        for name, patient in patients.items()
+    }
     bank = FeatureBank(joined(features), cycles, labels, Path("features.npy"))
     return RunData(
         bank=bank,
         train=np.arange(train),
         val=np.arange(0),
         test=np.arange(train, rows),
-        recordings={"recording": recording},
+        recordings=recordings,
         task=CARD.tasks[0],
         card=CARD,
         extremes=extremes_of(bank, built_front_end(spec)),

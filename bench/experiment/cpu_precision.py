@@ -142,9 +142,10 @@ def _read(file: Path, machine: MeasuredMachine) -> Verdict | None:
     """The verdict in a file; None, with a warning where there is a file, if it holds none for this machine."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-        ratios = [float(document[name]) for name in ("attention", "convolution")]
         day = datetime.date.fromisoformat(document["measured"]).isoformat()
+        verdict = Verdict(float(document["attention"]), float(document["convolution"]), day)
         kept = MeasuredMachine(document["cpu"], document["torch"], tuple(document["instructions"]))
+        ratios = (verdict.attention, verdict.convolution)
         if kept != machine or not all(math.isfinite(ratio) and ratio > 0 for ratio in ratios):
             raise ValueError
     except FileNotFoundError:
@@ -152,14 +153,15 @@ def _read(file: Path, machine: MeasuredMachine) -> Verdict | None:
     except (OSError, ValueError, KeyError, TypeError):
         logger.warning(f"{file} holds no measurement of this machine; it is measured anew")
         return None
-    return Verdict(*ratios, measured=day)
+    return verdict
 
 
 @functools.cache
 def _measured(machine: MeasuredMachine) -> Verdict:
     """Measure this machine; once in a process, so that what cannot be kept is the same for all of its runs."""
     logger.debug("measuring bf16 against fp32 on %s", machine.cpu)
-    return Verdict(*measure_ratios(), measured=_today())
+    attention, convolution = measure_ratios()
+    return Verdict(attention, convolution, _today())
 
 
 def _today() -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import SpecError
+from bench.core.kept import once
 from bench.core.process_group import adopted_group
 from bench.core.registry import suggestion
 from bench.core.text import echoed
@@ -164,7 +165,8 @@ def choose_precision(wanted: str, device: str, cache: Path) -> str:
     """
     choice = precision_choice(wanted, device, cache)
     if choice.reason:
-        logger.info(choice.reason)
+        # Of the many runs of a matrix it is said once.
+        once(("precision", choice.reason), lambda: logger.info(choice.reason))
     return choice.precision
 
 

@@ -238,8 +238,8 @@ def _choose(request: Request, judged: DatasetCard, profile: str) -> _Chosen:
     changed = data_recipe(judged, judged.task(request.task), profile)
     published = chosen_recipe(request.recipes, profile, pretrain)
     check_precision(request.precision)
-    precision = None if request.precision == "auto" else request.precision
-    given = given_settings({**request.fields, "precision": precision}, request.settings)
+    asked = {} if request.precision == "auto" else {"precision": request.precision}
+    given = given_settings({**request.fields, **asked}, request.settings)
     values = merged_settings(given, cards, profile, pretrain, changed, published)
     return _Chosen(cards, pretrain, values, owners_options(values, cards))
 

@@ -20,6 +20,7 @@ from bench.data.frontends.shapes import batch_shape, input_shapes, picture_sizes
 from bench.launch.child import Children, Work
 
 if TYPE_CHECKING:
+    from bench.core.cards import ModelCard
     from bench.launch.child_process import Parent
 
 
@@ -117,9 +118,7 @@ def measure(request: MeasurementRequest) -> dict[str, Any]:
     card = baselines.MODELS.card(request.model)
     frontend: Any = FRONTENDS.card(card.frontend).options()
     shape, frames, mels = _input_shape(frontend, request)
-    names = {field.name for field in fields(card.options)}
-    sizes = {"frames": frames, "mels": mels}
-    options: dict[str, Any] = {name: size for name, size in sizes.items() if name in names and size is not None}
+    options = _size_options(card, frames, mels)
     flops = _flops(request, options, shape)
     start = _peak_memory(request.device)
     torch.manual_seed(0)
@@ -135,6 +134,27 @@ def measure(request: MeasurementRequest) -> dict[str, Any]:
         "training": _training(model, x, request),
         "start_memory_mib": start,
     }
+
+
+def forward_flops(model: str) -> int:
+    """Operations of one clip in evaluation, as :func:`measure` counts them; no number is computed.
+
+    Args:
+        model: Model id; its classifier has four classes, and its pictures are those of its front-end.
+    """
+    import baselines
+    from bench.data.frontends import FRONTENDS
+
+    card, request = baselines.MODELS.card(model), MeasurementRequest(model=model)
+    shape, frames, mels = _input_shape(FRONTENDS.card(card.frontend).options(), request)
+    return _flops(request, _size_options(card, frames, mels), shape)
+
+
+def _size_options(card: ModelCard, frames: int | None, mels: int | None) -> dict[str, Any]:
+    """The options of a model that say how large its pictures are, where it has such options."""
+    names = {field.name for field in fields(card.options)}
+    sizes = {"frames": frames, "mels": mels}
+    return {name: size for name, size in sizes.items() if name in names and size is not None}
 
 
 def _input_shape(frontend: Any, request: MeasurementRequest) -> tuple[Any, int | None, int | None]:

@@ -40,6 +40,7 @@ from bench.experiment.judged_results import results_judged
 from bench.experiment.plugins import load_plugins_of
 from bench.experiment.spec import RunSpec, read_spec
 from bench.launch.board import results_board, store_result
+from bench.launch.run_memory import memory_of_run, say_memory, say_peak
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.run_result import RunResult
 from leaderboard.results.schema import kind_of
@@ -106,7 +107,10 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
             shutil.rmtree(folder.checkpoint, ignore_errors=True)
             launched = Launched(folder.path, finished)
         else:
+            memory = memory_of_run(spec, store)
+            say_memory(spec, memory)
             launched = _start_or_leave_nothing(spec, folder, rerun, hooks or Hooks())
+            say_peak(memory, launched.document)
         store_result(store, launched.result)
     return launched
 

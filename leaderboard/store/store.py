@@ -269,10 +269,10 @@ class Store:
         with self.session() as session:
             return result_of(session, session.get_one(schema.Run, run_id))
 
-    def costs(self) -> list[RunCost]:
-        """Read what every finished run that was trained here took, oldest first."""
+    def costs(self, system: str | None = None) -> list[RunCost]:
+        """Read what every finished run that was trained here took, or those of one system, oldest first."""
         with self.session() as session:
-            return read_costs(session)
+            return read_costs(session, system)
 
     def statuses(self) -> dict[str, str]:
         """Read, by run id, how each run ended: ``finished``, ``failed`` or ``pruned``."""

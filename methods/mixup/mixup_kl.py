@@ -14,6 +14,7 @@ from methods.mixing import index_on, partner_rows
 from methods.mixup.card import MixupKLOptions
 from methods.mixup.spectrogram_mixing import RowMixup, draw_row_mixup, mix_up
 
+
 class MixupKL(nn.Module):
     """Kullback-Leibler divergence from the mixed labels of blended pictures (Pham et al. 2021, section V).
 

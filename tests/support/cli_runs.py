@@ -65,15 +65,17 @@ def bench_here(*words: str, env: dict[str, str], code: int = 0) -> subprocess.Co
     os.environ.update(env)
     # As in the processes of `environment`.
     torch.set_num_threads(1)
+    out, err, ended = io.StringIO(), io.StringIO(), 0
     try:
-        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             main(list(words))
     except SystemExit as end:
-        assert (end.code or 0) == code, f"exit code {end.code}\n{out.getvalue()}\n{err.getvalue()}"
+        ended = end.code or 0
     finally:
         os.environ.clear()
         os.environ.update(before)
         torch.set_num_threads(threads)
+    assert ended == code, f"exit code {ended}\n{out.getvalue()}\n{err.getvalue()}"
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 

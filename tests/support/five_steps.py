@@ -186,7 +186,7 @@ def _variables(**variables: str) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _fork_context() -> Any:
+def fork_context() -> Any:
     """The context of this process's server, which imports everything once: each rank is a fork of it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
@@ -202,7 +202,7 @@ def train_in_groups(folder: Path, seconds: float = 350) -> None:
         AssertionError: If a process fails, with its traceback, or takes too long.
     """
     cases = json.loads((folder / "cases.json").read_text())
-    context, end = _fork_context(), time.monotonic() + seconds
+    context, end = fork_context(), time.monotonic() + seconds
     for processes in GROUPS:
         if any(processes in case.get("processes", GROUPS) for case in cases.values()):
             (folder / str(processes)).mkdir()

@@ -1,7 +1,7 @@
 """Reads of a tensor's values by the host, which on a GPU wait for all that the GPU has still to do; found on the CPU.
 
-It stands in for ``torch.cuda.set_sync_debug_mode("error")``, which ``benchmarks/gpu.py`` uses where there is a GPU. What
-it cannot see: copies from memory that is not pinned, and reads within a library's own C++ code.
+It stands in for ``torch.cuda.set_sync_debug_mode("error")``, which ``benchmarks/gpu.py`` uses where there is a GPU.
+What it cannot see: copies from memory that is not pinned, and reads within a library's own C++ code.
 """
 
 from __future__ import annotations

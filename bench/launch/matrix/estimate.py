@@ -21,11 +21,11 @@ from bench.core.kept import looked_up_once
 from bench.experiment.spec import RunSpec
 from bench.launch.matrix.heads import is_finished
 from bench.launch.matrix.plans import PlannedRun
+from bench.launch.run_memory import DECIDING, MIB, peaks_of
 from leaderboard.store.costs import RunCost
 from leaderboard.store.result_rows import system_hash
 from leaderboard.store.store import Store
 
-MIB = 2**20
 ALIKE = ("model", "method", "frontend", "dataset")
 """Fields that two runs share whose epochs take about as long."""
 
@@ -88,7 +88,7 @@ class History:
     def estimate(self, spec: RunSpec) -> Estimate:
         """What a run will take; runs that differ in the seed alone are looked up once."""
         system = system_hash(spec.identity()) if self._of_system or self._measured else ""
-        key = f"{system} {spec.distribution.device} {spec.distribution.processes}"
+        key = f"{system} {[getattr(spec.distribution, name) for name in ('device', 'processes', *DECIDING)]}"
         if key not in self._known:
             self._known[key] = self._estimate(spec, system)
         return self._known[key]
@@ -109,8 +109,7 @@ def _from_runs(spec: RunSpec, runs: Sequence[RunCost], source: Source) -> Estima
     """By the median time of an epoch, or of an iteration where the schedule counts these."""
     unit = "iterations" if spec.schedule.iterations else "epochs"
     rates = [run.seconds / run.spec[unit] for run in runs if run.spec.get(unit)]
-    kind = "gpu" if spec.distribution.device == "cuda" else "host"
-    peaks = [peak for run in runs if (peak := run.peak_memory_mib.get(kind)) is not None]
+    peaks = list(peaks_of(spec, runs))
     length = getattr(spec.schedule, unit)
     return Estimate(
         seconds=statistics.median(rates) * length if rates else None,

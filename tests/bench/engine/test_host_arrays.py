@@ -1,4 +1,4 @@
-"""Several small arrays sent to a device at once. The device that is not the CPU is torch's "meta", where there is one."""
+"""Several small arrays sent to a device at once; a device that is not the CPU is torch's "meta"."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""No step reads a number from its device: on a GPU it would wait there. Found on the CPU, by a stand-in for the real check."""
+"""No step reads a number from its device, where a GPU would be waited for: found on the CPU, by a stand-in."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def quick_collections():
 
 
 def ready(folder, given, **fields):
-    given = {**given, "fields": {"specaug_probability": 0.8, "bank_on_device": "yes", **given.get("fields", {}), **fields}}
+    given = {
+        **given,
+        "fields": {"specaug_probability": 0.8, "bank_on_device": "yes", **given.get("fields", {}), **fields},
+    }
     spec = spec_of(given)
     trainer = Trainer(spec, run_data(spec), folder)
     trainer._begin()

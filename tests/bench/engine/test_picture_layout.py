@@ -1,4 +1,4 @@
-"""Convolution nets with channels last are the same nets: losses, parameters and files (fp32 1e-5, bf16 0.06)."""
+"""Convolution nets with channels last are the same nets: losses, parameters and files (fp32 1e-5, bf16 0.03)."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def net_of(name, laid_out):
 
 def batch():
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(4, 1, 64, 32, generator=generator), torch.tensor([0, 1, 2, 3])
+    return torch.randn(4, 1, 96, 64, generator=generator), torch.tensor([0, 1, 2, 3])
 
 
 def two_steps(net, bf16=False):
@@ -55,7 +55,7 @@ def test_two_steps_and_an_evaluation_are_those_of_the_plain_net(name):
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet-b0"])
 def test_bf16_is_as_near_to_fp32_as_without_it(name):
     exact = two_steps(net_of(name, False))
-    assert two_steps(net_of(name, True), bf16=True) == pytest.approx(exact, abs=0.06)
+    assert two_steps(net_of(name, True), bf16=True) == pytest.approx(exact, abs=0.03)
 
 
 def test_maps_lie_with_channels_last_and_what_is_saved_as_ever():

@@ -1,0 +1,32 @@
+"""Memory that a process frees is filled once, not again at each step."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+FAULTS_OF_TEN_STEPS = """
+import resource, sys
+import numpy as np
+from bench.engine.freed_memory import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+for step in range(11):
+    first, second = np.ones(10 << 20), np.ones(10 << 20)
+    del first, second
+    if step == 0:
+        begin = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - begin)
+"""
+
+
+def faults(wanted: str) -> int:
+    command = [sys.executable, "-c", FAULTS_OF_TEN_STEPS, wanted]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs the GNU C library, whose memory is meant")
+def test_freed_memory_is_kept():
+    # Two blocks of 80 MiB: the system fills them ten times, or not once more.
+    assert faults("keep") < 100 < faults("leave")
