@@ -73,9 +73,10 @@ class Size:
 
 def full_size() -> Size:
     """AST base on 798 × 128 pictures, and ICBHI's numbers of cycles; in bf16 where the GPU has it."""
+    from bench.core.paths import cache_folder
     from bench.experiment.devices import choose_precision
 
-    return Size("cuda", choose_precision("auto", "cuda"), "fp16")
+    return Size("cuda", choose_precision("auto", "cuda", cache_folder()), "fp16")
 
 
 def dry_size() -> Size:
@@ -157,14 +158,14 @@ def _peak(size: Size) -> float | None:
 
 def switches(size: Size) -> Facts:
     """What compiling and deterministic operations cost or save in a step of a small batch, and TF32 in one of fp32."""
-    ways = {
+    ways: dict[str, dict[str, Any]] = {
         "plain": {},
         "deterministic": {"deterministic": True},
         "fp32": {"precision": "fp32"},
         "fp32, tf32=all": {"precision": "fp32", "tf32": "all"},
     }
     # On a CPU it takes a compiler a minute: tests/bench/engine/test_arithmetic.py.
-    compiled = {"compiled": {"compile": "on"}} if size.device == "cuda" else {}
+    compiled: dict[str, dict[str, Any]] = {"compiled": {"compile": "on"}} if size.device == "cuda" else {}
     facts: Facts = {} if compiled else {"compiled": NO_GPU}
     for name, fields in {**ways, **compiled}.items():
         with tempfile.TemporaryDirectory() as folder:

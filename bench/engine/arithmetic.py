@@ -70,7 +70,8 @@ def flash_attention_fits(device: torch.device, precision: str, tokens: int = 950
     from torch.backends.cuda import SDPAParams, can_use_flash_attention, flash_sdp_enabled
 
     q = torch.empty(1, 1, tokens, HEAD, dtype=HALF[precision], device=device, requires_grad=True)
-    return flash_sdp_enabled() and can_use_flash_attention(SDPAParams(q, q, q, None, 0.0, False, False))
+    enabled: bool = flash_sdp_enabled()  # type: ignore[no-untyped-call]
+    return enabled and can_use_flash_attention(SDPAParams(q, q, q, None, 0.0, False, False))
 
 
 def log_attention(device: torch.device, precision: str) -> None:
