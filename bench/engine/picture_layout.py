@@ -20,12 +20,20 @@ from bench.experiment.spec import RunSpec
 def lay_out_pictures(model: nn.Module, spec: RunSpec) -> None:
     """Let the convolutions of a run's model compute with channels last: on a CPU, where the model's card allows it.
 
+    In bf16 this is faster for all of these models; in fp32 it is for those with depth-wise convolutions alone.
+
     Args:
         model: The model.
         spec: The spec of the run.
     """
-    if spec.distribution.device == "cpu" and baselines.MODELS.card(spec.model).channels_last:
+    if spec.distribution.device != "cpu" or not baselines.MODELS.card(spec.model).channels_last:
+        return
+    if spec.precision == "bf16" or any(map(_is_depthwise, model.modules())):
         compute_channels_last(model)
+
+
+def _is_depthwise(part: nn.Module) -> bool:
+    return isinstance(part, nn.Conv2d) and part.groups == part.in_channels > 1
 
 
 def compute_channels_last(model: nn.Module) -> None:
@@ -37,7 +45,7 @@ def compute_channels_last(model: nn.Module) -> None:
     for part in model.modules():
         if isinstance(part, nn.Conv2d):
             part.register_forward_pre_hook(_channels_last)
-            if part.groups == part.in_channels > 1:
+            if _is_depthwise(part):
                 # An attribute of this one layer goes before the class's method, and hooks still run around it.
                 part.forward = partial(_depthwise, type(part).forward, part)  # type: ignore[method-assign]
 

@@ -117,7 +117,13 @@ def test_it_is_for_nets_whose_cards_allow_it_on_a_cpu_alone():
     small = {"embed_dim": 16, "depth": 1, "heads": 2}
     spec = spec_of({"model": "ast", "model_options": small, "method": "ce", "method_options": {}})
     assert hooks_of(build_graph(spec).model) == 0
-    for device, expected in (("cpu", 20), ("cuda", 0)):
-        net = net_of("resnet18", False)
-        lay_out_pictures(net, spec.changed(model="resnet18", device=device))
-        assert hooks_of(net) == expected
+    wanted = [
+        ("resnet18", "cpu", "bf16", True),
+        ("resnet18", "cpu", "fp32", False),
+        ("resnet18", "cuda", "bf16", False),
+        ("efficientnet-b0", "cpu", "fp32", True),
+    ]
+    for name, device, precision, expected in wanted:
+        net = net_of(name, False)
+        lay_out_pictures(net, spec.changed(model=name, device=device, precision=precision))
+        assert (hooks_of(net) > 0) == expected
