@@ -37,6 +37,8 @@ class SelfAttention(Attention):
 class TransformerBlock(Block):
     """timm's block with pre-normalisation, without dropout, stochastic depth and scaled layers."""
 
+    mlp: Any
+
     def __init__(self, *inputs: Any, **options: Any) -> None:
         super().__init__(*inputs, **{**options, "attn_layer": SelfAttention})
 
@@ -58,9 +60,7 @@ def linear(layer: nn.Linear, x: Tensor) -> Tensor:
         (B, N, outputs), in bfloat16 under such an autocast.
     """
     if x.device.type == "cpu" and _autocasts_to_bfloat16() and _has_bfloat16_products():
-        mapped: Tensor = _BiasedProduct.apply(  # type: ignore[no-untyped-call]
-            x.to(torch.bfloat16), layer.weight, layer.bias
-        )
+        mapped: Tensor = _BiasedProduct.apply(x.to(torch.bfloat16), layer.weight, layer.bias)
         return mapped
     plain: Tensor = layer(x)
     return plain
@@ -72,7 +72,8 @@ def _autocasts_to_bfloat16() -> bool:
 
 @cache
 def _has_bfloat16_products() -> bool:
-    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(available and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class _BiasedProduct(torch.autograd.Function):
@@ -87,7 +88,7 @@ class _BiasedProduct(torch.autograd.Function):
         return mapped
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, matrix = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad
@@ -110,14 +111,15 @@ def self_attention(qkv: Tensor, heads: int) -> Tensor:
         (B, N, H * D).
     """
     if qkv.device.type == "cpu" and qkv.dtype == torch.bfloat16 and qkv.requires_grad and torch.is_grad_enabled():
-        mixed: Tensor = _PackedAttention.apply(qkv, heads)  # type: ignore[no-untyped-call]
+        mixed: Tensor = _PackedAttention.apply(qkv, heads)
         return mixed
     return scaled_dot_product_attention(*_by_head(qkv, heads)).transpose(1, 2).flatten(2)
 
 
 def _by_head(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values, each (B, H, N, D), as views of (B, N, 3 * H * D)."""
-    q, k, v = qkv.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+    batch, tokens = qkv.shape[:2]
+    q, k, v = qkv.view(batch, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
     return q, k, v
 
 
@@ -134,22 +136,23 @@ class _PackedAttention(torch.autograd.Function):
     def forward(ctx: Any, qkv: Tensor, heads: int) -> Tensor:
         mixed, sums = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(*_by_head(qkv, heads))
         ctx.save_for_backward(qkv, mixed, sums)
-        return mixed.transpose(1, 2).flatten(2)
+        tokens: Tensor = mixed.transpose(1, 2).flatten(2)
+        return tokens
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         qkv, mixed, sums = ctx.saved_tensors
         heads, tokens, width = mixed.shape[1:]
         q, k, v = _by_head(qkv, heads)
-        g = gradient.unflatten(-1, (heads, width)).transpose(1, 2)
+        g = gradient.reshape(-1, tokens, heads, width).transpose(1, 2)
         delta = (g * mixed).sum(-1, dtype=torch.float32)
         scale = width**-0.5
         packed = (_with_columns(q, -sums / scale), _with_columns(k), _with_columns(v), _with_columns(g, -delta))
         into = torch.empty_like(qkv)
         found = _packed_gradients(*packed, scale)
         for part, value in zip(_by_head(into, heads), found, strict=True):
-            part.copy_(value[:, :tokens].unflatten(0, (-1, heads)))
+            part.copy_(value.view(len(qkv), heads, -1, width)[:, :, :tokens])
         return into, None
 
 
