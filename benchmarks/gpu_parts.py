@@ -17,11 +17,11 @@ from typing import Any
 
 import torch
 
-from bench.core.timing import Clock, Timing, clock_of_gpu, cpu_seconds, time_in_turn
+from bench.core.timing import Clock, Timing, cpu_seconds, time_in_turn
 from bench.engine.arithmetic import flash_attention_fits
 from bench.engine.hardware import hardware, peak_memory_mib, reset_peak_memory
 from bench.engine.made_up import made_up_data, made_up_spec
-from bench.engine.matmul_peak import matmul_peak
+from bench.engine.matmul_peak import clock_of_gpu, matmul_peak
 from bench.engine.trainer import Trainer
 from benchmarks.areas.steps import plain_step, step_flops
 from benchmarks.gpu_children import Facts, FirstLook, OwnSteps, killed_run, seconds_side_by_side

@@ -76,7 +76,7 @@ def compile_blocks(model: nn.Module, spec: RunSpec, steps: int, device: torch.de
 
 
 def pays(steps: int, device: torch.device) -> bool:
-    """Whether a run of so many steps is long enough for ``compile=auto``; on a CPU none is (docs/speed.md)."""
+    """Whether a run of so many steps is long enough for ``compile=auto``; on a CPU it does not pay."""
     return device.type == "cuda" and steps >= STEPS_THAT_PAY
 
 

@@ -41,7 +41,7 @@ class DistributionOptions:
     )
     compile: str = execution_field(
         "whether torch.compile makes kernels for the model's blocks: on, off, or auto, on a GPU for long runs",
-        "auto",
+        "off",
         since=6,
         choices=("auto", "on", "off"),
     )
