@@ -83,7 +83,7 @@ class Checkpoint:
 
     Args:
         folder: The run's ``checkpoint`` folder.
-        accelerator: Holds the prepared model, optimiser and scaler.
+        accelerator: Prepared them, and loads their state.
     """
 
     def __init__(self, folder: Path, accelerator: Accelerator) -> None:
@@ -93,6 +93,7 @@ class Checkpoint:
         self._copies = HostCopies()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="state")
         self._write: Future[None] | None = None
+        self._prepared: tuple[Any, Any] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -108,6 +109,15 @@ class Checkpoint:
             if error is None:
                 raise
             logger.warning(unwritten.message)
+
+    def enter_stage(self, graph: Any, optimizer: Any) -> None:
+        """Say whose state is saved from now on.
+
+        Args:
+            graph: Model and method, as the accelerator has prepared them.
+            optimizer: The stage's optimiser, prepared too.
+        """
+        self._prepared = graph, optimizer
 
     def save(self, position: Position, selection: Selection) -> None:
         """Copy the state and begin to write it, once the one before is written; called by every process.
@@ -159,7 +169,8 @@ class Checkpoint:
 
     def _state(self) -> dict[str, Any]:
         """The state of model, optimiser and scaler by the name of its file, as ``Accelerator.save_state`` has it."""
-        (model,), (optimizer,) = self.accelerator._models, self.accelerator._optimizers
+        assert self._prepared is not None
+        model, optimizer = self._prepared
         state = {MODEL: self.accelerator.get_state_dict(model, unwrap=False), OPTIMIZER: optimizer.state_dict()}
         if self.accelerator.scaler is not None:
             state[SCALER] = self.accelerator.scaler.state_dict()

@@ -24,6 +24,7 @@ def made_up_spec(model: str, method: str, model_options: Mapping[str, Any] | Non
         **others: Other fields of the spec; ``frontend_options`` too.
     """
     from baselines import MODELS
+    from bench.core.datasets import DATASETS
     from bench.core.options import build_options
     from bench.data.frontends import FRONTENDS
     from bench.experiment.spec import RunSpec
@@ -42,7 +43,7 @@ def made_up_spec(model: str, method: str, model_options: Mapping[str, Any] | Non
         frontend_options=given.pop(
             "frontend_options", _all_options(build_options(frontend.options, {}, card.frontend))
         ),
-        dataset="demo",
+        dataset=DATASETS.simulated().id,
         data_fingerprint="0" * 64,
         **given,
     )
@@ -61,14 +62,15 @@ def made_up_data(spec: RunSpec, train: int, test: int = 8, seed: int = 0) -> Run
         test: Rows to judge on.
         seed: Draws them.
     """
+    from bench.core.datasets import DATASETS
     from bench.core.inputs import joined
     from bench.data.bank import FeatureBank
     from bench.data.dataset import Cycle, Recording
-    from bench.data.datasets.icbhi.card import CARD
     from bench.data.frontends.chosen import choose_front_end
     from bench.data.frontends.shapes import input_shapes
     from bench.engine.data import RunData, built_front_end, extremes_of
 
+    card = DATASETS.card(spec.dataset)
     rng, rows = np.random.default_rng(seed), train + test
     shapes = input_shapes(choose_front_end(spec.frontend, spec.frontend_options).options)
     features = {name: rng.standard_normal((rows, *shape), dtype=np.float32) for name, shape in shapes.items()}
@@ -88,7 +90,7 @@ def made_up_data(spec: RunSpec, train: int, test: int = 8, seed: int = 0) -> Run
         val=np.arange(0),
         test=np.arange(train, rows),
         recordings=recordings,
-        task=CARD.tasks[0],
-        card=CARD,
+        task=card.tasks[0],
+        card=card,
         extremes=extremes_of(bank, built_front_end(spec)),
     )

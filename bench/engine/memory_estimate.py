@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
-from torch import Tensor
+from torch import Tensor, UntypedStorage
 from torch.autograd.graph import saved_tensors_hooks
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -135,8 +136,13 @@ def _moments(options: OptimOptions) -> int:
 
 
 def _bytes_of(tensors: Iterable[Tensor]) -> int:
-    sizes = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in tensors}
+    sizes = {_identity(storage): storage.nbytes() for storage in (tensor.untyped_storage() for tensor in tensors)}
     return sum(sizes.values())
+
+
+def _identity(storage: UntypedStorage) -> int:
+    """Tells storages apart that have no values, and therefore no address."""
+    return int(StorageWeakRef(storage).cdata)
 
 
 def _activations(spec: RunSpec, graph: TrainingGraph, index: int, stage: Stage) -> int:
@@ -191,7 +197,7 @@ class _Counter:
         self.calls: list[int] = []
         self.rows, self.largest = 1, 0
         self._inputs, self._blocks = list[int](), list[int]()
-        self._seen = {tensor.untyped_storage()._cdata for tensor in (*graph.parameters(), *graph.buffers())}
+        self._seen = {_identity(tensor.untyped_storage()) for tensor in (*graph.parameters(), *graph.buffers())}
         if recomputed and isinstance(graph.model, BlockModel):
             for block in graph.model.checkpoint_blocks():
                 block.forward = partial(self._block, block.forward)
@@ -203,8 +209,8 @@ class _Counter:
 
         def pack(tensor: Tensor) -> Tensor:
             storage = tensor.untyped_storage()
-            if storage._cdata not in self._seen:
-                self._seen.add(storage._cdata)
+            if (identity := _identity(storage)) not in self._seen:
+                self._seen.add(identity)
                 found[0] += storage.nbytes()
                 self.largest = max(self.largest, storage.nbytes())
             return tensor

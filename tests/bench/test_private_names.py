@@ -22,6 +22,21 @@ BOUNDED = {
         "torch",
         "TorchDispatchMode has no other home, and nothing else sees which operators draw random numbers",
     ),
+    "torch._inductor": (
+        "torch",
+        "where compiled kernels are kept has no public name but a variable that torch sets itself",
+    ),
+    "torch._dynamo": ("torch", "how many forms of a block may be compiled has no other name in all versions"),
+    "torch.ops.aten._scaled_dot_product_flash_attention_for_cpu": (
+        "torch",
+        "what is public does not give the logarithmic sums, from which the backward pass is computed",
+    ),
+    "torch.ops.mkldnn._linear_pointwise": ("torch", "what is public adds the bias in a pass of its own"),
+    "torch.ops.mkldnn._is_mkldnn_bf16_supported": ("torch", "whether the operator above can be used"),
+    "AcceleratorState._reset_state": (
+        "accelerate",
+        "measurements compare precisions in one process, and the first one would stay",
+    ),
     "slurm._make_sbatch_string": (
         "submitit",
         "what is public submits pickled functions at once; nothing else makes the script, which --dry-run prints",

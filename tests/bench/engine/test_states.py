@@ -326,8 +326,9 @@ def saved(tmp_path):
     """A checkpoint of a small network that holds a state."""
     accelerator = Accelerator(cpu=True)
     network = torch.nn.Linear(3, 2)
-    accelerator.prepare(network, torch.optim.Adam(network.parameters()))
+    prepared = accelerator.prepare(network, torch.optim.Adam(network.parameters()))
     kept = Checkpoint(tmp_path / "checkpoint", accelerator)
+    kept.enter_stage(*prepared)
     kept.save(Position(), Selection(5.0))
     kept.wait()
     return kept
