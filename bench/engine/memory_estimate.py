@@ -142,7 +142,7 @@ def _bytes_of(tensors: Iterable[Tensor]) -> int:
 
 def _identity(storage: UntypedStorage) -> int:
     """Tells storages apart that have no values, and therefore no address."""
-    return int(StorageWeakRef(storage).cdata)
+    return int(StorageWeakRef(storage).cdata)  # type: ignore[no-untyped-call]
 
 
 def _activations(spec: RunSpec, graph: TrainingGraph, index: int, stage: Stage) -> int:
