@@ -247,6 +247,8 @@ class Trainer:
             # The last epoch's weights are wanted once: the state of every epoch is in the checkpoint already.
             if rule != "last" or epoch == self.stage_plan.epochs:
                 self._save_weights(rule)
+                # Weights and the state that knows of them go together: an older state might train to others on a GPU.
+                self._state_due = True
         return test, val
 
     def _evaluate(self, rows: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:

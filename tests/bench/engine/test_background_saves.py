@@ -16,6 +16,7 @@ from bench.core.errors import InterruptedRunError, RunError, StoreError
 from bench.engine import checkpoint
 from bench.engine.data import open_run_data
 from bench.engine.listeners import Listener, Wish
+from bench.engine.selection import Selection
 from bench.engine.states import epochs_so_far, named_states
 from bench.engine.trainer import Trainer
 
@@ -28,6 +29,12 @@ def spec(small_data, small_cache):
     return bench.resolve(
         "ast", "patchmix-cl", data=small_data, cache=small_cache, settings=SETTINGS, device="cpu", epochs=2
     )
+
+
+@pytest.fixture
+def no_best_epoch(monkeypatch):
+    """No epoch is the best so far, with whose weights a state would be saved: states are saved as asked alone."""
+    monkeypatch.setattr(Selection, "update", lambda *epoch: [])
 
 
 def trainer_of(spec, folder, *listeners):
@@ -45,6 +52,7 @@ class Watcher(Listener):
         return self.act(epoch, step) or Wish.GO_ON
 
 
+@pytest.mark.usefixtures("no_best_epoch")
 def test_training_goes_on_while_a_state_is_written_and_a_stop_waits_for_it(spec, tmp_path, monkeypatch):
     may_write, real = threading.Event(), checkpoint.sync_tree
 
@@ -67,8 +75,21 @@ def test_training_goes_on_while_a_state_is_written_and_a_stop_waits_for_it(spec,
     with pytest.raises(InterruptedRunError, match="the state is saved"):
         trainer_of(spec, tmp_path, watcher).fit()
     assert watcher.looks == [(1, 1), (1, 2), (1, 3), (2, 1)]
-    names = [state.folder.name for state in named_states(tmp_path / "checkpoint")]
-    assert names == ["epoch0001-step000001", "epoch0000-step000001"]
+    assert _names(tmp_path) == ["epoch0001-step000001", "epoch0000-step000001"]
+
+
+def test_the_weights_of_the_best_epoch_so_far_are_on_the_disk_with_a_state_that_knows_of_them(spec, tmp_path):
+    def stop(epoch, step):
+        return Wish.STOP if (epoch, step) == (2, 1) else None
+
+    with pytest.raises(InterruptedRunError):
+        trainer_of(spec, tmp_path, Watcher(stop)).fit()
+    assert (tmp_path / "weights" / "best-test.safetensors").exists()
+    assert "epoch0001-step000000" in _names(tmp_path)
+
+
+def _names(folder):
+    return [state.folder.name for state in named_states(folder / "checkpoint")]
 
 
 def test_an_error_of_the_thread_stops_the_run_at_the_next_look(spec, tmp_path, monkeypatch):
@@ -113,6 +134,7 @@ def test_a_state_that_could_not_be_written_hides_no_other_error(spec, tmp_path, 
     assert "No space left" in caplog.text
 
 
+@pytest.mark.usefixtures("no_best_epoch")
 def test_a_run_that_fails_tells_of_all_its_epochs_however_old_its_state_is(spec, tmp_path):
     def fail(epoch, step):
         if (epoch, step) == (2, 2):
@@ -126,6 +148,7 @@ def test_a_run_that_fails_tells_of_all_its_epochs_however_old_its_state_is(spec,
     assert epochs_so_far(tmp_path / "checkpoint", FOUR_CLASSES) == []
 
 
+@pytest.mark.usefixtures("no_best_epoch")
 def test_the_files_are_those_that_accelerate_writes_and_reads(spec, tmp_path):
     trainer = trainer_of(spec, tmp_path / "run")
     trainer.fit()
