@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from typing import Any
 
 # From malloc.h of the GNU C library.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -19,8 +20,25 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether the C library is one that can be told so: GNU's.
     """
-    if platform.libc_ver()[0] != "glibc":
+    library = _gnu_library()
+    if library is None:
         return False
-    library = ctypes.CDLL(None)
     told = (library.mallopt(_TRIM_THRESHOLD, _NEVER), library.mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT))
     return all(told)
+
+
+def give_back_freed_memory() -> bool:
+    """Let the system have the memory that this process has freed and kept: the next run's peak is its own.
+
+    Returns:
+        Whether the C library is one that can do so: GNU's.
+    """
+    library = _gnu_library()
+    if library is not None:
+        library.malloc_trim(0)
+    return library is not None
+
+
+def _gnu_library() -> Any:
+    """The C library of this process, where it is GNU's; otherwise None."""
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None

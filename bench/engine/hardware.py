@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.machine import cpu_name, usable_cores
+from bench.engine.freed_memory import give_back_freed_memory
 
 
 def hardware() -> dict[str, Any]:
@@ -55,6 +56,7 @@ def reset_peak_memory() -> None:
         # Of every GPU: the current one may be another than the one that the run is about to choose.
         for gpu in range(torch.cuda.device_count()):
             torch.cuda.reset_peak_memory_stats(gpu)
+    give_back_freed_memory()
     try:
         # "5" resets the peak ("high water mark") of the resident memory; see Linux's proc_pid_clear_refs(5).
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
