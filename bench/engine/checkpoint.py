@@ -93,7 +93,7 @@ class Checkpoint:
         self._copies = HostCopies()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="state")
         self._write: Future[None] | None = None
-        self._prepared: tuple[Any, Any] | None = None
+        self._trained: tuple[Any, Any] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -114,10 +114,10 @@ class Checkpoint:
         """Say whose state is saved from now on.
 
         Args:
-            graph: Model and method, as the accelerator has prepared them.
-            optimizer: The stage's optimiser, prepared too.
+            graph: Model and method, not wrapped: names in a state do not depend on the number of processes.
+            optimizer: The stage's optimiser, as the accelerator has prepared it.
         """
-        self._prepared = graph, optimizer
+        self._trained = graph, optimizer
 
     def save(self, position: Position, selection: Selection) -> None:
         """Copy the state and begin to write it, once the one before is written; called by every process.
@@ -169,8 +169,8 @@ class Checkpoint:
 
     def _state(self) -> dict[str, Any]:
         """The state of model, optimiser and scaler by the name of its file, as ``Accelerator.save_state`` has it."""
-        assert self._prepared is not None
-        model, optimizer = self._prepared
+        assert self._trained is not None
+        model, optimizer = self._trained
         state = {MODEL: self.accelerator.get_state_dict(model, unwrap=False), OPTIMIZER: optimizer.state_dict()}
         if self.accelerator.scaler is not None:
             state[SCALER] = self.accelerator.scaler.state_dict()

@@ -148,7 +148,7 @@ class Trainer:
 
     def _enter_stage(self, place: PlannedStage) -> None:
         self.stage = StageSteps(self.model, self.method, place, self.batches, self.trainable)
-        self.checkpoint.enter_stage(self.stage.graph, self.stage.optimizer)
+        self.checkpoint.enter_stage(self.stage.bare, self.stage.optimizer)
 
     def _next_stage(self, position: Position, listeners: Listeners) -> None:
         """Enter the next stage at the end of one, before the state is saved: a state goes on with what it holds."""

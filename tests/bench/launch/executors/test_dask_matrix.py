@@ -17,7 +17,7 @@ epochs = 20
 [[runs]]
 models = ["ast"]
 methods = ["patchmix-cl"]
-settings = [{ embed_dim = 16, depth = 1, heads = 2, "frontend.seconds" = 1.0, batch = 8 }]
+settings = [{ embed_dim = 16, depth = 1, heads = 2, "frontend.seconds" = 1.0, batch = 8, checkpoint_minutes = 0 }]
 """
 
 
