@@ -6,10 +6,9 @@ both down alike, or do not count.
 
 from __future__ import annotations
 
-import contextlib
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,22 +32,12 @@ def measure_ratios(rounds: int = ROUNDS) -> tuple[float, float]:
     """
     import torch
 
+    from bench.data.bank_folder import one_thread
+
     # The random numbers of a program that asks for a run's spec stay its own.
-    with torch.random.fork_rng(devices=[]), _one_thread():
+    with torch.random.fork_rng(devices=[]), one_thread():
         torch.manual_seed(0)
         return _ratio(_transformer_step(), rounds), _ratio(_convolution_step(), rounds)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _ratio(step: Callable[[bool], None], rounds: int) -> float:
