@@ -98,8 +98,11 @@ def step_memory(spec: RunSpec) -> StepMemory | None:
 
 
 def _step_memory(spec: RunSpec) -> StepMemory:
-    count = len(stages_of(spec, _graph_of(spec).method))
-    return max((_stage_memory(spec, index) for index in range(count)), key=lambda memory: memory.total)
+    first = _graph_of(spec)
+    # A stage freezes parameters, so that each has a graph of its own.
+    later = range(1, len(stages_of(spec, first.method)))
+    found = [_stage_memory(spec, first, 0), *(_stage_memory(spec, _graph_of(spec), index) for index in later)]
+    return max(found, key=lambda memory: memory.total)
 
 
 def _graph_of(spec: RunSpec) -> TrainingGraph:
@@ -108,8 +111,7 @@ def _graph_of(spec: RunSpec) -> TrainingGraph:
     return build_graph(spec.changed(weights=None, init_from=None, device="cuda"))
 
 
-def _stage_memory(spec: RunSpec, index: int) -> StepMemory:
-    graph = _graph_of(spec)
+def _stage_memory(spec: RunSpec, graph: TrainingGraph, index: int) -> StepMemory:
     stage = stages_of(spec, graph.method)[index]
     freeze_others(graph, stage.trains, trainable_parameters(graph))
     set_training_mode(graph, stage.trains)

@@ -13,7 +13,6 @@ from leaderboard.results.predictions import CycleSet, write_cycles, write_predic
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.schema import RULES
 from leaderboard.results.validation import run_id_of
-from leaderboard.store.store import Store
 
 CYCLES = 60
 
@@ -134,27 +133,3 @@ def add_metrics(
         result["metrics"][rule] = {name: {**m, "epoch": number} for name, m in judged.items()}
         row = {"loss": 0.7 / number, "lr": 5e-5, "seconds": 6.0, "cycles_per_second": 99.5, "test": judged, "val": None}
         result["epochs"].append({"epoch": number, **row})
-
-
-def multiply(store: Store, times: int, seeds: int) -> None:
-    """Copy each run of a board, numbers and predictions included, under new ids.
-
-    Args:
-        store: A board in SQLite.
-        times: Copies of each run.
-        seeds: Runs of a system.
-    """
-    new = {
-        "run_id": "substr({0}.run_id, 1, 4) || printf('%012x', i)",
-        "system": f"substr({{0}}.system, 1, 32) || printf('%032x', i / {seeds})",
-        "seed": f"1 + i % {seeds}",
-    }
-    with store.session(write=True) as session:
-        connection = session.connection().connection.dbapi_connection
-        for table in ("runs", "metrics", "predictions"):
-            names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-            values = [new.get(name, name).format(table) for name in names]
-            connection.execute(
-                f"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {times - 1}) "
-                f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(values)} FROM {table}, n"
-            )

@@ -6,9 +6,10 @@ import time
 
 import pytest
 import sqlalchemy as sa
-from board_runs import multiply, write_run
+from board_runs import write_run
 from row_systems import systems_with
 
+from benchmarks.made_up_board import multiply_runs
 from leaderboard.published import TABLES, printed_table
 from leaderboard.statistics.breakdown import read_system_counts
 from leaderboard.statistics.intervals import system_estimate
@@ -204,7 +205,7 @@ def test_a_part_of_the_set_is_never_compared_with_print(tmp_path):
 def test_a_table_of_a_large_board_is_quick(tmp_path, own_system):
     """10,000 runs, all of them candidates for the same two rows of Table 3."""
     store, _ = board(tmp_path, run())
-    multiply(store, 10_000, seeds=1 if own_system else 5)
+    multiply_runs(store, 10_000, seeds=1 if own_system else 5)
     systems_with("table3")  # cards of timm's backbones import it, once in a process
     start = time.process_time()
     rows = rows_of(store, "table3")
