@@ -194,7 +194,8 @@ def test_jobs_that_are_asked_to_stop_save_their_state_and_leave_the_queue(engine
     assert {type(error) for error in ends.values()} == {InterruptedRunError}
     assert (Path(runs.task["folder"]) / "saved").exists()
     assert not starts_of(waits)
-    assert slurm.run("squeue", "--noheader") == ""
+    # A job that has written its end is still seen as completing for a moment.
+    wait_for(lambda: slurm.run("squeue", "--noheader") == "")
 
 
 def test_jobs_are_cancelled_from_elsewhere_and_not_started_again(engine, make, tmp_path):
