@@ -23,9 +23,9 @@ from bench.cli import (
     ensemble,
     evaluate,
     job,
-    later,
     matrix,
     mock_run,
+    predict,
     registries,
     report,
     reproduce,
@@ -86,8 +86,8 @@ def common(
 
 
 for module in (
-    *(run, settings, ensemble, evaluate, search, reproduce, matrix, report, board, audit),
-    *(data, registries, systems, mock_run, doctor, job, later),
+    *(run, settings, ensemble, evaluate, predict, search, reproduce, matrix, report, board, audit),
+    *(data, registries, systems, mock_run, doctor, job),
 ):
     module.register(app)
 strict_numbers(app)
