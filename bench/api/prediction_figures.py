@@ -1,6 +1,6 @@
 """The picture of a recording that was classified: waveform, spectrogram, and the probability of each class over time.
 
-A cell of the lower panel spans a cycle and is the darker the more probable the class is, so that its colour alone says
+A cell of the lower panel spans a cycle and is the fuller the more probable the class is, so that its colour alone says
 nothing that its shade does not. The chosen class has a frame, the annotated one a dot.
 """
 
@@ -146,7 +146,7 @@ def _draw_scores(ax: Axes, recording: PredictedRecording, classes: list[str]) ->
     ax.set_ylim(len(classes) - 0.5, -0.5)
     ax.set_yticks(range(len(classes)), classes)
     ax.tick_params(axis="y", length=0)
-    words = "darker: more probable · frame: predicted"
+    words = "fuller: more probable · frame: predicted"
     words += " · dot: annotated" if any(cycle.label in classes for cycle in recording.cycles) else ""
     ax.set_title(words, fontsize=8, fontweight="normal", color=MUTED)
 

@@ -28,13 +28,26 @@ def _of_run(run: TrainedRun) -> list[str]:
         found.append(f"{name} was trained on a part of its data alone: {run.document['partial']}.")
     if run.normalises_by_batch:
         found.append(
-            f"{name} has a front-end ({run.spec.frontend}) that normalises by the batch: here the cycles of each "
-            "recording are the batch, so that scores differ from those of its own evaluation."
+            f"{name} has a front-end ({run.spec.frontend}) that normalises by the batch: here "
+            f"{_INSTEAD[_normalised(run)]}, so that scores differ from those of its own evaluation."
         )
     asked = _trained_precision(run)
     if run.spec.precision != asked:
         found.append(f"{name} was trained in {asked}, and computes in {run.spec.precision} here.")
     return found
+
+
+_INSTEAD = {
+    "training batches": "by the extremes of a usual batch of its training",
+    "recording": "by the extremes of each recording's own cycles, as the run does not keep those of its training",
+}
+
+
+def _normalised(run: TrainedRun) -> str:
+    """By what the pictures of a new recording are normalised."""
+    if not run.normalises_by_batch:
+        return "cycle"
+    return "recording" if run.batch_extremes is None else "training batches"
 
 
 def _trained_precision(run: TrainedRun) -> str:
@@ -66,7 +79,7 @@ def _described(run: TrainedRun) -> dict[str, Any]:
         "partial": document["partial"],
         "profile": document["profile"],
         "metrics": document["metrics"].get(which) if which in RULES else None,
-        "normalised_by": "recording" if run.normalises_by_batch else "run",
+        "normalised_by": _normalised(run),
         "device": run.spec.distribution.device,
         "precision": run.spec.precision,
     }

@@ -99,7 +99,7 @@ class PageWriter:
 
 
 def _run_values(run: dict[str, Any]) -> dict[str, Any]:
-    marks = ["simulated"] * run["simulated"] + ([run["partial"]] if run["partial"] else [])
+    marks = [run["partial"]] if run["partial"] else []
     trained = f"{run['dataset_title']} ({run['task']})" + "".join(f", {mark}" for mark in marks)
     by_judged = list((run["metrics"] or {}).values())
     numbers = [f"{by_judged[0][name]:.2f}" for name in ("sp", "se", "score")] if by_judged else ["–"] * 3
