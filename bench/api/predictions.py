@@ -42,6 +42,10 @@ ALL_CHANNELS = "all"
 USUAL_WINDOW = 5.0
 """Seconds of a window where the run's front-end has no length of its own."""
 
+UNKNOWN_DEVICE = (
+    "nothing says what recorded it, so that the part for all other devices scored it; --recorded-with names the device"
+)
+
 Progress = Callable[[int, int], None]
 """Called with the number of files that are done, and of all."""
 
@@ -211,6 +215,11 @@ class Predictions:
         origin, scores = scored.of, scored.scores
         assert origin.found is not None
         assert scores is not None
+        device = self._device if self._device is not None else origin.found.device
+        notes = origin.found.notes
+        if self.system.asks_for_device and not device:
+            notes += (f"{echoed(origin.file.shown, 300)}: {UNKNOWN_DEVICE}",)
+            logger.info(f"note: {notes[-1]}")
         chosen = predicted_classes(scores, len(self.classes)).tolist()
         cycles = tuple(
             PredictedCycle(
@@ -232,8 +241,8 @@ class Predictions:
             origin.seconds,
             "windows" if origin.found.annotation is None else "annotation",
             origin.found.annotation,
-            self._device if self._device is not None else origin.found.device,
-            origin.found.notes,
+            device,
+            notes,
             cycles,
         )
 
