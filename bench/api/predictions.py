@@ -326,7 +326,8 @@ def predict(
     first = system.runs[0]
     finder = CycleFinder(cycles, _windows(system, window, hop), first.judged.dataset, first.judged.task)
     rows = batch or first.spec.distribution.eval_batch
-    return Predictions(system, list(find_sound_files(words)), finder, wanted, recorded_with, rows, on_progress)
+    files = list(find_sound_files(words, finder.annotation_endings))
+    return Predictions(system, files, finder, wanted, recorded_with, rows, on_progress)
 
 
 def _checked_channel(channel: int | str | None) -> str | None:

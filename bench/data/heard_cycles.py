@@ -131,6 +131,11 @@ class CycleFinder:
         self.windows = windows
         self._known = list(_annotated_sets(dataset, task))
 
+    @property
+    def annotation_endings(self) -> tuple[str, ...]:
+        """Endings of annotations that are known, those of the model's own data set first."""
+        return tuple(dict.fromkeys(known.reader.annotation_ending for known in self._known))
+
     def find(self, sound: Sound, name: str, *, beside: bool = True) -> HeardCycles:
         """Find the cycles of a recording.
 
@@ -148,9 +153,9 @@ class CycleFinder:
             if path is not None:
                 return _annotated(sound, name, path, known)
         if self.source == "annotations":
-            endings = " or ".join(dict.fromkeys(known.reader.annotation_ending for known in self._known))
             raise DataError(
-                f"{echoed(sound.path, 300)} has no annotation ({endings}, same name) beside it.",
+                f"{echoed(sound.path, 300)} has no annotation ({' or '.join(self.annotation_endings)}, same name) "
+                "beside it.",
                 "Add one, or use --cycles windows.",
             )
         cycles = (
