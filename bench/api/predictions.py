@@ -119,7 +119,11 @@ class Predictions:
         with tempfile.TemporaryDirectory(prefix="bench-sound-") as folder:
             began = time.monotonic()
             for scored in scores_of(self.system, self._heard(Path(folder)), self.batch):
-                made = self._skip(scored) if scored.error is not None else self._predicted(scored)
+                made = None
+                if scored.error is None:
+                    made = self._predicted(scored)
+                else:
+                    self._skip(scored.of.file.shown, scored.error)
                 self.seconds += time.monotonic() - began
                 if made is not None:
                     self.cycles += len(made.cycles)
@@ -205,11 +209,9 @@ class Predictions:
 
     # --- from scores to values ----------------------------------------------------------------------------------
 
-    def _skip(self, scored: Scored[_Origin]) -> None:
-        assert scored.error is not None
-        self.skipped.append(SkippedFile(scored.of.file.shown, scored.error))
-        hint = f" {scored.error.hint}" if scored.error.hint else ""
-        logger.warning(f"skipped: {scored.error.message}{hint}")
+    def _skip(self, shown: str, error: BenchError) -> None:
+        self.skipped.append(SkippedFile(shown, error))
+        logger.warning(f"skipped: {error.message}{f' {error.hint}' if error.hint else ''}")
 
     def _predicted(self, scored: Scored[_Origin]) -> PredictedRecording:
         origin, scores = scored.of, scored.scores
@@ -312,7 +314,7 @@ def predict(
     """
     from bench.experiment.plugins import load_plugins
 
-    references = [run] if not isinstance(run, list | tuple) else list(run)
+    references: list[Any] = list(run) if isinstance(run, list | tuple) else [run]
     words = [paths] if isinstance(paths, str | Path) else list(paths)
     named = [expanded(file) for file in ([plugins] if isinstance(plugins, str | Path) else plugins)]
     wanted = _checked_channel(channel)
