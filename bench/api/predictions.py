@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import torch
 
@@ -159,7 +159,7 @@ class Predictions:
             yield Scored(_nowhere(file.shown), error=file.error)
             return
         try:
-            path = file.path or spool_sound(sys.stdin.buffer, folder / "stdin.wav")
+            path = file.path or spool_sound(_standard_input(), folder / "stdin.wav")
             sound = read_sound(path)
             channels = self._channels(sound, file)
             found = self._finder.find(sound, _name(file), beside=file.path is not None)
@@ -247,6 +247,15 @@ class Predictions:
             notes,
             cycles,
         )
+
+
+def _standard_input() -> BinaryIO:
+    """The standard input, where something comes through it."""
+    stream = getattr(sys.stdin, "buffer", None)
+    if stream is None or sys.stdin.isatty():
+        hint = "Pipe a sound into the command: … | bench predict RUN -"
+        raise DataError("Nothing comes through the standard input, which is a terminal.", hint)
+    return cast(BinaryIO, stream)
 
 
 def _name(file: SoundFile) -> str:

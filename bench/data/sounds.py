@@ -152,7 +152,7 @@ def spool_sound(stream: BinaryIO, path: Path) -> Path:
         ``path``.
 
     Raises:
-        DataError: If more comes than a WAV file can hold.
+        DataError: If nothing comes, or more than a WAV file can hold.
     """
     written = 0
     with path.open("wb") as file:
@@ -161,6 +161,8 @@ def spool_sound(stream: BinaryIO, path: Path) -> Path:
             if written > MOST_PIPED:
                 raise DataError(f"More than {MOST_PIPED:,} bytes came through the standard input, as of no sound file.")
             file.write(piece)
+    if not written:
+        raise DataError("Nothing came through the standard input.", "Does the program before the pipe write a sound?")
     _mend_sizes(path)
     return path
 

@@ -103,7 +103,7 @@ def test_csv_and_json_lines_and_parquet_hold_the_same_rows(predict, place, tmp_p
         assert float(row["wheeze"]) == line["scores"]["wheeze"] == packed["wheeze"]
 
 
-def test_the_csv_file_of_the_test_part_is_a_file_of_predictions(predict, place, tmp_path, bench):
+def test_out_takes_what_would_be_printed(predict, place, tmp_path):
     predict(f"{place.data}/**/20*.wav", "--format", "csv", "--out", "p.csv")
     text = (tmp_path / "p.csv").read_text()
     assert text.startswith("file,recording,channel,cycle,start,end,label,predicted,normal,crackle,wheeze,both\n")
@@ -152,6 +152,10 @@ def test_a_sound_on_the_standard_input(predict, wav, monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(wav.read_bytes()), isatty=lambda: False))
     row = json.loads(predict("-", "--format", "jsonl", "--window", "5").out)
     assert (row["file"], row["start"], row["end"], row["label"]) == ("stdin", 0.0, 3.6, None)
+    for is_terminal, words in ((True, "Nothing comes through"), (False, "Nothing came through")):
+        empty = SimpleNamespace(buffer=io.BytesIO(), isatty=lambda is_terminal=is_terminal: is_terminal)
+        monkeypatch.setattr(sys, "stdin", empty)
+        assert f"{words} the standard input" in predict("-", code=3).err
 
 
 def test_bad_files_end_with_code_3_and_a_bad_run_with_2(predict, place, tmp_path):
