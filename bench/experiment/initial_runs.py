@@ -50,9 +50,17 @@ def find_initial_run(text: str, home: Path) -> InitialRun:
         SpecError: If there is no such run, or several, or it is not finished, or does not keep these weights.
         ResultError: If its result cannot be read.
     """
-    read = _WHICH.fullmatch(text)
-    name, which = (read[1], read[2]) if read else (text, "last")
-    folder = _folder_of(name, home)
+    name, which = split_reference(text)
+    return initial_run_in(find_run_folder(name, home), which)
+
+
+def initial_run_in(folder: RunFolder, which: str) -> InitialRun:
+    """The run of a folder, with the weights that are named; errors as :func:`find_initial_run`.
+
+    Args:
+        folder: The folder of a run.
+        which: A selection rule, or the end of a stage.
+    """
     if not folder.has_result() or (document := folder.read_document())["status"] != "finished":
         raise SpecError(
             f"The run {folder.path.name} is not finished, so that it has no weights to start from or to judge.",
@@ -65,6 +73,16 @@ def find_initial_run(text: str, home: Path) -> InitialRun:
             f"It keeps those of {kept}." if kept else "Run it again with --rerun.",
         )
     return InitialRun(folder, document["run_id"], which)
+
+
+def split_reference(text: str) -> tuple[str, str]:
+    """What a user names, apart from the weights that are named after its last colon; those are ``last`` by default.
+
+    Args:
+        text: As for :func:`find_initial_run`.
+    """
+    read = _WHICH.fullmatch(text)
+    return (read[1], read[2]) if read else (text, "last")
 
 
 def initial_weights_hash(spec: RunSpec) -> str | None:
@@ -85,8 +103,16 @@ def initial_weights_hash(spec: RunSpec) -> str | None:
     return fingerprint(path) if path.is_file() else None
 
 
-def _folder_of(name: str, home: Path) -> RunFolder:
-    """The folder of a run that is named by id, beginning of one, or path."""
+def find_run_folder(name: str, home: Path) -> RunFolder:
+    """The folder of a run that is named by id, beginning of one, or path.
+
+    Args:
+        name: What a user names, without its weights.
+        home: The results folder.
+
+    Raises:
+        SpecError: If there is no such run, or several.
+    """
     if _PREFIX.fullmatch(name):
         found = sorted(path for path in (home / RUNS_FOLDER).glob(f"{name}*") if RunFolder(path).spec.is_file())
         if len(found) > 1:
