@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bench.api.composites import CombinedRun, run_composite
     from bench.api.ensembles import ensemble
     from bench.api.evaluation import evaluate
+    from bench.api.exports import export
     from bench.api.matrices import matrix
     from bench.api.reproductions import reproduce
     from bench.api.requests import resolve
@@ -42,6 +43,7 @@ __all__ = [
     "__version__",
     "ensemble",
     "evaluate",
+    "export",
     "matrix",
     "open_board",
     "reproduce",
@@ -62,6 +64,7 @@ _MODULES = {
     "Study": "bench.api.study",
     "ensemble": "bench.api.ensembles",
     "evaluate": "bench.api.evaluation",
+    "export": "bench.api.exports",
     "matrix": "bench.api.matrices",
     "open_board": "bench.api.boards",
     "reproduce": "bench.api.reproductions",

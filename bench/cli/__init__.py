@@ -22,6 +22,7 @@ from bench.cli import (
     doctor,
     ensemble,
     evaluate,
+    export,
     job,
     later,
     matrix,
@@ -86,7 +87,7 @@ def common(
 
 
 for module in (
-    *(run, settings, ensemble, evaluate, search, reproduce, matrix, report, board, audit),
+    *(run, settings, ensemble, evaluate, export, search, reproduce, matrix, report, board, audit),
     *(data, registries, systems, mock_run, doctor, job, later),
 ):
     module.register(app)
