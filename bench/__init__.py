@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bench.api.evaluation import evaluate
     from bench.api.exports import export
     from bench.api.matrices import matrix
+    from bench.api.predictions import Predictions, predict
     from bench.api.reproductions import reproduce
     from bench.api.requests import resolve
     from bench.api.run_result import Run
@@ -36,6 +37,7 @@ __all__ = [
     "BenchError",
     "Board",
     "CombinedRun",
+    "Predictions",
     "Run",
     "RunSpec",
     "Scores",
@@ -46,6 +48,7 @@ __all__ = [
     "export",
     "matrix",
     "open_board",
+    "predict",
     "reproduce",
     "resolve",
     "run",
@@ -58,6 +61,7 @@ _MODULES = {
     "BenchError": "bench.core.errors",
     "Board": "bench.api.boards",
     "CombinedRun": "bench.api.composites",
+    "Predictions": "bench.api.predictions",
     "Run": "bench.api.run_result",
     "RunSpec": "bench.experiment.spec",
     "Scores": "bench.api.scores",
@@ -67,6 +71,7 @@ _MODULES = {
     "export": "bench.api.exports",
     "matrix": "bench.api.matrices",
     "open_board": "bench.api.boards",
+    "predict": "bench.api.predictions",
     "reproduce": "bench.api.reproductions",
     "resolve": "bench.api.requests",
     "run": "bench.api.runs",

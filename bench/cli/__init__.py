@@ -24,9 +24,9 @@ from bench.cli import (
     evaluate,
     export,
     job,
-    later,
     matrix,
     mock_run,
+    predict,
     registries,
     report,
     reproduce,
@@ -87,8 +87,8 @@ def common(
 
 
 for module in (
-    *(run, settings, ensemble, evaluate, export, search, reproduce, matrix, report, board, audit),
-    *(data, registries, systems, mock_run, doctor, job, later),
+    *(run, settings, ensemble, evaluate, predict, export, search, reproduce, matrix, report, board, audit),
+    *(data, registries, systems, mock_run, doctor, job),
 ):
     module.register(app)
 strict_numbers(app)
