@@ -12,10 +12,12 @@ from bench.api.requests import FilePath
 from bench.api.words import known_word
 from bench.core.errors import SpecError
 from bench.core.paths import cache_folder, expanded, home_folder
+from leaderboard.results.schema import COMBINED, kind_of
 
 if TYPE_CHECKING:
     from bench.api.run_result import Run
     from bench.engine.trained import TrainedRun
+    from leaderboard.results.run_folder import RunFolder
 
 ENDINGS: Mapping[str, str] = {"torch": ".pt2", "safetensors": ".safetensors", "onnx": ".onnx"}
 """The files that a run can be exported to, by what the command calls them, and how their names end."""
@@ -94,6 +96,19 @@ def card_of(run: FilePath | Run, home: FilePath | None = None) -> str:
     return model_card(folder.path)
 
 
+def _check_is_one(folder: RunFolder) -> None:
+    """Refuse what is combined of several runs, which no single program is."""
+    if not folder.has_result():
+        return
+    document = folder.read_document()
+    if kind_of(document) in COMBINED:
+        names = ", ".join(part["run_id"] for part in document["parts"])
+        raise SpecError(
+            f"{document['run_id']} is the {kind_of(document)} of several runs, and a file holds one model.",
+            f"Export its runs one by one: {names}; `bench predict` takes the whole.",
+        )
+
+
 def _check_opset(file_format: str, opset: int) -> None:
     from bench.engine.export.formats import HIGHEST_OPSET, LOWEST_OPSET, check_onnx
 
@@ -120,6 +135,7 @@ def _opened(
 
     files = [expanded(file) for file in ([plugins] if isinstance(plugins, str | Path) else plugins)]
     folder, rule = referred_run(run, home)
+    _check_is_one(folder)
     found = initial_run_in(folder, rule)
     return open_trained_run(found, spec_here(found, "cpu", cache, files, allow), "fp32")
 
@@ -129,14 +145,13 @@ def _written(opened: TrainedRun, file_format: Any, target: Path, opset: int, fro
     from bench.core.progress import counted
     from bench.engine.export.writing import STEPS, texts_of, write_export
 
-    card = model_card(opened.run.folder.path)
-    about = _described(opened, file_format, opset)
+    folder, about = opened.run.folder.path, _described(opened, file_format, opset)
     with counted("steps") as update:
         told = write_export(
             opened,
             file_format,
             target,
-            lambda program: texts_of({**about, **program}, card),
+            lambda program: texts_of({**about, **program}, model_card(folder, {**about, **program})),
             opset=opset,
             with_frontend=frontend,
             on_step=lambda done: update(f"export {opened.run.run_id}", done, STEPS),
@@ -146,10 +161,12 @@ def _written(opened: TrainedRun, file_format: Any, target: Path, opset: int, fro
 
 def _described(opened: TrainedRun, file_format: str, opset: int) -> dict[str, Any]:
     """What a file says of the run that it is of."""
+    from bench.api.card_facts import CardFacts
     from bench.core.provenance import package_versions
     from bench.core.version import __version__
+    from bench.data.frontends import PieceOptions
 
-    spec = opened.document["spec"]
+    spec = CardFacts.read(opened.run.folder.path).public_spec
     return {
         "format": file_format,
         "opset": opset if file_format == "onnx" else None,
@@ -162,7 +179,7 @@ def _described(opened: TrainedRun, file_format: str, opset: int) -> dict[str, An
         "dataset": opened.judged.dataset,
         "task": opened.judged.task.id,
         "classes": list(opened.classes),
-        "vote": opened.spec.vote,
+        "vote": opened.spec.vote if isinstance(opened.chosen.options, PieceOptions) else None,
         "precision": "fp32",
         "lungbench": __version__,
         "packages": package_versions(),

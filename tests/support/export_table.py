@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ from baselines import MODELS
 from bench.core.errors import BenchError
 from bench.data.frontends import LearningFrontEnd
 from bench.data.frontends.chosen import choose_front_end
-from bench.engine.export.examples import _made_up
-from bench.engine.export.examples import Examples
+from bench.data.units import UnitWaves
+from bench.engine.export.examples import Examples, made_up
 from bench.engine.export.formats import OnnxProgram, TorchProgram
 from bench.engine.export.parity import compared, trials_of
 from bench.engine.export.programs import program_of
@@ -75,22 +74,20 @@ def untrained_run(pair: Pair, data: Path, cache: Path) -> TrainedRun:
     chosen = choose_front_end(spec.frontend, spec.frontend_options)
     graph, frontend = build_graph(spec).eval(), chosen.build()
     if isinstance(frontend, LearningFrontEnd):
-        from bench.data.units import UnitWaves
-
         generator = torch.Generator().manual_seed(0)
         waves = [torch.randn(4000, generator=generator) for _ in range(4)]
         frontend.use(frontend.learn([UnitWaves.of(waves, ["a", "a", "b", "b"])]))
     judged = judged_task({"dataset": spec.dataset})
     assert judged.dataset in DATASETS
     run = InitialRun(RunFolder(data / "run"), "0" * 16, "last")
-    return TrainedRun(run, spec, {}, judged, chosen, frontend, graph)
+    return TrainedRun(run, spec, {"provenance": {}}, judged, chosen, frontend, graph)
 
 
 def tried(run: TrainedRun, kind: str, folder: Path) -> tuple[str, str | None]:
     """What came of an export: the greatest difference or why there is none, and why the front-end is left out."""
     program = program_of(run)
     try:
-        trials = trials_of(run, program, Examples([_made_up(0)], "made-up waveforms"))
+        trials = trials_of(run, program, Examples([made_up(0)], "made-up waveforms"))
         made = OnnxProgram(program, trials[-1][0], 18) if kind == "onnx" else TorchProgram(program, trials[-1][0])
         path = folder / f"program.{kind}"
         made.write(path, {})
@@ -99,24 +96,27 @@ def tried(run: TrainedRun, kind: str, folder: Path) -> tuple[str, str | None]:
         return error.message, program.without_frontend
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def main(wanted: list[str]) -> None:
     """Print a line of the table for each pair."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         data = write_small_data(folder / "data")
-        print("| model | front-end | takes | torch | onnx |\n|---|---|---|---|---|", flush=True)
+        _say("| model | front-end | takes | torch | onnx |\n|---|---|---|---|---|")
         for pair in pairs():
             if wanted and pair.model not in wanted:
                 continue
-            start = time.monotonic()
             run = untrained_run(pair, data, folder / "cache")
             found = {kind: tried(run, kind, folder) for kind in ("torch", "onnx")}
             reason = found["torch"][1]
             takes = "waveforms" if reason is None else f"pictures: {reason}"
             given = [f"`{key.rpartition('.')[2]}={value}`" for key, value in pair.settings.items()]
             words = " ".join([f"`{pair.frontend}`", *given, *([f"({pair.method})"] if pair.method != "ce" else [])])
-            print(f"| `{pair.model}` | {words} | {takes} | {found['torch'][0]} | {found['onnx'][0]} |", flush=True)
-            print(f"{time.monotonic() - start:.1f} s", file=sys.stderr)
+            _say(f"| `{pair.model}` | {words} | {takes} | {found['torch'][0]} | {found['onnx'][0]} |")
 
 
 if __name__ == "__main__":

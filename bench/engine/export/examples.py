@@ -107,7 +107,7 @@ def examples_for(run: TrainedRun) -> Examples:
     try:
         found = list(islice(_tested(run), RECORDINGS))
     except DataError as error:
-        return Examples([_made_up(0), _made_up(1)], f"made-up waveforms, as the data are not here: {error.message}")
+        return Examples([made_up(0), made_up(1)], f"made-up waveforms, as the data are not here: {error.message}")
     return Examples(found, f"{len(found)} test recordings of {plain(run.spec.dataset)}")
 
 
@@ -121,7 +121,7 @@ def _tested(run: TrainedRun) -> Iterator[Sounds]:
             yield Sounds(recording.name, recording.device, torch.from_numpy(samples), rate, spans)
 
 
-def _made_up(number: int) -> Sounds:
+def made_up(number: int) -> Sounds:
     """Noise that swells like breath, with a tone in it."""
     generator = torch.Generator().manual_seed(number)
     time = torch.arange(int(RATE * SECONDS)) / RATE

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
+from torch.fx import GraphModule
 
 from bench.core.errors import RunError, SpecError
 from bench.engine.export.fourier import FourierProducts
@@ -106,6 +107,7 @@ class OnnxProgram:
         assert made is not None
         self._model: Any = made.model_proto
         _name_axes(self._model, program)
+        _forget_origins(self._model)
 
     def write(self, path: Path, metadata: Mapping[str, str]) -> None:
         """Write the file; the texts are its metadata."""
@@ -138,6 +140,13 @@ def _name_axes(model: Any, program: Program) -> None:
     model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "batch"
 
 
+def _forget_origins(model: Any) -> None:
+    """Remove what the exporter notes of each operation for its developers, lines of code among it."""
+    graph = model.graph
+    for one in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del one.metadata_props[:]
+
+
 def _traced(program: Program, example: Mapping[str, Tensor]) -> ExportedProgram:
     """Trace a program; axes of any size are left open.
 
@@ -149,7 +158,12 @@ def _traced(program: Program, example: Mapping[str, Tensor]) -> ExportedProgram:
     )
     shapes = axes if program.rate is not None else (axes,)
     with torch.no_grad(), _quiet(), _told("be traced"):
-        return torch.export.export(program.module, tuple(example.values()), dynamic_shapes=shapes)
+        traced = torch.export.export(program.module, tuple(example.values()), dynamic_shapes=shapes)
+    for part in traced.graph_module.modules():
+        for node in part.graph.nodes if isinstance(part, GraphModule) else ():
+            # Which lines of which files an operation is from, with their places on this machine.
+            node.meta.pop("stack_trace", None)
+    return traced
 
 
 @contextmanager

@@ -25,7 +25,8 @@ from methods.base import ScoringMethod
 WAVEFORM, FEATURES, PROBABILITIES = "waveform", "features", "probabilities"
 """Names of the inputs and of the output of a program."""
 
-BY_ITSELF = "each row by its own smallest and largest value; the run was judged in batches of several"
+BY_USUAL = "by the extremes of a usual batch of the training, as `bench predict` does; the run was judged in batches"
+BY_ITSELF = "each row by its own extremes, as the run keeps none of its training; the run was judged in batches"
 """What normalises the pictures of a front-end that leaves it to the batch."""
 
 
@@ -80,10 +81,19 @@ class FromPictures(nn.Module):
         method: Its method, which may make the scores.
         frontend: Normalises pictures that are normalised by the batch.
         names: Names of the inputs, in the order in which they are given.
+        extremes: Smallest and largest value of a usual batch; None for those of each row.
     """
 
-    def __init__(self, model: nn.Module, method: nn.Module, frontend: Any, names: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        method: nn.Module,
+        frontend: Any,
+        names: tuple[str, ...],
+        extremes: tuple[float, float] | None,
+    ) -> None:
         super().__init__()
+        self.extremes = extremes
         self.model = model
         self.method = method if isinstance(method, ScoringMethod) else None
         self._frontend, self.names = frontend, names
@@ -95,13 +105,20 @@ class FromPictures(nn.Module):
     def probabilities(self, inputs: Inputs) -> Tensor:
         """Probabilities (batch, classes) of pictures with their channels."""
         if isinstance(self._frontend, BatchFrontEnd) and isinstance(inputs, Tensor):
-            values = inputs.flatten(1)
-            inputs = self._frontend.normalise(inputs, values.amin(1), values.amax(1))
+            inputs = self._frontend.normalise(inputs, *self._low_and_high(inputs.flatten(1)))
         logits: Tensor = self.model(inputs)
         if self.method is None:
             return logits.softmax(-1)
         scores: Tensor = self.method.scores(logits)
         return scores / scores.sum(-1, keepdim=True)
+
+    def _low_and_high(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """What pictures (batch, values) are normalised by: (batch,) each."""
+        lowest, highest = values.amin(1), values.amax(1)
+        if self.extremes is None:
+            return lowest, highest
+        low, high = self.extremes
+        return torch.full_like(lowest, low), torch.full_like(highest, high)
 
 
 class FromWaveforms(nn.Module):
@@ -129,9 +146,13 @@ def program_of(run: TrainedRun, *, with_frontend: bool = True) -> Program:
         with_frontend: Whether the front-end is to be part of it where it can be.
     """
     frontend, method = run.frontend, run.graph.method
+    # Whoever loads the program gets numbers, and no gradients.
+    run.graph.requires_grad_(False)
     shapes = input_shapes(run.chosen.options)
-    pictures = FromPictures(run.graph.model, method, frontend, tuple(shapes)).eval()
-    normalisation = BY_ITSELF if isinstance(frontend, BatchFrontEnd) else None
+    pictures = FromPictures(run.graph.model, method, frontend, tuple(shapes), run.batch_extremes).eval()
+    normalisation = None
+    if run.normalises_by_batch:
+        normalisation = BY_ITSELF if run.batch_extremes is None else BY_USUAL
     reason = untraceable_reason(frontend, run.spec.frontend) if with_frontend else "it was left out on request"
     if reason is None:
         whole = FromWaveforms(frontend, pictures).eval()  # type: ignore[arg-type]  # it is traceable
@@ -171,8 +192,9 @@ def reference(run: TrainedRun, inputs: Inputs) -> Tensor:
     """
     x = map_inputs(with_channels, inputs)
     if isinstance(run.frontend, BatchFrontEnd) and isinstance(x, Tensor):
-        rows = [run.frontend.normalise(row, row.min().view(1), row.max().view(1)) for row in x.split(1)]
-        x = torch.cat(rows)
+        kept = run.batch_extremes
+        pairs = [kept or (float(row.min()), float(row.max())) for row in x]
+        x = run.frontend.normalise(x, *(torch.tensor(values) for values in zip(*pairs, strict=True)))
     return torch.from_numpy(run.probabilities(x))
 
 

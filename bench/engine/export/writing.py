@@ -82,8 +82,9 @@ def write_export(
 
 
 def _writable(run: TrainedRun, kind: Kind, program: Program, trials: list[Trial], opset: int) -> Writable:
-    # The last one has several rows: a trace with one row would take that for all there can be.
-    example = trials[-1][0]
+    # The last one has several rows: a trace with one row would take that for all there can be. Zeros, because a traced
+    # program keeps what it was traced with, and recordings are of patients.
+    example = {name: torch.zeros_like(tensor) for name, tensor in trials[-1][0].items()}
     if kind == "onnx":
         return OnnxProgram(program, example, opset)
     if kind == "torch":
@@ -92,7 +93,7 @@ def _writable(run: TrainedRun, kind: Kind, program: Program, trials: list[Trial]
 
 
 def _all_tensors(run: TrainedRun) -> dict[str, Tensor]:
-    """The tensors of the model by its own names; those of front-end and method, where they have a part, with a prefix."""
+    """The tensors of the model by its own names; those of front-end and method, where they take part, with a prefix."""
     found = own_tensors(run.graph.model)
     if isinstance(run.frontend, LearningFrontEnd):
         learnt = read_learnt(run.run.folder.frontend, run.spec)
@@ -110,7 +111,7 @@ def _rebuilt(run: TrainedRun, program: Program, tensors: Mapping[str, Tensor]) -
     model.load_state_dict(own)
     names = tuple(one.name for one in program.inputs)
     original: Any = program.module
-    module = FromPictures(model, run.graph.method, run.frontend, original.names).eval()
+    module = FromPictures(model, run.graph.method, run.frontend, original.names, run.batch_extremes).eval()
 
     def loaded(inputs: Mapping[str, Tensor]) -> Any:
         with torch.no_grad():
