@@ -114,7 +114,7 @@ def find_run_folder(name: str, home: Path) -> RunFolder:
         SpecError: If there is no such run, or several.
     """
     if _PREFIX.fullmatch(name):
-        found = sorted(path for path in (home / RUNS_FOLDER).glob(f"{name}*") if RunFolder(path).spec.is_file())
+        found = sorted(path for path in (home / RUNS_FOLDER).glob(f"{name}*") if _is_run(RunFolder(path)))
         if len(found) > 1:
             shown = ", ".join(path.name for path in found[:5])
             raise SpecError(f"{name} is the beginning of {len(found)} runs in {home}: {shown}.", "Write more of it.")
@@ -128,7 +128,8 @@ def find_run_folder(name: str, home: Path) -> RunFolder:
 
 def _is_run(folder: RunFolder) -> bool:
     try:
-        return folder.spec.is_file()
+        # What is combined of others has a result alone.
+        return folder.spec.is_file() or folder.has_result()
     except (OSError, ValueError):
         # What no path can be, such as a text of thousands of characters.
         return False
