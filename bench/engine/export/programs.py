@@ -138,12 +138,12 @@ class FromWaveforms(nn.Module):
         return self._pictures.probabilities(map_inputs(with_channels, self._frontend.traced_picture(waveform)))
 
 
-def program_of(run: TrainedRun, *, with_frontend: bool = True) -> Program:
+def program_of(run: TrainedRun, *, without_frontend: str | None = None) -> Program:
     """Make the program of a run.
 
     Args:
         run: The run, opened on the CPU.
-        with_frontend: Whether the front-end is to be part of it where it can be.
+        without_frontend: Why the front-end is left out; None to make it part of the program where it can be.
     """
     frontend, method = run.frontend, run.graph.method
     # Whoever loads the program gets numbers, and no gradients.
@@ -153,7 +153,7 @@ def program_of(run: TrainedRun, *, with_frontend: bool = True) -> Program:
     normalisation = None
     if run.normalises_by_batch:
         normalisation = BY_ITSELF if run.batch_extremes is None else BY_USUAL
-    reason = untraceable_reason(frontend, run.spec.frontend) if with_frontend else "it was left out on request"
+    reason = without_frontend or untraceable_reason(frontend, run.spec.frontend)
     if reason is None:
         whole = FromWaveforms(frontend, pictures).eval()  # type: ignore[arg-type]  # it is traceable
         rate = frontend.sample_rate  # type: ignore[union-attr]

@@ -28,6 +28,9 @@ Kind = Literal["torch", "onnx", "safetensors"]
 DOCUMENT, CARD = "lungbench.json", "model_card.md"
 """Names of the texts in a file: what it is, as JSON, and the card of the model."""
 
+WEIGHTS_ALONE, ON_REQUEST = "the file holds weights alone", "it was left out on request"
+"""Why a front-end is no part of a file that could have held it."""
+
 STEPS = 4
 """Steps of an export that take their time."""
 
@@ -65,7 +68,8 @@ def write_export(
     """
     on_step(0)
     examples = examples_for(run)
-    program = program_of(run, with_frontend=with_frontend and kind != "safetensors")
+    reason = WEIGHTS_ALONE if kind == "safetensors" else None if with_frontend else ON_REQUEST
+    program = program_of(run, without_frontend=reason)
     trials = trials_of(run, program, examples)
     on_step(1)
     writable = _writable(run, kind, program, trials, opset)

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 from small_runs import small_run
 
 import bench as library
@@ -47,13 +48,11 @@ def test_the_page_loads_what_is_written(run, small_cache, kind, tmp_path, monkey
 
 
 def test_the_card_in_a_file_says_what_the_file_takes(run, small_cache, tmp_path):
-    from safetensors import safe_open
-
     export(run, "safetensors", out=tmp_path / "w.safetensors", cache=small_cache)
     with safe_open(tmp_path / "w.safetensors", framework="np") as file:
         card = file.metadata()["model_card.md"]
     assert "## This file" in card
-    assert "it was left out on request" not in card
+    assert "not part of it: the file holds weights alone" in card
     assert "## How to use it" not in card
 
 

@@ -31,13 +31,11 @@ def written(made, path):
     return made.load(path)
 
 
-@pytest.mark.parametrize("kind", ["torch", "onnx"])
-def test_a_program_with_its_front_end_gives_what_the_run_gives(cnn6, kind, tmp_path):
+def test_a_program_with_its_front_end_gives_what_the_run_gives(cnn6, tmp_path):
     program = program_of(cnn6)
     trials = trials_of(cnn6, program, SOUNDS)
     example = {name: torch.zeros_like(tensor) for name, tensor in trials[-1][0].items()}
-    made = OnnxProgram(program, example, 18) if kind == "onnx" else TorchProgram(program, example)
-    parity = compared(written(made, tmp_path / "made"), trials, SOUNDS.source)
+    parity = compared(written(OnnxProgram(program, example, 18), tmp_path / "made"), trials, SOUNDS.source)
     assert parity.greatest < LIMIT / 3
     assert parity.batches == (1, 3)
     spread = max(float(wanted.max(0).max() - wanted.min(0).min()) for _, wanted in trials)
@@ -50,12 +48,12 @@ def test_a_program_with_its_front_end_gives_what_the_run_gives(cnn6, kind, tmp_p
 def test_a_model_alone_takes_pictures(small_data, small_cache, tmp_path):
     pair = Pair("resnet18", "ast", settings={"frontend.seconds": 1.0})
     run = untrained_run(pair, small_data, small_cache)
-    program = program_of(run, with_frontend=False)
-    assert program.without_frontend == "it was left out on request"
+    program = program_of(run, without_frontend="on request")
+    assert program.without_frontend == "on request"
     assert program.inputs[0].shape == ("batch", 1, *run.chosen.options.shape)
     trials = trials_of(run, program, SOUNDS)
-    made = OnnxProgram(program, trials[-1][0], 18)
-    assert compared(written(made, tmp_path / "made.onnx"), trials, SOUNDS.source).greatest < LIMIT
+    made = TorchProgram(program, trials[-1][0])
+    assert compared(written(made, tmp_path / "made.pt2"), trials, SOUNDS.source).greatest < LIMIT
 
 
 def test_a_method_that_makes_the_scores_is_part_of_the_program(small_data, small_cache):
@@ -78,7 +76,7 @@ def test_other_probabilities_are_refused(cnn6, error):
 
 
 def test_a_model_that_looks_at_numbers_is_told_of(cnn6, monkeypatch):
-    program = program_of(cnn6, with_frontend=False)
+    program = program_of(cnn6, without_frontend="on request")
     monkeypatch.setattr(cnn6.graph.model, "forward", lambda x: x.new_zeros(len(x), int(x.sum()) % 2 + 4))
     with pytest.raises(RunError, match="cannot be traced"):
         TorchProgram(program, {"features": torch.zeros(2, 1, 32, 64)})
