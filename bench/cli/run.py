@@ -175,7 +175,7 @@ def _replayed(context: typer.Context, spec: Path) -> RunSpec:
     if chosen or given["settings"] or given["allow_partial"] or any(given[name] is not None for name in WHAT_A_RUN_IS):
         raise SpecError(
             "--spec replays a run as it was: give it without --model, --method, --set or --seed.",
-            "What may be given beside it says where and how it runs: --data, --device, --processes, --plugin, --tracker.",
+            "What may be given beside it says where and how: --data, --device, --processes, --plugin, --tracker.",
         )
     where = {name: given[name] for name in ("data", "home", "cache", "processes", "device")}
     trackers = trackers_of(given)

@@ -90,7 +90,7 @@ class BackgroundTracker:
                 self._busy_since = time.monotonic()
                 report()
                 self._busy_since = None
-        except BaseException as error:  # noqa: BLE001 - a tracker may raise anything, SystemExit too
+        except BaseException as error:
             logger.debug("the tracker %s failed", self.name, exc_info=True)
             self._give_up(_reason(error))
 

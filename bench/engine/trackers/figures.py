@@ -76,8 +76,8 @@ def learning_curves(entries: Sequence[Mapping[str, Any]]) -> Figure:
 def pixels(figure: Figure) -> NDArray[np.uint8]:
     """A figure as a picture, (height, width, 3), 0 to 255."""
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
 
 def _empty(size: tuple[float, float]) -> tuple[Figure, Axes]:

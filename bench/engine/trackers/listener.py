@@ -1,4 +1,4 @@
-"""Tells trackers of a run: losses and rates of steps, epochs with their Scores, load of the machine, figures in the end.
+"""Tells trackers of a run: losses and rates of steps, Scores of epochs, load of the machine, figures in the end.
 
 Nothing here waits for a tracker but the end of the run, and that not for long.
 """
@@ -14,13 +14,13 @@ from typing import Any
 from bench.core.datasets import DATASETS
 from bench.engine.listeners import Listener, Start, Wish
 from bench.engine.position import Position
-from bench.engine.tracking import tracker_names
 from bench.engine.trackers.background import END_SECONDS, BackgroundTracker
 from bench.engine.trackers.device_load import DeviceLoad
 from bench.engine.trackers.figures import figures_of
 from bench.engine.trackers.memory import TrackerMemory, read_memory
 from bench.engine.trackers.reports import configuration, epoch_values, rule_values, step_values
 from bench.engine.trackers.services import SERVICES, Opening, Service, TrackedRun
+from bench.engine.tracking import tracker_names
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RunFolder
 

@@ -63,15 +63,19 @@ def rule_values(entries: Sequence[Mapping[str, Any]], task: str, min_se: float) 
     judged = {entry["epoch"]: entry for entry in entries if entry["test"] is not None}
     selection = Selection(min_se)
     for epoch, entry in judged.items():
-        # The exact class comes first in the metrics of every task.
-        test, val = (next(iter(entry[part].values())) if entry[part] else None for part in ("test", "val"))
-        selection.update(epoch, np.empty(0), test, val)
+        selection.update(epoch, np.empty(0), _exact(entry["test"]), _exact(entry["val"]) if entry["val"] else None)
     found: dict[str, float] = {}
     for rule, choice in selection.choices.items():
         found[f"score/{task}/{rule}/epoch"] = choice.epoch
         for sensitivity, metrics in judged[choice.epoch]["test"].items():
             found[f"score/{task}/{rule}/{sensitivity}"] = metrics["score"]
     return _finite(found)
+
+
+def _exact(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Metrics by the exact class, which come first in those of every task."""
+    found: Mapping[str, Any] = next(iter(metrics.values()))
+    return found
 
 
 def _rates(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

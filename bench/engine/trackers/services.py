@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from accelerate.tracking import MLflowTracker, TensorBoardTracker, TrackioTracker, WandBTracker
 from matplotlib.figure import Figure
@@ -140,7 +140,7 @@ class MLflow:
 
         for library in ("mlflow", "alembic"):
             logging.getLogger(library).setLevel(logging.WARNING)
-        self._mlflow, self._own = mlflow, not mlflow.is_tracking_uri_set()
+        self._mlflow, self._own = mlflow, not mlflow.is_tracking_uri_set()  # type: ignore[no-untyped-call]
         artifacts = None
         if self._own:
             mlflow.set_tracking_uri(f"sqlite:///{run.home.absolute() / 'mlflow.db'}")
@@ -172,7 +172,7 @@ class MLflow:
         """End the run."""
         self._tracker.finish()
         if self._own:
-            self._mlflow.set_tracking_uri(None)
+            self._mlflow.set_tracking_uri(None)  # type: ignore[arg-type] # what forgets it, and its variable
 
 
 def _tags(run: TrackedRun) -> dict[str, str]:
