@@ -33,6 +33,7 @@ from bench.cli import (
     search,
     settings,
     systems,
+    watch,
 )
 from bench.cli.completion import VARIABLE, print_completions
 from bench.cli.help_text import flowing_help
@@ -86,7 +87,7 @@ def common(
 
 
 for module in (
-    *(run, settings, ensemble, evaluate, search, reproduce, matrix, report, board, audit),
+    *(run, settings, ensemble, evaluate, search, reproduce, matrix, watch, report, board, audit),
     *(data, registries, systems, mock_run, doctor, job, later),
 ):
     module.register(app)

@@ -31,7 +31,7 @@ def listeners_of_run(spec: RunSpec, hooks: Hooks, accelerator: Accelerator, fold
     """
     found: list[Listener] = [SignalListener(), TrainingProgress(shown=accelerator.is_main_process)]
     if accelerator.is_main_process:
-        found.append(ProgressFile(folder.progress))
+        found.append(ProgressFile(folder.progress, batch=spec.sampling.batch))
         found += tracking_of_run(spec, folder)
     if spec.distribution.checkpoint_minutes > 0:
         found.append(TimedCheckpoints(60 * spec.distribution.checkpoint_minutes))
