@@ -10,7 +10,7 @@ import typer
 
 from bench.cli.completion import completer
 from bench.cli.options import Format, Home
-from bench.cli.output import check_format, print_json, stdout
+from bench.cli.output import check_format, print_json, print_laid_out, stdout
 from bench.core.errors import RunError
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def watch(
         else:
             from bench.cli.watch_output import view
 
-            stdout().print(view(seen, stdout().width))
+            print_laid_out(view(seen, stdout().width))
     else:
         from bench.cli.watch_output import show_live
 

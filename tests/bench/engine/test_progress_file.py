@@ -71,13 +71,20 @@ def test_an_epoch_brings_its_loss_and_its_score_and_the_pace_the_time_that_is_le
     listener.on_losses(2, 5, [{"loss": 1.0}])
     clock.now += 10
     listener.on_losses(2, 10, [{"loss": 0.8}])
-    listener.on_epoch({"epoch": 2, "loss": 0.9, "test": {"strict": {"score": 57.5}, "relaxed": {"score": 70.0}}})
+    listener.on_epoch(
+        {
+            "epoch": 2,
+            "loss": 0.9,
+            "cycles_per_second": 8.0,
+            "test": {"strict": {"score": 57.5}, "relaxed": {"score": 70.0}},
+        }
+    )
     found = read_progress(path)
     assert (found.epoch, found.step, found.loss, found.score) == (2, 10, 0.9, 57.5)
     # A run that went on in its second epoch: five steps took ten seconds, and twenty are left.
     assert found.seconds_left == pytest.approx(40)
     assert found.remaining(lambda: clock.now + 15) == pytest.approx(25)
-    listener.on_epoch({"epoch": 3, "loss": 0.7, "test": None})
+    listener.on_epoch({"epoch": 3, "loss": 0.7, "cycles_per_second": 8.0, "test": None})
     assert read_progress(path).score == 57.5, "that of the last epoch that was evaluated"
 
 
@@ -92,7 +99,7 @@ def test_the_end_takes_the_file_away(told):
 def test_a_run_goes_on_where_the_file_cannot_be_written(tmp_path):
     listener = ProgressFile(tmp_path / "gone" / "progress.json")
     listener.on_start(START)
-    listener.on_epoch({"epoch": 1, "loss": 0.9, "test": None})
+    listener.on_epoch({"epoch": 1, "loss": 0.9, "cycles_per_second": 8.0, "test": None})
     listener.on_end()
     assert list(tmp_path.iterdir()) == []
 
