@@ -24,6 +24,9 @@ LOCK_SECONDS = 20.0
 """How long either may take: a busy machine needs several seconds to start Python."""
 
 
+ALONE = "Run with --processes 1 until it does; a firewall on the loopback interface is a common cause."
+
+
 def try_group(seconds: float = GROUP_SECONDS) -> None:
     """Have two processes meet and add up what each knows, as those of a run do with gradients.
 
@@ -53,7 +56,7 @@ def try_group(seconds: float = GROUP_SECONDS) -> None:
         children.limit(seconds)
         children.wait()
     for child in pair:
-        _check_end(child, 3.0, seconds)
+        _check_end(child, 3.0, seconds, ALONE)
 
 
 def main(task: Mapping[str, Any], parent: Parent) -> float:
@@ -91,7 +94,7 @@ def try_lock(folder: Path, seconds: float = LOCK_SECONDS) -> None:
                 while children.alive and not waits:
                     children.look(0.05)
             children.wait()
-        _check_end(child, "held", seconds)
+        _check_end(child, "held", seconds, "Choose a folder on a local disk.")
         if not waits:
             raise StoreError(
                 f"Two processes held one lock in {folder} at the same time.",
@@ -103,11 +106,11 @@ def try_lock(folder: Path, seconds: float = LOCK_SECONDS) -> None:
                 path.unlink()
 
 
-def _check_end(child: Child, wanted: Any, seconds: float) -> None:
+def _check_end(child: Child, wanted: Any, seconds: float, hint: str) -> None:
     if child.error is not None:
         raise child.error
     if not child.said_last:
         why = f"did not answer within {seconds:g} seconds" if child.ended_here else f"ended with code {child.code}"
-        raise RunError(f"{child.work.name.capitalize()} {why}.")
+        raise RunError(f"{child.work.name.capitalize()} {why}.", hint)
     if child.value != wanted:
-        raise RunError(f"{child.work.name.capitalize()} came to {child.value!r} in place of {wanted!r}.")
+        raise RunError(f"{child.work.name.capitalize()} came to {child.value!r} in place of {wanted!r}.", hint)

@@ -30,7 +30,7 @@ DATABASE_FILE = "leaderboard.sqlite"
 TIMEOUT = 30.0
 """Seconds that a transaction waits for another process's."""
 
-_STEPS_BETWEEN_LOOKS = 100_000
+_STEPS_BETWEEN_LOOKS = 1_000
 """Instructions of SQLite between two looks at the clock."""
 
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}

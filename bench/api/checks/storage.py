@@ -11,6 +11,7 @@ import baselines
 from baselines.downloads import is_kept
 from bench.api.checks import Check, Places, existing
 from bench.core.datasets import DATASETS
+from bench.core.errors import StoreError
 from bench.core.files import check_writable, temporary_name
 from bench.core.locks import kind_of_lock
 from bench.core.mounts import mount_of
@@ -75,6 +76,9 @@ def check_weights(places: Places) -> Check:
 def check_results(places: Places) -> Check:
     """Write into the results folder, or into the folder that it would be made in."""
     place = existing(places.home)
+    in_the_way = next(path for path in (places.home, *places.home.absolute().parents) if path.exists())
+    if not in_the_way.is_dir():
+        raise StoreError(f"{places.home} cannot be made: {in_the_way} is no folder.", "Name another with --home.")
     check_writable(place)
     mount = mount_of(place)
     kind = "a file system of unknown kind" if mount is None else mount.kind
