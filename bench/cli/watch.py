@@ -35,6 +35,11 @@ def register(app: typer.Typer) -> None:
     app.command("watch")(watch)
 
 
+def is_terminal() -> bool:
+    """Whether somebody sees what is drawn."""
+    return sys.stdout.isatty()
+
+
 def watch(
     names: Watched = None, every: Every = 2.0, once: Once = False, output: Format = "table", home: Home = None
 ) -> None:
@@ -54,7 +59,7 @@ def watch(
 
     check_format(output)
     watched = Watch(names or (), home)
-    if output == "json" or once or not sys.stdout.isatty():
+    if output == "json" or once or not is_terminal():
         seen = watched.look()
         if output == "json":
             print_json(seen.to_json())

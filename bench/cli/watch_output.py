@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -117,10 +118,15 @@ def view(seen: Snapshot, width: int, most: int | None = None) -> RenderableType:
 def _table(runs: Sequence[WatchedRun], width: int) -> Table:
     columns = _fitting([column for column in COLUMNS if any(map(column.cell, runs))], runs, width)
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    spare = max(0, width - _needed(columns, runs))
     for column in columns:
-        justify = "right" if column.number else "left"
+        least = _least(column, runs)
         table.add_column(
-            column.head, justify=justify, no_wrap=True, overflow="ellipsis", min_width=_least(column, runs)
+            column.head,
+            justify="right" if column.number else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            width=min(least + spare, _widest(column, runs)) if column is NAME else least,
         )
     for run in runs:
         table.add_row(*(Text(column.cell(run), style=_style(column, run)) for column in columns))
@@ -137,15 +143,24 @@ def _fitting(columns: list[_Column], runs: Sequence[WatchedRun], width: int) -> 
     if len(hosts) <= 1 and width < 100:
         columns = [column for column in columns if column.head != "host"]
     optional = sorted((column for column in columns if column.goes), key=lambda column: column.goes)
-    while optional and sum(_least(column, runs) + GAP for column in columns) - GAP > width:
+    while optional and _needed(columns, runs) > width:
         columns.remove(optional.pop(0))
     return columns
 
 
+def _needed(columns: Sequence[_Column], runs: Sequence[WatchedRun]) -> int:
+    """The width of a table whose names are cut as far as can be."""
+    return sum(_least(column, runs) + GAP for column in columns) - GAP
+
+
 def _least(column: _Column, runs: Sequence[WatchedRun]) -> int:
     """The width without which a column says nothing; names may be cut."""
-    widest = max(len(column.cell(run)) for run in runs)
-    return max(len(column.head), min(widest, NARROWEST_NAME) if column is NAME else widest)
+    widest = _widest(column, runs)
+    return min(widest, NARROWEST_NAME) if column is NAME else widest
+
+
+def _widest(column: _Column, runs: Sequence[WatchedRun]) -> int:
+    return max(len(column.head), *(cell_len(column.cell(run)) for run in runs))
 
 
 def _matrix_line(one: MatrixLook) -> Text:

@@ -18,6 +18,7 @@ from bench.api.checks import Check, Places, examined, hardware, software, storag
 from bench.core.environment import OWN
 from bench.core.errors import RunError, StoreError
 from bench.launch import smoke
+from leaderboard.store import database
 from leaderboard.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -128,6 +129,7 @@ def test_a_board_is_opened_written_and_looked_through(places, monkeypatch):
     store.import_run(write_run(places.home, seed=1))
     assert verdict(storage.check_board, places).found.endswith("can be written, no damage")
     monkeypatch.setattr(storage, "CHECK_SECONDS", -1.0)
+    monkeypatch.setattr(database, "_STEPS_BETWEEN_LOOKS", 1)
     # A board that is too large for the time is not called sound.
     assert verdict(storage.check_board, places).found.endswith("can be written")
     monkeypatch.setenv("BENCH_STORE", "none")
