@@ -34,6 +34,7 @@ from bench.cli import (
     search,
     settings,
     systems,
+    watch,
 )
 from bench.cli.completion import VARIABLE, print_completions
 from bench.cli.help_text import flowing_help
@@ -87,7 +88,7 @@ def common(
 
 
 for module in (
-    *(run, settings, ensemble, evaluate, predict, export, search, reproduce, matrix, report, board, audit),
+    *(run, settings, ensemble, evaluate, predict, export, search, reproduce, matrix, watch, report, board, audit),
     *(data, registries, systems, mock_run, doctor, job),
 ):
     module.register(app)
