@@ -1,7 +1,7 @@
 """Uses lungbench as it is installed, without its checkout: every kind of file that the wheel carries is read.
 
-``python tests/packaging/use_installed.py SCRATCH`` runs commands one after the other in this process, in the empty folder
-SCRATCH, and prints a line for each. It fails where a package comes from the checkout.
+``python tests/packaging/use_installed.py SCRATCH`` runs commands one after the other in this process, in the empty
+folder SCRATCH, and prints a line for each. It fails where a package comes from the checkout.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 OLD_BOARD = ROOT / "tests" / "leaderboard" / "store" / "board-0003.sql"
 SMALL_RUN = (
-    "run --model ast --method patchmix-cl --set embed_dim=16 --set depth=1 --set heads=2 --set seconds=1.0 --set batch=8 "
-    "--epochs 1 --data data --device cpu --precision fp32"
+    "run --model ast --method patchmix-cl --set embed_dim=16 --set depth=1 --set heads=2 --set seconds=1.0 "
+    "--set batch=8 --epochs 1 --data data --device cpu --precision fp32"
 )
 
 # At the end: helpers of the tests, and nothing that has a name of the project's packages.
