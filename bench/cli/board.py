@@ -10,8 +10,9 @@ import typer
 
 from bench.cli import board_exchange, board_history, board_snapshot, options
 from bench.cli.options import Format, Home
-from bench.cli.output import print_json, print_rendered, stderr
+from bench.cli.output import print_json, print_rendered
 from bench.core.errors import StoreError
+from bench.core.progress import PLAIN_SECONDS, counted
 from bench.core.terminal import wants_colour
 
 if TYPE_CHECKING:
@@ -68,15 +69,12 @@ def rebuild(home: Home = None) -> None:
 
     Example:  bench board rebuild --home results
     """
-    from rich.progress import Progress
-
     from bench.api.boards import open_board
     from bench.api.upkeep import rebuild as rebuild_board
 
     board = open_board(home=home)
-    with Progress(console=stderr(), transient=True, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("run folders")
-        done = rebuild_board(board, lambda n, total: progress.update(task, completed=n, total=total))
+    with counted("run folders", least=PLAIN_SECONDS) as update:
+        done = rebuild_board(board, lambda number, total: update("entering into the board", number, total))
     _tell_of_rebuild(board, done)
     if done.broken:
         raise StoreError(
