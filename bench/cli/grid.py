@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Collection, Sequence
 
-from bench.cli.output import WIDTH_OF_A_FILE, print_rendered
+from bench.cli.output import print_rendered, width_of_tables
 from bench.core.terminal import wants_colour
 
 
@@ -38,9 +37,4 @@ def print_grid(
         for head in heads
     ]
     report = Report(title, [text_table(title, columns, rows)])
-    print_rendered(write(report, width=_width(), colour=wants_colour(sys.stdout)))
-
-
-def _width() -> int | None:
-    """Columns of what takes the table, where it has none by itself and nobody says how many there are."""
-    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_FILE
+    print_rendered(write(report, width=width_of_tables(), colour=wants_colour(sys.stdout)))

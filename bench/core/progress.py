@@ -148,7 +148,7 @@ class _Spinner:
     def __init__(self, what: str, console: PlainConsole) -> None:
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        columns = (SpinnerColumn("line"), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
         self._line = Progress(*columns, console=console, transient=True)
         self._line.add_task(plain(what), total=None)
         self._timer = threading.Timer(SPINNER_SECONDS, self._draw)
