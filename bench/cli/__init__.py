@@ -57,11 +57,12 @@ ANYWHERE = frozenset({"--debug", "-v", "--verbose", "-q", "--quiet", "-vv", "-qq
 IN_GROUPS = frozenset({"run", "job"})
 """Commands that several processes of another launcher are given at once."""
 
-HELP = """Benchmark and leaderboard of respiratory sound classification: ICBHI 2017, SPRSound and data sets of your own.
+TITLE = "Benchmark and leaderboard of respiratory sound classification (ICBHI 2017)."
 
+FIRST_STEPS = """
 Begin with `bench run --model ast --method patchmix-cl`: where there are no data it trains a small model on simulated
-ones, in some minutes, and says what to do next. `bench doctor` says what this machine has, `bench COMMAND --help` what
-a command does, with examples.
+ones, in some minutes, and says what to do next. `bench data list` names the data sets, `bench doctor` says what this
+machine has, `bench COMMAND --help` what a command does, with examples.
 """
 
 EPILOG = "Examples:  bench data fetch  |  bench run --system patchmix-cl --seeds 1-5  |  bench report leaderboard"
@@ -69,7 +70,7 @@ EPILOG = "Examples:  bench data fetch  |  bench run --system patchmix-cl --seeds
 app = typer.Typer(
     name="bench",
     cls=PanelledGroup,
-    help="\n\n".join(paragraph.replace("\n", " ") for paragraph in HELP.strip().split("\n\n")),
+    help=f"{TITLE}\n\n{' '.join(FIRST_STEPS.split())}",
     epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

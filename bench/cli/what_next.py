@@ -17,7 +17,7 @@ Document = Mapping[str, Any]
 
 SIMULATED = (
     "The recordings are simulated: these numbers show that data, training, evaluation and board work here, and say "
-    "nothing of the method. `bench data fetch` gets ICBHI 2017, `bench data list` names the other data sets."
+    "nothing of the method. `bench data list` names real data sets, `bench data fetch` gets the first of them."
 )
 
 
