@@ -24,6 +24,7 @@ from bench.core.files import (
     output_path,
     sweep,
 )
+from bench.core.progress import tracked
 from leaderboard.results.bundle_reading import (
     FORMAT,
     LOG_MEMBER,
@@ -82,7 +83,12 @@ def export_bundle(store: Store, path: Path, runs: Sequence[str] = (), *, written
     with output_path(path) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             log = [entry.document for entry in store.history().entries if entry.obeyed]
-            sets = _write_members(archive, (store.result(run_id) for run_id in ids), log, written_by)
+            sets = _write_members(
+                archive,
+                (store.result(run_id) for run_id in tracked(ids, f"writing {path.name}", "runs")),
+                log,
+                written_by,
+            )
         digest, size = _sha256(temporary), temporary.stat().st_size
     return ExportedBundle(path, tuple(ids), sets, size, digest)
 
