@@ -26,6 +26,7 @@ from bench.cli import (
     later,
     matrix,
     mock_run,
+    push,
     registries,
     report,
     reproduce,
@@ -86,7 +87,7 @@ def common(
 
 
 for module in (
-    *(run, settings, ensemble, evaluate, search, reproduce, matrix, report, board, audit),
+    *(run, settings, ensemble, evaluate, push, search, reproduce, matrix, report, board, audit),
     *(data, registries, systems, mock_run, doctor, job, later),
 ):
     module.register(app)

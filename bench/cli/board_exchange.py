@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -177,12 +178,25 @@ def import_(
         print_json({"bundles": [item.to_json() for item in merged]})
     else:
         for item in merged:
-            _print_merged(item)
+            print_merged(str(item.file), item)
+    refuse_conflicts(merged, "bundle's")
+
+
+def refuse_conflicts(merged: Sequence[MergedBundle], whose: str) -> None:
+    """End with an error where runs were kept as they are here.
+
+    Args:
+        merged: What came of bundles.
+        whose: Whose results ``--replace`` would take.
+
+    Raises:
+        StoreError: If there are any.
+    """
     conflicts = sum(len(item.conflict) for item in merged)
     if conflicts:
         raise StoreError(
             f"{_runs(conflicts)} in conflict: the board's results were kept.",
-            "--replace takes the bundle's; the folders of replaced runs are kept in replaced/.",
+            f"--replace takes the {whose}; the folders of replaced runs are kept in replaced/.",
         )
 
 
@@ -190,7 +204,13 @@ def _runs(count: int) -> str:
     return f"{count:,} run{'' if count == 1 else 's'}"
 
 
-def _print_merged(item: MergedBundle) -> None:
+def print_merged(name: str, item: MergedBundle) -> None:
+    """Print what came of each run of a bundle.
+
+    Args:
+        name: Of the bundle, for the first line.
+        item: What came of it.
+    """
     counts = {
         "new": len(item.new),
         "same": len(item.same),
@@ -210,7 +230,7 @@ def _print_merged(item: MergedBundle) -> None:
         ),
         *(f"  log       not obeyed here: {told}" for told in item.refused),
     ]
-    print_text("\n".join([f"{item.file}: {words}", *lines]))
+    print_text("\n".join([f"{name}: {words}", *lines]))
 
 
 def upgrade(home: Home = None) -> None:
