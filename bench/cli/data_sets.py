@@ -12,7 +12,19 @@ from bench.cli.options import DatasetId, Format, Plugins
 from bench.cli.output import check_format, print_json, stdout
 
 LABEL_WIDTH = 16
-FACTS = ("owner", "licence", "source", "url", "obtain", "recordings", "patients", "grouping", "devices", "rates")
+FACTS = (
+    "owner",
+    "licence",
+    "source",
+    "url",
+    "obtain",
+    "recordings",
+    "patients",
+    "grouping",
+    "devices",
+    "sites",
+    "rates",
+)
 """Fields of a card that are shown in one line each, where they say something."""
 
 LABELS = {"rates": "rates, Hz", "grouping": "intervals by"}

@@ -190,6 +190,7 @@ class DatasetCard(Card):
         shared_patients: Patients that stand in the training part and in the main test part too.
         grouping: The key that makes cycles depend on each other, by which intervals are drawn.
         devices: What it was recorded with, where known.
+        sites: Hospitals and countries that it was recorded in, where known.
         rates: Sampling rates of its recordings, Hz, where known.
         simulated: Whether it was made by a program, so that its numbers say nothing about lungs.
         primary: Whether it is the set that is meant where none is named. One card alone says so.
@@ -214,6 +215,7 @@ class DatasetCard(Card):
     shared_patients: frozenset[str] = frozenset()
     grouping: str = "patient"
     devices: tuple[str, ...] = ()
+    sites: tuple[str, ...] = ()
     rates: tuple[int, ...] = ()
     simulated: bool = False
     primary: bool = False

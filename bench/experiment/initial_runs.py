@@ -56,9 +56,17 @@ def find_initial_run(text: str, home: Path, cache: Path | None = None) -> Initia
         ResultError: If its result cannot be read.
         HubError: If it is on the Hub and cannot be fetched, or is not whole.
     """
-    read = _WHICH.fullmatch(text)
-    name, which = (read[1], read[2]) if read else (text, "last")
-    folder = run_folder_of(name, home, cache)
+    name, which = split_reference(text)
+    return initial_run_in(find_run_folder(name, home, cache), which)
+
+
+def initial_run_in(folder: RunFolder, which: str) -> InitialRun:
+    """The run of a folder, with the weights that are named; errors as :func:`find_initial_run`.
+
+    Args:
+        folder: The folder of a run.
+        which: A selection rule, or the end of a stage.
+    """
     if not folder.has_result() or (document := folder.read_document())["status"] != "finished":
         raise SpecError(
             f"The run {folder.path.name} is not finished, so that it has no weights to start from or to judge.",
@@ -71,6 +79,16 @@ def find_initial_run(text: str, home: Path, cache: Path | None = None) -> Initia
             f"It keeps those of {kept}." if kept else "Run it again with --rerun.",
         )
     return InitialRun(folder, document["run_id"], which)
+
+
+def split_reference(text: str) -> tuple[str, str]:
+    """What a user names, apart from the weights that are named after its last colon; those are ``last`` by default.
+
+    Args:
+        text: As for :func:`find_initial_run`.
+    """
+    read = _WHICH.fullmatch(text)
+    return (read[1], read[2]) if read else (text, "last")
 
 
 def initial_weights_hash(spec: RunSpec) -> str | None:
@@ -91,11 +109,11 @@ def initial_weights_hash(spec: RunSpec) -> str | None:
     return fingerprint(path) if path.is_file() else None
 
 
-def run_folder_of(name: str, home: Path, cache: Path | None = None) -> RunFolder:
-    """Find the folder of a run.
+def find_run_folder(name: str, home: Path, cache: Path | None = None) -> RunFolder:
+    """The folder of a run that is named by id, beginning of one, path, or ``hf:OWNER/NAME`` for one on the Hub.
 
     Args:
-        name: The run's id, the beginning of it, its folder, or ``hf:OWNER/NAME`` for one on the Hub.
+        name: What a user names, without its weights.
         home: The results folder.
         cache: The cache folder, for runs on the Hub; the user's by default.
 

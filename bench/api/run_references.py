@@ -1,0 +1,32 @@
+"""The run that a user names, as every command that uses its weights finds it: here alone a reference is understood."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.experiment.initial_runs import find_run_folder, split_reference
+
+if TYPE_CHECKING:
+    from bench.api.composites import CombinedRun
+    from bench.api.run_result import Run
+    from leaderboard.results.run_folder import RunFolder
+
+
+def referred_run(reference: str | Path | Run | CombinedRun, home: Path) -> tuple[RunFolder, str]:
+    """Find the folder of a run that a user names, and which of its weights are wanted.
+
+    Args:
+        reference: A run id, the beginning of one, or a run's folder, wherever it lies; after a colon ``last`` (the
+            default), ``best-test``, ``best-val`` or ``stage-N``. Also a run as :func:`bench.run` returns it.
+        home: The results folder.
+
+    Returns:
+        The folder, and the selection rule or stage. Whether the run is finished and keeps these weights is not looked
+        at.
+
+    Raises:
+        SpecError: If there is no such run, or several.
+    """
+    name, which = split_reference(str(getattr(reference, "folder", reference)))
+    return find_run_folder(name, home), which
