@@ -152,7 +152,7 @@ def export(
 
 def import_(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Bundles of `bench board export`, or run folders.")
+        list[Path], typer.Argument(metavar="FILE...", help="Bundles of `bench board export`, run folders, or hf:OWNER/NAME.")
     ],
     replace: Annotated[
         bool, typer.Option("--replace", help="Take the bundle's result where the board holds another.")
@@ -168,6 +168,7 @@ def import_(
     Examples:
       bench board import ward-3.zip ward-7.zip
       bench board import results
+      bench board import hf:lab/small-ast
     """
     from bench.api.boards import open_board
     from bench.api.exchange import import_bundles

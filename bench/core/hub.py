@@ -267,7 +267,8 @@ def _plain_error(error: BaseException, place: HubPlace, doing: str) -> HubError:
     if isinstance(error, errors.OfflineModeIsEnabled):
         return HubError(f"{place} cannot be {doing}: the Hub is not asked (HF_HUB_OFFLINE is set).", "Unset it.")
     if isinstance(error, errors.LocalEntryNotFoundError):
-        return HubError(f"{place} is not in the cache, and the Hub is not reached.", _COPY)
+        why = f" ({first_line(error.__cause__)})" if error.__cause__ else ""
+        return HubError(f"{place} is not in the cache, and the Hub is not reached{why}.", _COPY)
     if status is not None:
         return _refusal(status, place, doing, log_in)
     if isinstance(error, errors.HTTPError):  # type: ignore[attr-defined]
