@@ -26,9 +26,9 @@ configs:
 _TEXT = """
 # {name}
 
-A board of LungBench, the benchmark and leaderboard of respiratory sound
-classification: {runs:,} runs and submissions, each with the scores of every tested cycle, so that anybody can recompute
-all numbers. `leaderboard.csv` is the table below in full precision; `{bundle}` is everything else in one download.
+A board of LungBench, the benchmark and leaderboard of respiratory sound classification. It holds {runs} with the
+scores of every tested cycle, so that anybody can recompute all numbers. `leaderboard.csv` is the table below in full
+precision; `{bundle}` is everything else in one download.
 
 ```sh
 bench board pull hf:{name}            # checks all of it, and merges it into your board; doing it twice changes nothing
@@ -71,9 +71,9 @@ def board_card(board: Board, name: str) -> str:
     held = dict.fromkeys(run.spec["dataset"] for run in runs)
     text = _TEXT.format(
         name=name,
-        runs=len(runs),
+        runs=f"{len(runs):,} result{'' if len(runs) == 1 else 's'}",
         bundle=BUNDLE,
-        table=board.table().to_markdown().strip(),
+        table=board.table().to_markdown().strip().replace("## ", "### "),
         licences="\n".join(f"- {_licence(dataset)}" for dataset in sorted(held)),
     )
     return _METADATA.format(name=name) + text

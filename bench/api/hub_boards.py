@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -156,7 +155,8 @@ def _push_once(
 
 
 def _changes(merged: MergeReport) -> bool:
-    return bool(merged.new or merged.replaced or merged.log_entries)
+    """Whether the data set would hold something else afterwards; entries that are not obeyed are not written."""
+    return bool(merged.new or merged.replaced or merged.log_entries > len(merged.refused))
 
 
 def _take_theirs(place: HubPlace, before: HubState, gathered: Store, work: Path) -> None:
@@ -201,8 +201,3 @@ def pull_board(board: Board, source: str, *, replace_results: bool = False, cach
         raise HubError(f"{place} holds no board that `bench board push` wrote: it has no {BUNDLE}.", "Check its name.")
     merged = import_bundle(bundle, board.home, board.store, replace=replace_results)
     return PulledBoard(source=source, revision=found.revision, merged=MergedBundle.of(merged))
-
-
-def runs_in_conflict(merged: MergedBundle) -> Sequence[str]:
-    """The ids of the runs that were kept as they are."""
-    return [conflict["run_id"] for conflict in merged.conflict]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli import options
+from bench.cli.board_exchange import runs_text
 from bench.cli.completion import completer
 from bench.cli.options import Format, Home
 from bench.cli.output import check_format, print_json, print_text
@@ -57,7 +58,11 @@ def check(
 def _lines(found: CheckedBundle) -> list[str]:
     state = "accepted" if found.accepted else "not accepted"
     runs = [line for run in found.runs for line in _run_lines(run)]
-    return [f"{found.file}: {state}, {len(found.runs):,} runs", *runs, *(f"  refused  {why}" for why in found.refused)]
+    return [
+        f"{found.file}: {state}, {runs_text(len(found.runs))}",
+        *runs,
+        *(f"  refused  {why}" for why in found.refused),
+    ]
 
 
 def _run_lines(run: CheckedRun) -> list[str]:

@@ -146,13 +146,14 @@ def export(
     check_format(output)
     done = export_runs(open_board(home=home), file, runs or ())
     size = f"{done.bytes / 2**20:.1f} MiB"
-    line = f"{done.file}: {_runs(len(done.runs))}, {size}, sha256 {done.sha256}"
+    line = f"{done.file}: {runs_text(len(done.runs))}, {size}, sha256 {done.sha256}"
     print_written(file, done.to_json(), line, output)
 
 
 def import_(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Bundles of `bench board export`, run folders, or hf:OWNER/NAME.")
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Bundles of `bench board export`, run folders, or hf:OWNER/NAME."),
     ],
     replace: Annotated[
         bool, typer.Option("--replace", help="Take the bundle's result where the board holds another.")
@@ -196,12 +197,13 @@ def refuse_conflicts(merged: Sequence[MergedBundle], whose: str) -> None:
     conflicts = sum(len(item.conflict) for item in merged)
     if conflicts:
         raise StoreError(
-            f"{_runs(conflicts)} in conflict: the board's results were kept.",
+            f"{runs_text(conflicts)} in conflict: the board's results were kept.",
             f"--replace takes the {whose}; the folders of replaced runs are kept in replaced/.",
         )
 
 
-def _runs(count: int) -> str:
+def runs_text(count: int) -> str:
+    """A number of runs in words."""
     return f"{count:,} run{'' if count == 1 else 's'}"
 
 

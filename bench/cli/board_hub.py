@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bench.cli import options
-from bench.cli.board_exchange import print_merged, refuse_conflicts
+from bench.cli.board_exchange import print_merged, refuse_conflicts, runs_text
 from bench.cli.options import Format, Home
 from bench.cli.output import check_format, print_json, print_text
 
@@ -47,7 +47,9 @@ def push(
         print_json(done.to_json())
     else:
         print_merged(done.to, done.merged)
-        what = "holds all of it already; nothing was changed" if done.state == "same" else f"holds {done.runs:,} runs"
+        what = (
+            "holds all of it already; nothing was changed" if done.state == "same" else f"holds {runs_text(done.runs)}"
+        )
         print_text(f"{done.to} {what} ({'private' if done.private else 'public'}), revision {done.revision}")
     refuse_conflicts([done.merged], "ones of this board")
 

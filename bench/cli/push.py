@@ -59,7 +59,7 @@ def push(
         dry_run=dry_run,
         home=home,
     )
-    if done.labels is not None:
+    if done.labels is not None and done.state != "same":
         logger.info(
             f"test-cycles.csv holds the labels of the tested cycles, under the terms of their owners "
             f"({done.labels}); --no-labels leaves it out"

@@ -114,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
-    do_HEAD = do_POST = do_PUT = do_GET
+    do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815 - names of the base class
 
     # --- answers ------------------------------------------------------------------------------------------------
 
@@ -347,7 +347,7 @@ def running() -> Iterator[Hub]:
 
 
 def use(hub: Hub, patch: pytest.MonkeyPatch, token: str | None = WRITES) -> None:
-    """Have the client library of this process speak to a hub, as ``HF_ENDPOINT`` and ``HF_TOKEN`` have a new process."""
+    """Have this process's client library speak to a hub, as ``HF_ENDPOINT`` and ``HF_TOKEN`` have a new process."""
     from huggingface_hub import constants
 
     patch.setattr(constants, "ENDPOINT", hub.url)

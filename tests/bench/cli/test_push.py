@@ -189,7 +189,9 @@ def test_what_names_no_repository_is_seen_before_anybody_is_asked(hub, push, to)
 # --- what opens from there --------------------------------------------------------------------------------------
 
 
-def test_a_pushed_run_is_judged_elsewhere_with_equal_scores(hub, push, told, run, home, children, small_cache, tmp_path):
+def test_a_pushed_run_is_judged_elsewhere_with_equal_scores(
+    hub, push, told, run, home, children, small_cache, tmp_path
+):
     push()
     words = ("--dataset", "sprsound", "--task", "event-2", "--data", children, "--device", "cpu", "--allow-partial")
     here = told("evaluate", run.id, *words, "--home", home, "--cache", small_cache, "--format", "json")
@@ -251,7 +253,9 @@ def test_a_file_that_was_changed_on_the_hub_is_refused(hub, push, told, tmp_path
     there.commit("main", {**there.files, "weights/last.safetensors": weights[:-1] + b"\0"}, "tampered")
     refused = told("board", "import", PLACE, "--home", tmp_path / "elsewhere", code=3)
     assert "weights/last.safetensors has not the hash that manifest.json gives" in said(refused)
-    there.commit("main", {**there.files, "weights/last.safetensors": weights, "README.md": b"---\n---\nmy words"}, "card")
+    there.commit(
+        "main", {**there.files, "weights/last.safetensors": weights, "README.md": b"---\n---\nmy words"}, "card"
+    )
     assert "1 new" in told("board", "import", PLACE, "--home", tmp_path / "elsewhere").out
 
 
