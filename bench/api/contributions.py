@@ -81,7 +81,7 @@ class CheckedBundle:
             "accepted": self.accepted,
             "refused": list(self.refused),
             "runs": [dict(vars(run)) for run in self.runs],
-            **merged,
+            "merged": merged,
         }
 
 
