@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bench.api.ensembles import ensemble
     from bench.api.evaluation import evaluate
     from bench.api.matrices import matrix
+    from bench.api.predictions import Predictions, predict
     from bench.api.reproductions import reproduce
     from bench.api.requests import resolve
     from bench.api.run_result import Run
@@ -35,6 +36,7 @@ __all__ = [
     "BenchError",
     "Board",
     "CombinedRun",
+    "Predictions",
     "Run",
     "RunSpec",
     "Scores",
@@ -44,6 +46,7 @@ __all__ = [
     "evaluate",
     "matrix",
     "open_board",
+    "predict",
     "reproduce",
     "resolve",
     "run",
@@ -56,6 +59,7 @@ _MODULES = {
     "BenchError": "bench.core.errors",
     "Board": "bench.api.boards",
     "CombinedRun": "bench.api.composites",
+    "Predictions": "bench.api.predictions",
     "Run": "bench.api.run_result",
     "RunSpec": "bench.experiment.spec",
     "Scores": "bench.api.scores",
@@ -64,6 +68,7 @@ _MODULES = {
     "evaluate": "bench.api.evaluation",
     "matrix": "bench.api.matrices",
     "open_board": "bench.api.boards",
+    "predict": "bench.api.predictions",
     "reproduce": "bench.api.reproductions",
     "resolve": "bench.api.requests",
     "run": "bench.api.runs",

@@ -23,9 +23,9 @@ from bench.cli import (
     ensemble,
     evaluate,
     job,
-    later,
     matrix,
     mock_run,
+    predict,
     push,
     registries,
     report,
@@ -87,8 +87,8 @@ def common(
 
 
 for module in (
-    *(run, settings, ensemble, evaluate, push, search, reproduce, matrix, report, board, audit),
-    *(data, registries, systems, mock_run, doctor, job, later),
+    *(run, settings, ensemble, evaluate, predict, push, search, reproduce, matrix, report, board, audit),
+    *(data, registries, systems, mock_run, doctor, job),
 ):
     module.register(app)
 strict_numbers(app)

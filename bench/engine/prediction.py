@@ -6,9 +6,9 @@ most a batch of rows, and the recordings that they are of, are held at a time, h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeAlias, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -218,35 +218,3 @@ def _combined(system: TrainedSystem, heard: Heard[T], scores: Mapping[str, Score
         return Scored(heard.of, system.combined(scores, heard.recording.device))
     except BenchError as error:
         return Scored(heard.of, error=error.detached())
-
-
-def with_device(recording: Recording, device: str) -> Recording:
-    """A recording of which it is said what recorded it.
-
-    Args:
-        recording: The recording.
-        device: The device.
-    """
-    return replace(recording, device=device)
-
-
-def check_same_classes(systems: Sequence[Any], words: str) -> None:
-    """Refuse to combine runs of different classes.
-
-    Args:
-        systems: Trained runs.
-        words: What is made of them, for the message.
-
-    Raises:
-        SpecError: If they differ.
-    """
-    from bench.core.errors import SpecError
-
-    first = systems[0]
-    for other in systems[1:]:
-        if other.classes != first.classes:
-            raise SpecError(
-                f"{words}: run {first.run.run_id} has the classes {', '.join(first.classes)}, but run "
-                f"{other.run.run_id} has {', '.join(other.classes)}.",
-                "Combine runs of one task.",
-            )

@@ -36,6 +36,7 @@ from bench.engine.initial_weights import load_method_weights, load_weights
 from bench.engine.learnt_frontend import read_learnt
 from bench.engine.picture_layout import lay_out_pictures
 from bench.engine.random_states import random_states_kept
+from bench.engine.result import BATCH_EXTREMES
 from bench.engine.votes import scores_by_cycle
 from bench.experiment.consent import agreed_plugins
 from bench.experiment.devices import choose_device, choose_precision
@@ -89,6 +90,13 @@ class TrainedRun:
         return isinstance(self.frontend, BatchFrontEnd)
 
     @property
+    def batch_extremes(self) -> tuple[float, float] | None:
+        """Smallest and largest value of a usual batch of its training; None where the run does not keep them."""
+        kept = self.document["provenance"].get(BATCH_EXTREMES)
+        is_sound = isinstance(kept, list) and len(kept) == 2 and all(isinstance(value, float) for value in kept)
+        return (kept[0], kept[1]) if is_sound else None
+
+    @property
     def cycles_at_once(self) -> int:
         """Cycles of a recording of which pictures are made at a time."""
         size = sum(4 * math.prod(shape) for shape in input_shapes(self.chosen.options).values())
@@ -111,9 +119,9 @@ class TrainedRun:
         """
         x = map_inputs(with_channels, self._made(recording, wave, rate))
         if isinstance(self.frontend, BatchFrontEnd) and isinstance(x, Tensor) and len(x):
-            # The cycles of the recording are the batch: its scores do not depend on what else is classified.
-            low, high = x.min().expand(len(x)), x.max().expand(len(x))
-            x = self.frontend.normalise(x, low, high)
+            # Never by what else happens to be classified: scores of a recording are the same in any company.
+            low, high = self.batch_extremes or (float(x.min()), float(x.max()))
+            x = self.frontend.normalise(x, *(torch.full((len(x),), value) for value in (low, high)))
         (rows,) = self.chosen.cycles_of_rows([recording])
         places = {cycle.index: place for place, cycle in enumerate(recording.cycles)}
         return x, np.array([places[cycle.index] for cycle in rows], dtype=np.int64)

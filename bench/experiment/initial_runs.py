@@ -124,7 +124,7 @@ def find_run_folder(name: str, home: Path, cache: Path | None = None) -> RunFold
     if is_on_hub(name):
         return fetched_run(name, cache_folder(cache))
     if _PREFIX.fullmatch(name):
-        found = sorted(path for path in (home / RUNS_FOLDER).glob(f"{name}*") if RunFolder(path).spec.is_file())
+        found = sorted(path for path in (home / RUNS_FOLDER).glob(f"{name}*") if _is_run(RunFolder(path)))
         if len(found) > 1:
             shown = ", ".join(path.name for path in found[:5])
             raise SpecError(f"{name} is the beginning of {len(found)} runs in {home}: {shown}.", "Write more of it.")
@@ -138,7 +138,8 @@ def find_run_folder(name: str, home: Path, cache: Path | None = None) -> RunFold
 
 def _is_run(folder: RunFolder) -> bool:
     try:
-        return folder.spec.is_file()
+        # What is combined of others has a result alone.
+        return folder.spec.is_file() or folder.has_result()
     except (OSError, ValueError):
         # What no path can be, such as a text of thousands of characters.
         return False
