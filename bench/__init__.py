@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bench.api.evaluation import evaluate
     from bench.api.matrices import matrix
     from bench.api.predictions import Predictions, predict
+    from bench.api.pushes import push
     from bench.api.reproductions import reproduce
     from bench.api.requests import resolve
     from bench.api.run_result import Run
@@ -47,6 +48,7 @@ __all__ = [
     "matrix",
     "open_board",
     "predict",
+    "push",
     "reproduce",
     "resolve",
     "run",
@@ -69,6 +71,7 @@ _MODULES = {
     "matrix": "bench.api.matrices",
     "open_board": "bench.api.boards",
     "predict": "bench.api.predictions",
+    "push": "bench.api.pushes",
     "reproduce": "bench.api.reproductions",
     "resolve": "bench.api.requests",
     "run": "bench.api.runs",

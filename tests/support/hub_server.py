@@ -72,6 +72,7 @@ class Hub:
         objects: Large files by SHA-256.
         requests: Method and path of every request.
         cuts: How many of the next downloads are cut in their middle.
+        refused_commits: How many of the next commits are answered with 503.
         down: Whether every request is answered with 503.
         before_commit: Called before each commit is taken, as another user would come in between.
     """
@@ -82,6 +83,7 @@ class Hub:
     objects: dict[str, bytes] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     cuts: int = 0
+    refused_commits: int = 0
     down: bool = False
     before_commit: Callable[[], None] | None = None
 
@@ -244,6 +246,10 @@ class _Handler(BaseHTTPRequestHandler):
     def commit(self, kind: str, name: str, revision: str) -> None:
         found = self._repository(kind, name)
         if found is None or not self._may_write():
+            return
+        if self.hub.refused_commits:
+            self.hub.refused_commits -= 1
+            self._refuse(503, message="later")
             return
         if self.hub.before_commit is not None:
             before, self.hub.before_commit = self.hub.before_commit, None

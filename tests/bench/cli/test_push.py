@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import shutil
 
 import hub_server
 import pytest
 from children_sets import write_children
+from cli_runs import bench_here, environment
 from hub_server import READS, SIGNATURE, WRITES
 from small_runs import SETTINGS, small_run
 
@@ -173,6 +176,23 @@ def test_who_may_not_write_is_told_what_to_do(hub, push, monkeypatch, token, mes
     assert hub.repositories == {}
 
 
+def test_a_push_that_failed_goes_on_where_it_stopped(hub, push):
+    hub.refused_commits = 1
+    assert "what was transferred already is not transferred twice" in said(push(code=3))
+    uploads = hub.asked("PUT", "/storage/")
+    assert uploads > 0
+    push()
+    assert hub.asked("PUT", "/storage/") == uploads
+
+
+def test_a_traceback_holds_no_token(hub, run, home, small_cache, monkeypatch):
+    wrong = "hf_" + "x" * 34
+    hub_server.use(hub, monkeypatch, wrong)
+    done = bench_here("--debug", "push", run.id, "--to", PLACE, env=environment(home, small_cache), code=3)
+    assert "Traceback" in done.stderr
+    assert wrong not in done.stdout + done.stderr
+
+
 def test_a_hub_with_trouble_is_said(hub, push, told, monkeypatch):
     hub.down = True
     assert "answers with status 503" in said(push(code=3))
@@ -199,6 +219,23 @@ def test_a_pushed_run_is_judged_elsewhere_with_equal_scores(
     mine, theirs = json.loads(here.out), json.loads(there.out)
     assert theirs["metrics"] == mine["metrics"]
     assert (theirs["run_id"], theirs["transfer_id"]) == (run.id, mine["transfer_id"])
+
+
+def test_a_pushed_run_predicts_elsewhere_what_it_predicted_here(hub, push, told, run, home, small_data, tmp_path):
+    push()
+    sounds = sorted(str(path) for path in small_data.rglob("201*.wav"))
+    here = told("predict", run.id, *sounds, "--home", home, "--device", "cpu", "--format", "csv")
+    there = told("predict", PLACE, *sounds, "--home", tmp_path / "elsewhere", "--device", "cpu", "--format", "csv")
+    assert there.out == here.out
+    kept = {
+        row["cycle"]: row
+        for row in csv.DictReader((run.folder / "predictions-last.csv").open())
+        if row["recording"].startswith("201")
+    }
+    found = list(csv.DictReader(io.StringIO(there.out)))
+    assert len(found) == len(kept) == 4
+    for row in found:
+        assert float(row["crackle"]) == pytest.approx(float(kept[row["cycle"]]["crackle"]), abs=1e-5)
 
 
 def test_weights_of_a_pushed_run_start_a_training(hub, push, run, small_data, small_cache, home):
