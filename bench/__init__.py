@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bench.api.exports import export
     from bench.api.matrices import matrix
     from bench.api.predictions import Predictions, predict
+    from bench.api.pushes import push
     from bench.api.reproductions import reproduce
     from bench.api.requests import resolve
     from bench.api.run_result import Run
@@ -49,6 +50,7 @@ __all__ = [
     "matrix",
     "open_board",
     "predict",
+    "push",
     "reproduce",
     "resolve",
     "run",
@@ -72,6 +74,7 @@ _MODULES = {
     "matrix": "bench.api.matrices",
     "open_board": "bench.api.boards",
     "predict": "bench.api.predictions",
+    "push": "bench.api.pushes",
     "reproduce": "bench.api.reproductions",
     "resolve": "bench.api.requests",
     "run": "bench.api.runs",

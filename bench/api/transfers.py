@@ -97,7 +97,8 @@ def transfer(
     itself, and is never ranked with results of systems.
 
     Args:
-        run: Id of a finished run, the beginning of it, its folder, or a run as :func:`bench.run` returns it.
+        run: Id of a finished run, the beginning of it, its folder, ``hf:OWNER/NAME`` for one on the Hub, or a run as
+            :func:`bench.run` returns it.
         dataset: Id of the data set to judge on (default: that of the run).
         task: Id of the task to judge on (default: the first of the data set).
         data: Folder of that data set (default: its usual one).
@@ -129,7 +130,8 @@ def transfer(
     place = home_folder(home)
     files = [expanded(file) for file in ([plugins] if isinstance(plugins, str | Path) else plugins)]
     load_plugins(files)
-    found = find_initial_run(f"{getattr(run, 'folder', run)}:{selection_rule(rule, 'rule')}", place)
+    named = f"{getattr(run, 'folder', run)}:{selection_rule(rule, 'rule')}"
+    found = find_initial_run(named, place, cache_folder(cache))
     spec = spec_here(found, device, cache_folder(cache), files, allow)
     judged = DATASETS.card(dataset or spec.dataset).task(task)
     _check_is_another(spec, dataset or spec.dataset, judged.id)

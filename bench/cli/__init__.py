@@ -27,6 +27,7 @@ from bench.cli import (
     matrix,
     mock_run,
     predict,
+    push,
     registries,
     report,
     reproduce,
@@ -98,7 +99,8 @@ def common(
 
 
 for module in (
-    *(run, settings, ensemble, evaluate, predict, export, search, reproduce, matrix, watch, report, board, audit),
+    *(run, settings, ensemble, evaluate, predict, export, push, search, reproduce, matrix, watch, report, board),
+    audit,
     *(data, registries, systems, mock_run, doctor, job),
 ):
     module.register(app)

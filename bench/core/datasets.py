@@ -201,6 +201,7 @@ class DatasetCard(Card):
         environment: The environment variable that names its folder.
         folder: Where its folder is by default, below the working directory.
         published: File with printed results (``leaderboard.published``); None where there are none.
+        reference: File that lists the reference results that come with this program; None where there are none.
         facts: Further facts by name, for people.
     """
 
@@ -224,6 +225,7 @@ class DatasetCard(Card):
     environment: str | None = None
     folder: str | None = None
     published: Path | None = None
+    reference: Path | None = None
     facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:

@@ -325,7 +325,7 @@ def _data_fields(dataset: Dataset) -> dict[str, Any]:
 def _start_fields(request: Request) -> dict[str, Any]:
     if request.init_from is None:
         return {}
-    start = find_initial_run(request.init_from, home_folder(request.home))
+    start = find_initial_run(request.init_from, home_folder(request.home), request.cache)
     return {"init_from": start.name, "init_weights": str(start.folder.path.resolve())}
 
 

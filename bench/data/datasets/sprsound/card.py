@@ -108,6 +108,7 @@ CARD = DatasetCard(
     environment="BENCH_DATA_SPRSOUND",
     folder="sprsound",
     published=Path(__file__).with_name("published.json"),
+    reference=Path(__file__).parent / "reference" / "reference.json",
     facts={
         "recordings": RECORDINGS_OF,
         "patients": PATIENTS_OF,
