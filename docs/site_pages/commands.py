@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
+
 from site_pages.markdown import block, code, page, table, text
 
 FOLDER = "reference/cli"

@@ -38,18 +38,29 @@ class Message:
 @cache
 def error_messages() -> tuple[Message, ...]:
     """Every place that makes an error of the tree, in the order of modules and lines."""
-    trees = {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
-        for package in PACKAGES
-        for path in sorted((ROOT / package).rglob("*.py"))
-    }
-    codes = _exit_codes([node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)])
+    classes: list[ast.ClassDef] = []
+    calls: list[tuple[str, ast.Call]] = []
+    for module, source in _sources():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ClassDef):
+                classes.append(node)
+            elif isinstance(node, ast.Call):
+                calls.append((module, node))
+    codes = _exit_codes(classes)
     return tuple(
         Message(name, codes[name], module, _argument(call, 0, "message"), _argument(call, 1, "hint"))
-        for module, tree in trees.items()
-        for name, call in _calls(tree)
-        if name in codes
+        for module, call in calls
+        if (name := _last_name(call.func)) in codes
     )
+
+
+def _sources() -> Iterator[tuple[str, str]]:
+    """Names and texts of the modules that speak of errors."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            source = path.read_text(encoding="utf-8")
+            if "Error(" in source:
+                yield ".".join(path.relative_to(ROOT).with_suffix("").parts), source
 
 
 def _exit_codes(classes: list[ast.ClassDef]) -> Mapping[str, int]:
@@ -78,12 +89,6 @@ def _own_code(node: ast.ClassDef) -> int | None:
 
 def _last_name(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-
-
-def _calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            yield _last_name(node.func), node
 
 
 def _argument(call: ast.Call, place: int, name: str) -> str:

@@ -18,6 +18,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+
 from site_pages import architecture, cards, commands, errors, library, pictures, tables
 
 PARTS: Mapping[str, Callable[[], str]] = {

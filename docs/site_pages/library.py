@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
+from types import ModuleType
 
 from site_pages.markdown import page
 
@@ -31,15 +32,16 @@ def library_pages() -> dict[str, str]:
         "# For plug-ins",
         "Everything that `bench.plugins` offers to a file of your own. [Adding a method, a model or a "
         "front-end](../extending.md) shows it in use.",
-        *(_described(where) for where in _places(plugins.__all__, plugins)),
+        *(_described(where) for where in _places(plugins)),
     )
     return {"reference/python.md": api, "reference/plugins.md": own}
 
 
-def _places(names: Iterable[str], module: object) -> Iterable[str]:
-    """Where each name is defined; what has no module of its own is named by this one."""
-    for name in names:
-        yield f"{getattr(getattr(module, name), '__module__', 'bench.plugins')}.{name}"
+def _places(plugins: ModuleType) -> Iterator[str]:
+    """Where each name for plug-ins is defined; those that are loaded when they are asked for are not loaded here."""
+    for name in plugins.__all__:
+        module = plugins._MODULES.get(name) or getattr(plugins, name).__module__
+        yield f"{module}.{name}"
 
 
 def _described(where: str) -> str:

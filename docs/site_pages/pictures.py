@@ -20,7 +20,7 @@ SPRSOUND_ROWS = (
     ("cnn6 + ce", 23.55, 5.7, 41.4, "2–4"),
     ("resnet18 + ce", 12.31, 0.0, 91.6, "2–4"),
 )
-"""Score, ends of the interval and rank of the seven classes on the inter-patient test, from results/sprsound-2022.md."""
+"""Score, ends of its interval and rank: seven classes, inter-patient test, from results/sprsound-2022.md."""
 
 
 def split_picture() -> str:
@@ -135,7 +135,9 @@ def selection_picture() -> str:
     parts += [line([(250, 150), (275, 150)], "curve-test"), words(282, 155, "test part", "small")]
     parts += [line([(250, 175), (275, 175)], "curve-held-out"), words(282, 180, "held-out patients", "small")]
     said = "Two curves over epochs: best-test is the top of the test curve, best-val the top of the held-out curve"
-    caption = "Drawn, not measured. Each rule reads its number from the test curve; only best-test looked at it to choose."
+    caption = (
+        "Drawn, not measured. Each rule reads its number from the test curve; only best-test looked at it to choose."
+    )
     return drawing(480, 240, said, parts, caption)
 
 
@@ -147,7 +149,10 @@ def interval_picture() -> str:
 
     parts = [words(430, 16, "rank", "small")]
     for score in (0, 25, 50, 75, 100):
-        parts += [line([(at(score), 24), (at(score), 160)], "grid"), words(at(score), 178, str(score), "small", "middle")]
+        parts += [
+            line([(at(score), 24), (at(score), 160)], "grid"),
+            words(at(score), 178, str(score), "small", "middle"),
+        ]
     for number, (system, score, low, high, rank) in enumerate(SPRSOUND_ROWS):
         y = 44 + 32 * number
         parts += [words(0, y + 5, system, "small"), line([(at(low), y), (at(high), y)], "interval")]
