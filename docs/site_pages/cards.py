@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from site_pages.markdown import block, code, facts, folded, page, settings, table, text
@@ -37,7 +37,7 @@ def _said_of_cards(number: int, command: str) -> str:
     return f"All {number}, made from their cards; `{command}` prints one, with `--format json` as data."
 
 
-def _index(documents: list[Document]) -> str:
+def _index(documents: Sequence[Document]) -> str:
     rows = [(f"[{code(one['id'])}](#{one['id'].replace('.', '')})", text(one["title"])) for one in documents]
     return table(("id", "what it is"), rows)
 
@@ -196,7 +196,7 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def quirk_table(quirks: list[Document]) -> str:
+def quirk_table(quirks: Sequence[Document]) -> str:
     """Quirks of authors' code, and what is done here.
 
     Args:

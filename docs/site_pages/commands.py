@@ -86,8 +86,8 @@ def _help_and_examples(help_text: str) -> tuple[list[str], list[str]]:
     paragraphs, examples = [], []
     for paragraph in help_text.split("\n\n"):
         if paragraph.startswith("Example"):
-            lines = re.sub(r"^Examples?:\s*", "", paragraph).splitlines()
-            examples += [line.strip() for line in lines if line.strip()]
+            lines = (re.sub(r"^Examples?:", "", line).strip() for line in paragraph.splitlines())
+            examples += [line for line in lines if line]
         else:
             paragraphs.append(paragraph)
     return paragraphs, examples
@@ -114,7 +114,7 @@ def _options(command: Any) -> str:
 def _names(option: Any) -> Iterator[str]:
     yield from (code(name) for name in (*option.opts, *option.secondary_opts))
     if not (getattr(option, "is_flag", False) or getattr(option, "count", False)):
-        yield code(option.metavar or "TEXT")
+        yield code(option.metavar or "VALUE")
 
 
 def _variable(option: Any) -> str:

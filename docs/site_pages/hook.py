@@ -47,7 +47,7 @@ FROM_THE_ROOT = {
 NOT_YET = frozenset(
     {
         *("predict.md", "export.md", "hub.md", "contributing-results.md", "watching.md", "doctor.md"),
-        "foundation-encoders.md",
+        *("foundation-encoders.md", "installing.md"),
     }
 )
 """Pages that have their place in the navigation before they are written."""

@@ -27,8 +27,9 @@ def _escaped(part: str) -> str:
 
 def code(value: object) -> str:
     """A value in code letters, also within a table."""
-    words = " ".join(str(value).split()).replace("|", "&#124;")
-    return f"<code>{html.escape(words, quote=False).replace('&amp;#124;', '&#124;')}</code>" if words else "–"
+    words = html.escape(" ".join(str(value).split()), quote=False)
+    shown = re.sub(r"[|_*\[\]`\\]", lambda sign: f"&#{ord(sign[0])};", words)
+    return f"<code>{shown}</code>" if words else "–"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

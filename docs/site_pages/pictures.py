@@ -36,7 +36,7 @@ def split_picture() -> str:
         parts += _stacked(y + 8, counts)
     said = "Cycles by class in the training part, the test part, and the test part without two patients"
     caption = "Cycles of ICBHI 2017 in the official split. Half of the training cycles are normal."
-    return drawing(480, 218, said, parts, caption)
+    return drawing(480, 204, said, parts, caption)
 
 
 def _class_keys(y: float) -> Iterator[str]:
@@ -83,7 +83,7 @@ def devices_picture() -> str:
             parts.append(words(118 + width, y + 12 + 18 * below, str(count), "small"))
     said = "Recordings by stethoscope: of LittC2SE none is tested, of Litt3200 five are trained on"
     caption = "Recordings by stethoscope. LittC2SE is never tested; Litt3200 is tested and hardly trained on."
-    return drawing(480, 236, said, parts, caption)
+    return drawing(480, 224, said, parts, caption)
 
 
 def score_picture() -> str:
@@ -95,7 +95,7 @@ def score_picture() -> str:
         parts += [box(345, 60 + 30 * number, 14, 14, kind), words(366, 72 + 30 * number, said)]
     parts += [words(345, 190, "rows: the label", "small"), words(345, 210, "columns: the answer", "small")]
     said = "Confusion matrices: the hits of Sp are in the first cell; those of Se on the diagonal, or anywhere abnormal"
-    return drawing(480, 404, said, parts)
+    return drawing(480, 394, said, parts)
 
 
 def _matrix(x: float, y: float, *, exact: bool) -> Iterator[str]:
@@ -130,7 +130,7 @@ def selection_picture() -> str:
     for epoch in (best, held, last):
         parts.append(dot(*at(epoch, TEST_CURVE[epoch]), "dot-test"))
     parts.append(words(at(best, 0)[0] - 8, at(best, TEST_CURVE[best])[1] - 6, "best-test", "strong", "end"))
-    parts.append(words(at(held, 0)[0], at(held, TEST_CURVE[held])[1] + 28, "best-val", "strong", "middle"))
+    parts.append(words(at(held, 0)[0], at(held, TEST_CURVE[held])[1] + 40, "best-val", "strong", "middle"))
     parts.append(words(at(last, 0)[0] + 10, at(last, TEST_CURVE[last])[1] + 5, "last", "strong"))
     parts += [line([(250, 150), (275, 150)], "curve-test"), words(282, 155, "test part", "small")]
     parts += [line([(250, 175), (275, 175)], "curve-held-out"), words(282, 180, "held-out patients", "small")]
@@ -148,10 +148,10 @@ def interval_picture() -> str:
         return 170 + 2.5 * score
 
     parts = [words(430, 16, "rank", "small")]
-    for score in (0, 25, 50, 75, 100):
+    for tick in (0, 25, 50, 75, 100):
         parts += [
-            line([(at(score), 24), (at(score), 160)], "grid"),
-            words(at(score), 178, str(score), "small", "middle"),
+            line([(at(tick), 24), (at(tick), 160)], "grid"),
+            words(at(tick), 178, str(tick), "small", "middle"),
         ]
     for number, (system, score, low, high, rank) in enumerate(SPRSOUND_ROWS):
         y = 44 + 32 * number

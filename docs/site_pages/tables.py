@@ -109,8 +109,8 @@ def all_quirks() -> str:
         for quirk in show_system(row["id"])["quirks"] or []:
             found.setdefault(quirk["code"] + quirk["here"], (quirk, []))[1].append(row["id"])
     by_systems: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for quirk, names in found.values():
-        by_systems.setdefault(tuple(names), []).append(quirk)
+    for quirk, systems in found.values():
+        by_systems.setdefault(tuple(systems), []).append(quirk)
     parts = []
     for names, quirks in by_systems.items():
         links = ", ".join(f"[{code(name)}](reference/systems.md#{name.replace('.', '')})" for name in names)
