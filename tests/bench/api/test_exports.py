@@ -41,7 +41,7 @@ def test_the_page_loads_what_is_written(run, small_cache, kind, tmp_path, monkey
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
         scope: dict = {}
-        exec(compile(EXAMPLES[kind], f"docs/export.md ({kind})", "exec"), scope)  # noqa: S102
+        exec(compile(EXAMPLES[kind], f"docs/export.md ({kind})", "exec"), scope)
     assert scope["about"] == {name: value for name, value in told.items() if name != "path"}
     assert shown.getvalue()
     assert [file.name for file in tmp_path.iterdir()] == [f"ast.{ENDINGS[kind]}"]
