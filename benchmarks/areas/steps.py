@@ -97,7 +97,7 @@ def plain_step(spec: Any, data: Any, precision: str) -> Body:
     from benchmarks.plain.graph import plain_graph
     from benchmarks.plain.training import PlainTraining
 
-    own = FirstStep(spec, data)
+    own = FirstStep(spec.changed(keep_memory=False), data)
     batch, draw = own.load()
     graph = plain_graph(own.steps.bare, spec.method).to(batch.labels.device)
     autocast = None if precision == "fp32" else PRECISIONS[precision]
@@ -134,6 +134,7 @@ def _benchmark(pair: Pair, *, always: bool) -> Benchmark:
         reference=AUTHORS if pair.method == "patchmix-cl" else PLAIN,
         case=partial(step_case, pair),
         memory=pair.memory,
+        reference_apart=True,
         # The steps of an AST are so long that what the first one makes ready does not show in a median.
         warm_ups=0 if pair.model.startswith("ast") else 1,
         devices=("cpu", "cuda"),
