@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.core.errors import RunError
@@ -26,28 +26,45 @@ CALLS = 2
 IN_TURN = "in-turn"
 
 
-@contextmanager
-def side_apart(name: str, side: str, setting: Setting) -> Iterator[Body]:
-    """A side in a process of its own, to be timed in turn with sides of this one; the process ends with the context.
+@dataclass
+class SideApart:
+    """A side that another process computes; called, it has it take a call.
 
-    Raises:
-        RunError: If the process ends before its time; by the body, when it is called.
+    Attributes:
+        what: The side, for messages.
+        process: Answers each line with a line: seconds, and the peak of its memory so far.
+        peak_memory_mib: After the last call.
     """
+
+    what: str
+    process: subprocess.Popen[str]
+    peak_memory_mib: float | None = None
+
+    def __call__(self) -> OwnSeconds:
+        """Take a call.
+
+        Raises:
+            RunError: If the process has ended before its time.
+        """
+        try:
+            self.process.stdin.write("\n")  # type: ignore[union-attr]
+            self.process.stdin.flush()  # type: ignore[union-attr]
+            told = json.loads(self.process.stdout.readline())  # type: ignore[union-attr]
+        except (OSError, ValueError) as error:
+            code = self.process.wait()
+            raise RunError(f"The process that was to time {self.what} ended with the exit code {code}.") from error
+        self.peak_memory_mib = told["peak_memory_mib"]
+        return OwnSeconds(told["seconds"])
+
+
+@contextmanager
+def side_apart(name: str, side: str, setting: Setting) -> Iterator[SideApart]:
+    """A side in a process of its own, to be timed in turn with sides of this one; the process ends with the context."""
     words = [sys.executable, "-m", "benchmarks.apart", name, side, json.dumps(asdict(setting)), IN_TURN]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield lambda: OwnSeconds(_seconds_told(process, f"{name} ({side})"))
+        yield SideApart(f"{name} ({side})", process)
         # It ends where there is no line left to read.
         process.communicate()
-
-
-def _seconds_told(process: subprocess.Popen[str], what: str) -> float:
-    """Ask for a call and read what it took."""
-    try:
-        process.stdin.write("\n")  # type: ignore[union-attr]
-        process.stdin.flush()  # type: ignore[union-attr]
-        return float(json.loads(process.stdout.readline())["seconds"])  # type: ignore[union-attr]
-    except (OSError, ValueError) as error:
-        raise RunError(f"The process that was to time {what} ended with the exit code {process.wait()}.") from error
 
 
 def peak_memory_apart(name: str, side: str, setting: Setting) -> float:
@@ -80,21 +97,30 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _peak_of(case: Case, side: str, setting: Setting) -> float | None:
-    from bench.engine.hardware import peak_memory_mib, reset_peak_memory
+    from bench.engine.hardware import reset_peak_memory
 
     body = case.build(side)
     reset_peak_memory()
     for _ in range(CALLS):
         body()
+    return _peak(setting)
+
+
+def _peak(setting: Setting) -> float | None:
+    from bench.engine.hardware import peak_memory_mib
+
     return peak_memory_mib()["gpu" if setting.device == "cuda" else "host"]
 
 
 def _tell_seconds(body: Body, setting: Setting) -> None:
+    from bench.engine.hardware import reset_peak_memory
+
+    reset_peak_memory()
     clock = setting.clock()
     for _ in sys.stdin:
         began = clock()
         body()
-        _print({"seconds": clock() - began})
+        _print({"seconds": clock() - began, "peak_memory_mib": _peak(setting)})
 
 
 def _print(document: dict[str, Any]) -> None:

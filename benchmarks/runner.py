@@ -161,10 +161,10 @@ def run_benchmark(benchmark: Benchmark, setting: Setting) -> list[Result]:
     Returns:
         A result for each way.
     """
-    from benchmarks.apart import peak_memory_apart, side_apart
+    from benchmarks.apart import SideApart, peak_memory_apart, side_apart
 
+    apart = {REFERENCE} if benchmark.reference_apart and setting.device == "cpu" else set[str]()
     with case_of(benchmark, setting) as case, ExitStack() as processes:
-        apart = {REFERENCE} if benchmark.reference_apart and setting.device == "cpu" else set()
         bodies = {
             side: processes.enter_context(side_apart(benchmark.name, side, setting))
             if side in apart
@@ -173,11 +173,12 @@ def run_benchmark(benchmark: Benchmark, setting: Setting) -> list[Result]:
         }
         clock = setting.clock(children=benchmark.children)
         timings = time_in_turn(bodies, setting.passes, clock, warm_ups=benchmark.warm_ups)
+        peaks = {side: body.peak_memory_mib for side, body in bodies.items() if isinstance(body, SideApart)}
         del bodies
         results = [_result(benchmark, case, way, timings) for way in case.ways]
     if not (benchmark.memory and setting.memory):
         return results
-    peaks = {side: peak_memory_apart(benchmark.name, side, setting) for side in timings}
+    peaks.update({side: peak_memory_apart(benchmark.name, side, setting) for side in timings if side not in peaks})
     return [
         replace(result, peak_memory_mib=peaks[way], reference_peak_memory_mib=peaks.get(REFERENCE))
         for way, result in zip(case.ways, results, strict=True)

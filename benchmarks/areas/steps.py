@@ -148,12 +148,12 @@ MAIN = (
     Pair("efficientnet-b0", "ce", 32, 4),
     Pair("ast-tiny", "ce", 8, 2),
     Pair("ast-tiny", "patchmix-cl", 8, 2),
-    Pair("ast-small", "patchmix-cl", 8, 2, memory=False),
+    Pair("ast-small", "patchmix-cl", 8, 2),
 )
 """What is always run, the quickest first."""
 
 MORE = (
-    Pair("ast", "patchmix-cl", 8, 2),
+    Pair("ast", "patchmix-cl", 4, 2),
     Pair("ast-tiny", "patchmix-ce", 8, 2),
     *(Pair("cnn6", method, 32, 8) for method in ("mixup", "mixup-bce", "cutmix", "mixup-kl", "scl", "scl-hybrid")),
     *(Pair(model, "ce", 32, 4) for model in ("resnet50", "resnest26", "efficientnet-b1", "cnn10", "cnn14")),
