@@ -1,4 +1,4 @@
-"""SpecAugment: drawn and applied at once, against one clip after the other, in one process and in a loader's workers."""
+"""SpecAugment: drawn and applied at once, against one clip after the other, here and in the workers of a loader."""
 
 from __future__ import annotations
 
