@@ -67,6 +67,17 @@ def fetch_weights(location: str, checksum: str, folder: Path) -> LocatedWeights:
     return LocatedWeights(path, found)
 
 
+def is_kept(location: str, folder: Path) -> bool:
+    """Whether a file of weights was fetched already; what is in it is not looked at.
+
+    Args:
+        location: Location that :func:`baselines.locations.remote` reads.
+        folder: Folder in which such files are kept.
+    """
+    file = remote(location)
+    return (folder / file.name).is_file() or _cached_by_hub(file, folder) is not None
+
+
 def _cached_weights(file: RemoteFile, wanted: str, folder: Path) -> LocatedWeights | None:
     """A file that is there and right; needs no lock and writes nothing, so that a cache may be read-only."""
     path = folder / file.name

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bench.api.composites import CombinedRun, run_composite
     from bench.api.ensembles import ensemble
     from bench.api.evaluation import evaluate
+    from bench.api.exports import export
     from bench.api.matrices import matrix
     from bench.api.predictions import Predictions, predict
     from bench.api.pushes import push
@@ -45,6 +46,7 @@ __all__ = [
     "__version__",
     "ensemble",
     "evaluate",
+    "export",
     "matrix",
     "open_board",
     "predict",
@@ -68,6 +70,7 @@ _MODULES = {
     "Study": "bench.api.study",
     "ensemble": "bench.api.ensembles",
     "evaluate": "bench.api.evaluation",
+    "export": "bench.api.exports",
     "matrix": "bench.api.matrices",
     "open_board": "bench.api.boards",
     "predict": "bench.api.predictions",

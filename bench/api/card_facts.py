@@ -134,6 +134,11 @@ class CardFacts:
         # Of a file on somebody's disk its name is enough.
         return pretrain if pretrain.startswith(("hf:", "timm:", "torchvision:")) else Path(pretrain).name
 
+    @property
+    def public_spec(self) -> dict[str, Any]:
+        """The identity fields of the spec without places on somebody's disk and passwords."""
+        return {**self.spec, "pretrain": self.start}
+
     @cached_property
     def kept(self) -> list[str]:
         """The selection rules and stages whose weights the folder keeps, ``last`` first where it is one."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.api.card_facts import PARTS, CardFacts
+from bench.api.card_files import file_lines
 from bench.api.card_markdown import code, facts, inline, section
 from bench.api.card_metadata import metadata_block
 from bench.api.card_scores import data_state, score_lines, state_lines
@@ -35,11 +36,13 @@ LIMITS = (
 )
 
 
-def model_card(folder: Path) -> str:
+def model_card(folder: Path, exported: Mapping[str, Any] | None = None) -> str:
     """Describe a finished run for those who would use its model.
 
     Args:
         folder: The folder of the run, wherever it is; its result and its predictions are read.
+        exported: What a file says of itself that holds the card (:class:`bench.api.exports.Exported`); None for a card
+            of the run.
 
     Returns:
         Markdown that begins with the Hub's metadata block.
@@ -60,7 +63,7 @@ def model_card(folder: Path) -> str:
         *section("State", state_lines(run)),
         *section("Intended use and limits", INTENDED, _limits(run)),
         *section("Licences", _licences(run)),
-        *section("How to use it", *_usage(run)),
+        *(section("How to use it", *_usage(run)) if exported is None else file_lines(exported)),
         *section("Citation", *_citations(run)),
     ]
     return metadata_block(run) + "\n" + "\n".join(lines).rstrip() + "\n"
@@ -130,7 +133,7 @@ def _settings(run: CardFacts) -> Iterator[str]:
 
     yield "<details><summary>The complete spec</summary>"
     yield ""
-    yield from code(json_text({**run.spec, "pretrain": run.start}).rstrip(), "json")
+    yield from code(json_text(run.public_spec).rstrip(), "json")
     yield ""
     yield "</details>"
 

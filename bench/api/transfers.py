@@ -174,13 +174,14 @@ def _check_is_another(spec: RunSpec, dataset: str, task: str) -> None:
 
 def _judged(name: str, run: InitialRun, spec: RunSpec, dataset: Dataset) -> Transfer:
     """Judge a run on a data set that is loaded."""
+    from bench.data.feature_progress import features_counted
     from bench.engine.transfer import judge_there
-    from bench.launch.once import said_by_tenths
     from leaderboard.results.schema import task_of
     from leaderboard.results.transfer import Transfer, transfer_metrics
 
     trained = task_of(run.folder.read_document())
-    cycles, probabilities = judge_there(run, spec, trained.task, dataset, said_by_tenths(spec.frontend))
+    with features_counted(spec.frontend) as on_progress:
+        cycles, probabilities = judge_there(run, spec, trained.task, dataset, on_progress)
     metrics = transfer_metrics(cycles, probabilities, dataset.task)
     return Transfer(_document(name, run, spec, trained, dataset, cycles.hash, metrics), cycles, probabilities)
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli import options
+from bench.cli.grid import print_grid
 from bench.cli.options import Format, Home
-from bench.cli.output import check_format, print_json, print_text, print_written, stdout
+from bench.cli.output import check_format, print_json, print_text, print_written
 from bench.core.errors import StoreError
 
 if TYPE_CHECKING:
@@ -101,33 +102,24 @@ def _print_submission(done: EnteredSubmission, output: str) -> None:
     if output == "json":
         print_json(done.to_json())
         return
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        title=f"{done.system} · seed {done.seed} · {done.selection} (as stated) · {done.judged_words}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
     rates = done.rates
-    for heading in ("test part", "cycles", "judged", *rates):
-        table.add_column(heading, justify="left" if heading in ("test part", "judged") else "right", no_wrap=True)
-    for name, by_judged in done.metrics.items():
-        for judged, m in (by_judged or {}).items():
-            table.add_row(
-                name + "*" * (name in done.seen_parts),
-                f"{m['n']:,}",
-                judged,
-                *(f"{m[rate]:.2f}" for rate in rates.values()),
-            )
-    console = stdout()
-    console.print(table)
-    console.print(f"submission {done.run_id}; board: bench report leaderboard")
-    console.print("Percent; patient-disjoint: without the patients that have training recordings too.")
-    for title in done.seen_parts.values():
-        console.print(f"* {title}: patients seen in training.")
+    heads = ("test part", "cycles", "judged", *rates)
+    rows = [
+        [
+            name + "*" * (name in done.seen_parts),
+            f"{found['n']:,}",
+            judged,
+            *(f"{found[rate]:.2f}" for rate in rates.values()),
+        ]
+        for name, by_judged in done.metrics.items()
+        for judged, found in (by_judged or {}).items()
+    ]
+    title = f"{done.system} · seed {done.seed} · {done.selection} (as stated) · {done.judged_words}"
+    print_grid(title, heads, rows, numbers=("cycles", *rates), names=("test part", "judged"))
+    print_text(f"submission {done.run_id}; board: bench report leaderboard")
+    print_text("Percent; patient-disjoint: without the patients that have training recordings too.")
+    for seen in done.seen_parts.values():
+        print_text(f"* {seen}: patients seen in training.")
 
 
 def export(

@@ -22,6 +22,7 @@ from bench.core.files import (
     sync_folder,
     sync_tree,
 )
+from bench.core.progress import tracked
 from bench.core.text import echoed
 from leaderboard.history.exchange import JudgedEntries, judge_entries, retracted_ids
 from leaderboard.history.log import log_lock, write_entries
@@ -110,7 +111,7 @@ def import_bundle(path: Path, home: Path, store: Store, *, replace: bool = False
     """
     with open_bundle(path) as bundle:
         # Every run is read and judged before anything is written: a bundle that is damaged at its end leaves no half.
-        checked = [_arriving_run(bundle, run) for run in bundle.runs]
+        checked = [_arriving_run(bundle, run) for run in tracked(bundle.runs, f"reading {path.name}", "runs")]
         with exclusive_lock(home / ".import.lock"):
             _sweep_staged(home)
             # The log comes before the runs: a retraction in it must keep a run of the same bundle from coming in.
@@ -213,7 +214,7 @@ def _merge(bundle: Bundle, runs: Sequence[_ArrivingRun], home: Path, store: Stor
     if taken:
         # A database that cannot hold one of the runs is found out before the first folder is written.
         store.rehearse(bundle.result(run.entry) for run in taken)
-    for run in taken:
+    for run in tracked(taken, "entering into the board", "runs"):
         # The folder comes before the row: killed in between, a rebuild finds the run, and a second import adds the row.
         folder = _folder_of(home, run)
         if reasons[run.entry.run_id] is not None or not folder.exists():

@@ -24,6 +24,7 @@ from bench.core.files import (
     output_path,
     sweep,
 )
+from bench.core.progress import tracked
 from leaderboard.results.bundle_reading import (
     FORMAT,
     LOG_MEMBER,
@@ -86,7 +87,7 @@ def export_bundle(
     with output_path(path) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             log = [entry.document for entry in store.history().entries if entry.obeyed]
-            results = (store.result(run_id) for run_id in ids)
+            results = (store.result(run_id) for run_id in tracked(ids, f"writing {path.name}", "runs"))
             sets = _write_members(archive, map(published, results) if publish else results, log, written_by)
         digest, size = _sha256(temporary), temporary.stat().st_size
     return ExportedBundle(path, tuple(ids), sets, size, digest)

@@ -54,7 +54,7 @@ def shake(graph: TrainingGraph) -> None:
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in graph.model.parameters():
-            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+            parameter.add_(0.002 * torch.randn(parameter.shape, generator=generator))
 
 
 def evaluated(graph: TrainingGraph, data: RunData, spec: RunSpec) -> tuple[np.ndarray, dict[str, Any]]:

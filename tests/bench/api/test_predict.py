@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 import weakref
 from pathlib import Path
@@ -336,3 +337,19 @@ def test_rows_and_frames_are_flat(run, data, predict):
     assert list(frame["label"][:4]) == ["normal", "crackle", "wheeze", "both"]
     assert frame.shape == (36, 12)
     assert repr(found) == f"<Predictions of 9 files by {run.id}:last>"
+
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "predict.md").read_text(encoding="utf-8")
+
+
+def test_the_python_of_the_page_runs(run, sounds, home, small_cache, tmp_path, monkeypatch, capsys):
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "ward").mkdir()
+    shutil.copy(sounds / "m.wav", tmp_path / "ward")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_HOME", str(home))
+    monkeypatch.setenv("BENCH_CACHE", str(small_cache))
+    names = {}
+    exec(compile(block.replace("3f2a", run.id), "docs/predict.md", "exec"), names)
+    assert capsys.readouterr().out.startswith("ward/m.wav [(0.0, '")
+    assert len(names["frame"]) == 1
