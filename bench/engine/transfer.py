@@ -17,6 +17,7 @@ import baselines
 import methods
 from bench.core.datasets import TRAIN, TaskCard
 from bench.core.errors import DataError, WeightsError
+from bench.core.progress import waiting
 from bench.data.bank import FeatureBank, Progress, empty_bank, prepare_bank
 from bench.data.dataset import Dataset
 from bench.data.frontends import FrontEnd, LearningFrontEnd, WaveformFrontEnd
@@ -64,14 +65,15 @@ def judge_there(
     graph = _trained_graph(run, spec, len(trained.classes))
     accelerator = build_accelerator(spec.changed(precision=evaluation_precision(spec)), processes=1)
     # The outputs are of the classes that the model was trained on, whatever the rows are labelled with.
-    outputs = class_probabilities(
-        graph.model.to(accelerator.device),
-        replace(data, task=trained),
-        data.test,
-        accelerator,
-        spec.distribution.eval_batch,
-        probabilities_of(graph.method.to(accelerator.device).eval()),
-    )
+    with waiting("judging the tested part"):
+        outputs = class_probabilities(
+            graph.model.to(accelerator.device),
+            replace(data, task=trained),
+            data.test,
+            accelerator,
+            spec.distribution.eval_batch,
+            probabilities_of(graph.method.to(accelerator.device).eval()),
+        )
     _, cycle_of = data.cycles_of(data.test)
     return test_cycles(data), shared_probabilities(scores_by_cycle(spec.vote, outputs, cycle_of), trained)
 
