@@ -31,7 +31,7 @@ from bench.cli.options import (
     Task,
 )
 from bench.cli.output import check_format
-from bench.cli.run_options import Epochs, Pretrain, Processes, System, request_of
+from bench.cli.run_options import Epochs, Pretrain, Processes, System, Tracker, request_of
 from bench.cli.search_options import (
     FinalSeeds,
     Folds,
@@ -110,6 +110,7 @@ def search(
     processes: Processes = None,
     device: Device = "auto",
     precision: Precision = "auto",
+    tracker: Tracker = None,
     allow_partial: AllowPartial = False,
     plugin: Plugins = None,
     dry_run: DryRun = False,

@@ -13,7 +13,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("bench.core",),
     ("leaderboard",),
     ("bench.engine.host_arrays",),
-    tuple(f"bench.engine.{part}" for part in ("augment", "distribution", "optim", "sampling", "schedule")),
+    tuple(f"bench.engine.{part}" for part in ("augment", "distribution", "optim", "sampling", "schedule", "tracking")),
     ("bench.data", "baselines", "methods"),
     ("bench.plugins",),
     ("bench.experiment",),

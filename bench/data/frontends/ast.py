@@ -36,10 +36,12 @@ from bench.data.frontends.options import (
     ASTFrontEndOptions,
 )
 from bench.data.frontends.waveform import (
+    CPU,
     FADE,
     Band,
     cycle_samples,
     fade_,
+    fit_alike,
     fit_cycle,
     fit_units,
     repeat_,
@@ -47,7 +49,6 @@ from bench.data.frontends.waveform import (
 )
 from bench.data.units import UnitWaves
 
-CPU = torch.device("cpu")
 # Kaldi's default, which the official code keeps.
 PRE_EMPHASIS = 0.97
 # Kaldi pads a frame of 400 samples to the next power of two.
@@ -167,7 +168,7 @@ def _log_mel(wave: Tensor, work: Workspace, out: Tensor) -> None:
 def _log_energies(frames: Tensor, out: Tensor) -> None:
     """Write the log-mel values of windowed frames (frames, 512) into ``out`` (frames, 128)."""
     spectra = torch.fft.rfft(frames)
-    squares = torch.view_as_real(spectra).view(len(out), FFT_SIZE + 2).square_()
+    squares = torch.view_as_real(spectra).view(out.shape[0], FFT_SIZE + 2).square_()
     for band in _mel_bands(frames.device):
         seen = squares[:, band.first : band.first + len(band.kernel)]
         torch.mm(seen, band.kernel, out=out[:, band.outputs])
@@ -205,13 +206,13 @@ def log_mel(waves: Tensor) -> Tensor:
     window, count = _hann_window(waves.device), 1 + (waves.shape[1] - FRAME_LENGTH) // FRAME_SHIFT
     waves = waves[:, : (count - 1) * FRAME_SHIFT + FRAME_LENGTH]
     differences = functional.pad(torch.add(waves[:, 1:], waves[:, :-1], alpha=-PRE_EMPHASIS), (1, 0))
-    blocks = waves.reshape(len(waves), -1, HOP_BLOCK).sum(dim=2)
+    blocks = waves.reshape(waves.shape[0], -1, HOP_BLOCK).sum(dim=2)
     sums = blocks.unfold(1, FRAME_LENGTH // HOP_BLOCK, FRAME_SHIFT // HOP_BLOCK).sum(dim=2, keepdim=True)
-    frames = differences.new_zeros(len(waves), count, FFT_SIZE)
+    frames = differences.new_zeros(waves.shape[0], count, FFT_SIZE)
     filled = frames[..., :FRAME_LENGTH]
     torch.mul(differences.unfold(1, FRAME_LENGTH, FRAME_SHIFT), window, out=filled)
     filled.addcmul_(sums, window, value=(PRE_EMPHASIS - 1) / FRAME_LENGTH)
-    result = frames.new_empty(len(waves), count, MEL_BINS)
+    result = frames.new_empty(waves.shape[0], count, MEL_BINS)
     _log_energies(frames.view(-1, FFT_SIZE), result.view(-1, MEL_BINS))
     return result
 
@@ -276,6 +277,10 @@ class ASTFrontEnd:
             (units, frames, mels) float32.
         """
         return self._normalise_(log_mel(fit_units(units, self.options.samples)))
+
+    def traced_picture(self, waves: Tensor) -> Tensor:
+        """Turn cycles (units, samples) of one length into spectrograms (units, frames, mels)."""
+        return self._normalise_(log_mel(fit_alike(waves, self.options.samples)))
 
     def features(
         self, wave: Tensor, rate: int, spans: Sequence[tuple[float, float]], *, name: str = "the recording"
