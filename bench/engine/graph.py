@@ -21,7 +21,7 @@ from bench.engine.losses import checked_losses, with_penalties
 from bench.engine.micro_batches import MicroBatchedModel
 from bench.engine.picture_layout import lay_out_pictures
 from bench.experiment.spec import RunSpec
-from methods.base import Batch, Draw, SourceHeadMethod
+from methods.base import Batch, Draw, HeadMethod, SourceHeadMethod
 
 
 class TrainingGraph(nn.Module):
@@ -78,6 +78,8 @@ def build_graph(spec: RunSpec, class_counts: Sequence[int] | None = None) -> Tra
     if pretrained is not None and isinstance(method, SourceHeadMethod):
         _give_source_head(model, method, pretrained, spec)
     load_initial_weights(model, method, spec)
+    if isinstance(method, HeadMethod):
+        model.classifier = method.head()
     lay_out_pictures(model, spec)
     return TrainingGraph(model, method)
 
