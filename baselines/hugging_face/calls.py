@@ -33,7 +33,9 @@ def _call_whisper(trunk: nn.Module, x: OneOrNamed[Tensor], hidden: bool) -> Any:
 def _call_on_waveform(trunk: nn.Module, x: OneOrNamed[Tensor], hidden: bool) -> Any:
     if not isinstance(x, Mapping):
         return trunk(input_values=x, output_hidden_states=hidden)
-    return trunk(input_values=x[WAVE], attention_mask=_before(x[LENGTH], x[WAVE].shape[1]), output_hidden_states=hidden)
+    # Transformers looks at the numbers of a mask; where shapes alone are asked for, there are none.
+    mask = None if x[LENGTH].is_meta else _before(x[LENGTH], x[WAVE].shape[1])
+    return trunk(input_values=x[WAVE], attention_mask=mask, output_hidden_states=hidden)
 
 
 CALLS: Mapping[str, Callable[[nn.Module, OneOrNamed[Tensor], bool], Any]] = {

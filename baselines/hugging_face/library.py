@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
+import torch
+
 from baselines.downloads import one_line
 from baselines.hugging_face.card import EncoderKind
 from bench.core.errors import RegistryError, SpecError
@@ -65,8 +67,10 @@ def class_named(name: str) -> Any:
         name: As :class:`baselines.hugging_face.card.EncoderKind` has it.
     """
     module, _, attribute = name.rpartition(".")
-    library = transformers_library()
-    return getattr(importlib.import_module(f"transformers.{module}") if module else library, attribute)
+    # Modules are imported on the way, and hold tensors: whatever device a model is built on, those are real.
+    with torch.device("cpu"):
+        library = transformers_library()
+        return getattr(importlib.import_module(f"transformers.{module}") if module else library, attribute)
 
 
 def own_settings(kind: EncoderKind, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from bench.core.cards import MethodCard
 from bench.core.options import Space, option
 
 CITATION = """@inproceedings{alain2017probes,
-  title={Understanding Intermediate Layers Using Linear Classifier Probes},
-  author={Alain, Guillaume and Bengio, Yoshua},
-  booktitle={ICLR (Workshop)},
-  year={2017}
+  title = {Understanding Intermediate Layers Using Linear Classifier Probes},
+  author = {Alain, Guillaume and Bengio, Yoshua},
+  booktitle = {ICLR (Workshop)},
+  year = {2017},
 }"""
 
 

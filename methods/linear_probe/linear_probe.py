@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 256
+
+NO_RATE = 1e-12
+"""Learning rate of the one step after the classifier was found: it moves what is smaller than rounding alone."""
+
 LEAST_DEVIATION = 1e-6
 """Deviation at least of a feature, so that one that never changes is not blown up."""
 
@@ -81,18 +85,13 @@ class LinearProbe(nn.Module):
         return LinearHead(self.task.feature_dim, len(self.task.class_counts))
 
     def stages(self, first: Stage) -> tuple[Stage, ...]:
-        """The spec's stage for the classifier alone; a single step where it is found before."""
+        """The spec's stage, for the classifier alone; where that is found before, a step that leaves it as it is."""
         probe = replace(first, name="linear probe", augment=False, trains=("classifier",))
         if self.options.solver == "adam":
             return (probe,)
+        optim = OptimOptions(optimiser="sgd", lr=NO_RATE, momentum=0.0, weight_decay=0.0, step_average=0.0)
         schedule = ScheduleOptions(law="constant", epochs=1, iterations=1)
-        return (
-            replace(
-                probe,
-                optim=OptimOptions(optimiser="sgd", momentum=0.0, weight_decay=0.0, step_average=0.0),
-                schedule=schedule,
-            ),
-        )
+        return (replace(probe, optim=optim, schedule=schedule),)
 
     def prepare(self, model: Encoder, rows: TrainingRows) -> None:
         """Standardise the features of the training rows, and find the classifier where no steps do.
@@ -135,9 +134,8 @@ class LinearProbe(nn.Module):
         return self.weights[labels]
 
     def forward(self, model: nn.Module, batch: Batch, draw: None) -> Mapping[str, Tensor]:
-        """Return the scalar ``loss`` of the global batch; with ``lbfgs`` it is shown, and moves nothing."""
-        loss = cross_entropy(batch.gather(model(batch.features)), batch.labels, self.weights)
-        return {"loss": loss if self.options.solver == "adam" else loss.detach() + 0 * loss}
+        """Return the scalar ``loss`` of the global batch."""
+        return {"loss": cross_entropy(batch.gather(model(batch.features)), batch.labels, self.weights)}
 
 
 def _weights(options: LinearProbeOptions, task: Task) -> Tensor:

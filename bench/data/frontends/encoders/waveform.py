@@ -65,12 +65,12 @@ class WaveformFrontEnd:
         options = self.options
         waves = fitted_cycles(units, options.samples, options.fit)
         lengths = units.lengths.clamp(max=options.samples)
+        has_lengths = isinstance(options.shape, dict)
         if options.normalise:
             for wave, length in zip(waves, lengths.tolist(), strict=True):
-                _standardise_(wave[:length] if options.fit == "pad" else wave)
-        if isinstance(options.shape, dict):
-            return {WAVE: waves, LENGTH: lengths.to(waves)[:, None]}
-        return waves
+                # As the feature extractor: the zeros are left out where the model is told of them.
+                _standardise_(wave[:length] if has_lengths else wave)
+        return {WAVE: waves, LENGTH: lengths.to(waves)[:, None]} if has_lengths else waves
 
 
 def _standardise_(wave: Tensor) -> None:
