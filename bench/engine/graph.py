@@ -84,6 +84,22 @@ def build_graph(spec: RunSpec, class_counts: Sequence[int] | None = None) -> Tra
     return TrainingGraph(model, method)
 
 
+def give_own_head(model: Any, spec: RunSpec, classes: int) -> None:
+    """Give a model, in which a run's weights are to be loaded, the classifier that the run's method brings, if any.
+
+    Args:
+        model: The model as its options build it.
+        spec: The spec of the run.
+        classes: Number of classes that it was trained on.
+    """
+    if methods.METHODS.card(spec.method).probe:
+        made = methods.create(
+            spec.method, feature_dim=model.feature_dim, class_counts=[1] * classes, **spec.method_options
+        )
+        if isinstance(made, HeadMethod):
+            model.classifier = made.head()
+
+
 def _give_source_head(model: nn.Module, method: SourceHeadMethod, pretrained: LocatedWeights, spec: RunSpec) -> None:
     """Give a method the classifier of the pretrained weights, which the model has no use for.
 

@@ -97,6 +97,7 @@ def probed(
         StoreError: If the cache cannot be written.
     """
     check_probe(spec)
+    _check_head(graph.model, data, spec)
     identity = _identity(graph.model, data, spec, folder)
     place = bank_folder(Path(spec.cache), KIND, identity)
 
@@ -107,6 +108,24 @@ def probed(
     bank = replace(data.bank, features=features, path=place / FEATURES)
     head = TrainingGraph(HeadAlone(graph.model), graph.method)
     return head, replace(data, bank=bank, extremes=None, waves=None, frontend=None, on_device=None)
+
+
+@torch.no_grad()
+def _check_head(model: Any, data: RunData, spec: RunSpec) -> None:
+    """Refuse a model that is more than its classifier on its features, by its outputs for one cycle."""
+    model.eval()
+    x = data.inputs(np.array([0]))
+    try:
+        whole, parts = model(x), model.classifier(model.features(x))
+        is_same = whole.shape == parts.shape and torch.allclose(whole, parts, rtol=1e-3, atol=1e-3)
+    except (RuntimeError, ValueError, IndexError):
+        is_same = False
+    if not is_same:
+        raise SpecError(
+            f"The model {spec.model} does not classify by its features alone, so that the method {spec.method} has "
+            "nothing to find a classifier for.",
+            "Use another model; `bench models list` names them.",
+        )
 
 
 def _identity(model: Any, data: RunData, spec: RunSpec, folder: RunFolder) -> dict[str, Any]:

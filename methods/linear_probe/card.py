@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench.core.cards import MethodCard
 from bench.core.options import Space, option
+from bench.engine.augment.options import PLACEMENTS, WAVE_OPERATIONS
 
 CITATION = """@inproceedings{alain2017probes,
   title = {Understanding Intermediate Layers Using Linear Classifier Probes},
@@ -13,6 +14,13 @@ CITATION = """@inproceedings{alain2017probes,
   booktitle = {ICLR (Workshop)},
   year = {2017},
 }"""
+
+
+NO_AUGMENTATION = {
+    "time_shift": False,
+    **{f"{name}_probability": 0.0 for name in ("specaug", "concat", *WAVE_OPERATIONS, *PLACEMENTS)},
+}
+"""Whatever the recipe of a model has: what is computed once cannot be changed at random."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +70,7 @@ LINEAR_PROBE = MethodCard(
             "schedule": "cosine",
             "schedule_unit": "epoch",
             "step_average": 0.0,
-            "specaug_probability": 0.0,
-            "time_shift": False,
+            **NO_AUGMENTATION,
         }
         for profile, epochs in (("paper", 100), ("demo", 30))
     },

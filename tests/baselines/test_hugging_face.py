@@ -225,7 +225,9 @@ def test_the_processors_file_of_transformers_5_is_read(folder_of, tmp_path):
     shutil.copytree(folder_of("wav2vec2"), folder)
     extractor = json.loads((folder / "preprocessor_config.json").read_text())
     (folder / "preprocessor_config.json").unlink()
-    (folder / "processor_config.json").write_text(json.dumps({"feature_extractor": {**extractor, "do_normalize": False}}))
+    (folder / "processor_config.json").write_text(
+        json.dumps({"feature_extractor": {**extractor, "do_normalize": False}})
+    )
     assert MODELS.card(f"hf:{folder}").recipes["paper"]["frontend.normalise"] is False
 
 
