@@ -165,9 +165,9 @@ def _hub_file(repository: str, file: str) -> Path | None:
 
 
 def _is_on_hub(repository: str, file: str, cache: Path) -> bool:
-    from huggingface_hub import errors, file_exists, try_to_load_from_cache
+    from huggingface_hub import errors, file_exists
 
-    if isinstance(try_to_load_from_cache(repository, file, cache_dir=cache / "hub"), str):
+    if _is_cached(repository, file, cache):
         return True
     try:
         return file_exists(repository, file)
@@ -178,9 +178,18 @@ def _is_on_hub(repository: str, file: str, cache: Path) -> bool:
         ) from error
 
 
+def _is_cached(repository: str, file: str, cache: Path) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(repository, file, cache_dir=cache / "hub"), str)
+
+
 def _hub_weights(repository: str, licence: str) -> WeightsCard:
     cache = cache_folder(None) / "weights"
-    file = next((name for name in WEIGHTS if _is_on_hub(repository, name, cache)), None)
+    # What is there is used, so that nobody is asked: a second start needs no network.
+    file = next((name for name in WEIGHTS if _is_cached(repository, name, cache)), None) or next(
+        (name for name in WEIGHTS if _is_on_hub(repository, name, cache)), None
+    )
     if file is None:
         raise WeightsError(
             f"The repository {repository} holds neither {' nor '.join(WEIGHTS)}.",
@@ -198,11 +207,10 @@ def _licence(repository: str) -> str:
     """The licence that a repository's card states in its metadata."""
     from huggingface_hub import ModelCard as HubCard
 
-    path = _hub_file(repository, "README.md")
-    if path is None:
-        return "not stated"
     try:
-        stated = HubCard.load(path).data.to_dict().get("license")
-    except (OSError, ValueError):
+        path = _hub_file(repository, "README.md")
+        stated = None if path is None else HubCard.load(path).data.to_dict().get("license")
+    except (WeightsError, OSError, ValueError):
+        # A licence that cannot be read is not stated; what the checkpoint itself lacks is told elsewhere.
         return "not stated"
     return str(stated) if stated else "not stated"

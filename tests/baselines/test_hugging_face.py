@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import http.server
 import json
+import os
 import shutil
 import socket
+import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -260,3 +266,88 @@ def test_without_transformers_the_command_that_installs_it_is_named(folder_of, m
     with pytest.raises(RegistryError, match="need transformers") as caught:
         baselines.create(f"hf:{folder}")
     assert "pip install 'lungbench[transformers]'" in caught.value.hint
+
+
+@contextlib.contextmanager
+def hub_of(repository, folder, requests):
+    """A server that speaks the hub's routes for the files of one repository."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.answer(body=False)
+
+        def do_GET(self):
+            self.answer(body=True)
+
+        def answer(self, *, body):
+            requests.append((self.command, self.path))
+            file = folder / self.path.rpartition("/")[2]
+            is_there = self.path.startswith(f"/{repository}/resolve/main/") and file.is_file()
+            content = file.read_bytes() if is_there else b""
+            self.send_response(200 if is_there else 404)
+            if is_there:
+                self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+                self.send_header("X-Repo-Commit", "c" * 40)
+            else:
+                self.send_header("X-Error-Code", "EntryNotFound")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if body:
+                self.wfile.write(content)
+
+        def log_message(self, *_given):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+LOOK_UP = """
+import sys
+from baselines.hugging_face.checkpoint import find_checkpoint
+from bench.core.errors import BenchError
+for name in sys.argv[1:]:
+    try:
+        found = find_checkpoint(name)
+        weights = found.weights[found.pretrain]
+        print(found.kind.id, found.extractor["sampling_rate"], weights.location, weights.licence)
+    except BenchError as error:
+        print(error.message, error.hint)
+assert "torch" not in sys.modules
+"""
+
+
+def looked_up(*names, cache, **environment):
+    """What a process of its own, whose hub is another, finds of checkpoints: a line for each."""
+    words = {"HF_HUB_DISABLE_XET": "1", "BENCH_CACHE": str(cache), **environment}
+    command = [sys.executable, "-c", LOOK_UP, *names]
+    done = subprocess.run(
+        command, env={**os.environ, **words}, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_repository_of_the_hub_is_looked_up_once(folder_of, tmp_path):
+    folder, cache, requests = tmp_path / "copy", tmp_path / "cache", []
+    shutil.copytree(folder_of("hubert"), folder)
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n")
+    told = "hubert 16000 hf:somebody/hubert-small/model.safetensors apache-2.0"
+    with hub_of("somebody/hubert-small", folder, requests) as url:
+        found, missing = looked_up("somebody/hubert-small", "somebody/nothing", cache=cache, HF_ENDPOINT=url)
+    assert found == told
+    assert "hf:somebody/nothing holds no config.json" in missing
+    assert not any(path.endswith(".safetensors") and command == "GET" for command, path in requests)
+    # As a start leaves them in the cache.
+    (snapshot,) = (cache / "weights" / "hub").glob("models--somebody--hubert-small/snapshots/*")
+    shutil.copy(folder / "model.safetensors", snapshot)
+    found, missing = looked_up("somebody/hubert-small", "somebody/other", cache=cache, HF_HUB_OFFLINE="1")
+    assert found == told
+    assert "Cannot ask the hub for somebody/other" in missing
+    assert "name its folder: hf:FOLDER" in missing
