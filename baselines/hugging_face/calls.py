@@ -17,7 +17,7 @@ WAVE, LENGTH = "wave", "length"
 CLASS_TOKENS = 2
 
 
-def _call_ast(trunk: nn.Module, x: OneOrNamed[Tensor], hidden: bool) -> Any:
+def _call_on_fbank(trunk: nn.Module, x: OneOrNamed[Tensor], hidden: bool) -> Any:
     return trunk(input_values=cast(Tensor, x)[:, 0], output_hidden_states=hidden)
 
 
@@ -39,7 +39,8 @@ def _call_on_waveform(trunk: nn.Module, x: OneOrNamed[Tensor], hidden: bool) -> 
 
 
 CALLS: Mapping[str, Callable[[nn.Module, OneOrNamed[Tensor], bool], Any]] = {
-    "audio-spectrogram-transformer": _call_ast,
+    "audio-spectrogram-transformer": _call_on_fbank,
+    "beats": _call_on_fbank,
     "clap": _call_clap,
     "whisper": _call_whisper,
     **dict.fromkeys(("wav2vec2", "hubert", "wavlm", "data2vec-audio"), _call_on_waveform),

@@ -14,7 +14,7 @@ from bench.core.cards import ModelCard
 from bench.core.options import option
 from bench.core.registry import Family, Registry
 
-PREFIX = "hf"
+PREFIX, BEATS = "hf", "beats"
 
 Settings = Mapping[str, Any]
 """Values by name, as a JSON file has them."""
@@ -50,13 +50,13 @@ class TokenEncoderOptions(SequenceEncoderOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderKind:
-    """A kind of encoder, one model type of transformers.
+    """A kind of encoder: one model type of transformers, or BEATs.
 
     Attributes:
         id: Transformers' ``model_type``, and the NAME of ``hf:NAME``.
         title: Name in print.
-        config_class: Name of transformers' class of configurations.
-        model_class: Name of transformers' class of the encoder, with its module where it has no place above.
+        config_class: Name of transformers' class of configurations; one of ours as ``module:name``.
+        model_class: Name of transformers' class of the encoder, with its module where it has no place above; likewise.
         pooled: Words on what becomes the features.
         source: The publication.
         citation: Its BibTeX entry.
@@ -143,6 +143,20 @@ def _clap_settings(extractor: Settings) -> dict[str, Any]:
         "highest_hz": extractor.get("frequency_max", 14_000),
         "filters": "htk" if extractor.get("truncation", "fusion") == "fusion" else "slaney",
         "fit": extractor.get("padding", "repeatpad"),
+    }
+
+
+def _beats_settings(extractor: Settings) -> dict[str, Any]:
+    # Of the authors' code, which the checkpoint says nothing of; 10 s, as in their training.
+    return {
+        "rate": 16_000,
+        "frames": 998,
+        "mels": 128,
+        "window": "povey",
+        "scale": 32_768.0,
+        "normalise": True,
+        "mean": 15.41663,
+        "std": 6.55582,
     }
 
 
@@ -291,6 +305,23 @@ KINDS: Mapping[str, EncoderKind] = {
             ),
         ),
         EncoderKind(
+            id=BEATS,
+            title="BEATs",
+            config_class="baselines.beats.encoder:BEATsConfig",
+            model_class="baselines.beats.encoder:BEATsEncoder",
+            pooled="the mean over all patches of the last layer",
+            source="Chen et al. 2023, ICML; microsoft/unilm at 9102ed9, beats",
+            citation=_citation(
+                "chen2023beats",
+                "{BEATs}: Audio Pre-Training with Acoustic Tokenizers",
+                "Chen, Sanyuan and others",
+                "ICML",
+                2023,
+            ),
+            frontend="kaldi-fbank",
+            frontend_settings=_beats_settings,
+        ),
+        EncoderKind(
             id="whisper",
             title="Whisper's encoder",
             config_class="WhisperConfig",
@@ -316,7 +347,7 @@ KINDS: Mapping[str, EncoderKind] = {
 FAMILY: Family[ModelCard] = Family(
     PREFIX,
     "an audio encoder of transformers: OWNER/NAME on the Hugging Face hub, or a folder that transformers saved "
-    "(pip install 'lungbench[transformers]')",
+    "(pip install 'lungbench[transformers]'); or a file of BEATs",
     card="baselines.hugging_face.named:card",
     target="baselines.hugging_face.encoder:FoundationEncoder",
     options=EncoderOptions,

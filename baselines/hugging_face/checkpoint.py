@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from baselines.downloads import fetch_weights, one_line
-from baselines.hugging_face.card import KINDS, PREFIX, EncoderKind
+from baselines.hugging_face.card import BEATS, KINDS, PREFIX, EncoderKind
 from bench.core.cards import WeightsCard
 from bench.core.errors import RegistryError, WeightsError
 from bench.core.paths import cache_folder, expanded
@@ -50,19 +51,22 @@ def find_checkpoint(name: str) -> Checkpoint:
     """Read what describes a checkpoint.
 
     Args:
-        name: A folder, or OWNER/NAME on the hub.
+        name: A folder, or OWNER/NAME on the hub; or a file of BEATs.
 
     Raises:
         RegistryError: If there is no such folder, or it lacks a file, or its encoder is of a kind that is not known.
         WeightsError: If the hub cannot be asked, or has no such repository.
     """
+    file = _as_file(name)
+    if file is not None:
+        return Checkpoint(name, KINDS[BEATS], _beats_config(file), {}, pretrain=str(file))
     folder = _as_folder(name)
     if folder is not None:
         described = _described(name, lambda file: folder / file if (folder / file).is_file() else None)
         return Checkpoint(name, *described, pretrain=str(folder))
     if not _is_repository(name):
         raise RegistryError(
-            f"'{PREFIX}:{echoed(name, 300)}' is neither a folder nor OWNER/NAME on the hub.",
+            f"'{PREFIX}:{echoed(name, 300)}' is neither a folder nor OWNER/NAME on the hub, nor a file of BEATs.",
             f"Name a folder that transformers saved, a repository, or a kind alone: {', '.join(KINDS)}.",
         )
     described = _described(name, lambda file: _hub_file(name, file))
@@ -81,6 +85,38 @@ def kind_of(name: str) -> EncoderKind:
         WeightsError: As :func:`find_checkpoint` does.
     """
     return KINDS[name] if name in KINDS else find_checkpoint(name).kind
+
+
+def _as_file(name: str) -> Path | None:
+    path = expanded(name)
+    try:
+        return path.absolute() if name and path.is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
+def _beats_config(path: Path) -> dict[str, Any]:
+    """What a checkpoint of Microsoft's says of its encoder: a file of ``cfg`` and ``model``."""
+    found = path.stat()
+    return _config_in_file(path, found.st_size, found.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _config_in_file(path: Path, *_state: int) -> dict[str, Any]:
+    from baselines.torch_files import read_torch_file
+
+    try:
+        document = read_torch_file(path)
+    except WeightsError as error:
+        raise RegistryError(error.message, error.hint) from error
+    config = document.get("cfg") if isinstance(document, Mapping) and "model" in document else None
+    if not isinstance(config, Mapping):
+        raise RegistryError(
+            f"The file {path} is no checkpoint of BEATs: it holds no cfg and model.",
+            f"For other encoders name the folder that transformers saved, {PREFIX}:FOLDER.",
+        )
+    # What else stands there says how it was trained.
+    return {name: value for name, value in config.items() if isinstance(value, bool | int | float | str)}
 
 
 def _as_folder(name: str) -> Path | None:
@@ -108,13 +144,14 @@ def _described(name: str, locate: Locate) -> tuple[EncoderKind, dict[str, Any], 
 
 
 def _known_kind(model_type: Any, place: str) -> EncoderKind:
-    for kind in KINDS.values():
+    types = [kind for kind in KINDS.values() if kind.id != BEATS]
+    for kind in types:
         if model_type in (kind.id, *kind.other_types):
             return kind
     what = "says no model_type" if model_type is None else f"is of the model type '{echoed(model_type)}'"
     raise RegistryError(
         f"{place} {what}, which is no audio encoder that can be used here.",
-        f"Model types that can be used: {', '.join(KINDS)}. See docs/foundation-encoders.md.",
+        f"Model types that can be used: {', '.join(kind.id for kind in types)}. See docs/foundation-encoders.md.",
     )
 
 

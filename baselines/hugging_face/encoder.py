@@ -1,4 +1,4 @@
-"""An audio encoder of transformers, pooled, with a linear classifier; transformers fits its checkpoints.
+"""A pretrained audio encoder, pooled, with a linear classifier; transformers fits its checkpoints, but for BEATs.
 
 Shapes: B batch, T frames or stretches of time, F mels, S samples, C width of the encoder.
 """

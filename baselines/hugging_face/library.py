@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
@@ -47,7 +48,10 @@ def transformers_library() -> ModuleType:
 
 @contextlib.contextmanager
 def quiet_library() -> Iterator[None]:
-    """Keep transformers from drawing bars and reports while the block runs."""
+    """Keep transformers from drawing bars and reports while the block runs; what is not imported says nothing."""
+    if "transformers" not in sys.modules:
+        yield
+        return
     logging = transformers_library().utils.logging
     level, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -61,11 +65,14 @@ def quiet_library() -> Iterator[None]:
 
 
 def class_named(name: str) -> Any:
-    """A class of transformers by its name, with its module where it has no place above.
+    """A class of transformers by its name, with its module where it has no place above; or one of ours.
 
     Args:
-        name: As :class:`baselines.hugging_face.card.EncoderKind` has it.
+        name: As :class:`baselines.hugging_face.card.EncoderKind` has it; ours as ``module:name``.
     """
+    own, colon, attribute = name.partition(":")
+    if colon:
+        return getattr(importlib.import_module(own), attribute)
     module, _, attribute = name.rpartition(".")
     # Modules are imported on the way, and hold tensors: whatever device a model is built on, those are real.
     with torch.device("cpu"):

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from baselines.hugging_face.card import GAPS, KINDS, PREFIX, RECIPES, EncoderKind
+from baselines.hugging_face.card import BEATS, GAPS, KINDS, PREFIX, RECIPES, EncoderKind
 from baselines.hugging_face.checkpoint import Checkpoint, find_checkpoint
 from baselines.hugging_face.library import own_settings
 from bench.core.cards import ModelCard, Recipes
@@ -29,8 +29,10 @@ def _card_of_kind(kind: EncoderKind) -> ModelCard:
     return ModelCard(
         id=f"{PREFIX}:{kind.id}",
         title=kind.title,
-        summary=f"{kind.title} of transformers; features are {kind.pooled}; a linear classifier.",
-        source=f"{kind.source}; transformers, {kind.model_class.rpartition('.')[2]}",
+        summary=f"{kind.title}; features are {kind.pooled}; a linear classifier.",
+        source=kind.source
+        if kind.id == BEATS
+        else f"{kind.source}; transformers, {kind.model_class.rpartition('.')[2]}",
         fidelity="third-party code",
         gaps=GAPS,
         citation=kind.citation,
@@ -49,7 +51,7 @@ def _card_of_checkpoint(checkpoint: Checkpoint) -> ModelCard:
     return dataclasses.replace(
         base,
         title=f"{kind.title} ({checkpoint.name})",
-        summary=f"{kind.title} of transformers as in {checkpoint.name}: {width} features, which are {kind.pooled}; a "
+        summary=f"{kind.title} as in {checkpoint.name}: {width} features, which are {kind.pooled}; a "
         f"linear classifier. Front-end {kind.frontend} at {settings['rate']:,} Hz. Licence: {checkpoint.licence}.",
         options=_with_config(kind.options, config),
         recipes=_recipes(kind, settings),

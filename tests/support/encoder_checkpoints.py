@@ -53,6 +53,70 @@ def save_checkpoint(kind: str, folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+BEATS = {
+    "input_patch_size": 16,
+    "embed_dim": 8,
+    "encoder_layers": 2,
+    "encoder_embed_dim": 16,
+    "encoder_ffn_embed_dim": 32,
+    "encoder_attention_heads": 2,
+    "deep_norm": True,
+    "relative_position_embedding": True,
+    "gru_rel_pos": True,
+    "num_buckets": 320,
+    "max_distance": 800,
+    "conv_pos": 16,
+    "conv_pos_groups": 2,
+    "encoder_layerdrop": 0.05,
+    "finetuned_model": True,
+    "predictor_class": 5,
+}
+
+
+def save_beats(path: Path, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Write a checkpoint with the names of Microsoft's: ``cfg`` and ``model``, with a predictor of 5 classes.
+
+    Returns:
+        The tensors.
+    """
+    torch.manual_seed(seed)
+    width, inner = BEATS["encoder_embed_dim"], BEATS["encoder_ffn_embed_dim"]
+    shapes = {
+        "patch_embedding.weight": (8, 1, 16, 16),
+        **_linear("post_extract_proj", 8, width),
+        **_norm("layer_norm", 8),
+        "encoder.pos_conv.0.bias": (width,),
+        "encoder.pos_conv.0.weight_g": (1, 1, 16),
+        "encoder.pos_conv.0.weight_v": (width, width // 2, 16),
+        **_norm("encoder.layer_norm", width),
+        **_linear("predictor", width, 5),
+    }
+    for layer in (f"encoder.layers.{number}" for number in range(2)):
+        shapes |= {f"{layer}.self_attn.grep_a": (1, 2, 1, 1), **_linear(f"{layer}.self_attn.grep_linear", 8, 8)}
+        for name in ("q", "k", "v", "out"):
+            shapes |= _linear(f"{layer}.self_attn.{name}_proj", width, width)
+        shapes |= {
+            f"{layer}.self_attn.relative_attention_bias.weight": (320, 2),
+            **_norm(f"{layer}.self_attn_layer_norm", width),
+            **_norm(f"{layer}.final_layer_norm", width),
+            **_linear(f"{layer}.fc1", width, inner),
+            **_linear(f"{layer}.fc2", inner, width),
+        }
+    tensors = {name: 0.3 * torch.randn(shape) for name, shape in shapes.items()}
+    shared = "self_attn.relative_attention_bias.weight"
+    tensors[f"encoder.layers.1.{shared}"] = tensors[f"encoder.layers.0.{shared}"]
+    torch.save({"cfg": BEATS, "model": tensors}, path)
+    return tensors
+
+
+def _linear(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def _norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+
+
 def _ast():
     from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
