@@ -7,11 +7,13 @@ import hashlib
 import http.server
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -354,3 +356,9 @@ def test_a_repository_of_the_hub_is_looked_up_once(folder_of, tmp_path):
     assert found == told
     assert "Cannot ask the hub for somebody/other" in missing
     assert "name its folder: hf:FOLDER" in missing
+
+
+def test_the_page_tells_of_every_kind():
+    page = (Path(__file__).parents[2] / "docs" / "foundation-encoders.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\S+)` \| .+? \| `(\S+)`", page, re.MULTILINE))
+    assert rows == {kind.id: kind.frontend for kind in KINDS.values()}
