@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.datasets import TRAIN, TaskCard
-from bench.core.errors import DataError, WeightsError
+from bench.core.errors import DataError
 from bench.core.progress import waiting
 from bench.data.bank import FeatureBank, Progress, empty_bank, prepare_bank
 from bench.data.dataset import Dataset
