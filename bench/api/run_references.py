@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from leaderboard.results.run_folder import RunFolder
 
 
-def referred_run(reference: str | Path | Run | CombinedRun, home: Path) -> tuple[RunFolder, str]:
+def referred_run(
+    reference: str | Path | Run | CombinedRun, home: Path, cache: Path | None = None
+) -> tuple[RunFolder, str]:
     """Find the folder of a run that a user names, and which of its weights are wanted.
 
     Args:
-        reference: A run id, the beginning of one, or a run's folder, wherever it lies; after a colon ``last`` (the
-            default), ``best-test``, ``best-val`` or ``stage-N``. Also a run as :func:`bench.run` returns it.
+        reference: A run id, the beginning of one, a run's folder, wherever it lies, or ``hf:OWNER/NAME`` for one on the
+            Hub; after a colon ``last`` (the default), ``best-test``, ``best-val`` or ``stage-N``. Also a run as
+            :func:`bench.run` returns it.
         home: The results folder.
+        cache: The cache folder, for runs on the Hub; the user's by default.
 
     Returns:
         The folder, and the selection rule or stage. Whether the run is finished and keeps these weights is not looked
@@ -27,6 +31,7 @@ def referred_run(reference: str | Path | Run | CombinedRun, home: Path) -> tuple
 
     Raises:
         SpecError: If there is no such run, or several.
+        HubError: If it is on the Hub and cannot be fetched, or is not whole.
     """
     name, which = split_reference(str(getattr(reference, "folder", reference)))
-    return find_run_folder(name, home), which
+    return find_run_folder(name, home, cache), which

@@ -69,7 +69,7 @@ def open_system(references: Sequence[RunReference], combine: str, home: Path, op
         raise SpecError("No run is named.", "Name one: `bench board list` shows those that there are.")
     systems: dict[str, TrainedSystem] = {}
     for reference in references:
-        folder, which = referred_run(reference, home)
+        folder, which = referred_run(reference, home, opening.cache)
         opened = _opened(folder, which, opening)
         if opened.name in systems:
             raise SpecError(f"The run {opened.name} is named twice.", "Name each run once.")

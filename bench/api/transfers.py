@@ -97,7 +97,8 @@ def transfer(
     itself, and is never ranked with results of systems.
 
     Args:
-        run: Id of a finished run, the beginning of it, its folder, or a run as :func:`bench.run` returns it.
+        run: Id of a finished run, the beginning of it, its folder, ``hf:OWNER/NAME`` for one on the Hub, or a run as
+            :func:`bench.run` returns it.
         dataset: Id of the data set to judge on (default: that of the run).
         task: Id of the task to judge on (default: the first of the data set).
         data: Folder of that data set (default: its usual one).
@@ -129,7 +130,8 @@ def transfer(
     place = home_folder(home)
     files = [expanded(file) for file in ([plugins] if isinstance(plugins, str | Path) else plugins)]
     load_plugins(files)
-    found = find_initial_run(f"{getattr(run, 'folder', run)}:{selection_rule(rule, 'rule')}", place)
+    named = f"{getattr(run, 'folder', run)}:{selection_rule(rule, 'rule')}"
+    found = find_initial_run(named, place, cache_folder(cache))
     spec = spec_here(found, device, cache_folder(cache), files, allow)
     judged = DATASETS.card(dataset or spec.dataset).task(task)
     _check_is_another(spec, dataset or spec.dataset, judged.id)
@@ -172,13 +174,14 @@ def _check_is_another(spec: RunSpec, dataset: str, task: str) -> None:
 
 def _judged(name: str, run: InitialRun, spec: RunSpec, dataset: Dataset) -> Transfer:
     """Judge a run on a data set that is loaded."""
+    from bench.data.feature_progress import features_counted
     from bench.engine.transfer import judge_there
-    from bench.launch.once import said_by_tenths
     from leaderboard.results.schema import task_of
     from leaderboard.results.transfer import Transfer, transfer_metrics
 
     trained = task_of(run.folder.read_document())
-    cycles, probabilities = judge_there(run, spec, trained.task, dataset, said_by_tenths(spec.frontend))
+    with features_counted(spec.frontend) as on_progress:
+        cycles, probabilities = judge_there(run, spec, trained.task, dataset, on_progress)
     metrics = transfer_metrics(cycles, probabilities, dataset.task)
     return Transfer(_document(name, run, spec, trained, dataset, cycles.hash, metrics), cycles, probabilities)
 

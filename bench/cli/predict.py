@@ -24,8 +24,8 @@ TrainedRun = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="A finished run: its id, the beginning of it, or its folder; RUN:best-test for other weights than the "
-        "last.",
+        help="A finished run: its id, the beginning of it, its folder, or hf:OWNER/NAME for one on the Hub; "
+        "RUN:best-test for other weights than the last.",
         autocompletion=completer("runs"),
     ),
 ]
@@ -134,6 +134,7 @@ def predict(
 
     Examples:
       bench predict 3f2a cough.wav
+      bench predict hf:lab/small-ast cough.wav
       bench predict 3f2a:best-test ward/ --format csv --out ward.csv --html ward.html
       bench predict 3f2a --with 91c4 --with b07e 'ward/**/*.flac' --channel 1 --window 4 --hop 1
       ffmpeg -i stethoscope.m4a -f wav - | bench predict results/runs/3f2a… - --figure sound.svg

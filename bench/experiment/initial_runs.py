@@ -8,14 +8,18 @@ from pathlib import Path
 
 from baselines.checkpoints import fingerprint
 from bench.core.errors import SpecError
-from bench.core.paths import expanded
+from bench.core.hub import is_on_hub
+from bench.core.paths import cache_folder, expanded
 from bench.core.text import echoed
+from bench.experiment.hub_runs import fetched_run
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RUNS_FOLDER, RunFolder
 
 _WHICH = re.compile(r"(.+):(last|best-test|best-val|stage-[0-9]{1,4})", re.DOTALL)
 _PREFIX = re.compile(r"[0-9a-f]{1,16}")
-_FORM = "Name a run by its id, the beginning of it, or its folder, and its weights as in 0123abcd:best-test."
+_FORM = (
+    "Name a run by its id, the beginning of it, its folder, or hf:OWNER/NAME, and its weights as in 0123abcd:best-test."
+)
 
 
 @dataclass(frozen=True)
@@ -38,20 +42,22 @@ class InitialRun:
         return f"{self.run_id}:{self.which}"
 
 
-def find_initial_run(text: str, home: Path) -> InitialRun:
+def find_initial_run(text: str, home: Path, cache: Path | None = None) -> InitialRun:
     """Find the run that a user names, with its weights.
 
     Args:
-        text: A run id, the beginning of one, or a run's folder; after a colon ``last`` (the default), ``best-test``,
-            ``best-val``, or ``stage-N`` for the end of a stage.
+        text: A run id, the beginning of one, a run's folder, or ``hf:OWNER/NAME`` for one on the Hub; after a colon
+            ``last`` (the default), ``best-test``, ``best-val``, or ``stage-N`` for the end of a stage.
         home: The results folder.
+        cache: The cache folder, for runs on the Hub; the user's by default.
 
     Raises:
         SpecError: If there is no such run, or several, or it is not finished, or does not keep these weights.
         ResultError: If its result cannot be read.
+        HubError: If it is on the Hub and cannot be fetched, or is not whole.
     """
     name, which = split_reference(text)
-    return initial_run_in(find_run_folder(name, home), which)
+    return initial_run_in(find_run_folder(name, home, cache), which)
 
 
 def initial_run_in(folder: RunFolder, which: str) -> InitialRun:
@@ -103,16 +109,20 @@ def initial_weights_hash(spec: RunSpec) -> str | None:
     return fingerprint(path) if path.is_file() else None
 
 
-def find_run_folder(name: str, home: Path) -> RunFolder:
-    """The folder of a run that is named by id, beginning of one, or path.
+def find_run_folder(name: str, home: Path, cache: Path | None = None) -> RunFolder:
+    """The folder of a run that is named by id, beginning of one, path, or ``hf:OWNER/NAME`` for one on the Hub.
 
     Args:
         name: What a user names, without its weights.
         home: The results folder.
+        cache: The cache folder, for runs on the Hub; the user's by default.
 
     Raises:
         SpecError: If there is no such run, or several.
+        HubError: If it is on the Hub and cannot be fetched, or is not whole.
     """
+    if is_on_hub(name):
+        return fetched_run(name, cache_folder(cache))
     if _PREFIX.fullmatch(name):
         found = sorted(path for path in (home / RUNS_FOLDER).glob(f"{name}*") if _is_run(RunFolder(path)))
         if len(found) > 1:
