@@ -134,8 +134,7 @@ def predict(
 
     Examples:
       bench predict 3f2a cough.wav
-      bench predict hf:lab/small-ast cough.wav
-      bench predict 3f2a:best-test ward/ --format csv --out ward.csv --html ward.html
+      bench predict hf:lab/small-ast:best-test ward/ --format csv --out ward.csv --html ward.html
       bench predict 3f2a --with 91c4 --with b07e 'ward/**/*.flac' --channel 1 --window 4 --hop 1
       ffmpeg -i stethoscope.m4a -f wav - | bench predict results/runs/3f2a… - --figure sound.svg
     """
