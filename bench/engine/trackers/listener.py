@@ -180,14 +180,16 @@ class Tracker:
         self._memory.run = self._service.run
         self._memory.write(self._path)
 
+    # Noted before it is told: of what a killed process was about to tell, a point is missing and none is there twice.
+
     def _log_step(self, service: Service, values: Mapping[str, float], step: int) -> None:
         if step > self._memory.step:
-            service.log(values, step)
             self._memory.step = step
             self._memory.write(self._path)
+            service.log(values, step)
 
     def _log_epoch(self, service: Service, values: Mapping[str, float], epoch: int, step: int) -> None:
         if epoch > self._memory.epoch:
-            service.log(values, step)
             self._memory.epoch = epoch
             self._memory.write(self._path)
+            service.log(values, step)
