@@ -64,8 +64,11 @@ class Snapshot:
     @property
     def going_on(self) -> bool:
         """Whether something is still to come."""
-        by_runs = any(run.state in GOING_ON for run in self.runs)
-        return by_runs or any(one.going_on for one in (*self.matrices, *self.studies))
+        return (
+            any(run.state in GOING_ON for run in self.runs)
+            or any(matrix.going_on for matrix in self.matrices)
+            or any(study.going_on for study in self.studies)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The document that ``bench watch --format json`` prints."""
@@ -114,7 +117,7 @@ class Watch:
         studies = [look for name in names if (look := self._studies.look(name)) is not None]
         folders = self._asked.matrices if self.named else self._lately(now)
         runs = {run.run_id: run for run in self._single_runs(now)}
-        matrices = [look for folder in folders if (look := self._matrix(folder, runs)) is not None]
+        matrices = [one for folder in folders if (one := self._matrix(folder, runs)) is not None]
         seen = Snapshot(self.home, now, in_order(list(runs.values())), matrices, studies)
         if self._first is None:
             self._first = {run.run_id for run in seen.runs if run.state not in GOING_ON}
