@@ -98,7 +98,7 @@ def _cached_by_hub(file: RemoteFile, folder: Path) -> Path | None:
         return None
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(*file.hub, cache_dir=folder / "hub")
+    found = try_to_load_from_cache(*file.hub, cache_dir=folder / "hub", revision=file.revision)
     return Path(found) if isinstance(found, str) else None
 
 
@@ -176,7 +176,9 @@ def _from_hub(file: RemoteFile, folder: Path) -> Path:
     assert file.hub is not None
     repository, name = file.hub
     try:
-        return Path(hf_hub_download(repository, name, cache_dir=folder))
+        return Path(hf_hub_download(repository, name, revision=file.revision, cache_dir=folder))
+    except hub.RevisionNotFoundError as error:
+        raise _FetchError(f"the repository {repository} has no revision {file.revision}") from error
     except hub.RepositoryNotFoundError as error:
         raise _FetchError(f"the hub has no repository {repository}, or only for those who have a token") from error
     except hub.LocalEntryNotFoundError as error:

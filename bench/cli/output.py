@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,11 @@ logger = logging.getLogger(__name__)
 
 WIDTH_OF_A_FILE = 160
 """Columns for tables that go into a file or a pipe."""
+
+
+def width_of_tables() -> int | None:
+    """Columns of what takes the results, where it has none by itself and nobody says how many there are."""
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_FILE
 
 
 def stdout() -> PlainConsole:

@@ -309,7 +309,7 @@ def _made_folder(dataset: str, cache: Path) -> Path:
 
 def default_pretrain(model: ModelCard, profile: str) -> str:
     """The weights that a model starts from where a user names none."""
-    return model.default_pretrain if profile == "paper" else "none"
+    return model.default_pretrain if profile == "paper" or model.pretrained_in_demo else "none"
 
 
 def _data_fields(dataset: Dataset) -> dict[str, Any]:
@@ -325,7 +325,7 @@ def _data_fields(dataset: Dataset) -> dict[str, Any]:
 def _start_fields(request: Request) -> dict[str, Any]:
     if request.init_from is None:
         return {}
-    start = find_initial_run(request.init_from, home_folder(request.home))
+    start = find_initial_run(request.init_from, home_folder(request.home), request.cache)
     return {"init_from": start.name, "init_weights": str(start.folder.path.resolve())}
 
 
