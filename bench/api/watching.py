@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,11 @@ class Snapshot:
     @property
     def going_on(self) -> bool:
         """Whether something is still to come."""
-        by_runs = any(run.state in GOING_ON for run in self.runs)
-        return by_runs or any(one.going_on for one in (*self.matrices, *self.studies))
+        return (
+            any(run.state in GOING_ON for run in self.runs)
+            or any(matrix.going_on for matrix in self.matrices)
+            or any(study.going_on for study in self.studies)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The document that ``bench watch --format json`` prints."""
@@ -114,7 +117,7 @@ class Watch:
         studies = [look for name in names if (look := self._studies.look(name)) is not None]
         folders = self._asked.matrices if self.named else self._lately(now)
         runs = {run.run_id: run for run in self._single_runs(now)}
-        matrices = [look for folder in folders if (look := self._matrix(folder, runs)) is not None]
+        matrices = [one for folder in folders if (one := self._matrix(folder, runs)) is not None]
         seen = Snapshot(self.home, now, in_order(list(runs.values())), matrices, studies)
         if self._first is None:
             self._first = {run.run_id for run in seen.runs if run.state not in GOING_ON}
@@ -169,7 +172,8 @@ class Watch:
         """How far a matrix is; its runs are added to the others."""
         try:
             record = folder.read_record()
-            asked, is_local = [entry["run_id"] for entry in record["runs"]], record["launcher"] == LOCAL
+            named = {entry["run_id"]: entry for entry in record["runs"]}
+            asked, is_local = list(named), record["launcher"] == LOCAL
             parts = [part for entry in record["runs"] for part in entry["parts"].values()]
         except (ResultError, KeyError, TypeError, AttributeError):
             return None
@@ -177,7 +181,9 @@ class Watch:
         unbegun = "waiting" if driven or not is_local else "missing"
         found = {run_id: self._run_of_matrix(run_id, runs) for run_id in dict.fromkeys((*asked, *parts))}
         counts = Counter(_state_within(found[run_id], driven, unbegun) for run_id in asked)
-        runs.update({run_id: run for run_id, run in found.items() if run is not None})
+        for run_id, run in found.items():
+            if run is not None:
+                runs[run_id] = run if run.model else _with_names(run, named.get(run_id, {}))
         going_on = driven or bool(counts["waiting"] and not is_local)
         ordered = {state: counts[state] for state in (*STATES, "missing") if counts[state]}
         return MatrixLook(folder.name, driven, going_on, ordered)
@@ -219,6 +225,11 @@ class Watch:
             f"{suggestion(name, known) if known else 'there is nothing in it.'}",
             "`bench watch` alone shows what is going on; --home names another results folder.",
         )
+
+
+def _with_names(run: WatchedRun, entry: Mapping[str, Any]) -> WatchedRun:
+    """A run whose spec cannot be read yet, with the names that its matrix has for it."""
+    return replace(run, **{name: entry[name] for name in ("model", "method", "seed") if name in entry})
 
 
 def _state_within(run: WatchedRun | None, driven: bool, unbegun: str) -> str:

@@ -12,6 +12,7 @@ from bench.cli.completion import completer
 from bench.cli.options import Format, Home
 from bench.cli.output import check_format, print_json, print_laid_out, stdout
 from bench.core.errors import RunError
+from bench.core.terminal import can_redraw
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +37,8 @@ def register(app: typer.Typer) -> None:
 
 
 def is_terminal() -> bool:
-    """Whether somebody sees what is drawn."""
-    return sys.stdout.isatty()
+    """Whether somebody sees what is drawn, and can see it drawn anew."""
+    return can_redraw(sys.stdout)
 
 
 def watch(

@@ -23,7 +23,7 @@ MOST_WAITING = 10_000
 SILENT_SECONDS = 300.0
 """After which a tracker that has not done with one report is taken for one that hangs."""
 END_SECONDS = 60.0
-"""How long the end of a run waits for a tracker to send what it has."""
+"""How long the end of a run waits for its trackers to send what they have."""
 LONGEST_REASON = 300
 
 Report: TypeAlias = Callable[[], None]
@@ -62,23 +62,31 @@ class BackgroundTracker:
         if self._is_stuck():
             self._give_up(f"it has not answered for {self.silent_seconds:g} seconds")
             return
+        self._put(report)
+
+    def tell_last(self, report: Report) -> None:
+        """Hand the last report over."""
+        self.tell(report)
+        if not self.is_off:
+            self._put(None)
+
+    def wait(self, deadline: float) -> None:
+        """Wait until everything is carried out, but not for ever.
+
+        Args:
+            deadline: By the monotonic clock, until when.
+        """
+        if self.is_off:
+            return
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        if self._thread.is_alive():
+            self._give_up("it did not end in time; what it has not sent is lost")
+
+    def _put(self, report: Report | None) -> None:
         try:
             self._waiting.put_nowait(report)
         except queue.Full:
             self._give_up(f"it does not keep up: {MOST_WAITING:,} reports are waiting for it")
-
-    def end(self, seconds: float = END_SECONDS) -> None:
-        """Wait until everything is carried out, but not for ever."""
-        if self.is_off:
-            return
-        try:
-            self._waiting.put_nowait(None)
-        except queue.Full:
-            self._give_up(f"it does not keep up: {MOST_WAITING:,} reports are waiting for it")
-            return
-        self._thread.join(seconds)
-        if self._thread.is_alive():
-            self._give_up(f"it did not end within {seconds:g} seconds; what it has not sent is lost")
 
     def _is_stuck(self) -> bool:
         since = self._busy_since

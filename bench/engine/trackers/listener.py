@@ -14,7 +14,7 @@ from typing import Any
 from bench.core.datasets import DATASETS
 from bench.engine.listeners import Listener, Start, Wish
 from bench.engine.position import Position
-from bench.engine.trackers.background import END_SECONDS, BackgroundTracker
+from bench.engine.trackers.background import END_SECONDS, BackgroundTracker, Report
 from bench.engine.trackers.device_load import DeviceLoad
 from bench.engine.trackers.figures import figures_of
 from bench.engine.trackers.memory import TrackerMemory, read_memory
@@ -48,7 +48,7 @@ class RunTracking(Listener):
         spec: The spec of the run.
         folder: Its folder, in which it is remembered what each tracker has heard.
         services: What opens a run of each tracker, by its name.
-        end_seconds: How long the end of the run waits for each of them.
+        end_seconds: How long the end of the run waits for all of them.
     """
 
     def __init__(
@@ -98,7 +98,10 @@ class RunTracking(Listener):
     def on_end(self) -> None:
         """Wait until the trackers have sent what they have, but not for long."""
         for tracker in self._trackers:
-            tracker.end(self.end_seconds)
+            tracker.finish()
+        deadline = time.monotonic() + self.end_seconds
+        for tracker in self._trackers:
+            tracker.wait(deadline)
 
     def _tell_step(self, values: Mapping[str, float], step: int) -> None:
         for tracker in self._trackers:
@@ -150,17 +153,23 @@ class Tracker:
         """Draw the figures of a run's end."""
         self._tell(lambda service: service.draw(figures_of(entries, classes), step))
 
-    def end(self, seconds: float) -> None:
-        """End the tracker's run."""
-        self._tell(lambda service: service.finish())
-        self._background.end(seconds)
+    def finish(self) -> None:
+        """Have the tracker's run end after what it was told."""
+        self._background.tell_last(self._for_service(lambda service: service.finish()))
+
+    def wait(self, deadline: float) -> None:
+        """Wait until that is done, but no longer than to some time of the monotonic clock."""
+        self._background.wait(deadline)
 
     def _tell(self, report: Callable[[Service], None]) -> None:
+        self._background.tell(self._for_service(report))
+
+    def _for_service(self, report: Callable[[Service], None]) -> Report:
         def carried_out() -> None:
             if self._service is not None:
                 report(self._service)
 
-        self._background.tell(carried_out)
+        return carried_out
 
     # In the tracker's thread from here on.
 
@@ -171,14 +180,16 @@ class Tracker:
         self._memory.run = self._service.run
         self._memory.write(self._path)
 
+    # Noted before it is told: of what a killed process was about to tell, a point is missing and none is there twice.
+
     def _log_step(self, service: Service, values: Mapping[str, float], step: int) -> None:
         if step > self._memory.step:
-            service.log(values, step)
             self._memory.step = step
             self._memory.write(self._path)
+            service.log(values, step)
 
     def _log_epoch(self, service: Service, values: Mapping[str, float], epoch: int, step: int) -> None:
         if epoch > self._memory.epoch:
-            service.log(values, step)
             self._memory.epoch = epoch
             self._memory.write(self._path)
+            service.log(values, step)
