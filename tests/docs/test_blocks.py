@@ -432,3 +432,24 @@ def test_python_is_run(block: Block, scratch, small_data, small_cache, monkeypat
     monkeypatch.setitem(sys.modules, module.__name__, module)  # dataclasses look for theirs
     with fresh_registries():
         exec(compile(text, f"{block.page}, block {block.number}", "exec"), module.__dict__)
+
+
+@pytest.mark.parametrize(
+    ("page", "options"),
+    [
+        ("docs/how-to/add-a-method.md", {"model": "ast", "method": "focal"}),
+        ("docs/how-to/add-a-model.md", {"model": "small-cnn", "method": "ce"}),
+        ("docs/how-to/add-a-front-end.md", {"model": "ast", "method": "ce", "frontend": "plain-mel"}),
+    ],
+)
+def test_what_the_pages_add_is_trained_for_an_epoch(page, options, scratch, small_data, small_cache, monkeypatch):
+    monkeypatch.chdir(scratch.folder)
+    (file,) = written_files(page, scratch.folder)
+    small = dict(SETTINGS) if options["model"] == "ast" else {"batch": 8}
+    if "frontend" in options:
+        del small["frontend.seconds"]
+    places = {"data": small_data, "cache": small_cache, "home": scratch.folder / "results"}
+    with fresh_registries():
+        run = bench.run(**options, epochs=1, settings=small, plugins=[file], device="cpu", **places)
+        assert run.status == "finished"
+        assert len(run.predictions["last"]) == 12
