@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from bench.core.errors import BenchError, DataError, SpecError
 from bench.core.log import is_quiet
+from bench.core.progress import waiting
 from bench.core.secrets import MASK, masked
 from bench.core.terminal import PlainConsole, shows_bars
 from bench.core.text import echoed
@@ -216,7 +217,7 @@ def told_plainly(place: HubPlace, doing: Literal["read", "written"]) -> Iterator
     from huggingface_hub import errors
 
     try:
-        with _library_held_back():
+        with _library_held_back(f"{_DOING[doing]} {place}"):
             yield
     except BenchError:
         raise
@@ -225,9 +226,16 @@ def told_plainly(place: HubPlace, doing: Literal["read", "written"]) -> Iterator
         raise _plain_error(error, place, doing) from None
 
 
+_DOING = {"read": "reading", "written": "writing to"}
+
+
 @contextlib.contextmanager
-def _library_held_back() -> Iterator[None]:
-    """Show the library's bars on terminals alone, its warnings as ours, and nothing else of it."""
+def _library_held_back(what: str) -> Iterator[None]:
+    """Show the library's bars on terminals alone, its warnings as ours, and nothing else of it.
+
+    Args:
+        what: What is done, as a phrase, for those who see no bar.
+    """
     from huggingface_hub.utils import (  # type: ignore[attr-defined]  # offered, not listed
         are_progress_bars_disabled,
         disable_progress_bars,
@@ -241,7 +249,7 @@ def _library_held_back() -> Iterator[None]:
     if hide:
         disable_progress_bars()
     try:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as told, waiting(what) if hide else contextlib.nullcontext():
             warnings.simplefilter("always")
             yield
     finally:
