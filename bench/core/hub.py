@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from bench.core.errors import BenchError, DataError, SpecError
 from bench.core.log import is_quiet
+from bench.core.progress import waiting
 from bench.core.secrets import MASK, masked
 from bench.core.terminal import PlainConsole, shows_bars
 from bench.core.text import echoed
@@ -77,6 +78,11 @@ class HubState:
     private: bool
     files: frozenset[str]
 
+    @classmethod
+    def of(cls, info: Any) -> HubState:
+        """What the Hub's library says of a repository."""
+        return cls(str(info.sha), bool(info.private), frozenset(file.rfilename for file in info.siblings or ()))
+
 
 @dataclass(frozen=True)
 class Fetched:
@@ -131,13 +137,11 @@ def state_of(place: HubPlace) -> HubState | None:
 
     with told_plainly(place, "read"):
         try:
-            found = HfApi().repo_info(place.name, repo_type=place.kind, revision=place.revision)
+            return HubState.of(HfApi().repo_info(place.name, repo_type=place.kind, revision=place.revision))
         except GatedRepoError:
             raise
         except RepositoryNotFoundError:
             return None
-        files = frozenset(file.rfilename for file in found.siblings or ())
-        return HubState(str(found.sha), bool(found.private), files)
 
 
 def fetch(place: HubPlace, cache: Path, patterns: Sequence[str]) -> Fetched:
@@ -213,7 +217,7 @@ def told_plainly(place: HubPlace, doing: Literal["read", "written"]) -> Iterator
     from huggingface_hub import errors
 
     try:
-        with _library_held_back():
+        with _library_held_back(f"{_DOING[doing]} {place}"):
             yield
     except BenchError:
         raise
@@ -222,19 +226,30 @@ def told_plainly(place: HubPlace, doing: Literal["read", "written"]) -> Iterator
         raise _plain_error(error, place, doing) from None
 
 
+_DOING = {"read": "reading", "written": "writing to"}
+
+
 @contextlib.contextmanager
-def _library_held_back() -> Iterator[None]:
-    """Show the library's bars on terminals alone, its warnings as ours, and nothing else of it."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+def _library_held_back(what: str) -> Iterator[None]:
+    """Show the library's bars on terminals alone, its warnings as ours, and nothing else of it.
+
+    Args:
+        what: What is done, as a phrase, for those who see no bar.
+    """
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]  # offered, not listed
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
     from huggingface_hub.utils import logging as library_log
 
     hide = not are_progress_bars_disabled() and (is_quiet() or not shows_bars(PlainConsole(sys.stderr)))
     level = library_log.get_verbosity()
-    library_log.set_verbosity_error()
+    library_log.set_verbosity(logging.ERROR)
     if hide:
         disable_progress_bars()
     try:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as told, waiting(what) if hide else contextlib.nullcontext():
             warnings.simplefilter("always")
             yield
     finally:

@@ -44,13 +44,13 @@ def writable_state(place: HubPlace, *, private: bool) -> HubState:
         with told_plainly(place, "written"):
             HfApi().create_branch(place.name, repo_type=place.kind, branch=str(place.revision), exist_ok=True)
     with told_plainly(place, "written"):
-        found = HfApi().repo_info(place.name, repo_type=place.kind, revision=place.revision)
+        found = HubState.of(HfApi().repo_info(place.name, repo_type=place.kind, revision=place.revision))
     if private and not found.private:
         raise SpecError(
             f"{PREFIX}{place.name} is public already, and --private was asked for.",
             "Change that in its settings on the Hub, or name another repository.",
         )
-    return HubState(str(found.sha), bool(found.private), frozenset(file.rfilename for file in found.siblings or ()))
+    return found
 
 
 def commit(
@@ -69,10 +69,10 @@ def commit(
         HubChangedError: If somebody else made a commit since ``before``.
         HubError: If the Hub cannot be reached or refuses.
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
 
     with told_plainly(place, "written"):
-        operations = [
+        operations: list[CommitOperationAdd | CommitOperationCopy | CommitOperationDelete] = [
             *(CommitOperationDelete(path_in_repo=name) for name in sorted(removed)),
             *(CommitOperationAdd(path_in_repo=name, path_or_fileobj=files[name]) for name in sorted(files)),
         ]

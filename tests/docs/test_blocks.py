@@ -89,10 +89,11 @@ DRY = frozenset({"bench run", "bench search", "bench matrix run", "bench reprodu
 PARSED = {
     "bench": "options of the program",
     "bench board confirm": "needs its author's key; tests/bench/cli/test_history.py",
-    "bench board check": "on the page of its own, by the test of that page",
-    "bench board pull": "needs the Hub",
-    "bench board push": "needs the Hub",
+    "bench board check": "needs bundles of others; tests/bench/cli/test_board_check.py",
+    "bench board pull": "needs the Hub; tests/bench/cli/test_board_hub.py",
+    "bench board push": "needs the Hub; tests/bench/cli/test_board_hub.py",
     "bench board rebuild": "tests/bench/cli/test_board.py",
+    "bench board reference": "needs the annotations of a real set; tests/bench/cli/test_board_check.py",
     "bench board rename": "tests/bench/cli/test_history.py",
     "bench board rerun": "trains; tests/bench/cli/test_history.py",
     "bench board retract": "tests/bench/cli/test_history.py",
@@ -322,6 +323,8 @@ def is_here(words) -> bool:
         "results/transfers",
         "answers.csv",
         "docs/results",
+        "hf:",
+        "submissions/",
         "/shared",
     )
     if words[:2] in (["data", "show"], ["data", "list"], ["models", "show"]):
