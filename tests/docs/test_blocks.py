@@ -64,6 +64,7 @@ RUN = {
     "bench board key": {0},
     "bench board list": {0},
     "bench board log": {0},
+    "bench board reference": {0},
     "bench board show": {0},
     "bench board submit": {0},
     "bench data list": {0},
@@ -89,9 +90,9 @@ DRY = frozenset({"bench run", "bench search", "bench matrix run", "bench reprodu
 PARSED = {
     "bench": "options of the program",
     "bench board confirm": "needs its author's key; tests/bench/cli/test_history.py",
-    "bench board check": "on the page of its own, by the test of that page",
-    "bench board pull": "needs the Hub",
-    "bench board push": "needs the Hub",
+    "bench board check": "tests/bench/cli/test_board_check.py",
+    "bench board pull": "needs the Hub; tests/bench/cli/test_board_hub.py",
+    "bench board push": "needs the Hub; tests/bench/cli/test_board_hub.py",
     "bench board rebuild": "tests/bench/cli/test_board.py",
     "bench board rename": "tests/bench/cli/test_history.py",
     "bench board rerun": "trains; tests/bench/cli/test_history.py",
@@ -107,20 +108,20 @@ PARSED = {
     "bench data verify": "needs the real data; tests/bench/cli/test_data.py",
     "bench doctor": "tests/bench/cli/test_contract.py",
     "bench ensemble": "tests/bench/test_composites_page.py",
-    "bench export": "on the page of its own, by the test of that page",
+    "bench export": "tests/bench/api/test_exports.py",
     "bench evaluate": "tests/bench/cli/test_evaluate.py",
     "bench matrix cancel": "tests/bench/test_matrices_page.py",
     "bench matrix status": "tests/bench/test_matrices_page.py",
     "bench mock-run": "half a minute each; tests/bench/test_docs.py",
     "bench models bench": "measures for minutes",
-    "bench predict": "on the page of its own, by the test of that page",
-    "bench push": "needs the Hub",
+    "bench predict": "tests/bench/cli/test_predict.py",
+    "bench push": "needs the Hub; tests/bench/cli/test_push.py",
     "bench search best": "needs a study; tests/bench/search",
     "bench search cancel": "needs a study; tests/bench/search",
     "bench search delete": "needs a study; tests/bench/search",
     "bench search resume": "needs a study; tests/bench/search",
     "bench search show": "needs a study; tests/bench/search",
-    "bench watch": "waits for a terminal",
+    "bench watch": "tests/bench/api/test_watching.py",
 }
 """Commands whose words are checked by the real parser and no further, and why."""
 
@@ -128,7 +129,9 @@ PYTHON_ELSEWHERE = {
     "docs/composites.md": "tests/bench/test_composites_page.py",
     "docs/dask.md": "tests/bench/test_dask_page.py",
     "docs/datasets.md": "tests/bench/test_dataset_page.py",
+    "docs/export.md": "tests/bench/api/test_exports.py",
     "docs/extending.md": "tests/bench/test_docs.py",
+    "docs/predict.md": "tests/bench/api/test_predict.py",
     "docs/python.md": "tests/bench/api/test_page.py",
     "docs/systems.md": "tests/bench/test_systems_page.py",
     "docs/training.md": "tests/bench/test_training_page.py",
@@ -259,7 +262,7 @@ def assert_ids_exist(page, values):
     own = {found for block in all_blocks() if block.page == page for found in re.findall(r'id="([^"]+)"', block.text)}
     for option in IDS:
         name = values.get(option)
-        if name and ":" not in name and name not in own:
+        if isinstance(name, str) and ":" not in name and name not in own:
             assert name in KNOWN[option], f"{page}: {option} {name}"
     dataset = values.get("dataset")
     assert not dataset or dataset in own or dataset in DATASETS, f"{page}: data set {dataset}"
@@ -311,22 +314,18 @@ def run_once(words, scratch, codes):
         run_one_of(codes, words, scratch.env)
 
 
+AWAY = (
+    *("sprsound", "icbhi", "~/sprsound", "hf:", "/shared"),
+    *("figure2", "transfer", "wheezes", "results/transfers", "answers.csv", "docs/results", "submissions/"),
+)
+"""Beginnings of words that stand for data sets, servers and results that are not in the scratch folder."""
+
+
 def is_here(words) -> bool:
     """Whether what a command asks for is in the scratch folder."""
-    missing = (
-        "sprsound",
-        "icbhi",
-        "figure2",
-        "transfer",
-        "wheezes",
-        "results/transfers",
-        "answers.csv",
-        "docs/results",
-        "/shared",
-    )
     if words[:2] in (["data", "show"], ["data", "list"], ["models", "show"]):
         return True
-    return not any(word.startswith(missing) for word in words)
+    return not any(word.startswith(AWAY) for word in words)
 
 
 def here(words, ids, small_data):
