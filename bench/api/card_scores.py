@@ -61,15 +61,22 @@ def _rows(run: CardFacts, one: PartScores, rates: tuple[str, ...]) -> Iterator[l
     for judged in run.judged.task.sensitivities:
         metrics: Any = one.metrics[judged]
         hit = "the exact class" if judged == run.judged.task.strict else "any abnormal class"
-        seen = " (patients seen in training)" if one.part.patients_seen else ""
         yield [
             one.rule,
-            one.part.title + seen,
+            _tested(run, one),
             f"{hit} ({judged})",
             metrics["epoch"],
             *(_rate(one, judged, name, metrics[name]) for name in rates),
             f"{metrics['n']:,}",
         ]
+
+
+def _tested(run: CardFacts, one: PartScores) -> str:
+    """The tested part in words, with how far it is what its name says."""
+    state = "simulated" if run.simulated else run.document["partial"]
+    seen = "patients seen in training" if one.part.patients_seen else None
+    more = ", ".join(filter(None, (state, seen)))
+    return f"{one.part.title} ({more})" if more else one.part.title
 
 
 def _rate(one: PartScores, judged: Any, name: str, value: float) -> str:
@@ -123,7 +130,7 @@ def _number(value: float | None) -> str | None:
 def _confusion(run: CardFacts, one: PartScores) -> Iterator[str]:
     task = run.judged.task
     metrics: Any = one.metrics[task.strict]
-    title = f"{one.rule}, {one.part.title}"
+    title = f"{one.rule}, {_tested(run, one)}"
     rows = [[name, *counts] for name, counts in zip(task.classes, metrics["confusion"], strict=True)]
     yield from table([title, *task.classes], rows)
 

@@ -116,8 +116,8 @@ def check_machine(
         cache: The cache folder.
         quick: Whether what starts processes is left out.
     """
-    # Asked for before a bar of progress takes the stream over.
-    places = Places(home_folder(home), data, cache_folder(cache), sys.stdout.encoding or "an unknown encoding")
+    # Asked for before a bar of progress takes the stream over; one without an encoding takes every character.
+    places = Places(home_folder(home), data, cache_folder(cache), sys.stdout.encoding or "utf-8")
     asked = {name: each for name, each in EXAMINATIONS.items() if not (quick and name in SLOW)}
     found: list[Check] = []
     began = time.monotonic()

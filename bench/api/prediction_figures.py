@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from bench.api.prediction_values import PredictedRecording
 from bench.data.sounds import read_sound
-from bench.search.figures.style import INK, LINE, MUTED, PAPER, SERIES, SETTINGS
+from bench.search.figures.style import INK, MUTED, PAPER, SERIES, SETTINGS
 
 PictureFormat = Literal["svg", "png"]
 FORMATS: tuple[PictureFormat, ...] = ("svg", "png")
@@ -36,6 +36,9 @@ COLUMNS = 600
 MELS, LOWEST_HZ, HIGHEST_HZ = 48, 50.0, 4000.0
 WINDOW_SECONDS = 0.064
 RANGE_DB = 70.0
+
+ON_PICTURE = "#f4f4f4"
+"""Colour of lines on the spectrogram, which is dark on pages of either kind."""
 
 MOST_BORDERS = 200
 """Borders of cycles that are drawn; more would be a wall."""
@@ -164,4 +167,4 @@ def _draw_borders(axes: list[Axes], recording: PredictedRecording) -> None:
     borders = sorted({border for span in _cells(recording) for border in span})
     for ax in axes if len(borders) <= MOST_BORDERS else ():
         for border in borders:
-            ax.axvline(border, color=LINE if ax is axes[1] else MUTED, linewidth=0.8, linestyle=(0, (3, 2)))
+            ax.axvline(border, color=ON_PICTURE if ax is axes[1] else MUTED, linewidth=0.8, linestyle=(0, (3, 2)))

@@ -82,7 +82,8 @@ def write_predictions(predictions: Predictions, wanted: Wanted, emit: Emit, *, c
                 taker.add(recording)
         for taker in takers:
             taker.end(predictions)
-    for path in (wanted.out, wanted.figure, wanted.html):
+    # Where every file was skipped there is nothing to draw.
+    for path in (wanted.out, wanted.figure if predictions.cycles else None, wanted.html):
         if path is not None and path != STANDARD_OUTPUT:
             logger.info(f"wrote {path}")
 

@@ -14,7 +14,7 @@ from bench.core.errors import SpecError
 from leaderboard.render.csv import csv_text
 from leaderboard.render.json_text import escaped
 
-Emit = Callable[[str], None]
+Emit = Callable[[str], object]
 """Takes a piece of text, which ends with a line."""
 
 SCHEMA = "lungbench-predictions/1"

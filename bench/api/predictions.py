@@ -42,6 +42,10 @@ ALL_CHANNELS = "all"
 USUAL_WINDOW = 5.0
 """Seconds of a window where the run's front-end has no length of its own."""
 
+UNKNOWN_DEVICE = (
+    "nothing says what recorded it, so that the part for all other devices scored it; --recorded-with names the device"
+)
+
 Progress = Callable[[int, int], None]
 """Called with the number of files that are done, and of all."""
 
@@ -115,7 +119,11 @@ class Predictions:
         with tempfile.TemporaryDirectory(prefix="bench-sound-") as folder:
             began = time.monotonic()
             for scored in scores_of(self.system, self._heard(Path(folder)), self.batch):
-                made = self._skip(scored) if scored.error is not None else self._predicted(scored)
+                made = None
+                if scored.error is None:
+                    made = self._predicted(scored)
+                else:
+                    self._skip(scored.of.file.shown, scored.error)
                 self.seconds += time.monotonic() - began
                 if made is not None:
                     self.cycles += len(made.cycles)
@@ -201,16 +209,19 @@ class Predictions:
 
     # --- from scores to values ----------------------------------------------------------------------------------
 
-    def _skip(self, scored: Scored[_Origin]) -> None:
-        assert scored.error is not None
-        self.skipped.append(SkippedFile(scored.of.file.shown, scored.error))
-        hint = f" {scored.error.hint}" if scored.error.hint else ""
-        logger.warning(f"skipped: {scored.error.message}{hint}")
+    def _skip(self, shown: str, error: BenchError) -> None:
+        self.skipped.append(SkippedFile(shown, error))
+        logger.warning(f"skipped: {error.message}{f' {error.hint}' if error.hint else ''}")
 
     def _predicted(self, scored: Scored[_Origin]) -> PredictedRecording:
         origin, scores = scored.of, scored.scores
         assert origin.found is not None
         assert scores is not None
+        device = self._device if self._device is not None else origin.found.device
+        notes = origin.found.notes
+        if self.system.asks_for_device and not device:
+            notes += (f"{echoed(origin.file.shown, 300)}: {UNKNOWN_DEVICE}",)
+            logger.info(f"note: {notes[-1]}")
         chosen = predicted_classes(scores, len(self.classes)).tolist()
         cycles = tuple(
             PredictedCycle(
@@ -232,8 +243,8 @@ class Predictions:
             origin.seconds,
             "windows" if origin.found.annotation is None else "annotation",
             origin.found.annotation,
-            self._device if self._device is not None else origin.found.device,
-            origin.found.notes,
+            device,
+            notes,
             cycles,
         )
 
@@ -303,7 +314,7 @@ def predict(
     """
     from bench.experiment.plugins import load_plugins
 
-    references = [run] if not isinstance(run, list | tuple) else list(run)
+    references: list[Any] = list(run) if isinstance(run, list | tuple) else [run]
     words = [paths] if isinstance(paths, str | Path) else list(paths)
     named = [expanded(file) for file in ([plugins] if isinstance(plugins, str | Path) else plugins)]
     wanted = _checked_channel(channel)
@@ -317,7 +328,8 @@ def predict(
     first = system.runs[0]
     finder = CycleFinder(cycles, _windows(system, window, hop), first.judged.dataset, first.judged.task)
     rows = batch or first.spec.distribution.eval_batch
-    return Predictions(system, list(find_sound_files(words)), finder, wanted, recorded_with, rows, on_progress)
+    files = list(find_sound_files(words, finder.annotation_endings))
+    return Predictions(system, files, finder, wanted, recorded_with, rows, on_progress)
 
 
 def _checked_channel(channel: int | str | None) -> str | None:

@@ -16,6 +16,18 @@ from bench.core.paths import home_folder
 from leaderboard.results.run_folder import CYCLES_FILE
 from leaderboard.results.run_manifest import CARD, MANIFEST, GivenRun, given_run, is_file_of_run, run_of_manifest
 
+_ADDRESS = """
+## This repository
+
+It opens as it is, and LungBench checks the hash of every file that `manifest.json` names:
+
+```sh
+bench predict {place} recording.wav
+bench evaluate {place} --dataset ID   # judged on another data set
+bench board import {place}            # onto your board, every number recomputed
+```
+"""
+
 _NOT_OURS = frozenset({".gitattributes"})
 """What the Hub itself puts into a new repository."""
 
@@ -88,7 +100,7 @@ def push(
 
     place = hub_place(to, "model")
     folder = find_initial_run(str(getattr(run, "folder", run)), home_folder(home)).folder
-    given = _with_card(given_run(folder, labels=labels), folder.path)
+    given = _with_card(given_run(folder, labels=labels), folder.path, place)
     told = PushedRun(
         run_id=given.run_id,
         to=str(place),
@@ -108,10 +120,11 @@ def push(
     return replace(told, state=state, revision=done.revision, private=before.private)
 
 
-def _with_card(given: GivenRun, folder: Path) -> GivenRun:
+def _with_card(given: GivenRun, folder: Path, place: HubPlace) -> GivenRun:
     from bench.api.model_cards import model_card
 
-    return replace(given, files={**given.files, CARD: model_card(folder).encode()})
+    card = model_card(folder).rstrip("\n") + "\n" + _ADDRESS.format(place=place)
+    return replace(given, files={**given.files, CARD: card.encode()})
 
 
 def _licence_of_labels(given: GivenRun, document: Mapping[str, Any]) -> str | None:

@@ -147,7 +147,7 @@ def predict(
     with counted("files") as update:
         found = predicted(
             [run, *(with_runs or [])],
-            list(wav),
+            wav,
             combine=combine,
             cycles=cycles,
             window=window,
@@ -163,8 +163,7 @@ def predict(
             allow=asked_on_terminal("table" if output == "table" else "json"),
             on_progress=None if _fills_the_terminal(out) else lambda done, total: update("predict", done, total),
         )
-        for notice in found.notices:
-            logger.warning(notice)
+        _say(found)
         write_predictions(found, wanted, lambda text: print_rendered(text, output), colour=sys.stdout.isatty())
     _end(found)
 
@@ -172,6 +171,11 @@ def predict(
 def _fills_the_terminal(out: Path | None) -> bool:
     """Whether the results themselves show how far it is, which a bar would run through."""
     return out is None and sys.stdout.isatty()
+
+
+def _say(found: Predictions) -> None:
+    for notice in found.notices:
+        logger.warning(notice)
 
 
 def _end(found: Predictions) -> None:

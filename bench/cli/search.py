@@ -124,7 +124,6 @@ def search(
 
     Examples:
       bench search --model ast --method patchmix-cl --param alpha,tau,beta --trials 60
-      bench search --system patchmix-cl --param alpha,tau --trials 40
       bench search --model cnn6 --method ce --param lr,weight_decay --space lr=1e-5..1e-2:log --trials 40 --workers 4
       bench search --model cnn6 --method ce --dataset sprsound --task event-2 --param lr --trials 20
       bench search --system patchmix-cl --param tau --launcher slurm --gpus a100 --time 8:00:00 --workers 16

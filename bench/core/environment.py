@@ -16,14 +16,13 @@ from bench.core.errors import SpecError
 OWN = frozenset(
     {
         *("BENCH_HOME", "BENCH_CACHE", "BENCH_STORE", "BENCH_STUDIES", "BENCH_KEY", "BENCH_LOG", "BENCH_CORES"),
-        *("BENCH_CPU_PRECISION", "BENCH_TRACKER", "BENCH_ICBHI_URL", "BENCH_SPRSOUND_URL"),
+        *("BENCH_CPU_PRECISION", "BENCH_TRACKER"),
         # What processes of this program tell one another.
         *("BENCH_ADOPTED_GROUP", "BENCH_PROCESS_STORE"),
-        # Of the tests.
-        *("BENCH_GOLDEN", "BENCH_TEST_ICBHI", "BENCH_TEST_SPRSOUND", "BENCH_TEST_CHROMIUM", "BENCH_TEST_COMPILER"),
+        "BENCH_GOLDEN",  # of the tests
     }
 )
-"""This program's own variables, beside those that data sets name for their folders."""
+"""This program's own variables, beside those of data sets (``BENCH_DATA…``, ``BENCH_…_URL``) and ``BENCH_TEST_…``."""
 
 SETTINGS = frozenset(
     {

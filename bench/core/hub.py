@@ -141,10 +141,9 @@ def state_of(place: HubPlace) -> HubState | None:
 
 
 def fetch(place: HubPlace, cache: Path, patterns: Sequence[str]) -> Fetched:
-    """Fetch files of a repository once; what is in the cache already is not fetched again.
+    """Fetch files of a repository once; what is in the cache whole is not fetched again.
 
-    A download that was cut is gone on with. Where the Hub is not reached, what the cache holds of the revision is
-    taken, and the log says so.
+    Where the Hub is not reached, what the cache holds of the revision is taken, and the log says so.
 
     Args:
         place: The repository.

@@ -9,9 +9,11 @@ from typing import Literal, get_args
 
 from bench.core.datasets import DATASETS, DatasetCard, TaskCard
 from bench.core.errors import DataError, SpecError
+from bench.core.registry import RegistryEntry
 from bench.core.text import echoed
 from bench.data.dataset import Cycle
 from bench.data.faults import FileProblem
+from bench.data.reading import told_by
 from bench.data.regular_files import read_text_bytes
 from bench.data.sounds import Sound
 from bench.data.sources import AnnotationReader, reader_of
@@ -107,6 +109,7 @@ class HeardCycles:
 class _Annotated:
     """A data set whose annotations may lie beside recordings."""
 
+    entry: RegistryEntry[DatasetCard]
     reader: AnnotationReader
     task: TaskCard
 
@@ -131,6 +134,11 @@ class CycleFinder:
         self.windows = windows
         self._known = list(_annotated_sets(dataset, task))
 
+    @property
+    def annotation_endings(self) -> tuple[str, ...]:
+        """Endings of annotations that are known, those of the model's own data set first."""
+        return tuple(dict.fromkeys(known.reader.annotation_ending for known in self._known))
+
     def find(self, sound: Sound, name: str, *, beside: bool = True) -> HeardCycles:
         """Find the cycles of a recording.
 
@@ -148,9 +156,9 @@ class CycleFinder:
             if path is not None:
                 return _annotated(sound, name, path, known)
         if self.source == "annotations":
-            endings = " or ".join(dict.fromkeys(known.reader.annotation_ending for known in self._known))
             raise DataError(
-                f"{echoed(sound.path, 300)} has no annotation ({endings}, same name) beside it.",
+                f"{echoed(sound.path, 300)} has no annotation ({' or '.join(self.annotation_endings)}, same name) "
+                "beside it.",
                 "Add one, or use --cycles windows.",
             )
         cycles = (
@@ -172,12 +180,9 @@ def _annotated_sets(dataset: str, task: TaskCard) -> Iterable[_Annotated]:
     for card, judged in [*own, *cards]:
         reader = reader_of(card.id)
         # Copies of a set have its annotations, which need not be tried again.
-        if (
-            isinstance(reader, AnnotationReader)
-            and (key := (reader.annotation_ending, str(judged.classes))) not in seen
-        ):
-            seen.add(key)
-            yield _Annotated(reader, judged)
+        if isinstance(reader, AnnotationReader) and reader.annotation_ending not in seen:
+            seen.add(reader.annotation_ending)
+            yield _Annotated(DATASETS.get(card.id), reader, judged)
 
 
 def _beside(audio: Path, ending: str) -> Path | None:
@@ -190,7 +195,7 @@ def _annotated(sound: Sound, name: str, path: Path, known: _Annotated) -> HeardC
         content = read_text_bytes(path)
     except OSError as error:
         raise DataError(f"Cannot read {echoed(path, 300)}: {error.strerror or error}.") from error
-    cycles, problems = known.reader.annotated_cycles(name, content, sound.header, known.task)
+    cycles, problems = told_by(known.entry, known.reader.annotated_cycles, name, content, sound.header, known.task)
     late = [problem for problem in problems if problem.kind == BEYOND]
     wrong = [problem for problem in problems if problem not in late]
     if any(cycle.start >= sound.seconds for cycle in cycles):

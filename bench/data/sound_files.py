@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,22 +47,36 @@ class NotFound:
     error: DataError
 
 
-def find_sound_files(words: Iterable[str | Path]) -> Iterator[SoundFile | NotFound]:
+def find_sound_files(words: Iterable[str | Path], annotations: Collection[str] = ()) -> Iterator[SoundFile | NotFound]:
     """Find the files that some words name, each once, in the order of the words.
 
     Args:
         words: Files, folders (looked through to their depth, by name), patterns as ``*.wav`` or ``**/*.wav``, or ``-``.
+        annotations: Endings of annotations: a file with one, beside the sound file that it is of, is read with that
+            one. A shell that expands ``ward/*`` names it too.
 
     Yields:
         A file, or words that name none, with the reason.
     """
     seen: set[str] = set()
     for word in words:
-        for found in _found(str(word)):
+        for found in () if _is_annotation(str(word), annotations) else _found(str(word)):
             key = str(found.path.absolute()) if isinstance(found, SoundFile) and found.path else found.shown
             if key not in seen:
                 seen.add(key)
                 yield found
+
+
+def _is_annotation(word: str, endings: Collection[str]) -> bool:
+    """Whether a word names the annotation of a sound file that lies beside it."""
+    path = expanded(word)
+    if path.suffix.lower() not in endings:
+        return False
+    try:
+        beside = [other for other in path.parent.iterdir() if other.stem == path.stem]
+    except OSError:
+        return False
+    return any(other.suffix.lower() in ENDINGS for other in beside)
 
 
 def _found(word: str) -> Iterator[SoundFile | NotFound]:

@@ -57,7 +57,7 @@ class Sound:
     @property
     def seconds(self) -> float:
         """How long it lasts, s."""
-        return self.waves.shape[1] / self.rate
+        return float(self.waves.shape[1] / self.rate)
 
     @property
     def header(self) -> WavHeader:

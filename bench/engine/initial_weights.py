@@ -11,6 +11,7 @@ from bench.core.errors import WeightsError
 from bench.core.text import echoed
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RunFolder
+from methods.base import HeadMethod
 
 
 def load_initial_weights(model: nn.Module, method: nn.Module, spec: RunSpec) -> None:
@@ -43,6 +44,8 @@ def load_weights(
 ) -> None:
     """Give model and method what a run has saved of them; the method's as :func:`load_initial_weights` does.
 
+    Where a method brings a classifier of its own, the model gets it, if the saved weights have it.
+
     Args:
         model: The model.
         method: The method.
@@ -63,6 +66,10 @@ def load_weights(
             found = echoed(metadata.get(name, "not said"), 80)
             raise WeightsError(f"The weights {path} are of {name} {found}, but those of {name} {wanted} are wanted.")
     difference = tensor_difference(model, tensors)
+    if difference is not None and isinstance(method, HeadMethod):
+        # A run of such a method saved the method's classifier with the model, in the place of the model's own.
+        model.classifier = method.head()
+        difference = tensor_difference(model, tensors)
     if difference is not None:
         raise WeightsError(
             f"The weights {path} do not fit the model: {difference}.", "Give the model the options that it had there."

@@ -55,6 +55,11 @@ class TrainedSystem:
             found |= {run.run.name: run for run in part.runs}
         return tuple(found.values())
 
+    @property
+    def asks_for_device(self) -> bool:
+        """Whether the device that recorded a file decides which part scores it."""
+        return self.combination == ROUTE or any(part.asks_for_device for part in self.parts.values())
+
     def combined(self, scores: Mapping[str, Scores], device: str) -> Scores:
         """The scores of a recording from those of the runs.
 

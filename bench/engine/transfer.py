@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench.core.datasets import TRAIN, TaskCard
 from bench.core.errors import DataError
+from bench.core.progress import waiting
 from bench.data.bank import FeatureBank, Progress, empty_bank, prepare_bank
 from bench.data.dataset import Dataset
 from bench.data.frontends import FrontEnd, LearningFrontEnd, WaveformFrontEnd
@@ -56,14 +57,15 @@ def judge_there(
     graph = trained_graph(run, spec, trained.classes)
     accelerator = build_accelerator(spec.changed(precision=evaluation_precision(spec)), processes=1)
     # The outputs are of the classes that the model was trained on, whatever the rows are labelled with.
-    outputs = class_probabilities(
-        graph.model.to(accelerator.device),
-        replace(data, task=trained),
-        data.test,
-        accelerator,
-        spec.distribution.eval_batch,
-        probabilities_of(graph.method.to(accelerator.device).eval()),
-    )
+    with waiting("judging the tested part"):
+        outputs = class_probabilities(
+            graph.model.to(accelerator.device),
+            replace(data, task=trained),
+            data.test,
+            accelerator,
+            spec.distribution.eval_batch,
+            probabilities_of(graph.method.to(accelerator.device).eval()),
+        )
     _, cycle_of = data.cycles_of(data.test)
     return test_cycles(data), shared_probabilities(scores_by_cycle(spec.vote, outputs, cycle_of), trained)
 

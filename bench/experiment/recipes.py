@@ -309,7 +309,7 @@ def _made_folder(dataset: str, cache: Path) -> Path:
 
 def default_pretrain(model: ModelCard, profile: str) -> str:
     """The weights that a model starts from where a user names none."""
-    return model.default_pretrain if profile == "paper" else "none"
+    return model.default_pretrain if profile == "paper" or model.pretrained_in_demo else "none"
 
 
 def _data_fields(dataset: Dataset) -> dict[str, Any]:

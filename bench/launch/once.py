@@ -30,6 +30,7 @@ from bench.core.errors import (
 from bench.core.files import advice, check_writable, exclusive_lock, sweep, temporary_name, write_json
 from bench.core.machine import usable_cores
 from bench.core.process_group import adopted_group, refuse_foreign_group
+from bench.core.progress import waiting
 from bench.data.bank import Progress
 from bench.data.feature_progress import features_counted
 from bench.engine.hooks import Hooks
@@ -108,7 +109,8 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
             shutil.rmtree(folder.checkpoint, ignore_errors=True)
             launched = Launched(folder.path, finished)
         else:
-            memory = memory_of_run(spec, store)
+            with waiting("estimating the memory that the run takes"):
+                memory = memory_of_run(spec, store)
             say_memory(spec, memory)
             launched = _start_or_leave_nothing(spec, folder, rerun, hooks or Hooks())
             say_peak(memory, launched.document)

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -122,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, content: bytes = b"", **headers: str) -> None:
         self.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), **headers}.items():
+        for name, value in {"Content_Length": str(len(content)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         if self.command != "HEAD":
@@ -364,3 +365,11 @@ def use(hub: Hub, patch: pytest.MonkeyPatch, token: str | None = WRITES) -> None
         patch.delenv("HF_TOKEN", raising=False)
     else:
         patch.setenv("HF_TOKEN", token)
+
+
+if __name__ == "__main__":
+    # For a shell beside it: a hub to try commands on, until Ctrl-C.
+    with running() as served, contextlib.suppress(KeyboardInterrupt):
+        sys.stdout.write(f"export HF_ENDPOINT={served.url} HF_TOKEN={WRITES} HF_HUB_DISABLE_XET=1\n")
+        sys.stdout.flush()
+        threading.Event().wait()

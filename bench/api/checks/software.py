@@ -22,6 +22,7 @@ from bench.experiment.plugins import load_entry_points
 
 DISTRIBUTION = "lungbench"
 PREFIX = "BENCH_"
+OF_TESTS = "BENCH_TEST_"
 
 
 def check_versions(places: Places) -> Check:
@@ -67,16 +68,22 @@ def _misfit(asked: Requirement) -> str | None:
 
 def check_variables(places: Places) -> Check:
     """Look for variables that begin like this program's own, and are none: nobody reads them."""
-    folders = [entry.card.environment for entry in DATASETS if entry.card.environment is not None]
-    known = {*OWN, *folders}
+    known = known_variables()
     # Each command sets that of the log itself, for the processes that it starts.
     given = sorted(name for name in os.environ if name.startswith(PREFIX) and name != LEVEL_VARIABLE)
-    unknown = [name for name in given if name not in known]
+    unknown = [name for name in given if name not in known and not name.startswith(OF_TESTS)]
     if unknown:
         meant = "; ".join(f"{echoed(name)}: {suggestion(name, known)}" for name in unknown)
         return Check("variables", "warning", f"{len(unknown)} that nobody reads: {meant}", "Mend or unset them.")
     words = f"{', '.join(given)} set" if given else f"none that begins with {PREFIX}"
     return Check("variables", "ok", words)
+
+
+def known_variables() -> set[str]:
+    """This program's variables, and for each data set that of its folder and that of the place it is fetched from."""
+    cards = [entry.card for entry in DATASETS]
+    folders = {card.environment for card in cards if card.environment is not None}
+    return {*OWN, *folders, *(f"{PREFIX}{card.id.upper().replace('-', '_')}_URL" for card in cards)}
 
 
 def check_encoding(places: Places) -> Check:

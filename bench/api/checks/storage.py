@@ -141,9 +141,8 @@ def check_room(places: Places) -> Check:
     if not short:
         return Check("room", "ok", found)
     full = any(room < FULL_GIB for room in free.values())
-    advice = (
-        f"A run of {MODEL} on ICBHI takes up to {' and '.join(short)}: make room, or name others (--home, --cache)."
-    )
+    takes = f"A run of {MODEL} on {DATASETS.primary().card.short_title} takes up to {' and '.join(short)}"
+    advice = f"{takes}: make room, or name other folders (--home, --cache)."
     return Check("room", "wrong" if full else "warning", found, advice)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from bench.core.cards import FrontEndCard
 from bench.core.registry import Registry
 from bench.data.frontends import cards
+from bench.data.frontends.encoders import card as encoders
 from bench.data.frontends.gammatone.card import CARD as GAMMATONE
 from bench.data.frontends.imagenet.card import LOGMEL_IMAGE
 from bench.data.frontends.l3s.card import CARD as L3S
@@ -261,3 +262,4 @@ lungbrn.register(FRONTENDS)
 FRONTENDS.add("respirenet", respirenet.CARD, "bench.data.frontends.respirenet.front_end:build")
 FRONTENDS.add("logmel-image", LOGMEL_IMAGE, "bench.data.frontends.imagenet.logmel_image:build")
 FRONTENDS.add("sadaco", SADACO, "bench.data.frontends.sadaco.frontend:SadacoFrontEnd")
+encoders.register(FRONTENDS)

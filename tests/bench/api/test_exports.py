@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+from board_runs import write_run
 from safetensors import safe_open
 from small_runs import small_run
 
@@ -91,14 +92,13 @@ def test_words_that_are_refused(run, words, message):
         export(run, words[0], **options)
 
 
-def test_what_is_combined_is_refused(run, small_data, small_cache):
-    home = run.folder.parents[1]
-    other = small_run(small_data, small_cache, home, seed=2)
-    both = library.ensemble([run, other], home=home)
+def test_what_is_combined_is_refused(tmp_path):
+    parts = [write_run(tmp_path, seed=seed) for seed in (1, 2)]
+    both = library.ensemble([str(part) for part in parts], home=tmp_path)
     for word in (both.id, both):
         with pytest.raises(SpecError, match="is the ensemble of several runs") as caught:
-            export(word, "torch", home=home)
-        assert run.id in caught.value.hint
+            export(word, "torch", home=tmp_path)
+        assert parts[0].name in caught.value.hint
 
 
 def test_the_table_of_the_page_has_every_model_and_front_end():

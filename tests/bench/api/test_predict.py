@@ -149,40 +149,6 @@ def test_a_stored_ensemble_stands_for_its_parts_and_needs_their_folders(run, oth
         predict(f"{ensemble.id}:stage-1", data)
 
 
-def routed(folder, ensemble, run, other):
-    """The folder of a composite that routes by device, of two runs in the folder beside it."""
-    document = json.loads((ensemble.folder / "result.json").read_text())
-    document["spec"]["combine"] = "route:device"
-    document["parts"] = [
-        {"name": "a", "run_id": run.id, "device": "Meditron"},
-        {"name": "b", "run_id": other.id, "device": "AKGC417L"},
-    ]
-    return document
-
-
-def test_a_route_takes_the_part_of_the_device_that_recorded(run, other, data, predict, home, tmp_path, monkeypatch):
-    ensemble = bench.ensemble([run, other], home=home)
-    document = routed(tmp_path, ensemble, run, other)
-    monkeypatch.setattr("leaderboard.results.run_folder.RunFolder.read_document", reading(ensemble.folder, document))
-    alone = {one.id: scores_of(predict(one, data)) for one in (run, other)}
-    for (name, cycle), scores in scores_of(predict(ensemble.id, data)).items():
-        part = run if name.endswith("Meditron") else other
-        assert scores == pytest.approx(alone[part.id][name, cycle], abs=NEAR)
-    # A recording of which nobody says what recorded it.
-    shutil.copy(next(data.rglob("201*.wav")), tmp_path / "cough.wav")
-    nobody = predict(ensemble.id, tmp_path / "cough.wav", window=1)
-    assert not list(nobody)
-    assert "No part serves the device" in nobody.skipped[0].error.message
-    assert len(list(predict(ensemble.id, tmp_path / "cough.wav", window=1, recorded_with="Meditron"))) == 1
-
-
-def reading(folder, document):
-    from leaderboard.results.run_folder import RunFolder
-
-    before = RunFolder.read_document
-    return lambda self: document if self.path == folder else before(self)
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -323,7 +323,7 @@ def test_every_command_works_on_postgresql_and_shows_no_password(bench, postgres
         ["board", "export", tmp_path / "b.zip"],
         ["board", "import", tmp_path / "b.zip"],
         ["board", "upgrade"],
-        ["doctor", "--quick", "--format", "json"],
+        ["doctor", "--quick", "-q", "--format", "json"],
     ]
     said = []
     for words in commands:

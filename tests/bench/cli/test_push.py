@@ -98,6 +98,7 @@ def test_a_run_is_pushed_in_one_commit_with_hashes_and_nothing_of_the_machine(hu
         assert not [place for place in (home, small_data) if str(place).encode() in content], name
     assert json.loads(files["result.json"])["execution"]["data"] == ""
     assert b"simulated" in files["README.md"]
+    assert b"bench predict hf:lab/net recording.wav" in files["README.md"]
 
 
 def test_a_dry_run_lists_the_files_and_asks_nobody(hub, push, run):
@@ -276,7 +277,7 @@ def test_what_was_fetched_once_needs_no_network(hub, push, told, tmp_path, monke
     assert "copy the cache folder here" in said(missing)
 
 
-def test_a_download_that_was_cut_is_gone_on_with(hub, push, told, tmp_path):
+def test_files_that_were_cut_short_are_fetched_again(hub, push, told, tmp_path):
     push()
     hub.cuts = 2
     assert "1 new" in told("board", "import", PLACE, "--home", tmp_path / "elsewhere").out

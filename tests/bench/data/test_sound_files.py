@@ -38,6 +38,19 @@ def test_a_file_that_is_named_by_itself_is_taken_whatever_it_is_called(ward):
     assert shown("notes.md") == ["notes.md"]
 
 
+def test_an_annotation_that_a_shell_has_named_belongs_to_its_sound(ward):
+    words = sorted(str(path) for path in (ward / "b").iterdir() if not path.name.startswith("."))
+    assert [file.shown.rpartition("/")[2] for file in find_sound_files(words, (".txt",))] == [
+        "1.wav",
+        "2.WAV",
+        "3.flac",
+    ]
+    (ward / "b" / "alone.txt").touch()
+    assert shown(str(ward / "b" / "alone.txt")) == [str(ward / "b" / "alone.txt")]
+    (alone,) = find_sound_files([ward / "b" / "alone.txt"], (".txt",))
+    assert alone.path == ward / "b" / "alone.txt"
+
+
 def test_the_standard_input_is_a_file_too(ward):
     (file,) = find_sound_files(["-"])
     assert (file.shown, file.path) == ("stdin", None)
