@@ -367,8 +367,10 @@ NOT_DRY = (
     "--processes",
     "--device",
 )
-"""Options that ask for a cluster, weights, other data or several processes: commands with them are parsed alone, and so are
-those that name a place on the Hub."""
+"""Options that ask for a cluster, weights, other data or several processes: commands with them are parsed alone.
+
+So are those that name a place on the Hub.
+"""
 
 
 @pytest.mark.parametrize("page", [page for page in pages() if page not in DRY_ELSEWHERE])
