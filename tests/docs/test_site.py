@@ -18,6 +18,7 @@ from bench.core.version import __version__
 from bench.experiment.registries import SYSTEMS, registries
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("bench", "baselines", "methods", "leaderboard")
 WORKFLOW = ROOT / ".github" / "workflows" / "site.yml"
 
 LOADED = {
@@ -148,10 +149,17 @@ def test_pictures_say_in_words_what_they_show(site):
         assert all('role="img"' in one and len(re.search(r"<title>(.*?)</title>", one)[1]) > 30 for one in drawings)
 
 
+def test_the_rooms_of_the_architecture_hold_all_modules(site):
+    page = (site / "architecture.html").read_text()
+    numbers = [int(number) for number in re.findall(r">(\d+) modules?</text>", page)]
+    assert sum(numbers) == sum(len(list((ROOT / package).rglob("*.py"))) for package in PACKAGES)
+    assert ">bench.cli</text>" in page
+
+
 def test_every_variable_that_a_user_may_set_is_on_the_page():
     page = (ROOT / "docs" / "reference" / "environment.md").read_text(encoding="utf-8")
-    own = {"BENCH_COMPLETE", "BENCH_PROCESS_STORE", "BENCH_ADOPTED_GROUP"}  # between processes of the project
-    for package in ("bench", "baselines", "methods", "leaderboard"):
+    own = {"BENCH_COMPLETE", "BENCH_PROCESS_STORE", "BENCH_ADOPTED_GROUP", "BENCH_GOLDEN"}  # of processes and tests
+    for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
             for name in set(re.findall(r"\bBENCH_[A-Z_]+[A-Z]\b", path.read_text(encoding="utf-8"))) - own:
                 assert f"`{name}`" in page, (name, path.name)

@@ -32,13 +32,6 @@ def test_arrows_that_follow_from_others_are_left_out():
     }
 
 
-def test_the_rooms_hold_all_modules_and_the_commands_stand_on_the_interface():
-    numbers, arrows = architecture.rooms()
-    assert sum(numbers.values()) == len(architecture.import_graph().import_graph(architecture.ROOT))
-    assert "bench.api" in arrows["bench.cli"]
-    assert arrows["bench.core"] == set()
-
-
 @pytest.mark.parametrize(
     ("error", "exit_code", "sentence", "hint"),
     [
