@@ -16,6 +16,7 @@ from torch.export import Dim, ExportedProgram
 from torch.fx import GraphModule
 
 from bench.core.errors import RunError, SpecError
+from bench.core.text import echoed
 from bench.engine.export.fourier import FourierProducts
 from bench.engine.export.parity import Loaded
 from bench.engine.export.programs import PROBABILITIES, Program
@@ -172,9 +173,13 @@ def _told(what: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError, KeyError) as error:
-        line = str(error).strip().partition("\n")[0]
+        # The exporters tell a story around what went wrong, which is the first cause.
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        line = echoed(str(cause).strip().partition("\n")[0], 300)
         raise RunError(
-            f"The model cannot {what}: {type(error).__name__}: {line[:300]}",
+            f"The model cannot {what}: {type(cause).__name__}: {line}",
             "Its code may look at numbers or at the size of the batch. `--format safetensors` writes the weights.",
         ) from error
 
