@@ -17,8 +17,8 @@ from torch.fx import GraphModule
 
 from bench.core.errors import RunError, SpecError
 from bench.core.text import echoed
-from bench.engine.export.fourier import FourierProducts
 from bench.engine.export.parity import Loaded
+from bench.engine.export.portable import PortableOperations
 from bench.engine.export.programs import PROBABILITIES, Program
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -89,7 +89,7 @@ class OnnxProgram:
     """
 
     def __init__(self, program: Program, example: Mapping[str, Tensor], opset: int) -> None:
-        with FourierProducts():
+        with PortableOperations():
             # Once before the trace: what is computed once and kept is a constant in it.
             with torch.no_grad():
                 program.module(*example.values())
