@@ -16,8 +16,9 @@ from torch.export import Dim, ExportedProgram
 from torch.fx import GraphModule
 
 from bench.core.errors import RunError, SpecError
-from bench.engine.export.fourier import FourierProducts
+from bench.core.text import echoed
 from bench.engine.export.parity import Loaded
+from bench.engine.export.portable import PortableOperations
 from bench.engine.export.programs import PROBABILITIES, Program
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -88,7 +89,7 @@ class OnnxProgram:
     """
 
     def __init__(self, program: Program, example: Mapping[str, Tensor], opset: int) -> None:
-        with FourierProducts():
+        with PortableOperations():
             # Once before the trace: what is computed once and kept is a constant in it.
             with torch.no_grad():
                 program.module(*example.values())
@@ -172,9 +173,13 @@ def _told(what: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError, KeyError) as error:
-        line = str(error).strip().partition("\n")[0]
+        # The exporters tell a story around what went wrong, which is the first cause.
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        line = echoed(str(cause).strip().partition("\n")[0], 300)
         raise RunError(
-            f"The model cannot {what}: {type(error).__name__}: {line[:300]}",
+            f"The model cannot {what}: {type(cause).__name__}: {line}",
             "Its code may look at numbers or at the size of the batch. `--format safetensors` writes the weights.",
         ) from error
 

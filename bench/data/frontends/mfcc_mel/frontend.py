@@ -8,10 +8,11 @@ is standardised over the frames of its own cycle.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torchaudio.functional import compute_deltas, create_dct
 
 from bench.data.frontends.ast import ASTFrontEnd, log_mel, traced_log_mel
@@ -31,20 +32,35 @@ def _cosines(coefficients: int, device: torch.device) -> Tensor:
     return cosines
 
 
-def cepstra(log_mels: Tensor, coefficients: int) -> Tensor:
+def deltas(values: Tensor) -> Tensor:
+    """Regressions of values (units, columns, frames) over :data:`DELTA_FRAMES` frames, the outermost repeated."""
+    found: Tensor = compute_deltas(values, DELTA_FRAMES)
+    return found
+
+
+def traced_deltas(values: Tensor) -> Tensor:
+    """What :func:`deltas` gives, up to rounding; torchaudio's convolution has a group for each row of a batch."""
+    reach, frames = DELTA_FRAMES // 2, values.shape[2]
+    padded = functional.pad(values, (reach, reach), mode="replicate")
+    steps = range(1, reach + 1)
+    rises = (n * (padded[..., reach + n :][..., :frames] - padded[..., reach - n :][..., :frames]) for n in steps)
+    return torch.stack(list(rises)).sum(0) / (2 * sum(n * n for n in steps))
+
+
+def cepstra(log_mels: Tensor, coefficients: int, differences: Callable[[Tensor], Tensor] = deltas) -> Tensor:
     """Turn log-mel values into cepstral coefficients, their first and their second differences.
 
     Args:
         log_mels: (units, frames, 128), natural logarithms.
         coefficients: Coefficients of a frame.
+        differences: Takes differences along the last axis.
 
     Returns:
         (units, frames, 3 * coefficients): coefficients, first differences, second differences.
     """
-    # Differences are taken along the last axis.
     static = (log_mels @ _cosines(coefficients, log_mels.device)).mT
-    first = compute_deltas(static, DELTA_FRAMES)
-    return torch.cat((static, first, compute_deltas(first, DELTA_FRAMES)), dim=1).mT.contiguous()
+    first = differences(static)
+    return torch.cat((static, first, differences(first)), dim=1).mT.contiguous()
 
 
 def standardised(values: Tensor) -> Tensor:
@@ -107,8 +123,9 @@ class MFCCMelFrontEnd:
 
     def traced_picture(self, waves: Tensor) -> dict[str, Tensor]:
         """Turn cycles (units, samples) of one length into both inputs, as :meth:`picture`."""
-        return self._both(traced_log_mel(fit_alike(waves, self.options.spectrogram.samples)))
+        log_mels = traced_log_mel(fit_alike(waves, self.options.spectrogram.samples))
+        return self._both(log_mels, traced_deltas)
 
-    def _both(self, log_mels: Tensor) -> dict[str, Tensor]:
+    def _both(self, log_mels: Tensor, differences: Callable[[Tensor], Tensor] = deltas) -> dict[str, Tensor]:
         mel = (log_mels - AUDIOSET_MEAN) / (2 * AUDIOSET_STD)
-        return {"mfcc": standardised(cepstra(log_mels, self.options.coefficients)), "mel": mel}
+        return {"mfcc": standardised(cepstra(log_mels, self.options.coefficients, differences)), "mel": mel}

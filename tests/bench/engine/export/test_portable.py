@@ -1,9 +1,10 @@
-"""Fourier transforms as matrix products: the numbers of torch's own."""
+"""Operations carried out in another way: the numbers of torch's own."""
 
 import pytest
 import torch
+from torch.nn import functional
 
-from bench.engine.export.fourier import FourierProducts
+from bench.engine.export.portable import PortableOperations
 
 WAVES = torch.randn(2, 3000, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
@@ -11,7 +12,7 @@ WAVES = torch.randn(2, 3000, dtype=torch.float64, generator=torch.Generator().ma
 @pytest.mark.parametrize("size", [256, 401])
 def test_a_transform_of_frames(size):
     frames = WAVES[:, :size]
-    with FourierProducts():
+    with PortableOperations():
         found = torch.fft.rfft(frames)
     torch.testing.assert_close(found, torch.fft.rfft(frames), rtol=0, atol=1e-10)
 
@@ -27,7 +28,7 @@ def test_a_transform_of_frames(size):
 )
 def test_a_short_time_transform(options):
     window = torch.hann_window(options.get("win_length", options["n_fft"]), dtype=torch.float64)
-    with FourierProducts():
+    with PortableOperations():
         found = torch.stft(WAVES, **options, window=window, return_complex=True)
     wanted = torch.stft(WAVES, **options, window=window, return_complex=True)
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-9)
@@ -35,5 +36,12 @@ def test_a_short_time_transform(options):
 
 @pytest.mark.parametrize("options", [{"normalized": True}, {"onesided": False}])
 def test_what_no_front_end_asks_for_is_refused(options):
-    with FourierProducts(), pytest.raises(NotImplementedError, match=next(iter(options))):
+    with PortableOperations(), pytest.raises(NotImplementedError, match=next(iter(options))):
         torch.stft(WAVES, 256, window=torch.hann_window(256), hop_length=64, return_complex=True, **options)
+
+
+def test_attention_without_heads():
+    parts = [torch.randn(2, rows, 8, dtype=torch.float64) for rows in (5, 7, 7)]
+    with PortableOperations():
+        found = functional.scaled_dot_product_attention(*parts, scale=1.0)
+    torch.testing.assert_close(found, functional.scaled_dot_product_attention(*parts, scale=1.0))

@@ -1,4 +1,4 @@
-"""Fourier transforms as matrix products, for programs that other runtimes carry out.
+"""Operations that ONNX or few of its runtimes have, replaced by those that all of them have.
 
 Few runtimes of ONNX have its operators for Fourier transforms, and all of them multiply matrices. The frames of a
 front-end are short, so that a product takes about as long.
@@ -17,10 +17,11 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 
-class FourierProducts(TorchFunctionMode):
+class PortableOperations(TorchFunctionMode):
     """While it is entered, ``torch.fft.rfft`` and ``torch.stft`` are products with cosines and sines.
 
-    The matrices are kept: what was computed once outside of a trace is a constant within it.
+    The matrices are kept: what was computed once outside of a trace is a constant within it. Attention without an axis
+    of heads gets one, as ONNX knows no other.
     """
 
     def __init__(self) -> None:
@@ -34,12 +35,14 @@ class FourierProducts(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Compute a call of one of the transforms as a product; let any other be."""
+        """Carry a call of one of the operations out in another way; let any other be."""
         given = kwargs or {}
         if function is torch.fft.rfft and len(args) == 1 and not given:
             return self._transform(args[0])
         if function is torch.stft:
             return self._short_time(*args, **given)
+        if function is functional.scaled_dot_product_attention and args[0].ndim == 3 and len(args) == 3:
+            return function(*(part[:, None] for part in args), **given)[:, 0]
         return function(*args, **given)
 
     def _transform(self, frames: Tensor) -> Tensor:
