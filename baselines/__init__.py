@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from baselines.arsc import card as arsc
 from baselines.ast import card as ast
 from baselines.experts import card as experts
+from baselines.hugging_face import card as hugging_face
 from baselines.inception import card as inception
 from baselines.lungattn import card as lungattn
 from baselines.lungsys import card as lungsys
@@ -33,7 +34,7 @@ __all__ = ["MODELS", "create"]
 MODELS: Registry[ModelCard] = Registry("model", ModelCard, "lungbench.models")
 
 for _family in (
-    *(ast, timm_cnn, panns, timm_named),
+    *(ast, timm_cnn, panns, timm_named, hugging_face),
     *(arsc, experts, inception, lungattn, lungsys, prototypes, respirenet, se_sa),
 ):
     _family.register(MODELS)

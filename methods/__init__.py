@@ -14,6 +14,7 @@ from bench.core.registry import Registry
 from methods.base import Batch, Draw, Method, Task, no_patches
 from methods.ce.card import CE
 from methods.cotuning.card import CO_TUNING
+from methods.linear_probe.card import LINEAR_PROBE
 from methods.mixup.card import CUTMIX, MIXUP, MIXUP_BCE, MIXUP_KL
 from methods.pair_mixup.card import PAIR_MIXUP
 from methods.patchmix.card import PATCHMIX_CE, PATCHMIX_CL, TPATCHMIX_CE
@@ -37,6 +38,7 @@ METHODS.add("pair-mixup", PAIR_MIXUP, "methods.pair_mixup.pair_mixup:PairMixup")
 METHODS.add("co-tuning", CO_TUNING, "methods.cotuning.cotuning:CoTuning")
 METHODS.add("scl", SCL, "methods.scl.scl:SCL")
 METHODS.add("scl-hybrid", SCL_HYBRID, "methods.scl.hybrid:SCLHybrid")
+METHODS.add("linear-probe", LINEAR_PROBE, "methods.linear_probe.linear_probe:LinearProbe")
 
 
 def create(

@@ -194,6 +194,20 @@ class SourceHeadMethod(OptionalCalls):
         ...
 
 
+class HeadMethod(OptionalCalls):
+    """A method that gives the model a classifier of its own, in the place of the model's."""
+
+    @abstractmethod
+    def head(self) -> nn.Module:
+        """Make it; called once for a run, when model and method are built and the initial weights are loaded.
+
+        Returns:
+            A module that maps the model's features (batch, features) to logits (batch, classes). It is saved with the
+            model.
+        """
+        ...
+
+
 class ScoringMethod(OptionalCalls):
     """A method whose scores are no softmax of the logits, such as one that trains with binary cross-entropy."""
 

@@ -108,6 +108,7 @@ class Run:
         from safetensors.torch import load_file
 
         import baselines
+        from bench.engine.graph import give_own_head
         from bench.engine.random_states import random_states_kept
         from bench.experiment.plugins import load_plugins_of
         from leaderboard.results.schema import task_of
@@ -115,13 +116,12 @@ class Run:
         path = self._weights(rule)
         load_plugins_of(self.spec)
         # Weights are drawn first, and then replaced by those of the file.
+        classes = len(task_of(self.document).task.classes)
         with random_states_kept():
             model = baselines.create(
-                self.spec.model,
-                num_classes=len(task_of(self.document).task.classes),
-                cache=Path(self.spec.cache),
-                **self.spec.model_options,
+                self.spec.model, num_classes=classes, cache=Path(self.spec.cache), **self.spec.model_options
             )
+            give_own_head(model, self.spec, classes)
         try:
             model.load_state_dict(load_file(path))
         except (SafetensorError, RuntimeError, OSError) as error:

@@ -22,10 +22,12 @@ from bench.cli import (
     doctor,
     ensemble,
     evaluate,
+    export,
     job,
-    later,
     matrix,
     mock_run,
+    predict,
+    push,
     registries,
     report,
     reproduce,
@@ -33,6 +35,7 @@ from bench.cli import (
     search,
     settings,
     systems,
+    watch,
 )
 from bench.cli.completion import VARIABLE, print_completions
 from bench.cli.help_text import flowing_help
@@ -96,8 +99,9 @@ def common(
 
 
 for module in (
-    *(run, settings, ensemble, evaluate, search, reproduce, matrix, report, board, audit),
-    *(data, registries, systems, mock_run, doctor, job, later),
+    *(run, settings, ensemble, evaluate, predict, export, push, search, reproduce, matrix, watch, report, board),
+    audit,
+    *(data, registries, systems, mock_run, doctor, job),
 ):
     module.register(app)
 strict_numbers(app)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli import board_exchange, board_history, board_snapshot, options
+from bench.cli import board_check, board_exchange, board_history, board_hub, board_snapshot, options
 from bench.cli.options import Format, Home
 from bench.cli.output import print_json, print_rendered
 from bench.core.errors import StoreError
@@ -140,6 +140,8 @@ def register(app: typer.Typer) -> None:
     group.command()(compare)
     group.command()(rebuild)
     board_exchange.register(group)
+    board_hub.register(group)
+    board_check.register(group)
     board_snapshot.register(group)
     board_history.register(group)
     app.add_typer(group, name="board")

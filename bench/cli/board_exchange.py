@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -137,13 +138,14 @@ def export(
     check_format(output)
     done = export_runs(open_board(home=home), file, runs or ())
     size = f"{done.bytes / 2**20:.1f} MiB"
-    line = f"{done.file}: {_runs(len(done.runs))}, {size}, sha256 {done.sha256}"
+    line = f"{done.file}: {runs_text(len(done.runs))}, {size}, sha256 {done.sha256}"
     print_written(file, done.to_json(), line, output)
 
 
 def import_(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Bundles of `bench board export`, or run folders.")
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Bundles of `bench board export`, run folders, or hf:OWNER/NAME."),
     ],
     replace: Annotated[
         bool, typer.Option("--replace", help="Take the bundle's result where the board holds another.")
@@ -159,6 +161,7 @@ def import_(
     Examples:
       bench board import ward-3.zip ward-7.zip
       bench board import results
+      bench board import hf:lab/small-ast
     """
     from bench.api.boards import open_board
     from bench.api.exchange import import_bundles
@@ -169,20 +172,40 @@ def import_(
         print_json({"bundles": [item.to_json() for item in merged]})
     else:
         for item in merged:
-            _print_merged(item)
+            print_merged(str(item.file), item)
+    refuse_conflicts(merged, "bundle's")
+
+
+def refuse_conflicts(merged: Sequence[MergedBundle], whose: str) -> None:
+    """End with an error where runs were kept as they are here.
+
+    Args:
+        merged: What came of bundles.
+        whose: Whose results ``--replace`` would take.
+
+    Raises:
+        StoreError: If there are any.
+    """
     conflicts = sum(len(item.conflict) for item in merged)
     if conflicts:
         raise StoreError(
-            f"{_runs(conflicts)} in conflict: the board's results were kept.",
-            "--replace takes the bundle's; the folders of replaced runs are kept in replaced/.",
+            f"{runs_text(conflicts)} in conflict: the board's results were kept.",
+            f"--replace takes the {whose}; the folders of replaced runs are kept in replaced/.",
         )
 
 
-def _runs(count: int) -> str:
+def runs_text(count: int) -> str:
+    """A number of runs in words."""
     return f"{count:,} run{'' if count == 1 else 's'}"
 
 
-def _print_merged(item: MergedBundle) -> None:
+def print_merged(name: str, item: MergedBundle) -> None:
+    """Print what came of each run of a bundle.
+
+    Args:
+        name: Of the bundle, for the first line.
+        item: What came of it.
+    """
     counts = {
         "new": len(item.new),
         "same": len(item.same),
@@ -202,7 +225,7 @@ def _print_merged(item: MergedBundle) -> None:
         ),
         *(f"  log       not obeyed here: {told}" for told in item.refused),
     ]
-    print_text("\n".join([f"{item.file}: {words}", *lines]))
+    print_text("\n".join([f"{name}: {words}", *lines]))
 
 
 def upgrade(home: Home = None) -> None:

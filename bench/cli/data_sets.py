@@ -17,7 +17,19 @@ COLUMNS = ("id", "title", "tasks", "recordings", "licence", "files")
 WRAPPED = ("title", "tasks", "licence", "files", "origin")
 """Columns of the list whose cells are sentences."""
 
-FACTS = ("owner", "licence", "source", "url", "obtain", "recordings", "patients", "grouping", "devices", "rates")
+FACTS = (
+    "owner",
+    "licence",
+    "source",
+    "url",
+    "obtain",
+    "recordings",
+    "patients",
+    "grouping",
+    "devices",
+    "sites",
+    "rates",
+)
 """Fields of a card that are shown in one line each, where they say something."""
 
 LABELS = {"rates": "rates, Hz", "grouping": "intervals by"}

@@ -87,6 +87,14 @@ def print_text(text: str) -> None:
     print_rendered(plain_lines(text))
 
 
+def print_laid_out(renderable: Any) -> None:
+    """Print what rich lays out, on stdout, without the blanks with which it fills lines."""
+    console = stdout()
+    with console.capture() as text:
+        console.print(renderable)
+    print_rendered("\n".join(line.rstrip() for line in text.get().splitlines()))
+
+
 def print_rendered(text: str, output: str = "table") -> None:
     """Print on stdout what a renderer has written, its colours included.
 

@@ -46,8 +46,10 @@ from bench.cli.run_options import (
     Spec,
     System,
     Tau,
+    Tracker,
     ValFraction,
     request_of,
+    trackers_of,
 )
 from bench.cli.run_results import print_results
 from bench.cli.what_next import is_first_run, say_what_next
@@ -95,6 +97,7 @@ def run(
     device: Device = "auto",
     precision: Precision = "auto",
     deterministic: Deterministic = None,
+    tracker: Tracker = None,
     allow_partial: AllowPartial = False,
     spec: Spec = None,
     system: System = None,
@@ -176,10 +179,11 @@ def _replayed(context: typer.Context, spec: Path) -> RunSpec:
     if chosen or given["settings"] or given["allow_partial"] or any(given[name] is not None for name in WHAT_A_RUN_IS):
         raise SpecError(
             "--spec replays a run as it was: give it without --model, --method, --set or --seed.",
-            "What may be given beside it says where and how it runs: --data, --device, --processes, --plugin.",
+            "What may be given beside it says where and how: --data, --device, --processes, --plugin, --tracker.",
         )
     where = {name: given[name] for name in ("data", "home", "cache", "processes", "device")}
-    return replayed_spec(spec, asked_on_terminal(given["output"]), plugins=given["plugin"], **where)
+    trackers = trackers_of(given)
+    return replayed_spec(spec, asked_on_terminal(given["output"]), plugins=given["plugin"], tracker=trackers, **where)
 
 
 def _print_specs(specs: Sequence[RunSpec], output: str, home: Path | None) -> None:

@@ -17,8 +17,8 @@ def settings(
         str | None,
         typer.Argument(
             metavar="PART",
-            help="optim, schedule, sampling, augment, distribution, run (the rest); or model, method or frontend where "
-            "it is named. All by default.",
+            help="optim, schedule, sampling, augment, distribution, tracking, run (the rest); or model, method or "
+            "frontend where it is named. All by default.",
             autocompletion=completer("parts"),
         ),
     ] = None,

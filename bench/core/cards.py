@@ -104,6 +104,7 @@ class ModelCard(TrainableCard):
             must not rely on how numbers lie in memory (``reshape`` and ``flatten``, never ``view``).
         weights: Pretrained weights by name (``imagenet``, ``imagenet+audioset``).
         default_pretrain: Weights that are taken in the paper profile when ``--pretrain`` is not given.
+        pretrained_in_demo: Whether the demo profile takes them too, because the model was asked for by their name.
         gaps: Sentences on what the publication leaves open, and on the choice made here instead.
     """
 
@@ -113,6 +114,7 @@ class ModelCard(TrainableCard):
     channels_last: bool = False
     weights: Mapping[str, WeightsCard] = field(default_factory=dict)
     default_pretrain: str = "none"
+    pretrained_in_demo: bool = False
     gaps: str = ""
 
 
@@ -124,11 +126,13 @@ class MethodCard(TrainableCard):
         formula: The loss, in plain text.
         needs_patches: Whether the model must give access to its patch tokens.
         views: How many independently augmented views of each clip a step takes, 1 or 2.
+        probe: Whether it trains nothing but a linear classifier, on features that are computed once and kept.
     """
 
     formula: str
     needs_patches: bool = False
     views: int = 1
+    probe: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

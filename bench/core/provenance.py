@@ -12,7 +12,10 @@ from typing import Any
 
 from bench.core.version import __version__
 
-PACKAGES = ("torch", "torchaudio", "torchvision", "timm", "accelerate", "numpy", "soundfile", "sqlalchemy", "optuna")
+PACKAGES = (
+    *("torch", "torchaudio", "torchvision", "timm", "transformers", "accelerate", "numpy", "soundfile", "sqlalchemy"),
+    "optuna",
+)
 OWN_PACKAGES = ("bench", "baselines", "methods", "leaderboard")
 
 

@@ -11,8 +11,8 @@ import difflib
 import functools
 import importlib
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bench.core.cards import Card, CompositeCard, RunnableCard
@@ -98,9 +98,9 @@ class Registration:
 def _check_options(name: str, options: Any) -> None:
     if not (isinstance(options, type) and dataclasses.is_dataclass(options)):
         raise RegistryError(f"The options of '{name}' are {options!r}, but must be a dataclass.", GUIDE)
-    for field in dataclasses.fields(options):
-        if field.default is dataclasses.MISSING:
-            raise RegistryError(f"The option '{field.name}' of '{name}' has no default.", GUIDE)
+    for declared in dataclasses.fields(options):
+        if declared.default is dataclasses.MISSING:
+            raise RegistryError(f"The option '{declared.name}' of '{name}' has no default.", GUIDE)
 
 
 def _import_target(target: str) -> Any:
@@ -174,6 +174,7 @@ class Family(Generic[CardT]):
         card: Where the function is that makes the card of a NAME, and refuses unknown ones (``module:attribute``).
         target: Where the builder is; it is given the NAME first.
         options: The options that all of them have, known without making a card.
+        options_by_name: The options of those NAMEs that have others.
     """
 
     prefix: str
@@ -181,6 +182,7 @@ class Family(Generic[CardT]):
     card: str
     target: str
     options: type
+    options_by_name: Mapping[str, type] = field(default_factory=dict)
 
     def entry(self, name: str) -> RegistryEntry[CardT]:
         """Make the entry of a NAME."""
@@ -276,10 +278,10 @@ class Registry(Generic[CardT]):
             id: A name, possibly of another version of this program or of a plug-in.
             version: The version of the plug-in that it comes from; None for what is built in.
         """
-        prefix, colon, _ = id.partition(":")
+        prefix, colon, name = id.partition(":")
         for family in self.families:
             if colon and prefix == family.prefix:
-                return family.options if version is None else None
+                return family.options_by_name.get(name, family.options) if version is None else None
         self._entry_point_problems()
         entry = self._entries.get(id)
         return entry.card.options if entry is not None and entry.version == version else None

@@ -21,7 +21,7 @@ from bench.engine.losses import checked_losses, with_penalties
 from bench.engine.micro_batches import MicroBatchedModel
 from bench.engine.picture_layout import lay_out_pictures
 from bench.experiment.spec import RunSpec
-from methods.base import Batch, Draw, SourceHeadMethod
+from methods.base import Batch, Draw, HeadMethod, SourceHeadMethod
 
 
 class TrainingGraph(nn.Module):
@@ -78,8 +78,26 @@ def build_graph(spec: RunSpec, class_counts: Sequence[int] | None = None) -> Tra
     if pretrained is not None and isinstance(method, SourceHeadMethod):
         _give_source_head(model, method, pretrained, spec)
     load_initial_weights(model, method, spec)
+    if isinstance(method, HeadMethod):
+        model.classifier = method.head()
     lay_out_pictures(model, spec)
     return TrainingGraph(model, method)
+
+
+def give_own_head(model: Any, spec: RunSpec, classes: int) -> None:
+    """Give a model, in which a run's weights are to be loaded, the classifier that the run's method brings, if any.
+
+    Args:
+        model: The model as its options build it.
+        spec: The spec of the run.
+        classes: Number of classes that it was trained on.
+    """
+    if methods.METHODS.card(spec.method).probe:
+        made = methods.create(
+            spec.method, feature_dim=model.feature_dim, class_counts=[1] * classes, **spec.method_options
+        )
+        if isinstance(made, HeadMethod):
+            model.classifier = made.head()
 
 
 def _give_source_head(model: nn.Module, method: SourceHeadMethod, pretrained: LocatedWeights, spec: RunSpec) -> None:

@@ -11,6 +11,7 @@ from bench.core.errors import WeightsError
 from bench.core.text import echoed
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RunFolder
+from methods.base import HeadMethod
 
 
 def load_initial_weights(model: nn.Module, method: nn.Module, spec: RunSpec) -> None:
@@ -43,6 +44,8 @@ def load_weights(
 ) -> None:
     """Give model and method what a run has saved of them; the method's as :func:`load_initial_weights` does.
 
+    Where a method brings a classifier of its own, the model gets it, if the saved weights have it.
+
     Args:
         model: The model.
         method: The method.
@@ -63,15 +66,27 @@ def load_weights(
             found = echoed(metadata.get(name, "not said"), 80)
             raise WeightsError(f"The weights {path} are of {name} {found}, but those of {name} {wanted} are wanted.")
     difference = tensor_difference(model, tensors)
+    if difference is not None and isinstance(method, HeadMethod):
+        # A run of such a method saved the method's classifier with the model, in the place of the model's own.
+        model.classifier = method.head()
+        difference = tensor_difference(model, tensors)
     if difference is not None:
         raise WeightsError(
             f"The weights {path} do not fit the model: {difference}.", "Give the model the options that it had there."
         )
     model.load_state_dict(tensors)
-    _load_method(method, folder.method_weights_of(which), run_id, spec.method)
+    load_method_weights(method, folder.method_weights_of(which), run_id, spec.method)
 
 
-def _load_method(method: nn.Module, path: Path, run_id: str, name: str) -> None:
+def load_method_weights(method: nn.Module, path: Path, run_id: str, name: str) -> None:
+    """Give a method what it had learnt in a run, where the file is there, of that method, and fits.
+
+    Args:
+        method: The method.
+        path: The file.
+        run_id: Id of the run that it must be of.
+        name: Id of the method.
+    """
     if not path.is_file():
         return
     metadata, tensors = _read(path)

@@ -18,11 +18,14 @@ from bench.engine.data import built_front_end, load_run_dataset, planned_data
 from bench.engine.graph import build_graph
 from bench.engine.initial_weights import tensor_difference
 from bench.engine.micro_batches import check_micro_batches
+from bench.engine.probe import check_probe
 from bench.engine.random_states import random_states_kept
 from bench.engine.stages import StagePlan, stages_of
+from bench.engine.tracking import check_trackers
 from bench.experiment.plugins import plugin_failure
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import stage_name
+from methods import METHODS
 
 # What layers raise on pictures that they cannot take; they promise no single class.
 _FAULTS = (RuntimeError, TypeError, ValueError, LookupError, AssertionError, ArithmeticError)
@@ -114,8 +117,11 @@ def check_model(spec: RunSpec) -> None:
     """
     if spec.augment.changes_waveforms and not isinstance(built_front_end(spec), WaveformFrontEnd):
         raise no_halves(spec.frontend)
+    check_trackers(spec.tracking.tracker)
     if spec.sampling.batch == 1:
         check_batch_of_one(spec, "A batch", "Use --set batch=2 or more.")
+    if METHODS.card(spec.method).probe:
+        check_probe(spec)
     check_memory_savings(spec)
     entry, frontend = MODELS.get(spec.model), FRONTENDS.get(spec.frontend)
     if entry.version is not None or frontend.version is not None:

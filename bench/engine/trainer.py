@@ -26,12 +26,13 @@ from bench.engine.compilation import compile_blocks
 from bench.engine.data import RunData, with_rows_on_device
 from bench.engine.distributed import largest_of_processes, share_batch_statistics
 from bench.engine.evaluate import judge_cycles
-from bench.engine.graph import build_graph
+from bench.engine.graph import TrainingGraph, build_graph
 from bench.engine.hooks import Hooks
 from bench.engine.listeners import Listener, Listeners, Start, Wish
 from bench.engine.losses import LOSS, add_named, means, read_losses
 from bench.engine.position import Bounds, Position
 from bench.engine.preparation import prepare_method
+from bench.engine.probe import probed
 from bench.engine.run_listeners import listeners_of_run
 from bench.engine.saved_weights import save_weights
 from bench.engine.selection import Selection
@@ -39,6 +40,7 @@ from bench.engine.stages import PlannedStage, StagePlan, stages_of, trainable_pa
 from bench.engine.step import StageSteps
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RunFolder, stage_name
+from methods import METHODS
 
 CHECK_EVERY_ON_GPU = 16
 """Steps between two looks at the losses on a GPU: each look waits for the device."""
@@ -82,9 +84,14 @@ class Trainer:
     ) -> None:
         self.spec, self.folder = spec, RunFolder(folder)
         self.accelerator = build_accelerator(spec, processes)
+        built = build_graph(spec, data.class_counts())
+        # What is saved: a probe trains a part of it.
+        self.whole_model: Any = None
+        if METHODS.card(spec.method).probe:
+            self.whole_model = built.model
+            built, data = probed(built, data, spec, self.accelerator, self.folder)
         # Before the model takes its memory: what is free now tells whether the bank leaves room for training.
         self.data = with_rows_on_device(data, spec.distribution.bank_on_device, self.accelerator.device)
-        built = build_graph(spec, data.class_counts())
         # Layers are replaced before a wrapper or an optimiser has seen them; their parameters stay the same tensors.
         if processes > 1:
             built.model = share_batch_statistics(built.model, spec.distribution.device)
@@ -117,7 +124,9 @@ class Trainer:
         position, remarks = self._begin()
         self.checkpoint.note_epochs(position)
         label = f"{self.spec.model} · {self.spec.method} · seed {self.spec.seed}"
-        start = Start(label=label, epochs=self.stage_plan.epochs, steps=self.batches.steps, remarks=remarks)
+        start = Start(
+            label=label, epochs=self.stage_plan.epochs, steps=self.batches.steps, remarks=remarks, rate=self._rate
+        )
         with Listeners(self.listeners, start) as listeners, self.checkpoint:
             while position.epoch < self.stage_plan.epochs:
                 self._train_epoch(position, listeners)
@@ -130,6 +139,9 @@ class Trainer:
                 listeners.on_epoch_end(position)
         rows = sum(map(self._rows_of_epoch, range(1, position.epoch + 1)))
         return Outcome(position, self.selection, rows)
+
+    def _rate(self, epoch: int, step: int) -> float:
+        return self.stage_plan.at(epoch - 1).rate(epoch, step)
 
     def _rows_of_epoch(self, epoch: int) -> int:
         return self.batches.rows_of_steps(self.stage_plan.at(epoch - 1).steps_of(epoch))
@@ -257,4 +269,6 @@ class Trainer:
     def _save_weights(self, which: str) -> None:
         # A run on held-out training patients is for choosing, never for use.
         if self.accelerator.is_main_process and self.spec.fold is None:
-            save_weights(self.stage.bare, self.folder, which, self.spec)
+            bare = self.stage.bare
+            whole = bare if self.whole_model is None else TrainingGraph(self.whole_model, bare.method)
+            save_weights(whole, self.folder, which, self.spec)

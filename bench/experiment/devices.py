@@ -50,6 +50,11 @@ def runs_elsewhere(elsewhere: bool = True) -> Iterator[None]:
         _elsewhere.reset(token)
 
 
+def is_planned_elsewhere() -> bool:
+    """Whether what is planned now will run on other machines: what is installed here says nothing about them."""
+    return _elsewhere.get()
+
+
 def warn_of_cpu_elsewhere(launcher: str, wanted: str, chosen: Iterable[str]) -> None:
     """Warn where runs of other machines were planned for the CPU only since this machine has no GPU.
 

@@ -140,6 +140,7 @@ def check_combinations(spec: RunSpec) -> None:
     spec.schedule.check(spec.optim.lr)
     spec.augment.check()
     _check_augmentation(spec)
+    _check_probe(spec)
     _ = spec.fold
 
 
@@ -166,6 +167,17 @@ def _check_batch(spec: RunSpec) -> None:
         raise SpecError(
             f"The global batch of {batch} does not divide among {processes} processes.",
             f"Use --set batch={nearest} or another --processes.",
+        )
+
+
+def _check_probe(spec: RunSpec) -> None:
+    """Refuse augmentation where the features of each cycle are computed once."""
+    if not registries()["method"].card(spec.method).probe:
+        return
+    if spec.augment.changes_pictures or spec.augment.changes_waveforms:
+        raise SpecError(
+            f"The method {spec.method} computes the features of each cycle once, so that nothing can be augmented.",
+            "Leave the augmentation out: --set specaug_probability=0 --set time_shift=false, and no other chances.",
         )
 
 

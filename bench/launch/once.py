@@ -181,7 +181,7 @@ def _start(spec: RunSpec, folder: RunFolder, rerun: bool, hooks: Hooks) -> Launc
     # Before anything of an earlier run is removed.
     weights_of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     _prepare(folder, rerun)
-    earlier = [folder.result, *([folder.checkpoint, folder.weights, folder.frontend] if rerun else [])]
+    earlier = [folder.result, *(_of_the_training(folder) if rerun else [])]
     with _put_aside(folder, earlier):
         write_json(folder.spec, spec.to_json())
         with features_counted(spec.frontend) as on_progress:
@@ -197,6 +197,11 @@ def _start(spec: RunSpec, folder: RunFolder, rerun: bool, hooks: Hooks) -> Launc
     done = _judged(folder)
     shutil.rmtree(folder.checkpoint, ignore_errors=True)
     return Launched(folder.path, done)
+
+
+def _of_the_training(folder: RunFolder) -> list[Path]:
+    """What a run that is done again must find nothing of; its trackers begin a run of their own."""
+    return [folder.checkpoint, folder.weights, folder.frontend, folder.tracking]
 
 
 def _judged(folder: RunFolder) -> RunResult:

@@ -78,7 +78,10 @@ def test_cards_are_complete(id_):
     for text in (card.title, card.summary, card.source, card.formula):
         assert text.strip()
     assert card.views in (1, 2)
-    assert card.fidelity == ("reconstruction" if "reconstruction" in card.summary else "authors' code")
+    if id_ == "linear-probe":
+        assert card.fidelity == "original", "no code of others is followed"
+    else:
+        assert card.fidelity == ("reconstruction" if "reconstruction" in card.summary else "authors' code")
 
 
 @pytest.mark.parametrize("id_", ALL)
@@ -227,7 +230,7 @@ def test_methods_without_patches_train_a_cnn(id_):
     assert all(parameter.grad is not None for parameter in [*model.parameters(), *method.parameters()])
 
 
-WEIGHTED = {("ce", 0), ("scl", 1), ("scl-hybrid", 0)}
+WEIGHTED = {("ce", 0), ("scl", 1), ("scl-hybrid", 0), ("linear-probe", 0)}
 
 
 @pytest.mark.parametrize(("id_", "stage"), EVERY_STAGE)

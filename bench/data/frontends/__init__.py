@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from bench.core.cards import FrontEndCard
 from bench.core.registry import Registry
 from bench.data.frontends import cards
+from bench.data.frontends.encoders import card as encoders
 from bench.data.frontends.gammatone.card import CARD as GAMMATONE
 from bench.data.frontends.imagenet.card import LOGMEL_IMAGE
 from bench.data.frontends.l3s.card import CARD as L3S
@@ -34,6 +35,7 @@ __all__ = [
     "PieceOptions",
     "SCLFrontEndOptions",
     "SpanPieceOptions",
+    "TraceableFrontEnd",
     "WaveformFrontEnd",
 ]
 
@@ -186,6 +188,25 @@ class SpanPieceOptions(PieceOptions, Protocol):
 
 
 @runtime_checkable
+class TraceableFrontEnd(WaveformFrontEnd, Protocol):
+    """A front-end whose pictures can be made by a program that was traced, outside of this package."""
+
+    def traced_picture(self, waves: Tensor) -> Inputs:
+        """Make the pictures of waveforms of one length, by operations that do not depend on numbers in them.
+
+        Args:
+            waves: (units, samples) at ``sample_rate``, as ``fit`` gives them; both sizes may be unknown in a trace.
+
+        Returns:
+            As :meth:`picture` of the same waveforms, up to rounding. Where that draws a side or a part, the first.
+
+        Raises:
+            SpecError: If the pictures depend on something else than the waveforms, with what that is.
+        """
+        ...
+
+
+@runtime_checkable
 class LengthFrontEnd(WaveformFrontEnd, Protocol):
     """A front-end that brings waveforms to one length before they are augmented: what is heard is what is changed.
 
@@ -241,3 +262,4 @@ lungbrn.register(FRONTENDS)
 FRONTENDS.add("respirenet", respirenet.CARD, "bench.data.frontends.respirenet.front_end:build")
 FRONTENDS.add("logmel-image", LOGMEL_IMAGE, "bench.data.frontends.imagenet.logmel_image:build")
 FRONTENDS.add("sadaco", SADACO, "bench.data.frontends.sadaco.frontend:SadacoFrontEnd")
+encoders.register(FRONTENDS)

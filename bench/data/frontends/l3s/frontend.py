@@ -20,7 +20,7 @@ from torch.nn import functional
 from bench.data.frontends.l3s.card import RATE, L3SOptions
 from bench.data.frontends.l3s.recordings import filtered, resampled, stored
 from bench.data.frontends.slaney import slaney_corners, slaney_heights, slaney_triangles
-from bench.data.frontends.waveform import cycle_samples
+from bench.data.frontends.waveform import cycle_samples, number_of_samples
 from bench.data.units import UnitWaves
 
 FLOOR = 1e-10
@@ -74,9 +74,14 @@ class L3SFrontEnd:
         Returns:
             (U, 3, T, M) in the precision of the samples.
         """
-        decibels = log_mels(fitted(units, self.options.samples))
-        first = differences(decibels)
-        return torch.stack([decibels, first, differences(first)], dim=1)
+        return with_differences(log_mels(fitted(units, self.options.samples)))
+
+    def traced_picture(self, waves: Tensor) -> Tensor:
+        """Turn cycles (U, S) of one length into what :meth:`picture` gives."""
+        samples, length = self.options.samples, number_of_samples(waves)
+        start = (length - samples).clamp(min=0) // 2
+        places = (torch.arange(samples, device=waves.device) + start) % length
+        return with_differences(log_mels(waves[:, places]))
 
 
 def fitted(units: UnitWaves, samples: int) -> Tensor:
@@ -111,6 +116,12 @@ def log_mels(waves: Tensor) -> Tensor:
     power = spectrum.real.square() + spectrum.imag.square()
     mels = power.transpose(1, 2) @ mel_matrix().to(waves)
     return 10 * mels.clamp(min=FLOOR).log10()
+
+
+def with_differences(decibels: Tensor) -> Tensor:
+    """Spectrograms (U, T, M) with their first and second differences in time: (U, 3, T, M)."""
+    first = differences(decibels)
+    return torch.stack([decibels, first, differences(first)], dim=1)
 
 
 def differences(pictures: Tensor) -> Tensor:

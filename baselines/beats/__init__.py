@@ -1,0 +1,1 @@
+"""BEATs, which transformers does not have: the encoder of Microsoft's checkpoints."""
