@@ -23,8 +23,12 @@ SIMULATED = (
 
 def is_first_run(home: Path | None) -> bool:
     """Whether a results folder holds no run yet, so that whoever begins one may see the first numbers of their life."""
-    runs = home_folder(home) / "runs"
-    return not runs.is_dir() or not any(path.is_dir() for path in runs.iterdir())
+    try:
+        return not any(path.is_dir() for path in (home_folder(home) / "runs").iterdir())
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False  # the run itself says what is wrong with the folder
 
 
 def say_what_next(documents: Sequence[Document], home: Path | None, *, first: bool) -> None:

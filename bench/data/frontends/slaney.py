@@ -7,6 +7,7 @@ their height, and expects a bin at half of the rate, which a frame of odd length
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ def slaney_corners(bands: int, lowest: float, highest: float) -> Array:
     return corners
 
 
-def slaney_triangles(frequencies: Array, corners: Array) -> Array:
+def slaney_triangles(frequencies: NDArray[np.floating[Any]], corners: Array) -> Array:
     """Triangles of height 1: (bins, bands) float64; :func:`slaney_heights` gives each the area 1.
 
     Args:
@@ -41,7 +42,8 @@ def slaney_triangles(frequencies: Array, corners: Array) -> Array:
     low, middle, high = corners[:-2], corners[1:-1], corners[2:]
     rising = (frequencies[:, None] - low) / (middle - low)
     falling = (high - frequencies[:, None]) / (high - middle)
-    return np.minimum(rising, falling).clip(min=0)
+    triangles: Array = np.minimum(rising, falling).clip(min=0)
+    return triangles
 
 
 def slaney_heights(corners: Array) -> Array:
