@@ -62,6 +62,10 @@ class HeadAlone(nn.Module):
         logits: Tensor = self.classifier(x)
         return logits
 
+    def checkpoint_blocks(self) -> list[nn.Module]:
+        """The classifier: all that is trained."""
+        return [self.classifier]
+
 
 def check_probe(spec: RunSpec) -> None:
     """Check that the features of a cycle depend on that cycle alone.
