@@ -67,6 +67,17 @@ def fetch_weights(location: str, checksum: str, folder: Path) -> LocatedWeights:
     return LocatedWeights(path, found)
 
 
+def is_kept(location: str, folder: Path) -> bool:
+    """Whether a file of weights was fetched already; what is in it is not looked at.
+
+    Args:
+        location: Location that :func:`baselines.locations.remote` reads.
+        folder: Folder in which such files are kept.
+    """
+    file = remote(location)
+    return (folder / file.name).is_file() or _cached_by_hub(file, folder) is not None
+
+
 def _cached_weights(file: RemoteFile, wanted: str, folder: Path) -> LocatedWeights | None:
     """A file that is there and right; needs no lock and writes nothing, so that a cache may be read-only."""
     path = folder / file.name
@@ -87,7 +98,7 @@ def _cached_by_hub(file: RemoteFile, folder: Path) -> Path | None:
         return None
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(*file.hub, cache_dir=folder / "hub")
+    found = try_to_load_from_cache(*file.hub, cache_dir=folder / "hub", revision=file.revision)
     return Path(found) if isinstance(found, str) else None
 
 
@@ -165,7 +176,9 @@ def _from_hub(file: RemoteFile, folder: Path) -> Path:
     assert file.hub is not None
     repository, name = file.hub
     try:
-        return Path(hf_hub_download(repository, name, cache_dir=folder))
+        return Path(hf_hub_download(repository, name, revision=file.revision, cache_dir=folder))
+    except hub.RevisionNotFoundError as error:
+        raise _FetchError(f"the repository {repository} has no revision {file.revision}") from error
     except hub.RepositoryNotFoundError as error:
         raise _FetchError(f"the hub has no repository {repository}, or only for those who have a token") from error
     except hub.LocalEntryNotFoundError as error:

@@ -22,6 +22,11 @@ SCHEMES = ("http://", "https://", "hf:", "timm:", "torchvision:")
 """Beginnings by which a location is told from a path."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_OF_RUN = re.compile(r"(.+?)(?::(last|best-test|best-val|stage-[0-9]{1,4}))?")
+"""The repository of a run that `bench push` wrote, and which of its weights are meant; the last epoch's by default."""
+
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
 _LONGEST_NAME = 150
 """Bytes of a name in the cache: a file system takes 255, with endings."""
 
@@ -35,20 +40,23 @@ class RemoteFile:
         name: Name of the file in the cache folder; a file that is put there by hand is used.
         checksum: ``algorithm:hexadecimal digits`` (or the first of them); empty where none is known.
         hub: Repository and file where the Hugging Face hub has it.
+        revision: Branch, tag or commit on the hub; None for the main branch.
     """
 
     url: str
     name: str
     checksum: str
     hub: tuple[str, str] | None = None
+    revision: str | None = None
 
 
 def remote(location: str) -> RemoteFile:
     """Find the address, the cache's name and the hash of the file that a location means.
 
     Args:
-        location: A URL, ``hf:OWNER/REPOSITORY/FILE``, ``timm:NAME.TAG`` or ``torchvision:NAME``; with
-            ``#sha256=…`` at its end the file must have that hash.
+        location: A URL, ``hf:OWNER/REPOSITORY/FILE``, ``hf:OWNER/REPOSITORY`` for a run that `bench push` wrote (its
+            last weights; ``:best-test`` behind it for others), ``timm:NAME.TAG`` or ``torchvision:NAME``. Behind a
+            repository may stand ``@REVISION``; with ``#sha256=…`` at its end the file must have that hash.
 
     Raises:
         WeightsError: If it names no file.
@@ -63,7 +71,8 @@ def remote(location: str) -> RemoteFile:
     if kind == "torchvision":
         url, known = _torchvision_file(name)
         return RemoteFile(url, _file_name(url), checksum or known)
-    return _on_hub(*_split_hub(name), checksum)
+    repository, revision, file = _split_hub(name)
+    return _on_hub(repository, file, checksum, revision)
 
 
 def is_remote(location: str) -> bool:
@@ -107,34 +116,38 @@ def _shortened(name: str) -> str:
     return os.fsdecode(os.fsencode(name)[-_LONGEST_NAME:]) if len(os.fsencode(name)) > _LONGEST_NAME else name
 
 
-def _split_hub(name: str) -> tuple[str, str]:
+def _split_hub(name: str) -> tuple[str, str | None, str]:
+    """Repository, revision and file of a name on the hub."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # offered, not listed
 
-    how = "Write hf:OWNER/REPOSITORY/FILE."
+    how = "Write hf:OWNER/REPOSITORY/FILE, or hf:OWNER/REPOSITORY for what `bench push` wrote."
     owner, repository, file = [*name.split("/", 2), "", ""][:3]
-    if not file:
-        raise WeightsError(f"'hf:{echoed(name)}' names no file on the hub.", how)
+    if not file and (run := _OF_RUN.fullmatch(repository)) and name.count("/") == 1:
+        repository, file = run[1], f"weights/{run[2] or 'last'}.safetensors"
+    repository, at, revision = repository.partition("@")
     try:
         validate_repo_id(f"{owner}/{repository}")
     except HFValidationError as error:
         raise WeightsError(f"'hf:{echoed(name)}' names no repository on the hub.", how) from error
-    if not file.isprintable() or ".." in file.split("/"):
+    if not file or not file.isprintable() or ".." in file.split("/"):
         raise WeightsError(f"'hf:{echoed(name)}' names no file on the hub.", how)
-    return f"{owner}/{repository}", file
+    if at and not _REVISION.fullmatch(revision):
+        raise WeightsError(f"'hf:{echoed(name)}' names no revision on the hub.", how)
+    return f"{owner}/{repository}", revision or None, file
 
 
-def _on_hub(repository: str, file: str, checksum: str) -> RemoteFile:
+def _on_hub(repository: str, file: str, checksum: str, revision: str | None = None) -> RemoteFile:
     from huggingface_hub import hf_hub_url
 
-    url = hf_hub_url(repository, file)
+    url = hf_hub_url(repository, file, revision=revision)
     fault = address_fault(url)
     if fault is not None:
         raise WeightsError(
             f"The hub's address {echoed(public_url(url), 200)} cannot be used: {fault}.", "Check HF_ENDPOINT."
         )
-    name = f"{repository}/{file}".replace("/", "--")
-    return RemoteFile(url, _shortened(name), checksum, (repository, file))
+    name = f"{repository}{f'@{revision}' if revision else ''}/{file}".replace("/", "--")
+    return RemoteFile(url, _shortened(name), checksum, (repository, file), revision)
 
 
 def _timm_name(name: str) -> str:

@@ -10,6 +10,7 @@ Shapes: B batch, N tokens, H heads, D width of a head, G = B * H all heads of a 
 from __future__ import annotations
 
 from functools import cache
+from math import e, log2
 from typing import Any
 
 import torch
@@ -24,6 +25,8 @@ _ALIGNED_TOKENS = 32
 
 _SCORES_PER_THREAD = 2 * 960 * 960
 """Scores that a thread holds at a time, as many as two heads of an AST have: more of them leave the cache."""
+
+_LOG2_E = log2(e)
 
 
 class SelfAttention(Attention):
@@ -178,16 +181,29 @@ def _with_columns(x: Tensor, last: Tensor | None = None) -> Tensor:
 def _packed_gradients(q: Tensor, k: Tensor, v: Tensor, g: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of queries, keys and values, each (G, P, D), of what :func:`_with_columns` packed, (G, P, D + 2)."""
     heads, padded, width = q.shape[0], q.shape[1], q.shape[2] - 2
-    dq, dk, dv = (q.new_empty(heads, padded, width) for _ in range(3))
+    found = tuple(q.new_empty(heads, padded, width) for _ in range(3))
     at_once = min(heads, max(1, torch.get_num_threads() * _SCORES_PER_THREAD // padded**2))
     # Memory that is written again and again stays in the cache, where fresh memory would have to be filled.
-    weights, scores = (q.new_empty(at_once, padded, padded) for _ in range(2))
-    for start in range(0, heads, at_once):
-        some = slice(start, min(start + at_once, heads))
-        p, ds = (memory[: some.stop - start] for memory in (weights, scores))
-        torch.baddbmm(p, q[some], k[some].transpose(1, 2), beta=0, alpha=scale, out=p).exp_()
-        torch.bmm(p.transpose(1, 2), g[some, :, :width], out=dv[some])
-        torch.bmm(g[some], v[some].transpose(1, 2), out=ds).mul_(p)
-        torch.baddbmm(dq[some], ds, k[some, :, :width], beta=0, alpha=scale, out=dq[some])
-        torch.baddbmm(dk[some], ds.transpose(1, 2), q[some, :, :width], beta=0, alpha=scale, out=dk[some])
+    memory = tuple(q.new_empty(at_once, padded, padded) for _ in range(2))
+    # Split once: a step takes thousands of views otherwise.
+    for some in zip(*(x.split(at_once) for x in (q, k, v, g, *found)), strict=True):
+        _gradients_of_heads(some[:4], some[4:], tuple(scores[: len(some[0])] for scores in memory), scale)
+    dq, dk, dv = found
     return dq, dk, dv
+
+
+def _gradients_of_heads(
+    packed: tuple[Tensor, ...], into: tuple[Tensor, ...], memory: tuple[Tensor, ...], scale: float
+) -> None:
+    """Write the gradients of a few heads; arguments as in :func:`_packed_gradients`, for these heads alone.
+
+    Scores have a row for each key: of the three products with them, one alone needs them transposed, which is slower.
+    """
+    (q, k, v, g), (dq, dk, dv), (p, ds) = packed, into, memory
+    width = dq.shape[-1]
+    # Powers of two are computed quicker than those of e.
+    torch.baddbmm(p, k, q.transpose(1, 2), beta=0, alpha=scale * _LOG2_E, out=p).exp2_()
+    torch.bmm(p, g[:, :, :width], out=dv)
+    torch.bmm(v, g.transpose(1, 2), out=ds).mul_(p)
+    torch.baddbmm(dq, ds.transpose(1, 2), k[:, :, :width], beta=0, alpha=scale, out=dq)
+    torch.baddbmm(dk, ds, q[:, :, :width], beta=0, alpha=scale, out=dk)

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from bench.api.composites import CombinedRun, run_composite
     from bench.api.ensembles import ensemble
     from bench.api.evaluation import evaluate
+    from bench.api.exports import export
     from bench.api.matrices import matrix
+    from bench.api.predictions import Predictions, predict
+    from bench.api.pushes import push
     from bench.api.reproductions import reproduce
     from bench.api.requests import resolve
     from bench.api.run_result import Run
@@ -35,6 +38,7 @@ __all__ = [
     "BenchError",
     "Board",
     "CombinedRun",
+    "Predictions",
     "Run",
     "RunSpec",
     "Scores",
@@ -42,8 +46,11 @@ __all__ = [
     "__version__",
     "ensemble",
     "evaluate",
+    "export",
     "matrix",
     "open_board",
+    "predict",
+    "push",
     "reproduce",
     "resolve",
     "run",
@@ -56,14 +63,18 @@ _MODULES = {
     "BenchError": "bench.core.errors",
     "Board": "bench.api.boards",
     "CombinedRun": "bench.api.composites",
+    "Predictions": "bench.api.predictions",
     "Run": "bench.api.run_result",
     "RunSpec": "bench.experiment.spec",
     "Scores": "bench.api.scores",
     "Study": "bench.api.study",
     "ensemble": "bench.api.ensembles",
     "evaluate": "bench.api.evaluation",
+    "export": "bench.api.exports",
     "matrix": "bench.api.matrices",
     "open_board": "bench.api.boards",
+    "predict": "bench.api.predictions",
+    "push": "bench.api.pushes",
     "reproduce": "bench.api.reproductions",
     "resolve": "bench.api.requests",
     "run": "bench.api.runs",

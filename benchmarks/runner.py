@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -124,6 +124,8 @@ class Benchmark:
         children: Whether the work is done in processes that the call starts.
         memory: Whether the peak memory of its sides is worth a process each.
         warm_ups: Passes before the first that is timed; 0 for steps so long that the first costs nothing more.
+        reference_apart: Whether the reference is timed in a process of its own on a CPU: what the project sets for its
+            process (memory that is kept) is then no part of the plain way.
         devices: The devices that it runs on.
         always: Whether it is run where no benchmark is named.
     """
@@ -136,6 +138,7 @@ class Benchmark:
     children: bool = False
     memory: bool = False
     warm_ups: int = 1
+    reference_apart: bool = False
     devices: tuple[str, ...] = ("cpu",)
     always: bool = True
 
@@ -158,17 +161,24 @@ def run_benchmark(benchmark: Benchmark, setting: Setting) -> list[Result]:
     Returns:
         A result for each way.
     """
-    from benchmarks.apart import peak_memory_apart
+    from benchmarks.apart import SideApart, peak_memory_apart, side_apart
 
-    with case_of(benchmark, setting) as case:
-        bodies = {side: case.build(side) for side in case.sides}
+    apart = {REFERENCE} if benchmark.reference_apart and setting.device == "cpu" else set[str]()
+    with case_of(benchmark, setting) as case, ExitStack() as processes:
+        bodies = {
+            side: processes.enter_context(side_apart(benchmark.name, side, setting))
+            if side in apart
+            else case.build(side)
+            for side in case.sides
+        }
         clock = setting.clock(children=benchmark.children)
         timings = time_in_turn(bodies, setting.passes, clock, warm_ups=benchmark.warm_ups)
+        peaks = {side: body.peak_memory_mib for side, body in bodies.items() if isinstance(body, SideApart)}
         del bodies
         results = [_result(benchmark, case, way, timings) for way in case.ways]
     if not (benchmark.memory and setting.memory):
         return results
-    peaks = {side: peak_memory_apart(benchmark.name, side, setting) for side in timings}
+    peaks.update({side: peak_memory_apart(benchmark.name, side, setting) for side in timings if side not in peaks})
     return [
         replace(result, peak_memory_mib=peaks[way], reference_peak_memory_mib=peaks.get(REFERENCE))
         for way, result in zip(case.ways, results, strict=True)

@@ -213,7 +213,7 @@ def _class_tokens_after(block: Any, x: Tensor) -> Tensor:
     normed = block.norm1(x)
     query = linear(normed[:, :CLASS_TOKENS], weight[:width], bias[:width])
     key, value = linear(normed, weight[width:], bias[width:]).chunk(2, dim=-1)
-    heads = (len(x), -1, attention.num_heads, attention.head_dim)
+    heads = (x.shape[0], -1, attention.num_heads, attention.head_dim)
     q, k, v = (each.reshape(heads).transpose(1, 2) for each in (query, key, value))
     mixed = scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
     x = x[:, :CLASS_TOKENS] + attention.proj(mixed)

@@ -74,7 +74,7 @@ class AttentionAugmentedConv2d(nn.Module):
         """Map (B, inputs, H, W) to (B, outputs, H, W)."""
         queries, keys, values = self._projected(x)
         found = self.weights(queries, keys) @ values  # (B, N, HW, D)
-        maps = (found.mT if self.in_place else found).reshape(len(x), self.shape.values, *x.shape[2:])
+        maps = (found.mT if self.in_place else found).reshape(x.shape[0], self.shape.values, *x.shape[2:])
         return torch.cat([self.convolution(x), self.mixing(maps)], dim=1)
 
     def attention(self, x: Tensor) -> Tensor:

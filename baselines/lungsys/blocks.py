@@ -67,7 +67,7 @@ class NonLocalBlock(nn.Module):
             SpecError: If maps are to be transposed that are not square.
         """
         theta, phi, values = (conv(x).flatten(2).mT for conv in (self.theta, self.phi, self.g))  # (B, N, inner)
-        means = self._means(phi, theta, values).mT.reshape(len(x), -1, *x.shape[2:])
+        means = self._means(phi, theta, values).mT.reshape(x.shape[0], -1, *x.shape[2:])
         added: Tensor = self.final(self._turned(means))
         return x + added
 

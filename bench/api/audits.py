@@ -11,6 +11,7 @@ from bench.api.boards import Board
 from bench.api.official_cycles import official_test_cycles
 from bench.core.datasets import FOUR_CLASSES
 from bench.core.errors import SpecError
+from bench.core.progress import waiting
 from bench.core.text import decimal_number, echoed
 from bench.experiment.plugins import load_plugins
 from leaderboard.audit import Audit, Finding, audit_file
@@ -69,7 +70,8 @@ def audit(
         judged_in(FOUR_CLASSES, judged)
     cycles = partial(official_test_cycles, board, data, cache, dataset=dataset, task=task)
     split = partial(registered_split, dataset, task)
-    return audit_file(file, cycles, _claim(claimed), judged, split=split, tested=part)
+    with waiting("auditing"):
+        return audit_file(file, cycles, _claim(claimed), judged, split=split, tested=part)
 
 
 def _claim(text: str | None) -> Claim:

@@ -16,6 +16,7 @@ from bench.api.words import known_word, selection_rule
 from bench.core.datasets import DATASETS
 from bench.core.errors import SpecError
 from bench.core.paths import board_location, expanded, home_folder
+from bench.core.progress import waiting
 from bench.experiment.paper_rows import table_of_board
 from bench.experiment.plugins import load_plugins
 from leaderboard.results.schema import ResultDocument, Rule
@@ -154,16 +155,17 @@ class Board:
         known_word("table", name, (*TABLES, *(entry.id for entry in DATASETS)))
         rule = selection_rule(protocol or (PAPER_RULE if name in PAPER else "last"))
         _check_sections(name, dataset, task)
-        if name in PAPER:
-            return ReportTable(table_of_board(name, self.store, rule))
         if name == "published":
             return ReportTable(published_table())
-        if name == "runs":
-            return ReportTable(runs_table(self.store))
-        if name == "leaderboard":
-            return ReportTable(leaderboard_table(self.store, rule, dataset=dataset, task=task))
-        board = leaderboard_table(self.store, rule, dataset=name, task=task)
-        return ReportTable(dataset_table(DATASETS.card(name), board, task))
+        with waiting("computing the table"):
+            if name in PAPER:
+                return ReportTable(table_of_board(name, self.store, rule))
+            if name == "runs":
+                return ReportTable(runs_table(self.store))
+            if name == "leaderboard":
+                return ReportTable(leaderboard_table(self.store, rule, dataset=dataset, task=task))
+            board = leaderboard_table(self.store, rule, dataset=name, task=task)
+            return ReportTable(dataset_table(DATASETS.card(name), board, task))
 
     def compare(
         self, a: str, b: str, protocol: str = "last", *, single: bool = False, part: str | None = None
@@ -182,9 +184,10 @@ class Board:
             ResultError: If there is no such system, or the two cannot be compared.
         """
         rule = selection_rule(protocol)
-        runs = self.store.runs()
-        of_a, of_b = (runs_of(self.store, runs, text, rule, single=single) for text in (a, b))
-        return SystemComparison.of(compare(self.store, of_a, of_b, rule, part))
+        with waiting("comparing on the same cycles"):
+            runs = self.store.runs()
+            of_a, of_b = (runs_of(self.store, runs, text, rule, single=single) for text in (a, b))
+            return SystemComparison.of(compare(self.store, of_a, of_b, rule, part))
 
     def to_dataframe(self) -> Any:
         """Every run as a line of a data frame, with the columns of :class:`bench.api.board_rows.RunRow`.

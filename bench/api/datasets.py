@@ -11,7 +11,7 @@ from bench.core.datasets import DATASETS, DatasetCard, TaskCard
 from bench.core.download import Patience
 from bench.core.errors import SpecError
 from bench.core.paths import cache_folder, expanded
-from bench.core.progress import counted
+from bench.core.progress import counted, waiting
 from bench.data.counts import Counts, CountTable, count_recordings, count_table
 from bench.data.dataset import Dataset
 from bench.data.location import held_set, locate_data
@@ -118,7 +118,8 @@ def _verified(folder: Path, card: DatasetCard, cache: Path | None) -> Verificati
             f"The data set '{card.id}' has nothing to be checked against.",
             f"`bench data info --dataset {card.id}` says what is there.",
         )
-    return reader.verify(folder, cache)
+    with waiting("checking every file"):
+        return reader.verify(folder, cache)
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,8 @@ def describe_data(
     load_plugins(plugins)
     store = cache_folder(cache)
     folder, card = locate_data(data, dataset, store)
-    loaded = load_dataset(folder, card.id, task, allow_partial=True, cache=store)
+    with waiting("reading the annotations and the heads of the recordings"):
+        loaded = load_dataset(folder, card.id, task, allow_partial=True, cache=store)
     return DataDescription(loaded, count_recordings(loaded.recordings, loaded.task))
 
 

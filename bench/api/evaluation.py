@@ -20,6 +20,7 @@ from bench.core.errors import RunError, SpecError
 from bench.core.paths import cache_folder
 from bench.core.text import echoed
 from bench.data.bank import prepare_bank
+from bench.data.feature_progress import features_counted
 from bench.data.frontends.chosen import choose_front_end
 from bench.data.location import locate_data
 from bench.data.sources import load_dataset
@@ -27,7 +28,6 @@ from bench.engine.data import RunData, extremes_of
 from bench.engine.inputs import evaluation_inputs
 from bench.engine.result import test_cycles
 from bench.engine.votes import mean_vote
-from bench.launch.once import said_by_tenths
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
@@ -92,7 +92,8 @@ def evaluate(
 
 def _test_data(dataset: Dataset, frontend: str, options: Mapping[str, Any], cache: Path) -> RunData:
     """The test part of a data set with its pictures, from the bank that runs use too."""
-    bank = prepare_bank(dataset, frontend, options, cache, on_progress=said_by_tenths(frontend))
+    with features_counted(frontend) as on_progress:
+        bank = prepare_bank(dataset, frontend, options, cache, on_progress=on_progress)
     recordings = {recording.name: recording for recording in dataset.recordings}
     is_test = [recordings[cycle.recording].split != TRAIN for cycle in bank.cycles]
     none = np.array([], dtype=np.int64)

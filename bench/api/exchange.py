@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from dataclasses import replace as dataclass_replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ from bench.api.boards import Board
 from bench.api.official_cycles import official_test_cycles
 from bench.api.tasks import judged_words
 from bench.core.datasets import DATASETS
+from bench.core.errors import StoreError
+from bench.core.hub import is_on_hub
+from bench.core.paths import cache_folder
 from bench.core.provenance import code_version
 from bench.core.version import __version__
 from bench.data.answers import unit_of
 from bench.data.location import made_set
+from bench.experiment.hub_runs import fetched_run
 from bench.experiment.plugins import load_plugins
 from leaderboard.history.keys import load_key
 from leaderboard.history.signatures import submitter_key
@@ -284,23 +289,40 @@ class MergedBundle:
         return {**document, "file": str(self.file)}
 
 
-def import_bundles(board: Board, files: Sequence[Path], *, replace: bool = False) -> list[MergedBundle]:
+def import_bundles(
+    board: Board, files: Sequence[Path], *, replace: bool = False, cache: Path | None = None
+) -> list[MergedBundle]:
     """Merge bundles from other machines, or run folders, into a board; doing it twice changes nothing.
 
     Args:
         board: The board.
         files: The bundles, none of which is merged while another one is damaged; or folders: a run's, ``HOME/runs`` or
-            a results folder.
+            a results folder; or ``hf:OWNER/NAME``, a run on the Hub.
         replace: Take their result where the board holds another.
+        cache: The cache folder, for runs on the Hub.
 
     Raises:
         StoreError: If a bundle is damaged, a folder holds no run, or the board cannot be written.
+        HubError: If a run cannot be fetched, or is not whole.
     """
-    if len(files) > 1:
-        for file in files:
-            if not file.is_dir():
-                check_bundle(file)
-    return [MergedBundle.of(_merged(file, board, replace)) for file in files]
+    places = [_fetched(file, cache) if is_on_hub(str(file)) else file for file in files]
+    if len(places) > 1:
+        for place in places:
+            if not place.is_dir():
+                check_bundle(place)
+    merged = [MergedBundle.of(_merged(place, board, replace)) for place in places]
+    return [dataclass_replace(each, file=file) for each, file in zip(merged, files, strict=True)]
+
+
+def _fetched(name: Path, cache: Path | None) -> Path:
+    """The folder of a run on the Hub, which has to hold the labels that its numbers are recomputed with."""
+    folder = fetched_run(str(name), cache_folder(cache))
+    if not folder.cycles.is_file():
+        raise StoreError(
+            f"{name} was pushed without the labels of its tested cycles, so that no number of it can be recomputed.",
+            "Ask its owner for a bundle (`bench board export`), or to push it again with --labels.",
+        )
+    return folder.path
 
 
 def _merged(file: Path, board: Board, replace: bool) -> MergeReport:

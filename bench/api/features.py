@@ -12,7 +12,7 @@ from typing import Any
 from bench.core.inputs import UNNAMED, by_name, map_inputs
 from bench.core.options import build_options
 from bench.core.paths import cache_folder, expanded
-from bench.core.progress import counted
+from bench.data.feature_progress import features_counted
 from bench.data.frontends import FRONTENDS
 from bench.data.location import locate_data
 from bench.data.sources import load_dataset
@@ -109,15 +109,8 @@ def prepare_features(
     folder, card = locate_data(data, dataset, store)
     loaded = load_dataset(folder, card.id, task, allow_partial=allow_partial, cache=store)
     began = time.monotonic()
-    with counted("recordings") as update:
-        bank = prepare_bank(
-            loaded,
-            frontend,
-            chosen,
-            store,
-            workers=workers,
-            on_progress=lambda done, total: update(f"features {frontend}", done, total),
-        )
+    with features_counted(frontend) as on_progress:
+        bank = prepare_bank(loaded, frontend, chosen, store, workers=workers, on_progress=on_progress)
     return PreparedFeatures(
         frontend=frontend,
         path=bank.path,

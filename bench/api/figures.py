@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.core.errors import SpecError
 from bench.core.paths import home_folder
+from bench.core.progress import waiting
 from bench.search.figures.data import figure_of
 from bench.search.figures.render import BINARY, FORMATS, render
 from bench.search.storage import Place, check_name, places_in
@@ -55,7 +56,8 @@ def draw_studies(
         StoreError: If a study cannot be read.
     """
     check_format(form, FORMATS)
-    return render(figure_of(_opened(home_folder(home), names, storage)), form, colour=colour)
+    with waiting("drawing the figures"):
+        return render(figure_of(_opened(home_folder(home), names, storage)), form, colour=colour)
 
 
 def _opened(home: Path, names: Sequence[str], storage: str | None) -> list[optuna.Study]:

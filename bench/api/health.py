@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.api.checks import VERDICTS as VERDICTS
+from bench.api.checks import Check as Check
+from bench.api.checks import Examination, Places, examined, software, storage
+from bench.api.checks import hardware as machinery
+from bench.api.checks import worst as worst
 from bench.api.speed import measure_speed
 from bench.core.datasets import DATASETS
 from bench.core.errors import StoreError
 from bench.core.locks import kind_of_lock
 from bench.core.mounts import mount_of
 from bench.core.paths import board_location, cache_folder, home_folder
+from bench.core.progress import counted
 from bench.core.provenance import code_version, package_versions
 from bench.data.location import held_set
 from bench.data.sources import dataset_folder
@@ -66,6 +75,58 @@ def examine_machine(
         },
         **({"speed": measure_speed()} if speed else {}),
     }
+
+
+EXAMINATIONS: Mapping[str, Examination] = {
+    "versions": software.check_versions,
+    "devices": machinery.check_devices,
+    "bf16": machinery.check_bf16,
+    "tf32": machinery.check_tf32,
+    "processes": machinery.check_processes,
+    "data": storage.check_data,
+    "weights": storage.check_weights,
+    "results": storage.check_results,
+    "board": storage.check_board,
+    "locks": storage.check_locks,
+    "room": storage.check_room,
+    "clock": storage.check_clock,
+    "variables": software.check_variables,
+    "encoding": software.check_encoding,
+    "plug-ins": software.check_plugins,
+    "trackers": software.check_trackers,
+}
+"""What is looked at, in the order in which it is told."""
+
+SLOW = frozenset({"processes", "locks"})
+"""What starts processes, and takes seconds."""
+
+
+UNTOLD_SECONDS = 2.0
+"""For a shorter wait nobody needs to be told how far it is."""
+
+
+def check_machine(
+    home: Path | None = None, data: Path | None = None, cache: Path | None = None, *, quick: bool = False
+) -> list[Check]:
+    """Judge this machine, part by part: a verdict on each, and what to do.
+
+    Args:
+        home: The results folder.
+        data: Folder of the data.
+        cache: The cache folder.
+        quick: Whether what starts processes is left out.
+    """
+    # Asked for before a bar of progress takes the stream over; one without an encoding takes every character.
+    places = Places(home_folder(home), data, cache_folder(cache), sys.stdout.encoding or "utf-8")
+    asked = {name: each for name, each in EXAMINATIONS.items() if not (quick and name in SLOW)}
+    found: list[Check] = []
+    began = time.monotonic()
+    with counted("checks") as update:
+        for name, examination in asked.items():
+            if time.monotonic() - began > UNTOLD_SECONDS:
+                update("looking at this machine", len(found), len(asked))
+            found.append(examined(name, examination, places))
+    return found
 
 
 def _file_system(home: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from bench.api.boards import Board
 from bench.api.words import selection_rule
 from bench.core.files import home_expanded
+from bench.core.progress import waiting
 from bench.core.version import __version__
 from leaderboard.site import snapshots, write_site
 
@@ -30,7 +31,8 @@ def write_page(board: Board, folder: Path, protocol: str = "last") -> Path:
         SpecError: If there is no such rule.
         StoreError: If the folder cannot be written.
     """
-    return write_site(board.store, home_expanded(folder), __version__, start=selection_rule(protocol))
+    with waiting("computing the page of the board"):
+        return write_site(board.store, home_expanded(folder), __version__, start=selection_rule(protocol))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +83,9 @@ def make_snapshot(board: Board, folder: Path | None = None) -> BoardSnapshot:
         StoreError: If the board is empty, or the folder cannot be written.
     """
     now = datetime.now(UTC)
-    return BoardSnapshot.of(
-        snapshots.write_snapshot(board.store, folder or Path(f"snapshot-{now:%Y-%m-%d}"), __version__, made=now)
-    )
+    place = folder or Path(f"snapshot-{now:%Y-%m-%d}")
+    with waiting("making the snapshot"):
+        return BoardSnapshot.of(snapshots.write_snapshot(board.store, place, __version__, made=now))
 
 
 def verify_snapshot(folder: Path) -> BoardSnapshot:
@@ -92,4 +94,5 @@ def verify_snapshot(folder: Path) -> BoardSnapshot:
     Raises:
         StoreError: If it is no snapshot or cannot be read, or a file was changed, added or removed.
     """
-    return BoardSnapshot.of(snapshots.verify_snapshot(folder))
+    with waiting("comparing every file with its hash"):
+        return BoardSnapshot.of(snapshots.verify_snapshot(folder))

@@ -158,6 +158,7 @@ def replayed_spec(
     processes: int | None = None,
     device: str = "auto",
     plugins: Sequence[Path] | None = None,
+    tracker: str | None = None,
 ) -> RunSpec:
     """Read the ``spec.json`` of a run to run it as it was, here.
 
@@ -170,6 +171,7 @@ def replayed_spec(
         processes: Processes that share the run (default: as before).
         device: ``auto``, ``cpu`` or ``cuda``.
         plugins: Plug-in files.
+        tracker: Trackers that hear of the run, with commas between them (default: as before).
 
     Raises:
         SpecError: If the file cannot be read, or what it holds cannot be run here.
@@ -189,6 +191,7 @@ def replayed_spec(
         cache=str(place.resolve()),
         device=choose_device(device),
         processes=spec.distribution.processes if processes is None else processes,
+        tracker=spec.tracking.tracker if tracker is None else tracker,
         init_weights=_initial_weights(spec, home_folder(home)),
         # Asked for by itself, the part of a composite is a run of its own.
         part_of="",

@@ -12,7 +12,7 @@ from bench.api.features import FeatureSizes, PreparedFeatures
 from bench.api.requests import build_request, resolve_request
 from bench.core.inputs import map_inputs
 from bench.core.paths import cache_folder
-from bench.core.progress import counted
+from bench.data.feature_progress import features_counted
 from bench.data.frontends.chosen import choose_front_end
 from bench.experiment.systems import composite_of, find_system
 
@@ -79,8 +79,8 @@ def _prepared(spec: RunSpec) -> PreparedFeatures:
     from bench.engine.data import open_run_data
 
     began = time.monotonic()
-    with counted("recordings") as update:
-        data = open_run_data(spec, lambda done, total: update(f"features {spec.frontend}", done, total))
+    with features_counted(spec.frontend) as on_progress:
+        data = open_run_data(spec, on_progress)
     shape: Any = choose_front_end(spec.frontend, spec.frontend_options).options.shape
     cycles = sum(len(recording.cycles) for recording in data.recordings.values())
     return PreparedFeatures(

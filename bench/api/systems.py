@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.cards import SELECTIONS, CompositeCard, Quirk, RunnableCard, SystemCard
+from bench.core.errors import RegistryError
 from bench.core.registry import RegistryEntry
 from bench.experiment.plugins import load_plugins
 from bench.experiment.registries import SYSTEMS, registries
@@ -38,12 +39,26 @@ def list_systems(plugins: Sequence[Path] = ()) -> list[dict[str, Any]]:
 
     Raises:
         SpecError: If a file cannot be imported.
+        RegistryError: If the card of a system in one of them names what does not exist.
     """
-    load_plugins(plugins)
+    named = load_plugins(plugins)
     for problem in SYSTEMS.problems():
         logger.warning(f"not usable: {problem.reason}")
     order = _order_of_rows()
-    return [_listed(entry) for entry in sorted(SYSTEMS, key=lambda entry: _place(entry.card, order))]
+    usable = [entry for entry in SYSTEMS if _is_usable(entry, named)]
+    return [_listed(entry) for entry in sorted(usable, key=lambda entry: _place(entry.card, order))]
+
+
+def _is_usable(entry: RegistryEntry[RunnableCard], named: Sequence[str]) -> bool:
+    """Whether a system's card can be run; one of a file that was named must be, others are left out with a warning."""
+    try:
+        find_system(entry.id)
+    except RegistryError as error:
+        if entry.origin in named:
+            raise
+        logger.warning(f"not usable: {error.message}")
+        return False
+    return True
 
 
 def show_system(name: str, plugins: Sequence[Path] = ()) -> dict[str, Any]:

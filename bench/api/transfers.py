@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,7 +97,8 @@ def transfer(
     itself, and is never ranked with results of systems.
 
     Args:
-        run: Id of a finished run, the beginning of it, its folder, or a run as :func:`bench.run` returns it.
+        run: Id of a finished run, the beginning of it, its folder, ``hf:OWNER/NAME`` for one on the Hub, or a run as
+            :func:`bench.run` returns it.
         dataset: Id of the data set to judge on (default: that of the run).
         task: Id of the task to judge on (default: the first of the data set).
         data: Folder of that data set (default: its usual one).
@@ -121,6 +122,7 @@ def transfer(
     """
     from bench.data.location import locate_data
     from bench.data.sources import load_dataset
+    from bench.engine.trained import spec_here
     from bench.experiment.initial_runs import find_initial_run
     from bench.experiment.plugins import load_plugins
     from leaderboard.results.transfer import TransferFolder, transfer_id
@@ -128,8 +130,9 @@ def transfer(
     place = home_folder(home)
     files = [expanded(file) for file in ([plugins] if isinstance(plugins, str | Path) else plugins)]
     load_plugins(files)
-    found = find_initial_run(f"{getattr(run, 'folder', run)}:{selection_rule(rule, 'rule')}", place)
-    spec = _spec_here(found, device, cache_folder(cache), files, allow)
+    named = f"{getattr(run, 'folder', run)}:{selection_rule(rule, 'rule')}"
+    found = find_initial_run(named, place, cache_folder(cache))
+    spec = spec_here(found, device, cache_folder(cache), files, allow)
     judged = DATASETS.card(dataset or spec.dataset).task(task)
     _check_is_another(spec, dataset or spec.dataset, judged.id)
     folder, card = locate_data(data, dataset or spec.dataset, Path(spec.cache))
@@ -160,25 +163,6 @@ def transfer_report(home: FilePath | None = None, protocol: str = "last") -> Rep
     return ReportTable(transfer_table(read_transfers(home_folder(home)), selection_rule(protocol)))
 
 
-def _spec_here(
-    run: InitialRun, device: str, cache: Path, plugins: Sequence[Path], allow: Callable[[str, Path], bool] | None
-) -> RunSpec:
-    """The spec of a run with the places of this machine; its plug-ins are loaded."""
-    from bench.experiment.consent import agreed_plugins
-    from bench.experiment.devices import choose_device
-    from bench.experiment.plugins import load_plugins_of
-    from bench.experiment.spec import read_spec
-
-    asked = read_spec(run.folder.spec)
-    spec = asked.changed(
-        device=choose_device(device),
-        cache=str(cache.resolve()),
-        plugins=agreed_plugins(asked, plugins, allow or (lambda _version, _path: False)),
-    )
-    load_plugins_of(spec)
-    return spec
-
-
 def _check_is_another(spec: RunSpec, dataset: str, task: str) -> None:
     """Refuse the task that a run was trained on; raises SpecError."""
     if (dataset, task) == (spec.dataset, spec.task):
@@ -190,13 +174,14 @@ def _check_is_another(spec: RunSpec, dataset: str, task: str) -> None:
 
 def _judged(name: str, run: InitialRun, spec: RunSpec, dataset: Dataset) -> Transfer:
     """Judge a run on a data set that is loaded."""
+    from bench.data.feature_progress import features_counted
     from bench.engine.transfer import judge_there
-    from bench.launch.once import said_by_tenths
     from leaderboard.results.schema import task_of
     from leaderboard.results.transfer import Transfer, transfer_metrics
 
     trained = task_of(run.folder.read_document())
-    cycles, probabilities = judge_there(run, spec, trained.task, dataset, said_by_tenths(spec.frontend))
+    with features_counted(spec.frontend) as on_progress:
+        cycles, probabilities = judge_there(run, spec, trained.task, dataset, on_progress)
     metrics = transfer_metrics(cycles, probabilities, dataset.task)
     return Transfer(_document(name, run, spec, trained, dataset, cycles.hash, metrics), cycles, probabilities)
 
@@ -211,7 +196,7 @@ def _document(
     metrics: Any,
 ) -> TransferDocument:
     from bench.engine.hardware import hardware
-    from bench.engine.transfer import evaluation_precision
+    from bench.engine.trained import evaluation_precision
     from leaderboard.results.schema import SCHEMA
     from leaderboard.tasks import described_task
 

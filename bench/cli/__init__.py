@@ -22,10 +22,12 @@ from bench.cli import (
     doctor,
     ensemble,
     evaluate,
+    export,
     job,
-    later,
     matrix,
     mock_run,
+    predict,
+    push,
     registries,
     report,
     reproduce,
@@ -33,11 +35,13 @@ from bench.cli import (
     search,
     settings,
     systems,
+    watch,
 )
 from bench.cli.completion import VARIABLE, print_completions
 from bench.cli.help_text import flowing_help
 from bench.cli.numbers import strict_numbers
 from bench.cli.output import print_text, show_error, show_internal_error, stderr
+from bench.cli.panels import PanelledGroup, group_in_panels
 from bench.core.errors import BenchError, SpecError
 from bench.core.garbage import rarely_look_for_garbage
 from bench.core.log import show_log
@@ -56,11 +60,20 @@ ANYWHERE = frozenset({"--debug", "-v", "--verbose", "-q", "--quiet", "-vv", "-qq
 IN_GROUPS = frozenset({"run", "job"})
 """Commands that several processes of another launcher are given at once."""
 
-EPILOG = "Examples:  bench run --model ast --method patchmix-cl  |  bench data verify  |  bench report leaderboard"
+TITLE = "Benchmark and leaderboard of respiratory sound classification (ICBHI 2017)."
+
+FIRST_STEPS = """
+Begin with `bench run --model ast --method patchmix-cl`: where there are no data it trains a small model on simulated
+ones, in some minutes, and says what to do next. `bench data list` names the data sets, `bench doctor` says what this
+machine has, `bench COMMAND --help` what a command does, with examples.
+"""
+
+EPILOG = "Examples:  bench data fetch  |  bench run --system patchmix-cl --seeds 1-5  |  bench report leaderboard"
 
 app = typer.Typer(
     name="bench",
-    help="Benchmark and leaderboard of respiratory sound classification (ICBHI 2017).",
+    cls=PanelledGroup,
+    help=f"{TITLE}\n\n{' '.join(FIRST_STEPS.split())}",
     epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -86,12 +99,14 @@ def common(
 
 
 for module in (
-    *(run, settings, ensemble, evaluate, search, reproduce, matrix, report, board, audit),
-    *(data, registries, systems, mock_run, doctor, job, later),
+    *(run, settings, ensemble, evaluate, predict, export, push, search, reproduce, matrix, watch, report, board),
+    audit,
+    *(data, registries, systems, mock_run, doctor, job),
 ):
     module.register(app)
 strict_numbers(app)
 flowing_help(app)
+group_in_panels(app)
 
 
 def _end_well() -> None:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli import board_exchange, board_history, board_snapshot, options
+from bench.cli import board_check, board_exchange, board_history, board_hub, board_snapshot, options
 from bench.cli.options import Format, Home
-from bench.cli.output import print_json, print_rendered, stderr
+from bench.cli.output import print_json, print_rendered
 from bench.core.errors import StoreError
+from bench.core.progress import PLAIN_SECONDS, counted
+from bench.core.terminal import wants_colour
 
 if TYPE_CHECKING:
     from bench.api.boards import Board
@@ -35,7 +37,7 @@ def list_runs(home: Home = None, output: options.TableFormat = "table") -> None:
     table = board.table("runs")
     if not table.holds_runs:
         logger.info(f"The board {board} holds no run yet.")
-    print_rendered(table.written(output, colour=sys.stdout.isatty()), output)
+    print_rendered(table.written(output, colour=wants_colour(sys.stdout)), output)
 
 
 def show(run: options.Run, home: Home = None, output: Format = "table") -> None:
@@ -53,7 +55,7 @@ def show(run: options.Run, home: Home = None, output: Format = "table") -> None:
     if output == "json":
         print_json(found.to_json())
         return
-    colour = sys.stdout.isatty()
+    colour = wants_colour(sys.stdout)
     print_rendered(write(run_report(found.document), colour=colour))
     parts = found.parts()
     if parts.rows:
@@ -67,15 +69,12 @@ def rebuild(home: Home = None) -> None:
 
     Example:  bench board rebuild --home results
     """
-    from rich.progress import Progress
-
     from bench.api.boards import open_board
     from bench.api.upkeep import rebuild as rebuild_board
 
     board = open_board(home=home)
-    with Progress(console=stderr(), transient=True, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("run folders")
-        done = rebuild_board(board, lambda n, total: progress.update(task, completed=n, total=total))
+    with counted("run folders", least=PLAIN_SECONDS) as update:
+        done = rebuild_board(board, lambda number, total: update("entering into the board", number, total))
     _tell_of_rebuild(board, done)
     if done.broken:
         raise StoreError(
@@ -128,17 +127,21 @@ def compare(
     if output == "json":
         print_json(found.to_json())
     else:
-        print_rendered(found.table.written(colour=sys.stdout.isatty()))
+        print_rendered(found.table.written(colour=wants_colour(sys.stdout)))
 
 
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
-    group = typer.Typer(help="What is remembered of each run.", no_args_is_help=True)
+    group = typer.Typer(
+        help="The board, where every run is remembered: list, show, compare, exchange, publish.", no_args_is_help=True
+    )
     group.command("list")(list_runs)
     group.command()(show)
     group.command()(compare)
     group.command()(rebuild)
     board_exchange.register(group)
+    board_hub.register(group)
+    board_check.register(group)
     board_snapshot.register(group)
     board_history.register(group)
     app.add_typer(group, name="board")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.cli import options
+from bench.cli.grid import print_grid
 from bench.cli.options import Format, Home
-from bench.cli.output import check_format, print_json, print_text, print_written, stdout
+from bench.cli.output import check_format, print_json, print_text, print_written
 from bench.core.errors import StoreError
 
 if TYPE_CHECKING:
@@ -100,33 +102,24 @@ def _print_submission(done: EnteredSubmission, output: str) -> None:
     if output == "json":
         print_json(done.to_json())
         return
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        title=f"{done.system} · seed {done.seed} · {done.selection} (as stated) · {done.judged_words}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
     rates = done.rates
-    for heading in ("test part", "cycles", "judged", *rates):
-        table.add_column(heading, justify="left" if heading in ("test part", "judged") else "right", no_wrap=True)
-    for name, by_judged in done.metrics.items():
-        for judged, m in (by_judged or {}).items():
-            table.add_row(
-                name + "*" * (name in done.seen_parts),
-                f"{m['n']:,}",
-                judged,
-                *(f"{m[rate]:.2f}" for rate in rates.values()),
-            )
-    console = stdout()
-    console.print(table)
-    console.print(f"submission {done.run_id}; board: bench report leaderboard")
-    console.print("Percent; patient-disjoint: without the patients that have training recordings too.")
-    for title in done.seen_parts.values():
-        console.print(f"* {title}: patients seen in training.")
+    heads = ("test part", "cycles", "judged", *rates)
+    rows = [
+        [
+            name + "*" * (name in done.seen_parts),
+            f"{found['n']:,}",
+            judged,
+            *(f"{found[rate]:.2f}" for rate in rates.values()),
+        ]
+        for name, by_judged in done.metrics.items()
+        for judged, found in (by_judged or {}).items()
+    ]
+    title = f"{done.system} · seed {done.seed} · {done.selection} (as stated) · {done.judged_words}"
+    print_grid(title, heads, rows, numbers=("cycles", *rates), names=("test part", "judged"))
+    print_text(f"submission {done.run_id}; board: bench report leaderboard")
+    print_text("Percent; patient-disjoint: without the patients that have training recordings too.")
+    for seen in done.seen_parts.values():
+        print_text(f"* {seen}: patients seen in training.")
 
 
 def export(
@@ -145,13 +138,14 @@ def export(
     check_format(output)
     done = export_runs(open_board(home=home), file, runs or ())
     size = f"{done.bytes / 2**20:.1f} MiB"
-    line = f"{done.file}: {_runs(len(done.runs))}, {size}, sha256 {done.sha256}"
+    line = f"{done.file}: {runs_text(len(done.runs))}, {size}, sha256 {done.sha256}"
     print_written(file, done.to_json(), line, output)
 
 
 def import_(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Bundles of `bench board export`, or run folders.")
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Bundles of `bench board export`, run folders, or hf:OWNER/NAME."),
     ],
     replace: Annotated[
         bool, typer.Option("--replace", help="Take the bundle's result where the board holds another.")
@@ -167,6 +161,7 @@ def import_(
     Examples:
       bench board import ward-3.zip ward-7.zip
       bench board import results
+      bench board import hf:lab/small-ast
     """
     from bench.api.boards import open_board
     from bench.api.exchange import import_bundles
@@ -177,20 +172,40 @@ def import_(
         print_json({"bundles": [item.to_json() for item in merged]})
     else:
         for item in merged:
-            _print_merged(item)
+            print_merged(str(item.file), item)
+    refuse_conflicts(merged, "bundle's")
+
+
+def refuse_conflicts(merged: Sequence[MergedBundle], whose: str) -> None:
+    """End with an error where runs were kept as they are here.
+
+    Args:
+        merged: What came of bundles.
+        whose: Whose results ``--replace`` would take.
+
+    Raises:
+        StoreError: If there are any.
+    """
     conflicts = sum(len(item.conflict) for item in merged)
     if conflicts:
         raise StoreError(
-            f"{_runs(conflicts)} in conflict: the board's results were kept.",
-            "--replace takes the bundle's; the folders of replaced runs are kept in replaced/.",
+            f"{runs_text(conflicts)} in conflict: the board's results were kept.",
+            f"--replace takes the {whose}; the folders of replaced runs are kept in replaced/.",
         )
 
 
-def _runs(count: int) -> str:
+def runs_text(count: int) -> str:
+    """A number of runs in words."""
     return f"{count:,} run{'' if count == 1 else 's'}"
 
 
-def _print_merged(item: MergedBundle) -> None:
+def print_merged(name: str, item: MergedBundle) -> None:
+    """Print what came of each run of a bundle.
+
+    Args:
+        name: Of the bundle, for the first line.
+        item: What came of it.
+    """
     counts = {
         "new": len(item.new),
         "same": len(item.same),
@@ -210,7 +225,7 @@ def _print_merged(item: MergedBundle) -> None:
         ),
         *(f"  log       not obeyed here: {told}" for told in item.refused),
     ]
-    print_text("\n".join([f"{item.file}: {words}", *lines]))
+    print_text("\n".join([f"{name}: {words}", *lines]))
 
 
 def upgrade(home: Home = None) -> None:

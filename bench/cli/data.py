@@ -147,6 +147,7 @@ def _frontend_options(settings: Iterable[str]) -> dict[str, str]:
 def prepare(
     frontend: options.PreparedFrontEnd = None,
     system: PreparedSystem = None,
+    profile: options.Profile = "auto",
     settings: options.FrontEndSettings = None,
     plugin: options.Plugins = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Recordings at a time (default: one per core).")] = None,
@@ -159,11 +160,13 @@ def prepare(
 ) -> None:
     """Compute the features of every cycle once, into a cache that all runs share.
 
-    Of a system, what its runs read: pictures, and waveforms where those are augmented.
+    Of a system, what its runs read: pictures, and waveforms where those are augmented; --profile says whose recipes
+    these runs follow, as for `bench run`.
 
     Examples:
       bench data prepare --frontend ast --workers 8
       bench data prepare --system scl
+      bench data prepare --system scl --profile demo
       bench data prepare --dataset sprsound --task event-2 --set frontend.seconds=3
     """
     from bench.api.features import prepare_features
@@ -180,9 +183,10 @@ def prepare(
         "allow_partial": allow_partial,
     }
     if system is None:
+        _refuse_profile(profile)
         done = [prepare_features(frontend or "ast", _frontend_options(settings or ()), **where)]
     elif frontend is None:
-        done = prepare_system(system, settings or (), **where)
+        done = prepare_system(system, settings or (), profile=profile, **where)
     else:
         raise SpecError("--system and --frontend both say what is prepared.", "Give one of them.")
     documents = [one.to_json() for one in done]
@@ -190,6 +194,11 @@ def prepare(
         print_json(documents if system is not None else documents[0])
     else:
         print_lines(f"{_described(one.sizes)} in {one.path}" for one in done)
+
+
+def _refuse_profile(profile: str) -> None:
+    if profile != "auto":
+        raise SpecError("--profile chooses among a system's recipes.", "Name the system: --system ID.")
 
 
 def _print_document(document: Mapping[str, Any], line: str, output: str) -> None:

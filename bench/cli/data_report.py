@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from bench.cli.grid import print_grid
 from bench.cli.output import print_json, stdout
+
+COUNTED = ("split", "device", "part")
+"""Headings of columns that say what is counted in a row; all others hold counts."""
 
 if TYPE_CHECKING:
     from bench.api.datasets import CountTable, VerificationReport
@@ -32,17 +36,9 @@ def _verdict(report: VerificationReport) -> str:
 
 
 def print_counts(counts: CountTable) -> None:
-    """Print a table of counts; the last row of each of its blocks is a total."""
-    from rich.table import Table
-
-    table = Table(title=counts.title)
-    for heading in counts.headings:
-        table.add_column(heading)
-    for *rows, total in counts.blocks:
-        for row in rows:
-            table.add_row(*row)
-        table.add_row(*total, style="bold", end_section=True)
-    stdout().print(table)
+    """Print a table of counts; the last row of each of its blocks is a total, and says so."""
+    rows = [row for block in counts.blocks for row in block]
+    print_grid(counts.title, counts.headings, rows, wrap=counts.headings, names=COUNTED)
 
 
 def print_lines(lines: Iterable[str]) -> None:

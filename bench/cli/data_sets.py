@@ -8,11 +8,28 @@ from typing import Any
 import typer
 
 from bench.cli.data_report import print_lines
+from bench.cli.grid import print_grid
 from bench.cli.options import DatasetId, Format, Plugins
-from bench.cli.output import check_format, print_json, stdout
+from bench.cli.output import check_format, print_json
 
 LABEL_WIDTH = 16
-FACTS = ("owner", "licence", "source", "url", "obtain", "recordings", "patients", "grouping", "devices", "rates")
+COLUMNS = ("id", "title", "tasks", "recordings", "licence", "files")
+WRAPPED = ("title", "tasks", "licence", "files", "origin")
+"""Columns of the list whose cells are sentences."""
+
+FACTS = (
+    "owner",
+    "licence",
+    "source",
+    "url",
+    "obtain",
+    "recordings",
+    "patients",
+    "grouping",
+    "devices",
+    "sites",
+    "rates",
+)
 """Fields of a card that are shown in one line each, where they say something."""
 
 LABELS = {"rates": "rates, Hz", "grouping": "intervals by"}
@@ -38,16 +55,19 @@ def list_sets(plugin: Plugins = None, output: Format = "table") -> None:
     if output == "json":
         print_json(rows)
         return
-    from rich.table import Table
+    # Where everything is built in, its modules are no news.
+    shown = (*COLUMNS, "origin") if any(row["version"] for row in rows) else COLUMNS
+    cells = [
+        {**row, "tasks": ", ".join(row["tasks"]), "recordings": _number(row["recordings"]), "files": _found(row)}
+        for row in rows
+    ]
+    print_grid(
+        "data sets", shown, [[row[name] for name in shown] for row in cells], numbers=("recordings",), wrap=WRAPPED
+    )
 
-    table = Table()
-    for name in ("id", "title", "tasks", "recordings", "licence", "found", "origin"):
-        table.add_column(name, justify="right" if name == "recordings" else "left", no_wrap=name == "id")
-    for row in rows:
-        number = "–" if row["recordings"] is None else f"{row['recordings']:,}"
-        cells = (row["id"], row["title"], ", ".join(row["tasks"]), number, row["licence"])
-        table.add_row(*cells, _found(row), row["origin"])
-    stdout().print(table)
+
+def _number(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
 
 
 def _found(row: Mapping[str, Any]) -> str:

@@ -40,7 +40,7 @@ JudgedData = Annotated[
 
 
 def evaluate(
-    run: options.Run,
+    run: options.TrainedRun,
     dataset: JudgedDataset = None,
     task: JudgedTask = None,
     data: JudgedData = None,
@@ -61,6 +61,7 @@ def evaluate(
 
     Examples:
       bench evaluate 3f2a --dataset sprsound --task event-2
+      bench evaluate hf:lab/small-ast --dataset sprsound --task event-2
       bench evaluate 91c4 --dataset icbhi --data ~/icbhi --protocol best-val --format json
     """
     from bench.api.transfers import transfer

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.cli.grid import print_grid
 from bench.cli.options import Device, Format, Home, ModelIds
-from bench.cli.output import check_format, print_json, stdout
+from bench.cli.output import check_format, print_json, print_text
 
 
 def bench_models(
@@ -44,18 +45,12 @@ HEADINGS = ("model", "parameters", "GFLOPs", "s / step", "train MiB", "ms / cycl
 
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:
-    from rich.table import Table
-
     first = rows[0]
     start = min((row["start_memory_mib"] for row in rows if row["start_memory_mib"]), default=0.0)
     libraries = f", of the memory {start:,.0f} MiB before the model is built" if first["device"] == "cpu" else ""
-    table = Table(caption=f"batch {first['batch']}, {first['device']}, GFLOPs of one clip in evaluation{libraries}")
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
-    table.add_column("error")
-    for row in rows:
-        table.add_row(*_cells(row), row["error"] or "")
-    stdout().print(table)
+    cells = [[*_cells(row), row["error"] or ""] for row in rows]
+    print_grid("", (*HEADINGS, "error"), cells, numbers=HEADINGS[1:], wrap=("error",))
+    print_text(f"batch {first['batch']}, {first['device']}, GFLOPs of one clip in evaluation{libraries}")
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -143,6 +143,8 @@ ReportProtocol = Annotated[
         metavar="RULE",
     ),
 ]
+Private = Annotated[bool, typer.Option("--private", help="Make the repository for its owners alone.")]
+CommitMessage = Annotated[str | None, typer.Option("--message", help="Message of the commit.", metavar="TEXT")]
 DryRun = Annotated[bool, typer.Option("--dry-run/--no-dry-run", help="Print what would be run, and stop.")]
 
 # --- models, methods, front-ends --------------------------------------------------------------------------------
@@ -213,6 +215,14 @@ Precision = Annotated[
 # --- runs, systems, studies -------------------------------------------------------------------------------------
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.", autocompletion=_runs)]
+TrainedRun = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's id, the beginning of it, its folder, or hf:OWNER/NAME for one on the Hub.",
+        autocompletion=_runs,
+    ),
+]
 Runs = Annotated[
     list[str] | None,
     typer.Argument(metavar="[RUN]...", help="Ids of runs; all by default.", autocompletion=_runs),

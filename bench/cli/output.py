@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,11 @@ logger = logging.getLogger(__name__)
 
 WIDTH_OF_A_FILE = 160
 """Columns for tables that go into a file or a pipe."""
+
+
+def width_of_tables() -> int | None:
+    """Columns of what takes the results, where it has none by itself and nobody says how many there are."""
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_FILE
 
 
 def stdout() -> PlainConsole:
@@ -79,6 +85,14 @@ def print_json(document: Any) -> None:
 def print_text(text: str) -> None:
     """Print plain text on stdout, without colour or wrapping."""
     print_rendered(plain_lines(text))
+
+
+def print_laid_out(renderable: Any) -> None:
+    """Print what rich lays out, on stdout, without the blanks with which it fills lines."""
+    console = stdout()
+    with console.capture() as text:
+        console.print(renderable)
+    print_rendered("\n".join(line.rstrip() for line in text.get().splitlines()))
 
 
 def print_rendered(text: str, output: str = "table") -> None:

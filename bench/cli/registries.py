@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from bench.cli.grid import print_grid
 from bench.cli.measure import bench_models
 from bench.cli.options import Format, MethodId, ModelId, Plugins, ShownFrontEnd
 from bench.cli.output import check_format, print_json, stdout
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LABEL_WIDTH = 16
+WRAPPED = ("title", "formula", "summary", "origin")
+"""Columns of the lists whose cells are sentences."""
+
 FACTS = (
     *("formula", "parameters", "frontend", "patches", "needs_patches", "views", "default_pretrain", "source"),
     *("fidelity", "gaps", "feature_version", "origin", "version"),
@@ -103,16 +107,10 @@ def _list(kind: Kind, plugins: Sequence[Path] | None, output: str, columns: tupl
     if output == "json":
         print_json(listing.rows)
         return
-    from rich.table import Table
-
     # Where everything is built in, its modules are no news.
     shown = (*columns, "origin") if any(row["version"] for row in listing.rows) else columns
-    table = Table()
-    for name in shown:
-        table.add_column(name, justify="right" if name == "parameters" else "left", no_wrap=name == "id")
-    for row in listing.rows:
-        table.add_row(*(_cell(_fact(name, row[name])) for name in shown))
-    stdout().print(table)
+    cells = [[_cell(_fact(name, row[name])) for name in shown] for row in listing.rows]
+    print_grid(f"{kind}s", shown, cells, numbers=("parameters",), wrap=WRAPPED)
     for prefix, doc in listing.families:
         logger.info(f"{prefix}:NAME  {doc}")
 

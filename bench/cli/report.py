@@ -17,6 +17,7 @@ from bench.cli.completion import completer
 from bench.cli.output import emit
 from bench.cli.report_figure import report_figure
 from bench.core.errors import SpecError
+from bench.core.terminal import wants_colour
 
 if TYPE_CHECKING:
     from bench.api.boards import Board
@@ -86,7 +87,7 @@ def report(
     table = transfer_report(home, rule) if what == TRANSFER else board.table(what, protocol, **asked)
     if not table.holds_runs:
         logger.info(f"The board {board} holds no run {_of_what(what, dataset, task)}.")
-    emit(table.written(output, colour=out is None and sys.stdout.isatty()), out, output)
+    emit(table.written(output, colour=out is None and wants_colour(sys.stdout)), out, output)
 
 
 def _check_report(what: str, output: str, *, has_sections: bool) -> None:

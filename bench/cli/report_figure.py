@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.cli.output import emit
 from bench.core.errors import SpecError
+from bench.core.terminal import wants_colour
 
 
 def report_figure(home: Path | None, names: Sequence[str], storage: str | None, output: str, out: Path | None) -> None:
@@ -30,6 +31,6 @@ def report_figure(home: Path | None, names: Sequence[str], storage: str | None, 
     check_format(output, FORMATS)
     if output in BINARY and out is None:
         raise SpecError(f"{output.upper()} cannot be printed in a terminal.", f"Name a file: --out figure2.{output}")
-    colour = out is None and sys.stdout.isatty()
+    colour = out is None and wants_colour(sys.stdout)
     content = draw_studies(names, output, home=home, storage=storage, colour=colour)
     emit(content if output in BINARY else content.decode(), out, output)

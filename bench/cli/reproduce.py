@@ -33,6 +33,7 @@ from bench.cli.run import same_command
 from bench.cli.run_options import Epochs, Processes, Rerun, request_fields
 from bench.cli.search_output import finish, print_planned
 from bench.core.errors import RunError
+from bench.core.terminal import wants_colour
 
 if TYPE_CHECKING:
     from bench.api.launching import LaunchOptions
@@ -185,4 +186,4 @@ def _print_table(done: ReproducedTable, output: str) -> None:
     if output == "json":
         print_json(done.to_json())
     else:
-        print_rendered(render(done.table, colour=sys.stdout.isatty()))
+        print_rendered(render(done.table, colour=wants_colour(sys.stdout)))

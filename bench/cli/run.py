@@ -46,10 +46,13 @@ from bench.cli.run_options import (
     Spec,
     System,
     Tau,
+    Tracker,
     ValFraction,
     request_of,
+    trackers_of,
 )
 from bench.cli.run_results import print_results
+from bench.cli.what_next import is_first_run, say_what_next
 from bench.core.errors import RunError, SpecError
 from bench.core.process_group import processes_of_run
 
@@ -94,6 +97,7 @@ def run(
     device: Device = "auto",
     precision: Precision = "auto",
     deterministic: Deterministic = None,
+    tracker: Tracker = None,
     allow_partial: AllowPartial = False,
     spec: Spec = None,
     system: System = None,
@@ -120,12 +124,13 @@ def run(
 
     check_format(output)
     context.params["processes"] = processes_of_run(processes, nodes)
+    first = is_first_run(home)
     if asks_for_composite(context.params):
-        _end(run_asked(context.params, same_command()), output)
+        _end(run_asked(context.params, same_command()), context.params, first)
     elif dry_run:
         _print_specs(_startable(_asked_specs(context)), output, home)
     else:
-        _run(_asked_specs(context), context.params)
+        _run(_asked_specs(context), context.params, first)
 
 
 def _startable(specs: Sequence[RunSpec]) -> Sequence[RunSpec]:
@@ -136,20 +141,22 @@ def _startable(specs: Sequence[RunSpec]) -> Sequence[RunSpec]:
     return specs
 
 
-def _run(specs: Sequence[RunSpec], given: Mapping[str, Any]) -> None:
+def _run(specs: Sequence[RunSpec], given: Mapping[str, Any], first: bool) -> None:
     """Run specs and print their results."""
     from bench.api.calls import going_on_with
     from bench.api.runs import run_specs
 
     with going_on_with(same_command()):
         done = [item.to_json() for item in run_specs(specs, given["home"], rerun=given["rerun"])]
-    _end(done, given["output"])
+    _end(done, given, first)
 
 
-def _end(done: Sequence[Mapping[str, Any]], output: str) -> None:
+def _end(done: Sequence[Mapping[str, Any]], given: Mapping[str, Any], first: bool) -> None:
     """Print results, if there are any, and exit with the code of a failure where one failed."""
     if done:
-        print_results(done, output)
+        print_results(done, given["output"])
+        if given["output"] != "json":
+            say_what_next(done, given["home"], first=first)
     if any(document["status"] != "finished" for document in done):
         raise typer.Exit(RunError.exit_code)
 
@@ -172,10 +179,11 @@ def _replayed(context: typer.Context, spec: Path) -> RunSpec:
     if chosen or given["settings"] or given["allow_partial"] or any(given[name] is not None for name in WHAT_A_RUN_IS):
         raise SpecError(
             "--spec replays a run as it was: give it without --model, --method, --set or --seed.",
-            "What may be given beside it says where and how it runs: --data, --device, --processes, --plugin.",
+            "What may be given beside it says where and how: --data, --device, --processes, --plugin, --tracker.",
         )
     where = {name: given[name] for name in ("data", "home", "cache", "processes", "device")}
-    return replayed_spec(spec, asked_on_terminal(given["output"]), plugins=given["plugin"], **where)
+    trackers = trackers_of(given)
+    return replayed_spec(spec, asked_on_terminal(given["output"]), plugins=given["plugin"], tracker=trackers, **where)
 
 
 def _print_specs(specs: Sequence[RunSpec], output: str, home: Path | None) -> None:

@@ -49,6 +49,14 @@ RunProcesses = Annotated[
 Nodes = Annotated[
     int | None, Option(min=1, help="Machines on which srun, torchrun or mpirun started them; refused if it did not.")
 ]
+Tracker = Annotated[
+    list[str] | None,
+    Option(
+        "--tracker",
+        help="tensorboard, wandb, mlflow, trackio or none; may be repeated (default: BENCH_TRACKER, or none).",
+        metavar="NAME",
+    ),
+]
 Rerun = Annotated[bool, Option(help="Run again although results exist.")]
 
 Spec = Annotated[
@@ -105,7 +113,15 @@ def request_fields(given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: given[name] for name in PASSED_ON if name in given},
         "settings": given["settings"] or (),
-        "fields": {field: given[name] for name, field in FIELDS.items() if name in given},
+        "fields": {
+            **{field: given[name] for name, field in FIELDS.items() if name in given},
+            "tracker": trackers_of(given),
+        },
         "processes": 1 if given["processes"] is None else given["processes"],
         "plugins": given.get("plugin") or (),
     }
+
+
+def trackers_of(given: Mapping[str, Any]) -> str | None:
+    """The trackers that a command names, with commas between them; None where it names none."""
+    return ",".join(given["tracker"]) if given.get("tracker") else None

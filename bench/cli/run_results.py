@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.output import print_json, stdout
+from bench.cli.grid import print_grid
+from bench.cli.output import print_json, print_text
 
 if TYPE_CHECKING:
     from bench.api.tasks import JudgedTask
 
-LEFT = ("run", "rule", "part")
+LEFT = ("seed", "run", "rule", "part")
+NAMES = ("run", "rule", "part")
 
 Column = tuple[str, str, str]
 """A heading, and where its number is: what a hit is, and the metric."""
@@ -23,25 +25,15 @@ def print_results(documents: Sequence[Mapping[str, Any]], output: str) -> None:
     if output == "json":
         print_json(documents if len(documents) > 1 else documents[0])
         return
-    from rich import box
-    from rich.table import Table
-
     shown = _Shown.of(documents[0])
-    table = Table(title=shown.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading in shown.headings:
-        table.add_column(heading, justify="left" if heading in LEFT else "right", no_wrap=True)
-    for document in documents:
-        for row in shown.rows(document):
-            table.add_row(*row)
+    rows = [row for document in documents for row in shown.rows(document)]
     finished = [document for document in documents if document["status"] == "finished"]
     if len(finished) > 1:
-        table.add_section()
-        for row in shown.summary(finished):
-            table.add_row(*row)
-    console = stdout()
-    console.print(table)
+        rows += shown.summary(finished)
+    numbers = [heading for heading in shown.headings if heading not in LEFT]
+    print_grid(shown.title, shown.headings, rows, numbers=numbers, names=NAMES)
     for line in shown.legend:
-        console.print(line)
+        print_text(line)
 
 
 @dataclass(frozen=True)
@@ -101,7 +93,7 @@ class _Shown:
         """The rows of a result."""
         seed, run_id = str(document["spec"]["seed"]), document["run_id"]
         if document["status"] != "finished":
-            yield [seed, run_id, "failed"]
+            yield [seed, run_id, "failed", *("" for _ in self.headings[3:])]
             return
         for part, metrics_by_rule in self._parts(document):
             for rule, metrics in metrics_by_rule.items():
@@ -121,7 +113,7 @@ class _Shown:
                 found = [result[rule] for result in results if result[rule] is not None]
                 if len(found) > 1:
                     cells = (_mean([metrics[hit][name] for metrics in found]) for _, hit, name in self.columns)
-                    yield [f"{len(found)} seeds", "", rule, *self._part_cell(part), "", *cells]
+                    yield ["all", f"{len(found)} seeds", rule, *self._part_cell(part), "", *cells]
 
 
 def _mean(values: Sequence[float]) -> str:

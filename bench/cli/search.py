@@ -31,7 +31,7 @@ from bench.cli.options import (
     Task,
 )
 from bench.cli.output import check_format
-from bench.cli.run_options import Epochs, Pretrain, Processes, System, request_of
+from bench.cli.run_options import Epochs, Pretrain, Processes, System, Tracker, request_of
 from bench.cli.search_options import (
     FinalSeeds,
     Folds,
@@ -110,6 +110,7 @@ def search(
     processes: Processes = None,
     device: Device = "auto",
     precision: Precision = "auto",
+    tracker: Tracker = None,
     allow_partial: AllowPartial = False,
     plugin: Plugins = None,
     dry_run: DryRun = False,
@@ -123,7 +124,6 @@ def search(
 
     Examples:
       bench search --model ast --method patchmix-cl --param alpha,tau,beta --trials 60
-      bench search --system patchmix-cl --param alpha,tau --trials 40
       bench search --model cnn6 --method ce --param lr,weight_decay --space lr=1e-5..1e-2:log --trials 40 --workers 4
       bench search --model cnn6 --method ce --dataset sprsound --task event-2 --param lr --trials 20
       bench search --system patchmix-cl --param tau --launcher slurm --gpus a100 --time 8:00:00 --workers 16

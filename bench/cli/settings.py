@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from bench.cli.completion import completer
 from bench.cli.options import Dataset, FrontEnd, Method, Model, Plugins, Task
-from bench.cli.output import WIDTH_OF_A_FILE, print_rendered
+from bench.cli.output import print_rendered, width_of_tables
 from bench.cli.run_options import Pretrain, System
 
 
@@ -18,8 +17,8 @@ def settings(
         str | None,
         typer.Argument(
             metavar="PART",
-            help="optim, schedule, sampling, augment, distribution, run (the rest); or model, method or frontend where "
-            "it is named. All by default.",
+            help="optim, schedule, sampling, augment, distribution, tracking, run (the rest); or model, method or "
+            "frontend where it is named. All by default.",
             autocompletion=completer("parts"),
         ),
     ] = None,
@@ -63,7 +62,7 @@ def settings(
         task=task,
         plugins=plugin or (),
     )
-    print_rendered(found.written(output, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE), output)
+    print_rendered(found.written(output, width=width_of_tables()), output)
 
 
 def register(app: typer.Typer) -> None:

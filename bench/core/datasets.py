@@ -190,6 +190,7 @@ class DatasetCard(Card):
         shared_patients: Patients that stand in the training part and in the main test part too.
         grouping: The key that makes cycles depend on each other, by which intervals are drawn.
         devices: What it was recorded with, where known.
+        sites: Hospitals and countries that it was recorded in, where known.
         rates: Sampling rates of its recordings, Hz, where known.
         simulated: Whether it was made by a program, so that its numbers say nothing about lungs.
         primary: Whether it is the set that is meant where none is named. One card alone says so.
@@ -200,6 +201,7 @@ class DatasetCard(Card):
         environment: The environment variable that names its folder.
         folder: Where its folder is by default, below the working directory.
         published: File with printed results (``leaderboard.published``); None where there are none.
+        reference: File that lists the reference results that come with this program; None where there are none.
         facts: Further facts by name, for people.
     """
 
@@ -213,6 +215,7 @@ class DatasetCard(Card):
     shared_patients: frozenset[str] = frozenset()
     grouping: str = "patient"
     devices: tuple[str, ...] = ()
+    sites: tuple[str, ...] = ()
     rates: tuple[int, ...] = ()
     simulated: bool = False
     primary: bool = False
@@ -222,6 +225,7 @@ class DatasetCard(Card):
     environment: str | None = None
     folder: str | None = None
     published: Path | None = None
+    reference: Path | None = None
     facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:

@@ -13,6 +13,17 @@ from collections.abc import Mapping
 
 from bench.core.errors import SpecError
 
+OWN = frozenset(
+    {
+        *("BENCH_HOME", "BENCH_CACHE", "BENCH_STORE", "BENCH_STUDIES", "BENCH_KEY", "BENCH_LOG", "BENCH_CORES"),
+        *("BENCH_CPU_PRECISION", "BENCH_TRACKER"),
+        # What processes of this program tell one another.
+        *("BENCH_ADOPTED_GROUP", "BENCH_PROCESS_STORE"),
+        "BENCH_GOLDEN",  # of the tests
+    }
+)
+"""This program's own variables, beside those of data sets (``BENCH_DATA…``, ``BENCH_…_URL``) and ``BENCH_TEST_…``."""
+
 SETTINGS = frozenset(
     {
         # A lower precision of fp32 arithmetic than the one that the run asks for.

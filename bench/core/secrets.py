@@ -7,6 +7,7 @@ and all that :func:`without_secrets` hides.
 
 from __future__ import annotations
 
+import os
 import re
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -38,9 +39,25 @@ _GLUED = 4
 """From this many characters on a secret is masked also inside longer words; a shorter one would spoil the text."""
 
 
+_SHORTEST_KEY = 6
+"""Characters of the value of a variable from which on it can be a key: a shorter one would spoil the text."""
+
+
 def without_secrets(text: str) -> str:
     """Text without the user and password of any URL in it, and without the values of passwords and tokens."""
     return _VALUE.sub(rf"\g<1>{MASK}", _USER.sub(rf"\g<1>{MASK}@", text))
+
+
+def without_secrets_of_environment(text: str) -> str:
+    """Text without secrets, and without the values of the environment's variables whose names say that they are one.
+
+    Libraries are given keys by such variables (``WANDB_API_KEY``, ``MLFLOW_TRACKING_PASSWORD``, ``HF_TOKEN``), and some
+    repeat them in what they say.
+    """
+    held = [value for name, value in os.environ.items() if _SECRET_NAMES.search(name) and len(value) >= _SHORTEST_KEY]
+    for value in sorted(held, key=len, reverse=True):
+        text = text.replace(value, MASK)
+    return without_secrets(text)
 
 
 def public_url(url: str) -> str:

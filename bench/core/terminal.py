@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from importlib.util import find_spec
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
 from bench.core.text import plain_lines
+
+DUMB = ("dumb", "unknown")
+"""Names of terminals that can do nothing but print, as the variable TERM has them."""
 
 
 class PlainConsole(Console):
@@ -44,6 +48,21 @@ class PlainConsole(Console):
         raise
 
 
+def can_redraw(stream: TextIO) -> bool:
+    """Whether what was written can be written over: on a terminal that is not dumb, whatever FORCE_COLOR says."""
+    return stream.isatty() and os.environ.get("TERM", "").lower() not in DUMB
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Whether colours are written: NO_COLOR forbids and FORCE_COLOR asks for them; otherwise a terminal that has them.
+
+    As https://no-color.org and https://force-color.org say, a variable counts where it is not empty.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or can_redraw(stream)
+
+
 def shows_bars(console: Console) -> bool:
     """Whether a bar of progress can be drawn: on a terminal, and in a notebook that has rich's widgets (ipywidgets)."""
-    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+    return can_redraw(cast(TextIO, console.file)) or (console.is_jupyter and find_spec("ipywidgets") is not None)

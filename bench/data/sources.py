@@ -19,8 +19,9 @@ from bench.data.reading import check_dataset, told_by
 if TYPE_CHECKING:
     from bench.core.download import Patience
     from bench.data.counts import CountTable
-    from bench.data.dataset import Dataset, Recording
-    from bench.data.faults import Fault
+    from bench.data.dataset import Cycle, Dataset, Recording
+    from bench.data.faults import Fault, FileProblem
+    from bench.data.wav import WavHeader
     from leaderboard.results.official_part import OfficialPart
 
 logger = logging.getLogger(__name__)
@@ -155,6 +156,37 @@ class AnnotatedReader(Protocol):
         Raises:
             DataError: If a file is missing or broken.
         """
+        ...
+
+
+@runtime_checkable
+class AnnotationReader(Protocol):
+    """A reader that knows the annotation of a single recording from its content, whatever the sound file is like."""
+
+    @property
+    def annotation_ending(self) -> str:
+        """Ending of an annotation's name, as ``.txt``; it lies beside the sound file and is called the same."""
+        ...
+
+    def annotated_cycles(
+        self, name: str, content: bytes, header: WavHeader, task: TaskCard
+    ) -> tuple[tuple[Cycle, ...], list[FileProblem]]:
+        """Read an annotation.
+
+        Args:
+            name: Name of its recording.
+            content: The file's bytes.
+            header: Says rate and length of the recording.
+            task: One of the card's tasks.
+
+        Returns:
+            What can be read, labelled for the task, and what is wrong; as ``annotation-beyond`` cycles that end after
+            the recording.
+        """
+        ...
+
+    def device_in(self, name: str) -> str:
+        """The device that recorded a recording, as its name or the set tells; empty where neither does."""
         ...
 
 

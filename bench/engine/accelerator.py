@@ -58,7 +58,7 @@ def build_accelerator(spec: RunSpec, processes: int) -> Accelerator:
         ) from error
     _check_accelerator(accelerator, spec, processes)
     log_attention(accelerator.device, spec.precision)
-    if accelerator.device.type == "cpu":
+    if accelerator.device.type == "cpu" and spec.distribution.keep_memory:
         keep_freed_memory()
     logger.debug(
         "process %d of %d computes on %s in %s with %d threads",

@@ -78,11 +78,11 @@ class RunData:
         if isinstance(self.frontend, LearningFrontEnd):
             return self.picture(self.units(rows).to(device))
         if self.on_device is not None and self.on_device.device.type == torch.device(device).type:
-            return joined({name: _with_channels(found) for name, found in self.on_device.take(rows).items()})
+            return joined({name: with_channels(found) for name, found in self.on_device.take(rows).items()})
 
         # A copy: augmentation that wrote into the bank would spoil it for every later epoch.
         def copied(features: Rows) -> Tensor:
-            return _with_channels(torch.from_numpy(np.ascontiguousarray(features[rows]))).to(device)
+            return with_channels(torch.from_numpy(np.ascontiguousarray(features[rows]))).to(device)
 
         banks: Mapping[str, Rows] = by_name(self.bank.features)
         return joined({name: copied(features) for name, features in banks.items()})
@@ -121,7 +121,7 @@ class RunData:
             raise ValueError("the run makes no pictures of waveforms")
         # Whatever the precision of the model: the bank's pictures are in single precision too.
         with torch.no_grad(), torch.autocast(units.samples.device.type, enabled=False):
-            return map_inputs(_with_channels, self.frontend.picture(units))
+            return map_inputs(with_channels, self.frontend.picture(units))
 
     def keys(self, rows: np.ndarray) -> list[tuple[str, int]]:
         """Recording name and cycle index of some rows."""
@@ -174,8 +174,12 @@ class RunData:
         return np.bincount(self.bank.labels[self.train], minlength=len(self.task.classes)).tolist()  # type: ignore[no-any-return]
 
 
-def _with_channels(pictures: Tensor) -> Tensor:
-    """Pictures (rows, frames, mels) with one channel; what has channels or is no picture stays as it is."""
+def with_channels(pictures: Tensor) -> Tensor:
+    """Pictures (rows, frames, mels) with one channel; what has channels or is no picture stays as it is.
+
+    Args:
+        pictures: What a front-end makes of some rows, or one input of it.
+    """
     return pictures[:, None] if pictures.ndim == 3 else pictures
 
 

@@ -45,6 +45,11 @@ class DistributionOptions:
         since=6,
         choices=("auto", "on", "off"),
     )
+    keep_memory: bool = execution_field(
+        "whether a process on a CPU keeps the memory that a step frees for the next one, in place of giving it back",
+        True,
+        since=6,
+    )
     deterministic: bool = execution_field(
         "use only operations that give the same numbers each time on the same machine, even where slower",
         False,

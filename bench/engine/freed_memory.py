@@ -15,7 +15,8 @@ def keep_freed_memory() -> bool:
     """Let this process keep the memory that it frees, in blocks of up to 1 GiB, until it ends.
 
     The C library gives large blocks back to the system at once and gets them anew, so that the system fills the same
-    gigabytes with zeros at every step: a twelfth of the time of a step of AST-tiny in bfloat16.
+    gigabytes with zeros at every step: a twelfth of the time of a step of AST-tiny in bfloat16. What is kept once in a
+    process is kept to its end, whatever later runs of it say.
 
     Returns:
         Whether the C library is one that can be told so: GNU's.

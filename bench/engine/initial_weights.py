@@ -75,10 +75,18 @@ def load_weights(
             f"The weights {path} do not fit the model: {difference}.", "Give the model the options that it had there."
         )
     model.load_state_dict(tensors)
-    _load_method(method, folder.method_weights_of(which), run_id, spec.method)
+    load_method_weights(method, folder.method_weights_of(which), run_id, spec.method)
 
 
-def _load_method(method: nn.Module, path: Path, run_id: str, name: str) -> None:
+def load_method_weights(method: nn.Module, path: Path, run_id: str, name: str) -> None:
+    """Give a method what it had learnt in a run, where the file is there, of that method, and fits.
+
+    Args:
+        method: The method.
+        path: The file.
+        run_id: Id of the run that it must be of.
+        name: Id of the method.
+    """
     if not path.is_file():
         return
     metadata, tensors = _read(path)

@@ -55,7 +55,7 @@ def with_learnt_frontend(data: RunData, spec: RunSpec, folder: RunFolder) -> Run
         with random_states_kept():
             torch.manual_seed(spec.seed)
             _store(_checked(frontend.learn(_training_units(data)), spec), folder.frontend, spec)
-    frontend.use(_read(folder.frontend, spec))
+    frontend.use(read_learnt(folder.frontend, spec))
     ready = dataclasses.replace(data, frontend=frontend)
     return dataclasses.replace(ready, extremes=_extremes(ready)) if isinstance(frontend, BatchFrontEnd) else ready
 
@@ -93,7 +93,16 @@ def _store(learnt: dict[str, Tensor], target: Path, spec: RunSpec) -> None:
             raise OSError(str(error)) from error
 
 
-def _read(path: Path, spec: RunSpec) -> dict[str, Tensor]:
+def read_learnt(path: Path, spec: RunSpec) -> dict[str, Tensor]:
+    """What the front-end of a run learnt, by name.
+
+    Args:
+        path: The file in the run's folder.
+        spec: The spec of the run.
+
+    Raises:
+        StoreError: If it cannot be read, or is of another run.
+    """
     try:
         found: dict[str, Tensor] = load_file(path)
         with safe_open(path, "pt") as file:

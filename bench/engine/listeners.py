@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import IntEnum
@@ -31,12 +31,14 @@ class Start:
         epochs: Number of epochs.
         steps: Number of steps of an epoch; the last epoch of a stage may have fewer.
         remarks: Sentences for the user on the state that it goes on from; none for a run that begins.
+        rate: Gives the learning rate of a step: number of the epoch, from 1, and of the step in it, from 0.
     """
 
     label: str
     epochs: int
     steps: int
     remarks: Sequence[str] = ()
+    rate: Callable[[int, int], float] | None = None
 
 
 class Listener:

@@ -81,5 +81,18 @@ class BatchExtremes:
         high = np.maximum.reduceat(self.high[rows], starts)[part // size]
         return self._normalise(x, low, high)
 
+    def typical(self, rows: np.ndarray, batch: int) -> tuple[float, float]:
+        """The smallest and largest value of a usual batch: the means of both over the batches of an epoch.
+
+        Args:
+            rows: (n,) rows of the bank that are trained on.
+            batch: Rows of a batch.
+        """
+        # In an order of its own: neighbours in a bank are of one recording, as those in a batch are not.
+        shuffled = np.random.default_rng(0).permutation(rows)
+        starts = np.arange(0, len(rows), batch)
+        low, high = np.minimum.reduceat(self.low[shuffled], starts), np.maximum.reduceat(self.high[shuffled], starts)
+        return float(low.mean(dtype=np.float64)), float(high.mean(dtype=np.float64))
+
     def _normalise(self, x: Tensor, low: np.ndarray, high: np.ndarray) -> Tensor:
         return self.frontend.normalise(x, *arrays_on(x.device, low, high))

@@ -21,6 +21,7 @@ from bench.engine.micro_batches import check_micro_batches
 from bench.engine.probe import check_probe
 from bench.engine.random_states import random_states_kept
 from bench.engine.stages import StagePlan, stages_of
+from bench.engine.tracking import check_trackers
 from bench.experiment.plugins import plugin_failure
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import stage_name
@@ -116,6 +117,7 @@ def check_model(spec: RunSpec) -> None:
     """
     if spec.augment.changes_waveforms and not isinstance(built_front_end(spec), WaveformFrontEnd):
         raise no_halves(spec.frontend)
+    check_trackers(spec.tracking.tracker)
     if spec.sampling.batch == 1:
         check_batch_of_one(spec, "A batch", "Use --set batch=2 or more.")
     if METHODS.card(spec.method).probe:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.core.lifetimes import process_age_mark
 from bench.engine.listeners import Listener, Start, Wish
 from leaderboard.results.run_progress import RunProgress
 
@@ -29,15 +32,23 @@ class ProgressFile(Listener):
     Args:
         path: The file.
         clock: Tells the time in seconds since 1970.
+        batch: Training rows of a step; 0 where nobody asks for the pace.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        self.path, self.clock = path, clock
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time, batch: int = 0) -> None:
+        self.path, self.clock, self.batch = path, clock, batch
+        self._pace: float | None = None
         self._run = Start(label="", epochs=0, steps=0)
         self._epoch = self._step = 0
         self._loss: float | None = None
         self._score: float | None = None
         self._began = self._written = 0.0
+        process = os.getpid()
+        self._place: dict[str, Any] = {
+            "host": socket.gethostname(),
+            "process": process,
+            "mark": process_age_mark(process),
+        }
         self._first: tuple[float, int] | None = None
 
     def on_start(self, start: Start) -> None:
@@ -58,6 +69,7 @@ class ProgressFile(Listener):
     def on_epoch(self, entry: Mapping[str, Any]) -> None:
         """Say how the epoch went."""
         self._epoch, self._loss = entry["epoch"], _finite(entry["loss"])
+        self._pace = entry["cycles_per_second"]
         if entry["test"] is not None:
             # The exact class comes first in the metrics of every task.
             self._score = next(iter(entry["test"].values()))["score"]
@@ -73,6 +85,13 @@ class ProgressFile(Listener):
     @property
     def _steps_done(self) -> int:
         return (self._epoch - 1) * self._run.steps + self._step
+
+    def _cycles_per_second(self, now: float) -> float | None:
+        """The pace of the last epoch; before there is one, that of the steps so far."""
+        if self._pace is not None or self._first is None or not self.batch:
+            return self._pace
+        since, before = self._first
+        return (self._steps_done - before) * self.batch / (now - since) if now > since else None
 
     def _seconds_left(self, now: float) -> float | None:
         if self._first is None:
@@ -93,6 +112,8 @@ class ProgressFile(Listener):
             started=self._began,
             time=now,
             seconds_left=self._seconds_left(now),
+            cycles_per_second=self._cycles_per_second(now),
+            **self._place,
         )
         try:
             progress.write(self.path)

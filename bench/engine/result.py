@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from bench.engine.trainer import Outcome
 
 
+BATCH_EXTREMES = "batch_extremes"
+"""Field of a result's provenance: smallest and largest value of a usual batch of the training."""
+
 LONGEST_ERROR = 10_000
 """Characters of an error that a result keeps."""
 
@@ -65,7 +68,24 @@ def write_run_result(spec: RunSpec, data: RunData, outcome: Outcome, folder: Pat
     _add_task(document, data, cycles, choices)
     document["judged_set"] = cycles.hash
     document["patients_on_both_sides"] = patients_on_both_sides(data, cycles)
+    document["provenance"] |= typical_extremes(spec, data)
     files.write_unread(document)
+
+
+def typical_extremes(spec: RunSpec, data: RunData) -> dict[str, Any]:
+    """What a run whose front-end normalises by the batch keeps for recordings that come by themselves.
+
+    Args:
+        spec: The spec of the run.
+        data: What it was run on.
+
+    Returns:
+        :data:`BATCH_EXTREMES` with the smallest and the largest value of a usual batch of its training; nothing for
+        other runs.
+    """
+    if data.extremes is None:
+        return {}
+    return {BATCH_EXTREMES: list(data.extremes.typical(data.train, spec.sampling.batch))}
 
 
 def _add_task(document: ResultDocument, data: RunData, cycles: CycleSet, choices: Mapping[str, Choice]) -> None:

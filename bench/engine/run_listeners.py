@@ -15,6 +15,7 @@ from bench.engine.listeners import Listener, Start, Wish
 from bench.engine.position import Position
 from bench.engine.progress import TrainingProgress
 from bench.engine.progress_file import ProgressFile
+from bench.engine.trackers.listener import tracking_of_run
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RunFolder
 
@@ -30,7 +31,8 @@ def listeners_of_run(spec: RunSpec, hooks: Hooks, accelerator: Accelerator, fold
     """
     found: list[Listener] = [SignalListener(), TrainingProgress(shown=accelerator.is_main_process)]
     if accelerator.is_main_process:
-        found.append(ProgressFile(folder.progress))
+        found.append(ProgressFile(folder.progress, batch=spec.sampling.batch))
+        found += tracking_of_run(spec, folder)
     if spec.distribution.checkpoint_minutes > 0:
         found.append(TimedCheckpoints(60 * spec.distribution.checkpoint_minutes))
     if hooks.watch is not None:

@@ -37,13 +37,13 @@ def save_weights(graph: TrainingGraph, folder: RunFolder, which: str, spec: RunS
 def _save(module: nn.Module, target: Path, metadata: Mapping[str, str]) -> None:
     with atomic_path(target) as path:
         try:
-            save_file(_tensors(module), path, metadata=dict(metadata))
+            save_file(own_tensors(module), path, metadata=dict(metadata))
         except SafetensorError as error:
             # Its own error hides the system's: a full disk is to be told as one.
             raise OSError(str(error)) from error
 
 
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
+def own_tensors(module: nn.Module) -> dict[str, Tensor]:
     """The state of a module, in which no two tensors share memory: a file holds each by itself."""
     found, seen = dict[str, Tensor](), set[int]()
     for name, value in module.state_dict().items():

@@ -124,7 +124,9 @@ class Trainer:
         position, remarks = self._begin()
         self.checkpoint.note_epochs(position)
         label = f"{self.spec.model} · {self.spec.method} · seed {self.spec.seed}"
-        start = Start(label=label, epochs=self.stage_plan.epochs, steps=self.batches.steps, remarks=remarks)
+        start = Start(
+            label=label, epochs=self.stage_plan.epochs, steps=self.batches.steps, remarks=remarks, rate=self._rate
+        )
         with Listeners(self.listeners, start) as listeners, self.checkpoint:
             while position.epoch < self.stage_plan.epochs:
                 self._train_epoch(position, listeners)
@@ -137,6 +139,9 @@ class Trainer:
                 listeners.on_epoch_end(position)
         rows = sum(map(self._rows_of_epoch, range(1, position.epoch + 1)))
         return Outcome(position, self.selection, rows)
+
+    def _rate(self, epoch: int, step: int) -> float:
+        return self.stage_plan.at(epoch - 1).rate(epoch, step)
 
     def _rows_of_epoch(self, epoch: int) -> int:
         return self.batches.rows_of_steps(self.stage_plan.at(epoch - 1).steps_of(epoch))

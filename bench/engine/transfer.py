@@ -8,35 +8,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import baselines
-import methods
 from bench.core.datasets import TRAIN, TaskCard
-from bench.core.errors import DataError, WeightsError
+from bench.core.errors import DataError
+from bench.core.progress import waiting
 from bench.data.bank import FeatureBank, Progress, empty_bank, prepare_bank
 from bench.data.dataset import Dataset
 from bench.data.frontends import FrontEnd, LearningFrontEnd, WaveformFrontEnd
 from bench.data.wave_bank import no_halves, prepare_wave_bank
 from bench.engine.accelerator import build_accelerator
-from bench.engine.data import RunData, built_front_end, extremes_of, load_run_dataset, planned_data
+from bench.engine.data import RunData, built_front_end, extremes_of
 from bench.engine.evaluate import class_probabilities, probabilities_of
-from bench.engine.graph import TrainingGraph
-from bench.engine.initial_weights import load_weights
 from bench.engine.learnt_frontend import with_learnt_frontend
-from bench.engine.picture_layout import lay_out_pictures
-from bench.engine.random_states import random_states_kept
 from bench.engine.result import test_cycles
+from bench.engine.trained import check_has_learnt, evaluation_precision, trained_graph
 from bench.engine.votes import scores_by_cycle
-from bench.experiment.devices import choose_precision
 from bench.experiment.initial_runs import InitialRun
 from bench.experiment.spec import RunSpec
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.transfer import shared_probabilities
-from methods.base import ScoringMethod
 
 
 def judge_there(
@@ -61,27 +54,20 @@ def judge_there(
         RunError: If the model's outputs are not finite.
     """
     data = _tested_data(run, spec, dataset, on_progress)
-    graph = _trained_graph(run, spec, len(trained.classes))
+    graph = trained_graph(run, spec, trained.classes)
     accelerator = build_accelerator(spec.changed(precision=evaluation_precision(spec)), processes=1)
     # The outputs are of the classes that the model was trained on, whatever the rows are labelled with.
-    outputs = class_probabilities(
-        graph.model.to(accelerator.device),
-        replace(data, task=trained),
-        data.test,
-        accelerator,
-        spec.distribution.eval_batch,
-        probabilities_of(graph.method.to(accelerator.device).eval()),
-    )
+    with waiting("judging the tested part"):
+        outputs = class_probabilities(
+            graph.model.to(accelerator.device),
+            replace(data, task=trained),
+            data.test,
+            accelerator,
+            spec.distribution.eval_batch,
+            probabilities_of(graph.method.to(accelerator.device).eval()),
+        )
     _, cycle_of = data.cycles_of(data.test)
     return test_cycles(data), shared_probabilities(scores_by_cycle(spec.vote, outputs, cycle_of), trained)
-
-
-def evaluation_precision(spec: RunSpec) -> str:
-    """The precision that a run is evaluated in on another machine: its own, but fp32 where a CPU has no fp16."""
-    device = spec.distribution.device
-    if (device, spec.precision) == ("cpu", "fp16"):
-        return "fp32"
-    return choose_precision(spec.precision, device, Path(spec.cache))
 
 
 def _tested_data(run: InitialRun, spec: RunSpec, dataset: Dataset, on_progress: Progress | None) -> RunData:
@@ -108,58 +94,10 @@ def _with_learnt(
     data: RunData, run: InitialRun, spec: RunSpec, dataset: Dataset, on_progress: Progress | None
 ) -> RunData:
     """Data whose pictures are made by what the front-end of a run learnt from its own training rows."""
-    if not run.folder.frontend.is_file():
-        # It would learn anew otherwise, from rows that are not the run's.
-        raise WeightsError(
-            f"The run {run.run_id} keeps nothing of what its front-end learnt ({run.folder.frontend}).",
-            "Run it again with --rerun.",
-        )
+    check_has_learnt(run)
     frontend = built_front_end(spec)
     if not isinstance(frontend, WaveformFrontEnd):
         raise no_halves(spec.frontend)
     given = (dataset, spec.frontend, spec.frontend_options, Path(spec.cache))
     waves = prepare_wave_bank(*given, workers=spec.distribution.workers or None, on_progress=on_progress)
     return with_learnt_frontend(replace(data, frontend=frontend, waves=waves), spec, run.folder)
-
-
-def _trained_graph(run: InitialRun, spec: RunSpec, classes: int) -> TrainingGraph:
-    """Model and method of a run with its saved weights.
-
-    A method that makes the scores itself is built with the class counts of its training rows, for which the data of
-    the run must be here; another has no part in an evaluation.
-
-    Args:
-        run: The run, and which of its weights are wanted.
-        spec: Its spec.
-        classes: Number of classes that it was trained on.
-
-    Raises:
-        WeightsError: If the weights are missing, or are not those of that run.
-        DataError: If the class counts are needed and the data of the run are not here.
-    """
-    # Weights are drawn first, and then replaced by those of the file.
-    with random_states_kept():
-        model: Any = baselines.create(spec.model, classes, cache=Path(spec.cache), **spec.model_options)
-        method = _method(spec, model, [1] * classes)
-        if isinstance(method, ScoringMethod):
-            method = _method(spec, model, planned_data(load_run_dataset(spec), spec).class_counts())
-            _check_method_weights(method, run)
-    load_weights(model, method, run.folder, run.which, run.run_id, spec)
-    lay_out_pictures(model, spec)
-    return TrainingGraph(model, method)
-
-
-def _check_method_weights(method: Any, run: InitialRun) -> None:
-    path = run.folder.method_weights_of(run.which)
-    if method.state_dict() and not path.is_file():
-        raise WeightsError(f"There are no weights {path} of the method that makes the scores.", "Run that run again.")
-
-
-def _method(spec: RunSpec, model: Any, class_counts: list[int]) -> Any:
-    return methods.create(
-        spec.method,
-        feature_dim=model.feature_dim,
-        class_counts=class_counts,
-        patch_grid=getattr(model, "patch_grid", None),
-        **spec.method_options,
-    )

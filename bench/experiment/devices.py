@@ -16,6 +16,7 @@ from typing import Any
 from bench.core.errors import SpecError
 from bench.core.kept import once
 from bench.core.process_group import adopted_group
+from bench.core.progress import waiting
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.experiment.cpu_precision import PrecisionChoice, choose_cpu_precision
@@ -47,6 +48,11 @@ def runs_elsewhere(elsewhere: bool = True) -> Iterator[None]:
         yield
     finally:
         _elsewhere.reset(token)
+
+
+def is_planned_elsewhere() -> bool:
+    """Whether what is planned now will run on other machines: what is installed here says nothing about them."""
+    return _elsewhere.get()
 
 
 def warn_of_cpu_elsewhere(launcher: str, wanted: str, chosen: Iterable[str]) -> None:
@@ -148,9 +154,12 @@ def choose_device(wanted: str) -> str:
         raise SpecError(f"Unknown device '{echoed(wanted)}': {suggestion(wanted, DEVICES)}")
     if wanted == "cpu" or (wanted == "cuda" and _elsewhere.get()):
         return wanted
-    import torch
+    # The first import of a command: seconds, and on a cold disk half a minute.
+    with waiting("loading PyTorch"):
+        import torch
 
-    if torch.cuda.is_available():
+        has_gpu = torch.cuda.is_available()
+    if has_gpu:
         return "cuda"
     if wanted == "cuda":
         raise SpecError("The device cuda was asked for, but torch sees no GPU.", "Use --device cpu or auto.")

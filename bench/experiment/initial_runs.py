@@ -8,14 +8,18 @@ from pathlib import Path
 
 from baselines.checkpoints import fingerprint
 from bench.core.errors import SpecError
-from bench.core.paths import expanded
+from bench.core.hub import is_on_hub
+from bench.core.paths import cache_folder, expanded
 from bench.core.text import echoed
+from bench.experiment.hub_runs import fetched_run
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RUNS_FOLDER, RunFolder
 
 _WHICH = re.compile(r"(.+):(last|best-test|best-val|stage-[0-9]{1,4})", re.DOTALL)
 _PREFIX = re.compile(r"[0-9a-f]{1,16}")
-_FORM = "Name a run by its id, the beginning of it, or its folder, and its weights as in 0123abcd:best-test."
+_FORM = (
+    "Name a run by its id, the beginning of it, its folder, or hf:OWNER/NAME, and its weights as in 0123abcd:best-test."
+)
 
 
 @dataclass(frozen=True)
@@ -38,21 +42,31 @@ class InitialRun:
         return f"{self.run_id}:{self.which}"
 
 
-def find_initial_run(text: str, home: Path) -> InitialRun:
+def find_initial_run(text: str, home: Path, cache: Path | None = None) -> InitialRun:
     """Find the run that a user names, with its weights.
 
     Args:
-        text: A run id, the beginning of one, or a run's folder; after a colon ``last`` (the default), ``best-test``,
-            ``best-val``, or ``stage-N`` for the end of a stage.
+        text: A run id, the beginning of one, a run's folder, or ``hf:OWNER/NAME`` for one on the Hub; after a colon
+            ``last`` (the default), ``best-test``, ``best-val``, or ``stage-N`` for the end of a stage.
         home: The results folder.
+        cache: The cache folder, for runs on the Hub; the user's by default.
 
     Raises:
         SpecError: If there is no such run, or several, or it is not finished, or does not keep these weights.
         ResultError: If its result cannot be read.
+        HubError: If it is on the Hub and cannot be fetched, or is not whole.
     """
-    read = _WHICH.fullmatch(text)
-    name, which = (read[1], read[2]) if read else (text, "last")
-    folder = _folder_of(name, home)
+    name, which = split_reference(text)
+    return initial_run_in(find_run_folder(name, home, cache), which)
+
+
+def initial_run_in(folder: RunFolder, which: str) -> InitialRun:
+    """The run of a folder, with the weights that are named; errors as :func:`find_initial_run`.
+
+    Args:
+        folder: The folder of a run.
+        which: A selection rule, or the end of a stage.
+    """
     if not folder.has_result() or (document := folder.read_document())["status"] != "finished":
         raise SpecError(
             f"The run {folder.path.name} is not finished, so that it has no weights to start from or to judge.",
@@ -65,6 +79,16 @@ def find_initial_run(text: str, home: Path) -> InitialRun:
             f"It keeps those of {kept}." if kept else "Run it again with --rerun.",
         )
     return InitialRun(folder, document["run_id"], which)
+
+
+def split_reference(text: str) -> tuple[str, str]:
+    """What a user names, apart from the weights that are named after its last colon; those are ``last`` by default.
+
+    Args:
+        text: As for :func:`find_initial_run`.
+    """
+    read = _WHICH.fullmatch(text)
+    return (read[1], read[2]) if read else (text, "last")
 
 
 def initial_weights_hash(spec: RunSpec) -> str | None:
@@ -85,10 +109,22 @@ def initial_weights_hash(spec: RunSpec) -> str | None:
     return fingerprint(path) if path.is_file() else None
 
 
-def _folder_of(name: str, home: Path) -> RunFolder:
-    """The folder of a run that is named by id, beginning of one, or path."""
+def find_run_folder(name: str, home: Path, cache: Path | None = None) -> RunFolder:
+    """The folder of a run that is named by id, beginning of one, path, or ``hf:OWNER/NAME`` for one on the Hub.
+
+    Args:
+        name: What a user names, without its weights.
+        home: The results folder.
+        cache: The cache folder, for runs on the Hub; the user's by default.
+
+    Raises:
+        SpecError: If there is no such run, or several.
+        HubError: If it is on the Hub and cannot be fetched, or is not whole.
+    """
+    if is_on_hub(name):
+        return fetched_run(name, cache_folder(cache))
     if _PREFIX.fullmatch(name):
-        found = sorted(path for path in (home / RUNS_FOLDER).glob(f"{name}*") if RunFolder(path).spec.is_file())
+        found = sorted(path for path in (home / RUNS_FOLDER).glob(f"{name}*") if _is_run(RunFolder(path)))
         if len(found) > 1:
             shown = ", ".join(path.name for path in found[:5])
             raise SpecError(f"{name} is the beginning of {len(found)} runs in {home}: {shown}.", "Write more of it.")
@@ -102,7 +138,8 @@ def _folder_of(name: str, home: Path) -> RunFolder:
 
 def _is_run(folder: RunFolder) -> bool:
     try:
-        return folder.spec.is_file()
+        # What is combined of others has a result alone.
+        return folder.spec.is_file() or folder.has_result()
     except (OSError, ValueError):
         # What no path can be, such as a text of thousands of characters.
         return False

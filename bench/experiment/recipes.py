@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,14 @@ from bench.core.text import echoed
 from bench.data.dataset import Dataset
 from bench.data.location import held_set, made_set
 from bench.data.sources import FetchableReader, MadeReader, dataset_folder, is_held, load_dataset, reader_of
-from bench.experiment.devices import check_precision, choose_device, choose_precision, device_shares_for
+from bench.engine.tracking import NO_TRACKER, VARIABLE, check_trackers
+from bench.experiment.devices import (
+    check_precision,
+    choose_device,
+    choose_precision,
+    device_shares_for,
+    is_planned_elsewhere,
+)
 from bench.experiment.initial_runs import find_initial_run
 from bench.experiment.judgement import check_combinations
 from bench.experiment.plugins import extensions, load_plugins
@@ -239,9 +247,15 @@ def _choose(request: Request, judged: DatasetCard, profile: str) -> _Chosen:
     published = chosen_recipe(request.recipes, profile, pretrain)
     check_precision(request.precision)
     asked = {} if request.precision == "auto" else {"precision": request.precision}
-    given = given_settings({**request.fields, **asked}, request.settings)
+    given = {**_of_environment(), **given_settings({**request.fields, **asked}, request.settings)}
     values = merged_settings(given, cards, profile, pretrain, changed, published)
+    check_trackers(values.get("tracker", NO_TRACKER), elsewhere=is_planned_elsewhere())
     return _Chosen(cards, pretrain, values, owners_options(values, cards))
+
+
+def _of_environment() -> dict[str, Any]:
+    """Settings that the environment gives where nothing else does."""
+    return {"tracker": os.environ[VARIABLE]} if os.environ.get(VARIABLE) else {}
 
 
 def chosen_pretrain(request: Request, model: ModelCard, profile: str) -> str:
@@ -311,7 +325,7 @@ def _data_fields(dataset: Dataset) -> dict[str, Any]:
 def _start_fields(request: Request) -> dict[str, Any]:
     if request.init_from is None:
         return {}
-    start = find_initial_run(request.init_from, home_folder(request.home))
+    start = find_initial_run(request.init_from, home_folder(request.home), request.cache)
     return {"init_from": start.name, "init_weights": str(start.folder.path.resolve())}
 
 
@@ -352,6 +366,7 @@ def _check_machine(spec: RunSpec) -> None:
     device = choose_device(spec.distribution.device)
     choose_precision(spec.precision, device, Path(spec.cache))
     device_shares_for({"device": device, "processes": spec.distribution.processes})
+    check_trackers(spec.tracking.tracker, elsewhere=is_planned_elsewhere())
 
 
 def parse_seeds(seed: int | None, seeds: str | None, option: str = "--seeds") -> list[int]:

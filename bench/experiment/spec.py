@@ -48,6 +48,7 @@ from bench.engine.distribution import DistributionOptions
 from bench.engine.optim import OptimOptions
 from bench.engine.sampling import SamplingOptions
 from bench.engine.schedule import ScheduleOptions
+from bench.engine.tracking import TrackingOptions
 from bench.experiment import spec_documents as documents
 
 NUMERICS = 1
@@ -136,6 +137,7 @@ class RunSpec:
         "which recipes the spec began with", "paper", settable=False, choices=("paper", "demo")
     )
     distribution: DistributionOptions = dataclasses.field(default_factory=DistributionOptions)
+    tracking: TrackingOptions = dataclasses.field(default_factory=TrackingOptions)
     plugins: tuple[str, ...] = execution_field("plug-in files that ids are looked up in", (), settable=False)
     weights: str | None = execution_field("where the weights file is", None, settable=False)
     init_weights: str | None = execution_field("run folder that init_from is read from", None, since=3, settable=False)

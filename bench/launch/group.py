@@ -46,7 +46,7 @@ def run_group(folder: Path, processes: int, cores: int, watch: Watch | None = No
         # The file through which torch lets the processes meet is locked with flock and nothing else.
         check_flock(meeting, "Name a folder on a local disk in TMPDIR, or use --processes 1.")
         for rank in range(processes):
-            environment = _environment(rank, processes, meeting / "store", max(1, cores // processes))
+            environment = rank_environment(rank, processes, meeting / "store", max(1, cores // processes))
             group.append(children.start(rank_work(run, rank, environment, watched=watch is not None)))
         ends += [RankEnd.of(group.index(child), child) for child in children.ended()]
     if not run.has_result():
@@ -92,7 +92,15 @@ def loopback_alone() -> dict[str, str]:
     return {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback}
 
 
-def _environment(rank: int, processes: int, store: Path, threads: int) -> dict[str, str]:
+def rank_environment(rank: int, processes: int, store: Path, threads: int) -> dict[str, str]:
+    """The variables by which a rank meets the others on this machine.
+
+    Args:
+        rank: The rank.
+        processes: How many there are.
+        store: The file through which they meet.
+        threads: Threads of each.
+    """
     return {
         **loopback_alone(),
         "RANK": str(rank),

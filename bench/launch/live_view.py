@@ -14,9 +14,10 @@ from rich.text import Text
 
 from bench.core.errors import BenchError
 from bench.core.log import is_quiet
-from bench.core.terminal import PlainConsole
+from bench.core.progress import clock_words
+from bench.core.terminal import PlainConsole, can_redraw
 from bench.launch.jobs import Executor, JobState
-from bench.launch.log_lines import LogLines, Tally, clock_words
+from bench.launch.log_lines import LogLines, Tally
 from bench.launch.tasks import Task, TaskEnd, Watcher
 from leaderboard.results.run_progress import read_progress
 
@@ -31,7 +32,7 @@ COLUMNS = ("run", "where", "epoch", "loss", "Score", "left")
 def watching() -> Iterator[Watcher]:
     """The watcher that fits stderr: a live table on a terminal, plain lines in a log, which ``-q`` silences."""
     console = PlainConsole(sys.stderr)
-    if is_quiet() or not console.is_terminal:
+    if is_quiet() or not can_redraw(sys.stderr):
         with LogLines() as lines:
             yield lines
         return

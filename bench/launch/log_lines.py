@@ -6,9 +6,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 
 from bench.core.errors import BenchError
+from bench.core.progress import clock_words
 from bench.core.text import capital
 from bench.launch.jobs import Executor
 from bench.launch.tasks import Task, TaskEnd
@@ -75,11 +75,6 @@ def progress_words(progress: RunProgress) -> str:
     if left is not None:
         words.append(f"{clock_words(left)} left")
     return "  ".join(words)
-
-
-def clock_words(seconds: float) -> str:
-    """A time as clocks show it: ``1:05:30``."""
-    return str(timedelta(seconds=round(seconds)))
 
 
 class LogLines:

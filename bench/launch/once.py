@@ -30,7 +30,9 @@ from bench.core.errors import (
 from bench.core.files import advice, check_writable, exclusive_lock, sweep, temporary_name, write_json
 from bench.core.machine import usable_cores
 from bench.core.process_group import adopted_group, refuse_foreign_group
+from bench.core.progress import waiting
 from bench.data.bank import Progress
+from bench.data.feature_progress import features_counted
 from bench.engine.hooks import Hooks
 from bench.engine.random_states import random_states_kept
 from bench.engine.result import write_failed_result
@@ -107,7 +109,8 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
             shutil.rmtree(folder.checkpoint, ignore_errors=True)
             launched = Launched(folder.path, finished)
         else:
-            memory = memory_of_run(spec, store)
+            with waiting("estimating the memory that the run takes"):
+                memory = memory_of_run(spec, store)
             say_memory(spec, memory)
             launched = _start_or_leave_nothing(spec, folder, rerun, hooks or Hooks())
             say_peak(memory, launched.document)
@@ -178,10 +181,11 @@ def _start(spec: RunSpec, folder: RunFolder, rerun: bool, hooks: Hooks) -> Launc
     # Before anything of an earlier run is removed.
     weights_of_run(spec.pretrain, spec.weights, spec.weights_sha256)
     _prepare(folder, rerun)
-    earlier = [folder.result, *([folder.checkpoint, folder.weights, folder.frontend] if rerun else [])]
+    earlier = [folder.result, *(_of_the_training(folder) if rerun else [])]
     with _put_aside(folder, earlier):
         write_json(folder.spec, spec.to_json())
-        failure = _failure(spec, folder, said_by_tenths(spec.frontend), hooks)
+        with features_counted(spec.frontend) as on_progress:
+            failure = _failure(spec, folder, on_progress, hooks)
     _release_memory()
     if failure is not None:
         result = write_failed_result(spec, folder, failure)
@@ -193,6 +197,11 @@ def _start(spec: RunSpec, folder: RunFolder, rerun: bool, hooks: Hooks) -> Launc
     done = _judged(folder)
     shutil.rmtree(folder.checkpoint, ignore_errors=True)
     return Launched(folder.path, done)
+
+
+def _of_the_training(folder: RunFolder) -> list[Path]:
+    """What a run that is done again must find nothing of; its trackers begin a run of their own."""
+    return [folder.checkpoint, folder.weights, folder.frontend, folder.tracking]
 
 
 def _judged(folder: RunFolder) -> RunResult:
@@ -300,16 +309,3 @@ def _execute(spec: RunSpec, folder: RunFolder, on_progress: Progress, hooks: Hoo
             run_group(folder.path, spec.distribution.processes, usable_cores(), hooks.watch)
         else:
             run_adopted_group(group, folder.path, hooks.watch)
-
-
-def said_by_tenths(frontend: str) -> Progress:
-    """What reports the preparation of features in the log, a line for every tenth of it."""
-    said: list[int] = []
-
-    def on_progress(done: int, total: int) -> None:
-        tenths = done * 10 // total
-        if not said or tenths > said[-1]:
-            said.append(tenths)
-            logger.info(f"features ({frontend}): {done} of {total} recordings")
-
-    return on_progress

@@ -85,6 +85,7 @@ BENCHMARKS = [
         reference="A plain loop in fp32 without gradients, an AST with naive attention; no metrics.",
         case=partial(evaluation_case, model),
         memory=True,
+        reference_apart=True,
         devices=("cpu", "cuda"),
     )
     for model in MODELS

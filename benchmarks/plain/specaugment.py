@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 
 def mask_clip(
@@ -57,3 +59,30 @@ def mask_clips(clips: Tensor, rng: random.Random, probability: float, **widths: 
         copy = clip.clone()
         done.append(mask_clip(copy, rng, **widths) if rng.random() < probability else copy)
     return torch.stack(done)
+
+
+class MaskedClips(Dataset[Tensor]):
+    """A data set as the official code has it: a clip is masked when it is asked for.
+
+    Args:
+        clips: (n, 1, frames, mels), taken in turn.
+        length: Clips of an epoch.
+        probability: How likely a clip is masked.
+        widths: As for :func:`mask_clip`.
+    """
+
+    def __init__(self, clips: Tensor, length: int, probability: float, widths: Mapping[str, int]) -> None:
+        self.clips, self.length, self.probability, self.widths = clips, length, probability, widths
+        self.rng = random.Random(0)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Tensor:
+        copy = self.clips[index % len(self.clips)].clone()
+        return mask_clip(copy, self.rng, **self.widths) if self.rng.random() < self.probability else copy
+
+
+def loaded_batches(dataset: MaskedClips, batch: int, workers: int) -> Iterable[Tensor]:
+    """The batches of an epoch from a loader whose workers are started for it, shuffled, as the official code does."""
+    return DataLoader(dataset, batch_size=batch, shuffle=True, num_workers=workers, drop_last=True)

@@ -22,6 +22,7 @@ from bench.core.files import (
     sync_folder,
     sync_tree,
 )
+from bench.core.progress import tracked
 from bench.core.text import echoed
 from leaderboard.history.exchange import JudgedEntries, judge_entries, retracted_ids
 from leaderboard.history.log import log_lock, write_entries
@@ -32,7 +33,9 @@ from leaderboard.results.bundle_reading import (
     BundledRun,
     open_bundle,
 )
+from leaderboard.results.publishing import published
 from leaderboard.results.run_folder import RUNS_FOLDER, SUBMISSIONS_FOLDER, RunFolder
+from leaderboard.results.run_result import RunResult
 from leaderboard.results.schema import kind_of, task_of
 from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
@@ -108,7 +111,7 @@ def import_bundle(path: Path, home: Path, store: Store, *, replace: bool = False
     """
     with open_bundle(path) as bundle:
         # Every run is read and judged before anything is written: a bundle that is damaged at its end leaves no half.
-        checked = [_arriving_run(bundle, run) for run in bundle.runs]
+        checked = [_arriving_run(bundle, run) for run in tracked(bundle.runs, f"reading {path.name}", "runs")]
         with exclusive_lock(home / ".import.lock"):
             _sweep_staged(home)
             # The log comes before the runs: a retraction in it must keep a run of the same bundle from coming in.
@@ -200,9 +203,9 @@ def _merge(bundle: Bundle, runs: Sequence[_ArrivingRun], home: Path, store: Stor
     known, owners = store.digests(), Owners.of(store)
     retracted = retracted_ids(owners.history, [run.entry.run_id for run in runs])
     runs = [run for run in runs if run.entry.run_id not in retracted]
-    fresh = [run for run in runs if known.get(run.entry.run_id) != run.entry.digest]
+    fresh = [run for run in runs if not _is_held(bundle, store, run, known)]
     reasons = {
-        run.entry.run_id: _conflict_reason(store, run, _folder_of(home, run), run.entry.run_id in known)
+        run.entry.run_id: _conflict_reason(bundle, store, run, _folder_of(home, run), run.entry.run_id in known)
         for run in fresh
     }
     settled = _ownership_refusals(fresh, owners) | _task_refusals(fresh, owners.runs)
@@ -211,7 +214,7 @@ def _merge(bundle: Bundle, runs: Sequence[_ArrivingRun], home: Path, store: Stor
     if taken:
         # A database that cannot hold one of the runs is found out before the first folder is written.
         store.rehearse(bundle.result(run.entry) for run in taken)
-    for run in taken:
+    for run in tracked(taken, "entering into the board", "runs"):
         # The folder comes before the row: killed in between, a rebuild finds the run, and a second import adds the row.
         folder = _folder_of(home, run)
         if reasons[run.entry.run_id] is not None or not folder.exists():
@@ -270,7 +273,20 @@ def _folder_of(home: Path, run: _ArrivingRun) -> Path:
     return of_kind(home, run.entry.run_id).path
 
 
-def _conflict_reason(store: Store, run: _ArrivingRun, folder: Path, known: bool) -> str | None:
+def _is_held(bundle: Bundle, store: Store, run: _ArrivingRun, known: Mapping[str, str]) -> bool:
+    """Whether the board holds this result already; the paths of the machines that tell of it do not count."""
+    run_id, digest = run.entry.run_id, run.entry.digest
+    if known.get(run_id) in (None, digest):
+        return run_id in known
+    return _is_same_elsewhere(store.result(run_id), bundle, run)
+
+
+def _is_same_elsewhere(here: RunResult, bundle: Bundle, run: _ArrivingRun) -> bool:
+    """Whether a result that is here differs from the bundle's in nothing but where things lay on a machine."""
+    return published(here).digest == published(bundle.result(run.entry)).digest
+
+
+def _conflict_reason(bundle: Bundle, store: Store, run: _ArrivingRun, folder: Path, known: bool) -> str | None:
     """Why a run cannot simply be added; None where it can."""
     if known:
         summary = _result_summary(store.run(run.entry.run_id))
@@ -285,9 +301,9 @@ def _conflict_reason(store: Store, run: _ArrivingRun, folder: Path, known: bool)
         return f"{folder} holds a broken result: {error.message}"
     except OSError as error:
         return f"{folder} cannot be read: {error.strerror or error}"
-    return (
-        None if here.digest == run.entry.digest else f"{folder} holds another result, {_result_summary(here.document)}"
-    )
+    if here.digest == run.entry.digest or _is_same_elsewhere(here, bundle, run):
+        return None
+    return f"{folder} holds another result, {_result_summary(here.document)}"
 
 
 def _result_summary(document: Mapping[str, Any] | Any) -> str:

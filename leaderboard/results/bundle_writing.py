@@ -24,6 +24,7 @@ from bench.core.files import (
     output_path,
     sweep,
 )
+from bench.core.progress import tracked
 from leaderboard.results.bundle_reading import (
     FORMAT,
     LOG_MEMBER,
@@ -33,6 +34,7 @@ from leaderboard.results.bundle_reading import (
     cycles_member,
 )
 from leaderboard.results.predictions import cycles_text, predictions_text
+from leaderboard.results.publishing import published
 from leaderboard.results.run_folder import RESULT_FILE, predictions_file
 from leaderboard.results.run_result import RunResult
 from leaderboard.results.schema import kind_of, task_of
@@ -58,7 +60,9 @@ class ExportedBundle:
     sha256: str
 
 
-def export_bundle(store: Store, path: Path, runs: Sequence[str] = (), *, written_by: str = "") -> ExportedBundle:
+def export_bundle(
+    store: Store, path: Path, runs: Sequence[str] = (), *, written_by: str = "", publish: bool = False
+) -> ExportedBundle:
     """Write runs of a board as one file, which appears whole or not at all.
 
     Args:
@@ -66,6 +70,7 @@ def export_bundle(store: Store, path: Path, runs: Sequence[str] = (), *, written
         path: The file to write; a bundle that is there is replaced, anything else is not.
         runs: Ids of runs, or beginnings of them; all by default.
         written_by: Version of lungbench, for the manifest.
+        publish: Leave the paths of the machines out (:mod:`leaderboard.results.publishing`).
 
     Raises:
         StoreError: If the board is empty or cannot be read, or the file cannot be written.
@@ -82,7 +87,8 @@ def export_bundle(store: Store, path: Path, runs: Sequence[str] = (), *, written
     with output_path(path) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             log = [entry.document for entry in store.history().entries if entry.obeyed]
-            sets = _write_members(archive, (store.result(run_id) for run_id in ids), log, written_by)
+            results = (store.result(run_id) for run_id in tracked(ids, f"writing {path.name}", "runs"))
+            sets = _write_members(archive, map(published, results) if publish else results, log, written_by)
         digest, size = _sha256(temporary), temporary.stat().st_size
     return ExportedBundle(path, tuple(ids), sets, size, digest)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench.core.errors import ResultError, StoreError
 from bench.core.files import temporary_folder
+from bench.core.progress import tracked
 from leaderboard.results.bundle_merging import MergeConflict, MergeReport, import_bundle
 from leaderboard.results.bundle_writing import export_bundle
 from leaderboard.results.run_folder import RUNS_FOLDER, RunFolder
@@ -66,7 +67,7 @@ def import_folders(place: Path, home: Path, store: Store, *, replace: bool = Fal
 def _import_own(place: Path, folders: Sequence[RunFolder], store: Store) -> MergeReport:
     found: dict[str, list[str]] = {"new": [], "same": [], "changed": [], "retracted": []}
     broken = []
-    for folder in folders:
+    for folder in tracked(folders, "entering into the board", "run folders"):
         try:
             found[store.import_run(folder.path)].append(folder.path.name)
         except ResultError as error:

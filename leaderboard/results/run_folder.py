@@ -134,6 +134,11 @@ class RunFolder:
         """The file ``progress.json``: how far the run is, while it is under way."""
         return self.path / "progress.json"
 
+    @property
+    def tracking(self) -> Path:
+        """The folder of what trackers keep of the run: which run of theirs it is, and what they write on this disk."""
+        return self.path / "tracking"
+
     def log_of(self, rank: int) -> Path:
         """The file that keeps what a process of a group wrote on stderr."""
         return self.path / f"rank-{rank}.log"

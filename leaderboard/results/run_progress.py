@@ -9,7 +9,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from bench.core.files import temporary_name
@@ -33,6 +33,10 @@ class RunProgress:
         started: When this process began to train, in seconds since 1970.
         time: When this was written, in seconds since 1970.
         seconds_left: Seconds until the last epoch is over, at the pace so far; None where nobody can tell yet.
+        cycles_per_second: Training rows that the run takes in a second; None where nobody can tell yet.
+        host: The machine that it runs on; empty where an earlier version wrote this.
+        process: The process that trains it, by its number there; None where an earlier version wrote this.
+        mark: What tells that process from a later one of its number; None where the system does not say.
     """
 
     epoch: int
@@ -44,6 +48,10 @@ class RunProgress:
     started: float
     time: float
     seconds_left: float | None = None
+    cycles_per_second: float | None = None
+    host: str = ""
+    process: int | None = None
+    mark: str | None = None
 
     @property
     def age(self) -> float:
@@ -73,6 +81,11 @@ class RunProgress:
 def read_progress(path: Path) -> RunProgress | None:
     """Read what a run says of itself; None where it says nothing, or not in these words."""
     try:
-        return RunProgress(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        # A later version may tell more.
+        return RunProgress(**{name: value for name, value in told.items() if name in _NAMES})
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
+
+
+_NAMES = frozenset(field.name for field in fields(RunProgress))

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -28,6 +29,9 @@ from leaderboard.store.network_disks import warn_of_network_disk
 DATABASE_FILE = "leaderboard.sqlite"
 TIMEOUT = 30.0
 """Seconds that a transaction waits for another process's."""
+
+_STEPS_BETWEEN_LOOKS = 1_000
+"""Instructions of SQLite between two looks at the clock."""
 
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
 """What the short names of PostgreSQL in a URL stand for."""
@@ -341,6 +345,32 @@ class Database:
         with self.engine(write=True) as engine, engine.begin() as connection:
             table = versions.version_table(connection)
             connection.execute(sa.text(f"UPDATE {table} SET version_num = version_num"))
+
+    def faults(self, seconds: float) -> list[str] | None:
+        """Have SQLite look through the file for damage, without comparing indexes; nothing is written.
+
+        Args:
+            seconds: How long that may take.
+
+        Returns:
+            What it finds, a line each; None where it was not done in time, and for a server, which looks after itself.
+
+        Raises:
+            StoreError: If the file cannot be read.
+        """
+        if self.path is None:
+            return None
+        deadline = time.monotonic() + seconds
+        address = f"file:{quote(str(self.path.absolute()))}?mode=ro"
+        with self.translated(), contextlib.closing(sqlite3.connect(address, uri=True, timeout=TIMEOUT)) as connection:
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
+            try:
+                found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname == "SQLITE_INTERRUPT":
+                    return None
+                raise
+        return [] if found == ["ok"] else found
 
     def mend(self) -> None:
         """Make the tables that a board lacks, empty, and write its version where that is missing; all others stay."""

@@ -116,7 +116,7 @@ def add_marks(store: Store, runs: Sequence[BoardRun], sections: Sequence[Sequenc
             mine = runs_of_row(row, by_key)
             row["state"] = verification_state(mine, history)
             combined = combination_findings(store, history, mine, by_id) if row["kind"] in COMBINED else []
-            marks = [*seen.get(number, ()), *(Mark(*found) for found in combined), *_row_marks(row, mine)]
+            marks = [*seen.get(number, ()), *(Mark(*found) for found in combined), *row_marks(row, mine)]
             row["marks"] = [
                 _mark_document(mark, history) for mark in sorted(marks, key=lambda mark: _MARK_ORDER[mark.word])
             ]
@@ -164,7 +164,13 @@ _SELF_EXPLAINING = ("unsigned", "undeclared")
 # --- what rows say of themselves --------------------------------------------------------------------------------
 
 
-def _row_marks(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
+def row_marks(row: Row, runs: Sequence[BoardRun]) -> Iterator[Mark]:
+    """Give the marks that a row shows by itself, without the predictions of others.
+
+    Args:
+        row: Its ``score``, ``run_ids``, ``degenerate`` and, of submissions, ``inputs``.
+        runs: The runs behind it, on its part.
+    """
     ids = tuple(row["run_ids"])
     if row["score"] >= LABELS:
         yield Mark("labels", f"The Score is {row['score']:.2f}: these are the labels, or nearly.", ids)

@@ -232,10 +232,19 @@ def _may_belong(system: BoardSystem, wanted: RowSystem) -> bool:
 def _is_of(specs: _Specs, wanted: RowSystem, *, simulated: bool) -> bool:
     """Whether each run is what the system's is."""
     needed = {name for name, run in wanted.runs.items() if not run.each_device}
-    return needed <= specs.keys() and all(_is_run(spec, wanted.run_of(name), simulated) for name, spec in specs.items())
+    return needed <= specs.keys() and all(
+        is_run_of(spec, wanted.run_of(name), simulated) for name, spec in specs.items()
+    )
 
 
-def _is_run(spec: Mapping[str, Any], run: SystemRun | None, simulated: bool) -> bool:
+def is_run_of(spec: Mapping[str, Any], run: SystemRun | None, simulated: bool) -> bool:
+    """Whether a run is what a system's is: model, method, pretraining, and the settings that make the system.
+
+    Args:
+        spec: The identity fields of the run's spec, written out in full.
+        run: What it must be; None for nothing that it could be.
+        simulated: Whether its data were made by a program: its pretraining is not compared then.
+    """
     if run is None:
         return False
     fields = {"model": run.model, "method": run.method, **({} if simulated else {"pretrain": run.pretrain})}

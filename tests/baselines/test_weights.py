@@ -316,7 +316,9 @@ def test_a_file_without_named_tensors_is_refused(document, tmp_path):
         ("hf:https://huggingface.co/owner/repository", "names no repository on the hub"),
         ("http://[::1", "cannot be used: its host or port is malformed"),
         ("http:///w.pth", "cannot be used: it names no host"),
-        ("hf:owner/repository", "names no file on the hub"),
+        ("hf:owner", "names no repository on the hub"),
+        ("hf:owner/repository/", "names no file on the hub"),
+        ("hf:owner/repository@-x/file", "names no revision on the hub"),
     ],
 )
 def test_weights_that_do_not_exist_are_refused(pretrain, message, tmp_path, monkeypatch):

@@ -139,6 +139,6 @@ def test_the_package_of_the_page_is_found(folder, bench, monkeypatch):
 
 def test_what_the_pages_name_exists():
     root = DOCS.parent
-    for page in DOCS.glob("*.md"):
-        for name in re.findall(r"`((?:bench|methods|baselines|docs)/[\w/.-]+\.(?:py|md))`", page.read_text()):
+    for page in DOCS.rglob("*.md"):
+        for name in re.findall(r"`((?:bench|methods|baselines|docs|tests)/[\w/.-]+\.(?:py|md))`", page.read_text()):
             assert (root / name).is_file(), f"{page.name} names {name}"

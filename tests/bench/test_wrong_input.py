@@ -183,14 +183,12 @@ def test_no_model_named(place, capsys):
     "words",
     [
         "predict 0123 file.wav",
+        "board show 0123",
+        "board compare a b",
+        "report tabel1",
+        "report --format html",
+        "models show ats",
     ],
-)
-def test_what_a_later_version_brings_says_so(place, capsys, words):
-    assert "later version" in refused(capsys, 2, *words.split())
-
-
-@pytest.mark.parametrize(
-    "words", ["board show 0123", "board compare a b", "report tabel1", "report --format html", "models show ats"]
 )
 def test_unknown_names_elsewhere(place, capsys, words):
     assert refused(capsys, 2, *words.split()).startswith("error: ")

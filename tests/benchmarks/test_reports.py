@@ -10,7 +10,7 @@ import pytest
 from bench.core.errors import DataError, RunError, SpecError
 from bench.core.timing import Timing, paired_ratio
 from benchmarks.__main__ import main
-from benchmarks.apart import peak_memory_apart
+from benchmarks.apart import peak_memory_apart, side_apart
 from benchmarks.areas import all_benchmarks, choose_benchmarks, find_benchmark
 from benchmarks.compare import compare_reports
 from benchmarks.results import Report, Result
@@ -185,3 +185,14 @@ def test_peak_memory_is_that_of_a_process_of_its_own():
     assert 50 < peak_memory_apart("board/statistics", "", setting) < 4000
     with pytest.raises(RunError, match=r"The memory of no/such \(reference\) could not be measured: .*no benchmark"):
         peak_memory_apart("no/such", REFERENCE, setting)
+
+
+def test_a_side_in_a_process_of_its_own_is_timed_call_by_call():
+    with side_apart("board/statistics", "", Setting(quick=True)) as side:
+        assert side.peak_memory_mib is None
+        found = [side().seconds for _ in range(2)]
+        assert all(seconds > 0 for seconds in found)
+        assert 50 < side.peak_memory_mib < 4000
+    assert side.process.returncode == 0
+    with pytest.raises(RunError, match=r"was to time board/statistics \(\) ended with the exit code 0"):
+        side()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -181,6 +182,24 @@ def test_scores_follow_from_the_stored_weights_and_the_sounds(finished, data, na
         np.testing.assert_allclose(found, expected.numpy(), atol=2e-6)
 
 
+def predicted(run, data, **words):
+    """What a run says of recordings that come by themselves, by recording and cycle."""
+    return {
+        (recording.recording, cycle.cycle): list(cycle.scores.values())
+        for recording in bench.predict(run, data, device="cpu", **words)
+        for cycle in recording.cycles
+    }
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_new_recordings_are_scored_as_the_run_scored_them(finished, data, small_cache, name):
+    run = finished(name)
+    found = predicted(run, data, cache=small_cache, plugins=HERE / f"{name}.py")
+    stored = run.predictions["last"]
+    for key, scores in zip(stored.keys, stored.scores, strict=True):
+        assert found[key] == pytest.approx(scores, abs=1e-5)
+
+
 def same_run(one, other):
     for rule in RULES:
         files = [run.folder / f"predictions-{rule}.csv" for run in (one, other)]
@@ -317,6 +336,27 @@ def test_each_cycle_is_judged_by_the_expert_of_its_device(experts):
     assert set(devices) == set(part_of)
     assert np.array_equal(read_predictions(experts.folder / "predictions-last.csv").scores, expected)
     assert not np.allclose(expected, scores["common"])
+
+
+def test_new_recordings_are_judged_by_the_expert_of_their_device(experts, data, small_cache, tmp_path):
+    found = predicted(experts, data, cache=small_cache, plugins=HERE / "device_experts.py")
+    stored = read_predictions(experts.folder / "predictions-last.csv")
+    for key, scores in zip(stored.keys, stored.scores, strict=True):
+        assert found[key] == pytest.approx(scores, abs=1e-5)
+    # Of a file whose name tells no device the common model answers, unless somebody says what recorded it.
+    shutil.copy(next(data.rglob("*_AKGC417L.wav")), tmp_path / "cough.wav")
+    words = {"cache": small_cache, "device": "cpu", "window": 1.0}
+    alone = {
+        name: bench.predict(part.path, tmp_path, **words, plugins=HERE / "device_experts.py")
+        for name, part in parts_of(experts).items()
+    }
+    answers = {name: next(iter(found)).cycles for name, found in alone.items()}
+    (nobody,) = bench.predict(experts, tmp_path, **words)
+    assert nobody.cycles == answers["common"]
+    assert "--recorded-with names the device" in nobody.notes[0]
+    (told,) = bench.predict(experts, tmp_path, **words, recorded_with="AKGC417L")
+    assert told.cycles == answers["akg"]
+    assert not told.notes
 
 
 def test_experts_lie_on_the_shelf(experts):

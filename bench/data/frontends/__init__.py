@@ -35,6 +35,7 @@ __all__ = [
     "PieceOptions",
     "SCLFrontEndOptions",
     "SpanPieceOptions",
+    "TraceableFrontEnd",
     "WaveformFrontEnd",
 ]
 
@@ -182,6 +183,25 @@ class SpanPieceOptions(PieceOptions, Protocol):
 
         Returns:
             A number for each cycle, 1 or more.
+        """
+        ...
+
+
+@runtime_checkable
+class TraceableFrontEnd(WaveformFrontEnd, Protocol):
+    """A front-end whose pictures can be made by a program that was traced, outside of this package."""
+
+    def traced_picture(self, waves: Tensor) -> Inputs:
+        """Make the pictures of waveforms of one length, by operations that do not depend on numbers in them.
+
+        Args:
+            waves: (units, samples) at ``sample_rate``, as ``fit`` gives them; both sizes may be unknown in a trace.
+
+        Returns:
+            As :meth:`picture` of the same waveforms, up to rounding. Where that draws a side or a part, the first.
+
+        Raises:
+            SpecError: If the pictures depend on something else than the waveforms, with what that is.
         """
         ...
 

@@ -36,10 +36,12 @@ from bench.data.frontends.options import (
     ASTFrontEndOptions,
 )
 from bench.data.frontends.waveform import (
+    CPU,
     FADE,
     Band,
     cycle_samples,
     fade_,
+    fit_alike,
     fit_cycle,
     fit_units,
     repeat_,
@@ -47,7 +49,6 @@ from bench.data.frontends.waveform import (
 )
 from bench.data.units import UnitWaves
 
-CPU = torch.device("cpu")
 # Kaldi's default, which the official code keeps.
 PRE_EMPHASIS = 0.97
 # Kaldi pads a frame of 400 samples to the next power of two.
@@ -112,6 +113,17 @@ def _mel_bands(device: torch.device = CPU) -> tuple[Band, ...]:
 
 
 @functools.lru_cache(maxsize=4)
+def _mel_filters(device: torch.device) -> Tensor:
+    """All of Kaldi's mel filters as one matrix (257, 128)."""
+    whole = torch.zeros(FFT_SIZE // 2 + 1, MEL_BINS)
+    for band in _mel_bands(CPU):
+        # Each weight of a band stands there twice, for real and imaginary part.
+        first = band.first // 2
+        whole[first : first + len(band.kernel) // 2, band.outputs] = band.kernel[::2]
+    return whole.to(device)
+
+
+@functools.lru_cache(maxsize=4)
 def _hann_window(device: torch.device = CPU) -> Tensor:
     # Kaldi's is symmetric and zero at both ends; torch's default is periodic.
     return torch.hann_window(FRAME_LENGTH, periodic=False).to(device)
@@ -167,7 +179,7 @@ def _log_mel(wave: Tensor, work: Workspace, out: Tensor) -> None:
 def _log_energies(frames: Tensor, out: Tensor) -> None:
     """Write the log-mel values of windowed frames (frames, 512) into ``out`` (frames, 128)."""
     spectra = torch.fft.rfft(frames)
-    squares = torch.view_as_real(spectra).view(len(out), FFT_SIZE + 2).square_()
+    squares = torch.view_as_real(spectra).view(out.shape[0], FFT_SIZE + 2).square_()
     for band in _mel_bands(frames.device):
         seen = squares[:, band.first : band.first + len(band.kernel)]
         torch.mm(seen, band.kernel, out=out[:, band.outputs])
@@ -205,15 +217,29 @@ def log_mel(waves: Tensor) -> Tensor:
     window, count = _hann_window(waves.device), 1 + (waves.shape[1] - FRAME_LENGTH) // FRAME_SHIFT
     waves = waves[:, : (count - 1) * FRAME_SHIFT + FRAME_LENGTH]
     differences = functional.pad(torch.add(waves[:, 1:], waves[:, :-1], alpha=-PRE_EMPHASIS), (1, 0))
-    blocks = waves.reshape(len(waves), -1, HOP_BLOCK).sum(dim=2)
+    blocks = waves.reshape(waves.shape[0], -1, HOP_BLOCK).sum(dim=2)
     sums = blocks.unfold(1, FRAME_LENGTH // HOP_BLOCK, FRAME_SHIFT // HOP_BLOCK).sum(dim=2, keepdim=True)
-    frames = differences.new_zeros(len(waves), count, FFT_SIZE)
+    frames = differences.new_zeros(waves.shape[0], count, FFT_SIZE)
     filled = frames[..., :FRAME_LENGTH]
     torch.mul(differences.unfold(1, FRAME_LENGTH, FRAME_SHIFT), window, out=filled)
     filled.addcmul_(sums, window, value=(PRE_EMPHASIS - 1) / FRAME_LENGTH)
-    result = frames.new_empty(len(waves), count, MEL_BINS)
+    result = frames.new_empty(waves.shape[0], count, MEL_BINS)
     _log_energies(frames.view(-1, FFT_SIZE), result.view(-1, MEL_BINS))
     return result
+
+
+def traced_log_mel(waves: Tensor) -> Tensor:
+    """What :func:`log_mel` gives, up to rounding, by few operations that write into no memory of their own.
+
+    They make a small program of a trace, in which the savings of the other would be copies.
+    """
+    frames = waves.unfold(1, FRAME_LENGTH, FRAME_SHIFT)
+    frames = frames - frames.mean(dim=2, keepdim=True)
+    # The first sample of a frame has none before it, and a window of zero.
+    frames = functional.pad(frames[..., 1:] - PRE_EMPHASIS * frames[..., :-1], (1, 0)) * _hann_window(waves.device)
+    spectra = torch.view_as_real(torch.fft.rfft(functional.pad(frames, (0, FFT_SIZE - FRAME_LENGTH))))
+    energies = spectra.square().sum(dim=3) @ _mel_filters(waves.device)
+    return energies.clamp_min(ENERGY_FLOOR).log()
 
 
 class ASTFrontEnd:
@@ -276,6 +302,10 @@ class ASTFrontEnd:
             (units, frames, mels) float32.
         """
         return self._normalise_(log_mel(fit_units(units, self.options.samples)))
+
+    def traced_picture(self, waves: Tensor) -> Tensor:
+        """Turn cycles (units, samples) of one length into spectrograms (units, frames, mels)."""
+        return self._normalise_(traced_log_mel(fit_alike(waves, self.options.samples)))
 
     def features(
         self, wave: Tensor, rate: int, spans: Sequence[tuple[float, float]], *, name: str = "the recording"

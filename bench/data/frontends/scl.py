@@ -19,7 +19,7 @@ from torch import Tensor
 from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
 
 from bench.data.frontends.options import SAMPLE_RATE, SCL_MEAN, SCL_STD, SCLFrontEndOptions
-from bench.data.frontends.waveform import cycle_samples, fade_, fit_units, resample_recording
+from bench.data.frontends.waveform import cycle_samples, fade_, fit_alike, fit_units, resample_recording
 from bench.data.units import UnitWaves
 
 
@@ -56,6 +56,16 @@ def normalise(decibels: Tensor, low: Tensor, high: Tensor) -> Tensor:
     # The smallest normal number in place of zero: silence has no range, and 0 / 0 is not a number.
     span = (high - low).clamp_min(torch.finfo(decibels.dtype).tiny).view(shape)
     return ((decibels - low.view(shape)) / span - SCL_MEAN) / SCL_STD
+
+
+def _normalised_by_itself(decibels: Tensor) -> Tensor:
+    return normalise(decibels, decibels.amin(dim=(1, 2)), decibels.amax(dim=(1, 2)))
+
+
+def _decibels(fitted: Tensor) -> Tensor:
+    """Spectrograms (units, frames, mels) in decibels of cycles (units, samples) of the length of a clip."""
+    decibels: Tensor = _decibel_transform(fitted.device)(fitted)
+    return decibels.transpose(1, 2).contiguous()
 
 
 class DecibelFrontEnd:
@@ -105,9 +115,11 @@ class DecibelFrontEnd:
         Returns:
             (units, frames, mels) float32, decibels.
         """
-        fitted = fit_units(units, self.options.samples)
-        decibels: Tensor = _decibel_transform(fitted.device)(fitted)
-        return decibels.transpose(1, 2).contiguous()
+        return _decibels(fit_units(units, self.options.samples))
+
+    def traced_picture(self, waves: Tensor) -> Tensor:
+        """Turn cycles (units, samples) of one length into spectrograms (units, frames, mels), decibels."""
+        return _decibels(fit_alike(waves, self.options.samples))
 
 
 class SCLFrontEnd(DecibelFrontEnd):
@@ -122,8 +134,11 @@ class SCLFrontEnd(DecibelFrontEnd):
         Returns:
             (units, frames, mels) float32.
         """
-        decibels = super().picture(units)
-        return normalise(decibels, decibels.amin(dim=(1, 2)), decibels.amax(dim=(1, 2)))
+        return _normalised_by_itself(super().picture(units))
+
+    def traced_picture(self, waves: Tensor) -> Tensor:
+        """Turn cycles (units, samples) of one length into spectrograms (units, frames, mels)."""
+        return _normalised_by_itself(super().traced_picture(waves))
 
 
 class BatchSCLFrontEnd(DecibelFrontEnd):

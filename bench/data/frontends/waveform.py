@@ -22,6 +22,8 @@ from bench.data.frontends.options import SAMPLE_RATE
 from bench.data.spans import resampled_length, samples_between
 from bench.data.units import UnitWaves
 
+CPU = torch.device("cpu")
+
 FADE = SAMPLE_RATE // 16
 """Samples of a fade (62.5 ms)."""
 
@@ -229,6 +231,31 @@ def repeat_(rows: Tensor, given: int) -> None:
         step = min(given, len(rows) - given)
         rows[given : given + step] = rows[:step]
         given += step
+
+
+def number_of_samples(waves: Tensor) -> Tensor:
+    """How many samples waveforms (units, samples) have, as a number that a trace leaves open: () int64."""
+    return torch.scalar_tensor(waves.shape[1], dtype=torch.int64, device=waves.device)
+
+
+def repeated_alike(waves: Tensor, samples: int) -> Tensor:
+    """Repeat waveforms of one length from their start, or cut them; nothing is faded. A trace leaves the length open.
+
+    Args:
+        waves: (units, n), n > 0.
+        samples: The length that they get.
+
+    Returns:
+        (units, samples).
+    """
+    return waves[:, torch.arange(samples, device=waves.device) % number_of_samples(waves)]
+
+
+def fit_alike(waves: Tensor, samples: int) -> Tensor:
+    """Bring waveforms of one length to another as :func:`fit_cycle` does; arguments as for :func:`repeated_alike`."""
+    whole, size = repeated_alike(waves, samples), min(FADE, samples)
+    fade = torch.cat([torch.ones(samples - size), _ramps(size, CPU)[1]]).to(waves.device)
+    return torch.where(number_of_samples(waves) <= samples, whole * fade, whole)
 
 
 def fit_cycle(cycle: Tensor, out: Tensor) -> None:

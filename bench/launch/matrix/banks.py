@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.log import SHORT_ID
+from bench.data.feature_progress import features_counted
 from bench.experiment.plugins import load_plugins_of
 from bench.experiment.spec import RunSpec
 from bench.launch.jobs import Job
-from bench.launch.once import said_by_tenths
 from bench.launch.tasks import Task
 
 if TYPE_CHECKING:
@@ -103,9 +103,10 @@ def main(task: Mapping[str, Any], parent: Parent) -> None:
     spec = RunSpec.from_json(task["spec"])
     load_plugins_of(spec)
     given = _inputs(spec)
-    told: dict[str, Any] = {"workers": spec.distribution.workers or None, "on_progress": said_by_tenths(spec.frontend)}
     pictures, waves = banks_of(spec)
-    if pictures:
-        prepare_bank(*given, **told)
-    if waves:
-        prepare_wave_bank(*given, **told)
+    with features_counted(spec.frontend) as on_progress:
+        told: dict[str, Any] = {"workers": spec.distribution.workers or None, "on_progress": on_progress}
+        if pictures:
+            prepare_bank(*given, **told)
+        if waves:
+            prepare_wave_bank(*given, **told)

@@ -11,7 +11,7 @@ import pytest
 import bench
 from bench.search import space
 
-FUNCTIONS = ("evaluate", "open_board", "reproduce", "resolve", "run", "score", "search")
+FUNCTIONS = ("evaluate", "export", "open_board", "predict", "push", "reproduce", "resolve", "run", "score", "search")
 HEAVY = {"torch", "numpy", "pydantic", "rich", "typer", "sqlalchemy", "optuna", "scipy", "matplotlib"}
 
 LOOK = """

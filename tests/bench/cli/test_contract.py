@@ -13,6 +13,7 @@ import pytest
 from cli_runs import SMALL_AST, bench, bench_here, cpu_seconds, environment, json_here
 
 from bench import cli
+from bench.api.health import EXAMINATIONS
 from bench.cli import main
 from bench.core.version import __version__
 
@@ -263,6 +264,11 @@ def test_doctor(tmp_path):
     assert document["code"]["version"] == __version__
     assert document["auto"]["device"] in ("cpu", "cuda")
     assert "speed" not in document
+    assert [check["name"] for check in document["checks"]] == list(EXAMINATIONS)
+    verdicts = {check["name"]: check["verdict"] for check in document["checks"]}
+    for name in ("versions", "devices", "processes", "results", "board", "locks", "clock", "encoding", "plug-ins"):
+        assert verdicts[name] == "ok", document["checks"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_cards_are_complete():

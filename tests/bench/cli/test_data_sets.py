@@ -214,8 +214,8 @@ def test_results_show_as_hs_and_every_part(capsys):
 
 def test_seeds_are_summed_up_part_by_part(capsys):
     _, rows = table_of(capsys, result(1, 80.0), result(2, 70.0))
-    means = [row for row in rows if row[:2] == ["2", "seeds"]]
-    assert [(row[3], row[4:7]) for row in means] == [("new", ["75.00", "±", "7.07"]), ("old*", ["85.00", "±", "7.07"])]
+    means = [row for row in rows if row[:3] == ["all", "2", "seeds"]]
+    assert [(row[4], row[5:8]) for row in means] == [("new", ["75.00", "±", "7.07"]), ("old*", ["85.00", "±", "7.07"])]
 
 
 def test_a_failed_run_of_a_set_that_is_not_here_is_a_row(capsys):

@@ -42,6 +42,13 @@ def dry(bench, *words):
     return json.loads(bench("run", *words, "--dry-run", "--format", "json").out)
 
 
+FAULTY = """
+from bench.plugins import Registration, SystemCard
+
+mine = Registration(SystemCard(id="mine", title="Mine", summary="Mine.", model="no-such-model", method="ce"))
+"""
+
+
 # --- cards --------------------------------------------------------------------------------------------------------
 
 
@@ -80,6 +87,19 @@ def test_a_printed_row_that_does_not_add_up_is_told(bench):
     assert (
         "table1/ast: Sp 72.61, Se 30.58, Score 49.60 (the printed Score is not" in bench("systems", "show", "ast").out
     )
+
+
+def test_a_list_with_a_faulty_card_of_a_named_file_is_refused(bench, tmp_path):
+    with fresh_registries():
+        file = write_plugin(tmp_path / "mine.py", FAULTY)
+        refused = bench("systems", "list", "--plugin", file, code=2)
+        assert "no-such-model" in refused.err
+        assert refused.out == ""
+        # Of a package that is only installed, the others are listed.
+        left = bench("systems", "list")
+        assert "no-such-model" in left.err
+        assert "patchmix-cl" in left.out
+        assert "mine" not in left.out
 
 
 def test_parts_and_recipes_of_a_composite_are_shown(bench, plugin):
@@ -170,6 +190,9 @@ def test_features_of_a_system_are_prepared(bench, small_data, small_cache, plugi
     words = ("data", "prepare", "--data", small_data, "--cache", small_cache, "--format", "json")
     (one,) = json.loads(bench(*words, "--system", "ast").out)
     assert (one["frontend"], one["frames"], one["mels"]) == ("ast", 398, 128)
+    (paper,) = json.loads(bench(*words, "--system", "ast", "--profile", "paper").out)
+    assert paper["frames"] == 798
+    assert "Name the system: --system ID." in bench(*words, "--profile", "paper", code=2).err
     (noisy,) = json.loads(bench(*words, "--system", "ast", "--set", "noise_probability=0.5").out)
     assert "waveforms" in noisy["path"]
     assert len(json.loads(bench(*words, "--system", "two", "--plugin", plugin).out)) == 1

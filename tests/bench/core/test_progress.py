@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import time
 
 import pytest
 
 from bench.core import progress
 from bench.core.log import show_log
-from bench.core.progress import PLAIN_SECONDS, counted
+from bench.core.progress import PLAIN_SECONDS, counted, tracked, waiting
 
 
 @pytest.fixture
@@ -25,6 +26,7 @@ def clock(monkeypatch):
 
     made = Clock()
     monkeypatch.setattr(progress, "time", made)
+    show_log()
     return made
 
 
@@ -40,23 +42,34 @@ def test_a_log_has_a_line_now_and_then_and_one_in_the_end(clock, capsys):
             clock.now += 1.0
             update("sound", done, 100)
     shown = lines(capsys)
-    assert shown[0] == "sound: 1 of 100 files"
-    assert shown[1] == f"sound: {1 + int(PLAIN_SECONDS)} of 100 files"
+    assert shown[0] == f"sound: {1 + int(PLAIN_SECONDS)} of 100 files, 0:01:{99 - int(PLAIN_SECONDS) - 60} left"
     assert shown[-1] == "sound: 100 of 100 files"
-    assert len(shown) == 21
+    assert len(shown) == 10
 
 
 def test_the_end_is_told_however_soon_it_comes(clock, capsys):
     with counted("files") as update:
         update("a", 1, 2)
         update("a", 2, 2)
-    assert lines(capsys) == ["a: 1 of 2 files", "a: 2 of 2 files"]
+    assert lines(capsys) == ["a: 2 of 2 files"]
+
+
+def test_the_end_of_what_is_over_at_once_is_told_where_it_matters_alone(clock, capsys):
+    for seconds in (1.0, 2 * PLAIN_SECONDS):
+        with counted("files", least=PLAIN_SECONDS) as update:
+            update("a", 1, 2)
+            clock.now += seconds
+            update("a", 2, 2)
+    assert lines(capsys) == ["a: 2 of 2 files"]
+    assert list(tracked(range(3), "reading", "files")) == [0, 1, 2]
+    assert lines(capsys) == []
 
 
 def test_each_name_has_lines_of_its_own(clock, capsys):
     with counted("bytes") as update:
         for name in ("a", "b", "a", "b"):
             update(name, 1_000_000, None)
+            clock.now += PLAIN_SECONDS / 2
     assert lines(capsys) == ["a: 1,000,000 bytes", "b: 1,000,000 bytes"]
 
 
@@ -139,3 +152,63 @@ def test_messages_and_progress_share_the_terminal(monkeypatch):
         logging.getLogger("bench.core.test").info("a message")
         update("a", 2, 2)
     assert "a message\n" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(("variable", "value"), [("TERM", "dumb"), ("TERM", "unknown")])
+def test_a_terminal_that_can_only_print_has_lines(monkeypatch, variable, value):
+    terminal = on_terminal(monkeypatch)
+    monkeypatch.setenv(variable, value)
+    show_log()
+    with counted("files") as update:
+        update("a", 2, 2)
+    assert terminal.getvalue() == "a: 2 of 2 files\n"
+
+
+def test_colours_that_are_forced_bring_no_bar_into_a_log(clock, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with counted("files") as update:
+        update("a", 2, 2)
+    assert lines(capsys) == ["a: 2 of 2 files"]
+
+
+def test_something_with_a_bar_of_its_own_may_follow_in_the_block(monkeypatch):
+    terminal = on_terminal(monkeypatch)
+    with counted("recordings") as update:
+        update("features", 1, 2)
+        update("features", 2, 2)
+        assert terminal.getvalue().endswith("\x1b[2K"), "the bar is taken away when all is counted"
+        with counted("steps") as steps:
+            steps("training", 1, 2)
+    assert "training" in terminal.getvalue()
+
+
+def test_a_wait_without_a_count_has_a_line_with_the_time_that_is_taken_away(monkeypatch):
+    terminal = on_terminal(monkeypatch)
+    monkeypatch.setattr(progress, "SPINNER_SECONDS", 0.0)
+    with waiting("computing [bold]intervals"):
+        until = time.monotonic() + 5
+        while "intervals" not in terminal.getvalue() and time.monotonic() < until:
+            time.sleep(0.01)
+    text = terminal.getvalue()
+    assert "computing [bold]intervals" in text
+    assert "0:00:0" in text
+    assert text.endswith("\x1b[2K")
+
+
+def test_a_short_wait_is_not_shown(monkeypatch, capsys):
+    terminal = on_terminal(monkeypatch)
+    with waiting("computing"):
+        pass
+    assert terminal.getvalue().strip() == ""
+
+
+def test_a_long_wait_has_a_line_in_a_log(monkeypatch, capsys):
+    show_log()
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.0)
+    with waiting("computing"):
+        time.sleep(0.05)
+    assert lines(capsys) == ["computing …"]
+    show_log(-1)
+    with waiting("computing"):
+        time.sleep(0.05)
+    assert lines(capsys) == []

@@ -6,6 +6,10 @@ import sys
 
 import pytest
 
+from bench.engine import accelerator
+from bench.engine.first_step import forget_accelerator
+from bench.engine.made_up import made_up_spec
+
 FAULTS_OF_TEN_STEPS = """
 import resource, sys
 import numpy as np
@@ -30,3 +34,13 @@ def faults(wanted: str) -> int:
 def test_freed_memory_is_kept():
     # Two blocks of 80 MiB: the system fills them ten times, or not once more.
     assert faults("keep") < 100 < faults("leave")
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_run_keeps_its_memory_unless_told_otherwise(wanted, monkeypatch):
+    kept = []
+    monkeypatch.setattr(accelerator, "keep_freed_memory", lambda: kept.append(True))
+    forget_accelerator()
+    accelerator.build_accelerator(made_up_spec("ast", "ce", keep_memory=wanted), 1)
+    forget_accelerator()
+    assert bool(kept) is wanted

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
 import time
+from dataclasses import replace
 
 import pytest
 from small_runs import SETTINGS
 
 import bench
+from bench.core.lifetimes import process_age_mark
 from bench.engine.data import open_run_data
 from bench.engine.listeners import Listener, Start
 from bench.engine.progress_file import SECONDS, ProgressFile
@@ -39,7 +44,9 @@ def told(tmp_path, clock):
 
 
 def test_a_run_that_begins_says_so_and_nothing_that_it_does_not_know(told):
-    assert read_progress(told[1]) == RunProgress(epoch=0, epochs=4, step=0, steps=10, started=1000.0, time=1000.0)
+    found = read_progress(told[1])
+    known = RunProgress(epoch=0, epochs=4, step=0, steps=10, started=1000.0, time=1000.0)
+    assert found == replace(known, host=socket.gethostname(), process=os.getpid(), mark=process_age_mark(os.getpid()))
 
 
 def test_within_an_epoch_it_is_written_from_time_to_time(told, clock):
@@ -64,13 +71,20 @@ def test_an_epoch_brings_its_loss_and_its_score_and_the_pace_the_time_that_is_le
     listener.on_losses(2, 5, [{"loss": 1.0}])
     clock.now += 10
     listener.on_losses(2, 10, [{"loss": 0.8}])
-    listener.on_epoch({"epoch": 2, "loss": 0.9, "test": {"strict": {"score": 57.5}, "relaxed": {"score": 70.0}}})
+    listener.on_epoch(
+        {
+            "epoch": 2,
+            "loss": 0.9,
+            "cycles_per_second": 8.0,
+            "test": {"strict": {"score": 57.5}, "relaxed": {"score": 70.0}},
+        }
+    )
     found = read_progress(path)
     assert (found.epoch, found.step, found.loss, found.score) == (2, 10, 0.9, 57.5)
     # A run that went on in its second epoch: five steps took ten seconds, and twenty are left.
     assert found.seconds_left == pytest.approx(40)
     assert found.remaining(lambda: clock.now + 15) == pytest.approx(25)
-    listener.on_epoch({"epoch": 3, "loss": 0.7, "test": None})
+    listener.on_epoch({"epoch": 3, "loss": 0.7, "cycles_per_second": 8.0, "test": None})
     assert read_progress(path).score == 57.5, "that of the last epoch that was evaluated"
 
 
@@ -85,7 +99,7 @@ def test_the_end_takes_the_file_away(told):
 def test_a_run_goes_on_where_the_file_cannot_be_written(tmp_path):
     listener = ProgressFile(tmp_path / "gone" / "progress.json")
     listener.on_start(START)
-    listener.on_epoch({"epoch": 1, "loss": 0.9, "test": None})
+    listener.on_epoch({"epoch": 1, "loss": 0.9, "cycles_per_second": 8.0, "test": None})
     listener.on_end()
     assert list(tmp_path.iterdir()) == []
 
@@ -95,6 +109,23 @@ def test_a_file_of_other_words_says_nothing(tmp_path, text):
     path = tmp_path / "progress.json"
     path.write_text(text)
     assert read_progress(path) is None
+
+
+def test_what_a_later_version_tells_beyond_that_is_passed_over(told):
+    document = json.loads(told[1].read_text())
+    told[1].write_text(json.dumps({**document, "later": 1}))
+    assert read_progress(told[1]).epochs == 4
+
+
+def test_the_pace_is_that_of_the_steps_and_then_of_the_last_epoch(tmp_path, clock):
+    listener = ProgressFile(tmp_path / "progress.json", clock, batch=8)
+    listener.on_start(START)
+    listener.on_losses(1, 1, [{"loss": 1.0}])
+    clock.now += SECONDS
+    listener.on_losses(1, 6, [{"loss": 1.0}])
+    assert read_progress(listener.path).cycles_per_second == 5 * 8 / SECONDS
+    listener.on_epoch({"epoch": 1, "loss": 1.0, "test": None, "cycles_per_second": 33.0})
+    assert read_progress(listener.path).cycles_per_second == 33.0
 
 
 def test_a_write_takes_less_than_a_millisecond(tmp_path):

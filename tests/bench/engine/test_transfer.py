@@ -22,7 +22,7 @@ from bench.core.errors import DataError, SpecError, WeightsError
 from bench.data.bank import recording_features
 from bench.data.samples import read_samples
 from bench.data.sources import load_dataset
-from bench.engine.transfer import evaluation_precision
+from bench.engine.trained import evaluation_precision
 from bench.experiment.plugins import load_plugins
 from bench.experiment.recipes import Request, choose_source, resolve
 
@@ -121,13 +121,24 @@ def test_a_method_that_makes_the_scores_makes_them_there_too(trained, judge, plu
         shares = (sigmoids[:, 1:].sum(1) / sigmoids.sum(1)).tolist()
         wanted |= {(cycle.recording, cycle.index): share for cycle, share in zip(cycles, shares, strict=True)}
     assert found.probabilities[:, 1] == pytest.approx([wanted[key] for key in found.cycles.keys], abs=1e-5)
-    # Such a method is built for the classes of its training rows, which only the data of the run can tell.
+    lose_data(run)
+    assert judge(run, plugins=plugins, rerun=True).transfer.probabilities == pytest.approx(found.probabilities)
+
+
+def test_scores_that_depend_on_the_training_rows_need_the_data_of_the_run(trained, judge, plugins):
+    settings = [f"{name}={value}" for name, value in {**SETTINGS, "epochs": 1}.items()]
+    run = trained(model="ast", method="frequent", settings=settings)
+    assert judge(run, plugins=plugins).new
+    lose_data(run)
+    with pytest.raises(DataError):
+        judge(run, plugins=plugins, rerun=True)
+
+
+def lose_data(run):
     path = run.folder / "spec.json"
     document = json.loads(path.read_text())
     document["execution"]["data"] = "/nowhere"
     path.write_text(json.dumps(document))
-    with pytest.raises(DataError):
-        judge(run, plugins=plugins, rerun=True)
 
 
 def test_code_that_a_spec_alone_names_is_not_run(trained, judge):

@@ -51,6 +51,10 @@ CARD = DatasetCard(
     patients=_PATIENTS["train"] | _PATIENTS["test"],
     shared_patients=_PATIENTS["train"] & _PATIENTS["test"],
     devices=tuple(sorted({device for _, device in BY_DEVICE})),
+    sites=(
+        "Lab3R, University of Aveiro, and Hospital Infante D. Pedro (Portugal)",
+        "Papanikolaou General Hospital, Thessaloniki, and General Hospital of Imathia, Naousa (Greece)",
+    ),
     rates=RATES,
     primary=True,
     environment="BENCH_DATA",

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from bench.core.datasets import DatasetCard, TaskCard
 from bench.core.download import Patience
-from bench.data.dataset import Dataset, Recording
-from bench.data.datasets.icbhi.files import holds_dataset, scan
+from bench.data.dataset import Cycle, Dataset, Recording
+from bench.data.datasets.icbhi.annotation import parse_annotation
+from bench.data.datasets.icbhi.files import RECORDING, holds_dataset, scan
 from bench.data.datasets.icbhi.rates import rates_held
+from bench.data.faults import FileProblem
 from bench.data.sources import refuse_other_set
+from bench.data.wav import WavHeader
 
 if TYPE_CHECKING:
     from bench.data.datasets.icbhi.verify import Report
@@ -66,6 +69,18 @@ class Reader:
         from bench.data.datasets.icbhi.recording import read_annotated
 
         return read_annotated(audio)
+
+    annotation_ending = ".txt"
+
+    def annotated_cycles(
+        self, name: str, content: bytes, header: WavHeader, task: TaskCard
+    ) -> tuple[tuple[Cycle, ...], list[FileProblem]]:
+        """The cycles of an annotation file's content, and a problem for each line that is not sound."""
+        return parse_annotation(name, content, header)
+
+    def device_in(self, name: str) -> str:
+        """The last word of a recording's name; empty where it is none of the set."""
+        return name.rpartition("_")[2] if RECORDING.fullmatch(name) else ""
 
 
 class FetchingReader(Reader):

@@ -99,6 +99,7 @@ CARD = DatasetCard(
     tasks=TASKS,
     recordings=RECORDINGS,
     devices=("Yunting model II",),
+    sites=("Shanghai Children's Medical Center (China)",),
     rates=(RATE,),
     recipe_note="They are those of the paper on ICBHI's respiratory cycles, but for the length of clips, and nothing "
     f"else was tuned. Events have clips of {EVENT_SECONDS:g} s: 98 % are not longer (half last at most 1.2 s), so that "
@@ -107,6 +108,7 @@ CARD = DatasetCard(
     environment="BENCH_DATA_SPRSOUND",
     folder="sprsound",
     published=Path(__file__).with_name("published.json"),
+    reference=Path(__file__).parent / "reference" / "reference.json",
     facts={
         "recordings": RECORDINGS_OF,
         "patients": PATIENTS_OF,

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from bench.core.datasets import DatasetCard, TaskCard
 from bench.core.download import Patience, Progress
-from bench.data.dataset import Dataset
+from bench.data.dataset import Cycle, Dataset
+from bench.data.faults import FileProblem
 from bench.data.sources import refuse_other_set
+from bench.data.wav import WavHeader
 
 if TYPE_CHECKING:
     from bench.data.datasets.sprsound.verify import Report
@@ -64,3 +66,21 @@ class Reader:
         from bench.data.datasets.sprsound.test_part import read_test_part
 
         return read_test_part(self.card, folder, task, allow_partial=allow_partial)
+
+    annotation_ending = ".json"
+
+    def annotated_cycles(
+        self, name: str, content: bytes, header: WavHeader, task: TaskCard
+    ) -> tuple[tuple[Cycle, ...], list[FileProblem]]:
+        """What a task judges of a recording, from its annotation's content, and what is wrong with that."""
+        from bench.data.datasets.sprsound.annotation import parse_annotation
+
+        annotation, problems = parse_annotation(content, header)
+        return () if annotation is None else annotation.cycles(name, task.id, header.seconds), problems
+
+    def device_in(self, name: str) -> str:
+        """The stethoscope of all recordings, for names of recordings of the set; otherwise empty."""
+        from bench.data.datasets.sprsound.dataset import DEVICE
+        from bench.data.datasets.sprsound.layout import NAME
+
+        return DEVICE if NAME.fullmatch(name) else ""

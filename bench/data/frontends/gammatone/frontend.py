@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.data.frontends.gammatone.card import GammatoneOptions
 from bench.data.frontends.gammatone.filters import erb_spaced_centres, gammatone_responses
 from bench.data.frontends.options import SAMPLE_RATE
-from bench.data.frontends.waveform import cycles_of, repeat_
+from bench.data.frontends.waveform import cycles_of, repeat_, repeated_alike
 from bench.data.units import UnitWaves
 
 
@@ -101,8 +101,14 @@ class GammatoneFrontEnd:
         Returns:
             (units, frames, bands) float32, dB.
         """
+        return self._decibels(torch.stack([repeated(wave, self.options.patch_samples) for wave in units.waves()]))
+
+    def traced_picture(self, waves: Tensor) -> Tensor:
+        """Turn patches of sound (units, samples) of one length into pictures (units, frames, bands), dB."""
+        return self._decibels(repeated_alike(waves, self.options.patch_samples))
+
+    def _decibels(self, waves: Tensor) -> Tensor:
         options = self.options
-        waves = torch.stack([repeated(wave, options.patch_samples) for wave in units.waves()])
         frames = waves.unfold(1, options.WINDOW, options.hop) * torch.hann_window(options.WINDOW, device=waves.device)
         power = torch.fft.rfft(frames).abs().square()
         filtered = power @ filter_weights(options, waves.device)

@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
 
+from bench.core.errors import SpecError
 from bench.data.frontends.imagenet.card import LogMelImageOptions
 from bench.data.frontends.options import SAMPLE_RATE
-from bench.data.frontends.waveform import cycles_of
+from bench.data.frontends.waveform import cycles_of, repeated_alike
 from bench.data.units import UnitWaves
 
 FFT_SIZE = 4096
@@ -153,6 +154,10 @@ class LogMelImage:
         """
         return image_of(self.power(units), self.options.size)
 
+    def traced_picture(self, waves: Tensor) -> Tensor:
+        """Turn cycles (B, samples) of one length into pictures (B, 3, size, size)."""
+        return image_of(power_spectra(repeated_alike(waves, self.options.samples)), self.options.size)
+
 
 class CorrectedLogMelImage(LogMelImage):
     """The front-end with devices brought to one mean spectrum, which is learnt from the training rows."""
@@ -179,6 +184,14 @@ class CorrectedLogMelImage(LogMelImage):
                 counts[device] = counts.get(device, 0) + 1
         spectra = {device: total / counts[device] for device, total in sums.items()}
         return {f"{GAIN}{name}": gain for name, gain in gains_of(spectra, self.options.correction_limit).items()}
+
+    def traced_picture(self, waves: Tensor) -> Tensor:
+        """Refuse: what a device's spectra are multiplied by depends on the device.
+
+        Raises:
+            SpecError: Always.
+        """
+        raise SpecError("its pictures are corrected for the recording device, which a waveform does not say")
 
     def use(self, learnt: Mapping[str, Tensor]) -> None:
         """Correct devices by these gains from now on."""

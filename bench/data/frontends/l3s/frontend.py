@@ -14,20 +14,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from bench.data.frontends.l3s.card import RATE, L3SOptions
 from bench.data.frontends.l3s.recordings import filtered, resampled, stored
-from bench.data.frontends.waveform import cycle_samples
+from bench.data.frontends.slaney import slaney_corners, slaney_heights, slaney_triangles
+from bench.data.frontends.waveform import cycle_samples, number_of_samples
 from bench.data.units import UnitWaves
 
 FLOOR = 1e-10
 """Smallest mel energy that the logarithm is taken of: digital silence is -100 dB."""
-
-# Slaney's mel scale: linear below 1 kHz, logarithmic above, 27 mels per factor of 6.4.
-_LINEAR_HZ, _HZ_PER_MEL, _MELS_PER_E = 1000.0, 200.0 / 3.0, 27.0 / np.log(6.4)
 
 
 class L3SFrontEnd:
@@ -77,9 +74,14 @@ class L3SFrontEnd:
         Returns:
             (U, 3, T, M) in the precision of the samples.
         """
-        decibels = log_mels(fitted(units, self.options.samples))
-        first = differences(decibels)
-        return torch.stack([decibels, first, differences(first)], dim=1)
+        return with_differences(log_mels(fitted(units, self.options.samples)))
+
+    def traced_picture(self, waves: Tensor) -> Tensor:
+        """Turn cycles (U, S) of one length into what :meth:`picture` gives."""
+        samples, length = self.options.samples, number_of_samples(waves)
+        start = (length - samples).clamp(min=0) // 2
+        places = (torch.arange(samples, device=waves.device) + start) % length
+        return with_differences(log_mels(waves[:, places]))
 
 
 def fitted(units: UnitWaves, samples: int) -> Tensor:
@@ -116,6 +118,12 @@ def log_mels(waves: Tensor) -> Tensor:
     return 10 * mels.clamp(min=FLOOR).log10()
 
 
+def with_differences(decibels: Tensor) -> Tensor:
+    """Spectrograms (U, T, M) with their first and second differences in time: (U, 3, T, M)."""
+    first = differences(decibels)
+    return torch.stack([decibels, first, differences(first)], dim=1)
+
+
 def differences(pictures: Tensor) -> Tensor:
     """What each frame is before the next; 0 for the last one, which has none.
 
@@ -130,23 +138,7 @@ def mel_matrix() -> Tensor:
     """Triangular filters (F, M) of equal area on Slaney's mel scale, float32 as librosa has them."""
     options = L3SOptions
     bins = np.linspace(0, RATE / 2, options.WINDOW // 2 + 1)
-    lowest, highest = _mels_of(np.array([options.LOWEST_HZ, options.HIGHEST_HZ]))
-    corners = _hertz_of(np.linspace(lowest, highest, options.MELS + 2))
-    widths = np.diff(corners)
-    rising = (bins[:, None] - corners[:-2]) / widths[:-1]
-    falling = (corners[2:] - bins[:, None]) / widths[1:]
-    # Rounded before and after the division by their widths, as librosa does it.
-    triangles = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
-    return torch.from_numpy((triangles * (2 / (corners[2:] - corners[:-2]))).astype(np.float32))
-
-
-def _mels_of(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
-    knee = _LINEAR_HZ / _HZ_PER_MEL
-    above = knee + _MELS_PER_E * np.log(np.maximum(hertz, _LINEAR_HZ) / _LINEAR_HZ)
-    return np.where(hertz < _LINEAR_HZ, hertz / _HZ_PER_MEL, above)
-
-
-def _hertz_of(mels: NDArray[np.float64]) -> NDArray[np.float64]:
-    knee = _LINEAR_HZ / _HZ_PER_MEL
-    above = _LINEAR_HZ * np.exp((np.maximum(mels, knee) - knee) / _MELS_PER_E)
-    return np.where(mels < knee, mels * _HZ_PER_MEL, above)
+    corners = slaney_corners(options.MELS, options.LOWEST_HZ, options.HIGHEST_HZ)
+    # Rounded before and after the triangles get their heights, as librosa does it.
+    triangles = slaney_triangles(bins, corners).astype(np.float32)
+    return torch.from_numpy((triangles * slaney_heights(corners)).astype(np.float32))

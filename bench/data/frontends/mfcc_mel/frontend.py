@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torchaudio.functional import compute_deltas, create_dct
 
-from bench.data.frontends.ast import ASTFrontEnd, log_mel
+from bench.data.frontends.ast import ASTFrontEnd, log_mel, traced_log_mel
 from bench.data.frontends.mfcc_mel.card import MFCCMelOptions
 from bench.data.frontends.options import AUDIOSET_MEAN, AUDIOSET_STD, MEL_BINS, SAMPLE_RATE
-from bench.data.frontends.waveform import fit_units
+from bench.data.frontends.waveform import fit_alike, fit_units
 from bench.data.units import UnitWaves
 
 DELTA_FRAMES = 5
@@ -103,6 +103,12 @@ class MFCCMelFrontEnd:
         Returns:
             ``mfcc``, (units, frames, 3 * coefficients), and ``mel``, (units, frames, 128), float32.
         """
-        log_mels = log_mel(fit_units(units, self.options.spectrogram.samples))
+        return self._both(log_mel(fit_units(units, self.options.spectrogram.samples)))
+
+    def traced_picture(self, waves: Tensor) -> dict[str, Tensor]:
+        """Turn cycles (units, samples) of one length into both inputs, as :meth:`picture`."""
+        return self._both(traced_log_mel(fit_alike(waves, self.options.spectrogram.samples)))
+
+    def _both(self, log_mels: Tensor) -> dict[str, Tensor]:
         mel = (log_mels - AUDIOSET_MEAN) / (2 * AUDIOSET_STD)
         return {"mfcc": standardised(cepstra(log_mels, self.options.coefficients)), "mel": mel}

@@ -19,7 +19,7 @@ from bench.data.frontends.respirenet.card import SAMPLE_RATE, RespireNetOptions,
 from bench.data.frontends.respirenet.kaiser_best import resample_kaiser_best
 from bench.data.frontends.respirenet.pictures import blank_rows, clip_rows, coloured, enlarge
 from bench.data.frontends.respirenet.spectrogram import decibels, grey_levels, mel_power
-from bench.data.frontends.waveform import cycle_samples
+from bench.data.frontends.waveform import cycle_samples, number_of_samples
 from bench.data.units import UnitWaves, unit_draws
 
 MEAN, DEVIATION = (0.5091, 0.1739, 0.4363), (0.2288, 0.1285, 0.0743)
@@ -126,7 +126,11 @@ class RespireNetFrontEnd:
         Returns:
             (units, 3, rows, columns) int32, 0..255; the first row is the highest mel.
         """
-        levels = grey_levels(decibels(mel_power(self.at_length(units).samples)))
+        return self._colours(self.at_length(units).samples)
+
+    def _colours(self, waves: Tensor) -> Tensor:
+        """Coloured pictures of pieces (units, samples) of the length of a piece."""
+        levels = grey_levels(decibels(mel_power(waves)))
         pictures = enlarge(coloured(levels), self.options.enlargement).flip(1)
         if self.options.blank_region_clipping:
             pictures = clip_rows(pictures, blank_rows(levels.flip(1)) * self.options.enlargement)
@@ -141,7 +145,18 @@ class RespireNetFrontEnd:
         Returns:
             (units, 3, rows, columns) float32; the first row is the highest mel.
         """
-        colours = self.colours(units)
+        return self._normalised(self.colours(units))
+
+    def traced_picture(self, waves: Tensor) -> Tensor:
+        """Turn pieces (units, samples) of one length into pictures, as :meth:`picture` where nobody drew a side."""
+        size, length = self.options.samples, number_of_samples(waves)
+        # Copies before a piece stop with its end; of a longer one the first samples are taken.
+        ends_last = self.options.pad_side == "before"
+        shift = (size - length).clamp(min=0) if ends_last else torch.zeros_like(length)
+        places = (torch.arange(size, device=waves.device) - shift).remainder(length)
+        return self._normalised(self._colours(waves[:, places]))
+
+    def _normalised(self, colours: Tensor) -> Tensor:
         mean, deviation = (each.to(colours.device)[:, None, None] for each in (self.mean, self.deviation))
         return ((colours / 255 - mean) / deviation).contiguous()
 

@@ -90,7 +90,7 @@ def enlarge(pictures: Tensor, factor: int) -> Tensor:
 
 def _rows_between(pictures: Tensor, rows: Between) -> Tensor:
     """Pictures (U, R, 3, C), 2048 times as large, with other rows and divided again, rounded as OpenCV does."""
-    unit = torch.arange(len(pictures), device=pictures.device)[:, None]
+    unit = torch.arange(pictures.shape[0], device=pictures.device)[:, None]
     weight = rows.weight.int()[..., None, None]
     small = pictures >> 4
     low = (small[unit, rows.low] * (2**BITS - weight)) >> 16

@@ -6,12 +6,13 @@ In double precision: the numbers are cut off to whole ones, so that rounding may
 from __future__ import annotations
 
 import functools
-import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bench.data.frontends.respirenet.card import HOP, MELS, SAMPLE_RATE, WINDOW
+from bench.data.frontends.slaney import slaney_corners, slaney_heights, slaney_triangles
 
 LOWEST_HZ, HIGHEST_HZ = 50.0, 2000.0
 FLOOR, RANGE = 1e-10, 80.0
@@ -22,29 +23,12 @@ FLOOR, RANGE = 1e-10, 80.0
 def mel_filters(device: torch.device) -> Tensor:
     """Triangular filters of equal area on Slaney's mel scale: (mels, bins) float64.
 
-    torchaudio makes them in single precision, in which edges of triangles are off by a thousandth of their height.
-
     Args:
         device: Where they are wanted.
     """
-    edges = _hertz(torch.linspace(_mel(LOWEST_HZ), _mel(HIGHEST_HZ), MELS + 2, dtype=torch.float64))[:, None]
-    bins = torch.linspace(0, SAMPLE_RATE / 2, WINDOW // 2 + 1, dtype=torch.float64)[None]
-    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
-    triangles = torch.minimum((bins - low) / (middle - low), (high - bins) / (high - middle)).clamp(min=0)
-    return (triangles * 2 / (high - low)).to(device)
-
-
-# Slaney's scale: a mel is 200 / 3 Hz below 1 kHz, and 27 of them make a factor of 6.4 above it.
-_HERTZ, _CORNER, _STEP = 200 / 3, 1000.0, math.log(6.4) / 27
-
-
-def _mel(hertz: float) -> float:
-    return hertz / _HERTZ if hertz < _CORNER else _CORNER / _HERTZ + math.log(hertz / _CORNER) / _STEP
-
-
-def _hertz(mels: Tensor) -> Tensor:
-    above = _CORNER * torch.exp(_STEP * (mels - _CORNER / _HERTZ))
-    return torch.where(mels < _CORNER / _HERTZ, mels * _HERTZ, above)
+    bins = np.linspace(0, SAMPLE_RATE / 2, WINDOW // 2 + 1)
+    corners = slaney_corners(MELS, LOWEST_HZ, HIGHEST_HZ)
+    return torch.from_numpy((slaney_triangles(bins, corners) * slaney_heights(corners)).T.copy()).to(device)
 
 
 def mel_power(waves: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from bench.data.frontends.options import SAMPLE_RATE
 from bench.data.frontends.sadaco.card import SadacoOptions
+from bench.data.frontends.slaney import slaney_corners, slaney_heights, slaney_triangles
 from bench.data.frontends.waveform import cycles_of
 from bench.data.units import UnitWaves
 
@@ -22,32 +23,12 @@ from bench.data.units import UnitWaves
 SILENCE = 1e-10
 
 
-def slaney_triangles(frequencies: np.ndarray, bands: int, highest: float) -> np.ndarray:
-    """Mel filters on Slaney's scale, each of area 1: linear below 1000 Hz, 27 steps for a factor of 6.4 above.
-
-    Args:
-        frequencies: (bins,) Hz.
-        bands: Number of filters.
-        highest: Upper end of the last filter, Hz, above 1000; the first begins at 0.
-
-    Returns:
-        (bins, bands) float64.
-    """
-    top = 15 + 27 * np.log(highest / 1000) / np.log(6.4)
-    mels = np.linspace(0, top, bands + 2)
-    corners = np.where(mels < 15, mels * 200 / 3, 1000 * 6.4 ** ((mels - 15) / 27))
-    rising = (frequencies[:, None] - corners[:-2]) / (corners[1:-1] - corners[:-2])
-    falling = (corners[2:] - frequencies[:, None]) / (corners[2:] - corners[1:-1])
-    triangles: np.ndarray = np.minimum(rising, falling).clip(min=0) * 2 / (corners[2:] - corners[:-2])
-    return triangles
-
-
 @functools.lru_cache(maxsize=8)
 def _filters(bands: int, device: torch.device) -> Tensor:
     """The filters over the bins of a frame, (bins, bands) float32."""
-    # A frame of odd length has no bin at half of the rate, where torchaudio's filters expect the last one.
     frequencies = np.fft.rfftfreq(SadacoOptions.WINDOW, 1 / SAMPLE_RATE)
-    return torch.from_numpy(slaney_triangles(frequencies, bands, SAMPLE_RATE / 2)).float().to(device)
+    corners = slaney_corners(bands, 0.0, SAMPLE_RATE / 2)
+    return torch.from_numpy(slaney_triangles(frequencies, corners) * slaney_heights(corners)).float().to(device)
 
 
 def unit_decibels(wave: Tensor, bands: int) -> Tensor:

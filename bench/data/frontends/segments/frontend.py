@@ -16,7 +16,7 @@ from torchaudio.transforms import MelSpectrogram
 from bench.data.frontends.ast import ASTFrontEnd
 from bench.data.frontends.options import SAMPLE_RATE, ASTFrontEndOptions
 from bench.data.frontends.segments.card import SegmentOptions
-from bench.data.frontends.waveform import fit_cycle, repeat_
+from bench.data.frontends.waveform import fit_cycle, repeat_, repeated_alike
 from bench.data.units import UnitWaves
 
 SMALLEST_POWER = 1e-10
@@ -109,7 +109,13 @@ class SegmentFrontEnd:
         Returns:
             (units, frames, mels) float32, decibels, or those standardised by the segment.
         """
-        waves = repeated_units(units, self.options.samples)
+        return self._spectrograms(repeated_units(units, self.options.samples))
+
+    def traced_picture(self, waves: Tensor) -> Tensor:
+        """Turn segments (units, samples) of one length into spectrograms (units, frames, mels)."""
+        return self._spectrograms(repeated_alike(waves, self.options.samples))
+
+    def _spectrograms(self, waves: Tensor) -> Tensor:
         power: Tensor = _mel_transform(self.options.mels, self.options.window, waves.device)(waves)
         decibels = 10 * power.clamp_min(SMALLEST_POWER).log10().mT.contiguous()
         return decibels if self.options.normalise == "none" else _standardised(decibels)

@@ -1,0 +1,1 @@
+"""Trained models as files that run without this package: traced programs, ONNX, and weights by themselves."""

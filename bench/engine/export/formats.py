@@ -1,0 +1,224 @@
+"""The files that a program is written to, and how each is loaded again without the code that wrote it."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.export import Dim, ExportedProgram
+from torch.fx import GraphModule
+
+from bench.core.errors import RunError, SpecError
+from bench.engine.export.fourier import FourierProducts
+from bench.engine.export.parity import Loaded
+from bench.engine.export.programs import PROBABILITIES, Program
+
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+"""What makes, and tries, files of ONNX."""
+
+LOWEST_OPSET, HIGHEST_OPSET = 18, 23
+"""Versions of ONNX's operators that can be asked for."""
+
+
+class Writable(Protocol):
+    """A program in the form of one kind of file."""
+
+    def write(self, path: Path, metadata: Mapping[str, str]) -> None:
+        """Write the file with some texts by name."""
+        ...
+
+    def load(self, path: Path) -> Loaded:
+        """Load a file that was written."""
+        ...
+
+
+def check_onnx() -> None:
+    """Refuse to go on without what files of ONNX are made with; raises SpecError."""
+    missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
+    if missing:
+        raise SpecError(
+            f"--format onnx needs the package {', '.join(missing)}, which is not installed.",
+            "Install it: pip install 'lungbench[onnx]'",
+        )
+
+
+class TorchProgram:
+    """A traced program, as ``torch.export.load`` reads it; it needs torch and nothing else.
+
+    Args:
+        program: The program.
+        example: Inputs of two rows or more to trace it with.
+    """
+
+    def __init__(self, program: Program, example: Mapping[str, Tensor]) -> None:
+        self._traced = _traced(program, example)
+        self._names = [one.name for one in program.inputs]
+
+    def write(self, path: Path, metadata: Mapping[str, str]) -> None:
+        """Write the program; the texts are files of its archive."""
+        with path.open("wb") as stream, _quiet():
+            torch.export.save(self._traced, stream, extra_files=dict(metadata))
+
+    def load(self, path: Path) -> Loaded:
+        """Load a program."""
+        with path.open("rb") as stream, _quiet():
+            module = torch.export.load(stream).module()
+
+        def run(inputs: Mapping[str, Tensor]) -> Any:
+            with torch.no_grad():
+                return module(*(inputs[name] for name in self._names)).numpy()
+
+        return run
+
+
+class OnnxProgram:
+    """A program as a file of ONNX.
+
+    Args:
+        program: The program.
+        example: Inputs of two rows or more to trace it with.
+        opset: Version of ONNX's operators.
+    """
+
+    def __init__(self, program: Program, example: Mapping[str, Tensor], opset: int) -> None:
+        with FourierProducts():
+            # Once before the trace: what is computed once and kept is a constant in it.
+            with torch.no_grad():
+                program.module(*example.values())
+            traced = _traced(program, example)
+        names = [one.name for one in program.inputs]
+        with _quiet(), _told("be written as ONNX"):
+            made = torch.onnx.export(
+                traced,
+                (),
+                dynamo=True,
+                verbose=False,
+                opset_version=opset,
+                input_names=names,
+                output_names=[PROBABILITIES],
+            )
+        assert made is not None
+        self._model: Any = made.model_proto
+        _name_axes(self._model, program)
+        _forget_origins(self._model)
+
+    def write(self, path: Path, metadata: Mapping[str, str]) -> None:
+        """Write the file; the texts are its metadata."""
+        import onnx
+
+        del self._model.metadata_props[:]
+        onnx.helper.set_model_props(self._model, dict(metadata))
+        onnx.save(self._model, path)
+
+    def load(self, path: Path) -> Loaded:
+        """Load a file in ONNX Runtime, on the CPU."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+        def run(inputs: Mapping[str, Tensor]) -> Any:
+            return session.run([PROBABILITIES], {name: tensor.numpy() for name, tensor in inputs.items()})[0]
+
+        return run
+
+
+def _name_axes(model: Any, program: Program) -> None:
+    """Give the open axes of a model the names that the program has for them."""
+    for found, wanted in zip(model.graph.input, program.inputs, strict=True):
+        for axis, size in zip(found.type.tensor_type.shape.dim, wanted.shape, strict=True):
+            if isinstance(size, str):
+                axis.dim_param = size
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+def _forget_origins(model: Any) -> None:
+    """Remove what the exporter notes of each operation for its developers, lines of code among it."""
+    graph = model.graph
+    for one in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del one.metadata_props[:]
+
+
+def _traced(program: Program, example: Mapping[str, Tensor]) -> ExportedProgram:
+    """Trace a program; axes of any size are left open.
+
+    Raises:
+        RunError: If it cannot be traced.
+    """
+    axes = tuple(
+        {place: Dim.DYNAMIC for place, size in enumerate(one.shape) if isinstance(size, str)} for one in program.inputs
+    )
+    shapes = axes if program.rate is not None else (axes,)
+    with torch.no_grad(), _quiet(), _told("be traced"):
+        traced = torch.export.export(program.module, tuple(example.values()), dynamic_shapes=shapes)
+    for part in traced.graph_module.modules():
+        for node in part.graph.nodes if isinstance(part, GraphModule) else ():
+            # Which lines of which files an operation is from, with their places on this machine.
+            node.meta.pop("stack_trace", None)
+    return traced
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Tell failures of the exporter in one sentence; a model of a plug-in may do anything."""
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError, KeyError) as error:
+        line = str(error).strip().partition("\n")[0]
+        raise RunError(
+            f"The model cannot {what}: {type(error).__name__}: {line[:300]}",
+            "Its code may look at numbers or at the size of the batch. `--format safetensors` writes the weights.",
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Neither warnings nor lines of the exporters, which speak to their own developers."""
+    names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+    before = {name: logging.getLogger(name).level for name in names}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in names:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            for name, level in before.items():
+                logging.getLogger(name).setLevel(level)
+
+
+class Weights:
+    """The weights by themselves, under the names of the published network, as a safetensors file.
+
+    Args:
+        tensors: The tensors by name.
+        rebuild: Makes the program of some tensors, to try a file.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], rebuild: Callable[[Mapping[str, Tensor]], Loaded]) -> None:
+        self._tensors, self._rebuild = tensors, rebuild
+
+    def write(self, path: Path, metadata: Mapping[str, str]) -> None:
+        """Write the file; the texts are its metadata."""
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file
+
+        try:
+            save_file(dict(self._tensors), path, metadata={"format": "pt", **metadata})
+        except SafetensorError as error:
+            # Its own error hides the system's: a full disk is to be told as one.
+            raise OSError(str(error)) from error
+
+    def load(self, path: Path) -> Loaded:
+        """Load the weights into a new model."""
+        from safetensors.torch import load_file
+
+        return self._rebuild(load_file(path))

@@ -1,0 +1,1 @@
+"""Trackers (TensorBoard, Weights & Biases, MLflow, Trackio) as listeners of a run, by Accelerate's classes."""

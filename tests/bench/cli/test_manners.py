@@ -1,0 +1,206 @@
+"""How commands behave on terminals of all kinds: narrow, dumb, without colours; and what they say at their end."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+from board_runs import write_run
+from cli_contract import commands_of
+from cli_runs import SMALL_AST, bench_here, json_here
+from rich.cells import cell_len
+
+from bench.cli import app
+from bench.cli.panels import PANELS
+from bench.cli.run_results import print_results
+from bench.cli.what_next import is_first_run, say_what_next
+from bench.core.log import show_log
+from bench.core.terminal import can_redraw, wants_colour
+from leaderboard.results.run_folder import RunFolder
+from leaderboard.store.store import Store
+
+ROOT = Path(__file__).resolve().parents[3]
+
+LISTS = (
+    "models list",
+    "methods list",
+    "frontends list",
+    "systems list",
+    "data list",
+    "settings optim",
+    "board list",
+    "report leaderboard",
+    "report table3",
+)
+"""Commands that print a table and need nothing but the packages."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, small_cache):
+    """The environment of a results folder with two finished runs on the board."""
+    home = tmp_path_factory.mktemp("manners") / "home"
+    for seed in (1, 2):
+        Store.open(home).import_run(write_run(home, seed=seed))
+    return {"BENCH_HOME": str(home), "BENCH_CACHE": str(small_cache)}
+
+
+@pytest.fixture
+def documents(place):
+    """The results of both runs."""
+    folders = sorted((Path(place["BENCH_HOME"]) / "runs").iterdir())
+    return [dict(RunFolder(folder).read_document()) for folder in folders]
+
+
+# --- narrow terminals ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize("words", LISTS)
+def test_tables_fit_narrow_terminals_and_cut_nothing(place, words, columns):
+    text = bench_here(*words.split(), env={**place, "COLUMNS": str(columns)}).stdout
+    assert max(map(cell_len, text.splitlines())) <= columns
+    assert "…" not in text
+    if words in ("models list", "methods list", "frontends list", "data list"):
+        # What is typed stands there whole.
+        assert [row["id"] for row in json_here(*words.split(), env=place) if row["id"] not in text] == []
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_results_of_several_seeds_keep_their_numbers(documents, capsys, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_results(documents, "table")
+    text = capsys.readouterr().out
+    assert max(map(cell_len, text.splitlines())) <= columns or "Board: bench report" in text
+    assert len(re.findall(r"\d\.\d\d ± \d+\.\d\d", text)) >= 6
+    assert "…" not in text
+
+
+# --- colours ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words", ["models list", "settings optim", "report leaderboard", "models show ast", "data list"]
+)
+def test_colours_are_written_where_they_are_asked_for_alone(place, words):
+    def printed(**variables):
+        return bench_here(*words.split(), env={**place, "COLUMNS": "100", "TERM": "xterm", **variables}).stdout
+
+    plain = printed()
+    assert "\x1b" not in plain
+    assert printed(FORCE_COLOR="1", NO_COLOR="1", TERM="dumb").count("\x1b[3") == 0
+    coloured = printed(FORCE_COLOR="1")
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured).split() == plain.split()
+
+
+class Terminal:
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("variables", "colour", "redraw"),
+    [
+        ({}, True, True),
+        ({"NO_COLOR": "1"}, False, True),
+        ({"NO_COLOR": ""}, True, True),
+        ({"TERM": "dumb"}, False, False),
+        ({"TERM": "dumb", "FORCE_COLOR": "1"}, True, False),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, True),
+    ],
+)
+def test_what_a_terminal_is_given(monkeypatch, variables, colour, redraw):
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert (wants_colour(Terminal()), can_redraw(Terminal())) == (colour, redraw)
+
+
+# --- the way in ---------------------------------------------------------------------------------------------------
+
+
+def test_every_command_stands_in_a_panel_and_the_newcomer_s_come_first():
+    command = typer.main.get_command(app)
+    context = typer.Context(command)
+    shown = [name for name in command.list_commands(context) if not command.get_command(context, name).hidden]
+    named = [name for names in PANELS.values() for name in names]
+    assert [name for name in named if name in shown] == shown, "name a new command in bench/cli/panels.py"
+    assert shown[0] == "run"
+    assert {command.get_command(context, name).rich_help_panel for name in shown} == set(PANELS)
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("rnu", "run"),
+        ("model list", "models"),
+        ("board lits", "list"),
+        ("data verfy", "verify"),
+        ("run --modle ast", "--model"),
+        ("models show asst", "ast"),
+        ("report tabel3", "table3"),
+        ("systems show patchmix", "patchmix-cl"),
+    ],
+)
+def test_mistyped_words_are_understood(place, words, meant):
+    said = bench_here(*words.split(), env=place, code=2).stderr
+    assert re.search(rf"(Did you mean|Possible options|did you mean).*{meant}", said), said
+
+
+def test_every_group_lists_its_commands_when_it_stands_alone(place):
+    for path, command in commands_of("bench", typer.main.get_command(app)):
+        if getattr(command, "commands", None) and path not in ("bench", "bench search"):
+            shown = bench_here(*path.split()[1:], env=place, code=2).stdout
+            assert all(name in shown for name in command.commands), path
+
+
+def test_ctrl_c_while_the_modules_are_imported_ends_without_a_traceback(tmp_path):
+    (tmp_path / "typer.py").write_text("import signal, os, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n")
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', str(ROOT))}"}
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "--help"], env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, ""), done.stderr
+    assert time.monotonic() - began < 8
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# --- the end of a run ---------------------------------------------------------------------------------------------
+
+
+def test_the_first_run_explains_itself_and_every_run_says_what_to_do_next(tmp_path, small_data, small_cache):
+    env = {"BENCH_HOME": str(tmp_path / "home"), "BENCH_CACHE": str(small_cache)}
+    words = ["run", *SMALL_AST, "--epochs", "1", "--data", str(small_data)]
+    first = bench_here(*words, env=env)
+    assert "The recordings are simulated" in first.stderr
+    assert "Sp: how often a normal" in first.stderr
+    run_id = re.search(r"[0-9a-f]{16}", first.stdout)[0]
+    for command in ("report leaderboard", f"board show {run_id[:8]}", f"predict {run_id[:8]}:best-test FILE.wav"):
+        assert f"bench {command}" in first.stderr
+    assert str(tmp_path / "home" / "runs" / run_id) in first.stderr
+    again = bench_here(*words, env=env)
+    assert "What to do next:" in again.stderr
+    assert "Sp: how often" not in again.stderr
+    for quiet in (["-q"], ["--format", "json"]):
+        said = bench_here(*words, *quiet, env=env)
+        assert "What to do next" not in said.stdout + said.stderr
+
+
+def test_what_comes_next_names_the_folder_that_was_named(tmp_path, documents, capsys):
+    show_log()
+    assert is_first_run(tmp_path / "a folder")
+    failed = {**documents[0], "status": "failed"}
+    say_what_next([*documents, failed], tmp_path / "a folder", first=False)
+    said = capsys.readouterr().err
+    assert said.count(f"--home '{tmp_path / 'a folder'}'") == 4
+    ids = " ".join(run["run_id"][:8] for run in documents)
+    assert f"bench ensemble {ids}" in said
+    say_what_next([failed], None, first=True)
+    assert capsys.readouterr().err == ""
