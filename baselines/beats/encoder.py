@@ -153,7 +153,8 @@ class Transformer(nn.Module):
         self.config, width = config, config.encoder_embed_dim
         conv = nn.Conv1d(width, width, config.conv_pos, padding=config.conv_pos // 2, groups=config.conv_pos_groups)
         nn.init.normal_(conv.weight, std=math.sqrt(4 / (config.conv_pos * width)))
-        nn.init.zeros_(conv.bias)
+        if conv.bias is not None:
+            nn.init.zeros_(conv.bias)
         # A sequence for its name alone: checkpoints have `pos_conv.0`.
         self.pos_conv = nn.Sequential(weight_norm(conv, dim=2))
         self.layer_norm = nn.LayerNorm(width)

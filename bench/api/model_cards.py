@@ -19,6 +19,7 @@ from bench.core.datasets import PATIENT_DISJOINT, TRAIN, DatasetCard
 from bench.core.text import plain
 from leaderboard.render.markdown import escaped
 from leaderboard.statistics.breakdown import patients_on_both_sides
+from methods.linear_probe.card import LINEAR_PROBE
 
 INTENDED = (
     "Meant for research on the classification of respiratory sounds: to compare methods under one protocol, to repeat "
@@ -227,14 +228,20 @@ def _usage(run: CardFacts) -> Iterator[Iterator[str]]:
 def _loading(run: CardFacts) -> str:
     options = dict(run.spec.get("model_options", {}))
     words = "".join(f", {name}={value!r}" for name, value in options.items())
-    return (
-        "import baselines\n"
-        "from safetensors.torch import load_file\n\n"
-        f"model = baselines.create({run.spec['model']!r}, num_classes={len(run.judged.task.classes)}{words})\n"
-        f'model.load_state_dict(load_file("weights/{run.kept[0]}.safetensors"))\n'
-        f"model.eval()  # pictures of the front-end {run.spec['frontend']!r} to logits (batch, "
-        f"{len(run.judged.task.classes)})"
-    )
+    classes = len(run.judged.task.classes)
+    # A probe has a classifier of its own in the place of the model's.
+    is_probe = run.spec["method"] == LINEAR_PROBE.id
+    lines = [
+        "import baselines",
+        *(["from methods.linear_probe.linear_probe import LinearHead"] if is_probe else []),
+        "from safetensors.torch import load_file",
+        "",
+        f"model = baselines.create({run.spec['model']!r}, num_classes={classes}{words})",
+        *([f"model.classifier = LinearHead(model.feature_dim, {classes})"] if is_probe else []),
+        f'model.load_state_dict(load_file("weights/{run.kept[0]}.safetensors"))',
+        f"model.eval()  # pictures of the front-end {run.spec['frontend']!r} to logits (batch, {classes})",
+    ]
+    return "\n".join(lines)
 
 
 def _citations(run: CardFacts) -> Iterator[Iterator[str]]:

@@ -155,7 +155,7 @@ def _table(*columns: str) -> Table:
 
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for name in columns:
-        table.add_column(name, no_wrap=name in ("option", "default", "recipe"))
+        table.add_column(name, no_wrap=name in ("option", "recipe"), overflow="fold")
     return table
 
 

@@ -62,6 +62,10 @@ class HeadAlone(nn.Module):
         logits: Tensor = self.classifier(x)
         return logits
 
+    def checkpoint_blocks(self) -> list[nn.Module]:
+        """The classifier: all that is trained."""
+        return [self.classifier]
+
 
 def check_probe(spec: RunSpec) -> None:
     """Check that the features of a cycle depend on that cycle alone.
@@ -166,10 +170,11 @@ def _opened(place: Path, identity: dict[str, Any]) -> RowFile | None:
         return None
     try:
         file = RowFile(place / FEATURES, tuple(identity["shape"]), place / DESCRIPTION)
-        file.checksums = np.array(described[CHECKSUMS], dtype=np.uint32)
+        checksums = np.array(described[CHECKSUMS], dtype=np.uint32)
     except (OSError, LookupError, TypeError, ValueError, OverflowError):
         return None
-    return file if file.checksums.shape == file.shape[:1] else None
+    file.checksums = checksums
+    return file if checksums.shape == file.shape[:1] else None
 
 
 def _make(place: Path, identity: dict[str, Any], encoded: Callable[[], Iterator[np.ndarray]]) -> None:

@@ -48,6 +48,9 @@ SETTINGS = (
 )
 """What makes a run small and lets every random draw take part; a small rate keeps rounding from growing."""
 
+NO_DRAWS = ("specaug_probability=0", "time_shift=false")
+"""For methods that compute the features of each cycle once, and in which nothing can be augmented."""
+
 SECONDS = 1.0
 """Length of a clip, s, where the front-end can make such short ones."""
 
@@ -98,7 +101,11 @@ class CheckedPair:
             data=str(data),
             dataset=self.dataset,
             cache=self.folder / "cache",
-            settings=[*SETTINGS, *_frontend_settings(self.frontend.card)],
+            settings=[
+                *SETTINGS,
+                *_frontend_settings(self.frontend.card),
+                *(NO_DRAWS if self.method.card.probe else ()),
+            ],
             device="cpu",
             plugins=self.plugins,
         )
@@ -170,7 +177,7 @@ def _frontend_settings(card: FrontEndCard) -> list[str]:
     options: Any = build_options(card.options, {"seconds": SECONDS} if can_be_short else {}, f"front-end {card.id}")
     sizes = list(picture_sizes(options).values())
     if not sizes:
-        return ["specaug_probability=0", "time_shift=false", *([f"frontend.seconds={SECONDS}"] if can_be_short else [])]
+        return [*NO_DRAWS, *([f"frontend.seconds={SECONDS}"] if can_be_short else [])]
     frames, mels = (min(each) for each in zip(*sizes, strict=True))
     widths = [f"specaug_time_width={min(WIDEST_MASK, frames)}", f"specaug_freq_width={min(WIDEST_MASK, mels)}"]
     return [*widths, *([f"frontend.seconds={SECONDS}"] if can_be_short else [])]

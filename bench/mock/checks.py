@@ -197,6 +197,8 @@ def _stop_midway(pair: CheckedPair, folder: Path) -> None:
         trainer.fit()
     except InterruptedRunError:
         return
+    if steps < STOP_IN_STEP:
+        raise CheckSkippedError(f"the run has {steps} step(s), too few to be stopped in their midst")
     raise CheckFailedError("the run could not be interrupted")
 
 

@@ -17,6 +17,7 @@ from bench.engine.export.examples import examples_for
 from bench.engine.export.formats import OnnxProgram, TorchProgram, Weights, Writable
 from bench.engine.export.parity import Loaded, Parity, Trial, compared, trials_of
 from bench.engine.export.programs import FromPictures, Program, program_of
+from bench.engine.graph import give_own_head
 from bench.engine.learnt_frontend import read_learnt
 from bench.engine.random_states import random_states_kept
 from bench.engine.saved_weights import own_tensors
@@ -111,6 +112,7 @@ def _rebuilt(run: TrainedRun, program: Program, tensors: Mapping[str, Tensor]) -
     """A new model with the tensors of a file, as whoever loads the file would make it."""
     with random_states_kept():
         model = baselines.create(run.spec.model, len(run.classes), cache=Path(run.spec.cache), **run.spec.model_options)
+        give_own_head(model, run.spec, len(run.classes))
     own = {name: tensor for name, tensor in tensors.items() if not name.startswith((FRONTEND, METHOD))}
     model.load_state_dict(own)
     names = tuple(one.name for one in program.inputs)
