@@ -186,7 +186,8 @@ def _packed_gradients(q: Tensor, k: Tensor, v: Tensor, g: Tensor, scale: float) 
     # Memory that is written again and again stays in the cache, where fresh memory would have to be filled.
     memory = tuple(q.new_empty(at_once, padded, padded) for _ in range(2))
     # Split once: a step takes thousands of views otherwise.
-    for some in zip(*(x.split(at_once) for x in (q, k, v, g, *found)), strict=True):
+    parts = (torch.split(x, at_once) for x in (q, k, v, g, *found))
+    for some in zip(*parts, strict=True):
         _gradients_of_heads(some[:4], some[4:], tuple(scores[: len(some[0])] for scores in memory), scale)
     dq, dk, dv = found
     return dq, dk, dv
