@@ -152,7 +152,7 @@ class CardFacts:
         path = self.folder.weights_of(self.kept[0])
         try:
             with safe_open(path, "np") as file:
-                return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+                return sum(int(math.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise WeightsError(f"The weights {path} cannot be read: {error}.", "Run it again with --rerun.") from error
 

@@ -14,6 +14,7 @@ from bench.cli.completion import completer
 from bench.cli.consent import asked_on_terminal
 from bench.cli.output import print_rendered
 from bench.core.errors import DataError
+from bench.core.progress import counted
 
 if TYPE_CHECKING:
     from bench.api.predictions import Predictions
@@ -140,7 +141,6 @@ def predict(
     """
     from bench.api.prediction_output import Wanted, write_predictions
     from bench.api.predictions import predict as predicted
-    from bench.core.progress import counted
 
     wanted = Wanted(output, out, figure, html)
     with counted("files") as update:
