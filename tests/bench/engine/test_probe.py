@@ -180,8 +180,8 @@ def test_features_are_computed_once_for_all_probes_of_an_encoder(ast_weights, ru
         return run("ast", "linear-probe", settings, pretrain=pretrain, home=tmp_path, cache=cache, **words)
 
     steps = {"solver": "adam", "lr": 0.01}
-    found = [probe_of(), probe_of(more={"c": 0.01}), probe_of(seed=2), probe_of(more=steps, epochs=4)]
-    assert len({each.id for each in found}) == 4
+    found = [probe_of(), probe_of(more={"c": 0.01}, seed=2), probe_of(more=steps, epochs=4)]
+    assert len({each.id for each in found}) == 3
     assert len(calls) == 1
     losses = [entry["loss"] for entry in found[-1].epochs]
     assert len(losses) == 4
@@ -198,16 +198,14 @@ def test_features_are_computed_once_for_all_probes_of_an_encoder(ast_weights, ru
     assert len(calls) == 3
 
 
-def test_a_probe_starts_from_the_encoder_of_a_run_of_any_method(ast_weights, run):
+def test_a_probe_starts_from_the_encoder_of_a_run_of_another_method(ast_weights, run):
     tuned = run("ast", "ce", SMALL, pretrain=str(ast_weights), epochs=1)
-    first = run("ast", "linear-probe", SMALL_PROBE, pretrain="none", init_from=f"{tuned.id}:last")
-    second = run("ast", "linear-probe", SMALL_PROBE, pretrain="none", init_from=f"{first.id}:last")
-    weights = [load_file(RunFolder(each.folder).weights_of("last")) for each in (tuned, first, second)]
-    for name in weights[0]:
+    found = run("ast", "linear-probe", SMALL_PROBE, pretrain="none", init_from=f"{tuned.id}:last")
+    before, after = (load_file(RunFolder(each.folder).weights_of("last")) for each in (tuned, found))
+    for name in before:
         if not name.startswith("classifier."):
-            assert torch.equal(weights[0][name], weights[1][name])
-            assert torch.equal(weights[0][name], weights[2][name])
-    torch.testing.assert_close(weights[1]["classifier.linear.weight"], weights[2]["classifier.linear.weight"])
+            assert torch.equal(before[name], after[name])
+    assert after["classifier.linear.weight"].abs().max() > 0
 
 
 @pytest.mark.parametrize(
