@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,26 +13,53 @@ from bench.data.frontends.waveform import cycle_samples, repeat_, resample_recor
 from bench.data.units import UnitWaves
 
 
-def cycles_at_rate(
-    wave: Tensor, rate: int, wanted: int, spans: Sequence[tuple[float, float]], name: str
-) -> list[Tensor]:
-    """Bring a whole recording to a rate and cut it into its cycles.
+class RatedOptions(Protocol):
+    """Options with a rate of the cycles."""
+
+    @property
+    def rate(self) -> int:
+        """Hz."""
+        ...
+
+
+Options = TypeVar("Options", bound=RatedOptions)
+
+
+class EncoderFrontEnd(Generic[Options]):
+    """The first half that front-ends of encoders share: cycles at the rate of their options.
 
     Args:
-        wave: (samples,) float32 at ``rate``; not changed.
-        rate: Hz.
-        wanted: The rate of the cycles, Hz.
-        spans: Start and end of each cycle, seconds.
-        name: Name by which messages call the recording.
-
-    Returns:
-        (samples,) of each cycle, which share the memory of the recording.
-
-    Raises:
-        DataError: If a cycle holds no sample.
+        options: The front-end's options.
     """
-    recording = _resampled(wave, rate, wanted)
-    return [recording[place] for place in cycle_samples(spans, recording.numel(), name, rate=wanted)]
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate of the cycles, Hz."""
+        return self.options.rate
+
+    def fit(
+        self, wave: Tensor, rate: int, spans: Sequence[tuple[float, float]], *, name: str = "the recording"
+    ) -> list[Tensor]:
+        """Bring a whole recording to the encoder's rate and cut it into its cycles.
+
+        Args:
+            wave: (samples,) float32, −1..1; not changed.
+            rate: Sampling rate of ``wave``, Hz.
+            spans: Start and end of each cycle, seconds.
+            name: Name by which messages call the recording.
+
+        Returns:
+            (samples,) float32 of each cycle, which share the memory of the recording.
+
+        Raises:
+            DataError: If a cycle holds no sample of the recording.
+        """
+        recording = _resampled(wave, rate, self.options.rate)
+        places = cycle_samples(spans, recording.numel(), name, rate=self.options.rate)
+        return [recording[place] for place in places]
 
 
 def _resampled(wave: Tensor, rate: int, wanted: int) -> Tensor:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torchaudio.compliance import kaldi
 
-from bench.data.frontends.encoders.fitting import cycles_at_rate, fitted_cycle
+from bench.data.frontends.encoders.fitting import EncoderFrontEnd, fitted_cycle
 from bench.data.frontends.encoders.options import KaldiFbankOptions
 from bench.data.units import UnitWaves
 
 
-class KaldiFbankFrontEnd:
+class KaldiFbankFrontEnd(EncoderFrontEnd[KaldiFbankOptions]):
     """The front-end of AST and BEATs checkpoints.
 
     With ``fit=pad`` it is the feature extractor: frames beyond the end of a cycle are zero before the normalisation.
@@ -23,37 +21,10 @@ class KaldiFbankFrontEnd:
         options: Its options.
     """
 
-    def __init__(self, options: KaldiFbankOptions) -> None:
-        self.options = options
-
     @property
     def shape(self) -> tuple[int, int]:
         """(frames, mels) of one cycle."""
         return self.options.shape
-
-    @property
-    def sample_rate(self) -> int:
-        """Rate of the cycles, Hz."""
-        return self.options.rate
-
-    def fit(
-        self, wave: Tensor, rate: int, spans: Sequence[tuple[float, float]], *, name: str = "the recording"
-    ) -> list[Tensor]:
-        """Cut a recording into its cycles, at the encoder's rate.
-
-        Args:
-            wave: (samples,) float32, −1..1; not changed.
-            rate: Sampling rate of ``wave``, Hz.
-            spans: Start and end of each cycle, seconds.
-            name: Name by which messages call the recording.
-
-        Returns:
-            (samples,) float32 of each cycle.
-
-        Raises:
-            DataError: If a cycle holds no sample of the recording.
-        """
-        return cycles_at_rate(wave, rate, self.options.rate, spans, name)
 
     def picture(self, units: UnitWaves) -> Tensor:
         """Turn cycles into filter banks, on their device.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from bench.data.frontends.encoders.fitting import cycles_at_rate, fitted_cycles
+from bench.data.frontends.encoders.fitting import EncoderFrontEnd, fitted_cycles
 from bench.data.frontends.encoders.options import STFTMelOptions
 from bench.data.units import UnitWaves
 
@@ -36,7 +35,7 @@ def _mel_filters(options: STFTMelOptions, device: torch.device) -> Tensor:
     return filters.double().to(device)
 
 
-class STFTMelFrontEnd:
+class STFTMelFrontEnd(EncoderFrontEnd[STFTMelOptions]):
     """The front-end of CLAP and Whisper checkpoints.
 
     Args:
@@ -48,36 +47,12 @@ class STFTMelFrontEnd:
 
     def __init__(self, options: STFTMelOptions) -> None:
         options.check()
-        self.options = options
+        super().__init__(options)
 
     @property
     def shape(self) -> tuple[int, int]:
         """(frames, mels) of one cycle."""
         return self.options.shape
-
-    @property
-    def sample_rate(self) -> int:
-        """Rate of the cycles, Hz."""
-        return self.options.rate
-
-    def fit(
-        self, wave: Tensor, rate: int, spans: Sequence[tuple[float, float]], *, name: str = "the recording"
-    ) -> list[Tensor]:
-        """Cut a recording into its cycles, at the encoder's rate.
-
-        Args:
-            wave: (samples,) float32, −1..1; not changed.
-            rate: Sampling rate of ``wave``, Hz.
-            spans: Start and end of each cycle, seconds.
-            name: Name by which messages call the recording.
-
-        Returns:
-            (samples,) float32 of each cycle.
-
-        Raises:
-            DataError: If a cycle holds no sample of the recording.
-        """
-        return cycles_at_rate(wave, rate, self.options.rate, spans, name)
 
     def picture(self, units: UnitWaves) -> Tensor:
         """Turn cycles into log-mel spectrograms, on their device.

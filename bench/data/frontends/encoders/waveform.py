@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
-from bench.data.frontends.encoders.fitting import cycles_at_rate, fitted_cycles
+from bench.data.frontends.encoders.fitting import EncoderFrontEnd, fitted_cycles
 from bench.data.frontends.encoders.options import LENGTH, WAVE, WaveformOptions
 from bench.data.units import Inputs, UnitWaves
 
@@ -14,44 +12,17 @@ LEAST_VARIANCE = 1e-7
 """What is added to the variance before it is divided by, as wav2vec2's feature extractor does."""
 
 
-class WaveformFrontEnd:
+class WaveformFrontEnd(EncoderFrontEnd[WaveformOptions]):
     """The front-end of wav2vec2, HuBERT, WavLM and data2vec-audio checkpoints.
 
     Args:
         options: Its options.
     """
 
-    def __init__(self, options: WaveformOptions) -> None:
-        self.options = options
-
     @property
     def shape(self) -> tuple[int] | dict[str, tuple[int]]:
         """(samples,) of one cycle, or such a shape for each name."""
         return self.options.shape
-
-    @property
-    def sample_rate(self) -> int:
-        """Rate of the cycles, Hz."""
-        return self.options.rate
-
-    def fit(
-        self, wave: Tensor, rate: int, spans: Sequence[tuple[float, float]], *, name: str = "the recording"
-    ) -> list[Tensor]:
-        """Cut a recording into its cycles, at the encoder's rate.
-
-        Args:
-            wave: (samples,) float32, −1..1; not changed.
-            rate: Sampling rate of ``wave``, Hz.
-            spans: Start and end of each cycle, seconds.
-            name: Name by which messages call the recording.
-
-        Returns:
-            (samples,) float32 of each cycle.
-
-        Raises:
-            DataError: If a cycle holds no sample of the recording.
-        """
-        return cycles_at_rate(wave, rate, self.options.rate, spans, name)
 
     def picture(self, units: UnitWaves) -> Inputs:
         """Bring cycles to one length and scale, on their device.
