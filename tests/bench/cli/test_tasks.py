@@ -37,6 +37,7 @@ def test_mock_run_checks_with_the_task_that_is_named(folder, bench, monkeypatch)
 
 
 def test_report_takes_the_data_set_of_a_plug_in(folder, bench):
+    assert "hint" not in bench("report", "leaderbord", code=2).err
     refused = bench("report", "wheezes", code=2)
     assert "hint: A data set of your own is known with its file: --plugin FILE.py." in refused.err
     said = bench("report", "--dataset", "wheezes", "--plugin", FILE)
