@@ -198,7 +198,8 @@ def _remarks(done: StoredSubmission, part: OfficialPart, inputs: Mapping[str, An
         remarks.append("not signed: `bench board key` makes a key, so that nobody else can add to this system")
     undeclared = [name for name, value in inputs.items() if value == UNDECLARED]
     if undeclared:
-        remarks.append(f"undeclared, and shown as that: {', '.join(undeclared)}")
+        words = f"undeclared, and shown as that: {', '.join(undeclared)}"
+        remarks.append(f"{words} (`bench board submit --help` has an option for each)")
     return remarks
 
 

@@ -24,9 +24,11 @@ from bench.core.provenance import code_version, package_versions
 from bench.data.location import held_set
 from bench.data.sources import dataset_folder
 from bench.engine.hardware import hardware
+from bench.experiment.cpu_precision import PrecisionChoice
 from bench.experiment.devices import choose_device, precision_choice
 from bench.experiment.plugins import load_entry_points
 from bench.experiment.registries import registries
+from bench.experiment.settings import PROFILE_RECIPES
 from leaderboard.store.store import Store
 
 
@@ -67,12 +69,7 @@ def examine_machine(
             "installed": [f"{entry.id} ({entry.origin})" for entry in installed],
             "not usable": [problem.reason for problem in problems],
         },
-        "auto": {
-            "profile": (held or DATASETS.simulated().card).profile,
-            "device": device,
-            "precision": precision.precision,
-            **({"why": precision.reason} if precision.reason else {}),
-        },
+        "auto": _choices((held or DATASETS.simulated().card).profile, device, precision),
         **({"speed": measure_speed()} if speed else {}),
     }
 
@@ -127,6 +124,15 @@ def check_machine(
                 update("looking at this machine", len(found), len(asked))
             found.append(examined(name, examination, places))
     return found
+
+
+def _choices(profile: str, device: str, precision: PrecisionChoice) -> dict[str, Any]:
+    """What ``auto`` is here, and why; also that a profile takes another precision all the same."""
+    own = PROFILE_RECIPES.get(profile, {}).get("precision", precision.precision)
+    exception = None if own == precision.precision else f"runs of the profile {profile} take {own} all the same"
+    why = "; ".join(filter(None, (precision.reason, exception)))
+    found = {"profile": profile, "device": device, "precision": precision.precision}
+    return {**found, "why": why} if why else found
 
 
 def _file_system(home: Path) -> str:

@@ -5,6 +5,7 @@ The block at the top is what the Hugging Face Hub reads. A card is made from the
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -88,11 +89,19 @@ def _parts(run: CardFacts) -> Iterator[str]:
             yield f"- **{name}**: {inline(run.spec[part])}, of a plug-in"
             continue
         ground = f" ({card.fidelity})" if card.fidelity != "original" else ""
-        yield f"- **{name}**: {inline(card.id)}, {escaped(card.title)}{escaped(ground)}. {escaped(card.summary)}"
+        here = f" Here with {others}." if (others := _other_options(card, run.spec.get(f"{part}_options"))) else ""
+        yield f"- **{name}**: {inline(card.id)}, {escaped(card.title)}{escaped(ground)}. {escaped(card.summary)}{here}"
     for system in run.systems:
         yield f"- **System**: {inline(system.id)}, {escaped(system.title)} ({escaped(system.fidelity)})"
     if run.numbers:
         yield f"- **Size**: {run.numbers:,} numbers in the file of weights"
+
+
+def _other_options(card: Card, given: Mapping[str, Any] | None) -> str:
+    """The options that are not what the card's sentences are about: others than its defaults."""
+    usual = {option.name: option.default for option in dataclasses.fields(card.options)}
+    others = {name: value for name, value in (given or {}).items() if name in usual and value != usual[name]}
+    return ", ".join(inline(f"{name}={value}") for name, value in others.items())
 
 
 def _training(run: CardFacts) -> Iterator[str]:

@@ -63,7 +63,8 @@ class TableWriter:
         title, columns = recording_title(recording), _columns(recording)
         rows = [_cells(recording, place) for place in range(len(recording.cycles))]
         report = Report(title, [text_table(title, columns, rows)])
-        self._emit(write(report, width=self._width, colour=self._colour) + "\n")
+        # One empty line below it, whether it was drawn as a table or as cards.
+        self._emit(write(report, width=self._width, colour=self._colour).rstrip() + "\n\n")
 
     def end(self, predictions: Predictions) -> None:
         """Write the sentence that stands below every prediction."""

@@ -200,9 +200,17 @@ def resolve_request(request: Request, seed: int | None = None, seeds: str | None
     return specs
 
 
-def _length(spec: RunSpec) -> str:
+def _training_words(spec: RunSpec) -> str:
+    """How long a run trains and by what steps; that there are none where a probe's classifier is solved for."""
+    if spec.method_options.get("solver") == "lbfgs":
+        return "classifier by L-BFGS"
     schedule = spec.schedule
-    return f"{schedule.iterations} iterations" if schedule.iterations else f"{schedule.epochs} epochs"
+    length = _counted(schedule.iterations, "iteration") if schedule.iterations else _counted(schedule.epochs, "epoch")
+    return f"{length} · batch {spec.sampling.batch} · lr {spec.optim.lr:g}"
+
+
+def _counted(number: int, word: str) -> str:
+    return f"1 {word}" if number == 1 else f"{number} {word}{'es' if word.endswith('s') else 's'}"
 
 
 def _judged_words(spec: RunSpec) -> str:
@@ -219,6 +227,6 @@ def _judged_words(spec: RunSpec) -> str:
 def _headline(spec: RunSpec) -> str:
     return (
         f"run {spec.run_id}: {spec.model} ({spec.pretrain}) · {spec.method} · {_judged_words(spec)} · "
-        f"seed {spec.seed} · {_length(spec)} · batch {spec.sampling.batch} · lr {spec.optim.lr:g} · "
-        f"{spec.distribution.device} · {spec.precision} · {spec.distribution.processes} process(es)"
+        f"seed {spec.seed} · {_training_words(spec)} · "
+        f"{spec.distribution.device} · {spec.precision} · {_counted(spec.distribution.processes, 'process')}"
     )

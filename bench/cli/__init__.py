@@ -68,13 +68,17 @@ ones, in some minutes, and says what to do next. `bench data list` names the dat
 machine has, `bench COMMAND --help` what a command does, with examples.
 """
 
-EPILOG = "Examples:  bench data fetch  |  bench run --system patchmix-cl --seeds 1-5  |  bench report leaderboard"
+EXAMPLES = """
+Examples:
+  bench data fetch
+  bench run --system patchmix-cl --seeds 1-5
+  bench report leaderboard
+"""
 
 app = typer.Typer(
     name="bench",
     cls=PanelledGroup,
-    help=f"{TITLE}\n\n{' '.join(FIRST_STEPS.split())}",
-    epilog=EPILOG,
+    help=f"{TITLE}\n\n{' '.join(FIRST_STEPS.split())}\n{EXAMPLES}",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

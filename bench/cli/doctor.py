@@ -66,7 +66,7 @@ def _print_facts(document: Mapping[str, Mapping[str, Any]]) -> None:
         print_laid_out(Text(section, style="bold"))
         table = _columns()
         for name, value in values.items():
-            table.add_row("", name, _words(value))
+            table.add_row("", name, _words(value, absent="not installed" if section == "packages" else "not known"))
         print_laid_out(table)
 
 
@@ -87,9 +87,9 @@ def _columns() -> Table:
     return Table.grid(padding=(0, 2, 0, 0))
 
 
-def _words(value: Any) -> str:
+def _words(value: Any, absent: str) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "not known" if value is None else str(value)
+    return absent if value is None else str(value)

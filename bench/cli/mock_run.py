@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shlex
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,10 +13,13 @@ from bench.cli.output import check_format, print_json, stdout
 from bench.core.errors import RunError, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from bench.api.mock_runs import CheckOutcome
 
+
+logger = logging.getLogger(__name__)
 
 STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 
@@ -68,6 +73,14 @@ def mock_run(
         _print_summary(done.checks)
     if not done.passed:
         raise typer.Exit(RunError.exit_code)
+    if plugin and dataset is None and task is None:
+        _say_how_to_train(plugin, {"--model": model or MODEL, "--method": method or METHOD, "--frontend": frontend})
+
+
+def _say_how_to_train(plugins: Sequence[Path], named: Mapping[str, str | None]) -> None:
+    files = [f"--plugin {shlex.quote(str(file))}" for file in plugins]
+    words = [f"{option} {shlex.quote(name)}" for option, name in named.items() if name is not None]
+    logger.info(f"To train with it: bench run {' '.join(files + words)} --data demo")
 
 
 def _print_outcome(outcome: CheckOutcome) -> None:

@@ -98,6 +98,8 @@ def _check_report(what: str, output: str, *, has_sections: bool) -> None:
     try:
         known_word("report", what, reports())
     except SpecError as error:
+        if "did you mean" in error.message:
+            raise
         raise SpecError(str(error), "A data set of your own is known with its file: --plugin FILE.py.") from None
     if has_sections:
         _check_sections(what, output)

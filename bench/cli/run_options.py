@@ -104,7 +104,8 @@ def request_of(given: Mapping[str, Any], example: str) -> Request:
 
     system = given.get("system")
     if system is None and (given["model"] is None or given["method"] is None):
-        raise SpecError("Name a model and a method.", f"For example: {example}")
+        published = "; `bench systems list` names what --system takes in their place" if "system" in given else ""
+        raise SpecError("Name a model and a method.", f"For example: {example}{published}")
     return build_request(given["model"], given["method"], system=system, **request_fields(given))
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.core.log import SHORT_ID
 from bench.core.paths import home_folder
+from bench.core.terminal import PlainConsole
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +54,17 @@ def say_what_next(documents: Sequence[Document], home: Path | None, *, first: bo
     logger.info(f"Results, predictions, weights and logs are in {where}, the board is {folder / 'leaderboard.sqlite'}.")
     logger.info("What to do next:")
     alone = all(document.get("kind", "run") == "run" for document in done)
-    for command, words in _commands([run_id[:SHORT_ID] for run_id in ids], home, alone=alone):
-        logger.info(f"  {command}  # {words}")
+    lines = _commands([run_id[:SHORT_ID] for run_id in ids], home, alone=alone)
+    beside = max(len(command) + len(words) for command, words in lines) + len("    # ") <= _width()
+    for command, words in lines:
+        # Where both do not fit, what a command does stands above it: a line that is broken cannot be copied.
+        for line in [f"  {command}  # {words}"] if beside else [f"  # {words}", f"  {command.rstrip()}"]:
+            logger.info(line)
+
+
+def _width() -> float:
+    """The columns of the terminal that stderr is; without end where it is none."""
+    return PlainConsole(sys.stderr).width if sys.stderr.isatty() else math.inf
 
 
 def _explanations(document: Document) -> list[str]:

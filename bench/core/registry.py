@@ -30,6 +30,9 @@ Target = str | Callable[..., Any]
 ID = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 GUIDE = "See docs/extending.md."
 
+LISTS = {"lungbench.datasets": "data"}
+"""Groups of commands that list a registry, where they have not the name of its entry points."""
+
 SUGGESTIONS, SHORT_LIST = 3, 5
 """Names that a message suggests of a long list, and how long one may be that is given whole."""
 
@@ -260,7 +263,12 @@ class Registry(Generic[CardT]):
         if problem is not None:
             raise RegistryError(problem.reason, f"Mend or uninstall {problem.origin}.")
         if id not in self._entries:
-            raise RegistryError(f"Unknown {self.kind} '{echoed(id)}': {suggestion(id, self._entries)}")
+            words = suggestion(id, self._entries)
+            command = LISTS.get(self.group, self.group.rpartition(".")[2])
+            hint = f"`bench {command} list` names all; those of a plug-in are known with its file: --plugin FILE.py."
+            raise RegistryError(
+                f"Unknown {self.kind} '{echoed(id)}': {words}", None if "did you mean" in words else hint
+            )
         return self._entries[id]
 
     def card(self, id: str) -> CardT:  # noqa: A002

@@ -92,6 +92,8 @@ def _read(path: Path) -> Sound:
     if header is None:
         if problems[0].kind == "audio-unreadable":
             raise _refusal(path, problems[0].message)
+        if path.stat().st_size == 0:
+            raise _refusal(path, "is empty (0 bytes)")
         return _read_with_soundfile(path)
     serious = [problem for problem in problems if problem.kind not in _OTHER_FORM]
     if serious:

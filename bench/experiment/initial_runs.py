@@ -14,9 +14,11 @@ from bench.core.text import echoed
 from bench.experiment.hub_runs import fetched_run
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RUNS_FOLDER, RunFolder
+from leaderboard.results.schema import RULES
 
 _WHICH = re.compile(r"(.+):(last|best-test|best-val|stage-[0-9]{1,4})", re.DOTALL)
 _PREFIX = re.compile(r"[0-9a-f]{1,16}")
+_WEIGHTS = (*RULES, "stage-N")
 _FORM = (
     "Name a run by its id, the beginning of it, its folder, or hf:OWNER/NAME, and its weights as in 0123abcd:best-test."
 )
@@ -124,7 +126,7 @@ def find_run_folder(name: str, home: Path, cache: Path | None = None) -> RunFold
     if is_on_hub(name):
         return fetched_run(name, cache_folder(cache))
     if _PREFIX.fullmatch(name):
-        found = sorted(path for path in (home / RUNS_FOLDER).glob(f"{name}*") if _is_run(RunFolder(path)))
+        found = _of_prefix(name, home)
         if len(found) > 1:
             shown = ", ".join(path.name for path in found[:5])
             raise SpecError(f"{name} is the beginning of {len(found)} runs in {home}: {shown}.", "Write more of it.")
@@ -132,8 +134,16 @@ def find_run_folder(name: str, home: Path, cache: Path | None = None) -> RunFold
             return RunFolder(found[0])
     folder = RunFolder(expanded(name)) if name else None
     if folder is None or not _is_run(folder):
+        run, _, which = name.rpartition(":")
+        if run and (_is_run(RunFolder(expanded(run))) or (_PREFIX.fullmatch(run) and _of_prefix(run, home))):
+            words = ", ".join(_WEIGHTS)
+            raise SpecError(f"Unknown weights '{echoed(which)}' of the run {echoed(run)}: known: {words}")
         raise SpecError(f"There is no run '{echoed(name)}' in {home}, and no folder of a run of that name.", _FORM)
     return folder
+
+
+def _of_prefix(name: str, home: Path) -> list[Path]:
+    return sorted(path for path in (home / RUNS_FOLDER).glob(f"{name}*") if _is_run(RunFolder(path)))
 
 
 def _is_run(folder: RunFolder) -> bool:

@@ -130,16 +130,17 @@ class RunWatcher:
 
     def _ended(self, run_id: str, head: ResultHead, folder: RunFolder, named: dict[str, Any]) -> WatchedRun:
         states: dict[str, RunState] = {"finished": "finished", "pruned": "pruned"}
+        trained = head.kind == "run"  # an ensemble has no epochs, nor a spec that names it
         return WatchedRun(
             run_id=run_id,
             state=states.get(head.status, "failed"),
-            epoch=head.epochs,
+            epoch=head.epochs if trained else None,
             epochs=head.epochs if head.status == "finished" else named.get("epochs"),
             score=head.score,
             seconds=head.seconds,
             age=_age(folder.result, self.clock()),
             error=head.error,
-            **_who(named),
+            **_who(named if trained else {"model": head.kind, **named}),
         )
 
     def _without_news(self, run_id: str, folder: RunFolder, named: dict[str, Any]) -> WatchedRun:

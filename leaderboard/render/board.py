@@ -41,12 +41,13 @@ CAPTIONS = {
         "{law}2-class: its Score where any abnormal class is a hit; "
         "in brackets: 95 % interval of the mean Score over test patients and seeds; "
         "disjoint: Score without the patients that are trained on too; optimism: Score of best-test minus last, "
-        "in brackets minus best-val; state: how far the numbers were checked. "
-        "#: the ranks that the data leave open, for all rows at once with 95 % probability."
+        "in brackets minus best-val; state: how far the numbers were checked.{ranks}"
     ),
 }
 """What the numbers of a table are, by its name; ``{rule}`` is its selection rule, ``{exact}`` whose Score it shows,
-``{law}`` how that follows."""
+``{law}`` how that follows, ``{ranks}`` what the ranks are where there are any."""
+
+_RANKS = " #: the ranks that the data leave open, for all rows at once with 95 % probability."
 
 
 def board_report(table: Table, *, whole: bool = True) -> Report:
@@ -59,7 +60,12 @@ def board_report(table: Table, *, whole: bool = True) -> Report:
     return Report(
         table.name,
         [_table(table, section, whole) for section in table.sections],
-        caption=CAPTIONS[table.name].format(rule=table.protocol, exact=_exact_words(table), law=_law_words(table))
+        caption=CAPTIONS[table.name].format(
+            rule=table.protocol,
+            exact=_exact_words(table),
+            law=_law_words(table),
+            ranks=_RANKS if any(section.ranked for section in table.sections) else "",
+        )
         + _score_words(table),
         notes=table.below,
         empty=table.empty,

@@ -165,7 +165,10 @@ class Grid:
         for role, column, cell in zip(roles, self.columns, row, strict=True):
             by_role.setdefault(role, []).append((column, cell))
         titles = [cell.split("\n") for _, cell in by_role.get("title", []) if cell.plain]
-        yield Text("  ").join(lines[0] for lines in titles)
+        if not named and titles and self.columns[0].number:
+            titles[0][0] = Text(f"{self.columns[0].label} ") + titles[0][0]  # a number alone names nothing
+        if titles:
+            yield Text("  ").join(lines[0] for lines in titles)
         if more := [line for lines in titles for line in lines[1:]]:
             yield _indented(Text(", ").join(more))
         for column, cell in by_role.get("lead", []):

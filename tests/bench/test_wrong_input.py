@@ -176,7 +176,9 @@ def test_cuda_without_a_gpu(place, capsys, monkeypatch):
 
 
 def test_no_model_named(place, capsys):
-    assert "Name a model and a method." in refused(capsys, 2, "run", "--method", "ce")
+    said = refused(capsys, 2, "run", "--method", "ce")
+    assert "Name a model and a method." in said
+    assert "`bench systems list`" in said
 
 
 @pytest.mark.parametrize(

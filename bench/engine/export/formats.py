@@ -45,8 +45,8 @@ def check_onnx() -> None:
     missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
     if missing:
         raise SpecError(
-            f"--format onnx needs the package {', '.join(missing)}, which is not installed.",
-            "Install it: pip install 'lungbench[onnx]'",
+            f"--format onnx needs {', '.join(PACKAGES)}, of which {', '.join(missing)} cannot be found here.",
+            "Install them: pip install 'lungbench[onnx]'",
         )
 
 

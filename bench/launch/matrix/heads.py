@@ -24,6 +24,7 @@ class ResultHead:
         score: Score of the last epoch with all classes told apart, percent.
         seconds: How long it took.
         epochs: Epochs that it trained.
+        kind: ``run``, or what else it is the result of (``ensemble``, ``composite``).
     """
 
     status: str
@@ -31,6 +32,7 @@ class ResultHead:
     score: float | None = None
     seconds: float | None = None
     epochs: int = 0
+    kind: str = "run"
 
 
 def read_head(home: Path, run_id: str) -> ResultHead | None:
@@ -48,6 +50,7 @@ def read_head(home: Path, run_id: str) -> ResultHead | None:
             score=_score(document),
             seconds=document["seconds"],
             epochs=len(document["epochs"]),
+            kind=str(document.get("kind", "run")),
         )
     except (FileNotFoundError, NotADirectoryError):
         return None

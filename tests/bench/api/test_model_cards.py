@@ -161,5 +161,12 @@ def test_what_is_combined_has_no_card(tmp_path):
         model_card(made.folder)
 
 
+def test_a_model_that_is_not_what_its_card_describes_says_so(tmp_path):
+    small = write_run(tmp_path, model_options={"embed_dim": 64, "patch_size": 16}, method_options={"tau": 0.2})
+    _, model, method, *_ = section(model_card(small), "The model").splitlines()
+    assert model.endswith(" Here with `embed_dim=64`.")
+    assert method.endswith(" Here with `tau=0.2`.")
+
+
 def test_the_spec_is_complete(folder):
     assert f'"seed": {spec()["seed"]}' in model_card(folder)

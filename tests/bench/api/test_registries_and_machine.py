@@ -81,6 +81,16 @@ def test_what_there_is_not_is_refused_with_the_nearest(kind, name, said):
     assert "\x1b" not in caught.value.message
 
 
+def test_where_nothing_is_near_the_list_is_named():
+    for kind, command in (("model", "models"), ("method", "methods"), ("frontend", "frontends")):
+        with pytest.raises(RegistryError) as caught:
+            registries.show_entry(kind, "zzzzzzzz")
+        assert f"`bench {command} list` names all" in caught.value.hint
+    with pytest.raises(RegistryError) as caught:
+        registries.show_entry("method", "patchmix")
+    assert caught.value.hint is None
+
+
 def test_families_say_what_their_prefix_stands_for():
     families = dict(registries.list_entries("model", ("id",)).families)
     assert "timm:" in families["timm"]

@@ -142,6 +142,19 @@ def test_the_log_says_what_will_be_run_and_that_data_are_simulated(small_data, s
     assert any("never that a method does" in message for message in caplog.messages)
 
 
+def test_the_log_counts_in_words_and_says_where_a_probe_takes_no_steps(small_data, small_cache, caplog):
+    with caplog.at_level("INFO", "bench"):
+        resolved(small_data, small_cache, epochs=1)
+        for solver in ("lbfgs", "adam"):
+            settings = {**SETTINGS, "time_shift": False, "solver": solver}
+            bench.resolve("ast", "linear-probe", data=small_data, cache=small_cache, device="cpu", settings=settings)
+    one, solved, stepped = (message for message in caplog.messages if message.startswith("run "))
+    assert " · 1 epoch · batch " in one
+    assert one.endswith(" · 1 process")
+    assert " · classifier by L-BFGS · cpu" in solved
+    assert " epochs · batch " in stepped
+
+
 # --- runs without a training --------------------------------------------------------------------------------------
 
 

@@ -120,6 +120,10 @@ def test_results_say_how_runs_ended(home):
     assert (finished.state, finished.score, finished.epoch, finished.seconds) == ("finished", 61.5, 9, 12.0)
     assert (failed.state, failed.error) == ("failed", "The loss is nan.")
     assert look(ended(begun(home, 3), "pruned")).state == "pruned"
+    ensemble = begun(home, 5)
+    ensemble.spec.unlink()
+    ensemble.result.write_text(json.dumps({**json.loads(ended(ensemble).result.read_text()), "kind": "ensemble"}))
+    assert (look(ensemble).epoch, look(ensemble).model, look(ensemble).score) == (None, "ensemble", 61.5)
     # One that is done again trains, whatever the result before says.
     again = ended(begun(home, 4))
     old(again.result, 100)

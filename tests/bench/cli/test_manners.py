@@ -204,3 +204,16 @@ def test_what_comes_next_names_the_folder_that_was_named(tmp_path, documents, ca
     assert f"bench ensemble {ids}" in said
     say_what_next([failed], None, first=True)
     assert capsys.readouterr().err == ""
+
+
+def test_what_comes_next_can_be_copied_from_a_narrow_terminal(documents, capsys, monkeypatch):
+    show_log()
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    run_id = documents[0]["run_id"][:8]
+    for columns, line in ((120, f"  bench board show {run_id}  "), (80, f"  bench board show {run_id}")):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        say_what_next(documents[:1], None, first=False)
+        lines = capsys.readouterr().err.splitlines()
+        found = lines[lines.index("What to do next:") + 1 :]
+        assert any(one.startswith(line) if columns == 120 else one == line for one in found), found
+        assert all(one.startswith("  ") and len(one) <= columns for one in found), found

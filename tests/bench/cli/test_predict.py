@@ -51,7 +51,8 @@ def test_a_table_for_each_recording(predict, wav):
     found = predict(wav)
     # Without spaces: a title that is longer than a line is on two.
     assert f"{wav} · 3.6 s at 4,000 Hz · cycles of {wav.stem}.txt".replace(" ", "") in "".join(found.out.split())
-    assert found.out.endswith("Predictions are for research, and no diagnosis.\n")
+    assert found.out.endswith("\n\nPredictions are for research, and no diagnosis.\n")
+    assert "\n\n\n" not in found.out
     assert "annotated" in found.out
     assert "was trained on simulated data" in found.err
     assert re.search(r"4 cycles of 1 file in [\d.]+ s \([\d,.]+ cycles/s\)", found.err)

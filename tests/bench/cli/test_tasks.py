@@ -36,7 +36,15 @@ def test_mock_run_checks_with_the_task_that_is_named(folder, bench, monkeypatch)
     assert "--dataset ID" in refused.err
 
 
+def test_mock_run_says_how_to_train_what_has_passed(folder, bench, monkeypatch):
+    monkeypatch.setattr(mock_runs, "mock_run", lambda model, method, **_: MockRun(model, method, []))
+    said = bench("mock-run", "--plugin", FILE, "--method", "ce")
+    assert f"To train with it: bench run --plugin {FILE} --model ast --method ce --data demo\n" in said.err
+    assert "To train" not in bench("mock-run", "--method", "ce").err
+
+
 def test_report_takes_the_data_set_of_a_plug_in(folder, bench):
+    assert "hint" not in bench("report", "leaderbord", code=2).err
     refused = bench("report", "wheezes", code=2)
     assert "hint: A data set of your own is known with its file: --plugin FILE.py." in refused.err
     said = bench("report", "--dataset", "wheezes", "--plugin", FILE)

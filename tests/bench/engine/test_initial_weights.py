@@ -145,6 +145,9 @@ def test_runs_that_are_not_there_are_named(first, home, tmp_path):
     with pytest.raises(SpecError, match=r"keeps no weights of 'stage-3' in .*weights") as caught:
         find_initial_run(f"{first.id}:stage-3", home)
     assert caught.value.hint == "It keeps those of best-test, last."
+    for run in (first.id[:8], first.folder):
+        with pytest.raises(SpecError, match=f"Unknown weights 'best' of the run {run}: known: .*best-test"):
+            find_initial_run(f"{run}:best", home)
 
 
 def test_the_beginning_of_two_runs_is_no_name(first, tmp_path):

@@ -202,6 +202,7 @@ def test_doctor_says_what_auto_is_and_why(machine, bench, tmp_path):
     if auto["device"] == "cpu":
         assert auto["precision"] == "bf16"
         assert "3.0 times as fast as fp32 on this CPU" in auto["why"]
+        assert ("runs of the profile demo take fp32" in auto["why"]) == (auto["profile"] == "demo")
 
 
 def test_a_measurement_gives_two_ratios_and_leaves_random_numbers_and_threads_alone():

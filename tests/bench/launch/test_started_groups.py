@@ -91,7 +91,7 @@ def test_torchrun_gives_the_run_of_one_process(small_data, small_cache, tmp_path
     # One document: the others print nothing.
     check_same(json.loads(done.stdout), alone)
     assert len(list(tmp_path.glob("runs/*/rank-*.log"))) == processes
-    assert f"{processes} process(es)" in done.stderr
+    assert f"{processes} processes" in done.stderr
 
 
 def test_whatever_accelerate_is_told_the_run_is_that_of_its_spec(small_data, small_cache, tmp_path, alone):
@@ -101,7 +101,7 @@ def test_whatever_accelerate_is_told_the_run_is_that_of_its_spec(small_data, sma
     command = [*launcher, *options, *WORDS, "--data", str(small_data)]
     done = run(command, environment(tmp_path / "home", small_cache, **FOREIGN))
     assert done.returncode == 0, done.stderr
-    assert "2 process(es)" in done.stderr
+    assert "2 processes" in done.stderr
     check_same(json.loads(done.stdout), alone)
 
 

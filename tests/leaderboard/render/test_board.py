@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 
@@ -152,6 +153,14 @@ def test_a_run_is_shown_whole(store, width):
             assert line.split()[3:6] == numbers
     for word in ("confusion matrices", "as wheeze", "epochs", "method_options.alpha", "code.commit", "a GPU, a GPU"):
         assert word in text
+
+
+def test_ranks_are_explained_where_there_are_any(store):
+    table = leaderboard_table(store)
+    assert "#: the ranks" in render(table, "markdown")
+    unranked = dataclasses.replace(table, sections=[section for section in table.sections if not section.ranked])
+    assert unranked.sections
+    assert "#: the ranks" not in render(unranked, "markdown")
 
 
 def test_latex_has_a_tabular_for_each_section(store):

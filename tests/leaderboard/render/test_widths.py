@@ -100,6 +100,19 @@ def test_at_any_width_below_80_a_row_is_a_card_of_its_name_its_score_and_the_res
             assert label in card
 
 
+def test_a_card_that_a_number_names_says_of_what_and_one_without_a_name_has_no_empty_title():
+    columns = [Column("cycle"), Column("predicted", number=False), Column("remark", number=False)]
+    numbered = text_table("t", columns, [["0", "wheeze", "a" * 30], ["1", "both", "b" * 30]])
+    lines = terminal.write(Report("t", [numbered]), width=30).splitlines()
+    assert [line for line in lines if line.startswith("cycle")] == ["cycle 0", "cycle 1"]
+    grouped = text_table(
+        "t", [Column("rule", number=False), *columns], [["last", "0", "x", "a" * 30], ["", "1", "y", "z"]]
+    )
+    text = terminal.write(Report("t", [grouped]), width=30)
+    assert "\nlast\n" in text
+    assert "\n\n\n  cycle: 1" not in text
+
+
 def test_a_table_that_fits_below_80_columns_stays_one(tables):
     text = render(tables["parts"], "table", width=60)
     assert re.search(r"^ part +cycles +patients +Sp +Se +Score$", text, re.MULTILINE)
