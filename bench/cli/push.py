@@ -61,8 +61,8 @@ def push(
     )
     if done.labels is not None and done.state != "same":
         logger.info(
-            f"test-cycles.csv holds the labels of the tested cycles, under the terms of their owners "
-            f"({done.labels}); --no-labels leaves it out"
+            f"test-cycles.csv holds the labels of the tested cycles, under the terms of the data set ({done.labels}); "
+            "--no-labels leaves it out"
         )
     if output == "json":
         print_json(done.to_json())

@@ -105,7 +105,7 @@ def test_a_dry_run_lists_the_files_and_asks_nobody(hub, push, run):
     listed = push("--dry-run")
     assert "(nothing was sent)" in listed.out
     assert f"{(run.folder / 'weights' / 'last.safetensors').stat().st_size:,}  weights/last.safetensors" in listed.out
-    assert "under the terms of their owners" in said(listed)
+    assert "under the terms of the data set" in said(listed)
     assert hub.requests == []
 
 
