@@ -15,6 +15,7 @@ from typing import Any
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Before torch is imported: workers that each use all cores slow one another down.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("COLUMNS", None)  # Tables are as wide as in a file, wherever the tests are run.
 os.environ.pop("BENCH_STORE", None)  # No test may write to the board of whoever runs it.
 os.environ["BENCH_CPU_PRECISION"] = "fp32"  # Not what a measurement of this machine would say, here and in children.
 
@@ -24,9 +25,15 @@ from official_sets import MADE_UP
 from small_data import write_small_data
 
 from bench.core.log import LEVEL_VARIABLE, PACKAGES
+from bench.core.machine import usable_cores
 from bench.data.datasets.icbhi.card import TASK
 
 HERE = Path(__file__).resolve().parent
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """A worker more than there are cores: tests of process groups wait for one another for a third of their time."""
+    return usable_cores() + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,6 +59,12 @@ def no_key_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
     """Sign nothing with the key of whoever runs the tests."""
     monkeypatch.delenv("BENCH_KEY", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-configuration"))
+
+
+@pytest.fixture(autouse=True)
+def no_width_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take tables for as wide as in a file, whatever a library has set of the terminal's width."""
+    monkeypatch.delenv("COLUMNS", raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from bench.core.registry import RegistryEntry
 from bench.data.sources import FetchableReader, MadeReader, VerifiableReader, dataset_folder, is_held, reader_of
 from bench.experiment.plugins import load_plugins
 
-NOT_SHOWN = frozenset({"options", "fidelity", "tasks", "recipes", "patients", "published"})
+NOT_SHOWN = frozenset({"options", "fidelity", "tasks", "recipes", "patients", "published", "reference"})
 """Fields of a card that its document leaves out or says in another form."""
 
 
@@ -78,6 +78,7 @@ def show_dataset(dataset: str, plugins: Sequence[Path] = ()) -> dict[str, Any]:
         "recipes": {profile: dict(recipe) for profile, recipe in card.recipes.items()},
         "patients": None if card.patients is None else len(card.patients),
         "published": card.published is not None,
+        "reference": card.reference is not None,
         **_found(card),
         "can": {
             "fetch": isinstance(reader, FetchableReader),

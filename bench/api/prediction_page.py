@@ -106,8 +106,8 @@ def _run_values(run: dict[str, Any]) -> dict[str, Any]:
     return {"words": [run["run_id"], run["weights"], run["model"], run["method"], plain(trained)], "numbers": numbers}
 
 
-def _sentence(notice: str) -> str:
-    return notice[:1].upper() + notice[1:]
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _row(cycle: Any, is_labelled: bool) -> list[tuple[str, bool, bool]]:

@@ -19,7 +19,7 @@ OWN = frozenset(
         *("BENCH_CPU_PRECISION", "BENCH_TRACKER"),
         # What processes of this program tell one another.
         *("BENCH_ADOPTED_GROUP", "BENCH_PROCESS_STORE"),
-        "BENCH_GOLDEN",  # of the tests
+        *("BENCH_GOLDEN", "BENCH_GOLDEN_SYSTEMS"),  # of the tests
     }
 )
 """This program's own variables, beside those of data sets (``BENCH_DATA…``, ``BENCH_…_URL``) and ``BENCH_TEST_…``."""

@@ -29,6 +29,8 @@ RECIPE_IDS = [
     ("cnn14", "ce", "paper", "794bc867943bd069"),
     ("timm:convnext_tiny", "ce", "paper", "15275ae0667a3315"),
     ("timm:vit_tiny_patch16_224", "ce", "paper", "9884f4570b8a3dae"),
+    ("hf:wav2vec2", "ce", "paper", "b675a30aa4a4b6f6"),
+    ("ast", "linear-probe", "paper", "cc67729f09cda4a6"),
     ("ast", "patchmix-ce", "paper", "1bdf23353a3478af"),
     ("ast", "tpatchmix-ce", "paper", "c6044279b509234b"),
     ("ast", "patchmix-cl", "paper", "280980c3dc259f1d"),

@@ -12,7 +12,14 @@ from bench.engine.listeners import Listeners, Start
 from bench.engine.progress import TrainingProgress
 
 
+class Screen(io.StringIO):
+    def isatty(self):
+        return True
+
+
 def console(kind):
+    if kind == "terminal":
+        return PlainConsole(Screen())
     return PlainConsole(io.StringIO(), **{f"force_{kind}": True} if kind else {})
 
 
@@ -27,6 +34,7 @@ def console(kind):
 )
 def test_a_bar_is_drawn_where_it_can_be(monkeypatch, kind, widgets, shown):
     monkeypatch.setattr(terminal, "find_spec", lambda name: object() if widgets and name == "ipywidgets" else None)
+    monkeypatch.setenv("TERM", "xterm")
     assert shows_bars(console(kind)) is shown
 
 

@@ -134,7 +134,8 @@ def test_systems_are_completed():
 def test_a_run_of_a_system_has_the_id_of_the_same_run_spelled_out(bench, place):
     by_name = dry(bench, "--system", "patchmix-cl", *place)
     spelled = dry(bench, "--model", "ast", "--method", "patchmix-cl", "--set", "mix=patch", *place)
-    assert by_name == spelled
+    # What the program itself takes of memory is measured in this process.
+    assert {**by_name, "memory": None} == {**spelled, "memory": None}
     changed = dry(bench, "--system", "patchmix-cl", "--epochs", "3", "--set", "mix=t-patch", *place)
     assert changed["run_id"] != by_name["run_id"]
     assert changed["identity"]["method_options"]["mix"] == "t-patch"

@@ -38,6 +38,7 @@ GIVEN = {
     "device": "cpu",
     "precision": "bf16",
     "allow_partial": None,
+    "tracker": "tensorboard",
 }
 """Every option that says what the study is or how it ends, mostly not at its default; the folders come besides."""
 
@@ -118,6 +119,7 @@ def test_resume_goes_on_with_whatever_any_option_said(bench, place, heard, tmp_p
     assert [spec[name] for name in ("frontend", "batch", "epochs", "precision")] == ["scl", 4, 3, "bf16"]
     assert (execution["processes"], execution["device"], execution["profile"]) == (2, "cpu", "demo")
     assert execution["plugins"] == [place["plugin"]]
+    assert execution["tracker"] == "tensorboard"
     assert (began["target"], began["limit"], began["finals"]) == (7, 9, [3, 5])
 
 

@@ -29,6 +29,9 @@ NOT_TRACED = {
     "lungbrn": "of whole recordings",
     "lungrn-nl": "of whole recordings",
     "sadaco": "no pictures that can be traced",
+    "kaldi-fbank": "no pictures that can be traced",
+    "stft-mel": "no pictures that can be traced",
+    "waveform": "no pictures that can be traced",
 }
 
 
