@@ -1,7 +1,7 @@
 """Tries to export every registered model with its front-end, and every front-end with a model that takes it.
 
-``PYTHONPATH=. python tests/support/export_table.py [MODEL or FRONT-END…]`` prints the table of docs/export.md: weights as
-they are drawn, small geometries where a model has a demo profile, made-up waveforms. It takes some minutes.
+``PYTHONPATH=. python tests/support/export_table.py [MODEL or FRONT-END…]`` prints the table of docs/export.md: weights
+as they are drawn, small geometries where a model has a demo profile, made-up waveforms. It takes some minutes.
 """
 
 from __future__ import annotations
