@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.core.errors import SpecError
 from bench.core.files import write_json
 from bench.core.progress import counted
-from bench.data.bank import RowsFile
+from bench.data.bank import Rows, RowsFile
 from bench.data.bank_folder import (
     CHECKSUMS,
     DESCRIPTION,
@@ -102,16 +102,27 @@ def probed(
     """
     check_probe(spec)
     _check_head(graph.model, data, spec)
-    identity = _identity(graph.model, data, spec, folder)
-    place = bank_folder(Path(spec.cache), KIND, identity)
-
-    def make() -> None:
-        _make(place, identity, lambda: _encoded(graph.model, data, accelerator, spec.distribution.eval_batch))
-
-    features = open_or_make(place, lambda: _opened(place, identity), make)
-    bank = replace(data.bank, features=features, path=place / FEATURES)
+    features, path = _features(graph.model, data, spec, accelerator, folder)
+    bank = replace(data.bank, features=features, path=path)
     head = TrainingGraph(HeadAlone(graph.model), graph.method)
     return head, replace(data, bank=bank, extremes=None, waves=None, frontend=None, on_device=None)
+
+
+def _features(
+    model: Any, data: RunData, spec: RunSpec, accelerator: Accelerator, folder: RunFolder
+) -> tuple[Rows, Path]:
+    """The features of all rows, and the file that they are in."""
+
+    def encoded() -> Iterator[np.ndarray]:
+        return _encoded(model, data, accelerator, spec.distribution.eval_batch)
+
+    if not spec.cache:
+        # A made-up run has no cache, and nothing would tell its rows from those of another one.
+        return np.concatenate(list(encoded())), data.bank.path
+    identity = _identity(model, data, spec, folder)
+    place = bank_folder(Path(spec.cache), KIND, identity)
+    made = open_or_make(place, lambda: _opened(place, identity), lambda: _make(place, identity, encoded))
+    return made, place / FEATURES
 
 
 @torch.no_grad()

@@ -20,6 +20,8 @@ from bench.engine.accelerator import build_accelerator
 from bench.engine.data import open_run_data
 from bench.engine.evaluate import class_probabilities
 from bench.engine.initial_weights import load_weights
+from bench.engine.made_up import made_up_data, made_up_spec
+from bench.engine.trainer import Trainer
 from bench.experiment.recipes import Request, choose_source, resolve
 from leaderboard.results.run_folder import RunFolder
 
@@ -225,3 +227,12 @@ def test_a_model_that_is_more_than_a_classifier_on_features_is_refused(run):
     settings = {"batch": 8, "c": 1.0, "width": 4}
     with pytest.raises(SpecError, match="cnn8-dilated does not classify by its features alone"):
         run("cnn8-dilated", "linear-probe", settings, pretrain="none")
+
+
+def test_a_made_up_run_keeps_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = {"embed_dim": 16, "depth": 1, "heads": 2, "frames": 98}
+    spec = made_up_spec("ast", "linear-probe", small, frontend_options={"seconds": 1.0}, batch=4, time_shift=False)
+    outcome = Trainer(spec, made_up_data(spec, 8), tmp_path / "run").fit()
+    assert outcome.position.epochs[-1]["test"] is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
