@@ -15,7 +15,7 @@ from bench.engine.listeners import Listener, Start, Wish
 from bench.engine.position import Position
 from bench.engine.progress import TrainingProgress
 from bench.engine.progress_file import ProgressFile
-from bench.engine.trackers.listener import tracking_of_run
+from bench.engine.tracking import tracker_names
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RunFolder
 
@@ -32,12 +32,24 @@ def listeners_of_run(spec: RunSpec, hooks: Hooks, accelerator: Accelerator, fold
     found: list[Listener] = [SignalListener(), TrainingProgress(shown=accelerator.is_main_process)]
     if accelerator.is_main_process:
         found.append(ProgressFile(folder.progress, batch=spec.sampling.batch))
-        found += tracking_of_run(spec, folder)
+        found += _tracking(spec, folder)
     if spec.distribution.checkpoint_minutes > 0:
         found.append(TimedCheckpoints(60 * spec.distribution.checkpoint_minutes))
     if hooks.watch is not None:
         found.append(Pruner(hooks.watch, accelerator))
     return found
+
+
+def _tracking(spec: RunSpec, folder: RunFolder) -> list[Listener]:
+    """The listener that tells the trackers of a run; none where it has no tracker."""
+    names = tracker_names(spec.tracking.tracker)
+    if not names:
+        return []
+    # It draws figures: a run without a tracker does not wait for matplotlib.
+    from bench.engine.trackers.listener import RunTracking
+    from bench.engine.trackers.services import SERVICES
+
+    return [RunTracking(spec, folder, {name: SERVICES[name] for name in names})]
 
 
 class SignalListener(Listener):

@@ -19,8 +19,7 @@ from bench.engine.trackers.device_load import DeviceLoad
 from bench.engine.trackers.figures import figures_of
 from bench.engine.trackers.memory import TrackerMemory, read_memory
 from bench.engine.trackers.reports import configuration, epoch_values, rule_values, step_values
-from bench.engine.trackers.services import SERVICES, Opening, Service, TrackedRun
-from bench.engine.tracking import tracker_names
+from bench.engine.trackers.services import Opening, Service, TrackedRun
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RunFolder
 
@@ -28,17 +27,6 @@ logger = logging.getLogger(__name__)
 
 LOAD_SECONDS = 5.0
 """At least so long between two looks at the load of the machine within an epoch."""
-
-
-def tracking_of_run(spec: RunSpec, folder: RunFolder) -> list[Listener]:
-    """The listener that tells the trackers of a run; none where it has no tracker.
-
-    Args:
-        spec: The spec of the run.
-        folder: Its folder.
-    """
-    names = tracker_names(spec.tracking.tracker)
-    return [RunTracking(spec, folder, {name: SERVICES[name] for name in names})] if names else []
 
 
 class RunTracking(Listener):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -299,3 +301,9 @@ def test_a_run_that_is_done_again_begins_a_new_run_of_its_trackers(small_data, s
     after = {path.name for path in (first / "tensorboard").glob("events*")}
     assert len(before) == len(after) == 1
     assert before != after
+
+
+def test_a_run_without_a_tracker_does_not_wait_for_what_draws_figures():
+    code = "import sys, bench.engine.trainer; print({'matplotlib', 'wandb', 'mlflow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("set()\n", "")
