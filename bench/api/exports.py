@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.calls import api_call
-from bench.api.requests import FilePath
+from bench.api.requests import FilePath, plugin_files
 from bench.api.words import known_word
 from bench.core.errors import SpecError
-from bench.core.paths import cache_folder, expanded, home_folder
+from bench.core.paths import cache_folder, home_folder
 from leaderboard.results.schema import COMBINED, kind_of
 
 if TYPE_CHECKING:
@@ -87,12 +87,12 @@ def export(
     return Exported(target, _written(opened, file_format, target, opset, frontend))
 
 
-def card_of(run: FilePath | Run, home: FilePath | None = None) -> str:
+def card_of(run: FilePath | Run, home: FilePath | None = None, cache: FilePath | None = None) -> str:
     """The model card of a run that a user names; arguments and errors as for :func:`export`."""
     from bench.api.model_cards import model_card
     from bench.api.run_references import referred_run
 
-    folder, _ = referred_run(run, home_folder(home))
+    folder, _ = referred_run(run, home_folder(home), cache_folder(cache))
     return model_card(folder.path)
 
 
@@ -130,14 +130,12 @@ def _opened(
 ) -> TrainedRun:
     """Open a run on the CPU in single precision."""
     from bench.api.run_references import referred_run
-    from bench.engine.trained import open_trained_run, spec_here
+    from bench.api.trained_systems import Opening, open_run
     from bench.experiment.initial_runs import initial_run_in
 
-    files = [expanded(file) for file in ([plugins] if isinstance(plugins, str | Path) else plugins)]
-    folder, rule = referred_run(run, home)
+    folder, rule = referred_run(run, home, cache)
     _check_is_one(folder)
-    found = initial_run_in(folder, rule)
-    return open_trained_run(found, spec_here(found, "cpu", cache, files, allow), "fp32")
+    return open_run(initial_run_in(folder, rule), Opening("cpu", "fp32", cache, plugin_files(plugins), allow))
 
 
 def _written(opened: TrainedRun, file_format: Any, target: Path, opset: int, frontend: bool) -> Mapping[str, Any]:

@@ -17,10 +17,10 @@ from bench.api.calls import api_call
 from bench.api.frames import data_frame
 from bench.api.prediction_notices import described_runs, notices
 from bench.api.prediction_values import PredictedCycle, PredictedRecording, SkippedFile, row_names
-from bench.api.requests import FilePath
+from bench.api.requests import FilePath, plugin_files
 from bench.api.trained_systems import OWN_PRECISION, Opening, open_system
 from bench.core.errors import BenchError, DataError, SpecError
-from bench.core.paths import cache_folder, expanded, home_folder
+from bench.core.paths import cache_folder, home_folder
 from bench.core.text import echoed
 from bench.data.dataset import Recording
 from bench.data.heard_cycles import CycleFinder, HeardCycles, Windows
@@ -325,7 +325,7 @@ def predict(
 
     references: list[Any] = list(run) if isinstance(run, list | tuple) else [run]
     words = [paths] if isinstance(paths, str | Path) else list(paths)
-    named = [expanded(file) for file in ([plugins] if isinstance(plugins, str | Path) else plugins)]
+    named = plugin_files(plugins)
     wanted = _checked_channel(channel)
     if batch is not None and batch < 1:
         raise SpecError(f"batch is {batch}, but must be at least 1.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.calls import api_call
 from bench.core.errors import SpecError
-from bench.core.paths import cache_folder, home_folder
+from bench.core.paths import cache_folder, expanded, home_folder
 from bench.core.text import echoed
 
 if TYPE_CHECKING:
@@ -109,6 +109,11 @@ def joined_settings(settings: Mapping[str, Any] | None, options: Mapping[str, An
     if twice:
         raise SpecError(f"'{echoed(twice[0])}' is given as a keyword and in settings.", "Give it once.")
     return {**(settings or {}), **options}
+
+
+def plugin_files(plugins: FilePath | Sequence[FilePath]) -> list[Path]:
+    """The plug-in files that a caller names, one or several, as paths."""
+    return [expanded(file) for file in ([plugins] if isinstance(plugins, str | Path) else plugins)]
 
 
 def build_request(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.api.run_references import referred_run
 from bench.api.words import known_word
@@ -13,7 +13,7 @@ from bench.core.errors import SpecError
 from bench.core.text import echoed
 from bench.engine.prediction import TrainedSystem
 from bench.engine.trained import TrainedRun, open_trained_run, spec_here
-from bench.experiment.initial_runs import initial_run_in
+from bench.experiment.initial_runs import InitialRun, initial_run_in
 from leaderboard.results.combinations import POOLINGS, ROUTE
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.schema import COMBINED, RULES, kind_of
@@ -101,7 +101,7 @@ def _opened(folder: RunFolder, which: str, opening: Opening) -> TrainedSystem:
     document = folder.read_document() if folder.has_result() else None
     if document is None or kind_of(document) not in COMBINED:
         run = initial_run_in(folder, which)
-        return TrainedSystem(run.name, run=_opened_run(run, opening))
+        return TrainedSystem(run.name, run=open_run(run, opening))
     if which not in RULES:
         raise SpecError(
             f"The run {document['run_id']} is combined of others and has no weights of '{which}'.",
@@ -128,6 +128,12 @@ def _folder_of_part(folder: RunFolder, part: str, whole: str) -> RunFolder:
     return found
 
 
-def _opened_run(run: Any, opening: Opening) -> TrainedRun:
+def open_run(run: InitialRun, opening: Opening) -> TrainedRun:
+    """Open one run; errors as for :func:`open_system`.
+
+    Args:
+        run: The run, and which of its weights are wanted.
+        opening: Where it computes.
+    """
     spec = spec_here(run, opening.device, opening.cache, opening.plugins, opening.allow)
     return open_trained_run(run, spec, None if opening.precision == OWN_PRECISION else opening.precision)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.calls import api_call
-from bench.api.requests import FilePath
+from bench.api.requests import FilePath, plugin_files
 from bench.api.tables import ReportTable
 from bench.api.words import selection_rule
 from bench.core.datasets import DATASETS
 from bench.core.errors import SpecError
-from bench.core.paths import cache_folder, expanded, home_folder
+from bench.core.paths import cache_folder, home_folder
 from bench.core.provenance import code_version, package_versions
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def transfer(
     from leaderboard.results.transfer import TransferFolder, transfer_id
 
     place = home_folder(home)
-    files = [expanded(file) for file in ([plugins] if isinstance(plugins, str | Path) else plugins)]
+    files = plugin_files(plugins)
     load_plugins(files)
     named = f"{getattr(run, 'folder', run)}:{selection_rule(rule, 'rule')}"
     found = find_initial_run(named, place, cache_folder(cache))

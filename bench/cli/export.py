@@ -75,7 +75,7 @@ def export(
     from bench.api.exports import export as write_export
 
     if file_format == CARD:
-        emit(card_of(run, home), out, "markdown")
+        emit(card_of(run, home, cache), out, "markdown")
         return
     made = write_export(
         run,

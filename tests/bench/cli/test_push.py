@@ -239,6 +239,14 @@ def test_a_pushed_run_predicts_elsewhere_what_it_predicted_here(hub, push, told,
         assert float(row["crackle"]) == pytest.approx(float(kept[row["cycle"]]["crackle"]), abs=1e-5)
 
 
+def test_the_card_of_a_pushed_run_is_read_in_the_cache_that_is_named(hub, push, told, run, tmp_path):
+    push()
+    named = tmp_path / "named"
+    assert run.id in told("export", PLACE, "--format", "card", "--cache", named, "--home", tmp_path / "there").out
+    assert (named / "hub").is_dir()
+    assert not (tmp_path / "cache" / "hub").exists()
+
+
 def test_weights_of_a_pushed_run_start_a_training(hub, push, run, small_data, small_cache, home):
     import bench as library
 
