@@ -14,6 +14,7 @@ from urllib.parse import unquote, urldefrag, urlsplit, urlunsplit
 
 from bench.core.addresses import address_fault
 from bench.core.errors import WeightsError
+from bench.core.hub import is_repository_name
 from bench.core.registry import suggestion
 from bench.core.secrets import public_url
 from bench.core.text import echoed
@@ -118,18 +119,13 @@ def _shortened(name: str) -> str:
 
 def _split_hub(name: str) -> tuple[str, str | None, str]:
     """Repository, revision and file of a name on the hub."""
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # offered, not listed
-
     how = "Write hf:OWNER/REPOSITORY/FILE, or hf:OWNER/REPOSITORY for what `bench push` wrote."
     owner, repository, file = [*name.split("/", 2), "", ""][:3]
     if not file and (run := _OF_RUN.fullmatch(repository)) and name.count("/") == 1:
         repository, file = run[1], f"weights/{run[2] or 'last'}.safetensors"
     repository, at, revision = repository.partition("@")
-    try:
-        validate_repo_id(f"{owner}/{repository}")
-    except HFValidationError as error:
-        raise WeightsError(f"'hf:{echoed(name)}' names no repository on the hub.", how) from error
+    if not is_repository_name(f"{owner}/{repository}"):
+        raise WeightsError(f"'hf:{echoed(name)}' names no repository on the hub.", how)
     if not file or not file.isprintable() or ".." in file.split("/"):
         raise WeightsError(f"'hf:{echoed(name)}' names no file on the hub.", how)
     if at and not _REVISION.fullmatch(revision):

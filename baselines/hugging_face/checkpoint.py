@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from baselines.downloads import fetch_weights, one_line
+from baselines.downloads import fetch_weights
 from baselines.hugging_face.card import BEATS, KINDS, PREFIX, EncoderKind
 from bench.core.cards import WeightsCard
 from bench.core.errors import RegistryError, WeightsError
+from bench.core.hub import first_line, is_repository_name
 from bench.core.paths import cache_folder, expanded
 from bench.core.text import echoed
 
@@ -183,14 +184,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _is_repository(name: str) -> bool:
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # offered, not listed
-
-    try:
-        validate_repo_id(name)
-    except HFValidationError:
-        return False
-    return name.count("/") == 1
+    return name.count("/") == 1 and is_repository_name(name)
 
 
 def _hub_file(repository: str, file: str) -> Path | None:
@@ -210,7 +204,7 @@ def _is_on_hub(repository: str, file: str, cache: Path) -> bool:
         return file_exists(repository, file)
     except (OSError, ValueError, RuntimeError, errors.HTTPError) as error:  # type: ignore[attr-defined]
         raise WeightsError(
-            f"Cannot ask the hub for {repository}: {echoed(one_line(error), 300)}.",
+            f"Cannot ask the hub for {repository}: {first_line(error)}.",
             f"Fetch the repository elsewhere, and name its folder: {PREFIX}:FOLDER.",
         ) from error
 

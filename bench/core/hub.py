@@ -102,6 +102,18 @@ def is_on_hub(text: str) -> bool:
     return text.startswith(PREFIX)
 
 
+def is_repository_name(name: str) -> bool:
+    """Whether the Hub takes a word for the name of a repository; nobody is asked."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # offered, not listed
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
+
+
 def hub_place(text: str, kind: Kind) -> HubPlace:
     """Read the name of a repository.
 
@@ -112,17 +124,12 @@ def hub_place(text: str, kind: Kind) -> HubPlace:
     Raises:
         SpecError: If it is none; nobody is asked.
     """
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # offered, not listed
-
     found = _PLACE.fullmatch(text)
     revision = found[2] if found else None
     if found is None or (revision and (revision.startswith("-") or ".." in revision or not revision.isprintable())):
         raise SpecError(f"'{echoed(text)}' names no repository on the Hub.", _FORM)
-    try:
-        validate_repo_id(found[1])
-    except HFValidationError:
-        raise SpecError(f"'{echoed(text)}' names no repository on the Hub.", _FORM) from None
+    if not is_repository_name(found[1]):
+        raise SpecError(f"'{echoed(text)}' names no repository on the Hub.", _FORM)
     return HubPlace(kind, found[1], revision)
 
 
