@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.api.checks import VERDICTS as VERDICTS
 from bench.api.checks import Check as Check
-from bench.api.checks import Examination, Places, examined, software, storage
+from bench.api.checks import Examination, Places, examined, existing, software, storage
 from bench.api.checks import hardware as machinery
 from bench.api.checks import worst as worst
 from bench.api.speed import measure_speed
@@ -147,10 +147,7 @@ def _file_system(home: Path) -> str:
 
 def _locks(home: Path) -> str:
     """How runs are locked in the results folder, or would be in the nearest folder that is there."""
-    place = home.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    return kind_of_lock(place)
+    return kind_of_lock(existing(home))
 
 
 def _board(home: Path) -> str:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import StoreError
+from bench.core.lifetimes import is_alive
 from bench.core.locks import exclusive_lock
 from bench.core.text import echoed
 
@@ -319,19 +320,9 @@ def temporary_folder(name: str) -> Iterator[Path]:
 
 
 def _is_abandoned(path: Path, machine: str, process: int) -> bool:
-    if machine == _machine() and not _is_alive(process):
+    if machine == _machine() and not is_alive(process):
         return True
     try:
         return time.time() - path.lstat().st_mtime > ABANDONED_SECONDS
     except OSError:
         return False
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True

@@ -33,6 +33,21 @@ def die_with_parent(parent: int | None = None) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def is_alive(process: int) -> bool:
+    """Whether this machine has a process of a number, also of another user; a number that cannot be asked for counts.
+
+    Args:
+        process: The process id.
+    """
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
 def process_age_mark(process: int) -> str | None:
     """What tells a process from a later one that has its number: when it started (Linux); None if nobody can tell.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.core.errors import ResultError
-from bench.core.lifetimes import process_age_mark
+from bench.core.lifetimes import is_alive, process_age_mark
 from bench.engine.states import EPOCHS, POINTER
 from bench.launch.matrix.heads import ResultHead, read_head
 from leaderboard.results.run_folder import RUNS_FOLDER, RunFolder
@@ -209,13 +209,7 @@ def _state_of(progress: RunProgress, now: float) -> RunState:
 
 
 def _lives(process: int, mark: str | None) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return mark is None or process_age_mark(process) == mark
+    return is_alive(process) and (mark is None or process_age_mark(process) == mark)
 
 
 def _holder_lives(lock: Path) -> bool:

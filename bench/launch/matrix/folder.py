@@ -16,7 +16,7 @@ from typing import Any
 from bench.core.documents import read_bytes
 from bench.core.errors import ResultError, SpecError, StoreError
 from bench.core.files import advice, exclusive_lock, write_json
-from bench.core.lifetimes import process_age_mark
+from bench.core.lifetimes import is_alive, process_age_mark
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 
@@ -153,13 +153,10 @@ class MatrixFolder:
             if found["host"] != socket.gethostname():
                 return silent < SILENT_SECONDS
             pid = int(found["pid"])
-            os.kill(pid, 0)
-        except PermissionError:
-            pass
         except (OSError, ValueError, KeyError, TypeError):
             return False
         # After a restart of the machine the number of a driver that was killed is soon another process's.
-        return bool(process_age_mark(pid) == found.get("mark"))
+        return is_alive(pid) and bool(process_age_mark(pid) == found.get("mark"))
 
 
 def now() -> str:
