@@ -12,7 +12,7 @@ import hub_server
 import pytest
 from children_sets import write_children
 from cli_runs import bench_here, environment
-from hub_server import READS, SIGNATURE, WRITES
+from hub_server import READS, WRITES
 from small_runs import SETTINGS, small_run
 
 PLACE = "hf:lab/net"
@@ -31,31 +31,6 @@ def run(small_data, small_cache, home):
 @pytest.fixture(scope="module")
 def children(tmp_path_factory):
     return write_children(tmp_path_factory.mktemp("children"))
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    """A hub that this process speaks to; whatever a test does, no secret of it may stay on the disk."""
-    with hub_server.running() as hub:
-        hub_server.use(hub, monkeypatch)
-        monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setenv("COLUMNS", "200")
-        yield hub
-    for path in tmp_path.rglob("*"):
-        content = path.read_bytes() if path.is_file() else b""
-        assert not [word for word in (WRITES, READS, SIGNATURE) if word.encode() in content], path
-
-
-@pytest.fixture
-def told(bench):
-    """Runs a command line whose output holds no token and no signature."""
-
-    def called(*words, code=0):
-        done = bench(*words, code=code)
-        assert not [word for word in (WRITES, READS, SIGNATURE) if word in done.out + done.err]
-        return done
-
-    return called
 
 
 @pytest.fixture
