@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from baselines.ast.position_grids import PUBLISHED, Grid, grid_size
+from baselines.json_objects import read_json_object
 from bench.core.errors import WeightsError
 from bench.core.text import echoed
 
@@ -68,15 +68,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _read_document(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-        document = json.loads(content) if len(content) <= MAX_BYTES else None
-    except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"Cannot read {path}: {echoed(error)}.", "Fetch it again.") from error
-    if not isinstance(document, dict):
-        raise WeightsError(f"{path} holds no configuration.", "Fetch it again.")
-    return document
+    return read_json_object(path, MAX_BYTES, "configuration", WeightsError)
 
 
 def patch_grid(config: Mapping[str, Any]) -> Grid:

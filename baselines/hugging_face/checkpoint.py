@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from baselines.downloads import fetch_weights
 from baselines.hugging_face.card import BEATS, KINDS, PREFIX, EncoderKind
+from baselines.json_objects import read_json_object
 from bench.core.cards import WeightsCard
 from bench.core.errors import RegistryError, WeightsError
 from bench.core.hub import first_line, is_repository_name
@@ -172,15 +172,7 @@ def _extractor(place: str, locate: Locate) -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(MOST_BYTES + 1)
-        document = json.loads(content) if len(content) <= MOST_BYTES else None
-    except (OSError, ValueError, RecursionError) as error:
-        raise RegistryError(f"Cannot read {path}: {echoed(error)}.", "Fetch it again.") from error
-    if not isinstance(document, dict):
-        raise RegistryError(f"{path} holds no JSON object.", "Fetch it again.")
-    return document
+    return read_json_object(path, MOST_BYTES, "JSON object", RegistryError)
 
 
 def _is_repository(name: str) -> bool:
