@@ -33,6 +33,7 @@ from bench.core.cards import WeightsCard
 from bench.core.download import Patience
 from bench.core.errors import SpecError, StoreError, WeightsError
 from bench.core.files import temporary_name
+from bench.core.log import show_log
 
 CARD = MODELS.card("cnn6")
 SMALL = {"embed_dim": 32, "depth": 2, "heads": 2, "stride": 16, "frames": 398}
@@ -811,6 +812,7 @@ def leftovers(cache):
 
 
 def test_a_url_is_fetched_once(server, tmp_path, capsys):
+    show_log()  # how far it is stands in the log where there is no terminal
     url = server.url + "/files/Cnn6_mAP%3D0.343.pth?download=1"
     first = weights.locate(CARD, url, tmp_path)
     assert first.path.read_bytes() == BODY
