@@ -1,7 +1,8 @@
 """A board as lungbench wrote it before results had tasks, beside the tables that it printed of that board.
 
 ``board-0003.sql`` is the database as text: two seeds of a system, another one, a failed run, a part of ICBHI, simulated
-data and a submission. ``board-0003.json`` holds the tables of it: as Markdown to be read, in all formats as hashes.
+data and a submission. ``board-0003.json`` holds the tables of it: as Markdown to be read, in all formats as hashes,
+those of pages without their style sheet.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -57,6 +59,11 @@ def numbers_run_here(markdown):
     return [[line[place].strip().removesuffix(", reduced size") for place in kept] for line in lines]
 
 
+def without_style(text):
+    """``text`` without the style sheet that a page begins with: how a page looks may change, not what it says."""
+    return re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)
+
+
 @pytest.mark.parametrize("name", BEFORE["markdown"])
 def test_an_upgraded_board_shows_the_same_tables(tables, name):
     shown, before = render(tables[name], "markdown"), BEFORE["markdown"][name]
@@ -71,7 +78,7 @@ def test_every_format_is_the_same_byte_for_byte(tables, format_name):
     width = {"width": 160} if format_name == "table" else {}
     others = {name: table for name, table in tables.items() if name not in TABLES}
     found = {f"{name} {format_name}": render(table, format_name, **width) for name, table in others.items()}
-    hashes = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in found.items()}
+    hashes = {name: hashlib.sha256(without_style(text).encode()).hexdigest() for name, text in found.items()}
     assert hashes == {name: value for name, value in BEFORE["sha256"].items() if name in found}
     assert len(hashes) == len(others) == 3
 
