@@ -14,6 +14,7 @@ from small_runs import SETTINGS
 
 import bench
 from bench.core.errors import BenchError, SpecError, WeightsError
+from bench.core.text import echoed
 from bench.engine import trainer
 from bench.engine.data import open_run_data
 from bench.engine.graph import build_graph
@@ -140,13 +141,14 @@ def test_runs_that_are_not_there_are_named(first, home, tmp_path):
         find_initial_run("abc", home)
     with pytest.raises(SpecError, match="There is no run ''"):
         find_initial_run("", home)
-    with pytest.raises(SpecError, match=f"There is no run '{tmp_path}'"):
+    with pytest.raises(SpecError, match=f"There is no run '{echoed(tmp_path)}'"):
         find_initial_run(str(tmp_path), home)
     with pytest.raises(SpecError, match=r"keeps no weights of 'stage-3' in .*weights") as caught:
         find_initial_run(f"{first.id}:stage-3", home)
     assert caught.value.hint == "It keeps those of best-test, last."
     for run in (first.id[:8], first.folder):
-        with pytest.raises(SpecError, match=f"Unknown weights 'best' of the run {run}: known: .*best-test"):
+        named = echoed(run)
+        with pytest.raises(SpecError, match=f"Unknown weights 'best' of the run {named}: known: .*best-test"):
             find_initial_run(f"{run}:best", home)
 
 
