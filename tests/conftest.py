@@ -25,9 +25,15 @@ from official_sets import MADE_UP
 from small_data import write_small_data
 
 from bench.core.log import LEVEL_VARIABLE, PACKAGES
+from bench.core.machine import usable_cores
 from bench.data.datasets.icbhi.card import TASK
 
 HERE = Path(__file__).resolve().parent
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """A worker more than there are cores: tests of process groups wait for one another for a third of their time."""
+    return usable_cores() + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
