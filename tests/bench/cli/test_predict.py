@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from types import SimpleNamespace
+from xml.dom import minidom
 
 import numpy as np
 import pytest
@@ -119,6 +120,9 @@ def test_pictures_go_into_a_file_or_a_folder(predict, place, wav, tmp_path):
     assert (tmp_path / "one.png").read_bytes()[:4] == b"\x89PNG"
     predict(f"{place.data}/**/20[12]*.wav", "--figure", "all", "--format", "csv")
     assert sorted(path.name[:3] for path in (tmp_path / "all").iterdir()) == ["201", "202"]
+    shutil.copy(wav, tmp_path / "odd\x1b$x_{.wav")
+    predict("odd\x1b$x_{.wav", "--figure", "odd.svg", "--format", "csv")
+    assert ">odd?$x_{</text>" in minidom.parse(str(tmp_path / "odd.svg")).toxml()
     svg = (tmp_path / "all" / f"{wav.stem}.svg").read_text()
     for words in ("waveform", "log-mel, Hz", "seconds", "crackle", "dot: annotated", "research, not diagnosis"):
         assert words in svg
