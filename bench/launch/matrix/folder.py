@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from bench.core.documents import read_bytes
 from bench.core.errors import ResultError, SpecError, StoreError
@@ -159,7 +159,7 @@ class MatrixFolder:
         return is_alive(pid) and bool(process_age_mark(pid) == found.get("mark"))
 
 
-def _is_record(found: Any) -> bool:
+def _is_record(found: Any) -> TypeGuard[dict[str, Any]]:
     """Whether a document names runs, and the parts of each, as a matrix does."""
     runs = found.get("runs") if isinstance(found, dict) else None
     return isinstance(runs, list) and all(map(_is_entry, runs))
