@@ -15,6 +15,7 @@ from baselines.locations import RemoteFile, remote
 from bench.core.download import Patience, download
 from bench.core.errors import BenchError, WeightsError
 from bench.core.files import ABANDONED_SECONDS, atomic_path, exclusive_lock, sweep
+from bench.core.hub import ODD_ANSWERS
 from bench.core.progress import counted
 from bench.core.secrets import masked, public_url
 from bench.core.text import echoed
@@ -186,7 +187,7 @@ def _from_hub(file: RemoteFile, folder: Path) -> Path:
     except hub.EntryNotFoundError as error:
         raise _FetchError(f"the repository {repository} has no file {name}") from error
     # HTTPError is that of the client which this version of the hub's library uses.
-    except (OSError, ValueError, RuntimeError, hub.HTTPError) as error:  # type: ignore[attr-defined]
+    except (OSError, ValueError, RuntimeError, *ODD_ANSWERS, hub.HTTPError) as error:  # type: ignore[attr-defined]
         raise _FetchError(_error_line(error, file)) from error
 
 

@@ -13,7 +13,7 @@ from baselines.hugging_face.card import BEATS, KINDS, PREFIX, EncoderKind
 from baselines.json_objects import read_json_object
 from bench.core.cards import WeightsCard
 from bench.core.errors import RegistryError, WeightsError
-from bench.core.hub import first_line, is_repository_name
+from bench.core.hub import ODD_ANSWERS, first_line, is_repository_name
 from bench.core.paths import cache_folder, expanded
 from bench.core.text import echoed
 
@@ -194,7 +194,7 @@ def _is_on_hub(repository: str, file: str, cache: Path) -> bool:
         return True
     try:
         return file_exists(repository, file)
-    except (OSError, ValueError, RuntimeError, errors.HTTPError) as error:  # type: ignore[attr-defined]
+    except (OSError, ValueError, RuntimeError, *ODD_ANSWERS, errors.HTTPError) as error:  # type: ignore[attr-defined]
         raise WeightsError(
             f"Cannot ask the hub for {repository}: {first_line(error)}.",
             f"Fetch the repository elsewhere, and name its folder: {PREFIX}:FOLDER.",
@@ -233,7 +233,7 @@ def _licence(repository: str) -> str:
     try:
         path = _hub_file(repository, "README.md")
         stated = None if path is None else HubCard.load(path).data.to_dict().get("license")
-    except (WeightsError, OSError, ValueError):
+    except Exception:  # noqa: BLE001 - anybody's YAML, whose reader promises no class of errors
         # A licence that cannot be read is not stated; what the checkpoint itself lacks is told elsewhere.
         return "not stated"
-    return str(stated) if stated else "not stated"
+    return echoed(stated) if stated else "not stated"

@@ -1,4 +1,4 @@
-"""A contributed bundle, checked as an import would check it, on a board that exists for the moment alone."""
+"""Contributed bundles, checked as an import would check them, on a board that exists for the moment alone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from bench.api.calls import api_call
 from bench.api.exchange import MergedBundle
 from bench.api.requests import FilePath
-from bench.core.errors import DataError, ResultError, StoreError
+from bench.core.errors import ResultError, StoreError
 from bench.core.files import temporary_folder
 from bench.core.paths import expanded
 from bench.core.text import plain
-from leaderboard.results.bundle_merging import import_bundle
+from leaderboard.results.bundle_merging import MergeReport, import_bundle
 from leaderboard.results.schema import RULES
 from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
@@ -58,8 +58,8 @@ class CheckedBundle:
     Attributes:
         file: The bundle.
         runs: Its runs that a board would take or hold already.
-        merged: What an import would do with each run.
-        refused: Sentences on why a board with these rules would not take it; empty where it would.
+        merged: What an import would do with each run; nothing where the bundle is damaged.
+        refused: Sentences on why a board with these rules would not take it, or what is damaged; empty where it would.
     """
 
     file: Path
@@ -86,37 +86,43 @@ class CheckedBundle:
 
 
 @api_call
-def check_bundle(file: FilePath, *, against: Sequence[FilePath] = (), official: bool = False) -> CheckedBundle:
-    """Check a bundle of somebody else as an import does, and touch no board.
+def check_bundles(
+    files: Sequence[FilePath], *, against: Sequence[FilePath] = (), official: bool = False
+) -> list[CheckedBundle]:
+    """Check bundles of somebody else as an import does, and touch no board.
 
     Names, sizes and hashes of all members, the form of every result, that ids follow from specs and predictions,
-    signatures, and all metrics, which are recomputed from the predictions.
+    signatures, and all metrics, which are recomputed from the predictions. Bundles that come together are to come to
+    one board: each is compared with those before it.
 
     Args:
-        file: The bundle.
-        against: Bundles of the board that it should come to: names that belong to another key, results that differ,
+        files: The bundles.
+        against: Bundles of the board that they should come to: names that belong to another key, results that differ,
             copies and what was retracted are found with them.
         official: Also refuse what would not be ranked: simulated, partial, or judged on other cycles.
 
     Returns:
-        What was found; ``refused`` says why it would not be taken.
+        What was found of each; ``refused`` says why it would not be taken.
 
     Raises:
-        DataError: If the bundle cannot be read, is damaged, or was not made as bundles are.
-        StoreError: If that is so of a bundle that it is compared with.
+        StoreError: If a bundle that they are compared with is damaged or cannot be read.
     """
-    path = expanded(file)
     with temporary_folder("bench-check") as work:
         board = Store.open(work)
         for other in against:
             import_bundle(expanded(other), work, board)
-        try:
-            merged = import_bundle(path, work, board)
-        except (StoreError, ResultError) as error:
-            raise DataError(error.message, error.hint) from error
-        taken = {*merged.new, *merged.same}
-        marks = _marks_of(board, taken)
-        runs = [_checked_run(run, marks) for run in board.runs() if run.run_id in taken]
+        return [_checked_bundle(expanded(file), work, board, official) for file in files]
+
+
+def _checked_bundle(path: Path, work: Path, board: Store, official: bool) -> CheckedBundle:
+    """Import a bundle into the board of the moment, and say what came of it."""
+    try:
+        merged = import_bundle(path, work, board)
+    except (StoreError, ResultError) as error:
+        return CheckedBundle(file=path, runs=[], merged=MergedBundle.of(MergeReport(path)), refused=[error.message])
+    taken = {*merged.new, *merged.same}
+    marks = _marks_of(board, taken)
+    runs = [_checked_run(run, marks) for run in board.runs() if run.run_id in taken]
     told = MergedBundle.of(merged)
     return CheckedBundle(file=path, runs=runs, merged=told, refused=list(_refusals(told, runs, official)))
 

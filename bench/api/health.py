@@ -83,6 +83,7 @@ EXAMINATIONS: Mapping[str, Examination] = {
     "data": storage.check_data,
     "weights": storage.check_weights,
     "results": storage.check_results,
+    "cache": storage.check_cache,
     "board": storage.check_board,
     "locks": storage.check_locks,
     "room": storage.check_room,

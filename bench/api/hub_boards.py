@@ -10,7 +10,7 @@ from typing import Any
 from bench.api.board_card import BUNDLE, board_card
 from bench.api.boards import Board
 from bench.api.exchange import MergedBundle
-from bench.core.errors import SpecError
+from bench.core.errors import SpecError, StoreError
 from bench.core.files import temporary_folder
 from bench.core.hub import HubChangedError, HubError, HubPlace, HubState, fetch, hub_place, told_plainly
 from bench.core.hub_commits import commit, writable_state
@@ -175,7 +175,20 @@ def _take_theirs(place: HubPlace, before: HubState, gathered: Store, work: Path)
         theirs = hf_hub_download(
             place.name, BUNDLE, repo_type=place.kind, revision=before.commit, local_dir=work / "theirs"
         )
-    import_bundle(Path(theirs), work, gathered)
+    try:
+        merged = import_bundle(Path(theirs), work, gathered)
+    except StoreError as error:
+        # Where it lay for the moment tells nobody anything.
+        message = error.message.replace(theirs, f"{BUNDLE} of {place}")
+        raise StoreError(message, "Have its owner push it again, or name another data set.") from error
+    if merged.conflicts:
+        # What an empty board does not take would be gone with the next commit.
+        first, count = merged.conflicts[0], len(merged.conflicts)
+        raise StoreError(
+            f"{place} holds {count} run{'' if count == 1 else 's'} that no board takes beside its others, and a push "
+            f"would lose what is there; {first.run_id}: {first.reason}.",
+            "Name another data set, or have its owner mend its board.zip.",
+        )
 
 
 def pull_board(board: Board, source: str, *, replace_results: bool = False, cache: Path | None = None) -> PulledBoard:

@@ -24,6 +24,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from bench.api.prediction_values import PredictedRecording
+from bench.core.text import echoed
 from bench.data.sounds import read_sound
 from bench.search.figures.style import INK, MUTED, PAPER, SERIES, SETTINGS
 
@@ -98,7 +99,7 @@ def _bytes(paper: Figure, output: PictureFormat) -> bytes:
 
 def _title(recording: PredictedRecording, subtitle: str) -> str:
     channel = f", channel {recording.channel}" if recording.channels > 1 else ""
-    name = recording.recording if len(recording.recording) <= 80 else recording.recording[:79] + "…"
+    name = echoed(recording.recording)  # an SVG with a control character cannot be read
     return f"{name}{channel}\n{subtitle}" if subtitle else f"{name}{channel}"
 
 

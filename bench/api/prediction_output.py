@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,11 @@ from bench.api.prediction_writers import (
 )
 from bench.api.predictions import Predictions
 from bench.api.words import known_word
-from bench.core.errors import SpecError, StoreError
+from bench.core.errors import BenchError, SpecError, StoreError
 from bench.core.files import STANDARD_OUTPUT, advice, output_path
 from bench.core.paths import expanded
+from bench.core.text import echoed
+from bench.data.sound_files import SoundFile
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +57,18 @@ class Wanted:
         known_word("format", self.output, FORMATS)
         if self.output == "parquet" and self.out in (None, STANDARD_OUTPUT):
             raise SpecError("Parquet is no text that a terminal shows.", "Name a file with --out.")
+        if self.figure == STANDARD_OUTPUT:
+            raise SpecError(
+                "Pictures are not written to the standard output.", "Name a file or a folder with --figure."
+            )
+        if self.html == STANDARD_OUTPUT and self.out in (None, STANDARD_OUTPUT):
+            raise SpecError("The page and the results would both go to the standard output.", "Name a file with --out.")
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The paths that are written to, by their options; the standard output is none."""
+        named = {"--out": self.out, "--html": self.html, "--figure": self.figure}
+        return {option: path for option, path in named.items() if path is not None and path != STANDARD_OUTPUT}
 
 
 def write_predictions(predictions: Predictions, wanted: Wanted, emit: Emit, *, colour: bool = False) -> None:
@@ -66,9 +81,10 @@ def write_predictions(predictions: Predictions, wanted: Wanted, emit: Emit, *, c
         colour: Whether a table has colours.
 
     Raises:
-        SpecError: If one picture is named for several files.
+        SpecError: If one picture is named for several files, one file for two results, or a sound for a result.
         StoreError: If something cannot be written; of files nothing is left half-written.
     """
+    _check_nothing_is_lost(predictions, wanted)
     with contextlib.ExitStack() as stack:
         takers: list[Writer] = [stack.enter_context(_text_writer(wanted, emit, colour=colour))]
         if wanted.figure is not None:
@@ -82,16 +98,38 @@ def write_predictions(predictions: Predictions, wanted: Wanted, emit: Emit, *, c
                 taker.add(recording)
         for taker in takers:
             taker.end(predictions)
-    # Where every file was skipped there is nothing to draw.
-    for path in (wanted.out, wanted.figure if predictions.cycles else None, wanted.html):
-        if path is not None and path != STANDARD_OUTPUT:
+    for option, path in wanted.files.items():
+        # Where every file was skipped there is nothing to draw.
+        if option != "--figure" or predictions.cycles:
             logger.info(f"wrote {path}")
+
+
+def _check_nothing_is_lost(predictions: Predictions, wanted: Wanted) -> None:
+    """Refuse to write a result over another one, or over a sound that is heard; raises SpecError."""
+    options: dict[str, str] = {}
+    for option, path in wanted.files.items():
+        place = os.path.realpath(expanded(path))
+        if place in options:
+            raise SpecError(f"{options[place]} and {option} are one file, {path}.", "Name a file for each.")
+        options[place] = option
+    for file in predictions.files:
+        if isinstance(file, SoundFile) and file.path and (place := os.path.realpath(file.path)) in options:
+            raise SpecError(
+                f"{options[place]} would be written over the sound {echoed(file.shown, 300)}.", "Name another file."
+            )
 
 
 @contextlib.contextmanager
 def _text_writer(wanted: Wanted, emit: Emit, *, colour: bool) -> Iterator[Writer]:
     if wanted.out is None or wanted.out == STANDARD_OUTPUT:
-        yield _writer(wanted.output, emit, colour=colour)
+        writer = _writer(wanted.output, emit, colour=colour)
+        try:
+            yield writer
+        except (BenchError, KeyboardInterrupt) as error:
+            # A file is not written at all then; what was printed already stays one document.
+            if isinstance(writer, JsonWriter):
+                writer.break_off(error.message if isinstance(error, BenchError) else "interrupted")
+            raise
         return
     with output_path(wanted.out) as path:
         if wanted.output == "parquet":

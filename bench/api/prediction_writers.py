@@ -112,9 +112,11 @@ class JsonWriter:
 
     def __init__(self, emit: Emit) -> None:
         self._emit, self._is_first = emit, True
+        self._begun: Predictions | None = None
 
     def begin(self, predictions: Predictions) -> None:
         """Write what is known before: the runs, and what is to be known of them."""
+        self._begun = predictions
         head = {"schema": SCHEMA, **head_of(predictions)}
         lines = [f"  {json.dumps(name)}: {_json(value)},\n" for name, value in head.items()]
         self._emit("{\n" + "".join(lines) + '  "recordings": [\n')
@@ -126,7 +128,19 @@ class JsonWriter:
 
     def end(self, predictions: Predictions) -> None:
         """Write the files that were left out, and how long all took."""
-        tail = tail_of(predictions)
+        self._begun = None
+        self._close(tail_of(predictions))
+
+    def break_off(self, reason: str) -> None:
+        """End a document in which not every recording is, so that it can be read; where none was begun, write nothing.
+
+        Args:
+            reason: Why it ends here.
+        """
+        if self._begun is not None:
+            self._close({**tail_of(self._begun), "error": reason})
+
+    def _close(self, tail: Mapping[str, Any]) -> None:
         fields = ",\n".join(f"  {json.dumps(name)}: {_json(value)}" for name, value in tail.items())
         self._emit("  ],\n" + fields + "\n}\n")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from bench.api.prediction_values import PredictedCycle, PredictedRecording, Skip
 from bench.api.requests import FilePath, plugin_files
 from bench.api.trained_systems import OWN_PRECISION, Opening, open_system
 from bench.core.errors import BenchError, DataError, SpecError
+from bench.core.files import temporary_folder
 from bench.core.paths import cache_folder, home_folder
 from bench.core.text import echoed
 from bench.data.dataset import Recording
@@ -116,9 +116,9 @@ class Predictions:
     def __iter__(self) -> Iterator[PredictedRecording]:
         """Classify; what cannot be is named in the log and kept in :attr:`skipped`, and the next file comes."""
         self.skipped, self.cycles, self.seconds = [], 0, 0.0
-        with tempfile.TemporaryDirectory(prefix="bench-sound-") as folder:
+        with temporary_folder("bench-sound") as folder:
             began = time.monotonic()
-            for scored in scores_of(self.system, self._heard(Path(folder)), self.batch):
+            for scored in scores_of(self.system, self._heard(folder), self.batch):
                 made = None
                 if scored.error is None:
                     made = self._predicted(scored)
@@ -345,7 +345,7 @@ def _checked_channel(channel: int | str | None) -> str | None:
     if channel is None or channel == ALL_CHANNELS:
         return channel
     word = str(channel)
-    if not (word.isascii() and word.isdigit() and 1 <= int(word) <= 1000):
+    if not (word.isascii() and word.isdigit() and len(word) <= 4 and 1 <= int(word) <= 1000):
         raise SpecError(f"channel is '{echoed(word)}', but must be a number from 1, or {ALL_CHANNELS}.")
     return word
 

@@ -36,16 +36,17 @@ def check(
     """Check bundles as an import does, and touch no board: a step for contributors and for the keepers of a board.
 
     Hashes, forms, ids, signatures, and every number, which is computed again from the predictions. Says what each run
-    is, and which marks its row would have. The exit code is 3 where a bundle is damaged or would not be taken.
+    is, and which marks its row would have. Several bundles are to come to one board: each is compared with those
+    before it. The exit code is 3 where one is damaged or would not be taken.
 
     Examples:
       bench board check submissions/our-crnn.zip
       bench board check submissions/our-crnn.zip --against board.zip --official --format json
     """
-    from bench.api.contributions import check_bundle
+    from bench.api.contributions import check_bundles
 
     check_format(output)
-    found = [check_bundle(file, against=against or (), official=official) for file in files]
+    found = check_bundles(files, against=against or (), official=official)
     if output == "json":
         print_json({"bundles": [each.to_json() for each in found]})
     else:

@@ -171,6 +171,13 @@ def check_values(document: Any, where: str) -> None:
             left.extend((key, inner, depth + 1) for key, inner in _inner_values(name, value))
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value of a document is a finite number within 64 bits; true and false are none."""
+    if type(value) is int:
+        return -LARGEST_WHOLE - 1 <= value <= LARGEST_WHOLE
+    return type(value) is float and math.isfinite(value)
+
+
 def _inner_values(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """The values inside a value, each with the name of its field."""
     if isinstance(value, (list, tuple)):

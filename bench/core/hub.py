@@ -7,6 +7,7 @@ any message. What the library says is told in words of our own, with what to do.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import re
 import sys
@@ -36,6 +37,8 @@ _PLACE = re.compile(r"hf:([^/@\s]+/[^/@\s]+)(?:@([^\s@]+))?")
 _FORM = "Write hf:OWNER/NAME, and @REVISION behind it for a branch, a tag or a commit."
 _COPY = "Fetch it once where the Hub is reached, and copy the cache folder here (BENCH_CACHE)."
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+ODD_ANSWERS = (LookupError, TypeError, AttributeError, AssertionError)
+"""What the Hub's library raises on an answer that is JSON and of another form than it expects."""
 
 
 class HubError(DataError):
@@ -80,7 +83,9 @@ class HubState:
 
     @classmethod
     def of(cls, info: Any) -> HubState:
-        """What the Hub's library says of a repository."""
+        """What the Hub's library says of a repository; raises ValueError where its commit is none."""
+        if not _COMMIT.fullmatch(str(info.sha)):
+            raise ValueError(f"its commit is '{echoed(info.sha)}'")
         return cls(str(info.sha), bool(info.private), frozenset(file.rfilename for file in info.siblings or ()))
 
 
@@ -195,7 +200,7 @@ def _why_unreachable(place: HubPlace) -> str | None:
     from huggingface_hub import HfApi, errors
 
     try:
-        HfApi().repo_info(place.name, repo_type=place.kind, revision=place.revision)
+        HubState.of(HfApi().repo_info(place.name, repo_type=place.kind, revision=place.revision))
     except errors.OfflineModeIsEnabled:
         return "the Hub is not asked (HF_HUB_OFFLINE is set)"
     except errors.HfHubHTTPError as error:
@@ -228,7 +233,7 @@ def told_plainly(place: HubPlace, doing: Literal["read", "written"]) -> Iterator
             yield
     except BenchError:
         raise
-    except (OSError, ValueError, RuntimeError, errors.HTTPError) as error:  # type: ignore[attr-defined]
+    except (OSError, ValueError, RuntimeError, *ODD_ANSWERS, errors.HTTPError) as error:  # type: ignore[attr-defined]
         # The library's own words hold signed addresses, and are no cause that anybody should be shown.
         raise _plain_error(error, place, doing) from None
 
@@ -294,6 +299,12 @@ def _plain_error(error: BaseException, place: HubPlace, doing: str) -> HubError:
         return _refusal(status, place, doing, log_in)
     if isinstance(error, errors.HTTPError):  # type: ignore[attr-defined]
         return HubError(f"The Hub is not reached for {place}: {first_line(error)}.", "Try again; what came is kept.")
+    if isinstance(error, (json.JSONDecodeError, *ODD_ANSWERS)):
+        said = f"{type(error).__name__}: {first_line(error)}"
+        return HubError(
+            f"{place} cannot be {doing}: what answers speaks otherwise than the Hub ({said}).",
+            "Does HF_ENDPOINT name a Hub, and is no login page of the network in between?",
+        )
     return HubError(f"{place} cannot be {doing}: {first_line(error)}.", "`--debug` shows where.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,14 +188,16 @@ def _annotated_sets(dataset: str, task: TaskCard) -> Iterable[_Annotated]:
 
 def _beside(audio: Path, ending: str) -> Path | None:
     paths = (audio.with_suffix(spelt) for spelt in (ending, ending.upper()))
-    return next((path for path in paths if path.is_file()), None)
+    # What is there and cannot be read, as a link to nowhere, is named and not passed over.
+    return next((path for path in paths if os.path.lexists(path)), None)
 
 
 def _annotated(sound: Sound, name: str, path: Path, known: _Annotated) -> HeardCycles:
     try:
         content = read_text_bytes(path)
     except OSError as error:
-        raise DataError(f"Cannot read {echoed(path, 300)}: {error.strerror or error}.") from error
+        words = f"Cannot read {echoed(path, 300)}: {error.strerror or error}."
+        raise DataError(words, "Mend the file, or use --cycles windows, which does not read it.") from error
     cycles, problems = told_by(known.entry, known.reader.annotated_cycles, name, content, sound.header, known.task)
     late = [problem for problem in problems if problem.kind == BEYOND]
     wrong = [problem for problem in problems if problem not in late]

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.core.errors import DataError
+from bench.core.errors import DataError, SpecError
 from bench.core.paths import expanded
-from bench.core.text import echoed
+from bench.core.text import echoed, plain
 from bench.data.files import walk
 from bench.data.sounds import ENDINGS
 
@@ -60,11 +60,20 @@ def find_sound_files(words: Iterable[str | Path], annotations: Collection[str] =
     """
     seen: set[str] = set()
     for word in words:
-        for found in () if _is_annotation(str(word), annotations) else _found(str(word)):
+        for found in _named(str(word), annotations):
             key = str(found.path.absolute()) if isinstance(found, SoundFile) and found.path else found.shown
             if key not in seen:
                 seen.add(key)
                 yield found
+
+
+def _named(word: str, annotations: Collection[str]) -> Iterator[SoundFile | NotFound]:
+    try:
+        if not _is_annotation(word, annotations):
+            yield from _found(word)
+    except SpecError as error:
+        # What no path can be is one bad file among others.
+        yield NotFound(plain(word), DataError(error.message, error.hint))
 
 
 def _is_annotation(word: str, endings: Collection[str]) -> bool:
@@ -83,6 +92,9 @@ def _found(word: str) -> Iterator[SoundFile | NotFound]:
     if word == STREAM:
         yield SoundFile(STREAM_NAME, None)
         return
+    if not word:
+        yield _missing(word, "One of the words is empty, and names no file.")
+        return
     path = expanded(word)
     try:
         is_folder, is_there = path.is_dir(), path.exists()
@@ -91,7 +103,7 @@ def _found(word: str) -> Iterator[SoundFile | NotFound]:
     if is_folder:
         yield from _in_folder(path)
     elif is_there:
-        yield SoundFile(str(path), path)
+        yield _sound_file(path)
     elif _PATTERN & set(word):
         yield from _matching(word)
     else:
@@ -107,7 +119,7 @@ def _in_folder(folder: Path) -> Iterator[SoundFile | NotFound]:
         return
     if not paths:
         yield _missing(str(folder), f"The folder {echoed(folder, 300)} holds no sound file.")
-    yield from (SoundFile(str(path), path) for path in paths)
+    yield from map(_sound_file, paths)
 
 
 def _matching(pattern: str) -> Iterator[SoundFile | NotFound]:
@@ -120,7 +132,17 @@ def _matching(pattern: str) -> Iterator[SoundFile | NotFound]:
     paths = [path for path in matches if path.suffix.lower() in ENDINGS and path.is_file()]
     if not paths:
         yield _missing(pattern, f"No sound file matches {echoed(pattern, 300)}.")
-    yield from (SoundFile(str(path), path) for path in paths)
+    yield from map(_sound_file, paths)
+
+
+def _sound_file(path: Path) -> SoundFile | NotFound:
+    """A file that is there; one whose name no page, table file or document can hold is named without it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = plain(path)
+        return NotFound(shown, DataError(f"The name of {echoed(shown, 300)} is not UTF-8.", "Rename it."))
+    return SoundFile(str(path), path)
 
 
 def _missing(shown: str, message: str) -> NotFound:

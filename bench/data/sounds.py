@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import DataError
+from bench.core.files import advice
 from bench.core.text import echoed
 from bench.data.regular_files import why_irregular
 from bench.data.samples import read_samples
@@ -154,8 +155,23 @@ def spool_sound(stream: BinaryIO, path: Path) -> Path:
         ``path``.
 
     Raises:
-        DataError: If nothing comes, or more than a WAV file can hold.
+        DataError: If nothing comes, more than a WAV file can hold, or what cannot be read or kept.
     """
+    try:
+        written = _copied(stream, path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(
+            f"The standard input cannot be read, or kept in {path.parent}: {reason}.", advice(error)
+        ) from error
+    if not written:
+        raise DataError("Nothing came through the standard input.", "Does the program before the pipe write a sound?")
+    _mend_sizes(path)
+    return path
+
+
+def _copied(stream: BinaryIO, path: Path) -> int:
+    """Bytes that came through a stream and are in the file now."""
     written = 0
     with path.open("wb") as file:
         while piece := stream.read(1 << 20):
@@ -163,10 +179,7 @@ def spool_sound(stream: BinaryIO, path: Path) -> Path:
             if written > MOST_PIPED:
                 raise DataError(f"More than {MOST_PIPED:,} bytes came through the standard input, as of no sound file.")
             file.write(piece)
-    if not written:
-        raise DataError("Nothing came through the standard input.", "Does the program before the pipe write a sound?")
-    _mend_sizes(path)
-    return path
+    return written
 
 
 def _mend_sizes(path: Path) -> None:

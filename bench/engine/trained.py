@@ -19,7 +19,7 @@ from torch import Tensor
 
 import baselines
 import methods
-from bench.core.errors import WeightsError
+from bench.core.errors import SpecError, WeightsError
 from bench.core.inputs import by_name, joined, map_inputs
 from bench.data.bank_folder import one_thread
 from bench.data.dataset import Recording
@@ -213,9 +213,14 @@ def spec_here(
         allow: Asked whether a plug-in may be run that the spec alone names; without it none is.
 
     Raises:
-        SpecError: If the device is not there, or a plug-in of the run is not named.
+        SpecError: If the spec is of another run, the device is not there, or a plug-in of the run is not named.
     """
     asked = read_spec(run.folder.spec)
+    if asked.run_id != run.run_id:
+        raise SpecError(
+            f"{run.folder.spec} is the spec of run {asked.run_id}, but the result beside it is that of {run.run_id}.",
+            "Copy the whole folder of a run again.",
+        )
     spec = asked.changed(
         device=choose_device(device),
         cache=str(cache.resolve()),

@@ -7,7 +7,6 @@ less of itself for once.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import time
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.core.documents import is_number, read_document
 from bench.core.errors import ResultError
 from bench.core.lifetimes import is_alive, process_age_mark
 from bench.engine.states import EPOCHS, POINTER
@@ -230,18 +230,19 @@ def _is_newer(progress: RunProgress, folder: RunFolder) -> bool:
 def _epochs_so_far(folder: RunFolder) -> tuple[int | None, float | None]:
     """Epochs that a stopped run has done, and its last Score, as its saved state says."""
     try:
-        epochs = json.loads((folder.checkpoint / EPOCHS).read_text(encoding="utf-8"))["position"]["epochs"]
+        epochs = read_document(folder.checkpoint / EPOCHS)["position"]["epochs"]
         judged = [entry["test"] for entry in epochs if entry["test"]]
-        return len(epochs), next(iter(judged[-1].values()))["score"] if judged else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
+        score = next(iter(judged[-1].values()))["score"] if judged else None
+        return len(epochs), score if is_number(score) else None
+    except (ResultError, KeyError, TypeError, AttributeError, StopIteration):
         return None, None
 
 
 def _identity(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_document(path)
         return {**document["identity"], "study": document["execution"].get("study", {}).get("name", "")}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ResultError, KeyError, TypeError, AttributeError):
         return {}
 
 

@@ -36,6 +36,7 @@ _FILE = re.compile(
     r"spec\.json|result\.json|test-cycles\.csv|predictions-(last|best-test|best-val)\.csv|frontend\.safetensors"
     r"|weights/(last|best-test|best-val|stage-[0-9]{1,4})(\.method)?\.safetensors"
 )
+_NEEDED = ("spec.json", RESULT_FILE)
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -70,11 +71,7 @@ def given_run(folder: RunFolder, *, labels: bool = True) -> GivenRun:
     """
     document = folder.read_document()
     spec = read_document(folder.spec)
-    files: dict[str, Path | bytes] = {
-        name: path
-        for path in sorted(folder.path.rglob("*"))
-        if path.is_file() and _FILE.fullmatch(name := path.relative_to(folder.path).as_posix())
-    }
+    files: dict[str, Path | bytes] = {name: folder.path / name for name in files_of_run(folder.path)}
     files[folder.spec.name] = _json({**spec, "execution": without_places(spec["execution"])})
     files[RESULT_FILE] = _json(published_document(document))
     if not labels:
@@ -95,8 +92,8 @@ def check_given_run(folder: Path) -> str:
         The id of the run.
 
     Raises:
-        ResultError: If the manifest is none, or a file is missing, is not the one that it names, or has a name that
-            no file of a run has.
+        ResultError: If the manifest is none, or a file is missing, is not the one that it names, is not named by it, or
+            has a name that no file of a run has.
     """
     manifest = read_document(folder / MANIFEST)
     files = manifest.get("files") if isinstance(manifest, dict) else None
@@ -106,9 +103,21 @@ def check_given_run(folder: Path) -> str:
         raise ResultError(f"{MANIFEST} has the form {echoed(manifest.get('version'))}, but {VERSION} is read here")
     if not _RUN_ID.fullmatch(str(manifest.get("run_id"))):
         raise ResultError(f"{MANIFEST} names no run")
+    for name in sorted({*_NEEDED, *files_of_run(folder)} - files.keys()):
+        raise ResultError(f"{MANIFEST} does not name {name}")
     for name, said in files.items():
         _check_file(folder, name, said)
-    return str(manifest["run_id"])
+    given = str(manifest["run_id"])
+    found = RunFolder(folder).read_document()["run_id"]
+    if found != given:
+        raise ResultError(f"{MANIFEST} is that of the run {given}, but {RESULT_FILE} is that of {found}")
+    return given
+
+
+def files_of_run(folder: Path) -> list[str]:
+    """Names of the files in a folder that belong to a run, by which they are sorted; the manifest is none of them."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(name for path in paths if _FILE.fullmatch(name := path.relative_to(folder).as_posix()))
 
 
 def is_file_of_run(name: str) -> bool:

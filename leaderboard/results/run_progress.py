@@ -11,7 +11,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
+from bench.core.documents import is_number, read_document
+from bench.core.errors import ResultError
 from bench.core.files import temporary_name
 
 
@@ -81,11 +84,23 @@ class RunProgress:
 def read_progress(path: Path) -> RunProgress | None:
     """Read what a run says of itself; None where it says nothing, or not in these words."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = read_document(path)
         # A later version may tell more.
-        return RunProgress(**{name: value for name, value in told.items() if name in _NAMES})
-    except (OSError, ValueError, TypeError, AttributeError):
+        found = RunProgress(**{name: value for name, value in told.items() if name in _NAMES})
+    except (ResultError, TypeError, AttributeError):
         return None
+    return found if all(_is_sound(name, getattr(found, name)) for name in _NAMES) else None
 
 
 _NAMES = frozenset(field.name for field in fields(RunProgress))
+_WHOLE = frozenset({"epoch", "epochs", "step", "steps", "process"})
+_WORDS = frozenset({"host", "mark"})
+_UNKNOWN = frozenset(field.name for field in fields(RunProgress) if field.default is None)
+
+
+def _is_sound(name: str, value: Any) -> bool:
+    if value is None:
+        return name in _UNKNOWN
+    if name in _WORDS:
+        return isinstance(value, str)
+    return is_number(value) and (name not in _WHOLE or isinstance(value, int))

@@ -75,6 +75,7 @@ class Hub:
         cuts: How many of the next downloads are cut in their middle.
         refused_commits: How many of the next commits are answered with 503.
         down: Whether every request is answered with 503.
+        odd: What requests of repositories are answered with, where it speaks otherwise than a hub.
         before_commit: Called before each commit is taken, as another user would come in between.
     """
 
@@ -86,6 +87,7 @@ class Hub:
     cuts: int = 0
     refused_commits: int = 0
     down: bool = False
+    odd: bytes | None = None
     before_commit: Callable[[], None] | None = None
 
     def make(self, kind: str, name: str, files: dict[str, bytes] | None = None, **options: Any) -> Repository:
@@ -145,6 +147,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.requests.append((self.command, self.where))
         if self.hub.down:
             return self._refuse(503, message="down")
+        # What the library asks beside that, it keeps in a cache of the user's.
+        if self.hub.odd is not None and re.search(_API, self.where):
+            return self._answer(200, self.hub.odd, Content_Type="application/json")
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if token and token not in (READS, WRITES):
             return self._refuse(401, message="Invalid credentials in Authorization header")

@@ -75,16 +75,34 @@ def check_weights(places: Places) -> Check:
 
 def check_results(places: Places) -> Check:
     """Write into the results folder, or into the folder that it would be made in."""
-    place = existing(places.home)
-    in_the_way = next(path for path in (places.home, *places.home.absolute().parents) if path.exists())
-    if not in_the_way.is_dir():
-        raise StoreError(f"{places.home} cannot be made: {in_the_way} is no folder.", "Name another with --home.")
+    place = _place_of(places.home, "--home")
     check_writable(place)
     mount = mount_of(place)
     kind = "a file system of unknown kind" if mount is None else mount.kind
     shared = " (shared by machines)" if mount is not None and mount.is_network else ""
     made = "" if place == places.home.absolute() else ", which the first run makes"
     return Check("results", "ok", f"{places.home}{made}: can be written, on {kind}{shared}")
+
+
+def check_cache(places: Places) -> Check:
+    """Write into the cache folder, or into the folder that it would be made in."""
+    place = _place_of(places.cache, "--cache")
+    try:
+        check_writable(place)
+    except StoreError as error:
+        # One that was filled before and is kept read-only serves, as long as nothing else is needed.
+        advice = "See that it holds the features and weights that runs need, or name another with --cache."
+        return Check("cache", "warning", error.message, advice)
+    made = "" if place == places.cache.absolute() else ", which the first use makes"
+    return Check("cache", "ok", f"{places.cache}{made}: can be written")
+
+
+def _place_of(folder: Path, option: str) -> Path:
+    """The folder, or the one that it would be made in; raises StoreError where a file is in the way."""
+    in_the_way = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not in_the_way.is_dir():
+        raise StoreError(f"{folder} cannot be made: {in_the_way} is no folder.", f"Name another with {option}.")
+    return existing(folder)
 
 
 def check_board(places: Places) -> Check:

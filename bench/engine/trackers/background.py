@@ -42,6 +42,7 @@ class BackgroundTracker:
         self.name, self.silent_seconds = name, silent_seconds
         self._waiting: queue.Queue[Report | None] = queue.Queue(MOST_WAITING)
         self._off = threading.Event()
+        self._ending = threading.Lock()
         self._busy_since: float | None = None
         # A daemon: one that hangs keeps no process from ending.
         self._thread = threading.Thread(target=self._work, name=f"tracker {name}", daemon=True)
@@ -53,7 +54,10 @@ class BackgroundTracker:
 
     def start(self) -> None:
         """Begin to work."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # no more threads for this user
+            self._give_up(_reason(error))
 
     def tell(self, report: Report) -> None:
         """Hand a report over; nothing waits for it, and nothing is done where the tracker is off."""
@@ -103,8 +107,11 @@ class BackgroundTracker:
             self._give_up(_reason(error))
 
     def _give_up(self, reason: str) -> None:
-        if not self.is_off:
+        # By its own thread or by that of the training, whichever is first: it is told once.
+        with self._ending:
+            is_first = not self.is_off
             self._off.set()
+        if is_first:
             logger.warning(f"the tracker {self.name} is off for the rest of this run, which goes on: {reason}")
 
 

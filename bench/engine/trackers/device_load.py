@@ -20,13 +20,25 @@ class DeviceLoad:
     """
 
     def __init__(self, device: str) -> None:
-        self._process, self._on_gpu = psutil.Process(), device == "cuda"
-        self._knows_load = self._on_gpu
+        self._process: psutil.Process | None = None
+        self._on_gpu = self._knows_load = device == "cuda"
         # The first look only begins to count.
-        self._process.cpu_percent(None)
+        self.measured()
 
     def measured(self) -> dict[str, float]:
-        """Load in percent (of one core; several make more than 100) and memory in MiB, by name."""
+        """Load in percent (of one core; several make more than 100) and memory in MiB, by name.
+
+        Nothing where the system does not say, as in some containers: a run does not end for that.
+        """
+        try:
+            return self._looked_at()
+        except (psutil.Error, OSError, RuntimeError) as error:
+            logger.debug("the load of the machine is not known: %s", error)
+            return {}
+
+    def _looked_at(self) -> dict[str, float]:
+        if self._process is None:
+            self._process = psutil.Process()
         found = {
             "system/cpu_percent": self._process.cpu_percent(None),
             "system/memory_mib": self._process.memory_info().rss / MIB,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from bench.core.documents import read_bytes
 from bench.core.errors import ResultError, SpecError, StoreError
@@ -92,7 +92,7 @@ class MatrixFolder:
             found = json.loads(read_bytes(self.record))
         except (ValueError, RecursionError):
             found = None
-        if not isinstance(found, dict) or not isinstance(found.get("runs"), list):
+        if not _is_record(found):
             raise ResultError(f"{self.record} is no record of a matrix.", "Run the matrix again, which writes it anew.")
         return found
 
@@ -100,11 +100,11 @@ class MatrixFolder:
         """How tasks ended, by key; a line that a killed process left unfinished is passed over."""
         found: dict[str, dict[str, Any]] = {}
         try:
-            lines = self.ends.read_text(encoding="utf-8").splitlines()
+            lines = self.ends.read_bytes().splitlines()
         except OSError:
             return found
         for line in lines:
-            with contextlib.suppress(ValueError, KeyError, TypeError):
+            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                 end = json.loads(line)
                 found[end["key"]] = end
         return found
@@ -153,10 +153,23 @@ class MatrixFolder:
             if found["host"] != socket.gethostname():
                 return silent < SILENT_SECONDS
             pid = int(found["pid"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
         # After a restart of the machine the number of a driver that was killed is soon another process's.
         return is_alive(pid) and bool(process_age_mark(pid) == found.get("mark"))
+
+
+def _is_record(found: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a document names runs, and the parts of each, as a matrix does."""
+    runs = found.get("runs") if isinstance(found, dict) else None
+    return isinstance(runs, list) and all(map(_is_entry, runs))
+
+
+def _is_entry(run: Any) -> bool:
+    if not (isinstance(run, dict) and isinstance(run.get("run_id"), str)):
+        return False
+    parts = run.get("parts", {})
+    return isinstance(parts, dict) and all(isinstance(part, str) for part in parts.values())
 
 
 def now() -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.core.documents import is_number
 from bench.core.errors import ResultError
 from leaderboard.results.run_folder import RunFolder
 
@@ -44,7 +45,7 @@ def read_head(home: Path, run_id: str) -> ResultHead | None:
     path = RunFolder.of_run(home, run_id).result
     try:
         document = json.loads(path.read_bytes())
-        return ResultHead(
+        found = ResultHead(
             status=document["status"],
             error=document["error"],
             score=_score(document),
@@ -56,8 +57,16 @@ def read_head(home: Path, run_id: str) -> ResultHead | None:
         return None
     except OSError as error:
         raise ResultError(f"Cannot read {path}: {error.strerror or error}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, StopIteration) as error:
         raise ResultError(f"{path} is no result of a run.", "Run it again with --rerun.") from error
+    if not _is_sound(found):
+        raise ResultError(f"{path} is no result of a run.", "Run it again with --rerun.")
+    return found
+
+
+def _is_sound(head: ResultHead) -> bool:
+    texts = isinstance(head.status, str) and isinstance(head.error, str | None)
+    return texts and all(number is None or is_number(number) for number in (head.score, head.seconds))
 
 
 def _score(document: dict[str, Any]) -> float | None:

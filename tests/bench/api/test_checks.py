@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -216,3 +217,12 @@ def test_the_doctor_ends_with_1_where_something_is_wrong_and_says_what_to_do(ben
     }
     assert document["folders"]["results"] == str(tmp_path)
     assert os.environ.get("BENCH_HOME") is None or "variables" in named
+
+
+def test_a_cache_that_cannot_be_made_is_wrong(places, tmp_path):
+    (tmp_path / "file").touch()
+    found = verdict(storage.check_cache, replace(places, cache=tmp_path / "file" / "cache"))
+    assert (found.verdict, found.advice) == ("wrong", "Name another with --cache.")
+    assert "is no folder" in found.found
+    assert verdict(storage.check_cache, replace(places, cache=Path("/proc/cache"))).verdict == "warning"
+    assert verdict(storage.check_cache, places).verdict == "ok"

@@ -181,6 +181,13 @@ def test_weights_of_another_run_are_refused(run, other, predict, data, tmp_path)
         predict(tmp_path / "copy", data)
 
 
+def test_the_spec_of_another_run_is_refused(run, other, predict, data, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "copy")
+    shutil.copy(other.folder / "spec.json", tmp_path / "copy" / "spec.json")
+    with pytest.raises(SpecError, match=f"is the spec of run {other.id}, but the result beside it is that of {run.id}"):
+        predict(tmp_path / "copy", data)
+
+
 # --- normalisation by the batch ---------------------------------------------------------------------------------
 
 

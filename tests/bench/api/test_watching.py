@@ -161,6 +161,22 @@ def test_files_that_are_half_written_say_less_and_stop_nothing(home, text):
     assert json.loads(json.dumps(seen.to_json()))["runs"][0]["model"] == ""
 
 
+@pytest.mark.parametrize(
+    "odd", [{"status": []}, {"error": 1.5}, {"seconds": float("nan")}, {"metrics": {"last": {"a": {"score": "x"}}}}]
+)
+def test_results_of_other_words_have_failed(home, odd):
+    folder = ended(begun(home, 1))
+    folder.result.write_text(json.dumps({**json.loads(folder.result.read_text()), **odd}))
+    assert (look(folder).state, "is no result of a run" in look(folder).error) == ("failed", True)
+
+
+def test_a_state_of_other_words_says_less(home):
+    folder = saved(begun(home, 1))
+    for epochs in ([{"test": {"4class": {"score": "x"}}}], [{"test": {}}], 3):
+        (folder.checkpoint / "epochs.json").write_text(json.dumps({"position": {"epochs": epochs}}))
+        assert look(folder).score is None
+
+
 def test_runs_that_vanish_between_two_looks_are_no_more_seen(home):
     folders = [telling(begun(home, number)) for number in (1, 2)]
     watch = Watch(home=home)
@@ -259,8 +275,9 @@ def test_a_matrix_is_counted_and_its_runs_are_seen(home):
     # Jobs of a cluster come without one.
     (elsewhere,) = Watch([matrix_of(home, "far", ids[3:], "slurm").name], home).look().matrices
     assert (elsewhere.going_on, dict(elsewhere.counts)) == (True, {"waiting": 1})
-    (folder / "matrix.json").write_text('{"runs": [')
-    assert watch.look().matrices == []
+    for odd in ("", "1]}", '{"run_id": []}]}', '{"run_id": "a", "parts": {"b": 1}}], "launcher": "local"}'):
+        (folder / "matrix.json").write_text('{"runs": [' + odd)
+        assert watch.look().matrices == []
 
 
 def test_a_study_is_read_from_its_journal_and_its_runs_by_their_specs(home):

@@ -11,6 +11,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import hub_server
 import pytest
 import yaml
 from board_runs import write_run
@@ -93,6 +94,17 @@ def test_a_retracted_run_does_not_come_back(bundle, check, bench, tmp_path):
     bench("board", "export", tmp_path / "board.zip", "--home", tmp_path / "home-of-ours.zip")
     (found,) = check(ours, "--against", tmp_path / "board.zip", code=3)
     assert found["refused"] == [f"{run_id} was retracted"]
+
+
+def test_bundles_that_come_together_are_compared_with_one_another(bundle, check, tmp_path):
+    ours, theirs = bundle("a.zip", {"seed": 1}), bundle("b.zip", {"seed": 1, "salt": 1}, {"seed": 2})
+    (tmp_path / "broken.zip").write_bytes(b"hello")
+    broken, first, second = check(tmp_path / "broken.zip", ours, theirs, code=3)
+    assert (broken["accepted"], broken["runs"]) == (False, [])
+    assert "broken.zip is no bundle" in broken["refused"][0]
+    assert (first["accepted"], len(first["merged"]["new"])) == (True, 1)
+    assert "the board holds another result" in second["refused"][0]
+    assert len(second["merged"]["new"]) == 1
 
 
 @pytest.mark.parametrize("damage", ["metrics", "bomb", "path", "cut", "text"])
@@ -209,6 +221,52 @@ def test_the_workflow_refuses_anything_but_new_bundles(repository, checked_by_wo
     done = checked_by_workflow()
     assert done.returncode == 1
     assert "::error::" in done.stdout
+
+
+@pytest.fixture
+def made_by_workflow(repository, bench, monkeypatch):
+    """Runs the script that follows a merge: the shell's part of it in a shell, and each command of it here."""
+    folder, _ = repository
+    steps = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]["board"]["steps"]
+    (script,) = [step["run"] for step in steps if step.get("name") == "Make the board"]
+
+    def run(code=0):
+        monkeypatch.chdir(folder)
+        monkeypatch.delenv("BENCH_HOME")
+        # One argument a line, an empty line after each command.
+        noted = 'bench() { printf "%s\\n" "$@" "" >&3; }; exec 3> commands;' + script
+        subprocess.run(["bash", "-c", noted], env={**os.environ, "GITHUB_STEP_SUMMARY": "summary"}, check=True)
+        assert (folder / "summary").is_file()
+        commands = [words.split("\n") for words in (folder / "commands").read_text().rstrip("\n").split("\n\n")]
+        return [bench(*words, code=code) for words in (commands[:1] if code else commands)]
+
+    return run
+
+
+def test_the_workflow_makes_a_board_of_all_bundles_after_a_merge_which_the_hub_takes(
+    repository, made_by_workflow, bundle, bench, monkeypatch
+):
+    folder, _ = repository
+    bundle("second.zip", {"seed": 2}).rename(folder / "submissions" / "second.zip")
+    imported, _, summary, _ = made_by_workflow()
+    assert imported.out.count("1 new, 0 same") == 2
+    assert "ast" in summary.out
+    steps = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]["board"]["steps"]
+    (kept,) = [step["with"]["path"].split() for step in steps if step.get("with", {}).get("name") == "board"]
+    assert kept == ["board.zip", "page"]
+    assert (folder / "page" / "index.html").is_file()
+    ids = {run["run_id"] for run in json.loads(zipfile.ZipFile(folder / "board.zip").read("manifest.json"))["runs"]}
+    assert len(ids) == 2
+    with hub_server.running() as hub:
+        hub_server.use(hub, monkeypatch)
+        pushed = json.loads(bench("board", "push", "hf:lab/board", "--home", "results", "--format", "json").out)
+    assert set(pushed["merged"]["new"]) == ids
+
+
+def test_a_merge_of_bundles_that_contradict_each_other_ends_the_workflow(repository, made_by_workflow, bundle):
+    bundle("other.zip", {"seed": 1, "salt": 1}).rename(repository[0] / "submissions" / "other.zip")
+    (imported,) = made_by_workflow(code=4)
+    assert "another result" in imported.out + imported.err
 
 
 # --- reference results ------------------------------------------------------------------------------------------

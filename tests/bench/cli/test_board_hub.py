@@ -11,7 +11,9 @@ import hub_server
 import pytest
 from board_runs import write_run
 from hub_server import READS
+from icbhi_sets import part_of_folder, write_set
 
+from leaderboard.results.bundle_writing import export_bundle
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.store import Store
 
@@ -149,7 +151,7 @@ def test_a_damaged_board_is_not_taken(hub, board, add, tmp_path):
     there = hub.repositories["dataset", "lab/board"]
     there.commit("main", {**there.files, "board.zip": there.files["board.zip"][:-200]}, "cut")
     assert "is no bundle" in said(board("clinic", "pull", PLACE, code=4))
-    assert "is no bundle" in said(board("ward", "push", PLACE, code=4))
+    assert "board.zip of hf:lab/board is no bundle" in said(board("ward", "push", PLACE, code=4))
     assert not list((tmp_path / "clinic").rglob("result.json"))
 
 
@@ -167,3 +169,22 @@ def test_who_may_only_read_pulls_and_does_not_push(hub, board, add, monkeypatch)
 def test_an_empty_board_is_not_pushed(hub, board):
     assert "holds no run to export" in said(board("ward", "push", PLACE, code=4))
     assert hub.requests == []
+
+
+def test_a_data_set_with_runs_that_no_board_takes_loses_none_by_a_push(hub, board, add, tmp_path):
+    write_set(tmp_path / "data")
+    keys = part_of_folder(tmp_path / "data").cycles.keys
+    # A seed twice, as boards of older versions have it.
+    store = Store.open(tmp_path / "old")
+    for home in ("one", "two"):
+        rows = [("recording", "cycle", "predicted"), *((*key, int(home == "two")) for key in keys)]
+        (tmp_path / "p.csv").write_text("".join(f"{','.join(map(str, row))}\n" for row in rows))
+        words = ("--system", "ours", "--selection", "last", "--data", tmp_path / "data")
+        board(home, "submit", tmp_path / "p.csv", *words)
+        store.import_run(next((tmp_path / home / "submissions").iterdir()))
+    bundle = export_bundle(store, tmp_path / "b.zip").path.read_bytes()
+    hub.make("dataset", "lab/board", {"board.zip": bundle})
+    add("ward")
+    refused = board("ward", "push", PLACE, code=CONFLICT)
+    assert "hf:lab/board holds 1 run that no board takes beside its others" in said(refused)
+    assert files_of(hub)["board.zip"] == bundle

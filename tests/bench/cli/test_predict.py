@@ -3,9 +3,13 @@
 import csv
 import io
 import json
+import os
 import re
+import shutil
 import sys
+import tempfile
 from types import SimpleNamespace
+from xml.dom import minidom
 
 import numpy as np
 import pytest
@@ -13,7 +17,7 @@ import soundfile
 from small_data import write_small_data
 from small_runs import small_run
 
-from bench.api import prediction_page
+from bench.api import prediction_page, prediction_writers
 from bench.cli import predict as command
 
 
@@ -116,6 +120,9 @@ def test_pictures_go_into_a_file_or_a_folder(predict, place, wav, tmp_path):
     assert (tmp_path / "one.png").read_bytes()[:4] == b"\x89PNG"
     predict(f"{place.data}/**/20[12]*.wav", "--figure", "all", "--format", "csv")
     assert sorted(path.name[:3] for path in (tmp_path / "all").iterdir()) == ["201", "202"]
+    shutil.copy(wav, tmp_path / "odd\x1b$x_{.wav")
+    predict("odd\x1b$x_{.wav", "--figure", "odd.svg", "--format", "csv")
+    assert ">odd?$x_{</text>" in minidom.parse(str(tmp_path / "odd.svg")).toxml()
     svg = (tmp_path / "all" / f"{wav.stem}.svg").read_text()
     for words in ("waveform", "log-mel, Hz", "seconds", "crackle", "dot: annotated", "research, not diagnosis"):
         assert words in svg
@@ -176,6 +183,60 @@ def test_nothing_is_left_where_the_command_cannot_write(predict, wav, tmp_path):
     predict(wav, "--out", "folder", "--format", "csv", code=4)
     predict(wav, "--html", "folder", "--format", "csv", code=4)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--out", "a.wav"), "--out would be written over the sound a.wav"),
+        (("--html", "link.wav"), "--html would be written over the sound a.wav"),
+        (("--out", "same.svg", "--figure", "same.svg"), "--out and --figure are one file"),
+        (("--html", "-"), "would both go to the standard output"),
+        (("--figure", "-"), "Pictures are not written to the standard output"),
+        (("--channel", "9" * 5000), "must be a number from 1"),
+    ],
+)
+def test_no_result_is_written_over_a_sound_or_another_result(predict, wav, tmp_path, words, message):
+    shutil.copy(wav, tmp_path / "a.wav")
+    (tmp_path / "link.wav").symlink_to("a.wav")
+    refused = predict("a.wav", *words, "--format", "csv", code=2)
+    assert message in " ".join(refused.err.split())
+    assert refused.out == ""
+    assert (tmp_path / "a.wav").read_bytes() == wav.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "link.wav"]
+
+
+def test_a_document_that_is_broken_off_can_be_read(predict, place, wav, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    words = (wav, "nowhere.wav", "--format", "json")
+    document = json.loads(predict(*words, "--figure", "file/a", code=4).out)
+    assert document["error"].startswith("Cannot write file/a: ")
+    assert (len(document["recordings"]), document["cycles"]) == (1, 4)
+    monkeypatch.setattr(prediction_writers.JsonWriter, "add", interrupted)
+    document = json.loads(predict(*words, code=130).out)
+    assert (document["error"], document["recordings"]) == ("interrupted", [])
+    predict(*words, "--out", "a.json", code=130)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def interrupted(*_given):
+    raise KeyboardInterrupt
+
+
+def test_a_name_that_is_not_utf8_is_skipped_whatever_is_written(predict, wav, tmp_path):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    (tmp_path / "ward").mkdir()
+    shutil.copy(wav, tmp_path / "ward" / os.fsdecode(b"a\xff.wav"))
+    shutil.copy(wav, tmp_path / "ward" / "b.wav")
+    words = ("--window", "2", "--html", "page.html", "--out", "rows.parquet", "--format", "parquet")
+    done = predict("ward", *words, code=3)
+    assert "skipped: The name of ward/a?.wav is not UTF-8. Rename it." in done.err
+    assert "The name of ward/a?.wav" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_without_room_for_temporary_files_there_is_a_sentence(predict, wav, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    assert "Cannot write temporary files into /nowhere" in predict(wav, "--format", "csv", code=4).err
 
 
 def test_a_bar_does_not_run_through_a_table_on_a_terminal(monkeypatch, tmp_path):

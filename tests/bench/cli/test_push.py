@@ -176,6 +176,14 @@ def test_a_hub_with_trouble_is_said(hub, push, told, monkeypatch):
     assert "HF_HUB_OFFLINE is set" in said(push(code=3))
 
 
+@pytest.mark.parametrize("odd", [b"[]", b"{}", b"<html>", b'{"id": "lab/net", "sha": "../..", "siblings": []}'])
+def test_what_speaks_otherwise_than_a_hub_is_a_sentence(hub, push, told, tmp_path, odd):
+    hub.odd = odd
+    message = "its commit is '../..'" if b"sha" in odd else "what answers speaks otherwise than the Hub"
+    assert message in said(push(code=3))
+    assert message in said(told("board", "import", PLACE, "--home", tmp_path / "home", code=3))
+
+
 @pytest.mark.parametrize("to", ["lab/net", "hf:net", "hf:lab/net/file", "hf:lab/../x", "hf:lab/net@-x", "hf:"])
 def test_what_names_no_repository_is_seen_before_anybody_is_asked(hub, push, to):
     assert "names no repository on the Hub" in said(push(code=2, to=to))
@@ -278,6 +286,19 @@ def test_a_file_that_was_changed_on_the_hub_is_refused(hub, push, told, tmp_path
         "main", {**there.files, "weights/last.safetensors": weights, "README.md": b"---\n---\nmy words"}, "card"
     )
     assert "1 new" in told("board", "import", PLACE, "--home", tmp_path / "elsewhere").out
+
+
+def test_a_file_that_no_hash_is_given_of_and_a_result_of_another_run_are_refused(hub, push, told, tmp_path):
+    push()
+    there = hub.repositories["model", "lab/net"]
+    manifest, files = json.loads(there.files["manifest.json"]), there.files
+    del manifest["files"]["weights/last.safetensors"]
+    there.commit("main", {**files, "manifest.json": json.dumps(manifest).encode()}, "unnamed")
+    words = ("board", "import", PLACE, "--home", tmp_path / "elsewhere")
+    assert "manifest.json does not name weights/last.safetensors" in said(told(*words, code=3))
+    other = {**json.loads(files["manifest.json"]), "run_id": "0" * 16}
+    there.commit("main", {**files, "manifest.json": json.dumps(other).encode()}, "another run")
+    assert "manifest.json is that of the run 0000000000000000, but result.json is that of" in said(told(*words, code=3))
 
 
 @pytest.mark.parametrize(

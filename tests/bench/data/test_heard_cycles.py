@@ -123,3 +123,10 @@ def test_where_annotations_alone_are_wanted_one_must_be_there(sound):
         finder("annotations").find(sound, "sound")
     with pytest.raises(SpecError, match="auto, annotations, windows"):
         finder("cycles")
+
+
+def test_an_annotation_that_cannot_be_read_is_not_passed_over(sound):
+    sound.path.with_suffix(".txt").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"Cannot read .*sound\.txt: No such file"):
+        finder().find(sound, "sound")
+    assert finder("windows").find(sound, "sound").annotation is None

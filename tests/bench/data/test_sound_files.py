@@ -1,5 +1,7 @@
 """Words that name sound files."""
 
+import os
+
 import pytest
 
 from bench.data.sound_files import NotFound, find_sound_files
@@ -64,12 +66,22 @@ def test_the_standard_input_is_a_file_too(ward):
         ("*.wav", "No sound file matches *.wav."),
         ("x" * 5000, "There is no file x"),
         ("[", "No sound file matches [."),
-        ("", "holds no sound file"),
+        ("", "One of the words is empty"),
+        ("~nobody-of-that-name/a.wav", "The home folder in ~nobody"),
+        ("loop.wav", "The links at loop.wav lead in a circle"),
+        (os.fsdecode(b"\xff.wav"), "is not UTF-8"),
     ],
 )
 def test_words_that_name_none_say_so(ward, word, message):
-    if word == "":
-        word = str(ward / "empty")
+    (ward / "loop.wav").symlink_to("loop.wav")
     (found,) = find_sound_files([word])
     assert isinstance(found, NotFound)
     assert message in found.error.message
+
+
+def test_a_name_that_no_document_can_hold_is_told_among_the_others(ward):
+    (ward / "b" / os.fsdecode(b"1\xff.wav")).touch()
+    first, odd, *_ = find_sound_files(["b"])
+    assert (first.shown, odd.shown) == ("b/1.wav", "b/1?.wav")
+    assert odd.error.message == "The name of b/1?.wav is not UTF-8."
+    assert isinstance(next(find_sound_files(["b/*"])), type(first))

@@ -113,3 +113,13 @@ def test_any_stream_that_soundfile_reads_will_do(tmp_path, noise):
     soundfile.write(stream, noise, RATE, format="FLAC", subtype="PCM_16")
     stream.seek(0)
     assert read_sound(spool_sound(stream, tmp_path / "stdin.wav")).seconds == 3.0
+
+
+def test_a_stream_that_is_none_is_a_sentence(tmp_path):
+    with (
+        tmp_path.joinpath("text").open("wb") as unreadable,
+        pytest.raises(DataError, match="standard input cannot be read"),
+    ):
+        spool_sound(unreadable, tmp_path / "stdin.wav")
+    with pytest.raises(DataError, match=r"or kept in .*gone: No such file"):
+        spool_sound(io.BytesIO(b"RIFF"), tmp_path / "gone" / "stdin.wav")

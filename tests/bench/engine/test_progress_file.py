@@ -104,7 +104,22 @@ def test_a_run_goes_on_where_the_file_cannot_be_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"epoch": 1}', '{"nobody": "knows"}'])
+SOUND = '{"epoch": 1, "epochs": 2, "step": 1, "steps": 4, "started": 1.0, "time": %s}'
+
+
+def test_numbers_that_are_some_are_read(tmp_path):
+    path = tmp_path / "progress.json"
+    path.write_text(SOUND % "2")
+    assert read_progress(path).time == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", '{"epoch": 1}', '{"nobody": "knows"}', "[" * 100_000),
+        *(SOUND % time for time in ('"now"', "NaN", "1e400", "null", "true", "[]", "9" * 30)),
+    ],
+)
 def test_a_file_of_other_words_says_nothing(tmp_path, text):
     path = tmp_path / "progress.json"
     path.write_text(text)

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 from small_runs import SETTINGS, small_run
 
@@ -24,6 +25,8 @@ from bench.engine.data import open_run_data
 from bench.engine.hooks import Hooks
 from bench.engine.listeners import Listener, Start, Wish
 from bench.engine.run_listeners import listeners_of_run
+from bench.engine.trackers import device_load
+from bench.engine.trackers.background import BackgroundTracker
 from bench.engine.trackers.listener import RunTracking
 from bench.engine.trackers.reports import configuration, rule_values
 from bench.engine.trackers.services import SERVICES
@@ -307,3 +310,23 @@ def test_a_run_without_a_tracker_does_not_wait_for_what_draws_figures():
     code = "import sys, bench.engine.trainer; print({'matplotlib', 'wandb', 'mlflow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def test_a_machine_that_tells_no_load_stops_no_run(monkeypatch):
+    def refused(*_given):
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(device_load.psutil, "Process", refused)
+    assert device_load.DeviceLoad("cpu").measured() == {}
+
+
+def test_a_tracker_without_a_thread_is_off_and_told_of_once(monkeypatch, caplog):
+    def refused(_thread):
+        raise RuntimeError("can't start new thread")
+
+    tracker = BackgroundTracker("tensorboard")
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    tracker.start()
+    tracker.tell_last(print)
+    tracker.wait(0.0)
+    assert caplog.text.count("the tracker tensorboard is off") == 1

@@ -1,6 +1,7 @@
 """What a batch means does not depend on the number of processes."""
 
 import csv
+import json
 import os
 import signal
 import time
@@ -27,7 +28,15 @@ def test_two_processes_give_the_scores_of_one(small_data, small_cache, tmp_path)
     """The whole way of a command; every method and batch norm are compared in test_global_batch.py."""
     common = ["run", *SMALL_AST, "--epochs", "2", "--data", str(small_data)]
     one = json_here(*common, env=environment(tmp_path / "one", small_cache))
-    two = bench_json(*common, "--processes", "2", env=environment(tmp_path / "two", small_cache))
+    env = environment(tmp_path / "two", small_cache)
+    # A tracker that cannot even begin: nothing comes of it but one sentence of the main process.
+    folder = Path(env["BENCH_HOME"]) / "runs" / one["run_id"]
+    folder.mkdir(parents=True)
+    (folder / "tracking").touch()
+    done = bench(*common, "--processes", "2", "--tracker", "tensorboard", "--format", "json", env=env)
+    two = json.loads(done.stdout)
+    (said,) = [line for line in done.stderr.splitlines() if "tracker" in line]
+    assert "rank 0] warning: the tracker tensorboard is off for the rest of this run" in said
     assert one["run_id"] == two["run_id"]
     assert len(scores(two)) == 12
     assert largest_difference(one, two) < 1e-4
