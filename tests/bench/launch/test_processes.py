@@ -23,45 +23,29 @@ def largest_difference(one, two):
     return max(abs(a - b) for x, y in zip(scores(one), scores(two), strict=True) for a, b in zip(x, y, strict=True))
 
 
-def test_two_processes_give_the_scores_of_one(small_data, small_cache, tmp_path):
+def test_a_stopped_group_goes_on_and_gives_the_scores_of_one_process(small_data, small_cache, tmp_path):
     """The whole way of a command; every method and batch norm are compared in test_global_batch.py."""
-    common = ["run", *SMALL_AST, "--epochs", "2", "--data", str(small_data)]
+    epochs = 12
+    common = ["run", *SMALL_AST, *EVERY_EPOCH, "--epochs", str(epochs), "--data", str(small_data)]
     one = json_here(*common, env=environment(tmp_path / "one", small_cache))
-    two = bench_json(*common, "--processes", "2", env=environment(tmp_path / "two", small_cache))
-    assert one["run_id"] == two["run_id"]
-    assert len(scores(two)) == 12
-    assert largest_difference(one, two) < 1e-4
-    assert one["epochs"][1]["loss"] == pytest.approx(two["epochs"][1]["loss"], abs=1e-4)
-    assert one["epochs"][0]["loss"] != one["epochs"][1]["loss"]
-
-
-def test_a_stopped_group_saves_its_state_and_goes_on(small_data, small_cache, tmp_path):
-    env = environment(tmp_path, small_cache)
-    words = ["run", *SMALL_AST, "--epochs", "40", "--processes", "2", "--data", str(small_data)]
-    words += ["--set", "checkpoint_minutes=0.01"]
+    env, words = environment(tmp_path / "two", small_cache), [*common, "--processes", "2"]
     with start(*words, env=env) as process:
-        wait_for_checkpoint(process, tmp_path)
+        wait_for_checkpoint(process, tmp_path / "two")
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=90)
     assert process.returncode == 130, err
-    document = bench_json(*words, env=env)
-    assert document["status"] == "finished"
-    assert [entry["epoch"] for entry in document["epochs"]] == list(range(1, 41))
+    two = bench_json(*words, env=env)
+    assert two["status"] == "finished"
+    assert [entry["epoch"] for entry in two["epochs"]] == list(range(1, epochs + 1))
+    assert one["run_id"] == two["run_id"]
+    assert len(scores(two)) == 12
+    assert largest_difference(one, two) < 1e-4
+    losses, expected = ([entry["loss"] for entry in document["epochs"]] for document in (two, one))
+    assert losses == pytest.approx(expected, abs=1e-4)
+    assert one["epochs"][0]["loss"] != one["epochs"][1]["loss"]
 
 
-def test_no_process_outlives_a_killed_launcher(small_data, small_cache, tmp_path):
-    env = environment(tmp_path, small_cache)
-    words = ["run", *SMALL_AST, *EVERY_EPOCH, "--epochs", "500", "--processes", "2", "--data", str(small_data)]
-    with start(*words, env=env) as process:
-        wait_for_checkpoint(process, tmp_path)
-        ranks = psutil.Process(process.pid).children(recursive=True)
-        assert len(ranks) >= 2
-        os.kill(process.pid, signal.SIGKILL)
-    _, alive = psutil.wait_procs(ranks, timeout=20)
-    assert not alive
-
-
-def test_a_lost_process_ends_the_run_with_a_sentence(small_data, small_cache, tmp_path):
+def test_a_lost_process_ends_the_run_with_a_sentence_and_none_outlives_a_killed_launcher(small_data, small_cache, tmp_path):
     env = environment(tmp_path, small_cache)
     words = ["run", *SMALL_AST, *EVERY_EPOCH, "--epochs", "500", "--processes", "2", "--data", str(small_data)]
     with start(*words, env=env) as process:
@@ -79,7 +63,11 @@ def test_a_lost_process_ends_the_run_with_a_sentence(small_data, small_cache, tm
                 break
         else:
             pytest.fail("the same command does not go on")
-        process.kill()
+        ranks = psutil.Process(process.pid).children(recursive=True)
+        assert len(ranks) >= 2
+        os.kill(process.pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(ranks, timeout=20)
+    assert not alive
 
 
 def test_a_batch_that_does_not_divide_is_refused(small_data, small_cache, tmp_path):

@@ -84,8 +84,9 @@ def check_same(document, alone):
         assert found == pytest.approx(wanted, abs=1e-4)
 
 
-@pytest.mark.parametrize("processes", [2, 3])
-def test_torchrun_gives_the_run_of_one_process(small_data, small_cache, tmp_path, alone, processes):
+def test_torchrun_gives_the_run_of_one_process(small_data, small_cache, tmp_path, alone):
+    """Three ranks; accelerate launch and srun start two."""
+    processes = 3
     done = run([*torchrun(processes), *WORDS, "--data", str(small_data)], environment(tmp_path, small_cache))
     assert done.returncode == 0, done.stderr
     # One document: the others print nothing.
