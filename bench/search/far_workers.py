@@ -13,7 +13,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError, SpecError, UnexpectedError
+from bench.core.errors import (
+    BenchError,
+    CancelledJobError,
+    InterruptedRunError,
+    LostProcessError,
+    MemoryRunError,
+    RunError,
+    SpecError,
+    UnexpectedError,
+)
 from bench.core.lifetimes import StopRequest
 from bench.launch.executors import make_executor
 from bench.launch.jobs import Ended, Executor, Job, LaunchOptions
@@ -31,6 +40,10 @@ LOOK_SECONDS = 2.0
 PAUSE_SECONDS = 60.0
 """After a worker that found no trial, before another one looks: machines whose clocks differ may not agree on which
 trials are abandoned."""
+
+
+LOSSES = (LostProcessError, InterruptedRunError, UnexpectedError, MemoryRunError)
+"""What loses one worker and says nothing of the others; a trial that each worker dies of fails by itself."""
 
 
 def jobs_folder(home: Path, study: str) -> Path:
@@ -181,11 +194,24 @@ class FarCrew:
             self._pause_until = time.monotonic() + PAUSE_SECONDS
         if error is None or self._ends():
             return
-        if not isinstance(error, LostProcessError | InterruptedRunError | UnexpectedError):
+        if isinstance(error, CancelledJobError):
+            self._do_without(ended.key, error)
+        elif isinstance(error, LOSSES):
+            self._replace(self._jobs[ended.key], error)
+        else:
             self._error = error
-            return
+
+    def _do_without(self, key: str, error: BenchError) -> None:
+        """Go on without a worker that somebody cancelled; one that took its place would be against their will."""
+        job = self._jobs.pop(key)
+        if self._jobs:
+            logger.warning(f"{error.message} The search goes on with {len(self._jobs)} of its workers, not {job.label}")
+        elif claimable(self.search) or running(self.search):
+            self._error = error
+
+    def _replace(self, job: Job, error: BenchError) -> None:
+        """Have another worker take the place of one that was lost, unless too many were before they began."""
         self._stillborn += 1
-        job = self._jobs[ended.key]
         if self._stillborn > MOST_STILLBORN:
             self._error = RunError(f"Workers are lost before they begin: {error.message}", f"Look at {job.log}.")
         else:

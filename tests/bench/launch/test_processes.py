@@ -45,7 +45,7 @@ def test_a_stopped_group_goes_on_and_gives_the_scores_of_one_process(small_data,
     assert one["epochs"][0]["loss"] != one["epochs"][1]["loss"]
 
 
-def test_a_lost_process_ends_the_run_with_a_sentence_and_none_outlives_a_killed_launcher(small_data, small_cache, tmp_path):
+def test_a_lost_process_ends_the_run_with_a_sentence_and_none_outlives_its_launcher(small_data, small_cache, tmp_path):
     env = environment(tmp_path, small_cache)
     words = ["run", *SMALL_AST, *EVERY_EPOCH, "--epochs", "500", "--processes", "2", "--data", str(small_data)]
     with start(*words, env=env) as process:
