@@ -51,6 +51,28 @@ def jobs_folder(home: Path, study: str) -> Path:
     return home.absolute() / "studies" / f"{study}.jobs"
 
 
+def worker_job(study: str, home: Path, execution: Mapping[str, Any], number: int, task: Mapping[str, Any]) -> Job:
+    """The job of a worker: what it needs of a machine, and what it does there.
+
+    Args:
+        study: The study's name.
+        home: The results folder.
+        execution: Execution fields of the runs.
+        number: The worker's, from one on.
+        task: What its process is given; what a machine needs for it does not depend on that.
+    """
+    return Job(
+        key=f"worker-{number}",
+        module="bench.search.worker",
+        task=task,
+        name=f"worker {number} of {study}",
+        label=f"worker {number}",
+        log=worker_log(home.absolute(), study, number),
+        device=execution["device"],
+        processes=int(execution["processes"]),
+    )
+
+
 def cancel_jobs_of(home: Path, study: str) -> int:
     """Cancel what Slurm still has of a search; gives the number of jobs.
 
@@ -132,16 +154,8 @@ class FarCrew:
 
     def _job(self, number: int) -> Job:
         """The job of a worker; one that takes its place has the same key."""
-        return Job(
-            key=f"worker-{number}",
-            module="bench.search.worker",
-            task=worker_task(self.search, self.home, self.execution, self._breaker, stored=False),
-            name=f"worker {number} of {self.search.name}",
-            label=f"worker {number}",
-            log=worker_log(self.home.absolute(), self.search.name, number),
-            device=self.execution["device"],
-            processes=int(self.execution["processes"]),
-        )
+        task = worker_task(self.search, self.home, self.execution, self._breaker, stored=False)
+        return worker_job(self.search.name, self.home, self.execution, number, task)
 
     def _is_over(self) -> bool:
         """Whether nobody is at work, and nothing is left to do."""
