@@ -44,6 +44,9 @@ def print_planned(planned: Sequence[PlannedSearch], output: str) -> None:
     for item in planned:
         for name, value in _facts(item).items():
             print_text(f"{name}: {value}")
+        script = item.script()
+        if script is not None:
+            print_text(script)
 
 
 def _facts(planned: PlannedSearch) -> dict[str, str]:

@@ -83,6 +83,10 @@ class MemoryRunError(RunError):
     """The memory of a device or of the machine ran out for a run; alone on it, or made smaller, it may fit."""
 
 
+class CancelledJobError(RunError):
+    """A job that somebody took from the engine that carried it out: it is not started again by itself."""
+
+
 class LostProcessError(RunError):
     """A process of a run was killed or lost: nothing is stored, and the same command goes on."""
 

@@ -13,7 +13,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError, SpecError, UnexpectedError
+from bench.core.errors import (
+    BenchError,
+    CancelledJobError,
+    InterruptedRunError,
+    LostProcessError,
+    MemoryRunError,
+    RunError,
+    SpecError,
+    UnexpectedError,
+)
 from bench.core.lifetimes import StopRequest
 from bench.launch.executors import make_executor
 from bench.launch.jobs import Ended, Executor, Job, LaunchOptions
@@ -33,9 +42,35 @@ PAUSE_SECONDS = 60.0
 trials are abandoned."""
 
 
+LOSSES = (LostProcessError, InterruptedRunError, UnexpectedError, MemoryRunError)
+"""What loses one worker and says nothing of the others; a trial that each worker dies of fails by itself."""
+
+
 def jobs_folder(home: Path, study: str) -> Path:
     """Where the jobs of a search's workers and final runs are kept, on a disk that the machines share."""
     return home.absolute() / "studies" / f"{study}.jobs"
+
+
+def worker_job(study: str, home: Path, execution: Mapping[str, Any], number: int, task: Mapping[str, Any]) -> Job:
+    """The job of a worker: what it needs of a machine, and what it does there.
+
+    Args:
+        study: The study's name.
+        home: The results folder.
+        execution: Execution fields of the runs.
+        number: The worker's, from one on.
+        task: What its process is given; what a machine needs for it does not depend on that.
+    """
+    return Job(
+        key=f"worker-{number}",
+        module="bench.search.worker",
+        task=task,
+        name=f"worker {number} of {study}",
+        label=f"worker {number}",
+        log=worker_log(home.absolute(), study, number),
+        device=execution["device"],
+        processes=int(execution["processes"]),
+    )
 
 
 def cancel_jobs_of(home: Path, study: str) -> int:
@@ -119,16 +154,8 @@ class FarCrew:
 
     def _job(self, number: int) -> Job:
         """The job of a worker; one that takes its place has the same key."""
-        return Job(
-            key=f"worker-{number}",
-            module="bench.search.worker",
-            task=worker_task(self.search, self.home, self.execution, self._breaker, stored=False),
-            name=f"worker {number} of {self.search.name}",
-            label=f"worker {number}",
-            log=worker_log(self.home.absolute(), self.search.name, number),
-            device=self.execution["device"],
-            processes=int(self.execution["processes"]),
-        )
+        task = worker_task(self.search, self.home, self.execution, self._breaker, stored=False)
+        return worker_job(self.search.name, self.home, self.execution, number, task)
 
     def _is_over(self) -> bool:
         """Whether nobody is at work, and nothing is left to do."""
@@ -181,11 +208,24 @@ class FarCrew:
             self._pause_until = time.monotonic() + PAUSE_SECONDS
         if error is None or self._ends():
             return
-        if not isinstance(error, LostProcessError | InterruptedRunError | UnexpectedError):
+        if isinstance(error, CancelledJobError):
+            self._do_without(ended.key, error)
+        elif isinstance(error, LOSSES):
+            self._replace(self._jobs[ended.key], error)
+        else:
             self._error = error
-            return
+
+    def _do_without(self, key: str, error: BenchError) -> None:
+        """Go on without a worker that somebody cancelled; one that took its place would be against their will."""
+        job = self._jobs.pop(key)
+        if self._jobs:
+            logger.warning(f"{error.message} The search goes on with {len(self._jobs)} of its workers, not {job.label}")
+        elif claimable(self.search) or running(self.search):
+            self._error = error
+
+    def _replace(self, job: Job, error: BenchError) -> None:
+        """Have another worker take the place of one that was lost, unless too many were before they began."""
         self._stillborn += 1
-        job = self._jobs[ended.key]
         if self._stillborn > MOST_STILLBORN:
             self._error = RunError(f"Workers are lost before they begin: {error.message}", f"Look at {job.log}.")
         else:

@@ -89,7 +89,12 @@ class PlannedSearch:
             "trials": self.target,
             "storage": str(session.place),
             "request": self.request.to_json(),
+            **({} if (script := self.script()) is None else {"script": script}),
         }
+
+    def script(self) -> str | None:
+        """The script that sbatch would be given for the workers; None for another launcher."""
+        return self.session.script(self.base.execution(), self.target)
 
     def start(self) -> WorkedOn:
         """Make or open the study, and work on it; raises as :meth:`SearchSession.start` does."""

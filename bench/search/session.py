@@ -21,7 +21,7 @@ from bench.launch.executors import make_executor
 from bench.launch.jobs import LaunchOptions
 from bench.search.far_finals import train_best_far
 from bench.search.far_storage import check_far, check_options, warn_of_own_disks
-from bench.search.far_workers import FarCrew, jobs_folder
+from bench.search.far_workers import FarCrew, jobs_folder, worker_job
 from bench.search.finals import FinalRun, is_over, train_best
 from bench.search.optuna_parts import check_installed
 from bench.search.request import StudyRequest, base_spec, check_data, objective_words
@@ -101,6 +101,24 @@ class SearchSession:
             check_far(self.place, self.launch)
             # Its options are read as it is made; whether it answers is seen when it is entered.
             make_executor(self.launch, jobs_folder(self.home, self.name))
+
+    def script(self, execution: Mapping[str, Any], target: int) -> str | None:
+        """The script that sbatch would be given for the workers; None for another launcher.
+
+        Args:
+            execution: Execution fields of the runs.
+            target: Trials of the study in total: more workers than that are not started.
+
+        Raises:
+            SpecError: For jobs that no Slurm could carry out.
+        """
+        if self.launch.launcher != "slurm":
+            return None
+        from bench.launch.executors.slurm_script import sbatch_script
+
+        numbers = range(1, min(self.workers, target) + 1)
+        jobs = [worker_job(self.name, self.home, execution, number, {}) for number in numbers]
+        return sbatch_script(self.launch, jobs, jobs_folder(self.home, self.name))
 
     def start(self, request: StudyRequest, execution: Mapping[str, Any], target: int) -> WorkedOn:
         """Make or open the study, and work on it.

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError
+from bench.core.errors import (
+    BenchError,
+    CancelledJobError,
+    InterruptedRunError,
+    LostProcessError,
+    MemoryRunError,
+    RunError,
+)
 from bench.core.text import capital
 from bench.launch.executors.slurm_options import slurm_options
 from bench.launch.executors.slurm_queue import (
@@ -304,9 +311,9 @@ def _error_of(submitted: Submitted, saved: bool) -> BenchError:
     if submitted.asked:
         return InterruptedRunError(f"{name} was stopped in Slurm ({job}).")
     if state == "CANCELLED":
-        return RunError(f"{name} was cancelled in Slurm ({job}).", "The same command submits it again.")
+        return CancelledJobError(f"{name} was cancelled in Slurm ({job}).", "The same command submits it again.")
     if state == "OUT_OF_MEMORY":
-        return RunError(f"{name} took more memory than Slurm gave it ({job}).", f"Give it more: memory=…. {look}")
+        return MemoryRunError(f"{name} took more memory than Slurm gave it ({job}).", f"Give it more: memory=…. {look}")
     if saved:
         return LostProcessError(f"{name} saved its state when Slurm told it to end ({job}).", "It goes on from there.")
     return LostProcessError(f"{name} {ENDS.get(state, 'was lost in Slurm')} ({job} {state or 'is gone'}).", look)

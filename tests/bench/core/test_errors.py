@@ -14,6 +14,7 @@ from bench.core.errors import BenchError, DataError, InterruptedRunError, RunErr
 
 EXIT_CODES = {
     "BenchError": 1,
+    "CancelledJobError": 1,
     "DataError": 3,
     "InterruptedRunError": 130,
     "LostProcessError": 1,

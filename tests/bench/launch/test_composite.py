@@ -245,7 +245,7 @@ def test_a_composite_that_was_killed_goes_on(tmp_path, data, small_cache):
     env = cli_runs.environment(tmp_path / "killed", small_cache)
     words = ["run", "--spec", str(path), "--data", str(data), "--device", "cpu", "--set", "mixed.epochs=1"]
     words += ["--set", "plain.epochs=40", "--set", "plain.checkpoint_minutes=0"]
-    listed = cli_runs.bench_json(*words, "--dry-run", env=env)
+    listed = cli_runs.json_here(*words, "--dry-run", env=env)
     first, second = (RunFolder.of_run(tmp_path / "killed", part["run_id"]) for part in listed["parts"])
     assert [part["state"] for part in listed["parts"]] == ["not started", "not started"]
     process = cli_runs.start(*words, env=env)
@@ -256,7 +256,7 @@ def test_a_composite_that_was_killed_goes_on(tmp_path, data, small_cache):
     process.communicate()
     assert not second.has_result()
     before = first.result.read_bytes()
-    listed = cli_runs.bench_json(*words, "--dry-run", env=env)
+    listed = cli_runs.json_here(*words, "--dry-run", env=env)
     assert [part["state"] for part in listed["parts"]] == ["finished", "started"]
     assert not RunFolder.of_run(tmp_path / "killed", listed["run_id"]).has_result()
 
@@ -264,7 +264,7 @@ def test_a_composite_that_was_killed_goes_on(tmp_path, data, small_cache):
     assert first.result.read_bytes() == before
     assert second.read().document["kind"] == "part"
     assert (done["run_id"], done["kind"]) == (listed["run_id"], "composite")
-    straight = cli_runs.bench_json(*words, env=cli_runs.environment(tmp_path / "straight", small_cache))
+    straight = cli_runs.json_here(*words, env=cli_runs.environment(tmp_path / "straight", small_cache))
     assert done["metrics"] == straight["metrics"]
     same = [tmp_path / home / "runs" / done["run_id"] / "predictions-last.csv" for home in ("killed", "straight")]
     assert same[0].read_bytes() == same[1].read_bytes()

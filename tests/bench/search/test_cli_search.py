@@ -56,6 +56,18 @@ def test_a_dry_run_shows_the_request_and_makes_nothing(bench, place, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_dry_run_prints_the_script_of_slurm(bench, place, tmp_path):
+    words = ["search", *MODEL, *place, "--param", "alpha", "--trials", 3, "--workers", 16, "--dry-run"]
+    words += ["--launcher", "slurm", "--partition", "gpu", "--device", "cpu"]
+    shown = bench(*words).out
+    assert "#SBATCH --partition=gpu" in shown
+    # Three trials need no sixteen workers.
+    assert "#SBATCH --array=0-2%3" in shown
+    assert str(tmp_path / "results" / "studies" / "ast-patchmix-cl-alpha.jobs" / "worker-3.json") in shown
+    assert json.loads(bench(*words, "--format", "json").out)["script"] in shown
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

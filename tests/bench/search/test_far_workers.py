@@ -17,9 +17,11 @@ from small_studies import base_spec, cards, request_of, states, study_of
 from stand_ins import once
 
 from bench.core.errors import (
+    CancelledJobError,
     DataError,
     InterruptedRunError,
     LostProcessError,
+    MemoryRunError,
     RunError,
     SpecError,
     StoreError,
@@ -164,7 +166,9 @@ def test_the_job_of_a_worker_says_where_the_study_is_and_that_its_results_are_st
     assert job.log == tmp_path / "studies" / "s.worker-1.log"
 
 
-@pytest.mark.parametrize("error", [LostProcessError("Gone."), UnexpectedError("ValueError: x"), None])
+@pytest.mark.parametrize(
+    "error", [LostProcessError("Gone."), UnexpectedError("ValueError: x"), MemoryRunError("Too much."), None]
+)
 def test_another_worker_takes_the_place_of_one_that_was_lost_or_lost_its_attempt(crew, search, error):
     def work(job):
         if not search.trials:
@@ -193,6 +197,27 @@ def test_workers_that_are_lost_before_they_begin_end_the_search(crew):
     assert "lost before they begin: Gone." in said[-1].message
     assert "s.worker-" in said[-1].hint
     assert sum(map(len, executor.started)) <= MOST_STILLBORN + 2
+
+
+def test_the_others_go_on_without_a_worker_that_somebody_cancelled(crew, search, monkeypatch):
+    def work(job):
+        if job.key == "worker-1":
+            return CancelledJobError("Worker 1 was cancelled.")
+        do_trial(search)
+        return None
+
+    monkeypatch.setattr(far_workers, "PAUSE_SECONDS", 0.01)
+    executor, said = crew(work, target=3)
+    assert sum(batch.count("worker-1") for batch in executor.started) == 1
+    assert states(search) == ["COMPLETE"] * 3
+    assert any("goes on with 1 of its workers, not worker 1" in line for line in said)
+
+
+def test_a_search_whose_workers_were_all_cancelled_ends_and_says_so(crew, search):
+    executor, said = crew(lambda job: CancelledJobError(f"{job.name} was cancelled."), CancelledJobError)
+    assert executor.started == [["worker-1", "worker-2"]]
+    assert states(search) == []
+    assert "was cancelled" in said[-1].message
 
 
 def test_what_every_worker_would_meet_stops_the_others_which_save_their_state(crew):

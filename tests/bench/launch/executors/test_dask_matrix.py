@@ -6,7 +6,7 @@ import contextlib
 import sys
 
 import pytest
-from cli_runs import bench_json, environment, start
+from cli_runs import environment, json_here, start
 from dask_cluster import dask_cluster, wait_for
 
 MATRIX = """
@@ -36,7 +36,7 @@ def test_a_matrix_is_complete_though_a_worker_is_killed(small_data, small_cache,
             out, said = driver.communicate(timeout=200)
         assert driver.returncode == 0, f"{out}\n{said}"
         assert "The Dask worker w1 on " in said
-        (section,) = bench_json("board", "list", env=env)["sections"]
+        (section,) = json_here("board", "list", env=env)["sections"]
         assert sorted((row["seed"], row["status"]) for row in section["rows"]) == [(1, "finished"), (2, "finished")]
         assert [log.count("epoch 1/20") for log in logs(home)] == [1, 1], "the one that was lost went on from its state"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.errors import InterruptedRunError, LostProcessError, RunError, SpecError
+from bench.core.errors import CancelledJobError, InterruptedRunError, LostProcessError, RunError, SpecError
 from bench.launch.executors.slurm import SlurmExecutor, cancel_jobs
 from bench.launch.executors.slurm_script import arrays_of
 from bench.launch.jobs import Job, LaunchOptions
@@ -205,7 +205,7 @@ def test_jobs_are_cancelled_from_elsewhere_and_not_started_again(engine, make, t
         wait_for(lambda: starts_of(runs))
         assert sorted(cancel_jobs(tmp_path / "jobs")) == ["runs", "waits"]
         ends = ends_of(executor, 2)
-    assert {type(error) for error in ends.values()} == {RunError}
+    assert {type(error) for error in ends.values()} == {CancelledJobError}
     assert all("was cancelled in Slurm" in error.message for error in ends.values())
     assert cancel_jobs(tmp_path / "jobs") == []
 
