@@ -5,7 +5,16 @@ import unicodedata
 
 import pytest
 
-from bench.core.text import LARGEST_WHOLE, decimal_number, echoed, folded, plain, plain_lines, whole_number
+from bench.core.text import (
+    LARGEST_WHOLE,
+    counted_noun,
+    decimal_number,
+    echoed,
+    folded,
+    plain,
+    plain_lines,
+    whole_number,
+)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +130,23 @@ def test_names_that_read_alike_are_one(one, other):
 @pytest.mark.parametrize(("one", "other"), [("a b", "ab"), ("a-b", "a b"), ("é", "e"), ("1", "l"), ("O", "0")])
 def test_names_that_read_otherwise_are_two(one, other):
     assert folded(one) != folded(other)
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "words"),
+    [
+        (1, ("file",), "1 file"),
+        (0, ("test cycle",), "0 test cycles"),
+        (1204, ("entry",), "1,204 entries"),
+        (2, ("day",), "2 days"),
+        (2, ("process",), "2 processes"),
+        (3, ("batch",), "3 batches"),
+        (1, ("fault is", "faults are"), "1 fault is"),
+        (2, ("fault is", "faults are"), "2 faults are"),
+    ],
+)
+def test_a_noun_agrees_with_its_number(number, noun, words):
+    assert counted_noun(number, *noun) == words
 
 
 @pytest.mark.parametrize("number", [0, 1, -1, 10**18, LARGEST_WHOLE, -LARGEST_WHOLE, -LARGEST_WHOLE - 1])
