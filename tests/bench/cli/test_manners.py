@@ -206,6 +206,35 @@ def test_what_comes_next_names_the_folder_that_was_named(tmp_path, documents, ca
     assert capsys.readouterr().err == ""
 
 
+def test_what_comes_next_shows_what_trackers_were_told(tmp_path, documents, capsys, monkeypatch):
+    show_log()
+    for name in ("MLFLOW_TRACKING_URI", "WANDB_DIR", "TRACKIO_SPACE_ID"):
+        monkeypatch.delenv(name, raising=False)
+    home = tmp_path / "a home"
+    first, second = (home / "runs" / document["run_id"] / "tracking" for document in documents)
+
+    def said(*runs):
+        say_what_next(runs, home, first=False)
+        lines = [line.strip().split("  # ")[0].strip() for line in capsys.readouterr().err.splitlines()]
+        return [line for line in lines if line.startswith(("tensorboard", "wandb", "mlflow", "trackio"))]
+
+    assert said(*documents) == []
+    (first / "wandb" / "offline-run-20261130_120000-abc").mkdir(parents=True)
+    second.mkdir(parents=True)
+    for place, name in ((first, "tensorboard"), (first, "wandb"), (second, "wandb"), (second, "mlflow")):
+        (place / f"{name}.json").write_text("{}")
+    (home / "mlflow.db").touch()
+    synced, page = (
+        f"wandb sync '{first}/wandb'/offline-run-*",
+        f"mlflow ui --backend-store-uri 'sqlite:///{home}/mlflow.db'",
+    )
+    assert said(documents[0]) == [f"tensorboard --logdir '{first}'", synced]
+    assert said(*documents) == [f"tensorboard --logdir '{home}/runs'", synced, page]
+    # What is on a server is seen there.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
+    assert said(documents[1]) == []
+
+
 def test_what_comes_next_can_be_copied_from_a_narrow_terminal(documents, capsys, monkeypatch):
     show_log()
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
