@@ -47,7 +47,13 @@ def _mlflow(runs: Sequence[RunFolder], home: Path) -> list[Command]:
     if os.environ.get("MLFLOW_TRACKING_URI") or not database.is_file():
         return []
     store = shlex.quote(f"sqlite:///{database}")
-    return [(f"mlflow ui --backend-store-uri {store}", "losses, Scores and figures in a browser")]
+    # The extra brings what writes; the pages are in the whole package.
+    return [
+        (
+            f"mlflow ui --backend-store-uri {store}",
+            "losses, Scores and figures in a browser; needs the whole package mlflow",
+        )
+    ]
 
 
 def _trackio(runs: Sequence[RunFolder], home: Path) -> list[Command]:
