@@ -69,6 +69,21 @@ def test_tables_fit_narrow_terminals_and_cut_nothing(place, words, columns):
         assert [row["id"] for row in json_here(*words.split(), env=place) if row["id"] not in text] == []
 
 
+@pytest.mark.parametrize("columns", [40, 80])
+def test_help_fits_narrow_terminals_cuts_nothing_and_shows_no_type_of_flags(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for path, command in commands_of("bench", typer.main.get_command(app)):
+        context = typer.Context(command, info_name=path, help_option_names=["-h", "--help"])
+        text = command.get_help(context) + capsys.readouterr().out
+        assert "<bool>" not in text, path
+        assert set(re.findall(r"\w+…", text)) <= {"3f2a…", "2a…"}, path  # of an example
+        # Frames of panels stand between the parts of a line that was broken.
+        words = re.sub(r"[\s│]", "", text)
+        names = [name for one in command.params for name in (*one.opts, *one.secondary_opts) if name.startswith("-")]
+        assert [name for name in names if name not in words] == [], path
+        assert max(map(cell_len, text.splitlines())) <= max(columns, 80 if path == "bench report" else 55), path
+
+
 @pytest.mark.parametrize("columns", [40, 60, 80])
 def test_results_of_several_seeds_keep_their_numbers(documents, capsys, columns, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))
