@@ -18,7 +18,7 @@ from bench.core.kept import once
 from bench.core.process_group import adopted_group
 from bench.core.progress import waiting
 from bench.core.registry import suggestion
-from bench.core.text import echoed
+from bench.core.text import counted_noun, echoed
 from bench.experiment.cpu_precision import PrecisionChoice, choose_cpu_precision
 from bench.experiment.spec import DEVICES, PRECISIONS
 
@@ -104,7 +104,11 @@ def device_shares(devices: Sequence[str], workers: int, processes: int) -> list[
             "Use --processes 1, and a worker for each instance.",
         )
     if workers * processes > len(devices):
-        who = f"{processes} process(es)" if workers == 1 else f"{workers} workers with {processes} processes each"
+        who = (
+            counted_noun(processes, "process")
+            if workers == 1
+            else f"{workers} workers with {counted_noun(processes, 'process')} each"
+        )
         fewer = f"--processes {max(len(devices), 1)}"
         if workers > 1:
             most = len(devices) // processes

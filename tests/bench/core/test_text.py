@@ -1,7 +1,9 @@
 """Text from outside: shown on one line, cut, read as numbers."""
 
+import re
 import sys
 import unicodedata
+from pathlib import Path
 
 import pytest
 
@@ -147,6 +149,19 @@ def test_names_that_read_otherwise_are_two(one, other):
 )
 def test_a_noun_agrees_with_its_number(number, noun, words):
     assert counted_noun(number, *noun) == words
+
+
+def test_no_message_leaves_the_number_of_a_noun_to_its_reader():
+    root = Path(__file__).resolve().parents[3]
+    sources = [
+        path
+        for package in ("bench", "leaderboard", "methods", "baselines", "benchmarks")
+        for path in (root / package).rglob("*.py")
+    ]
+    assert len(sources) > 500
+    # A formula has p(s); a message would have `part(s)`, or a plural put together by hand.
+    found = re.compile(r"[a-z]{2}\((?:s|es|ies)\)|['\"]e?s['\"] (?:if|\*) |else ['\"]e?s['\"]")
+    assert [(path.name, hit[0]) for path in sources if (hit := found.search(path.read_text(encoding="utf-8")))] == []
 
 
 @pytest.mark.parametrize("number", [0, 1, -1, 10**18, LARGEST_WHOLE, -LARGEST_WHOLE, -LARGEST_WHOLE - 1])
