@@ -266,7 +266,7 @@ def parse_rows(content: bytes, where: str, headers: Sequence[Sequence[str]]) -> 
         if count > MOST_ROWS:
             raise ResultError(f"{where} has more than {MOST_ROWS:,} lines, which no predictions have.")
         if len(row) != len(header):
-            raise ResultError(f"{where}:{line}: {len(row)} columns instead of {len(header)}.")
+            raise ResultError(f"{where}:{line}: {counted_noun(len(row), 'column')} instead of {len(header)}.")
         yield line, dict(zip(names, (row[place] for place in taken), strict=True))
     if not count:
         raise ResultError(f"{where} holds a header but no cycle.")

@@ -156,7 +156,7 @@ def test_a_partial_set_is_marked(bench, data, tmp_path):
     next(data.rglob("505*.txt")).unlink()
     path = write_predictions(tmp_path / "p.csv", part_of_folder(data, allow_partial=True))
     words = [path, "--system", "x", "--selection", "last", "--data", data]
-    assert "1 of 7 annotation files are missing" in one_line(submit(bench, *words, code=3).err)
+    assert "1 of 7 annotation files is missing" in one_line(submit(bench, *words, code=3).err)
     document = json.loads(submit(bench, *words, "--allow-partial", "--format", "json").out)
     assert document["partial"] == "partial (6 of 7)"
 

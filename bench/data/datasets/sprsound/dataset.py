@@ -184,7 +184,7 @@ class _FolderInspector:
         ]
         if found.strays:
             notes.append(
-                f"{counted_noun(found.strays, 'WAV file is', 'WAV files are')} not named as recordings, and not used."
+                f"{counted_noun(found.strays, 'WAV file is not named as a recording', 'WAV files are not named as recordings')} and not used."
             )
         return notes + [f"{self.shown(path)} {why} and is not used." for path, why in found.unusable.items()]
 
