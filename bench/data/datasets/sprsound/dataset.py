@@ -183,9 +183,8 @@ class _FolderInspector:
             for other, number in found.others.items()
         ]
         if found.strays:
-            notes.append(
-                f"{counted_noun(found.strays, 'WAV file is not named as a recording', 'WAV files are not named as recordings')} and not used."
-            )
+            one, several = "WAV file is not named as a recording", "WAV files are not named as recordings"
+            notes.append(f"{counted_noun(found.strays, one, several)} and not used.")
         return notes + [f"{self.shown(path)} {why} and is not used." for path, why in found.unusable.items()]
 
 
