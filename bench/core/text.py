@@ -75,7 +75,7 @@ def counted_noun(number: int, one: str, several: str = "") -> str:
 
 def plural(noun: str) -> str:
     """The plural of a noun, or of a phrase that ends with it, by the rules of English: ``processes``, ``studies``."""
-    if noun.endswith(("s", "x", "ch", "sh")):
+    if noun.endswith(("s", "x", "ch", "sh")) and not noun.endswith("epoch"):
         return f"{noun}es"
     if noun.endswith("y") and noun[-2:-1] not in ("a", "e", "o", "u"):
         return f"{noun[:-1]}ies"

@@ -143,6 +143,7 @@ def test_names_that_read_otherwise_are_two(one, other):
         (2, ("day",), "2 days"),
         (2, ("process",), "2 processes"),
         (3, ("batch",), "3 batches"),
+        (3, ("epoch",), "3 epochs"),
         (1, ("fault is", "faults are"), "1 fault is"),
         (2, ("fault is", "faults are"), "2 faults are"),
     ],
