@@ -149,7 +149,7 @@ def test_the_default_place_of_the_data_is_used(bench, data, tmp_path, monkeypatc
     monkeypatch.setenv("BENCH_DATA", str(data))
     submit(bench, path, "--system", "x", "--selection", "last")
     rebuilt = bench("board", "rebuild").err
-    assert "holds 1 runs" in rebuilt
+    assert "holds 1 run." in rebuilt
 
 
 def test_a_partial_set_is_marked(bench, data, tmp_path):
@@ -405,7 +405,7 @@ def test_the_largest_numbers_come_back_from_every_board(bench, data, tmp_path, w
         monkeypatch.setenv("BENCH_STORE", url)
         run_id = json.loads(submit(bench, *submitted).out)["run_id"]
         assert f'": {words[1]}' in bench("board", "show", run_id, "--format", "json").out
-        assert "holds 1 runs" in bench("board", "rebuild").err
+        assert "holds 1 run." in bench("board", "rebuild").err
 
 
 @pytest.mark.parametrize("name", ["a\u00a0b", "👩\u200d🔬 net", "Ünïcode 网络", "[bold]x[/]", "a ? b"])
