@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from bench.core.text import counted_noun
 from benchmarks.simulated_boards import STEADY, UNSTEADY, SimulatedTestPart, Truth
 from leaderboard.statistics.intervals import estimate_from_hits, paired_difference
 from leaderboard.statistics.patient_hits import PatientHits
@@ -114,7 +115,8 @@ def told(line: Coverage) -> str:
     """One line of the table."""
     ranks = "" if line.ranks is None else f", twenty equal systems all open {line.ranks:.1%}"
     return (
-        f"spread {line.spread}, {line.seeds} seed(s): Score {line.score:.1%}, difference {line.difference:.1%}, "
+        f"spread {line.spread}, {counted_noun(line.seeds, 'seed')}: Score {line.score:.1%}, difference "
+        f"{line.difference:.1%}, "
         f"'is better' of equal methods {1 - line.difference:.1%}{ranks}"
     )
 

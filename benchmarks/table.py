@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from bench.core.text import counted_noun
 from benchmarks.compare import Comparison
 from benchmarks.results import Report, Result
 
@@ -15,9 +16,10 @@ def print_report(report: Report, console: Console) -> None:
     """Print a report: a line for each result, then what failed and what a reader must know."""
     setting, hardware = report.setting, report.machine["hardware"]
     where = hardware["gpus"][0] if setting["device"] == "cuda" and hardware["gpus"] else hardware["cpu"]
-    quick = f", quick: medians of {setting['passes']} passes" if setting["quick"] else ""
+    quick = f", quick: medians of {counted_noun(setting['passes'], 'pass')}" if setting["quick"] else ""
     table = Table(
-        caption=f"{where}, {setting['threads']} thread(s), {setting['clock']}, {setting['passes']} passes{quick}. "
+        caption=f"{where}, {counted_noun(setting['threads'], 'thread')}, {setting['clock']}, "
+        f"{counted_noun(setting['passes'], 'pass')}{quick}. "
         "The ratio says how many times as long the plain reference takes; ± is the noise of its median."
     )
     for heading in ("benchmark", "seconds", "rate", "ratio", "peak memory MiB", "more"):

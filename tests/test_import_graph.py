@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,6 +111,14 @@ def test_a_command_that_does_more_is_found_and_printed(tmp_path):
     }
     graph = import_graph(written(tmp_path, files))
     assert past_the_api(graph, "bench.cli.board") == ["bench.cli.board -> leaderboard.store.store"]
+
+
+def test_scripts_beside_the_tests_run_where_no_pytest_is():
+    support = Path(__file__).resolve().parent / "support"
+    sources = {path.name: path.read_text(encoding="utf-8") for path in support.glob("*.py")}
+    scripts = {name: source for name, source in sources.items() if '__name__ == "__main__"' in source}
+    assert "hub_server.py" in scripts
+    assert [name for name, source in scripts.items() if re.search(r"^(import|from) pytest", source, re.MULTILINE)] == []
 
 
 def written(root: Path, files: Mapping[str, str]) -> Path:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.requests import FilePath
 from bench.core.errors import ResultError, StoreError
 from bench.core.paths import home_folder
+from bench.core.text import counted_noun
 
 if TYPE_CHECKING:
     from bench.launch.matrix.cancel import Cancelled
@@ -67,7 +68,7 @@ def matrix_status(name: str | None = None, home: FilePath | None = None) -> Matr
         logger.warning(f"no result is brought to the board: {error.message}")
     else:
         if brought:
-            logger.info(f"{brought} results were brought to the board")
+            logger.info(f"{counted_noun(brought, 'result was', 'results were')} brought to the board")
     return status_of(folder, place)
 
 
@@ -91,7 +92,7 @@ def cancel_matrix(name: str, home: FilePath | None = None) -> Cancelled:
 
 def cancelled_words(done: Cancelled) -> str:
     """What a cancellation came to, in a sentence."""
-    jobs = "" if done.jobs is None else f" {done.jobs} jobs were taken out of the queue."
+    jobs = "" if done.jobs is None else f" {counted_noun(done.jobs, 'job was', 'jobs were')} taken out of the queue."
     if not done.driven:
         return f"No process is at the matrix '{done.name}'.{jobs}"
     if done.stopped:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.api.boards import Board
 from bench.core.datasets import DATASETS
-from bench.core.text import plain
+from bench.core.text import counted_noun, plain
 
 BUNDLE = "board.zip"
 """Name of the one file that holds every row with its predictions."""
@@ -71,7 +71,7 @@ def board_card(board: Board, name: str) -> str:
     held = dict.fromkeys(run.spec["dataset"] for run in runs)
     text = _TEXT.format(
         name=name,
-        runs=f"{len(runs):,} result{'' if len(runs) == 1 else 's'}",
+        runs=counted_noun(len(runs), "result"),
         bundle=BUNDLE,
         table=board.table().to_markdown().strip().replace("## ", "### "),
         licences="\n".join(f"- {_licence(dataset)}" for dataset in sorted(held)),

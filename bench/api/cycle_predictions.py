@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api.frames import data_frame
+from bench.core.text import counted_noun
 from leaderboard.metrics import CLASSES, predicted_classes
 from leaderboard.results.predictions import CycleSet, write_predictions
 
@@ -60,7 +61,7 @@ class CyclePredictions:
         return len(self.cycles)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {len(self)} cycles>"
+        return f"<{type(self).__name__} of {counted_noun(len(self), 'cycle')}>"
 
     @property
     def keys(self) -> list[tuple[str, int]]:

@@ -12,6 +12,7 @@ from bench.core.download import Patience
 from bench.core.errors import SpecError
 from bench.core.paths import cache_folder, expanded
 from bench.core.progress import counted, waiting
+from bench.core.text import counted_noun, plural
 from bench.data.counts import Counts, CountTable, count_recordings, count_table
 from bench.data.dataset import Dataset
 from bench.data.location import held_set, locate_data
@@ -148,13 +149,14 @@ class DataDescription:
         return {
             "data": f"{dataset.name}, {mark}, in {dataset.root}",
             **({} if is_first_task(task) else {"task": f"{task.id}, {task.title}"}),
-            "recordings": f"{len(dataset.recordings)} of {dataset.expected}, {counts.patients} patients",
+            "recordings": f"{len(dataset.recordings)} of {dataset.expected}, "
+            f"{counted_noun(counts.patients, 'patient')}",
             "labelled recordings" if units == "recordings" else units: f"{counts.cycles} ({self.seconds:,.0f} s)",
             "rates": _pairs(counts.by_rate, " Hz"),
             "chest locations": _pairs(counts.by_location),
             "modes": _pairs(counts.by_mode),
-            "diagnosis": f"{len(dataset.diagnosis)} patients" if dataset.diagnosis else "no file",
-            "demographics": f"{len(dataset.demographics)} patients" if dataset.demographics else "no file",
+            "diagnosis": counted_noun(len(dataset.diagnosis), "patient") if dataset.diagnosis else "no file",
+            "demographics": counted_noun(len(dataset.demographics), "patient") if dataset.demographics else "no file",
             "fingerprint": dataset.fingerprint,
         }
 
@@ -183,8 +185,7 @@ class DataDescription:
 
 def _units(task: TaskCard) -> str:
     """What the labels of a task are of, in one word: ``cycles``, ``events``, ``recordings``."""
-    word = task.unit.split()[-1]
-    return f"{word}es" if word.endswith(("s", "x", "ch", "sh")) else f"{word}s"
+    return plural(task.unit.split()[-1])
 
 
 def _pairs(numbers: Mapping[Any, int], unit: str = "") -> str:

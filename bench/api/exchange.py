@@ -17,6 +17,7 @@ from bench.core.errors import StoreError
 from bench.core.hub import is_on_hub
 from bench.core.paths import cache_folder
 from bench.core.provenance import code_version
+from bench.core.text import counted_noun
 from bench.core.version import __version__
 from bench.data.answers import unit_of
 from bench.data.location import made_set
@@ -189,9 +190,12 @@ def _submission(done: StoredSubmission, part: OfficialPart) -> EnteredSubmission
 
 
 def _remarks(done: StoredSubmission, part: OfficialPart, inputs: Mapping[str, Any]) -> list[str]:
-    remarks = [f"checked against {part.source}: {len(part.cycles):,} test {unit_of(part.task)}s"]
+    remarks = [f"checked against {part.source}: {counted_noun(len(part.cycles), f'test {unit_of(part.task)}')}"]
     if done.stripped:
-        remarks.append(f"{done.stripped:,} lines name the recording with .wav; the ending was left out")
+        remarks.append(
+            f"{counted_noun(done.stripped, 'line names', 'lines name')} the recording with .wav; the ending was "
+            "left out"
+        )
     if done.state == "same":
         remarks.append("the board holds this submission already; nothing changed")
     if submitter_key(done.document) is None:

@@ -15,6 +15,7 @@ from bench.core.files import temporary_folder
 from bench.core.hub import HubChangedError, HubError, HubPlace, HubState, fetch, hub_place, told_plainly
 from bench.core.hub_commits import commit, writable_state
 from bench.core.paths import cache_folder
+from bench.core.text import counted_noun
 from bench.core.version import __version__
 from leaderboard.results.bundle_merging import MergeReport, import_bundle
 from leaderboard.results.bundle_writing import export_bundle
@@ -150,7 +151,7 @@ def _push_once(
         CARD: board_card(shown, place.name).encode(),
     }
     count = len(merged.new) + len(merged.replaced)
-    done = commit(place, before, files, message or f"{count} run{'' if count == 1 else 's'} from a board")
+    done = commit(place, before, files, message or f"{counted_noun(count, 'run')} from a board")
     return replace(told, state="pushed", revision=done.revision)
 
 
@@ -168,7 +169,7 @@ def _take_theirs(place: HubPlace, before: HubState, gathered: Store, work: Path)
         return
     if BUNDLE not in others:
         raise SpecError(
-            f"{place} holds {len(others)} files, and no board.",
+            f"{place} holds {counted_noun(len(others), 'file')}, and no board.",
             "Name another data set, or a branch: hf:OWNER/NAME@BRANCH.",
         )
     with told_plainly(place, "read"):

@@ -14,6 +14,7 @@ from bench.api.launching import launch_options
 from bench.api.requests import FilePath
 from bench.core.errors import ResultError
 from bench.core.paths import board_location, cache_folder, expanded, has_board, home_folder
+from bench.core.text import counted_noun
 
 if TYPE_CHECKING:
     from bench.api.launching import LaunchOptions
@@ -312,7 +313,7 @@ def say_ends(plan: MatrixPlan, ended: Sequence[EndedRun], again: str) -> None:
 
     failed = [item for item in ended if item.error]
     counts = f"{len(ended) - len(failed)} finished, {len(failed)} failed"
-    logger.info(f"{len(ended)} runs: {counts}; {again}")
+    logger.info(f"{counted_noun(len(ended), 'run')}: {counts}; {again}")
     for item in failed:
         log = f" Its log: {item.log}" if item.log else ""
         message = item.error.message if item.error else ""

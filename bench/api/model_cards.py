@@ -17,7 +17,7 @@ from bench.api.card_metadata import metadata_block
 from bench.api.card_scores import data_state, score_lines, state_lines
 from bench.core.cards import Card
 from bench.core.datasets import PATIENT_DISJOINT, TRAIN, DatasetCard
-from bench.core.text import plain
+from bench.core.text import counted_noun, plain
 from leaderboard.render.markdown import escaped
 from leaderboard.statistics.breakdown import patients_on_both_sides
 from methods.linear_probe.card import LINEAR_PROBE
@@ -136,7 +136,7 @@ def _hardware(provenance: Mapping[str, Any]) -> str:
     named = ", ".join(str(gpu.get("name", gpu) if isinstance(gpu, Mapping) else gpu) for gpu in gpus)
     processes = provenance.get("processes", 1)
     where = named if named and provenance.get("device") != "cpu" else f"CPU: {hardware.get('cpu', 'not known')}"
-    return where + (f", {processes} processes" if processes != 1 else "")
+    return where + (f", {counted_noun(processes, 'process')}" if processes != 1 else "")
 
 
 def _settings(run: CardFacts) -> Iterator[str]:

@@ -11,7 +11,7 @@ from bench.api.prediction_notices import RESEARCH
 from bench.api.prediction_values import PredictedRecording
 from bench.api.prediction_writers import Emit
 from bench.api.predictions import Predictions
-from bench.core.text import plain
+from bench.core.text import capital, counted_noun, plain, plural
 from bench.core.version import __version__
 from bench.search.figures.html import COLOURS, inline
 from leaderboard.render.pages import environment
@@ -49,19 +49,19 @@ class PageWriter:
                 COLOURS,
                 [_run_values(run) for run in runs],
                 words if len(runs) > 1 else "",
-                [RESEARCH, *map(_sentence, predictions.notices)],
+                [RESEARCH, *map(capital, predictions.notices)],
             )
         )
 
     def add(self, recording: PredictedRecording) -> None:
         """Write a recording, with its picture as long as there are not too many."""
         self._recordings += 1
-        is_labelled = recording.annotation is not None
+        is_labelled, units = recording.annotation is not None, plural(recording.unit)
         shown = recording.cycles[:MOST_ROWS]
         channel = f", channel {recording.channel} of {recording.channels}" if recording.channels > 1 else ""
         classes = list(recording.cycles[0].scores) if recording.cycles else []
-        source = f"cycles of {recording.annotation.name}" if recording.annotation else "windows over the recording"
-        heads = [("cycle", False), ("start", False), ("end", False), ("predicted", True)]
+        source = f"{units} of {recording.annotation.name}" if recording.annotation else "windows over the recording"
+        heads = [(recording.unit, False), ("start", False), ("end", False), ("predicted", True)]
         heads += [("annotated", True)] if is_labelled else []
         self._emit(
             self._parts.recording(
@@ -71,6 +71,8 @@ class PageWriter:
                 self._picture(recording),
                 [*heads, *((name, False) for name in classes)],
                 [_row(cycle, is_labelled) for cycle in shown],
+                counted_noun(len(recording.cycles), recording.unit),
+                capital(units),
                 len(recording.cycles) - len(shown),
                 len(recording.cycles) <= OPEN_ROWS,
             )
@@ -78,7 +80,8 @@ class PageWriter:
 
     def end(self, predictions: Predictions) -> None:
         """Write the files that were left out, and what made the page."""
-        counts = f"{predictions.cycles:,} cycles of {self._recordings:,} recordings"
+        files = counted_noun(len(predictions.files) - len(predictions.skipped), "file")
+        counts = capital(f"{predictions.units_in_words} of {files}")
         undrawn = self._recordings - MOST_PICTURES
         self._emit(
             self._parts.tail(
@@ -104,10 +107,6 @@ def _run_values(run: dict[str, Any]) -> dict[str, Any]:
     by_judged = list((run["metrics"] or {}).values())
     numbers = [f"{by_judged[0][name]:.2f}" for name in ("sp", "se", "score")] if by_judged else ["–"] * 3
     return {"words": [run["run_id"], run["weights"], run["model"], run["method"], plain(trained)], "numbers": numbers}
-
-
-def _sentence(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def _row(cycle: Any, is_labelled: bool) -> list[tuple[str, bool, bool]]:

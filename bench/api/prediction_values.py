@@ -59,6 +59,7 @@ class PredictedRecording:
         rate: Samples per second.
         seconds: How long it lasts, s.
         source: Whether the cycles are those of an ``annotation``, or ``windows``.
+        unit: What one of them is, in a word: ``cycle``, ``event``, ``recording`` or ``window``.
         annotation: The annotation file; None for windows.
         device: Device that recorded it, where it is known; otherwise empty.
         notes: Sentences on cycles that were cut.
@@ -72,6 +73,7 @@ class PredictedRecording:
     rate: int
     seconds: float
     source: Literal["annotation", "windows"]
+    unit: str
     annotation: Path | None
     device: str
     notes: tuple[str, ...]

@@ -11,6 +11,7 @@ from bench.api.prediction_notices import RESEARCH
 from bench.api.prediction_values import PredictedRecording, row_names
 from bench.api.predictions import Predictions
 from bench.core.errors import SpecError
+from bench.core.text import plural
 from leaderboard.render.csv import csv_text
 from leaderboard.render.json_text import escaped
 
@@ -74,7 +75,7 @@ class TableWriter:
 def recording_title(recording: PredictedRecording) -> str:
     """What a recording is in a line: file, channel, length, and where its cycles are from."""
     channel = f" · channel {recording.channel} of {recording.channels}" if recording.channels > 1 else ""
-    source = f"cycles of {recording.annotation.name}" if recording.annotation else "windows"
+    source = f"{plural(recording.unit)} of {recording.annotation.name}" if recording.annotation else "windows"
     return f"{recording.file}{channel} · {recording.seconds:.1f} s at {recording.rate:,} Hz · {source}"
 
 
@@ -84,7 +85,7 @@ def _columns(recording: PredictedRecording) -> list[Any]:
     classes = recording.cycles[0].scores if recording.cycles else {}
     labelled = [Column("annotated", number=False)] if recording.annotation else []
     return [
-        Column("cycle"),
+        Column(recording.unit),
         Column("start"),
         Column("end"),
         Column("predicted", number=False),
@@ -172,7 +173,7 @@ def _json(value: Any) -> str:
 
 
 class JsonLinesWriter:
-    """A JSON object a line: for each cycle, and at the end for each file that was left out.
+    """A JSON object a line: for each cycle or window, and at the end for each file that was left out.
 
     Args:
         emit: Where text goes.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,13 @@ from bench.api.calls import api_call
 from bench.api.frames import data_frame
 from bench.api.prediction_notices import described_runs, notices
 from bench.api.prediction_values import PredictedCycle, PredictedRecording, SkippedFile, row_names
+from bench.api.repeated_notices import RepeatedNotices
 from bench.api.requests import FilePath, plugin_files
 from bench.api.trained_systems import OWN_PRECISION, Opening, open_system
 from bench.core.errors import BenchError, DataError, SpecError
 from bench.core.files import temporary_folder
 from bench.core.paths import cache_folder, home_folder
-from bench.core.text import echoed
+from bench.core.text import counted_noun, echoed
 from bench.data.dataset import Recording
 from bench.data.heard_cycles import CycleFinder, HeardCycles, Windows
 from bench.data.sound_files import NotFound, SoundFile, find_sound_files
@@ -32,8 +34,6 @@ from leaderboard.metrics import predicted_classes
 if TYPE_CHECKING:
     from bench.api.trained_systems import RunReference
     from bench.experiment.consent import Allow
-
-logger = logging.getLogger(__name__)
 
 __all__ = ["PredictedCycle", "PredictedRecording", "Predictions", "SkippedFile", "predict"]
 
@@ -82,7 +82,8 @@ class Predictions:
         notices: Sentences on what is to be known of the runs.
         runs: The runs as JSON objects: id, weights, system, data, Scores.
         skipped: The files that were left out, as far as predictions were asked for.
-        cycles: Number of cycles that were classified.
+        cycles: Number of cycles, events or windows that were classified.
+        units: The same by what they are: ``cycle``, ``event``, ``recording``, ``window``.
         seconds: How long that took, with reading.
     """
 
@@ -101,8 +102,9 @@ class Predictions:
         self.notices = notices(system)
         self.runs = described_runs(system)
         self.skipped: list[SkippedFile] = []
-        self.cycles, self.seconds = 0, 0.0
+        self.cycles, self.units, self.seconds = 0, Counter[str](), 0.0
         self._finder, self._channel, self._device, self._on_progress = finder, channel, device, on_progress
+        self._skips, self._notes = RepeatedNotices("skipped", logging.WARNING), RepeatedNotices("note", logging.INFO)
 
     def __repr__(self) -> str:
         names = " + ".join(run.run.name for run in self.system.runs)
@@ -110,12 +112,18 @@ class Predictions:
 
     @property
     def cycles_per_second(self) -> float | None:
-        """How many cycles were classified in a second, with reading; None before the first."""
+        """How many cycles, events or windows were classified in a second, with reading; None before the first."""
         return round(self.cycles / self.seconds, 2) if self.seconds and self.cycles else None
+
+    @property
+    def units_in_words(self) -> str:
+        """What was classified, by what it is: ``3 cycles and 12 windows``; ``nothing`` before the first."""
+        return " and ".join(counted_noun(number, unit) for unit, number in self.units.items()) or "nothing"
 
     def __iter__(self) -> Iterator[PredictedRecording]:
         """Classify; what cannot be is named in the log and kept in :attr:`skipped`, and the next file comes."""
         self.skipped, self.cycles, self.seconds = [], 0, 0.0
+        self.units.clear()
         with temporary_folder("bench-sound") as folder:
             began = time.monotonic()
             for scored in scores_of(self.system, self._heard(folder), self.batch):
@@ -127,9 +135,12 @@ class Predictions:
                 self.seconds += time.monotonic() - began
                 if made is not None:
                     self.cycles += len(made.cycles)
+                    self.units[made.unit] += len(made.cycles)
                     yield made
                 # Whoever takes the predictions may draw or write them, which is no part of the speed.
                 began = time.monotonic()
+        self._skips.end()
+        self._notes.end()
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """A flat row for each cycle, with the columns of :func:`bench.api.prediction_values.row_names`."""
@@ -167,7 +178,7 @@ class Predictions:
             yield Scored(_nowhere(file.shown), error=error.detached())
             return
         for note in found.notes:
-            logger.info(f"note: {note}")
+            self._notes.tell(file.shown, note)
         for channel in channels:
             yield self._of_channel(sound, channel, found, file)
 
@@ -185,8 +196,7 @@ class Predictions:
             )
         if int(self._channel) > number:
             raise DataError(
-                f"{echoed(file.shown, 300)} has {number} channel{'s' if number > 1 else ''}, but --channel is "
-                f"{self._channel}.",
+                f"{echoed(file.shown, 300)} has {counted_noun(number, 'channel')}, but --channel is {self._channel}.",
                 "Name a channel that it has, or --channel all.",
             )
         return [int(self._channel)]
@@ -211,7 +221,7 @@ class Predictions:
 
     def _skip(self, shown: str, error: BenchError) -> None:
         self.skipped.append(SkippedFile(shown, error))
-        logger.warning(f"skipped: {error.message}{f' {error.hint}' if error.hint else ''}")
+        self._skips.tell(shown, f"{error.message}{f' {error.hint}' if error.hint else ''}")
 
     def _predicted(self, scored: Scored[_Origin]) -> PredictedRecording:
         origin, scores = scored.of, scored.scores
@@ -221,7 +231,7 @@ class Predictions:
         notes = origin.found.notes
         if self.system.asks_for_device and not device:
             notes += (f"{echoed(origin.file.shown, 300)}: {UNKNOWN_DEVICE}",)
-            logger.info(f"note: {notes[-1]}")
+            self._notes.tell(origin.file.shown, notes[-1])
         chosen = predicted_classes(scores, len(self.classes)).tolist()
         cycles = tuple(
             PredictedCycle(
@@ -242,6 +252,7 @@ class Predictions:
             origin.rate,
             origin.seconds,
             "windows" if origin.found.annotation is None else "annotation",
+            origin.found.unit,
             origin.found.annotation,
             device,
             notes,

@@ -13,6 +13,7 @@ from bench.core.errors import SpecError
 from bench.core.hub import HubPlace, HubState, hub_place
 from bench.core.hub_commits import commit, writable_state
 from bench.core.paths import home_folder
+from bench.core.text import counted_noun
 from leaderboard.results.run_folder import CYCLES_FILE
 from leaderboard.results.run_manifest import CARD, MANIFEST, GivenRun, given_run, is_file_of_run, run_of_manifest
 
@@ -144,7 +145,11 @@ def _check_same_run(place: HubPlace, before: HubState, run_id: str, replace_othe
     there = _run_there(place, before) if MANIFEST in others else None
     if there == run_id:
         return
-    what = f"holds the run {there}" if there else f"holds {len(others)} files that `bench push` did not write"
+    what = (
+        f"holds the run {there}"
+        if there
+        else f"holds {counted_noun(len(others), 'file')} that `bench push` did not write"
+    )
     raise SpecError(
         f"{place} {what}.", "Name another repository, or a branch (hf:OWNER/NAME@BRANCH); --replace takes its place."
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.calls import api_call
 from bench.core.errors import SpecError
 from bench.core.paths import cache_folder, expanded, home_folder
-from bench.core.text import echoed
+from bench.core.text import counted_noun, echoed
 
 if TYPE_CHECKING:
     from bench.experiment.recipes import DataSource
@@ -210,12 +210,12 @@ def _training_words(spec: RunSpec) -> str:
     if spec.method_options.get("solver") == "lbfgs":
         return "classifier by L-BFGS"
     schedule = spec.schedule
-    length = _counted(schedule.iterations, "iteration") if schedule.iterations else _counted(schedule.epochs, "epoch")
+    length = (
+        counted_noun(schedule.iterations, "iteration")
+        if schedule.iterations
+        else counted_noun(schedule.epochs, "epoch")
+    )
     return f"{length} · batch {spec.sampling.batch} · lr {spec.optim.lr:g}"
-
-
-def _counted(number: int, word: str) -> str:
-    return f"1 {word}" if number == 1 else f"{number} {word}{'es' if word.endswith('s') else 's'}"
 
 
 def _judged_words(spec: RunSpec) -> str:
@@ -233,5 +233,5 @@ def _headline(spec: RunSpec) -> str:
     return (
         f"run {spec.run_id}: {spec.model} ({spec.pretrain}) · {spec.method} · {_judged_words(spec)} · "
         f"seed {spec.seed} · {_training_words(spec)} · "
-        f"{spec.distribution.device} · {spec.precision} · {_counted(spec.distribution.processes, 'process')}"
+        f"{spec.distribution.device} · {spec.precision} · {counted_noun(spec.distribution.processes, 'process')}"
     )

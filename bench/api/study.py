@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bench.api.frames import data_frame
+from bench.core.text import counted_noun
 
 if TYPE_CHECKING:
     from bench.search.study import Search
@@ -27,7 +28,10 @@ class Study:
         self.search, self.well = search, well
 
     def __repr__(self) -> str:
-        return f"<Study {self.name}: {len(self.trials)} trials, best {self.best['value'] if self.best else None}>"
+        return (
+            f"<Study {self.name}: {counted_noun(len(self.trials), 'trial')}, best "
+            f"{self.best['value'] if self.best else None}>"
+        )
 
     @property
     def name(self) -> str:

@@ -38,6 +38,7 @@ from bench.cli import (
     watch,
 )
 from bench.cli.completion import VARIABLE, print_completions
+from bench.cli.help_layout import fitting_help
 from bench.cli.help_text import flowing_help
 from bench.cli.numbers import strict_numbers
 from bench.cli.output import print_text, show_error, show_internal_error, stderr
@@ -94,8 +95,12 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def common(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
-    verbose: int = typer.Option(0, "-v", "--verbose", count=True, help="Say more; as BENCH_LOG=debug."),
-    quiet: int = typer.Option(0, "-q", "--quiet", count=True, help="Say less: warnings; given twice, errors."),
+    verbose: int = typer.Option(
+        0, "-v", "--verbose", count=True, show_default=False, help="Say more; as BENCH_LOG=debug."
+    ),
+    quiet: int = typer.Option(
+        0, "-q", "--quiet", count=True, show_default=False, help="Say less: warnings; given twice, errors."
+    ),
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
     """Options that come before the command, or anywhere after it."""
@@ -110,6 +115,7 @@ for module in (
     module.register(app)
 strict_numbers(app)
 flowing_help(app)
+fitting_help(app)
 group_in_panels(app)
 
 

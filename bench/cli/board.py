@@ -14,6 +14,7 @@ from bench.cli.output import print_json, print_rendered
 from bench.core.errors import StoreError
 from bench.core.progress import PLAIN_SECONDS, counted
 from bench.core.terminal import wants_colour
+from bench.core.text import counted_noun
 
 if TYPE_CHECKING:
     from bench.api.boards import Board
@@ -78,13 +79,13 @@ def rebuild(home: Home = None) -> None:
     _tell_of_rebuild(board, done)
     if done.broken:
         raise StoreError(
-            f"{len(done.broken)} run folders could not be imported: {', '.join(done.broken)}.",
+            f"{counted_noun(len(done.broken), 'run folder')} could not be imported: {', '.join(done.broken)}.",
             "Run them again with --rerun, or remove them.",
         )
 
 
 def _tell_of_rebuild(board: Board, done: RebuildReport) -> None:
-    logger.info(f"The board {board} holds {len(done.imported) + len(done.kept)} runs.")
+    logger.info(f"The board {board} holds {counted_noun(len(done.imported) + len(done.kept), 'run')}.")
     for names, what in (
         (done.unfinished, "without a result"),
         (done.dropped, "no longer on the board: no run folder"),

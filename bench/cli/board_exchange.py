@@ -14,6 +14,7 @@ from bench.cli.grid import print_grid
 from bench.cli.options import Format, Home
 from bench.cli.output import check_format, print_json, print_text, print_written
 from bench.core.errors import StoreError
+from bench.core.text import counted_noun
 
 if TYPE_CHECKING:
     from bench.api.exchange import EnteredSubmission, MergedBundle, Statement
@@ -196,7 +197,7 @@ def refuse_conflicts(merged: Sequence[MergedBundle], whose: str) -> None:
 
 def runs_text(count: int) -> str:
     """A number of runs in words."""
-    return f"{count:,} run{'' if count == 1 else 's'}"
+    return counted_noun(count, "run")
 
 
 def print_merged(name: str, item: MergedBundle) -> None:

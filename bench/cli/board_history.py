@@ -11,6 +11,7 @@ from bench.cli import options
 from bench.cli.options import Format, Home, Reason, Run
 from bench.cli.output import check_format, print_json, print_text
 from bench.core.errors import RunError, SpecError
+from bench.core.text import counted_noun
 
 if TYPE_CHECKING:
     from bench.api.boards import Board
@@ -191,7 +192,10 @@ def log(home: Home = None, output: Format = "table") -> None:
         obeyed = "" if one.obeyed else " (not obeyed here)"
         print_text(f"{one.document['at'][:16]}  {one.action:<8} {one.run or '-':<16}  {who}  {told}{obeyed}")
     if found.missing:
-        logger.warning(f"{len(found.missing)} entries were taken out of the log, first {found.missing[0]}.")
+        logger.warning(
+            f"{counted_noun(len(found.missing), 'entry was', 'entries were')} taken out of the log, first "
+            f"{found.missing[0]}."
+        )
 
 
 def _print_entry(entry: LogEntry, line: str, output: str) -> None:

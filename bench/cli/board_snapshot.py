@@ -10,6 +10,7 @@ import typer
 from bench.cli.options import Format, Home
 from bench.cli.output import check_format, print_json, print_text
 from bench.core.errors import SpecError
+from bench.core.text import counted_noun
 
 if TYPE_CHECKING:
     from bench.api.pages import BoardSnapshot
@@ -51,7 +52,8 @@ def _print(found: BoardSnapshot, what: str, output: str) -> None:
         return
     size = f"{found.bytes / 2**20:.1f} MiB"
     print_text(
-        f"{found.folder} {what}: {len(found.runs):,} runs, {found.files:,} files, {size}, of {found.created}\n"
+        f"{found.folder} {what}: {counted_noun(len(found.runs), 'run')}, {counted_noun(found.files, 'file')}, "
+        f"{size}, of {found.created}\n"
         f"sha256 {found.sha256}"
     )
 

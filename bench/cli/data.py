@@ -14,6 +14,7 @@ from bench.cli.data_report import print_counts, print_lines, print_report
 from bench.cli.options import Cache, Data, Dataset, Format, Task
 from bench.cli.output import check_format, print_json, print_written
 from bench.core.errors import SpecError
+from bench.core.text import counted_noun
 
 if TYPE_CHECKING:
     from bench.api.datasets import VerificationReport
@@ -238,8 +239,8 @@ def features(
 
 
 def _described(sizes: FeatureSizes) -> str:
-    pieces = "" if sizes.rows == sizes.cycles else f" in {sizes.rows} pieces"
-    return f"{sizes.cycles} cycles{pieces} of {sizes.words}"
+    pieces = "" if sizes.rows == sizes.cycles else f" in {counted_noun(sizes.rows, 'piece')}"
+    return f"{counted_noun(sizes.cycles, 'cycle')}{pieces} of {sizes.words}"
 
 
 @app.command()

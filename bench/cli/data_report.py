@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli.grid import print_grid
 from bench.cli.output import print_json, stdout
+from bench.core.text import counted_noun
 
 COUNTED = ("split", "device", "part")
 """Headings of columns that say what is counted in a row; all others hold counts."""
@@ -31,8 +32,12 @@ def _verdict(report: VerificationReport) -> str:
     if not number:
         return "complete and sound"
     if report.sound:
-        return f"{number} faults; the set is {report.partial}: runs need --allow-partial and are marked so"
-    return f"{number} faults; no run uses this data before they are mended"
+        return (
+            f"{counted_noun(number, 'fault')}; the set is {report.partial}: runs need --allow-partial and are marked so"
+        )
+    return (
+        f"{counted_noun(number, 'fault')}; no run uses this data before {'it is' if number == 1 else 'they are'} mended"
+    )
 
 
 def print_counts(counts: CountTable) -> None:

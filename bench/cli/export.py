@@ -13,6 +13,7 @@ from bench.cli import options
 from bench.cli.completion import completer
 from bench.cli.consent import asked_on_terminal
 from bench.cli.output import emit, print_written
+from bench.core.text import counted_noun
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,8 @@ def _say(told: Mapping[str, Any]) -> None:
     if told["normalisation"]:
         logger.info(f"normalised: {told['normalisation']}")
     logger.info(
-        f"greatest difference of a probability: {parity['greatest_difference']:.2g} over {parity['units']} units in "
+        f"greatest difference of a probability: {parity['greatest_difference']:.2g} over "
+        f"{counted_noun(parity['units'], 'unit')} in "
         f"batches of {' and '.join(map(str, parity['batches']))}; {parity['checked_on']}"
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.cli.grid import print_grid
 from bench.cli.output import print_text
+from bench.core.text import counted_noun
 
 if TYPE_CHECKING:
     from bench.api.begun_matrices import MatrixStatus
@@ -49,7 +50,7 @@ def estimate_cells(runs: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], 
 def print_total(document: Mapping[str, Any]) -> None:
     """Print what the missing runs of a dry run will take together, and the script that Slurm would be given."""
     total = document["total"]
-    words = f"{total['missing']} runs to do, {total['done']} done"
+    words = f"{counted_noun(total['missing'], 'run')} to do, {total['done']} done"
     if total["hours"] is not None:
         words += f": about {duration_words(total['hours'] * 3600)} with {total['jobs']} at a time"
         words += f", at most {memory_words(total['memory_mib'])} of memory each" if total["memory_mib"] else ""
@@ -104,7 +105,10 @@ def print_status(status: MatrixStatus) -> None:
     print_grid(title, list(told), rows, numbers=("seed", "loss", "Score"), wrap=("for",))
     _print_left_out(len(status.runs))
     counts = ", ".join(f"{count} {state}" for state, count in status.counts.items())
-    print_text(f"{len(status.runs)} runs: {counts}; {'a process is' if status.driven else 'no process is'} at it")
+    print_text(
+        f"{counted_noun(len(status.runs), 'run')}: {counts}; "
+        f"{'a process is' if status.driven else 'no process is'} at it"
+    )
     for run in status.runs:
         if run.state == "failed":
             log = f" Its log: {run.log}" if run.log else ""
@@ -122,7 +126,7 @@ def _telling_first(status: MatrixStatus) -> list[Any]:
 
 def _print_left_out(count: int) -> None:
     if count > MOST_ROWS:
-        print_text(f"{count - MOST_ROWS} more runs are in --format json")
+        print_text(f"{counted_noun(count - MOST_ROWS, 'more run is', 'more runs are')} in --format json")
 
 
 def print_list(rows: Sequence[Mapping[str, Any]]) -> None:

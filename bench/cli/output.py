@@ -6,7 +6,6 @@ messages hold no secrets and are not endless (:mod:`bench.core.messages`).
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -17,6 +16,7 @@ from rich.text import Text
 
 from bench.core.errors import BenchError, SpecError
 from bench.core.messages import message_text, sentence_text
+from bench.core.streams import write_as_utf_8
 from bench.core.terminal import PlainConsole
 from bench.core.text import echoed, plain_lines
 
@@ -100,20 +100,14 @@ def print_rendered(text: str, output: str = "table") -> None:
 
     Args:
         text: The text.
-        output: Its format; JSON stays JSON whatever the encoding of the terminal.
+        output: Its format. A table is for people, and spelt as the terminal can show it; what programs read (JSON,
+            CSV, Markdown, …) is UTF-8 there too, since a character spelt out would be another value.
     """
-    if output == "json":
-        text = _ascii_where_needed(text)
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
-
-
-def _ascii_where_needed(document: str) -> str:
-    """JSON with escapes for what the terminal's encoding lacks; a character spelt out would be another value."""
-    try:
-        document.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        return "".join(letter if letter.isascii() else json.dumps(letter)[1:-1] for letter in document)
-    return document
+    text = text if text.endswith("\n") else text + "\n"
+    if output == "table":
+        sys.stdout.write(text)
+    else:
+        write_as_utf_8(sys.stdout, text)
 
 
 def emit(content: str | bytes, out: Path | None, output: str) -> None:

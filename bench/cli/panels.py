@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+
+from bench.cli.help_layout import HelpedGroup
 
 PANELS = {
     "Train and try": ("run", "reproduce", "search", "matrix", "watch", "evaluate", "ensemble", "predict"),
@@ -22,7 +23,7 @@ _ORDER = {
 """The place and the panel of each command."""
 
 
-class PanelledGroup(TyperGroup):
+class PanelledGroup(HelpedGroup):
     """A group whose commands stand in the order of :data:`PANELS`; what is not named there comes last."""
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from bench.cli.consent import asked_on_terminal
 from bench.cli.output import print_rendered
 from bench.core.errors import DataError
 from bench.core.progress import counted
+from bench.core.text import counted_noun, plural
 
 if TYPE_CHECKING:
     from bench.api.predictions import Predictions
@@ -86,7 +87,7 @@ RecordedWith = Annotated[
 ]
 Batch = Annotated[
     int | None,
-    typer.Option("--batch", help="Cycles of a forward pass (default: as in the run's evaluations).", min=1),
+    typer.Option("--batch", help="Rows of a forward pass (default: as in the run's evaluations).", min=1),
 ]
 EvaluationPrecision = Annotated[
     str, typer.Option("--precision", help="run (that of the run), fp32, bf16 or fp16.", metavar="PRECISION")
@@ -179,12 +180,11 @@ def _say(found: Predictions) -> None:
 
 def _end(found: Predictions) -> None:
     """Say what was done, and end with the code of broken data where a file was skipped."""
-    speed: Any = found.cycles_per_second
-    files = "1 file" if len(found.files) == 1 else f"{len(found.files):,} files"
-    words = f"{found.cycles:,} cycles of {files} in {found.seconds:.2f} s"
-    logger.info(words + (f" ({speed:,} cycles/s)" if speed else ""))
+    unit = plural(next(iter(found.units))) + "/s" if len(found.units) == 1 else "a second"
+    speed = f" ({found.cycles_per_second:,} {unit})" if found.cycles_per_second else ""
+    logger.info(f"{found.units_in_words} of {counted_noun(len(found.files), 'file')} in {found.seconds:.2f} s{speed}")
     if found.skipped:
-        logger.warning(f"{len(found.skipped):,} of them skipped; each is named above")
+        logger.warning(f"{len(found.skipped):,} of them skipped, for the reasons above")
         raise typer.Exit(DataError.exit_code)
 
 

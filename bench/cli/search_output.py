@@ -10,7 +10,7 @@ import typer
 from bench.cli.grid import print_grid
 from bench.cli.output import print_json, print_text
 from bench.core.errors import RunError
-from bench.core.text import plain
+from bench.core.text import counted_noun, plain
 
 if TYPE_CHECKING:
     from bench.api.searches import PlannedSearch
@@ -149,7 +149,7 @@ def _summary_lines(document: Mapping[str, Any]) -> list[str]:
     space = "; ".join(f"{name} {text}" for name, text in spent["space"].items())
     done = spent["trials"] - spent["tried_again"]
     lines = [
-        f"Budget: {done} of {document['target']} trials ({told}), {spent['gpu_hours']:.2f} GPU hours, "
+        f"Budget: {done} of {counted_noun(document['target'], 'trial')} ({told}), {spent['gpu_hours']:.2f} GPU hours, "
         f"{spent['cpu_hours']:.2f} CPU hours. Space: {space}.",
     ]
     if found is not None:

@@ -14,7 +14,7 @@ from bench.cli.options import Format, Home, Storage, Study
 from bench.cli.output import check_format, print_json, print_text
 from bench.cli.search_output import WRAPPED, count_words, judged_on, print_study, score_words
 from bench.core.errors import SpecError, StoreError
-from bench.core.text import echoed, plain
+from bench.core.text import counted_noun, echoed, plain
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def cancel(name: Study, home: Home = None) -> None:
     from bench.api.searches import cancel_search
 
     stopped = cancel_search(name, home)
-    print_text(f"{stopped} job{'' if stopped == 1 else 's'} of the study {name} cancelled in Slurm.")
+    print_text(f"{counted_noun(stopped, 'job')} of the study {name} cancelled in Slurm.")
 
 
 def delete(
@@ -126,8 +126,8 @@ def delete(
 
     study = open_study(name, storage, home)
     if not yes:
-        count = len(study.trials)
+        count = counted_noun(len(study.trials), "trial")
         if not sys.stdin.isatty():
-            raise SpecError(f"Deleting '{name}' with its {count} trials needs --yes.")
-        typer.confirm(f"Delete the study '{echoed(name)}' with its {count} trials?", abort=True, err=True)
+            raise SpecError(f"Deleting '{name}' with its {count} needs --yes.")
+        typer.confirm(f"Delete the study '{echoed(name)}' with its {count}?", abort=True, err=True)
     delete_study(study)

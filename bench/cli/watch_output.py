@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cli.matrix_output import duration_words
+from bench.core.text import counted_noun
 
 if TYPE_CHECKING:
     from bench.api.watching import MatrixLook, Snapshot, StudyLook, WatchedRun
@@ -170,7 +171,7 @@ def _matrix_line(one: MatrixLook) -> Text:
 
 
 def _study_line(one: StudyLook) -> Text:
-    trials = f"{one.trials} of {one.target} trials" if one.target else f"{one.trials} trials"
+    trials = f"{one.trials} of {counted_noun(one.target, 'trial')}" if one.target else counted_noun(one.trials, "trial")
     failed = f", {one.failed} failed" if one.failed else ""
     best = "" if one.best is None else f", best Score {one.best:.2f}"
     return Text.assemble(("study ", "bold"), f"{one.name}: {trials}, {one.running} running{failed}{best}")

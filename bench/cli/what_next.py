@@ -42,6 +42,8 @@ def say_what_next(documents: Sequence[Document], home: Path | None, *, first: bo
         home: The results folder, if one was named.
         first: Whether these are the first runs of the folder, whose numbers are explained.
     """
+    from bench.api.tracker_commands import tracker_commands
+
     done = [document for document in documents if document["status"] == "finished"]
     if not done:
         return
@@ -54,7 +56,9 @@ def say_what_next(documents: Sequence[Document], home: Path | None, *, first: bo
     logger.info(f"Results, predictions, weights and logs are in {where}, the board is {folder / 'leaderboard.sqlite'}.")
     logger.info("What to do next:")
     alone = all(document.get("kind", "run") == "run" for document in done)
-    lines = _commands([run_id[:SHORT_ID] for run_id in ids], home, alone=alone)
+    lines = _beside(
+        [*_commands([run_id[:SHORT_ID] for run_id in ids], home, alone=alone), *tracker_commands(ids, home)]
+    )
     beside = max(len(command) + len(words) for command, words in lines) + len("    # ") <= _width()
     for command, words in lines:
         # Where both do not fit, what a command does stands above it: a line that is broken cannot be copied.
@@ -81,7 +85,7 @@ def _explanations(document: Document) -> list[str]:
 
 
 def _commands(ids: Sequence[str], home: Path | None, *, alone: bool) -> list[tuple[str, str]]:
-    """Commands with what each does, laid out below one another; what has several models predicts by its parts."""
+    """Commands of this program with what each does; what has several models predicts by its parts."""
     place = f" --home {shlex.quote(str(home))}" if home is not None else ""
     several = [("ensemble " + " ".join(ids), "one system of these runs")] if len(ids) > 1 and alone else []
     hears = [(f"predict {ids[0]}:best-test FILE.wav", "what it hears in a recording of yours")] if alone else []
@@ -91,6 +95,10 @@ def _commands(ids: Sequence[str], home: Path | None, *, alone: bool) -> list[tup
         *several,
         *hears,
     ]
-    lines = [(f"bench {command}{place}", words) for command, words in found]
+    return [(f"bench {command}{place}", words) for command, words in found]
+
+
+def _beside(lines: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Commands filled up to one width, so that what they do stands in a column."""
     width = max(len(command) for command, _ in lines)
     return [(command.ljust(width), words) for command, words in lines]

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 
 from bench.core.errors import SpecError
 from bench.core.slurm_nodes import first_node_address, tasks_of_node
-from bench.core.text import whole_number
+from bench.core.text import counted_noun, whole_number
 
 ADOPTED_VARIABLE = "BENCH_ADOPTED_GROUP"
 """Describes the group that a command has adopted, to itself and to the processes that its first process starts."""
@@ -136,8 +136,8 @@ def processes_of_run(processes: int | None, nodes: int | None) -> int | None:
     for name, (wanted, found) in wanted_and_found.items():
         if wanted is not None and wanted != found:
             raise SpecError(
-                f"--{name} {wanted} was asked for, but {group.launcher} started {group.size} processes on "
-                f"{group.nodes} node(s).",
+                f"--{name} {wanted} was asked for, but {group.launcher} started "
+                f"{counted_noun(group.size, 'process')} on {counted_noun(group.nodes, 'node')}.",
                 f"Leave --{name} out, or tell {group.launcher}.",
             )
     return group.size

@@ -112,6 +112,22 @@ class _Descriptor(io.FileIO):
             return size
 
 
+def write_as_utf_8(stream: TextIO, text: str) -> None:
+    """Write a document that programs read: in UTF-8, whatever the encoding of the terminal is.
+
+    Args:
+        stream: The stream; one without bytes below it, as of a notebook, takes the text.
+        text: The document; halves of surrogate pairs become question marks.
+    """
+    binary = getattr(stream, "buffer", None)
+    if binary is None:
+        stream.write(text)
+        return
+    stream.flush()
+    binary.write(text.encode("utf-8", TRANSLITERATED))
+    binary.flush()
+
+
 def prepare_streams() -> None:
     """Prepare the streams of a command."""
     _open_closed_descriptors()

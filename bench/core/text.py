@@ -62,6 +62,26 @@ def capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def counted_noun(number: int, one: str, several: str = "") -> str:
+    """A number with its noun, as a sentence has it: ``1 file``, ``1,204 files``, ``2 entries``.
+
+    Args:
+        number: How many there are.
+        one: The noun, with what depends on its number, as ``file is``.
+        several: The same for any other number (default: the noun's plural by the rules of English).
+    """
+    return f"{number:,} {one if number == 1 else several or plural(one)}"
+
+
+def plural(noun: str) -> str:
+    """The plural of a noun, or of a phrase that ends with it, by the rules of English: ``processes``, ``studies``."""
+    if noun.endswith(("s", "x", "ch", "sh")) and not noun.endswith("epoch"):
+        return f"{noun}es"
+    if noun.endswith("y") and noun[-2:-1] not in ("a", "e", "o", "u"):
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"
+
+
 def folded(text: str) -> str:
     """A name as names are told apart: without regard to case, to the kind of spaces and to how letters are encoded."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

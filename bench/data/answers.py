@@ -12,9 +12,10 @@ from pathlib import Path
 
 from bench.core.datasets import DATASETS, TRAIN, DatasetCard, TaskCard
 from bench.core.errors import DataError
+from bench.core.text import counted_noun, plural
 from bench.data.dataset import Recording
 from bench.data.faults import Fault
-from bench.data.sources import AnswerReader, entries_in, how_to_complete, load_dataset, reader_of
+from bench.data.sources import AnswerReader, entries_in, how_to_complete, load_dataset, missing_words, reader_of
 from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.predictions import CycleSet
 from leaderboard.store.board_rows import BoardRun
@@ -216,7 +217,7 @@ def judged_recordings(
         return recordings, None
     if not allow_partial:
         raise DataError(
-            f"{expected - here} of {expected} annotation files are missing below {folder}."
+            f"{missing_words(here, expected, 'annotation file')} below {folder}."
             if here < expected
             else f"{here} annotation files are below {folder}, but the set has {expected}.",
             f"{how_to_complete(card)}, or add --allow-partial to be judged on what is there, marked as partial.",
@@ -269,5 +270,4 @@ def differences(words: Sequence[str], noun: str) -> str:
         noun: What they are.
     """
     more = f"; and {len(words) - SHOWN:,} more" if len(words) > SHOWN else ""
-    plural = "" if len(words) == 1 else "s"
-    return f"{len(words):,} {noun}{plural} differ: {'; '.join(words[:SHOWN])}{more}"
+    return f"{counted_noun(len(words), f'{noun} differs', f'{plural(noun)} differ')}: {'; '.join(words[:SHOWN])}{more}"

@@ -91,6 +91,7 @@ class HeardCycles:
         cycles: The cycles or windows, by time as the annotation has them; the label of a window is :data:`UNKNOWN`.
         classes: Names of the classes that the labels are numbers of; empty for windows.
         annotation: The file that they are from; None for windows.
+        unit: What one of them is, in a word: ``cycle``, ``event``, ``recording`` or ``window``.
         device: Device that recorded it, where the name of the recording or its data set says so; otherwise empty.
         notes: Sentences on cycles that were cut.
     """
@@ -98,6 +99,7 @@ class HeardCycles:
     cycles: tuple[Cycle, ...]
     classes: tuple[str, ...]
     annotation: Path | None
+    unit: str
     device: str
     notes: tuple[str, ...] = ()
 
@@ -166,7 +168,7 @@ class CycleFinder:
             Cycle(name, index, start, end, UNKNOWN)
             for index, (start, end) in enumerate(self.windows.spans(sound.seconds))
         )
-        return HeardCycles(tuple(cycles), (), None, self._device(name))
+        return HeardCycles(tuple(cycles), (), None, "window", self._device(name))
 
     def _device(self, name: str) -> str:
         """The device that the name of a recording tells, as the names of the model's own data set do."""
@@ -207,15 +209,16 @@ def _annotated(sound: Sound, name: str, path: Path, known: _Annotated) -> HeardC
         raise _problem_error(path, wrong[0])
     if not cycles:
         raise _problem_error(path, FileProblem("annotation-empty", "holds nothing to classify"))
-    _check_samples(cycles, sound, path)
+    unit = known.task.unit.split()[-1]
+    _check_samples(cycles, sound, path, unit)
     notes = tuple(f"{_place(path, problem)}: {problem.message}; it is cut there" for problem in late)
-    return HeardCycles(cycles, known.task.classes, path, known.reader.device_in(name), notes)
+    return HeardCycles(cycles, known.task.classes, path, unit, known.reader.device_in(name), notes)
 
 
-def _check_samples(cycles: Sequence[Cycle], sound: Sound, path: Path) -> None:
+def _check_samples(cycles: Sequence[Cycle], sound: Sound, path: Path, unit: str) -> None:
     for cycle in cycles:
         if not holds_samples(cycle.start, cycle.end, sound.rate, sound.waves.shape[1]):
-            words = f"cycle {cycle.index} from {cycle.start:g} s to {cycle.end:g} s holds no sample of the recording"
+            words = f"{unit} {cycle.index} from {cycle.start:g} s to {cycle.end:g} s holds no sample of the recording"
             raise _problem_error(path, FileProblem("annotation-short", words))
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from bench.core.datasets import TRAIN, DatasetCard, TaskCard
 from bench.core.errors import BenchError, DataError
 from bench.core.registry import RegistryEntry
-from bench.core.text import echoed
+from bench.core.text import counted_noun, echoed
 from bench.data.dataset import Cycle, Dataset, Recording
 from bench.data.wav import WavHeader, inspect_wav
 
@@ -106,7 +106,10 @@ def _faults(dataset: Dataset) -> Faults:
     if twice:
         yield f"the recording {echoed(twice[0])} stands twice", "Each recording has a name of its own."
     if len(dataset.recordings) > dataset.expected:
-        counts = f"{len(dataset.recordings)} recordings are there, but the set has {dataset.expected}"
+        counts = (
+            f"{counted_noun(len(dataset.recordings), 'recording is', 'recordings are')} there, but the "
+            f"set has {dataset.expected}"
+        )
         yield counts, "Remove what does not belong to it, or correct the number on its card."
     parts = [TRAIN, *(part.id for part in dataset.task.parts)]
     for recording in dataset.recordings:

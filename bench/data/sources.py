@@ -13,7 +13,7 @@ from bench.core.errors import BenchError, DataError
 from bench.core.kept import once
 from bench.core.paths import expanded
 from bench.core.registry import RegistryEntry
-from bench.core.text import plain
+from bench.core.text import counted_noun, plain
 from bench.data.reading import check_dataset, told_by
 
 if TYPE_CHECKING:
@@ -297,6 +297,18 @@ def how_to_complete(card: DatasetCard) -> str:
         return "Complete the set"
     flag = "" if card.primary else f" --dataset {card.id}"
     return f"Complete the set (`bench data fetch{flag}`)"
+
+
+def missing_words(here: int, expected: int, what: str = "recording") -> str:
+    """How many of a set are missing, as a sentence begins with it: ``3 of 920 recordings are missing``.
+
+    Args:
+        here: How many there are.
+        expected: How many the set has.
+        what: What is counted.
+    """
+    of = f"of {counted_noun(expected, what)}"
+    return counted_noun(expected - here, f"{of} is missing", f"{of} are missing")
 
 
 def load_dataset(

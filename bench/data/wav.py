@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from bench.core.text import counted_noun
 from bench.data.faults import FileProblem
 from bench.data.regular_files import open_regular
 
@@ -164,7 +165,7 @@ def _form_problems(header: WavHeader) -> list[FileProblem]:
         needed = "32" if header.code == FLOAT else ", ".join(map(str, BITS))
         found.append(FileProblem("audio-format", f"has {header.bits} bits per sample, but one of {needed} is needed"))
     elif header.block != header.channels * header.bits // 8:
-        words = f"{header.block} bytes for {header.channels} channels of {header.bits} bits"
+        words = f"{header.block} bytes for {counted_noun(header.channels, 'channel')} of {header.bits} bits"
         found.append(FileProblem("audio-format", f"has a header that contradicts itself: {words}"))
     if header.channels != 1:
         found.append(FileProblem("audio-channels", f"has {header.channels} channels, but 1 is needed"))

@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.core.datasets import TRAIN, DatasetCard, TaskCard
 from bench.core.errors import DataError, SpecError
 from bench.core.inputs import by_name, joined, map_inputs
-from bench.core.text import echoed
+from bench.core.text import counted_noun, echoed
 from bench.data.bank import FeatureBank, Progress, Rows, empty_bank, prepare_bank
 from bench.data.dataset import Dataset, Recording
 from bench.data.frontends import BatchFrontEnd, FrontEnd, LearningFrontEnd, WaveformFrontEnd
@@ -397,7 +397,8 @@ def _check_last_batch(rows: int, spec: RunSpec) -> None:
     hint = "Use another --set batch=…, or leave the last batch out with --set drop_last=true."
     if rows < spec.distribution.processes:
         raise SpecError(
-            f"The last batch of an epoch has {rows} clip(s) for {spec.distribution.processes} processes.", hint
+            f"The last batch of an epoch has {counted_noun(rows, 'clip')} for {spec.distribution.processes} processes.",
+            hint,
         )
     if rows == 1:
         from bench.engine.batch_of_one import check_batch_of_one

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.datasets import FOUR_CLASSES, TaskCard
-from bench.core.text import echoed
+from bench.core.text import counted_noun, echoed
 from bench.engine.selection import Choice
 from leaderboard.metrics import metrics_of
 from leaderboard.results.schema import LOSS_NAME, MOST_LOSSES, RULES, EpochRow, marks_of
@@ -200,7 +200,10 @@ def _check_losses(name: str, value: Any) -> None:
 def _check_scores(rule: str, scores: NDArray[np.float64], bounds: Bounds) -> None:
     cycles = bounds.cycles
     if scores.shape != (cycles, len(bounds.task.classes)) or scores.dtype.kind != "f" or not np.isfinite(scores).all():
-        raise ValueError(f"the scores of {rule} are {scores.dtype} {scores.shape}, not finite ones of {cycles} cycles")
+        raise ValueError(
+            f"the scores of {rule} are {scores.dtype} {scores.shape}, not finite ones of "
+            f"{counted_noun(cycles, 'cycle')}"
+        )
 
 
 def _count_in_words(entries: Any) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bench.core.errors import SpecError
 from bench.core.fields import identity_field
 from bench.core.options import Space
+from bench.core.text import counted_noun
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,7 +117,8 @@ def hold_out_patients(patients: Sequence[str], labels: np.ndarray, fraction: flo
     names = sorted(set(patients))
     if len(names) < 2:
         raise SpecError(
-            f"A share of {fraction} of the training part is to be held out, but it has {len(names)} patient(s), not 2.",
+            f"A share of {fraction} of the training part is to be held out, but it has "
+            f"{counted_noun(len(names), 'patient')}, not 2.",
             "Use more data, or hold out none.",
         )
     counts = np.zeros((len(names), int(labels.max()) + 1))

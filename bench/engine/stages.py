@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import SpecError
 from bench.core.fields import check_part
-from bench.core.text import echoed
+from bench.core.text import counted_noun, echoed
 from bench.engine.optim import OptimOptions
 from bench.engine.schedule import learning_rate
 from bench.experiment.spec import RunSpec
@@ -85,8 +85,9 @@ class StagePlan:
             warmup, epochs = stage.schedule.warmup_epochs, stage.schedule.length_in_epochs(self.steps)
             if warmup >= epochs:
                 raise SpecError(
-                    f"warmup_epochs is {warmup}, but must be below the {epochs} epochs that the stage '{stage.name}' "
-                    f"has with {self.steps} steps each."
+                    f"warmup_epochs is {warmup}, but must be below the {counted_noun(epochs, 'epoch')} that the "
+                    f"stage '{stage.name}' "
+                    f"has with {counted_noun(self.steps, 'step')} each."
                 )
 
     @property

@@ -17,6 +17,10 @@ VARIABLE = "BENCH_TRACKER"
 
 NO_TRACKER = "none"
 
+PROJECT = "lungbench"
+"""What trackers call all runs together; their own variables (``WANDB_PROJECT``, ``MLFLOW_EXPERIMENT_NAME``) overrule
+it."""
+
 PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "tensorboard": ("tensorboard",),

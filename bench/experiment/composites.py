@@ -21,7 +21,7 @@ from bench.core.datasets import TRAIN
 from bench.core.errors import BenchError, SpecError
 from bench.core.fields import parts_of
 from bench.core.registry import ID, suggestion
-from bench.core.text import echoed
+from bench.core.text import counted_noun, echoed
 from bench.data.sources import load_dataset
 from bench.experiment.recipes import DataSource, Request, check_spec, resolve
 from bench.experiment.spec import OWNERS, RunSpec
@@ -107,7 +107,9 @@ def check_card(card: CompositeCard) -> None:
     if card.combine not in COMBINATIONS:
         raise SpecError(f"Unknown combination '{echoed(card.combine)}': {suggestion(card.combine, COMBINATIONS)}")
     if len(card.parts) < 2:
-        raise SpecError(f"The composite '{card.id}' has {len(card.parts)} part(s), but needs two or more.")
+        raise SpecError(
+            f"The composite '{card.id}' has {counted_noun(len(card.parts), 'part')}, but needs two or more."
+        )
     for name in card.parts:
         _check_part_name(name)
     _check_devices(card)

@@ -18,7 +18,7 @@ from bench.core.kept import once
 from bench.core.process_group import adopted_group
 from bench.core.progress import waiting
 from bench.core.registry import suggestion
-from bench.core.text import echoed
+from bench.core.text import counted_noun, echoed
 from bench.experiment.cpu_precision import PrecisionChoice, choose_cpu_precision
 from bench.experiment.spec import DEVICES, PRECISIONS
 
@@ -104,13 +104,15 @@ def device_shares(devices: Sequence[str], workers: int, processes: int) -> list[
             "Use --processes 1, and a worker for each instance.",
         )
     if workers * processes > len(devices):
-        who = f"{processes} process(es)" if workers == 1 else f"{workers} workers with {processes} processes each"
+        each = f" with {counted_noun(processes, 'process')} each need"
+        who = counted_noun(processes, "process needs", "processes need") if workers == 1 else f"{workers} workers{each}"
         fewer = f"--processes {max(len(devices), 1)}"
         if workers > 1:
             most = len(devices) // processes
             fewer = f"--workers {most}" if most else f"--workers 1 {fewer}"
         raise SpecError(
-            f"{who} need {workers * processes} GPUs, but there are {len(devices)} "
+            f"{who} {counted_noun(workers * processes, 'GPU')}, but there {'is' if len(devices) == 1 else 'are'} "
+            f"{len(devices)} "
             f"({echoed(', '.join(devices)) or 'none'}).",
             f"Use {fewer}, or --device cpu.",
         )

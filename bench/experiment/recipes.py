@@ -16,7 +16,7 @@ from bench.core.errors import DataError, SpecError
 from bench.core.paths import home_folder
 from bench.core.process_group import refuse_foreign_group
 from bench.core.registry import suggestion
-from bench.core.text import echoed
+from bench.core.text import counted_noun, echoed
 from bench.data.dataset import Dataset
 from bench.data.location import held_set, made_set
 from bench.data.sources import FetchableReader, MadeReader, dataset_folder, is_held, load_dataset, reader_of
@@ -301,7 +301,7 @@ def recipe_fields(request: Request, profile: str) -> dict[str, Any]:
 def _made_folder(dataset: str, cache: Path) -> Path:
     def on_progress(done: int, total: int) -> None:
         if done == 1:
-            logger.info(f"making the simulated set: {total} recordings, a few seconds")
+            logger.info(f"making the simulated set: {counted_noun(total, 'recording')}, a few seconds")
 
     reader: MadeReader = reader_of(dataset)
     return reader.make(cache, on_progress=on_progress)

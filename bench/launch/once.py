@@ -31,6 +31,7 @@ from bench.core.files import advice, check_writable, exclusive_lock, sweep, temp
 from bench.core.machine import usable_cores
 from bench.core.process_group import adopted_group, refuse_foreign_group
 from bench.core.progress import waiting
+from bench.core.text import counted_noun
 from bench.data.bank import Progress
 from bench.data.feature_progress import features_counted
 from bench.engine.hooks import Hooks
@@ -123,7 +124,7 @@ def _check_group(spec: RunSpec) -> None:
     group = adopted_group()
     if group is not None and group.size != spec.distribution.processes:
         raise SpecError(
-            f"{group.launcher} started {group.size} processes, but run {spec.run_id} is for "
+            f"{group.launcher} started {counted_noun(group.size, 'process')}, but run {spec.run_id} is for "
             f"{spec.distribution.processes}.",
             f"Tell {group.launcher} how many.",
         )

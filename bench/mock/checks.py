@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from bench.core.datasets import FOUR_CLASSES, TRAIN
 from bench.core.errors import InterruptedRunError, SpecError
+from bench.core.text import counted_noun
 from bench.data.sources import load_dataset
 from bench.engine.graph import TrainingGraph
 from bench.engine.trainer import Trainer
@@ -173,7 +174,7 @@ def _all_losses(pair: CheckedPair, graph: TrainingGraph, seed: int = 1) -> list[
 
 def _check_run(pair: CheckedPair) -> str:
     losses = _epoch_losses(pair.finished)
-    return f"{len(losses)} epochs, loss {losses[0]:.4f} to {losses[-1]:.4f}"
+    return f"{counted_noun(len(losses), 'epoch')}, loss {losses[0]:.4f} to {losses[-1]:.4f}"
 
 
 def _check_resume(pair: CheckedPair) -> str:
@@ -198,7 +199,7 @@ def _stop_midway(pair: CheckedPair, folder: Path) -> None:
     except InterruptedRunError:
         return
     if steps < STOP_IN_STEP:
-        raise CheckSkippedError(f"the run has {steps} step(s), too few to be stopped in their midst")
+        raise CheckSkippedError(f"the run has {counted_noun(steps, 'step')}, too few to be stopped in their midst")
     raise CheckFailedError("the run could not be interrupted")
 
 
@@ -250,8 +251,11 @@ def _check_evaluation(pair: CheckedPair) -> str:
     expected = sorted((r.name, c.index) for r in recordings if r.split != TRAIN for c in r.cycles)
     found = sorted(_last_predictions(pair.finished).keys)
     if found != expected:
-        raise CheckFailedError(f"{len(found)} cycles were evaluated, but the test part holds {len(expected)} others")
-    return f"{len(found)} test cycles, each once"
+        raise CheckFailedError(
+            f"{counted_noun(len(found), 'cycle was', 'cycles were')} evaluated, but the test part holds "
+            f"{len(expected)} others"
+        )
+    return f"{counted_noun(len(found), 'test cycle')}, each once"
 
 
 CHECKS = (

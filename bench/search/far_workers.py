@@ -24,6 +24,7 @@ from bench.core.errors import (
     UnexpectedError,
 )
 from bench.core.lifetimes import StopRequest
+from bench.core.text import counted_noun
 from bench.launch.executors import make_executor
 from bench.launch.jobs import Ended, Executor, Job, LaunchOptions
 from bench.search.failures import GIVE_UP_AFTER, CircuitBreaker
@@ -245,6 +246,7 @@ class FarCrew:
 
     def _left(self, executor: Executor) -> InterruptedRunError:
         return InterruptedRunError(
-            f"{executor.name} goes on with {len(self._alive)} workers of the search; `bench search show "
+            f"{executor.name} goes on with {counted_noun(len(self._alive), 'worker')} of the search; `bench "
+            "search show "
             f"{self.search.name}` tells how far they are, and `bench search cancel {self.search.name}` stops them."
         )

@@ -11,7 +11,7 @@ from bench.core.cards import Card
 from bench.core.datasets import FOUR_CLASSES
 from bench.core.errors import SpecError
 from bench.core.registry import suggestion
-from bench.core.text import echoed
+from bench.core.text import counted_noun, echoed
 from bench.experiment.spec import OFFICIAL_SPLIT, RunSpec, check_field
 from bench.search.space import Dimension, Value, apply_params, grid_size
 
@@ -293,7 +293,7 @@ def check_data(request: StudyRequest, execution: Mapping[str, Any]) -> None:
     cycles, batch = sum(len(recording.cycles) for recording in training), int(request.identity["batch"])
     if batch > cycles and all(dimension.field != "batch" for dimension in request.space):
         raise SpecError(
-            f"batch is {batch}, but the training part holds {cycles} cycles.",
+            f"batch is {batch}, but the training part holds {counted_noun(cycles, 'cycle')}.",
             f"Use --set batch={max(1, cycles // 4)} or more data.",
         )
     patients = {recording.patient for recording in training}

@@ -10,6 +10,7 @@ from typing import Any
 from baselines.weights import locate
 from bench.core.errors import SpecError
 from bench.core.paths import cache_folder
+from bench.core.text import counted_noun
 from bench.data.location import folder_here
 from bench.experiment.devices import choose_device
 from bench.search.claims import retry_failed
@@ -46,7 +47,7 @@ def go_on(study: Search, session: SearchSession, execution: Mapping[str, Any], t
     with session.place.only_user():
         study.running_on(execution, target, session.settings)
         if retry:
-            logger.info(f"{retry_failed(study)} failed trials will be done again")
+            logger.info(f"{counted_noun(retry_failed(study), 'failed trial')} will be done again")
         return session.go_on(study, execution)
 
 

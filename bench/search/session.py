@@ -12,6 +12,7 @@ from typing import Any
 
 from baselines.weights import weights_of_run
 from bench.core.errors import InterruptedRunError, SpecError
+from bench.core.text import counted_noun
 from bench.engine.preflight import check_model
 from bench.experiment.devices import device_shares_for, runs_elsewhere
 from bench.experiment.plugins import load_plugins_of
@@ -143,7 +144,7 @@ class SearchSession:
             BenchError: What ended a worker and would end the others.
         """
         logger.info(
-            f"study {study.name}: {study.target} trials in all, {counted(study.trials)} done; "
+            f"study {study.name}: {counted_noun(study.target, 'trial')} in all, {counted(study.trials)} done; "
             f"objective: {objective_words(study.request.objective)}; {study.place}"
         )
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.core.errors import ResultError
+from bench.core.text import counted_noun
 from bench.launch.board import results_board, store_result
 from bench.search.trials import RETRY_OF
 from leaderboard.results.run_folder import RunFolder
@@ -85,7 +86,8 @@ class TrialResults:
             self.bring()
         if self._awaited:
             logger.warning(
-                f"{len(self._awaited)} results of trials are not in {self._home}: do the workers' machines share this "
+                f"{counted_noun(len(self._awaited), 'result of trials is', 'results of trials are')} not in "
+                f"{self._home}: do the workers' machines share this "
                 f"folder? `bench board import {self._home}` brings them to the board when they are there"
             )
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bench.core.text import counted_noun
 from leaderboard.audit.findings import Finding
 from leaderboard.audit.tables import ResultRow, Series
 
@@ -121,7 +122,8 @@ def _chosen_on_test(courses: Sequence[TrainingCourse]) -> Iterator[Finding]:
         f", although the rule is said to be '{stated[:40]}'" if stated and not _ON_TEST.search(stated.lower()) else ""
     )
     sentence = (
-        f"In {len(hits)} of {len(courses)} trainings{name} the epoch is the one with the best Score on the test part"
+        f"In {len(hits)} of {counted_noun(len(courses), 'training')}{name} the epoch is the one with the best "
+        "Score on the test part"
         f"{against}: the test part chose it (without it, once in {1 / chance:,.0f} times)."
     )
     yield Finding("chosen-on-test", courses[0].where, sentence, {"best": len(hits), "trainings": len(courses)})

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.core.documents import parse_document, read_bytes
 from bench.core.errors import ResultError
+from bench.core.text import counted_noun
 from leaderboard.audit.claim_checks import Claim, judged_in
 from leaderboard.audit.epochs import check_epochs, check_stated, training_courses
 from leaderboard.audit.findings import Audit, Finding
@@ -121,7 +122,7 @@ def _audit_of_table(path: Path, rows: Sequence[ResultRow], split: OfficialSplit)
     for row in beside_binary(rows):
         audit.findings.extend(check_row(row, split))
     audit.findings.extend([*_repeated_seeds(rows), *check_epochs(courses), *check_stated(rows, courses)])
-    audit.facts.append(f"It has {len(rows):,} row{'s' * (len(rows) > 1)} of results.")
+    audit.facts.append(f"It has {counted_noun(len(rows), 'row')} of results.")
     audit.unchecked.extend(_shared_reasons(rows, split))
     audit.unchecked.append("Whether the numbers are those of any predictions: only the predictions show that.")
     audit.numbers["rows"] = [numbers_of(row, split) for row in rows]
@@ -134,7 +135,7 @@ def _shared_reasons(rows: Sequence[ResultRow], split: OfficialSplit) -> list[str
     for row in rows:
         for reason in unchecked_of(row, split):
             counts[reason] = counts.get(reason, 0) + 1
-    return [f"{reason} ({count:,} of {len(rows):,} rows)." for reason, count in counts.items()]
+    return [f"{reason} ({count:,} of {counted_noun(len(rows), 'row')})." for reason, count in counts.items()]
 
 
 def _repeated_seeds(rows: Sequence[ResultRow]) -> Iterator[Finding]:

@@ -211,15 +211,17 @@ def _predicted_classes(answers: SubmittedPredictions, rows: Sequence[int], task:
 # --- the answers ------------------------------------------------------------------------------------------------
 
 
+def _every_answer(judged: _Judged) -> str:
+    return "The one answer" if len(judged) == 1 else f"Every one of the {len(judged):,} answers"
+
+
 def _answer_findings(answers: SubmittedPredictions, rows: Sequence[int], judged: _Judged) -> Iterator[Finding]:
     chosen, classes = judged.chosen, judged.task.classes
     if (judged.labels == chosen).all():
-        sentence = (
-            f"Every one of the {len(judged):,} answers is the label: these are the annotations, or made from them."
-        )
+        sentence = f"{_every_answer(judged)} is the label: these are the annotations, or made from them."
         yield Finding("labels", "the answers", sentence, {"cycles": len(judged)})
     elif len(set(chosen.tolist())) == 1:
-        sentence = f"Every one of the {len(judged):,} answers is the class {classes[int(chosen[0])]}."
+        sentence = f"{_every_answer(judged)} is the class {classes[int(chosen[0])]}."
         yield Finding("one-class", "the answers", sentence, {"class": int(chosen[0])})
     if answers.scores is None:
         return

@@ -15,9 +15,8 @@ MOST_ROWS: Mapping[str, int] = {"systems": 100, "runs": 1000}
 
 CAPTIONS = {
     "published": (
-        "As printed; percent; mean ± standard deviation over runs where given. Ranks: on the official split, seen "
-        "in code, one rule of choosing the epoch. best-test: the epoch was chosen on the test part. Every row is "
-        "claimed: printed by others, and nothing of it was computed here."
+        "As printed; percent; mean ± standard deviation over runs where given. best-test: the epoch was chosen on the "
+        "test part. Every row is claimed: printed by others, and nothing of it was computed here.{ranks}"
     ),
     "transfer": (
         "Selection rule: {rule}. Percent; mean ± sample standard deviation over seeds; in brackets: 95 % interval. "
@@ -36,18 +35,25 @@ CAPTIONS = {
         "Optimism: Score of best-test minus last."
     ),
     "parts": "Patient-disjoint: without the patients who were trained on too. Score: {exact}.",
-    "leaderboard": (
-        "Selection rule: {rule}. Percent; mean ± sample standard deviation over seeds. "
-        "{law}2-class: its Score where any abnormal class is a hit; "
-        "in brackets: 95 % interval of the mean Score over test patients and seeds; "
-        "disjoint: Score without the patients that are trained on too; optimism: Score of best-test minus last, "
-        "in brackets minus best-val; state: how far the numbers were checked.{ranks}"
-    ),
+    "leaderboard": "Selection rule: {rule}. Percent; mean ± sample standard deviation over seeds. {columns}.{ranks}",
 }
 """What the numbers of a table are, by its name; ``{rule}`` is its selection rule, ``{exact}`` whose Score it shows,
-``{law}`` how that follows, ``{ranks}`` what the ranks are where there are any."""
+``{columns}`` what its columns are, ``{ranks}`` what its ranks are."""
 
-_RANKS = " #: the ranks that the data leave open, for all rows at once with 95 % probability."
+_COLUMN_WORDS = {
+    "2-class": "2-class: its Score where any abnormal class is a hit",
+    "Score": "in brackets: 95 % interval of the mean Score over test patients and seeds",
+    "disjoint": "disjoint: Score without the patients that are trained on too",
+    "optimism": "optimism: Score of best-test minus last, in brackets minus best-val",
+    "state": "state: how far the numbers were checked",
+}
+"""What is said of the columns of systems by their headings, where they are shown."""
+
+_RANKS = {
+    "leaderboard": " #: the ranks that the data leave open, for all rows at once with 95 % probability.",
+    "published": " Ranks: on the official split, seen in code, one rule of choosing the epoch.",
+}
+"""What is said of the ranks of a table, where it has any."""
 
 
 def board_report(table: Table, *, whole: bool = True) -> Report:
@@ -63,14 +69,22 @@ def board_report(table: Table, *, whole: bool = True) -> Report:
         caption=CAPTIONS[table.name].format(
             rule=table.protocol,
             exact=_exact_words(table),
-            law=_law_words(table),
-            ranks=_RANKS if any(section.ranked for section in table.sections) else "",
+            columns=_column_words(table),
+            ranks=_RANKS.get(table.name, "") if any(section.ranked for section in table.sections) else "",
         )
         + _score_words(table),
         notes=table.below,
         empty=table.empty,
         fields=("table", "protocol", "section", "ranked"),
     )
+
+
+def _column_words(table: Table) -> str:
+    """What the columns are that a table of systems shows, and how the Score follows where it is a mean."""
+    shown = {filled.column.head for section in table.sections for filled in _columns(section)}
+    laws = {section.task.score for section in table.sections if section.judged}
+    law = [] if laws == {"challenge"} else ["Score = (Sp + Se)/2"]
+    return "; ".join([*law, *(words for head, words in _COLUMN_WORDS.items() if head in shown)])
 
 
 def _exact_words(table: Table) -> str:
@@ -84,12 +98,6 @@ _CHALLENGE = (
     " Where AS and HS stand, AS = (Se + Sp)/2, HS = 2·Se·Sp/(Se + Sp) and Score = (AS + HS)/2; a hit is "
     "the exact class."
 )
-
-
-def _law_words(table: Table) -> str:
-    """That the Score is the mean of Sp and Se; nothing where it is that nowhere."""
-    laws = {section.task.score for section in table.sections if section.judged}
-    return "" if laws == {"challenge"} else "Score = (Sp + Se)/2; "
 
 
 def _score_words(table: Table) -> str:

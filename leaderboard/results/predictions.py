@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from bench.core.documents import read_bytes
 from bench.core.errors import ResultError
 from bench.core.files import atomic_path
-from bench.core.text import echoed
+from bench.core.text import counted_noun, echoed
 from leaderboard.metrics import CLASSES, predicted_classes
 from leaderboard.results.parquet import PARQUET_INDEX, is_parquet, parquet_rows
 
@@ -224,7 +224,9 @@ def align(predictions: Predictions, cycles: CycleSet, where: str) -> Predictions
     extra = sorted(place.keys() - set(cycles.keys))
     if missing or extra:
         parts = [_some("lacks", missing)] * bool(missing) + [_some("holds other", extra)] * bool(extra)
-        raise ResultError(f"{where} {' and '.join(parts)}: it must hold the {len(cycles)} test cycles exactly once.")
+        raise ResultError(
+            f"{where} {' and '.join(parts)}: it must hold the {counted_noun(len(cycles), 'test cycle')} exactly once."
+        )
     order = np.asarray([place[key] for key in cycles.keys], dtype=np.int64)
     scores = None if predictions.scores is None else predictions.scores[order]
     return Predictions(cycles.keys, scores, predictions.predicted[order])
@@ -232,7 +234,7 @@ def align(predictions: Predictions, cycles: CycleSet, where: str) -> Predictions
 
 def _some(verb: str, keys: Sequence[Key]) -> str:
     shown = ", ".join(f"{recording} cycle {cycle}" for recording, cycle in keys[:3])
-    return f"{verb} {len(keys)} cycles ({shown}{', ...' if len(keys) > 3 else ''})"
+    return f"{verb} {counted_noun(len(keys), 'cycle')} ({shown}{', ...' if len(keys) > 3 else ''})"
 
 
 def parse_rows(content: bytes, where: str, headers: Sequence[Sequence[str]]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -264,7 +266,7 @@ def parse_rows(content: bytes, where: str, headers: Sequence[Sequence[str]]) -> 
         if count > MOST_ROWS:
             raise ResultError(f"{where} has more than {MOST_ROWS:,} lines, which no predictions have.")
         if len(row) != len(header):
-            raise ResultError(f"{where}:{line}: {len(row)} columns instead of {len(header)}.")
+            raise ResultError(f"{where}:{line}: {counted_noun(len(row), 'column')} instead of {len(header)}.")
         yield line, dict(zip(names, (row[place] for place in taken), strict=True))
     if not count:
         raise ResultError(f"{where} holds a header but no cycle.")

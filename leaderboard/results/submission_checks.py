@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.core.datasets import TaskCard
 from bench.core.errors import ResultError
-from bench.core.text import echoed
+from bench.core.text import counted_noun, echoed
 from leaderboard.results.official_part import OfficialPart
 from leaderboard.results.predictions import Key, class_of
 from leaderboard.results.submitted_predictions import SubmittedPredictions
@@ -178,7 +178,7 @@ def _listed(names: Sequence[str], noun: str) -> str:
     if not names:
         return ""
     shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-    return f"{len(names):,} {noun}{'s' * (len(names) > 1)} ({shown})"
+    return f"{counted_noun(len(names), noun)} ({shown})"
 
 
 def _name(key: Key) -> str:

@@ -33,6 +33,7 @@ from bench.core.datasets import ANY_ABNORMAL, DATASETS, TaskCard, TestPart
 from bench.core.documents import check_values, read_document
 from bench.core.errors import ResultError
 from bench.core.files import write_json
+from bench.core.text import counted_noun
 from leaderboard.metrics import Metrics, score_cycles
 from leaderboard.results.predictions import (
     CycleSet,
@@ -161,7 +162,9 @@ def shared_probabilities(scores: Probabilities, task: TaskCard) -> Probabilities
     total = both.sum(axis=1, keepdims=True)
     empty = np.flatnonzero(~(total[:, 0] > 0))
     if empty.size:
-        raise ResultError(f"The model gives {empty.size} cycles no probability of normal or abnormal at all.")
+        raise ResultError(
+            f"The model gives {counted_noun(empty.size, 'cycle')} no probability of normal or abnormal at all."
+        )
     found: Probabilities = both / total
     return found
 

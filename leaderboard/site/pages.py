@@ -84,7 +84,9 @@ def _words(board: SiteData) -> dict[str, Any]:
         "exact_words": "" if others else " (4-class)",
         "either_words": "" if others else " (2-class)",
         "of_exact": "exact-class" if others else "4-class",
+        "mean": not sections or any(section.task.score == "mean" for section in sections),
         "means": any(section.task.score == "challenge" for section in sections),
+        "ranked": any(board.sections.values()),
     }
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bench.core.errors import ResultError, StoreError
 from bench.core.files import exclusive_lock
+from bench.core.text import counted_noun
 from leaderboard.history.log import History, read_log, write_entries
 from leaderboard.history.ownership import Owners
 from leaderboard.results.run_folder import RUNS_FOLDER, SUBMISSIONS_FOLDER, RunFolder
@@ -81,7 +82,7 @@ def rebuild(home: Path, on_progress: Progress | None = None, store: Store | None
     before, fault = _old_runs(store)
     damaged = isinstance(fault, DamagedBoardError)
     if not _run_folders(home)[0] and not damaged:
-        kept = f"; the {len(before)} runs of the board were kept" if before else ""
+        kept = f"; {counted_noun(len(before), 'run of the board was', 'runs of the board were')} kept" if before else ""
         advice = "Check --home, or move the spoilt database away." if fault else "Check --home."
         raise StoreError(f"There is no run folder with a result below {home / RUNS_FOLDER}{kept}.", advice)
     broken = dict[str, str]()
@@ -148,7 +149,11 @@ def _joint_log(home: Path, store: Store, fault: StoreError | None) -> tuple[Hist
     log = History.of(found)
     if log.entries:
         write_entries(home, log.entries)
-    lost = f"{len(log.missing)} entries were taken out of the log, first {log.missing[0]}" if log.missing else ""
+    lost = (
+        f"{counted_noun(len(log.missing), 'entry was', 'entries were')} taken out of the log, first {log.missing[0]}"
+        if log.missing
+        else ""
+    )
     return log, (*broken.values(), *([lost] if lost else []))
 
 

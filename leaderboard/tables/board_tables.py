@@ -19,6 +19,7 @@ from typing import Any
 
 from bench.core.datasets import ANY_ABNORMAL, FOUR_CLASSES, TaskCard, TestPart
 from bench.core.documents import collector_paused
+from bench.core.text import counted_noun
 from leaderboard.history.signatures import submitter_key
 from leaderboard.metrics import rate_names
 from leaderboard.results.inputs import UNDECLARED, inputs_of
@@ -233,7 +234,10 @@ def _tuning_note(study: Mapping[str, Any]) -> str:
     hours = f"{study.get('gpu_hours', 0.0):.2f} GPU hours, {study.get('cpu_hours', 0.0):.2f} CPU hours"
     looks = study.get("test_evaluations", 1)
     again = f" The test set was looked at for {looks} of its trials." if looks > 1 else ""
-    return f"Study {study['name']}: {how}; {study.get('trials', 0)} trials ({counts}), {hours}; space: {space}.{again}"
+    return (
+        f"Study {study['name']}: {how}; {counted_noun(study.get('trials', 0), 'trial')} ({counts}), "
+        f"{hours}; space: {space}.{again}"
+    )
 
 
 _TRIAL_STATES = {"complete": "complete", "pruned": "pruned", "fail": "failed"}

@@ -14,6 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from bench.core.text import counted_noun
 from leaderboard.history.log import History
 from leaderboard.history.signatures import submitter_key
 from leaderboard.published.results_file import printed_of
@@ -154,7 +155,7 @@ def mark_notes(rows: Sequence[Row], most: int = 20) -> list[str]:
         for mark in row.get("marks") or ()
         if mark["mark"] not in _SELF_EXPLAINING or mark["review"]
     ]
-    more = [f"{len(told) - most} more marks: `bench board review`."] if len(told) > most else []
+    more = [f"{counted_noun(len(told) - most, 'more mark')}: `bench board review`."] if len(told) > most else []
     return [*notes, *told[:most], *more]
 
 

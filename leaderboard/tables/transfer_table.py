@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from bench.core.datasets import ANY_ABNORMAL, TestPart
+from bench.core.text import counted_noun
 from leaderboard.metrics import predicted_classes, rate_names
 from leaderboard.results.schema import Rule, TaskFields
 from leaderboard.results.transfer import SHARED_CLASSES, Transfer, judged_cycles, shared_task
@@ -158,7 +159,9 @@ def _left_out_notes(transfers: Sequence[Transfer], protocol: str) -> list[str]:
             names = [name for name, word in zip(told["classes"], told["shared"], strict=True) if word is None]
             if names:
                 what = f"{', '.join(names)} of {told['dataset']}, {told['title']}"
-                counted = f": {one.left_out} cycles are not judged" if side == "judged" else ""
+                counted = (
+                    f": {counted_noun(one.left_out, 'cycle is', 'cycles are')} not judged" if side == "judged" else ""
+                )
                 words = "is left out of the probabilities" if side == "trained" else "is left out"
                 said[f"Neither normal nor abnormal, {what} {words}{counted}."] = None
     return list(said)

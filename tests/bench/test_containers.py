@@ -173,7 +173,7 @@ def test_the_driver_of_the_cluster_plans_its_runs_where_there_is_no_gpu(bench, t
     (container,) = driver["spec"]["template"]["spec"]["containers"]
     words = [*container["command"][1:], *container["args"]]
     words += ["--dry-run", "--profile", "demo", "--only", "patchmix-cl", "--home", tmp_path]
-    assert "1 runs to do" in bench(*words).out
+    assert "1 run to do" in bench(*words).out
 
 
 @pytest.mark.slow

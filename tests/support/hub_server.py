@@ -16,10 +16,11 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
 WRITES, READS = "hf_" + "w" * 34, "hf_" + "r" * 34
 """A token that may write, and one that may not."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.api.checks import Check, Places
 from bench.core.machine import cpu_flags
+from bench.core.text import counted_noun
 from bench.engine.hardware import hardware
 from bench.experiment.cpu_precision import INSTRUCTIONS, VARIABLE
 from bench.launch.smoke import try_group
@@ -23,7 +24,7 @@ def check_devices(places: Places) -> Check:
     import torch
 
     machine = hardware()
-    words = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.1f} GiB"
+    words = f"{machine['cpu']}, {counted_noun(machine['cores'], 'core')}, {machine['memory_gib']:.1f} GiB"
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             torch.ones(8, 8, device=f"cuda:{number}").matmul(torch.ones(8, 8, device=f"cuda:{number}")).sum().item()

@@ -20,10 +20,7 @@ from matplotlib.figure import Figure
 
 from bench.core.files import exclusive_lock
 from bench.engine.trackers.figures import pixels
-
-PROJECT = "lungbench"
-"""What trackers call all runs together; their own variables (``WANDB_PROJECT``, ``MLFLOW_EXPERIMENT_NAME``) overrule
-it."""
+from bench.engine.tracking import PROJECT
 
 
 @dataclass(frozen=True, kw_only=True)

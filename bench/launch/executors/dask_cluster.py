@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from bench.core.errors import RunError, SpecError
 from bench.core.files import write_json
+from bench.core.text import counted_noun
 from bench.launch.executors.dask_fitness import Worker, shared_gpus, unfit, unfit_for
 from bench.launch.executors.dask_worker import Description, carry_out, describe, stop
 from bench.launch.jobs import Ended, Job
@@ -221,5 +222,5 @@ class Cluster:
         if not count and self._count != 0:
             logger.info(f"waiting for workers: the Dask scheduler at {self.address} has none")
         elif count and not self._count:
-            logger.info(f"the Dask scheduler at {self.address} has {count} worker{'s' if count > 1 else ''}")
+            logger.info(f"the Dask scheduler at {self.address} has {counted_noun(count, 'worker')}")
         self._count = count

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.core.text import echoed
+from bench.core.text import counted_noun, echoed
 from bench.core.version import __version__
 from bench.launch.executors.dask_worker import Description
 from bench.launch.jobs import Job
@@ -66,7 +66,7 @@ def unfit_for(job: Job, worker: Worker, shared: Mapping[str, str]) -> str | None
         return None
     devices = worker.about.devices
     if devices is not None and len(devices) < job.processes:
-        seen = f"{len(devices)} GPU{'' if len(devices) == 1 else 's'}"
+        seen = counted_noun(len(devices), "GPU")
         return f"it needs {job.processes}, and the Dask worker {worker.name} sees {seen}"
     return shared.get(worker.address)
 

@@ -21,7 +21,7 @@ from bench.core.errors import (
     MemoryRunError,
     RunError,
 )
-from bench.core.text import capital
+from bench.core.text import capital, counted_noun
 from bench.launch.executors.slurm_options import slurm_options
 from bench.launch.executors.slurm_queue import (
     Queue,
@@ -137,7 +137,7 @@ class SlurmExecutor:
         array.script.write_text(array_script(self._options, shape, len(jobs), array, self._at_a_time), "utf-8")
         number = submit(array.script)
         array.id.write_text(f"{number}\n", encoding="utf-8")
-        logger.info(f"Slurm has {len(jobs)} job{'s' * (len(jobs) > 1)} as array {number} ({array.name})")
+        logger.info(f"Slurm has {counted_noun(len(jobs), 'job')} as array {number} ({array.name})")
         for index, job in enumerate(jobs):
             self._active[job.key] = Submitted(job, (array.name, index))
 

@@ -112,7 +112,7 @@ def test_a_part_of_the_set_is_described_as_that(data, tmp_path):
     found = datasets.describe_data(str(data), cache=tmp_path)
     assert found.to_json()["recordings"] == {"present": 4, "expected": 5}
     assert found.dataset.partial == "partial (4 of 5)"
-    with pytest.raises(DataError, match="1 of 5 recordings are missing") as caught:
+    with pytest.raises(DataError, match="1 of 5 recordings is missing") as caught:
         features.prepare_features(data=str(data), cache=tmp_path, options={"seconds": 1.0}, workers=1)
     assert "--allow-partial" in caught.value.hint
 

@@ -313,7 +313,7 @@ def test_a_part_of_the_set_is_judged_where_that_is_allowed(second, tmp_path, dat
         path.unlink()
     kept = {key: value for key, value in answers.items() if key[0] != gone}
     path = written(tmp_path / "p.csv", kept)
-    with pytest.raises(DataError, match="1 of 5 annotation files are missing"):
+    with pytest.raises(DataError, match="1 of 5 annotation files is missing"):
         exchange.submit(second, path, statement(), data=data)
     done = exchange.submit(second, path, statement(), data=data, allow_partial=True)
     assert (done.partial, done.cycles) == ("partial (4 of 5)", len(kept))

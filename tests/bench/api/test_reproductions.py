@@ -165,7 +165,7 @@ def test_all_is_well_where_nothing_failed(plan, trained, caplog):
     assert done.well is True
     with caplog.at_level("INFO", "bench"):
         reproductions.say_how_it_ended(done)
-    assert caplog.messages[-1].startswith("1 runs: 1 finished, 0 failed")
+    assert caplog.messages[-1].startswith("1 run: 1 finished, 0 failed")
 
 
 def test_rows_that_cannot_start_are_not_well(plan, trained, monkeypatch, caplog):

@@ -140,7 +140,7 @@ def test_what_was_retracted_leaves_the_data_set_where_that_is_asked_for(hub, boa
 def test_what_is_no_board_is_refused_and_left_alone(hub, board, add):
     add("ward")
     hub.make("dataset", "lab/board", {"train.csv": b"a,b\n"})
-    assert "holds 1 files, and no board" in said(board("ward", "push", PLACE, code=2))
+    assert "holds 1 file, and no board" in said(board("ward", "push", PLACE, code=2))
     assert set(files_of(hub)) == {".gitattributes", "train.csv"}
     assert "holds no board that `bench board push` wrote" in said(board("clinic", "pull", PLACE, code=3))
 

@@ -149,14 +149,14 @@ def test_the_default_place_of_the_data_is_used(bench, data, tmp_path, monkeypatc
     monkeypatch.setenv("BENCH_DATA", str(data))
     submit(bench, path, "--system", "x", "--selection", "last")
     rebuilt = bench("board", "rebuild").err
-    assert "holds 1 runs" in rebuilt
+    assert "holds 1 run." in rebuilt
 
 
 def test_a_partial_set_is_marked(bench, data, tmp_path):
     next(data.rglob("505*.txt")).unlink()
     path = write_predictions(tmp_path / "p.csv", part_of_folder(data, allow_partial=True))
     words = [path, "--system", "x", "--selection", "last", "--data", data]
-    assert "1 of 7 annotation files are missing" in one_line(submit(bench, *words, code=3).err)
+    assert "1 of 7 annotation files is missing" in one_line(submit(bench, *words, code=3).err)
     document = json.loads(submit(bench, *words, "--allow-partial", "--format", "json").out)
     assert document["partial"] == "partial (6 of 7)"
 
@@ -405,7 +405,7 @@ def test_the_largest_numbers_come_back_from_every_board(bench, data, tmp_path, w
         monkeypatch.setenv("BENCH_STORE", url)
         run_id = json.loads(submit(bench, *submitted).out)["run_id"]
         assert f'": {words[1]}' in bench("board", "show", run_id, "--format", "json").out
-        assert "holds 1 runs" in bench("board", "rebuild").err
+        assert "holds 1 run." in bench("board", "rebuild").err
 
 
 @pytest.mark.parametrize("name", ["a\u00a0b", "👩\u200d🔬 net", "Ünïcode 网络", "[bold]x[/]", "a ? b"])

@@ -69,6 +69,21 @@ def test_tables_fit_narrow_terminals_and_cut_nothing(place, words, columns):
         assert [row["id"] for row in json_here(*words.split(), env=place) if row["id"] not in text] == []
 
 
+@pytest.mark.parametrize("columns", [40, 80])
+def test_help_fits_narrow_terminals_cuts_nothing_and_shows_no_type_of_flags(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for path, command in commands_of("bench", typer.main.get_command(app)):
+        context = typer.Context(command, info_name=path, help_option_names=["-h", "--help"])
+        text = command.get_help(context) + capsys.readouterr().out
+        assert "<bool>" not in text, path
+        assert set(re.findall(r"\w+…", text)) <= {"3f2a…", "2a…"}, path  # of an example
+        # Frames of panels stand between the parts of a line that was broken.
+        words = re.sub(r"[\s│]", "", text)
+        names = [name for one in command.params for name in (*one.opts, *one.secondary_opts) if name.startswith("-")]
+        assert [name for name in names if name not in words] == [], path
+        assert max(map(cell_len, text.splitlines())) <= max(columns, 80 if path == "bench report" else 55), path
+
+
 @pytest.mark.parametrize("columns", [40, 60, 80])
 def test_results_of_several_seeds_keep_their_numbers(documents, capsys, columns, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))
@@ -204,6 +219,35 @@ def test_what_comes_next_names_the_folder_that_was_named(tmp_path, documents, ca
     assert f"bench ensemble {ids}" in said
     say_what_next([failed], None, first=True)
     assert capsys.readouterr().err == ""
+
+
+def test_what_comes_next_shows_what_trackers_were_told(tmp_path, documents, capsys, monkeypatch):
+    show_log()
+    for name in ("MLFLOW_TRACKING_URI", "WANDB_DIR", "TRACKIO_SPACE_ID"):
+        monkeypatch.delenv(name, raising=False)
+    home = tmp_path / "a home"
+    first, second = (home / "runs" / document["run_id"] / "tracking" for document in documents)
+
+    def said(*runs):
+        say_what_next(runs, home, first=False)
+        lines = [line.strip().split("  # ")[0].strip() for line in capsys.readouterr().err.splitlines()]
+        return [line for line in lines if line.startswith(("tensorboard", "wandb", "mlflow", "trackio"))]
+
+    assert said(*documents) == []
+    (first / "wandb" / "offline-run-20261130_120000-abc").mkdir(parents=True)
+    second.mkdir(parents=True)
+    for place, name in ((first, "tensorboard"), (first, "wandb"), (second, "wandb"), (second, "mlflow")):
+        (place / f"{name}.json").write_text("{}")
+    (home / "mlflow.db").touch()
+    synced, page = (
+        f"wandb sync '{first}/wandb'/offline-run-*",
+        f"mlflow ui --backend-store-uri 'sqlite:///{home}/mlflow.db'",
+    )
+    assert said(documents[0]) == [f"tensorboard --logdir '{first}'", synced]
+    assert said(*documents) == [f"tensorboard --logdir '{home}/runs'", synced, page]
+    # What is on a server is seen there.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
+    assert said(documents[1]) == []
 
 
 def test_what_comes_next_can_be_copied_from_a_narrow_terminal(documents, capsys, monkeypatch):

@@ -130,9 +130,15 @@ def test_pictures_go_into_a_file_or_a_folder(predict, place, wav, tmp_path):
     assert "cannot be written as .pdf" in predict(wav, "--figure", "one.pdf", code=2).err
 
 
-def test_windows_have_a_picture_too(predict, wav, tmp_path):
-    predict(wav, "--figure", "one.svg", "--cycles", "windows", "--window", "1", "--hop", "0.25", "--format", "csv")
-    assert "dot: annotated" not in (tmp_path / "one.svg").read_text()
+def test_windows_have_a_picture_too_and_are_called_windows(predict, wav, tmp_path):
+    windows = ("--cycles", "windows", "--window", "1", "--hop", "0.25")
+    found = predict(wav, *windows, "--html", "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert "dot: annotated" not in page
+    assert re.search(r"12 windows of 1 file in [\d.]+ s \([\d,.]+ windows/s\)", found.err)
+    # The run's own task is `cycle-4`.
+    assert not re.search(r"\bcycles?\b(?!-)", found.out + found.err + page)
 
 
 def test_a_page_holds_everything_and_says_what_it_is(predict, place, tmp_path, monkeypatch):

@@ -112,7 +112,7 @@ def test_a_branch_is_made_and_the_main_one_left_alone(hub, push, told, tmp_path)
 
 def test_another_run_and_files_of_others_are_not_written_over(hub, push, run):
     hub.make("model", "lab/net", {"model.bin": b"other"})
-    assert "holds 1 files that `bench push` did not write" in said(push(code=2))
+    assert "holds 1 file that `bench push` did not write" in said(push(code=2))
     hub.make("model", "lab/net", {"manifest.json": b'{"format": "lungbench run", "run_id": "0123456789abcdef"}'})
     assert "holds the run 0123456789abcdef" in said(push(code=2))
     push("--replace")

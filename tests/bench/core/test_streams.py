@@ -20,6 +20,7 @@ from bench.core.streams import (
     prepare_streams,
     print_traceback,
     transliterated,
+    write_as_utf_8,
 )
 
 
@@ -145,6 +146,15 @@ def test_a_traceback_on_stderr_is_plain_and_without_secrets(capsys):
     captured = capsys.readouterr()
     assert captured.err == "OSError: no way to postgresql://***@host/db ?[2J\n"
     assert captured.out == ""
+
+
+def test_what_programs_read_is_utf_8_and_a_notebook_takes_the_text():
+    stream, notebook = io.TextIOWrapper(io.BytesIO(), encoding="ascii"), io.StringIO()
+    for each in (stream, notebook):
+        each.write("before ")
+        write_as_utf_8(each, "é 表 \ud800\n")
+    assert stream.buffer.getvalue() == "before é 表 ?\n".encode()
+    assert notebook.getvalue() == "before é 表 \ud800\n"
 
 
 HELPER = """

@@ -1,11 +1,22 @@
 """Text from outside: shown on one line, cut, read as numbers."""
 
+import re
 import sys
 import unicodedata
+from pathlib import Path
 
 import pytest
 
-from bench.core.text import LARGEST_WHOLE, decimal_number, echoed, folded, plain, plain_lines, whole_number
+from bench.core.text import (
+    LARGEST_WHOLE,
+    counted_noun,
+    decimal_number,
+    echoed,
+    folded,
+    plain,
+    plain_lines,
+    whole_number,
+)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +132,37 @@ def test_names_that_read_alike_are_one(one, other):
 @pytest.mark.parametrize(("one", "other"), [("a b", "ab"), ("a-b", "a b"), ("é", "e"), ("1", "l"), ("O", "0")])
 def test_names_that_read_otherwise_are_two(one, other):
     assert folded(one) != folded(other)
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "words"),
+    [
+        (1, ("file",), "1 file"),
+        (0, ("test cycle",), "0 test cycles"),
+        (1204, ("entry",), "1,204 entries"),
+        (2, ("day",), "2 days"),
+        (2, ("process",), "2 processes"),
+        (3, ("batch",), "3 batches"),
+        (3, ("epoch",), "3 epochs"),
+        (1, ("fault is", "faults are"), "1 fault is"),
+        (2, ("fault is", "faults are"), "2 faults are"),
+    ],
+)
+def test_a_noun_agrees_with_its_number(number, noun, words):
+    assert counted_noun(number, *noun) == words
+
+
+def test_no_message_leaves_the_number_of_a_noun_to_its_reader():
+    root = Path(__file__).resolve().parents[3]
+    sources = [
+        path
+        for package in ("bench", "leaderboard", "methods", "baselines", "benchmarks")
+        for path in (root / package).rglob("*.py")
+    ]
+    assert len(sources) > 500
+    # A formula has p(s); a message would have `part(s)`, or a plural put together by hand.
+    found = re.compile(r"[a-z]{2}\((?:s|es|ies)\)|['\"]e?s['\"] (?:if|\*) |else ['\"]e?s['\"]")
+    assert [(path.name, hit[0]) for path in sources if (hit := found.search(path.read_text(encoding="utf-8")))] == []
 
 
 @pytest.mark.parametrize("number", [0, 1, -1, 10**18, LARGEST_WHOLE, -LARGEST_WHOLE, -LARGEST_WHOLE - 1])

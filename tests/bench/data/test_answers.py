@@ -92,7 +92,7 @@ def test_an_error_names_the_events_that_differ_where_the_board_knows_them(tmp_pa
 
     monkeypatch.setattr(answers, "entries_in", lambda folder: ["one"])
     monkeypatch.setattr(answers, "answers_in", refuse)
-    with pytest.raises(NotOfficialError, match=r"90 test events, .*; 1 cycle differ: ") as caught:
+    with pytest.raises(NotOfficialError, match=r"90 test events, .*; 1 cycle differs: ") as caught:
         known_answers(SPRSOUND, EVENTS, tmp_path, store, named=True)
     recording, cycle = official_events.keys[-1]
     assert f"{recording} cycle {cycle} is " in caught.value.message
@@ -112,7 +112,7 @@ def test_cycles_that_only_one_set_has_are_absent_in_the_other():
     cycles = events_of(4)
     told = differing_cycles(cycles.subset([0, 1, 2]), cycles, EVENTS.classes)
     recording, cycle = cycles.keys[3]
-    assert told == f"1 cycle differ: {recording} cycle {cycle} is absent, not {EVENTS.classes[cycles.labels[3]]}"
+    assert told == f"1 cycle differs: {recording} cycle {cycle} is absent, not {EVENTS.classes[cycles.labels[3]]}"
     assert differing_cycles(cycles, cycles, EVENTS.classes) == "patients or devices differ"
 
 

@@ -60,6 +60,7 @@ def test_without_an_annotation_there_are_windows_of_no_class(sound):
     assert len(found.cycles) == 4
     assert found.annotation is None
     assert {found.label_of(cycle) for cycle in found.cycles} == {None}
+    assert found.unit == "window"
 
 
 def test_an_annotation_beside_the_file_says_cycles_and_classes(sound):
@@ -67,7 +68,7 @@ def test_an_annotation_beside_the_file_says_cycles_and_classes(sound):
     found = finder().find(sound, "501_1b1_Al_sc_Meditron")
     assert spans(found) == [(0.5, 2.5), (2.5, 5.0)]
     assert [found.label_of(cycle) for cycle in found.cycles] == ["wheeze", "both"]
-    assert found.device == "Meditron"
+    assert (found.device, found.unit) == ("Meditron", "cycle")
     assert finder("windows").find(sound, "a").annotation is None
     assert finder().find(sound, "a", beside=False).annotation is None
 
@@ -81,6 +82,7 @@ def test_a_childrens_annotation_is_read_for_the_task_of_the_run(sound, task, lab
     found = finder(card=CHILDREN, task=task).find(sound, "sound")
     assert [found.label_of(cycle) for cycle in found.cycles] == labels
     assert spans(found) == [(0.1, 0.9), (1.0, 1.9)]
+    assert found.unit == "event"
 
 
 def test_the_runs_own_kind_of_annotation_comes_first(sound):

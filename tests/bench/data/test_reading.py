@@ -57,7 +57,7 @@ FAULTS = {
     "fingerprint": (dataset(fingerprint=""), "gave no fingerprint"),
     "order": (dataset(recording("b"), recording("a")), "not in the order of their names"),
     "twice": (dataset(SOUND, SOUND), "the recording a stands twice"),
-    "many": (dataset(SOUND, expected=0), "1 recordings are there, but the set has 0"),
+    "many": (dataset(SOUND, expected=0), "1 recording is there, but the set has 0"),
     "patient": (dataset(recording(patient="")), "the recording a has no patient, by whom held-out parts and"),
     "device": (dataset(recording(device="")), "the recording a has no device"),
     "part": (dataset(recording(split="dev")), "the recording a is of the part 'dev', but the task has train, far"),

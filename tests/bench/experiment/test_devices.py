@@ -9,6 +9,7 @@ from five_steps import spec_of
 from logs import logged
 
 from bench.core.errors import SpecError
+from bench.core.text import counted_noun
 from bench.experiment import recipes
 from bench.experiment.devices import (
     choose_device,
@@ -56,7 +57,8 @@ def test_every_combination_is_whole_gpus_of_ones_own_or_a_sentence(devices):
             if workers * processes > len(devices):
                 with pytest.raises(SpecError) as caught:
                     device_shares(devices, workers, processes)
-                assert f"need {workers * processes} GPUs, but there are {len(devices)}" in caught.value.message
+                number = counted_noun(workers * processes, "GPU")
+                assert re.search(rf"needs? {number}, but there (is|are) {len(devices)} ", caught.value.message)
                 check_advice(devices, processes, caught.value.hint)
                 continue
             shares = device_shares(devices, workers, processes)
@@ -113,7 +115,7 @@ def test_a_run_with_more_processes_than_gpus_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     case = {"model": "ast", "model_options": {}, "method": "ce", "method_options": {}}
     spec = spec_of({**case, "fields": {"device": "cuda", "processes": 2, "batch": 8}})
-    with pytest.raises(SpecError, match=r"2 process\(es\) need 2 GPUs, but there are 1 \(0\)"):
+    with pytest.raises(SpecError, match=r"2 processes need 2 GPUs, but there is 1 \(0\)"):
         recipes._check_machine(spec)
 
 

@@ -86,8 +86,8 @@ def run_data(rows):
     ("rows", "fields", "message"),
     [
         (5, {}, "batch is 6, but the training part holds 5 cycles"),
-        (13, {"drop_last": False, "processes": 2}, r"last batch of an epoch has 1 clip\(s\) for 2 processes"),
-        (14, {"drop_last": False, "processes": 3}, r"last batch of an epoch has 2 clip\(s\) for 3 processes"),
+        (13, {"drop_last": False, "processes": 2}, r"last batch of an epoch has 1 clip for 2 processes"),
+        (14, {"drop_last": False, "processes": 3}, r"last batch of an epoch has 2 clips for 3 processes"),
     ],
 )
 def test_epochs_that_cannot_be_run_are_refused(rows, fields, message):

@@ -170,12 +170,12 @@ def test_a_failed_run_is_listed_with_cause_and_log_and_the_exit_code_says_so(ben
     text = f"name = 'odd'\nseeds = 1\nepochs = 1\n{RUNS}settings = [{SMALL.replace('{', '{ lr = 1e30,')}]"
     (tmp_path / "odd.toml").write_text(text)
     captured = bench("matrix", "run", tmp_path / "odd.toml", *place, code=1)
-    assert "1 runs: 0 finished, 1 failed" in captured.err
+    assert "1 run: 0 finished, 1 failed" in captured.err
     (log,) = tmp_path.glob("runs/*/run.log")
     assert f"Its log: {log}" in " ".join(captured.err.split())
     assert "the same command starts only what is missing or failed" in captured.err
     shown = bench("matrix", "status", "--home", tmp_path).out
-    assert "1 runs: 0 done, 0 running, 0 missing, 1 failed; no process is at it" in shown
+    assert "1 run: 0 done, 0 running, 0 missing, 1 failed; no process is at it" in shown
     assert f"Its log: {log}" in shown
     (listed,) = json.loads(bench("matrix", "list", "--home", tmp_path, "--format", "json").out)
     assert (listed["name"], listed["counts"]["failed"]) == ("odd", 1)

@@ -280,7 +280,7 @@ def test_what_trials_left_while_nobody_watched_comes_to_the_board(crew, search, 
 def test_results_that_never_arrive_are_told_of(crew, search, tmp_path, monkeypatch):
     monkeypatch.setattr(trial_results, "SETTLE_SECONDS", 0.0)
     _, said = crew(lambda job: do_trial(search, run_ids=["0123456789abcdef"]), target=1)
-    assert "1 results of trials are not in" in said[-1]
+    assert "1 result of trials is not in" in said[-1]
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------

@@ -157,7 +157,7 @@ def test_retry_failed_is_said_and_done(bench, small_data, small_cache, tmp_path,
     search = study_of(base, request_of(base), tmp_path, 1)
     claims.claim(search).end(claims.TrialState.FAIL, None, {"error": "a"})
     said = bench("search", "resume", "s", "--home", tmp_path, "--retry-failed").err
-    assert "1 failed trials will be done again" in said
+    assert "1 failed trial will be done again" in said
     (_, again) = open_study(Place.of(None, tmp_path, "s"), "s").trials
     assert (again.state.name, again.user_attrs) == ("WAITING", {"retry_of": 0})
 

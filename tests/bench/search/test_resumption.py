@@ -232,7 +232,7 @@ def test_failed_trials_are_done_again_where_that_is_asked_for(search, tmp_path, 
     assert (len(search.trials), crews) == (2, [])
     with logged() as said:
         go(search, tmp_path, retry=True)
-    assert said[0] == "1 failed trials will be done again"
+    assert said[0] == "1 failed trial will be done again"
     assert [trial.state.name for trial in search.trials] == ["FAIL", "COMPLETE", "WAITING"]
     assert len(crews) == 1
     with logged() as said:

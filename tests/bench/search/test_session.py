@@ -312,7 +312,7 @@ def test_gpus_are_counted_before_a_search_begins(base, tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     execution = {**base.execution(), "device": "cuda"}
     session_in(tmp_path).check(request_of(base), execution)
-    with pytest.raises(SpecError, match="2 workers with 1 processes each need 2 GPUs, but there are 1"):
+    with pytest.raises(SpecError, match="2 workers with 1 process each need 2 GPUs, but there is 1"):
         session_in(tmp_path, workers=2).check(request_of(base), execution)
     assert not list(tmp_path.iterdir())
 

@@ -163,6 +163,14 @@ def test_ranks_are_explained_where_there_are_any(store):
     assert "#: the ranks" not in render(unranked, "markdown")
 
 
+def test_columns_are_explained_where_they_are_shown(store):
+    table = leaderboard_table(store)
+    assert "; state: how far the numbers were checked" in render(table, "markdown")
+    rows = [{name: value for name, value in row.items() if name != "state"} for row in table.sections[0].rows]
+    without = dataclasses.replace(table, sections=[dataclasses.replace(table.sections[0], rows=rows)])
+    assert "state:" not in render(without, "markdown")
+
+
 def test_latex_has_a_tabular_for_each_section(store):
     table = leaderboard_table(store)
     text = render(table, "latex")

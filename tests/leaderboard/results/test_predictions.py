@@ -108,6 +108,6 @@ def test_alignment_sorts_and_names_the_difference(tmp_path):
     assert np.array_equal(align(read_predictions(path), cycles, path).scores, scores)
     write_predictions(path, [*cycles.keys[2:], ("other", 1)], scores[1:])
     with pytest.raises(
-        ResultError, match=r"lacks 2 cycles \(101_.*\) and holds other 1 cycles \(other cycle 1\).*the 8 test"
+        ResultError, match=r"lacks 2 cycles \(101_.*\) and holds other 1 cycle \(other cycle 1\).*the 8 test"
     ):
         align(read_predictions(path), cycles, path)

@@ -263,7 +263,7 @@ NOT_READ = {
     "other column": (lambda lines: [f"{line},x" for line in lines], "'x' is no column"),
     "column without a name": (lambda lines: [f"{line}," for line in lines], "column 4 has no name"),
     "two columns of row numbers": (lambda lines: numbered("")(numbered("")(lines)), "column 1 has no name"),
-    "half a line": (lambda lines: [*lines[:-1], lines[-1][:5]], "1 columns instead of 3"),
+    "half a line": (lambda lines: [*lines[:-1], lines[-1][:5]], "1 column instead of 3"),
     "escape sequence": (in_line(1, "_1b0", "_\x1b[2J"), "control character"),
     "NUL": (in_line(1, "_1b0", "_\0"), "control character"),
     "long cell": (in_line(1, ",0,", f",{'9' * 5000},"), ":2: cycle is '999"),

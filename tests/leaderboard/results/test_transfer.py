@@ -35,7 +35,7 @@ def test_a_class_that_is_neither_is_left_out_and_the_others_divided_by_their_sum
 
 
 def test_a_cycle_without_any_probability_is_refused():
-    with pytest.raises(ResultError, match="gives 1 cycles no probability of normal or abnormal"):
+    with pytest.raises(ResultError, match="gives 1 cycle no probability of normal or abnormal"):
         shared_probabilities(np.array([[0.0, 0.0, 1.0, 0.0], [0.5, 0.5, 0.0, 0.0]]), TASK)
 
 

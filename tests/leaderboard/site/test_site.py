@@ -17,7 +17,7 @@ from leaderboard.results.schema import RULES
 from leaderboard.site import data, write_site
 from leaderboard.site.data import read_site_data
 from leaderboard.site.downloads import TABLES, command, data_files, run_file
-from leaderboard.site.pages import OWN_SCRIPTS, PACKAGE, VENDOR_SCRIPTS
+from leaderboard.site.pages import OWN_SCRIPTS, PACKAGE, VENDOR_SCRIPTS, site_page
 from leaderboard.site.system_predictions import MOST_MISSED
 from leaderboard.site.systems import Lens
 from leaderboard.site.values import inline_json, page_values, system_labels
@@ -410,6 +410,12 @@ def test_what_fails_in_between_leaves_the_old_page(store, tmp_path, monkeypatch)
         write_site(store, folder, "2")
     assert "lungbench 1 " in (folder / "index.html").read_text()
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_page_explains_ranks_where_there_are_any(board):
+    assert "# holds the ranks" in site_page(board, "0", "now", "last")
+    unranked = dataclasses.replace(board, sections=dict.fromkeys(board.sections, False))
+    assert "# holds the ranks" not in site_page(unranked, "0", "now", "last")
 
 
 def test_an_empty_board_has_a_page(tmp_path):

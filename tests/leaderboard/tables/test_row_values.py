@@ -238,7 +238,7 @@ def test_marks_that_explain_themselves_are_told_once_reviewed():
 def test_many_marks_are_cut_and_counted(rows, most, listed, more):
     found = mark_notes([{"name": str(n), "marks": [mark("ties")]} for n in range(rows)], most)
     assert sum("Seen." in note for note in found) == listed
-    assert (found[-1] == f"{more} more marks: `bench board review`.") is (more > 0)
+    assert (found[-1] == f"{more} more mark{'s' * (more > 1)}: `bench board review`.") is (more > 0)
 
 
 def test_rows_without_marks_have_no_notes():

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from bench.core.datasets import DatasetCard, TaskCard
 from bench.core.errors import DataError
-from bench.core.text import plain
+from bench.core.text import counted_noun, plain
 from bench.data.dataset import Cycle, Dataset, Recording
 from bench.data.datasets.icbhi.annotation import parse_annotation
 from bench.data.datasets.icbhi.files import MARKER, SPLIT_NAMES, FoundFiles, scan
@@ -32,7 +32,7 @@ from bench.data.faults import Fault, FileProblem
 from bench.data.files import MOST_ENTRIES
 from bench.data.fingerprint import fingerprint, hash_audio
 from bench.data.regular_files import read_text_bytes
-from bench.data.sources import how_to_complete
+from bench.data.sources import how_to_complete, missing_words
 from bench.data.wav import inspect_wav
 
 logger = logging.getLogger(__name__)
@@ -223,7 +223,8 @@ class _FolderInspector:
             return
         listed = len(split.sides)
         problem = FileProblem(
-            "split-differs", f"lists {listed} recordings, but not as the official split of {RECORDINGS} does"
+            "split-differs",
+            f"lists {counted_noun(listed, 'recording')}, but not as the official split of {RECORDINGS} does",
         )
         self.faults.append(self.fault(file, problem, blocking=listed >= RECORDINGS))
 
@@ -329,7 +330,7 @@ def _refuse_missing(inspected: InspectedFolder, allow_partial: bool) -> None:
         raise DataError(f"{here} recordings are there, but the set has {inspected.expected}.", VERIFY_HINT)
     if here < inspected.expected and not allow_partial:
         raise DataError(
-            f"{inspected.expected - here} of {inspected.expected} recordings are missing below {inspected.root}.",
+            f"{missing_words(here, inspected.expected)} below {inspected.root}.",
             f"{how_to_complete(inspected.card)}, or add --allow-partial to run on the {here} that are there; "
             "the result is marked as partial.",
         )

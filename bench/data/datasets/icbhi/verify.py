@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.datasets import FOUR_CLASSES, DatasetCard
+from bench.core.text import counted_noun
 from bench.data.counts import Count, Counts, CountTable, count_recordings, count_table
 from bench.data.dataset import Recording
 from bench.data.datasets.icbhi.dataset import InspectedFolder, inspect_folder
@@ -23,6 +24,7 @@ from bench.data.datasets.icbhi.pinned import (
     SPLITS,
 )
 from bench.data.faults import Fault
+from bench.data.sources import missing_words
 
 OFFICIAL = Counts(CLASSES, SPLITS, BY_SPLIT, BY_DEVICE, BY_PATIENT, BY_LOCATION, BY_MODE, {})
 """The official set's counts; how many recordings have which rate is not pinned."""
@@ -91,7 +93,7 @@ class Report:
     @property
     def findings(self) -> Sequence[str]:
         """How much there is, and how split and counts compare with the official ones."""
-        place = f"{self.counts.patients} patients in {self.root}"
+        place = f"{counted_noun(self.counts.patients, 'patient')} in {self.root}"
         found = f"{self.present} of {self.expected} recordings, {place}"
         if self.split_official is None:
             return [found]
@@ -138,9 +140,9 @@ def _differences(what: str, found: Mapping[Any, Any], official: Mapping[Any, Any
 
 def _count_in_words(number: Count | int) -> str:
     if isinstance(number, int):
-        return f"{number} recordings"
+        return counted_noun(number, "recording")
     classes = "/".join(str(cycles) for cycles in number[1:])
-    return f"{number[0]} recordings with {classes} cycles"
+    return f"{counted_noun(number[0], 'recording')} with {classes} cycles"
 
 
 def _comparable(inspected: InspectedFolder) -> bool:
@@ -165,7 +167,7 @@ def _unnamed_faults(inspected: InspectedFolder) -> list[Fault]:
     unnamed = inspected.expected - len(known)
     if unnamed <= 0:
         return []
-    message = f"{unnamed} of {inspected.expected} recordings are missing and not even listed"
+    message = f"{missing_words(inspected.expected - unnamed, inspected.expected)} and not even listed"
     return [Fault(str(inspected.root), None, "recordings-missing", message, blocking=False)]
 
 
@@ -173,7 +175,7 @@ def _surplus_faults(inspected: InspectedFolder) -> list[Fault]:
     """More recordings than a simulated set's own count."""
     if not inspected.card.simulated or len(inspected.recordings) <= inspected.expected:
         return []
-    message = f"{len(inspected.recordings)} recordings, but {inspected.expected} by the set's own count"
+    message = f"{counted_noun(len(inspected.recordings), 'recording')}, but {inspected.expected} by the set's own count"
     return [Fault(str(inspected.root), None, "counts", message)]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.core.datasets import TRAIN, DatasetCard, TaskCard
 from bench.core.errors import DataError
-from bench.core.text import plain
+from bench.core.text import counted_noun, plain
 from bench.data.dataset import Dataset, Recording
 from bench.data.datasets.sprsound.annotation import Annotation, parse_annotation
 from bench.data.datasets.sprsound.layout import INTER, INTRA, NAME, PARTS, FoundFiles, scan
@@ -24,6 +24,7 @@ from bench.data.datasets.sprsound.pinned import ID, OBTAIN, RATE, RECORDINGS
 from bench.data.faults import Fault, FileProblem
 from bench.data.fingerprint import fingerprint, hash_audio
 from bench.data.regular_files import read_text_bytes
+from bench.data.sources import missing_words
 from bench.data.wav import WavHeader, inspect_wav
 
 DEVICE = "Yunting model II"
@@ -177,11 +178,13 @@ class _FolderInspector:
         """What lies there and is not used."""
         found = self.found
         notes = [
-            f"{number:,} recordings of {other} are not used: this set is that of 2022 for classification."
+            f"{counted_noun(number, f'recording of {other} is', f'recordings of {other} are')} not used: this set "
+            "is that of 2022 for classification."
             for other, number in found.others.items()
         ]
         if found.strays:
-            notes.append(f"{found.strays:,} WAV files are not named as recordings and are not used.")
+            one, several = "WAV file is not named as a recording", "WAV files are not named as recordings"
+            notes.append(f"{counted_noun(found.strays, one, several)} and not used.")
         return notes + [f"{self.shown(path)} {why} and is not used." for path, why in found.unusable.items()]
 
 
@@ -246,7 +249,7 @@ def _refuse(inspected: InspectedFolder, allow_partial: bool) -> None:
         raise DataError(f"{here} recordings are there, but the set has {RECORDINGS}.", VERIFY_HINT)
     if here < RECORDINGS and not allow_partial:
         raise DataError(
-            f"{RECORDINGS - here} of {RECORDINGS} recordings are missing below {root}.",
+            f"{missing_words(here, RECORDINGS)} below {root}.",
             f"Complete the set (`bench data fetch --dataset {ID}`), or add --allow-partial to run on the "
             f"{here} that are there; the result is marked as partial.",
         )

@@ -18,6 +18,7 @@ from bench.data.datasets.sprsound.layout import PARTS
 from bench.data.datasets.sprsound.pinned import ANNOTATION_SHA256, AUDIO_SHA256, FACTS, ID, RECORDINGS, RECORDINGS_OF
 from bench.data.faults import Fault
 from bench.data.fingerprint import hash_audio
+from bench.data.sources import missing_words
 
 COPIES: dict[str, Any] = json.loads(Path(__file__).with_name("copies.json").read_text(encoding="utf-8"))
 """In which way known copies of the set differ from the pinned one, with sources."""
@@ -259,7 +260,7 @@ def _part_faults(folder: Path, part: str, found: PartCount, sha256: str) -> list
     """What is missing of a part, or other than in the pinned set."""
     missing = RECORDINGS_OF[part] - found.recordings
     if missing > 0:
-        words = f"{missing:,} of {RECORDINGS_OF[part]:,} annotation files of the part '{part}' are missing"
+        words = f"{missing_words(found.recordings, RECORDINGS_OF[part], 'annotation file')} in the part '{part}'"
         return [Fault(str(folder), None, "annotations-missing", words, blocking=False)]
     if sha256 == ANNOTATION_SHA256[part]:
         return []

@@ -95,10 +95,10 @@ def test_an_instance_of_a_divided_gpu_is_a_device_for_one_process():
 @pytest.mark.parametrize(
     ("options", "wanted", "words"),
     [
-        ({}, job("a", processes=3), r"3 process\(es\) need 3 GPUs, but there are 2 \(0, 1\)"),
+        ({}, job("a", processes=3), r"3 processes need 3 GPUs, but there are 2 \(0, 1\)"),
         ({"devices": ("7",)}, job("a"), "There is no GPU '7' on this machine"),
         ({"devices": ("cpu",)}, job("a"), "Run a runs on a GPU, but --devices says cpu"),
-        ({"there": []}, job("a"), r"need 1 GPUs, but there are 0 \(none\)"),
+        ({"there": []}, job("a"), r"needs 1 GPU, but there are 0 \(none\)"),
         ({"there": None}, job("a"), "cannot be told without nvidia-smi"),
         ({}, job("a", nodes=2), "wants 2 machines, but --launcher local is this one alone"),
     ],

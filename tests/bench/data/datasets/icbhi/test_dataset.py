@@ -221,7 +221,7 @@ def test_an_empty_split_file_is_no_split(tmp_path):
 def test_missing_recordings_need_allow_partial(tmp_path):
     database = write_set(tmp_path)
     (database / f"{FIRST}.wav").unlink()
-    with pytest.raises(DataError, match="1 of 5 recordings are missing") as caught:
+    with pytest.raises(DataError, match="1 of 5 recordings is missing") as caught:
         load_dataset(tmp_path)
     assert "--allow-partial" in str(caught.value.hint)
     dataset = load_dataset(tmp_path, allow_partial=True)

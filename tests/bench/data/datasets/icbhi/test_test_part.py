@@ -52,7 +52,7 @@ def test_missing_annotations_need_allow_partial(tmp_path):
     database = write_set(tmp_path)
     for ending in (".wav", ".txt"):
         (database / f"504_1p2_Ll_mc_LittC2SE{ending}").unlink()
-    with pytest.raises(DataError, match="1 of 5 annotation files are missing") as caught:
+    with pytest.raises(DataError, match="1 of 5 annotation files is missing") as caught:
         part_of_folder(tmp_path)
     assert "--allow-partial" in caught.value.hint
     part = part_of_folder(tmp_path, allow_partial=True)
@@ -161,7 +161,7 @@ def test_the_real_annotations_are_the_official_test_part(icbhi_folder, tmp_path)
     write_annotation(tmp_path / f"{name}.txt", [(float(a), float(b), 0, 0) for a, b, *_ in lines])
     with pytest.raises(DataError, match="are not the official ones: 2,756 test cycles") as caught:
         part_of_folder(tmp_path)
-    assert f"1 patient differ: patient {name[:3]} (" in caught.value.message
+    assert f"1 patient differs: patient {name[:3]} (" in caught.value.message
 
 
 @pytest.mark.icbhi

@@ -104,14 +104,14 @@ def test_parts_of_later_years_are_named_and_not_mixed_in(folder, place):
     shutil.copy(annotation_file(folder, "100_3.5_0_p1_11"), folder / place / "_5.3_0_p8_34877.json")
     assert load(folder).fingerprint == before
     year = "2025" if "2025" in place else "2023"
-    assert inspect_folder(folder).notes[0].startswith(f"1 recordings of the year {year} are not used")
+    assert inspect_folder(folder).notes[0].startswith(f"1 recording of the year {year} is not used")
 
 
 def test_files_of_other_tasks_are_named_and_not_mixed_in(folder):
     before = load(folder).fingerprint
     write_sound(folder / "Detection" / "train_detection_wav" / "100_3.5_0_p1_11.wav", seed=50)
     assert load(folder).fingerprint == before
-    assert "1 recordings of detection and compression are not used" in inspect_folder(folder).notes[0]
+    assert "1 recording of detection and compression is not used" in inspect_folder(folder).notes[0]
 
 
 def test_a_folder_of_later_years_alone_is_not_this_set(tmp_path):
@@ -138,11 +138,11 @@ def test_icbhi_recordings_are_not_this_set(tmp_path):
 
 def test_stray_recordings_are_counted(folder):
     write_sound(folder / "noise.wav", seed=1)
-    assert "1 WAV files are not named as recordings and are not used." in inspect_folder(folder).notes
+    assert "1 WAV file is not named as a recording and not used." in inspect_folder(folder).notes
 
 
 def test_missing_recordings_are_refused_unless_allowed(folder):
-    with pytest.raises(DataError, match="2676 of 2683 recordings are missing") as caught:
+    with pytest.raises(DataError, match="2,676 of 2,683 recordings are missing") as caught:
         load_dataset(folder, "sprsound")
     assert "--allow-partial" in caught.value.hint
     (folder / "train_wav" / "100_3.5_0_p1_11.wav").unlink()

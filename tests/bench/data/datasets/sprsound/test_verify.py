@@ -86,7 +86,7 @@ def test_missing_files_are_counted_and_block_nothing(pinned):
     assert (report.sound, report.complete, report.partial) == (True, False, "partial (6 of 7)")
     assert [fault.kind for fault in report.faults] == ["audio-missing"]
     annotation_file(pinned, "102_9.0_1_p1_16").unlink()
-    assert ("annotations-missing", "1 of 2 annotation files of the part 'inter' are missing") in faults(pinned)
+    assert ("annotations-missing", "1 of 2 annotation files is missing in the part 'inter'") in faults(pinned)
 
 
 def test_nothing_to_verify_is_an_error(tmp_path):
@@ -118,7 +118,7 @@ def test_a_whole_set_with_other_cycles_is_refused(pinned):
 
 def test_tested_cycles_of_a_part_of_the_set_are_marked(tmp_path):
     folder = write_set(tmp_path / "data", sound=False)
-    with pytest.raises(DataError, match="2676 of 2683 annotation files are missing"):
+    with pytest.raises(DataError, match="2,676 of 2,683 annotation files are missing"):
         reader_of("sprsound").test_part(folder, CARD.tasks[0])
     part = reader_of("sprsound").test_part(folder, CARD.tasks[0], allow_partial=True)
     assert part.partial == "partial (7 of 2683)"
