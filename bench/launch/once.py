@@ -87,7 +87,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
     """
     refuse_foreign_group()
     _check_group(spec)
-    spec = spec.changed(init_weights_sha256=initial_weights_hash(spec))
+    spec = with_initial_hash(spec)
     folder = RunFolder.of_run(home, spec.run_id)
     # A board that cannot take the result is worth knowing of before the training, not after it.
     store = results_board(home) if stored else None
@@ -96,7 +96,7 @@ def launch(spec: RunSpec, home: Path, *, rerun: bool, hooks: Hooks | None = None
         sweep(place)
     holders = exclusive_lock(folder.lock, lambda holder: logger.info(f"waiting: {holder} is at this run"))
     with holders, results_judged():
-        if not rerun and _began_otherwise(spec, folder):
+        if not rerun and began_otherwise(spec, folder):
             logger.info(
                 f"run {spec.run_id} began with other weights of {spec.init_from} than there are now: it is run again"
             )
@@ -130,8 +130,25 @@ def _check_group(spec: RunSpec) -> None:
         )
 
 
-def _began_otherwise(spec: RunSpec, folder: RunFolder) -> bool:
-    """Whether what a run folder holds was trained from other weights of another run than this start would be."""
+def with_initial_hash(spec: RunSpec) -> RunSpec:
+    """A spec with the hash of the weights of another run that it starts from, as they are now.
+
+    Args:
+        spec: The spec of the run.
+
+    Raises:
+        WeightsError: If they cannot be read.
+    """
+    return spec.changed(init_weights_sha256=initial_weights_hash(spec))
+
+
+def began_otherwise(spec: RunSpec, folder: RunFolder) -> bool:
+    """Whether what a run folder holds was trained from other weights of another run than this start would be.
+
+    Args:
+        spec: The spec of the run, with the hash of :func:`with_initial_hash`.
+        folder: The folder of the run.
+    """
     if spec.init_weights_sha256 is None or not folder.spec.is_file():
         return False
     return read_spec(folder.spec).init_weights_sha256 not in (None, spec.init_weights_sha256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from bench.core.errors import ResultError
@@ -16,6 +17,7 @@ from bench.launch.isolated import run_job, when_begun
 from bench.launch.matrix.banks import bank_key, bank_tasks
 from bench.launch.matrix.heads import is_finished, read_head
 from bench.launch.matrix.plans import PlannedRun, headline
+from bench.launch.once import began_otherwise, with_initial_hash
 from bench.launch.tasks import Task
 from leaderboard.results.run_folder import RunFolder
 
@@ -58,7 +60,7 @@ def tasks_of(runs: Sequence[PlannedRun], making: Making, logs: Path) -> list[Tas
             tasks[run.run_id] = _run_task(run.spec, run.run_id, headline(run), making)
             continue
         # A part that is asked for by itself too is a run like any other, and ranked.
-        parts = _part_tasks(run.spec, making)
+        parts = _part_tasks(run.spec, run.run_id, making)
         tasks |= {key: task for key, task in parts.items() if key not in alone and key not in tasks}
         tasks[run.run_id] = _combination_task(run, run.spec, making)
     return _after_banks(list(tasks.values()), specs_of(runs), logs, making)
@@ -75,9 +77,7 @@ def specs_of(runs: Sequence[PlannedRun]) -> dict[str, RunSpec]:
     return found
 
 
-def _run_task(
-    spec: RunSpec, run_id: str, said: str, making: Making, *, after: tuple[str, ...] = (), helps: bool = False
-) -> Task:
+def _run_task(spec: RunSpec, run_id: str, said: str, making: Making, *, helps: bool = False) -> Task:
     folder = RunFolder.of_run(making.home, run_id)
     job = run_job(spec, run_id, making.home, rerun=making.rerun, stored=making.stored)
     job = job.changed(nodes=making.nodes, memory=making.memory(spec), timeout=making.timeout)
@@ -87,7 +87,6 @@ def _run_task(
         key=run_id,
         said=said,
         is_done=_newly_finished(making, run_id) if making.rerun else lambda: is_finished(making.home, run_id),
-        after=after,
         job=job,
         on_done=lambda: making.bring(run_id),
         helps=helps,
@@ -121,20 +120,34 @@ def _summary(home: Path, run_id: str) -> str:
     return "" if head is None or head.score is None else f"Score {head.score:.2f}"
 
 
-def _part_tasks(composite: Composite, making: Making) -> dict[str, Task]:
+def _part_tasks(composite: Composite, run_id: str, making: Making) -> dict[str, Task]:
     """The runs that a composite needs; they are left out where the composite is done."""
     ids = {part.name: part.spec.run_id for part in composite.parts}
-    return {
-        ids[part.name]: _run_task(
-            with_start(composite, part, making.home),
-            ids[part.name],
-            f"{composite.name}, part {part.name}: run {ids[part.name]}, seed {composite.seed}",
-            making,
-            after=() if part.start is None else (ids[part.start[0]],),
-            helps=True,
-        )
-        for part in composite.parts
-    }
+    tasks = {}
+    for part in composite.parts:
+        spec, key = with_start(composite, part, making.home), ids[part.name]
+        said = f"{composite.name}, part {part.name}: run {key}, seed {composite.seed}"
+        task = _run_task(spec, key, said, making, helps=True)
+        if part.start is not None:
+            before = ids[part.start[0]]
+            task = replace(task, after=(before,))
+            if not making.rerun:
+                task = replace(task, is_done=partial(_is_from_start, spec, before, run_id, making.home))
+        tasks[key] = task
+    return tasks
+
+
+def _is_from_start(spec: RunSpec, before: str, composite_id: str, home: Path) -> bool:
+    """Whether a part has a result that the part ``before``, as it is now, led to.
+
+    Otherwise the combination, which asks for that, would train it within this process.
+    """
+    if not is_finished(home, spec.run_id):
+        return False
+    if is_finished(home, composite_id):
+        return True
+    folder = RunFolder.of_run(home, spec.run_id)
+    return is_finished(home, before) and not began_otherwise(with_initial_hash(spec), folder)
 
 
 def _combination_task(run: PlannedRun, composite: Composite, making: Making) -> Task:

@@ -14,12 +14,14 @@ from safetensors.numpy import save_file
 import bench as library
 from bench.core.errors import BenchError, RunError
 from bench.engine.states import POINTER
+from bench.launch.matrix.tasks import Making, tasks_of
 from leaderboard.metrics import score_cycles
 from leaderboard.results.predictions import read_cycles, read_predictions
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table, runs_table
 from tests.support import cli_runs
+from tests.support.matrix_files import planned
 from tests.support.plugin_files import fresh_registries, method_text, write_plugin
 from tests.support.small_data import write_small_data
 
@@ -203,8 +205,20 @@ def test_a_start_from_the_end_of_a_stage_is_sound(run):
     )
 
 
-def test_a_part_follows_other_weights_of_the_part_that_it_starts_from(run):
+def test_a_part_follows_other_weights_of_the_part_that_it_starts_from(run, tmp_path, data, small_cache):
     first = run(start_from())
+    matrix = "seeds = 1\nepochs = 1\n[[runs]]\nsystems = ['system.toml']"
+    (planned_run,) = planned(tmp_path, data, small_cache, matrix).runs
+    making = Making(
+        home=tmp_path / "home", rerun=False, stored=False, timeout=None, nodes=1, memory=lambda _: None, bring=print
+    )
+
+    def plain_is_done():
+        tasks = tasks_of([planned_run], making, tmp_path / "logs")
+        return next(task.is_done() for task in tasks if task.key == first.parts["plain"])
+
+    assert planned_run.run_id == first.id
+    assert plain_is_done()
     mixed, plain = (RunFolder(part_folders(first)[name]) for name in ("mixed", "plain"))
     kept = plain.result.read_bytes()
     assert run(start_from()).document == first.document
@@ -213,6 +227,8 @@ def test_a_part_follows_other_weights_of_the_part_that_it_starts_from(run):
     with safe_open(mixed.weights_of("last"), "np") as file:
         tensors, metadata = {name: file.get_tensor(name) * 1.5 for name in file.keys()}, file.metadata()  # noqa: SIM118
     save_file(tensors, mixed.weights_of("last"), metadata)
+    (first.folder / "result.json").unlink()
+    assert not plain_is_done(), "otherwise the combination would train it within the matrix's own process"
     again = run(start_from())
     assert plain.result.read_bytes() != kept
     assert scores_of(again.folder).tolist() != first.predictions["last"].scores.tolist()
