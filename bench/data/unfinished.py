@@ -1,8 +1,8 @@
 """What there is of a bank that is being made, so that one that was stopped goes on from there.
 
 Rows are written to their place in ``features.npy.part``; a line of ``done.jsonl`` says of each recording that its rows
-are there, with their checksums. Both lie in the bank's folder, whose lock the caller holds, and are gone when the bank
-is whole.
+are there, with their checksums; an encoder's features are noted batch by batch, each by its first row. Both lie in the
+bank's folder, whose lock the caller holds, and are gone when the bank is whole.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bench.core.errors import SpecError
 from bench.core.files import write_json
+from bench.core.inputs import UNNAMED
 from bench.core.progress import counted
 from bench.data.bank import Rows, RowsFile
 from bench.data.bank_folder import (
@@ -27,6 +28,7 @@ from bench.data.bank_folder import (
 )
 from bench.data.frontends import BatchFrontEnd
 from bench.data.row_file import RowFile
+from bench.data.unfinished import Checksums, unfinished_files
 from bench.engine.data import RunData, built_front_end
 from bench.engine.graph import TrainingGraph
 from bench.experiment.spec import RunSpec
@@ -39,6 +41,9 @@ KIND = "encoded"
 """Folder of the cache that holds the features of encoders."""
 
 FEATURES = "features.npy"
+
+Encoded = Callable[[Container[int]], Iterator[tuple[range, np.ndarray]]]
+"""Gives batches of rows and their features; those whose first row is in the given ones are left out."""
 
 
 class HeadAlone(nn.Module):
@@ -112,16 +117,17 @@ def _features(
     model: Any, data: RunData, spec: RunSpec, accelerator: Accelerator, folder: RunFolder
 ) -> tuple[Rows, Path]:
     """The features of all rows, and the file that they are in."""
+    batches = _batches(len(data.bank.labels), spec.distribution.eval_batch)
 
-    def encoded() -> Iterator[np.ndarray]:
-        return _encoded(model, data, accelerator, spec.distribution.eval_batch)
+    def encoded(done: Container[int]) -> Iterator[tuple[range, np.ndarray]]:
+        return _encoded(model, data, accelerator, batches, done)
 
     if not spec.cache:
         # A made-up run has no cache, and nothing would tell its rows from those of another one.
-        return np.concatenate(list(encoded())), data.bank.path
+        return np.concatenate([features for _, features in encoded(())]), data.bank.path
     identity = _identity(model, data, spec, folder)
     place = bank_folder(Path(spec.cache), KIND, identity)
-    made = open_or_make(place, lambda: _opened(place, identity), lambda: _make(place, identity, encoded))
+    made = open_or_make(place, lambda: _opened(place, identity), lambda: _make(place, identity, batches, encoded))
     return made, place / FEATURES
 
 
@@ -188,26 +194,43 @@ def _opened(place: Path, identity: dict[str, Any]) -> RowFile | None:
     return file if checksums.shape == file.shape[:1] else None
 
 
-def _make(place: Path, identity: dict[str, Any], encoded: Callable[[], Iterator[np.ndarray]]) -> None:
-    """Compute the features of all rows and write them; the caller holds the lock of the folder."""
+def _batches(rows: int, batch: int) -> list[range]:
+    """The rows that are encoded together."""
+    return [range(start, min(start + batch, rows)) for start in range(0, rows, batch)]
+
+
+def _make(place: Path, identity: dict[str, Any], batches: Sequence[range], encoded: Encoded) -> None:
+    """Compute the features of all rows, or those that one who was stopped lacks; the caller holds the folder's lock."""
     clear_bank(place)
-    file = RowsFile(place / FEATURES, tuple(identity["shape"]))
-    file.lay_out()
-    checksums: list[int] = []
-    for rows in encoded():
-        checksums += file.write(rows, len(checksums))
+    with unfinished_files(place, [place / FEATURES]) as (done, (part,)):
+        file = RowsFile(part, tuple(identity["shape"]))
+        file.lay_out()
+        noted = done.read()
+        found = {rows.start: noted[rows.start][UNNAMED] for rows in batches if _are_there(rows, noted, file)}
+        for rows, features in encoded(found):
+            found[rows.start] = file.write(features, rows.start)
+            done.add(rows.start, {UNNAMED: found[rows.start]})
+    checksums = [checksum for rows in batches for checksum in found[rows.start]]
     write_json(place / DESCRIPTION, {**identity, CHECKSUMS: checksums})
 
 
-def _encoded(model: Any, data: RunData, accelerator: Accelerator, batch: int) -> Iterator[np.ndarray]:
-    """The features (batch, features) of the bank's rows, batch after batch, in single precision."""
-    rows, was_on = np.arange(len(data.bank.labels)), next(model.parameters()).device
+def _are_there(rows: range, noted: Mapping[int, Checksums], file: RowsFile) -> bool:
+    """Whether a batch of these very rows was noted as done and is what was written; a crash may have lost it."""
+    checksums = noted.get(rows.start, {}).get(UNNAMED, ())
+    return len(checksums) == len(rows) and file.holds(rows.start, checksums)
+
+
+def _encoded(
+    model: Any, data: RunData, accelerator: Accelerator, batches: Sequence[range], done: Container[int]
+) -> Iterator[tuple[range, np.ndarray]]:
+    """The features (batch, features) of batches of rows, in single precision, but of those whose first row is done."""
+    rows, was_on = len(data.bank.labels), next(model.parameters()).device
     model.to(accelerator.device).eval()
     with counted("cycles") as update, torch.inference_mode(), accelerator.autocast():
-        for start in range(0, len(rows), batch):
-            part = rows[start : start + batch]
-            features = model.features(data.inputs(part, accelerator.device))
-            yield features.float().cpu().numpy()
-            update("features of the encoder", start + len(part), len(rows))
+        for batch in batches:
+            if batch.start not in done:
+                features = model.features(data.inputs(np.array(batch), accelerator.device))
+                yield batch, features.float().cpu().numpy()
+            update("features of the encoder", batch.stop, rows)
     # What is trained from now on is the classifier alone.
     model.to(was_on)

@@ -233,13 +233,28 @@ def traced_log_mel(waves: Tensor) -> Tensor:
 
     They make a small program of a trace, in which the savings of the other would be copies.
     """
-    frames = waves.unfold(1, FRAME_LENGTH, FRAME_SHIFT)
+    return traced_filter_bank(waves, FRAME_SHIFT, _hann_window(waves.device), _mel_filters(waves.device))
+
+
+def traced_filter_bank(waves: Tensor, shift: int, window: Tensor, filters: Tensor) -> Tensor:
+    """Kaldi's log-mel filter bank, by operations that can be traced.
+
+    Args:
+        waves: (batch, samples), a frame at least.
+        shift: Samples from one frame to the next.
+        window: (frame,), which begins with zero.
+        filters: (K, mels), for the frequencies of frames that are filled up with zeros to 2 (K - 1) samples.
+
+    Returns:
+        (batch, frames, mels): natural log of the energies, not below log(2^-23).
+    """
+    frame, size = len(window), 2 * (len(filters) - 1)
+    frames = waves.unfold(1, frame, shift)
     frames = frames - frames.mean(dim=2, keepdim=True)
     # The first sample of a frame has none before it, and a window of zero.
-    frames = functional.pad(frames[..., 1:] - PRE_EMPHASIS * frames[..., :-1], (1, 0)) * _hann_window(waves.device)
-    spectra = torch.view_as_real(torch.fft.rfft(functional.pad(frames, (0, FFT_SIZE - FRAME_LENGTH))))
-    energies = spectra.square().sum(dim=3) @ _mel_filters(waves.device)
-    return energies.clamp_min(ENERGY_FLOOR).log()
+    frames = functional.pad(frames[..., 1:] - PRE_EMPHASIS * frames[..., :-1], (1, 0)) * window
+    spectra = torch.view_as_real(torch.fft.rfft(functional.pad(frames, (0, size - frame))))
+    return (spectra.square().sum(dim=3) @ filters).clamp_min(ENERGY_FLOOR).log()
 
 
 class ASTFrontEnd:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 import baselines
 import bench
 import methods
-from bench.core.errors import SpecError
+from bench.core.errors import InterruptedRunError, SpecError
 from bench.engine import probe
 from bench.engine.accelerator import build_accelerator
 from bench.engine.data import open_run_data
@@ -198,6 +198,50 @@ def test_features_are_computed_once_for_all_probes_of_an_encoder(ast_weights, ru
         (bank / "features.npy").write_bytes((bank / "features.npy").read_bytes()[:-4])
     probe_of(more={"c": 0.1})
     assert len(calls) == 3
+
+
+def written_rows(monkeypatch, stop_after=None):
+    """First rows of the batches whose features are written; a stop comes after so many of them."""
+    firsts, write = [], probe.RowsFile.write
+
+    def noted(file, rows, first):
+        if file.path.parents[1].name != probe.KIND:
+            return write(file, rows, first)
+        if len(firsts) == stop_after:
+            raise KeyboardInterrupt
+        firsts.append(first)
+        return write(file, rows, first)
+
+    monkeypatch.setattr(probe.RowsFile, "write", noted)
+    return firsts
+
+
+def test_features_that_were_stopped_are_gone_on_with(ast_weights, run, monkeypatch, tmp_path):
+    cache, finished = tmp_path / "cache", {"features.npy", "bank.json", "lock"}
+
+    def probe_of(home):
+        words = {"pretrain": str(ast_weights), "home": tmp_path / home, "cache": cache}
+        return run("ast", "linear-probe", {**SMALL_PROBE, "eval_batch": 10}, **words)
+
+    whole = probe_of("whole")
+    (bank,) = (cache / probe.KIND).iterdir()
+    whole_bank = {name: (bank / name).read_bytes() for name in finished}
+    shutil.rmtree(bank)
+    with monkeypatch.context() as patch:
+        firsts = written_rows(patch, stop_after=3)
+        with pytest.raises(InterruptedRunError, match="Stopped at once"):
+            probe_of("stopped")
+        assert firsts == [0, 10, 20]
+    assert {path.name for path in bank.iterdir()} == {"features.npy.part", "done.jsonl", "lock"}
+    # As after a crash of the machine: a row of the second batch never reached the disk.
+    with (bank / "features.npy.part").open("r+b") as stream:
+        stream.seek(-(36 - 15) * 16 * 4, 2)
+        stream.write(bytes(64))
+    firsts = written_rows(monkeypatch)
+    found = probe_of("stopped")
+    assert firsts == [10, 30]
+    assert np.array_equal(predictions(found), predictions(whole))
+    assert {path.name: path.read_bytes() for path in bank.iterdir()} == whole_bank
 
 
 def test_a_probe_starts_from_the_encoder_of_a_run_of_another_method(ast_weights, run):

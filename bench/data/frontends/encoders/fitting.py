@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from bench.data.frontends.options import SAMPLE_RATE
-from bench.data.frontends.waveform import cycle_samples, repeat_, resample_recording
+from bench.data.frontends.waveform import (
+    cycle_samples,
+    number_of_samples,
+    repeat_,
+    repeated_alike,
+    resample_recording,
+)
 from bench.data.units import UnitWaves
 
 
@@ -106,3 +112,33 @@ def fitted_cycles(units: UnitWaves, samples: int, fit: str) -> Tensor:
         (units, samples).
     """
     return torch.stack([fitted_cycle(wave, samples, fit) for wave in units.waves()])
+
+
+def given_samples(waves: Tensor, samples: int) -> Tensor:
+    """How many samples of a fitted cycle are those of waveforms (units, n) themselves; a trace leaves the number open.
+
+    Args:
+        waves: The waveforms, of one length.
+        samples: Of a fitted cycle.
+    """
+    return number_of_samples(waves).clamp(max=samples)
+
+
+def fitted_alike(waves: Tensor, samples: int, fit: str) -> Tensor:
+    """Bring waveforms of one length to another, as :func:`fitted_cycle` does; a trace leaves their length open.
+
+    Args:
+        waves: (units, n), n > 0.
+        samples: The length that they get.
+        fit: One of :data:`bench.data.frontends.encoders.options.FITS`.
+
+    Returns:
+        (units, samples).
+    """
+    repeated = repeated_alike(waves, samples)
+    if fit == "repeat":
+        return repeated
+    given = given_samples(waves, samples)
+    whole = torch.full_like(given, samples)
+    filled = given if fit == "pad" else whole - whole % given
+    return torch.where(torch.arange(samples, device=waves.device) < filled, repeated, 0.0)

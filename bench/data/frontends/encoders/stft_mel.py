@@ -7,7 +7,7 @@ import functools
 import torch
 from torch import Tensor
 
-from bench.data.frontends.encoders.fitting import EncoderFrontEnd, fitted_cycles
+from bench.data.frontends.encoders.fitting import EncoderFrontEnd, fitted_alike, fitted_cycles
 from bench.data.frontends.encoders.options import STFTMelOptions
 from bench.data.units import UnitWaves
 
@@ -63,11 +63,18 @@ class STFTMelFrontEnd(EncoderFrontEnd[STFTMelOptions]):
         Returns:
             (units, frames, mels) float32.
         """
+        return self._log_mels(fitted_cycles(units, self.options.samples, self.options.fit))
+
+    def traced_picture(self, waves: Tensor) -> Tensor:
+        """Turn cycles (units, samples) of one length into what :meth:`picture` gives."""
+        return self._log_mels(fitted_alike(waves, self.options.samples, self.options.fit))
+
+    def _log_mels(self, waves: Tensor) -> Tensor:
+        """Log-mel spectrograms of fitted cycles (units, samples)."""
         options = self.options
         # In float64, as the feature extractors: decibels of next to nothing are differences of the last bits.
-        waves = fitted_cycles(units, options.samples, options.fit).double()
         window = torch.hann_window(options.window, dtype=torch.float64, device=waves.device)
-        spectra = torch.stft(waves, options.window, options.hop, window=window, return_complex=True)
+        spectra = torch.stft(waves.double(), options.window, options.hop, window=window, return_complex=True)
         energies = spectra.abs().square().transpose(1, 2) @ _mel_filters(options, waves.device)
         logarithms = energies.clamp_min(LEAST_ENERGY).log10()
         return (10 * logarithms if options.law == "decibel" else _whisper_law(logarithms)).float()

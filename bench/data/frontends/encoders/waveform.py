@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from bench.data.frontends.encoders.fitting import EncoderFrontEnd, fitted_cycles
+from bench.data.frontends.encoders.fitting import (
+    EncoderFrontEnd,
+    fitted_alike,
+    fitted_cycles,
+    given_samples,
+)
 from bench.data.frontends.encoders.options import LENGTH, WAVE, WaveformOptions
 from bench.data.units import Inputs, UnitWaves
 
@@ -42,6 +48,34 @@ class WaveformFrontEnd(EncoderFrontEnd[WaveformOptions]):
                 # As the feature extractor: the zeros are left out where the model is told of them.
                 _standardise_(wave[:length] if has_lengths else wave)
         return {WAVE: waves, LENGTH: lengths.to(waves)[:, None]} if has_lengths else waves
+
+    def traced_picture(self, waves: Tensor) -> Inputs:
+        """Bring cycles (units, n) of one length to what :meth:`picture` gives."""
+        options, has_lengths = self.options, isinstance(self.options.shape, dict)
+        fitted, given = fitted_alike(waves, options.samples, options.fit), given_samples(waves, options.samples)
+        if options.normalise:
+            fitted = _standardised_beginnings(fitted, given) if has_lengths else _standardised(fitted)
+        # The same for each row, of which a trace knows not how many there are.
+        lengths = torch.zeros_like(fitted[:, :1]) + given
+        return {WAVE: fitted, LENGTH: lengths} if has_lengths else fitted
+
+
+def _standardised(waves: Tensor) -> Tensor:
+    """Waveforms (units, samples), each brought to zero mean and unit variance."""
+    centred = waves - waves.mean(1, keepdim=True)
+    return centred / (centred.square().mean(1, keepdim=True) + LEAST_VARIANCE).sqrt()
+
+
+def _standardised_beginnings(waves: Tensor, given: Tensor) -> Tensor:
+    """The same by, and of, the first samples alone; zeros follow them.
+
+    Args:
+        waves: (units, samples), zero from the sample ``given`` on.
+        given: Number of the first samples: () int64.
+    """
+    is_given = torch.arange(waves.shape[1], device=waves.device) < given
+    centred = torch.where(is_given, waves - waves.sum(1, keepdim=True) / given, 0.0)
+    return centred / (centred.square().sum(1, keepdim=True) / given + LEAST_VARIANCE).sqrt()
 
 
 def _standardise_(wave: Tensor) -> None:
