@@ -208,6 +208,19 @@ class HeadMethod(OptionalCalls):
         ...
 
 
+class ChoosingMethod(OptionalCalls):
+    """A method that an option's value leaves the choice of that option to."""
+
+    @abstractmethod
+    def chosen(self) -> Mapping[str, float]:
+        """What it chose; called once for a run, at its end.
+
+        Returns:
+            The values by the names of their options; empty where the options left it no choice.
+        """
+        ...
+
+
 class ScoringMethod(OptionalCalls):
     """A method whose scores are no softmax of the logits, such as one that trains with binary cross-entropy."""
 

@@ -7,6 +7,7 @@ from string import Template
 from typing import Any
 
 from bench.api.card_markdown import code, facts, section
+from methods.linear_probe.card import LINEAR_PROBE
 
 TAKES = {
     True: "waveforms: a row is one unit (a cycle, or a piece of one) as the first half of the front-end cuts it",
@@ -24,12 +25,17 @@ program = torch.export.load("FILE.pt2").module()
 with torch.no_grad():
     probabilities = program($inputs)  # (batch, $classes)""",
     "safetensors": """import baselines
-from safetensors.torch import load_file
+${head_import}from safetensors.torch import load_file
 
 model = baselines.create("$model", num_classes=$classes, **$options)
-tensors = load_file("FILE.safetensors")
+${head}tensors = load_file("FILE.safetensors")
 model.load_state_dict({name: one for name, one in tensors.items() if not name.startswith(("frontend.", "method."))})""",
 }
+
+
+HEAD_IMPORT = "from methods.linear_probe.linear_probe import LinearHead\n"
+HEAD = "model.classifier = LinearHead(model.feature_dim, {classes})\n"
+"""Lines that give a model the classifier that a probe has in the place of its own."""
 
 
 def file_lines(told: Mapping[str, Any]) -> Iterator[str]:
@@ -65,11 +71,14 @@ def _facts(told: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _loading(told: Mapping[str, Any]) -> str:
-    names = list(told["inputs"])
+    names, classes = list(told["inputs"]), len(told["classes"])
+    is_probe = told["method"] == LINEAR_PROBE.id
     words = {
         "named": ", ".join(f'"{name}": {name}' for name in names),
         "inputs": ", ".join(names),
-        "classes": len(told["classes"]),
+        "classes": classes,
+        "head_import": HEAD_IMPORT if is_probe else "",
+        "head": HEAD.format(classes=classes) if is_probe else "",
         "model": told["model"],
         "options": dict(told["spec"].get("model_options", {})),
     }

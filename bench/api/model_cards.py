@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.api.card_facts import PARTS, CardFacts
-from bench.api.card_files import file_lines
+from bench.api.card_files import HEAD, HEAD_IMPORT, file_lines
 from bench.api.card_markdown import code, facts, inline, section
 from bench.api.card_metadata import metadata_block
 from bench.api.card_scores import data_state, score_lines, state_lines
@@ -19,6 +19,7 @@ from bench.core.cards import Card
 from bench.core.datasets import PATIENT_DISJOINT, TRAIN, DatasetCard
 from bench.core.text import counted_noun, plain
 from leaderboard.render.markdown import escaped
+from leaderboard.render.run import chosen_words
 from leaderboard.statistics.breakdown import patients_on_both_sides
 from methods.linear_probe.card import LINEAR_PROBE
 
@@ -118,6 +119,7 @@ def _training(run: CardFacts) -> Iterator[str]:
             "Batch": spec.get("batch"),
             "Optimiser": run.setting("optimiser"),
             "Learning rate": run.setting("lr"),
+            "Chosen by the run itself": chosen_words(document) or None,
             "Precision": spec["precision"],
             "Duration": None if seconds is None else f"{seconds:.0f} s",
             "Hardware": _hardware(document["provenance"]),
@@ -242,11 +244,11 @@ def _loading(run: CardFacts) -> str:
     is_probe = run.spec["method"] == LINEAR_PROBE.id
     lines = [
         "import baselines",
-        *(["from methods.linear_probe.linear_probe import LinearHead"] if is_probe else []),
+        *([HEAD_IMPORT.rstrip()] if is_probe else []),
         "from safetensors.torch import load_file",
         "",
         f"model = baselines.create({run.spec['model']!r}, num_classes={classes}{words})",
-        *([f"model.classifier = LinearHead(model.feature_dim, {classes})"] if is_probe else []),
+        *([HEAD.format(classes=classes).rstrip()] if is_probe else []),
         f'model.load_state_dict(load_file("weights/{run.kept[0]}.safetensors"))',
         f"model.eval()  # pictures of the front-end {run.spec['frontend']!r} to logits (batch, {classes})",
     ]

@@ -65,6 +65,8 @@ def write_run_result(spec: RunSpec, data: RunData, outcome: Outcome, folder: Pat
     )
     # An epoch that never reached the official Se threshold can be "best" only for want of another.
     document["best_above_min_se"] = {rule: choice.eligible for rule, choice in choices.items()}
+    if outcome.chosen:
+        document["chosen"] = dict(outcome.chosen)
     _add_task(document, data, cycles, choices)
     document["judged_set"] = cycles.hash
     document["patients_on_both_sides"] = patients_on_both_sides(data, cycles)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ from bench.engine.step import StageSteps
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RunFolder, stage_name
 from methods import METHODS
+from methods.base import ChoosingMethod
 
 CHECK_EVERY_ON_GPU = 16
 """Steps between two looks at the losses on a GPU: each look waits for the device."""
@@ -54,11 +55,13 @@ class Outcome:
         position: The position at the end.
         selection: The epochs that the selection rules hold.
         rows: Number of training rows that all epochs together have seen.
+        chosen: What the method chose for options that leave it the choice, by dotted name.
     """
 
     position: Position
     selection: Selection
     rows: int
+    chosen: Mapping[str, float] = field(default_factory=dict)
 
 
 class Trainer:
@@ -138,7 +141,9 @@ class Trainer:
                 self.checkpoint.note_epochs(position)
                 listeners.on_epoch_end(position)
         rows = sum(map(self._rows_of_epoch, range(1, position.epoch + 1)))
-        return Outcome(position, self.selection, rows)
+        chosen = self.method.chosen() if isinstance(self.method, ChoosingMethod) else {}
+        dotted = {f"method_options.{name}": value for name, value in chosen.items()}
+        return Outcome(position, self.selection, rows, dotted)
 
     def _rate(self, epoch: int, step: int) -> float:
         return self.stage_plan.at(epoch - 1).rate(epoch, step)

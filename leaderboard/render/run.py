@@ -54,10 +54,16 @@ def _facts(document: ResultDocument) -> Mapping[str, Any]:
         "data": _data(document),
         "profile": document["profile"],
         "part of": document.get("part_of"),
+        "chosen": chosen_words(document) or None,
         "created": document["created"],
         "duration": None if seconds is None else f"{seconds:.1f} s" + (f", {speed:.1f} cycles/s" if speed else ""),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def chosen_words(document: ResultDocument | Mapping[str, Any]) -> str:
+    """What a run chose by itself for settings that leave it the choice: ``method_options.c 0.01``."""
+    return ", ".join(f"{name} {value}" for name, value in document.get("chosen", {}).items())
 
 
 def _data(document: ResultDocument) -> str:

@@ -30,14 +30,20 @@ def system_lines(row: Values) -> list[str]:
         lines.append("from scratch" if row["pretrain"] == "none" else f"from {row['pretrain']}")
     study = row.get("study")
     tuned = f"{'tuned on the TEST SET' if study['objective'] == 'test' else 'tuned'}: {study['name']}" if study else ""
-    return [*lines, *(text for text in (_differences(differs, is_run), tuned) if text)]
+    told = _differences(differs, row.get("chosen", {}), is_run)
+    return [*lines, *(text for text in (told, tuned) if text)]
 
 
-def _differences(differs: Mapping[str, Any], is_run: bool) -> str:
+def _differences(differs: Mapping[str, Any], chosen: Mapping[str, Any], is_run: bool) -> str:
     """The fields that tell a row from others of its name: by their last word, or in full where two share it."""
     short = [name.rpartition(".")[2] for name in differs]
     words = [word if short.count(word) == 1 else name for name, word in zip(differs, short, strict=True)]
-    return ", ".join(_setting(name, word, differs[name], is_run) for name, word in zip(differs, words, strict=True))
+    return ", ".join(
+        f"{word} chosen ({', '.join(map(str, chosen[name]))})"
+        if name in chosen
+        else _setting(name, word, differs[name], is_run)
+        for name, word in zip(differs, words, strict=True)
+    )
 
 
 def _setting(name: str, word: str, value: Any, is_run: bool) -> str:

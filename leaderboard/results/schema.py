@@ -396,6 +396,8 @@ class ResultDocument(TypedDict):
     """Study that the run was made for."""
     best_above_min_se: NotRequired[Annotated[dict[str, bool], _named(RULES)]]
     """By rule, whether the chosen epoch reached the least Se; a best one without it is best for want of another."""
+    chosen: NotRequired[Objects]
+    """What the run chose by itself for settings whose value leaves it the choice, by dotted name."""
     patients_on_both_sides: NotRequired[Annotated[list[str], FailFast()]]
     """Patients with cycles in the training and in the test part of the set that the run was made on."""
     judged_set: NotRequired[str]
@@ -456,5 +458,7 @@ def printed(document: Mapping[str, Any] | ResultDocument, folder: Path) -> dict[
             found[name] = cast(Mapping[str, Any], document)[name]
     if "parts" in document:
         found |= {"kind": kind_of(document), "parts": document["parts"]}
-    found |= {name: cast(Mapping[str, Any], document)[name] for name in ("task", "other_parts") if name in document}
+    found |= {
+        name: cast(Mapping[str, Any], document)[name] for name in ("task", "other_parts", "chosen") if name in document
+    }
     return {**found, "folder": str(folder)}

@@ -293,6 +293,7 @@ def _system_row(runs: Sequence[BoardRun], protocol: Rule) -> Row:
         "name": spec.get("system"),
         **{name: spec[name] for name in ("model", "method", "pretrain")},
         "differs": {},
+        **_chosen_values(runs),
         "study": next((run.extra["study"] for run in runs if "study" in run.extra), None),
         "seeds": [run.spec["seed"] for run in runs],
         "run_ids": [run.run_id for run in runs],
@@ -322,6 +323,16 @@ def _declared_inputs(runs: Sequence[BoardRun]) -> Row:
     """The declared inputs of the runs of a system; what they do not agree on is undeclared."""
     found = [inputs_of(run.kind, run.spec, run.extra) for run in runs]
     return {name: value if all(one[name] == value for one in found) else UNDECLARED for name, value in found[0].items()}
+
+
+def _chosen_values(runs: Sequence[BoardRun]) -> Row:
+    """``chosen``: what the runs chose by themselves, each value once, by the setting's dotted name; if they did."""
+    found: dict[str, list[Any]] = {}
+    for run in runs:
+        for name, value in run.extra.get("chosen", {}).items():
+            values = found.setdefault(name, [])
+            values += [value] if value not in values else []
+    return {"chosen": found} if found else {}
 
 
 def _below_min_se(run: BoardRun, rule: str) -> bool:

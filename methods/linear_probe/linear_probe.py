@@ -126,6 +126,12 @@ class LinearProbe(nn.Module):
             head.linear.bias.copy_(torch.from_numpy(bias))
             self.c.fill_(c)
 
+    def chosen(self) -> dict[str, float]:
+        """C, where it was chosen on held-out patients."""
+        is_chosen = self.options.solver == "lbfgs" and self.options.c == 0
+        # As it stands among those that were tried: it is kept in single precision.
+        return {"c": float(f"{self.c.item():.6g}")} if is_chosen else {}
+
     def draw(self, batch_size: int, rng: np.random.Generator) -> None:
         """Draw nothing: no part of the method is random."""
 

@@ -107,6 +107,9 @@ def test_a_chosen_c_is_kept_with_the_method(made):
     assert method.state_dict()["c"].item() == pytest.approx(
         next(value for value in STRENGTHS if abs(value - method.c.item()) < 1e-9 + 1e-6 * value)
     )
+    assert method.chosen()["c"] in STRENGTHS
+    assert prepared(made, c=1.0)[0].chosen() == {}
+    assert prepared(made, solver="adam")[0].chosen() == {}
 
 
 def test_a_feature_that_is_not_finite_is_told(made):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -28,6 +28,8 @@ from bench.engine.data import load_run_dataset
 from bench.engine.trained import TrainedRun
 
 logger = logging.getLogger(__name__)
+
+UnitT = TypeVar("UnitT")
 
 UNITS = 6
 RECORDINGS = 4
@@ -78,7 +80,7 @@ class Examples:
         cut = (wave for one in self.sounds for wave in frontend.fit(one.wave, one.rate, one.spans, name=one.name))
         units = list(islice(cut, UNITS))
         yield from (wave[None] for wave in units)
-        some = units[:TOGETHER]
+        some = _several(units)
         shortest = min(len(wave) for wave in some)
         yield torch.stack([wave[:shortest] for wave in some])
 
@@ -90,8 +92,13 @@ class Examples:
             rows = len(next(iter(named.values())))
             made += [joined({name: part[row : row + 1] for name, part in named.items()}) for row in range(rows)]
         yield from made[:UNITS]
-        several = [by_name(row) for row in made[:TOGETHER]]
+        several = [by_name(row) for row in _several(made)]
         yield joined({name: torch.cat([row[name] for row in several]) for name in several[0]})
+
+
+def _several(units: Sequence[UnitT]) -> list[UnitT]:
+    """The first units, again and again where there are few: a program must see several rows at once."""
+    return [units[place % len(units)] for place in range(TOGETHER)]
 
 
 def pictures_of(run: TrainedRun, waves: Tensor) -> Inputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,12 @@ PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 LOWEST_OPSET, HIGHEST_OPSET = 18, 23
 """Versions of ONNX's operators that can be asked for."""
+
+MOST_ONNX_BYTES = 2**31 - 2**26
+"""Bytes of weights at most in a file of ONNX, which is one message of protobuf: less than 2 GiB with all else in it."""
+
+FAULTS = (RuntimeError, ValueError, TypeError, AssertionError, LookupError, AttributeError, ArithmeticError)
+"""What the exporters, and models within them, raise; NotImplementedError is one of them."""
 
 
 class Writable(Protocol):
@@ -64,8 +71,11 @@ class TorchProgram:
 
     def write(self, path: Path, metadata: Mapping[str, str]) -> None:
         """Write the program; the texts are files of its archive."""
-        with path.open("wb") as stream, _quiet():
-            torch.export.save(self._traced, stream, extra_files=dict(metadata))
+        archive = io.BytesIO()
+        with _quiet():
+            torch.export.save(self._traced, archive, extra_files=dict(metadata))
+        # Not by torch itself, whose writer ends the whole process where the disk is full.
+        path.write_bytes(archive.getbuffer())
 
     def load(self, path: Path) -> Loaded:
         """Load a program."""
@@ -89,6 +99,7 @@ class OnnxProgram:
     """
 
     def __init__(self, program: Program, example: Mapping[str, Tensor], opset: int) -> None:
+        _check_fits(program)
         with PortableOperations():
             # Once before the trace: what is computed once and kept is a constant in it.
             with torch.no_grad():
@@ -121,15 +132,30 @@ class OnnxProgram:
     def load(self, path: Path) -> Loaded:
         """Load a file in ONNX Runtime, on the CPU."""
         import onnxruntime
+        from onnxruntime.capi import onnxruntime_pybind11_state as states
 
+        faults = (states.Fail, states.InvalidArgument, states.InvalidGraph, states.NotImplemented)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        with _told("be loaded by ONNX Runtime", *faults):
+            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
         def run(inputs: Mapping[str, Tensor]) -> Any:
-            return session.run([PROBABILITIES], {name: tensor.numpy() for name, tensor in inputs.items()})[0]
+            with _told("be run by ONNX Runtime", *faults, states.RuntimeException):
+                return session.run([PROBABILITIES], {name: tensor.numpy() for name, tensor in inputs.items()})[0]
 
         return run
+
+
+def _check_fits(program: Program) -> None:
+    """Refuse a model that is larger than a file of ONNX can be."""
+    module = program.module
+    size = sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
+    if size > MOST_ONNX_BYTES:
+        raise RunError(
+            f"The model has {size / 2**30:.1f} GiB of weights, and a file of ONNX holds less than 2 GiB.",
+            "Use --format torch or safetensors.",
+        )
 
 
 def _name_axes(model: Any, program: Program) -> None:
@@ -168,11 +194,11 @@ def _traced(program: Program, example: Mapping[str, Tensor]) -> ExportedProgram:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Tell failures of the exporter in one sentence; a model of a plug-in may do anything."""
+def _told(what: str, *others: type[Exception]) -> Iterator[None]:
+    """Tell failures of the exporter, and errors of other classes, in one sentence; a plug-in may do anything."""
     try:
         yield
-    except (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError, KeyError) as error:
+    except (*FAULTS, *others) as error:
         # The exporters tell a story around what went wrong, which is the first cause.
         cause: BaseException = error
         while cause.__cause__ is not None:

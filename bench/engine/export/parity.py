@@ -99,7 +99,8 @@ def compared(loaded: Loaded, trials: list[Trial], source: str) -> Parity:
             raise RunError(f"The exported program gives {found.shape} where the run gives {wanted.shape}.", NOT_WRITTEN)
         differences.append(float(np.abs(found - wanted).max()))
         sizes.append(len(wanted))
-    greatest = max(differences)
+    # Not max(), which takes what is not a number for the smaller one wherever that does not come first.
+    greatest = float(np.max(differences))
     if not greatest <= LIMIT:
         raise RunError(
             f"The exported program is not the run: a probability differs by {greatest:.3g} (at most {LIMIT:g}), on "

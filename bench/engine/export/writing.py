@@ -67,15 +67,16 @@ def write_export(
         RunError: If the model cannot be traced, or the file does not give what the run gives; nothing is written.
         StoreError: If the file cannot be written.
     """
-    on_step(0)
-    examples = examples_for(run)
-    reason = WEIGHTS_ALONE if kind == "safetensors" else None if with_frontend else ON_REQUEST
-    program = program_of(run, without_frontend=reason)
-    trials = trials_of(run, program, examples)
-    on_step(1)
-    writable = _writable(run, kind, program, trials, opset)
-    on_step(2)
+    # First of all: a place that nothing can be written to is told before minutes of work.
     with output_path(out) as path:
+        on_step(0)
+        examples = examples_for(run)
+        reason = WEIGHTS_ALONE if kind == "safetensors" else None if with_frontend else ON_REQUEST
+        program = program_of(run, without_frontend=reason)
+        trials = trials_of(run, program, examples)
+        on_step(1)
+        writable = _writable(run, kind, program, trials, opset)
+        on_step(2)
         writable.write(path, {})
         parity: Parity = compared(writable.load(path), trials, examples.source)
         on_step(3)

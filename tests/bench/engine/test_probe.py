@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from encoder_checkpoints import save_beats, save_checkpoint
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import baselines
@@ -24,6 +25,7 @@ from bench.engine.made_up import made_up_data, made_up_spec
 from bench.engine.trainer import Trainer
 from bench.experiment.recipes import Request, choose_source, resolve
 from leaderboard.results.run_folder import RunFolder
+from methods.linear_probe.logistic import STRENGTHS
 
 TRAINED = ("audio-spectrogram-transformer", "clap", "wav2vec2", "hubert", "beats")
 LENGTH = {"wav2vec2": {"frontend.seconds": 1.0}, "hubert": {"frontend.seconds": 1.0}, "beats": {"frontend.frames": 98}}
@@ -157,7 +159,9 @@ def test_an_id_follows_from_what_the_checkpoint_holds_and_not_from_its_place(
     assert len(others | {here}) == 5
 
 
-def test_a_probe_leaves_the_encoder_as_it_was_and_its_closed_form_has_one_epoch(ast_weights, run):
+def test_a_probe_leaves_the_encoder_as_it_was_and_its_closed_form_has_one_epoch(
+    ast_weights, run, monkeypatch, tmp_path
+):
     found = run("ast", "linear-probe", SMALL_PROBE, pretrain=str(ast_weights))
     folder, before = RunFolder(found.folder), load_file(ast_weights)
     after = load_file(folder.weights_of("last"))
@@ -172,6 +176,15 @@ def test_a_probe_leaves_the_encoder_as_it_was_and_its_closed_form_has_one_epoch(
     assert opened(found)[1].c.item() == 1.0
     assert torch.equal(found.model().classifier.linear.weight, after["classifier.linear.weight"])
     np.testing.assert_allclose(scores_of(found), predictions(found), atol=1e-5)
+
+    # The card in an exported file says how its weights are loaded: into a probe's own classifier.
+    bench.export(found, "safetensors", out=tmp_path / "FILE.safetensors")
+    with safe_open(tmp_path / "FILE.safetensors", framework="np") as file:
+        snippet = file.metadata()["model_card.md"].partition("## This file")[2].split("```")[1].removeprefix("python")
+    monkeypatch.chdir(tmp_path)
+    scope: dict = {}
+    exec(compile(snippet, "model_card.md", "exec"), scope)
+    assert torch.equal(scope["model"].classifier.linear.weight, after["classifier.linear.weight"])
 
 
 def test_features_are_computed_once_for_all_probes_of_an_encoder(ast_weights, run, monkeypatch, tmp_path):
@@ -221,7 +234,7 @@ def test_features_that_were_stopped_are_gone_on_with(ast_weights, run, monkeypat
 
     def probe_of(home):
         words = {"pretrain": str(ast_weights), "home": tmp_path / home, "cache": cache}
-        return run("ast", "linear-probe", {**SMALL_PROBE, "eval_batch": 10}, **words)
+        return run("ast", "linear-probe", {**SMALL_PROBE, "c": 0.0, "eval_batch": 10}, **words)
 
     whole = probe_of("whole")
     (bank,) = (cache / probe.KIND).iterdir()
@@ -241,6 +254,8 @@ def test_features_that_were_stopped_are_gone_on_with(ast_weights, run, monkeypat
     found = probe_of("stopped")
     assert firsts == [10, 30]
     assert np.array_equal(predictions(found), predictions(whole))
+    (chosen,) = {json.dumps(RunFolder(each.folder).read_document()["chosen"]) for each in (found, whole)}
+    assert json.loads(chosen)["method_options.c"] in STRENGTHS
     assert {path.name: path.read_bytes() for path in bank.iterdir()} == whole_bank
 
 

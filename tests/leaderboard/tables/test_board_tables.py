@@ -8,6 +8,7 @@ import pytest
 from board_runs import write_run
 
 from benchmarks.made_up_board import multiply_runs
+from leaderboard.render.system_names import system_lines
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table, runs_table
 
@@ -66,6 +67,19 @@ def test_only_the_seed_may_differ_within_a_row_and_the_difference_is_named(tmp_p
         "patchmix-cl": {'{"method_options.alpha": 1.0}', '{"method_options.alpha": 0.5}'},
         "ce": {"{}"},
     }
+
+
+def test_what_runs_chose_by_themselves_stands_in_the_place_of_the_setting(tmp_path):
+    name = "method_options.alpha"
+    left_to_the_run = {"method_options": {"alpha": 0.0}}
+    store, _ = board(
+        tmp_path,
+        *({"seed": seed, **left_to_the_run, "result": {"chosen": {name: 0.1 * seed}}} for seed in (1, 2)),
+        {"seed": 1, "method_options": {"alpha": 0.5}},
+    )
+    rows = leaderboard_table(store).sections[0].rows
+    assert {tuple(row["seeds"]): row.get("chosen") for row in rows} == {(1, 2): {name: [0.1, 0.2]}, (1,): None}
+    assert {system_lines(row)[-1] for row in rows} == {"alpha chosen (0.1, 0.2)", "alpha 0.5"}
 
 
 def test_only_full_icbhi_is_ranked(tmp_path):

@@ -7,6 +7,7 @@ from bench.core.errors import SpecError
 from bench.core.inputs import by_name
 from bench.data.frontends import FRONTENDS, TraceableFrontEnd
 from bench.data.frontends.chosen import choose_front_end
+from bench.data.frontends.encoders.options import FITS
 from bench.data.units import UnitWaves
 from bench.engine.export.programs import untraceable_reason
 
@@ -23,16 +24,22 @@ TRACED = [
     ("logmel-image", {"seconds": 1.0, "size": 32}),
     ("respirenet", {"enlargement": 1}),
     ("respirenet", {"enlargement": 1, "pad_side": "before"}),
+    *(("waveform", {**SHORT, "fit": fit}) for fit in FITS),
+    ("waveform", {**SHORT, "fit": "pad", "lengths": True}),
+    *(("kaldi-fbank", {"frames": 98, "fit": fit}) for fit in FITS),
+    ("kaldi-fbank", {"frames": 98, "rate": 8000, "window": "povey", "scale": 32_768.0, "mels": 40}),
+    *(("stft-mel", {**SHORT, "rate": 8000, "highest_hz": 4000.0, "fit": fit}) for fit in FITS),
+    ("stft-mel", {**SHORT, "law": "whisper", "rate": 16_000, "highest_hz": 8000.0}),
 ]
 NOT_TRACED = {
     "lungattn": "of whole recordings",
     "lungbrn": "of whole recordings",
     "lungrn-nl": "of whole recordings",
     "sadaco": "no pictures that can be traced",
-    "kaldi-fbank": "no pictures that can be traced",
-    "stft-mel": "no pictures that can be traced",
-    "waveform": "no pictures that can be traced",
 }
+
+NOT_A_FRAME = [("kaldi-fbank", {"frames": 98, "fit": "pad"}, 0.01), ("kaldi-fbank", {"frames": 98}, 0.985)]
+"""A cycle that is shorter than a frame, and one of exactly the length."""
 
 
 def built(name, options):
@@ -41,7 +48,7 @@ def built(name, options):
 
 @pytest.mark.parametrize(
     ("name", "options", "length"),
-    [*((*one, length) for one in TRACED for length in (0.31, 9.3)), ("ast", SHORT, 1.0)],
+    [*((*one, length) for one in TRACED for length in (0.31, 9.3)), ("ast", SHORT, 1.0), *NOT_A_FRAME],
     ids=str,
 )
 def test_the_pictures_are_those_of_the_front_end(name, options, length):
