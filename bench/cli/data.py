@@ -37,9 +37,9 @@ app = typer.Typer(
     help="""The data sets: list and show them, get one, check it, prepare features, make the simulated set.
 
     Examples:
-      bench data show icbhi
-      bench data fetch --data ~/icbhi
-      bench data verify --dataset sprsound
+      bench data list
+      bench data fetch
+      bench data verify --format json
     """,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -72,7 +72,7 @@ def fetch(
     which unpacks and checks them; `bench data show ID` says where they are from.
 
     Examples:
-      bench data fetch --data ~/icbhi
+      bench data fetch
       bench data fetch --dataset sprsound
     """
     from bench.api.datasets import fetch_data
@@ -98,7 +98,7 @@ def verify(
 
     Examples:
       bench data verify --data ~/icbhi --format json
-      bench data verify --dataset sprsound
+      bench data verify --format json
     """
     from bench.api.datasets import verify_data
 
