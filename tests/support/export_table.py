@@ -6,6 +6,7 @@ as they are drawn, small geometries where a model has a demo profile, made-up wa
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from small_data import write_small_data
 
 import bench
 from baselines import MODELS
+from baselines.hugging_face.card import KINDS
 from bench.core.errors import BenchError
 from bench.data.frontends import LearningFrontEnd
 from bench.data.frontends.chosen import choose_front_end
@@ -43,6 +45,19 @@ class Pair:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
+WIDTHS = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+PADDED = {"frontend.seconds": 2, "frontend.fit": "pad", "frontend.lengths": True}
+SMALL_ENCODERS: dict[str, dict[str, Any]] = {
+    "audio-spectrogram-transformer": {"config": json.dumps(WIDTHS)},
+    "clap": {"config": json.dumps({"depths": [1, 1, 1, 1], "patch_embeds_hidden_size": 16, "hidden_size": 128})},
+    "wav2vec2": {"config": json.dumps({**WIDTHS, "feat_extract_norm": "layer"}), **PADDED},
+    "wavlm": {"config": json.dumps({**WIDTHS, "feat_extract_norm": "layer"}), **PADDED},
+    "data2vec-audio": {"config": json.dumps(WIDTHS), "frontend.seconds": 2},
+    "beats": {"config": json.dumps({"encoder_layers": 2, "encoder_embed_dim": 64, "encoder_attention_heads": 4})},
+    "whisper": {"config": json.dumps({"d_model": 64, "encoder_layers": 2, "encoder_attention_heads": 4})},
+}
+"""Kinds of encoders as small ones of the same layout; those that listen to waveforms with an attention mask too."""
+
 OTHERS = (
     Pair("resnet18", "logmel-image", settings={"frontend.size": 64, "frontend.spectrum_correction": False}),
     Pair("resnet18", "logmel-image", settings={"frontend.size": 64, "frontend.spectrum_correction": True}),
@@ -53,6 +68,7 @@ OTHERS = (
     Pair("cnn6", "kaldi-fbank", settings={"frontend.frames": 128}),
     Pair("cnn6", "stft-mel", settings={"frontend.seconds": 2}),
     Pair("hf:hubert", "waveform", settings={"frontend.seconds": 2}),
+    *(Pair(f"hf:{kind}", KINDS[kind].frontend, settings=settings) for kind, settings in SMALL_ENCODERS.items()),
 )
 """Front-ends that no model has for its own, options that change what is exported, a method that makes the scores."""
 
@@ -117,7 +133,7 @@ def main(wanted: list[str]) -> None:
             found = {kind: tried(run, kind, folder) for kind in ("torch", "onnx")}
             reason = found["torch"][1]
             takes = "waveforms" if reason is None else f"pictures: {reason}"
-            given = [f"`{key.rpartition('.')[2]}={value}`" for key, value in pair.settings.items()]
+            given = [f"`{key.rpartition('.')[2]}={value}`" for key, value in pair.settings.items() if key != "config"]
             words = " ".join([f"`{pair.frontend}`", *given, *([f"({pair.method})"] if pair.method != "ce" else [])])
             _say(f"| `{pair.model}` | {words} | {takes} | {found['torch'][0]} | {found['onnx'][0]} |")
 

@@ -134,7 +134,13 @@ class OnnxProgram:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as states
 
-        faults = (states.Fail, states.InvalidArgument, states.InvalidGraph, states.NotImplemented)
+        faults = (
+            states.Fail,
+            states.InvalidArgument,
+            states.InvalidGraph,
+            states.InvalidProtobuf,
+            states.NotImplemented,
+        )
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         with _told("be loaded by ONNX Runtime", *faults):

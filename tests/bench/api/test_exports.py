@@ -16,9 +16,9 @@ from small_runs import small_run
 import bench as library
 from baselines import MODELS
 from bench.api.exports import export
-from bench.core.errors import RunError, SpecError
+from bench.core.errors import RunError, SpecError, StoreError
 from bench.data.frontends import FRONTENDS
-from bench.engine.export import parity
+from bench.engine.export import parity, writing
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "export.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"<!-- loads: (\w+) -->\n```python\n(.*?)```", PAGE, re.DOTALL))
@@ -77,6 +77,15 @@ def test_a_file_that_is_not_the_run_is_not_written(run, small_cache, tmp_path, m
     assert caught.value.exit_code == 1
     assert [file.name for file in tmp_path.iterdir()] == ["w.safetensors"]
     assert out.read_text() == "what was there"
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(run, small_cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "examples_for", None)
+    with pytest.raises(StoreError, match="is a folder, and nothing is written to it"):
+        export(run, "torch", out=tmp_path, cache=small_cache)
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="Cannot write"):
+        export(run, "torch", out=tmp_path / "file" / "made.pt2", cache=small_cache)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Programs in files: they give what the model gives, whatever the batch, and hold nothing of the machine."""
 
+import resource
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from bench.core.errors import RunError, SpecError
 from bench.core.inputs import UNNAMED
 from bench.engine.export import formats
 from bench.engine.export.examples import Examples, examples_for, made_up
-from bench.engine.export.formats import TorchProgram, check_onnx
+from bench.engine.export.formats import OnnxProgram, TorchProgram, check_onnx
 from bench.engine.export.parity import LIMIT, compared, trials_of
 from bench.engine.export.programs import FromPictures, Program, ProgramInput, program_of
 
@@ -86,9 +88,42 @@ def test_a_method_that_makes_the_scores_is_part_of_the_program():
 
 @pytest.mark.parametrize("error", [2 * LIMIT, float("nan")])
 def test_other_probabilities_are_refused(trials, error):
-    answers = iter([wanted + error * (place == 3) for place, (_, wanted) in enumerate(trials)])
+    # In one batch alone, and not the first.
+    answers = iter([wanted + (error if place == len(trials) - 1 else 0.0) for place, (_, wanted) in enumerate(trials)])
     with pytest.raises(RunError, match="differs by"):
         compared(lambda _: next(answers), trials, SOUNDS.source)
+
+
+def test_several_rows_are_tried_where_there_is_one_unit(cnn6):
+    one = SOUNDS.sounds[0]
+    alone = Examples([replace(one, spans=one.spans[:1])], "one unit")
+    assert [len(waves) for waves in alone.waveforms(cnn6)] == [1, 3]
+    assert [len(pictures) for pictures in alone.pictures(cnn6)] == [1, 3]
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path):
+    program = Program(nn.Linear(4, 100_000), (ProgramInput("waveform", ("batch", 4)),), rate=1)
+    made = TorchProgram(program, {"waveform": torch.zeros(2, 4)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The nearest thing to a full disk that does not need one.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            made.write(tmp_path / "made", {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_model_that_a_file_of_onnx_cannot_hold_is_refused(cnn6, monkeypatch):
+    monkeypatch.setattr(formats, "MOST_ONNX_BYTES", 1000)
+    with pytest.raises(RunError, match="a file of ONNX holds less than 2 GiB"):
+        OnnxProgram(program_of(cnn6), {}, 18)
+
+
+def test_a_file_that_onnx_runtime_refuses_is_told(tmp_path):
+    (tmp_path / "made.onnx").write_bytes(b"no model")
+    with pytest.raises(RunError, match="cannot be loaded by ONNX Runtime: "):
+        OnnxProgram.load(None, tmp_path / "made.onnx")
 
 
 def test_a_model_that_looks_at_numbers_is_told_of(cnn6, monkeypatch):
