@@ -186,7 +186,7 @@ def _take_theirs(place: HubPlace, before: HubState, gathered: Store, work: Path)
         # What an empty board does not take would be gone with the next commit.
         first, count = merged.conflicts[0], len(merged.conflicts)
         raise StoreError(
-            f"{place} holds {count} run{'' if count == 1 else 's'} that no board takes beside its others, and a push "
+            f"{place} holds {counted_noun(count, 'run')} that no board takes beside its others, and a push "
             f"would lose what is there; {first.run_id}: {first.reason}.",
             "Name another data set, or have its owner mend its board.zip.",
         )

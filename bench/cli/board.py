@@ -134,7 +134,14 @@ def compare(
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(
-        help="The board, where every run is remembered: list, show, compare, exchange, publish.", no_args_is_help=True
+        help="""The board, where every run is remembered: list, show, compare, exchange, publish.
+
+        Examples:
+          bench board list
+          bench board show 0123abcd
+          bench board export ward-3.zip
+        """,
+        no_args_is_help=True,
     )
     group.command("list")(list_runs)
     group.command()(show)

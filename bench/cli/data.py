@@ -34,7 +34,13 @@ BROKEN = 3
 """Exit code of a data folder that is broken."""
 
 app = typer.Typer(
-    help="The data sets: list and show them, get one, check it, prepare features, make the simulated set.",
+    help="""The data sets: list and show them, get one, check it, prepare features, make the simulated set.
+
+    Examples:
+      bench data show icbhi
+      bench data fetch --data ~/icbhi
+      bench data verify --dataset sprsound
+    """,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -15,6 +15,9 @@ LEAST_WORDS = 32
 FRAME, GAP = 6, 2
 """Columns of a panel's frame with the mark of what is required, and between two columns."""
 
+NARROWEST = 20
+"""Columns of a list on a terminal that says it has fewer: words of one letter a line help nobody."""
+
 SIDE_BY_SIDE = 60
 """Columns from which a list has names and words beside each other."""
 
@@ -97,7 +100,7 @@ def _name_columns(parameter: Any) -> tuple[str, ...]:
 
 def _write_list(command: Any, ctx: Any, formatter: Any) -> None:
     """Write use, description, arguments and options as text; lines of examples stay lines."""
-    formatter.width = _width() - 1
+    formatter.width = max(_width() - 1, NARROWEST)
     command.format_usage(ctx, formatter)
     for paragraph in (command.help or "").split("\n\n"):
         formatter.write_paragraph()

@@ -49,7 +49,13 @@ NONE_YET = "There is no matrix in this results folder; `bench matrix run FILE` b
 def register(app: typer.Typer) -> None:
     """Add the group of commands to the application."""
     group = typer.Typer(
-        help="Matrices of systems, settings, seeds and data sets, from a TOML file: run, look at, cancel.",
+        help="""Matrices of systems, settings, seeds and data sets, from a TOML file: run, look at, cancel.
+
+        Examples:
+          bench matrix run table.toml --dry-run
+          bench matrix run table.toml --jobs 2
+          bench matrix status table
+        """,
         no_args_is_help=True,
     )
     group.command("run")(run_matrix)

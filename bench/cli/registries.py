@@ -35,14 +35,39 @@ FACTS = (
 
 def register(app: typer.Typer) -> None:
     """Add the groups of commands to the application."""
-    models = typer.Typer(help="The models: list them, show a card, measure them.", no_args_is_help=True)
-    methods = typer.Typer(help="The training methods: list them, show a card.", no_args_is_help=True)
+    models = typer.Typer(
+        help="""The models: list them, show a card, measure them.
+
+        Examples:
+          bench models list
+          bench models show ast
+          bench models bench resnet18 cnn6
+        """,
+        no_args_is_help=True,
+    )
+    methods = typer.Typer(
+        help="""The training methods: list them, show a card.
+
+        Examples:
+          bench methods list
+          bench methods show patchmix-cl
+        """,
+        no_args_is_help=True,
+    )
     models.command("list")(list_models)
     models.command("show")(show_model)
     models.command("bench")(bench_models)
     methods.command("list")(list_methods)
     methods.command("show")(show_method)
-    frontends = typer.Typer(help="The front-ends: list them, show a card.", no_args_is_help=True)
+    frontends = typer.Typer(
+        help="""The front-ends: list them, show a card.
+
+        Examples:
+          bench frontends list
+          bench frontends show ast
+        """,
+        no_args_is_help=True,
+    )
     frontends.command("list")(list_frontends)
     frontends.command("show")(show_frontend)
     app.add_typer(models, name="models")

@@ -25,7 +25,12 @@ SystemId = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the group of commands to the application."""
     systems = typer.Typer(
-        help="The published systems, each a model, a method, a front-end and a recipe: list them, show a card.",
+        help="""The published systems, each a model, a method, a front-end and a recipe: list them, show a card.
+
+        Examples:
+          bench systems list
+          bench systems show patchmix-cl
+        """,
         no_args_is_help=True,
     )
     systems.command("list")(list_systems)

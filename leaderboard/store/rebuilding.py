@@ -82,7 +82,8 @@ def rebuild(home: Path, on_progress: Progress | None = None, store: Store | None
     before, fault = _old_runs(store)
     damaged = isinstance(fault, DamagedBoardError)
     if not _run_folders(home)[0] and not damaged:
-        kept = f"; {counted_noun(len(before), 'run of the board was', 'runs of the board were')} kept" if before else ""
+        runs = counted_noun(len(before), "run of the board was", "runs of the board were")
+        kept = f"; the {runs} kept" if before else ""
         advice = "Check --home, or move the spoilt database away." if fault else "Check --home."
         raise StoreError(f"There is no run folder with a result below {home / RUNS_FOLDER}{kept}.", advice)
     broken = dict[str, str]()

@@ -202,9 +202,10 @@ def _traced(program: Program, example: Mapping[str, Tensor]) -> ExportedProgram:
 @contextmanager
 def _told(what: str, *others: type[Exception]) -> Iterator[None]:
     """Tell failures of the exporter, and errors of other classes, in one sentence; a plug-in may do anything."""
+    faults: tuple[type[Exception], ...] = (*FAULTS, *others)
     try:
         yield
-    except (*FAULTS, *others) as error:
+    except faults as error:
         # The exporters tell a story around what went wrong, which is the first cause.
         cause: BaseException = error
         while cause.__cause__ is not None:

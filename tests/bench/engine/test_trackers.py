@@ -181,7 +181,7 @@ def test_no_tracker_stops_a_run_whenever_it_fails(spec, tmp_path, caplog, monkey
     made = []
     services = {name: opened(kind, made) for name, kind in kinds.items()}
     every = spec.changed(tracker_every=1)
-    listener = RunTracking(every, RunFolder(tmp_path / "runs" / "x"), services, end_seconds=0.5)
+    listener = RunTracking(every, RunFolder(tmp_path / "runs" / "x"), services, end_seconds=6.0)
     with caplog.at_level(logging.WARNING, "bench"):
         outcome = Trainer(every, open_run_data(every), tmp_path / "runs" / "x", listeners=[listener]).fit()
     assert outcome.position.epoch == EPOCHS
