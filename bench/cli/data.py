@@ -72,7 +72,7 @@ def fetch(
     which unpacks and checks them; `bench data show ID` says where they are from.
 
     Examples:
-      bench data fetch
+      bench data fetch --data ~/icbhi
       bench data fetch --dataset sprsound
     """
     from bench.api.datasets import fetch_data
@@ -98,7 +98,7 @@ def verify(
 
     Examples:
       bench data verify --data ~/icbhi --format json
-      bench data verify --format json
+      bench data verify --dataset sprsound
     """
     from bench.api.datasets import verify_data
 
