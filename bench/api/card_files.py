@@ -33,8 +33,8 @@ model.load_state_dict({name: one for name, one in tensors.items() if not name.st
 }
 
 
-HEAD_IMPORT = "from methods.linear_probe.linear_probe import LinearHead\n"
-HEAD = "model.classifier = LinearHead(model.feature_dim, {classes})\n"
+HEAD_IMPORT = "from methods.linear_probe.linear_probe import LinearHead"
+HEAD = "model.classifier = LinearHead(model.feature_dim, {classes})"
 """Lines that give a model the classifier that a probe has in the place of its own."""
 
 
@@ -77,8 +77,8 @@ def _loading(told: Mapping[str, Any]) -> str:
         "named": ", ".join(f'"{name}": {name}' for name in names),
         "inputs": ", ".join(names),
         "classes": classes,
-        "head_import": HEAD_IMPORT if is_probe else "",
-        "head": HEAD.format(classes=classes) if is_probe else "",
+        "head_import": f"{HEAD_IMPORT}\n" if is_probe else "",
+        "head": f"{HEAD.format(classes=classes)}\n" if is_probe else "",
         "model": told["model"],
         "options": dict(told["spec"].get("model_options", {})),
     }

@@ -244,11 +244,11 @@ def _loading(run: CardFacts) -> str:
     is_probe = run.spec["method"] == LINEAR_PROBE.id
     lines = [
         "import baselines",
-        *([HEAD_IMPORT.rstrip()] if is_probe else []),
+        *([HEAD_IMPORT] if is_probe else []),
         "from safetensors.torch import load_file",
         "",
         f"model = baselines.create({run.spec['model']!r}, num_classes={classes}{words})",
-        *([HEAD.format(classes=classes).rstrip()] if is_probe else []),
+        *([HEAD.format(classes=classes)] if is_probe else []),
         f'model.load_state_dict(load_file("weights/{run.kept[0]}.safetensors"))',
         f"model.eval()  # pictures of the front-end {run.spec['frontend']!r} to logits (batch, {classes})",
     ]

@@ -23,7 +23,7 @@ def tracker_commands(run_ids: Sequence[str], home: Path | None) -> list[Command]
         home: Their results folder, if one was named.
     """
     folder = home_folder(home)
-    runs = [RunFolder(folder / "runs" / run_id) for run_id in run_ids]
+    runs = [RunFolder.of_run(folder, run_id) for run_id in run_ids]
     told = {name for name in _COMMANDS for run in runs if (run.tracking / f"{name}.json").is_file()}
     return [command for name, commands in _COMMANDS.items() if name in told for command in commands(runs, folder)]
 

@@ -22,35 +22,27 @@ SIDE_BY_SIDE = 60
 """Columns from which a list has names and words beside each other."""
 
 
-class HelpedCommand(TyperCommand):
-    """A command whose help shows no type behind a flag, and fits the terminal."""
+class _FittingHelp:
+    """The help of a command, or of a group of them, that shows no type behind a flag, and fits the terminal."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Its parameters, with ``--help``."""
-        return _without_types_of_flags(super().get_params(ctx))
+        return _without_types_of_flags(super().get_params(ctx))  # type: ignore[misc] # of the command beside it
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
         if _panels_fit(self.get_params(ctx)):
-            super().format_help(ctx, formatter)
+            super().format_help(ctx, formatter)  # type: ignore[misc] # of the command beside it
         else:
             _write_list(self, ctx, formatter)
 
 
-class HelpedGroup(TyperGroup):
-    """A group whose help shows no type behind a flag, and fits the terminal."""
+class HelpedCommand(_FittingHelp, TyperCommand):
+    """A command whose help fits the terminal."""
 
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Its parameters, with ``--help``."""
-        return _without_types_of_flags(super().get_params(ctx))
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help."""
-        if _panels_fit(self.get_params(ctx)):
-            super().format_help(ctx, formatter)
-        else:
-            _write_list(self, ctx, formatter)
-            _write_commands(self, ctx, formatter)
+class HelpedGroup(_FittingHelp, TyperGroup):
+    """A group whose help fits the terminal."""
 
 
 def fitting_help(app: typer.Typer) -> None:
@@ -99,7 +91,7 @@ def _name_columns(parameter: Any) -> tuple[str, ...]:
 
 
 def _write_list(command: Any, ctx: Any, formatter: Any) -> None:
-    """Write use, description, arguments and options as text; lines of examples stay lines."""
+    """Write use, description, arguments, options and commands as text; lines of examples stay lines."""
     formatter.width = max(_width() - 1, NARROWEST)
     command.format_usage(ctx, formatter)
     for paragraph in (command.help or "").split("\n\n"):
@@ -110,6 +102,8 @@ def _write_list(command: Any, ctx: Any, formatter: Any) -> None:
     for title, kind in kinds.items():
         records = [one.get_help_record(ctx) for one in command.get_params(ctx) if one.param_type_name == kind]
         _write_section(formatter, title, [record for record in records if record is not None])
+    if isinstance(command, TyperGroup):
+        _write_commands(command, ctx, formatter)
 
 
 def _write_commands(group: Any, ctx: Any, formatter: Any) -> None:

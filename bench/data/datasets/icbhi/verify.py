@@ -167,7 +167,7 @@ def _unnamed_faults(inspected: InspectedFolder) -> list[Fault]:
     unnamed = inspected.expected - len(known)
     if unnamed <= 0:
         return []
-    message = f"{missing_words(inspected.expected - unnamed, inspected.expected)} and not even listed"
+    message = f"{missing_words(len(known), inspected.expected)} and not even listed"
     return [Fault(str(inspected.root), None, "recordings-missing", message, blocking=False)]
 
 
