@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.datasets import DATASETS, DatasetCard, TaskCard
+from bench.core.datasets import DATASETS, DatasetCard
 from bench.core.download import Patience
 from bench.core.errors import SpecError
 from bench.core.paths import cache_folder, expanded
@@ -138,14 +138,14 @@ class DataDescription:
     @property
     def table(self) -> CountTable:
         """Recordings and cycles per split and device."""
-        return count_table({f"recordings · {_units(self.dataset.task)}": self.counts})
+        return count_table({f"recordings · {plural(self.dataset.task.unit_word)}": self.counts})
 
     @property
     def lines(self) -> dict[str, str]:
         """What is to be said of the set, by name."""
         dataset, counts, task = self.dataset, self.counts, self.dataset.task
         mark = "simulated" if dataset.simulated else dataset.partial or "complete"
-        units = _units(task)
+        units = plural(task.unit_word)
         return {
             "data": f"{dataset.name}, {mark}, in {dataset.root}",
             **({} if is_first_task(task) else {"task": f"{task.id}, {task.title}"}),
@@ -181,11 +181,6 @@ class DataDescription:
             "patients_with_diagnosis": len(dataset.diagnosis),
             "patients_with_demographics": len(dataset.demographics),
         }
-
-
-def _units(task: TaskCard) -> str:
-    """What the labels of a task are of, in one word: ``cycles``, ``events``, ``recordings``."""
-    return plural(task.unit.split()[-1])
 
 
 def _pairs(numbers: Mapping[Any, int], unit: str = "") -> str:

@@ -19,7 +19,6 @@ from bench.core.paths import cache_folder
 from bench.core.provenance import code_version
 from bench.core.text import counted_noun
 from bench.core.version import __version__
-from bench.data.answers import unit_of
 from bench.data.location import made_set
 from bench.experiment.hub_runs import fetched_run
 from bench.experiment.plugins import load_plugins
@@ -190,7 +189,7 @@ def _submission(done: StoredSubmission, part: OfficialPart) -> EnteredSubmission
 
 
 def _remarks(done: StoredSubmission, part: OfficialPart, inputs: Mapping[str, Any]) -> list[str]:
-    remarks = [f"checked against {part.source}: {counted_noun(len(part.cycles), f'test {unit_of(part.task)}')}"]
+    remarks = [f"checked against {part.source}: {counted_noun(len(part.cycles), f'test {part.task.unit_word}')}"]
     if done.stripped:
         remarks.append(
             f"{counted_noun(done.stripped, 'line names', 'lines name')} the recording with .wav; the ending was "

@@ -124,6 +124,13 @@ class Predictions:
         """Classify; what cannot be is named in the log and kept in :attr:`skipped`, and the next file comes."""
         self.skipped, self.cycles, self.seconds = [], 0, 0.0
         self.units.clear()
+        try:
+            yield from self._classified()
+        finally:
+            self._skips.end()
+            self._notes.end()
+
+    def _classified(self) -> Iterator[PredictedRecording]:
         with temporary_folder("bench-sound") as folder:
             began = time.monotonic()
             for scored in scores_of(self.system, self._heard(folder), self.batch):
@@ -139,8 +146,6 @@ class Predictions:
                     yield made
                 # Whoever takes the predictions may draw or write them, which is no part of the speed.
                 began = time.monotonic()
-        self._skips.end()
-        self._notes.end()
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """A flat row for each cycle, with the columns of :func:`bench.api.prediction_values.row_names`."""

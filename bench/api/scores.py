@@ -19,7 +19,7 @@ from bench.api.requests import FilePath
 from bench.core.datasets import FOUR_CLASSES, TaskCard, TestPart
 from bench.core.errors import SpecError
 from bench.core.paths import cache_folder, expanded
-from bench.core.text import echoed
+from bench.core.text import echoed, plural
 from leaderboard.metrics import Metrics, rate_names, score_cycles
 from leaderboard.results.predictions import CycleSet
 from leaderboard.results.submission_checks import check_predictions
@@ -64,7 +64,7 @@ class Scores:
         strict = self.metrics[self.task.strict]
         rates = ", ".join(f"{name} {strict[key]:.2f}" for name, key in (("Sp", "sp"), ("Se", "se"), ("Score", "score")))  # type: ignore[literal-required]
         part = f" of {self.task.main.id}" if self.task.other_parts else ""
-        return f"<Scores of {strict['n']} {self.task.unit.split()[-1]}s{part}: {rates}>"
+        return f"<Scores of {strict['n']} {plural(self.task.unit_word)}{part}: {rates}>"
 
     @cached_property
     def metrics(self) -> dict[str, Metrics]:

@@ -124,6 +124,11 @@ class TaskCard:
             raise RegistryError(f"The shared words of task '{self.id}' are {self.shared!r}, but {words}.", GUIDE)
 
     @property
+    def unit_word(self) -> str:
+        """What one label is of, in one word: ``cycle``, ``event``, ``recording``."""
+        return self.unit.split()[-1]
+
+    @property
     def normal(self) -> str:
         """The normal class: number 0."""
         return self.classes[0]

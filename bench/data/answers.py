@@ -49,7 +49,7 @@ def not_official_error(folder: Path, task: TaskCard, cycles: CycleSet, told: str
     counts = Counter(cycles.labels)
     per_class = ", ".join(f"{counts[label]:,} {name}" for label, name in enumerate(task.classes))
     error = NotOfficialError(
-        f"The annotations below {folder} are not the official ones: {len(cycles):,} test {unit_of(task)}s, "
+        f"The annotations below {folder} are not the official ones: {len(cycles):,} test {task.unit_word}s, "
         f"{per_class}; {told}.",
         hint,
     )
@@ -91,7 +91,7 @@ def known_answers(
     part = answers_of_board(card, task, store)
     if part is None:
         raise DataError(
-            f"The official test {unit_of(task)}s are not known here: there are no {words}, and no full run on the "
+            f"The official test {task.unit_word}s are not known here: there are no {words}, and no full run on the "
             f"board {store}.",
             f"{card.obtain} For this, audio is not needed. Or try it on simulated data with --data {simulated}.",
         )
@@ -149,11 +149,6 @@ def _train_patients(card: DatasetCard, task: TaskCard, cycles: CycleSet) -> froz
 # --- what readers of any data set need ---------------------------------------------------------------------------
 
 
-def unit_of(task: TaskCard) -> str:
-    """What a label of a task is of, in one word: ``cycle``, ``event``, ``recording``."""
-    return task.unit.split()[-1]
-
-
 def part_of(
     card: DatasetCard,
     task: TaskCard,
@@ -182,7 +177,7 @@ def part_of(
         for cycle in recording.cycles
     ]
     if not rows:
-        words = f"of the data below {folder} holds no {unit_of(task)}"
+        words = f"of the data below {folder} holds no {task.unit_word}"
         raise DataError(f"The test part {words}.", "Add its annotation files.")
     keys, labels, patients, devices, parts = zip(*rows, strict=True)
     cycles = CycleSet(keys, labels, patients, devices, parts if len(task.parts) > 1 else ())

@@ -209,7 +209,7 @@ def _annotated(sound: Sound, name: str, path: Path, known: _Annotated) -> HeardC
         raise _problem_error(path, wrong[0])
     if not cycles:
         raise _problem_error(path, FileProblem("annotation-empty", "holds nothing to classify"))
-    unit = known.task.unit.split()[-1]
+    unit = known.task.unit_word
     _check_samples(cycles, sound, path, unit)
     notes = tuple(f"{_place(path, problem)}: {problem.message}; it is cut there" for problem in late)
     return HeardCycles(cycles, known.task.classes, path, unit, known.reader.device_in(name), notes)

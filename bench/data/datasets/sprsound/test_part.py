@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from bench.core.datasets import TRAIN, DatasetCard, TaskCard
-from bench.data.answers import judged_recordings, not_official_error, part_of, refuse_faults, unit_of
+from bench.data.answers import judged_recordings, not_official_error, part_of, refuse_faults
 from bench.data.datasets.sprsound.dataset import VERIFY_HINT, inspect_folder
 from bench.data.datasets.sprsound.pinned import RECORDINGS
 from bench.data.faults import Fault
@@ -54,7 +54,7 @@ def _differing_counts(cycles: CycleSet, task: TaskCard) -> str:
         here = tuple(counts[label] for label in range(len(task.classes)))
         if here != task.counts[part.id]:
             words.append(f"the part '{part.id}' has {_slashed(here)} instead of {_slashed(task.counts[part.id])}")
-    return "; ".join(words) or f"labels of single {unit_of(task)}s differ: the counts of the classes agree"
+    return "; ".join(words) or f"labels of single {task.unit_word}s differ: the counts of the classes agree"
 
 
 def _slashed(counts: tuple[int, ...]) -> str:
