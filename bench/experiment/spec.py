@@ -16,8 +16,9 @@ import dataclasses
 import functools
 import hashlib
 import json
+import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ from bench.core.fields import (
     parts_of,
 )
 from bench.core.options import (
+    KINDS,
     UPDATE,
     check_given,
     check_value,
@@ -185,10 +187,8 @@ class RunSpec:
     def flat(self) -> dict[str, Any]:
         """The flat form: the value of every field of the spec and of its parts, by its one name."""
         declared: type = type(self)
-        return {
-            name: getattr(self if part is None else getattr(self, part), field.name)
-            for name, (part, field) in flat_fields(declared).items()
-        }
+        names, values_of = _names_and_values(declared)
+        return dict(zip(names, values_of(self), strict=True))
 
     @property
     def fold(self) -> tuple[int, int] | None:
@@ -218,8 +218,8 @@ class RunSpec:
 
     def _fields(self, role: Role) -> dict[str, Any]:
         declared: type = type(self)
-        fields = flat_fields(declared)
-        return {name: _plain(value) for name, value in self.flat().items() if fields[name][1].metadata["role"] == role}
+        wanted = _fields_with_role(declared, role)
+        return {name: _plain(value) for name, value in self.flat().items() if name in wanted}
 
     @property
     def run_id(self) -> str:
@@ -250,6 +250,14 @@ class RunSpec:
                 "It was edited: take it from the run folder again, or leave the run id out.",
             )
         return spec
+
+
+@functools.cache
+def _names_and_values(kind: type) -> tuple[tuple[str, ...], Callable[[RunSpec], tuple[Any, ...]]]:
+    """The flat names of a class's fields, and what reads the value of each from a spec."""
+    fields = flat_fields(kind)
+    places = [field.name if part is None else f"{part}.{field.name}" for part, field in fields.values()]
+    return tuple(fields), operator.attrgetter(*places)
 
 
 def without_defaults(identity: Mapping[str, Any], cls: type | None = None) -> dict[str, Any]:
@@ -351,9 +359,17 @@ def check_fields(values: Mapping[str, Any], role: Role) -> None:
             raise SpecError(f"Unknown field '{echoed(name)}' in the spec: {suggestion(str(name), fields)}", UPDATE)
     for name, field in fields.items():
         if name in values:
-            _check_value(values[name], name, field)
+            value = values[name]
+            check = _check_single if type(value) in KINDS or value is None else _check_value
+            check(value, name, field)
         elif field.default is field.default_factory is dataclasses.MISSING:
             raise SpecError(f"The spec is incomplete: it lacks '{name}'.", NOT_A_SPEC)
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def _check_single(value: Any, name: str, field: dataclasses.Field[Any]) -> None:
+    """As :func:`_check_value`; the specs of a matrix share most of their values, and each is judged once."""
+    _check_value(value, name, field)
 
 
 def _check_value(value: Any, name: str, field: dataclasses.Field[Any]) -> None:

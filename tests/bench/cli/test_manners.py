@@ -177,14 +177,14 @@ def test_every_group_lists_its_commands_when_it_stands_alone(place):
 def test_ctrl_c_while_the_modules_are_imported_ends_without_a_traceback(tmp_path):
     # What is started in the background of a script inherits that SIGINT is ignored.
     caught = "import signal, os, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    (tmp_path / "typer.py").write_text(f"{caught}os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n")
+    (tmp_path / "typer.py").write_text(f"{caught}os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n")
     env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', str(ROOT))}"}
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--help"], env=env, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (130, ""), done.stderr
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 50
 
 
 # --- the end of a run ---------------------------------------------------------------------------------------------

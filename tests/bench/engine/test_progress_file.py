@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 from small_runs import SETTINGS
+from speeds import limit
 
 import bench
 from bench.core.lifetimes import process_age_mark
@@ -151,7 +152,7 @@ def test_a_write_takes_less_than_a_millisecond(tmp_path):
         progress.write(tmp_path / "progress.json")
         seconds.append(time.perf_counter() - began)
     # The quickest of them: the others may have waited for other programs on a busy machine.
-    assert min(seconds) < 0.001
+    assert min(seconds) < limit(0.001)
 
 
 def test_a_real_run_tells_how_far_it_is_and_leaves_no_file(small_data, small_cache, tmp_path):

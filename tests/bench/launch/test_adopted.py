@@ -175,7 +175,7 @@ report('UnexpectedError', 'RuntimeError: Connection closed by peer.'); sys.exit(
 def test_a_killed_rank_ends_the_others_and_is_named(led, ranks, rank):
     began = time.monotonic()
     assert led(ranks.of(f"if rank == {rank}: os.kill(os.getpid(), 9)\ntime.sleep(60)")) == [1, 1, 1]
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 40
     assert f"Process {rank + 1} of the run's 3 was killed by SIGKILL" in ranks.error.message
     assert isinstance(ranks.error, LostProcessError)
 
@@ -207,7 +207,7 @@ def test_ranks_of_a_run_that_nobody_leads_any_more_are_ended(led, tmp_path, monk
 
     began = time.monotonic()
     assert led(lost) == [1, 1, 1]
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 40
 
 
 def test_a_process_that_sees_an_earlier_spec_lends_no_rank(led, tmp_path, monkeypatch, groups):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from logs import logged
+from speeds import limit
 
 from bench.core.errors import (
     InterruptedRunError,
@@ -215,9 +216,9 @@ def test_ten_thousand_tasks_that_are_done_take_no_time():
     engine, notes = MadeUp(), Notes()
     tasks = [task_of(engine, str(number)) for number in range(10_000)]
     engine.results |= {task.key for task in tasks}
-    began = time.perf_counter()
+    began = time.process_time()
     ends = done_by(engine, tasks, notes)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < limit(1)
     assert Counter(statuses(ends).values()) == {"done before": 10_000}
     assert len(notes.ends) == 10_000
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from board_runs import write_run
+from speeds import limit
 
 from benchmarks.made_up_board import multiply_runs
 from leaderboard.render.system_names import system_lines
@@ -163,7 +164,7 @@ def test_the_list_of_runs_is_newest_first(tmp_path):
 def test_a_board_of_many_runs_is_quick(tmp_path):
     store, _ = board(tmp_path, {})
     multiply_runs(store, 3000, seeds=3000)
-    start = time.perf_counter()
+    start = time.process_time()
     rows = leaderboard_table(store).sections[0].rows
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < limit(1)
     assert sorted(len(row["run_ids"]) for row in rows) == [1, 3000]

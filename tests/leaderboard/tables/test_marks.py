@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from board_runs import write_run
 from official_sets import official_like
+from speeds import limit
 
 from bench.core.errors import ResultError
 from leaderboard.history.changes import review
@@ -237,5 +238,5 @@ def test_five_hundred_systems_are_compared_in_little_time():
     )
     start = time.process_time()
     pairs = list(find_copies(given))
-    assert time.process_time() - start < 10
+    assert time.process_time() - start < limit(5)
     assert [(pair.earlier, pair.later) for pair in pairs] == [(given[17].run_id, given[321].run_id)]

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from board_runs import write_run
 from row_systems import systems_with
+from speeds import limit
 
 from benchmarks.made_up_board import multiply_runs
 from leaderboard.published import TABLES, printed_table
@@ -209,7 +210,7 @@ def test_a_table_of_a_large_board_is_quick(tmp_path, own_system):
     systems_with("table3")  # cards of timm's backbones import it, once in a process
     start = time.process_time()
     rows = rows_of(store, "table3")
-    assert time.process_time() - start < 1.0
+    assert time.process_time() - start < limit(1.0)
     shown = rows["patchmix-cl"]["reproduced"]
     assert len(shown["run_ids"]) == (1 if own_system else 5)
     assert shown["ci95"] is not None
