@@ -189,7 +189,7 @@ def test_completion_answers_in_half_a_second(home, monkeypatch):
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("BENCH_HOME", str(home))
-    took = [cpu_seconds_of_completion() for _ in range(5)]
+    took = [cpu_seconds_of_completion() for _ in range(2)]
     assert min(took) < limit(0.5), took
 
 

@@ -163,14 +163,13 @@ def test_a_damaged_board_says_how_to_make_it_anew(home, bench):
 @pytest.mark.slow
 @pytest.mark.perf
 def test_reports_of_ten_thousand_runs_are_quick(tmp_path):
-    """CPU seconds of the whole command, imports included: the least of three tries, as neighbours only add to it."""
+    """CPU seconds of the whole command, imports included."""
     store = Store.open(tmp_path)
     for method in ("ce", "patchmix-cl"):
         store.import_run(write_run(tmp_path, method=method, model="cnn6", pretrain="audioset"))
     multiply_runs(store, 5000, seeds=5)
     for words in ("report table3", "report leaderboard", "board list"):
-        tries = [cpu_seconds(*words.split(), "--home", str(tmp_path)) for _ in range(3)]
-        took, shown = min(tries)
-        assert took < limit(4.0), (words, [seconds for seconds, _ in tries])
+        took, shown = cpu_seconds(*words.split(), "--home", str(tmp_path))
+        assert took < limit(4.0), words
         assert "cnn6" in shown or "CNN6" in shown
     assert "first 1000 of 10002; all with --format csv or json" in " ".join(shown.split())

@@ -30,7 +30,7 @@ RUNS = (
     "patchmixcl_project_flow",
 )
 IN_FLOAT32 = ("patchmixcl",)
-IN_FLOAT64 = ("ce", "patchmixcl")
+IN_FLOAT64 = ("patchmixcl",)
 """Runs that go all their four steps, to the parameters at the end. The variants differ from them in one term: float64
 tells that in the losses and norms of one step."""
 
