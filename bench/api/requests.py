@@ -173,10 +173,15 @@ def seeds_text(seeds: str | Sequence[int]) -> str:
 
 
 def choose_source(request: Request) -> DataSource:
-    """Decide on data and profile, and say which; raises as :func:`bench.experiment.recipes.choose_source`."""
+    """Decide on data and profile, and say which, once it is known that every word of the request can be meant.
+
+    Raises:
+        BenchError: As ``choose_source`` and ``check_request`` of :mod:`bench.experiment.recipes`.
+    """
     from bench.experiment import recipes
 
     source = recipes.choose_source(request)
+    recipes.check_request(request, source)
     logger.info(f"profile {source.profile}: {source.reason}")
     return source
 

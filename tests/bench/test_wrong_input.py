@@ -137,6 +137,8 @@ def test_wrong_usage(place, capsys, words, message):
     assert message in said
     assert "internal error" not in said
     assert len(said) < 700
+    # Words are looked up before anything is told.
+    assert said.startswith("error: ") or not message.startswith("Unknown")
     nothing_left(place)
 
 
