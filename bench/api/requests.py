@@ -225,10 +225,10 @@ def _training_words(spec: RunSpec) -> str:
 
 def _judged_words(spec: RunSpec) -> str:
     """What a run is judged on, in words; the task is named where it is not the one of most runs."""
-    from bench.core.datasets import DATASETS, FOUR_CLASSES
+    from bench.core.datasets import DATASETS, FOUR_CLASSES, extent_words
 
     card = DATASETS.card(spec.dataset)
-    data = "simulated" if card.simulated else spec.partial or card.title
+    data = extent_words(spec.partial, simulated=card.simulated) or card.title
     if spec.task == FOUR_CLASSES.id:
         return data
     return f"{data if data == card.title else f'{card.title}, {data}'} · {spec.task}"
