@@ -232,7 +232,7 @@ class Place:
             if self.journal is None:
                 raise
             raise StoreError(
-                f"The studies in {self} cannot be used: {error}.", "Check the file and its disk."
+                f"The studies in {self} cannot be used: {error.strerror or error}.", "Check the file and its disk."
             ) from error
 
     def _unlockable(self) -> StoreError:
