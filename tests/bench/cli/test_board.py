@@ -124,12 +124,3 @@ def test_a_results_folder_that_is_a_file_ends_with_4_and_a_sentence(bench, tmp_p
     said = bench(*words.split(), "--home", tmp_path / "file", code=4)
     assert said.err.startswith(f"error: The results folder {tmp_path / 'file'} cannot be read: Not a directory.")
     assert said.out == ""
-
-
-def test_simulated_data_that_are_partial_are_told_as_both(bench, tmp_path):
-    store, partial = Store.open(tmp_path), "partial (9 of 166)"
-    for fields in ({"dataset": "demo"}, {"dataset": "demo", "partial": partial}):
-        store.import_run(write_run(tmp_path, **fields))
-    document = json.loads(bench("report", "leaderboard", "--format", "json", "--home", tmp_path).out)
-    assert [section["title"] for section in document["sections"]] == ["simulated", f"simulated, {partial}"]
-    assert f"simulated, {partial}" in bench("board", "list", "--format", "markdown", "--home", tmp_path).out
