@@ -182,8 +182,13 @@ def choose_source(request: Request) -> DataSource:
 
     source = recipes.choose_source(request)
     recipes.check_request(request, source)
-    logger.info(f"profile {source.profile}: {source.reason}")
+    say_source(source)
     return source
+
+
+def say_source(source: DataSource) -> None:
+    """Say in the log which data and profile were decided on."""
+    logger.info(f"profile {source.profile}: {source.reason}")
 
 
 def resolve_request(request: Request, seed: int | None = None, seeds: str | None = None) -> list[RunSpec]:
