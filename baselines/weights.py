@@ -20,7 +20,7 @@ from bench.core.text import echoed
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["LocatedWeights", "locate", "read_tensors", "weights_of_run"]
+__all__ = ["LocatedWeights", "check_named", "locate", "read_tensors", "weights_of_run"]
 
 _FILE_ENDINGS = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".tar", ".json")
 _WHOLE_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -72,6 +72,21 @@ def _locate(card: ModelCard, pretrain: str, cache: Path) -> LocatedWeights:
     else:
         path = _weights_on_disk(card, pretrain)
     return LocatedWeights(path, fingerprint(path))
+
+
+def check_named(card: ModelCard, pretrain: str) -> None:
+    """Refuse weights that are neither known by a name nor on the disk; nothing is fetched or read.
+
+    Args:
+        card: The model's card.
+        pretrain: As for :func:`locate`.
+
+    Raises:
+        WeightsError: If there is no such name or file.
+        SpecError: If the path begins with the home of a user who is not there.
+    """
+    if pretrain != "none" and pretrain not in card.weights and not is_remote(pretrain):
+        _weights_on_disk(card, pretrain)
 
 
 def weights_of_run(pretrain: str, path: str | None, sha256: str | None) -> LocatedWeights | None:

@@ -8,6 +8,7 @@ from typing import Any
 from bench.api.card_facts import CardFacts
 from bench.api.card_markdown import facts, section, table
 from bench.core.cards import SELECTIONS
+from bench.core.datasets import extent_words
 from bench.core.text import capital
 from leaderboard.metrics import rate_names
 from leaderboard.render.markdown import escaped
@@ -73,7 +74,7 @@ def _rows(run: CardFacts, one: PartScores, rates: tuple[str, ...]) -> Iterator[l
 
 def _tested(run: CardFacts, one: PartScores) -> str:
     """The tested part in words, with how far it is what its name says."""
-    state = "simulated" if run.simulated else run.document["partial"]
+    state = extent_words(run.document["partial"], simulated=run.simulated)
     seen = "patients seen in training" if one.part.patients_seen else None
     more = ", ".join(filter(None, (state, seen)))
     return f"{one.part.title} ({more})" if more else one.part.title

@@ -99,6 +99,7 @@ def rerun(
     device: str = "auto",
     plugins: Sequence[Path] = (),
     tolerance: float = TOLERANCE,
+    cache: Path | None = None,
 ) -> ConfirmedRun:
     """Run a run's spec again here, in a folder of its own, and write into the log whether it gives the same numbers.
 
@@ -109,18 +110,20 @@ def rerun(
         device: ``auto``, ``cpu`` or ``cuda``.
         plugins: Files with the code that the run needs.
         tolerance: Percent points by which Sp, Se and Score may differ.
+        cache: The cache folder.
 
     Raises:
         ResultError: If there is no such run.
         SpecError: If it is a submission, or has not finished.
-        RunError: If it cannot be run again.
+        BenchError: What kept it from being run again.
     """
     key = load_key()
     document = board.store.run(run)
 
     def replay(path: Path) -> RunSpec:
         """As this machine runs it; nobody is asked about code that the run names and ``plugins`` do not."""
-        return replayed_spec(path, lambda _version, _file: False, data=data, device=device, plugins=list(plugins))
+        where = {"data": data, "device": device, "home": board.home, "cache": cache}
+        return replayed_spec(path, lambda _version, _file: False, plugins=list(plugins), **where)
 
     found = run_again(document, replay, tolerance)
     entry = changes.record(board.home, board.store, "rerun", document["run_id"], dataclasses.asdict(found), key)

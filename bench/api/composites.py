@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.calls import api_call, resumable
-from bench.api.requests import SIMULATED, FilePath, choose_source, joined_settings
+from bench.api.requests import SIMULATED, FilePath, joined_settings, say_source
 from bench.core.cards import CompositeCard, RunnableCard
 from bench.core.errors import BenchError, InterruptedRunError, LostProcessError, RunError, SpecError
 from bench.core.paths import cache_folder, expanded, home_folder
@@ -243,8 +243,8 @@ def resolve_composites(
     Raises:
         BenchError: As :func:`bench.experiment.composites.resolve_composite`, and for seeds that cannot be read.
     """
-    from bench.experiment.composites import check_card, part_requests, resolve_composite
-    from bench.experiment.recipes import parse_seeds
+    from bench.experiment.composites import check_card, part_named, part_requests, resolve_composite
+    from bench.experiment.recipes import check_request, choose_source, parse_seeds
     from bench.experiment.systems import composite_of, from_scratch
 
     chosen = parse_seeds(seed, seeds)
@@ -252,10 +252,14 @@ def resolve_composites(
     assert graph is not None
     check_card(graph)
     source = choose_source(next(iter(part_requests(graph, asked).values())))
-    if source.simulated:
-        logger.info(SIMULATED)
     in_profile = composite_of(card, source.profile) or graph
     wanted = from_scratch(in_profile) if asked.get("pretrain") == FROM_SCRATCH else in_profile
+    for name, request in part_requests(wanted, asked).items():
+        with part_named(name):
+            check_request(request, source)
+    say_source(source)
+    if source.simulated:
+        logger.info(SIMULATED)
     found = resolve_composite(wanted, asked, source, chosen)
     for one in found:
         parts = ", ".join(f"{part.name} {part.spec.run_id}" for part in one.parts)

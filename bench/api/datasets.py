@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.datasets import DATASETS, DatasetCard
+from bench.core.datasets import DATASETS, DatasetCard, extent_words
 from bench.core.download import Patience
 from bench.core.errors import SpecError
 from bench.core.paths import cache_folder, expanded
@@ -144,7 +144,7 @@ class DataDescription:
     def lines(self) -> dict[str, str]:
         """What is to be said of the set, by name."""
         dataset, counts, task = self.dataset, self.counts, self.dataset.task
-        mark = "simulated" if dataset.simulated else dataset.partial or "complete"
+        mark = extent_words(dataset.partial, simulated=dataset.simulated) or "complete"
         units = plural(task.unit_word)
         return {
             "data": f"{dataset.name}, {mark}, in {dataset.root}",

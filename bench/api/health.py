@@ -18,7 +18,7 @@ from bench.core.datasets import DATASETS
 from bench.core.errors import StoreError
 from bench.core.locks import kind_of_lock
 from bench.core.mounts import mount_of
-from bench.core.paths import board_location, cache_folder, home_folder
+from bench.core.paths import board_location, named_cache, named_home
 from bench.core.progress import counted
 from bench.core.provenance import code_version, package_versions
 from bench.data.location import held_set
@@ -47,7 +47,7 @@ def examine_machine(
         The document that ``bench doctor --format json`` prints: facts by section and name.
     """
     device = choose_device("auto")
-    precision = precision_choice("auto", device, cache_folder(cache))
+    precision = precision_choice("auto", device, named_cache(cache))
     folder = dataset_folder(DATASETS.primary().card, data)
     held = held_set(folder)
     problems = load_entry_points()
@@ -57,13 +57,13 @@ def examine_machine(
         "packages": package_versions(),
         "hardware": hardware(),
         "folders": {
-            "results": str(home_folder(home)),
-            "board": _board(home_folder(home)),
-            "file system": _file_system(home_folder(home)),
-            "locks": _locks(home_folder(home)),
+            "results": str(named_home(home)),
+            "board": _board(named_home(home)),
+            "file system": _file_system(named_home(home)),
+            "locks": _locks(named_home(home)),
             "data": str(folder),
             "data found": held is not None,
-            "cache": str(cache_folder(cache)),
+            "cache": str(named_cache(cache)),
         },
         "plug-ins": {
             "installed": [f"{entry.id} ({entry.origin})" for entry in installed],
@@ -115,7 +115,7 @@ def check_machine(
         quick: Whether what starts processes is left out.
     """
     # Asked for before a bar of progress takes the stream over; one without an encoding takes every character.
-    places = Places(home_folder(home), data, cache_folder(cache), sys.stdout.encoding or "utf-8")
+    places = Places(named_home(home), data, named_cache(cache), sys.stdout.encoding or "utf-8")
     asked = {name: each for name, each in EXAMINATIONS.items() if not (quick and name in SLOW)}
     found: list[Check] = []
     began = time.monotonic()

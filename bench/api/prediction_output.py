@@ -219,4 +219,5 @@ def subtitle(predictions: Predictions) -> str:
     combined = f"{predictions.system.combination} of {len(runs)} runs: " if len(runs) > 1 else ""
     shown = names if len(names) <= 2 else [names[0], f"and {len(names) - 1} others"]
     marks = " · simulated data" if any(run["simulated"] for run in runs) else ""
+    marks += "".join(f" · {partial}" for partial in dict.fromkeys(run["partial"] for run in runs) if partial)
     return f"{combined}{', '.join(shown)}{marks} · research, not diagnosis"

@@ -12,7 +12,7 @@ from bench.api.requests import FilePath
 from bench.core.errors import SpecError
 from bench.core.hub import HubPlace, HubState, hub_place
 from bench.core.hub_commits import commit, writable_state
-from bench.core.paths import home_folder
+from bench.core.paths import cache_folder, home_folder
 from bench.core.text import counted_noun
 from leaderboard.results.run_folder import CYCLES_FILE
 from leaderboard.results.run_manifest import CARD, MANIFEST, GivenRun, given_run, is_file_of_run, run_of_manifest
@@ -76,6 +76,7 @@ def push(
     message: str | None = None,
     dry_run: bool = False,
     home: FilePath | None = None,
+    cache: FilePath | None = None,
 ) -> PushedRun:
     """Put a finished run on the Hugging Face Hub, from where its id there opens it everywhere.
 
@@ -92,6 +93,7 @@ def push(
         message: Of the commit.
         dry_run: Send nothing and ask nobody.
         home: Results folder.
+        cache: Cache folder, where a run of the Hub is fetched to.
 
     Raises:
         SpecError: If there is no such run or it keeps no weights, ``to`` names no repository, or holds something else.
@@ -100,7 +102,7 @@ def push(
     from bench.experiment.initial_runs import find_initial_run
 
     place = hub_place(to, "model")
-    folder = find_initial_run(str(getattr(run, "folder", run)), home_folder(home)).folder
+    folder = find_initial_run(str(getattr(run, "folder", run)), home_folder(home), cache_folder(cache)).folder
     given = _with_card(given_run(folder, labels=labels), folder.path, place)
     told = PushedRun(
         run_id=given.run_id,

@@ -231,12 +231,12 @@ def plan_table(
     table = printed_table(name)
     systems = choose_systems(table, only)
     chosen = parse_seeds(None, seeds) if seeds is not None else None
-    source = choose_source(request)
-    is_demo = source.profile == DEMO
-    if is_demo:
-        data = "; simulated data prove the pipeline" if source.simulated else ""
-        logger.info(f"the demo profile trains from scratch, whatever the row's pretraining{data}")
     with looked_up_once(), runs_elsewhere(where.elsewhere):
+        source = choose_source(request)
+        is_demo = source.profile == DEMO
+        if is_demo:
+            data = "; simulated data prove the pipeline" if source.simulated else ""
+            logger.info(f"the demo profile trains from scratch, whatever the row's pretraining{data}")
         plan = make_plan(table, systems, request, source, chosen or ([1] if is_demo else range(1, 6)))
     asked = {"": only, "seeds-": seeds}
     plan = replace(plan, part=[f"{word}{value}" for word, value in asked.items() if value is not None])

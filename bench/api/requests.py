@@ -173,12 +173,22 @@ def seeds_text(seeds: str | Sequence[int]) -> str:
 
 
 def choose_source(request: Request) -> DataSource:
-    """Decide on data and profile, and say which; raises as :func:`bench.experiment.recipes.choose_source`."""
+    """Decide on data and profile, and say which, once it is known that every word of the request can be meant.
+
+    Raises:
+        BenchError: As ``choose_source`` and ``check_request`` of :mod:`bench.experiment.recipes`.
+    """
     from bench.experiment import recipes
 
     source = recipes.choose_source(request)
-    logger.info(f"profile {source.profile}: {source.reason}")
+    recipes.check_request(request, source)
+    say_source(source)
     return source
+
+
+def say_source(source: DataSource) -> None:
+    """Say in the log which data and profile were decided on."""
+    logger.info(f"profile {source.profile}: {source.reason}")
 
 
 def resolve_request(request: Request, seed: int | None = None, seeds: str | None = None) -> list[RunSpec]:
@@ -220,10 +230,10 @@ def _training_words(spec: RunSpec) -> str:
 
 def _judged_words(spec: RunSpec) -> str:
     """What a run is judged on, in words; the task is named where it is not the one of most runs."""
-    from bench.core.datasets import DATASETS, FOUR_CLASSES
+    from bench.core.datasets import DATASETS, FOUR_CLASSES, extent_words
 
     card = DATASETS.card(spec.dataset)
-    data = "simulated" if card.simulated else spec.partial or card.title
+    data = extent_words(spec.partial, simulated=card.simulated) or card.title
     if spec.task == FOUR_CLASSES.id:
         return data
     return f"{data if data == card.title else f'{card.title}, {data}'} · {spec.task}"

@@ -26,7 +26,7 @@ def judged_words(judged: JudgedTask, partial: str | None) -> str:
         partial: How much of the data set it is, where not all of it.
     """
     if judged.simulated:
-        data = "simulated data"
+        data = ", ".join(filter(None, ("simulated data", partial)))
     elif is_first_task(judged.task):
         data = partial or f"{judged.title}, {judged.task.main.title}"
     else:

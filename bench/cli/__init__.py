@@ -40,9 +40,9 @@ from bench.cli import (
 from bench.cli.completion import VARIABLE, print_completions
 from bench.cli.help_layout import fitting_help
 from bench.cli.help_text import flowing_help
-from bench.cli.numbers import strict_numbers
 from bench.cli.output import print_text, show_error, show_internal_error, stderr
 from bench.cli.panels import PanelledGroup, group_in_panels
+from bench.cli.values import read_values_as_elsewhere
 from bench.core.errors import BenchError, SpecError
 from bench.core.garbage import rarely_look_for_garbage
 from bench.core.log import show_log
@@ -113,7 +113,7 @@ for module in (
     *(data, registries, systems, mock_run, doctor, job),
 ):
     module.register(app)
-strict_numbers(app)
+read_values_as_elsewhere(app)
 flowing_help(app)
 fitting_help(app)
 group_in_panels(app)

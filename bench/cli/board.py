@@ -10,7 +10,7 @@ import typer
 
 from bench.cli import board_check, board_exchange, board_history, board_hub, board_snapshot, options
 from bench.cli.options import Format, Home
-from bench.cli.output import print_json, print_rendered
+from bench.cli.output import check_format, print_json, print_rendered
 from bench.core.errors import StoreError
 from bench.core.progress import PLAIN_SECONDS, counted
 from bench.core.terminal import wants_colour
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SHOW_FORMATS = ("table", "json")
-
 
 def list_runs(home: Home = None, output: options.TableFormat = "table") -> None:
     """List every run on the board, the newest first.
@@ -31,9 +29,9 @@ def list_runs(home: Home = None, output: options.TableFormat = "table") -> None:
     Example:  bench board list --format csv
     """
     from bench.api.boards import open_board
-    from leaderboard.render.formats import check_format
+    from leaderboard.render import formats
 
-    check_format(output)
+    formats.check_format(output)
     board = open_board(home=home)
     table = board.table("runs")
     if not table.holds_runs:
@@ -47,11 +45,10 @@ def show(run: options.Run, home: Home = None, output: Format = "table") -> None:
     Example:  bench board show 3f2a --format json
     """
     from bench.api.boards import open_board
-    from leaderboard.render.formats import check_format
     from leaderboard.render.run import run_report
     from leaderboard.render.terminal import write
 
-    check_format(output, SHOW_FORMATS)
+    check_format(output)
     found = open_board(home=home).run(run)
     if output == "json":
         print_json(found.to_json())
@@ -63,7 +60,7 @@ def show(run: options.Run, home: Home = None, output: Format = "table") -> None:
         print_rendered("\n" + parts.written(colour=colour))
 
 
-def rebuild(home: Home = None) -> None:
+def rebuild(home: Home = None, output: Format = "table") -> None:
     """Make the board anew from the run folders.
 
     Broken folders are named, and do not stop it; the exit code is then 4.
@@ -73,10 +70,14 @@ def rebuild(home: Home = None) -> None:
     from bench.api.boards import open_board
     from bench.api.upkeep import rebuild as rebuild_board
 
+    check_format(output)
     board = open_board(home=home)
     with counted("run folders", least=PLAIN_SECONDS) as update:
         done = rebuild_board(board, lambda number, total: update("entering into the board", number, total))
-    _tell_of_rebuild(board, done)
+    if output == "json":
+        print_json({"board": str(board), **done.to_json()})
+    else:
+        _tell_of_rebuild(board, done)
     if done.broken:
         raise StoreError(
             f"{counted_noun(len(done.broken), 'run folder')} could not be imported: {', '.join(done.broken)}.",
@@ -121,9 +122,8 @@ def compare(
     Example:  bench board compare 3f2a ast/ce --protocol best-test
     """
     from bench.api.boards import open_board
-    from leaderboard.render.formats import check_format
 
-    check_format(output, SHOW_FORMATS)
+    check_format(output)
     found = open_board(home=home).compare(a, b, protocol, single=single, part=part)
     if output == "json":
         print_json(found.to_json())

@@ -229,7 +229,7 @@ def print_merged(name: str, item: MergedBundle) -> None:
     print_text("\n".join([f"{name}: {words}", *lines]))
 
 
-def upgrade(home: Home = None) -> None:
+def upgrade(home: Home = None, output: Format = "table") -> None:
     """Bring the board's database to this version of lungbench; nothing in it is lost.
 
     Example:  bench board upgrade --home results
@@ -237,9 +237,12 @@ def upgrade(home: Home = None) -> None:
     from bench.api.boards import open_board
     from bench.api.upkeep import upgrade as upgrade_board
 
+    check_format(output)
     board = open_board(home=home)
     before, after = upgrade_board(board)
-    if before is None:
+    if output == "json":
+        print_json({"board": str(board), "before": before, "after": None if before is None else after})
+    elif before is None:
         logger.info(f"There is no board at {board}; the first run makes it.")
     elif before == after:
         logger.info(f"The board {board} has the newest version, {after}.")

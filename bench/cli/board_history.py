@@ -107,6 +107,7 @@ def rerun(
     ] = 0.5,
     plugin: options.Plugins = None,
     home: Home = None,
+    cache: options.Cache = None,
     output: Format = "table",
 ) -> None:
     """Run a run's spec again here, in a folder of its own, and write into the log whether it gives the same numbers.
@@ -120,7 +121,8 @@ def rerun(
 
     check_format(output)
     board = open_board(home=home)
-    found = changes.rerun(board, run, data=data, device=device, plugins=plugin or (), tolerance=tolerance)
+    where = {"data": data, "device": device, "plugins": plugin or (), "cache": cache}
+    found = changes.rerun(board, run, tolerance=tolerance, **where)
     told = "other cycles or rules" if found.largest is None else f"the largest difference is {found.largest:.4f} points"
     equal = "the same numbers" if found.equal else "OTHER NUMBERS"
     _print_entry(found.entry, f"{found.entry.run} run again: {equal} ({told}; {tolerance:g} allowed)", output)

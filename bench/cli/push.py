@@ -35,6 +35,7 @@ def push(
     ] = False,
     output: options.Format = "table",
     home: options.Home = None,
+    cache: options.Cache = None,
 ) -> None:
     """Put a trained run on the Hugging Face Hub: weights (safetensors), card, spec, result, predictions, hashes.
 
@@ -58,6 +59,7 @@ def push(
         message=message,
         dry_run=dry_run,
         home=home,
+        cache=cache,
     )
     if done.labels is not None and done.state != "same":
         logger.info(

@@ -101,21 +101,26 @@ def best(name: Study, storage: Storage = None, output: Format = "table", home: H
         print_text(f"{key}: {value}")
 
 
-def cancel(name: Study, home: Home = None) -> None:
+def cancel(name: Study, output: Format = "table", home: Home = None) -> None:
     """Stop the workers of a study that Slurm goes on with; `bench search resume` goes on from their saved states.
 
     Example: bench search cancel ast-patchmix-cl-alpha-tau-beta
     """
     from bench.api.searches import cancel_search
 
+    check_format(output)
     stopped = cancel_search(name, home)
-    print_text(f"{counted_noun(stopped, 'job')} of the study {name} cancelled in Slurm.")
+    if output == "json":
+        print_json({"study": name, "jobs": stopped})
+    else:
+        print_text(f"{counted_noun(stopped, 'job')} of the study {name} cancelled in Slurm.")
 
 
 def delete(
     name: Study,
     storage: Storage = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    output: Format = "table",
     home: Home = None,
 ) -> None:
     """Delete a study; its runs stay, in their folders and on the board.
@@ -124,10 +129,14 @@ def delete(
     """
     from bench.api.searches import delete_study, open_study
 
+    check_format(output)
     study = open_study(name, storage, home)
+    trials = len(study.trials)
     if not yes:
-        count = counted_noun(len(study.trials), "trial")
+        count = counted_noun(trials, "trial")
         if not sys.stdin.isatty():
             raise SpecError(f"Deleting '{name}' with its {count} needs --yes.")
         typer.confirm(f"Delete the study '{echoed(name)}' with its {count}?", abort=True, err=True)
     delete_study(study)
+    if output == "json":
+        print_json({"study": study.name, "storage": str(study.search.place), "trials": trials})

@@ -258,6 +258,19 @@ class DatasetCard(Card):
         raise SpecError(f"Unknown task '{echoed(name)}' of the data set {self.id}: {suggestion(name, known)}")
 
 
+def extent_words(partial: str | None, *, simulated: bool) -> str | None:
+    """What is said of data wherever they are named: that a program made them, and how much of the set there is.
+
+    Args:
+        partial: How much of it there is, in words; None for all of it.
+        simulated: Whether a program made them.
+
+    Returns:
+        ``simulated, partial (9 of 166)`` or a part of that; None for the whole of a real set.
+    """
+    return ", ".join(filter(None, ("simulated" if simulated else None, partial))) or None
+
+
 class DatasetRegistry(Registry[DatasetCard]):
     """The data sets; those built in are found by looking into a package, as those of other packages are.
 

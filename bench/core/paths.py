@@ -89,12 +89,62 @@ def _folder_from(flag: Path | str | None, variable: str) -> Path | None:
 
 
 def home_folder(flag: Path | str | None = None) -> Path:
-    """Give the results folder, which holds the board, ``runs/<id>/`` and ``studies/``.
+    """Give the results folder, which holds the board, ``runs/<id>/`` and ``studies/``; it need not be there yet.
 
     Args:
         flag: Folder that the user named; otherwise ``BENCH_HOME`` or ``./results`` is taken.
+
+    Raises:
+        StoreError: If what is there is no folder, or cannot be read.
+    """
+    return readable(named_home(flag), "The results folder")
+
+
+def named_home(flag: Path | str | None = None) -> Path:
+    """Give the results folder whatever is there, for those who say what is wrong with it.
+
+    Args:
+        flag: As for :func:`home_folder`.
     """
     return _folder_from(flag, "BENCH_HOME") or expanded("results")
+
+
+_HINT = "Name another results folder with --home or BENCH_HOME, or mend this one; `bench doctor` looks at it."
+_CACHE_HINT = "Name another with --cache or BENCH_CACHE, or mend this one; `bench doctor` looks at it."
+
+
+def readable(folder: Path, words: str = "The folder", hint: str = _HINT) -> Path:
+    """A folder of ours, if it can be read or is not there yet: what is not there reads as empty, and is made.
+
+    Args:
+        folder: The folder.
+        words: What it is, at the beginning of a sentence.
+        hint: What to do where it cannot be read.
+
+    Raises:
+        StoreError: If it, or a part of its path, is no folder, or this user may not look into it.
+    """
+    try:
+        with os.scandir(folder):
+            return folder
+    except FileNotFoundError:
+        return folder
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"{words} {plain(folder)} cannot be read: {reason}.", hint) from error
+
+
+def listed(folder: Path, pattern: str) -> list[Path]:
+    """What a folder of the results holds by a pattern, in the order of names; nothing where it is not there.
+
+    Args:
+        folder: The folder.
+        pattern: As :meth:`pathlib.Path.glob` takes it, which says nothing of folders that cannot be read.
+
+    Raises:
+        StoreError: As :func:`readable`.
+    """
+    return sorted(readable(folder).glob(pattern))
 
 
 NO_BOARD = "none"
@@ -139,6 +189,16 @@ def cache_folder(flag: Path | str | None = None) -> Path:
 
     Raises:
         SpecError: If the path cannot be expanded, or none is named and the user has no home folder.
+        StoreError: If what is there is no folder, or cannot be read.
+    """
+    return readable(named_cache(flag), "The cache folder", _CACHE_HINT)
+
+
+def named_cache(flag: Path | str | None = None) -> Path:
+    """Give the cache folder whatever is there, for those who say what is wrong with it.
+
+    Args:
+        flag: As for :func:`cache_folder`.
     """
     return _folder_from(flag, "BENCH_CACHE") or _user_cache() / "lungbench"
 

@@ -29,8 +29,9 @@ _VALUE = re.compile(
     rf"""((?:[?&;][\w.-]{{0,99}}?(?:{_PARAMETERS})|\b(?:{_WORDS}))[\w.-]{{0,99}}=)(?:'[^']*'|"[^"]*"|[^\s&;'"]+)""",
     re.IGNORECASE,
 )
-# The user's part of a URL, up to its last @ before the host; passwords with a slash in them too, but no port.
-_USER = re.compile(rf"({_BEGINNING})(?:[^\s/?#]+|[^\s/?#:@]+:(?!\d+/)\S{{1,2000}})@", re.IGNORECASE)
+# The user's part of a URL, up to its last @ before the host; passwords with a slash in them too, but no port. That of
+# the example in hints is nobody's.
+_USER = re.compile(rf"({_BEGINNING})(?!user@host/name\b)(?:[^\s/?#]+|[^\s/?#:@]+:(?!\d+/)\S{{1,2000}})@", re.IGNORECASE)
 
 _DATABASE = re.compile(r"(?:postgres|mysql|mariadb|sqlite|oracle|mssql|redis)", re.IGNORECASE)
 _SCHEME = re.compile(_BEGINNING, re.IGNORECASE)

@@ -9,7 +9,7 @@ from pathlib import Path
 from baselines.checkpoints import fingerprint
 from bench.core.errors import SpecError
 from bench.core.hub import is_on_hub
-from bench.core.paths import cache_folder, expanded
+from bench.core.paths import cache_folder, expanded, listed
 from bench.core.text import echoed
 from bench.experiment.hub_runs import fetched_run
 from bench.experiment.spec import RunSpec
@@ -143,7 +143,7 @@ def find_run_folder(name: str, home: Path, cache: Path | None = None) -> RunFold
 
 
 def _of_prefix(name: str, home: Path) -> list[Path]:
-    return sorted(path for path in (home / RUNS_FOLDER).glob(f"{name}*") if _is_run(RunFolder(path)))
+    return [path for path in listed(home / RUNS_FOLDER, f"{name}*") if _is_run(RunFolder(path))]
 
 
 def _is_run(folder: RunFolder) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from bench.core.cards import MethodCard, ModelCard, Recipes, chosen_recipe
 from bench.core.datasets import DATASETS, DatasetCard
 from bench.core.errors import DataError, SpecError
+from bench.core.hub import is_on_hub
 from bench.core.paths import home_folder
 from bench.core.process_group import refuse_foreign_group
 from bench.core.registry import suggestion
@@ -146,6 +147,29 @@ def choose_source(request: Request) -> DataSource:
         )
     reason = f"no {card.short_title} data below {folder}, so the simulated set is used"
     return DataSource(None, DEMO, reason, DATASETS.simulated().id)
+
+
+def check_request(request: Request, source: DataSource) -> None:
+    """Look up every word of a request, before anything is said or made; needs no data, no weights and no network.
+
+    Args:
+        request: What the user asked for. Where its model is ``""``, the cells of a matrix have models of their own, and
+            are looked at one by one.
+        source: Data and profile, from :func:`choose_source`.
+
+    Raises:
+        SpecError: For an unknown id, option or value, or a method that cannot train the model.
+        WeightsError: If the pretrained weights are neither known by name nor a file.
+    """
+    from baselines.weights import check_named
+
+    check_precision(request.precision)
+    if request.model:
+        chosen = _choose(request, DATASETS.card(source.dataset), source.profile)
+        check_named(chosen.cards["model"], chosen.pretrain)
+        if request.init_from is not None and not is_on_hub(request.init_from):
+            _start_fields(request)
+    choose_device(request.device)
 
 
 def _how_to_get(card: DatasetCard, folder: Path) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import BenchError, InterruptedRunError, RunError, SpecError
+from bench.core.errors import BenchError, InterruptedRunError, SpecError
 from bench.core.files import temporary_folder, write_json
 from bench.experiment.spec import RunSpec
 from bench.launch.child import Children
@@ -47,7 +47,7 @@ def run_again(document: Mapping[str, Any], replay: Callable[[Path], RunSpec], to
 
     Raises:
         SpecError: If it is a submission, or has not finished.
-        RunError: If it cannot be run again.
+        BenchError: What kept it from being run again: data that are missing, a run that failed.
         InterruptedRunError: If Ctrl-C, SIGTERM or SIGHUP stopped it.
     """
     if document.get("kind", "run") == "submission":
@@ -66,16 +66,14 @@ def run_again(document: Mapping[str, Any], replay: Callable[[Path], RunSpec], to
         except InterruptedRunError:
             raise
         except BenchError as error:
-            raise RunError(
-                f"The run {document['run_id']} could not be run again: {error.message}", error.hint
-            ) from error
+            said = f"The run {document['run_id']} could not be run again: {error.message}"
+            raise type(error)(said, error.hint) from error
         again = RunFolder.of_run(place, spec.run_id).read_document()
     return compared(document, again, tolerance)
 
 
 def compared(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float) -> Rerun:
     """Compare two results of one spec."""
-    task = task_of(before).task
     pairs = {
         rule: (before["metrics"][rule], now["metrics"][rule])
         for rule in before["metrics"]

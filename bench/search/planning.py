@@ -18,7 +18,7 @@ from bench.experiment.devices import runs_elsewhere, warn_of_cpu_elsewhere
 from bench.experiment.recipes import DEMO, DataSource, Request, check_pair, parse_seeds, resolve
 from bench.experiment.spec import RunSpec
 from bench.launch.jobs import LaunchOptions
-from bench.search.request import StudyRequest, build_request, check_trials
+from bench.search.request import StudyRequest, build_request, check_trials, check_words
 from bench.search.session import SearchSession, WorkedOn
 from bench.search.space import Dimension, build_space
 from bench.search.study import Settings
@@ -138,6 +138,7 @@ def _planned(
     workers: int,
     launch: LaunchOptions,
 ) -> PlannedSearch:
+    check_words(options.objective, options.sampler, options.pruner)
     seeds = _trial_seeds(options.seeds_per_trial)
     names = [name.strip() for text in options.params for name in text.split(",")]
     is_grid = options.sampler == "grid"

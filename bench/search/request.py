@@ -143,7 +143,7 @@ def build_request(
     Raises:
         SpecError: For an unknown word, or settings that do not go together.
     """
-    _check_words(objective, sampler, pruner)
+    check_words(objective, sampler, pruner)
     _check_folds(objective, folds)
     sampler = "tpe" if sampler == "auto" else sampler
     if sampler == "cmaes":
@@ -169,7 +169,8 @@ def build_request(
     )
 
 
-def _check_words(objective: str, sampler: str, pruner: str | None) -> None:
+def check_words(objective: str, sampler: str, pruner: str | None) -> None:
+    """Refuse words that :func:`build_request` does not know; raises SpecError."""
     for what, word, known in (("objective", objective, OBJECTIVES), ("sampler", sampler, SAMPLERS)):
         if word not in known:
             raise SpecError(f"Unknown {what} '{echoed(word)}': {suggestion(word, known)}")

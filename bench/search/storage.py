@@ -19,7 +19,7 @@ from bench.core.documents import collector_paused
 from bench.core.errors import SpecError, StoreError
 from bench.core.files import exclusive_lock
 from bench.core.locks import lacks_record_locks
-from bench.core.paths import expanded
+from bench.core.paths import expanded, listed
 from bench.core.secrets import masked, public_url
 from bench.core.text import echoed
 from bench.search.files import check_journal, check_kind
@@ -232,7 +232,7 @@ class Place:
             if self.journal is None:
                 raise
             raise StoreError(
-                f"The studies in {self} cannot be used: {error}.", "Check the file and its disk."
+                f"The studies in {self} cannot be used: {error.strerror or error}.", "Check the file and its disk."
             ) from error
 
     def _unlockable(self) -> StoreError:
@@ -261,4 +261,4 @@ def places_in(storage: str | None, home: Path) -> list[Place]:
     if storage is not None:
         place = Place.of(storage, home, "")
         return [place] if place.check() else []
-    return [Place(journal=path) for path in sorted((home / "studies").glob(f"*{ENDING}"))]
+    return [Place(journal=path) for path in listed(home / "studies", f"*{ENDING}")]

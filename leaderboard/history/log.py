@@ -22,6 +22,7 @@ from typing import Any, Literal, cast, get_args
 from bench.core.documents import read_document
 from bench.core.errors import ResultError
 from bench.core.files import exclusive_lock, write_json
+from bench.core.paths import listed
 from bench.core.text import echoed, folded
 from leaderboard.history.keys import SigningKey, canonical, is_signed
 
@@ -264,10 +265,13 @@ def read_log(home: Path) -> tuple[list[LogEntry], dict[str, str]]:
 
     Returns:
         The entries that can be read, and by file name what is wrong with the others.
+
+    Raises:
+        StoreError: If the folder cannot be read; without its entries, runs would come back that were taken back.
     """
     entries, broken = list[LogEntry](), dict[str, str]()
     for folder, obeyed in _entry_folders(home):
-        for path in sorted(folder.glob("*.json")):
+        for path in listed(folder, "*.json"):
             try:
                 entry = LogEntry(read_entry(read_document(path), str(path)), obeyed)
                 if entry.id != path.stem:

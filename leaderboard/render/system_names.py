@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bench.core.datasets import extent_words
 from leaderboard.render.cells import Values
 from leaderboard.results.schema import COMBINED
-from leaderboard.tables.sections import SIMULATED
 from leaderboard.tables.titles import system_title
 
 _DIGEST = 64
@@ -86,5 +86,5 @@ def data_words(dataset: str, partial: str | None, task: str | None = None, *, is
         task: Id of the task, where it is not that of the four classes.
         is_simulated: Whether the data were made by a program.
     """
-    size = SIMULATED if is_simulated else partial
+    size = extent_words(partial, simulated=is_simulated)
     return size or dataset if task is None else ", ".join(filter(None, [dataset, task, size]))

@@ -33,6 +33,7 @@ from bench.core.datasets import ANY_ABNORMAL, DATASETS, TaskCard, TestPart
 from bench.core.documents import check_values, read_document
 from bench.core.errors import ResultError
 from bench.core.files import write_json
+from bench.core.paths import listed
 from bench.core.text import counted_noun
 from leaderboard.metrics import Metrics, score_cycles
 from leaderboard.results.predictions import (
@@ -295,7 +296,7 @@ def read_transfers(home: Path) -> list[Transfer]:
 
     A folder without a document is of a transfer that was stopped, and no transfer yet.
     """
-    return [TransferFolder(path.parent).read() for path in sorted((home / TRANSFERS_FOLDER).glob(f"*/{DOCUMENT}"))]
+    return [TransferFolder(path.parent).read() for path in listed(home / TRANSFERS_FOLDER, f"*/{DOCUMENT}")]
 
 
 @cache

@@ -134,7 +134,7 @@ def _all_system_values(board: SiteData, facts: _SharedFacts, version: str) -> li
 def _system_values(board: SiteData, system: System, facts: _SharedFacts) -> Row:
     row = system.row
     title, *detail = map(plain, system_lines(row))
-    marks = [SIMULATED] if system.seen.judged_task.simulated else [row["partial"]] if row["partial"] else []
+    marks = [*([SIMULATED] if system.seen.judged_task.simulated else []), *([row["partial"]] if row["partial"] else [])]
     if tested_part(system.seen).patients_seen:
         marks.append(PATIENTS_SEEN)
     if row["study"] and row["study"]["objective"] == "test":

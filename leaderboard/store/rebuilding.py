@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bench.core.errors import ResultError, StoreError
 from bench.core.files import exclusive_lock
@@ -58,6 +59,10 @@ class RebuildReport:
     retracted: tuple[str, ...] = ()
     not_official: tuple[str, ...] = ()
     log_faults: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``bench board rebuild --format json`` prints, beside the board."""
+        return {**vars(self), "moved": None if self.moved is None else str(self.moved)}
 
 
 def rebuild(home: Path, on_progress: Progress | None = None, store: Store | None = None) -> RebuildReport:

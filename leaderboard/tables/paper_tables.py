@@ -207,9 +207,10 @@ def _mean_and_std(name: str, values: Sequence[float]) -> Row:
 
 def _notes(rows: Sequence[Row]) -> list[str]:
     wrong = [row["id"] for row in rows if not row["published"]["consistent"]]
-    scratch = any(row["data"] == SIMULATED and row["pretrain"] != "-" for row in rows)
+    simulated = [row for row in rows if (row["data"] or "").startswith(SIMULATED)]
+    scratch = any(row["pretrain"] != "-" for row in simulated)
     notes = [f"{_listed(wrong)}: the printed Score is not (Sp + Se)/2."] if wrong else []
-    if any(row["data"] == SIMULATED for row in rows):
+    if simulated:
         start = "start from scratch, whatever the row's pretraining, and " if scratch else ""
         notes.append(f"Simulated runs prove the pipeline, never a method; they {start}are not compared with print.")
     notes += _grouped_notes(rows, lambda row: _deviation_words("simulated in reduced size", row["reduced"]))

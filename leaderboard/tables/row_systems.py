@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.core.datasets import extent_words
 from leaderboard.store.board_rows import BoardSystem
 from leaderboard.store.store import Store
-from leaderboard.tables.sections import SIMULATED
 from leaderboard.tasks import OFFICIAL_SPLIT, JudgedTask, is_first_task, judged_task
 
 ALONE = ""
@@ -116,7 +116,7 @@ class MatchingSystem:
     @property
     def data(self) -> str:
         """What its data are called."""
-        return SIMULATED if self.judged.simulated else self.system.partial or self.judged.title
+        return extent_words(self.system.partial, simulated=self.judged.simulated) or self.judged.title
 
     @property
     def is_whole(self) -> bool:

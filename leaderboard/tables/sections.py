@@ -69,7 +69,8 @@ def section_title(run: BoardRun) -> str:
     part = tested_part(run)
     seen = f" ({PATIENTS_SEEN})" if part.patients_seen else ""
     if judged.simulated:
-        return where if is_first_task(judged.task) else f"{where}, {part.title}{seen}"
+        named = where if is_first_task(judged.task) else f"{where}, {part.title}{seen}"
+        return f"{named}, {run.partial}" if run.partial else named
     if run.partial:
         # Of the set that is meant where none is named, the words have always stood alone.
         is_primary = judged.card is not None and judged.card.primary and is_first_task(judged.task)

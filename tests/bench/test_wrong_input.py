@@ -137,6 +137,8 @@ def test_wrong_usage(place, capsys, words, message):
     assert message in said
     assert "internal error" not in said
     assert len(said) < 700
+    # Words are looked up before anything is told.
+    assert said.startswith("error: ") or not message.startswith("Unknown")
     nothing_left(place)
 
 
@@ -377,6 +379,15 @@ def test_a_result_that_was_edited(place, capsys):
 
 
 # --- specs ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_words_of_all_parts_of_a_composite_are_looked_up_before_anything_is_told(place, capsys, tmp_path):
+    part = '[parts.{}]\nmodel = "{}"\nmethod = "ce"\n'
+    (tmp_path / "two.toml").write_text(
+        'name = "two"\ncombine = "product"\n' + part.format("a", "ast") + part.format("b", "cnn66")
+    )
+    said = refused(capsys, 2, "run", "--spec", tmp_path / "two.toml", "--data", place.data)
+    assert said == "error: Part 'b': Unknown model 'cnn66': did you mean 'cnn6'?"
 
 
 def test_a_spec_that_is_none(place, capsys, tmp_path):

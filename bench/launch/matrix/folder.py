@@ -17,6 +17,7 @@ from bench.core.documents import read_bytes
 from bench.core.errors import ResultError, SpecError, StoreError
 from bench.core.files import advice, exclusive_lock, write_json
 from bench.core.lifetimes import is_alive, process_age_mark
+from bench.core.paths import listed
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 
@@ -179,7 +180,7 @@ def now() -> str:
 
 def matrix_folders(home: Path) -> list[MatrixFolder]:
     """The matrices of a results folder, the one that was begun last first."""
-    records = (home.absolute() / MATRICES_FOLDER).glob("*/matrix.json")
+    records = listed(home.absolute() / MATRICES_FOLDER, "*/matrix.json")
     return [MatrixFolder(path.parent) for path in sorted(records, key=lambda path: -path.stat().st_mtime)]
 
 

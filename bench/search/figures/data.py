@@ -18,6 +18,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from bench.core.datasets import extent_words
 from bench.core.errors import SpecError
 from bench.search.figures.importance import Importance, importance_of
 from leaderboard.published.figure2 import PrintedParameter, printed_figure2
@@ -279,11 +280,17 @@ def _study_data(study: optuna.Study) -> StudyData:
         model=str(request.get("model", "")),
         method=str(request.get("method", "")),
         objective=str(request.get("objective", "held-out")),
-        data="simulated" if "dataset" in request and judged_task(request).simulated else request.get("partial"),
+        data=_data_words(request),
         parameters=_in_order(parameters, request),
         trials=[_trial_data(trial) for trial in frozen],
         source=[trial for trial in frozen if _is_finished(trial)],
     )
+
+
+def _data_words(request: Mapping[str, Any]) -> str | None:
+    """What must be said of the data of a study; studies of others may name none."""
+    simulated = "dataset" in request and judged_task(request).simulated
+    return extent_words(request.get("partial"), simulated=simulated)
 
 
 def _in_order(parameters: Mapping[str, Parameter], request: Mapping[str, Any]) -> dict[str, Parameter]:

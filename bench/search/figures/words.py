@@ -65,7 +65,7 @@ def _has_several(trials: list[TrialData], name: str) -> bool:
 
 def study_line(study: StudyData) -> str:
     """Describe a study in one line."""
-    data = study.data and (f"{study.data.upper()} DATA" if study.data == "simulated" else study.data)
+    data = study.data and study.data.replace("simulated", "SIMULATED DATA")
     system = " + ".join(word for word in (study.model, study.method) if word)
     parts = [f"study {study.name}", system, data, objective_words(study), counts_words(study)]
     return "; ".join(plain(part) for part in parts if part)

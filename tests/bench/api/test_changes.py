@@ -224,7 +224,7 @@ def test_nobody_is_asked_about_code_when_a_run_is_run_again(board, run_id, again
     )
     changes.rerun(board, run_id, data="demo", device="cpu", plugins=(Path("mine.py"),))
     again[0][1](tmp_path / "spec.json")
-    where = {"data": "demo", "device": "cpu", "plugins": [Path("mine.py")]}
+    where = {"data": "demo", "device": "cpu", "plugins": [Path("mine.py")], "home": board.home, "cache": None}
     assert asked == [(tmp_path / "spec.json", False, where)]
 
 

@@ -75,6 +75,10 @@ def test_rebuild_names_broken_folders_and_ends_with_4(bench, folders, tmp_path):
     assert f"broken: {folders[0].name}" in said
     assert "predictions-last.csv" in said
     assert "holds 2 runs" in said
+    document = json.loads(bench("board", "rebuild", "--home", tmp_path, "--format", "json", code=4).out)
+    assert sorted(document["imported"]) == sorted(folder.name for folder in folders[1:])
+    assert "predictions-last.csv" in document["broken"][folders[0].name]
+    assert document["board"] == str(tmp_path / "leaderboard.sqlite")
 
 
 def test_rebuild_of_a_folder_without_runs_makes_nothing(bench, tmp_path):
@@ -85,6 +89,9 @@ def test_rebuild_of_a_folder_without_runs_makes_nothing(bench, tmp_path):
 def test_upgrade_says_what_it_did(bench, folders, tmp_path):
     assert "has the newest version, " + VERSION in " ".join(bench("board", "upgrade", "--home", tmp_path).err.split())
     assert "There is no board" in bench("board", "upgrade", "--home", tmp_path / "none").err
+    for home, version in ((tmp_path, VERSION), (tmp_path / "none", None)):
+        document = json.loads(bench("board", "upgrade", "--home", home, "--format", "json").out)
+        assert (document["before"], document["after"]) == (version, version)
 
 
 def test_a_board_of_a_newer_version_is_refused(bench, folders, tmp_path):
@@ -102,3 +109,18 @@ def test_a_board_of_a_newer_version_is_refused(bench, folders, tmp_path):
 def test_every_command_has_help(bench, name):
     assert "Usage: bench board" in bench("board", name, "--help").out
     assert name in bench("board", "--help").out
+
+
+READING = (
+    *("board list", "board show x", "board compare a b", "board rebuild", "board log", "report", "report figure2"),
+    *("search list", "search show x", "search cancel x", "matrix list", "matrix status", "watch --once"),
+    *("evaluate x", "predict x y.wav", "ensemble a b"),
+)
+
+
+@pytest.mark.parametrize("words", READING)
+def test_a_results_folder_that_is_a_file_ends_with_4_and_a_sentence(bench, tmp_path, words):
+    (tmp_path / "file").write_text("")
+    said = bench(*words.split(), "--home", tmp_path / "file", code=4)
+    assert said.err.startswith(f"error: The results folder {tmp_path / 'file'} cannot be read: Not a directory.")
+    assert said.out == ""

@@ -142,6 +142,13 @@ def test_commands_are_frozen(group, names):
         assert re.search(rf"^│? *{name} ", text, re.MULTILINE), name
 
 
+def test_every_command_answers_programs_too():
+    """But for the job that engines start, whose end stands in a file."""
+    functions = {" ".join(path): function for path, function in commands_of(cli.app, ())}
+    without = [path for path, function in functions.items() if "output" not in get_type_hints(function)]
+    assert without == ["export", "job"]
+
+
 def test_flags_of_run_are_frozen():
     text = plain_help("run")
     for flag in RUN_FLAGS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pwd
@@ -16,7 +17,7 @@ from icbhi_sets import NAMES, load_dataset, verify, write_annotation, write_set
 
 from bench.core.datasets import DATASETS
 from bench.core.errors import SpecError, StoreError
-from bench.core.paths import board_location, cache_folder, expanded, home_folder
+from bench.core.paths import board_location, cache_folder, expanded, home_folder, listed
 from bench.data.bank import prepare_bank
 from bench.data.sources import dataset_folder
 
@@ -54,6 +55,24 @@ def test_the_home_of_nobody_is_a_sentence(variable, monkeypatch):
         FOLDERS[variable]()
     with pytest.raises(SpecError, match="home folder in ~nosuchuser/y is not known"):
         FOLDERS[variable](Path("~nosuchuser/y"))
+
+
+def test_a_results_folder_that_cannot_be_read_is_a_sentence(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert home_folder(tmp_path / "none") == tmp_path / "none"
+    assert listed(tmp_path / "none" / "studies", "*") == []
+    for home in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(StoreError, match=f"The results folder {home} cannot be read: Not a directory"):
+            home_folder(home)
+        with pytest.raises(StoreError, match=f"The folder {home} cannot be read: Not a directory"):
+            listed(home, "*")
+
+    def forbidden(path):  # simulated: nothing is forbidden to the user of a container
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    with pytest.raises(StoreError, match="cannot be read: Permission denied"):
+        home_folder(tmp_path)
 
 
 @pytest.mark.usefixtures("without_home")

@@ -111,6 +111,7 @@ def test_what_is_hidden_once_stays_as_it_is(text):
         "",
         "the option sigma=3 of author=me, with keys=4 and monkey=5",
         "--set takes key=value",
+        "Write it as postgresql://user@host/name, or none.",
         "see https://arxiv.org/abs/2305.14032v4#S3",
         "http://localhost:8080/board?page=2&order=as",
         "C:/Users/me and /data/icbhi/a@b.wav",

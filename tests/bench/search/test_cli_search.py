@@ -144,7 +144,8 @@ def test_studies_are_listed_shown_and_deleted(bench, small_data, small_cache, tm
     assert "no complete trial" in bench("search", "best", "second", "--home", home, code=2).err
     assert "did you mean 'first'" in bench("search", "show", "frist", "--home", home, code=2).err
     assert "needs --yes" in bench("search", "delete", "second", "--home", home, code=2).err
-    bench("search", "delete", "second", "--yes", "--home", home)
+    deleted = json.loads(bench("search", "delete", "second", "--yes", "--home", home, "--format", "json").out)
+    assert (deleted["study"], deleted["trials"]) == ("second", 0)
     assert not (home / "studies" / "second.journal").exists()
     assert "There is no study 'second'" in bench("search", "show", "second", "--home", home, code=2).err
 

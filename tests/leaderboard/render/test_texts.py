@@ -168,12 +168,13 @@ def test_runs_and_printed_systems_have_names():
 @pytest.mark.parametrize(
     ("dataset", "partial", "task", "words"),
     [
-        ("demo", "half", None, "simulated"),
+        ("demo", None, None, "simulated"),
+        ("demo", "half", None, "simulated, half"),
         ("icbhi", "half", None, "half"),
         ("icbhi", None, None, "icbhi"),
         ("coughs", None, "cough-3", "coughs, cough-3"),
         ("coughs", "half", "cough-3", "coughs, cough-3, half"),
-        ("demo", "half", "cough-3", "demo, cough-3, simulated"),
+        ("demo", "half", "cough-3", "demo, cough-3, simulated, half"),
     ],
 )
 def test_data_are_called_as_the_board_calls_them(dataset, partial, task, words):

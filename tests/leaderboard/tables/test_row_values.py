@@ -58,7 +58,7 @@ def run(seed=1, score=60.0, judged_set=OFFICIAL_SET, rules=("last",), system="s"
         ({"partial": "partial (198 of 920)"}, "partial (198 of 920)"),
         ({"spec": {"split": "random"}}, "ICBHI 2017, split random"),
         ({"spec": {"dataset": "demo"}}, SIMULATED),
-        ({"spec": {"dataset": "demo"}, "partial": "half"}, SIMULATED),
+        ({"spec": {"dataset": "demo"}, "partial": "half"}, f"{SIMULATED}, half"),
         ({"spec": {"dataset": "sprsound"}}, "sprsound"),
     ],
 )

@@ -259,7 +259,8 @@ def write_demo(folder: Path, *, seed: int = 0, on_progress: Progress | None = No
         _write_set(temporary, _plan_recordings(seed), seed, on_progress)
         temporary.rename(folder)
     except OSError as error:
-        raise StoreError(f"Cannot write the simulated set to {folder}: {error}.", advice(error)) from error
+        reason = error.strerror or error
+        raise StoreError(f"Cannot write the simulated set to {folder}: {reason}.", advice(error)) from error
     except soundfile.LibsndfileError as error:
         raise StoreError(
             f"Cannot write the simulated set to {folder}: {error}.", "Free space there or choose another folder."

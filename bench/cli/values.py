@@ -1,6 +1,7 @@
-"""Numbers on the command line: read as everywhere else, by ASCII digits alone.
+"""Numbers and paths on the command line: numbers are read by ASCII digits alone, paths are judged by who uses them.
 
-Typer takes whatever Python reads as a number: ``1_0`` is 10, and digits of every script count.
+Typer takes whatever Python reads as a number: ``1_0`` is 10, and digits of every script count. A path that this user
+may not read is wrong usage to it, be it a results folder, data, or a file that is only written.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typer.models import ParameterInfo
 from bench.core.text import decimal_number, whole_number
 
 
-def strict_numbers(app: typer.Typer) -> None:
-    """Have all options and arguments of an application's commands read numbers strictly.
+def read_values_as_elsewhere(app: typer.Typer) -> None:
+    """Have all options and arguments of an application's commands read numbers strictly, and paths as they are.
 
     Args:
         app: The application with its groups, before a command line is parsed.
@@ -25,9 +26,9 @@ def strict_numbers(app: typer.Typer) -> None:
         function.__annotations__ = get_type_hints(function, include_extras=True)
         for hint in function.__annotations__.values():
             for info in getattr(hint, "__metadata__", ()):
-                reader = _reader(get_args(hint)[0])
-                if isinstance(info, ParameterInfo) and reader is not None:
-                    info.parser = reader
+                if isinstance(info, ParameterInfo):
+                    info.readable = False
+                    info.parser = _reader(get_args(hint)[0]) or info.parser
 
 
 def _functions(app: typer.Typer) -> Iterator[Any]:
