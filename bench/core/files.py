@@ -75,9 +75,13 @@ def _machine() -> str:
 
 def temporary_name(target: Path) -> Path:
     """A new name beside ``target`` that says which process made it, so that :func:`sweep` knows when it is left."""
+    return target.with_name(f"{_beginning(target.name)}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def _beginning(name: str) -> str:
+    """How the temporary names of a file begin."""
     # Long names leave room for the rest: a name has 255 bytes at most.
-    stem = os.fsdecode(os.fsencode(target.name)[:180])
-    return target.with_name(f".{stem}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    return f".{os.fsdecode(os.fsencode(name)[:180])}."
 
 
 def check_writable(folder: Path) -> None:
@@ -92,6 +96,7 @@ def check_writable(folder: Path) -> None:
     probe = temporary_name(folder / "probe")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder, of="probe")
         new_file(probe)
         try:
             probe.write_bytes(b"probe\n")
@@ -110,12 +115,15 @@ def new_file(path: Path) -> None:
 def atomic_path(target: Path) -> Iterator[Path]:
     """Give a temporary path beside ``target`` that becomes ``target`` when the block ends well.
 
+    What a killed process left of the same file is removed before.
+
     Raises:
         StoreError: If the folder cannot be written or the disk is full; nothing is left behind.
     """
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target.parent, of=target.name)
         name = temporary_name(target)
         new_file(name)
         temporary = name
@@ -170,8 +178,8 @@ def output_path(target: Path) -> Iterator[Path]:
             with atomic_path(Path(os.path.realpath(home_expanded(target)))) as path:
                 yield path
             return
-        with tempfile.TemporaryDirectory(prefix="bench-output-") as folder:
-            path = Path(folder) / "output"
+        with temporary_folder("bench-output") as folder:
+            path = folder / "output"
             new_file(path)
             yield path
             _copy_into(through, path)
@@ -265,20 +273,21 @@ def write_json(target: Path, document: Any) -> None:
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def sweep(folder: Path, *, held: bool = False) -> list[Path]:
+def sweep(folder: Path, *, of: str | None = None, held: bool = False) -> list[Path]:
     """Remove what killed processes left of files and folders that they were making in a folder (not below it).
 
     Those of processes that live stay. So do those of other machines, until they are a day old.
 
     Args:
         folder: Folder to look into.
+        of: Name of the file or folder whose leftovers are meant; by default those of all.
         held: Whether the caller holds the lock of all who write there: whatever lies there is then left behind.
 
     Returns:
         What was removed.
     """
     removed = []
-    for path in folder.glob(".*") if folder.is_dir() else ():
+    for path in folder.glob(".*" if of is None else f"{glob.escape(_beginning(of))}*") if folder.is_dir() else ():
         # Libraries have temporary names of their own, as safetensors' ``.tmpN0sDx7``.
         if not (".tmp" in path.name if held else _is_left_behind(path)):
             continue

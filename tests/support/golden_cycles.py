@@ -16,6 +16,7 @@ from golden_recordings import pretend_recording
 from bench.data.samples import read_samples
 from bench.data.wav import read_header
 
+
 @dataclass(frozen=True)
 class GoldenCycle:
     """A cycle of a golden set with its recording.
