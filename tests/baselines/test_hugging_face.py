@@ -29,6 +29,8 @@ from bench.core.errors import RegistryError, SpecError, WeightsError
 from bench.core.inputs import map_inputs
 from bench.data.frontends.chosen import choose_front_end
 from bench.data.units import UnitWaves
+from bench.engine.preflight import check_model
+from bench.experiment.recipes import Request, choose_source, resolve
 
 LENGTHS = (0.3, 0.77, 0.95)
 """Seconds of cycles; none is as long as the encoders' second."""
@@ -364,6 +366,30 @@ def test_the_page_tells_of_every_kind():
     page = (Path(__file__).parents[2] / "docs" / "foundation-encoders.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\S+)` \| .+? \| `(\S+)`", page, re.MULTILINE))
     assert rows == {kind.id: kind.frontend for kind in KINDS.values()}
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0])
+def test_whisper_takes_clips_of_its_checkpoints_length_alone(folder_of, small_data, tmp_path, seconds):
+    """The checkpoint's is 1 s in place of the published 30 s."""
+    request = Request(
+        model=f"hf:{folder_of('whisper')}",
+        method="ce",
+        data=str(small_data),
+        cache=tmp_path,
+        settings=(f"frontend.seconds={seconds}",),
+        device="cpu",
+        pretrain="none",
+    )
+    spec = resolve(request, choose_source(request), [1])[0]
+    if seconds == 1.0:
+        check_model(spec)
+        return
+    with pytest.raises(
+        SpecError, match=r"does not take spectrograms of 300 by 16: .* length 100, but found 300"
+    ) as caught:
+        check_model(spec)
+    assert ".." not in caught.value.message
+    assert "--set frontend.seconds" in caught.value.hint
 
 
 @pytest.fixture(scope="module")
