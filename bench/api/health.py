@@ -18,7 +18,7 @@ from bench.core.datasets import DATASETS
 from bench.core.errors import StoreError
 from bench.core.locks import kind_of_lock
 from bench.core.mounts import mount_of
-from bench.core.paths import board_location, cache_folder, home_folder
+from bench.core.paths import board_location, cache_folder, home_place
 from bench.core.progress import counted
 from bench.core.provenance import code_version, package_versions
 from bench.data.location import held_set
@@ -57,10 +57,10 @@ def examine_machine(
         "packages": package_versions(),
         "hardware": hardware(),
         "folders": {
-            "results": str(home_folder(home)),
-            "board": _board(home_folder(home)),
-            "file system": _file_system(home_folder(home)),
-            "locks": _locks(home_folder(home)),
+            "results": str(home_place(home)),
+            "board": _board(home_place(home)),
+            "file system": _file_system(home_place(home)),
+            "locks": _locks(home_place(home)),
             "data": str(folder),
             "data found": held is not None,
             "cache": str(cache_folder(cache)),
@@ -115,7 +115,7 @@ def check_machine(
         quick: Whether what starts processes is left out.
     """
     # Asked for before a bar of progress takes the stream over; one without an encoding takes every character.
-    places = Places(home_folder(home), data, cache_folder(cache), sys.stdout.encoding or "utf-8")
+    places = Places(home_place(home), data, cache_folder(cache), sys.stdout.encoding or "utf-8")
     asked = {name: each for name, each in EXAMINATIONS.items() if not (quick and name in SLOW)}
     found: list[Check] = []
     began = time.monotonic()

@@ -5,13 +5,14 @@ Typer takes whatever Python reads as a number: ``1_0`` is 10, and digits of ever
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, get_args, get_type_hints
 
 import typer
 from typer.models import ParameterInfo
 
-from bench.core.text import decimal_number, whole_number
+from bench.core.text import decimal_number, echoed, whole_number
 
 
 def strict_numbers(app: typer.Typer) -> None:
@@ -27,7 +28,7 @@ def strict_numbers(app: typer.Typer) -> None:
             for info in getattr(hint, "__metadata__", ()):
                 reader = _reader(get_args(hint)[0])
                 if isinstance(info, ParameterInfo) and reader is not None:
-                    info.parser = reader
+                    info.parser = _within(reader, info)
 
 
 def _functions(app: typer.Typer) -> Iterator[Any]:
@@ -45,6 +46,23 @@ def _reader(kind: Any) -> Callable[[Any], Any] | None:
     """How text is read for a type: ``int``, ``int | None``, ``list[int]``; None where it is no number's."""
     kinds = {kind, *get_args(kind)}
     return integer if int in kinds else number if float in kinds else None
+
+
+def _within(reader: Callable[[Any], Any], info: ParameterInfo) -> Callable[[Any], Any]:
+    """A reader that refuses what lies outside of an option's bounds: Typer looks at them where it reads by itself."""
+    if info.min is None and info.max is None:
+        return reader
+
+    @functools.wraps(reader)
+    def bounded(text: Any) -> Any:
+        value = reader(text)
+        if info.min is not None and value < info.min:
+            raise typer.BadParameter(f"{echoed(text)} is below {info.min:,}.")
+        if info.max is not None and value > info.max:
+            raise typer.BadParameter(f"{echoed(text)} is above {info.max:,}.")
+        return value
+
+    return bounded
 
 
 def integer(text: Any) -> Any:

@@ -44,6 +44,7 @@ __all__ = [
     "sync_tree",
     "temporary_folder",
     "temporary_name",
+    "temporary_place",
     "write_json",
 ]
 
@@ -305,6 +306,20 @@ def _is_left_behind(path: Path) -> bool:
     return found is not None and _is_abandoned(path, found["machine"], int(found["process"]))
 
 
+def temporary_place() -> Path:
+    """The folder of the system's temporary files.
+
+    Raises:
+        StoreError: If there is none that can be written.
+    """
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise StoreError(
+            "There is no folder for temporary files that can be written.", "Name one in TMPDIR."
+        ) from error
+
+
 @contextlib.contextmanager
 def temporary_folder(name: str) -> Iterator[Path]:
     """A folder of this user alone among the system's temporary ones, removed in the end; by the next one if killed.
@@ -312,7 +327,7 @@ def temporary_folder(name: str) -> Iterator[Path]:
     Args:
         name: Word for what the folder is for; its name begins with it.
     """
-    place = Path(tempfile.gettempdir())
+    place = temporary_place()
     sweep(place)
     folder = temporary_name(place / name)
     try:

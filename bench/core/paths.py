@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import unicodedata
@@ -34,7 +35,21 @@ def expanded(path: Path | str) -> Path:
     return _as_spelled(whole)
 
 
+def check_current_folder() -> None:
+    """Make sure that there is a current folder: libraries of torch end the process where it was removed.
+
+    Raises:
+        SpecError: If it was removed.
+    """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise SpecError(f"The current folder is gone: {error.strerror or error}.", "Change to another.") from error
+
+
 def _check_utf8(path: Path) -> None:
+    if not path.is_absolute():
+        check_current_folder()
     try:
         str(path.absolute()).encode()
     except UnicodeEncodeError:
@@ -42,8 +57,6 @@ def _check_utf8(path: Path) -> None:
             f"The path {plain(path.absolute())} is not UTF-8.",
             "Rename it, or use another folder.",
         ) from None
-    except OSError as error:  # only where the path is relative
-        raise SpecError(f"The current folder is gone: {error.strerror or error}.", "Change to another.") from error
 
 
 def _check_links(path: Path) -> None:
@@ -88,13 +101,29 @@ def _folder_from(flag: Path | str | None, variable: str) -> Path | None:
     return expanded(written) if written else None
 
 
-def home_folder(flag: Path | str | None = None) -> Path:
-    """Give the results folder, which holds the board, ``runs/<id>/`` and ``studies/``.
+def home_place(flag: Path | str | None = None) -> Path:
+    """Give the place of the results folder, whatever is there.
 
     Args:
         flag: Folder that the user named; otherwise ``BENCH_HOME`` or ``./results`` is taken.
     """
     return _folder_from(flag, "BENCH_HOME") or expanded("results")
+
+
+def home_folder(flag: Path | str | None = None) -> Path:
+    """Give the results folder, which holds the board, ``runs/<id>/`` and ``studies/``.
+
+    Args:
+        flag: As :func:`home_place` takes it.
+
+    Raises:
+        StoreError: If something else than a folder is there.
+    """
+    folder = home_place(flag)
+    with contextlib.suppress(OSError):  # what else is wrong with it, its reader or writer says
+        if folder.exists() and not folder.is_dir():
+            raise StoreError(f"{plain(folder)} is no results folder, but a file.", "Name a folder with --home.")
+    return folder
 
 
 NO_BOARD = "none"

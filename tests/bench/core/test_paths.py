@@ -16,7 +16,7 @@ from icbhi_sets import NAMES, load_dataset, verify, write_annotation, write_set
 
 from bench.core.datasets import DATASETS
 from bench.core.errors import SpecError, StoreError
-from bench.core.paths import board_location, cache_folder, expanded, home_folder
+from bench.core.paths import board_location, cache_folder, expanded, home_folder, home_place
 from bench.data.bank import prepare_bank
 from bench.data.sources import dataset_folder
 
@@ -86,6 +86,14 @@ def test_a_current_folder_that_is_no_utf8_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     with pytest.raises(SpecError, match=r"caf\?/results is not UTF-8"):
         home_folder()
+
+
+def test_a_file_in_the_place_of_the_results_folder_is_a_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="is no results folder, but a file"):
+        home_folder(tmp_path / "file")
+    assert home_place(tmp_path / "file") == tmp_path / "file"
+    assert home_folder(tmp_path / "file" / "below") == tmp_path / "file" / "below"
 
 
 def test_a_current_folder_that_is_gone_is_a_sentence(tmp_path, monkeypatch):
